@@ -1,0 +1,1 @@
+"""The world outside, one small file for each thing in it."""

@@ -1,0 +1,1 @@
+"""PostgreSQL (with or without TimescaleDB): the ledger and the readings, in one database."""

@@ -1,0 +1,103 @@
+"""Silver batches into raw_readings by binary COPY; keys that are there already by ON CONFLICT."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+from pgpq import ArrowToPostgresBinaryEncoder
+
+from sensorflow.adapters.postgres.queries import queries
+from sensorflow.core.checksum import MODULUS, checksum
+from sensorflow.core.dedupe import KEY
+from sensorflow.core.readings import US
+
+COLUMNS = "ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key"
+_WIRE = pa.schema(
+    [
+        ("ts", US),
+        ("sensor_id", pa.string()),
+        ("reading_type", pa.string()),
+        ("value", pa.float64()),
+        ("unit", pa.string()),
+        ("quality", pa.int16()),
+        ("file_id", pa.int64()),
+        ("line_no", pa.int64()),
+        ("dedupe_key", KEY),  # sixteen bytes on the wire, which is what a uuid is
+    ]
+)
+
+
+@dataclass
+class Inserted:
+    """What was really inserted, counted by the database where keys were in conflict."""
+
+    rows: int = 0
+    checksum: int = 0
+
+
+class Loader:
+    """Loads the batches of one file within one transaction."""
+
+    def __init__(self, connection: sa.Connection, file_id: int) -> None:
+        self._connection = connection
+        self._file_id = file_id
+        self._staged = False
+        self.inserted = Inserted()
+
+    def load(self, silver: pa.RecordBatch, keys: pa.Array) -> None:
+        """Insert one batch; direct COPY first, on a conflict by way of a temporary table."""
+        wire = self._wire(silver, keys)
+        try:
+            with self._connection.begin_nested():
+                self._copy("raw_readings", wire)
+        except psycopg.errors.UniqueViolation:
+            self._merge(wire)
+            return
+        self.inserted.rows += len(silver)
+        self._add(checksum(keys, silver["value"]))
+
+    def _add(self, part: int) -> None:
+        self.inserted.checksum = (self.inserted.checksum + part) % MODULUS
+
+    def _wire(self, silver: pa.RecordBatch, keys: pa.Array) -> pa.RecordBatch:
+        return pa.RecordBatch.from_arrays(
+            [
+                # floor, so that times before 1970 are cut toward the past too
+                pc.floor_temporal(silver["ts"], unit="microsecond").cast(US),
+                silver["sensor_id"],
+                silver["reading_type"],
+                silver["value"],
+                silver["unit"],
+                silver["quality"],
+                pa.repeat(pa.scalar(self._file_id, pa.int64()), len(silver)),
+                silver["line_no"],
+                keys,
+            ],
+            schema=_WIRE,
+        )
+
+    def _copy(self, table: str, wire: pa.RecordBatch) -> None:
+        driver = self._connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        encoder = ArrowToPostgresBinaryEncoder(_WIRE)
+        statement = f"COPY {table} ({COLUMNS}) FROM STDIN (FORMAT BINARY)"
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(encoder.write_header())
+            copy.write(encoder.write_batch(wire))
+            copy.write(encoder.finish())
+
+    def _merge(self, wire: pa.RecordBatch) -> None:
+        if not self._staged:
+            self._connection.execute(queries()["stage_of_incoming"])
+            self._staged = True
+        else:
+            self._connection.execute(sa.text("TRUNCATE incoming"))
+        self._copy("incoming", wire)
+        new = self._connection.execute(queries()["merge_incoming"]).all()
+        self.inserted.rows += len(new)
+        digests = pa.array([row.dedupe_key.bytes for row in new], KEY)
+        self._add(checksum(digests, pa.array([row.value for row in new], pa.float64())))

@@ -1,0 +1,30 @@
+"""What kind of server a URL leads to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres.connect import engine_of, translated
+
+_QUERY = sa.text(
+    "SELECT current_setting('server_version') AS version, clock_timestamp() AS now,"
+    " (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescale"
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    version: str
+    timescale: str | None
+    now: datetime
+
+
+def server(url: str) -> Server:
+    """Raises Transient DATABASE."""
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    with translated(), engine.connect() as connection:
+        row = connection.execute(_QUERY).one()
+    return Server(f"PostgreSQL {row.version.split()[0]}", row.timescale, row.now)

@@ -1,0 +1,440 @@
+"""The ledger in PostgreSQL. Guarded UPDATEs decide; rows and their state change together."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres.connect import engine_of, translated
+from sensorflow.adapters.postgres.copy import Loader
+from sensorflow.adapters.postgres.queries import queries
+from sensorflow.core.arrival import Arrival, Waiting, printable
+from sensorflow.core.readings import Span
+from sensorflow.core.states import Stage, State
+from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
+from sensorflow.ports import (
+    Claim,
+    Counts,
+    FileView,
+    Kind,
+    Load,
+    Loaded,
+    OnChange,
+    Registration,
+    Replaced,
+    StageReport,
+    Swept,
+)
+
+PUBLISHER = 0x5E4502F10  # the advisory lock of the one publisher at a time
+
+
+class PostgresLedger:
+    """See `ports.Ledger`. Safe to share between threads; make one in each process, after a fork.
+
+    who: the name under which this process writes history.
+    """
+
+    def __init__(self, url: str, who: str, pool: int = 2) -> None:
+        self._engine = engine_of(url, pool_size=pool, max_overflow=2, pool_pre_ping=True)
+        self._who = who
+        self._months: set[date] = set()
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        with translated(), self._engine.begin() as connection:
+            yield connection
+
+    def _event(
+        self, connection: sa.Connection, file_id: int, what: str, stage: str, **facts: Any
+    ) -> None:
+        given: dict[str, Any] = {"from_state": None, "to_state": None, "attempt": 0, "why": None}
+        given |= {"seconds": None, "rows": None, "who": self._who}
+        _run(connection, "add_event", file_id=file_id, what=what, stage=stage, **(given | facts))
+
+    def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
+        place = {"source": arrival.source, "key": arrival.key}
+        with self._transaction() as c:
+            _run(c, "lock_source", source=arrival.source)
+            if row := _run(c, "seen", **place, fingerprint=arrival.fingerprint).first():
+                return Registration(row.file_id, row.version, Kind.SEEN)
+            sha = arrival.landed.sha256
+            twin = _run(c, "twin", **place, sha256=sha, name_matters=name_matters).first()
+            kind = Kind.NEW if twin is None else Kind.ALIAS
+            row = twin or self._add(c, arrival, on_change)
+            _run(
+                c,
+                "add_arrival",
+                **place,
+                file_id=row.id,
+                key_text=printable(arrival.key),
+                fingerprint=arrival.fingerprint,
+                kind=kind,
+            )
+            return Registration(row.id, row.version, kind)
+
+    def _add(self, c: sa.Connection, arrival: Arrival, on_change: OnChange) -> Any:
+        landed = arrival.landed
+        row = _run(
+            c,
+            "add_file",
+            source=arrival.source,
+            key=arrival.key,
+            key_text=printable(arrival.key),
+            sha256=landed.sha256,
+            md5=landed.md5,
+            size=landed.size,
+            mtime_ns=arrival.mtime_ns,
+            landing=landed.name,
+            discovered_at=arrival.discovered_at,
+            landed_at=arrival.landed_at,
+            refuse=on_change is OnChange.REJECT,
+            refusal_code=str(Code.VERSION_REFUSED),
+            refusal=REMEDY[Code.VERSION_REFUSED],
+        ).one()
+        self._event(c, row.id, "registered", row.stage)
+        return row
+
+    def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
+        with self._transaction() as c:
+            found = _run(c, "seen", source=source, key=key, fingerprint=fingerprint)
+            return found.first() is not None
+
+    @contextmanager
+    def publishing(self) -> Iterator[bool]:
+        with translated(), self._engine.connect() as connection:
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            mine = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(PUBLISHER)))
+            try:
+                yield bool(mine)
+            finally:
+                if mine:
+                    connection.execute(sa.select(sa.func.pg_advisory_unlock(PUBLISHER)))
+
+    def due(self, limit: int, max_in_flight: int) -> list[Waiting]:
+        with self._transaction() as c:
+            rows = _run(c, "due", limit=limit, max_in_flight=max_in_flight).all()
+        return [
+            Waiting(
+                file_id=row.id,
+                source=row.source,
+                key=bytes(row.key),
+                version=row.version,
+                size=row.size,
+                md5=bytes(row.md5),
+                landing=row.landing,
+                stage=Stage(row.stage),
+                received_at=row.landed_at,
+            )
+            for row in rows
+        ]
+
+    def published(self, file_ids: list[int]) -> None:
+        with self._transaction() as c:
+            _run(c, "published", ids=file_ids, who=self._who)
+
+    def claim(
+        self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
+    ) -> Claim | None:
+        wanted = [str(stage) for stage in stages]
+        with self._transaction() as c:
+            row = _run(c, "claim", id=file_id, stages=wanted, owner=owner, lease=lease).first()
+        return None if row is None else _claim(row)
+
+    def renew(self, claim: Claim, lease: float) -> None:
+        with self._transaction() as c:
+            _guarded(c, "renew", claim, lease=lease)
+
+    def advance(self, claim: Claim, to: Stage, counts: Counts, report: StageReport) -> None:
+        with self._transaction() as c:
+            _guarded(c, "advance", claim, to=str(to), **_parts(counts))
+            self._event(
+                c,
+                claim.file_id,
+                "stage done",
+                report.stage,
+                from_state="running",
+                to_state="pending",
+                attempt=claim.attempt,
+                seconds=report.seconds,
+                rows=report.rows,
+            )
+
+    def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
+        with self._transaction() as c:
+            _guarded(c, "release", claim, delay=delay, burned=burned, **_error(error))
+            self._back(c, claim, "will be tried again", error)
+
+    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> None:
+        with self._transaction() as c:
+            _guarded(c, "condemn", claim, **_parts(counts), **_error(error))
+            self._back(c, claim, "condemned", error)
+
+    def _back(self, c: sa.Connection, claim: Claim, what: str, error: SensorflowError) -> None:
+        self._event(
+            c,
+            claim.file_id,
+            what,
+            claim.stage,
+            from_state="running",
+            to_state="pending",
+            attempt=claim.attempt,
+            why=str(error),
+        )
+
+    def quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
+        with self._transaction() as c:
+            _guarded(c, "quarantined", claim, where=where)
+            self._event(
+                c,
+                claim.file_id,
+                "quarantined",
+                Stage.QUARANTINE,
+                from_state="running",
+                to_state="quarantined",
+                attempt=claim.attempt,
+                why=claim.error[0] if claim.error else None,
+                seconds=report.seconds,
+            )
+
+    def load(
+        self, claim: Claim, batches: Iterable[tuple[pa.RecordBatch, pa.Array]], load: Load
+    ) -> Loaded:
+        began = time.perf_counter()
+        with self._transaction() as c:
+            replaced: list[Replaced] = []
+            if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:
+                replaced = self._supersede(c, claim)
+            loader = Loader(c, claim.file_id)
+            rows, span = 0, Span()
+            for silver, keys in batches:
+                if len(silver):
+                    self._ensure_months(silver["ts"])
+                    loader.load(silver, keys)
+                    span = span.over(silver["ts"])
+                    rows += len(silver)
+            inserted = loader.inserted
+            counts = replace(
+                load.counts,
+                loaded=inserted.rows,
+                duplicate=load.counts.duplicate + rows - inserted.rows,
+            )
+            _guarded(
+                c,
+                "finish",
+                claim,
+                **_parts(counts),
+                loaded=counts.loaded,
+                checksum=inserted.checksum,
+                ts_min=span.low,
+                ts_max=span.high,
+                profile=load.profile,
+                profile_hash=load.profile_hash,
+                code_version=load.code_version,
+            )
+            done = StageReport(Stage.LOAD, time.perf_counter() - began, counts.loaded)
+            self._loaded_events(c, claim, (*load.reports, done))
+        return Loaded(counts, tuple(replaced))
+
+    def _loaded_events(
+        self, c: sa.Connection, claim: Claim, reports: tuple[StageReport, ...]
+    ) -> None:
+        for report in reports:
+            last = report.stage is Stage.LOAD
+            self._event(
+                c,
+                claim.file_id,
+                "loaded" if last else "stage done",
+                report.stage,
+                from_state="running" if last else None,
+                to_state="loaded" if last else None,
+                attempt=claim.attempt,
+                seconds=report.seconds,
+                rows=report.rows,
+            )
+
+    def _ensure_months(self, ts: pa.Array) -> None:
+        """Partitions for the months of a batch, each in a transaction of its own before the rows."""
+        nanos = ts.cast(pa.int64()).to_numpy().view("M8[ns]")
+        for month in np.unique(nanos.astype("M8[M]")).tolist():
+            if month not in self._months:
+                start = datetime(month.year, month.month, 1, tzinfo=UTC)
+                with self._transaction() as c:
+                    c.execute(sa.select(sa.func.ensure_reading_partitions(start, start)))
+                self._months.add(month)
+
+    def _supersede(self, c: sa.Connection, claim: Claim) -> list[Replaced]:
+        place = {"source": claim.source, "key": claim.key}
+        replaced = []
+        for old in _run(c, "older_versions", **place, version=claim.version).all():
+            if old.ts_min is not None:
+                _run(c, "delete_rows", id=old.id, low=old.ts_min, high=old.ts_max)
+            self._event(
+                c,
+                old.id,
+                "superseded",
+                old.stage,
+                from_state=old.state_before,
+                to_state="superseded",
+                attempt=old.attempts,
+                why=f"by version {claim.version}, file {claim.file_id}",
+            )
+            self._pass_on(c, old.id, claim.key)
+            replaced.append(Replaced(old.id, old.version, old.landed_at))
+        return replaced
+
+    def _pass_on(self, c: sa.Connection, old: int, key: bytes) -> None:
+        alias = _run(c, "orphaned_alias", id=old, key=key).first()
+        if alias is None:
+            return
+        named = {"key": alias.key, "key_text": alias.key_text}
+        heir = _run(c, "take_over", id=old, **named).scalar_one()
+        _run(c, "move_aliases", id=old, heir=heir, key=alias.key)
+        why = f"file {old} had the same bytes and was superseded"
+        self._event(c, heir, "registered", Stage.VALIDATE, why=why)
+
+    def replay(self, file_id: int) -> bool:
+        with self._transaction() as c:
+            if _run(c, "replay", id=file_id).first() is None:
+                return False
+            steps = {"from_state": "quarantined", "to_state": "pending"}
+            self._event(c, file_id, "replayed", Stage.VALIDATE, **steps)
+            return True
+
+    def sweep(self, stale_after: float, depth: int | None) -> Swept:
+        with self._transaction() as c:
+            expired = int(_run(c, "expire", who=self._who).scalar_one())
+        with self._transaction() as c:
+            waiting = int(_run(c, "waiting_messages").scalar_one())
+            if depth is not None and depth >= waiting:
+                return Swept(expired, 0)
+            stale = _run(c, "stale", stale_after=stale_after, who=self._who).scalar_one()
+        return Swept(expired, int(stale))
+
+    def files(
+        self, state: State | None = None, source: str | None = None, limit: int = 50
+    ) -> list[FileView]:
+        with self._transaction() as c:
+            rows = _run(c, "list_files", state=state, source=source, limit=limit).mappings().all()
+        return [_view(row) for row in rows]
+
+    def file(self, file_id: int) -> FileView | None:
+        with self._transaction() as c:
+            query = sa.text("SELECT * FROM files WHERE id = :id")
+            row = c.execute(query, {"id": file_id}).mappings().first()
+        return None if row is None else _view(row)
+
+    def history(self, file_id: int) -> list[dict[str, Any]]:
+        with self._transaction() as c:
+            return [dict(row) for row in _run(c, "history", id=file_id).mappings()]
+
+    def arrivals(self, file_id: int) -> list[dict[str, Any]]:
+        with self._transaction() as c:
+            return [dict(row) for row in _run(c, "arrivals_of", id=file_id).mappings()]
+
+    def totals(self) -> dict[str, dict[str, int]]:
+        totals: dict[str, dict[str, int]] = {}
+        with self._transaction() as c:
+            rows = _run(c, "totals").all()
+        for row in rows:
+            sums = totals.setdefault(row.source, dict.fromkeys(("files", *State, *_SUMS), 0))
+            sums["files"] += row.files
+            sums[row.state] += row.files
+            if row.state == State.LOADED:
+                for name in _SUMS:
+                    sums[name] += int(getattr(row, name))
+        return totals
+
+
+_SUMS = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate")
+
+
+def _run(c: sa.Connection, query: str, **values: Any) -> sa.CursorResult[Any]:
+    return c.execute(queries()[query], values)
+
+
+def _guarded(c: sa.Connection, query: str, claim: Claim, **values: Any) -> None:
+    """An UPDATE that the fencing token guards: the row count decides."""
+    if _run(c, query, id=claim.file_id, token=claim.token, **values).rowcount != 1:
+        raise Fenced(
+            f"file {claim.file_id} was taken by another worker, or replaced, after this one's lease",
+            token=claim.token,
+        )
+
+
+def _parts(counts: Counts) -> dict[str, int]:
+    return {
+        "read": counts.read,
+        "rejected": counts.rejected,
+        "duplicate": counts.duplicate,
+        "missing": counts.missing,
+    }
+
+
+def _error(error: SensorflowError) -> dict[str, Any]:
+    place = json.dumps(error.place, default=str)
+    return {"code": str(error.code), "detail": _storable(error.message), "place": place}
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL's text holds no NUL."""
+    return text.replace("\0", "\\x00")
+
+
+def _counts(row: sa.RowMapping) -> Counts:
+    return Counts(
+        read=row["rows_read"],
+        loaded=row["rows_loaded"],
+        rejected=row["rows_rejected"],
+        duplicate=row["rows_duplicate"],
+        missing=row["rows_missing"],
+    )
+
+
+def _claim(row: sa.Row[Any]) -> Claim:
+    found = row._mapping
+    error = None
+    if row.error_code is not None:
+        error = (row.error_code, row.error_detail, dict(row.error_place or {}))
+    return Claim(
+        file_id=row.id,
+        token=row.lease_token,
+        attempt=row.attempts,
+        stage=Stage(row.stage),
+        source=row.source,
+        key=bytes(row.key),
+        version=row.version,
+        sha256=bytes(row.sha256),
+        md5=bytes(row.md5),
+        size=row.size,
+        landing=row.landing,
+        received_at=row.landed_at,
+        counts=_counts(found),
+        error=error,
+        quarantines=row.quarantines,
+    )
+
+
+def _view(row: sa.RowMapping) -> FileView:
+    return FileView(
+        file_id=row["id"],
+        source=row["source"],
+        name=row["key_text"],
+        version=row["version"],
+        state=State(row["state"]),
+        stage=Stage(row["stage"]),
+        counts=_counts(row),
+        facts=dict(row),
+    )

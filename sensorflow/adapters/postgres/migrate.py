@@ -1,0 +1,65 @@
+"""Alembic from within: the migrations lie in the wheel, or beside the package in a checkout."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+import sensorflow
+from sensorflow import settings as settings_
+from sensorflow.adapters.postgres.connect import engine_of, translated
+from sensorflow.errors import Code, Misuse
+
+
+def folder() -> Path:
+    package = Path(sensorflow.__file__).parent
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"
+
+
+def config(url: str | None = None) -> Config:
+    made = Config()
+    made.set_main_option("script_location", str(folder()).replace("%", "%%"))
+    made.set_main_option("path_separator", "os")
+    if url is not None:
+        made.attributes["url"] = url
+    return made
+
+
+def url_of_settings() -> str:
+    """For the plain ``alembic`` command: the URL of the settings file or the environment."""
+    found = settings_.load(settings_.find(Path.cwd()), os.environ).database_url
+    if found is None:
+        raise Misuse(
+            "alembic: no database_url is set; set SENSORFLOW_DATABASE_URL, "
+            "or use `sensorflow db upgrade`, which starts the embedded PostgreSQL",
+            Code.SETTINGS,
+        )
+    return found.get_secret_value()
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    with translated():
+        command.upgrade(config(url), revision)
+
+
+def downgrade(url: str, revision: str) -> None:
+    with translated():
+        command.downgrade(config(url), revision)
+
+
+def head() -> str:
+    return str(ScriptDirectory.from_config(config()).get_current_head())
+
+
+def current(url: str) -> str | None:
+    """The revision of the database, None when it is empty. Raises Transient DATABASE."""
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    with translated(), engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()

@@ -1,0 +1,245 @@
+-- Every statement of the ledger longer than a line. Read by queries.py into a dict by name.
+
+-- name: lock_source
+-- Registrations of one source follow each other, so that versions and aliases are decided once.
+SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.register:' || :source, 0));
+
+-- name: seen
+-- The arrival of this very state of this very file, if it was registered before.
+SELECT a.file_id, f.version
+  FROM arrivals a JOIN files f ON f.id = a.file_id
+ WHERE a.source = :source AND a.key = :key AND a.fingerprint = :fingerprint;
+
+-- name: twin
+-- A file of the same content that still counts: under this name only if it is its newest version,
+-- under another name only where names do not matter.
+SELECT f.id, f.version
+  FROM files f
+ WHERE f.source = :source AND f.sha256 = :sha256 AND f.state NOT IN ('superseded', 'undone')
+   AND CASE WHEN f.key = :key
+            THEN f.version = (SELECT max(v.version) FROM files v
+                               WHERE v.source = :source AND v.key = :key)
+            ELSE NOT :name_matters END
+ ORDER BY f.key = :key DESC, f.id
+ LIMIT 1;
+
+-- name: add_file
+-- A new version of a name; version 1 when the name is new.
+INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing, stage,
+                   discovered_at, landed_at, supersedes, error_code, error_detail)
+SELECT :source, :key, :key_text, coalesce(max(version), 0) + 1, :sha256, :md5, :size, :mtime_ns,
+       :landing,
+       CASE WHEN :refuse AND count(*) > 0 THEN 'quarantine' ELSE 'validate' END,
+       :discovered_at, :landed_at,
+       (SELECT id FROM files WHERE source = :source AND key = :key ORDER BY version DESC LIMIT 1),
+       CASE WHEN :refuse AND count(*) > 0 THEN :refusal_code END,
+       CASE WHEN :refuse AND count(*) > 0 THEN :refusal END
+  FROM files WHERE source = :source AND key = :key
+RETURNING id, version, stage;
+
+-- name: add_arrival
+INSERT INTO arrivals (file_id, source, key, key_text, fingerprint, kind)
+VALUES (:file_id, :source, :key, :key_text, :fingerprint, :kind);
+
+-- name: add_event
+INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why, seconds, rows)
+VALUES (:file_id, :what, :from_state, :to_state, :stage, :attempt, :who, :why, :seconds, :rows);
+
+-- name: due
+-- What is to be published, oldest first, while fewer than :max_in_flight files are in flight.
+SELECT id, source, key, version, size, md5, landing, stage, landed_at
+  FROM files
+ WHERE state = 'pending' AND published_at IS NULL
+   AND (not_before IS NULL OR not_before <= now())
+ ORDER BY id
+ LIMIT least(:limit, greatest(0, :max_in_flight - (
+       SELECT count(*) FROM (
+              SELECT 1 FROM files
+               WHERE state IN ('pending', 'running') AND published_at IS NOT NULL
+               LIMIT :max_in_flight) flying)));
+
+-- name: published
+-- After the broker's confirm; a worker may have taken the file already.
+WITH done AS (
+    UPDATE files SET published_at = now()
+     WHERE id = ANY(:ids) AND published_at IS NULL AND state IN ('pending', 'running')
+    RETURNING id, stage, attempts)
+INSERT INTO file_events (file_id, what, stage, attempt, who)
+SELECT id, 'published', stage, attempts, :who FROM done;
+
+-- name: claim
+-- One winner, whoever asks: the row count decides. The lease runs by the database's clock.
+WITH before AS (
+    SELECT id, state FROM files WHERE id = :id FOR UPDATE),
+won AS (
+    UPDATE files f
+       SET state = 'running', lease_token = nextval('lease_tokens'), lease_owner = :owner,
+           lease_until = now() + make_interval(secs => :lease), attempts = attempts + 1,
+           started_at = coalesce(started_at, now()), not_before = NULL,
+           published_at = coalesce(published_at, now())
+      FROM before b
+     WHERE f.id = b.id AND f.stage = ANY(:stages)
+       AND (f.state = 'pending' AND (f.not_before IS NULL OR f.not_before <= now())
+            OR f.state = 'running' AND f.lease_until < now())
+    RETURNING f.*, b.state AS state_before),
+told AS (
+    INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who)
+    SELECT id, 'claimed', state_before, 'running', stage, attempts, :owner FROM won)
+SELECT * FROM won;
+
+-- name: renew
+UPDATE files SET lease_until = now() + make_interval(secs => :lease)
+ WHERE id = :id AND lease_token = :token AND state = 'running';
+
+-- name: advance
+-- A stage is done; the message of the next one is the chain's, so published_at starts anew.
+UPDATE files
+   SET state = 'pending', stage = :to, attempts = 0, lease_until = NULL, published_at = now(),
+       rows_read = :read, rows_rejected = :rejected, rows_duplicate = :duplicate,
+       rows_missing = :missing, error_code = NULL, error_detail = NULL, error_place = NULL
+ WHERE id = :id AND lease_token = :token AND state = 'running';
+
+-- name: release
+UPDATE files
+   SET state = 'pending', lease_until = NULL, published_at = NULL,
+       not_before = now() + make_interval(secs => :delay),
+       attempts = attempts - CASE WHEN :burned THEN 0 ELSE 1 END,
+       error_code = :code, error_detail = :detail, error_place = CAST(:place AS jsonb)
+ WHERE id = :id AND lease_token = :token AND state = 'running';
+
+-- name: condemn
+UPDATE files
+   SET state = 'pending', stage = 'quarantine', attempts = 0, lease_until = NULL,
+       published_at = NULL, rows_read = :read, rows_rejected = :rejected,
+       rows_duplicate = :duplicate, rows_missing = :missing,
+       error_code = :code, error_detail = :detail, error_place = CAST(:place AS jsonb)
+ WHERE id = :id AND lease_token = :token AND state = 'running';
+
+-- name: quarantined
+UPDATE files
+   SET state = 'quarantined', lease_until = NULL, quarantined_to = :where,
+       quarantines = quarantines + 1, finished_at = now()
+ WHERE id = :id AND lease_token = :token AND state = 'running';
+
+-- name: older_versions
+-- What a newer version replaces. The row locks wait for a loader of an older version to end.
+UPDATE files f SET state = 'superseded', lease_until = NULL, finished_at = now()
+  FROM (SELECT id, state, stage, attempts FROM files
+         WHERE source = :source AND key = :key AND version < :version
+           AND state IN ('pending', 'running', 'loaded', 'quarantined')
+         ORDER BY id FOR UPDATE) b
+ WHERE f.id = b.id
+RETURNING f.id, f.version, f.landed_at, b.state AS state_before, f.stage, f.attempts, f.ts_min,
+          f.ts_max;
+
+-- name: delete_rows
+-- The time range lets whole partitions be left alone, and the unique index find the rest.
+DELETE FROM raw_readings WHERE file_id = :id AND ts BETWEEN :low AND :high;
+
+-- name: orphaned_alias
+-- A file just superseded may still be the newest content of another name: that name takes it over.
+SELECT a.source, a.key, a.key_text
+  FROM arrivals a
+ WHERE a.file_id = :id AND a.key <> :key
+   AND NOT EXISTS (SELECT 1 FROM arrivals later
+                    WHERE later.source = a.source AND later.key = a.key AND later.id > a.id
+                      AND later.file_id <> a.file_id)
+ ORDER BY a.id LIMIT 1;
+
+-- name: take_over
+INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
+                   discovered_at, landed_at)
+SELECT source, :key, :key_text,
+       (SELECT coalesce(max(v.version), 0) + 1 FROM files v
+         WHERE v.source = f.source AND v.key = :key),
+       sha256, md5, size, mtime_ns, landing, discovered_at, landed_at
+  FROM files f WHERE id = :id
+RETURNING id;
+
+-- name: move_aliases
+UPDATE arrivals a SET file_id = :heir, kind = CASE WHEN a.key = :key THEN 'new' ELSE 'alias' END
+ WHERE a.file_id = :id AND a.key <> (SELECT key FROM files WHERE id = :id);
+
+-- name: finish
+-- The last statement of a load: refused unless the fencing token is still the newest.
+UPDATE files
+   SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(),
+       rows_read = :read, rows_loaded = :loaded, rows_rejected = :rejected,
+       rows_duplicate = :duplicate, rows_missing = :missing, checksum = :checksum,
+       ts_min = :ts_min, ts_max = :ts_max, profile = :profile, profile_hash = :profile_hash,
+       code_version = :code_version, error_code = NULL, error_detail = NULL, error_place = NULL
+ WHERE id = :id AND lease_token = :token AND state = 'running';
+
+-- name: stage_of_incoming
+-- The slow path of a load: rows whose key may be there already. Dropped with the transaction.
+CREATE TEMPORARY TABLE incoming (LIKE raw_readings) ON COMMIT DROP;
+
+-- name: merge_incoming
+-- Sorted by key, so that two loaders never wait for each other in a circle.
+INSERT INTO raw_readings (ts, sensor_id, reading_type, value, unit, quality, file_id, line_no,
+                          dedupe_key)
+SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key
+  FROM incoming ORDER BY ts, dedupe_key
+ON CONFLICT (ts, dedupe_key) DO NOTHING
+RETURNING value, dedupe_key;
+
+-- name: replay
+UPDATE files
+   SET state = 'pending', stage = 'validate', attempts = 0, published_at = NULL, not_before = NULL,
+       finished_at = NULL, rows_read = 0, rows_rejected = 0, rows_duplicate = 0, rows_missing = 0,
+       error_code = NULL, error_detail = NULL, error_place = NULL
+ WHERE id = :id AND state = 'quarantined'
+RETURNING id;
+
+-- name: expire
+-- Leases that ended: their workers are gone, or will be refused.
+WITH expired AS (
+    UPDATE files SET state = 'pending', lease_until = NULL, published_at = NULL
+     WHERE id IN (SELECT id FROM files WHERE state = 'running' AND lease_until < now()
+                   FOR UPDATE SKIP LOCKED)
+    RETURNING id, stage, attempts, lease_owner),
+told AS (
+    INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)
+    SELECT id, 'lease expired', 'running', 'pending', stage, attempts, :who,
+           'held by ' || lease_owner
+      FROM expired)
+SELECT count(*) FROM expired;
+
+-- name: waiting_messages
+-- Published and not taken: this many messages the broker should hold.
+SELECT count(*) FROM files WHERE state = 'pending' AND published_at IS NOT NULL;
+
+-- name: stale
+-- Messages that nobody took for so long may be lost: publish them again.
+WITH lost AS (
+    UPDATE files SET published_at = NULL
+     WHERE id IN (SELECT id FROM files
+                   WHERE state = 'pending'
+                     AND published_at < now() - make_interval(secs => :stale_after)
+                   FOR UPDATE SKIP LOCKED)
+    RETURNING id, stage, attempts),
+told AS (
+    INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)
+    SELECT id, 'message missing', 'pending', 'pending', stage, attempts, :who,
+           'not taken after ' || :stale_after || ' s'
+      FROM lost)
+SELECT count(*) FROM lost;
+
+-- name: list_files
+SELECT * FROM files
+ WHERE (CAST(:state AS text) IS NULL OR state = :state)
+   AND (CAST(:source AS text) IS NULL OR source = :source)
+ ORDER BY id DESC LIMIT :limit;
+
+-- name: history
+SELECT at, what, from_state, to_state, stage, attempt, who, why, seconds, rows
+  FROM file_events WHERE file_id = :id ORDER BY id;
+
+-- name: arrivals_of
+SELECT at, kind, key_text AS name, fingerprint FROM arrivals WHERE file_id = :id ORDER BY id;
+
+-- name: totals
+SELECT source, state, count(*) AS files, sum(rows_read) AS rows_read,
+       sum(rows_loaded) AS rows_loaded, sum(rows_rejected) AS rows_rejected,
+       sum(rows_duplicate) AS rows_duplicate
+  FROM files GROUP BY source, state ORDER BY source, state;

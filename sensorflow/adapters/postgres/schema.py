@@ -1,0 +1,177 @@
+"""The declared schema. Alembic's migrations make it; a test holds the two equal.
+
+``raw_readings`` is partitioned by month on plain PostgreSQL, and a hypertable where TimescaleDB is.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Sequence,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from sensorflow.core.states import TRANSITIONS, Stage, State
+
+metadata = MetaData()
+
+STATES = ", ".join(f"'{s}'" for s in State)
+STAGES = ", ".join(f"'{s}'" for s in Stage)
+STEPS = ", ".join(f"('{a}', '{b}')" for a, b in sorted(TRANSITIONS))
+
+
+def _time(name: str, nullable: bool = True, default: str | None = None) -> Column[object]:
+    server_default = text(default) if default else None
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=server_default)
+
+
+def _count(name: str) -> Column[object]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"))
+
+
+lease_tokens = Sequence("lease_tokens", metadata=metadata, data_type=BigInteger)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("key_text", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("md5", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("landing", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'pending'")),
+    Column("stage", Text, nullable=False, server_default=text("'validate'")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("quarantines", Integer, nullable=False, server_default=text("0")),
+    Column("lease_token", BigInteger),
+    Column("lease_owner", Text),
+    _time("lease_until"),
+    _time("not_before"),
+    _time("discovered_at", nullable=False),
+    _time("landed_at", nullable=False),
+    _time("registered_at", nullable=False, default="now()"),
+    _time("published_at"),
+    _time("started_at"),
+    _time("finished_at"),
+    _count("rows_read"),
+    _count("rows_loaded"),
+    _count("rows_rejected"),
+    _count("rows_duplicate"),
+    _count("rows_missing"),
+    Column("checksum", Numeric(20, 0)),
+    _time("ts_min"),
+    _time("ts_max"),
+    Column("error_code", Text),
+    Column("error_detail", Text),
+    Column("error_place", JSONB),
+    Column("quarantined_to", Text),
+    Column("supersedes", BigInteger, ForeignKey("files.id")),
+    Column("profile", Text),
+    Column("profile_hash", Text),
+    Column("code_version", Text),
+    UniqueConstraint("source", "key", "version", name="uq_files_version"),
+    CheckConstraint(f"state IN ({STATES})", name="ck_files_state"),
+    CheckConstraint(f"stage IN ({STAGES})", name="ck_files_stage"),
+    CheckConstraint(
+        "(state = 'running') = (lease_until IS NOT NULL) "
+        "AND (state <> 'running' OR lease_token IS NOT NULL)",
+        name="ck_files_lease",
+    ),
+    CheckConstraint(
+        "state <> 'loaded' OR rows_read = rows_loaded + rows_rejected + rows_duplicate "
+        "AND checksum IS NOT NULL AND finished_at IS NOT NULL",
+        name="ck_files_balance",
+    ),
+    CheckConstraint(
+        "state <> 'quarantined' OR error_code IS NOT NULL AND quarantined_to IS NOT NULL",
+        name="ck_files_quarantined",
+    ),
+    Index("ix_files_content", "source", "sha256"),
+    Index(
+        "ix_files_due", "id", postgresql_where=text("state = 'pending' AND published_at IS NULL")
+    ),
+    Index(
+        "ix_files_in_flight",
+        "published_at",
+        postgresql_where=text("state IN ('pending', 'running') AND published_at IS NOT NULL"),
+    ),
+    Index("ix_files_lease", "lease_until", postgresql_where=text("state = 'running'")),
+)
+
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("file_id", BigInteger, ForeignKey("files.id"), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("key_text", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    _time("at", nullable=False, default="now()"),
+    UniqueConstraint("source", "key", "fingerprint", name="uq_arrivals_fingerprint"),
+    CheckConstraint("kind IN ('new', 'alias')", name="ck_arrivals_kind"),
+    Index("ix_arrivals_file", "file_id"),
+)
+
+file_events = Table(
+    "file_events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("file_id", BigInteger, ForeignKey("files.id"), nullable=False),
+    # the statement's time, not the transaction's: the order in which things happened
+    _time("at", nullable=False, default="clock_timestamp()"),
+    Column("what", Text, nullable=False),
+    Column("from_state", Text),
+    Column("to_state", Text),
+    Column("stage", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("why", Text),
+    Column("seconds", Double),
+    Column("rows", BigInteger),
+    CheckConstraint(
+        f"from_state IS NULL OR (from_state, to_state) IN ({STEPS})", name="ck_events_transition"
+    ),
+    CheckConstraint(f"stage IN ({STAGES})", name="ck_events_stage"),
+    Index("ix_events_file", "file_id", "id"),
+)
+
+raw_readings = Table(
+    "raw_readings",
+    metadata,
+    _time("ts", nullable=False),
+    Column("sensor_id", Text, nullable=False),
+    Column("reading_type", Text, nullable=False),
+    Column("value", Double, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("quality", SmallInteger, nullable=False),
+    Column("file_id", BigInteger, nullable=False),
+    Column("line_no", BigInteger, nullable=False),
+    Column("dedupe_key", Uuid, nullable=False),
+    # time first: two to four times cheaper than key first, and a hypertable needs the time
+    Index("uq_raw_dedupe", "ts", "dedupe_key", unique=True),
+    postgresql_partition_by="RANGE (ts)",
+)

@@ -1,0 +1,182 @@
+"""The broker by way of Celery: Redis, Valkey or RabbitMQ, told by the URL alone.
+
+Tasks are sent by name; what runs them lives in ``workers``, which this package never imports.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from celery import Celery, chain
+from kombu import Exchange, Queue
+from kombu.exceptions import KombuError
+from kombu.exceptions import OperationalError as BrokerError
+
+from sensorflow.core.arrival import Waiting, event, printable
+from sensorflow.core.states import WORK, Stage
+from sensorflow.errors import Code, Transient
+
+INGEST = "ingest"
+SWEEP = "sweep"
+TASKS = (INGEST, *Stage, SWEEP)
+"""The tasks, each on a queue of its own, so that each kind of work can be scaled apart."""
+
+CONFIRM = 10.0
+"""Seconds to wait for the broker's word."""
+
+
+def task_name(task: str) -> str:
+    return f"sensorflow.{task}"
+
+
+def is_amqp(url: str) -> bool:
+    return urlsplit(url).scheme in ("amqp", "amqps", "pyamqp")
+
+
+def normal(url: str) -> str:
+    """Valkey speaks Redis; kombu knows it under that name."""
+    return "redis" + url.removeprefix("valkey") if url.startswith("valkey://") else url
+
+
+def configuration(url: str) -> dict[str, Any]:
+    """Celery's settings for a broker: the same for those who send and those who work.
+
+    RabbitMQ: quorum queues, publisher confirms; a topic exchange, which Celery's delayed delivery
+    needs. Redis: unacknowledged messages come back soon, but only after the longest task; what
+    recovery rests on is the sweeper, not the broker.
+    """
+    amqp = is_amqp(url)
+    exchange = Exchange("sensorflow", type="topic" if amqp else "direct", durable=True)
+    arguments = {"x-queue-type": "quorum", "x-delivery-limit": 20} if amqp else None
+    options: dict[str, Any] = {"socket_timeout": CONFIRM, "socket_connect_timeout": 5.0}
+    if amqp:
+        options = {
+            "confirm_publish": True,
+            "connect_timeout": 5,
+            "read_timeout": 30,
+            "write_timeout": CONFIRM,
+        }
+    else:
+        options |= {
+            "visibility_timeout": 3600,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "health_check_interval": 10,
+            "socket_keepalive": True,
+        }
+    return {
+        "broker_url": normal(url),
+        "broker_transport_options": options,
+        "broker_connection_timeout": 5,
+        "broker_heartbeat": 30,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_pool_limit": 2,
+        "task_queues": [
+            Queue(task_name(t), exchange, task_name(t), durable=True, queue_arguments=arguments)
+            for t in TASKS
+        ],
+        "task_routes": {
+            task_name(t): {"queue": task_name(t), "routing_key": task_name(t)} for t in TASKS
+        },
+        "task_default_queue": task_name(INGEST),
+        "task_default_exchange": "sensorflow",
+        "task_default_exchange_type": exchange.type,
+        "task_default_queue_type": "quorum" if amqp else "classic",
+        "worker_detect_quorum_queues": True,
+        "task_create_missing_queues": False,
+        "task_serializer": "json",
+        "event_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_store_errors_even_if_ignored": False,
+    }
+
+
+class CeleryQueue:
+    """See `ports.Queue`. One connection, kept; use from one thread at a time."""
+
+    def __init__(self, url: str, bucket: str) -> None:
+        self._app = Celery("sensorflow.publisher", set_as_current=False)
+        self._app.conf.update(configuration(url))
+        self._bucket = bucket
+        self._lock = threading.Lock()
+        self._connection: Any = None
+        self._producer: Any = None
+
+    def publish(self, waiting: Waiting, inline: bool) -> None:
+        message = event(waiting, self._bucket)
+        with self._errors():
+            if self._producer is None:
+                self._connection = self._app.connection_for_write()
+                self._producer = self._app.amqp.Producer(self._connection)
+            options = {"producer": self._producer, "retry": False, "confirm_timeout": CONFIRM}
+            if inline:
+                self._signature(INGEST, waiting, message).apply_async(**options)
+            elif waiting.stage is Stage.QUARANTINE:
+                self._signature(Stage.QUARANTINE, waiting, message).apply_async(**options)
+            else:
+                stages = WORK[WORK.index(waiting.stage) :]
+                chain(self._signature(s, waiting, message) for s in stages).apply_async(**options)
+
+    def _signature(self, task: str, waiting: Waiting, message: dict[str, Any]) -> Any:
+        shown = f"source={waiting.source} file={printable(waiting.key)} stage={task}"
+        return self._app.signature(
+            task_name(task), (message,), immutable=True, argsrepr=shown, kwargsrepr="{}"
+        )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except (BrokerError, KombuError, OSError, *self._driver_errors()) as error:
+                self._drop()
+                reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+                raise Transient(Code.BROKER, reason) from error
+
+    def _driver_errors(self) -> tuple[type[Exception], ...]:
+        transport = self._app.connection_for_write().transport
+        return (*transport.connection_errors, *transport.channel_errors)
+
+    def _drop(self) -> None:
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            with suppress(Exception):  # it is broken, and a new one will be made
+                connection.collapse()
+
+    @property
+    def kind(self) -> str:
+        return "RabbitMQ" if is_amqp(self._app.conf.broker_url) else "Redis or Valkey"
+
+    def declare(self) -> int:
+        """Make the queues and their bindings where they are not there; returns how many messages wait.
+
+        Raises Transient BROKER. Not cached: a broker that lost its queues gets them back.
+        """
+        with (
+            self._errors(),
+            self._app.connection_for_write() as connection,
+            connection.channel() as channel,
+        ):
+            waiting = 0
+            for queue in self._app.conf.task_queues:
+                bound = queue(channel)
+                bound.declare()
+                if queue.name != task_name(SWEEP):
+                    waiting += bound.queue_declare().message_count
+            return waiting
+
+    def depth(self) -> int | None:
+        try:
+            return self.declare()
+        except Transient:
+            return None
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop()

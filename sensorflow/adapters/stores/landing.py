@@ -1,0 +1,43 @@
+"""The landing zone in a local folder: ``landing/<first two hex digits>/<sha256>``."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import BinaryIO
+
+from sensorflow.adapters.files import make_folders, settle, storage_errors, temporary
+from sensorflow.core.arrival import Landed
+from sensorflow.errors import Code, Transient
+
+BLOCK = 1 << 20
+
+
+class LocalLanding:
+    """See `ports.Landing`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.bucket = root.name
+
+    def put(self, stream: BinaryIO) -> Landed:
+        sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+        with storage_errors(), temporary(self._root) as (copy, path):
+            while block := stream.read(BLOCK):
+                sha256.update(block)
+                md5.update(block)
+                size += len(block)
+                copy.write(block)
+            name = f"{sha256.hexdigest()[:2]}/{sha256.hexdigest()}"
+            final = self._root / name
+            if not (final.is_file() and final.stat().st_size == size):
+                make_folders(final.parent)
+                settle(copy, path, final)
+        return Landed(name, sha256.digest(), md5.digest(), size)
+
+    def open(self, name: str) -> BinaryIO:
+        prefix, _, digest = name.partition("/")
+        if len(digest) != 64 or digest[:2] != prefix or not digest.isalnum():
+            raise Transient(Code.STORAGE, f"{name!r} is no name in the landing zone")
+        with storage_errors():
+            return (self._root / name).open("rb")

@@ -1,0 +1,40 @@
+"""Quarantined files in a local folder: ``quarantine/<source>/<id>-v<version>-<n>/<name>``."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sensorflow.adapters.files import make_folders, settle, storage_errors, temporary
+
+BLOCK = 1 << 20
+MANIFEST = "manifest.json"
+
+
+class LocalQuarantine:
+    """See `ports.QuarantineStore`. The file lies in ``file/`` under its own name, bytes kept."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, folder: str, name: bytes, stream: BinaryIO, manifest: dict[str, Any]) -> str:
+        place = self._root / folder
+        with storage_errors():
+            make_folders(place / "file")
+            with temporary(place) as (copy, path):
+                while block := stream.read(BLOCK):
+                    copy.write(block)
+                settle(copy, path, place / "file" / os.fsdecode(name))
+            if not (place / MANIFEST).exists():
+                with temporary(place) as (copy, path):
+                    copy.write(json.dumps(manifest, indent=2, ensure_ascii=False).encode())
+                    settle(copy, path, place / MANIFEST)
+        return folder
+
+    def manifest(self, where: str) -> dict[str, Any]:
+        with storage_errors():
+            found = json.loads((self._root / where / MANIFEST).read_text("utf-8"))
+        assert isinstance(found, dict)
+        return found

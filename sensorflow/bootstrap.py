@@ -1,0 +1,88 @@
+"""The one place that wires settings, flow and adapters together."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from sensorflow import settings as settings_
+from sensorflow.adapters.feeds.folder import Folder
+from sensorflow.adapters.lake.parquet import LocalLake
+from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.adapters.queues.celery import CeleryQueue
+from sensorflow.adapters.stores.landing import LocalLanding
+from sensorflow.adapters.stores.quarantine import LocalQuarantine
+from sensorflow.embedded import state
+from sensorflow.errors import Misuse
+from sensorflow.flow.work import World
+from sensorflow.settings import Settings
+
+
+def settings(start: Path | None = None) -> Settings:
+    """The settings that hold here, from file and environment. Raises Misuse."""
+    return settings_.load(settings_.find(start or Path.cwd()))
+
+
+def who(role: str) -> str:
+    return f"{role}@{socket.gethostname()}:{os.getpid()}"
+
+
+def database_url(settings: Settings) -> str:
+    """The database's URL: as set, or of the embedded server that runs. Raises Misuse."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    return _embedded(settings, "database").database_url
+
+
+def broker_url(settings: Settings) -> str:
+    if settings.broker_url is not None:
+        return settings.broker_url.get_secret_value()
+    return _embedded(settings, "broker").broker_url
+
+
+def _embedded(settings: Settings, what: str) -> state.Running:
+    running = state.running(settings.data_folder)
+    if running is None:
+        raise Misuse(
+            f"no {what}: the embedded one is not running; start it with `sensorflow up`, "
+            f"or set {what}_url in sensorflow.toml"
+        )
+    return running
+
+
+def ledger(settings: Settings, role: str) -> PostgresLedger:
+    return PostgresLedger(database_url(settings), who(role))
+
+
+def landing(settings: Settings) -> LocalLanding:
+    return LocalLanding(settings.data_folder / "landing")
+
+
+def queue(settings: Settings) -> CeleryQueue:
+    return CeleryQueue(broker_url(settings), landing(settings).bucket)
+
+
+def world(settings: Settings, role: str, ledger: PostgresLedger) -> World:
+    data = settings.data_folder
+    return World(
+        ledger=ledger,
+        landing=landing(settings),
+        lake=LocalLake(data),
+        quarantine=quarantine(settings),
+        settings=settings,
+        owner=who(role),
+    )
+
+
+def folders(settings: Settings) -> list[Folder]:
+    """The drop folders of all sources."""
+    archive = settings.data_folder / "archive"
+    return [
+        Folder(name, settings.path(source.path).resolve(), source, archive / name)
+        for name, source in settings.sources.items()
+    ]
+
+
+def quarantine(settings: Settings) -> LocalQuarantine:
+    return LocalQuarantine(settings.data_folder / "quarantine")

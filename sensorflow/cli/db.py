@@ -1,0 +1,91 @@
+"""sensorflow db"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from sensorflow.cli.show import line
+from sensorflow.errors import Misuse
+from sensorflow.settings import Settings
+
+app = typer.Typer(help="The database: schema, URL, shell.", no_args_is_help=True)
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """The database's URL; the embedded server is started for as long when it does not run."""
+    from sensorflow.embedded import state
+    from sensorflow.embedded.postgres import Postgres
+
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    if (running := state.running(settings.data_folder)) is not None:
+        yield running.database_url
+        return
+    with state.held(settings.data_folder) as place:
+        server = Postgres(place, settings.data_folder / "logs")
+        server.start()
+        try:
+            yield server.url
+        finally:
+            server.process.end(30)
+
+
+@app.command("upgrade")
+def upgrade(
+    revision: Annotated[str, typer.Argument(help="Up to this revision.")] = "head",
+) -> None:
+    """Bring the schema up to date."""
+    from sensorflow import bootstrap
+    from sensorflow.adapters.postgres import migrate
+
+    with database(bootstrap.settings()) as url:
+        before = migrate.current(url)
+        migrate.upgrade(url, revision)
+        line(f"schema {before or 'empty'} -> {migrate.current(url)}")
+
+
+@app.command("current")
+def current() -> None:
+    """Print the schema's revision, and the one that this version wants."""
+    from sensorflow import bootstrap
+    from sensorflow.adapters.postgres import migrate
+
+    with database(bootstrap.settings()) as url:
+        found, wanted = migrate.current(url), migrate.head()
+    advice = "" if found == wanted else "; run `sensorflow db upgrade`"
+    line(f"schema {found or 'empty'}, wanted {wanted}{advice}")
+
+
+@app.command("url")
+def url() -> None:
+    """Print the database's URL, password included."""
+    from sensorflow import bootstrap
+
+    line(bootstrap.database_url(bootstrap.settings()))
+
+
+@app.command("shell")
+def shell() -> None:
+    """Open psql on the database."""
+    from sensorflow import bootstrap
+    from sensorflow.adapters.postgres.connect import url_of
+    from sensorflow.embedded import postgres
+
+    found = url_of(bootstrap.database_url(bootstrap.settings()))
+    psql = shutil.which("psql")
+    if psql is None:
+        beside = postgres.binaries() / "psql"
+        if not beside.exists():
+            raise Misuse("no psql found: `apt-get install postgresql-client`")
+        psql = str(beside)
+    os.environ["PGPASSWORD"] = str(found.password or "")
+    bare = found.set(drivername="postgresql", password=None)
+    os.execv(psql, [psql, bare.render_as_string()])

@@ -1,0 +1,88 @@
+"""sensorflow init"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sensorflow.cli.show import line
+from sensorflow.errors import Misuse
+from sensorflow.settings import FILE_NAME
+
+TEMPLATE = """\
+# sensorflow: dropped files become database rows, exactly once.
+# Every key can also be set as an environment variable: SENSORFLOW_RESCAN=10,
+# SENSORFLOW_SOURCES__READINGS__AFTER=keep; secrets from a file: SENSORFLOW_DATABASE_URL_FILE=/run/...
+
+# Without these two, `sensorflow up` runs its own PostgreSQL and Valkey on 127.0.0.1.
+# database_url = "postgresql://user:password@host:5432/database"
+# broker_url   = "redis://:password@host:6379/0"       # or "amqp://user:password@host:5672/vhost"
+
+data = "data"               # landing, bronze, rejects, silver, quarantine, archive, logs
+# rescan = 30               # seconds between full looks at the folders (inotify is faster, when it works)
+# sweep = 15                # seconds between looks for anything forgotten
+# workers = 4               # worker processes at most; they come and go with the load
+# inline_below = "8 MiB"    # smaller files take one task, larger ones a chain of three
+# max_in_flight = 1000      # published and unfinished files at most
+
+[sources.readings]
+path = "drop/readings"      # put files here
+profile = "long"
+after = "archive"           # then they go to data/archive; or "delete", or "keep" them where they are
+on_change = "supersede"     # the same name with other bytes replaces; or "keep" both, or "reject"
+max_rejects = "10%"         # more bad readings than this, and the file is quarantined whole
+
+# One row is one reading:
+#   time,sensor,type,value,unit
+#   2026-01-31T12:00:00Z,tank-7,temperature,21.5,degC
+[profiles.long]
+format = "csv"              # or "jsonl", "parquet"; gzip of each is recognised by itself
+time = "time"               # ISO 8601 with an offset; others: see the example below
+sensor = "sensor"
+type = "type"
+value = "value"
+unit = "unit"
+
+# One row holds several readings:
+#   Date,T1,RH
+#   31.01.2026 12:00,21.5,48
+# [profiles.logger]
+# format = "csv"
+# delimiter = ";"
+# missing = ["-9999", "NaN"]                        # cells that are no reading; empty ones never are
+# time = { column = "Date", format = "%d.%m.%Y %H:%M", zone = "Europe/Berlin" }
+# sensor = { file_name = "^(\\\\w+)_" }               # or a column's name, or { constant = "roof" }
+# [profiles.logger.columns]
+# T1 = { type = "temperature", unit = "degC" }
+# RH = { type = "humidity", unit = "%" }
+"""
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path(),
+) -> None:
+    """Write a commented sensorflow.toml and its folders."""
+    write(folder)
+    where = "" if folder == Path() else f"cd {folder} && "
+    line(f"wrote {folder / FILE_NAME} and {folder / 'drop/readings'}/")
+    line(f"next: {where}sensorflow up, and put a CSV file into drop/readings/, for example")
+    line("  time,sensor,type,value,unit")
+    line("  2026-01-31T12:00:00Z,tank-7,temperature,21.5,degC")
+
+
+def write(folder: Path) -> Path:
+    """Raises Misuse when there is a settings file already."""
+    path = folder / FILE_NAME
+    try:
+        (folder / "drop" / "readings").mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(TEMPLATE)
+    except FileExistsError:
+        raise Misuse(
+            f"{path} exists already; edit it, or remove it to start anew. Try: sensorflow up"
+        ) from None
+    except OSError as error:
+        raise Misuse(f"{path}: {error.strerror}; choose a folder that you may write to") from error
+    return path

@@ -1,0 +1,79 @@
+"""How commands print: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def as_json(value: Any) -> None:
+    json.dump(value, sys.stdout, indent=2, default=_plain, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).hex()
+    return str(value)
+
+
+def line(text: str = "") -> None:
+    """One line to stdout. Names of files come escaped, so nothing in them is markup or control."""
+    sys.stdout.write(text + "\n")
+
+
+def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """On a terminal as wide as that is; elsewhere no cell is broken."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=10_000)
+    console.print(made_table(title, heads, rows), crop=False)
+
+
+def made_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
+    """Numbers to the right; only texts may be broken over lines."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=title or None, title_justify="left", header_style="bold", box=None)
+    given = [list(row) for row in rows]
+    for index, head in enumerate(heads):
+        texts = all(isinstance(row[index], str | None) for row in given)
+        numeric = any(isinstance(row[index], int | float) for row in given)
+        made.add_column(
+            head, justify="right" if numeric else "left", overflow="fold", no_wrap=not texts
+        )
+    for row in given:
+        made.add_row(*(Text(_cell(value)) for value in row))
+    return made
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return str(value)
+
+
+def facts(pairs: Mapping[str, Any]) -> None:
+    width = max(map(len, pairs), default=0)
+    for name, value in pairs.items():
+        line(f"{name:<{width}}  {_cell(value)}")

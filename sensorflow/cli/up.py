@@ -1,0 +1,201 @@
+"""sensorflow up"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sensorflow.cli.show import line
+from sensorflow.errors import Misuse, Transient
+
+if TYPE_CHECKING:
+    from sensorflow.embedded.stack import Supervisor
+    from sensorflow.embedded.state import Running
+    from sensorflow.ports import Ledger
+    from sensorflow.settings import Settings
+
+REFRESH = 1.0
+
+
+def up(
+    reset: Annotated[
+        bool, typer.Option("--reset", help="First remove all data of this project, after asking.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Run everything here: PostgreSQL, Valkey, daemon, workers, beat and Flower. Ctrl-C stops all."""
+    from sensorflow import bootstrap
+    from sensorflow.cli import init
+    from sensorflow.embedded import state
+    from sensorflow.settings import find, require_folders
+
+    if find(Path.cwd()) is None:
+        line(f"no sensorflow.toml here: wrote {init.write(Path())}, with the folder drop/readings/")
+    settings = bootstrap.settings()
+    require_folders(settings)
+    if not settings.sources:
+        raise Misuse("no [sources.*] in sensorflow.toml: nothing to watch; see `sensorflow init`")
+    with state.held(settings.data_folder) as place, _stopping() as stopped, ExitStack() as stack:
+        if reset:
+            _reset(settings, place, yes)
+        running = _servers(settings, place, stack)
+        supervisor, running = _fleet(settings, place, running, stack)
+        state.announce(place, running)
+        _welcome(settings, place, running)
+        _live(settings, supervisor, stopped)
+        line("stopping: workers finish the file in hand")
+
+
+@contextmanager
+def _stopping() -> Iterator[list[int]]:
+    """Collects the signals that ask us to end."""
+    seen: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        seen.append(number)
+
+    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _reset(settings: Settings, place: Path, yes: bool) -> None:
+    data = settings.data_folder
+    if not yes and not typer.confirm(f"Remove all data in {data} and {place}?"):
+        raise Misuse("nothing was removed")
+    for folder in (*place.iterdir(), *(data.iterdir() if data.is_dir() else ())):
+        if folder.name == "lock" or folder == place:
+            continue
+        shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+
+
+def _servers(settings: Settings, place: Path, stack: ExitStack) -> Running:
+    """Start what is not given by URL, and bring the schema up to date."""
+    from sensorflow.adapters.postgres import migrate
+    from sensorflow.embedded.postgres import Postgres
+    from sensorflow.embedded.state import Running
+    from sensorflow.embedded.valkey import Valkey
+
+    logs = settings.data_folder / "logs"
+    urls = {"database_url": "", "broker_url": ""}
+    if settings.database_url is None:
+        server = Postgres(place, logs)
+        stack.callback(server.process.end, 60.0)
+        server.start()
+        urls["database_url"] = server.url
+    else:
+        urls["database_url"] = settings.database_url.get_secret_value()
+    if settings.broker_url is None:
+        broker = Valkey(place, logs)
+        stack.callback(broker.process.end, 30.0)
+        broker.start()
+        urls["broker_url"] = broker.url
+    else:
+        urls["broker_url"] = settings.broker_url.get_secret_value()
+    migrate.upgrade(urls["database_url"])
+    return Running(pid=os.getpid(), **urls)
+
+
+def _fleet(
+    settings: Settings, place: Path, running: Running, stack: ExitStack
+) -> tuple[Supervisor, Running]:
+    from sensorflow.embedded.process import free_port
+    from sensorflow.embedded.stack import Supervisor, fleet
+    from sensorflow.settings import FILE_NAME, find
+
+    port = free_port(settings.flower_port)
+    env = {
+        "SENSORFLOW_DATABASE_URL": running.database_url,
+        "SENSORFLOW_BROKER_URL": running.broker_url,
+        "SENSORFLOW_CONFIG": str(find(Path.cwd()) or settings.home / FILE_NAME),
+    }
+    supervisor = Supervisor(fleet(settings, place, env, port))
+    stack.callback(supervisor.stop)
+    supervisor.start()
+    return supervisor, replace(running, flower_url=f"http://127.0.0.1:{port}")
+
+
+def _welcome(settings: Settings, place: Path, running: Running) -> None:
+    from sensorflow.embedded.stack import password
+
+    for name, source in settings.sources.items():
+        line(f"drop files into  {settings.path(source.path)}  (source {name})")
+    line(f"Flower           {running.flower_url}")
+    line(f"                 user {settings.flower_user}, password {password(settings, place)}")
+    line("elsewhere        sensorflow status | files ls | quarantine ls | db shell")
+    line("Ctrl-C stops all; nothing in hand is lost")
+    sys.stdout.flush()
+
+
+def _live(settings: Settings, supervisor: Supervisor, stopped: list[int]) -> None:
+    """Until a signal: watch the processes, and show what the ledger says."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from sensorflow import bootstrap
+
+    ledger = bootstrap.ledger(settings, "up")
+    console = Console()
+    view = _View(ledger, supervisor)
+    if not console.is_terminal:
+        while not stopped:
+            supervisor.check()
+            time.sleep(0.2)
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        while not stopped:
+            supervisor.check()
+            live.update(view.render(), refresh=True)
+            for _ in range(int(REFRESH / 0.1)):
+                if not stopped:
+                    time.sleep(0.1)
+
+
+class _View:
+    """The live table: files by state, rows a second, backlog, processes."""
+
+    def __init__(self, ledger: Ledger, supervisor: Supervisor) -> None:
+        self._ledger = ledger
+        self._supervisor = supervisor
+        self._last: tuple[float, int] | None = None
+
+    def render(self) -> Any:
+        from rich.console import Group
+        from rich.text import Text
+
+        from sensorflow.cli import status
+        from sensorflow.cli.show import made_table
+
+        down = [p.name for p in self._supervisor.processes if not p.alive]
+        health = f"starting again: {', '.join(down)}" if down else "all processes run"
+        try:
+            totals = self._ledger.totals()
+        except Transient as error:
+            return Text(f"{health} | {error}")
+        heads = ("source", "files", *status.STATES, "rows loaded")
+        table = made_table("", heads, status.rows(totals))
+        backlog = sum(s["pending"] + s["running"] for s in totals.values())
+        rate = self._rate(status.sums_of(totals)["rows_loaded"])
+        words = f"{rate:,.0f} rows/s | backlog {backlog:,} files | {health}"
+        return Group(table, Text(words), Text(status.balance(totals)))
+
+    def _rate(self, rows: int) -> float:
+        now, before = time.monotonic(), self._last
+        self._last = (now, rows)
+        if before is None or now <= before[0]:
+            return 0.0
+        return max(0.0, (rows - before[1]) / (now - before[0]))

@@ -1,0 +1,102 @@
+"""A file that arrived: its identity, its name as bytes and for people, and its message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sensorflow.core.states import Stage
+
+EVENT_TYPE = "org.sensorflow.file.registered.v1"
+
+
+def printable(key: bytes) -> str:
+    """The name for people: UTF-8 where it is, control characters and other bytes escaped.
+
+    >>> printable(b"a b.csv"), printable(b"x\\ny.csv"), printable(b"\\xff.csv")
+    ('a b.csv', 'x\\\\ny.csv', '\\\\xff.csv')
+    """
+    text = key.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@dataclass(frozen=True)
+class Landed:
+    """The bytes of a file, safe in the landing zone under a name made of their SHA-256.
+
+    sha256, md5: digests (32 and 16 bytes); size in bytes.
+    """
+
+    name: str
+    sha256: bytes
+    md5: bytes
+    size: int
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One file seen complete in a drop folder, and landed.
+
+    key: the path below the source's folder, bytes as the file system gave them.
+    fingerprint: which state of which inode was read (see `stability.Stat`).
+    """
+
+    source: str
+    key: bytes
+    landed: Landed
+    mtime_ns: int
+    fingerprint: str
+    discovered_at: datetime
+    landed_at: datetime
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A file that is due to be published: what its message says."""
+
+    file_id: int
+    source: str
+    key: bytes
+    version: int
+    size: int
+    md5: bytes
+    landing: str
+    stage: Stage
+    received_at: datetime
+
+
+def event(waiting: Waiting, bucket: str) -> dict[str, Any]:
+    """The message of a file: a CloudEvents 1.0 JSON object, ids only, never data.
+
+    Source of the form: CloudEvents 1.0.2, section "Context Attributes"; the fields of ``data`` are
+    those that an object store's notification has.
+    """
+    return {
+        "specversion": "1.0",
+        "id": f"{waiting.file_id}-{waiting.version}-{waiting.stage}",
+        "source": f"/sensorflow/{waiting.source}",
+        "type": EVENT_TYPE,
+        "subject": printable(waiting.key),
+        "time": waiting.received_at.isoformat(),
+        "datacontenttype": "application/json",
+        "data": {
+            "file_id": waiting.file_id,
+            "bucket": bucket,
+            "key": waiting.landing,
+            "size": waiting.size,
+            "md5": waiting.md5.hex(),
+            "source": waiting.source,
+            "received_at": waiting.received_at.isoformat(),
+        },
+    }
+
+
+def file_id_of(message: Mapping[str, Any]) -> int:
+    """The id in a message, or ValueError. Nothing else of a message is ever trusted."""
+    data = message.get("data") if isinstance(message, Mapping) else None
+    file_id = data.get("file_id") if isinstance(data, Mapping) else None
+    if isinstance(file_id, bool) or not isinstance(file_id, int) or file_id <= 0:
+        raise ValueError("not a sensorflow event: data.file_id must be a positive integer")
+    return file_id

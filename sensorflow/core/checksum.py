@@ -1,0 +1,36 @@
+"""An order-free checksum of readings: the same however the rows are batched or sorted.
+
+Each row gives 64 bits, mixed from its dedupe key (which holds sensor, time, type and file) and the
+bits of its value; the checksum is their sum modulo 2**64. A sum, not an exclusive or, so that a row
+counted twice shows. The mixer is the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+MODULUS = 2**64
+
+
+def _mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+def checksum(keys: pa.Array, values: pa.Array) -> int:
+    """The checksum of rows given by their dedupe keys (binary(16)) and values (double), 0 … 2^64-1.
+
+    Add the checksums of parts modulo `MODULUS` to get that of the whole.
+    """
+    if not len(keys):
+        return 0
+    start = 16 * keys.offset
+    halves = np.frombuffer(keys.buffers()[1], ">u8")[start // 8 : start // 8 + 2 * len(keys)]
+    halves = halves.astype(np.uint64).reshape(-1, 2)
+    bits = np.ascontiguousarray(values.to_numpy(), np.float64).view(np.uint64)
+    with np.errstate(over="ignore"):
+        rows = _mix(halves[:, 0] ^ _mix(bits ^ halves[:, 1]))
+        return int(np.add.reduce(rows))

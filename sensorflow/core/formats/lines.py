@@ -1,0 +1,132 @@
+"""A binary stream as blocks of whole lines, each knowing where it stands in the file."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sensorflow.errors import Code, Permanent
+
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole lines (the last of the file may lack its end).
+
+    offset: of the first byte in the file; line: number of the first line, 1 is the file's first.
+    """
+
+    data: bytes
+    offset: int
+    line: int
+
+    @cached_property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """The offset in `data` of each line's first byte."""
+        ends = np.flatnonzero(np.frombuffer(self.data, np.uint8) == 10) + 1
+        starts = np.concatenate(([0], ends)).astype(np.int64)
+        return starts[:-1] if starts[-1] == len(self.data) else starts
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def raw(self, index: int) -> bytes:
+        start = int(self.starts[index])
+        end = int(self.starts[index + 1]) if index + 1 < len(self) else len(self.data)
+        return self.data[start:end]
+
+
+class Line(NamedTuple):
+    raw: bytes
+    offset: int
+    number: int
+
+
+class Lines:
+    """Reads blocks, or single lines where a block is not plain enough; both from one position.
+
+    Raises Permanent LINE_TOO_LONG when a line is longer than `limit` bytes.
+    """
+
+    def __init__(self, stream: BinaryIO, limit: int) -> None:
+        self._stream = stream
+        self._limit = limit
+        self._rest = b""
+        self._offset = 0
+        self._line = 1
+        self._waiting: deque[Line] = deque()
+
+    def block(self) -> Block | None:
+        """The next block of whole lines; None at the end."""
+        data = self._rest
+        while True:
+            more = self._stream.read(BLOCK)
+            cut = more.rfind(b"\n")
+            if not more or cut >= 0:
+                break
+            data += more
+            if len(data) > self._limit:
+                self._too_long()
+        if not more:
+            self._rest, whole = b"", data
+        else:
+            whole, self._rest = data + more[: cut + 1], more[cut + 1 :]
+        if not whole:
+            return None
+        block = Block(whole, self._offset, self._line)
+        if np.diff(block.starts, append=len(whole)).max() > self._limit:
+            self._too_long()
+        self._offset += len(whole)
+        self._line += len(block)
+        return block
+
+    def _too_long(self) -> None:
+        raise Permanent(
+            Code.LINE_TOO_LONG,
+            f"a line is longer than {self._limit:,} bytes",
+            line=self._line,
+            byte_offset=self._offset,
+        )
+
+    def open(self, block: Block) -> None:
+        """Give `block` back, to be taken line by line."""
+        for index in range(len(block)):
+            start = int(block.starts[index])
+            self._waiting.append(Line(block.raw(index), block.offset + start, block.line + index))
+
+    def next(self) -> Line | None:
+        """The next single line, reading on beyond the opened block when it is used up."""
+        if not self._waiting:
+            block = self.block()
+            if block is None:
+                return None
+            self.open(block)
+        return self._waiting.popleft()
+
+    def back(self, lines: list[Line]) -> None:
+        self._waiting.extendleft(reversed(lines))
+
+    def rest(self) -> Block | None:
+        """The lines that are left of an opened block, as a block again."""
+        if not self._waiting:
+            return None
+        first = self._waiting[0]
+        data = b"".join(line.raw for line in self._waiting)
+        self._waiting.clear()
+        return Block(data, first.offset, first.number)
+
+    @property
+    def pending(self) -> bool:
+        """Whether lines of an opened block are left."""
+        return bool(self._waiting)
+
+    def __iter__(self) -> Iterator[Line]:
+        while (line := self.next()) is not None:
+            yield line

@@ -1,0 +1,61 @@
+"""The manifest that lies beside a quarantined file: all that is needed to understand and replay it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sensorflow.core.arrival import printable
+from sensorflow.errors import REMEDY
+
+
+def manifest(
+    *,
+    file_id: int,
+    source: str,
+    key: bytes,
+    version: int,
+    sha256: bytes,
+    md5: bytes,
+    size: int,
+    landing: str,
+    code: str,
+    message: str,
+    place: Mapping[str, Any],
+    attempts: int,
+    profile: str,
+    profile_hash: str,
+    code_version: str,
+    received_at: datetime,
+    quarantined_at: datetime,
+    rejects: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """JSON-ready; `rejects` is a sample of the first rejected rows."""
+    return {
+        "manifest_version": 1,
+        "file": {
+            "id": file_id,
+            "source": source,
+            "name": printable(key),
+            "name_bytes_hex": key.hex(),
+            "version": version,
+            "sha256": sha256.hex(),
+            "md5": md5.hex(),
+            "size": size,
+            "landing": landing,
+            "received_at": received_at.isoformat(),
+        },
+        "error": {
+            "code": code,
+            "message": message,
+            "where": dict(place),
+            "what_to_do": next((REMEDY[c] for c in REMEDY if c == code), None),
+            "first_rejects": rejects,
+        },
+        "attempts": attempts,
+        "profile": {"name": profile, "hash": profile_hash},
+        "sensorflow_version": code_version,
+        "quarantined_at": quarantined_at.isoformat(),
+        "replay": f"sensorflow quarantine replay {file_id}",
+    }

@@ -1,0 +1,27 @@
+"""Where a file's rows lie in the lake: Hive-style partition folders."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+
+class Layer(StrEnum):
+    BRONZE = "bronze"
+    REJECTS = "rejects"
+    SILVER = "silver"
+
+
+def layer_path(
+    layer: Layer, source: str, sensor_type: str, received_at: datetime, file_id: int, version: int
+) -> str:
+    """The path of one file's part of a layer, below the lake's root.
+
+    Made of what never changes about the file, so that a second run finds or overwrites the first's
+    output. `ingest_date` is the UTC day on which the file was landed.
+    """
+    day = received_at.astimezone(UTC).strftime("%Y-%m-%d")
+    leaf = f"file-{file_id}-v{version}.parquet"
+    if layer is Layer.SILVER:
+        return f"silver/ingest_date={day}/sensor_type={sensor_type}/{leaf}"
+    return f"{layer}/source={source}/ingest_date={day}/{leaf}"

@@ -1,0 +1,59 @@
+"""The canonical reading: one number of one sensor at one instant.
+
+`SILVER` is what transform yields and silver Parquet holds, in the file's order. Times are
+nanoseconds since 1970 in UTC; the database keeps microseconds (truncated toward the past).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+NS = pa.timestamp("ns", tz="UTC")
+US = pa.timestamp("us", tz="UTC")
+
+SILVER = pa.schema(
+    [
+        pa.field("ts", NS, nullable=False),
+        pa.field("sensor_id", pa.string(), nullable=False),
+        pa.field("reading_type", pa.string(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+        pa.field("unit", pa.string(), nullable=False),
+        pa.field("quality", pa.int16(), nullable=False),
+        pa.field("line_no", pa.int64(), nullable=False),
+        # which occurrence of (sensor_id, reading_type, ts) in its file this is: 0 is the first
+        pa.field("ordinal", pa.int32(), nullable=False),
+    ]
+)
+
+REJECTS = pa.schema(
+    [
+        pa.field("line_no", pa.int64()),
+        pa.field("byte_offset", pa.int64()),
+        pa.field("column", pa.string()),
+        pa.field("code", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("raw", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The first and last instant of some readings, cut to microseconds; None of none."""
+
+    low: datetime | None = None
+    high: datetime | None = None
+
+    def over(self, ts: pa.Array) -> Span:
+        """This span, widened to hold `ts` too (not empty)."""
+        ends = pc.min_max(ts)
+        low, high = (_datetime(ends[name].value) for name in ("min", "max"))
+        return Span(min(self.low or low, low), max(self.high or high, high))
+
+
+def _datetime(nanos: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanos // 1000)

@@ -1,0 +1,61 @@
+"""When is a file in a drop folder complete, and is it one to take at all?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+IGNORED = ("*.part", "*.tmp", "*.partial", "*.crdownload", "*.filepart", "*.swp", "*~", ".*")
+"""Names of files that somebody is still writing, and dot files (``.~lock``, ``.nfs…``)."""
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What identifies one state of one file on disk.
+
+    device, inode: st_dev and st_ino; size in bytes; mtime_ns, ctime_ns: nanoseconds since 1970.
+    """
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self.device}:{self.inode}:{self.size}:{self.mtime_ns}:{self.ctime_ns}"
+
+
+def takes(key: bytes, include: Iterable[str], exclude: Iterable[str] = IGNORED) -> bool:
+    """Whether the file `key` (its path below the source, bytes) is one that the source takes.
+
+    Every part of the path is held against `exclude`, the last part against `include`.
+    """
+    parts = key.decode("utf-8", "surrogateescape").split("/")
+    if any(fnmatchcase(part, pattern) for part in parts for pattern in exclude):
+        return False
+    return any(fnmatchcase(parts[-1].lower(), pattern.lower()) for pattern in include)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A file as it was first seen in its present state, at `since` (monotonic seconds)."""
+
+    stat: Stat
+    since: float
+
+
+def settled(
+    previous: Sighting | None, now: Stat, clock: float, settle: float
+) -> tuple[bool, Sighting]:
+    """Whether a file that nobody announced as closed is complete: unchanged for `settle` seconds.
+
+    Returns the verdict and the sighting to remember. `clock` is monotonic, so that modification
+    times in the future or the past do no harm.
+    """
+    if previous is None or previous.stat != now:
+        seen = Sighting(now, clock)
+        return settle <= 0, seen
+    return clock - previous.since >= settle, previous

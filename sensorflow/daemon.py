@@ -1,0 +1,276 @@
+"""The ingest daemon: watches drop folders, lands and registers files, and publishes them.
+
+One thread takes files in, one publishes, so that a broker that is away never keeps a file from being
+landed. Nothing is held in memory that a restart would lose: the folders and the ledger are the truth.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+import time
+from datetime import UTC, datetime
+from types import FrameType
+
+from sensorflow import bootstrap
+from sensorflow.adapters.feeds.folder import Folder, NotAFile, StillOpen, stat_of
+from sensorflow.adapters.feeds.watch import Watch
+from sensorflow.core.arrival import Landed, printable
+from sensorflow.core.retry import backoff
+from sensorflow.core.stability import Stat
+from sensorflow.errors import Transient
+from sensorflow.flow.detect import Settling
+from sensorflow.flow.land import land
+from sensorflow.flow.publish import publish
+from sensorflow.flow.register import register
+from sensorflow.flow.sweep import sweep
+from sensorflow.ports import Landing, Ledger, Queue
+from sensorflow.settings import Settings
+from sensorflow.telemetry import Event, log
+
+TICK = 0.25
+"""Seconds between looks at files that are settling."""
+PUBLISH_EVERY = 1.0
+"""Seconds between looks for retries that are due, when no new file wakes the publisher."""
+
+
+class Daemon:
+    def __init__(
+        self,
+        settings: Settings,
+        folders: list[Folder],
+        landing: Landing,
+        ledger: Ledger,
+        queue_: Queue,
+    ) -> None:
+        self._settings = settings
+        self._folders = folders
+        self._landing = landing
+        self._ledger = ledger
+        self._queue = queue_
+        self._settling = {f.name: Settling(f.source.settle) for f in folders}
+        self._known: dict[tuple[str, bytes], str] = {}
+        self._refused: dict[tuple[str, bytes], Stat] = {}
+        self._closed: queue.SimpleQueue[tuple[Folder, bytes]] = queue.SimpleQueue()
+        self._doubt = threading.Event()
+        self._fresh = threading.Event()
+        self._stop = threading.Event()
+        self._troubles = 0
+
+    def stop(self) -> None:
+        """Finish the file in hand, and end."""
+        self._stop.set()
+        self._fresh.set()
+
+    def run(self) -> None:
+        """Until `stop`."""
+        watch = self._watch()
+        publisher = threading.Thread(target=self._publish, name="publisher")
+        publisher.start()
+        log().info(Event.DAEMON_STARTED, sources=[f.name for f in self._folders])
+        try:
+            self._take_in()
+        finally:
+            self.stop()
+            if watch is not None:
+                watch.stop()
+            publisher.join()
+            log().info(Event.DAEMON_STOPPED)
+
+    def _watch(self) -> Watch | None:
+        """Start the fast path; without it the rescan alone does the work."""
+        watched = [f for f in self._folders if not f.source.polling]
+        if not watched:
+            return None
+        try:
+            watch = Watch(lambda folder, key: self._closed.put((folder, key)), self._rescan)
+            watch.start(watched)
+        except OSError as error:
+            log().warning(Event.WATCH_DEGRADED, reason=str(error), rescan=self._settings.rescan)
+            return None
+        return watch
+
+    def _rescan(self, reason: str) -> None:
+        if reason:
+            log().warning(Event.WATCH_DEGRADED, reason=reason)
+        self._doubt.set()
+
+    # --- taking in ---
+
+    def _take_in(self) -> None:
+        next_scan = time.monotonic()
+        next_look = next_scan
+        while not self._stop.is_set():
+            now = time.monotonic()
+            try:
+                if now >= next_scan or self._doubt.is_set():
+                    self._doubt.clear()
+                    next_scan = now + self._settings.rescan
+                    self._scan()
+                if now >= next_look:
+                    next_look = now + TICK
+                    self._look_again()
+                self._drain(min(next_scan, next_look))
+                self._troubles = 0
+            except Transient as error:
+                self._pause(error)
+
+    def _pause(self, error: Transient) -> None:
+        """The disk or the database is away: wait, then look at everything again."""
+        self._troubles += 1
+        delay = backoff(self._troubles, 0.5, cap=15.0)
+        log().error(Event.INTAKE_PAUSED, code=error.code, reason=error.message, seconds=delay)
+        self._doubt.set()
+        self._stop.wait(delay)
+
+    def _drain(self, until: float) -> None:
+        """Take the files that inotify told of, until the next look is due."""
+        while not self._stop.is_set() and not self._doubt.is_set():
+            timeout = until - time.monotonic()
+            try:
+                folder, key = self._closed.get(timeout=max(timeout, 0.001))
+            except queue.Empty:
+                return
+            self._take(folder, key)
+            if timeout <= 0:
+                return
+
+    def _scan(self) -> None:
+        for folder in self._folders:
+            for key, stat in folder.scan():
+                if self._stop.is_set():
+                    return
+                if not self._is_known(folder, key, stat):
+                    self._consider(folder, key, stat)
+
+    def _look_again(self) -> None:
+        for folder in self._folders:
+            settling = self._settling[folder.name]
+            for key in settling.waiting:
+                if self._stop.is_set():
+                    return
+                try:
+                    self._consider(folder, key, folder.stat(key))
+                except NotAFile:
+                    settling.forget(key)
+
+    def _consider(self, folder: Folder, key: bytes, stat: Stat) -> None:
+        if self._settling[folder.name].complete(key, stat, time.monotonic()):
+            self._take(folder, key)
+
+    def _is_known(self, folder: Folder, key: bytes, stat: Stat) -> bool:
+        """Whether a file that stays in its folder was registered in this very state."""
+        if self._refused.get((folder.name, key)) == stat:
+            return True
+        if folder.source.after != "keep":
+            return False
+        mark = stat.fingerprint
+        if self._known.get((folder.name, key)) == mark:
+            return True
+        if self._ledger.seen(folder.name, key, mark):
+            self._known[folder.name, key] = mark
+            return True
+        return False
+
+    def _take(self, folder: Folder, key: bytes) -> None:
+        """Land, register, put away. A file that is not ready is looked at again."""
+        discovered = datetime.now(UTC)
+        try:
+            landed = self._land(folder, key)
+        except NotAFile as error:
+            self._settling[folder.name].forget(key)
+            log().debug(Event.FILE_SKIPPED, source=folder.name, file=printable(key), why=str(error))
+            return
+        if landed is None:
+            return
+        content, stat = landed
+        now = datetime.now(UTC)
+        done = register(
+            self._ledger, self._settings, folder.name, key, content, stat, discovered, now
+        )
+        self._fresh.set()
+        if folder.source.after == "keep":
+            self._known[folder.name, key] = stat.fingerprint
+        folder.put_away(key, stat, now.date())
+        log().info(
+            Event.FILE_REGISTERED,
+            source=folder.name,
+            file=printable(key),
+            file_id=done.file_id,
+            version=done.version,
+            kind=done.kind,
+            size=content.size,
+        )
+
+    def _land(self, folder: Folder, key: bytes) -> tuple[Landed, Stat] | None:
+        """The landed file, or None when it is known, still being written, or not readable."""
+        settling = self._settling[folder.name]
+        try:
+            with folder.open(key) as stream:
+                if self._is_known(folder, key, stat_of(stream)):
+                    return None
+                landed = land(self._landing, stream, lambda: stat_of(stream))
+        except StillOpen:
+            landed = None
+        except PermissionError as error:
+            self._refuse(folder, key, error)
+            return None
+        if landed is None:
+            settling.again(key, folder.stat(key), time.monotonic())
+        else:
+            settling.forget(key)
+        return landed
+
+    def _refuse(self, folder: Folder, key: bytes, error: PermissionError) -> None:
+        """Not readable: said once for each state of the file, and tried when that changes."""
+        self._settling[folder.name].forget(key)
+        self._refused[folder.name, key] = folder.stat(key)
+        log().error(
+            Event.FILE_UNREADABLE, source=folder.name, file=printable(key), why=error.strerror
+        )
+
+    # --- publishing ---
+
+    def _publish(self) -> None:
+        troubles, swept = 0, False
+        s = self._settings
+        while not self._stop.is_set():
+            self._fresh.wait(PUBLISH_EVERY)
+            self._fresh.clear()
+            try:
+                if not swept:
+                    sweep(self._ledger, self._queue, s.sweep, s.inline_below, s.max_in_flight)
+                    swept = True
+                sent = publish(self._ledger, self._queue, s.inline_below, s.max_in_flight)
+            except Transient as error:
+                troubles += 1
+                delay = backoff(troubles, 0.5, cap=15.0)
+                log().error(
+                    Event.PUBLISH_PAUSED, code=error.code, reason=error.message, seconds=delay
+                )
+                self._stop.wait(delay)
+                continue
+            troubles = 0
+            if sent:
+                log().info(Event.FILES_PUBLISHED, files=sent)
+
+
+def run(settings: Settings) -> None:
+    """The process: until SIGTERM or SIGINT."""
+    ledger = bootstrap.ledger(settings, "daemon")
+    queue_ = bootstrap.queue(settings)
+    daemon = Daemon(
+        settings, bootstrap.folders(settings), bootstrap.landing(settings), ledger, queue_
+    )
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        daemon.stop()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    try:
+        daemon.run()
+    finally:
+        queue_.close()
+        ledger.close()

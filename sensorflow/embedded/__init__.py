@@ -1,0 +1,1 @@
+"""The one-command stack: PostgreSQL, Valkey, daemon, workers, beat and Flower under one supervisor."""

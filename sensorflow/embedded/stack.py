@@ -1,0 +1,84 @@
+"""The programs of the stack, started in order, watched, and ended in the reverse order."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sensorflow.embedded.process import Process
+from sensorflow.embedded.state import secret
+from sensorflow.settings import Settings
+
+PATIENCE = 20.0
+"""Seconds that a worker has to finish the file in hand."""
+
+
+def celery(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "celery", "-A", "workers", *arguments]
+
+
+def fleet(
+    settings: Settings, place: Path, env: Mapping[str, str], flower_port: int
+) -> list[Process]:
+    """Daemon, workers, beat and Flower; `env` tells them the URLs."""
+    logs = settings.data_folder / "logs"
+    level = f"--loglevel={settings.log_level}"
+    autoscale = f"--autoscale={settings.workers},1"
+    flower_env = {**env, "FLOWER_BASIC_AUTH": f"{settings.flower_user}:{password(settings, place)}"}
+    commands: list[tuple[str, list[str], Mapping[str, str]]] = [
+        ("daemon", [sys.executable, "-m", "sensorflow", "watch"], env),
+        ("worker", celery("worker", autoscale, level, "--without-mingle", "--without-gossip"), env),
+        ("beat", celery("beat", level, f"--pidfile={place / 'beat.pid'}"), env),
+        (
+            "flower",
+            celery("flower", "--address=127.0.0.1", f"--port={flower_port}", "--logging=warning"),
+            flower_env,
+        ),
+    ]
+    return [
+        Process(name, command, logs / f"{name}.log", env=given, cwd=settings.data_folder)
+        for name, command, given in commands
+    ]
+
+
+def password(settings: Settings, place: Path) -> str:
+    """Flower's: as set, or made once."""
+    if settings.flower_password is not None:
+        return settings.flower_password.get_secret_value()
+    return secret(place / "flower-password")
+
+
+@dataclass
+class Supervisor:
+    """Keeps processes alive: one that ends is started again, the longer after the more often."""
+
+    processes: list[Process]
+    _due: dict[str, float] = field(default_factory=dict)
+
+    def start(self) -> None:
+        for process in self.processes:
+            process.start()
+
+    def check(self) -> None:
+        """Start again what has ended; call it often, from the main thread."""
+        now = time.monotonic()
+        for process in self.processes:
+            if process.alive:
+                continue
+            if process.name not in self._due:
+                self._due[process.name] = now + min(30.0, 0.5 * 2.0**process.restarts)
+            elif now >= self._due[process.name]:
+                del self._due[process.name]
+                process.restarts += 1
+                process.start()
+
+    def stop(self) -> None:
+        """Ask all to end, and wait for each."""
+        for process in self.processes:
+            process.ask_to_end()
+        deadline = time.monotonic() + PATIENCE
+        for process in self.processes:
+            process.end(max(0.1, deadline - time.monotonic()))

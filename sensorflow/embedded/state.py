@@ -1,0 +1,98 @@
+"""Where the embedded stack keeps its data, and whether it runs."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sensorflow.errors import Misuse
+
+ROOT_HOME = Path("/var/lib/sensorflow")
+
+
+@dataclass(frozen=True)
+class Running:
+    """What another process needs to join the running stack."""
+
+    pid: int
+    database_url: str
+    broker_url: str
+    flower_url: str | None = None
+
+
+def home(data: Path) -> Path:
+    """The folder of the embedded servers' data.
+
+    As root the servers run as a user of their own, who may not be able to enter the project's folder;
+    nobody's permissions are changed for that: their data lies under /var/lib instead.
+    """
+    if os.geteuid() != 0:
+        return data / "embedded"
+    mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
+    return ROOT_HOME / f"{data.parent.name or 'root'}-{mark}"
+
+
+def running(data: Path) -> Running | None:
+    """The stack that holds the lock of this data folder, once it has told how to reach it."""
+    place = home(data)
+    try:
+        with (place / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        try:
+            return Running(**json.loads((place / "running.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+    except OSError:
+        return None
+    return None
+
+
+@contextmanager
+def held(data: Path) -> Iterator[Path]:
+    """Hold the lock: one stack on one folder, two would spoil each other's data. Raises Misuse."""
+    place = home(data)
+    place.mkdir(parents=True, exist_ok=True, mode=0o755)
+    with (place / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            there = running(data)
+            pid = f" (pid {there.pid})" if there else ""
+            raise Misuse(
+                f"the stack of {data} is running already{pid}; see it with `sensorflow status`"
+            ) from None
+        (place / "running.json").unlink(missing_ok=True)
+        try:
+            yield place
+        finally:
+            (place / "running.json").unlink(missing_ok=True)
+
+
+def announce(place: Path, running: Running) -> None:
+    write_secret(place / "running.json", json.dumps(asdict(running)))
+
+
+def write_secret(path: Path, text: str, owner: tuple[int, int] | None = None) -> None:
+    """A file that only its owner reads."""
+    new = path.with_name(path.name + ".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+    if owner is not None:
+        os.chown(new, *owner)
+    new.replace(path)
+
+
+def secret(path: Path) -> str:
+    """A password, made at the first call and kept."""
+    if not path.exists():
+        write_secret(path, secrets.token_urlsafe(24))
+    return path.read_text()

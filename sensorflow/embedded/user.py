@@ -1,0 +1,31 @@
+"""As root, the servers run as a system user of their own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+
+NAME = "sensorflow"
+
+
+def server_user() -> tuple[int, int] | None:
+    """(uid, gid) for the servers when we are root, None when we are not; the user is made once."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        found = pwd.getpwnam(NAME)
+    except KeyError:
+        found = _make()
+    return found.pw_uid, found.pw_gid
+
+
+def _make() -> pwd.struct_passwd:
+    useradd = shutil.which("useradd") or shutil.which("useradd", path="/usr/sbin:/sbin")
+    if useradd is not None:
+        options = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
+        command = [useradd, *options, "--shell", "/usr/sbin/nologin", NAME]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            return pwd.getpwnam(NAME)
+    return pwd.getpwnam("nobody")

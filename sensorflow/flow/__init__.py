@@ -1,0 +1,1 @@
+"""The pipeline, one verb a file, in the order in which a file goes through it."""

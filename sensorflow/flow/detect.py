@@ -1,0 +1,36 @@
+"""Which files of a drop folder are complete."""
+
+from __future__ import annotations
+
+from sensorflow.core.stability import Sighting, Stat, settled
+
+
+class Settling:
+    """Files that nobody announced as closed: when was each first seen in its present state?
+
+    One for each source. Holds an entry only for files that are not complete yet.
+    """
+
+    def __init__(self, settle: float) -> None:
+        self._settle = settle
+        self._seen: dict[bytes, Sighting] = {}
+
+    def complete(self, key: bytes, stat: Stat, clock: float) -> bool:
+        """Whether `key` did not change for the settling time. clock: monotonic seconds."""
+        done, sighting = settled(self._seen.get(key), stat, clock, self._settle)
+        if done:
+            self._seen.pop(key, None)
+        else:
+            self._seen[key] = sighting
+        return done
+
+    def again(self, key: bytes, stat: Stat, clock: float) -> None:
+        """Start the settling time of `key` anew."""
+        self._seen[key] = Sighting(stat, clock)
+
+    def forget(self, key: bytes) -> None:
+        self._seen.pop(key, None)
+
+    @property
+    def waiting(self) -> list[bytes]:
+        return list(self._seen)

@@ -1,0 +1,149 @@
+"""Take one file through its stages: claim, work, and an outcome that is always written down."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sensorflow.core.arrival import printable
+from sensorflow.core.retry import backoff
+from sensorflow.core.states import WORK, Stage
+from sensorflow.errors import Code, Fenced, Permanent, SensorflowError, Transient
+from sensorflow.flow.load import load
+from sensorflow.flow.quarantine import quarantine
+from sensorflow.flow.transform import transform
+from sensorflow.flow.validate import TooManyRejects, validate
+from sensorflow.flow.work import Job, World
+from sensorflow.ports import Claim, Counts, StageReport
+from sensorflow.telemetry import Event, log
+
+
+class Outcome(StrEnum):
+    LOADED = "loaded"
+    ADVANCED = "advanced"  # a stage is done, the next one is its own task
+    QUARANTINED = "quarantined"
+    CONDEMNED = "condemned"  # to be quarantined by a task of its own
+    RETRY = "retry"
+    NOTHING = "nothing"  # done already, or somebody else's
+    FENCED = "fenced"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a message. text: one line for people; error and delay (seconds) on failure."""
+
+    outcome: Outcome
+    text: str
+    error: SensorflowError | None = None
+    delay: float = 0.0
+
+
+Keep = Callable[[Claim], Any]
+"""Makes a context in which a claim's lease is renewed."""
+
+
+def handle(world: World, file_id: int, only: Stage | None, keep: Keep) -> Result:
+    """Work on a file: all its stages from where it stands, or `only` one of a chain.
+
+    Never raises for a file's fault. Raises Transient DATABASE when not even the outcome could be
+    written down: then the lease ends by itself and the sweeper publishes the file again.
+    """
+    stages = WORK if only is None else (only,)
+    claim = world.ledger.claim(file_id, stages, world.owner, world.settings.lease)
+    if claim is None:
+        return Result(Outcome.NOTHING, "nothing to do: done, not due, or another worker has it")
+    job = Job(world, claim)
+    try:
+        if claim.attempt > world.settings.max_attempts and claim.stage is not Stage.QUARANTINE:
+            raise Permanent(
+                Code.CRASHED,
+                f"{claim.attempt - 1} attempts at {claim.stage} ended without an outcome",
+                attempts=claim.attempt - 1,
+            )
+        with keep(claim):
+            return _work(job, only)
+    except Fenced as error:
+        log().warning(Event.LEASE_LOST, file_id=file_id, token=claim.token)
+        return Result(Outcome.FENCED, str(error), error)
+    except Permanent as error:
+        return _condemn(job, error)
+    except Transient as error:
+        return _retry(job, error, burned=False)
+    except Exception as error:  # noqa: BLE001 - a defect must end in the ledger too
+        return _unexpected(job, error)
+
+
+def _work(job: Job, only: Stage | None) -> Result:
+    if job.claim.stage is Stage.QUARANTINE:
+        return _quarantine(job)
+    reports: list[StageReport] = []
+    for stage in WORK[WORK.index(job.claim.stage) :]:
+        began = time.perf_counter()
+        if stage is Stage.LOAD:
+            counts = load(job, tuple(reports))
+            log().info(Event.FILE_LOADED, file_id=job.claim.file_id, loaded=counts.loaded)
+            return Result(Outcome.LOADED, _account(job, counts))
+        job, rows = _STEPS[stage](job)
+        report = StageReport(stage, time.perf_counter() - began, rows)
+        if only is not None:
+            following = WORK[WORK.index(stage) + 1]
+            job.world.ledger.advance(job.claim, following, job.counts, report)
+            return Result(Outcome.ADVANCED, f"{stage} done, {rows:,} rows: {job.name}")
+        reports.append(report)
+    raise AssertionError("load is the last stage")
+
+
+_STEPS: dict[Stage, Callable[[Job], tuple[Job, int]]] = {
+    Stage.VALIDATE: validate,
+    Stage.TRANSFORM: transform,
+}
+
+
+def _account(job: Job, counts: Counts) -> str:
+    return (
+        f"loaded {job.name}: read={counts.read} loaded={counts.loaded} "
+        f"rejected={counts.rejected} duplicates={counts.duplicate}"
+    )
+
+
+def _quarantine(job: Job) -> Result:
+    began = time.perf_counter()
+    where = quarantine(job)
+    report = StageReport(Stage.QUARANTINE, time.perf_counter() - began, 0)
+    job.world.ledger.quarantined(job.claim, where, report)
+    log().warning(Event.FILE_QUARANTINED, file_id=job.claim.file_id, where=where)
+    return Result(Outcome.QUARANTINED, f"quarantined {job.name}: {where}")
+
+
+def _condemn(job: Job, error: Permanent) -> Result:
+    counts = error.counts if isinstance(error, TooManyRejects) else job.counts
+    error.place.setdefault("attempts", job.claim.attempt)
+    try:
+        job.world.ledger.condemn(job.claim, error, counts)
+    except Fenced as fenced:
+        return Result(Outcome.FENCED, str(fenced), fenced)
+    log().warning(Event.FILE_CONDEMNED, file_id=job.claim.file_id, code=error.code)
+    return Result(Outcome.CONDEMNED, f"{printable(job.claim.key)}: {error}", error)
+
+
+def _retry(job: Job, error: SensorflowError, burned: bool) -> Result:
+    delay = backoff(job.claim.attempt, random.random())
+    try:
+        job.world.ledger.release(job.claim, error, delay, burned)
+    except Fenced as fenced:
+        return Result(Outcome.FENCED, str(fenced), fenced)
+    log().warning(Event.FILE_RETRIED, file_id=job.claim.file_id, code=error.code, delay=delay)
+    return Result(Outcome.RETRY, f"{job.name}: {error}", error, delay)
+
+
+def _unexpected(job: Job, error: Exception) -> Result:
+    """A defect, or a file that provokes one: the attempt counts, and the last one condemns."""
+    log().exception(Event.FILE_RETRIED, file_id=job.claim.file_id)
+    reason = f"{type(error).__name__}: {error}"[:500]
+    if job.claim.attempt >= job.world.settings.max_attempts:
+        return _condemn(job, Permanent(Code.UNEXPECTED, reason))
+    return _retry(job, Transient(Code.UNEXPECTED, reason), burned=True)

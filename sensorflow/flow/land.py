@@ -1,0 +1,25 @@
+"""Copy a file's bytes, hashed and synced, into the landing zone. Nobody reads the drop folder after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+from sensorflow.core.arrival import Landed
+from sensorflow.core.stability import Stat
+from sensorflow.ports import Landing
+
+
+def land(
+    landing: Landing, stream: BinaryIO, stat: Callable[[], Stat]
+) -> tuple[Landed, Stat] | None:
+    """Land an open file; None when it changed while it was read (it will be seen again).
+
+    stat: the state of the open file now; compared before and after.
+    """
+    before = stat()
+    landed = landing.put(stream)
+    after = stat()
+    if before != after or landed.size != after.size:
+        return None
+    return landed, after

@@ -1,0 +1,39 @@
+"""Silver -> the database: the rows and the fact that they are loaded, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from sensorflow.core.dedupe import keys
+from sensorflow.core.partitions import Layer
+from sensorflow.flow.work import Job
+from sensorflow.ports import Counts, Load, OnChange, StageReport
+
+
+def load(job: Job, reports: tuple[StageReport, ...]) -> Counts:
+    """Load a file and close it in the ledger; `reports` are of the stages that ran before in this task.
+
+    Raises Fenced when the claim was lost: nothing is loaded, then.
+    """
+    loaded = job.world.ledger.load(
+        job.claim,
+        _keyed(job),
+        Load(
+            counts=job.counts,
+            on_change=OnChange(job.source.on_change),
+            profile=job.source.profile,
+            profile_hash=job.profile.hash,
+            code_version=job.world.code_version,
+            reports=reports,
+        ),
+    )
+    for old in loaded.replaced:  # after the commit: silver may lag behind, it never runs ahead
+        job.world.lake.remove(job.path_of(Layer.SILVER, old))
+    return loaded.counts
+
+
+def _keyed(job: Job) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
+    for batch in job.world.lake.read(job.path(Layer.SILVER)):
+        yield batch, keys(batch, job.identity)

@@ -1,0 +1,31 @@
+"""One message for each file that is due. The ledger keeps what the broker has no room for."""
+
+from __future__ import annotations
+
+from sensorflow.core.states import Stage
+from sensorflow.ports import Ledger, Queue
+
+BATCH = 50
+
+
+def publish(ledger: Ledger, queue: Queue, inline_below: int, max_in_flight: int) -> int:
+    """Publish all that is due while fewer than `max_in_flight` files are published and unfinished.
+
+    `published_at` is set after the broker's confirm; a crash between the two sends a message twice,
+    which the claim makes harmless. Returns how many were sent; raises Transient when the broker or
+    the database is away, what was sent until then being recorded.
+    """
+    total = 0
+    with ledger.publishing() as mine:
+        while mine and (due := ledger.due(BATCH, max_in_flight)):
+            sent: list[int] = []
+            try:
+                for waiting in due:
+                    inline = waiting.size < inline_below and waiting.stage is Stage.VALIDATE
+                    queue.publish(waiting, inline)
+                    sent.append(waiting.file_id)
+            finally:
+                if sent:
+                    ledger.published(sent)
+            total += len(sent)
+    return total

@@ -1,0 +1,66 @@
+"""Keep a file that cannot be loaded, with a manifest that says why and how to replay it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sensorflow.core.manifest import manifest
+from sensorflow.core.partitions import Layer
+from sensorflow.errors import Code, Permanent, Transient
+from sensorflow.flow.work import Job
+
+SAMPLE = 20
+"""Rejected rows that a manifest shows."""
+
+
+def quarantine(job: Job) -> str:
+    """Copy the file, write its manifest, drop what it left in silver; returns where it is kept.
+
+    The bytes are copied and synced before the manifest, and both before the ledger's state changes.
+    """
+    claim, world = job.claim, job.world
+    code, message, place = claim.error or (str(Code.UNEXPECTED), "no reason was recorded", {})
+    profile, profile_hash = _profile(job)
+    record = manifest(
+        file_id=claim.file_id,
+        source=claim.source,
+        key=claim.key,
+        version=claim.version,
+        sha256=claim.sha256,
+        md5=claim.md5,
+        size=claim.size,
+        landing=claim.landing,
+        code=code,
+        message=message,
+        place=place,
+        attempts=place.get("attempts", claim.attempt),
+        profile=profile,
+        profile_hash=profile_hash,
+        code_version=world.code_version,
+        received_at=claim.received_at,
+        quarantined_at=datetime.now(UTC),
+        rejects=_sample(job) if profile else [],
+    )
+    folder = f"{claim.source}/{claim.file_id}-v{claim.version}-{claim.quarantines + 1}"
+    name = claim.key.rsplit(b"/", 1)[-1]
+    with world.landing.open(claim.landing) as stream:
+        where = world.quarantine.put(folder, name, stream, record)
+    if profile:
+        world.lake.remove(job.path(Layer.SILVER))
+    return where
+
+
+def _profile(job: Job) -> tuple[str, str]:
+    try:
+        return job.source.profile, job.profile.hash
+    except Permanent:
+        return "", ""
+
+
+def _sample(job: Job) -> list[dict[str, Any]]:
+    try:
+        batch = next(job.world.lake.read(job.path(Layer.REJECTS)), None)
+    except Transient:  # rejects are written only when there are any
+        return []
+    return [] if batch is None else batch.slice(0, SAMPLE).to_pylist()

@@ -1,0 +1,29 @@
+"""One ledger row for each version of a file's content."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sensorflow.core.arrival import Arrival, Landed
+from sensorflow.core.stability import Stat
+from sensorflow.ports import Ledger, OnChange, Registration
+from sensorflow.settings import Settings
+
+
+def register(
+    ledger: Ledger,
+    settings: Settings,
+    source: str,
+    key: bytes,
+    landed: Landed,
+    stat: Stat,
+    discovered_at: datetime,
+    landed_at: datetime,
+) -> Registration:
+    """Enter a landed file. The same bytes again are an alias, other bytes a new version."""
+    rules = settings.sources[source]
+    arrival = Arrival(
+        source, key, landed, stat.mtime_ns, stat.fingerprint, discovered_at, landed_at
+    )
+    name_matters = settings.profile_of(rules).name_matters
+    return ledger.register(arrival, OnChange(rules.on_change), name_matters)

@@ -1,0 +1,17 @@
+"""Publish again whatever is stale: this, not the broker, is why no file is forgotten."""
+
+from __future__ import annotations
+
+from sensorflow.flow.publish import publish
+from sensorflow.ports import Ledger, Queue, Swept
+
+
+def sweep(
+    ledger: Ledger, queue: Queue, stale_after: float, inline_below: int, max_in_flight: int
+) -> tuple[Swept, int]:
+    """Free expired leases, take back messages that the broker lost, publish what is due.
+
+    stale_after: seconds after which a message that nobody took may be lost.
+    """
+    swept = ledger.sweep(stale_after, queue.depth())
+    return swept, publish(ledger, queue, inline_below, max_in_flight)

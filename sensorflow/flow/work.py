@@ -1,0 +1,85 @@
+"""What a stage needs: the world, and what it is told about one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from sensorflow import __version__
+from sensorflow.core.arrival import printable
+from sensorflow.core.partitions import Layer, layer_path
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code, Permanent
+from sensorflow.ports import Claim, Counts, Lake, Landing, Ledger, QuarantineStore, Replaced
+from sensorflow.settings import Settings, Source
+
+
+@dataclass(frozen=True)
+class World:
+    """The adapters that the stages work with."""
+
+    ledger: Ledger
+    landing: Landing
+    lake: Lake
+    quarantine: QuarantineStore
+    settings: Settings
+    owner: str
+    code_version: str = __version__
+
+
+@dataclass(frozen=True)
+class Job:
+    """One claimed file, with the settings that hold for it."""
+
+    world: World
+    claim: Claim
+
+    @cached_property
+    def source(self) -> Source:
+        try:
+            return self.world.settings.sources[self.claim.source]
+        except KeyError:
+            raise Permanent(
+                Code.SOURCE_UNKNOWN, f"there is no source {self.claim.source!r} in the settings"
+            ) from None
+
+    @cached_property
+    def profile(self) -> Profile:
+        return self.world.settings.profile_of(self.source)
+
+    @cached_property
+    def name(self) -> str:
+        """The file's name for people."""
+        return printable(self.claim.key)
+
+    @cached_property
+    def base_name(self) -> str:
+        """The last part of the name, for patterns of the profile."""
+        return self.claim.key.rsplit(b"/", 1)[-1].decode("utf-8", "backslashreplace")
+
+    @cached_property
+    def identity(self) -> str:
+        """The file_name of the dedupe key: the source and the path below it, not the base name."""
+        if self.source.dedupe_scope == "source":
+            return self.claim.source + "/"
+        name = self.claim.source + "/" + self.claim.key.decode("utf-8", "backslashreplace")
+        if self.source.on_change == "keep" and self.claim.version > 1:
+            name += f"\0v{self.claim.version}"
+        return name
+
+    def path(self, layer: Layer) -> str:
+        """Where this file's part of a layer lies in the lake."""
+        return self.path_of(layer, self.claim)
+
+    def path_of(self, layer: Layer, file: Claim | Replaced) -> str:
+        kind = self.profile.sensor_type or self.source.profile
+        source = self.claim.source
+        return layer_path(layer, source, kind, file.received_at, file.file_id, file.version)
+
+    def counted(self, **changes: int) -> Job:
+        """The same job, with counts that a stage has found."""
+        return replace(self, claim=replace(self.claim, counts=replace(self.counts, **changes)))
+
+    @property
+    def counts(self) -> Counts:
+        return self.claim.counts

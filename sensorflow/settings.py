@@ -1,0 +1,275 @@
+"""Settings: ``sensorflow.toml``, then ``SENSORFLOW_*`` variables, then ``*_FILE`` for secrets.
+
+Strict: an unknown key or a value of the wrong type is one line that names the file, the key and
+what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from sensorflow.core.profile import Profile, Strict
+from sensorflow.core.stability import IGNORED
+from sensorflow.errors import Code, Misuse
+
+FILE_NAME = "sensorflow.toml"
+PREFIX = "SENSORFLOW_"
+APART = {"CONFIG", "CRASH", "TESTING"}
+"""Variables with the prefix that are no settings."""
+
+
+class Source(Strict):
+    """A drop folder, and what becomes of the files in it."""
+
+    path: Path
+    profile: str
+    include: tuple[str, ...] = (
+        "*.csv",
+        "*.txt",
+        "*.jsonl",
+        "*.ndjson",
+        "*.json",
+        "*.parquet",
+        "*.gz",
+    )
+    exclude: tuple[str, ...] = IGNORED
+    after: Literal["archive", "delete", "keep"] = "archive"
+    on_change: Literal["supersede", "keep", "reject"] = "supersede"
+    dedupe_scope: Literal["file", "source"] = "file"
+    max_rejects: str = "10%"
+    polling: bool = False
+    settle: float = Field(default=2.0, ge=0, le=3600)
+
+    @field_validator("max_rejects", mode="before")
+    @classmethod
+    def _tolerance(cls, value: Any) -> str:
+        text = str(value).strip()
+        number = text.removesuffix("%").strip()
+        try:
+            amount = float(number) if text.endswith("%") else int(number)
+        except ValueError as error:
+            raise ValueError(
+                'give a share such as "10%" or a number of rows such as 100'
+            ) from error
+        if amount < 0 or (text.endswith("%") and amount > 100):
+            raise ValueError("a share lies between 0% and 100%, a number of rows is not negative")
+        return text
+
+    def tolerates(self, rejected: int, read: int) -> bool:
+        """Whether a file with so many rejects is loaded all the same. All rejected: never."""
+        if rejected == 0:
+            return True
+        if rejected >= read:
+            return False
+        limit = self.max_rejects
+        if limit.endswith("%"):
+            return rejected <= read * float(limit[:-1]) / 100
+        return rejected <= int(limit)
+
+
+class Settings(Strict):
+    """Everything that can be set; each key also as a variable: SENSORFLOW_RESCAN=10."""
+
+    database_url: SecretStr | None = None
+    broker_url: SecretStr | None = None
+    data: Path = Path("data")
+    rescan: float = Field(default=30.0, gt=0, le=86400)
+    sweep: float = Field(default=15.0, gt=0, le=3600)
+    lease: float = Field(default=30.0, ge=3, le=86400)
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    max_in_flight: int = Field(default=1000, ge=1)
+    inline_below: ByteSize = ByteSize(8 * 1024**2)
+    workers: int = Field(default=4, ge=1, le=512)
+    flower_port: int = Field(default=5555, ge=0, le=65535)
+    flower_user: str = "sensorflow"
+    flower_password: SecretStr | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    sources: dict[str, Source] = Field(default_factory=dict)
+    profiles: dict[str, Profile] = Field(default_factory=dict)
+    home: Path = Field(default=Path(), exclude=True)
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, url: SecretStr | None) -> SecretStr | None:
+        return _scheme(url, ("postgresql", "postgres", "postgresql+psycopg"))
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker(cls, url: SecretStr | None) -> SecretStr | None:
+        return _scheme(
+            url, ("redis", "rediss", "redis+socket", "valkey", "amqp", "amqps", "pyamqp")
+        )
+
+    @model_validator(mode="after")
+    def _names(self) -> Settings:
+        for name in self.sources:
+            if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+                raise ValueError(f"sources.{name}: a source's name is of letters, digits, - and _")
+        return self
+
+    @property
+    def embedded(self) -> bool:
+        """Whether PostgreSQL or the broker is the embedded one."""
+        return self.database_url is None or self.broker_url is None
+
+    def profile_of(self, source: Source) -> Profile:
+        return self.profiles[source.profile]
+
+    def path(self, relative: Path) -> Path:
+        """A path as the settings mean it: below the folder of sensorflow.toml."""
+        return (self.home / relative).absolute()
+
+    @property
+    def data_folder(self) -> Path:
+        return self.path(self.data)
+
+
+def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
+    if url is not None and urlsplit(url.get_secret_value()).scheme not in known:
+        raise ValueError(f"the URL must begin with one of {', '.join(f'{s}://' for s in known)}")
+    return url
+
+
+def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The settings file: $SENSORFLOW_CONFIG, or the nearest sensorflow.toml at or above `start`."""
+    if named := environ.get("SENSORFLOW_CONFIG"):
+        path = Path(named).absolute()
+        if not path.is_file():
+            raise Misuse(
+                f"{path}: no such file (named by SENSORFLOW_CONFIG); run `sensorflow init` there",
+                Code.SETTINGS,
+            )
+        return path
+    for folder in (start.absolute(), *start.absolute().parents):
+        if (folder / FILE_NAME).is_file():
+            return folder / FILE_NAME
+    return None
+
+
+def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read and check settings; Misuse with one line for the first thing that is wrong.
+
+    path: the TOML file; None for defaults and environment alone.
+    """
+    given: dict[str, Any] = {}
+    if path is not None:
+        try:
+            given = tomllib.loads(path.read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise Misuse(f"{path}: not valid TOML: {error}", Code.SETTINGS) from error
+        except OSError as error:
+            raise Misuse(f"{path}: cannot be read: {error.strerror}", Code.SETTINGS) from error
+    origins = _overlay(given, environ)
+    home = path.parent.absolute() if path else Path.cwd()
+    try:
+        settings = Settings.model_validate({**given, "home": home})
+    except ValidationError as error:
+        raise Misuse(_explain(error, path, origins, given), Code.SETTINGS) from error
+    _check_profiles(settings, path)
+    return settings
+
+
+def _overlay(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """Put the variables over what the file gave; returns which variable gave which key."""
+    origins: dict[str, str] = {}
+    for variable, value in sorted(environ.items()):
+        if not variable.startswith(PREFIX) or variable.removeprefix(PREFIX) in APART:
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if name.endswith("_file") and name.removesuffix("_file") in Settings.model_fields:
+            name, value = name.removesuffix("_file"), _secret(variable, value)
+        parts = name.split("__")
+        target = given
+        for part in parts[:-1]:
+            target = target.setdefault(part, {})
+        target[parts[-1]] = value
+        origins[".".join(parts)] = variable
+    return origins
+
+
+def _secret(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except OSError as error:
+        raise Misuse(
+            f"{variable}: {path}: {error.strerror}; it must name a readable file", Code.SETTINGS
+        ) from error
+
+
+def _explain(
+    error: ValidationError, path: Path | None, origins: dict[str, str], given: dict[str, Any]
+) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    keys = [str(part) for part in first["loc"]]
+    key = ".".join(keys)
+    where = origins.get(key) or str(path or "settings")
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(keys[-1], _siblings(keys), 1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(_siblings(keys))}"
+        return f"{where}: unknown key {key!r}{hint}"
+    message = first["msg"].removeprefix("Value error, ")
+    shown = "" if _secretive(key) else _shown(given, keys)
+    return f"{where}: {key}{shown}: {message}" if key else f"{where}: {message}"
+
+
+def _secretive(key: str) -> bool:
+    return any(word in key for word in ("url", "password", "secret"))
+
+
+def _shown(given: Any, keys: list[str]) -> str:
+    for part in keys:
+        if not isinstance(given, Mapping) or part not in given:
+            return ""
+        given = given[part]
+    return f" = {given!r}" if isinstance(given, str | int | float | bool) else ""
+
+
+def _siblings(keys: list[str]) -> list[str]:
+    """The keys that are known where `keys` ends."""
+    from sensorflow.core import profile as profiles
+
+    model: Any = Settings
+    inner: dict[tuple[Any, str], Any] = {
+        (Settings, "sources"): Source,
+        (Settings, "profiles"): Profile,
+        (Profile, "time"): profiles.Time,
+        (Profile, "sensor"): profiles.Origin,
+        (Profile, "type"): profiles.Origin,
+        (Profile, "unit"): profiles.Origin,
+        (Profile, "columns"): profiles.Column,
+    }
+    for part in keys[:-1]:
+        model = inner.get((model, part), model)
+    return [name for name in model.model_fields if name != "home"]
+
+
+def _check_profiles(settings: Settings, path: Path | None) -> None:
+    for name, source in settings.sources.items():
+        if source.profile not in settings.profiles:
+            known = sorted(settings.profiles)
+            near = difflib.get_close_matches(source.profile, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+            raise Misuse(
+                f"{path}: sources.{name}.profile = {source.profile!r}: no such profile; {hint}",
+                Code.SETTINGS,
+            )
+
+
+def require_folders(settings: Settings) -> None:
+    """Misuse for the first source whose folder is not there."""
+    for name, source in settings.sources.items():
+        folder = settings.path(source.path)
+        if not folder.is_dir():
+            raise Misuse(
+                f"sources.{name}.path = {str(source.path)!r}: no folder {folder}; "
+                f"make it with `mkdir -p {folder}`",
+                Code.SETTINGS,
+            )

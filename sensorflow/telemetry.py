@@ -1,0 +1,55 @@
+"""Logs: one structured line an event. The events are a closed list; ids are bound once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from enum import StrEnum
+from typing import Any
+
+import structlog
+
+
+class Event(StrEnum):
+    """Everything that sensorflow says in its logs."""
+
+    DAEMON_STARTED = "daemon.started"
+    DAEMON_STOPPED = "daemon.stopped"
+    FILE_REGISTERED = "file.registered"  # a file was landed and has its ledger row
+    FILE_SKIPPED = "file.skipped"  # not a regular file, or it changed while it was read
+    FILE_UNREADABLE = "file.unreadable"  # permissions; looked at again at every rescan
+    FILES_PUBLISHED = "files.published"
+    INTAKE_PAUSED = "intake.paused"  # disk or database away; resumes by itself
+    PUBLISH_PAUSED = "publish.paused"  # broker or database away; resumes by itself
+    WATCH_DEGRADED = "watch.degraded"  # inotify lost events or has no watches: rescanning
+    STAGE_DONE = "stage.done"
+    FILE_LOADED = "file.loaded"
+    FILE_RETRIED = "file.retried"
+    FILE_CONDEMNED = "file.condemned"  # on its way to quarantine
+    FILE_QUARANTINED = "file.quarantined"
+    LEASE_LOST = "lease.lost"
+    SWEPT = "swept"
+
+
+def configure(level: str = "INFO") -> None:
+    """Send logs to stderr: for people on a terminal, as JSON lines elsewhere."""
+    terminal = sys.stderr.isatty()
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.dict_tracebacks,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def log() -> Any:
+    return structlog.get_logger()

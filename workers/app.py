@@ -1,0 +1,38 @@
+"""The Celery application. Nothing is read or connected at import: settings are, on first use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+
+from sensorflow import bootstrap, telemetry
+from sensorflow.adapters.queues.celery import configuration
+from workers.schedule import schedule
+
+
+def settle() -> dict[str, Any]:
+    """All of Celery's settings, from sensorflow's. Raises Misuse."""
+    settings = bootstrap.settings()
+    telemetry.configure(settings.log_level)
+    return {
+        **configuration(bootstrap.broker_url(settings)),
+        "beat_schedule": schedule(settings),
+        "beat_schedule_filename": str(settings.data_folder / "beat-schedule"),
+        "timezone": "UTC",
+        # a task is acknowledged when its outcome is in the ledger, not when it is received
+        "task_acks_late": True,
+        "task_acks_on_failure_or_timeout": True,
+        "task_reject_on_worker_lost": True,
+        # one message a child: an idle node must not hoard what another could do
+        "worker_prefetch_multiplier": 1,
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_hijack_root_logger": False,
+        "worker_max_memory_per_child": 1_000_000,  # KiB
+    }
+
+
+app = Celery("sensorflow", include=["workers.tasks", "workers.signals"])
+app.add_defaults(settle)

@@ -1,0 +1,58 @@
+"""The tasks. Each takes one message (a CloudEvents object) and trusts nothing in it but the id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+
+from sensorflow.adapters.queues.celery import INGEST, SWEEP, task_name
+from sensorflow.core.arrival import file_id_of
+from sensorflow.core.states import Stage
+from sensorflow.errors import Permanent
+from sensorflow.flow.handle import handle
+from sensorflow.flow.sweep import sweep as sweep_flow
+from workers.outcome import tell
+from workers.process import keep, queue, world
+
+EXPECTED = (Permanent,)
+"""Faults of files: one line in the log, no traceback."""
+
+
+def _run(message: dict[str, Any], only: Stage | None) -> str:
+    return tell(handle(world(), file_id_of(message), only, keep))
+
+
+@shared_task(name=task_name(INGEST), throws=EXPECTED)
+def ingest(message: dict[str, Any]) -> str:
+    """All stages of a small file, one after the other."""
+    return _run(message, None)
+
+
+@shared_task(name=task_name(Stage.VALIDATE), throws=EXPECTED)
+def validate(message: dict[str, Any]) -> str:
+    return _run(message, Stage.VALIDATE)
+
+
+@shared_task(name=task_name(Stage.TRANSFORM), throws=EXPECTED)
+def transform(message: dict[str, Any]) -> str:
+    return _run(message, Stage.TRANSFORM)
+
+
+@shared_task(name=task_name(Stage.LOAD), throws=EXPECTED)
+def load(message: dict[str, Any]) -> str:
+    return _run(message, Stage.LOAD)
+
+
+@shared_task(name=task_name(Stage.QUARANTINE), throws=EXPECTED)
+def quarantine(message: dict[str, Any]) -> str:
+    return _run(message, Stage.QUARANTINE)
+
+
+@shared_task(name=task_name(SWEEP))
+def sweep() -> str:
+    """Publish again whatever is stale."""
+    here = world()
+    s = here.settings
+    swept, published = sweep_flow(here.ledger, queue(), s.sweep, s.inline_below, s.max_in_flight)
+    return f"leases ended={swept.expired} messages missing={swept.stale} published={published}"
