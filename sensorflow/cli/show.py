@@ -10,6 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+WIDE = 400
+LONG = 40
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
@@ -32,27 +35,33 @@ def line(text: str = "") -> None:
 
 
 def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """On a terminal as wide as that is; elsewhere no cell is broken."""
+    wide_console().print(made_table(title, heads, rows))
+
+
+def wide_console() -> Any:
+    """A terminal as wide as it is; elsewhere wide enough that no cell is broken."""
     from rich.console import Console
 
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=10_000)
-    console.print(made_table(title, heads, rows), crop=False)
+    return console if console.is_terminal else Console(width=WIDE)
 
 
 def made_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
-    """Numbers to the right; only texts may be broken over lines."""
+    """Numbers to the right; only long texts may be broken over lines."""
     from rich.table import Table
     from rich.text import Text
 
     made = Table(title=title or None, title_justify="left", header_style="bold", box=None)
     given = [list(row) for row in rows]
     for index, head in enumerate(heads):
-        texts = all(isinstance(row[index], str | None) for row in given)
         numeric = any(isinstance(row[index], int | float) for row in given)
+        long = max((len(_cell(row[index])) for row in given), default=0) > LONG
         made.add_column(
-            head, justify="right" if numeric else "left", overflow="fold", no_wrap=not texts
+            head,
+            justify="right" if numeric else "left",
+            overflow="fold" if long else "ellipsis",
+            no_wrap=not long,
+            min_width=LONG // 2 if long else None,
         )
     for row in given:
         made.add_row(*(Text(_cell(value)) for value in row))

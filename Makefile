@@ -1,0 +1,42 @@
+# Every target sets up what it needs. Needs Python 3.11 or newer; see tools/setup.sh.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+
+.PHONY: help demo up test lint wheel bench-latency clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/.has-demo: pyproject.toml tools/setup.sh
+	@sh tools/setup.sh embedded,demo
+
+.venv/.has-dev: pyproject.toml tools/setup.sh
+	@sh tools/setup.sh embedded,dev
+
+demo: .venv/.has-demo ## the main job on real files, from dropped file to rows, in a minute
+	@$(BIN)/python demo/run.py
+
+up: .venv/.has-demo ## run the whole stack on the demo's project, with Flower; Ctrl-C stops it
+	@$(BIN)/python demo/project.py
+	@cd .demo && ../$(BIN)/sensorflow up
+
+test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey and RabbitMQ
+	@sh tools/rabbitmq.sh
+	@$(BIN)/python -m pytest $(TESTS)
+
+lint: .venv/.has-dev ## format, lint, types, and which way imports run
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+wheel: .venv/.has-dev ## dist/sensorflow-*.whl, with all that is needed at run time
+	@rm -rf dist
+	@$(BIN)/python -m hatchling build -t wheel
+
+bench-latency: .venv/.has-demo ## from a file's rename to its rows' commit
+	@$(BIN)/python benchmarks/latency.py
+
+clean: ## remove what these targets made
+	rm -rf .venv .demo .build dist

@@ -1,0 +1,248 @@
+"""make demo: real and made files through the whole stack, then the proof that nothing was lost.
+
+Drops the weather files of the PyPI package vega_datasets and generated plant data, among them a
+corrupt file, one that is half written for a while, one dropped twice, and one sent again with
+corrections. Exit status 0 only if every reading is accounted for.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import plant
+import project
+import vega_datasets
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from sensorflow import bootstrap
+from sensorflow.cli import status
+from sensorflow.cli.show import made_table, wide_console
+from sensorflow.core.states import State
+from sensorflow.embedded import state
+from sensorflow.ports import FileView
+
+SENSORFLOW = str(Path(sys.executable).with_name("sensorflow"))
+WEATHER = Path(vega_datasets.__file__).parent / "_data"
+MANY, ROWS = 40, 2_000
+LARGE = 200_000
+PATIENCE = 120.0
+OPEN = (State.PENDING, State.RUNNING)
+
+console = wide_console()
+
+
+def main() -> int:
+    folder = project.make()
+    (folder / "sensorflow.toml").write_text(project.SETTINGS, "utf-8")
+    os.chdir(folder)
+    for source in project.SOURCES:
+        for left in (folder / "drop" / source).iterdir():
+            left.unlink()
+    began = time.monotonic()
+    stack = start(folder)
+    try:
+        ok = run(folder)
+    finally:
+        stack.send_signal(signal.SIGINT)
+        stack.wait(60)
+    console.print(f"{time.monotonic() - began:.1f} s in all; `make up` leaves the stack running")
+    return 0 if ok else 1
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    """`sensorflow up` on an empty database; returns when it can be reached."""
+    console.print("[bold]starting[/] PostgreSQL, Valkey, daemon, workers, beat, Flower")
+    log = (folder / "up.log").open("wb")
+    stack = subprocess.Popen(
+        [SENSORFLOW, "up", "--reset", "--yes"], stdout=log, stderr=subprocess.STDOUT
+    )
+    settings = bootstrap.settings()
+    wait(lambda: state.running(settings.data_folder) is not None, stack, folder)
+    return stack
+
+
+def wait(
+    done: Callable[[], bool], stack: subprocess.Popen[bytes] | None, folder: Path, pause: float = 0.1
+) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not done():
+        if stack is not None and stack.poll() is not None:
+            sys.exit("the stack ended:\n" + (folder / "up.log").read_text())
+        if time.monotonic() > deadline:
+            sys.exit(f"not done after {PATIENCE:.0f} s; logs are in {folder / 'data/logs'}")
+        time.sleep(pause)
+
+
+def drop(made: plant.Made) -> None:
+    """As a careful sender does: written under another name, then renamed."""
+    target = Path("drop", made.source, made.name)
+    part = target.with_name(target.name + ".part")
+    part.write_bytes(made.content)
+    part.rename(target)
+
+
+def run(folder: Path) -> bool:
+    ledger = bootstrap.ledger(bootstrap.settings(), "demo")
+    first = plant.csv("resent.csv", ROWS, 900)
+    twice = plant.csv("twice.csv", ROWS, 901)
+    late = plant.csv("half-written.csv", ROWS, 902)
+    many = [plant.csv(f"plant-{n:03}.csv", ROWS, n) for n in range(MANY)]
+    files = [
+        *many,
+        first,
+        twice,
+        plant.Made("plant", "twice-again.csv", twice.content, 0),
+        plant.corrupt(plant.csv("whole.csv", ROWS, 903)),
+        plant.csv("large.csv", LARGE, 904),
+        plant.json_lines("kiln.jsonl.gz", 5_000, 905),
+        plant.parquet("meter.parquet", 20_000, 906),
+    ]
+    last = plant.corrected(first)
+    # what the database must hold at the end; the real files: days and hours as the files have them
+    expected = sum(made.readings for made in files) + late.readings + 4 * 1461 + 8759 - 2
+
+    def counts() -> tuple[int, int]:
+        totals = ledger.totals().values()
+        return sum(t["files"] - sum(t[s] for s in OPEN) for t in totals), sum(
+            t["rows_loaded"] for t in totals
+        )
+
+    with Progress(
+        TextColumn("{task.description:<6}"),
+        BarColumn(40),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+    ) as progress:
+        bar_files = progress.add_task("files", total=len(files) + 3)
+        bar_rows = progress.add_task("rows", total=expected)
+
+        def reached(finished: int) -> bool:
+            done, rows = counts()
+            progress.update(bar_files, completed=done)
+            progress.update(bar_rows, completed=rows)
+            return done >= finished
+
+        half = Path("drop", late.source, late.name).open("wb")  # noqa: SIM115 - held open on purpose
+        half.write(late.content[: len(late.content) // 2])
+        half.flush()
+        shutil.copy(WEATHER / "seattle-weather.csv", "drop/weather/")
+        shutil.copy(WEATHER / "seattle-temps.csv", "drop/temperatures/")
+        for made in files:
+            drop(made)
+        # the second name of `twice` is an alias, no file of its own
+        wait(lambda: reached(len(files) + 1), None, folder)
+        early = [v for v in ledger.files(limit=1000) if v.name == late.name]
+        half.write(late.content[len(late.content) // 2 :])
+        half.close()
+        drop(last)
+        wait(lambda: reached(len(files) + 3), None, folder)
+    return report(ledger, expected, early)
+
+
+def report(ledger: Any, expected: int, early: list[FileView]) -> bool:
+    views = sorted(ledger.files(limit=1000), key=lambda v: (v.source, v.name, v.version))
+    show_files(ledger, views)
+    held = query(
+        "the warmest days of Seattle, by the database",
+        """SELECT (ts AT TIME ZONE 'America/Los_Angeles')::date AS day, value AS temperature, unit
+             FROM raw_readings WHERE reading_type = 'temperature_max'
+            ORDER BY value DESC, ts LIMIT 3""",
+    )
+    (rows,) = query("", "SELECT count(*) FROM raw_readings", show=False)[0]
+    show_quarantine(ledger)
+    show_aliases(ledger, views)
+    totals = ledger.totals()
+    checks = {
+        f"the database holds the {expected:,} readings that were made": rows == expected,
+        "the half-written file was not touched before it was closed": not early,
+        "the corrected file replaced the first version": held is not None
+        and any(v.state is State.SUPERSEDED for v in views),
+        "the corrupt file is in quarantine": any(v.state is State.QUARANTINED for v in views),
+        "every file is at its end": not any(v.state in OPEN for v in views),
+    }
+    console.print()
+    for what, ok in checks.items():
+        console.print(("[green]ok[/]    " if ok else "[red]WRONG[/] ") + what)
+    console.print()
+    sys.stdout.write(status.balance(totals) + "\n")
+    sys.stdout.flush()
+    return status.balanced(totals) and all(checks.values())
+
+
+def show_files(ledger: Any, views: list[FileView]) -> None:
+    """A line a file; the many alike are one line."""
+    lines: list[list[Any]] = []
+    many = [v for v in views if v.name.startswith("plant-")]
+    for view in [v for v in views if v not in many]:
+        name = f"{view.name} v{view.version}" if view.version > 1 else view.name
+        lines.append([view.source, name, str(view.state), *numbers([view]), *times(ledger, [view])])
+    if many:
+        name = f"{many[0].name} … {many[-1].name} ({len(many)} files)"
+        states = "/".join(sorted({str(v.state) for v in many}))
+        lines.append(["plant", name, states, *numbers(many), *times(ledger, many)])
+    heads = ("source", "file", "state", "read", "loaded", "rejected", "dupl.")
+    console.print()
+    console.print(made_table("", (*heads, "validate ms", "transform ms", "load ms"), lines))
+
+
+def numbers(views: list[FileView]) -> list[int]:
+    counts = [v.counts for v in views]
+    return [
+        sum(getattr(c, name) for c in counts) for name in ("read", "loaded", "rejected", "duplicate")
+    ]
+
+
+def times(ledger: Any, views: list[FileView]) -> list[int | None]:
+    """Milliseconds of each stage, over all these files."""
+    spent: dict[str, float] = {}
+    for view in views:
+        for event in ledger.history(view.file_id):
+            if event["seconds"] is not None:
+                spent[event["stage"]] = spent.get(event["stage"], 0.0) + event["seconds"]
+    return [
+        round(1000 * spent[s]) if s in spent else None for s in ("validate", "transform", "load")
+    ]
+
+
+def query(title: str, sql: str, show: bool = True) -> list[Any]:
+    import psycopg
+
+    with psycopg.connect(bootstrap.database_url(bootstrap.settings())) as connection:
+        cursor = connection.execute(sql)
+        rows = cursor.fetchall()
+        if show:
+            heads = [column.name for column in cursor.description or ()]
+            console.print()
+            console.print(made_table(title, heads, rows))
+    return rows
+
+
+def show_quarantine(ledger: Any) -> None:
+    store = bootstrap.quarantine(bootstrap.settings())
+    for view in ledger.files(State.QUARANTINED):
+        found = store.manifest(view.facts["quarantined_to"])
+        console.print(f"\n[bold]quarantined[/] {view.name}: manifest.json says")
+        for name in ("code", "message", "what_to_do"):
+            console.print(f"  {name:<10}  {found['error'][name]}", markup=False)
+        console.print(f"  {'replay':<10}  {found['replay']}", markup=False)
+
+
+def show_aliases(ledger: Any, views: list[FileView]) -> None:
+    for view in views:
+        for arrival in ledger.arrivals(view.file_id):
+            if arrival["kind"] == "alias":
+                text = f"{arrival['name']} has the bytes of {view.name}: recorded, not loaded again"
+                console.print(f"[bold]alias[/] {text}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

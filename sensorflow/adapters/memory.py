@@ -1,0 +1,510 @@
+"""Every port in memory: for dry runs, notebooks, and tests that need no server.
+
+They keep the contracts of `ports` and pass the same conformance suite as the real adapters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from sensorflow.core.arrival import Arrival, Landed, Waiting, printable
+from sensorflow.core.checksum import MODULUS, checksum
+from sensorflow.core.states import Stage, State, allowed
+from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError, Transient
+from sensorflow.ports import (
+    Claim,
+    Counts,
+    FileView,
+    Kind,
+    LayerWriter,
+    Load,
+    Loaded,
+    OnChange,
+    Registration,
+    Replaced,
+    StageReport,
+    Swept,
+)
+
+
+class MemoryLanding:
+    bucket = "memory"
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+
+    def put(self, stream: BinaryIO) -> Landed:
+        data = stream.read()
+        sha256 = hashlib.sha256(data)
+        name = f"{sha256.hexdigest()[:2]}/{sha256.hexdigest()}"
+        self._objects[name] = data
+        md5 = hashlib.md5(data, usedforsecurity=False).digest()
+        return Landed(name, sha256.digest(), md5, len(data))
+
+    def open(self, name: str) -> BinaryIO:
+        if name not in self._objects:
+            raise Transient(Code.STORAGE, f"no object {name!r}")
+        return io.BytesIO(self._objects[name])
+
+
+class MemoryLake:
+    def __init__(self) -> None:
+        self._files: dict[str, list[pa.RecordBatch]] = {}
+
+    @contextmanager
+    def writer(self, path: str, schema: pa.Schema) -> Iterator[LayerWriter]:
+        batches = _Batches()
+        yield batches
+        self._files[path] = batches.written
+
+    def read(self, path: str) -> Iterator[pa.RecordBatch]:
+        if path not in self._files:
+            raise Transient(Code.STORAGE, f"no file {path!r}")
+        yield from self._files[path]
+
+    def remove(self, path: str) -> None:
+        self._files.pop(path, None)
+
+
+@dataclass
+class _Batches:
+    written: list[pa.RecordBatch] = field(default_factory=list)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self.written.append(batch)
+
+
+class MemoryQuarantine:
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[bytes, bytes, dict[str, Any]]] = {}
+
+    def put(self, folder: str, name: bytes, stream: BinaryIO, manifest: dict[str, Any]) -> str:
+        self._kept.setdefault(folder, (name, stream.read(), manifest))
+        return folder
+
+    def manifest(self, where: str) -> dict[str, Any]:
+        if where not in self._kept:
+            raise Transient(Code.STORAGE, f"nothing kept at {where!r}")
+        return self._kept[where][2]
+
+
+class MemoryQueue:
+    """Holds messages until `take`."""
+
+    def __init__(self) -> None:
+        self._messages: deque[tuple[Waiting, bool]] = deque()
+
+    def publish(self, waiting: Waiting, inline: bool) -> None:
+        self._messages.append((waiting, inline))
+
+    def depth(self) -> int | None:
+        return len(self._messages)
+
+    def take(self) -> tuple[Waiting, bool] | None:
+        return self._messages.popleft() if self._messages else None
+
+
+@dataclass
+class _File:
+    id: int
+    arrival: Arrival
+    version: int
+    stage: Stage
+    state: State = State.PENDING
+    attempts: int = 0
+    quarantines: int = 0
+    token: int | None = None
+    lease_until: datetime | None = None
+    not_before: datetime | None = None
+    published_at: datetime | None = None
+    finished_at: datetime | None = None
+    counts: Counts = Counts()
+    checksum: int | None = None
+    error: tuple[str, str, dict[str, Any]] | None = None
+    quarantined_to: str | None = None
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+
+class MemoryLedger:
+    """See `ports.Ledger`. `clock` stands for the database's."""
+
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._publisher = threading.Lock()
+        self._files: dict[int, _File] = {}
+        self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
+        self._tokens = 0
+        self.rows: dict[bytes, tuple[int, float]] = {}
+        """The readings: dedupe key -> (file id, value)."""
+
+    # --- arrivals ---
+
+    def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
+        with self._lock:
+            for source, key, mark, _, file_id, _ in self._arrivals:
+                if (source, key, mark) == (arrival.source, arrival.key, arrival.fingerprint):
+                    return Registration(file_id, self._files[file_id].version, Kind.SEEN)
+            twin = self._twin(arrival, name_matters)
+            kind = Kind.NEW if twin is None else Kind.ALIAS
+            file = twin or self._add(arrival, on_change is OnChange.REJECT)
+            self._arrive(file, arrival.key, arrival.fingerprint, kind)
+            return Registration(file.id, file.version, kind)
+
+    def _arrive(self, file: _File, key: bytes, mark: str, kind: Kind) -> None:
+        place = (file.arrival.source, key, mark, kind, file.id, self._clock())
+        self._arrivals.append(place)
+
+    def _named(self, source: str, key: bytes) -> list[_File]:
+        return [
+            f for f in self._files.values() if (f.arrival.source, f.arrival.key) == (source, key)
+        ]
+
+    def _twin(self, arrival: Arrival, name_matters: bool) -> _File | None:
+        newest = max((f.version for f in self._named(arrival.source, arrival.key)), default=0)
+        found = [
+            f
+            for f in self._files.values()
+            if f.arrival.source == arrival.source
+            and f.arrival.landed.sha256 == arrival.landed.sha256
+            and f.state not in (State.SUPERSEDED, State.UNDONE)
+            and (f.version == newest if f.arrival.key == arrival.key else not name_matters)
+        ]
+        return min(found, key=lambda f: (f.arrival.key != arrival.key, f.id), default=None)
+
+    def _add(self, arrival: Arrival, refuse: bool) -> _File:
+        older = self._named(arrival.source, arrival.key)
+        version = max((f.version for f in older), default=0) + 1
+        file = _File(len(self._files) + 1, arrival, version, Stage.VALIDATE)
+        if refuse and older:
+            file.stage = Stage.QUARANTINE
+            file.error = (str(Code.VERSION_REFUSED), REMEDY[Code.VERSION_REFUSED], {})
+        self._files[file.id] = file
+        self._tell(file, "registered")
+        return file
+
+    def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
+        with self._lock:
+            return any(a[:3] == (source, key, fingerprint) for a in self._arrivals)
+
+    # --- publishing ---
+
+    @contextmanager
+    def publishing(self) -> Iterator[bool]:
+        mine = self._publisher.acquire(blocking=False)
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._publisher.release()
+
+    def due(self, limit: int, max_in_flight: int) -> list[Waiting]:
+        with self._lock:
+            now = self._clock()
+            files = self._files.values()
+            flying = [f for f in files if f.published_at and f.state in _OPEN]
+            due = [
+                f
+                for f in files
+                if f.state is State.PENDING
+                and f.published_at is None
+                and (f.not_before is None or f.not_before <= now)
+            ]
+            return [_waiting(f) for f in due[: min(limit, max(0, max_in_flight - len(flying)))]]
+
+    def published(self, file_ids: list[int]) -> None:
+        with self._lock:
+            for file in (self._files[i] for i in file_ids):
+                if file.published_at is None and file.state in _OPEN:
+                    file.published_at = self._clock()
+                    self._tell(file, "published")
+
+    # --- claims ---
+
+    def claim(
+        self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
+    ) -> Claim | None:
+        with self._lock:
+            file, now = self._files.get(file_id), self._clock()
+            if file is None or file.stage not in stages or not _claimable(file, now):
+                return None
+            self._tokens += 1
+            self._move(file, State.RUNNING, "claimed", count=1)
+            file.token = self._tokens
+            file.lease_until = now + timedelta(seconds=lease)
+            file.not_before = None
+            file.published_at = file.published_at or now
+            return _claim(file)
+
+    def _guard(self, claim: Claim) -> _File:
+        file = self._files[claim.file_id]
+        if file.token != claim.token or file.state is not State.RUNNING:
+            raise Fenced(f"file {claim.file_id} was taken by another worker", token=claim.token)
+        return file
+
+    def _move(self, file: _File, to: State, what: str, count: int = 0, **facts: Any) -> None:
+        assert allowed(file.state, to), (file.state, to)
+        before, file.state = file.state, to
+        file.attempts += count
+        file.lease_until = None
+        self._tell(file, what, from_state=str(before), to_state=str(to), **facts)
+
+    def _tell(self, file: _File, what: str, **facts: Any) -> None:
+        place = {"at": self._clock(), "what": what, "stage": str(file.stage), "who": "memory"}
+        none = dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows"))
+        file.events.append({**none, **place, "attempt": file.attempts, **facts})
+
+    def renew(self, claim: Claim, lease: float) -> None:
+        with self._lock:
+            self._guard(claim).lease_until = self._clock() + timedelta(seconds=lease)
+
+    def advance(self, claim: Claim, to: Stage, counts: Counts, report: StageReport) -> None:
+        with self._lock:
+            file = self._guard(claim)
+            facts = {"seconds": report.seconds, "rows": report.rows}
+            self._move(file, State.PENDING, "stage done", **facts)
+            file.stage, file.attempts, file.counts, file.error = to, 0, counts, None
+            file.published_at = self._clock()
+
+    def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
+        with self._lock:
+            file = self._guard(claim)
+            self._move(file, State.PENDING, "will be tried again", why=str(error))
+            file.attempts -= 0 if burned else 1
+            file.published_at = None
+            file.not_before = self._clock() + timedelta(seconds=delay)
+            file.error = _error(error)
+
+    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> None:
+        with self._lock:
+            file = self._guard(claim)
+            self._move(file, State.PENDING, "condemned", why=str(error))
+            file.stage, file.attempts, file.published_at = Stage.QUARANTINE, 0, None
+            file.counts, file.error = counts, _error(error)
+
+    def quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
+        with self._lock:
+            file = self._guard(claim)
+            self._move(file, State.QUARANTINED, "quarantined", seconds=report.seconds)
+            file.quarantines += 1
+            file.quarantined_to, file.finished_at = where, self._clock()
+
+    def load(
+        self, claim: Claim, batches: Iterable[tuple[pa.RecordBatch, pa.Array]], load: Load
+    ) -> Loaded:
+        given = [(silver, keys) for silver, keys in batches if len(silver)]
+        with self._lock:
+            file = self._guard(claim)
+            replaced: list[Replaced] = []
+            if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:
+                replaced = self._supersede(claim)
+            offered = loaded = total = 0
+            for silver, keys in given:
+                offered += len(silver)
+                new = self._insert(file.id, silver, keys)
+                loaded += len(new)
+                kept = pa.array(new, pa.int64())
+                total += checksum(keys.take(kept), silver["value"].take(kept))
+            duplicate = load.counts.duplicate + offered - loaded
+            file.counts = replace(load.counts, loaded=loaded, duplicate=duplicate)
+            assert file.counts.balanced, file.counts
+            for report in load.reports:
+                facts = {"seconds": report.seconds, "rows": report.rows}
+                self._tell(file, "stage done", **{**facts, "stage": str(report.stage)})
+            file.stage = Stage.LOAD
+            self._move(file, State.LOADED, "loaded", rows=loaded)
+            file.checksum, file.finished_at, file.error = total % MODULUS, self._clock(), None
+            return Loaded(file.counts, tuple(replaced))
+
+    def _insert(self, file_id: int, silver: pa.RecordBatch, keys: pa.Array) -> list[int]:
+        """The places of the rows that were not there yet."""
+        new = []
+        pairs = zip(keys.to_pylist(), silver["value"].to_pylist(), strict=True)
+        for place, (key, value) in enumerate(pairs):
+            if key not in self.rows:
+                self.rows[key] = (file_id, value)
+                new.append(place)
+        return new
+
+    def _supersede(self, claim: Claim) -> list[Replaced]:
+        replaced = []
+        for old in self._named(claim.source, claim.key):
+            if old.version >= claim.version or not allowed(old.state, State.SUPERSEDED):
+                continue
+            self.rows = {k: row for k, row in self.rows.items() if row[0] != old.id}
+            self._move(old, State.SUPERSEDED, "superseded", why=f"by version {claim.version}")
+            old.finished_at = self._clock()
+            self._pass_on(old)
+            replaced.append(Replaced(old.id, old.version, old.arrival.landed_at))
+        return replaced
+
+    def _pass_on(self, old: _File) -> None:
+        """The name of an alias takes over what its twin no longer holds."""
+        latest = {(a[0], a[1]): a[4] for a in self._arrivals}
+        for source, key, mark, _, file_id, _ in list(self._arrivals):
+            if file_id == old.id and key != old.arrival.key and latest[source, key] == old.id:
+                heir = self._add(replace(old.arrival, key=key, fingerprint=mark), False)
+                self._arrivals = [
+                    (a[0], a[1], a[2], Kind.NEW if a[1] == key else a[3], heir.id, a[5])
+                    if a[4] == old.id and a[1] != old.arrival.key
+                    else a
+                    for a in self._arrivals
+                ]
+                return
+
+    def replay(self, file_id: int) -> bool:
+        with self._lock:
+            file = self._files.get(file_id)
+            if file is None or file.state is not State.QUARANTINED:
+                return False
+            self._move(file, State.PENDING, "replayed")
+            file.stage, file.attempts, file.counts = Stage.VALIDATE, 0, Counts()
+            file.published_at = file.not_before = file.finished_at = file.error = None
+            return True
+
+    def sweep(self, stale_after: float, depth: int | None) -> Swept:
+        with self._lock:
+            now, expired, stale = self._clock(), 0, 0
+            for file in self._files.values():
+                ended = file.lease_until is not None and file.lease_until < now
+                if file.state is State.RUNNING and ended:
+                    self._move(file, State.PENDING, "lease expired")
+                    file.published_at = None
+                    expired += 1
+            out = [f for f in self._files.values() if f.state is State.PENDING and f.published_at]
+            if depth is None or depth < len(out):
+                for file in out:
+                    assert file.published_at is not None
+                    if file.published_at < now - timedelta(seconds=stale_after):
+                        self._move(file, State.PENDING, "message missing")
+                        file.published_at = None
+                        stale += 1
+            return Swept(expired, stale)
+
+    # --- views ---
+
+    def files(
+        self, state: State | None = None, source: str | None = None, limit: int = 50
+    ) -> list[FileView]:
+        with self._lock:
+            found = [
+                _view(f)
+                for f in reversed(self._files.values())
+                if state in (None, f.state) and source in (None, f.arrival.source)
+            ]
+        return found[:limit]
+
+    def file(self, file_id: int) -> FileView | None:
+        with self._lock:
+            file = self._files.get(file_id)
+            return None if file is None else _view(file)
+
+    def history(self, file_id: int) -> list[dict[str, Any]]:
+        with self._lock:
+            return list(self._files[file_id].events) if file_id in self._files else []
+
+    def arrivals(self, file_id: int) -> list[dict[str, Any]]:
+        with self._lock:
+            return [
+                {"at": at, "kind": str(kind), "name": printable(key), "fingerprint": mark}
+                for _, key, mark, kind, owner, at in self._arrivals
+                if owner == file_id
+            ]
+
+    def totals(self) -> dict[str, dict[str, int]]:
+        names = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate")
+        totals: dict[str, dict[str, int]] = {}
+        with self._lock:
+            for file in self._files.values():
+                empty = dict.fromkeys(("files", *State, *names), 0)
+                sums = totals.setdefault(file.arrival.source, empty)
+                sums["files"] += 1
+                sums[file.state] += 1
+                if file.state is State.LOADED:
+                    for name in names:
+                        sums[name] += getattr(file.counts, name.removeprefix("rows_"))
+        return totals
+
+
+_OPEN = (State.PENDING, State.RUNNING)
+
+
+def _claimable(file: _File, now: datetime) -> bool:
+    if file.state is State.PENDING:
+        return file.not_before is None or file.not_before <= now
+    ended = file.lease_until is not None and file.lease_until < now
+    return file.state is State.RUNNING and ended
+
+
+def _error(error: SensorflowError) -> tuple[str, str, dict[str, Any]]:
+    return str(error.code), error.message, dict(error.place)
+
+
+def _waiting(file: _File) -> Waiting:
+    arrival, landed = file.arrival, file.arrival.landed
+    return Waiting(
+        file_id=file.id,
+        source=arrival.source,
+        key=arrival.key,
+        version=file.version,
+        size=landed.size,
+        md5=landed.md5,
+        landing=landed.name,
+        stage=file.stage,
+        received_at=arrival.landed_at,
+    )
+
+
+def _claim(file: _File) -> Claim:
+    arrival, landed = file.arrival, file.arrival.landed
+    assert file.token is not None
+    return Claim(
+        file_id=file.id,
+        token=file.token,
+        attempt=file.attempts,
+        stage=file.stage,
+        source=arrival.source,
+        key=arrival.key,
+        version=file.version,
+        sha256=landed.sha256,
+        md5=landed.md5,
+        size=landed.size,
+        landing=landed.name,
+        received_at=arrival.landed_at,
+        counts=file.counts,
+        error=file.error,
+        quarantines=file.quarantines,
+    )
+
+
+def _view(file: _File) -> FileView:
+    code, detail, _ = file.error or (None, None, None)
+    return FileView(
+        file_id=file.id,
+        source=file.arrival.source,
+        name=printable(file.arrival.key),
+        version=file.version,
+        state=file.state,
+        stage=file.stage,
+        counts=file.counts,
+        facts={
+            "id": file.id,
+            "error_code": code,
+            "error_detail": detail,
+            "checksum": file.checksum,
+            "attempts": file.attempts,
+            "published_at": file.published_at,
+            "finished_at": file.finished_at,
+            "quarantined_to": file.quarantined_to,
+        },
+    )

@@ -1,0 +1,350 @@
+"""The contract of `ports.Ledger`, on PostgreSQL and in memory alike."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from sensorflow.adapters.memory import MemoryLedger
+from sensorflow.core.arrival import Arrival, Landed
+from sensorflow.core.dedupe import keys
+from sensorflow.core.readings import SILVER
+from sensorflow.core.states import WORK, Stage, State
+from sensorflow.errors import Code, Fenced, Permanent, Transient
+from sensorflow.ports import Claim, Counts, Kind, Ledger, Load, OnChange, StageReport
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SHORT = 0.05
+DONE = StageReport(Stage.QUARANTINE, 0.1, 0)
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def ledger(request: pytest.FixtureRequest) -> Ledger:
+    if request.param == "memory":
+        return MemoryLedger()
+    from sensorflow.adapters.postgres.ledger import PostgresLedger
+
+    made = PostgresLedger(request.getfixturevalue("database"), "test")
+    request.addfinalizer(made.close)
+    return made
+
+
+def arrival(key: bytes = b"a.csv", content: int = 1, mark: str = "") -> Arrival:
+    digest = bytes([content]) * 32
+    landed = Landed(f"{digest.hex()[:2]}/{digest.hex()}", digest, digest[:16], 100)
+    return Arrival("plant", key, landed, 0, mark or f"{key!r}{content}", NOW, NOW)
+
+
+def add(ledger: Ledger, key: bytes = b"a.csv", content: int = 1, mark: str = "") -> int:
+    return ledger.register(arrival(key, content, mark), OnChange.SUPERSEDE, False).file_id
+
+
+def claim(ledger: Ledger, file_id: int, lease: float = 60) -> Claim:
+    found = ledger.claim(file_id, WORK, "me", lease)
+    assert found is not None
+    return found
+
+
+def batch(rows: int = 3, start: int = 0, value: float = 1.5) -> pa.RecordBatch:
+    ts = (np.arange(rows) + start) * 10**9 + 1_700_000_000 * 10**9
+    columns = [
+        pa.array(ts, pa.int64()).cast(SILVER.field("ts").type),
+        pa.array(["s"] * rows),
+        pa.array(["temperature"] * rows),
+        pa.array([value] * rows),
+        pa.array(["degC"] * rows),
+        pa.array([0] * rows, pa.int16()),
+        pa.array(range(rows), pa.int64()),
+        pa.array([0] * rows, pa.int32()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SILVER)
+
+
+def load(
+    ledger: Ledger, held: Claim, silver: pa.RecordBatch, name: str = "plant/a.csv"
+) -> Counts:
+    plan = Load(Counts(read=len(silver)), OnChange.SUPERSEDE, "p", "h", "0", ())
+    return ledger.load(held, [(silver, keys(silver, name))], plan).counts
+
+
+def state(ledger: Ledger, file_id: int) -> State:
+    view = ledger.file(file_id)
+    assert view is not None
+    return view.state
+
+
+def test_the_same_state_of_a_file_is_registered_once(ledger: Ledger) -> None:
+    first = ledger.register(arrival(), OnChange.SUPERSEDE, False)
+    again = ledger.register(arrival(), OnChange.SUPERSEDE, False)
+    assert (first.kind, again.kind) == (Kind.NEW, Kind.SEEN)
+    assert first.file_id == again.file_id
+    assert ledger.seen("plant", b"a.csv", arrival().fingerprint)
+    assert not ledger.seen("plant", b"a.csv", "another")
+
+
+def test_the_same_bytes_are_an_alias_under_any_name(ledger: Ledger) -> None:
+    first = add(ledger)
+    redrop = ledger.register(arrival(mark="later"), OnChange.SUPERSEDE, False)
+    other = ledger.register(arrival(b"b.csv"), OnChange.SUPERSEDE, False)
+    assert (redrop.kind, redrop.file_id) == (Kind.ALIAS, first)
+    assert (other.kind, other.file_id) == (Kind.ALIAS, first)
+    assert [a["name"] for a in ledger.arrivals(first)] == ["a.csv", "a.csv", "b.csv"]
+
+
+def test_the_same_bytes_under_another_name_are_a_file_where_names_matter(ledger: Ledger) -> None:
+    first = ledger.register(arrival(), OnChange.SUPERSEDE, True)
+    other = ledger.register(arrival(b"b.csv"), OnChange.SUPERSEDE, True)
+    assert other.kind is Kind.NEW
+    assert other.file_id != first.file_id
+
+
+def test_other_bytes_under_a_name_are_a_new_version_that_supersedes(ledger: Ledger) -> None:
+    old = add(ledger)
+    load(ledger, claim(ledger, old), batch(3))
+    new = ledger.register(arrival(content=2), OnChange.SUPERSEDE, False)
+    assert new.version == 2
+    assert state(ledger, old) is State.LOADED
+    load(ledger, claim(ledger, new.file_id), batch(2))
+    assert state(ledger, old) is State.SUPERSEDED
+    assert ledger.totals()["plant"]["rows_loaded"] == 2
+
+
+def test_an_older_version_cannot_load_after_a_newer_one(ledger: Ledger) -> None:
+    old, new = add(ledger), add(ledger, content=2)
+    slow = claim(ledger, old)
+    load(ledger, claim(ledger, new), batch(2))
+    with pytest.raises(Fenced):
+        load(ledger, slow, batch(3))
+    assert ledger.claim(old, WORK, "me", 60) is None
+    assert ledger.totals()["plant"]["rows_loaded"] == 2
+
+
+def test_going_back_to_older_bytes_is_a_version_of_its_own(ledger: Ledger) -> None:
+    add(ledger, content=1)
+    add(ledger, content=2)
+    back = ledger.register(arrival(content=1, mark="back"), OnChange.SUPERSEDE, False)
+    assert (back.kind, back.version) == (Kind.NEW, 3)
+
+
+def test_an_alias_takes_over_when_its_twin_is_superseded(ledger: Ledger) -> None:
+    old = add(ledger)
+    load(ledger, claim(ledger, old), batch(3))
+    ledger.register(arrival(b"b.csv"), OnChange.SUPERSEDE, False)
+    new = add(ledger, content=2)
+    load(ledger, claim(ledger, new), batch(2))
+    heirs = [f for f in ledger.files() if f.name == "b.csv"]
+    assert [f.state for f in heirs] == [State.PENDING]
+    load(ledger, claim(ledger, heirs[0].file_id), batch(3), "plant/b.csv")
+    assert ledger.totals()["plant"]["rows_loaded"] == 5
+
+
+def test_a_refused_version_waits_for_quarantine(ledger: Ledger) -> None:
+    ledger.register(arrival(), OnChange.REJECT, False)
+    second = ledger.register(arrival(content=2), OnChange.REJECT, False)
+    view = ledger.file(second.file_id)
+    assert view is not None
+    assert view.stage is Stage.QUARANTINE
+    assert view.facts["error_code"] == Code.VERSION_REFUSED
+
+
+def test_due_files_are_published_once_and_oldest_first(ledger: Ledger) -> None:
+    ids = [add(ledger, b"%d.csv" % n, n) for n in range(1, 4)]
+    assert [w.file_id for w in ledger.due(10, 10)] == ids
+    ledger.published(ids[:2])
+    assert [w.file_id for w in ledger.due(10, 10)] == ids[2:]
+
+
+def test_no_more_than_max_in_flight_are_due(ledger: Ledger) -> None:
+    ids = [add(ledger, b"%d.csv" % n, n) for n in range(1, 6)]
+    assert len(ledger.due(10, 2)) == 2
+    ledger.published(ids[:2])
+    assert ledger.due(10, 2) == []
+    load(ledger, claim(ledger, ids[0]), batch())
+    assert [w.file_id for w in ledger.due(10, 2)] == ids[2:3]
+
+
+def test_one_publisher_at_a_time(ledger: Ledger) -> None:
+    with ledger.publishing() as mine, ledger.publishing() as other:
+        assert mine
+        assert not other
+    with ledger.publishing() as mine:
+        assert mine
+
+
+def test_one_of_many_claims_wins(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    won: list[Claim | None] = []
+    threads = [
+        threading.Thread(target=lambda: won.append(ledger.claim(file_id, WORK, "me", 60)))
+        for _ in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(c is not None for c in won) == 1
+
+
+def test_a_claim_counts_the_attempt_before_the_work(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    for attempt in (1, 2):
+        assert claim(ledger, file_id, SHORT).attempt == attempt
+        time.sleep(SHORT * 2)
+
+
+def test_a_claim_is_for_its_stages_only(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    assert ledger.claim(file_id, (Stage.LOAD,), "me", 60) is None
+    assert ledger.claim(999, WORK, "me", 60) is None
+
+
+def test_the_holder_of_an_older_token_is_refused_everywhere(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    old = claim(ledger, file_id, SHORT)
+    time.sleep(SHORT * 2)
+    new = claim(ledger, file_id)
+    error = Transient(Code.DATABASE, "x")
+    for act in (
+        lambda: load(ledger, old, batch()),
+        lambda: ledger.renew(old, 60),
+        lambda: ledger.release(old, error, 0, True),
+        lambda: ledger.condemn(old, error, Counts()),
+        lambda: ledger.advance(old, Stage.TRANSFORM, Counts(), DONE),
+        lambda: ledger.quarantined(old, "x", DONE),
+    ):
+        with pytest.raises(Fenced):
+            act()
+    assert ledger.totals()["plant"]["rows_loaded"] == 0
+    load(ledger, new, batch())
+
+
+def test_a_renewed_lease_is_kept(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    held = claim(ledger, file_id, SHORT)
+    ledger.renew(held, 60)
+    time.sleep(SHORT * 2)
+    assert ledger.claim(file_id, WORK, "other", 60) is None
+
+
+def test_a_released_file_waits_and_keeps_or_gives_back_the_attempt(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    error = Transient(Code.DATABASE, "away")
+    ledger.release(claim(ledger, file_id), error, 0.0, False)
+    assert claim(ledger, file_id, SHORT).attempt == 1
+    time.sleep(SHORT * 2)
+    ledger.release(claim(ledger, file_id), error, 60.0, True)
+    assert ledger.claim(file_id, WORK, "me", 60) is None
+    assert ledger.due(10, 10) == []
+    view = ledger.file(file_id)
+    assert view is not None
+    assert view.facts["attempts"] == 2
+
+
+def test_a_stage_done_starts_the_next_with_no_attempts(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    done = StageReport(Stage.VALIDATE, 0.5, 7)
+    ledger.advance(claim(ledger, file_id), Stage.TRANSFORM, Counts(read=7), done)
+    assert ledger.due(10, 10) == []  # the chain's own message follows
+    held = claim(ledger, file_id)
+    assert (held.stage, held.attempt, held.counts.read) == (Stage.TRANSFORM, 1, 7)
+
+
+def test_a_condemned_file_is_quarantined_and_can_be_replayed(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    error = Permanent(Code.UNREADABLE, "no gzip", line=3)
+    ledger.condemn(claim(ledger, file_id), error, Counts(read=2, rejected=1))
+    assert ledger.claim(file_id, WORK, "me", 60) is None
+    held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
+    assert held is not None
+    assert held.error == (Code.UNREADABLE, "no gzip", {"line": 3})
+    ledger.quarantined(held, "here", DONE)
+    assert state(ledger, file_id) is State.QUARANTINED
+    assert ledger.replay(file_id)
+    assert not ledger.replay(file_id)
+    assert load(ledger, claim(ledger, file_id), batch()).loaded == 3
+
+
+def test_a_load_counts_what_was_there_already_as_duplicates(ledger: Ledger) -> None:
+    first, second = add(ledger), add(ledger, b"b.csv", 2)
+    load(ledger, claim(ledger, first), batch(3), "plant/")
+    counts = load(ledger, claim(ledger, second), batch(5, start=1), "plant/")
+    assert (counts.read, counts.loaded, counts.duplicate) == (5, 3, 2)
+    assert counts.balanced
+
+
+def test_a_load_that_does_not_balance_is_refused(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    plan = Load(Counts(read=99), OnChange.SUPERSEDE, "p", "h", "0", ())
+    with pytest.raises(Exception, match=r"balance|Counts"):
+        ledger.load(claim(ledger, file_id), [(batch(), keys(batch(), "x"))], plan)
+
+
+def test_a_load_that_breaks_leaves_nothing(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    held = claim(ledger, file_id)
+
+    def broken() -> object:
+        yield batch(), keys(batch(), "x")
+        raise RuntimeError("no more")
+
+    plan = Load(Counts(read=3), OnChange.SUPERSEDE, "p", "h", "0", ())
+    with pytest.raises(RuntimeError):
+        ledger.load(held, broken(), plan)  # type: ignore[arg-type]
+    assert ledger.totals()["plant"]["rows_loaded"] == 0
+    assert load(ledger, held, batch()).loaded == 3
+
+
+def test_checksums_tell_values_apart_and_do_not_depend_on_batches(ledger: Ledger) -> None:
+    sums = []
+    for n, parts in enumerate(([batch(4)], [batch(2), batch(2, start=2)], [batch(4, value=1.25)])):
+        file_id = add(ledger, b"%d.csv" % n, n + 1)
+        plan = Load(Counts(read=4), OnChange.SUPERSEDE, "p", "h", "0", ())
+        # a name for each, but keys as of one name: what is summed is the same
+        pairs = [(p, keys(p, "same")) for p in parts]
+        if n:
+            before = ledger.file(file_id - 1)
+            assert before is not None
+        ledger.load(claim(ledger, file_id), pairs, plan)
+        view = ledger.file(file_id)
+        assert view is not None
+        sums.append((view.counts.loaded, int(view.facts["checksum"])))
+    assert sums[0][0] == 4
+    assert sums[0][1] != 0
+    assert sums[1] == (0, 0)  # every key was there already
+
+
+def test_expired_leases_are_swept(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    claim(ledger, file_id, SHORT)
+    assert ledger.sweep(60, None).expired == 0
+    time.sleep(SHORT * 2)
+    assert ledger.sweep(60, None).expired == 1
+    assert [w.file_id for w in ledger.due(10, 10)] == [file_id]
+
+
+def test_messages_are_missed_only_when_the_broker_may_have_lost_them(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    ledger.published([file_id])
+    time.sleep(SHORT)
+    assert ledger.sweep(60, 0).stale == 0  # too young
+    assert ledger.sweep(0.0, 1).stale == 0  # the broker holds it
+    assert ledger.sweep(0.0, 0).stale == 1
+    assert [w.file_id for w in ledger.due(10, 10)] == [file_id]
+
+
+def test_history_tells_every_step(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    ledger.published([file_id])
+    load(ledger, claim(ledger, file_id), batch())
+    steps = [(e["what"], e["from_state"], e["to_state"]) for e in ledger.history(file_id)]
+    assert steps == [
+        ("registered", None, None),
+        ("published", None, None),
+        ("claimed", "pending", "running"),
+        ("loaded", "running", "loaded"),
+    ]

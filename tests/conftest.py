@@ -1,0 +1,132 @@
+"""Fixtures: real servers, started once a session on free ports, and a fresh database for each test."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from servers import Place, RabbitMQ, place_for_servers
+
+from sensorflow.adapters.postgres import migrate
+from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.embedded.postgres import Postgres
+from sensorflow.embedded.valkey import Valkey
+
+
+@pytest.fixture(autouse=True)
+def background_errors() -> Iterator[None]:
+    """An exception that a thread swallowed fails the test that caused it."""
+    caught: list[BaseException] = []
+    before = threading.excepthook
+    threading.excepthook = lambda args: caught.append(args.exc_value)  # type: ignore[arg-type]
+    yield
+    threading.excepthook = before
+    assert not caught, caught
+
+
+@pytest.fixture(scope="session")
+def place() -> Iterator[Place]:
+    with place_for_servers() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def postgres(place: Place) -> Iterator[Postgres]:
+    server = Postgres(place.root, place.logs)
+    server.start()
+    yield server
+    server.process.end(30)
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Postgres) -> str:
+    """The name of a migrated database that is cloned for each test."""
+    _execute(postgres.url, "CREATE DATABASE template_for_tests")
+    migrate.upgrade(_named(postgres.url, "template_for_tests"))
+    return "template_for_tests"
+
+
+@pytest.fixture
+def empty_database(postgres: Postgres) -> Iterator[str]:
+    """The URL of a database without a schema."""
+    yield from _database(postgres, "template1")
+
+
+@pytest.fixture
+def database(postgres: Postgres, template: str) -> Iterator[str]:
+    """The URL of a migrated, empty database of the test's own."""
+    yield from _database(postgres, template)
+
+
+@pytest.fixture
+def ledger(database: str) -> Iterator[PostgresLedger]:
+    made = PostgresLedger(database, "test")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def valkey(place: Place) -> Iterator[Valkey]:
+    server = Valkey(place.root, place.logs)
+    server.start()
+    yield server
+    server.process.end(30)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(place: Place) -> Iterator[RabbitMQ]:
+    server = RabbitMQ(place)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["valkey", "rabbitmq"])
+def broker(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty broker, of each kind."""
+    if request.param == "valkey":
+        server: Valkey = request.getfixturevalue("valkey")
+        flush(server.url)
+        return server.url
+    rabbit: RabbitMQ = request.getfixturevalue("rabbitmq")
+    return rabbit.fresh()
+
+
+@pytest.fixture
+def valkey_url(valkey: Valkey) -> str:
+    flush(valkey.url)
+    return valkey.url
+
+
+def flush(url: str) -> None:
+    import redis
+
+    with redis.Redis.from_url(url) as client:
+        client.flushall()
+
+
+def _database(postgres: Postgres, template: str) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _named(postgres.url, name)
+    _execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _named(url: str, database: str) -> str:
+    return url.rsplit("/", 1)[0] + "/" + database
+
+
+def _execute(url: str, statement: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """An empty project folder with a drop folder."""
+    (tmp_path / "drop").mkdir()
+    return tmp_path

@@ -1,0 +1,152 @@
+"""Where test servers live, and a RabbitMQ of our own. Everything listens on 127.0.0.1 only."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sensorflow.embedded.process import free_port
+
+
+@dataclass(frozen=True)
+class Place:
+    root: Path
+    logs: Path
+
+
+@contextmanager
+def place_for_servers() -> Iterator[Place]:
+    """A folder that the servers' user can enter, also when the tests run as root."""
+    above = None
+    if os.geteuid() == 0:
+        above = Path("/var/lib/sensorflow")
+        above.mkdir(parents=True, exist_ok=True)
+    root = Path(tempfile.mkdtemp(prefix="test-", dir=above))
+    root.chmod(0o755)
+    try:
+        yield Place(root, root / "logs")
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+class RabbitMQ:
+    """A broker with its own data, ports and Erlang node; a virtual host for each test."""
+
+    def __init__(self, place: Place) -> None:
+        self._folder = place.root / "rabbitmq"
+        self._folder.mkdir()
+        self._log = self._folder / "console.log"
+        self._port = free_port()
+        self._distribution = free_port()
+        self._epmd = free_port()
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._numbers = itertools.count()
+        self._program = _program()
+
+    def _env(self) -> dict[str, str]:
+        config = self._folder / "rabbitmq.conf"
+        config.write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self._port}\n"
+            "loopback_users.guest = true\n"
+            "vm_memory_high_watermark.absolute = 1GB\n"
+            "disk_free_limit.absolute = 50MB\n"
+            "log.console = true\nlog.console.level = warning\nlog.file = false\n"
+        )
+        (self._folder / "plugins").write_text("[].\n")
+        return {
+            "PATH": os.environ["PATH"] + ":/usr/sbin:/usr/lib/rabbitmq/bin",
+            "HOME": str(self._folder),
+            "LANG": "C.UTF-8",
+            "RABBITMQ_NODENAME": f"sensorflow-{os.getpid()}@localhost",
+            "RABBITMQ_CONFIG_FILE": str(config),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self._folder / "plugins"),
+            "RABBITMQ_MNESIA_BASE": str(self._folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self._folder / "log"),
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_DIST_PORT": str(self._distribution),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none"
+            ),
+            "ERL_EPMD_PORT": str(self._epmd),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+        }
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                [self._program],
+                env=self._env(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            if self._ctl("await_startup", "--timeout", "5") == 0:
+                return
+            if self._popen.poll() is not None:
+                break
+        raise AssertionError(f"RabbitMQ did not start:\n{self._log.read_text()}")
+
+    def fresh(self) -> str:
+        """The URL of a new virtual host."""
+        name = f"test{next(self._numbers)}"
+        assert self._ctl("add_vhost", name) == 0
+        assert self._ctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*") == 0
+        return f"amqp://guest:guest@127.0.0.1:{self._port}/{name}"
+
+    def delete_queue(self, vhost: str, queue: str) -> None:
+        assert self._ctl("delete_queue", "-p", vhost, queue) == 0
+
+    def _ctl(self, *arguments: str) -> int:
+        command = [str(Path(self._program).with_name("rabbitmqctl")), "-q"]
+        node = ["-n", self._env()["RABBITMQ_NODENAME"]]
+        return subprocess.run(
+            [*command, *node, *arguments], env=self._env(), capture_output=True, check=False
+        ).returncode
+
+    def stop(self) -> None:
+        """The node, and the Erlang port mapper that it started: all are of our own session."""
+        assert self._popen is not None
+        os.killpg(self._popen.pid, signal.SIGTERM)
+        try:
+            self._popen.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._popen.pid, signal.SIGKILL)
+            self._popen.wait()
+        _end_epmd(self._epmd)
+
+
+def _end_epmd(port: int) -> None:
+    """epmd detaches itself; it is told by the port that was made for it."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes()
+            environment = (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if b"epmd" in command and b"ERL_EPMD_PORT=%d" % port in environment:
+            os.kill(int(entry.name), signal.SIGTERM)
+
+
+def _program() -> str:
+    """Debian's own script is passed by: it would change the user and the folder."""
+    for folder in (Path("/usr/lib/rabbitmq/bin"), Path("/opt/homebrew/sbin"), Path("/usr/local/sbin")):
+        if (folder / "rabbitmq-server").exists():
+            return str(folder / "rabbitmq-server")
+    found = shutil.which("rabbitmq-server")
+    assert found, "RabbitMQ is not installed: sh tools/rabbitmq.sh"
+    return found

@@ -1,0 +1,53 @@
+#!/bin/sh
+# Make .venv with the project and the given extras: tools/setup.sh embedded,demo
+# Needs Python 3.11 or newer, and nothing else. uv is used for speed; pip does when it cannot be had.
+set -eu
+cd "$(dirname "$0")/.."
+extras=$1
+venv=.venv
+
+say() { printf '%s\n' "$*" >&2; }
+
+find_python() {
+    for name in python3.11 python3.12 python3.13 python3.14 python3; do
+        if command -v "$name" >/dev/null 2>&1 &&
+            "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            command -v "$name"
+            return
+        fi
+    done
+    say "sensorflow needs Python 3.11 or newer: apt-get install python3 python3-venv"
+    exit 1
+}
+
+make_venv() {
+    "$python" -m venv "$venv" >/dev/null 2>&1 && return
+    rm -rf "$venv"
+    # Debian splits ensurepip off into python3-venv
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        say "installing python3-venv"
+        apt-get update -qq >/dev/null 2>&1 || true
+        version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "python$version-venv" >/dev/null 2>&1 ||
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null 2>&1 || true
+        "$python" -m venv "$venv" && return
+        rm -rf "$venv"
+    elif "$python" -m virtualenv --version >/dev/null 2>&1; then
+        "$python" -m virtualenv -q "$venv" && return
+    fi
+    say "cannot make a virtual environment: apt-get install python3-venv, then run this again"
+    exit 1
+}
+
+if ! "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    rm -rf "$venv"
+    python=$(find_python)
+    make_venv
+fi
+say "installing into $venv ($extras)"
+"$venv/bin/python" -m pip install -q --disable-pip-version-check uv >/dev/null 2>&1 || true
+if ! { [ -x "$venv/bin/uv" ] &&
+    "$venv/bin/uv" pip install -q --python "$venv/bin/python" -e ".[$extras]" 2>"$venv/uv.log"; }; then
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check -e ".[$extras]"
+fi
+for extra in $(printf '%s' "$extras" | tr ',' ' '); do touch "$venv/.has-$extra"; done
