@@ -71,15 +71,23 @@ def count(name):
 
 
 def timescale() -> bool:
-    """Whether the extension is there, or can be created now."""
+    """Whether the extension is there, or can be created now.
+
+    Where its library is not preloaded, CREATE EXTENSION is FATAL: it ends the connection, savepoint
+    or not. pg_settings shows the library's own parameter to every role, once it is really loaded;
+    shared_preload_libraries is hidden from most roles, on managed services too.
+    """
     bind = op.get_bind()
-    known = "SELECT 1 FROM pg_available_extensions WHERE name = 'timescaledb'"
-    if bind.scalar(sa.text(known)) is None:
+    ready = (
+        "SELECT 1 FROM pg_available_extensions AS e, pg_settings AS s"
+        " WHERE e.name = 'timescaledb' AND s.name = 'timescaledb.disable_load'"
+    )
+    if bind.scalar(sa.text(ready)) is None:
         return False
     try:
         with bind.begin_nested():
             bind.execute(sa.text("CREATE EXTENSION IF NOT EXISTS timescaledb"))
-    except sa.exc.DBAPIError:  # not preloaded, or not allowed: plain PostgreSQL then
+    except sa.exc.DBAPIError:  # not allowed: plain PostgreSQL then
         return False
     return True
 

@@ -1,0 +1,135 @@
+"""`sensorflow up` and the installed wheel, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+HEAD = "time,sensor,type,value,unit\n"
+ROW = "2026-01-31T12:00:{:02}Z,tank-7,temperature,{},degC\n"
+ROOT = Path(__file__).parents[2]
+
+
+def sensorflow(program: list[str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*program, *arguments], cwd=folder, env=clean(), capture_output=True, text=True, check=False
+    )
+
+
+def clean() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")}
+
+
+@contextmanager
+def up(program: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / "up.log").open("ab") as log:
+        process = subprocess.Popen(
+            [*program, "up"], cwd=folder, env=clean(), stdout=log, stderr=log
+        )
+    try:
+        wait(lambda: status(program, folder) is not None, folder)
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+def status(program: list[str], folder: Path) -> dict[str, object] | None:
+    done = sensorflow(program, folder, "status", "--json")
+    return json.loads(done.stdout) if done.returncode == 0 else None
+
+
+def loaded(program: list[str], folder: Path) -> int:
+    found = status(program, folder)
+    assert found is not None
+    assert found["balanced"]
+    sources = found["sources"]
+    assert isinstance(sources, dict)
+    return sum(s["rows_loaded"] for s in sources.values())
+
+
+def wait(done: Callable[[], bool], folder: Path, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise AssertionError((folder / "up.log").read_text())
+        time.sleep(0.2)
+
+
+def family(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_killed_stack_leaves_no_process_and_resumes(project: Path) -> None:
+    program = [sys.executable, "-m", "sensorflow"]
+    (project / "drop").rmdir()
+    assert sensorflow(program, project, "init").returncode == 0
+    drop = project / "drop" / "readings"
+    with up(program, project) as process:
+        (drop / "first.csv").write_text(HEAD + ROW.format(0, 21.5))
+        wait(lambda: loaded(program, project) == 1, project)
+        children = family(process.pid)
+        names = {c.name() for c in children}
+        assert {"postgres", "valkey-server"} <= names
+        (drop / "second.csv").write_text(HEAD + ROW.format(1, 22.5))
+        process.kill()
+        process.wait()
+        psutil.wait_procs(children, timeout=15)
+        assert alive(children) == []
+    with up(program, project) as process:
+        wait(lambda: loaded(program, project) == 2, project)
+        children = family(process.pid)
+    assert process.returncode == 0
+    assert alive(children) == []
+
+
+def test_two_stacks_on_one_folder_are_refused(project: Path) -> None:
+    program = [sys.executable, "-m", "sensorflow"]
+    sensorflow(program, project, "init")
+    with up(program, project):
+        second = sensorflow(program, project, "up")
+        assert second.returncode == 2
+        assert "running already" in second.stderr
+        assert "Traceback" not in second.stderr
+
+
+def test_the_wheel_works_in_an_empty_folder_without_the_checkout(tmp_path: Path) -> None:
+    dist, venv, empty = tmp_path / "dist", tmp_path / "venv", tmp_path / "empty"
+    empty.mkdir()
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(dist)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = dist.glob("*.whl")
+    # the same installed packages, but sensorflow itself from the wheel alone
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+    site = next((venv / "lib").glob("python*/site-packages"))
+    unpack = f"import zipfile; zipfile.ZipFile({str(wheel)!r}).extractall({str(site)!r})"
+    subprocess.run([sys.executable, "-c", unpack], check=True)
+    others = next(p for p in sys.path if p.endswith("site-packages"))
+    (site / "others.pth").write_text(others + "\n")
+    program = [str(venv / "bin" / "python"), "-m", "sensorflow"]
+    where = [program[0], "-c", "import sensorflow; print(sensorflow.__file__)"]
+    shown = subprocess.run(where, cwd=empty, capture_output=True, text=True, check=True)
+    assert str(site) in shown.stdout
+    assert "-> 0001" in sensorflow(program, empty, "db", "upgrade").stdout
+    with up(program, empty):  # writes its own settings, for there are none
+        drop = empty / "drop" / "readings"
+        (drop / "first.csv").write_text(HEAD + ROW.format(0, 21.5) + ROW.format(1, 22))
+        wait(lambda: loaded(program, empty) == 2, empty)
+        listed = json.loads(sensorflow(program, empty, "files", "ls", "--json").stdout)
+        assert [(f["key_text"], f["state"]) for f in listed] == [("first.csv", "loaded")]
+        doctor = sensorflow(program, empty, "doctor")
+        assert doctor.returncode == 0, doctor.stdout

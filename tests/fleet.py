@@ -1,0 +1,185 @@
+"""A project with a real daemon and real workers as processes, and files with their own account."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.core.states import State
+
+SETTINGS = """\
+data = "data"
+rescan = 2
+sweep = 2
+lease = 3
+{extra}
+[sources.plant]
+path = "drop"
+profile = "long"
+settle = 0.2
+{source}
+[profiles.long]
+format = "csv"
+time = "time"
+sensor = "sensor"
+type = "type"
+value = "value"
+unit = "unit"
+"""
+HEAD = "time,sensor,type,value,unit\n"
+
+
+def rows(number: int, count: int, draw: random.Random) -> list[tuple[str, str, float]]:
+    """(time, sensor, value) of one file: times and sensors that no other file has."""
+    return [
+        (f"2026-02-01T{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}Z", f"s{number}", draw.uniform(-50, 50))
+        for s in range(count)
+    ]
+
+
+def text(readings: list[tuple[str, str, float]]) -> bytes:
+    lines = [f"{t},{s},temperature,{v!r},degC\n" for t, s, v in readings]
+    return (HEAD + "".join(lines)).encode()
+
+
+@dataclass
+class Manifest:
+    """What the generator made: the truth that the database is held against."""
+
+    readings: set[tuple[str, str, float]] = field(default_factory=set)
+    corrupt: set[str] = field(default_factory=set)
+    files: int = 0
+
+    def of_database(self, url: str) -> set[tuple[str, str, float]]:
+        query = (
+            "SELECT to_char(ts, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), sensor_id, value FROM raw_readings"
+        )
+        with psycopg.connect(url, options="-c timezone=UTC") as connection:
+            found = connection.execute(query).fetchall()
+        assert len(found) == len(set(found)), "a reading is there twice"
+        return set(found)  # type: ignore[arg-type]
+
+
+class Fleet:
+    """Daemon, worker and beat of one project, each killable; nothing of it outlives the test."""
+
+    def __init__(self, project: Path, database: str, broker: str, **options: str) -> None:
+        self.project = project
+        self.database = database
+        self.drop = project / "drop"
+        self.drop.mkdir(exist_ok=True)
+        settings = SETTINGS.format(extra=options.get("extra", ""), source=options.get("source", ""))
+        (project / "sensorflow.toml").write_text(settings)
+        self.env = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")},
+            "SENSORFLOW_DATABASE_URL": database,
+            "SENSORFLOW_BROKER_URL": broker,
+            "SENSORFLOW_CONFIG": str(project / "sensorflow.toml"),
+        }
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.ledger = PostgresLedger(database, "test")
+
+    def start(self, *names: str) -> None:
+        celery = [sys.executable, "-m", "celery", "-A", "workers"]
+        quick = ["--loglevel=INFO", "--without-mingle", "--without-gossip"]
+        commands = {
+            "daemon": [sys.executable, "-m", "sensorflow", "watch"],
+            "worker": [*celery, "worker", "--autoscale=2,1", *quick],
+            "beat": [*celery, "beat", "--loglevel=INFO", f"--pidfile={self.project / 'beat.pid'}"],
+        }
+        for name in names:
+            with (self.project / f"{name}.log").open("ab") as log:
+                self.running[name] = subprocess.Popen(
+                    commands[name],
+                    env=self.env,
+                    cwd=self.project,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+
+    def kill(self, name: str) -> None:
+        process = self.running.pop(name)
+        process.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        for process in self.running.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self.running.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.ledger.close()
+
+    def put(self, name: str | bytes, content: bytes) -> None:
+        target = os.path.join(os.fsencode(self.drop), os.fsencode(name))
+        with open(target + b".part", "wb") as stream:
+            stream.write(content)
+        os.rename(target + b".part", target)
+
+    def counts(self) -> dict[str, int]:
+        totals = self.ledger.totals().get("plant", {})
+        return {state: totals.get(state, 0) for state in ("files", *State)}
+
+    def finished(self) -> int:
+        c = self.counts()
+        return c["files"] - c["pending"] - c["running"]
+
+    def wait(self, done: Callable[[], bool], seconds: float = 90) -> None:
+        deadline = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not done after {seconds} s: {self.counts()}\n{self.logs()}")
+            time.sleep(0.1)
+
+    def logs(self) -> str:
+        return "\n".join(
+            f"--- {p.name}\n" + "\n".join(p.read_text(errors="replace").splitlines()[-15:])
+            for p in sorted(self.project.glob("*.log"))
+        )
+
+
+@contextmanager
+def fleet(project: Path, database: str, broker: str, **options: str) -> Iterator[Fleet]:
+    made = Fleet(project, database, broker, **options)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def generate(count: int, size: int, seed: int) -> Iterator[tuple[Manifest, list[tuple[str, bytes]]]]:
+    """Batches of files to drop: one in twenty corrupt, one in ten dropped twice."""
+    draw = random.Random(seed)
+    manifest = Manifest()
+    for number in range(count):
+        readings = rows(number, size, draw)
+        content, name = text(readings), f"file-{number:04}.csv"
+        manifest.files += 1
+        if number % 20 == 7:
+            name += ".gz"
+            packed = gzip.compress(content)
+            manifest.corrupt.add(name)
+            yield manifest, [(name, packed[: draw.randrange(20, len(packed) - 20)])]
+            continue
+        manifest.readings.update(readings)
+        drops = [(name, content)]
+        if number % 10 == 3:
+            drops.append((f"again-{number:04}.csv", content))
+        yield manifest, drops
