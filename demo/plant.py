@@ -67,7 +67,9 @@ def parquet(name: str, rows: int, seed: int) -> Made:
     draw = random.Random(seed)
     table = pa.table(
         {
-            "time": pa.array([START + timedelta(minutes=n) for n in range(rows)], pa.timestamp("ms", "UTC")),
+            "time": pa.array(
+                [START + timedelta(minutes=n) for n in range(rows)], pa.timestamp("ms", "UTC")
+            ),
             "sensor": ["meter-1"] * rows,
             "power": [round(draw.uniform(0, 400), 1) for _ in range(rows)],
         }

@@ -70,7 +70,10 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def wait(
-    done: Callable[[], bool], stack: subprocess.Popen[bytes] | None, folder: Path, pause: float = 0.1
+    done: Callable[[], bool],
+    stack: subprocess.Popen[bytes] | None,
+    folder: Path,
+    pause: float = 0.1,
 ) -> None:
     deadline = time.monotonic() + PATIENCE
     while not done():
@@ -197,7 +200,8 @@ def show_files(ledger: Any, views: list[FileView]) -> None:
 def numbers(views: list[FileView]) -> list[int]:
     counts = [v.counts for v in views]
     return [
-        sum(getattr(c, name) for c in counts) for name in ("read", "loaded", "rejected", "duplicate")
+        sum(getattr(c, name) for c in counts)
+        for name in ("read", "loaded", "rejected", "duplicate")
     ]
 
 

@@ -207,7 +207,7 @@ def _secret(variable: str, path: str) -> str:
 def _explain(
     error: ValidationError, path: Path | None, origins: dict[str, str], given: dict[str, Any]
 ) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
+    first = min(error.errors(include_url=False, include_input=False), key=_rank)
     keys = [str(part) for part in first["loc"]]
     key = ".".join(keys)
     where = origins.get(key) or str(path or "settings")
@@ -216,8 +216,15 @@ def _explain(
         hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(_siblings(keys))}"
         return f"{where}: unknown key {key!r}{hint}"
     message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        message = "is required"
     shown = "" if _secretive(key) else _shown(given, keys)
     return f"{where}: {key}{shown}: {message}" if key else f"{where}: {message}"
+
+
+def _rank(found: Any) -> int:
+    """A misspelt key first: it is why another one is missing."""
+    return {"extra_forbidden": 0, "missing": 2}.get(found["type"], 1)
 
 
 def _secretive(key: str) -> bool:

@@ -44,7 +44,11 @@ HEAD = "time,sensor,type,value,unit\n"
 def rows(number: int, count: int, draw: random.Random) -> list[tuple[str, str, float]]:
     """(time, sensor, value) of one file: times and sensors that no other file has."""
     return [
-        (f"2026-02-01T{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}Z", f"s{number}", draw.uniform(-50, 50))
+        (
+            f"2026-02-01T{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}Z",
+            f"s{number}",
+            draw.uniform(-50, 50),
+        )
         for s in range(count)
     ]
 
@@ -64,7 +68,7 @@ class Manifest:
 
     def of_database(self, url: str) -> set[tuple[str, str, float]]:
         query = (
-            "SELECT to_char(ts, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), sensor_id, value FROM raw_readings"
+            'SELECT to_char(ts, \'YYYY-MM-DD"T"HH24:MI:SS"Z"\'), sensor_id, value FROM raw_readings'
         )
         with psycopg.connect(url, options="-c timezone=UTC") as connection:
             found = connection.execute(query).fetchall()
@@ -164,7 +168,9 @@ def fleet(project: Path, database: str, broker: str, **options: str) -> Iterator
         made.stop()
 
 
-def generate(count: int, size: int, seed: int) -> Iterator[tuple[Manifest, list[tuple[str, bytes]]]]:
+def generate(
+    count: int, size: int, seed: int
+) -> Iterator[tuple[Manifest, list[tuple[str, bytes]]]]:
     """Batches of files to drop: one in twenty corrupt, one in ten dropped twice."""
     draw = random.Random(seed)
     manifest = Manifest()

@@ -144,7 +144,11 @@ def _end_epmd(port: int) -> None:
 
 def _program() -> str:
     """Debian's own script is passed by: it would change the user and the folder."""
-    for folder in (Path("/usr/lib/rabbitmq/bin"), Path("/opt/homebrew/sbin"), Path("/usr/local/sbin")):
+    for folder in (
+        Path("/usr/lib/rabbitmq/bin"),
+        Path("/opt/homebrew/sbin"),
+        Path("/usr/local/sbin"),
+    ):
         if (folder / "rabbitmq-server").exists():
             return str(folder / "rabbitmq-server")
     found = shutil.which("rabbitmq-server")

@@ -128,7 +128,7 @@ class _File:
     not_before: datetime | None = None
     published_at: datetime | None = None
     finished_at: datetime | None = None
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
     checksum: int | None = None
     error: tuple[str, str, dict[str, Any]] | None = None
     quarantined_to: str | None = None

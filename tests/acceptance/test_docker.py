@@ -126,7 +126,9 @@ def test_nothing_starts_while_a_password_is_missing(missing: str):
 
 
 def test_example_environment_names_every_variable_and_no_password():
-    found = {m["name"]: m["rest"] for t in texts(COMPOSE) for m in VARIABLE.finditer(t) if m["name"]}
+    found = {
+        m["name"]: m["rest"] for t in texts(COMPOSE) for m in VARIABLE.finditer(t) if m["name"]
+    }
     lines = (DOCKER / ".env.example").read_text().splitlines()
     named = dict(re.findall(r"^(?:# )?(\w+)=(\S*)", line)[0] for line in lines if "=" in line)
     assert set(named) == set(found)
@@ -158,7 +160,9 @@ def test_daemon_workers_and_beat_share_the_data_folder():
     assert mounted.data_folder == Path("/data")
     drop = next(target for target, source in mounts(SERVICES["daemon"]).items() if "DROP" in source)
     assert all(source.path.is_relative_to(drop) for source in mounted.sources.values())
-    assert all((DOCKER / source.path.relative_to("/")).is_dir() for source in mounted.sources.values())
+    assert all(
+        (DOCKER / source.path.relative_to("/")).is_dir() for source in mounted.sources.values()
+    )
 
 
 # --- the Dockerfile as it stands ---
@@ -250,7 +254,7 @@ class Outside:
         self.flower = free_port()
         self.broker = free_port()
         self.password = secrets.token_hex(8)
-        given = {name: self.password for name in PASSWORDS}
+        given = dict.fromkeys(PASSWORDS, self.password)
         given["POSTGRES_PASSWORD"] = urlsplit(database).password or ""
         self.compose = interpolated(COMPOSE, given | {"DROP_FOLDER": str(root / "drop")})
         self.running: dict[str, subprocess.Popen[bytes]] = {}
@@ -279,7 +283,9 @@ class Outside:
         service = self.compose["services"][name]
         found = {}
         for target, source in mounts(service).items():
-            found[target] = source if source.startswith("/") else str(self.root / "volumes" / source)
+            found[target] = (
+                source if source.startswith("/") else str(self.root / "volumes" / source)
+            )
             Path(found[target]).mkdir(parents=True, exist_ok=True)
         for config in service.get("configs", []):
             found[config["target"]] = str(self.root / name / config["source"])
@@ -325,7 +331,11 @@ class Outside:
 
     def command(self, name: str) -> list[str]:
         words = [self.here(name, word) for word in self.compose["services"][name]["command"]]
-        return [*words, "--port", str(self.broker), "--bind", "127.0.0.1"] if name == "valkey" else words
+        return (
+            [*words, "--port", str(self.broker), "--bind", "127.0.0.1"]
+            if name == "valkey"
+            else words
+        )
 
     def folder(self, name: str) -> Path:
         """Where it works: in the containers it is /data."""
@@ -414,7 +424,9 @@ def outside(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
     name = f"docker_{secrets.token_hex(4)}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-        made = Outside(tmp_path_factory.mktemp("docker"), postgres.url.rsplit("/", 1)[0] + f"/{name}")
+        made = Outside(
+            tmp_path_factory.mktemp("docker"), postgres.url.rsplit("/", 1)[0] + f"/{name}"
+        )
         try:
             made.start("valkey")
             for server in ("valkey", "timescaledb"):
@@ -461,7 +473,7 @@ def test_dropped_file_is_loaded_and_kept_in_the_shared_folder(outside: Outside):
     (outside.root / "drop" / "readings" / "first.csv").write_text(head + "".join(rows))
     wait(lambda: outside.rows() == 60, lambda: outside.log("daemon") + outside.log("worker"))
     data = outside.root / "volumes" / "data"
-    assert len([path for path in (data / "archive").rglob("first.csv")]) == 1
+    assert len(list((data / "archive").rglob("first.csv"))) == 1
     assert not list((outside.root / "drop" / "readings").iterdir())
 
 

@@ -19,7 +19,9 @@ ROW = "2026-01-31T12:00:{:02}Z,tank-7,temperature,{},degC\n"
 ROOT = Path(__file__).parents[2]
 
 
-def sensorflow(program: list[str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def sensorflow(
+    program: list[str], folder: Path, *arguments: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*program, *arguments], cwd=folder, env=clean(), capture_output=True, text=True, check=False
     )

@@ -65,9 +65,7 @@ def batch(rows: int = 3, start: int = 0, value: float = 1.5) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=SILVER)
 
 
-def load(
-    ledger: Ledger, held: Claim, silver: pa.RecordBatch, name: str = "plant/a.csv"
-) -> Counts:
+def load(ledger: Ledger, held: Claim, silver: pa.RecordBatch, name: str = "plant/a.csv") -> Counts:
     plan = Load(Counts(read=len(silver)), OnChange.SUPERSEDE, "p", "h", "0", ())
     return ledger.load(held, [(silver, keys(silver, name))], plan).counts
 
@@ -320,8 +318,9 @@ def test_checksums_tell_values_apart_and_do_not_depend_on_batches(ledger: Ledger
 
 def test_expired_leases_are_swept(ledger: Ledger) -> None:
     file_id = add(ledger)
-    claim(ledger, file_id, SHORT)
+    held = claim(ledger, file_id)
     assert ledger.sweep(60, None).expired == 0
+    ledger.renew(held, SHORT)
     time.sleep(SHORT * 2)
     assert ledger.sweep(60, None).expired == 1
     assert [w.file_id for w in ledger.due(10, 10)] == [file_id]

@@ -1,0 +1,175 @@
+"""The contracts of landing zone, lake, quarantine store and queue, real and in memory."""
+
+from __future__ import annotations
+
+import io
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from sensorflow.adapters.feeds.folder import Folder, NotAFile, StillOpen, stat_of
+from sensorflow.adapters.lake.parquet import LocalLake
+from sensorflow.adapters.memory import MemoryLake, MemoryLanding, MemoryQuarantine, MemoryQueue
+from sensorflow.adapters.queues.celery import CeleryQueue
+from sensorflow.adapters.stores.landing import LocalLanding
+from sensorflow.adapters.stores.quarantine import LocalQuarantine
+from sensorflow.core.arrival import Waiting
+from sensorflow.core.states import Stage
+from sensorflow.errors import Code, Transient
+from sensorflow.ports import Lake, Landing, QuarantineStore, Queue
+from sensorflow.settings import Source
+
+SCHEMA = pa.schema([("n", pa.int64())])
+
+
+@pytest.fixture(params=["memory", "local"])
+def landing(request: pytest.FixtureRequest, tmp_path: Path) -> Landing:
+    return MemoryLanding() if request.param == "memory" else LocalLanding(tmp_path / "landing")
+
+
+@pytest.fixture(params=["memory", "local"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+    return MemoryLake() if request.param == "memory" else LocalLake(tmp_path / "lake")
+
+
+@pytest.fixture(params=["memory", "local"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> QuarantineStore:
+    return MemoryQuarantine() if request.param == "memory" else LocalQuarantine(tmp_path / "kept")
+
+
+@pytest.fixture(params=["memory", "valkey", "rabbitmq"])
+def queue(request: pytest.FixtureRequest) -> Queue:
+    if request.param == "memory":
+        return MemoryQueue()
+    server = request.getfixturevalue(request.param)
+    if request.param == "valkey":
+        return CeleryQueue(request.getfixturevalue("valkey_url"), "landing")
+    return CeleryQueue(server.fresh(), "landing")
+
+
+def test_landed_bytes_can_be_read_and_are_named_by_their_hash(landing: Landing) -> None:
+    one = landing.put(io.BytesIO(b"abc"))
+    again = landing.put(io.BytesIO(b"abc"))
+    assert one == again
+    assert one.sha256.hex() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert one.md5.hex() == "900150983cd24fb0d6963f7d28e17f72"
+    assert (one.size, landing.open(one.name).read()) == (3, b"abc")
+
+
+@pytest.mark.parametrize("name", ["aa/" + "a" * 64, "../../etc/passwd", "", "aa/../../x"])
+def test_what_is_not_landed_cannot_be_opened(landing: Landing, name: str) -> None:
+    with pytest.raises(Transient) as caught:
+        landing.open(name)
+    assert caught.value.code is Code.STORAGE
+
+
+def test_a_file_of_the_lake_appears_whole_and_is_replaced(lake: Lake) -> None:
+    for numbers in ([1, 2], [3]):
+        with lake.writer("silver/x.parquet", SCHEMA) as writer:
+            writer.write(pa.record_batch({"n": numbers}))
+        assert [b["n"].to_pylist() for b in lake.read("silver/x.parquet")] == [numbers]
+
+
+def test_a_file_of_the_lake_that_was_not_finished_is_not_there(lake: Lake) -> None:
+    with pytest.raises(RuntimeError), lake.writer("silver/x.parquet", SCHEMA) as writer:
+        writer.write(pa.record_batch({"n": [1]}))
+        raise RuntimeError
+    with pytest.raises(Transient):
+        list(lake.read("silver/x.parquet"))
+
+
+def test_removing_what_is_not_there_does_nothing(lake: Lake) -> None:
+    with lake.writer("silver/x.parquet", SCHEMA):
+        pass
+    lake.remove("silver/x.parquet")
+    lake.remove("silver/x.parquet")
+    with pytest.raises(Transient):
+        list(lake.read("silver/x.parquet"))
+
+
+def test_a_quarantined_file_is_never_overwritten(kept: QuarantineStore) -> None:
+    where = kept.put("plant/1-v1-1", b"a\xff.csv", io.BytesIO(b"abc"), {"n": 1})
+    assert kept.put("plant/1-v1-1", b"a\xff.csv", io.BytesIO(b"abc"), {"n": 2}) == where
+    assert kept.manifest(where) == {"n": 1}
+    with pytest.raises(Transient):
+        kept.manifest("plant/2-v1-1")
+
+
+def test_messages_are_counted(queue: Queue) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    waiting = Waiting(1, "plant", b"a.csv", 1, 10, bytes(16), "aa/aa", Stage.VALIDATE, now)
+    assert queue.depth() == 0
+    queue.publish(waiting, inline=True)
+    queue.publish(waiting, inline=False)
+    assert queue.depth() == 2
+
+
+def folder(tmp_path: Path, **source: Any) -> Folder:
+    root = tmp_path / "drop"
+    root.mkdir(exist_ok=True)
+    rules = Source.model_validate({"path": "drop", "profile": "p", **source})
+    return Folder("plant", root, rules, tmp_path / "archive")
+
+
+def put_away(feed: Folder, key: bytes) -> None:
+    with feed.open(key) as stream:
+        stat = stat_of(stream)
+    feed.put_away(key, stat, datetime(2026, 1, 1, tzinfo=UTC).date())
+
+
+def test_nothing_outside_of_the_folder_is_opened(tmp_path: Path) -> None:
+    feed = folder(tmp_path)
+    (tmp_path / "secret.csv").write_text("x")
+    (feed.root / "link.csv").symlink_to(tmp_path / "secret.csv")
+    (feed.root / "elsewhere").symlink_to(tmp_path)
+    for key in (b"link.csv", b"../secret.csv", b"elsewhere/secret.csv", b"/etc/passwd", b"no.csv"):
+        with pytest.raises((NotAFile, OSError)), feed.open(key):
+            pass
+    assert list(feed.scan()) == []
+
+
+def test_an_open_file_is_told(tmp_path: Path) -> None:
+    feed = folder(tmp_path)
+    with (feed.root / "a.csv").open("w") as writer:
+        writer.write("x")
+        writer.flush()
+        with pytest.raises(StillOpen), feed.open(b"a.csv"):
+            pass
+    with feed.open(b"a.csv") as stream:
+        assert stream.read() == b"x"
+
+
+def test_an_archived_name_is_never_overwritten(tmp_path: Path) -> None:
+    feed = folder(tmp_path)
+    long = b"n" * 251 + b".csv"
+    for name in (b"a.csv", long):
+        for content in ("one", "two", "three"):
+            Path(os.fsdecode(os.path.join(os.fsencode(feed.root), name))).write_text(content)
+            put_away(feed, name)
+    archived = sorted(p.read_text() for p in (tmp_path / "archive").rglob("*.csv"))
+    assert archived == sorted(["one", "two", "three"] * 2)
+    assert list(feed.root.iterdir()) == []
+
+
+def test_a_file_that_changed_after_it_was_landed_stays(tmp_path: Path) -> None:
+    feed = folder(tmp_path, after="delete")
+    path = feed.root / "a.csv"
+    path.write_text("one")
+    with feed.open(b"a.csv") as stream:
+        stat = stat_of(stream)
+    path.write_text("other")
+    feed.put_away(b"a.csv", stat, datetime(2026, 1, 1, tzinfo=UTC).date())
+    assert path.read_text() == "other"
+    put_away(feed, b"a.csv")
+    assert not path.exists()
+
+
+def test_a_full_disk_is_transient(tmp_path: Path) -> None:
+    (tmp_path / "landing").write_text("a file where the folder should be")
+    with pytest.raises(Transient) as caught:
+        LocalLanding(tmp_path / "landing").put(io.BytesIO(b"x"))
+    assert caught.value.code is Code.STORAGE

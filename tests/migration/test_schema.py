@@ -1,0 +1,125 @@
+"""What the migrations make is what `schema.py` declares, up and down and up again."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic import command
+
+from sensorflow.adapters.postgres import migrate
+from sensorflow.adapters.postgres.connect import engine_of
+from sensorflow.adapters.postgres.schema import STAGES, STATES, STEPS, metadata
+from sensorflow.embedded.postgres import Postgres, binaries
+
+READING = (
+    "INSERT INTO raw_readings VALUES "
+    "(%s, 's', 'temperature', 1.5, 'degC', 0, 1, 1, '00000000-0000-0000-0000-000000000001')"
+)
+
+
+def tables(url: str) -> set[str]:
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    with psycopg.connect(url) as connection:
+        return {name for (name,) in connection.execute(query).fetchall()}
+
+
+def dump(url: str) -> str:
+    """The schema as pg_dump tells it, without what is not compared: functions and Alembic's table."""
+    done = subprocess.run(
+        [
+            binaries() / "pg_dump",
+            "--schema-only",
+            "--no-owner",
+            "--exclude-table=alembic_version",
+            url,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    text = re.sub(r"CREATE FUNCTION .*?\$\$;\n", "", done.stdout, flags=re.DOTALL)
+    return "\n".join(
+        line for line in text.splitlines() if line and not line.startswith(("--", "\\", "SET "))
+    )
+
+
+def test_up_down_and_up_again(empty_database: str) -> None:
+    assert migrate.current(empty_database) is None
+    migrate.upgrade(empty_database)
+    assert migrate.current(empty_database) == migrate.head()
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute("SELECT ensure_reading_partitions('2026-01-15', '2026-03-01')")
+        connection.execute(READING, ("2026-02-01T00:00:00Z",))
+    migrate.downgrade(empty_database, "base")
+    assert tables(empty_database) == {"alembic_version"}
+    migrate.upgrade(empty_database)
+    assert {"files", "arrivals", "file_events", "raw_readings"} <= tables(empty_database)
+
+
+def test_the_migrated_schema_equals_the_declared_one(
+    database: str, empty_database: str, postgres: Postgres
+) -> None:
+    engine = engine_of(empty_database, poolclass=sa.pool.NullPool)
+    metadata.create_all(engine)
+    assert dump(database) == dump(empty_database)
+
+
+def test_autogenerate_finds_no_difference(database: str) -> None:
+    command.check(migrate.config(database))
+
+
+def test_the_states_of_the_migration_are_those_of_the_core() -> None:
+    text = next((migrate.folder() / "versions").glob("0001_*.py")).read_text()
+    words = re.sub(r'"\s*\n\s*"', "", text)
+    assert STATES in words
+    assert STAGES in words
+    assert STEPS in words
+
+
+def test_months_are_made_once_and_take_rows(database: str) -> None:
+    ensure = "SELECT ensure_reading_partitions(%s, %s)"
+    with psycopg.connect(database, autocommit=True) as connection:
+        first = connection.execute(ensure, ("2026-01-31T23:59Z", "2026-02-01T00:00Z")).fetchone()
+        again = connection.execute(ensure, ("2026-01-01T00:00Z", "2026-02-28T23:59Z")).fetchone()
+        assert (first, again) == ((2,), (0,))
+        connection.execute(READING, ("2026-01-31T23:59:59.999999Z",))
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute(READING, ("2026-03-01T00:00:00Z",))
+
+
+def test_a_month_is_made_while_a_loader_holds_rows_of_another(database: str) -> None:
+    with psycopg.connect(database) as loader, psycopg.connect(database) as other:
+        loader.execute("SELECT ensure_reading_partitions('2026-01-01', '2026-01-01')")
+        loader.commit()
+        loader.execute(READING, ("2026-01-05T00:00:00Z",))
+        other.execute("SET lock_timeout = '2s'")
+        other.execute("SELECT ensure_reading_partitions('2026-02-01', '2026-02-01')")
+        other.commit()
+        loader.execute(READING, ("2026-02-05T00:00:00Z",))
+
+
+def test_the_database_refuses_an_account_that_does_not_balance(database: str) -> None:
+    file = (
+        "INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,"
+        " discovered_at, landed_at, state, rows_read, rows_loaded, checksum, finished_at)"
+        " VALUES ('s', '', '', 1, '', '', 0, 0, '', now(), now(), 'loaded', 3, %s, 0, now())"
+    )
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(file, (3,))
+        with pytest.raises(psycopg.errors.CheckViolation, match="ck_files_balance"):
+            connection.execute(file.replace("'s', ''", "'t', ''"), (2,))
+
+
+def test_plain_alembic_works_in_a_checkout(empty_database: str) -> None:
+    root = Path(__file__).parents[2]
+    env = {**os.environ, "SENSORFLOW_DATABASE_URL": empty_database}
+    for words in (["upgrade", "head"], ["downgrade", "base"], ["upgrade", "head"]):
+        subprocess.run([sys.executable, "-m", "alembic", *words], cwd=root, env=env, check=True)
+    assert "raw_readings" in tables(empty_database)

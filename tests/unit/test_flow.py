@@ -1,0 +1,353 @@
+"""The flow on in-memory adapters: every outcome is written down, whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensorflow.adapters.memory import (
+    MemoryLake,
+    MemoryLanding,
+    MemoryLedger,
+    MemoryQuarantine,
+    MemoryQueue,
+)
+from sensorflow.core.partitions import Layer
+from sensorflow.core.stability import Stat
+from sensorflow.core.states import Stage, State
+from sensorflow.errors import Code, Transient
+from sensorflow.flow.handle import Outcome, Result, handle
+from sensorflow.flow.land import land
+from sensorflow.flow.publish import publish
+from sensorflow.flow.register import register
+from sensorflow.flow.sweep import sweep
+from sensorflow.flow.work import Job, World
+from sensorflow.ports import Claim, Kind, Registration
+from sensorflow.settings import Settings
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HEAD = b"time,sensor,type,value,unit\n"
+LONG = {
+    "format": "csv",
+    "time": "time",
+    "sensor": "sensor",
+    "type": "type",
+    "value": "value",
+    "unit": "unit",
+}
+
+
+def content(rows: int, value: str = "1.5") -> bytes:
+    lines = (f"2026-01-01T00:00:{n:02}Z,s,temperature,{value},degC\n".encode() for n in range(rows))
+    return HEAD + b"".join(lines)
+
+
+@contextlib.contextmanager
+def keep(_claim: Claim) -> Iterator[None]:
+    yield
+
+
+class Plant:
+    """One world in memory, with a clock that the test moves."""
+
+    def __init__(self, **source: Any) -> None:
+        self.now = NOW
+        self.ledger = MemoryLedger(lambda: self.now)
+        self.queue = MemoryQueue()
+        self.settings = Settings.model_validate(
+            {
+                "sources": {"plant": {"path": "drop", "profile": "long", **source}},
+                "profiles": {"long": LONG},
+                "home": Path("/nowhere"),
+            }
+        )
+        self.world = World(
+            ledger=self.ledger,
+            landing=MemoryLanding(),
+            lake=MemoryLake(),
+            quarantine=MemoryQuarantine(),
+            settings=self.settings,
+            owner="me",
+        )
+        self._inode = 0
+
+    def drop(self, data: bytes, key: bytes = b"a.csv") -> Registration:
+        self._inode += 1
+        stat = Stat(1, self._inode, len(data), 0, 0)
+        landed = land(self.world.landing, io.BytesIO(data), lambda: stat)
+        assert landed is not None
+        return register(self.ledger, self.settings, "plant", key, *landed, NOW, NOW)
+
+    def work(self, inline: bool = True) -> list[Result]:
+        """Publish what is due, and handle every message as a worker does."""
+        publish(self.ledger, self.queue, 10**9 if inline else 0, 100)
+        results = []
+        while (message := self.queue.take()) is not None:
+            waiting, whole = message
+            if whole:
+                stages: list[Stage | None] = [None]
+            elif waiting.stage is Stage.QUARANTINE:
+                stages = [Stage.QUARANTINE]
+            else:
+                stages = [Stage.VALIDATE, Stage.TRANSFORM, Stage.LOAD]
+            results += [handle(self.world, waiting.file_id, stage, keep) for stage in stages]
+        return results
+
+    def state(self, file_id: int) -> State:
+        view = self.ledger.file(file_id)
+        assert view is not None
+        return view.state
+
+    def silver_rows(self, claim_of: int) -> int:
+        (view,) = [v for v in self.ledger.files() if v.file_id == claim_of]
+        path = f"silver/ingest_date=2026-01-01/sensor_type=long/file-{claim_of}-v{view.version}.parquet"
+        return sum(len(b) for b in self.world.lake.read(path))
+
+
+def test_a_small_file_is_loaded_in_one_task() -> None:
+    plant = Plant()
+    file = plant.drop(content(5))
+    (result,) = plant.work()
+    assert result.outcome is Outcome.LOADED
+    assert "read=5 loaded=5 rejected=0 duplicates=0" in result.text
+    assert plant.silver_rows(file.file_id) == len(plant.ledger.rows) == 5
+
+
+def test_a_chain_leaves_the_same_rows_and_counts_as_one_task() -> None:
+    whole, chain = Plant(), Plant()
+    data = content(5) + b"2026-01-01T00:00:00Z,s,temperature,1.5,degC\n"
+    for plant, inline in ((whole, True), (chain, False)):
+        plant.drop(data)
+        plant.work(inline)
+    assert whole.ledger.rows == chain.ledger.rows
+    assert [v.counts for v in whole.ledger.files()] == [v.counts for v in chain.ledger.files()]
+
+
+def test_the_same_message_five_times_has_one_effect() -> None:
+    plant = Plant()
+    file = plant.drop(content(5))
+    publish(plant.ledger, plant.queue, 10**9, 100)
+    outcomes = [handle(plant.world, file.file_id, None, keep).outcome for _ in range(5)]
+    assert outcomes == [Outcome.LOADED] + [Outcome.NOTHING] * 4
+
+
+def test_repeats_in_a_file_are_duplicates_or_readings_of_their_own() -> None:
+    plant = Plant()
+    same = b"2026-01-01T00:00:00Z,s,temperature,1.5,degC\n"
+    other = b"2026-01-01T00:00:00Z,s,temperature,2.5,degC\n"
+    plant.drop(HEAD + same + same + other + same + other)
+    (result,) = plant.work()
+    assert "read=5 loaded=2 rejected=0 duplicates=3" in result.text
+
+
+def test_a_file_of_too_many_rejects_goes_to_quarantine_whole() -> None:
+    plant = Plant()
+    file = plant.drop(content(8) + content(2, "x").removeprefix(HEAD))
+    assert [r.outcome for r in plant.work()] == [Outcome.CONDEMNED]
+    assert [r.outcome for r in plant.work()] == [Outcome.QUARANTINED]
+    (view,) = plant.ledger.files(State.QUARANTINED)
+    assert (view.counts.read, view.counts.rejected, view.counts.loaded) == (10, 2, 0)
+    manifest = plant.world.quarantine.manifest(view.facts["quarantined_to"])
+    assert manifest["error"]["code"] == Code.TOO_MANY_REJECTS
+    assert [r["line_no"] for r in manifest["error"]["first_rejects"]] == [10, 11]
+    assert manifest["replay"] == f"sensorflow quarantine replay {file.file_id}"
+    assert plant.ledger.rows == {}
+
+
+def test_a_replayed_file_goes_through_by_the_settings_as_they_are_now() -> None:
+    plant = Plant()
+    file = plant.drop(content(8) + content(2, "x").removeprefix(HEAD))
+    plant.work()
+    plant.work()
+    source = plant.settings.sources["plant"].model_copy(update={"max_rejects": "50%"})
+    plant.settings.sources["plant"] = source
+    assert plant.ledger.replay(file.file_id)
+    (result,) = plant.work()
+    assert "read=10 loaded=8 rejected=2" in result.text
+
+
+def test_corrections_replace_the_rows_and_the_silver_of_the_first_version() -> None:
+    plant = Plant()
+    first = plant.drop(content(5))
+    plant.work()
+    second = plant.drop(content(4, "9.5"))
+    plant.work()
+    assert (plant.state(first.file_id), plant.state(second.file_id)) == ("superseded", "loaded")
+    assert {value for _, value in plant.ledger.rows.values()} == {9.5}
+    with pytest.raises(Transient):
+        plant.silver_rows(first.file_id)
+
+
+def test_kept_versions_stand_side_by_side() -> None:
+    plant = Plant(on_change="keep")
+    plant.drop(content(5))
+    plant.drop(content(4, "9.5"))
+    plant.work()
+    assert len(plant.ledger.rows) == 9
+
+
+def test_a_refused_version_is_quarantined() -> None:
+    plant = Plant(on_change="reject")
+    plant.drop(content(5))
+    plant.drop(content(4, "9.5"))
+    assert {r.outcome for r in plant.work()} == {Outcome.LOADED, Outcome.QUARANTINED}
+    assert len(plant.ledger.rows) == 5
+
+
+def test_overlapping_windows_of_one_source_are_loaded_once() -> None:
+    plant = Plant(dedupe_scope="source")
+    plant.drop(content(5), b"morning.csv")
+    plant.drop(content(8), b"noon.csv")
+    texts = [r.text for r in plant.work()]
+    assert "loaded=5 rejected=0 duplicates=0" in texts[0]
+    assert "loaded=3 rejected=0 duplicates=5" in texts[1]
+
+
+def test_a_file_that_ends_its_worker_three_times_is_quarantined() -> None:
+    plant = Plant()
+    file = plant.drop(content(5))
+    for _ in range(3):  # claimed, and then nothing: the worker is gone
+        assert plant.ledger.claim(file.file_id, (Stage.VALIDATE,), "gone", 30) is not None
+        plant.now += timedelta(seconds=31)
+        assert sweep(plant.ledger, plant.queue, 5, 10**9, 100)[0].expired == 1
+    outcomes = [r.outcome for r in plant.work() + plant.work()]
+    done = [o for o in outcomes if o is not Outcome.NOTHING]  # the lost messages came after all
+    assert done == [Outcome.CONDEMNED, Outcome.QUARANTINED]
+    (view,) = plant.ledger.files(State.QUARANTINED)
+    assert view.facts["error_code"] == Code.CRASHED
+
+
+class BrokenLake(MemoryLake):
+    """A lake that is away."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error: Exception | None = error
+
+    def writer(self, path: str, schema: Any) -> Any:
+        if self.error is not None:
+            raise self.error
+        return super().writer(path, schema)
+
+
+def with_lake(plant: Plant, lake: MemoryLake) -> None:
+    plant.world = World(**{**plant.world.__dict__, "lake": lake})
+
+
+def test_faults_of_the_infrastructure_burn_no_attempt() -> None:
+    plant = Plant()
+    lake = BrokenLake(Transient(Code.STORAGE, "disk full"))
+    with_lake(plant, lake)
+    file = plant.drop(content(5))
+    for _ in range(10):
+        assert [r.outcome for r in plant.work()] == [Outcome.RETRY]
+        plant.now += timedelta(seconds=120)
+    view = plant.ledger.file(file.file_id)
+    assert view is not None
+    assert view.facts["attempts"] == 0
+    lake.error = None
+    assert [r.outcome for r in plant.work()] == [Outcome.LOADED]
+
+
+def test_a_retry_waits_for_its_time() -> None:
+    plant = Plant()
+    with_lake(plant, BrokenLake(Transient(Code.STORAGE, "away")))
+    plant.drop(content(5))
+    (result,) = plant.work()
+    assert 0.5 <= result.delay <= 1.0
+    assert plant.work() == []
+    plant.now += timedelta(seconds=result.delay)
+    assert len(plant.work()) == 1
+
+
+def test_a_defect_is_tried_three_times_and_then_quarantined() -> None:
+    plant = Plant()
+    with_lake(plant, BrokenLake(ZeroDivisionError("oh")))
+    file = plant.drop(content(5))
+    outcomes = []
+    for _ in range(3):
+        outcomes += [r.outcome for r in plant.work()]
+        plant.now += timedelta(seconds=120)
+    assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.CONDEMNED]
+    view = plant.ledger.file(file.file_id)
+    assert view is not None
+    assert view.facts["error_code"] == Code.UNEXPECTED
+    assert "ZeroDivisionError" in view.facts["error_detail"]
+
+
+def test_a_lease_lost_while_working_commits_nothing() -> None:
+    plant = Plant()
+    file = plant.drop(content(5))
+
+    @contextlib.contextmanager
+    def stolen(_claim: Claim) -> Iterator[None]:
+        plant.now += timedelta(seconds=60)
+        assert plant.ledger.claim(file.file_id, (Stage.VALIDATE,), "thief", 30) is not None
+        yield
+
+    result = handle(plant.world, file.file_id, None, stolen)
+    assert result.outcome is Outcome.FENCED
+    assert plant.ledger.rows == {}
+
+
+def test_changed_bytes_in_the_landing_zone_are_never_loaded() -> None:
+    plant = Plant()
+    plant.drop(content(5))
+    landing = plant.world.landing
+    assert isinstance(landing, MemoryLanding)
+    for name in landing._objects:
+        landing._objects[name] = content(4)
+    assert [r.outcome for r in plant.work()] == [Outcome.CONDEMNED]
+    assert plant.ledger.files()[0].facts["error_code"] == Code.BYTES_CHANGED
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_landed() -> None:
+    stats = iter([Stat(1, 1, 4, 0, 0), Stat(1, 1, 5, 1, 1)])
+    assert land(MemoryLanding(), io.BytesIO(b"abcd"), lambda: next(stats)) is None
+
+
+def test_a_lost_message_is_published_again_by_the_sweeper() -> None:
+    plant = Plant()
+    plant.drop(content(5))
+    publish(plant.ledger, plant.queue, 10**9, 100)
+    assert plant.queue.take() is not None  # and lost
+    plant.now += timedelta(seconds=10)
+    swept, published = sweep(plant.ledger, plant.queue, 5, 10**9, 100)
+    assert (swept.stale, published) == (1, 1)
+    assert [r.outcome for r in plant.work()] == [Outcome.LOADED]
+
+
+def test_the_source_that_a_file_came_from_may_be_gone() -> None:
+    plant = Plant()
+    plant.drop(content(5))
+    del plant.settings.sources["plant"]
+    outcomes = [r.outcome for r in plant.work() + plant.work()]
+    assert outcomes == [Outcome.CONDEMNED, Outcome.QUARANTINED]
+    (view,) = plant.ledger.files(State.QUARANTINED)
+    assert view.facts["error_code"] == Code.SOURCE_UNKNOWN
+
+
+def test_aliases_and_versions_are_told_apart() -> None:
+    plant = Plant()
+    kinds = [
+        plant.drop(content(5)).kind,
+        plant.drop(content(5)).kind,
+        plant.drop(content(6)).kind,
+        plant.drop(content(5), b"b.csv").kind,
+    ]
+    assert kinds == [Kind.NEW, Kind.ALIAS, Kind.NEW, Kind.ALIAS]
+
+
+def test_paths_of_layers_hold_no_part_of_a_files_name() -> None:
+    plant = Plant()
+    file = plant.drop(content(1), b"../../x';DROP.csv")
+    claim = plant.ledger.claim(file.file_id, (Stage.VALIDATE,), "me", 30)
+    assert claim is not None
+    for layer in Layer:
+        assert ".." not in Job(plant.world, claim).path(layer)

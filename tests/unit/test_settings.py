@@ -1,0 +1,152 @@
+"""Every mistake in the settings is one line that names the file, the key and what would be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sensorflow.cli.init import write
+from sensorflow.errors import Misuse
+from sensorflow.settings import Settings, Source, find, load, require_folders
+
+GOOD = """
+[sources.plant]
+path = "drop"
+profile = "long"
+[profiles.long]
+format = "csv"
+time = "time"
+sensor = "sensor"
+type = "type"
+value = "value"
+"""
+
+
+def mistake(folder: Path, text: str, env: dict[str, str] | None = None) -> str:
+    path = folder / "sensorflow.toml"
+    path.write_text(text)
+    with pytest.raises(Misuse) as caught:
+        load(path, env or {})
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1, message
+    return message
+
+
+def test_the_file_that_init_writes_is_right(tmp_path: Path) -> None:
+    settings = load(write(tmp_path), {})
+    assert list(settings.sources) == ["readings"]
+    assert settings.embedded
+    require_folders(settings)
+    with pytest.raises(Misuse, match="exists already"):
+        write(tmp_path)
+
+
+def test_the_example_that_init_comments_is_right(tmp_path: Path) -> None:
+    text = write(tmp_path).read_text()
+    example = text[text.index("# [profiles.logger]") :]
+    bare = "\n".join(line.removeprefix("# ") for line in example.splitlines())
+    (tmp_path / "sensorflow.toml").write_text(GOOD + bare)
+    assert load(tmp_path / "sensorflow.toml", {}).profiles["logger"].wide
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("rescann = 5", ["sensorflow.toml", "'rescann'", "'rescan'"]),
+        ('rescan = "soon"', ["rescan = 'soon'", "number"]),
+        ("workers = 0", ["workers = 0", "greater than or equal to 1"]),
+        ('broker_url = "kafka://x"', ["broker_url", "redis://"]),
+        ('inline_below = "8 elephants"', ["inline_below"]),
+        ("[sources.plant]\npath = 'x'\nprofil = 'long'", ["sources.plant.profil", "'profile'"]),
+        (
+            "[sources.plant]\npath = 'x'\nprofile = 'lonk'\n"
+            + GOOD.split("\n\n")[0].split('long"\n')[1],
+            ["sources.plant.profile = 'lonk'", "'long'"],
+        ),
+        ("[profiles.p]\nformat = 'xml'", ["profiles.p.format = 'xml'", "csv"]),
+        ("[profiles.p]\nformat = 'csv'\ntime = 't'\nsensor = 's'", ["profiles.p", "columns"]),
+        ("[profiles.p.time]\ncolum = 't'", ["profiles.p.time.colum", "'column'"]),
+        ("[profiles.p.time]\ncolumn = 't'\nformat = '%Q'", ["profiles.p.time.format", "%Q"]),
+        ("[profiles.p.time]\ncolumn = 't'\nzone = 'Mars'", ["profiles.p.time.zone", "IANA"]),
+        ("[profiles.p.sensor]\nfile_name = '(('", ["profiles.p.sensor.file_name"]),
+        ("rescan = ", ["not valid TOML"]),
+    ],
+)
+def test_mistakes(tmp_path: Path, line: str, parts: list[str]) -> None:
+    message = mistake(tmp_path, line)
+    for part in parts:
+        assert part in message
+
+
+def test_a_boolean_spelt_maybe_is_an_error(tmp_path: Path) -> None:
+    message = mistake(
+        tmp_path, GOOD.replace('profile = "long"', 'profile = "long"\npolling = "maybe"')
+    )
+    assert "sources.plant.polling = 'maybe'" in message
+
+
+def test_a_mistake_in_a_variable_names_the_variable(tmp_path: Path) -> None:
+    assert "SENSORFLOW_RESCAN" in mistake(tmp_path, GOOD, {"SENSORFLOW_RESCAN": "soon"})
+    message = mistake(tmp_path, GOOD, {"SENSORFLOW_RESCANN": "5"})
+    assert "SENSORFLOW_RESCANN" in message
+    assert "'rescan'" in message
+
+
+def test_variables_win_over_the_file_and_secrets_come_from_files(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://u:secret@h/d\n")
+    (tmp_path / "sensorflow.toml").write_text("rescan = 7\n" + GOOD)
+    env = {
+        "SENSORFLOW_RESCAN": "9",
+        "SENSORFLOW_DATABASE_URL_FILE": str(tmp_path / "url"),
+        "SENSORFLOW_SOURCES__PLANT__AFTER": "keep",
+    }
+    settings = load(tmp_path / "sensorflow.toml", env)
+    assert settings.rescan == 9
+    assert settings.sources["plant"].after == "keep"
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == "postgresql://u:secret@h/d"
+    assert "secret" not in repr(settings)
+
+
+def test_a_mistake_in_a_secret_does_not_show_it(tmp_path: Path) -> None:
+    message = mistake(tmp_path, 'database_url = "mysql://u:hunter2@h/d"')
+    assert "hunter2" not in message
+
+
+def test_missing_folders_and_files_are_named(tmp_path: Path) -> None:
+    (tmp_path / "sensorflow.toml").write_text(GOOD)
+    with pytest.raises(Misuse, match=r"sources\.plant\.path = 'drop'.*mkdir"):
+        require_folders(load(tmp_path / "sensorflow.toml", {}))
+    with pytest.raises(Misuse, match="no such file"):
+        find(tmp_path, {"SENSORFLOW_CONFIG": str(tmp_path / "nowhere.toml")})
+    with pytest.raises(Misuse, match="SENSORFLOW_DATABASE_URL_FILE"):
+        load(None, {"SENSORFLOW_DATABASE_URL_FILE": "/nowhere"})
+
+
+def test_settings_are_found_in_a_folder_above(tmp_path: Path) -> None:
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    (tmp_path / "sensorflow.toml").write_text(GOOD)
+    assert find(inner, {}) == tmp_path / "sensorflow.toml"
+
+
+@pytest.mark.parametrize(
+    ("limit", "rejected", "read", "tolerated"),
+    [
+        ("10%", 1, 10, True),
+        ("10%", 2, 10, False),
+        ("0", 0, 10, True),
+        ("0", 1, 10, False),
+        (5, 5, 10, True),
+        ("100%", 9, 10, True),
+        ("100%", 10, 10, False),
+    ],
+)
+def test_tolerance(limit: object, rejected: int, read: int, tolerated: bool) -> None:
+    source = Source.model_validate({"path": "x", "profile": "p", "max_rejects": limit})
+    assert source.tolerates(rejected, read) is tolerated
+
+
+def test_defaults_need_no_file() -> None:
+    assert isinstance(load(None, {}), Settings)
