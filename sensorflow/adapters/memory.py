@@ -271,8 +271,7 @@ class MemoryLedger:
     def advance(self, claim: Claim, to: Stage, counts: Counts, report: StageReport) -> None:
         with self._lock:
             file = self._guard(claim)
-            facts = {"seconds": report.seconds, "rows": report.rows}
-            self._move(file, State.PENDING, "stage done", **facts)
+            self._move(file, State.PENDING, "stage done", seconds=report.seconds, rows=report.rows)
             file.stage, file.attempts, file.counts, file.error = to, 0, counts, None
             file.published_at = self._clock()
 

@@ -138,7 +138,7 @@ def _in_name(origin: Origin, file_name: str) -> str | None:
 
 def _present(found: numbers.Numbers) -> npt.NDArray[np.bool_]:
     """A reading or a reject: anything but a missing cell."""
-    return _valid(found) | (found.codes != "")
+    return _valid(found) | np.asarray(found.codes != "", np.bool_)
 
 
 def _valid(found: numbers.Numbers) -> npt.NDArray[np.bool_]:
@@ -146,7 +146,7 @@ def _valid(found: numbers.Numbers) -> npt.NDArray[np.bool_]:
 
 
 def _any(masks: list[npt.NDArray[np.bool_]], count: int) -> npt.NDArray[np.bool_]:
-    return np.logical_or.reduce([np.zeros(count, np.bool_), *masks], dtype=np.bool_)
+    return np.asarray(np.logical_or.reduce([np.zeros(count, np.bool_), *masks]), np.bool_)
 
 
 def _require(texts: pa.Array, judged: npt.NDArray[np.bool_], codes: Codes, code: Code) -> None:
