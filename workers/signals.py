@@ -10,6 +10,7 @@ from typing import Any
 
 from celery.signals import worker_init, worker_process_init
 
+from sensorflow import bootstrap
 from sensorflow.core import formats, rules
 from sensorflow.core.dedupe import Occurrences, keys
 from sensorflow.core.profile import Profile
@@ -30,6 +31,7 @@ def warm(**_: Any) -> None:
     for chunk in formats.chunks(io.BytesIO(_SAMPLE), profile, io.BytesIO):
         bronze = rules.accept(chunk, profile, "warm.csv").bronze
         keys(reshape(bronze, profile, Occurrences()).silver, "warm.csv")
+    bootstrap.ledger(bootstrap.settings(), "warm").close()  # loads the driver; connects to nothing
 
 
 @worker_process_init.connect

@@ -15,6 +15,9 @@ from sensorflow.settings import Settings
 PATIENCE = 20.0
 """Seconds that a worker has to finish the file in hand."""
 
+FLOWER = ("--logging=warning", "--tasks_columns=name,args,state,result,exception,received,runtime,worker")
+"""args is where each task names its source, file and stage."""
+
 
 def celery(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "celery", "-A", "workers", *arguments]
@@ -34,7 +37,7 @@ def fleet(
         ("beat", celery("beat", level, f"--pidfile={place / 'beat.pid'}"), env),
         (
             "flower",
-            celery("flower", "--address=127.0.0.1", f"--port={flower_port}", "--logging=warning"),
+            celery("flower", "--address=127.0.0.1", f"--port={flower_port}", *FLOWER),
             flower_env,
         ),
     ]

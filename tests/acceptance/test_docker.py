@@ -19,6 +19,7 @@ import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,6 +45,17 @@ OURS = ("migrate", "daemon", "worker", "beat", "flower")
 CHECKED = [name for name, s in SERVICES.items() if not s["healthcheck"].get("disable")]
 PASSWORDS = ("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "FLOWER_PASSWORD")
 VARIABLE = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))?\})")
+
+
+CLIENT = """\
+import os, socket, sys
+assert sys.argv[1:] == ["ping"]
+with socket.create_connection(("127.0.0.1", {port}), 5) as server:
+    server.sendall(b"AUTH " + os.environb[b"REDISCLI_AUTH"] + b"\\r\\nPING\\r\\n")
+    answers = server.makefile()
+    print([answers.readline().strip() for _ in range(2)][1].lstrip("+"))
+"""
+"""`valkey-cli ping`, where there is none."""
 
 
 class Unset(Exception):
@@ -268,15 +280,12 @@ class Outside:
         programs = self.root / "bin"
         programs.mkdir()
         (programs / "valkey-server").symlink_to(embedded_valkey.binary())
-        found = shutil.which("valkey-cli") or shutil.which("redis-cli")
-        (programs / "valkey-cli").write_text(
-            f'#!/bin/sh\nexec {found} -p {self.broker} "$@"\n'
-            if found
-            else f"#!{sys.executable}\nimport os, redis, sys\n"
-            f"client = redis.Redis(port={self.broker}, password=os.environ['REDISCLI_AUTH'])\n"
-            "print('PONG' if sys.argv[1:] == ['ping'] and client.ping() else 'ERR')\n"
-        )
-        (programs / "valkey-cli").chmod(0o755)
+        client = programs / "valkey-cli"
+        if found := shutil.which("valkey-cli") or shutil.which("redis-cli"):
+            client.write_text(f'#!/bin/sh\nexec {found} -p {self.broker} "$@"\n')
+        else:
+            client.write_text(f"#!{sys.executable} -IS\n{CLIENT.format(port=self.broker)}")
+        client.chmod(0o755)
 
     def _paths(self, name: str) -> dict[str, str]:
         """Paths in the container of a service -> paths here."""
@@ -498,18 +507,16 @@ def test_flower_ends_when_it_is_asked_to(outside: Outside):
     """Nobody else needs it after this."""
     wait(lambda: outside.healthy("flower"), lambda: outside.log("flower"))
     assert outside.stop("flower") == 0
-    assert outside.check("flower").returncode != 0
 
 
 def test_stopped_services_end_well_and_their_health_checks_fail(outside: Outside):
     """The last one: it ends what the others use."""
     wait(lambda: outside.healthy("worker"), lambda: outside.log("worker"))
-    for service in ("beat", "daemon", "worker"):
+    for service in ("beat", "daemon", "worker", "valkey"):
         assert outside.stop(service) == 0, outside.log(service)
-    assert outside.check("worker").returncode != 0
     for path in (outside.root / "volumes" / "data").glob("beat-schedule*"):
         os.utime(path, (time.time() - 600, time.time() - 600))
-    assert outside.check("beat").returncode != 0
-    assert outside.stop("valkey") == 0
-    assert outside.check("valkey").returncode != 0
-    assert outside.check("daemon").returncode != 0
+    stopped = [name for name in CHECKED if name not in outside.running and name != "timescaledb"]
+    with ThreadPoolExecutor() as threads:
+        done = dict(zip(stopped, threads.map(outside.check, stopped), strict=True))
+    assert [name for name, check in done.items() if check.returncode == 0] == []

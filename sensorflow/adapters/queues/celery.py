@@ -75,7 +75,6 @@ def configuration(url: str) -> dict[str, Any]:
         "broker_heartbeat": 30,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
-        "broker_pool_limit": 2,
         "task_queues": [
             Queue(task_name(t), exchange, task_name(t), durable=True, queue_arguments=arguments)
             for t in TASKS

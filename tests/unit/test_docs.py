@@ -1,0 +1,27 @@
+"""The docs name what there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code
+from sensorflow.settings import Settings, Source
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_every_error_code_is_explained() -> None:
+    text = (DOCS / "errors.md").read_text()
+    assert [c for c in Code if f"`{c.split()[0]}` {c.split()[1]}" not in text] == []
+
+
+def test_every_setting_is_explained() -> None:
+    text = (DOCS / "configuration.md").read_text()
+    keys = {*Settings.model_fields, *Source.model_fields} - {"home", "sources", "profiles"}
+    assert [key for key in keys if f"`{key}`" not in text] == []
+
+
+def test_every_key_of_a_profile_is_explained() -> None:
+    text = (DOCS / "profiles.md").read_text()
+    assert [key for key in Profile.model_fields if f"`{key}`" not in text] == []
