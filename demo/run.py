@@ -49,11 +49,13 @@ def main() -> int:
     began = time.monotonic()
     stack = start(folder)
     try:
-        ok = run(folder)
+        ok, balance = run(folder)
     finally:
         stack.send_signal(signal.SIGINT)
         stack.wait(60)
     console.print(f"{time.monotonic() - began:.1f} s in all; `make up` leaves the stack running")
+    sys.stdout.flush()
+    print(balance)
     return 0 if ok else 1
 
 
@@ -92,7 +94,7 @@ def drop(made: plant.Made) -> None:
     part.rename(target)
 
 
-def run(folder: Path) -> bool:
+def run(folder: Path) -> tuple[bool, str]:
     ledger = bootstrap.ledger(bootstrap.settings(), "demo")
     first = plant.csv("resent.csv", ROWS, 900)
     twice = plant.csv("twice.csv", ROWS, 901)
@@ -151,7 +153,8 @@ def run(folder: Path) -> bool:
     return report(ledger, expected, early)
 
 
-def report(ledger: Any, expected: int, early: list[FileView]) -> bool:
+def report(ledger: Any, expected: int, early: list[FileView]) -> tuple[bool, str]:
+    """Show what became of every file; whether all is as it should be, and the balance line."""
     views = sorted(ledger.files(limit=1000), key=lambda v: (v.source, v.name, v.version))
     show_files(ledger, views)
     held = query(
@@ -176,9 +179,7 @@ def report(ledger: Any, expected: int, early: list[FileView]) -> bool:
     for what, ok in checks.items():
         console.print(("[green]ok[/]    " if ok else "[red]WRONG[/] ") + what)
     console.print()
-    sys.stdout.write(status.balance(totals) + "\n")
-    sys.stdout.flush()
-    return status.balanced(totals) and all(checks.values())
+    return status.balanced(totals) and all(checks.values()), status.balance(totals)
 
 
 def show_files(ledger: Any, views: list[FileView]) -> None:
@@ -225,8 +226,8 @@ def query(title: str, sql: str, show: bool = True) -> list[Any]:
         rows = cursor.fetchall()
         if show:
             heads = [column.name for column in cursor.description or ()]
-            console.print()
-            console.print(made_table(title, heads, rows))
+            console.print(f"\n[bold]{title}[/]")
+            console.print(made_table("", heads, rows))
     return rows
 
 

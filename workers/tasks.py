@@ -9,14 +9,14 @@ from celery import shared_task
 from sensorflow.adapters.queues.celery import INGEST, SWEEP, task_name
 from sensorflow.core.arrival import file_id_of
 from sensorflow.core.states import Stage
-from sensorflow.errors import Permanent
+from sensorflow.errors import SensorflowError
 from sensorflow.flow.handle import handle
 from sensorflow.flow.sweep import sweep as sweep_flow
 from workers.outcome import tell
 from workers.process import keep, queue, world
 
-EXPECTED = (Permanent,)
-"""Faults of files: one line in the log, no traceback."""
+EXPECTED = (SensorflowError,)
+"""Faults of files, and servers that are away: one line in the log, no traceback."""
 
 
 def _run(message: dict[str, Any], only: Stage | None) -> str:
@@ -49,7 +49,7 @@ def quarantine(message: dict[str, Any]) -> str:
     return _run(message, Stage.QUARANTINE)
 
 
-@shared_task(name=task_name(SWEEP))
+@shared_task(name=task_name(SWEEP), throws=EXPECTED)
 def sweep() -> str:
     """Publish again whatever is stale."""
     here = world()

@@ -15,7 +15,10 @@ from sensorflow.settings import Settings
 PATIENCE = 20.0
 """Seconds that a worker has to finish the file in hand."""
 
-FLOWER = ("--logging=warning", "--tasks_columns=name,args,state,result,exception,received,runtime,worker")
+FLOWER = (
+    "--logging=warning",
+    "--tasks_columns=name,args,state,result,exception,received,runtime,worker",
+)
 """args is where each task names its source, file and stage."""
 
 

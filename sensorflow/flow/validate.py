@@ -44,6 +44,8 @@ def validate(job: Job) -> tuple[Job, int]:
             read += readings + len(accepted.rejects)
             rejected += len(accepted.rejects)
             missing += accepted.missing
+    if refused is None:  # nor those of an earlier try, by another profile
+        job.world.lake.remove(job.path(Layer.REJECTS))
     job = job.counted(read=read, rejected=rejected, missing=missing)
     if not job.source.tolerates(rejected, read):
         found = f"{rejected:,} of {read:,} readings are rejected"
