@@ -109,12 +109,20 @@ class RabbitMQ:
     def delete_queue(self, vhost: str, queue: str) -> None:
         assert self._ctl("delete_queue", "-p", vhost, queue) == 0
 
+    def queues(self, vhost: str) -> dict[str, str]:
+        """Name -> type of the queues of a virtual host."""
+        shown = self._run("list_queues", "-p", vhost, "--no-table-headers", "name", "type").stdout
+        return dict(line.split("\t") for line in shown.decode().splitlines())
+
     def _ctl(self, *arguments: str) -> int:
+        return self._run(*arguments).returncode
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         command = [str(Path(self._program).with_name("rabbitmqctl")), "-q"]
         node = ["-n", self._env()["RABBITMQ_NODENAME"]]
         return subprocess.run(
             [*command, *node, *arguments], env=self._env(), capture_output=True, check=False
-        ).returncode
+        )
 
     def stop(self) -> None:
         """The node, and the Erlang port mapper that it started: all are of our own session."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 import time
 from pathlib import Path
@@ -144,3 +145,20 @@ def test_a_large_file_goes_as_a_chain_and_leaves_the_same_records(
         assert view.counts.loaded == 3_000
         done = [(e["stage"], e["rows"]) for e in f.ledger.history(view.file_id) if e["seconds"]]
         assert done == [("validate", 3_000), ("transform", 3_000), ("load", 3_000)]
+
+
+def test_sigterm_finishes_the_file_in_hand(project: Path, database: str, valkey_url: str) -> None:
+    """A stopped daemon leaves every file either untouched in its folder, or registered and gone."""
+    with fleet(project, database, valkey_url) as f:
+        f.start("daemon")
+        for number in range(200):
+            f.put(f"{number}.csv", text(rows(number, 5, random.Random(number))))
+            if number == 100:
+                f.wait(lambda: f.counts()["files"] > 0)
+                f.running["daemon"].send_signal(signal.SIGTERM)
+        assert f.running.pop("daemon").wait(20) == 0
+        left = {p.name for p in f.drop.iterdir()}
+        registered = {v.name for v in f.ledger.files(limit=1000)}
+        assert left.isdisjoint(registered)
+        assert len(left) + len(registered) == 200
+        assert "daemon.stopped" in (project / "daemon.log").read_text()
