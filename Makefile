@@ -36,7 +36,7 @@ wheel: .venv/.has-dev ## dist/sensorflow-*.whl, with all that is needed at run t
 	@$(BIN)/python -m hatchling build -t wheel
 
 bench-latency: .venv/.has-demo ## from a file's rename to its rows' commit
-	@$(BIN)/python benchmarks/latency.py
+	@$(BIN)/python benchmarks/latency.py --json benchmarks/results/latency.json
 
 clean: ## remove what these targets made
 	rm -rf .venv .demo .build dist

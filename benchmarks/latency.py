@@ -66,6 +66,7 @@ def main() -> None:
     options.add_argument("--rows", type=int, default=100)
     options.add_argument("--json", type=Path)
     given = options.parse_args()
+    target = given.json.absolute() if given.json else None
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         write(folder)
@@ -82,10 +83,10 @@ def main() -> None:
             stack.send_signal(signal.SIGINT)
             stack.wait(60)
             os.chdir("/")
-    report(spent, given)
+    report(spent, given, target)
 
 
-def report(spent: list[float], given: argparse.Namespace) -> None:
+def report(spent: list[float], given: argparse.Namespace, target: Path | None) -> None:
     cuts = statistics.quantiles(spent, n=20)
     result = {
         "benchmark": "latency",
@@ -102,9 +103,9 @@ def report(spent: list[float], given: argparse.Namespace) -> None:
         f"median {result['median_ms']} ms, p95 {result['p95_ms']} ms, "
         f"min {result['min_ms']} ms, max {result['max_ms']} ms"
     )
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps(result, indent=2) + "\n")
+    if target:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":
