@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,13 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.copy import Loader
 from sensorflow.adapters.postgres.queries import queries
+from sensorflow.adapters.postgres.rows import (
+    claim_of,
+    count_values,
+    error_values,
+    view_of,
+    waiting_of,
+)
 from sensorflow.core.arrival import Arrival, Waiting, printable
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
@@ -126,20 +132,7 @@ class PostgresLedger:
     def due(self, limit: int, max_in_flight: int) -> list[Waiting]:
         with self._transaction() as c:
             rows = _run(c, "due", limit=limit, max_in_flight=max_in_flight).all()
-        return [
-            Waiting(
-                file_id=row.id,
-                source=row.source,
-                key=bytes(row.key),
-                version=row.version,
-                size=row.size,
-                md5=bytes(row.md5),
-                landing=row.landing,
-                stage=Stage(row.stage),
-                received_at=row.landed_at,
-            )
-            for row in rows
-        ]
+        return [waiting_of(row) for row in rows]
 
     def published(self, file_ids: list[int]) -> None:
         with self._transaction() as c:
@@ -151,7 +144,7 @@ class PostgresLedger:
         wanted = [str(stage) for stage in stages]
         with self._transaction() as c:
             row = _run(c, "claim", id=file_id, stages=wanted, owner=owner, lease=lease).first()
-        return None if row is None else _claim(row)
+        return None if row is None else claim_of(row)
 
     def renew(self, claim: Claim, lease: float) -> None:
         with self._transaction() as c:
@@ -159,7 +152,7 @@ class PostgresLedger:
 
     def advance(self, claim: Claim, to: Stage, counts: Counts, report: StageReport) -> None:
         with self._transaction() as c:
-            _guarded(c, "advance", claim, to=str(to), **_parts(counts))
+            _guarded(c, "advance", claim, to=str(to), **count_values(counts))
             self._event(
                 c,
                 claim.file_id,
@@ -174,12 +167,12 @@ class PostgresLedger:
 
     def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
         with self._transaction() as c:
-            _guarded(c, "release", claim, delay=delay, burned=burned, **_error(error))
+            _guarded(c, "release", claim, delay=delay, burned=burned, **error_values(error))
             self._back(c, claim, "will be tried again", error)
 
     def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> None:
         with self._transaction() as c:
-            _guarded(c, "condemn", claim, **_parts(counts), **_error(error))
+            _guarded(c, "condemn", claim, **count_values(counts), **error_values(error))
             self._back(c, claim, "condemned", error)
 
     def _back(self, c: sa.Connection, claim: Claim, what: str, error: SensorflowError) -> None:
@@ -235,7 +228,7 @@ class PostgresLedger:
                 c,
                 "finish",
                 claim,
-                **_parts(counts),
+                **count_values(counts),
                 loaded=counts.loaded,
                 checksum=inserted.checksum,
                 ts_min=span.low,
@@ -328,13 +321,13 @@ class PostgresLedger:
     ) -> list[FileView]:
         with self._transaction() as c:
             rows = _run(c, "list_files", state=state, source=source, limit=limit).mappings().all()
-        return [_view(row) for row in rows]
+        return [view_of(row) for row in rows]
 
     def file(self, file_id: int) -> FileView | None:
         with self._transaction() as c:
             query = sa.text("SELECT * FROM files WHERE id = :id")
             row = c.execute(query, {"id": file_id}).mappings().first()
-        return None if row is None else _view(row)
+        return None if row is None else view_of(row)
 
     def history(self, file_id: int) -> list[dict[str, Any]]:
         with self._transaction() as c:
@@ -372,69 +365,3 @@ def _guarded(c: sa.Connection, query: str, claim: Claim, **values: Any) -> None:
             f"file {claim.file_id} was taken by another worker, or replaced, after this one's lease",
             token=claim.token,
         )
-
-
-def _parts(counts: Counts) -> dict[str, int]:
-    return {
-        "read": counts.read,
-        "rejected": counts.rejected,
-        "duplicate": counts.duplicate,
-        "missing": counts.missing,
-    }
-
-
-def _error(error: SensorflowError) -> dict[str, Any]:
-    place = json.dumps(error.place, default=str)
-    return {"code": str(error.code), "detail": _storable(error.message), "place": place}
-
-
-def _storable(text: str) -> str:
-    """PostgreSQL's text holds no NUL."""
-    return text.replace("\0", "\\x00")
-
-
-def _counts(row: sa.RowMapping) -> Counts:
-    return Counts(
-        read=row["rows_read"],
-        loaded=row["rows_loaded"],
-        rejected=row["rows_rejected"],
-        duplicate=row["rows_duplicate"],
-        missing=row["rows_missing"],
-    )
-
-
-def _claim(row: sa.Row[Any]) -> Claim:
-    found = row._mapping
-    error = None
-    if row.error_code is not None:
-        error = (row.error_code, row.error_detail, dict(row.error_place or {}))
-    return Claim(
-        file_id=row.id,
-        token=row.lease_token,
-        attempt=row.attempts,
-        stage=Stage(row.stage),
-        source=row.source,
-        key=bytes(row.key),
-        version=row.version,
-        sha256=bytes(row.sha256),
-        md5=bytes(row.md5),
-        size=row.size,
-        landing=row.landing,
-        received_at=row.landed_at,
-        counts=_counts(found),
-        error=error,
-        quarantines=row.quarantines,
-    )
-
-
-def _view(row: sa.RowMapping) -> FileView:
-    return FileView(
-        file_id=row["id"],
-        source=row["source"],
-        name=row["key_text"],
-        version=row["version"],
-        state=State(row["state"]),
-        stage=Stage(row["stage"]),
-        counts=_counts(row),
-        facts=dict(row),
-    )

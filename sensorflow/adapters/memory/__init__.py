@@ -1,0 +1,14 @@
+"""Every port in memory: for dry runs, notebooks, and tests that need no server.
+
+They keep the contracts of `ports` and pass the same conformance suite as the real adapters.
+"""
+
+from sensorflow.adapters.memory.ledger import MemoryLedger
+from sensorflow.adapters.memory.stores import (
+    MemoryLake,
+    MemoryLanding,
+    MemoryQuarantine,
+    MemoryQueue,
+)
+
+__all__ = ["MemoryLake", "MemoryLanding", "MemoryLedger", "MemoryQuarantine", "MemoryQueue"]

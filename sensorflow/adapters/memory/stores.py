@@ -1,0 +1,94 @@
+"""Landing zone, lake, quarantine store and queue in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from sensorflow.core.arrival import Landed, Waiting
+from sensorflow.errors import Code, Transient
+from sensorflow.ports import LayerWriter
+
+
+class MemoryLanding:
+    bucket = "memory"
+
+    def __init__(self) -> None:
+        self._objects: dict[str, bytes] = {}
+
+    def put(self, stream: BinaryIO) -> Landed:
+        data = stream.read()
+        sha256 = hashlib.sha256(data)
+        name = f"{sha256.hexdigest()[:2]}/{sha256.hexdigest()}"
+        self._objects[name] = data
+        md5 = hashlib.md5(data, usedforsecurity=False).digest()
+        return Landed(name, sha256.digest(), md5, len(data))
+
+    def open(self, name: str) -> BinaryIO:
+        if name not in self._objects:
+            raise Transient(Code.STORAGE, f"no object {name!r}")
+        return io.BytesIO(self._objects[name])
+
+
+class MemoryLake:
+    def __init__(self) -> None:
+        self._files: dict[str, list[pa.RecordBatch]] = {}
+
+    @contextmanager
+    def writer(self, path: str, schema: pa.Schema) -> Iterator[LayerWriter]:
+        batches = _Batches()
+        yield batches
+        self._files[path] = batches.written
+
+    def read(self, path: str) -> Iterator[pa.RecordBatch]:
+        if path not in self._files:
+            raise Transient(Code.STORAGE, f"no file {path!r}")
+        yield from self._files[path]
+
+    def remove(self, path: str) -> None:
+        self._files.pop(path, None)
+
+
+@dataclass
+class _Batches:
+    written: list[pa.RecordBatch] = field(default_factory=list)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        self.written.append(batch)
+
+
+class MemoryQuarantine:
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[bytes, bytes, dict[str, Any]]] = {}
+
+    def put(self, folder: str, name: bytes, stream: BinaryIO, manifest: dict[str, Any]) -> str:
+        self._kept.setdefault(folder, (name, stream.read(), manifest))
+        return folder
+
+    def manifest(self, where: str) -> dict[str, Any]:
+        if where not in self._kept:
+            raise Transient(Code.STORAGE, f"nothing kept at {where!r}")
+        return self._kept[where][2]
+
+
+class MemoryQueue:
+    """Holds messages until `take`."""
+
+    def __init__(self) -> None:
+        self._messages: deque[tuple[Waiting, bool]] = deque()
+
+    def publish(self, waiting: Waiting, inline: bool) -> None:
+        self._messages.append((waiting, inline))
+
+    def depth(self) -> int | None:
+        return len(self._messages)
+
+    def take(self) -> tuple[Waiting, bool] | None:
+        return self._messages.popleft() if self._messages else None

@@ -1,0 +1,93 @@
+"""Rows of the ledger as values of the ports, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+from sensorflow.core.arrival import Waiting
+from sensorflow.core.states import Stage, State
+from sensorflow.errors import SensorflowError
+from sensorflow.ports import Claim, Counts, FileView
+
+
+def count_values(counts: Counts) -> dict[str, int]:
+    return {
+        "read": counts.read,
+        "rejected": counts.rejected,
+        "duplicate": counts.duplicate,
+        "missing": counts.missing,
+    }
+
+
+def error_values(error: SensorflowError) -> dict[str, Any]:
+    place = json.dumps(error.place, default=str)
+    return {"code": str(error.code), "detail": _storable(error.message), "place": place}
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL's text holds no NUL."""
+    return text.replace("\0", "\\x00")
+
+
+def _counts(row: sa.RowMapping) -> Counts:
+    return Counts(
+        read=row["rows_read"],
+        loaded=row["rows_loaded"],
+        rejected=row["rows_rejected"],
+        duplicate=row["rows_duplicate"],
+        missing=row["rows_missing"],
+    )
+
+
+def claim_of(row: sa.Row[Any]) -> Claim:
+    found = row._mapping
+    error = None
+    if row.error_code is not None:
+        error = (row.error_code, row.error_detail, dict(row.error_place or {}))
+    return Claim(
+        file_id=row.id,
+        token=row.lease_token,
+        attempt=row.attempts,
+        stage=Stage(row.stage),
+        source=row.source,
+        key=bytes(row.key),
+        version=row.version,
+        sha256=bytes(row.sha256),
+        md5=bytes(row.md5),
+        size=row.size,
+        landing=row.landing,
+        received_at=row.landed_at,
+        counts=_counts(found),
+        error=error,
+        quarantines=row.quarantines,
+    )
+
+
+def view_of(row: sa.RowMapping) -> FileView:
+    return FileView(
+        file_id=row["id"],
+        source=row["source"],
+        name=row["key_text"],
+        version=row["version"],
+        state=State(row["state"]),
+        stage=Stage(row["stage"]),
+        counts=_counts(row),
+        facts=dict(row),
+    )
+
+
+def waiting_of(row: sa.Row[Any]) -> Waiting:
+    return Waiting(
+        file_id=row.id,
+        source=row.source,
+        key=bytes(row.key),
+        version=row.version,
+        size=row.size,
+        md5=bytes(row.md5),
+        landing=row.landing,
+        stage=Stage(row.stage),
+        received_at=row.landed_at,
+    )
