@@ -36,6 +36,7 @@ _REASONS = {
     Code.VALUE_NOT_FINITE: "{cell!r} is not finite",
     Code.SENSOR_MISSING: "the sensor's id is missing",
     Code.TYPE_MISSING: "the reading's type is missing",
+    Code.NUL_BYTE: "a NUL character in the sensor's id, the type or the unit",
 }
 
 
@@ -73,6 +74,9 @@ def accept(chunk: Chunk, profile: Profile, file_name: str) -> Accepted:
         kind = _texts(profile.type, chunk, file_name)
         unit = _texts(profile.unit, chunk, file_name)
         _require(kind, judged, row_codes, Code.TYPE_MISSING)
+    for text in (sensor, kind, unit):
+        if text is not None:
+            _refuse_nul(text, judged, row_codes)
     good_row = judged & (row_codes == "")
     rejects = list(chunk.rejects)
     rejects += _row_rejects(chunk, profile, row_codes)
@@ -152,6 +156,12 @@ def _any(masks: list[npt.NDArray[np.bool_]], count: int) -> npt.NDArray[np.bool_
 def _require(texts: pa.Array, judged: npt.NDArray[np.bool_], codes: Codes, code: Code) -> None:
     absent = texts.is_null().to_numpy(zero_copy_only=False)
     codes[judged & absent & (codes == "")] = code
+
+
+def _refuse_nul(texts: pa.Array, judged: npt.NDArray[np.bool_], codes: Codes) -> None:
+    """JSON and Parquet can hold a NUL character; a database's text cannot."""
+    found = pc.match_substring(texts, "\0").fill_null(False).to_numpy(zero_copy_only=False)
+    codes[judged & found & (codes == "")] = Code.NUL_BYTE
 
 
 def _row_rejects(chunk: Chunk, profile: Profile, codes: Codes) -> Iterator[Reject]:

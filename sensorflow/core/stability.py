@@ -23,6 +23,11 @@ class Stat:
     mtime_ns: int
     ctime_ns: int
 
+    def same_content(self, other: Stat) -> bool:
+        """Whether it is the same inode, not written since; a rename changes only the ctime."""
+        mine = (self.device, self.inode, self.size, self.mtime_ns)
+        return mine == (other.device, other.inode, other.size, other.mtime_ns)
+
     @property
     def fingerprint(self) -> str:
         return f"{self.device}:{self.inode}:{self.size}:{self.mtime_ns}:{self.ctime_ns}"

@@ -168,6 +168,39 @@ def test_a_file_that_changed_after_it_was_landed_stays(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_content_renamed_over_a_file_that_is_being_put_away_is_given_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = folder(tmp_path)
+    path = feed.root / "a.csv"
+    path.write_text("one")
+    with feed.open(b"a.csv") as stream:
+        stat = stat_of(stream)
+    look = os.stat
+
+    def late(*arguments: Any, **options: Any) -> os.stat_result:
+        """A sender that is quick: it renames over the name just after we looked at it."""
+        found = look(*arguments, **options)
+        monkeypatch.setattr(os, "stat", look)
+        (tmp_path / "new").write_text("two, later")
+        (tmp_path / "new").rename(path)
+        return found
+
+    monkeypatch.setattr(os, "stat", late)
+    feed.put_away(b"a.csv", stat, datetime(2026, 1, 1, tzinfo=UTC).date())
+    assert path.read_text() == "two, later"
+    assert [key for key, _ in feed.scan()] == [b"a.csv"]
+
+
+def test_what_a_killed_daemon_left_half_put_away_is_found(tmp_path: Path) -> None:
+    feed = folder(tmp_path)
+    hold = feed.root / "deep" / ".sensorflow"
+    hold.mkdir(parents=True)
+    (hold / "a.csv").write_text("one")
+    assert [key for key, _ in feed.scan()] == [b"deep/a.csv"]
+    assert not hold.exists()
+
+
 def test_a_full_disk_is_transient(tmp_path: Path) -> None:
     (tmp_path / "landing").write_text("a file where the folder should be")
     with pytest.raises(Transient) as caught:

@@ -212,6 +212,23 @@ def test_json_lines() -> None:
     assert missing == 1
 
 
+def test_characters_that_no_database_takes_cost_one_row() -> None:
+    good = '{"t": "2024-01-01T00:00:00Z", "s": "a", "k": "temp", "v": 1.5, "u": "C"}'
+    lines = [good, good.replace('"a"', '"a\\u0000"'), good.replace('"C"', '"\\ud800"'), good]
+    rows, rejects, _ = read("\n".join(lines).encode(), format="jsonl")
+    assert [r["line_no"] for r in rows] == [1, 4]
+    assert [(r.line_no, r.code) for r in rejects] == [(2, Code.NUL_BYTE), (3, Code.INVALID_UTF8)]
+
+
+def test_a_bad_byte_in_a_column_that_is_not_needed_costs_its_row_wherever_it_stands() -> None:
+    head, good = b"t,s,k,v,u,note\n", GOOD.strip() + b",fine\n"
+    bad = good.replace(b"fine", b"\xff")
+    for before in (0, 1, 50_000):  # in the first block, and in one of its own
+        rows, rejects, _ = read(head + good * before + bad + good)
+        assert len(rows) == before + 1
+        assert [(r.line_no, r.code) for r in rejects] == [(before + 2, Code.INVALID_UTF8)]
+
+
 def test_parquet_plain_and_gzipped() -> None:
     table = pa.table(
         {

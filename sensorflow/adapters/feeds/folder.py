@@ -20,6 +20,9 @@ from sensorflow.settings import Source
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
+HOLD = b".sensorflow"
+"""A folder beside the files, in which those lie that are being put away."""
+
 
 class NotAFile(Exception):
     """Gone, a link, a folder, a FIFO, a device; or it became one while we looked."""
@@ -44,9 +47,11 @@ class Folder:
             yield from self._walk(root, b"")
 
     def _walk(self, folder: int, prefix: bytes) -> Iterator[tuple[bytes, Stat]]:
-        with os.scandir(folder) as entries:
-            found = sorted(os.fsencode(entry.name) for entry in entries)
-        for name in found:
+        names = _names(folder)
+        if HOLD in names:
+            _recover(folder)
+            names = _names(folder)
+        for name in names:
             key = prefix + name
             try:
                 status = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -99,20 +104,28 @@ class Folder:
                 yield stream
 
     def put_away(self, key: bytes, landed: Stat, day: date) -> None:
-        """Archive or delete a registered file, unless it is no longer the one that was landed."""
+        """Archive or delete a registered file, unless it is no longer the one that was landed.
+
+        The file is first renamed into a folder of our own, and only then looked at: whatever a sender
+        renames over the name in between is found there, and given back.
+        """
         if self.source.after == "keep":
             return
         gone = (NotAFile, FileNotFoundError)
         with storage_errors(), suppress(*gone), self._parent(key) as (folder, name):
-            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            if _stat(status) != landed:
+            if _stat(os.stat(name, dir_fd=folder, follow_symlinks=False)) != landed:
                 return  # new content under the name: the next look takes it
-            if self.source.after == "delete":
-                os.unlink(name, dir_fd=folder)
-                return
-            head, _, base = key.rpartition(b"/")
-            target = self._archive / day.isoformat() / os.fsdecode(head)
-            move_aside(Path(f"/proc/self/fd/{folder}") / os.fsdecode(name), target, base)
+            with _hold(folder) as hold:
+                os.rename(name, name, src_dir_fd=folder, dst_dir_fd=hold)
+                held = _stat(os.stat(name, dir_fd=hold, follow_symlinks=False))
+                if not held.same_content(landed):
+                    _give_back(hold, folder, name)
+                elif self.source.after == "delete":
+                    os.unlink(name, dir_fd=hold)
+                else:
+                    head = key.rpartition(b"/")[0]
+                    target = self._archive / day.isoformat() / os.fsdecode(head)
+                    move_aside(_path(hold, name), target, name)
 
     @contextmanager
     def _open_root(self) -> Iterator[int]:
@@ -141,6 +154,41 @@ class Folder:
                 yield descriptor, name
             finally:
                 os.close(descriptor)
+
+
+def _names(folder: int) -> list[bytes]:
+    with os.scandir(folder) as entries:
+        return sorted(os.fsencode(entry.name) for entry in entries)
+
+
+@contextmanager
+def _hold(folder: int) -> Iterator[int]:
+    """The descriptor of the hold of a folder, which is there only as long as it is needed."""
+    with suppress(FileExistsError):
+        os.mkdir(HOLD, 0o700, dir_fd=folder)
+    hold = os.open(HOLD, _FOLDER, dir_fd=folder)
+    try:
+        yield hold
+    finally:
+        os.close(hold)
+        with suppress(OSError):  # something was left in it: the next scan gives it back
+            os.rmdir(HOLD, dir_fd=folder)
+
+
+def _recover(folder: int) -> None:
+    """Give back what a killed daemon left in the hold; it is seen again, as an alias of itself."""
+    with _hold(folder) as hold:
+        for name in _names(hold):
+            _give_back(hold, folder, name)
+
+
+def _give_back(hold: int, folder: int, name: bytes) -> None:
+    """Under its own name, or a numbered one when that is taken by now."""
+    move_aside(_path(hold, name), Path(f"/proc/self/fd/{folder}"), name)
+
+
+def _path(folder: int, name: bytes) -> Path:
+    return Path(f"/proc/self/fd/{folder}") / os.fsdecode(name)
 
 
 def _being_written(descriptor: int) -> bool:

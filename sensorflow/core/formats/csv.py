@@ -71,7 +71,9 @@ def _header(lines: Lines, profile: Profile) -> list[str]:
 def _fast(block: Block, header: list[str], profile: Profile) -> Chunk | None:
     """The whole block by pyarrow; None where a line may not be one row of plain cells."""
     data = block.data
-    if b"\0" in data or (b'"' in data and not _quotes_are_plain(block, profile.delimiter)):
+    if b"\0" in data or not _is_utf8(data):
+        return None
+    if b'"' in data and not _quotes_are_plain(block, profile.delimiter):
         return None
     try:
         table = pacsv.read_csv(
@@ -100,6 +102,14 @@ def _fast(block: Block, header: list[str], profile: Profile) -> Chunk | None:
         return Spot(block.offset + int(block.starts[row]), text_of(block.raw(row)))
 
     return Chunk(columns, numbers, spot)
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Of every column, also those that are not needed: as the way line by line looks at them."""
+    try:
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _quotes_are_plain(block: Block, delimiter: str) -> bool:

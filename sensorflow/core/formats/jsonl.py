@@ -68,7 +68,17 @@ def _row(raw: bytes, profile: Profile) -> list[str | None] | tuple[Code, str, in
         return Code.MALFORMED_ROW, f"not JSON: {error}", 0
     if not isinstance(found, dict):
         return Code.MALFORMED_ROW, "not a JSON object", 0
-    return [_text(found.get(name)) for name in profile.needed]
+    texts = [_text(found.get(name)) for name in profile.needed]
+    if any(text is not None and not _is_unicode(text) for text in texts):
+        return Code.INVALID_UTF8, "half of a surrogate pair, which is no character", 0
+    return texts
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _text(value: Any) -> str | None:
