@@ -8,15 +8,20 @@ from celery import Celery
 
 from sensorflow import bootstrap, telemetry
 from sensorflow.adapters.queues.celery import configuration
+from sensorflow.errors import Misuse
 from workers.schedule import schedule
 
 
 def settle() -> dict[str, Any]:
-    """All of Celery's settings, from sensorflow's. Raises Misuse."""
-    settings = bootstrap.settings()
+    """All of Celery's settings, from sensorflow's. A mistake in them ends the command with one line."""
+    try:
+        settings = bootstrap.settings()
+        broker = bootstrap.broker_url(settings)
+    except Misuse as error:
+        raise SystemExit(f"sensorflow: {error}") from error
     telemetry.configure(settings.log_level)
     return {
-        **configuration(bootstrap.broker_url(settings)),
+        **configuration(broker),
         "beat_schedule": schedule(settings),
         "beat_schedule_filename": str(settings.data_folder / "beat-schedule"),
         "timezone": "UTC",

@@ -75,6 +75,8 @@ def configuration(url: str) -> dict[str, Any]:
         "broker_heartbeat": 30,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # each of Flower's inspector threads holds one connection and waits for a second
+        "broker_pool_limit": 64,
         "task_queues": [
             Queue(task_name(t), exchange, task_name(t), durable=True, queue_arguments=arguments)
             for t in TASKS
