@@ -10,16 +10,26 @@ import queue
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
+from typing import BinaryIO
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder import Folder, NotAFile, StillOpen, stat_of
+from sensorflow.adapters.feeds.folder import (
+    Folder,
+    NotAFile,
+    Readable,
+    StillOpen,
+    Unreadable,
+    stat_of,
+)
 from sensorflow.adapters.feeds.watch import Watch
 from sensorflow.core.arrival import Landed, printable
 from sensorflow.core.retry import backoff
 from sensorflow.core.stability import Stat
-from sensorflow.errors import Transient
+from sensorflow.errors import Code, Transient
 from sensorflow.flow.detect import Settling
 from sensorflow.flow.land import land
 from sensorflow.flow.publish import publish
@@ -101,9 +111,13 @@ class Daemon:
     def _take_in(self) -> None:
         next_scan = time.monotonic()
         next_look = next_scan
+        recovered = False
         while not self._stop.is_set():
             now = time.monotonic()
             try:
+                if not recovered:
+                    self._recover()
+                    recovered = True
                 if now >= next_scan or self._doubt.is_set():
                     self._doubt.clear()
                     next_scan = now + self._settings.rescan
@@ -115,6 +129,30 @@ class Daemon:
                 self._troubles = 0
             except Transient as error:
                 self._pause(error)
+            except Exception as error:  # noqa: BLE001 - a defect must not end the intake
+                log().exception(Event.DEFECT)
+                self._pause(Transient(Code.UNEXPECTED, f"{type(error).__name__}: {error}"))
+
+    def _recover(self) -> None:
+        """What a killed daemon left half put away."""
+        for folder in self._folders:
+
+            def registered(key: bytes, stream: BinaryIO, name: str = folder.name) -> bool:
+                sha256 = self._landing.put(stream).sha256
+                return self._ledger.has_content(name, key, sha256)
+
+            with self._sources_apart(folder):
+                folder.recover(registered, datetime.now(UTC).date())
+
+    @contextmanager
+    def _sources_apart(self, folder: Folder) -> Iterator[None]:
+        """A drop folder that is away is no reason to leave the others."""
+        try:
+            yield
+        except Transient as error:
+            if error.code is not Code.STORAGE or folder.readable():
+                raise
+            log().error(Event.SOURCE_AWAY, source=folder.name, reason=error.message)
 
     def _pause(self, error: Transient) -> None:
         """The disk or the database is away: wait, then look at everything again."""
@@ -138,11 +176,12 @@ class Daemon:
 
     def _scan(self) -> None:
         for folder in self._folders:
-            for key, stat in folder.scan():
-                if self._stop.is_set():
-                    return
-                if not self._is_known(folder, key, stat):
-                    self._consider(folder, key, stat)
+            with self._sources_apart(folder):
+                for key, stat in folder.scan():
+                    if self._stop.is_set():
+                        return
+                    if not self._is_known(folder, key, stat):
+                        self._consider(folder, key, stat)
 
     def _look_again(self) -> None:
         for folder in self._folders:
@@ -192,7 +231,7 @@ class Daemon:
         self._fresh.set()
         if folder.source.after == "keep":
             self._known[folder.name, key] = stat.fingerprint
-        folder.put_away(key, stat, now.date())
+        self._put_away(folder, key, stat)
         log().info(
             Event.FILE_REGISTERED,
             source=folder.name,
@@ -203,6 +242,16 @@ class Daemon:
             size=content.size,
         )
 
+    def _put_away(self, folder: Folder, key: bytes, stat: Stat) -> None:
+        """A file that cannot be moved is registered all the same, and left until it changes."""
+        try:
+            folder.put_away(key, stat, datetime.now(UTC).date())
+        except Transient as error:
+            self._refused[folder.name, key] = stat
+            log().error(
+                Event.FILE_STUCK, source=folder.name, file=printable(key), why=error.message
+            )
+
     def _land(self, folder: Folder, key: bytes) -> tuple[Landed, Stat] | None:
         """The landed file, or None when it is known, still being written, or not readable."""
         settling = self._settling[folder.name]
@@ -210,10 +259,10 @@ class Daemon:
             with folder.open(key) as stream:
                 if self._is_known(folder, key, stat_of(stream)):
                     return None
-                landed = land(self._landing, stream, lambda: stat_of(stream))
+                landed = land(self._landing, Readable(stream), lambda: stat_of(stream))
         except StillOpen:
             landed = None
-        except PermissionError as error:
+        except (PermissionError, Unreadable) as error:
             self._refuse(folder, key, error)
             return None
         if landed is None:
@@ -222,13 +271,11 @@ class Daemon:
             settling.forget(key)
         return landed
 
-    def _refuse(self, folder: Folder, key: bytes, error: PermissionError) -> None:
+    def _refuse(self, folder: Folder, key: bytes, error: Exception) -> None:
         """Not readable: said once for each state of the file, and tried when that changes."""
         self._settling[folder.name].forget(key)
         self._refused[folder.name, key] = folder.stat(key)
-        log().error(
-            Event.FILE_UNREADABLE, source=folder.name, file=printable(key), why=error.strerror
-        )
+        log().error(Event.FILE_UNREADABLE, source=folder.name, file=printable(key), why=str(error))
 
     # --- publishing ---
 
@@ -243,12 +290,14 @@ class Daemon:
                     sweep(self._ledger, self._queue, s.sweep, s.inline_below, s.max_in_flight)
                     swept = True
                 sent = publish(self._ledger, self._queue, s.inline_below, s.max_in_flight)
-            except Transient as error:
+            except Exception as error:  # noqa: BLE001 - this thread must outlive any defect
                 troubles += 1
                 delay = backoff(troubles, 0.5, cap=15.0)
-                log().error(
-                    Event.PUBLISH_PAUSED, code=error.code, reason=error.message, seconds=delay
-                )
+                if isinstance(error, Transient):
+                    facts = {"code": error.code, "reason": error.message}
+                    log().error(Event.PUBLISH_PAUSED, **facts, seconds=delay)
+                else:
+                    log().exception(Event.DEFECT)
                 self._stop.wait(delay)
                 continue
             troubles = 0
@@ -269,6 +318,8 @@ def run(settings: Settings) -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
+    # a writer that opens a file while its lease is tried makes the kernel send this; it would kill us
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
     try:
         daemon.run()
     finally:

@@ -17,6 +17,10 @@ from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
 
 
+class Reader(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
 class Landing(Protocol):
     """The original bytes of every file, under names made of their SHA-256.
 
@@ -25,7 +29,7 @@ class Landing(Protocol):
 
     bucket: str
 
-    def put(self, stream: BinaryIO) -> Landed:
+    def put(self, stream: Reader) -> Landed:
         """Copy a stream to its end; on return the bytes are synced. The same bytes twice: one object."""
         ...
 
@@ -155,6 +159,8 @@ class Claim:
     counts: Counts
     error: tuple[str, str, dict[str, Any]] | None
     quarantines: int
+    retries: int
+    sensor_type: str
 
 
 @dataclass(frozen=True)
@@ -179,6 +185,7 @@ class Replaced:
     file_id: int
     version: int
     received_at: datetime
+    sensor_type: str
 
 
 @dataclass(frozen=True)
@@ -225,6 +232,10 @@ class Ledger(Protocol):
         """Whether this state of this file was registered."""
         ...
 
+    def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
+        """Whether these bytes were ever registered under this name."""
+        ...
+
     def publishing(self) -> AbstractContextManager[bool]:
         """True for one publisher at a time, False for the others."""
         ...
@@ -233,7 +244,9 @@ class Ledger(Protocol):
         """Pending files that are not published and not waiting for a retry, oldest first."""
         ...
 
-    def published(self, file_ids: list[int]) -> None: ...
+    def published(self, sent: list[Waiting]) -> None:
+        """The broker has confirmed these. One that was claimed since it was due is left as it is."""
+        ...
 
     def claim(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float

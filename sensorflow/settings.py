@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +23,8 @@ from sensorflow.errors import Code, Misuse
 
 FILE_NAME = "sensorflow.toml"
 PREFIX = "SENSORFLOW_"
-APART = {"CONFIG", "CRASH", "TESTING"}
-"""Variables with the prefix that are no settings."""
+APART = re.compile(r"CONFIG|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
+"""Variables with the prefix that are no settings: Kubernetes makes the last ones of a service's name."""
 
 
 class Source(Strict):
@@ -62,6 +63,15 @@ class Source(Strict):
         if amount < 0 or (text.endswith("%") and amount > 100):
             raise ValueError("a share lies between 0% and 100%, a number of rows is not negative")
         return text
+
+    @model_validator(mode="after")
+    def _scope(self) -> Source:
+        if self.dedupe_scope == "source" and self.on_change == "supersede":
+            raise ValueError(
+                'dedupe_scope = "source" needs on_change = "keep" or "reject": a replaced file would '
+                "take readings with it that other files hold too"
+            )
+        return self
 
     def tolerates(self, rejected: int, read: int) -> bool:
         """Whether a file with so many rejects is loaded all the same. All rejected: never."""
@@ -174,6 +184,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
     except ValidationError as error:
         raise Misuse(_explain(error, path, origins, given), Code.SETTINGS) from error
     _check_profiles(settings, path)
+    _check_folders(settings, path)
     return settings
 
 
@@ -181,7 +192,7 @@ def _overlay(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str
     """Put the variables over what the file gave; returns which variable gave which key."""
     origins: dict[str, str] = {}
     for variable, value in sorted(environ.items()):
-        if not variable.startswith(PREFIX) or variable.removeprefix(PREFIX) in APART:
+        if not variable.startswith(PREFIX) or APART.fullmatch(variable.removeprefix(PREFIX)):
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name.endswith("_file") and name.removesuffix("_file") in Settings.model_fields:
@@ -268,6 +279,20 @@ def _check_profiles(settings: Settings, path: Path | None) -> None:
                 f"{path}: sources.{name}.profile = {source.profile!r}: no such profile; {hint}",
                 Code.SETTINGS,
             )
+
+
+def _check_folders(settings: Settings, path: Path | None) -> None:
+    """No file may be seen by two sources, or be seen as dropped because it was put away."""
+    folders = {f"sources.{n}.path": settings.path(s.path) for n, s in settings.sources.items()}
+    folders["data"] = settings.data_folder
+    real = {name: Path(os.path.normpath(folder)) for name, folder in folders.items()}
+    for name, outer in real.items():
+        for other, inner in real.items():
+            if name != other and inner.is_relative_to(outer):
+                raise Misuse(
+                    f"{path}: {other} lies within {name} ({outer}); give each a folder of its own",
+                    Code.SETTINGS,
+                )
 
 
 def require_folders(settings: Settings) -> None:

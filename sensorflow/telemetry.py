@@ -17,32 +17,37 @@ class Event(StrEnum):
     DAEMON_STOPPED = "daemon.stopped"
     FILE_REGISTERED = "file.registered"  # a file was landed and has its ledger row
     FILE_SKIPPED = "file.skipped"  # not a regular file, or it changed while it was read
-    FILE_UNREADABLE = "file.unreadable"  # permissions; looked at again at every rescan
+    FILE_UNREADABLE = (
+        "file.unreadable"  # permissions, a bad disk; tried again when the file changes
+    )
+    FILE_STUCK = "file.stuck"  # registered, but it cannot be moved out of its folder
+    SOURCE_AWAY = "source.away"  # a drop folder cannot be read; the others go on
     FILES_PUBLISHED = "files.published"
     INTAKE_PAUSED = "intake.paused"  # disk or database away; resumes by itself
     PUBLISH_PAUSED = "publish.paused"  # broker or database away; resumes by itself
     WATCH_DEGRADED = "watch.degraded"  # inotify lost events or has no watches: rescanning
-    STAGE_DONE = "stage.done"
     FILE_LOADED = "file.loaded"
     FILE_RETRIED = "file.retried"
     FILE_CONDEMNED = "file.condemned"  # on its way to quarantine
     FILE_QUARANTINED = "file.quarantined"
     LEASE_LOST = "lease.lost"
-    SWEPT = "swept"
+    SWEPT = "swept"  # leases had ended, or messages were missing
+    DEFECT = "defect"  # something that should not happen; tried again
 
 
 def configure(level: str = "INFO") -> None:
     """Send logs to stderr: for people on a terminal, as JSON lines elsewhere."""
     terminal = sys.stderr.isatty()
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
-    )
+    # tracebacks without the frames' variables: they hold URLs with passwords, and data
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer: Any = plain if terminal else structlog.processors.JSONRenderer()
+    trace = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.dict_tracebacks,
+            *([] if terminal else [structlog.processors.ExceptionRenderer(trace)]),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),

@@ -107,9 +107,11 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger, nullable=False),
         sa.Column("mtime_ns", sa.BigInteger, nullable=False),
         sa.Column("landing", sa.Text, nullable=False),
+        sa.Column("sensor_type", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False, server_default=sa.text("'pending'")),
         sa.Column("stage", sa.Text, nullable=False, server_default=sa.text("'validate'")),
         sa.Column("attempts", sa.Integer, nullable=False, server_default=sa.text("0")),
+        sa.Column("retries", sa.Integer, nullable=False, server_default=sa.text("0")),
         sa.Column("quarantines", sa.Integer, nullable=False, server_default=sa.text("0")),
         sa.Column("lease_token", sa.BigInteger),
         sa.Column("lease_owner", sa.Text),
@@ -174,7 +176,9 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.Text, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         time("at", nullable=False, default="now()"),
-        sa.UniqueConstraint("source", "key", "fingerprint", name="uq_arrivals_fingerprint"),
+        sa.UniqueConstraint(
+            "source", "key", "fingerprint", "file_id", name="uq_arrivals_fingerprint"
+        ),
         sa.CheckConstraint("kind IN ('new', 'alias')", name="ck_arrivals_kind"),
     )
     op.create_index("ix_arrivals_file", "arrivals", ["file_id"])

@@ -87,12 +87,14 @@ def move_aside(source: Path, folder: Path, name: bytes) -> Path:
 
 
 def _numbered(name: bytes, number: int) -> bytes:
+    """a.csv, a~2.csv, a~3.csv …; never longer than the 255 bytes that a file system takes."""
     if number == 1:
         return name
     stem, dot, suffix = name.partition(b".")
-    tail = b"~%d" % number
-    room = 255 - len(tail) - len(dot) - len(suffix)
-    return stem[: max(room, 1)] + tail + dot + suffix
+    if len(suffix) > 32:
+        stem, dot, suffix = name, b"", b""
+    tail = b"~%d" % number + dot + suffix
+    return stem[: 255 - len(tail)] + tail
 
 
 def _copy_new(source: Path, target: Path) -> bool:

@@ -20,6 +20,7 @@ from sensorflow.cli.show import line
 from sensorflow.errors import Misuse, Transient
 
 if TYPE_CHECKING:
+    from sensorflow.embedded.process import Process
     from sensorflow.embedded.stack import Supervisor
     from sensorflow.embedded.state import Running
     from sensorflow.ports import Ledger
@@ -46,11 +47,17 @@ def up(
     require_folders(settings)
     if not settings.sources:
         raise Misuse("no [sources.*] in sensorflow.toml: nothing to watch; see `sensorflow init`")
+    if reset and settings.database_url is not None:
+        raise Misuse(
+            "--reset removes landed files, and the ledger of database_url still needs them; "
+            "empty that database yourself, then remove the data folder"
+        )
     with state.held(settings.data_folder) as place, _stopping() as stopped, ExitStack() as stack:
         if reset:
             _reset(settings, place, yes)
-        running = _servers(settings, place, stack)
+        running, servers = _servers(settings, place, stack)
         supervisor, running = _fleet(settings, place, running, stack)
+        supervisor.servers = servers
         state.announce(place, running)
         _welcome(settings, place, running)
         _live(settings, supervisor, stopped)
@@ -83,7 +90,7 @@ def _reset(settings: Settings, place: Path, yes: bool) -> None:
         shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
 
 
-def _servers(settings: Settings, place: Path, stack: ExitStack) -> Running:
+def _servers(settings: Settings, place: Path, stack: ExitStack) -> tuple[Running, list[Process]]:
     """Start what is not given by URL, and bring the schema up to date."""
     from sensorflow.adapters.postgres import migrate
     from sensorflow.embedded.postgres import Postgres
@@ -92,10 +99,12 @@ def _servers(settings: Settings, place: Path, stack: ExitStack) -> Running:
 
     logs = settings.data_folder / "logs"
     urls = {"database_url": "", "broker_url": ""}
+    servers: list[Process] = []
     if settings.database_url is None:
         server = Postgres(place, logs)
         stack.callback(server.process.end, 60.0)
         server.start()
+        servers.append(server.process)
         urls["database_url"] = server.url
     else:
         urls["database_url"] = settings.database_url.get_secret_value()
@@ -103,11 +112,12 @@ def _servers(settings: Settings, place: Path, stack: ExitStack) -> Running:
         broker = Valkey(place, logs)
         stack.callback(broker.process.end, 30.0)
         broker.start()
+        servers.append(broker.process)
         urls["broker_url"] = broker.url
     else:
         urls["broker_url"] = settings.broker_url.get_secret_value()
     migrate.upgrade(urls["database_url"])
-    return Running(pid=os.getpid(), **urls)
+    return Running(pid=os.getpid(), **urls), servers
 
 
 def _fleet(
@@ -180,7 +190,7 @@ class _View:
         from sensorflow.cli import status
         from sensorflow.cli.show import made_table
 
-        down = [p.name for p in self._supervisor.processes if not p.alive]
+        down = [p.name for p in self._supervisor.all if not p.alive]
         health = f"starting again: {', '.join(down)}" if down else "all processes run"
         try:
             totals = self._ledger.totals()

@@ -41,6 +41,7 @@ class Arrival:
 
     key: the path below the source's folder, bytes as the file system gave them.
     fingerprint: which state of which inode was read (see `stability.Stat`).
+    sensor_type: the partition of silver that its readings go to, for good.
     """
 
     source: str
@@ -48,13 +49,17 @@ class Arrival:
     landed: Landed
     mtime_ns: int
     fingerprint: str
+    sensor_type: str
     discovered_at: datetime
     landed_at: datetime
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A file that is due to be published: what its message says."""
+    """A file that is due to be published: what its message says.
+
+    token: the fencing token of its last claim, 0 before the first.
+    """
 
     file_id: int
     source: str
@@ -65,6 +70,7 @@ class Waiting:
     landing: str
     stage: Stage
     received_at: datetime
+    token: int = 0
 
 
 def event(waiting: Waiting, bucket: str) -> dict[str, Any]:

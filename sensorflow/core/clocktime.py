@@ -28,7 +28,8 @@ LATEST = np.datetime64("2200-01-01", "ns").astype(np.int64)
 
 _ISO = (
     r"(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})"
-    r"(?:[T ](?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9})\d*)?)?)?"
+    r"(?:[T ](?P<hour>\d{2})(?::(?P<minute>\d{2}))?"
+    r"(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9})\d*)?)?)?"
     r"\s*(?P<offset>Z|[+-]\d{2}(?::?\d{2})?)?"
 )
 _DIRECTIVES = {
@@ -71,9 +72,15 @@ def pattern(fmt: str) -> str:
         else:
             out += r"\s+" if char == " " else re.escape(char)
     try:
-        re.compile(out)
+        groups = re.compile(out).groupindex
     except re.error as error:
         raise ValueError(f"a directive stands twice in the time format {fmt!r}") from error
+    if "year" not in groups and "year2" not in groups:
+        raise ValueError(f"the time format {fmt!r} has no year: %Y or %y")
+    if ("hour12" in groups) != ("half" in groups):
+        raise ValueError(
+            f"%I and %p go together in a time format, not so in {fmt!r}; %H is 0 to 23"
+        )
     return rf"^\s*{out}\s*$"
 
 
@@ -200,8 +207,10 @@ def _by_pattern(
     names = {field.name for field in found.type}
     offset = _or(found, "offset", "") if "offset" in names else pa.array([""] * len(texts))
     has_offset = _flags(pc.not_equal(offset, ""))
+    shifts, known = _offsets(offset)
+    codes[(codes == "") & has_offset & ~known] = Code.TIMESTAMP_UNREADABLE
     local = _to_utc(nanos, zone, codes, ambiguous, ~has_offset)
-    return np.where(has_offset, nanos - _offsets(offset), local), codes
+    return np.where(has_offset, nanos - shifts, local), codes
 
 
 def _civil(found: pa.StructArray) -> tuple[Int64s, Bools]:
@@ -255,15 +264,18 @@ def fixed_offset(zone: str) -> int | None:
     if zone in ("Z", "UTC"):
         return 0
     match = re.fullmatch(r"([+-])(\d{2}):?(\d{2})?", zone)
-    if not match or int(match[2]) > 18 or int(match[3] or 0) > 59:
+    if not match or int(match[2]) > 23 or int(match[3] or 0) > 59:
         return None
     return (1 if match[1] == "+" else -1) * (int(match[2]) * 60 + int(match[3] or 0)) * 60 * 10**9
 
 
-def _offsets(texts: pa.Array) -> Int64s:
+def _offsets(texts: pa.Array) -> tuple[Int64s, Bools]:
+    """Nanoseconds east of UTC, and where the text is an offset that there can be."""
     coded = pc.dictionary_encode(texts)
-    known = np.array([fixed_offset(t) or 0 for t in coded.dictionary.to_pylist()] or [0], np.int64)
-    return np.asarray(known[coded.indices.to_numpy()], np.int64)
+    found = [fixed_offset(text) for text in coded.dictionary.to_pylist()] or [None]
+    places = coded.indices.to_numpy()
+    shifts = np.array([shift or 0 for shift in found], np.int64)[places]
+    return shifts, np.array([shift is not None for shift in found], np.bool_)[places]
 
 
 def _to_utc(

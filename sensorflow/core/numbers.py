@@ -71,19 +71,20 @@ def _slow(texts: pa.Array, markers: Iterable[str]) -> Numbers:
     return Numbers(pc.if_else(pa.array(codes == ""), values, None), codes)
 
 
-def from_floats(values: pa.Array) -> Numbers:
-    """Typed numbers (Parquet): null is missing, NaN and infinities are refused.
+def from_floats(values: pa.Array, markers: Iterable[str]) -> Numbers:
+    """Typed numbers (Parquet), as the nearest doubles. Null and the `markers` are missing.
 
-    Integers and decimals that a double cannot hold exactly are refused too, not rounded.
+    NaN and infinities are refused unless they are markers, a decimal that no double holds too.
     """
-    codes = np.full(len(values), "", object)
     doubles = values.cast(pa.float64(), safe=False)
-    if pa.types.is_integer(values.type) or pa.types.is_decimal(values.type):
-        back = doubles.cast(values.type, safe=False)
-        codes[~pc.equal(back, values).fill_null(True).to_numpy(zero_copy_only=False)] = (
-            Code.VALUE_NOT_REPRESENTABLE
-        )
-    codes[~np.isfinite(doubles.fill_null(0.0).to_numpy(zero_copy_only=False))] = (
-        Code.VALUE_NOT_FINITE
-    )
-    return Numbers(pc.if_else(pa.array(codes == ""), doubles, None), codes)
+    array = np.array(doubles.fill_null(0.0).to_numpy(zero_copy_only=False))
+    missing = np.asarray(values.is_null().to_numpy(zero_copy_only=False), np.bool_)
+    for marker in markers:
+        try:
+            number = float(marker)
+        except ValueError:
+            continue
+        missing |= np.isnan(array) if np.isnan(number) else array == number
+    codes = np.full(len(values), "", object)
+    codes[~missing & ~np.isfinite(array)] = Code.VALUE_NOT_FINITE
+    return Numbers(pa.array(array, mask=missing | (codes != "")), codes)

@@ -139,6 +139,13 @@ class Profile(Strict):
     max_line: ByteSize = ByteSize(1024**2)
     max_decompressed: ByteSize = ByteSize(100 * 1024**3)
 
+    @field_validator("delimiter")
+    @classmethod
+    def _delimiter(cls, text: str) -> str:
+        if not text.isascii() or text in '"\r\n\0':
+            raise ValueError("one ASCII character, and neither a quote nor a line end")
+        return text
+
     @model_validator(mode="after")
     def _shape(self) -> Profile:
         if self.columns and (self.value is not None or self.type is not None):

@@ -98,7 +98,7 @@ def _numbers(column: pa.Array, profile: Profile) -> numbers.Numbers:
         return numbers.parse(column, profile.missing)
     kind = column.type
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
-        return numbers.from_floats(column)
+        return numbers.from_floats(column, profile.missing)
     return numbers.parse(_as_text(column), profile.missing)
 
 

@@ -121,7 +121,7 @@ class Postgres:
             self._init()
         self._bury()
         self.process.start()
-        self.process.wait_for(self._answers, 60)
+        self.process.wait_for(self._answers, 600)  # after a crash it may have much to recover
         self._make_database()
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

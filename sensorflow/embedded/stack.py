@@ -59,10 +59,18 @@ def password(settings: Settings, place: Path) -> str:
 
 @dataclass
 class Supervisor:
-    """Keeps processes alive: one that ends is started again, the longer after the more often."""
+    """Keeps processes alive: one that ends is started again, the longer after the more often.
+
+    servers: watched like the others, and ended by whoever started them, after the others.
+    """
 
     processes: list[Process]
+    servers: list[Process] = field(default_factory=list)
     _due: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def all(self) -> list[Process]:
+        return [*self.servers, *self.processes]
 
     def start(self) -> None:
         for process in self.processes:
@@ -71,11 +79,11 @@ class Supervisor:
     def check(self) -> None:
         """Start again what has ended; call it often, from the main thread."""
         now = time.monotonic()
-        for process in self.processes:
+        for process in self.all:
             if process.alive:
                 continue
             if process.name not in self._due:
-                self._due[process.name] = now + min(30.0, 0.5 * 2.0**process.restarts)
+                self._due[process.name] = now + min(30.0, 0.5 * 2.0 ** min(process.restarts, 6))
             elif now >= self._due[process.name]:
                 del self._due[process.name]
                 process.restarts += 1

@@ -42,6 +42,9 @@ class Result:
     delay: float = 0.0
 
 
+RELEASE_PAUSE = 1.0
+"""Seconds between tries to write down an outcome while the database is away."""
+
 Keep = Callable[[Claim], Any]
 """Makes a context in which a claim's lease is renewed."""
 
@@ -73,6 +76,8 @@ def handle(world: World, file_id: int, only: Stage | None, keep: Keep) -> Result
         return _condemn(job, error)
     except Transient as error:
         return _retry(job, error, burned=False)
+    except OSError as error:  # of the disk below us: files' faults are Permanent where they arise
+        return _retry(job, Transient(Code.STORAGE, str(error)), burned=False)
     except Exception as error:  # noqa: BLE001 - a defect must end in the ledger too
         return _unexpected(job, error)
 
@@ -120,6 +125,8 @@ def _quarantine(job: Job) -> Result:
 
 
 def _condemn(job: Job, error: Permanent) -> Result:
+    if job.claim.stage is Stage.QUARANTINE:  # there is nowhere further to go
+        return _retry(job, error, burned=False)
     counts = error.counts if isinstance(error, TooManyRejects) else job.counts
     error.place.setdefault("attempts", job.claim.attempt)
     try:
@@ -131,13 +138,27 @@ def _condemn(job: Job, error: Permanent) -> Result:
 
 
 def _retry(job: Job, error: SensorflowError, burned: bool) -> Result:
-    delay = backoff(job.claim.attempt, random.random())
+    delay = backoff(job.claim.retries + 1, random.random())
     try:
-        job.world.ledger.release(job.claim, error, delay, burned)
+        _release(job, error, delay, burned)
     except Fenced as fenced:
         return Result(Outcome.FENCED, str(fenced), fenced)
     log().warning(Event.FILE_RETRIED, file_id=job.claim.file_id, code=error.code, delay=delay)
     return Result(Outcome.RETRY, f"{job.name}: {error}", error, delay)
+
+
+def _release(job: Job, error: SensorflowError, delay: float, burned: bool) -> None:
+    """Give the claim back, trying for as long as the lease may run: an attempt is to be given back."""
+    until = time.monotonic() + job.world.settings.lease
+    while True:
+        try:
+            return job.world.ledger.release(job.claim, error, delay, burned)
+        except Fenced:
+            raise
+        except Transient:
+            if time.monotonic() + RELEASE_PAUSE > until:
+                raise
+            time.sleep(RELEASE_PAUSE)
 
 
 def _unexpected(job: Job, error: Exception) -> Result:

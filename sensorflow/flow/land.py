@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import BinaryIO
 
 from sensorflow.core.arrival import Landed
 from sensorflow.core.stability import Stat
-from sensorflow.ports import Landing
+from sensorflow.ports import Landing, Reader
 
 
-def land(
-    landing: Landing, stream: BinaryIO, stat: Callable[[], Stat]
-) -> tuple[Landed, Stat] | None:
+def land(landing: Landing, stream: Reader, stat: Callable[[], Stat]) -> tuple[Landed, Stat] | None:
     """Land an open file; None when it changed while it was read (it will be seen again).
 
     stat: the state of the open file now; compared before and after.

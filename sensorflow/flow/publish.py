@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
 from sensorflow.ports import Ledger, Queue
 
@@ -18,12 +19,12 @@ def publish(ledger: Ledger, queue: Queue, inline_below: int, max_in_flight: int)
     total = 0
     with ledger.publishing() as mine:
         while mine and (due := ledger.due(BATCH, max_in_flight)):
-            sent: list[int] = []
+            sent: list[Waiting] = []
             try:
                 for waiting in due:
                     inline = waiting.size < inline_below and waiting.stage is Stage.VALIDATE
                     queue.publish(waiting, inline)
-                    sent.append(waiting.file_id)
+                    sent.append(waiting)
             finally:
                 if sent:
                     ledger.published(sent)

@@ -40,14 +40,13 @@ def quarantine(job: Job) -> str:
         code_version=world.code_version,
         received_at=claim.received_at,
         quarantined_at=datetime.now(UTC),
-        rejects=_sample(job) if profile else [],
+        rejects=_sample(job),
     )
     folder = f"{claim.source}/{claim.file_id}-v{claim.version}-{claim.quarantines + 1}"
     name = claim.key.rsplit(b"/", 1)[-1]
     with world.landing.open(claim.landing) as stream:
         where = world.quarantine.put(folder, name, stream, record)
-    if profile:
-        world.lake.remove(job.path(Layer.SILVER))
+    world.lake.remove(job.path(Layer.SILVER))
     return where
 
 

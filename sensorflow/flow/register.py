@@ -22,8 +22,15 @@ def register(
 ) -> Registration:
     """Enter a landed file. The same bytes again are an alias, other bytes a new version."""
     rules = settings.sources[source]
+    profile = settings.profile_of(rules)
     arrival = Arrival(
-        source, key, landed, stat.mtime_ns, stat.fingerprint, discovered_at, landed_at
+        source=source,
+        key=key,
+        landed=landed,
+        mtime_ns=stat.mtime_ns,
+        fingerprint=stat.fingerprint,
+        sensor_type=profile.sensor_type or rules.profile,
+        discovered_at=discovered_at,
+        landed_at=landed_at,
     )
-    name_matters = settings.profile_of(rules).name_matters
-    return ledger.register(arrival, OnChange(rules.on_change), name_matters)
+    return ledger.register(arrival, OnChange(rules.on_change), profile.name_matters)

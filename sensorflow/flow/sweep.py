@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sensorflow.flow.publish import publish
 from sensorflow.ports import Ledger, Queue, Swept
+from sensorflow.telemetry import Event, log
 
 
 def sweep(
@@ -14,4 +15,6 @@ def sweep(
     stale_after: seconds after which a message that nobody took may be lost.
     """
     swept = ledger.sweep(stale_after, queue.depth())
+    if swept.expired or swept.stale:
+        log().warning(Event.SWEPT, leases_ended=swept.expired, messages_missing=swept.stale)
     return swept, publish(ledger, queue, inline_below, max_in_flight)

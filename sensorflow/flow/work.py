@@ -62,8 +62,9 @@ class Job:
         """The file_name of the dedupe key: the source and the path below it, not the base name."""
         if self.source.dedupe_scope == "source":
             return self.claim.source + "/"
-        name = self.claim.source + "/" + self.claim.key.decode("utf-8", "backslashreplace")
-        if self.source.on_change == "keep" and self.claim.version > 1:
+        key = self.claim.key.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+        name = f"{self.claim.source}/{key}"
+        if self.source.on_change != "supersede" and self.claim.version > 1:
             name += f"\0v{self.claim.version}"
         return name
 
@@ -72,8 +73,7 @@ class Job:
         return self.path_of(layer, self.claim)
 
     def path_of(self, layer: Layer, file: Claim | Replaced) -> str:
-        kind = self.profile.sensor_type or self.source.profile
-        source = self.claim.source
+        source, kind = self.claim.source, file.sensor_type
         return layer_path(layer, source, kind, file.received_at, file.file_id, file.version)
 
     def counted(self, **changes: int) -> Job:

@@ -37,7 +37,7 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
 def arrival(key: bytes = b"a.csv", content: int = 1, mark: str = "") -> Arrival:
     digest = bytes([content]) * 32
     landed = Landed(f"{digest.hex()[:2]}/{digest.hex()}", digest, digest[:16], 100)
-    return Arrival("plant", key, landed, 0, mark or f"{key!r}{content}", NOW, NOW)
+    return Arrival("plant", key, landed, 0, mark or f"{key!r}{content}", "long", NOW, NOW)
 
 
 def add(ledger: Ledger, key: bytes = b"a.csv", content: int = 1, mark: str = "") -> int:
@@ -153,14 +153,14 @@ def test_a_refused_version_waits_for_quarantine(ledger: Ledger) -> None:
 def test_due_files_are_published_once_and_oldest_first(ledger: Ledger) -> None:
     ids = [add(ledger, b"%d.csv" % n, n) for n in range(1, 4)]
     assert [w.file_id for w in ledger.due(10, 10)] == ids
-    ledger.published(ids[:2])
+    ledger.published(ledger.due(2, 10))
     assert [w.file_id for w in ledger.due(10, 10)] == ids[2:]
 
 
 def test_no_more_than_max_in_flight_are_due(ledger: Ledger) -> None:
     ids = [add(ledger, b"%d.csv" % n, n) for n in range(1, 6)]
     assert len(ledger.due(10, 2)) == 2
-    ledger.published(ids[:2])
+    ledger.published(ledger.due(2, 10))
     assert ledger.due(10, 2) == []
     load(ledger, claim(ledger, ids[0]), batch())
     assert [w.file_id for w in ledger.due(10, 2)] == ids[2:3]
@@ -328,7 +328,7 @@ def test_expired_leases_are_swept(ledger: Ledger) -> None:
 
 def test_messages_are_missed_only_when_the_broker_may_have_lost_them(ledger: Ledger) -> None:
     file_id = add(ledger)
-    ledger.published([file_id])
+    ledger.published(ledger.due(1, 1))
     time.sleep(SHORT)
     assert ledger.sweep(60, 0).stale == 0  # too young
     assert ledger.sweep(0.0, 1).stale == 0  # the broker holds it
@@ -338,7 +338,7 @@ def test_messages_are_missed_only_when_the_broker_may_have_lost_them(ledger: Led
 
 def test_history_tells_every_step(ledger: Ledger) -> None:
     file_id = add(ledger)
-    ledger.published([file_id])
+    ledger.published(ledger.due(1, 1))
     load(ledger, claim(ledger, file_id), batch())
     steps = [(e["what"], e["from_state"], e["to_state"]) for e in ledger.history(file_id)]
     assert steps == [
@@ -347,3 +347,58 @@ def test_history_tells_every_step(ledger: Ledger) -> None:
         ("claimed", "pending", "running"),
         ("loaded", "running", "loaded"),
     ]
+
+
+def test_a_file_condemned_while_its_batch_was_sent_still_gets_its_next_message(
+    ledger: Ledger,
+) -> None:
+    file_id = add(ledger)
+    sent = ledger.due(10, 10)
+    ledger.condemn(claim(ledger, file_id), Permanent(Code.UNREADABLE, "no"), Counts())
+    ledger.published(sent)
+    assert [w.stage for w in ledger.due(10, 10)] == [Stage.QUARANTINE]
+
+
+def test_only_as_many_messages_are_missed_as_the_broker_lacks(ledger: Ledger) -> None:
+    for n in range(1, 6):
+        add(ledger, b"%d.csv" % n, n)
+    ledger.published(ledger.due(10, 10))
+    time.sleep(SHORT)
+    assert ledger.sweep(0.0, 3).stale == 2
+
+
+def test_the_same_bytes_as_a_quarantined_file_are_another_try(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    ledger.condemn(claim(ledger, file_id), Permanent(Code.UNREADABLE, "no"), Counts())
+    held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
+    assert held is not None
+    ledger.quarantined(held, "here", DONE)
+    again = ledger.register(arrival(mark="again"), OnChange.REJECT, False)
+    assert (again.kind, again.version) == (Kind.NEW, 2)
+    assert load(ledger, claim(ledger, again.file_id), batch()).loaded == 3
+
+
+def test_a_name_that_takes_another_files_bytes_lets_go_of_its_own(ledger: Ledger) -> None:
+    add(ledger, b"a.csv", 1)
+    old = add(ledger, b"b.csv", 2)
+    load(ledger, claim(ledger, old), batch(2), "plant/b.csv")
+    new = ledger.register(arrival(b"b.csv", 1), OnChange.SUPERSEDE, False)
+    assert new.kind is Kind.NEW
+    load(ledger, claim(ledger, new.file_id), batch(3), "plant/b.csv")
+    assert state(ledger, old) is State.SUPERSEDED
+
+
+def test_two_writes_within_one_tick_of_a_clock_are_told_apart(ledger: Ledger) -> None:
+    add(ledger, content=1, mark="tick")
+    second = ledger.register(arrival(content=2, mark="tick"), OnChange.SUPERSEDE, False)
+    assert (second.kind, second.version) == (Kind.NEW, 2)
+    assert ledger.has_content("plant", b"a.csv", arrival(content=2).landed.sha256)
+    assert not ledger.has_content("plant", b"a.csv", arrival(content=3).landed.sha256)
+
+
+def test_retries_are_counted_though_attempts_are_given_back(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    for tries in range(3):
+        held = claim(ledger, file_id)
+        assert (held.retries, held.attempt) == (tries, 1)
+        ledger.release(held, Transient(Code.STORAGE, "full"), 0.0, False)

@@ -6,7 +6,7 @@ import io
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pytest
@@ -146,12 +146,12 @@ def test_an_open_file_is_told(tmp_path: Path) -> None:
 def test_an_archived_name_is_never_overwritten(tmp_path: Path) -> None:
     feed = folder(tmp_path)
     long = b"n" * 251 + b".csv"
-    for name in (b"a.csv", long):
+    for name in (b"a.csv", long, b"a." + b"b" * 249 + b".csv"):
         for content in ("one", "two", "three"):
             Path(os.fsdecode(os.path.join(os.fsencode(feed.root), name))).write_text(content)
             put_away(feed, name)
-    archived = sorted(p.read_text() for p in (tmp_path / "archive").rglob("*.csv"))
-    assert archived == sorted(["one", "two", "three"] * 2)
+    archived = sorted(p.read_text() for p in (tmp_path / "archive").rglob("*") if p.is_file())
+    assert archived == sorted(["one", "two", "three"] * 3)
     assert list(feed.root.iterdir()) == []
 
 
@@ -192,13 +192,48 @@ def test_content_renamed_over_a_file_that_is_being_put_away_is_given_back(
     assert [key for key, _ in feed.scan()] == [b"a.csv"]
 
 
-def test_what_a_killed_daemon_left_half_put_away_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("registered", [True, False])
+def test_what_a_killed_daemon_left_half_put_away_is_seen_to(
+    tmp_path: Path, registered: bool
+) -> None:
     feed = folder(tmp_path)
     hold = feed.root / "deep" / ".sensorflow"
     hold.mkdir(parents=True)
     (hold / "a.csv").write_text("one")
-    assert [key for key, _ in feed.scan()] == [b"deep/a.csv"]
+    asked = []
+
+    def known(key: bytes, stream: BinaryIO) -> bool:
+        asked.append((key, stream.read()))
+        return registered
+
+    feed.recover(known, datetime(2026, 1, 1, tzinfo=UTC).date())
+    assert asked == [(b"deep/a.csv", b"one")]
+    assert [key for key, _ in feed.scan()] == ([] if registered else [b"deep/a.csv"])
+    assert len(list((tmp_path / "archive").rglob("a.csv"))) == registered
     assert not hold.exists()
+
+
+def test_a_file_that_is_opened_again_for_more_is_not_put_away(tmp_path: Path) -> None:
+    feed = folder(tmp_path)
+    path = feed.root / "a.csv"
+    path.write_text("one")
+    with feed.open(b"a.csv") as stream:
+        stat = stat_of(stream)
+    with path.open("a"):
+        feed.put_away(b"a.csv", stat, datetime(2026, 1, 1, tzinfo=UTC).date())
+        assert path.read_text() == "one"
+
+
+def test_folders_nested_without_end_do_no_harm(tmp_path: Path) -> None:
+    feed = folder(tmp_path)
+    (feed.root / "a.csv").write_text("x")
+    here = os.getcwd()
+    os.chdir(feed.root)
+    for _ in range(1200):  # longer than any path may be
+        os.mkdir("d")
+        os.chdir("d")
+    os.chdir(here)
+    assert [key for key, _ in feed.scan()] == [b"a.csv"]
 
 
 def test_a_full_disk_is_transient(tmp_path: Path) -> None:

@@ -108,8 +108,8 @@ def test_a_month_is_made_while_a_loader_holds_rows_of_another(database: str) -> 
 def test_the_database_refuses_an_account_that_does_not_balance(database: str) -> None:
     file = (
         "INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,"
-        " discovered_at, landed_at, state, rows_read, rows_loaded, checksum, finished_at)"
-        " VALUES ('s', '', '', 1, '', '', 0, 0, '', now(), now(), 'loaded', 3, %s, 0, now())"
+        " sensor_type, discovered_at, landed_at, state, rows_read, rows_loaded, checksum, finished_at)"
+        " VALUES ('s', '', '', 1, '', '', 0, 0, '', '', now(), now(), 'loaded', 3, %s, 0, now())"
     )
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(file, (3,))

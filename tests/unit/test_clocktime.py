@@ -36,6 +36,8 @@ JAN_1 = 1704067200 * SECOND  # 2024-01-01T00:00:00Z
         ("2024-01-01T00:00:00-08", 8 * 3600 * SECOND),
         ("2024-01-01T00:00:00.123456789Z", 123456789),
         ("2024-01-01T00:00Z", 0),
+        ("2024-01-01T05Z", 5 * 3600 * SECOND),
+        ("2024-01-01T00:00:00+19:30", -int(19.5 * 3600) * SECOND),
         ("2024-02-29T00:00:00Z", 59 * 86400 * SECOND),
     ],
 )
@@ -56,6 +58,8 @@ def test_iso_8601(text: str, offset: int) -> None:
         ("", Code.TIMESTAMP_MISSING),
         (None, Code.TIMESTAMP_MISSING),
         ("2024-01-01 00:00:00", Code.TIMESTAMP_NO_ZONE),
+        ("2024-01-01T00:00:00+99:99", Code.TIMESTAMP_UNREADABLE),
+        ("2024-01-01T00:00:00+01:75", Code.TIMESTAMP_UNREADABLE),
         ("9999-12-31T00:00:00Z", Code.TIMESTAMP_OUT_OF_RANGE),
         ("0001-01-01T00:00:00Z", Code.TIMESTAMP_OUT_OF_RANGE),
     ],
@@ -120,8 +124,15 @@ def test_an_offset_in_the_text_wins_over_the_zone() -> None:
 def test_unknown_directives_are_named() -> None:
     with pytest.raises(ValueError, match="%Q"):
         pattern("%Y-%Q")
-    with pytest.raises(ValueError, match="twice"):
-        pattern("%H:%H")
+    for fmt, words in [
+        ("%Y %H:%H", "twice"),
+        ("%d.%m. %H:%M", "no year"),
+        ("%Y %H %p", "together"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            pattern(fmt)
+    with pytest.raises(ValueError, match="together"):
+        pattern("%Y %I:%M")
 
 
 @given(st.integers(-2_000_000_000, 7_000_000_000), st.integers(0, 999_999_999))

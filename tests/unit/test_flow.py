@@ -201,7 +201,7 @@ def test_a_refused_version_is_quarantined() -> None:
 
 
 def test_overlapping_windows_of_one_source_are_loaded_once() -> None:
-    plant = Plant(dedupe_scope="source")
+    plant = Plant(dedupe_scope="source", on_change="keep")
     plant.drop(content(5), b"morning.csv")
     plant.drop(content(8), b"noon.csv")
     texts = [r.text for r in plant.work()]
@@ -253,6 +253,17 @@ def test_faults_of_the_infrastructure_burn_no_attempt() -> None:
     assert view.facts["attempts"] == 0
     lake.error = None
     assert [r.outcome for r in plant.work()] == [Outcome.LOADED]
+
+
+def test_retries_wait_longer_each_time() -> None:
+    plant = Plant()
+    with_lake(plant, BrokenLake(Transient(Code.STORAGE, "disk full")))
+    plant.drop(content(5))
+    delays = []
+    for _ in range(6):
+        delays += [r.delay for r in plant.work()]
+        plant.now += timedelta(seconds=120)
+    assert delays[-1] > 8 * delays[0]
 
 
 def test_a_retry_waits_for_its_time() -> None:

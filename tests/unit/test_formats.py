@@ -212,6 +212,13 @@ def test_json_lines() -> None:
     assert missing == 1
 
 
+def test_a_member_that_no_line_has_is_a_missing_column() -> None:
+    line = b'{"t": "2024-01-01T00:00:00Z", "s": "a", "k": "temp", "val": 1.5, "u": "C"}\n'
+    with pytest.raises(Permanent, match="'v'") as caught:
+        read(line * 3, format="jsonl")
+    assert caught.value.code is Code.COLUMN_MISSING
+
+
 def test_characters_that_no_database_takes_cost_one_row() -> None:
     good = '{"t": "2024-01-01T00:00:00Z", "s": "a", "k": "temp", "v": 1.5, "u": "C"}'
     lines = [good, good.replace('"a"', '"a\\u0000"'), good.replace('"C"', '"\\ud800"'), good]

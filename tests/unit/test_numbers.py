@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 import pyarrow as pa
 import pytest
@@ -77,9 +78,11 @@ def test_every_double_survives_to_the_bit(value: float) -> None:
 
 
 def test_typed_numbers() -> None:
-    floats = from_floats(pa.array([1.5, None, math.nan, math.inf]))
-    assert floats.values.to_pylist() == [1.5, None, None, None]
-    assert floats.codes.tolist() == ["", "", Code.VALUE_NOT_FINITE, Code.VALUE_NOT_FINITE]
-    assert floats.missing == 1
-    integers = from_floats(pa.array([2**53, 2**53 + 1]))
-    assert integers.codes.tolist() == ["", Code.VALUE_NOT_REPRESENTABLE]
+    floats = from_floats(pa.array([1.5, None, math.nan, math.inf, -9999.0]), ["-9999"])
+    assert floats.values.to_pylist() == [1.5, None, None, None, None]
+    assert floats.codes.tolist() == ["", "", Code.VALUE_NOT_FINITE, Code.VALUE_NOT_FINITE, ""]
+    assert floats.missing == 2
+    assert from_floats(pa.array([math.nan]), ["NaN"]).codes.tolist() == [""]
+    tenth = pa.array([Decimal("0.1")], pa.decimal128(38, 18))
+    assert from_floats(tenth, []).values.to_pylist() == [0.1]
+    assert from_floats(pa.array([2**53 + 1]), []).values.to_pylist() == [float(2**53)]

@@ -114,6 +114,17 @@ def test_a_mistake_in_a_secret_does_not_show_it(tmp_path: Path) -> None:
     assert "hunter2" not in message
 
 
+@pytest.mark.parametrize("path", [".", "data/drop", "data"])
+def test_folders_within_each_other_are_refused(tmp_path: Path, path: str) -> None:
+    assert "within" in mistake(tmp_path, GOOD.replace('path = "drop"', f'path = "{path}"'))
+
+
+def test_kubernetes_own_variables_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "sensorflow.toml").write_text(GOOD)
+    env = {"SENSORFLOW_SERVICE_HOST": "10.0.0.1", "SENSORFLOW_PORT_80_TCP": "tcp://10.0.0.1:80"}
+    load(tmp_path / "sensorflow.toml", env)
+
+
 def test_missing_folders_and_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "sensorflow.toml").write_text(GOOD)
     with pytest.raises(Misuse, match=r"sources\.plant\.path = 'drop'.*mkdir"):

@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 import stat as modes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
@@ -17,9 +17,12 @@ from sensorflow.adapters.files import move_aside, storage_errors
 from sensorflow.core.stability import Stat, takes
 from sensorflow.settings import Source
 
+_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
+DEPTH = 64
+"""Folders below a drop folder that are looked into, one within the other."""
 HOLD = b".sensorflow"
 """A folder beside the files, in which those lie that are being put away."""
 
@@ -32,6 +35,23 @@ class StillOpen(Exception):
     """Some process has the file open for writing."""
 
 
+class Unreadable(Exception):
+    """The file's own disk or share fails while it is read."""
+
+
+class Readable:
+    """A file that is read; its own errors are told from those of where it is written to."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._stream.read(size)
+        except OSError as error:
+            raise Unreadable(str(error)) from error
+
+
 class Folder:
     """The files of one source: seen, opened, and put away. Keys are paths below it, as bytes."""
 
@@ -41,31 +61,60 @@ class Folder:
         self.source = source
         self._archive = archive
 
+    def readable(self) -> bool:
+        """Whether the folder itself can be listed."""
+        try:
+            with self._open_root() as root:
+                _names(root)
+        except OSError:
+            return False
+        return True
+
     def scan(self) -> Iterator[tuple[bytes, Stat]]:
         """Every regular file that the source takes, with its state. Raises Transient STORAGE."""
         with storage_errors(), self._open_root() as root:
-            yield from self._walk(root, b"")
-
-    def _walk(self, folder: int, prefix: bytes) -> Iterator[tuple[bytes, Stat]]:
-        names = _names(folder)
-        if HOLD in names:
-            _recover(folder)
-            names = _names(folder)
-        for name in names:
-            key = prefix + name
-            try:
-                status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            if modes.S_ISREG(status.st_mode) and self.takes(key):
-                yield key, _stat(status)
-            elif modes.S_ISDIR(status.st_mode) and not name.startswith(b"."):
-                with suppress(OSError):
-                    descriptor = os.open(name, _FOLDER, dir_fd=folder)
+            for folder, prefix in self._folders(root, b""):
+                for name in _names(folder):
                     try:
-                        yield from self._walk(descriptor, key + b"/")
-                    finally:
-                        os.close(descriptor)
+                        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    if modes.S_ISREG(status.st_mode) and self.takes(prefix + name):
+                        yield prefix + name, _stat(status)
+
+    def _folders(self, folder: int, prefix: bytes, depth: int = 0) -> Iterator[tuple[int, bytes]]:
+        """This folder and those below it, as descriptors; no links, no dot folders."""
+        yield folder, prefix
+        if depth == DEPTH:
+            return
+        for name in _names(folder, folders=True):
+            if name.startswith(b"."):
+                continue
+            with suppress(OSError):
+                descriptor = os.open(name, _FOLDER, dir_fd=folder)
+                try:
+                    yield from self._folders(descriptor, prefix + name + b"/", depth + 1)
+                finally:
+                    os.close(descriptor)
+
+    def recover(self, registered: Callable[[bytes, BinaryIO], bool], day: date) -> None:
+        """See to what a killed daemon left half put away.
+
+        registered: whether the ledger has these bytes under this key. If so the file is put away at
+        last; else it was renamed over one that was, and is given back.
+        """
+        with storage_errors(), self._open_root() as root:
+            for folder, prefix in self._folders(root, b""):
+                if HOLD not in _names(folder, folders=True):
+                    continue
+                with _hold(folder) as hold:
+                    for name in _names(hold):
+                        with os.fdopen(os.open(name, _FILE, dir_fd=hold), "rb") as stream:
+                            ours = registered(prefix + name, stream)
+                        if ours:
+                            self._remove(hold, prefix + name, day)
+                        else:
+                            _give_back(hold, folder, name)
 
     def stat(self, key: bytes) -> Stat:
         """The state of one file. Raises NotAFile."""
@@ -99,7 +148,7 @@ class Folder:
             with os.fdopen(descriptor, "rb") as stream:
                 if not modes.S_ISREG(os.fstat(stream.fileno()).st_mode):
                     raise NotAFile("not a regular file")
-                if _being_written(stream.fileno()):
+                if self._being_written(stream.fileno()):
                     raise StillOpen(os.fsdecode(key))
                 yield stream
 
@@ -117,19 +166,48 @@ class Folder:
                 return  # new content under the name: the next look takes it
             with _hold(folder) as hold:
                 os.rename(name, name, src_dir_fd=folder, dst_dir_fd=hold)
-                held = _stat(os.stat(name, dir_fd=hold, follow_symlinks=False))
-                if not held.same_content(landed):
-                    _give_back(hold, folder, name)
-                elif self.source.after == "delete":
-                    os.unlink(name, dir_fd=hold)
+                if self._is_still(hold, name, landed):
+                    self._remove(hold, key, day)
                 else:
-                    head = key.rpartition(b"/")[0]
-                    target = self._archive / day.isoformat() / os.fsdecode(head)
-                    move_aside(_path(hold, name), target, name)
+                    _give_back(hold, folder, name)
+
+    def _is_still(self, hold: int, name: bytes, landed: Stat) -> bool:
+        """Whether a held file is what was landed, and nobody is about to add to it."""
+        if not _stat(os.stat(name, dir_fd=hold, follow_symlinks=False)).same_content(landed):
+            return False
+        descriptor = os.open(name, _FILE, dir_fd=hold)
+        try:
+            return not self._being_written(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _remove(self, hold: int, key: bytes, day: date) -> None:
+        head, _, name = key.rpartition(b"/")
+        if self.source.after == "archive":
+            target = self._archive / day.isoformat() / os.fsdecode(head)
+            move_aside(_path(hold, name), target, name)
+        else:
+            os.unlink(name, dir_fd=hold)
+
+    def _being_written(self, descriptor: int) -> bool:
+        """Whether a process on this host has the file open for writing.
+
+        The kernel grants a read lease only while there is no writer (fcntl(2), F_SETLEASE). Network
+        file systems refuse it whether there is one or not: there, with `polling`, and where the file
+        is not ours, the settling time must do.
+        """
+        if self.source.polling:
+            return False
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        except OSError as error:
+            return error.errno == errno.EAGAIN
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        return False
 
     @contextmanager
     def _open_root(self) -> Iterator[int]:
-        descriptor = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(self.root, _ROOT)
         try:
             yield descriptor
         finally:
@@ -141,24 +219,29 @@ class Folder:
         *folders, name = key.split(b"/")
         if name in (b"", b".", b"..") or b".." in folders:
             raise NotAFile("not a path below the source's folder")
-        with self._open_root() as root:
-            descriptor = os.dup(root)
-            try:
-                for part in folders:
-                    try:
-                        inner = os.open(part, _FOLDER, dir_fd=descriptor)
-                    except (FileNotFoundError, NotADirectoryError) as error:
-                        raise NotAFile(str(error)) from error
-                    os.close(descriptor)
-                    descriptor = inner
-                yield descriptor, name
-            finally:
+        descriptor = _opened(self.root, _ROOT)
+        try:
+            for part in folders:
+                inner = _opened(part, _FOLDER, descriptor)
                 os.close(descriptor)
+                descriptor = inner
+            yield descriptor, name
+        finally:
+            os.close(descriptor)
 
 
-def _names(folder: int) -> list[bytes]:
+def _opened(name: bytes | Path, flags: int, folder: int | None = None) -> int:
+    try:
+        return os.open(name, flags, dir_fd=folder)
+    except OSError as error:
+        raise NotAFile(str(error)) from error
+
+
+def _names(folder: int, folders: bool = False) -> list[bytes]:
+    """The names in a folder: of all but folders, or of folders alone."""
     with os.scandir(folder) as entries:
-        return sorted(os.fsencode(entry.name) for entry in entries)
+        wanted = (e.name for e in entries if e.is_dir(follow_symlinks=False) is folders)
+        return sorted(os.fsencode(name) for name in wanted)
 
 
 @contextmanager
@@ -175,13 +258,6 @@ def _hold(folder: int) -> Iterator[int]:
             os.rmdir(HOLD, dir_fd=folder)
 
 
-def _recover(folder: int) -> None:
-    """Give back what a killed daemon left in the hold; it is seen again, as an alias of itself."""
-    with _hold(folder) as hold:
-        for name in _names(hold):
-            _give_back(hold, folder, name)
-
-
 def _give_back(hold: int, folder: int, name: bytes) -> None:
     """Under its own name, or a numbered one when that is taken by now."""
     move_aside(_path(hold, name), Path(f"/proc/self/fd/{folder}"), name)
@@ -189,20 +265,6 @@ def _give_back(hold: int, folder: int, name: bytes) -> None:
 
 def _path(folder: int, name: bytes) -> Path:
     return Path(f"/proc/self/fd/{folder}") / os.fsdecode(name)
-
-
-def _being_written(descriptor: int) -> bool:
-    """Whether a process on this host has the file open for writing.
-
-    The kernel grants a read lease only while there is no writer (fcntl(2), F_SETLEASE). Where it
-    cannot tell (not our file, a network share) the answer is no, and the settling time must do.
-    """
-    try:
-        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-    except OSError as error:
-        return error.errno == errno.EAGAIN
-    fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    return False
 
 
 def stat_of(stream: BinaryIO) -> Stat:

@@ -16,7 +16,7 @@ from watchdog.events import (
 )
 from watchdog.observers.inotify import InotifyObserver
 
-from sensorflow.adapters.feeds.folder import Folder
+from sensorflow.adapters.feeds.folder import HOLD, Folder
 
 OnFile = Callable[[Folder, bytes], None]
 OnDoubt = Callable[[str], None]
@@ -33,6 +33,8 @@ class _Handler(FileSystemEventHandler):
             self._file(event.src_path)
         elif isinstance(event, FileMovedEvent) and event.dest_path:
             self._file(event.dest_path)
+        elif os.fsencode(event.src_path).endswith(b"/" + HOLD):
+            return  # our own, for files that are being put away
         elif isinstance(event, DirMovedEvent | DirCreatedEvent):
             self._on_doubt("")  # files may have come with it, before it was watched
 

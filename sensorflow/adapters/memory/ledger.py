@@ -38,6 +38,7 @@ class _File:
     stage: Stage
     state: State = State.PENDING
     attempts: int = 0
+    retries: int = 0
     quarantines: int = 0
     token: int | None = None
     lease_until: datetime | None = None
@@ -69,8 +70,10 @@ class MemoryLedger:
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         with self._lock:
             for source, key, mark, _, file_id, _ in self._arrivals:
-                if (source, key, mark) == (arrival.source, arrival.key, arrival.fingerprint):
-                    return Registration(file_id, self._files[file_id].version, Kind.SEEN)
+                same = (source, key, mark) == (arrival.source, arrival.key, arrival.fingerprint)
+                file = self._files[file_id]
+                if same and file.arrival.landed.sha256 == arrival.landed.sha256:
+                    return Registration(file_id, file.version, Kind.SEEN)
             twin = self._twin(arrival, name_matters)
             kind = Kind.NEW if twin is None else Kind.ALIAS
             file = twin or self._add(arrival, on_change is OnChange.REJECT)
@@ -93,8 +96,12 @@ class MemoryLedger:
             for f in self._files.values()
             if f.arrival.source == arrival.source
             and f.arrival.landed.sha256 == arrival.landed.sha256
-            and f.state not in (State.SUPERSEDED, State.UNDONE)
-            and (f.version == newest if f.arrival.key == arrival.key else not name_matters)
+            and f.state in (*_OPEN, State.LOADED)
+            and (
+                f.version == newest
+                if f.arrival.key == arrival.key
+                else not name_matters and newest == 0
+            )
         ]
         return min(found, key=lambda f: (f.arrival.key != arrival.key, f.id), default=None)
 
@@ -102,7 +109,7 @@ class MemoryLedger:
         older = self._named(arrival.source, arrival.key)
         version = max((f.version for f in older), default=0) + 1
         file = _File(len(self._files) + 1, arrival, version, Stage.VALIDATE)
-        if refuse and older:
+        if refuse and any(f.state in (*_OPEN, State.LOADED) for f in older):
             file.stage = Stage.QUARANTINE
             file.error = (str(Code.VERSION_REFUSED), REMEDY[Code.VERSION_REFUSED], {})
         self._files[file.id] = file
@@ -112,6 +119,13 @@ class MemoryLedger:
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
         with self._lock:
             return any(a[:3] == (source, key, fingerprint) for a in self._arrivals)
+
+    def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
+        with self._lock:
+            return any(
+                a[:2] == (source, key) and self._files[a[4]].arrival.landed.sha256 == sha256
+                for a in self._arrivals
+            )
 
     # --- publishing ---
 
@@ -138,10 +152,11 @@ class MemoryLedger:
             ]
             return [_waiting(f) for f in due[: min(limit, max(0, max_in_flight - len(flying)))]]
 
-    def published(self, file_ids: list[int]) -> None:
+    def published(self, sent: list[Waiting]) -> None:
         with self._lock:
-            for file in (self._files[i] for i in file_ids):
-                if file.published_at is None and file.state in _OPEN:
+            for file, token in ((self._files[w.file_id], w.token) for w in sent):
+                same = (file.token or 0) == token and file.state is State.PENDING
+                if file.published_at is None and same:
                     file.published_at = self._clock()
                     self._tell(file, "published")
 
@@ -189,6 +204,7 @@ class MemoryLedger:
             file = self._guard(claim)
             self._move(file, State.PENDING, "stage done", seconds=report.seconds, rows=report.rows)
             file.stage, file.attempts, file.counts, file.error = to, 0, counts, None
+            file.retries = 0
             file.published_at = self._clock()
 
     def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
@@ -196,6 +212,7 @@ class MemoryLedger:
             file = self._guard(claim)
             self._move(file, State.PENDING, "will be tried again", why=str(error))
             file.attempts -= 0 if burned else 1
+            file.retries += 1
             file.published_at = None
             file.not_before = self._clock() + timedelta(seconds=delay)
             file.error = _error(error)
@@ -205,6 +222,7 @@ class MemoryLedger:
             file = self._guard(claim)
             self._move(file, State.PENDING, "condemned", why=str(error))
             file.stage, file.attempts, file.published_at = Stage.QUARANTINE, 0, None
+            file.retries = 0
             file.counts, file.error = counts, _error(error)
 
     def quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
@@ -260,7 +278,8 @@ class MemoryLedger:
             self._move(old, State.SUPERSEDED, "superseded", why=f"by version {claim.version}")
             old.finished_at = self._clock()
             self._pass_on(old)
-            replaced.append(Replaced(old.id, old.version, old.arrival.landed_at))
+            kind = old.arrival.sensor_type
+            replaced.append(Replaced(old.id, old.version, old.arrival.landed_at, kind))
         return replaced
 
     def _pass_on(self, old: _File) -> None:
@@ -284,6 +303,7 @@ class MemoryLedger:
                 return False
             self._move(file, State.PENDING, "replayed")
             file.stage, file.attempts, file.counts = Stage.VALIDATE, 0, Counts()
+            file.retries = 0
             file.published_at = file.not_before = file.finished_at = file.error = None
             return True
 
@@ -297,13 +317,12 @@ class MemoryLedger:
                     file.published_at = None
                     expired += 1
             out = [f for f in self._files.values() if f.state is State.PENDING and f.published_at]
-            if depth is None or depth < len(out):
-                for file in out:
-                    assert file.published_at is not None
-                    if file.published_at < now - timedelta(seconds=stale_after):
-                        self._move(file, State.PENDING, "message missing")
-                        file.published_at = None
-                        stale += 1
+            old = [f for f in out if (f.published_at or now) < now - timedelta(seconds=stale_after)]
+            lost = max(0, len(out) - (depth or 0))
+            for file in sorted(old, key=lambda f: f.published_at or now)[:lost]:
+                self._move(file, State.PENDING, "message missing")
+                file.published_at = None
+                stale += 1
             return Swept(expired, stale)
 
     # --- views ---
@@ -377,6 +396,7 @@ def _waiting(file: _File) -> Waiting:
         landing=landed.name,
         stage=file.stage,
         received_at=arrival.landed_at,
+        token=file.token or 0,
     )
 
 
@@ -399,6 +419,8 @@ def _claim(file: _File) -> Claim:
         counts=file.counts,
         error=file.error,
         quarantines=file.quarantines,
+        retries=file.retries,
+        sensor_type=arrival.sensor_type,
     )
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sensorflow.core.arrival import Landed, Waiting
 from sensorflow.errors import Code, Transient
-from sensorflow.ports import LayerWriter
+from sensorflow.ports import LayerWriter, Reader
 
 
 class MemoryLanding:
@@ -23,7 +23,7 @@ class MemoryLanding:
     def __init__(self) -> None:
         self._objects: dict[str, bytes] = {}
 
-    def put(self, stream: BinaryIO) -> Landed:
+    def put(self, stream: Reader) -> Landed:
         data = stream.read()
         sha256 = hashlib.sha256(data)
         name = f"{sha256.hexdigest()[:2]}/{sha256.hexdigest()}"

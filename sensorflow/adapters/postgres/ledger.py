@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
+import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
 
@@ -26,7 +27,7 @@ from sensorflow.adapters.postgres.rows import (
 from sensorflow.core.arrival import Arrival, Waiting, printable
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
-from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
+from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError, Transient
 from sensorflow.ports import (
     Claim,
     Counts,
@@ -74,9 +75,10 @@ class PostgresLedger:
         place = {"source": arrival.source, "key": arrival.key}
         with self._transaction() as c:
             _run(c, "lock_source", source=arrival.source)
-            if row := _run(c, "seen", **place, fingerprint=arrival.fingerprint).first():
-                return Registration(row.file_id, row.version, Kind.SEEN)
             sha = arrival.landed.sha256
+            seen = _run(c, "seen", **place, fingerprint=arrival.fingerprint, sha256=sha).first()
+            if seen is not None:
+                return Registration(seen.file_id, seen.version, Kind.SEEN)
             twin = _run(c, "twin", **place, sha256=sha, name_matters=name_matters).first()
             kind = Kind.NEW if twin is None else Kind.ALIAS
             row = twin or self._add(c, arrival, on_change)
@@ -102,8 +104,10 @@ class PostgresLedger:
             sha256=landed.sha256,
             md5=landed.md5,
             size=landed.size,
-            mtime_ns=arrival.mtime_ns,
+            # a file system may hold times that no bigint of nanoseconds does
+            mtime_ns=min(max(arrival.mtime_ns, -(2**63)), 2**63 - 1),
             landing=landed.name,
+            sensor_type=arrival.sensor_type,
             discovered_at=arrival.discovered_at,
             landed_at=arrival.landed_at,
             refuse=on_change is OnChange.REJECT,
@@ -115,8 +119,13 @@ class PostgresLedger:
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
         with self._transaction() as c:
-            found = _run(c, "seen", source=source, key=key, fingerprint=fingerprint)
-            return found.first() is not None
+            place = {"source": source, "key": key, "fingerprint": fingerprint}
+            return _run(c, "seen", **place, sha256=None).first() is not None
+
+    def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
+        with self._transaction() as c:
+            found = _run(c, "has_content", source=source, key=key, sha256=sha256)
+            return bool(found.scalar_one())
 
     @contextmanager
     def publishing(self) -> Iterator[bool]:
@@ -134,9 +143,10 @@ class PostgresLedger:
             rows = _run(c, "due", limit=limit, max_in_flight=max_in_flight).all()
         return [waiting_of(row) for row in rows]
 
-    def published(self, file_ids: list[int]) -> None:
+    def published(self, sent: list[Waiting]) -> None:
+        ids, tokens = [w.file_id for w in sent], [w.token for w in sent]
         with self._transaction() as c:
-            _run(c, "published", ids=file_ids, who=self._who)
+            _run(c, "published", ids=ids, tokens=tokens, who=self._who)
 
     def claim(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
@@ -214,10 +224,10 @@ class PostgresLedger:
             rows, span = 0, Span()
             for silver, keys in batches:
                 if len(silver):
-                    self._ensure_months(silver["ts"])
-                    loader.load(silver, keys)
+                    self._insert(loader, silver, keys)
                     span = span.over(silver["ts"])
                     rows += len(silver)
+            self._pass_on(c, claim, replaced)
             inserted = loader.inserted
             counts = replace(
                 load.counts,
@@ -240,6 +250,14 @@ class PostgresLedger:
             done = StageReport(Stage.LOAD, time.perf_counter() - began, counts.loaded)
             self._loaded_events(c, claim, (*load.reports, done))
         return Loaded(counts, tuple(replaced))
+
+    def _insert(self, loader: Loader, silver: pa.RecordBatch, keys: pa.Array) -> None:
+        self._ensure_months(silver["ts"])
+        try:
+            loader.load(silver, keys)
+        except psycopg.errors.CheckViolation as error:  # a month's partition was dropped meanwhile
+            self._months.clear()
+            raise Transient(Code.DATABASE, f"no partition: {error}") from error
 
     def _loaded_events(
         self, c: sa.Connection, claim: Claim, reports: tuple[StageReport, ...]
@@ -284,19 +302,26 @@ class PostgresLedger:
                 attempt=old.attempts,
                 why=f"by version {claim.version}, file {claim.file_id}",
             )
-            self._pass_on(c, old.id, claim.key)
-            replaced.append(Replaced(old.id, old.version, old.landed_at))
+            replaced.append(Replaced(old.id, old.version, old.landed_at, old.sensor_type))
         return replaced
 
-    def _pass_on(self, c: sa.Connection, old: int, key: bytes) -> None:
-        alias = _run(c, "orphaned_alias", id=old, key=key).first()
-        if alias is None:
-            return
-        named = {"key": alias.key, "key_text": alias.key_text}
-        heir = _run(c, "take_over", id=old, **named).scalar_one()
-        _run(c, "move_aliases", id=old, heir=heir, key=alias.key)
-        why = f"file {old} had the same bytes and was superseded"
-        self._event(c, heir, "registered", Stage.VALIDATE, why=why)
+    def _pass_on(self, c: sa.Connection, claim: Claim, replaced: list[Replaced]) -> None:
+        """Names that had the bytes of a replaced file take them over.
+
+        Last, and with registrations of this source shut out until the commit: an alias that was
+        registered while the rows went in is seen, and a later one finds the file superseded.
+        """
+        if replaced:
+            _run(c, "lock_source", source=claim.source)
+        for old in (r.file_id for r in replaced):
+            alias = _run(c, "orphaned_alias", id=old, key=claim.key).first()
+            if alias is None:
+                continue
+            named = {"key": alias.key, "key_text": alias.key_text}
+            heir = _run(c, "take_over", id=old, **named).scalar_one()
+            _run(c, "move_aliases", id=old, heir=heir, key=alias.key)
+            why = f"file {old} had the same bytes and was superseded"
+            self._event(c, heir, "registered", Stage.VALIDATE, why=why)
 
     def replay(self, file_id: int) -> bool:
         with self._transaction() as c:
@@ -311,9 +336,11 @@ class PostgresLedger:
             expired = int(_run(c, "expire", who=self._who).scalar_one())
         with self._transaction() as c:
             waiting = int(_run(c, "waiting_messages").scalar_one())
-            if depth is not None and depth >= waiting:
+            lost = waiting - (depth or 0)
+            if lost <= 0:
                 return Swept(expired, 0)
-            stale = _run(c, "stale", stale_after=stale_after, who=self._who).scalar_one()
+            facts = {"stale_after": stale_after, "lost": lost, "who": self._who}
+            stale = _run(c, "stale", **facts).scalar_one()
         return Swept(expired, int(stale))
 
     def files(

@@ -5,36 +5,49 @@
 SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.register:' || :source, 0));
 
 -- name: seen
--- The arrival of this very state of this very file, if it was registered before.
+-- The arrival of this very state of this very file, if it was registered before; with the same bytes,
+-- where those are known (two writes within one tick of a coarse clock look alike).
 SELECT a.file_id, f.version
   FROM arrivals a JOIN files f ON f.id = a.file_id
- WHERE a.source = :source AND a.key = :key AND a.fingerprint = :fingerprint;
+ WHERE a.source = :source AND a.key = :key AND a.fingerprint = :fingerprint
+   AND (CAST(:sha256 AS bytea) IS NULL OR f.sha256 = :sha256)
+ ORDER BY a.id DESC LIMIT 1;
 
 -- name: twin
 -- A file of the same content that still counts: under this name only if it is its newest version,
--- under another name only where names do not matter.
+-- under another name only where names do not matter and this one has no content of its own yet.
+-- A quarantined file is no twin: the same bytes again are another try.
 SELECT f.id, f.version
   FROM files f
- WHERE f.source = :source AND f.sha256 = :sha256 AND f.state NOT IN ('superseded', 'undone')
+ WHERE f.source = :source AND f.sha256 = :sha256 AND f.state IN ('pending', 'running', 'loaded')
    AND CASE WHEN f.key = :key
             THEN f.version = (SELECT max(v.version) FROM files v
                                WHERE v.source = :source AND v.key = :key)
-            ELSE NOT :name_matters END
+            ELSE NOT :name_matters AND NOT EXISTS (
+                 SELECT 1 FROM files v WHERE v.source = :source AND v.key = :key) END
  ORDER BY f.key = :key DESC, f.id
  LIMIT 1;
 
+-- name: has_content
+-- Whether these bytes were registered under this name, in whatever state they are by now.
+SELECT EXISTS (SELECT 1 FROM arrivals a JOIN files f ON f.id = a.file_id
+                WHERE a.source = :source AND a.key = :key AND f.sha256 = :sha256);
+
 -- name: add_file
 -- A new version of a name; version 1 when the name is new.
-INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing, stage,
-                   discovered_at, landed_at, supersedes, error_code, error_detail)
-SELECT :source, :key, :key_text, coalesce(max(version), 0) + 1, :sha256, :md5, :size, :mtime_ns,
-       :landing,
-       CASE WHEN :refuse AND count(*) > 0 THEN 'quarantine' ELSE 'validate' END,
+WITH older AS (
+    SELECT coalesce(max(version), 0) AS newest,
+           :refuse AND count(*) FILTER (WHERE state IN ('pending', 'running', 'loaded')) > 0 AS refused
+      FROM files WHERE source = :source AND key = :key)
+INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
+                   sensor_type, stage, discovered_at, landed_at, supersedes, error_code,
+                   error_detail)
+SELECT :source, :key, :key_text, newest + 1, :sha256, :md5, :size, :mtime_ns, :landing,
+       :sensor_type, CASE WHEN refused THEN 'quarantine' ELSE 'validate' END,
        :discovered_at, :landed_at,
-       (SELECT id FROM files WHERE source = :source AND key = :key ORDER BY version DESC LIMIT 1),
-       CASE WHEN :refuse AND count(*) > 0 THEN :refusal_code END,
-       CASE WHEN :refuse AND count(*) > 0 THEN :refusal END
-  FROM files WHERE source = :source AND key = :key
+       (SELECT id FROM files WHERE source = :source AND key = :key AND version = newest),
+       CASE WHEN refused THEN :refusal_code END, CASE WHEN refused THEN :refusal END
+  FROM older
 RETURNING id, version, stage;
 
 -- name: add_arrival
@@ -47,7 +60,8 @@ VALUES (:file_id, :what, :from_state, :to_state, :stage, :attempt, :who, :why, :
 
 -- name: due
 -- What is to be published, oldest first, while fewer than :max_in_flight files are in flight.
-SELECT id, source, key, version, size, md5, landing, stage, landed_at
+SELECT id, source, key, version, size, md5, landing, stage, landed_at,
+       coalesce(lease_token, 0) AS token
   FROM files
  WHERE state = 'pending' AND published_at IS NULL
    AND (not_before IS NULL OR not_before <= now())
@@ -59,11 +73,14 @@ SELECT id, source, key, version, size, md5, landing, stage, landed_at
                LIMIT :max_in_flight) flying)));
 
 -- name: published
--- After the broker's confirm; a worker may have taken the file already.
+-- After the broker's confirm. A file that was claimed in the meantime, and perhaps given back, has
+-- another token: its next message is still to be sent.
 WITH done AS (
-    UPDATE files SET published_at = now()
-     WHERE id = ANY(:ids) AND published_at IS NULL AND state IN ('pending', 'running')
-    RETURNING id, stage, attempts)
+    UPDATE files f SET published_at = now()
+      FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[])) AS sent(id, token)
+     WHERE f.id = sent.id AND coalesce(f.lease_token, 0) = sent.token
+       AND f.published_at IS NULL AND f.state = 'pending'
+    RETURNING f.id, f.stage, f.attempts)
 INSERT INTO file_events (file_id, what, stage, attempt, who)
 SELECT id, 'published', stage, attempts, :who FROM done;
 
@@ -94,7 +111,8 @@ UPDATE files SET lease_until = now() + make_interval(secs => :lease)
 -- name: advance
 -- A stage is done; the message of the next one is the chain's, so published_at starts anew.
 UPDATE files
-   SET state = 'pending', stage = :to, attempts = 0, lease_until = NULL, published_at = now(),
+   SET state = 'pending', stage = :to, attempts = 0, retries = 0, lease_until = NULL,
+       published_at = now(),
        rows_read = :read, rows_rejected = :rejected, rows_duplicate = :duplicate,
        rows_missing = :missing, error_code = NULL, error_detail = NULL, error_place = NULL
  WHERE id = :id AND lease_token = :token AND state = 'running';
@@ -102,14 +120,14 @@ UPDATE files
 -- name: release
 UPDATE files
    SET state = 'pending', lease_until = NULL, published_at = NULL,
-       not_before = now() + make_interval(secs => :delay),
+       not_before = now() + make_interval(secs => :delay), retries = retries + 1,
        attempts = attempts - CASE WHEN :burned THEN 0 ELSE 1 END,
        error_code = :code, error_detail = :detail, error_place = CAST(:place AS jsonb)
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: condemn
 UPDATE files
-   SET state = 'pending', stage = 'quarantine', attempts = 0, lease_until = NULL,
+   SET state = 'pending', stage = 'quarantine', attempts = 0, retries = 0, lease_until = NULL,
        published_at = NULL, rows_read = :read, rows_rejected = :rejected,
        rows_duplicate = :duplicate, rows_missing = :missing,
        error_code = :code, error_detail = :detail, error_place = CAST(:place AS jsonb)
@@ -122,14 +140,15 @@ UPDATE files
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: older_versions
--- What a newer version replaces. The row locks wait for a loader of an older version to end.
+-- What a newer version replaces. The row locks wait for a loader of an older version to end, and let
+-- an arrival that refers to it be registered.
 UPDATE files f SET state = 'superseded', lease_until = NULL, finished_at = now()
   FROM (SELECT id, state, stage, attempts FROM files
          WHERE source = :source AND key = :key AND version < :version
            AND state IN ('pending', 'running', 'loaded', 'quarantined')
-         ORDER BY id FOR UPDATE) b
+         ORDER BY id FOR NO KEY UPDATE) b
  WHERE f.id = b.id
-RETURNING f.id, f.version, f.landed_at, b.state AS state_before, f.stage, f.attempts, f.ts_min,
+RETURNING f.id, f.version, f.landed_at, f.sensor_type, b.state AS state_before, f.stage, f.attempts, f.ts_min,
           f.ts_max;
 
 -- name: delete_rows
@@ -148,11 +167,11 @@ SELECT a.source, a.key, a.key_text
 
 -- name: take_over
 INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
-                   discovered_at, landed_at)
+                   sensor_type, discovered_at, landed_at)
 SELECT source, :key, :key_text,
        (SELECT coalesce(max(v.version), 0) + 1 FROM files v
          WHERE v.source = f.source AND v.key = :key),
-       sha256, md5, size, mtime_ns, landing, discovered_at, landed_at
+       sha256, md5, size, mtime_ns, landing, sensor_type, discovered_at, landed_at
   FROM files f WHERE id = :id
 RETURNING id;
 
@@ -185,7 +204,8 @@ RETURNING value, dedupe_key;
 
 -- name: replay
 UPDATE files
-   SET state = 'pending', stage = 'validate', attempts = 0, published_at = NULL, not_before = NULL,
+   SET state = 'pending', stage = 'validate', attempts = 0, retries = 0, published_at = NULL,
+       not_before = NULL,
        finished_at = NULL, rows_read = 0, rows_rejected = 0, rows_duplicate = 0, rows_missing = 0,
        error_code = NULL, error_detail = NULL, error_place = NULL
  WHERE id = :id AND state = 'quarantined'
@@ -216,7 +236,7 @@ WITH lost AS (
      WHERE id IN (SELECT id FROM files
                    WHERE state = 'pending'
                      AND published_at < now() - make_interval(secs => :stale_after)
-                   FOR UPDATE SKIP LOCKED)
+                   ORDER BY published_at LIMIT :lost FOR UPDATE SKIP LOCKED)
     RETURNING id, stage, attempts),
 told AS (
     INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)

@@ -63,6 +63,8 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         counts=_counts(found),
         error=error,
         quarantines=row.quarantines,
+        retries=row.retries,
+        sensor_type=row.sensor_type,
     )
 
 
@@ -90,4 +92,5 @@ def waiting_of(row: sa.Row[Any]) -> Waiting:
         landing=row.landing,
         stage=Stage(row.stage),
         received_at=row.landed_at,
+        token=row.token,
     )

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+from amqp.exceptions import AMQPError
 from celery import Celery, chain
 from kombu import Exchange, Queue
 from kombu.exceptions import KombuError
@@ -135,7 +136,7 @@ class CeleryQueue:
         with self._lock:
             try:
                 yield
-            except (BrokerError, KombuError, OSError, *self._driver_errors()) as error:
+            except (BrokerError, KombuError, AMQPError, OSError, *self._driver_errors()) as error:
                 self._drop()
                 reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
                 raise Transient(Code.BROKER, reason) from error

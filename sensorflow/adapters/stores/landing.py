@@ -9,6 +9,7 @@ from typing import BinaryIO
 from sensorflow.adapters.files import make_folders, settle, storage_errors, temporary
 from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
+from sensorflow.ports import Reader
 
 BLOCK = 1 << 20
 
@@ -20,7 +21,7 @@ class LocalLanding:
         self._root = root
         self.bucket = root.name
 
-    def put(self, stream: BinaryIO) -> Landed:
+    def put(self, stream: Reader) -> Landed:
         sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
         with storage_errors(), temporary(self._root) as (copy, path):
             while block := stream.read(BLOCK):
@@ -30,9 +31,8 @@ class LocalLanding:
                 copy.write(block)
             name = f"{sha256.hexdigest()[:2]}/{sha256.hexdigest()}"
             final = self._root / name
-            if not (final.is_file() and final.stat().st_size == size):
-                make_folders(final.parent)
-                settle(copy, path, final)
+            make_folders(final.parent)
+            settle(copy, path, final)  # also over the same object: that one may be damaged
         return Landed(name, sha256.digest(), md5.digest(), size)
 
     def open(self, name: str) -> BinaryIO:

@@ -12,13 +12,20 @@ import pyarrow as pa
 from sensorflow.core.formats.chunk import Chunk, Reject, Spot, text_of
 from sensorflow.core.formats.lines import Block, Lines
 from sensorflow.core.profile import Profile
-from sensorflow.errors import Code
+from sensorflow.errors import Code, Permanent
 
 
 def chunks(stream: BinaryIO, profile: Profile) -> Iterator[Chunk]:
     lines = Lines(stream, profile.max_line)
+    absent, rows = set(profile.needed), 0
     while (block := lines.block()) is not None:
-        yield _chunk(block, profile)
+        chunk = _chunk(block, profile)
+        rows += len(chunk)
+        absent -= {name for name in absent if chunk.columns[name].null_count < len(chunk)}
+        yield chunk
+    if absent and rows:
+        names = ", ".join(map(repr, sorted(absent)))
+        raise Permanent(Code.COLUMN_MISSING, f"no line has a value for {names}")
 
 
 class _Text(str):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import BinaryIO, NamedTuple
@@ -126,7 +125,3 @@ class Lines:
     def pending(self) -> bool:
         """Whether lines of an opened block are left."""
         return bool(self._waiting)
-
-    def __iter__(self) -> Iterator[Line]:
-        while (line := self.next()) is not None:
-            yield line
