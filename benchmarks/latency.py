@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import random
+import shutil
 import signal
 import statistics
 import subprocess
@@ -73,8 +74,8 @@ def main() -> None:
         os.chdir(folder)
         with (folder / "up.log").open("wb") as log:
             stack = subprocess.Popen([sys.executable, "-m", "sensorflow", "up"], stdout=log)
+        data = bootstrap.settings(folder).data_folder
         try:
-            data = bootstrap.settings(folder).data_folder
             while state.running(data) is None:
                 time.sleep(0.1)
             time.sleep(8)  # until workers are up and the machine is quiet
@@ -83,6 +84,7 @@ def main() -> None:
             stack.send_signal(signal.SIGINT)
             stack.wait(60)
             os.chdir("/")
+            shutil.rmtree(state.home(data), ignore_errors=True)
     report(spent, given, target)
 
 

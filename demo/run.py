@@ -178,6 +178,11 @@ def report(ledger: Any, expected: int, early: list[FileView]) -> tuple[bool, str
     console.print()
     for what, ok in checks.items():
         console.print(("[green]ok[/]    " if ok else "[red]WRONG[/] ") + what)
+    refused = status.sums_of(totals)["rows_rejected"]
+    console.print(
+        f"      {refused} readings were refused, and kept with their reason: hours that the"
+    )
+    console.print("      clock of Seattle skipped, or had twice")
     console.print()
     return status.balanced(totals) and all(checks.values()), status.balance(totals)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from sensorflow import __version__
 from sensorflow.errors import Misuse, SensorflowError
 
 app = typer.Typer(
@@ -15,7 +17,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sensorflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def sensorflow(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it and exit.")
+    ] = False,
+) -> None:
+    """Dropped sensor files become database rows, exactly once."""
 
 
 def main() -> None:

@@ -8,13 +8,13 @@ from sensorflow.cli import db, doctor, files, init, quarantine, status, up, vers
 
 
 def register(app: typer.Typer) -> None:
-    app.command("init")(init.init)
-    app.command("up")(up.up)
-    app.command("status")(status.status)
+    app.command("init", short_help="Write a commented sensorflow.toml and folders.")(init.init)
+    app.command("up", short_help="Run the whole stack here; Ctrl-C stops it.")(up.up)
+    app.command("status", short_help="Where files stand; whether rows add up.")(status.status)
     app.add_typer(files.app, name="files")
     app.add_typer(quarantine.app, name="quarantine")
-    app.command("doctor")(doctor.doctor)
-    app.command("watch")(watch.watch)
-    app.command("worker")(worker.worker)
+    app.command("doctor", short_help="Check everything; say what to do.")(doctor.doctor)
+    app.command("watch", short_help="The ingest daemon, alone.")(watch.watch)
+    app.command("worker", short_help="A worker, alone, autoscaled.")(worker.worker)
     app.add_typer(db.app, name="db")
     app.command("version")(version.version)

@@ -72,9 +72,9 @@ def url() -> None:
     line(bootstrap.database_url(bootstrap.settings()))
 
 
-@app.command("shell")
-def shell() -> None:
-    """Open psql on the database."""
+@app.command("shell", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def shell(context: typer.Context) -> None:
+    """Open psql on the database; options such as -c go to psql."""
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres.connect import url_of
     from sensorflow.embedded import postgres
@@ -87,5 +87,6 @@ def shell() -> None:
             raise Misuse("no psql found: `apt-get install postgresql-client`")
         psql = str(beside)
     os.environ["PGPASSWORD"] = str(found.password or "")
-    bare = found.set(drivername="postgresql", password=None)
-    os.execv(psql, [psql, bare.render_as_string()])
+    # set() would leave the password in, as asterisks that psql takes for one
+    bare = found._replace(drivername="postgresql", password=None)
+    os.execv(psql, [psql, bare.render_as_string(), *context.args])

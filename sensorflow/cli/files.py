@@ -11,7 +11,7 @@ from sensorflow.cli.show import Json, as_json, facts, line, table
 from sensorflow.errors import Misuse
 from sensorflow.ports import FileView
 
-app = typer.Typer(help="The files: where each one stands, and its history.", no_args_is_help=True)
+app = typer.Typer(help="Where each file stands; its history.", no_args_is_help=True)
 
 
 @app.command("ls")
@@ -55,17 +55,19 @@ def record(view: FileView) -> dict[str, Any]:
 
 @app.command("show")
 def show(
-    file_id: Annotated[int, typer.Argument(metavar="ID")],
+    file_id: Annotated[str, typer.Argument(metavar="ID")],
     json: Json = False,
 ) -> None:
     """One file: state, stages with durations, rows, history."""
     from sensorflow import bootstrap
 
+    if not file_id.isdecimal():
+        raise Misuse(f"{file_id!r}: give the number of the file; see `sensorflow files ls`")
     ledger = bootstrap.ledger(bootstrap.settings(), "cli")
-    view = ledger.file(file_id)
+    view = ledger.file(int(file_id))
     if view is None:
         raise Misuse(f"no file {file_id}; see `sensorflow files ls`")
-    history, arrivals = ledger.history(file_id), ledger.arrivals(file_id)
+    history, arrivals = ledger.history(view.file_id), ledger.arrivals(view.file_id)
     if json:
         as_json({**record(view), "history": history, "arrivals": arrivals})
         return

@@ -46,14 +46,14 @@ value = "value"
 unit = "unit"
 
 # One row holds several readings:
-#   Date,T1,RH
-#   31.01.2026 12:00,21.5,48
+#   Date;T1;RH
+#   31.01.2026 12:00;21.5;48
 # [profiles.logger]
 # format = "csv"
 # delimiter = ";"
 # missing = ["-9999", "NaN"]                        # cells that are no reading; empty ones never are
 # time = { column = "Date", format = "%d.%m.%Y %H:%M", zone = "Europe/Berlin" }
-# sensor = { file_name = "^(\\\\w+)_" }               # or a column's name, or { constant = "roof" }
+# sensor = { file_name = '^(\\w+)_' }                # or a column's name, or { constant = "roof" }
 # [profiles.logger.columns]
 # T1 = { type = "temperature", unit = "degC" }
 # RH = { type = "humidity", unit = "%" }

@@ -11,7 +11,7 @@ from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.errors import Misuse
 from sensorflow.ports import FileView
 
-app = typer.Typer(help="Files that could not be loaded: why, and once more.", no_args_is_help=True)
+app = typer.Typer(help="Files that could not be loaded, and why.", no_args_is_help=True)
 
 FileId = Annotated[int, typer.Argument(metavar="ID")]
 
@@ -55,7 +55,7 @@ def show(file_id: FileId) -> None:
     as_json(bootstrap.quarantine(settings).manifest(view.facts["quarantined_to"]))
 
 
-@app.command("replay")
+@app.command("replay", short_help="Take files through again, from their bytes.")
 def replay(
     file_ids: Annotated[list[int], typer.Argument(metavar="ID...")],
 ) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 REFRESH = 1.0
+RESTART = "sensorflow.toml was edited: daemon, workers and beat start again with it"
 
 
 def up(
@@ -60,7 +61,7 @@ def up(
         supervisor.servers = servers
         state.announce(place, running)
         _welcome(settings, place, running)
-        _live(settings, supervisor, stopped)
+        _live(settings, supervisor, _Edits(find(Path.cwd())), stopped)
         line("stopping: workers finish the file in hand")
 
 
@@ -151,8 +152,37 @@ def _welcome(settings: Settings, place: Path, running: Running) -> None:
     sys.stdout.flush()
 
 
-def _live(settings: Settings, supervisor: Supervisor, stopped: list[int]) -> None:
-    """Until a signal: watch the processes, and show what the ledger says."""
+class _Edits:
+    """Tells when sensorflow.toml was edited, once for each edit."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._seen = self._stamp()
+
+    def _stamp(self) -> int | None:
+        try:
+            return None if self._path is None else self._path.stat().st_mtime_ns
+        except OSError:
+            return self._seen
+
+    def accepted(self) -> str | None:
+        """What to tell the person about a new edit; the fleet is to start again if it is RESTART."""
+        from sensorflow import bootstrap
+        from sensorflow.settings import require_folders
+
+        now = self._stamp()
+        if now == self._seen:
+            return None
+        self._seen = now
+        try:
+            require_folders(bootstrap.settings())
+        except Misuse as error:
+            return f"{error}\nthe stack goes on with the settings that it has"
+        return RESTART
+
+
+def _live(settings: Settings, supervisor: Supervisor, edits: _Edits, stopped: list[int]) -> None:
+    """Until a signal: watch the processes and the settings, and show what the ledger says."""
     from rich.console import Console
     from rich.live import Live
 
@@ -164,15 +194,28 @@ def _live(settings: Settings, supervisor: Supervisor, stopped: list[int]) -> Non
     if not console.is_terminal:
         while not stopped:
             supervisor.check()
+            _heed(edits, supervisor)
             time.sleep(0.2)
         return
     with Live(console=console, auto_refresh=False) as live:
         while not stopped:
             supervisor.check()
+            _heed(edits, supervisor)
             live.update(view.render(), refresh=True)
             for _ in range(int(REFRESH / 0.1)):
                 if not stopped:
                     time.sleep(0.1)
+
+
+def _heed(edits: _Edits, supervisor: Supervisor) -> None:
+    """New settings hold for every file from now on: all but the servers start again."""
+    news = edits.accepted()
+    if news is None:
+        return
+    line(news)
+    sys.stdout.flush()
+    if news == RESTART:
+        supervisor.renew()
 
 
 class _View:

@@ -18,6 +18,7 @@ temp_max = { type = "temperature_max", unit = "degC" }
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 from functools import cached_property
@@ -102,9 +103,9 @@ class Time(Strict):
     def _zone(cls, name: str | None) -> str | None:
         known = name is None or clocktime.fixed_offset(name) is not None
         if not known and name not in available_timezones():
-            raise ValueError(
-                f"unknown zone {name!r}: give an IANA name or an offset such as +01:00"
-            )
+            near = difflib.get_close_matches(str(name), sorted(available_timezones()), 1)
+            hint = f"did you mean {near[0]!r}?" if near else "give an IANA name or one like +01:00"
+            raise ValueError(f"no such zone; {hint}")
         return name
 
 
@@ -138,6 +139,13 @@ class Profile(Strict):
     missing: tuple[str, ...] = ()
     max_line: ByteSize = ByteSize(1024**2)
     max_decompressed: ByteSize = ByteSize(100 * 1024**3)
+
+    @field_validator("missing", mode="before")
+    @classmethod
+    def _missing(cls, given: Any) -> Any:
+        if not isinstance(given, list | tuple) or not all(isinstance(t, str) for t in given):
+            raise ValueError('give a list of texts, as in missing = ["-9999", "NaN"]')
+        return given
 
     @field_validator("delimiter")
     @classmethod

@@ -76,6 +76,11 @@ class Supervisor:
         for process in self.processes:
             process.start()
 
+    def renew(self) -> None:
+        """Ask all but the servers to end; `check` starts them again."""
+        for process in self.processes:
+            process.ask_to_end()
+
     def check(self) -> None:
         """Start again what has ended; call it often, from the main thread."""
         now = time.monotonic()

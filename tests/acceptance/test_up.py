@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
+
+from sensorflow.embedded import state
 
 HEAD = "time,sensor,type,value,unit\n"
 ROW = "2026-01-31T12:00:{:02}Z,tank-7,temperature,{},degC\n"
@@ -44,6 +48,14 @@ def up(program: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             process.wait(60)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(tmp_path: Path) -> Iterator[None]:
+    """As root the servers' data lies elsewhere."""
+    yield
+    for folder in (tmp_path, tmp_path / "empty"):
+        shutil.rmtree(state.home(folder / "data"), ignore_errors=True)
 
 
 def status(program: list[str], folder: Path) -> dict[str, object] | None:
@@ -97,6 +109,26 @@ def test_a_killed_stack_leaves_no_process_and_resumes(project: Path) -> None:
         children = family(process.pid)
     assert process.returncode == 0
     assert alive(children) == []
+
+
+def test_an_edit_of_the_settings_is_taken_over_by_the_running_stack(project: Path) -> None:
+    program = [sys.executable, "-m", "sensorflow"]
+    sensorflow(program, project, "init")
+    settings = project / "sensorflow.toml"
+    with up(program, project):
+        (project / "drop" / "readings" / "half.csv").write_text(
+            HEAD + ROW.format(0, 21.5) + ROW.format(1, "x")
+        )
+        quarantined = ("quarantine", "ls", "--json")
+        wait(lambda: "F204" in sensorflow(program, project, *quarantined).stdout, project)
+        settings.write_text(settings.read_text().replace('"10%"', '"50 percent"'))
+        wait(lambda: "goes on with the settings" in (project / "up.log").read_text(), project)
+        settings.write_text(settings.read_text().replace('"50 percent"', '"50%"'))
+        wait(lambda: "start again with it" in (project / "up.log").read_text(), project)
+        assert sensorflow(program, project, "quarantine", "replay", "1").returncode == 0
+        wait(lambda: loaded(program, project) == 1, project)
+        shell = ("db", "shell", "-c", "SELECT sensor_id FROM raw_readings")
+        assert "tank-7" in sensorflow(program, project, *shell).stdout
 
 
 def test_two_stacks_on_one_folder_are_refused(project: Path) -> None:

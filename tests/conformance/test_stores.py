@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
-from sensorflow.adapters.feeds.folder import Folder, NotAFile, StillOpen, stat_of
+from sensorflow.adapters.feeds.folder import DEPTH, Folder, NotAFile, StillOpen, stat_of
 from sensorflow.adapters.lake.parquet import LocalLake
 from sensorflow.adapters.memory import MemoryLake, MemoryLanding, MemoryQuarantine, MemoryQueue
 from sensorflow.adapters.queues.celery import CeleryQueue
@@ -224,16 +224,15 @@ def test_a_file_that_is_opened_again_for_more_is_not_put_away(tmp_path: Path) ->
         assert path.read_text() == "one"
 
 
-def test_folders_nested_without_end_do_no_harm(tmp_path: Path) -> None:
+def test_folders_nested_without_end_are_looked_into_so_far_and_no_further(tmp_path: Path) -> None:
     feed = folder(tmp_path)
     (feed.root / "a.csv").write_text("x")
-    here = os.getcwd()
-    os.chdir(feed.root)
-    for _ in range(1200):  # longer than any path may be
-        os.mkdir("d")
-        os.chdir("d")
-    os.chdir(here)
-    assert [key for key, _ in feed.scan()] == [b"a.csv"]
+    for depth in (DEPTH, DEPTH + 1):
+        deep = feed.root.joinpath(*["d"] * depth)
+        deep.mkdir(parents=True)
+        (deep / f"{depth}.csv").write_text("x")
+    found = [key.rsplit(b"/", 1)[-1] for key, _ in feed.scan()]
+    assert found == [b"a.csv", b"%d.csv" % DEPTH]
 
 
 def test_a_full_disk_is_transient(tmp_path: Path) -> None:

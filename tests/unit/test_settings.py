@@ -69,6 +69,8 @@ def test_the_example_that_init_comments_is_right(tmp_path: Path) -> None:
         ("[profiles.p.time]\ncolum = 't'", ["profiles.p.time.colum", "'column'"]),
         ("[profiles.p.time]\ncolumn = 't'\nformat = '%Q'", ["profiles.p.time.format", "%Q"]),
         ("[profiles.p.time]\ncolumn = 't'\nzone = 'Mars'", ["profiles.p.time.zone", "IANA"]),
+        ("[profiles.p.time]\ncolumn = 't'\nzone = 'Europe/Berln'", ["'Europe/Berlin'"]),
+        ("[profiles.p]\nmissing = -9999", ["profiles.p.missing", 'missing = ["-9999"']),
         ("[profiles.p.sensor]\nfile_name = '(('", ["profiles.p.sensor.file_name"]),
         ("rescan = ", ["not valid TOML"]),
     ],
