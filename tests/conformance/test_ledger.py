@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import UTC, datetime
 
-import numpy as np
-import pyarrow as pa
 import pytest
+from samples import add, arrival, batch, claim, load, state
 
 from sensorflow.adapters.memory import MemoryLedger
-from sensorflow.core.arrival import Arrival, Landed
 from sensorflow.core.dedupe import keys
-from sensorflow.core.readings import SILVER
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import Code, Fenced, Permanent, Transient
 from sensorflow.ports import Claim, Counts, Kind, Ledger, Load, OnChange, StageReport
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SHORT = 0.05
 DONE = StageReport(Stage.QUARANTINE, 0.1, 0)
 
@@ -32,48 +27,6 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
     made = PostgresLedger(request.getfixturevalue("database"), "test")
     request.addfinalizer(made.close)
     return made
-
-
-def arrival(key: bytes = b"a.csv", content: int = 1, mark: str = "") -> Arrival:
-    digest = bytes([content]) * 32
-    landed = Landed(f"{digest.hex()[:2]}/{digest.hex()}", digest, digest[:16], 100)
-    return Arrival("plant", key, landed, 0, mark or f"{key!r}{content}", "long", NOW, NOW)
-
-
-def add(ledger: Ledger, key: bytes = b"a.csv", content: int = 1, mark: str = "") -> int:
-    return ledger.register(arrival(key, content, mark), OnChange.SUPERSEDE, False).file_id
-
-
-def claim(ledger: Ledger, file_id: int, lease: float = 60) -> Claim:
-    found = ledger.claim(file_id, WORK, "me", lease)
-    assert found is not None
-    return found
-
-
-def batch(rows: int = 3, start: int = 0, value: float = 1.5) -> pa.RecordBatch:
-    ts = (np.arange(rows) + start) * 10**9 + 1_700_000_000 * 10**9
-    columns = [
-        pa.array(ts, pa.int64()).cast(SILVER.field("ts").type),
-        pa.array(["s"] * rows),
-        pa.array(["temperature"] * rows),
-        pa.array([value] * rows),
-        pa.array(["degC"] * rows),
-        pa.array([0] * rows, pa.int16()),
-        pa.array(range(rows), pa.int64()),
-        pa.array([0] * rows, pa.int32()),
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=SILVER)
-
-
-def load(ledger: Ledger, held: Claim, silver: pa.RecordBatch, name: str = "plant/a.csv") -> Counts:
-    plan = Load(Counts(read=len(silver)), OnChange.SUPERSEDE, "p", "h", "0", ())
-    return ledger.load(held, [(silver, keys(silver, name))], plan).counts
-
-
-def state(ledger: Ledger, file_id: int) -> State:
-    view = ledger.file(file_id)
-    assert view is not None
-    return view.state
 
 
 def test_the_same_state_of_a_file_is_registered_once(ledger: Ledger) -> None:
