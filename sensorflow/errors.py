@@ -81,9 +81,9 @@ class SensorflowError(Exception):
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
 
-    @property
-    def remedy(self) -> str | None:
-        return REMEDY.get(self.code)
+    def __repr__(self) -> str:
+        """What Flower shows of a failed task."""
+        return str(self)
 
 
 def _rebuild(

@@ -17,7 +17,7 @@ PATIENCE = 20.0
 
 FLOWER = (
     "--logging=warning",
-    "--tasks_columns=name,args,state,result,exception,received,runtime,worker",
+    "--tasks_columns=name,args,state,result,received,runtime,worker,exception",
 )
 """args is where each task names its source, file and stage."""
 
