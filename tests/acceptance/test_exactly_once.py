@@ -84,6 +84,9 @@ def _lose_all_messages(project: Path, database: str, broker: str, lose: object) 
         lose()
         f.start("worker", "beat")
         f.wait(lambda: f.counts()["loaded"] == 30, 30)
+        for view in f.ledger.files():
+            told = [event["what"] for event in f.ledger.history(view.file_id)]
+            assert 1 <= told.count("message missing") <= 2, told
 
 
 def test_files_that_landed_while_the_daemon_was_down_are_found(
