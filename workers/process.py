@@ -22,7 +22,7 @@ def world() -> World:
 
 @cache
 def queue() -> CeleryQueue:
-    return bootstrap.queue(bootstrap.settings())
+    return bootstrap.queue(world().settings)
 
 
 def forget() -> None:

@@ -71,6 +71,13 @@ def test_one_bad_row_costs_one_row(bad: bytes, code: Code) -> None:
     assert [(r.line_no, r.code) for r in rejects] == [(3, code)]
 
 
+def test_an_open_quote_and_a_bad_byte_after_it_cost_a_row_each() -> None:
+    rows, rejects, _ = read(HEAD + b'2024-01-01T00:00:00Z,"a,temp,1,C\n' + b"\xff\n" + GOOD)
+    assert [r["line_no"] for r in rows] == [4]
+    found = [(r.line_no, r.code) for r in rejects]
+    assert found == [(2, Code.MALFORMED_ROW), (3, Code.INVALID_UTF8)]
+
+
 def test_the_offset_of_a_bad_byte_is_its_own() -> None:
     bad = b"2024-01-01T00:00:00Z,a\xff,temp,1.5,C\n"
     _, (reject,), _ = read(HEAD + GOOD + bad)

@@ -254,7 +254,7 @@ def _hold(folder: int) -> Iterator[int]:
         yield hold
     finally:
         os.close(hold)
-        with suppress(OSError):  # something was left in it: the next scan gives it back
+        with suppress(OSError):  # something was left in it: `recover` sees to it at the next start
             os.rmdir(HOLD, dir_fd=folder)
 
 

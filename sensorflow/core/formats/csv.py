@@ -157,7 +157,8 @@ def _slow(lines: Lines, header: list[str], profile: Profile) -> Chunk:
 def _cells(lines: Lines, line: Line, profile: Profile) -> tuple[list[str], Reject | None]:
     """The cells of the record that begins at `line`, taking on lines while a quote is open.
 
-    A quote that is never closed costs its own line: the lines after it are given back.
+    A quote that is never closed costs its own line: the lines after it are given back, to be judged
+    for themselves, also when one of them cannot be decoded.
     """
     taken: list[Line] = []
     texts: list[str] = []
@@ -165,8 +166,10 @@ def _cells(lines: Lines, line: Line, profile: Profile) -> tuple[list[str], Rejec
     current = line
     while True:
         bad = _undecodable(current)
-        if bad is not None:
+        if bad is not None and taken:
             lines.back(taken)
+            return [], _refuse(line, Code.MALFORMED_ROW, "quotes are not right: never closed")
+        if bad is not None:
             return [], bad
         texts.append(current.raw.decode())
         size += len(current.raw)
