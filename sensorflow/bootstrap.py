@@ -59,16 +59,19 @@ def landing(settings: Settings) -> LocalLanding:
     return LocalLanding(settings.data_folder / "landing")
 
 
+def lake(settings: Settings) -> LocalLake:
+    return LocalLake(settings.data_folder)
+
+
 def queue(settings: Settings) -> CeleryQueue:
     return CeleryQueue(broker_url(settings), landing(settings).bucket)
 
 
 def world(settings: Settings, role: str, ledger: PostgresLedger) -> World:
-    data = settings.data_folder
     return World(
         ledger=ledger,
         landing=landing(settings),
-        lake=LocalLake(data),
+        lake=lake(settings),
         quarantine=quarantine(settings),
         settings=settings,
         owner=who(role),

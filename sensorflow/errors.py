@@ -21,11 +21,21 @@ class Code(StrEnum):
     TIMESTAMP_NONEXISTENT = "F105 timestamp-nonexistent"
     TIMESTAMP_AMBIGUOUS = "F106 timestamp-ambiguous"
     TIMESTAMP_NO_ZONE = "F107 timestamp-no-zone"
+    TIMESTAMP_RELATIVE = "F108 timestamp-relative"
     VALUE_NOT_A_NUMBER = "F111 value-not-a-number"
     VALUE_NOT_REPRESENTABLE = "F112 value-not-representable"
     VALUE_NOT_FINITE = "F113 value-not-finite"
     SENSOR_MISSING = "F121 sensor-missing"
     TYPE_MISSING = "F122 reading-type-missing"
+    NOTHING_MEASURED = "F123 nothing-measured"
+    RULE_REQUIRED = "F151 required-missing"
+    RULE_INTEGER = "F152 not-an-integer"
+    RULE_RANGE = "F153 out-of-range"
+    RULE_UNIT = "F154 unit-not-allowed"
+    RULE_ALLOWED = "F155 value-not-allowed"
+    RULE_FUTURE = "F156 in-the-future"
+    RULE_MONOTONIC = "F157 not-monotonic"
+    QUALITY_REFUSED = "F158 quality-refused"
     NUL_BYTE = "F131 nul-byte"
     INVALID_UTF8 = "F132 invalid-utf8"
     MALFORMED_ROW = "F141 malformed-row"
@@ -40,6 +50,12 @@ class Code(StrEnum):
     LINE_TOO_LONG = "F208 line-too-long"
     SOURCE_UNKNOWN = "F209 source-unknown"
     TOO_LARGE = "F210 decompressed-too-large"
+    DRIFT = "F211 columns-drifted"
+    TOO_MANY_COLUMNS = "F212 too-many-columns"
+    TOO_MANY_ROWS = "F213 too-many-rows"
+    TOO_DEEP = "F214 too-deep"
+    TOO_SLOW = "F215 too-slow"
+    ARCHIVE = "F216 archive-refused"
     UNEXPECTED = "F299 unexpected-error"
     # infrastructure
     DATABASE = "I501 database-unavailable"
@@ -62,6 +78,12 @@ REMEDY: dict[Code, str] = {
     Code.LINE_TOO_LONG: "check that this is a text file with line ends; raise max_line, then replay",
     Code.SOURCE_UNKNOWN: "put the source back into sensorflow.toml, then replay",
     Code.TOO_LARGE: "raise max_decompressed if the file is honest, then replay",
+    Code.DRIFT: "mend the profile, or set the source's drift to ignore or rescue, then replay",
+    Code.TOO_MANY_COLUMNS: "check the delimiter; raise max_columns if the file is honest, then replay",
+    Code.TOO_MANY_ROWS: "raise max_rows if the file is honest, then replay",
+    Code.TOO_DEEP: "raise max_nesting or max_record if the file is honest, then replay",
+    Code.TOO_SLOW: "raise max_seconds if the file is honest, then replay",
+    Code.ARCHIVE: "drop the one file itself, or name it by member, then replay",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
 }
 

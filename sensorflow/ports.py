@@ -130,11 +130,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class StageReport:
-    """One stage done: how long it took (seconds) and how many rows came out of it."""
+    """One stage done: how long it took (seconds), how many rows came out of it, and what is to be
+    remembered of it in the file's history."""
 
     stage: Stage
     seconds: float
     rows: int
+    note: str = ""
 
 
 @dataclass(frozen=True)

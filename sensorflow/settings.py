@@ -6,7 +6,6 @@ what would be right.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -17,14 +16,26 @@ from urllib.parse import urlsplit
 
 from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from sensorflow import profiles
+from sensorflow.core.layout import Drift
 from sensorflow.core.profile import Profile, Strict
 from sensorflow.core.stability import IGNORED
 from sensorflow.errors import Code, Misuse
+from sensorflow.explain import explain
 
 FILE_NAME = "sensorflow.toml"
 PREFIX = "SENSORFLOW_"
 APART = re.compile(r"CONFIG|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
 """Variables with the prefix that are no settings: Kubernetes makes the last ones of a service's name."""
+
+
+def tolerates(limit: str, rejected: int, read: int) -> bool:
+    """Whether so many rejects are within a share ("10%") or a number ("5"). All rejected: never."""
+    if rejected == 0 or rejected >= read:
+        return rejected == 0
+    if limit.endswith("%"):
+        return rejected <= read * float(limit[:-1]) / 100
+    return rejected <= int(limit)
 
 
 class Source(Strict):
@@ -39,15 +50,29 @@ class Source(Strict):
         "*.ndjson",
         "*.json",
         "*.parquet",
+        "*.xlsx",
         "*.gz",
+        "*.zst",
+        "*.zip",
+        "*.dat",
+        "*.CSV",
     )
     exclude: tuple[str, ...] = IGNORED
     after: Literal["archive", "delete", "keep"] = "archive"
     on_change: Literal["supersede", "keep", "reject"] = "supersede"
     dedupe_scope: Literal["file", "source"] = "file"
     max_rejects: str = "10%"
+    drift: Drift = Drift()
     polling: bool = False
     settle: float = Field(default=2.0, ge=0, le=3600)
+
+    @field_validator("drift", mode="before")
+    @classmethod
+    def _drift(cls, given: Any) -> Any:
+        """One word for all three: new columns, missing ones, changed units."""
+        if isinstance(given, str):
+            return dict.fromkeys(("new", "missing", "changed"), given)
+        return given
 
     @field_validator("max_rejects", mode="before")
     @classmethod
@@ -75,14 +100,7 @@ class Source(Strict):
 
     def tolerates(self, rejected: int, read: int) -> bool:
         """Whether a file with so many rejects is loaded all the same. All rejected: never."""
-        if rejected == 0:
-            return True
-        if rejected >= read:
-            return False
-        limit = self.max_rejects
-        if limit.endswith("%"):
-            return rejected <= read * float(limit[:-1]) / 100
-        return rejected <= int(limit)
+        return tolerates(self.max_rejects, rejected, read)
 
 
 class Settings(Strict):
@@ -178,6 +196,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
         except OSError as error:
             raise Misuse(f"{path}: cannot be read: {error.strerror}", Code.SETTINGS) from error
     origins = _overlay(given, environ)
+    _resolve_profiles(given, path)
     home = path.parent.absolute() if path else Path.cwd()
     try:
         settings = Settings.model_validate({**given, "home": home})
@@ -218,63 +237,28 @@ def _secret(variable: str, path: str) -> str:
 def _explain(
     error: ValidationError, path: Path | None, origins: dict[str, str], given: dict[str, Any]
 ) -> str:
-    first = min(error.errors(include_url=False, include_input=False), key=_rank)
-    keys = [str(part) for part in first["loc"]]
-    key = ".".join(keys)
-    where = origins.get(key) or str(path or "settings")
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(keys[-1], _siblings(keys), 1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(_siblings(keys))}"
-        return f"{where}: unknown key {key!r}{hint}"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        message = "is required"
-    shown = "" if _secretive(key) else _shown(given, keys)
-    return f"{where}: {key}{shown}: {message}" if key else f"{where}: {message}"
+    key, message = explain(error, Settings, given)
+    return f"{origins.get(key) or path or 'settings'}: {message}"
 
 
-def _rank(found: Any) -> int:
-    """A misspelt key first: it is why another one is missing."""
-    return {"extra_forbidden": 0, "missing": 2}.get(found["type"], 1)
-
-
-def _secretive(key: str) -> bool:
-    return any(word in key for word in ("url", "password", "secret"))
-
-
-def _shown(given: Any, keys: list[str]) -> str:
-    for part in keys:
-        if not isinstance(given, Mapping) or part not in given:
-            return ""
-        given = given[part]
-    return f" = {given!r}" if isinstance(given, str | int | float | bool) else ""
-
-
-def _siblings(keys: list[str]) -> list[str]:
-    """The keys that are known where `keys` ends."""
-    from sensorflow.core import profile as profiles
-
-    model: Any = Settings
-    inner: dict[tuple[Any, str], Any] = {
-        (Settings, "sources"): Source,
-        (Settings, "profiles"): Profile,
-        (Profile, "time"): profiles.Time,
-        (Profile, "sensor"): profiles.Origin,
-        (Profile, "type"): profiles.Origin,
-        (Profile, "unit"): profiles.Origin,
-        (Profile, "columns"): profiles.Column,
-    }
-    for part in keys[:-1]:
-        model = inner.get((model, part), model)
-    return [name for name in model.model_fields if name != "home"]
+def _resolve_profiles(given: dict[str, Any], path: Path | None) -> None:
+    """Put what profiles extend, and those of the library that sources name, into the settings."""
+    tables = given.get("profiles", {})
+    sources = given.get("sources", {})
+    if not isinstance(tables, dict) or not isinstance(sources, dict):
+        return
+    named = [s.get("profile") for s in sources.values() if isinstance(s, dict)]
+    wanted = [*tables, *(n for n in named if isinstance(n, str) and n in profiles.builtin())]
+    try:
+        given["profiles"] = {name: profiles.resolved(name, tables) for name in wanted}
+    except Misuse as error:
+        raise Misuse(f"{path or 'settings'}: {error}", Code.SETTINGS) from error
 
 
 def _check_profiles(settings: Settings, path: Path | None) -> None:
     for name, source in settings.sources.items():
         if source.profile not in settings.profiles:
-            known = sorted(settings.profiles)
-            near = difflib.get_close_matches(source.profile, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+            hint = profiles.unknown(source.profile, settings.profiles).partition("; ")[2]
             raise Misuse(
                 f"{path}: sources.{name}.profile = {source.profile!r}: no such profile; {hint}",
                 Code.SETTINGS,

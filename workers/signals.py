@@ -11,9 +11,11 @@ from typing import Any
 from celery.signals import worker_init, worker_process_init
 
 from sensorflow import bootstrap
-from sensorflow.core import formats, rules
 from sensorflow.core.dedupe import Occurrences, keys
+from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
+from sensorflow.core.quality import Watch
+from sensorflow.core.reading import read
 from sensorflow.core.reshape import reshape
 from workers import process
 
@@ -28,9 +30,8 @@ def warm(**_: Any) -> None:
     pyarrow imports pandas, where that is installed, at the first conversion: a second in each child.
     """
     profile = Profile.model_validate(_PROFILE)
-    for chunk in formats.chunks(io.BytesIO(_SAMPLE), profile, io.BytesIO):
-        bronze = rules.accept(chunk, profile, "warm.csv").bronze
-        keys(reshape(bronze, profile, Occurrences()).silver, "warm.csv")
+    for accepted in read(io.BytesIO(_SAMPLE), profile, Place("warm.csv"), io.BytesIO):
+        keys(reshape(accepted.bronze, Watch({}), Occurrences()).silver, "warm.csv")
     bootstrap.ledger(bootstrap.settings(), "warm").close()  # loads the driver; connects to nothing
 
 

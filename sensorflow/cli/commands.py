@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import typer
 
-from sensorflow.cli import db, doctor, files, init, quarantine, status, up, version, watch, worker
+from sensorflow.cli import (
+    check,
+    db,
+    doctor,
+    files,
+    init,
+    profiles,
+    quarantine,
+    rejects,
+    sniff,
+    status,
+    up,
+    version,
+    watch,
+    worker,
+)
 
 
 def register(app: typer.Typer) -> None:
     app.command("init", short_help="Write a commented sensorflow.toml and folders.")(init.init)
+    app.command("sniff", short_help="Propose a profile for a file.")(sniff.sniff)
+    app.command("check", short_help="Read files dry: what would be loaded, what not.")(check.check)
+    app.add_typer(profiles.app, name="profiles")
     app.command("up", short_help="Run the whole stack here; Ctrl-C stops it.")(up.up)
     app.command("status", short_help="Where files stand; whether rows add up.")(status.status)
     app.add_typer(files.app, name="files")
+    app.add_typer(rejects.app, name="rejects")
     app.add_typer(quarantine.app, name="quarantine")
     app.command("doctor", short_help="Check everything; say what to do.")(doctor.doctor)
     app.command("watch", short_help="The ingest daemon, alone.")(watch.watch)

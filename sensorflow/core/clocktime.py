@@ -8,7 +8,9 @@ expression made from the profile's format, and integer arithmetic.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import lru_cache
 
 import numpy as np
@@ -19,8 +21,38 @@ import pyarrow.compute as pc
 from sensorflow.core.readings import NS
 from sensorflow.errors import Code
 
-EPOCH_UNITS = {"epoch_s": 10**9, "epoch_ms": 10**6, "epoch_us": 10**3, "epoch_ns": 1}
+EPOCH_UNITS = {
+    "epoch_s": 10**9,
+    "epoch_ms": 10**6,
+    "epoch_us": 10**3,
+    "epoch_ns": 1,
+    "epoch_m": 60 * 10**9,
+    "epoch_h": 3600 * 10**9,
+    "epoch_d": 86400 * 10**9,
+}
 """Nanoseconds in one unit of each epoch format."""
+
+EXCEL = "excel"
+"""Days since 30 December 1899, as spreadsheets count (ECMA-376 part 1, 18.17.4, the 1900 system from
+March 1900 on), by a clock without zone."""
+
+ROUNDED = 10**6
+"""Minutes, hours and days come from doubles: what they tell is rounded to the millisecond."""
+
+ABBREVIATIONS = {
+    "UTC": "Z",
+    "GMT": "Z",
+    "UT": "Z",
+    "EST": "-05:00",
+    "EDT": "-04:00",
+    "CST": "-06:00",
+    "CDT": "-05:00",
+    "MST": "-07:00",
+    "MDT": "-06:00",
+    "PST": "-08:00",
+    "PDT": "-07:00",
+}
+"""The names of zones that RFC 2822 (4.3) defines; any other is the profile's to define."""
 
 EARLIEST = np.datetime64("1900-01-01", "ns").astype(np.int64)
 LATEST = np.datetime64("2200-01-01", "ns").astype(np.int64)
@@ -37,6 +69,10 @@ _DIRECTIVES = {
     "y": r"(?P<year2>\d{2})",
     "m": r"(?P<month>\d{1,2})",
     "d": r"(?P<day>\d{1,2})",
+    "e": r"\s?(?P<day>\d{1,2})",
+    "j": r"(?P<yearday>\d{1,3})",
+    "a": r"[^\W\d]{2,4}\.?",
+    "A": r"[^\W\d]+",
     "b": r"(?P<monthname>[A-Za-z]{3})",
     "B": r"(?P<monthname>[A-Za-z]{3,9})",
     "H": r"(?P<hour>\d{1,2})",
@@ -46,8 +82,11 @@ _DIRECTIVES = {
     "f": r"(?P<fraction>\d{1,9})",
     "p": r"(?P<half>[AaPp][Mm])",
     "z": r"(?P<offset>Z|[+-]\d{2}(?::?\d{2})?)",
+    "Z": r"(?P<abbreviation>[A-Za-z]{1,6})",
     "%": "%",
 }
+_WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "j": 3, "H": 2, "I": 2, "M": 2, "S": 2}
+"""Digits of a directive that stands beside another one, with nothing between them."""
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 Int64s = npt.NDArray[np.int64]
@@ -57,20 +96,25 @@ Bools = npt.NDArray[np.bool_]
 def pattern(fmt: str) -> str:
     """The regular expression of a format; ValueError names the directive that it does not know.
 
-    Directives are those of C's strptime: %Y %y %m %d %b %B %H %I %M %S %f %p %z %%; %f takes one to
-    nine digits, so that nanoseconds lose nothing.
+    Directives are those of C's strptime: %Y %y %m %d %e %j %b %B %a %A %H %I %M %S %f %p %z %Z %%; %f
+    takes one to nine digits, so that nanoseconds lose nothing. One or two digits make a day, but
+    where directives stand side by side (%Y%m%d) each has its full width.
     """
     if fmt == "iso8601":
         return rf"^\s*{_ISO}\s*$"
-    out, rest = "", fmt
-    while rest:
-        char, rest = rest[0], rest[1:]
-        if char == "%":
-            if not rest or rest[0] not in _DIRECTIVES:
-                raise ValueError(f"unknown directive %{rest[:1]} in the time format {fmt!r}")
-            out, rest = out + _DIRECTIVES[rest[0]], rest[1:]
+    parts = re.findall(r"%-?.?|[^%]", fmt, re.DOTALL)
+    names = [part.replace("-", "")[1:] if part[0] == "%" else "" for part in parts]
+    out = ""
+    for index, (part, name) in enumerate(zip(parts, names, strict=True)):
+        if part[0] != "%":
+            out += r"\s+" if part == " " else re.escape(part)
+        elif name not in _DIRECTIVES:
+            raise ValueError(f"unknown directive %{name} in the time format {fmt!r}")
         else:
-            out += r"\s+" if char == " " else re.escape(char)
+            beside = (*names[max(index - 1, 0) : index], *names[index + 1 : index + 2])
+            tight = name in _WIDTHS and any(n in _WIDTHS for n in beside)
+            regex = _DIRECTIVES[name]
+            out += re.sub(r"\{\d(,\d)?\}", f"{{{_WIDTHS[name]}}}", regex) if tight else regex
     try:
         groups = re.compile(out).groupindex
     except re.error as error:
@@ -81,7 +125,59 @@ def pattern(fmt: str) -> str:
         raise ValueError(
             f"%I and %p go together in a time format, not so in {fmt!r}; %H is 0 to 23"
         )
+    if "yearday" in groups and ("day" in groups or "month" in groups):
+        raise ValueError(f"%j stands for month and day in a time format, not so in {fmt!r}")
     return rf"^\s*{out}\s*$"
+
+
+def date(text: str) -> bool:
+    """Whether `text` is a date, or date and time, in ISO 8601."""
+    return re.search(pattern("iso8601"), text) is not None
+
+
+def instant(text: str, zone: str | None) -> int | None:
+    """Nanoseconds from 1970 to a date in ISO 8601, in UTC unless it or `zone` says otherwise."""
+    found = parse(pa.array([text]), "iso8601", Clock(zone or "UTC"))
+    return None if found.codes[0] else int(found.ts.cast(pa.int64())[0].as_py())
+
+
+class Order:
+    """Tells the first run through an hour that exists twice from the second one, by the rows' order:
+    once the clock has stepped back within the hour, it is the second. Keeps its place from one batch
+    to the next."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+        self._second = False
+
+    def later(self, nanos: Int64s, twice: Bools) -> Bools:
+        """Of each row whose local time exists `twice`: whether it is the second time."""
+        found = np.zeros(len(nanos), np.bool_)
+        for index in np.flatnonzero(twice).tolist():
+            before = int(nanos[index - 1]) if index else self._last
+            if not (twice[index - 1] if index else self._last is not None):
+                self._second = False
+            if before is not None and int(nanos[index]) < before:
+                self._second = True
+            found[index] = self._second
+        if len(nanos):
+            self._last = int(nanos[-1]) if twice[-1] else None
+        return found
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How a local clock is read. zone: an IANA name or a fixed offset (+01:00), for texts that carry no
+    offset of their own; without it such texts are refused. ambiguous, nonexistent: what becomes of a
+    local hour that exists twice or not at all. zones: abbreviation -> offset, for %Z.
+    since: nanoseconds from 1970 to where epochs count from."""
+
+    zone: str | None = None
+    ambiguous: str = "reject"
+    nonexistent: str = "reject"
+    zones: Mapping[str, str] = field(default_factory=dict)
+    since: int = 0
+    order: Order = field(default_factory=Order)
 
 
 @dataclass(frozen=True)
@@ -92,20 +188,58 @@ class Instants:
     codes: npt.NDArray[np.object_]
 
 
-def parse(texts: pa.Array, fmt: str, zone: str | None, ambiguous: str = "reject") -> Instants:
+def parse(texts: pa.Array, formats: str | Sequence[str], clock: Clock) -> Instants:
     """Read an array of strings. Nulls and empty strings are TIMESTAMP_MISSING.
 
-    fmt: "iso8601", one of `EPOCH_UNITS`, or a strptime format. zone: an IANA name or a fixed offset
-    (+01:00), for texts that carry no offset of their own; without it such texts are refused.
-    ambiguous: what becomes of a local hour that exists twice: "reject", "earlier" or "later".
+    formats: each "iso8601", one of `EPOCH_UNITS`, "excel", or a strptime format; a text is read by
+    the first that fits it.
     """
+    formats = (formats,) if isinstance(formats, str) else formats
+    found = _parse(texts, formats[0], clock)
+    for fmt in formats[1:]:
+        rest = np.flatnonzero(found.codes == Code.TIMESTAMP_UNREADABLE)
+        if not len(rest):
+            break
+        more = _parse(texts.take(pa.array(rest)), fmt, clock)
+        nanos = _ints(found.ts.cast(pa.int64()))
+        nanos[rest], found.codes[rest] = _ints(more.ts.cast(pa.int64())), more.codes
+        found = Instants(pa.array(nanos, pa.int64(), mask=found.codes != "").cast(NS), found.codes)
+    return found
+
+
+def _parse(texts: pa.Array, fmt: str, clock: Clock) -> Instants:
+    if fmt == EXCEL:
+        nanos, codes = _fractions(texts, EPOCH_UNITS["epoch_d"])
+        return bounded(_to_utc(nanos + _EXCEL_START, clock, codes), codes)
     if fmt in EPOCH_UNITS:
-        nanos, codes = _epoch(texts, EPOCH_UNITS[fmt])
-    elif fmt == "iso8601" and (fast := _iso_cast(texts, zone, ambiguous)) is not None:
-        nanos, codes = fast
-    else:
-        nanos, codes = _by_pattern(texts, pattern(fmt), zone, ambiguous)
-    return bounded(nanos, codes)
+        unit = EPOCH_UNITS[fmt]
+        nanos, codes = _epoch(texts, unit) if unit <= 10**9 else _fractions(texts, unit)
+        nanos = np.where(codes == "", nanos, 0)
+        late = nanos > LATEST - min(clock.since, 0)  # must not wrap around
+        return bounded(np.where(late, LATEST, nanos + clock.since), codes)
+    if fmt == "iso8601" and (fast := _iso_cast(texts, clock)) is not None:
+        return bounded(*fast)
+    return bounded(*_by_pattern(texts, pattern(fmt), clock))
+
+
+_EXCEL_START = int(np.datetime64("1899-12-30", "ns").astype(np.int64))
+
+
+def _fractions(texts: pa.Array, unit: int) -> tuple[Int64s, npt.NDArray[np.object_]]:
+    """Decimals of a long unit -> nanoseconds, rounded to the millisecond."""
+    codes = np.full(len(texts), "", object)
+    nanos = np.zeros(len(texts), np.int64)
+    for index, text in enumerate(texts.to_pylist()):
+        if text is None or not text.strip():
+            codes[index] = Code.TIMESTAMP_MISSING
+        elif not re.fullmatch(r"\s*[+-]?\d{1,12}(\.\d*)?([eE][+-]?\d{1,2})?\s*", text):
+            codes[index] = Code.TIMESTAMP_UNREADABLE
+        else:
+            found = round(Decimal(text.strip()) * unit / ROUNDED) * ROUNDED
+            outside = abs(found) >= 2**62
+            codes[index] = Code.TIMESTAMP_OUT_OF_RANGE if outside else ""
+            nanos[index] = 0 if outside else found
+    return nanos, codes
 
 
 def bounded(nanos: Int64s, codes: npt.NDArray[np.object_]) -> Instants:
@@ -115,7 +249,7 @@ def bounded(nanos: Int64s, codes: npt.NDArray[np.object_]) -> Instants:
     return Instants(pa.array(nanos, pa.int64(), mask=codes != "").cast(NS), codes)
 
 
-def from_timestamps(values: pa.Array, zone: str | None, ambiguous: str = "reject") -> Instants:
+def from_timestamps(values: pa.Array, clock: Clock) -> Instants:
     """Typed timestamps (Parquet) of any unit, zoned or naive -> the same as `parse`."""
     codes = np.full(len(values), "", object)
     kind = values.type
@@ -131,7 +265,7 @@ def from_timestamps(values: pa.Array, zone: str | None, ambiguous: str = "reject
     tame = pc.if_else(wild, pa.scalar(None, kind), values).cast(pa.timestamp("ns", tz=kind.tz))
     nanos = _ints(tame.cast(pa.int64()))
     if kind.tz is None:
-        nanos = _to_utc(nanos, zone, codes, ambiguous)
+        nanos = _to_utc(nanos, clock, codes)
     return bounded(nanos, codes)
 
 
@@ -176,9 +310,7 @@ def _or(found: pa.StructArray, name: str, default: str) -> pa.Array:
     return pc.if_else(pc.equal(text, ""), default, text)
 
 
-def _iso_cast(
-    texts: pa.Array, zone: str | None, ambiguous: str
-) -> tuple[Int64s, npt.NDArray[np.object_]] | None:
+def _iso_cast(texts: pa.Array, clock: Clock) -> tuple[Int64s, npt.NDArray[np.object_]] | None:
     if texts.null_count:
         return None
     codes = np.full(len(texts), "", object)
@@ -186,17 +318,17 @@ def _iso_cast(
         return _ints(texts.cast(NS).cast(pa.int64())), codes
     except pa.ArrowInvalid:
         pass
-    if zone is None:
+    if clock.zone is None:
         return None
     try:
         naive = _ints(texts.cast(pa.timestamp("ns")).cast(pa.int64()))
     except pa.ArrowInvalid:
         return None
-    return _to_utc(naive, zone, codes, ambiguous), codes
+    return _to_utc(naive, clock, codes), codes
 
 
 def _by_pattern(
-    texts: pa.Array, regex: str, zone: str | None, ambiguous: str
+    texts: pa.Array, regex: str, clock: Clock
 ) -> tuple[Int64s, npt.NDArray[np.object_]]:
     found = pc.extract_regex(texts, regex)
     codes = np.full(len(texts), "", object)
@@ -204,18 +336,28 @@ def _by_pattern(
     codes[_missing(texts)] = Code.TIMESTAMP_MISSING
     nanos, valid = _civil(found)
     codes[(codes == "") & ~valid] = Code.TIMESTAMP_UNREADABLE
-    names = {field.name for field in found.type}
+    names = {group.name for group in found.type}
     offset = _or(found, "offset", "") if "offset" in names else pa.array([""] * len(texts))
+    if "abbreviation" in names:
+        offset = _named(_or(found, "abbreviation", ""), clock.zones)
     has_offset = _flags(pc.not_equal(offset, ""))
     shifts, known = _offsets(offset)
     codes[(codes == "") & has_offset & ~known] = Code.TIMESTAMP_UNREADABLE
-    local = _to_utc(nanos, zone, codes, ambiguous, ~has_offset)
+    local = _to_utc(nanos, clock, codes, ~has_offset)
     return np.where(has_offset, nanos - shifts, local), codes
+
+
+def _named(texts: pa.Array, zones: Mapping[str, str]) -> pa.Array:
+    """Abbreviations -> offsets; one that nobody defines stays, and is refused."""
+    known = {**ABBREVIATIONS, **zones}
+    coded = pc.dictionary_encode(texts)
+    offsets = [known.get(t, known.get(t.upper(), t or "?")) for t in coded.dictionary.to_pylist()]
+    return pa.array(offsets, pa.string()).take(coded.indices)
 
 
 def _civil(found: pa.StructArray) -> tuple[Int64s, Bools]:
     """The named groups -> nanoseconds of a clock without zone, and where they make a real time."""
-    names = {field.name for field in found.type}
+    names = {group.name for group in found.type}
 
     def number(name: str, default: int) -> Int64s:
         if name not in names:
@@ -235,7 +377,7 @@ def _civil(found: pa.StructArray) -> tuple[Int64s, Bools]:
     day, minute, second = number("day", 1), number("minute", 0), number("second", 0)
     hour = number("hour", 0)
     valid = (
-        (month >= 1) & (month <= 12) & (hour <= 23) & (minute <= 59) & (second <= 59) & (day >= 1)
+        (month >= 1) & (month <= 12) & (hour <= 24) & (minute <= 59) & (second <= 59) & (day >= 1)
     )
     if "hour12" in names:
         hour = number("hour12", 12)
@@ -244,29 +386,40 @@ def _civil(found: pa.StructArray) -> tuple[Int64s, Bools]:
             pc.equal(pc.utf8_lower(_or(found, "half", "")), "pm")
         )
         hour = hour % 12 + np.where(afternoon, 12, 0)
+    fraction = (
+        _ints(pc.utf8_rpad(_or(found, "fraction", "0"), 9, "0").cast(pa.int64()))
+        if "fraction" in names
+        else np.zeros(len(found), np.int64)
+    )
+    # the 24th hour is the end of its day (ISO 8601-1, 4.3.8), and only its first instant is
+    valid &= (hour < 24) | ((minute == 0) & (second == 0) & (fraction == 0))
     months = (year - 1970) * 12 + np.clip(month, 1, 12) - 1
     first = months.astype("M8[M]").astype("M8[D]").astype(np.int64)
     length = (months + 1).astype("M8[M]").astype("M8[D]").astype(np.int64) - first
+    if "yearday" in names:
+        day = number("yearday", 1)
+        length = ((months + 12).astype("M8[M]").astype("M8[D]").astype(np.int64)) - first
+        valid &= day >= 1
     valid &= day <= length
     seconds = ((first + day - 1) * 24 + hour) * 3600 + minute * 60 + second
     # what lies centuries outside must not wrap around; `bounded` refuses it
     early, late = seconds < EARLIEST // 10**9, seconds >= LATEST // 10**9
     nanos = np.where(early, EARLIEST - 10**9, np.where(late, LATEST, seconds * 10**9))
-    if "fraction" in names:
-        fraction = _ints(pc.utf8_rpad(_or(found, "fraction", "0"), 9, "0").cast(pa.int64()))
-        nanos = nanos + np.where(early | late, 0, fraction)
-    return nanos, valid
+    return nanos + np.where(early | late, 0, fraction), valid
 
 
 @lru_cache(maxsize=64)
 def fixed_offset(zone: str) -> int | None:
-    """Nanoseconds east of UTC for "+01:00", "-0430", "Z", "UTC"; None for the name of a zone."""
-    if zone in ("Z", "UTC"):
+    """Nanoseconds east of UTC for "+01:00", "-0430", "Z", "UTC", "GMT-5", "-5.0" (hours); None for the
+    name of a zone."""
+    text = zone.strip()
+    if text in ("Z", "UTC", "GMT"):
         return 0
-    match = re.fullmatch(r"([+-])(\d{2}):?(\d{2})?", zone)
+    match = re.fullmatch(r"(?:UTC|GMT)?\s*([+-]?)(\d{1,2})(?::?(\d{2})|(\.\d{1,2}))?", text)
     if not match or int(match[2]) > 23 or int(match[3] or 0) > 59:
         return None
-    return (1 if match[1] == "+" else -1) * (int(match[2]) * 60 + int(match[3] or 0)) * 60 * 10**9
+    minutes = int(match[2]) * 60 + int(match[3] or 0) + round(float(match[4] or 0) * 60)
+    return (-1 if match[1] == "-" else 1) * minutes * 60 * 10**9
 
 
 def _offsets(texts: pa.Array) -> tuple[Int64s, Bools]:
@@ -279,34 +432,45 @@ def _offsets(texts: pa.Array) -> tuple[Int64s, Bools]:
 
 
 def _to_utc(
-    nanos: Int64s,
-    zone: str | None,
-    codes: npt.NDArray[np.object_],
-    ambiguous: str,
-    where: Bools | None = None,
+    nanos: Int64s, clock: Clock, codes: npt.NDArray[np.object_], where: Bools | None = None
 ) -> Int64s:
     """Local clock -> UTC for the rows `where` that have no code yet; sets the codes of the others.
 
-    An hour that does not exist is refused, and one that exists twice unless `ambiguous` chooses: both
-    readings of the clock are computed, and where they differ there is no telling.
+    Both readings of the clock are computed, and where they differ there is no telling: the hour is
+    refused unless the clock's policy chooses.
     """
     open_ = (codes == "") & (True if where is None else where)
-    if zone is None:
+    if clock.zone is None:
         codes[open_] = Code.TIMESTAMP_NO_ZONE
         return nanos
-    shift = fixed_offset(zone)
+    shift = fixed_offset(clock.zone)
     if shift is not None:
         return nanos - shift
     sane = open_ & (nanos >= EARLIEST) & (nanos < LATEST)
-    clock = pa.array(np.where(sane, nanos, 0), pa.timestamp("ns"))
+    local = pa.array(np.where(sane, nanos, 0), pa.timestamp("ns"))
 
     def read(twice: str, never: str) -> Int64s:
-        zoned = pc.assume_timezone(clock, zone, ambiguous=twice, nonexistent=never)
+        zoned = pc.assume_timezone(local, clock.zone, ambiguous=twice, nonexistent=never)
         return _ints(zoned.cast(pa.int64()))
 
-    early = read("earliest", "earliest")
-    codes[sane & (early != read("earliest", "latest"))] = Code.TIMESTAMP_NONEXISTENT
-    late = read("latest", "earliest")
-    if ambiguous == "reject":
-        codes[sane & (early != late)] = Code.TIMESTAMP_AMBIGUOUS
-    return np.where(sane, late if ambiguous == "later" else early, nanos)
+    early, late = read("earliest", "earliest"), read("latest", "earliest")
+    after = read("earliest", "latest")
+    never = sane & (early != after)
+    twice = sane & (early != late)
+    if clock.nonexistent == "reject":
+        codes[never] = Code.TIMESTAMP_NONEXISTENT
+    elif never.any():
+        edge = after if clock.nonexistent == "earlier" else early
+        early = np.where(never, nanos - _shift_at(edge, clock.zone), early)
+    if clock.ambiguous == "reject":
+        codes[twice] = Code.TIMESTAMP_AMBIGUOUS
+    second = twice & (clock.ambiguous == "later")
+    if clock.ambiguous == "order":
+        second = clock.order.later(nanos, twice)
+    return np.where(sane, np.where(second, late, early), nanos)
+
+
+def _shift_at(instants: Int64s, zone: str) -> Int64s:
+    """Nanoseconds by which the zone's clock is ahead of UTC at each instant."""
+    zoned = pa.array(instants, pa.int64()).cast(NS).cast(pa.timestamp("ns", tz=zone))
+    return _ints(pc.local_timestamp(zoned).cast(pa.int64())) - instants

@@ -7,16 +7,21 @@ text, ts as microseconds since 1970; the first 128 bits are kept, as a uuid.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from hashlib import sha256
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sensorflow.core.series import Last, Series
+
 KEY = pa.binary(16)
 
 _ROW = np.dtype([("mark", "i8"), ("series", "i4"), ("ts", "i8"), ("bits", "i8")])
+_PLACED = np.dtype([*_ROW.descr, ("row", "i8")])
 _GOLDEN = -7046029254386353131  # 2**64 divided by the golden ratio, as a signed number
 
 
@@ -54,26 +59,117 @@ def keys(batch: pa.RecordBatch, file_name: str) -> pa.Array:
     return pa.Array.from_buffers(KEY, len(batch), [None, pa.py_buffer(digests)])
 
 
+HELD = 2_000_000
+"""Readings of a file whose marks are held in memory (28 bytes each); a larger one must be in order, or
+is sorted on disk."""
+
+PARTS = 256
+"""Files that the marks of a large file are spread over; one is held at a time."""
+
+
+class Disordered(Exception):
+    """A file is too large for its marks to be held, and a series in it goes back in time."""
+
+
 class Occurrences:
     """Tells the repeats of (sensor_id, reading_type, ts) within one file, over all its batches.
 
     The same identity with the same value (to the bit) is a duplicate; with another value it is a
     reading of its own, told apart by its ordinal. Times are compared in microseconds, as the
-    database keeps them. A 64-bit mark finds suspects, an exact comparison judges them. Memory: 28
-    bytes a row.
+    database keeps them. A 64-bit mark finds suspects, an exact comparison judges them.
+
+    Memory is bounded: up to `HELD` readings are held; of a larger file only the last time of each
+    series, for as long as every series goes forward, which leaves no room for repeats. `number`
+    raises Disordered where one does not; `sorted` then finds the repeats beforehand, on disk.
     """
 
     def __init__(self) -> None:
-        self._series: dict[tuple[str, str], int] = {}
+        self._series = Series()
         self._past: list[tuple[int, int, npt.NDArray[np.void]]] = []
+        self._count = 0
+        self._forward = True
+        self._last = Last(np.iinfo(np.int64).min, np.int64)
+        self._known: BinaryIO | None = None
+
+    @classmethod
+    def sorted(
+        cls, batches: Iterable[pa.RecordBatch], scratch: Callable[[], BinaryIO]
+    ) -> Occurrences:
+        """Knows beforehand what `number` will say of these batches. scratch: makes an empty file."""
+        made = cls()
+        parts = [scratch() for _ in range(PARTS)]
+        count = 0
+        for batch in batches:
+            rows = made._rows(batch)
+            placed = np.empty(len(rows), _PLACED)
+            for name in ("mark", "series", "ts", "bits"):
+                placed[name] = rows[name]
+            placed["row"] = np.arange(count, count + len(rows))
+            count += len(rows)
+            part = (rows["mark"] * np.int64(_GOLDEN)).view(np.uint64) >> np.uint64(56)
+            order = np.argsort(part, kind="stable")
+            ends = np.searchsorted(part[order], np.arange(PARTS + 1))
+            for index in range(PARTS):
+                parts[index].write(placed[order[ends[index] : ends[index + 1]]].tobytes())
+        made._known = scratch()
+        made._known.truncate(count * 4)
+        for file in parts:
+            file.seek(0)
+            made._tell(np.frombuffer(file.read(), _PLACED))
+            file.close()
+        made._known.seek(0)
+        return made
+
+    def _tell(self, rows: npt.NDArray[np.void]) -> None:
+        """Note the repeats among all rows of some identities: ordinal + 1, or -1 for a duplicate."""
+        assert self._known is not None
+        order = np.lexsort((rows["row"], rows["ts"], rows["series"]))
+        rows = rows[order]
+        same = (rows["series"][1:] == rows["series"][:-1]) & (rows["ts"][1:] == rows["ts"][:-1])
+        suspects = np.zeros(len(rows), np.bool_)
+        suspects[1:] |= same
+        suspects[:-1] |= same
+        known: dict[tuple[int, int], list[int]] = {}
+        for mark, series, ts, bits, row in rows[suspects].tolist():
+            ordinal, duplicate = _note(known, (mark, series, ts, bits))
+            if ordinal or duplicate:
+                self._known.seek(row * 4)
+                self._known.write(np.int32(-1 if duplicate else ordinal).tobytes())
+
+    def close(self) -> None:
+        if self._known is not None:
+            self._known.close()
 
     def number(self, batch: pa.RecordBatch) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-        """(ordinal, duplicate) of each row of a silver batch; call once a batch, in order."""
+        """(ordinal, duplicate) of each row of a batch; call once a batch, in order."""
+        if self._known is not None:
+            found = np.frombuffer(self._known.read(len(batch) * 4), np.int32)
+            return np.maximum(found, 0), found < 0
         rows = self._rows(batch)
         ordinal = np.zeros(len(rows), np.int32)
         duplicate = np.zeros(len(rows), np.bool_)
         if not len(rows):
             return ordinal, duplicate
+        if self._forward:
+            series, ts = rows["series"].astype(np.int64), rows["ts"].copy()
+            self._forward = bool((ts > self._last.before(series, ts)).all())
+        self._count += len(rows)
+        if self._count > HELD:
+            if not self._forward:
+                raise Disordered
+            self._past.clear()
+            return ordinal, duplicate
+        if not self._forward:
+            self._compare(rows, ordinal, duplicate)
+        self._past.append((int(rows["ts"].min()), int(rows["ts"].max()), rows))
+        return ordinal, duplicate
+
+    def _compare(
+        self,
+        rows: npt.NDArray[np.void],
+        ordinal: npt.NDArray[np.int32],
+        duplicate: npt.NDArray[np.bool_],
+    ) -> None:
         low, high = int(rows["ts"].min()), int(rows["ts"].max())
         _, inverse, count = np.unique(rows["mark"], return_inverse=True, return_counts=True)
         suspect = count[inverse] > 1
@@ -82,29 +178,12 @@ class Occurrences:
             suspect |= np.isin(rows["mark"], past["mark"])
         if suspect.any():
             self._judge(rows, np.flatnonzero(suspect), earlier, ordinal, duplicate)
-        self._past.append((low, high, rows))
-        return ordinal, duplicate
 
     def _rows(self, batch: pa.RecordBatch) -> npt.NDArray[np.void]:
         rows = np.empty(len(batch), _ROW)
         rows["ts"] = batch["ts"].cast(pa.int64()).to_numpy() // 1000
         rows["bits"] = batch["value"].to_numpy().view(np.int64)
-        sensor = pc.dictionary_encode(batch["sensor_id"])
-        kind = pc.dictionary_encode(batch["reading_type"])
-        width = max(len(kind.dictionary), 1)
-        pair = sensor.indices.to_numpy().astype(np.int64) * width + kind.indices.to_numpy()
-        names, inverse = np.unique(pair, return_inverse=True)
-        numbers = [
-            self._series.setdefault(
-                (
-                    sensor.dictionary[int(p) // width].as_py(),
-                    kind.dictionary[int(p) % width].as_py(),
-                ),
-                len(self._series),
-            )
-            for p in names
-        ]
-        rows["series"] = np.array(numbers, np.int32)[inverse] if numbers else 0
+        rows["series"] = self._series.of(batch)
         with np.errstate(over="ignore"):
             rows["mark"] = rows["ts"] ^ (rows["series"] * np.int64(_GOLDEN))
         return rows

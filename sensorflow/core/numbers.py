@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,114 @@ class Numbers:
     @property
     def missing(self) -> int:
         return int(self.values.null_count) - int((self.codes != "").sum())
+
+
+@dataclass(frozen=True)
+class Style:
+    """How numbers are written, and which of them are none. markers: of missing values; one that is a
+    number stands for every way to write it. below, above: numbers up to, from, these are missing.
+    clean: a pattern whose first group is the number. words: texts that stand for numbers."""
+
+    markers: tuple[str, ...] = ()
+    decimal: str = "."
+    thousands: str | None = None
+    clean: str | None = None
+    words: Mapping[str, float] | None = None
+    below: float | None = None
+    above: float | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+def read(column: pa.Array, style: Style) -> Numbers:
+    """Strings (text formats) or typed numbers (Parquet) -> doubles by a profile's style."""
+    kind = column.type
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+        found = from_floats(column, style.markers)
+    else:
+        texts = column if pa.types.is_string(kind) else _as_text(column)
+        found = parse(_plain(texts, style), style.markers)
+    array = found.values.fill_null(np.nan).to_numpy(zero_copy_only=False)
+    gone = np.zeros(len(array), np.bool_)
+    if exact := _as_floats(style.markers):
+        gone |= np.isin(array, exact)
+    if style.below is not None:
+        gone |= array <= style.below
+    if style.above is not None:
+        gone |= array >= style.above
+    values = pc.if_else(pa.array(gone), None, found.values) if gone.any() else found.values
+    if style.scale == 1 and style.offset == 0:
+        return Numbers(values, found.codes)
+    scaled = pc.add(pc.multiply(values, style.scale), style.offset)
+    lost = pc.is_finite(scaled).fill_null(True).to_numpy(zero_copy_only=False)
+    found.codes[~lost] = Code.VALUE_NOT_REPRESENTABLE
+    return Numbers(pc.if_else(pa.array(lost), scaled, None), found.codes)
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    if pa.types.is_boolean(column.type):
+        return column.cast(pa.string())
+    return pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())
+
+
+def _plain(texts: pa.Array, style: Style) -> pa.Array:
+    """Texts in which a number is written as `parse` wants it."""
+    simple = style.decimal == "." and not style.thousands
+    if simple and not style.clean and not style.words:
+        return texts
+    trimmed = pc.utf8_trim_whitespace(texts)
+    marked = pc.is_in(trimmed, value_set=pa.array(["", *style.markers])).fill_null(True)
+    plain = trimmed
+    if style.words:
+        words = pa.array(list(style.words), pa.string())
+        numbers = pa.array([repr(v) for v in style.words.values()], pa.string())
+        place = pc.index_in(plain, value_set=words)
+        plain = pc.if_else(place.is_valid(), numbers.take(place), plain)
+        marked = pc.or_(marked, place.is_valid())
+    if style.clean:
+        plain = pc.if_else(marked, plain, first_group(plain, style.clean))
+    if style.thousands:
+        plain = pc.if_else(marked, plain, _ungrouped(plain, style))
+    if style.decimal == ",":
+        # a point is then no decimal sign: what has one is no number
+        pointed = pc.match_substring(plain, ".")
+        comma = pc.replace_substring(plain, ",", ".")
+        plain = pc.if_else(pc.or_(marked, pointed), plain, comma)
+        plain = pc.if_else(
+            pc.and_(pointed, pc.invert(marked)), pc.binary_join_element_wise(plain, "?", ""), plain
+        )
+    return plain
+
+
+def first_group(texts: pa.Array, regex: str) -> pa.Array:
+    """The first group's text of each; the text itself where the pattern is not found."""
+    pattern = re.compile(regex)
+    coded = pc.dictionary_encode(texts)
+    found = []
+    for text in coded.dictionary.to_pylist():
+        match = pattern.search(text or "")
+        found.append(text if match is None or match[1] is None else match[1].strip())
+    return pa.array(found, pa.string()).take(coded.indices)
+
+
+def _ungrouped(texts: pa.Array, style: Style) -> pa.Array:
+    """Without the signs between thousands, where these stand as they should."""
+    sign, point = re.escape(str(style.thousands)), re.escape(style.decimal)
+    right = pc.match_substring_regex(
+        texts, rf"^[+-]?\d{{1,3}}(?:{sign}\d{{3}})+(?:{point}\d*)?(?:[eE][+-]?\d+)?$"
+    )
+    bare = pc.replace_substring(texts, str(style.thousands), "")
+    return pc.if_else(right, bare, texts)
+
+
+def _as_floats(markers: Iterable[str]) -> list[float]:
+    found = []
+    for marker in markers:
+        try:
+            found.append(float(marker))
+        except ValueError:
+            continue
+    return [number for number in found if number == number]
 
 
 def parse(texts: pa.Array, markers: Iterable[str]) -> Numbers:

@@ -14,6 +14,9 @@ time   = { column = "date", format = "%Y/%m/%d", zone = "America/Los_Angeles" }
 sensor = { constant = "seattle" }
 [profiles.weather.columns]
 temp_max = { type = "temperature_max", unit = "degC" }
+
+A column is named by its title, "#3" (its place, from 1), or "~regex" (searched in the titles). A text
+with braces is a template: "{Host}/{Hop}".
 """
 
 from __future__ import annotations
@@ -22,14 +25,27 @@ import difflib
 import hashlib
 import re
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from sensorflow.core import clocktime
 
-Format = Literal["csv", "jsonl", "parquet"]
+Format = Literal["csv", "xlsx", "jsonl", "json", "parquet", "senml", "influx", "nem12"]
+DECODED = frozenset({"senml", "influx", "nem12"})
+"""Formats that say themselves what is measured, when and by what."""
+
+ROLES = ("name", "type", "unit", "sensor", "skip")
 
 
 class Strict(BaseModel):
@@ -38,82 +54,216 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Origin(Strict):
-    """Where a text comes from: a column, a constant, or the file's name by a pattern.
+def _regex(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    return text
 
-    file_name: a regular expression, searched in the file's name; its first group is the text.
+
+def _grouped(text: str) -> str:
+    if re.compile(_regex(text)).groups < 1:
+        raise ValueError("the pattern needs a group, as in '^(\\w+)_'")
+    return text
+
+
+def _seconds(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?\s*", given)
+    if not match:
+        raise ValueError('give seconds, or a text such as "30s", "10m", "2h", "1d"')
+    return float(match[1]) * {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+def _texts(given: Any) -> Any:
+    if not isinstance(given, list | tuple) or not all(isinstance(t, str) for t in given):
+        raise ValueError('give a list of texts, as in missing = ["-9999", "NaN"]')
+    return given
+
+
+def _listed(given: Any) -> Any:
+    return [given] if isinstance(given, str) else given
+
+
+Regex = Annotated[str, AfterValidator(_regex)]
+Grouped = Annotated[str, AfterValidator(_grouped)]
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+
+
+class Origin(Strict):
+    """Where a text comes from: exactly one of a column, a constant, a template or a pattern.
+
+    The patterns are regular expressions whose first group is the text: `file_name` is searched in
+    the file's name, `path` in its path below the source's folder, `preamble` in the lines before
+    the header, `header` in the title of the time column. `json` is an absolute path in a document.
     """
 
     column: str | None = None
     constant: str | None = None
-    file_name: str | None = None
+    template: str | None = None
+    file_name: Grouped | None = None
+    path: Grouped | None = None
+    preamble: Grouped | None = None
+    header: Grouped | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _shorthand(cls, given: Any) -> Any:
-        return {"column": given} if isinstance(given, str) else given
+        if not isinstance(given, str):
+            return given
+        return {"template": given} if TEMPLATE.search(given) else {"column": given}
 
     @model_validator(mode="after")
     def _one(self) -> Origin:
-        given = [v for v in (self.column, self.constant, self.file_name) if v is not None]
-        if len(given) != 1:
-            raise ValueError("give exactly one of column, constant, file_name")
+        if len(self.model_dump(exclude_none=True)) != 1:
+            names = ", ".join(type(self).model_fields)
+            raise ValueError(f"give exactly one of {names}")
         return self
 
-    @field_validator("file_name")
-    @classmethod
-    def _pattern(cls, text: str | None) -> str | None:
-        if text is None:
-            return text
-        try:
-            groups = re.compile(text).groups
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
-        if groups < 1:
-            raise ValueError("the pattern needs a group, as in '^(\\w+)_'")
-        return text
+    @property
+    def name_matters(self) -> bool:
+        return self.file_name is not None or self.path is not None
+
+
+TEMPLATE = re.compile(r"\{([^{}]+)\}")
+Text = Origin | None
 
 
 class Time(Strict):
-    """The time column. format: "iso8601", "epoch_s|ms|us|ns", or a strptime format.
+    """When. format: "iso8601", "epoch_s|ms|us|ns|m|h|d", "excel", or strptime formats.
 
-    zone: an IANA name or a fixed offset, for times that carry no offset of their own.
-    ambiguous: what becomes of a local hour that the zone has twice.
+    column(s): several are joined by a space, each filled up with zeros to its width in `pad`.
+    extract: a regular expression whose first group is the time within the text.
+    since: the instant that epochs count from, as ISO 8601. zone: an IANA name, a fixed offset, or an
+    Origin, for times that carry no offset. zones: abbreviation -> offset, for %Z.
+    ambiguous, nonexistent: what becomes of a local hour that the zone has twice, or not at all.
     """
 
+    column: str | None = None
+    columns: tuple[Origin, ...] = ()
+    format: Names = ("iso8601",)
+    join: str = " "
+    pad: tuple[int, ...] = ()
+    extract: Grouped | None = None
+    since: Origin | None = None
+    zone: Origin | None = None
+    zones: dict[str, str] = Field(default_factory=dict)
+    ambiguous: Literal["reject", "earlier", "later", "order"] = "reject"
+    nonexistent: Literal["reject", "earlier", "later"] = "reject"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, given: Any) -> Any:
+        if isinstance(given, list):
+            given = {"columns": given}
+        given = {"column": given} if isinstance(given, str) else dict(given)
+        for key in ("zone", "since"):
+            if isinstance(given.get(key), str):
+                given[key] = {"constant": given[key]}
+        if isinstance(given.get("pad"), int):
+            given["pad"] = [given["pad"]]
+        return given
+
+    @field_validator("format")
+    @classmethod
+    def _format(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        if not texts:
+            raise ValueError("give at least one format")
+        for text in texts:
+            if text not in clocktime.EPOCH_UNITS and text != clocktime.EXCEL:
+                clocktime.pattern(text)
+        return texts
+
+    @field_validator("zone")
+    @classmethod
+    def _zone(cls, zone: Origin | None) -> Origin | None:
+        if zone is not None and zone.constant is not None:
+            check_zone(zone.constant)
+        return zone
+
+    @field_validator("zones")
+    @classmethod
+    def _zones(cls, zones: dict[str, str]) -> dict[str, str]:
+        for name, offset in zones.items():
+            if clocktime.fixed_offset(offset) is None:
+                raise ValueError(f"{name} = {offset!r} is no offset; give one like +01:00")
+        return zones
+
+    @field_validator("since")
+    @classmethod
+    def _since(cls, since: Origin | None) -> Origin | None:
+        if since is not None and since.constant is not None and not clocktime.date(since.constant):
+            raise ValueError(f"{since.constant!r} is no date in ISO 8601, as in 1904-01-01")
+        return since
+
+    @model_validator(mode="after")
+    def _where(self) -> Time:
+        if self.column is not None and self.columns:
+            raise ValueError("give either column or columns")
+        if self.since is not None and self.format[0] not in clocktime.EPOCH_UNITS:
+            raise ValueError("since goes with an epoch format, as in format = 'epoch_s'")
+        return self
+
+    @property
+    def parts(self) -> tuple[Origin, ...]:
+        return self.columns or ((Origin(column=self.column),) if self.column is not None else ())
+
+
+def check_zone(name: str) -> None:
+    """ValueError, with the nearest name, for what is no zone."""
+    if clocktime.fixed_offset(name) is None and name not in available_timezones():
+        near = difflib.get_close_matches(name, sorted(available_timezones()), 1)
+        hint = f"did you mean {near[0]!r}?" if near else "give an IANA name or one like +01:00"
+        raise ValueError(f"no such zone; {hint}")
+
+
+class Quality(Strict):
+    """A column that tells how good a reading is: texts in `good` are, others set the source's flag,
+    and those in `reject` refuse the reading."""
+
     column: str
-    format: str = "iso8601"
-    zone: str | None = None
-    ambiguous: Literal["reject", "earlier", "later"] = "reject"
+    good: Texts = ("", "0")
+    reject: Texts = ()
 
     @model_validator(mode="before")
     @classmethod
     def _shorthand(cls, given: Any) -> Any:
         return {"column": given} if isinstance(given, str) else given
 
-    @field_validator("format")
-    @classmethod
-    def _format(cls, text: str) -> str:
-        if text not in clocktime.EPOCH_UNITS:
-            clocktime.pattern(text)
-        return text
 
-    @field_validator("zone")
-    @classmethod
-    def _zone(cls, name: str | None) -> str | None:
-        known = name is None or clocktime.fixed_offset(name) is not None
-        if not known and name not in available_timezones():
-            near = difflib.get_close_matches(str(name), sorted(available_timezones()), 1)
-            hint = f"did you mean {near[0]!r}?" if near else "give an IANA name or one like +01:00"
-            raise ValueError(f"no such zone; {hint}")
-        return name
+class Cell(Strict):
+    """How the text of a value becomes a number.
+
+    clean: a regular expression whose first group is the number's text. values: texts that stand for
+    numbers. The number is then multiplied by `scale`, and `offset` is added. missing_below and
+    missing_above: numbers up to, or from, these are markers of missing values.
+    """
+
+    missing: Texts | None = None
+    missing_below: float | None = None
+    missing_above: float | None = None
+    clean: Grouped | None = None
+    values: dict[str, float] | None = None
+    scale: float | None = None
+    offset: float | None = None
+    quality: Quality | None = None
 
 
-class Column(Strict):
-    """One measured column of a wide file."""
+class Column(Cell):
+    """One measured column of a wide file; its type is its title unless told.
 
-    type: str
-    unit: str = ""
+    type, unit and sensor may be templates of columns and captures; in them {name} is the title.
+    optional: the file may lack it.
+    """
+
+    type: str | None = None
+    unit: str | None = None
+    sensor: str | None = None
+    optional: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -121,73 +271,212 @@ class Column(Strict):
         return {"type": given} if isinstance(given, str) else given
 
 
-class Profile(Strict):
+class Each(Column):
+    """Every column whose title matches: a regular expression, searched in the title.
+
+    Its named groups type, unit and sensor are taken unless the keys say otherwise; any group may
+    stand in the templates of those, as {1} or {name}.
+    """
+
+    match: Regex
+    exclude: Names = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, given: Any) -> Any:
+        return {"match": given} if isinstance(given, str) else given
+
+
+class Rule(Strict):
+    """What a reading of one type must be. severity: a reading that is not is refused, or flagged.
+
+    future: how far ahead of its file's arrival it may lie. flatline (so many equal values in a row),
+    spike (a change per second greater than this) and gap (after a silence longer than this) flag
+    only.
+    """
+
+    required: bool = False
+    integer: bool = False
+    min: float | None = None
+    max: float | None = None
+    units: Texts | None = None
+    allowed: tuple[float, ...] | None = None
+    future: Seconds | None = None
+    monotonic: Literal["increasing", "decreasing"] | None = None
+    severity: Literal["reject", "flag"] = "reject"
+    flatline: int | None = Field(default=None, ge=2)
+    spike: float | None = Field(default=None, gt=0)
+    gap: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _sane(self) -> Rule:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is greater than max {self.max}")
+        if self.required and self.severity == "flag":
+            raise ValueError("a reading that is not there cannot be flagged; severity = 'reject'")
+        return self
+
+
+class Unit(Strict):
+    """A unit's new name, and how its values are converted: value * scale + offset."""
+
+    to: str
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, given: Any) -> Any:
+        return {"to": given} if isinstance(given, str) else given
+
+
+class Profile(Cell):
     """How to read one kind of file."""
 
     format: Format
-    time: Time
-    sensor: Origin
+    # what is measured
+    time: Time | None = None
+    sensor: Text = None
     sensor_type: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]+$")
-    # long
-    type: Origin | None = None
-    value: str | None = None
     unit: Origin = Origin(constant="")
-    # wide: column name -> reading
-    columns: dict[str, Column] = Field(default_factory=dict)
-    # text
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
-    missing: tuple[str, ...] = ()
+    type: Text = None  # long
+    value: str | None = None
+    columns: dict[str, Column] = Field(default_factory=dict)  # wide
+    each: tuple[Each, ...] = ()
+    ignore: Names = ()
+    captures: dict[str, Origin] = Field(default_factory=dict)
+    units: dict[str, Unit] = Field(default_factory=dict)
+    rules: dict[str, tuple[Rule, ...]] = Field(default_factory=dict)
+    # text tables
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    widths: tuple[int, ...] = ()
+    quote: str = '"'
+    escape: str | None = None
+    skip: int = Field(default=0, ge=0, le=100_000)
+    skip_until: Regex | None = None
+    header_again: bool = False
+    comment: str | None = Field(default=None, min_length=1)
+    header: int | tuple[Literal["name", "type", "unit", "sensor", "skip"], ...] = 1
+    header_prefix: str = ""
+    names: tuple[str, ...] = ()
+    keep: Regex | None = None
+    drop: Regex | None = None
+    short_rows: Literal["reject", "missing"] = "reject"
+    where: dict[str, Names] = Field(default_factory=dict)
+    fill_down: Names = ()
+    decimal: Literal[".", ","] = "."
+    thousands: str | None = Field(default=None, min_length=1, max_length=1)
+    # documents
+    records: str | None = None
+    orient: Literal["records", "columns"] = "records"
+    sheet: str | int = 1
+    member: str = "*"
+    # limits
     max_line: ByteSize = ByteSize(1024**2)
+    max_columns: int = Field(default=10_000, ge=1)
+    max_rows: int | None = Field(default=None, ge=1)
+    max_nesting: int = Field(default=64, ge=1, le=1000)
+    max_record: ByteSize = ByteSize(16 * 1024**2)
     max_decompressed: ByteSize = ByteSize(100 * 1024**3)
+    max_ratio: int = Field(default=1000, ge=1)
+    max_seconds: Seconds = 3600.0
 
-    @field_validator("missing", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _missing(cls, given: Any) -> Any:
-        if not isinstance(given, list | tuple) or not all(isinstance(t, str) for t in given):
-            raise ValueError('give a list of texts, as in missing = ["-9999", "NaN"]')
+    def _shorthand(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        given = dict(given)
+        if isinstance(given.get("columns"), list):
+            given["columns"] = {name: {} for name in given["columns"]}
+        if isinstance(given.get("each"), dict | str):
+            given["each"] = [given["each"]]
+        if isinstance(given.get("rules"), dict):
+            rules = given["rules"].items()
+            given["rules"] = {k: [r] if isinstance(r, dict) else r for k, r in rules}
+        if given.get("names") and "header" not in given:
+            given["header"] = 0
         return given
 
     @field_validator("delimiter")
     @classmethod
     def _delimiter(cls, text: str) -> str:
-        if not text.isascii() or text in '"\r\n\0':
-            raise ValueError("one ASCII character, and neither a quote nor a line end")
+        if not text or not text.isascii() or any(c in text for c in '"\r\n\0'):
+            raise ValueError(
+                'ASCII characters, and neither a quote nor a line end; or "whitespace" for runs of '
+                "spaces and tabs"
+            )
         return text
+
+    @field_validator("quote", "escape")
+    @classmethod
+    def _quote(cls, text: str | None) -> str | None:
+        if text and (len(text) != 1 or not text.isascii() or text in "\r\n\0"):
+            raise ValueError("one ASCII character")
+        return text
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding(cls, name: str) -> str:
+        try:
+            "".encode(name)
+        except LookupError:
+            raise ValueError("no such encoding; as in utf-8, latin-1, cp1252, utf-16-le") from None
+        return name
+
+    @field_validator("header")
+    @classmethod
+    def _header(cls, header: int | tuple[str, ...]) -> int | tuple[str, ...]:
+        if isinstance(header, int) and not 0 <= header <= 20:
+            raise ValueError("0 to 20 rows, or a list of what each row tells: name, type, unit, …")
+        return header
 
     @model_validator(mode="after")
     def _shape(self) -> Profile:
-        if self.columns and (self.value is not None or self.type is not None):
-            raise ValueError("give either columns (wide) or type and value (long), not both")
-        if not self.columns and (self.value is None or self.type is None):
-            raise ValueError("say what is measured: columns (wide), or type and value (long)")
+        if self.format in DECODED:
+            if self.type or self.value or self.columns or self.each or self.sensor or self.records:
+                raise ValueError(f"{self.format} says itself what is measured: leave it to it")
+            return self
+        if self.time is None or not self.time.parts:
+            raise ValueError("time is required: the column that tells when")
+        if self.sensor is None and not self._sensor_elsewhere():
+            raise ValueError("sensor is required: a column, a constant, or a pattern for the name")
+        wide, long = bool(self.columns or self.each), bool(self.value or self.type)
+        if wide and self.value is not None:
+            raise ValueError(
+                "give either columns or each (wide) or type and value (long), not both"
+            )
+        if not wide and not (self.value is not None and self.type is not None):
+            what = "columns or each (wide), or type and value (long)"
+            raise ValueError(f"say what is measured: {what}{' — both' if long else ''}")
+        nameless = self.header == 0 and not self.names and self.format in ("csv", "xlsx")
+        if nameless and not all(ref.startswith("#") for ref in self._references()):
+            raise ValueError('without a header give names = [...], or places such as "#1"')
         return self
+
+    def _sensor_elsewhere(self) -> bool:
+        named = all(c.sensor for c in self.columns.values()) and bool(self.columns or self.each)
+        each = all(e.sensor or "sensor" in re.compile(e.match).groupindex for e in self.each)
+        header = isinstance(self.header, tuple) and "sensor" in self.header
+        return header or (named and each)
+
+    def _references(self) -> list[str]:
+        origins = [self.sensor, self.type, self.unit, *(self.time.parts if self.time else ())]
+        found = [o.column for o in origins if o is not None and o.column is not None]
+        return [*found, *self.columns, *([self.value] if self.value else [])]
 
     @property
     def wide(self) -> bool:
-        return bool(self.columns)
+        return bool(self.columns or self.each)
 
     @cached_property
-    def text_columns(self) -> tuple[str, ...]:
-        """The columns of the file that hold time and texts, each once."""
-        origins = (self.sensor, self.type, self.unit if not self.wide else None)
-        names = [self.time.column, *(o.column for o in origins if o and o.column is not None)]
-        return tuple(dict.fromkeys(names))
-
-    @cached_property
-    def value_columns(self) -> tuple[str, ...]:
-        return tuple(self.columns) if self.wide else (str(self.value),)
-
-    @cached_property
-    def needed(self) -> tuple[str, ...]:
-        """Every column that the file must have."""
-        return tuple(dict.fromkeys((*self.text_columns, *self.value_columns)))
-
-    @property
     def name_matters(self) -> bool:
         """Whether the same bytes under another name are other readings."""
-        return any(
-            o is not None and o.file_name is not None for o in (self.sensor, self.type, self.unit)
-        )
+        origins = [self.sensor, self.type, self.unit, *self.captures.values()]
+        if self.time is not None:
+            origins += [*self.time.parts, self.time.zone, self.time.since]
+        return any(origin is not None and origin.name_matters for origin in origins)
 
     @cached_property
     def hash(self) -> str:

@@ -29,6 +29,21 @@ SILVER = pa.schema(
     ]
 )
 
+BRONZE = pa.schema(
+    [
+        pa.field("line_no", pa.int64(), nullable=False),
+        pa.field("ts", NS, nullable=False),
+        pa.field("sensor_id", pa.string(), nullable=False),
+        pa.field("reading_type", pa.string(), nullable=False),
+        pa.field("unit", pa.string(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+        pa.field("quality", pa.int16(), nullable=False),
+        # JSON of the cells in columns that the profile does not speak of, where the source rescues them
+        pa.field("rescued", pa.string()),
+    ]
+)
+"""What validate accepts, in the file's order: a row is a reading, of the line that it stands in."""
+
 REJECTS = pa.schema(
     [
         pa.field("line_no", pa.int64()),

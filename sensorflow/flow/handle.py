@@ -92,8 +92,8 @@ def _work(job: Job, only: Stage | None) -> Result:
             counts = load(job, tuple(reports))
             log().info(Event.FILE_LOADED, file_id=job.claim.file_id, loaded=counts.loaded)
             return Result(Outcome.LOADED, _account(job, counts))
-        job, rows = _STEPS[stage](job)
-        report = StageReport(stage, time.perf_counter() - began, rows)
+        job, rows, note = _STEPS[stage](job)
+        report = StageReport(stage, time.perf_counter() - began, rows, note)
         if only is not None:
             following = WORK[WORK.index(stage) + 1]
             job.world.ledger.advance(job.claim, following, job.counts, report)
@@ -102,7 +102,7 @@ def _work(job: Job, only: Stage | None) -> Result:
     raise AssertionError("load is the last stage")
 
 
-_STEPS: dict[Stage, Callable[[Job], tuple[Job, int]]] = {
+_STEPS: dict[Stage, Callable[[Job], tuple[Job, int, str]]] = {
     Stage.VALIDATE: validate,
     Stage.TRANSFORM: transform,
 }

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from typing import BinaryIO
 
-import pyarrow as pa
-
-from sensorflow.core.dedupe import Occurrences
+from sensorflow.core.dedupe import Disordered, Occurrences
 from sensorflow.core.partitions import Layer
+from sensorflow.core.quality import Watch
 from sensorflow.core.readings import SILVER
 from sensorflow.core.reshape import reshape
 from sensorflow.flow.work import Job
 
-CELLS = 1 << 18
 
-
-def transform(job: Job) -> tuple[Job, int]:
-    """Write silver; returns the job with its counts, and the rows of silver."""
+def transform(job: Job) -> tuple[Job, int, str]:
+    """Write silver; returns the job with its counts, the rows of silver, and a note."""
     seen = Occurrences()
+    try:
+        rows, duplicates = _write(job, seen)
+    except Disordered:  # too large to be held, and not in order: the repeats are sorted out on disk
+        seen.close()
+        seen = Occurrences.sorted(job.world.lake.read(job.path(Layer.BRONZE)), _scratch)
+        rows, duplicates = _write(job, seen)
+    finally:
+        seen.close()
+    return job.counted(duplicate=duplicates), rows, ""
+
+
+def _write(job: Job, seen: Occurrences) -> tuple[int, int]:
+    watch = Watch(job.profile.rules)
     rows = duplicates = 0
     with job.world.lake.writer(job.path(Layer.SILVER), SILVER) as silver:
-        for batch in _pieces(job):
-            done = reshape(batch, job.profile, seen)
+        for batch in job.world.lake.read(job.path(Layer.BRONZE)):
+            done = reshape(batch, watch, seen)
             silver.write(done.silver)
             rows += len(done.silver)
             duplicates += done.duplicates
-    return job.counted(duplicate=duplicates), rows
+    return rows, duplicates
 
 
-def _pieces(job: Job) -> Iterator[pa.RecordBatch]:
-    """Bronze in pieces of at most `CELLS` readings, however wide its rows are."""
-    rows = max(1, CELLS // len(job.profile.value_columns))
-    for batch in job.world.lake.read(job.path(Layer.BRONZE)):
-        for start in range(0, len(batch), rows):
-            yield batch.slice(start, rows)
+def _scratch() -> BinaryIO:
+    return tempfile.TemporaryFile()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, BinaryIO
 
-import pyarrow as pa
-
-from sensorflow.core import formats, rules
+from sensorflow.core import reading
 from sensorflow.core.formats.chunk import reject_batch
+from sensorflow.core.judge import Accepted
 from sensorflow.core.partitions import Layer
-from sensorflow.core.readings import REJECTS
+from sensorflow.core.readings import BRONZE, REJECTS
 from sensorflow.errors import Code, Permanent
 from sensorflow.flow.work import Job
 from sensorflow.ports import Counts, LayerWriter
@@ -21,19 +21,18 @@ from sensorflow.ports import Counts, LayerWriter
 SPILL = 16 << 20
 
 
-def validate(job: Job) -> tuple[Job, int]:
-    """Write bronze and rejects; returns the job with its counts, and the rows of bronze.
+def validate(job: Job) -> tuple[Job, int, str]:
+    """Write bronze and rejects; returns the job with its counts, the rows of bronze, and what drifted.
 
     Raises Permanent when the file as a whole cannot be loaded: nothing of it is, then.
     """
     read = rejected = missing = rows = 0
+    drift: dict[str, None] = {}
     with job.world.landing.open(job.claim.landing) as stream, ExitStack() as layers:
         _check_bytes(stream, job.claim.sha256)
-        schema = rules.bronze_schema(job.profile)
-        bronze = layers.enter_context(job.world.lake.writer(job.path(Layer.BRONZE), schema))
+        bronze = layers.enter_context(job.world.lake.writer(job.path(Layer.BRONZE), BRONZE))
         refused: LayerWriter | None = None
         for accepted in _accepted(stream, job):
-            readings = _readings(accepted.bronze, job.profile.value_columns, job.profile.wide)
             bronze.write(accepted.bronze)
             if accepted.rejects:
                 if refused is None:
@@ -41,16 +40,18 @@ def validate(job: Job) -> tuple[Job, int]:
                     refused = layers.enter_context(job.world.lake.writer(path, REJECTS))
                 refused.write(reject_batch(accepted.rejects))
             rows += len(accepted.bronze)
-            read += readings + len(accepted.rejects)
+            read += accepted.readings
             rejected += len(accepted.rejects)
             missing += accepted.missing
+            drift.update(dict.fromkeys(accepted.drift))
     if refused is None:  # nor those of an earlier try, by another profile
         job.world.lake.remove(job.path(Layer.REJECTS))
     job = job.counted(read=read, rejected=rejected, missing=missing)
     if not job.source.tolerates(rejected, read):
         found = f"{rejected:,} of {read:,} readings are rejected"
         raise TooManyRejects(job.counts, f"{found}, the source tolerates {job.source.max_rejects}")
-    return job, rows
+    note = "; ".join(list(drift)[:10])
+    return job, rows, f"drift: {note}"[:1000] if note else ""
 
 
 class TooManyRejects(Permanent):
@@ -64,19 +65,19 @@ class TooManyRejects(Permanent):
         return (TooManyRejects, (self.counts, self.message))
 
 
-def _accepted(stream: BinaryIO, job: Job) -> Iterator[rules.Accepted]:
-    def scratch() -> BinaryIO:
-        return tempfile.SpooledTemporaryFile(SPILL)  # type: ignore[return-value]
+def _accepted(stream: BinaryIO, job: Job) -> Iterator[Accepted]:
+    received = int(job.claim.received_at.timestamp()) * 10**9
+    began, limit = time.monotonic(), job.profile.max_seconds
+    for accepted in reading.read(
+        stream, job.profile, job.place, scratch, job.source.drift, received
+    ):
+        yield accepted
+        if time.monotonic() - began > limit:
+            raise Permanent(Code.TOO_SLOW, f"the file took more than {limit:g} s to read")
 
-    for chunk in formats.chunks(stream, job.profile, scratch):
-        yield rules.accept(chunk, job.profile, job.base_name)
 
-
-def _readings(bronze: pa.RecordBatch, columns: tuple[str, ...], wide: bool) -> int:
-    """The readings that bronze rows stand for: every cell that is not null."""
-    if not wide:
-        return len(bronze)
-    return sum(len(bronze) - bronze[name].null_count for name in columns)
+def scratch() -> BinaryIO:
+    return tempfile.SpooledTemporaryFile(SPILL)  # type: ignore[return-value]
 
 
 def _check_bytes(stream: BinaryIO, sha256: bytes) -> None:

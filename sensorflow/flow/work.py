@@ -7,6 +7,7 @@ from functools import cached_property
 
 from sensorflow import __version__
 from sensorflow.core.arrival import printable
+from sensorflow.core.layout import Place
 from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
@@ -56,6 +57,11 @@ class Job:
     def base_name(self) -> str:
         """The last part of the name, for patterns of the profile."""
         return self.claim.key.rsplit(b"/", 1)[-1].decode("utf-8", "backslashreplace")
+
+    @cached_property
+    def place(self) -> Place:
+        """The file's name and path, for patterns of the profile."""
+        return Place(self.base_name, self.claim.key.decode("utf-8", "backslashreplace"))
 
     @cached_property
     def identity(self) -> str:

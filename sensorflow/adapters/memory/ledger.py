@@ -202,7 +202,9 @@ class MemoryLedger:
     def advance(self, claim: Claim, to: Stage, counts: Counts, report: StageReport) -> None:
         with self._lock:
             file = self._guard(claim)
-            self._move(file, State.PENDING, "stage done", seconds=report.seconds, rows=report.rows)
+            facts: dict[str, Any] = {"seconds": report.seconds, "rows": report.rows}
+            facts["why"] = report.note or None
+            self._move(file, State.PENDING, "stage done", **facts)
             file.stage, file.attempts, file.counts, file.error = to, 0, counts, None
             file.retries = 0
             file.published_at = self._clock()
@@ -252,7 +254,7 @@ class MemoryLedger:
             file.counts = replace(load.counts, loaded=loaded, duplicate=duplicate)
             assert file.counts.balanced, file.counts
             for report in load.reports:
-                facts = {"seconds": report.seconds, "rows": report.rows}
+                facts = {"seconds": report.seconds, "rows": report.rows, "why": report.note or None}
                 self._tell(file, "stage done", **{**facts, "stage": str(report.stage)})
             file.stage = Stage.LOAD
             self._move(file, State.LOADED, "loaded", rows=loaded)

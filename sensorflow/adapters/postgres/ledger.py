@@ -173,6 +173,7 @@ class PostgresLedger:
                 attempt=claim.attempt,
                 seconds=report.seconds,
                 rows=report.rows,
+                why=report.note or None,
             )
 
     def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
@@ -274,6 +275,7 @@ class PostgresLedger:
                 attempt=claim.attempt,
                 seconds=report.seconds,
                 rows=report.rows,
+                why=report.note or None,
             )
 
     def _ensure_months(self, ts: pa.Array) -> None:

@@ -1,39 +1,44 @@
 """File formats: bytes -> chunks of rows as they stand in the file. One file a format.
 
-A format is a function ``chunks(stream, profile) -> Iterator[Chunk]``. `stream` is binary, seekable
-only for formats in `SEEKING`. Add one here and in `profile.Format`, and the conformance suite runs it.
+A format is a function ``chunks(stream, profile, resolve) -> Iterator[Chunk]``. `stream` is binary, and
+can seek for formats in `SEEKING`; `resolve` tells which column is what. Add one here and in
+`profile.Format`, and the suites run it.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-from sensorflow.core.formats import csv, jsonl, parquet
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.formats.compression import decompressed
+from sensorflow.core.layout import Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
-READERS: dict[str, Callable[[BinaryIO, Profile], Iterator[Chunk]]] = {
-    "csv": csv.chunks,
-    "jsonl": jsonl.chunks,
-    "parquet": parquet.chunks,
-}
-SEEKING = frozenset({"parquet"})
+FORMATS = ("csv", "xlsx", "jsonl", "json", "parquet", "senml", "influx", "nem12")
+SEEKING = frozenset({"parquet", "xlsx", "json", "senml"})
 
 
-def chunks(stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO]) -> Iterator[Chunk]:
-    """Read a file, gzip or not. Memory is bounded by a block, whatever the file's size.
+def chunks(
+    stream: BinaryIO, profile: Profile, resolve: Resolve, scratch: Callable[[], BinaryIO]
+) -> Iterator[Chunk]:
+    """Read a file, compressed or not; `stream` can seek. Memory is bounded by a block, whatever the
+    file's size.
 
     scratch: makes an empty temporary file, for compressed files of a format that seeks.
-    Raises Permanent: EMPTY, COLUMN_MISSING, UNREADABLE, LINE_TOO_LONG, TOO_LARGE.
+    Raises Permanent with a code F2xx when the file as a whole cannot be read.
     """
     seeking = scratch if profile.format in SEEKING else None
-    plain = decompressed(stream, profile.max_decompressed, seeking)
-    seen = False
-    for chunk in READERS[profile.format](plain, profile):
-        seen = True
+    plain = decompressed(stream, profile, seeking)
+    # a reader is loaded when it is needed: openpyxl alone takes as long as all the others
+    reader = importlib.import_module(f"{__name__}.{profile.format}")
+    rows = 0
+    for chunk in reader.chunks(plain, profile, resolve):
+        rows += chunk.rows
+        if profile.max_rows is not None and rows > profile.max_rows:
+            raise Permanent(Code.TOO_MANY_ROWS, f"more than {profile.max_rows:,} rows")
         yield chunk
-    if not seen:
+    if rows == 0:
         raise Permanent(Code.EMPTY, "the file holds no rows at all")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sensorflow.core.layout import Layout
 from sensorflow.core.readings import REJECTS
 from sensorflow.errors import Code
 
@@ -37,19 +38,27 @@ class Spot(NamedTuple):
 
 @dataclass(frozen=True)
 class Chunk:
-    """columns: those that the profile needs, strings in text formats, as stored in Parquet.
+    """columns: those that the layout needs, by index: strings in text formats, as stored in Parquet.
 
-    lines: int64, the line (text; 1 is the first) or row (Parquet) of each row.
+    lines: int64, the line (text), row (sheets, Parquet) or record (documents) of each row, from 1.
     spot: finds the text of row i, for a reject. rejects: rows that could not be cut into cells.
+    records: what the rows stand for, where one record makes several rows.
     """
 
-    columns: dict[str, pa.Array]
+    layout: Layout
+    columns: Mapping[int, pa.Array]
     lines: npt.NDArray[np.int64]
     spot: Callable[[int], Spot]
     rejects: list[Reject] = field(default_factory=list)
+    records: int | None = None
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    @property
+    def rows(self) -> int:
+        """Rows read, the refused ones too."""
+        return (len(self) if self.records is None else self.records) + len(self.rejects)
 
 
 def text_of(raw: bytes) -> str:

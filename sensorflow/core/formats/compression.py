@@ -1,25 +1,61 @@
-"""gzip, told by its first bytes and not by the name; bounded, so that a bomb does no harm."""
+"""Containers: gzip, bzip2, xz, zstd and zip, told by their first bytes and not by the name.
+
+The plain bytes are counted while they stream, so that a bomb does no harm; what lies in a container
+is not opened again.
+"""
 
 from __future__ import annotations
 
+import bz2
+import fnmatch
 import gzip
 import io
+import lzma
+import zipfile
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
+import pyarrow as pa
+
+from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
-GZIP = b"\x1f\x8b"
 BLOCK = 1 << 20
+GRACE = 64 << 20
+"""Plain bytes up to which the ratio does not matter: small files of equal rows shrink well."""
+
+_BROKEN = (
+    EOFError,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+    pa.ArrowException,
+)
+
+MAGIC: dict[bytes, str] = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+}
+
+
+def kind_of(head: bytes) -> str | None:
+    return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
 
 
 class _Bounded(io.RawIOBase):
-    """Plain bytes of a gzip stream, with clear errors and a limit."""
+    """Plain bytes of a container, with clear errors and limits."""
 
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
-        self._gzip = gzip.GzipFile(fileobj=stream, mode="rb")
-        self._limit = limit
+    def __init__(self, plain: BinaryIO, kind: str, packed: int, profile: Profile) -> None:
+        self._plain, self._kind, self._packed, self._profile = plain, kind, packed, profile
         self._count = 0
 
     def readable(self) -> bool:
@@ -27,31 +63,48 @@ class _Bounded(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         try:
-            count = self._gzip.readinto(buffer)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            data = self._plain.read(len(buffer))
+        except _BROKEN as error:
             raise Permanent(
-                Code.UNREADABLE, f"the gzip stream is broken: {error}", byte_offset=self._count
+                Code.UNREADABLE, f"the {self._kind} is broken: {error}", byte_offset=self._count
             ) from error
-        self._count += count
-        if self._count > self._limit:
+        if self._count == 0 and kind_of(data) is not None:
             raise Permanent(
-                Code.TOO_LARGE, f"decompressed, the file has more than {self._limit:,} bytes"
+                Code.ARCHIVE, f"in the {self._kind} lies a {kind_of(data)}: one is enough"
             )
-        return count
+        if data[257:262] == b"ustar" and self._count == 0:
+            raise Permanent(Code.ARCHIVE, f"in the {self._kind} lies a tar archive")
+        self._count += len(data)
+        self._check()
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _check(self) -> None:
+        limit = self._profile.max_decompressed
+        if self._count > limit:
+            raise Permanent(Code.TOO_LARGE, f"decompressed, the file has more than {limit:,} bytes")
+        ratio = self._profile.max_ratio
+        if self._count > GRACE and self._count > self._packed * ratio:
+            raise Permanent(
+                Code.TOO_LARGE, f"the file grows to more than {ratio:,} times its size: a bomb?"
+            )
 
 
 def decompressed(
-    stream: BinaryIO, limit: int, scratch: Callable[[], BinaryIO] | None = None
+    stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO] | None = None
 ) -> BinaryIO:
-    """The plain bytes of `stream`; at most `limit` of them.
+    """The plain bytes of `stream`, which can seek.
 
     scratch: makes an empty file for the plain bytes, where the format must seek in them.
     """
-    head = stream.read(len(GZIP))
+    head = stream.read(8)
+    packed = stream.seek(0, io.SEEK_END)
     stream.seek(0)
-    if head != GZIP:
+    kind = kind_of(head)
+    if kind is None or (kind == "zip" and profile.format == "xlsx"):
         return stream
-    plain = io.BufferedReader(_Bounded(stream, limit), BLOCK)
+    raw = _Bounded(_opened(stream, kind, profile), kind, packed, profile)
+    plain = io.BufferedReader(raw, BLOCK)
     if scratch is None:
         return plain
     copy = scratch()
@@ -59,3 +112,33 @@ def decompressed(
         copy.write(block)
     copy.seek(0)
     return copy
+
+
+def _opened(stream: BinaryIO, kind: str, profile: Profile) -> BinaryIO:
+    if kind == "gzip":
+        return cast(BinaryIO, gzip.GzipFile(fileobj=stream, mode="rb"))
+    if kind == "bzip2":
+        return cast(BinaryIO, bz2.BZ2File(stream, "rb"))
+    if kind == "xz":
+        return cast(BinaryIO, lzma.LZMAFile(stream, "rb"))
+    if kind == "zstd":
+        return cast(BinaryIO, pa.CompressedInputStream(stream, "zstd"))
+    return _member(stream, profile)
+
+
+def _member(stream: BinaryIO, profile: Profile) -> BinaryIO:
+    """The one file of a zip archive that the profile means."""
+    try:
+        archive = zipfile.ZipFile(stream)
+        files = [info for info in archive.infolist() if not info.is_dir()]
+        found = [i for i in files if fnmatch.fnmatchcase(i.filename, profile.member)]
+        if len(found) != 1:
+            names = ", ".join(repr(i.filename) for i in files)[:300]
+            raise Permanent(
+                Code.ARCHIVE,
+                f"{len(found)} files of the archive match member = {profile.member!r}, which must "
+                f"name one; it holds {names or 'none'}",
+            )
+        return cast(BinaryIO, archive.open(found[0]))
+    except _BROKEN as error:
+        raise Permanent(Code.UNREADABLE, f"the zip is broken: {error}") from error

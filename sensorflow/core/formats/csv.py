@@ -1,4 +1,4 @@
-"""Comma-separated text (RFC 4180), with a header line.
+"""Text tables: separated by a delimiter (RFC 4180), by runs of spaces, or of fixed widths.
 
 A block in which every line is one row of plain cells goes to pyarrow whole. Any other (a quote that
 spans lines, a row of the wrong width, a byte that is not UTF-8) is read line by line with the
@@ -8,100 +8,272 @@ standard library's reader, so that one bad row costs one row. Both cut rows into
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from sensorflow.core.formats import titles
 from sensorflow.core.formats.chunk import Chunk, Reject, Spot, text_of
+from sensorflow.core.formats.encoding import Plain
 from sensorflow.core.formats.lines import Block, Line, Lines
+from sensorflow.core.layout import Layout, Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
-BOM = b"\xef\xbb\xbf"
 ROWS = 16384
 """Rows of a chunk that is read line by line."""
 
+PREAMBLE = 1 << 16
+"""Bytes of the text before the header in which patterns are searched."""
 
-def chunks(stream: BinaryIO, profile: Profile) -> Iterator[Chunk]:
-    lines = Lines(stream, profile.max_line)
-    first = lines.block()
-    if first is None:
+
+def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
+    plain = Plain(stream, profile.encoding)
+    table = _Table(Lines(plain, profile.max_line, plain.start), profile, resolve)
+    if table.lines.peek() is None:
         return
-    lines.open(first)
-    header = _header(lines, profile)
-    block = lines.rest()
-    while True:
-        if not lines.pending:
-            block = block or lines.block()
-            if block is None:
-                return
-            if (plain := _fast(block, header, profile)) is not None:
-                yield plain
+    table.open()
+    yield from table.chunks()
+
+
+class _Table:
+    def __init__(self, lines: Lines, profile: Profile, resolve: Resolve) -> None:
+        self.lines, self.profile, self.resolve = lines, profile, resolve
+        self.layout: Layout
+        self.width = self.least = 0
+        self.splitting = _Splitting(profile)
+
+    def open(self) -> None:
+        """Read up to the first row of data."""
+        before = self._preamble()
+        rows = [self._header_row() for _ in range(titles.header_rows(self.profile))]
+        width = 0
+        if not rows and not self.profile.names:
+            line = self.lines.peek()
+            cells, _ = self.splitting.cells(self.lines, line) if line else ([], None)
+            width = len(cells)
+        fields = titles.fields(rows, self.profile, width)
+        self.width = len(fields)
+        named = [i for i, field in enumerate(fields) if field.name]
+        self.least = named[-1] + 1 if named else 0
+        self.layout = self.resolve(fields, before)
+
+    def _preamble(self) -> str:
+        profile, size = self.profile, 0
+        before: list[str] = []
+        first = re.compile(profile.skip_until) if profile.skip_until else None
+        skipped = 0
+        while (line := self.lines.peek()) is not None:
+            text = line.raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
+            if skipped >= profile.skip and (
+                first.search(text) if first else not self._is_aside(text)
+            ):
+                return "\n".join(before)
+            self.lines.next()
+            skipped += 1
+            size += len(text)
+            if size <= PREAMBLE:
+                before.append(text)
+        if first is not None:
+            raise Permanent(Code.UNREADABLE, f"no line matches skip_until = {profile.skip_until!r}")
+        return "\n".join(before)
+
+    def _is_aside(self, text: str) -> bool:
+        comment = self.profile.comment
+        prefixed = comment is not None and text.startswith(comment)
+        return not text.strip() or (prefixed and not self.profile.header_prefix)
+
+    def _header_row(self) -> list[str]:
+        line = self.lines.next()
+        if line is None:
+            raise Permanent(Code.UNREADABLE, "the file ends before its header does")
+        prefix = self.profile.header_prefix.encode()
+        bare = line._replace(raw=line.raw.removeprefix(prefix))
+        cells, problem = self.splitting.cells(self.lines, bare)
+        if problem is not None:
+            what = f"the header cannot be read: {problem.reason}"
+            raise Permanent(Code.UNREADABLE, what, line=line.number)
+        return cells
+
+    def chunks(self) -> Iterator[Chunk]:
+        block = self.lines.rest()
+        while True:
+            if not self.lines.pending:
+                block = block or self.lines.block()
+                if block is None:
+                    return
+                if (plain := self._fast(block)) is not None:
+                    yield plain
+                    block = None
+                    continue
+                self.lines.open(block)
                 block = None
-                continue
-            lines.open(block)
-            block = None
-        yield _slow(lines, header, profile)
+            yield self._slow()
 
-
-def _header(lines: Lines, profile: Profile) -> list[str]:
-    line = lines.next()
-    assert line is not None
-    raw = line.raw.removeprefix(BOM)
-    fields, problem = _cells(lines, line._replace(raw=raw), profile)
-    if problem is not None:
-        raise Permanent(Code.UNREADABLE, f"the header cannot be read: {problem.reason}", line=1)
-    names = [name.strip() for name in fields]
-    for wanted in profile.needed:
-        count = names.count(wanted)
-        if count != 1:
-            what = "is not in" if count == 0 else f"stands {count} times in"
-            raise Permanent(
-                Code.COLUMN_MISSING,
-                f"column {wanted!r} {what} the header; found: {', '.join(map(repr, names))[:500]}",
-                line=line.number,
-                column=wanted,
+    def _fast(self, block: Block) -> Chunk | None:
+        """The whole block by pyarrow; None where a line may not be one row of plain cells."""
+        profile, splitting = self.profile, self.splitting
+        if not splitting.by_pyarrow or b"\0" in block.data or not _is_utf8(block.data):
+            return None
+        quote = splitting.quote
+        if quote and quote in block.data and not _quotes_are_plain(block, profile):
+            return None
+        if profile.header_again and splitting.first_match(block):
+            return None
+        kept = splitting.kept(block)
+        data = splitting.plain(block, kept)
+        needed = self.layout.needed
+        if not len(kept):
+            empty = {i: pa.array([], pa.string()) for i in needed}
+            return Chunk(self.layout, empty, kept, lambda _: Spot(None, ""))
+        try:
+            table = pacsv.read_csv(
+                pa.BufferReader(data),
+                pacsv.ReadOptions(
+                    column_names=[str(i) for i in range(self.width)],
+                    use_threads=False,
+                    block_size=len(data) + 1,
+                ),
+                pacsv.ParseOptions(
+                    delimiter="\t" if profile.delimiter == "whitespace" else profile.delimiter,
+                    quote_char=profile.quote or False,
+                    escape_char=profile.escape or False,
+                    ignore_empty_lines=False,
+                ),
+                pacsv.ConvertOptions(
+                    column_types={str(i): pa.string() for i in range(self.width)},
+                    include_columns=[str(i) for i in needed],
+                    strings_can_be_null=False,
+                ),
             )
-    return names
+        except pa.ArrowInvalid:
+            return None
+        if table.num_rows != len(kept):
+            return None
+        arrays = [c.combine_chunks() for c in table.columns]
 
+        def spot(row: int) -> Spot:
+            at = int(kept[row])
+            return Spot(block.offset + int(block.starts[at]), text_of(block.raw(at)))
 
-def _fast(block: Block, header: list[str], profile: Profile) -> Chunk | None:
-    """The whole block by pyarrow; None where a line may not be one row of plain cells."""
-    data = block.data
-    if b"\0" in data or not _is_utf8(data):
-        return None
-    if b'"' in data and not _quotes_are_plain(block, profile.delimiter):
-        return None
-    try:
-        table = pacsv.read_csv(
-            pa.BufferReader(data),
-            pacsv.ReadOptions(
-                column_names=[str(i) for i in range(len(header))],
-                use_threads=False,
-                block_size=len(data) + 1,
-            ),
-            pacsv.ParseOptions(delimiter=profile.delimiter, ignore_empty_lines=False),
-            pacsv.ConvertOptions(
-                column_types={str(i): pa.string() for i in range(len(header))},
-                include_columns=[str(header.index(name)) for name in profile.needed],
-                strings_can_be_null=False,
-            ),
+        columns = dict(zip(needed, arrays, strict=True))
+        return Chunk(self.layout, columns, kept + block.line, spot)
+
+    def _slow(self) -> Chunk:
+        rows: list[list[str]] = []
+        spots: list[tuple[Line, str]] = []
+        rejects: list[Reject] = []
+        lines, layout, needed = self.lines, self.layout, self.layout.needed
+        while len(rows) + len(rejects) < ROWS and (lines.pending or not (rows or rejects)):
+            line = lines.next()
+            if line is None:
+                break
+            if self.splitting.begins_table(line):
+                if rows or rejects:
+                    lines.back([line])
+                    break
+                lines.back([line])
+                self.open()
+                layout, needed = self.layout, self.layout.needed
+                continue
+            if not self.splitting.wanted(line):
+                continue
+            fields, problem = self.splitting.cells(lines, line)
+            if problem is None:
+                fields, problem = self._fitted(line, fields)
+            if problem is not None:
+                rejects.append(problem)
+            else:
+                rows.append([fields[i] for i in needed])
+                spots.append((line, text_of(line.raw)))
+        cells = list(zip(*rows, strict=True)) or [()] * len(needed)
+        columns = {i: pa.array(c, pa.string()) for i, c in zip(needed, cells, strict=True)}
+        numbers = np.array([line.number for line, _ in spots], np.int64)
+        return Chunk(
+            layout, columns, numbers, lambda row: Spot(spots[row][0].offset, spots[row][1]), rejects
         )
-    except pa.ArrowInvalid:
-        return None
-    if table.num_rows != len(block):
-        return None
-    arrays = [c.combine_chunks() for c in table.columns]
-    columns = dict(zip(profile.needed, arrays, strict=True))
-    numbers = np.arange(block.line, block.line + len(block), dtype=np.int64)
 
-    def spot(row: int) -> Spot:
-        return Spot(block.offset + int(block.starts[row]), text_of(block.raw(row)))
+    def _fitted(self, line: Line, cells: list[str]) -> tuple[list[str], Reject | None]:
+        """Exactly as many cells as columns: empty ones at the end are nothing, too few are a fault."""
+        count = len(cells)
+        while len(cells) > self.width and not cells[-1].strip():
+            cells = cells[:-1]
+        short = self.profile.short_rows == "missing"
+        if len(cells) < self.width and (len(cells) >= self.least or short):
+            cells = cells + [""] * (self.width - len(cells))
+        if len(cells) == self.width:
+            return cells, None
+        reason = f"{count} cells where the header has {self.width}"
+        return [], refuse(line, Code.COLUMN_COUNT, reason)
 
-    return Chunk(columns, numbers, spot)
+
+class _Splitting:
+    """How lines are chosen, and cut into cells."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.quote = profile.quote.encode()
+        whitespace = profile.delimiter == "whitespace"
+        self.by_pyarrow = not profile.widths and (whitespace or len(profile.delimiter) == 1)
+        if whitespace:
+            self.quote = b""
+        self.keep = re.compile(profile.keep.encode()) if profile.keep else None
+        self.drop = re.compile(profile.drop.encode()) if profile.drop else None
+        self.comment = profile.comment.encode() if profile.comment else None
+        again = profile.skip_until if profile.header_again else None
+        self.again = re.compile(again.encode()) if again else None
+        ends: list[int] = np.cumsum((0, *profile.widths)).tolist()
+        self.slices = [slice(a, b) for a, b in pairwise(ends)]
+
+    def wanted(self, line: Line) -> bool:
+        raw = line.raw.rstrip(b"\r\n")
+        if not raw.strip() or (self.comment is not None and raw.startswith(self.comment)):
+            return False
+        if self.keep is not None and not self.keep.search(raw):
+            return False
+        return self.drop is None or not self.drop.search(raw)
+
+    def begins_table(self, line: Line) -> bool:
+        return self.again is not None and self.again.search(line.raw.rstrip(b"\r\n")) is not None
+
+    def first_match(self, block: Block) -> bool:
+        lines = block.data.splitlines()
+        return self.again is not None and any(self.again.search(raw) for raw in lines)
+
+    def kept(self, block: Block) -> npt.NDArray[np.int64]:
+        """The indexes of the lines of a block that are rows."""
+        if self.keep is None and self.drop is None and self.comment is None:
+            short = np.flatnonzero(np.diff(block.starts, append=len(block.data)) <= 2)
+            blank = [i for i in short.tolist() if not block.raw(i).strip()]
+            every = np.arange(len(block), dtype=np.int64)
+            return np.delete(every, blank) if blank else every
+        rows = (i for i in range(len(block)) if self.wanted(Line(block.raw(i), 0, 0)))
+        return np.fromiter(rows, np.int64)
+
+    def plain(self, block: Block, kept: npt.NDArray[np.int64]) -> bytes:
+        """The chosen lines of a block as pyarrow's reader wants them."""
+        if self.profile.delimiter == "whitespace":
+            return b"\n".join(b"\t".join(block.raw(i).split()) for i in kept.tolist()) + b"\n"
+        if len(kept) == len(block):
+            return block.data
+        return b"".join(block.raw(i) for i in kept.tolist())
+
+    def cells(self, lines: Lines, line: Line) -> tuple[list[str], Reject | None]:
+        profile = self.profile
+        if profile.delimiter != "whitespace" and len(profile.delimiter) == 1 and not profile.widths:
+            return _record(lines, line, profile)
+        if (bad := undecodable(line)) is not None:
+            return [], bad
+        text = line.raw.decode().rstrip("\r\n")
+        if profile.widths:
+            return [text[part].strip() for part in self.slices], None
+        return text.split(None if profile.delimiter == "whitespace" else profile.delimiter), None
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -112,49 +284,23 @@ def _is_utf8(data: bytes) -> bool:
         return False
 
 
-def _quotes_are_plain(block: Block, delimiter: str) -> bool:
+def _quotes_are_plain(block: Block, profile: Profile) -> bool:
     """Whether quotes come in pairs within lines, opening after a delimiter and closing before one."""
+    quote = profile.quote.encode()
+    if profile.escape and profile.escape.encode() in block.data:
+        return False
     data = np.frombuffer(block.data, np.uint8)
-    quotes = np.flatnonzero(data == 34)
+    quotes = np.flatnonzero(data == quote[0])
     line = np.searchsorted(block.starts, quotes, "right")
     if len(quotes) % 2 or (line[::2] != line[1::2]).any():
         return False
     padded = np.concatenate(([10], data, [10])).astype(np.uint8)
-    borders = np.frombuffer(b'\r\n"' + delimiter.encode(), np.uint8)
+    borders = np.frombuffer(b"\r\n" + quote + profile.delimiter.encode(), np.uint8)
     before, after = padded[quotes[::2]], padded[quotes[1::2] + 2]
     return bool(np.isin(before, borders).all() and np.isin(after, borders).all())
 
 
-def _slow(lines: Lines, header: list[str], profile: Profile) -> Chunk:
-    places = [header.index(name) for name in profile.needed]
-    rows: list[list[str]] = []
-    spots: list[tuple[Line, str]] = []
-    rejects: list[Reject] = []
-    while len(rows) + len(rejects) < ROWS and (lines.pending or not (rows or rejects)):
-        line = lines.next()
-        if line is None:
-            break
-        fields, problem = _cells(lines, line, profile)
-        if problem is None and len(fields) != len(header):
-            if not fields:
-                continue  # an empty line is no row
-            problem = _refuse(
-                line, Code.COLUMN_COUNT, f"{len(fields)} cells where the header has {len(header)}"
-            )
-        if problem is not None:
-            rejects.append(problem)
-        else:
-            rows.append([fields[i] for i in places])
-            spots.append((line, text_of(line.raw)))
-    cells = list(zip(*rows, strict=True)) or [()] * len(places)
-    columns = {
-        name: pa.array(c, pa.string()) for name, c in zip(profile.needed, cells, strict=True)
-    }
-    numbers = np.array([line.number for line, _ in spots], np.int64)
-    return Chunk(columns, numbers, lambda row: Spot(spots[row][0].offset, spots[row][1]), rejects)
-
-
-def _cells(lines: Lines, line: Line, profile: Profile) -> tuple[list[str], Reject | None]:
+def _record(lines: Lines, line: Line, profile: Profile) -> tuple[list[str], Reject | None]:
     """The cells of the record that begins at `line`, taking on lines while a quote is open.
 
     A quote that is never closed costs its own line: the lines after it are given back, to be judged
@@ -165,38 +311,45 @@ def _cells(lines: Lines, line: Line, profile: Profile) -> tuple[list[str], Rejec
     size = 0
     current = line
     while True:
-        bad = _undecodable(current)
+        bad = undecodable(current)
         if bad is not None and taken:
             lines.back(taken)
-            return [], _refuse(line, Code.MALFORMED_ROW, "quotes are not right: never closed")
+            return [], refuse(line, Code.MALFORMED_ROW, "quotes are not right: never closed")
         if bad is not None:
             return [], bad
         texts.append(current.raw.decode())
         size += len(current.raw)
-        reader = csv.reader(texts, delimiter=profile.delimiter, strict=True)
+        reader = csv.reader(
+            texts,
+            delimiter=profile.delimiter,
+            quotechar=profile.quote or None,
+            quoting=csv.QUOTE_MINIMAL if profile.quote else csv.QUOTE_NONE,
+            escapechar=profile.escape,
+            strict=True,
+        )
         try:
             return next(reader, []), None
         except csv.Error as error:
             following = lines.next() if "unexpected end" in str(error) and size < 65536 else None
             if following is None:
                 lines.back(taken)
-                return [], _refuse(line, Code.MALFORMED_ROW, f"quotes are not right: {error}")
+                return [], refuse(line, Code.MALFORMED_ROW, f"quotes are not right: {error}")
             taken.append(following)
             current = following
 
 
-def _undecodable(line: Line) -> Reject | None:
+def undecodable(line: Line) -> Reject | None:
     at = line.raw.find(b"\0")
     if at >= 0:
-        return _refuse(line, Code.NUL_BYTE, f"a NUL byte at position {at} of the line", at)
+        return refuse(line, Code.NUL_BYTE, f"a NUL byte at position {at} of the line", at)
     try:
         line.raw.decode()
     except UnicodeDecodeError as error:
-        return _refuse(
+        return refuse(
             line, Code.INVALID_UTF8, f"not UTF-8 at position {error.start} of the line", error.start
         )
     return None
 
 
-def _refuse(line: Line, code: Code, reason: str, at: int = 0) -> Reject:
+def refuse(line: Line, code: Code, reason: str, at: int = 0) -> Reject:
     return Reject(line.number, line.offset + at, None, code, reason, text_of(line.raw))

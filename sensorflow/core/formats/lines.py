@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,10 @@ import numpy.typing as npt
 from sensorflow.errors import Code, Permanent
 
 BLOCK = 1 << 20
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,11 @@ class Lines:
     Raises Permanent LINE_TOO_LONG when a line is longer than `limit` bytes.
     """
 
-    def __init__(self, stream: BinaryIO, limit: int) -> None:
+    def __init__(self, stream: Readable, limit: int, offset: int = 0) -> None:
         self._stream = stream
         self._limit = limit
         self._rest = b""
-        self._offset = 0
+        self._offset = offset
         self._line = 1
         self._waiting: deque[Line] = deque()
 
@@ -108,6 +112,13 @@ class Lines:
                 return None
             self.open(block)
         return self._waiting.popleft()
+
+    def peek(self) -> Line | None:
+        """The next single line, which stays the next."""
+        line = self.next()
+        if line is not None:
+            self.back([line])
+        return line
 
     def back(self, lines: list[Line]) -> None:
         self._waiting.extendleft(reversed(lines))

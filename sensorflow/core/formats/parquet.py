@@ -1,4 +1,4 @@
-"""Apache Parquet. Line numbers are row numbers, 1 is the first."""
+"""Apache Parquet. Line numbers are row numbers, 1 is the first. A member of a struct is "a.b"."""
 
 from __future__ import annotations
 
@@ -10,46 +10,56 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Spot
+from sensorflow.core.layout import Field, Layout, Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 ROWS = 65536
 
 
-def chunks(stream: BinaryIO, profile: Profile) -> Iterator[Chunk]:
+def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
     try:
         file = pq.ParquetFile(stream)
-        found = file.schema_arrow.names
-    except (pa.ArrowInvalid, OSError) as error:
+        names = _flat(file.schema_arrow.empty_table()).column_names
+    except (pa.ArrowException, OSError) as error:
         raise Permanent(Code.UNREADABLE, f"not a Parquet file: {_first_line(error)}") from error
-    for wanted in profile.needed:
-        if found.count(wanted) != 1:
-            names = ", ".join(map(repr, found))[:500]
-            raise Permanent(
-                Code.COLUMN_MISSING, f"no column {wanted!r}; found: {names}", column=wanted
-            )
+    if len(names) > profile.max_columns:
+        limit = profile.max_columns
+        raise Permanent(Code.TOO_MANY_COLUMNS, f"{len(names):,} columns, the limit is {limit:,}")
+    layout = resolve([Field(name) for name in names], "")
+    wanted = list(dict.fromkeys(names[i] for i in layout.needed))
     row = 1
     try:
-        for batch in file.iter_batches(ROWS, columns=list(profile.needed), use_threads=False):
-            yield _chunk(batch, row, profile)
+        for batch in file.iter_batches(ROWS, columns=wanted, use_threads=False):
+            yield _chunk(_flat(pa.Table.from_batches([batch])), row, layout)
             row += len(batch)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise Permanent(
             Code.UNREADABLE, f"the Parquet file is broken: {_first_line(error)}", line=row
         ) from error
 
 
-def _chunk(batch: pa.RecordBatch, first: int, profile: Profile) -> Chunk:
-    columns = {name: _plain(batch[name]) for name in profile.needed}
+def _flat(table: pa.Table) -> pa.Table:
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()
+    return table
+
+
+def _chunk(table: pa.Table, first: int, layout: Layout) -> Chunk:
+    columns = {i: _plain(table[layout.names[i]]) for i in layout.needed}
 
     def spot(row: int) -> Spot:
-        cells = {name: str(columns[name][row].as_py()) for name in profile.needed}
+        cells = {layout.names[i]: str(column[row].as_py()) for i, column in columns.items()}
         return Spot(None, str(cells)[:RAW_LIMIT])
 
-    return Chunk(columns, np.arange(first, first + len(batch), dtype=np.int64), spot)
+    lines = np.arange(first, first + len(table), dtype=np.int64)
+    return Chunk(layout, columns, lines, spot)
 
 
-def _plain(array: pa.Array) -> pa.Array:
+def _plain(column: pa.ChunkedArray) -> pa.Array:
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = array.chunk(0) if array.num_chunks else pa.array([], array.type)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if pa.types.is_large_string(array.type) or pa.types.is_string_view(array.type):

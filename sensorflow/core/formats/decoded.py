@@ -1,0 +1,52 @@
+"""What a decoder tells: readings in a format's own words, as the columns of `layout.DECODED`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from sensorflow.core.formats.chunk import Chunk, Reject, Spot
+from sensorflow.core.layout import Layout
+
+
+class Told(NamedTuple):
+    """One reading, as texts. quality: "" where it is good."""
+
+    line: int
+    time: str | None
+    sensor: str | None
+    type: str | None
+    unit: str
+    value: str | None
+    quality: str = ""
+
+
+@dataclass
+class Readings:
+    """Collects what is told into chunks. spots: where each record stands, by its line."""
+
+    layout: Layout
+    told: list[Told] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    spots: dict[int, Callable[[], Spot]] = field(default_factory=dict)
+    records: int = 0
+
+    def chunk(self) -> Chunk:
+        told, spots = self.told, self.spots
+        columns = list(zip(*told, strict=True)) or [()] * len(Told._fields)
+        arrays = {i: pa.array(c, pa.string()) for i, c in enumerate(columns[1:])}
+        lines = np.array(columns[0], np.int64)
+        made = Chunk(
+            self.layout,
+            arrays,
+            lines,
+            lambda row: spots[told[row].line](),
+            self.rejects,
+            self.records,
+        )
+        self.told, self.rejects, self.spots, self.records = [], [], {}, 0
+        return made

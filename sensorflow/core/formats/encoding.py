@@ -1,0 +1,91 @@
+"""Bytes in any encoding -> UTF-8 with newlines, as a stream.
+
+A byte-order mark tells UTF-8, UTF-16 and UTF-32; anything else is the profile's to say. What the
+encoding has no character for becomes bytes that are not UTF-8, so that its row is refused.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+from typing import BinaryIO
+
+BLOCK = 1 << 18
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+class Plain:
+    """`read` as of a stream. Offsets in it are those of the file, unless it was not UTF-8: then they
+    are counted in the UTF-8 text. start: of the first byte, behind a byte-order mark."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._stream = stream
+        self._head = stream.read(BLOCK)
+        name = codecs.lookup(encoding).name
+        self.start = 0
+        for mark, told in _MARKS:
+            if self._head.startswith(mark):
+                name, self._head = told, self._head[len(mark) :]
+                self.start = len(mark) if told == "utf-8" else 0
+                break
+        self._decoder: codecs.IncrementalDecoder | None = None
+        if name not in ("utf-8", "ascii"):
+            self._decoder = codecs.getincrementaldecoder(name)("sensorflow-keep")
+            self._head = self._decoded(self._head, not self._head)
+        # a file whose lines all end with a carriage return has no newline at all
+        self._returns = b"\r" in self._head and b"\n" not in self._head
+
+    def read(self, size: int) -> bytes:
+        if self._head:
+            data, self._head = self._head, b""
+        else:
+            data = self._stream.read(size)
+            if self._decoder is not None and data is not None:
+                data = self._more(data, size)
+        return data.replace(b"\r", b"\n") if self._returns else data
+
+    def _more(self, data: bytes, size: int) -> bytes:
+        while True:
+            text = self._decoded(data, not data)
+            if text or not data:
+                return text
+            data = self._stream.read(size)
+
+    def _decoded(self, data: bytes, final: bool) -> bytes:
+        assert self._decoder is not None
+        return self._decoder.decode(data, final).encode("utf-8", "surrogatepass")
+
+
+def _keep(error: UnicodeError) -> tuple[str, int]:
+    """Each byte that is no character becomes half of a surrogate pair, which UTF-8 does not allow."""
+    assert isinstance(error, UnicodeDecodeError)
+    bad = error.object[error.start : error.end]
+    return "".join(chr(0xDC00 + byte) for byte in bad), error.end
+
+
+codecs.register_error("sensorflow-keep", _keep)
+
+
+def utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
+    """The same as a stream, for readers that want one."""
+
+    class _Raw(io.RawIOBase):
+        plain = Plain(stream, encoding)
+        rest = b""
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+            data = self.rest or self.plain.read(len(buffer))
+            count = min(len(data), len(buffer))
+            buffer[:count], self.rest = data[:count], data[count:]
+            return count
+
+    return io.BufferedReader(_Raw(), BLOCK)

@@ -1,0 +1,86 @@
+"""InfluxDB line protocol: `measurement,tag=x field=1.5,other=2i 1700000000000000000`.
+
+Source: docs.influxdata.com, "Line protocol reference". The sensor is measurement and tags as written,
+the type the field's key. Times are nanoseconds unless time.format says otherwise. Fields of texts and
+booleans hold no reading.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from sensorflow.core.formats import csv
+from sensorflow.core.formats.chunk import Chunk, Spot, text_of
+from sensorflow.core.formats.decoded import Readings, Told
+from sensorflow.core.formats.encoding import Plain
+from sensorflow.core.formats.lines import Line, Lines
+from sensorflow.core.layout import Resolve, decoded
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code
+
+ROWS = 16384
+
+_KEY = r"(?:\\.|[^\\,= ])+"
+_SERIES = re.compile(rf"(?:\\.|[^\\, ])+(?:,{_KEY}={_KEY})*")
+_FIELD = re.compile(rf'({_KEY})=("(?:\\.|[^"\\])*"|[^ ,"]+)')
+_NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NaN|[-+]?[Ii]nf)[iu]?")
+_BOOLEANS = frozenset({"t", "T", "true", "True", "TRUE", "f", "F", "false", "False", "FALSE"})
+
+
+def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
+    formats = profile.time.format if profile.time is not None else ("epoch_ns",)
+    formats = ("epoch_ns",) if formats == ("iso8601",) else formats
+    plain = Plain(stream, profile.encoding)
+    lines = Lines(plain, profile.max_line, plain.start)
+    found = Readings(decoded(profile, formats))
+    while (line := lines.next()) is not None:
+        raw = line.raw.strip()
+        if not raw or raw.startswith(b"#"):
+            continue
+        if (bad := csv.undecodable(line)) is not None:
+            found.rejects.append(bad)
+        else:
+            _take(line, raw.decode(), found)
+        if len(found.told) + len(found.rejects) >= ROWS:
+            yield found.chunk()
+    yield found.chunk()
+
+
+def _take(line: Line, text: str, found: Readings) -> None:
+    try:
+        series, fields, time = _parse(text)
+    except ValueError as error:
+        found.rejects.append(csv.refuse(line, Code.MALFORMED_ROW, str(error)))
+        return
+    if time is None:
+        reason = "no timestamp: when it was received is not when it was measured"
+        found.rejects.append(csv.refuse(line, Code.TIMESTAMP_MISSING, reason))
+        return
+    found.records += 1
+    found.spots[line.number] = lambda: Spot(line.offset, text_of(line.raw))
+    found.told += [Told(line.number, time, series, key, "", value) for key, value in fields]
+
+
+def _parse(text: str) -> tuple[str, list[tuple[str, str]], str | None]:
+    """(series, numeric fields, time). ValueError says what is wrong."""
+    series = _SERIES.match(text)
+    if series is None or text[series.end() : series.end() + 1] != " ":
+        raise ValueError("not line protocol: measurement[,tag=value…] field=value[,…] [time]")
+    at = series.end() + len(text[series.end() :]) - len(text[series.end() :].lstrip(" "))
+    fields: list[tuple[str, str]] = []
+    while True:
+        match = _FIELD.match(text, at)
+        if match is None:
+            raise ValueError(f"not a field: {text[at : at + 40]!r}")
+        number = _NUMBER.fullmatch(match[2])
+        if number is not None:
+            fields.append((re.sub(r"\\([,= ])", r"\1", match[1]), number[1]))
+        elif not match[2].startswith('"') and match[2] not in _BOOLEANS:
+            raise ValueError(f"{match[2][:40]!r} is neither a number nor a text in quotes")
+        at = match.end()
+        if text[at : at + 1] != ",":
+            break
+        at += 1
+    return series[0], fields, text[at:].strip() or None

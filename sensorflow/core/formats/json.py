@@ -1,0 +1,235 @@
+"""A JSON document (RFC 8259), or several one after another: records at a path.
+
+The document is streamed by ijson; what is held at a time is one element of the first list that the
+path goes through. `Guarded` bounds texts, depth and elements before the parser sees them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any, BinaryIO
+
+import ijson
+import numpy as np
+import numpy.typing as npt
+
+from sensorflow.core.formats.chunk import Chunk, Spot
+from sensorflow.core.formats.encoding import utf8
+from sensorflow.core.formats.records import (
+    EVERY,
+    ROWS,
+    Columns,
+    Path,
+    Record,
+    explode,
+    path,
+    raw_of,
+    references,
+)
+from sensorflow.core.layout import Resolve
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code, Permanent
+
+Bools = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+Found = tuple[int, Record, Callable[[], Spot]]
+
+
+def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
+    """stream: can seek. Line numbers are those of the records, from 1."""
+    first = _first(stream, profile)
+    if first == b"":
+        return
+    steps = (
+        path(profile.records)
+        if profile.records is not None
+        else ((EVERY,) if first == b"[" else ())
+    )
+    outside = _outside(stream, profile, steps)
+    columns = Columns(profile, resolve, steps, outside)
+    found: list[Found] = []
+    rows = 0
+    for record in _records(stream, profile, steps):
+        rows += 1
+        found.append((rows, record, _spot(record)))
+        if len(found) >= ROWS:
+            yield columns.chunk(found, [])
+            found = []
+    if rows == 0:
+        where = f"nothing at records = {profile.records!r}" if profile.records else "no record"
+        raise Permanent(Code.COLUMN_MISSING, f"the document has {where}")
+    yield columns.chunk(found, [])
+    columns.finish(rows)
+
+
+def _spot(record: Record) -> Callable[[], Spot]:
+    return lambda: raw_of(record)
+
+
+def _first(stream: BinaryIO, profile: Profile) -> bytes:
+    stream.seek(0)
+    return utf8(stream, profile.encoding).read(4096).lstrip()[:1]
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as their text: ijson tells integers as int and all others as Decimal, which keeps the
+    digits."""
+    if isinstance(value, dict):
+        return {key: _plain(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_plain(member) for member in value]
+    if isinstance(value, Decimal | int) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+def items(stream: BinaryIO, profile: Profile, prefix: str, depth: int) -> Iterator[Any]:
+    """The values at an ijson prefix. Permanent UNREADABLE where the document is broken."""
+    stream.seek(0)
+    plain = Guarded(utf8(stream, profile.encoding), profile, depth)
+    try:
+        for value in ijson.items(plain, prefix, multiple_values=True, buf_size=1 << 16):
+            yield _plain(value)
+    except (ijson.JSONError, UnicodeDecodeError, ValueError, ArithmeticError) as error:
+        raise Permanent(
+            Code.UNREADABLE, f"not JSON: {' '.join(str(error).split())[:300]}"
+        ) from error
+
+
+def _records(stream: BinaryIO, profile: Profile, steps: Path) -> Iterator[Record]:
+    """What comes before the first list or object that the path goes through is not held."""
+    head = steps[: steps.index(EVERY)] if EVERY in steps else steps
+    plain = all(isinstance(step, str) and "." not in step for step in head)
+    if profile.orient == "columns" or EVERY not in steps or not plain:
+        prefix = ""
+        for document in items(stream, profile, prefix, 0):
+            for record in explode(document, steps):
+                yield from _rows(record, profile)
+        return
+    prefix = ".".join(map(str, head))
+    rest = steps[len(head) + 1 :]
+    # "a.item" streams a list; an object is taken whole, as one element
+    listed = f"{prefix}.item" if prefix else "item"
+    some = False
+    for index, value in enumerate(items(stream, profile, listed, len(head) + 1)):
+        some = True
+        above = (None,) * len(head) + (None,)
+        yield from explode(value, rest, above, (str(index),))
+    if not some:
+        for value in items(stream, profile, prefix, len(head)):
+            if isinstance(value, dict):
+                yield from explode(value, (EVERY, *rest), (None,) * len(head))
+
+
+def _rows(record: Record, profile: Profile) -> Iterator[Record]:
+    """An object of lists of equal length is as many records, where the profile says so."""
+    if profile.orient == "records":
+        yield record
+        return
+    value = record.value if isinstance(record.value, dict) else {}
+    lists = {key: member for key, member in value.items() if isinstance(member, list)}
+    lengths = {len(member) for member in lists.values()}
+    if len(lengths) > 1:
+        sizes = ", ".join(f"{key}: {len(member)}" for key, member in lists.items())[:300]
+        raise Permanent(Code.UNREADABLE, f"the lists are not of the same length: {sizes}")
+    for index in range(max(lengths, default=0)):
+        row = {key: member[index] for key, member in lists.items()}
+        yield Record(row, (*record.above, value), (*record.keys, str(index)))
+
+
+def _outside(stream: BinaryIO, profile: Profile, steps: Path) -> dict[str, Any]:
+    """Absolute paths that do not lead into the streamed part: read once, before the rest."""
+    texts, values = references(profile)
+    found: dict[str, Any] = {}
+    head = len(steps[: steps.index(EVERY)]) + 1 if EVERY in steps else 0
+    for reference in (*texts, *values):
+        wanted = path(reference)
+        if not reference.startswith("$") or not head or wanted[:head] == steps[:head]:
+            continue
+        names = [step for step in wanted if isinstance(step, str)]
+        places = [step for step in wanted if isinstance(step, int)]
+        if places or EVERY in names:
+            plain = wanted[
+                : next(i for i, s in enumerate(wanted) if not isinstance(s, str) or s == EVERY)
+            ]
+            document = next(items(stream, profile, ".".join(map(str, plain)), len(plain)), None)
+            record = next(explode(document, wanted[len(plain) :]), None)
+            found[reference] = record.value if record else None
+        else:
+            found[reference] = next(items(stream, profile, ".".join(names), len(names)), None)
+    return found
+
+
+_STRUCTURE = re.compile(rb'[\\"]')
+
+
+class Guarded:
+    """A JSON text in which no string or number is longer than the profile's `max_line`, no nesting
+    deeper than `max_nesting`, and no element at `depth` larger than `max_record`."""
+
+    NUMBER = 1000
+
+    def __init__(self, stream: BinaryIO, profile: Profile, depth: int) -> None:
+        self._stream, self._profile, self._at = stream, profile, depth
+        self._inside = False
+        self._escaped = False
+        self._run = self._word = self._depth = self._element = 0
+
+    def read(self, size: int = -1) -> bytes:
+        if size == 0:
+            return b""
+        data = self._stream.read(1 << 16)
+        if data:
+            self._watch(np.frombuffer(data, np.uint8))
+        return data
+
+    def _watch(self, data: Bytes) -> None:
+        inside = self._strings(data)
+        outside = ~inside
+        opened = outside & ((data == 91) | (data == 123))
+        closed = outside & ((data == 93) | (data == 125))
+        depths = self._depth + np.cumsum(opened.astype(np.int64) - closed)
+        if depths.max() > self._profile.max_nesting:
+            limit = self._profile.max_nesting
+            raise Permanent(Code.TOO_DEEP, f"nested deeper than {limit} levels")
+        self._depth = int(depths[-1])
+        ends = (depths <= self._at) & outside
+        self._element = self._longest(ends, self._element, self._profile.max_record, "an element")
+        breaks = inside | (data < 43) | (data == 44) | (data > 57) & (data != 69) & (data != 101)
+        self._word = self._longest(breaks, self._word, self.NUMBER, "a number")
+
+    def _strings(self, data: Bytes) -> Bools:
+        """Which bytes stand within a string."""
+        quotes = []
+        escaped = -2 if not self._escaped else -1
+        for match in _STRUCTURE.finditer(data.tobytes()):
+            at = match.start()
+            if at == escaped + 1:
+                continue
+            if data[at] == 92:
+                escaped = at
+            else:
+                quotes.append(at)
+        self._escaped = escaped == len(data) - 1
+        toggles = np.zeros(len(data), np.int64)
+        toggles[quotes] = 1
+        inside: Bools = (int(self._inside) + np.cumsum(toggles)) % 2 == 1
+        self._inside = bool(inside[-1])
+        self._run = self._longest(~inside, self._run, self._profile.max_line, "a text")
+        return inside
+
+    @staticmethod
+    def _longest(ends: Bools, before: int, limit: int, what: str) -> int:
+        """The length of the open run at the data's end; LINE_TOO_LONG when any is over the limit."""
+        places = np.flatnonzero(ends)
+        if not len(places):
+            longest = last = before + len(ends)
+        else:
+            inner = int(np.diff(places).max(initial=0))
+            longest = max(before + int(places[0]), inner)
+            last = len(ends) - 1 - int(places[-1])
+        if max(longest, last) > limit:
+            raise Permanent(Code.LINE_TOO_LONG, f"{what} is longer than {limit:,} bytes")
+        return last

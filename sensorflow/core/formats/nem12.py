@@ -1,0 +1,150 @@
+"""NEM12, Australian interval meter data (AEMO, "Meter Data File Format Specification NEM12 & NEM13").
+
+A 200 record begins a channel of a meter, a 300 record holds one day of its intervals, a 400 record the
+quality of some of them. A value stands for the interval that ends at its time, in the market's time
+(+10:00, no daylight saving). The sensor is the NMI, the type the channel's suffix (E1, Q1). Readings
+whose method is not actual (A) are flagged.
+"""
+
+from __future__ import annotations
+
+import csv as csv_
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import BinaryIO
+
+from sensorflow.core.formats import csv
+from sensorflow.core.formats.chunk import Chunk, Spot, text_of
+from sensorflow.core.formats.decoded import Readings, Told
+from sensorflow.core.formats.encoding import Plain
+from sensorflow.core.formats.lines import Line, Lines
+from sensorflow.core.layout import Resolve, decoded
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code
+
+MARKET = "+10:00"
+ROWS = 16384
+DAY = 24 * 60
+
+
+@dataclass(frozen=True)
+class _Channel:
+    nmi: str
+    suffix: str
+    unit: str
+    minutes: int
+
+
+@dataclass
+class _Day:
+    """A day of a channel, held until it is known that no 400 record follows."""
+
+    line: Line
+    start: datetime
+    channel: _Channel
+    values: list[str]
+    quality: list[str]
+
+
+def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
+    plain = Plain(stream, profile.encoding)
+    lines = Lines(plain, profile.max_line, plain.start)
+    reading = _Reading(Readings(decoded(profile, ("iso8601",), MARKET)))
+    while (line := lines.next()) is not None:
+        if not line.raw.strip():
+            continue
+        if (bad := csv.undecodable(line)) is not None:
+            reading.found.rejects.append(bad)
+        else:
+            cells = next(csv_.reader([line.raw.decode().rstrip("\r\n")]), [])
+            reading.take(line, [cell.strip() for cell in cells])
+        if len(reading.found.told) + len(reading.found.rejects) >= ROWS:
+            yield reading.found.chunk()
+    reading.close()
+    yield reading.found.chunk()
+
+
+class _Reading:
+    def __init__(self, found: Readings) -> None:
+        self.found = found
+        self.channel: _Channel | None = None
+        self.day: _Day | None = None
+
+    def take(self, line: Line, cells: list[str]) -> None:
+        kind = cells[0] if cells else ""
+        if kind == "400":
+            self._quality(line, cells)
+            return
+        if kind == "500":
+            return
+        self.close()
+        if kind == "200":
+            self._begin(line, cells)
+        elif kind == "300":
+            self._values(line, cells)
+        elif kind not in ("100", "900"):
+            self.refuse(line, f"{kind[:20]!r} is no record of NEM12: 100, 200, 300, 400, 500, 900")
+
+    def refuse(self, line: Line, reason: str) -> None:
+        self.found.rejects.append(csv.refuse(line, Code.MALFORMED_ROW, reason))
+
+    def _begin(self, line: Line, cells: list[str]) -> None:
+        self.channel = None
+        minutes = cells[8] if len(cells) > 8 else ""
+        if not minutes.isdigit() or not 0 < int(minutes) <= DAY or DAY % int(minutes):
+            self.refuse(line, f"200 record: {minutes!r} is no interval length in minutes")
+        elif not cells[1] or not cells[4]:
+            self.refuse(line, "200 record: NMI or suffix is missing")
+        else:
+            self.channel = _Channel(cells[1], cells[4], cells[7], int(minutes))
+
+    def _values(self, line: Line, cells: list[str]) -> None:
+        if self.channel is None:
+            self.refuse(line, "300 record without a 200 record that says of what")
+            return
+        count = DAY // self.channel.minutes
+        values = cells[2 : 2 + count]
+        method = cells[2 + count] if len(cells) > 2 + count else ""
+        if len(values) < count or not re.match(r"[AEFNSV]", method):
+            told = next(
+                (i for i, v in enumerate(cells[2:]) if re.match(r"[AEFNSV]", v)), len(values)
+            )
+            name = f"{self.channel.nmi}/{self.channel.suffix}"
+            self.refuse(line, f"300 record of {name} has {told} of {count} interval values")
+            return
+        try:
+            start = datetime.strptime(cells[1], "%Y%m%d")  # noqa: DTZ007 - the layout has the zone
+        except ValueError:
+            self.refuse(line, f"300 record: {cells[1][:20]!r} is no date as YYYYMMDD")
+            return
+        self.day = _Day(line, start, self.channel, values, [_grade(method)] * count)
+
+    def _quality(self, line: Line, cells: list[str]) -> None:
+        if self.day is None:
+            self.refuse(line, "400 record without a 300 record before it")
+            return
+        try:
+            first, last = int(cells[1]), int(cells[2])
+            self.day.quality[first - 1 : last] = [_grade(cells[3])] * (last - first + 1)
+        except (IndexError, ValueError):
+            self.refuse(line, "400 record: first and last interval, and the method, are needed")
+
+    def close(self) -> None:
+        """Tell the day, now that its quality is known."""
+        day, self.day = self.day, None
+        if day is None:
+            return
+        found, channel, line = self.found, day.channel, day.line
+        found.records += 1
+        found.spots[line.number] = lambda: Spot(line.offset, text_of(line.raw))
+        for index, (value, quality) in enumerate(zip(day.values, day.quality, strict=False), 1):
+            at = (day.start + timedelta(minutes=index * channel.minutes)).isoformat()
+            told = Told(line.number, at, channel.nmi, channel.suffix, channel.unit, value, quality)
+            found.told.append(told)
+
+
+def _grade(method: str) -> str:
+    """ "" for an actual reading; V says that 400 records tell."""
+    return "" if method[:1] in ("A", "V") else method

@@ -1,0 +1,263 @@
+"""Records of JSON: paths into them, and records as columns. Numbers are kept as their text, so that
+none is rounded here.
+
+A path is names joined by points, "[2]" for a place in a list and "[*]" for every element of a list or
+member of an object: "outputs.hourly[*]". A column is a path within a record ("value.max"), "@key" the
+member's name, or an absolute path ("$.sites[*].code"), which follows the records as far as both agree.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot
+from sensorflow.core.layout import NOTHING, Field, Resolve
+from sensorflow.core.profile import TEMPLATE, Origin, Profile
+from sensorflow.errors import Code, Permanent
+
+ROWS = 8192
+EVERY = "*"
+KEY = "@key"
+Step = str | int
+Path = tuple[Step, ...]
+
+
+def path(text: str) -> Path:
+    """ "a.b[0].c[*]" -> ("a", "b", 0, "c", "*")."""
+    steps: list[Step] = []
+    for name in filter(None, re.split(r"\.(?![^\[]*\])|(?=\[)", text.removeprefix("$").strip("."))):
+        match = re.fullmatch(r"\[(\d+|\*|'[^']*')\]", name)
+        if match is None:
+            steps.append(name)
+        elif match[1].isdigit():
+            steps.append(int(match[1]))
+        else:
+            steps.append(match[1].strip("'"))
+    return tuple(steps)
+
+
+@dataclass(frozen=True)
+class Record:
+    """value: the record. above: the values on the way to it, the document first; keys: the name of the
+    member at each step that took every one."""
+
+    value: Any
+    above: tuple[Any, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
+def explode(
+    value: Any, steps: Path, above: tuple[Any, ...] = (), keys: tuple[str, ...] = ()
+) -> Iterator[Record]:
+    """Every record that the path leads to."""
+    if not steps:
+        yield Record(value, above, keys)
+        return
+    step, rest = steps[0], steps[1:]
+    if step == EVERY:
+        members = value.items() if isinstance(value, dict) else _numbered(value)
+        for key, member in members:
+            yield from explode(member, rest, (*above, value), (*keys, key))
+    else:
+        found = _step(value, step)
+        if found is not None:
+            yield from explode(found, rest, (*above, value), keys)
+
+
+def _numbered(value: Any) -> Iterable[tuple[str, Any]]:
+    return ((str(i), member) for i, member in enumerate(value)) if isinstance(value, list) else ()
+
+
+def _step(value: Any, step: Step) -> Any:
+    if isinstance(step, int):
+        return value[step] if isinstance(value, list) and step < len(value) else None
+    return value.get(step) if isinstance(value, dict) else None
+
+
+class Getter:
+    """Finds what a column's name means in a record. root: what lies at absolute paths outside of the
+    part of the document that is streamed, by their text."""
+
+    def __init__(self, reference: str, records: Path, outside: dict[str, Any]) -> None:
+        self._reference = reference
+        self._constant = outside.get(reference)
+        self._is_constant = reference in outside
+        self._depth, self._steps = -1, path(reference)
+        if reference.startswith("$") and not self._is_constant:
+            shared = 0
+            for mine, theirs in zip(self._steps, records, strict=False):
+                if mine != theirs:
+                    break
+                shared += 1
+            self._depth, self._steps = shared, self._steps[shared:]
+
+    def __call__(self, record: Record) -> Any:
+        if self._is_constant:
+            return self._constant
+        if self._reference == KEY:
+            return record.keys[-1] if record.keys else None
+        if match := re.fullmatch(r"#(\d+)", self._reference):
+            return _step(record.value, int(match[1]) - 1)
+        value = record.value
+        if self._depth >= 0 and self._depth < len(record.above):
+            value = record.above[self._depth]
+        elif isinstance(value, dict) and self._reference in value:
+            return value[self._reference]
+        for step in self._steps:
+            value = _step(value, step)
+        return value
+
+
+def text(value: Any) -> str | None:
+    """Strings and numbers as they are; anything else as its JSON, which no rule takes for a number."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def label(value: Any) -> str | None:
+    """The same for texts; an object is written as "k=v,k=v"."""
+    if isinstance(value, dict):
+        return ",".join(f"{key}={label(member) or ''}" for key, member in value.items())
+    if isinstance(value, list):
+        return ",".join(label(member) or "" for member in value)
+    return text(value)
+
+
+def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str | None]]:
+    """Every leaf of a record with its path."""
+    if isinstance(value, dict):
+        for key, member in value.items():
+            yield from flat(member, f"{prefix}.{key}" if prefix else key)
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            yield from flat(member, f"{prefix}[{index}]")
+    else:
+        yield prefix, text(value)
+
+
+def references(profile: Profile) -> tuple[list[str], list[str]]:
+    """(columns of texts, columns of values) that a profile names."""
+    origins: list[Origin | None] = [profile.sensor, profile.type, profile.unit]
+    origins += [*profile.captures.values(), *(profile.time.parts if profile.time else ())]
+    if profile.time is not None:
+        origins += [profile.time.zone, profile.time.since]
+    names = [o.column for o in origins if o is not None and o.column is not None]
+    templates = [o.template for o in origins if o is not None and o.template is not None]
+    for column in (*profile.columns.values(), *profile.each):
+        templates += [t for t in (column.type, column.unit, column.sensor) if t]
+    inner = [name for template in templates for name in TEMPLATE.findall(template)]
+    known = {"name", *profile.captures}
+    known |= {group for each in profile.each for group in re.compile(each.match).groupindex}
+    names += [name for name in inner if name not in known and not re.fullmatch(r"(row)?\d+", name)]
+    graded = (profile, *profile.columns.values(), *profile.each)
+    names += [cell.quality.column for cell in graded if cell.quality is not None]
+    names += [*profile.where, *profile.fill_down]
+    values = [*([profile.value] if profile.value else []), *profile.columns]
+    return list(dict.fromkeys(names)), list(dict.fromkeys(values))
+
+
+class Columns:
+    """Collects records into chunks."""
+
+    def __init__(
+        self, profile: Profile, resolve: Resolve, records: Path = (), outside: dict[str, Any] | None = None
+    ) -> None:  # fmt: skip
+        self.profile, self.resolve = profile, resolve
+        texts, values = references(profile)
+        self.named = list(dict.fromkeys([*texts, *values]))
+        self.measured = values
+        self.getters = {n: Getter(n, records, outside or {}) for n in self.named}
+        self.labels = set(texts)
+        self.never = set(self.named)
+        self.all = bool(profile.each)
+        self.drift = True
+
+    def chunk(
+        self,
+        found: Sequence[tuple[int, Record, Callable[[], Spot]]],
+        rejects: list[Reject],
+        records: int | None = None,
+    ) -> Chunk:
+        """found: (line, record, where it stands) of each record."""
+        rows: list[dict[str, str | None]] = []
+        lines: list[int] = []
+        spots: list[Callable[[], Spot]] = []
+        rejects = list(rejects)
+        count = 0
+        for line, record, spot in found:
+            row, problem = self._row(record)
+            if problem is None:
+                rows.append(row)
+                lines.append(line)
+                spots.append(spot)
+                count += 1
+                continue
+            offset, raw = spot()
+            rejects.append(Reject(line, offset, None, *problem, raw))
+        extra = dict.fromkeys(name for row in rows for name in row)
+        names = [*self.named, *(name for name in extra if name not in self.getters)]
+        if len(names) > self.profile.max_columns:
+            limit = self.profile.max_columns
+            raise Permanent(
+                Code.TOO_MANY_COLUMNS, f"{len(names):,} members, the limit is {limit:,}"
+            )
+        layout = self.resolve([Field(name) for name in names], "") if rows else NOTHING
+        columns = {
+            i: pa.array([row.get(names[i]) for row in rows], pa.string()) for i in layout.needed
+        }
+        self.never -= {names[i] for i, column in columns.items() if column.null_count < len(rows)}
+        numbers = np.array(lines, np.int64)
+        return Chunk(layout, columns, numbers, lambda row: spots[row](), rejects, records)
+
+    def _row(self, record: Record) -> tuple[dict[str, str | None], tuple[Code, str] | None]:
+        row: dict[str, str | None] = {}
+        for name, get in self.getters.items():
+            value = get(record)
+            row[name] = label(value) if name in self.labels else text(value)
+        if self.all or self.drift:
+            shown = set(self.named)
+            row.update((k, v) for k, v in flat(record.value) if k not in shown and k)
+        bad = next((n for n, t in row.items() if t is not None and not _is_unicode(n + t)), None)
+        if bad is not None:
+            return row, (Code.INVALID_UTF8, "half of a surrogate pair, which is no character")
+        if not self._measures(row):
+            wanted = "; ".join([*self.measured, *(each.match for each in self.profile.each)])
+            return row, (Code.NOTHING_MEASURED, f"the record has none of {wanted}")
+        return row, None
+
+    def _measures(self, row: dict[str, str | None]) -> bool:
+        if any(row.get(name) is not None for name in self.measured):
+            return True
+        if not self.profile.each:
+            return True
+        return any(re.search(each.match, name) for each in self.profile.each for name in row)
+
+    def finish(self, rows: int) -> None:
+        """Permanent when a column was in no record at all."""
+        optional = {name for name, column in self.profile.columns.items() if column.optional}
+        absent = sorted(self.never - optional)
+        if absent and rows:
+            names = ", ".join(map(repr, absent))
+            raise Permanent(Code.COLUMN_MISSING, f"no record has a value for {names}")
+
+
+def _is_unicode(found: str) -> bool:
+    try:
+        return found.isascii() or bool(found.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def raw_of(record: Record) -> Spot:
+    """The spot of a record of a document, where offsets are not known."""
+    value = record.value
+    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return Spot(None, shown.encode("utf-8", "backslashreplace").decode()[:RAW_LIMIT])

@@ -1,0 +1,88 @@
+"""SenML in JSON (RFC 8428): a pack of records with base values. Line numbers are those of records.
+
+The sensor is base name and name together (4.5.1), the type the name, or "value" without one. Times
+below 2**28 are relative to when the pack was received (4.5.3), which no file tells: they are refused.
+A record of base values alone holds no reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+from typing import Any, BinaryIO
+
+from sensorflow.core.formats.chunk import Chunk, Reject
+from sensorflow.core.formats.decoded import Readings, Told
+from sensorflow.core.formats.json import items
+from sensorflow.core.formats.records import Record, raw_of
+from sensorflow.core.layout import Resolve, decoded
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code
+
+ROWS = 8192
+RELATIVE = 2**28
+BASES = ("bn", "bt", "bu", "bv", "bs")
+_VALUES = ("v", "s", "vs", "vb", "vd")
+
+
+def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
+    found = Readings(decoded(profile, ("epoch_s",)))
+    base: dict[str, Any] = {}
+    for number, record in enumerate(items(stream, profile, "item", 1), 1):
+        _take(number, record, base, found)
+        if found.records + len(found.rejects) >= ROWS:
+            yield found.chunk()
+    yield found.chunk()
+
+
+def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> None:
+    def refuse(code: Code, reason: str) -> None:
+        raw = raw_of(Record(record)).raw
+        found.rejects.append(Reject(number, None, None, code, reason, raw))
+
+    if not isinstance(record, dict):
+        refuse(Code.MALFORMED_ROW, "a record of SenML is an object")
+        return
+    unknown = [key for key in record if key.endswith("_")]
+    if unknown:
+        refuse(Code.MALFORMED_ROW, f"{unknown[0]!r} must be understood, and is not (RFC 8428, 4.4)")
+        return
+    base.update((key, record[key]) for key in BASES if key in record)
+    if not any(key in record for key in _VALUES):
+        if not any(key in record for key in BASES):
+            refuse(Code.NOTHING_MEASURED, "the record has no value: v, or s")
+        return
+    try:
+        time = _number(base.get("bt")) + _number(record.get("t"))
+    except InvalidOperation:
+        refuse(Code.TIMESTAMP_UNREADABLE, f"t = {record.get('t')!r} is not a number")
+        return
+    if time < RELATIVE:
+        refuse(Code.TIMESTAMP_RELATIVE, "no absolute time: t is relative to when it was received")
+        return
+    if "v" not in record and "s" not in record:
+        kind = next(key for key in _VALUES if key in record)
+        refuse(Code.VALUE_NOT_A_NUMBER, f"the value is no number: {kind} = {record[kind]!r}"[:200])
+        return
+    found.records += 1
+    found.spots[number] = lambda: raw_of(Record(record))
+    name = str(record.get("n", ""))
+    sensor, unit = f"{base.get('bn', '')}{name}", str(record.get("u", base.get("bu", "")))
+    for key, kind in (("v", name or "value"), ("s", f"{name or 'value'}.sum")):
+        if key in record:
+            value = _sum(base.get("bv" if key == "v" else "bs"), record[key])
+            found.told.append(Told(number, format(time, "f"), sensor, kind, unit, value))
+
+
+def _number(text: Any) -> Decimal:
+    return Decimal(str(text)) if text is not None else Decimal(0)
+
+
+def _sum(base: Any, value: Any) -> str | None:
+    """The value's text as it stands, unless there is a base value to add."""
+    if base is None or not isinstance(value, str):
+        return value if value is None or isinstance(value, str) else str(value)
+    try:
+        return str(_number(base) + _number(value))
+    except InvalidOperation:
+        return value

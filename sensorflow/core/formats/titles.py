@@ -1,0 +1,43 @@
+"""Header rows -> the columns of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sensorflow.core.layout import Field
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code, Permanent
+
+
+def header_rows(profile: Profile) -> int:
+    return profile.header if isinstance(profile.header, int) else len(profile.header)
+
+
+def fields(rows: Sequence[Sequence[str]], profile: Profile, width: int) -> list[Field]:
+    """rows: the cells of each header row. width: of the data, where there is no header.
+
+    The name of a column is its cell in the rows called "name", or those of all rows joined by "|".
+    """
+    count = max([len(row) for row in rows], default=0)
+    count = max(count, len(profile.names)) or width
+    if count > profile.max_columns:
+        raise Permanent(
+            Code.TOO_MANY_COLUMNS, f"{count:,} columns, the limit is {profile.max_columns:,}"
+        )
+    cells = [[*(cell.strip() for cell in row), *[""] * (count - len(row))] for row in rows]
+    roles = profile.header if isinstance(profile.header, tuple) else ("name",) * len(rows)
+    return [_field([row[i] for row in cells], roles, i, profile) for i in range(count)]
+
+
+def _field(cells: list[str], roles: Sequence[str], index: int, profile: Profile) -> Field:
+    def told(role: str) -> list[str]:
+        return [c for c, r in zip(cells, roles, strict=True) if r == role]
+
+    named = told("name") or [c for c, r in zip(cells, roles, strict=True) if r != "skip"]
+    name = "|".join(named) if isinstance(profile.header, int) else " ".join(filter(None, named))
+    if profile.names:
+        name = profile.names[index] if index < len(profile.names) else ""
+    elif not cells:
+        name = f"#{index + 1}"
+    unit = " ".join(told("unit")).strip("[]() ")
+    return Field(name, tuple(cells), " ".join(told("type")), unit, " ".join(told("sensor")))

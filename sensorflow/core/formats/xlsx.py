@@ -1,0 +1,148 @@
+"""Spreadsheets (Office Open XML), row by row by openpyxl. Line numbers are the sheet's rows.
+
+A date is told in ISO 8601, as the clock without zone that a spreadsheet has; a number as the shortest
+text that gives the same double; a formula is the value that was last computed.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from itertools import chain, islice
+from typing import Any, BinaryIO
+
+import numpy as np
+import openpyxl
+import pyarrow as pa
+
+from sensorflow.core.formats import titles
+from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot
+from sensorflow.core.layout import Layout, Resolve
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code, Permanent
+
+ROWS = 8192
+Row = tuple[int, list[str]]
+
+
+def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
+    rows = _rows(stream, profile)
+    before, rows = _preamble(rows, profile)
+    head = list(islice(rows, titles.header_rows(profile)))
+    first = next(rows, None)
+    width = max([len(cells) for _, cells in [*head, *([first] if first else [])]], default=0)
+    fields = titles.fields([cells for _, cells in head], profile, width)
+    while fields and not fields[-1].name:
+        fields.pop()
+    layout = resolve(fields, before)
+    rest = chain([first] if first else [], rows)
+    while part := list(islice(rest, ROWS)):
+        yield _chunk(part, layout, len(fields), profile)
+
+
+def _rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
+    """The rows that hold anything, as texts."""
+    try:
+        _check_archive(stream, profile)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and extensions, which hold no reading
+            book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
+            sheet = _sheet(book, profile)
+            for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+                if len(row) > profile.max_columns:
+                    what = f"{len(row):,} columns, the limit is {profile.max_columns:,}"
+                    raise Permanent(Code.TOO_MANY_COLUMNS, what, line=number)
+                cells = [_text(cell) for cell in row]
+                while cells and not cells[-1]:
+                    cells.pop()
+                if cells:
+                    yield number, cells
+    except (Permanent, MemoryError):
+        raise
+    except Exception as error:
+        raise Permanent(Code.UNREADABLE, f"not a spreadsheet: {str(error)[:300]}") from error
+
+
+def _check_archive(stream: BinaryIO, profile: Profile) -> None:
+    """openpyxl holds all texts of the book: what they are unpacked is bounded before."""
+    with zipfile.ZipFile(stream) as archive:
+        size = sum(info.file_size for info in archive.infolist())
+        packed = sum(info.compress_size for info in archive.infolist())
+        shared = sum(i.file_size for i in archive.infolist() if "sharedStrings" in i.filename)
+    if size > profile.max_decompressed or shared > 64 << 20:
+        raise Permanent(Code.TOO_LARGE, f"decompressed, the spreadsheet has {size:,} bytes")
+    if size > 64 << 20 and size > packed * profile.max_ratio:
+        raise Permanent(Code.TOO_LARGE, f"the spreadsheet grows to {size:,} bytes: a bomb?")
+    stream.seek(0)
+
+
+def _sheet(book: Any, profile: Profile) -> Any:
+    names, wanted = book.sheetnames, profile.sheet
+    if isinstance(wanted, int):
+        wanted = names[wanted - 1] if 1 <= wanted <= len(names) else ""
+    if wanted not in names:
+        found = ", ".join(map(repr, names))
+        raise Permanent(Code.UNREADABLE, f"no sheet {profile.sheet!r}; found: {found}")
+    sheet = book[wanted]
+    sheet.reset_dimensions()  # what the file says of its size may be wrong
+    return sheet
+
+
+def _text(cell: Any) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, float):
+        return repr(int(cell)) if cell.is_integer() and abs(cell) < 2**53 else repr(cell)
+    if isinstance(cell, datetime | date | time):
+        return cell.isoformat()
+    if isinstance(cell, timedelta):
+        return str(cell.total_seconds())
+    return str(cell)
+
+
+def _preamble(rows: Iterator[Row], profile: Profile) -> tuple[str, Iterator[Row]]:
+    before: list[str] = []
+    first = re.compile(profile.skip_until) if profile.skip_until else None
+    for number, cells in rows:
+        line = "\t".join(cells)
+        skipped = number > profile.skip
+        comment = profile.comment is not None and line.startswith(profile.comment)
+        if skipped and (first.search(line) if first else not comment):
+            return "\n".join(before), chain([(number, cells)], rows)
+        before.append(line)
+    if first is not None:
+        raise Permanent(Code.UNREADABLE, f"no row matches skip_until = {profile.skip_until!r}")
+    return "\n".join(before), iter(())
+
+
+def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chunk:
+    rows: list[Row] = []
+    rejects: list[Reject] = []
+    for number, cells in part:
+        if any(cells[width:]):
+            reason = f"{len(cells)} cells where the header has {width}"
+            raw = "\t".join(cells)[:RAW_LIMIT]
+            rejects.append(Reject(number, None, None, Code.COLUMN_COUNT, reason, raw))
+        elif not _dropped("\t".join(cells), profile):
+            rows.append((number, cells))
+    columns = {
+        i: pa.array([cells[i] if i < len(cells) else "" for _, cells in rows], pa.string())
+        for i in layout.needed
+    }
+    lines = np.array([number for number, _ in rows], np.int64)
+    return Chunk(
+        layout, columns, lines, lambda row: Spot(None, "\t".join(rows[row][1])[:RAW_LIMIT]), rejects
+    )
+
+
+def _dropped(line: str, profile: Profile) -> bool:
+    if profile.comment is not None and line.startswith(profile.comment):
+        return True
+    if profile.keep is not None and not re.search(profile.keep, line):
+        return True
+    return profile.drop is not None and re.search(profile.drop, line) is not None

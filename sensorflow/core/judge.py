@@ -1,0 +1,372 @@
+"""Which cells of a chunk are readings, and why the others are not.
+
+The unit of account is the reading: each cell that measures something is accepted, rejected or
+missing (an empty cell or one of the file's markers is no reading and no fault). A row that cannot be
+read at all (no time, no sensor) is one reject.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sensorflow.core import clocktime, numbers
+from sensorflow.core.formats.chunk import Chunk, Reject
+from sensorflow.core.layout import Text
+from sensorflow.core.profile import Profile, Time
+from sensorflow.core.readings import BRONZE
+from sensorflow.core.rules import Rules, matching
+from sensorflow.errors import Code
+
+Codes = npt.NDArray[np.object_]
+Bools = npt.NDArray[np.bool_]
+SOURCE_FLAG = 16
+"""`quality.Flag.SOURCE`."""
+
+_REASONS = {
+    Code.TIMESTAMP_MISSING: "the time is missing",
+    Code.TIMESTAMP_UNREADABLE: "{cell!r} is no time in the format {format}",
+    Code.TIMESTAMP_OUT_OF_RANGE: "{cell!r} lies outside of the years 1900 to 2199",
+    Code.TIMESTAMP_NONEXISTENT: "{cell!r} does not exist in {zone}: the clock was put forward",
+    Code.TIMESTAMP_AMBIGUOUS: "{cell!r} exists twice in {zone}: the clock was put back",
+    Code.TIMESTAMP_NO_ZONE: "{cell!r} has no offset, and the profile gives no zone",
+    Code.VALUE_NOT_A_NUMBER: "{cell!r} is not a number",
+    Code.VALUE_NOT_REPRESENTABLE: "{cell!r} does not fit a double",
+    Code.VALUE_NOT_FINITE: "{cell!r} is not finite",
+    Code.SENSOR_MISSING: "the sensor's id is missing",
+    Code.TYPE_MISSING: "the reading's type is missing",
+    Code.NUL_BYTE: "a NUL character in the sensor's id, the type or the unit",
+    Code.RULE_REQUIRED: "the rules require a reading here, and there is none",
+    Code.QUALITY_REFUSED: "the logger's own quality column refuses it: {cell!r}",
+}
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """bronze: the accepted readings (`readings.BRONZE`). missing: cells that hold no reading. rows:
+    rows read, whatever became of them. drift: what is not as the profile has it."""
+
+    bronze: pa.RecordBatch
+    rejects: list[Reject]
+    missing: int
+    rows: int
+    drift: tuple[str, ...]
+
+    @property
+    def readings(self) -> int:
+        """Accepted and rejected."""
+        return len(self.bronze) + len(self.rejects)
+
+
+class Judge:
+    """Judges the chunks of one file, in their order."""
+
+    def __init__(self, profile: Profile, received: int | None = None) -> None:
+        """received: when the file came, in nanoseconds since 1970."""
+        self._profile = profile
+        self._rules = Rules(profile.rules, received)
+        self._above: dict[int, str | None] = {}
+
+    def judge(self, chunk: Chunk) -> Accepted:
+        rows = chunk.rows
+        if not chunk.layout.measures:
+            nothing = pa.RecordBatch.from_pylist([], schema=BRONZE)
+            return Accepted(nothing, chunk.rejects, 0, rows, ())
+        chunk = self._filled(_selected(chunk))
+        case = _Case(chunk, self._profile)
+        rejects = [*chunk.rejects, *case.row_rejects(), *case.cell_rejects()]
+        batch, places = case.readings()
+        ruled = self._rules.apply(batch)
+        if ruled.flags.any():
+            graded = batch["quality"].to_numpy() | ruled.flags
+            batch = batch.set_column(_QUALITY, BRONZE.field(_QUALITY), pa.array(graded))
+        bad = ruled.codes != ""
+        if bad.any():
+            for row in np.flatnonzero(bad).tolist():
+                column = chunk.layout.measures[int(places[1][row])].name
+                code, why = Code(ruled.codes[row]), ruled.reasons[row]
+                rejects.append(case.reject(int(places[0][row]), column, code, why))
+            batch = batch.filter(pa.array(~bad))
+        rejects.sort(key=lambda r: (r.line_no or 0, r.byte_offset or 0))
+        return Accepted(batch, rejects, case.missing, rows, chunk.layout.drift)
+
+    def _filled(self, chunk: Chunk) -> Chunk:
+        """Empty cells of `fill_down` columns take the text above, over chunks too."""
+        if not chunk.layout.fill or not len(chunk):
+            return chunk
+        columns = dict(chunk.columns)
+        for index in chunk.layout.fill:
+            texts = _as_text(columns[index])
+            blank = pc.equal(pc.utf8_trim_whitespace(texts), "").fill_null(True)
+            texts = pc.if_else(blank, None, texts)
+            above = pa.array([self._above.get(index)], pa.string())
+            whole = pc.fill_null_forward(pa.concat_arrays([above, texts]))
+            columns[index] = whole.slice(1)
+            self._above[index] = whole[-1].as_py()
+        return replace(chunk, columns=columns)
+
+
+_QUALITY = BRONZE.get_field_index("quality")
+
+
+def _selected(chunk: Chunk) -> Chunk:
+    """The rows that the profile's `where` lets through."""
+    if not chunk.layout.where or not len(chunk):
+        return chunk
+    keep = pa.array(np.ones(len(chunk), np.bool_))
+    for index, texts in chunk.layout.where:
+        column = pc.utf8_trim_whitespace(_as_text(chunk.columns[index]))
+        keep = pc.and_(keep, pc.is_in(column, value_set=pa.array(texts, pa.string())))
+    rows = np.flatnonzero(keep.to_numpy(zero_copy_only=False))
+    places = pa.array(rows)
+    return replace(
+        chunk,
+        columns={i: column.take(places) for i, column in chunk.columns.items()},
+        lines=chunk.lines[rows],
+        spot=lambda row: chunk.spot(int(rows[row])),
+        records=None,
+    )
+
+
+class _Case:
+    """One chunk before the judge."""
+
+    def __init__(self, chunk: Chunk, profile: Profile) -> None:
+        self.chunk, self.profile, self.layout = chunk, profile, chunk.layout
+        self.count = len(chunk)
+        self._texts: dict[Text, pa.Array] = {}
+        measures = self.layout.measures
+        self.cells = [numbers.read(chunk.columns[m.column], m.style) for m in measures]
+        self.valid = np.stack([_valid(n) for n in self.cells])
+        self.codes = np.stack([np.asarray(n.codes, object) for n in self.cells])
+        self.missing = int((~self.valid & (self.codes == "")).sum())
+        self.time = self._instants()
+        self._require_readings()
+        present = self.valid | (self.codes != "")
+        judged = present.any(axis=0)
+        self.row_codes = np.where(judged, self.time.codes, "").astype(object)
+        self._name(judged)
+        self.good = judged & (self.row_codes == "")
+        self._grade()
+        self.codes[:, ~self.good] = ""
+        self.kept = self.valid & (self.codes == "") & self.good
+
+    def _require_readings(self) -> None:
+        if not any(rule.required for found in self.profile.rules.values() for rule in found):
+            return
+        for index, measure in enumerate(self.layout.measures):
+            gone = ~self.valid[index] & (self.codes[index] == "")
+            if not gone.any():
+                continue
+            kinds = pc.dictionary_encode(self.text(measure.type))
+            for code, kind in enumerate(kinds.dictionary.to_pylist()):
+                wanted = any(r.required for r in matching(self.profile.rules, kind or ""))
+                here = kinds.indices.fill_null(-1).to_numpy(zero_copy_only=False) == code
+                if wanted:
+                    self.codes[index][gone & here] = Code.RULE_REQUIRED
+                    self.missing -= int((gone & here).sum())
+
+    def _name(self, judged: Bools) -> None:
+        """Refuse what has no sensor or no type: the whole row where all its cells share the text."""
+        absences = {"sensor": Code.SENSOR_MISSING, "type": Code.TYPE_MISSING, "unit": None}
+        for attribute, code in absences.items():
+            texts = [getattr(measure, attribute) for measure in self.layout.measures]
+            shared = len(set(texts)) == 1
+            for index, text in enumerate(texts[:1] if shared else texts):
+                array = self.text(text)
+                nul = pc.match_substring(array, "\0").fill_null(False)
+                bad = np.asarray(nul.to_numpy(zero_copy_only=False), np.bool_)
+                absent = np.zeros(self.count, np.bool_)
+                if code is not None:
+                    absent = np.asarray(array.is_null().to_numpy(zero_copy_only=False), np.bool_)
+                if not (bad.any() or absent.any()):
+                    continue
+                target = self.row_codes if shared else self.codes[index]
+                here = judged if shared else self.valid[index]
+                if code is not None:
+                    target[here & absent & (target == "")] = code
+                target[here & bad & (target == "")] = Code.NUL_BYTE
+
+    def _grade(self) -> None:
+        """Refuse the readings that the logger itself does."""
+        for index, measure in enumerate(self.layout.measures):
+            if measure.grade is not None and measure.grade.reject:
+                told = pc.fill_null(self.text(Text((measure.grade.column,))), "")
+                bad = pc.is_in(told, value_set=pa.array(measure.grade.reject, pa.string()))
+                bad = np.asarray(bad.to_numpy(zero_copy_only=False), np.bool_)
+                self.codes[index][self.valid[index] & bad] = Code.QUALITY_REFUSED
+
+    def text(self, text: Text) -> pa.Array:
+        """The text of each row, null where it has none; spaces around it are not part of it."""
+        if text not in self._texts:
+            self._texts[text] = self._made(text)
+        return self._texts[text]
+
+    def _made(self, text: Text) -> pa.Array:
+        if not text.parts:
+            return pa.nulls(self.count, pa.string())
+        arrays = [self._part(part) for part in text.parts]
+        if len(arrays) == 1:
+            return arrays[0]
+        return pc.binary_join_element_wise(*arrays, "", null_handling="emit_null")
+
+    def _part(self, part: str | int) -> pa.Array:
+        if isinstance(part, str):
+            return pa.repeat(pa.scalar(part, pa.string()), self.count)
+        found = pc.utf8_trim_whitespace(_as_text(self.chunk.columns[part]))
+        return pc.if_else(pc.equal(found, ""), None, found)
+
+    def _instants(self) -> clocktime.Instants:
+        time, layout = self.profile.time or Time(), self.layout
+        if len(layout.time) == 1 and len(columns := layout.time[0].columns) == 1:
+            column = self.chunk.columns[columns[0]]
+            if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
+                return clocktime.from_timestamps(column, layout.clock)
+        parts = [self.text(part) for part in layout.time]
+        markers = self.profile.missing or ()
+        if markers:
+            marked = pa.array(markers, pa.string())
+            parts = [pc.if_else(pc.is_in(p, value_set=marked), None, p) for p in parts]
+        for index, width in enumerate(time.pad[: len(parts)]):
+            parts[index] = pc.utf8_lpad(parts[index], width, "0")
+        whole = parts[0]
+        if len(parts) > 1:
+            whole = pc.binary_join_element_wise(*parts, time.join, null_handling="emit_null")
+        if time.extract is not None:
+            whole = numbers.first_group(whole, time.extract)
+        self.when = whole
+        return clocktime.parse(whole, layout.formats, layout.clock)
+
+    def readings(self) -> tuple[pa.RecordBatch, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+        """The accepted readings, row by row in the order of the measures; (row, measure) of each."""
+        rows, columns = np.nonzero(self.kept.T)
+        numbers_ = np.stack(
+            [n.values.fill_null(0.0).to_numpy(zero_copy_only=False) for n in self.cells]
+        )
+        values = numbers_[columns, rows]
+        take = pa.array(rows)
+        unit = pc.fill_null(self._spread("unit", rows, columns), "")
+        unit, values = self._converted(unit, values)
+        batch = pa.RecordBatch.from_arrays(
+            [
+                pa.array(self.chunk.lines).take(take),
+                self.time.ts.take(take),
+                self._spread("sensor", rows, columns),
+                self._spread("type", rows, columns),
+                unit,
+                pa.array(values),
+                pa.array(self._qualities(rows, columns)),
+                self._rescued().take(take),
+            ],
+            schema=BRONZE,
+        )
+        return batch, (rows, columns)
+
+    def _spread(
+        self, attribute: str, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
+    ) -> pa.Array:
+        """A text of each reading, from its row and its measure."""
+        texts: list[Text] = [getattr(measure, attribute) for measure in self.layout.measures]
+        if len(set(texts)) == 1:
+            return self.text(texts[0]).take(pa.array(rows))
+        if all(not text.columns for text in texts):
+            return pa.array([text.constant for text in texts], pa.string()).take(pa.array(columns))
+        laid = pa.concat_arrays([self.text(text) for text in texts])
+        return laid.take(pa.array(columns * self.count + rows))
+
+    def _converted(
+        self, unit: pa.Array, values: npt.NDArray[np.float64]
+    ) -> tuple[pa.Array, npt.NDArray[np.float64]]:
+        """Units by the names, and values in the scale, that the profile wants."""
+        if not self.profile.units:
+            return unit, values
+        coded = pc.dictionary_encode(unit)
+        names = coded.dictionary.to_pylist()
+        values = values.copy()
+        for code, name in enumerate(names):
+            wanted = self.profile.units.get(name)
+            if wanted is not None:
+                names[code] = wanted.to
+                here = coded.indices.to_numpy() == code
+                if wanted.scale != 1 or wanted.offset != 0:
+                    values[here] = values[here] * wanted.scale + wanted.offset
+        return pa.array(names, pa.string()).take(coded.indices), values
+
+    def _qualities(
+        self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.int16]:
+        found = np.zeros((len(self.layout.measures), self.count), np.int16)
+        for index, measure in enumerate(self.layout.measures):
+            if measure.grade is not None:
+                told = pc.fill_null(self.text(Text((measure.grade.column,))), "")
+                good = pc.is_in(told, value_set=pa.array(measure.grade.good, pa.string()))
+                found[index][~np.asarray(good.to_numpy(zero_copy_only=False), np.bool_)] = (
+                    SOURCE_FLAG
+                )
+        return np.asarray(found[columns, rows], np.int16)
+
+    def _rescued(self) -> pa.Array:
+        """What stands in columns that the profile does not speak of, as JSON."""
+        if not self.layout.rescued:
+            return pa.nulls(self.count, pa.string())
+        names = [self.layout.names[i] for i in self.layout.rescued]
+        columns = [_as_text(self.chunk.columns[i]).to_pylist() for i in self.layout.rescued]
+        rows = (dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True))
+        kept = ({name: cell for name, cell in row.items() if cell} for row in rows)
+        return pa.array(
+            [json.dumps(r, ensure_ascii=False) if r else None for r in kept], pa.string()
+        )
+
+    def row_rejects(self) -> Iterator[Reject]:
+        """Rows that cannot be read at all."""
+        measure = self.layout.measures[0]
+        places = {Code.SENSOR_MISSING: measure.sensor, Code.TYPE_MISSING: measure.type}
+        time = Text(tuple(c for part in self.layout.time for c in part.columns))
+        for row in np.flatnonzero(self.row_codes != "").tolist():
+            code = Code(self.row_codes[row])
+            columns = places.get(code, time).columns
+            column = " ".join(self.layout.names[c] for c in columns) or None
+            cell = self.when[row].as_py() if hasattr(self, "when") else self._shown(columns, row)
+            yield self.reject(row, column, code, self._reason(code, cell))
+
+    def cell_rejects(self) -> Iterator[Reject]:
+        for index, measure in enumerate(self.layout.measures):
+            grade = measure.grade
+            for row in np.flatnonzero(self.codes[index] != "").tolist():
+                code = Code(self.codes[index][row])
+                graded = code is Code.QUALITY_REFUSED and grade is not None
+                column = grade.column if graded and grade is not None else measure.column
+                reason = self._reason(code, self._shown((column,), row))
+                yield self.reject(row, measure.name, code, reason)
+
+    def _shown(self, columns: tuple[int, ...], row: int) -> str:
+        return " ".join(str(self.chunk.columns[c][row].as_py()) for c in columns)
+
+    def _reason(self, code: Code, cell: str | None) -> str:
+        formats = " or ".join(self.layout.formats)
+        shown = str(cell)[:100]
+        return _REASONS[code].format(cell=shown, format=formats, zone=self.layout.clock.zone)
+
+    def reject(self, row: int, column: str | None, code: Code, reason: str) -> Reject:
+        offset, raw = self.chunk.spot(row)
+        return Reject(int(self.chunk.lines[row]), offset, column, code, reason, raw)
+
+
+def _valid(found: numbers.Numbers) -> Bools:
+    return np.asarray(found.values.is_valid().to_numpy(zero_copy_only=False), np.bool_)
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    if pa.types.is_string(column.type):
+        return column
+    try:
+        return column.cast(pa.string())
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        texts = [None if v is None else str(v) for v in column.to_pylist()]
+        return pa.array(texts, pa.string())

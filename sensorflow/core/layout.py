@@ -1,0 +1,412 @@
+"""Which column of a file is what: a profile, applied to the columns that a file turns out to have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sensorflow.core import clocktime
+from sensorflow.core.clocktime import Clock
+from sensorflow.core.numbers import Style
+from sensorflow.core.profile import (
+    TEMPLATE,
+    Cell,
+    Column,
+    Each,
+    Origin,
+    Profile,
+    Strict,
+    check_zone,
+)
+from sensorflow.errors import Code, Permanent
+
+Policy = Literal["ignore", "rescue", "quarantine"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column as the file has it. titles: its cell in each header row; the others: what rows of the
+    header that tell a type, a unit, a sensor say of it."""
+
+    name: str
+    titles: tuple[str, ...] = ()
+    type: str = ""
+    unit: str = ""
+    sensor: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the file's surroundings tell: its name, and its path below the source's folder."""
+
+    file_name: str = ""
+    path: str = ""
+
+
+class Drift(Strict):
+    """What becomes of a file whose columns are not the profile's: new ones, missing ones, ones with
+    another unit. A column without which no reading can be made is always missed."""
+
+    new: Policy = "ignore"
+    missing: Policy = "quarantine"
+    changed: Policy = "quarantine"
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text made for each row: of constants, and of columns by their index. Without parts there is
+    none."""
+
+    parts: tuple[str | int, ...] = ()
+
+    @property
+    def constant(self) -> str | None:
+        return "".join(map(str, self.parts)) if self.parts and not self.columns else None
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        return tuple(part for part in self.parts if isinstance(part, int))
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The column that tells how good a reading is; see `profile.Quality`."""
+
+    column: int
+    good: tuple[str, ...]
+    reject: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measured column."""
+
+    column: int
+    name: str
+    type: Text
+    unit: Text
+    sensor: Text
+    style: Style
+    grade: Grade | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """names: of all columns. where: rows whose text in a column is not among these are left out.
+    fill: columns whose empty cells take the text above. rescued: columns that nobody asked for.
+    drift: what is not as the profile has it, for people."""
+
+    names: tuple[str, ...]
+    time: tuple[Text, ...]
+    formats: tuple[str, ...]
+    clock: Clock
+    measures: tuple[Measure, ...]
+    where: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    fill: tuple[int, ...] = ()
+    rescued: tuple[int, ...] = ()
+    drift: tuple[str, ...] = ()
+    needed: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        texts = [*self.time]
+        for measure in self.measures:
+            texts += [measure.type, measure.unit, measure.sensor]
+        used = {c for text in texts for c in text.columns} | {m.column for m in self.measures}
+        used |= {m.grade.column for m in self.measures if m.grade}
+        used |= {column for column, _ in self.where} | set(self.fill) | set(self.rescued)
+        object.__setattr__(self, "needed", tuple(sorted(used)))
+
+
+NOTHING = Layout((), (), (), Clock(), ())
+"""The layout of no rows at all."""
+
+Resolve = Callable[[Sequence[Field], str], Layout]
+"""(the columns, the text before the header) -> the layout; Permanent where that cannot be."""
+
+
+def resolver(profile: Profile, place: Place, drift: Drift) -> Resolve:
+    """The one way to a layout for every part of one file: it keeps the clock's place in the rows."""
+    order = clocktime.Order()
+    return lambda fields, preamble: _Resolving(profile, place, drift, fields, preamble).layout(
+        order
+    )
+
+
+def find(reference: str, fields: Sequence[Field]) -> int | None:
+    """The index of the column that a profile names; None of none. Permanent if it may be several."""
+    places = [i for i, f in enumerate(fields) if f.name == reference]
+    if not places and (match := re.fullmatch(r"#(\d+)", reference)):
+        return int(match[1]) - 1 if 1 <= int(match[1]) <= len(fields) else None
+    if not places and reference.startswith("~"):
+        places = [i for i, f in enumerate(fields) if re.search(reference[1:], f.name)]
+    if not places:
+        places = [i for i, f in enumerate(fields) if reference in f.titles]
+    if len(places) > 1:
+        spots = ", ".join(f'"#{i + 1}"' for i in places[:10])
+        raise Permanent(
+            Code.COLUMN_MISSING,
+            f"column {reference!r} stands {len(places)} times in the header: name one by its "
+            f"place, {spots}",
+            column=reference,
+        )
+    return places[0] if places else None
+
+
+class _Resolving:
+    def __init__(
+        self, profile: Profile, place: Place, drift: Drift, fields: Sequence[Field], preamble: str
+    ) -> None:
+        self.profile, self.place, self.policy = profile, place, drift
+        self.fields, self.preamble = fields, preamble
+        self.notes: list[str] = []
+
+    def layout(self, order: clocktime.Order) -> Layout:
+        profile, time = self.profile, self.profile.time
+        assert time is not None
+        parts = tuple(self.text(origin) for origin in time.parts)
+        self.header = " ".join(self.fields[c].name for part in parts for c in part.columns)
+        measures = tuple(self.measures({c for part in parts for c in part.columns}))
+        if not measures:
+            raise self.absent("; ".join([*profile.columns, *(e.match for e in profile.each)]))
+        where = tuple((self.column(name), texts) for name, texts in profile.where.items())
+        made = Layout(
+            tuple(f.name for f in self.fields),
+            parts,
+            time.format,
+            self.clock(order),
+            measures,
+            where,
+            tuple(self.column(name) for name in profile.fill_down),
+        )
+        new = self.new(made.needed)
+        rescued = new if self.policy.new == "rescue" else ()
+        return Layout(
+            made.names,
+            parts,
+            made.formats,
+            made.clock,
+            measures,
+            where,
+            made.fill,
+            rescued,
+            tuple(self.notes),
+        )
+
+    def column(self, reference: str) -> int:
+        found = find(reference, self.fields)
+        if found is None:
+            raise self.absent(reference)
+        return found
+
+    def absent(self, reference: str) -> Permanent:
+        names = ", ".join(repr(f.name) for f in self.fields)[:500]
+        return Permanent(
+            Code.COLUMN_MISSING,
+            f"column {reference!r} is not in the header; found: {names or 'none'}",
+            column=reference,
+        )
+
+    def text(self, origin: Origin | None) -> Text:
+        if origin is None:
+            return Text()
+        if origin.column is not None:
+            return Text((self.column(origin.column),))
+        if origin.constant is not None:
+            return Text((origin.constant,))
+        if origin.template is not None:
+            return self.template(origin.template, {})
+        return _text(self.searched(origin))
+
+    def searched(self, origin: Origin) -> str | None:
+        """The first group of the origin's pattern, in the text that it is searched in."""
+        for pattern, text in (
+            (origin.file_name, self.place.file_name),
+            (origin.path, self.place.path),
+            (origin.preamble, self.preamble),
+            (origin.header, getattr(self, "header", "")),
+        ):
+            if pattern is not None:
+                match = re.search(pattern, text, re.MULTILINE)
+                return match[1].strip() if match and match[1] else None
+        return None
+
+    def template(self, template: str, known: Mapping[str, str]) -> Text:
+        """Every {name}: a group of the title's pattern, a capture, or a column."""
+        parts: list[str | int] = []
+        for index, piece in enumerate(TEMPLATE.split(template)):
+            if index % 2 == 0:
+                parts += [piece] if piece else []
+            elif piece in known:
+                parts += [known[piece]] if known[piece] else []
+            else:
+                capture = self.profile.captures.get(piece)
+                found = self.text(capture) if capture else Text((self.column(piece),))
+                if not found.parts:
+                    return Text()
+                parts += found.parts
+        return Text(tuple(parts))
+
+    def measures(self, used: set[int]) -> Iterable[Measure]:
+        profile = self.profile
+        sensor, unit = self.text(profile.sensor), self.text(profile.unit)
+        kind = self.text(profile.type)
+        used = used | {c for text in (sensor, unit, kind) for c in text.columns}
+        used |= {i for name in profile.ignore for i in self.matching(name)}
+        used |= {self.column(name) for name in (*profile.where, *profile.fill_down)}
+        if profile.quality is not None:
+            used.add(self.column(profile.quality.column))
+        if profile.value is not None:
+            yield self.measure(self.column(profile.value), Cell(), kind, unit, sensor)
+            return
+        for name, column in profile.columns.items():
+            place = find(name, self.fields)
+            if place is None:
+                self.miss(name, column)
+                continue
+            used.add(place)
+            if column.quality is not None:
+                used.add(self.column(column.quality.column))
+            yield self.wide(place, column, {}, kind, unit, sensor)
+        for each in profile.each:
+            for place, groups in self.each(each, used):
+                used.add(place)
+                yield self.wide(place, each, groups, kind, unit, sensor)
+
+    def matching(self, name: str) -> Iterable[int]:
+        if name.startswith("~"):
+            return [i for i, f in enumerate(self.fields) if re.search(name[1:], f.name)]
+        place = find(name, self.fields)
+        return [] if place is None else [place]
+
+    def each(self, each: Each, used: set[int]) -> Iterable[tuple[int, dict[str, str]]]:
+        excluded = used | {i for name in each.exclude for i in self.matching(name)}
+        for place, found in enumerate(self.fields):
+            match = re.search(each.match, found.name)
+            if match is None or place in excluded:
+                continue
+            numbered = {str(i + 1): g or "" for i, g in enumerate(match.groups())}
+            rows = {f"row{i + 1}": title for i, title in enumerate(found.titles)}
+            named = {k: v.strip() for k, v in match.groupdict(default="").items()}
+            yield place, {**rows, **numbered, **named}
+
+    def wide(
+        self,
+        place: int,
+        column: Column,
+        groups: dict[str, str],
+        kind: Text,
+        unit: Text,
+        sensor: Text,
+    ) -> Measure:
+        found = self.fields[place]
+        known = {"name": found.name, **groups}
+
+        def told(given: str | None, group: str, header: str, default: Text) -> Text:
+            if given is not None:
+                return self.template(given, known)
+            if group in groups:
+                return Text((groups[group],))
+            return _text(header) if header else default
+
+        if column.unit and found.unit and found.unit != column.unit and "{" not in column.unit:
+            self.note(
+                "changed", f"{found.name}: unit {found.unit!r}, the profile has {column.unit!r}"
+            )
+        default = kind if kind.parts else Text((found.name,))
+        return self.measure(
+            place,
+            column,
+            told(column.type, "type", found.type, default),
+            told(column.unit, "unit", found.unit, unit),
+            told(column.sensor, "sensor", found.sensor, sensor),
+        )
+
+    def measure(self, place: int, cell: Cell, kind: Text, unit: Text, sensor: Text) -> Measure:
+        whole = self.profile
+        quality = cell.quality or whole.quality
+        grade = None
+        if quality is not None:
+            grade = Grade(self.column(quality.column), quality.good, quality.reject)
+
+        def either(name: str, default: object = None) -> object:
+            value = getattr(cell, name)
+            value = getattr(whole, name) if value is None else value
+            return default if value is None else value
+
+        style = Style(
+            (*(whole.missing or ()), *(cell.missing or ())),
+            whole.decimal,
+            whole.thousands,
+            either("clean"),  # type: ignore[arg-type]
+            either("values"),  # type: ignore[arg-type]
+            either("missing_below"),  # type: ignore[arg-type]
+            either("missing_above"),  # type: ignore[arg-type]
+            either("scale", 1.0),  # type: ignore[arg-type]
+            either("offset", 0.0),  # type: ignore[arg-type]
+        )
+        return Measure(place, self.fields[place].name, kind, unit, sensor, style, grade)
+
+    def miss(self, name: str, column: Column) -> None:
+        if not column.optional and self.policy.missing == "quarantine":
+            raise self.absent(name)
+        if not column.optional:
+            self.notes.append(f"missing column {name!r}")
+
+    def new(self, needed: tuple[int, ...]) -> tuple[int, ...]:
+        """The columns that the profile does not speak of."""
+        spoken = set(needed) | {i for name in self.profile.ignore for i in self.matching(name)}
+        new = [i for i, f in enumerate(self.fields) if i not in spoken and f.name]
+        if new:
+            names = ", ".join(repr(self.fields[i].name) for i in new)
+            self.note("new", f"new column{'s' if len(new) > 1 else ''} {names[:300]}")
+        return tuple(new)
+
+    def note(self, kind: str, text: str) -> None:
+        if getattr(self.policy, kind) == "quarantine":
+            hint = "; add it to the profile, to its ignore list, or set the source's drift"
+            raise Permanent(Code.DRIFT, text + hint)
+        self.notes.append(text)
+
+    def clock(self, order: clocktime.Order) -> Clock:
+        time = self.profile.time
+        assert time is not None
+        zone = self.text(time.zone).constant
+        if zone is not None:
+            try:
+                check_zone(zone)
+            except ValueError as error:
+                raise Permanent(Code.UNREADABLE, f"zone {zone!r}: {error}") from error
+        return Clock(zone, time.ambiguous, time.nonexistent, time.zones, self.since(zone), order)
+
+    def since(self, zone: str | None) -> int:
+        """Nanoseconds from 1970 to where the file's epochs count from."""
+        time = self.profile.time
+        if time is None or time.since is None:
+            return 0
+        text = self.text(time.since).constant or ""
+        found = clocktime.instant(text, zone)
+        if found is None:
+            raise Permanent(Code.UNREADABLE, f"since {text!r} is no date in ISO 8601")
+        return found
+
+
+def _text(found: str | None) -> Text:
+    return Text((found,)) if found else Text()
+
+
+DECODED = ("time", "sensor", "type", "unit", "value", "quality")
+"""The columns of a decoded format (SenML and the like), by whatever way the file says it."""
+
+
+def decoded(profile: Profile, formats: tuple[str, ...], zone: str | None = None) -> Layout:
+    """The layout of `DECODED` columns. zone: the format's own, unless the profile says otherwise."""
+    time = profile.time
+    if time is not None and time.zone is not None:
+        zone = time.zone.constant
+    sensor, kind, unit = Text((1,)), Text((2,)), Text((3,))
+    style = Style(profile.missing or ())
+    grade = Grade(5, ("", *(profile.quality.good if profile.quality else ())), ())
+    measure = Measure(4, "value", kind, unit, sensor, style, grade)
+    return Layout(DECODED, (Text((0,)),), formats, Clock(zone), (measure,))

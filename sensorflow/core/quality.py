@@ -1,0 +1,92 @@
+"""What is known of a reading's quality: a bit mask, 0 where nothing speaks against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import IntFlag
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sensorflow.core.profile import Rule
+from sensorflow.core.rules import matching
+from sensorflow.core.series import Last, Series
+
+
+class Flag(IntFlag):
+    RANGE = 1
+    FLATLINE = 2
+    SPIKE = 4
+    GAP = 8
+    SOURCE = 16  # the logger's own flag
+    FUTURE = 32
+    UNIT = 64
+    MONOTONIC = 128
+    INTEGER = 256
+    ALLOWED = 512
+
+
+class Watch:
+    """Flags what only the readings before it tell: flatline, spike and gap, in the file's order."""
+
+    def __init__(self, rules: Mapping[str, Sequence[Rule]]) -> None:
+        self._rules = {
+            name: [r for r in found if r.flatline or r.spike is not None or r.gap is not None]
+            for name, found in rules.items()
+        }
+        self.idle = not any(self._rules.values())
+        self._series = Series()
+        self._ts, self._value = Last(-1, np.int64), Last(np.nan, np.float64)
+        self._runs: dict[int, tuple[float, int]] = {}
+
+    def flags(self, batch: pa.RecordBatch) -> npt.NDArray[np.int16]:
+        """The flags of each reading of a batch; call once a batch, in order."""
+        found = np.zeros(len(batch), np.int16)
+        if self.idle or not len(batch):
+            return found
+        series = self._series.of(batch)
+        ts = batch["ts"].cast(pa.int64()).to_numpy()
+        values = batch["value"].to_numpy()
+        before_ts, before = self._ts.before(series, ts), self._value.before(series, values)
+        first = before_ts == -1
+        seconds = (ts - before_ts) / 1e9
+        runs = self._run_lengths(series, values)
+        kinds = pc.dictionary_encode(batch["reading_type"])
+        for code, kind in enumerate(kinds.dictionary.to_pylist()):
+            here = kinds.indices.to_numpy() == code
+            for rule in matching(self._rules, kind):
+                if rule.flatline:
+                    found[here & (runs >= rule.flatline)] |= Flag.FLATLINE
+                if rule.spike is not None:
+                    with np.errstate(divide="ignore", invalid="ignore"):
+                        rate = np.abs(values - before) / np.abs(seconds)
+                    found[here & ~first & (rate > rule.spike)] |= Flag.SPIKE
+                if rule.gap is not None:
+                    found[here & ~first & (seconds > rule.gap)] |= Flag.GAP
+        return found
+
+    def _run_lengths(
+        self, series: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.int64]:
+        """How many equal values in a row end at each reading of its series."""
+        order = np.argsort(series, kind="stable")
+        s, v = series[order], values[order]
+        new = np.ones(len(s), np.bool_)
+        new[1:] = (s[1:] != s[:-1]) | (v[1:] != v[:-1])
+        starts = np.flatnonzero(new)
+        length = np.arange(len(s)) - np.repeat(starts, np.diff(starts, append=len(s))) + 1
+        heads = np.flatnonzero(np.concatenate(([True], s[1:] != s[:-1])))
+        for head in heads.tolist():
+            value, run = self._runs.get(int(s[head]), (np.nan, 0))
+            if value == v[head]:
+                end = starts[np.searchsorted(starts, head, "right") :]
+                stop = int(end[0]) if len(end) else len(s)
+                length[head:stop] += run
+        lasts = np.append(heads[1:] - 1, len(s) - 1)
+        for last in lasts.tolist():
+            self._runs[int(s[last])] = (float(v[last]), int(length[last]))
+        found = np.empty(len(s), np.int64)
+        found[order] = length
+        return found

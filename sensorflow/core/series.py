@@ -1,0 +1,64 @@
+"""The series that readings belong to: one sensor's one type, numbered as they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Ints = npt.NDArray[np.int64]
+
+
+class Series:
+    """Numbers (sensor_id, reading_type) from 0, over all batches of a file."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], int] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, batch: pa.RecordBatch) -> Ints:
+        """The number of each row's series."""
+        sensor = pc.dictionary_encode(batch["sensor_id"])
+        kind = pc.dictionary_encode(batch["reading_type"])
+        width = max(len(kind.dictionary), 1)
+        pair = sensor.indices.to_numpy().astype(np.int64) * width + kind.indices.to_numpy()
+        found, inverse = np.unique(pair, return_inverse=True)
+        sensors, kinds = sensor.dictionary.to_pylist(), kind.dictionary.to_pylist()
+        numbers = [
+            self._known.setdefault((sensors[p // width], kinds[p % width]), len(self._known))
+            for p in found.tolist()
+        ]
+        return np.array(numbers, np.int64)[inverse] if numbers else np.zeros(0, np.int64)
+
+
+def previous(series: Ints) -> Ints:
+    """The index of the row before of the same series, -1 for the first."""
+    order = np.argsort(series, kind="stable")
+    before = np.full(len(series), -1, np.int64)
+    same = series[order][1:] == series[order][:-1]
+    before[order[1:][same]] = order[:-1][same]
+    return before
+
+
+class Last:
+    """The last value of each series, kept from one batch to the next. start: before the first."""
+
+    def __init__(self, start: float | int, kind: type[np.generic]) -> None:
+        self._start = start
+        self._values = np.full(0, start, kind)
+
+    def before(self, series: Ints, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The value before each row's in its series; then remembers the last ones."""
+        top = int(series.max(initial=-1)) + 1
+        if top > len(self._values):
+            more = np.full(max(top - len(self._values), 64), self._start, self._values.dtype)
+            self._values = np.concatenate((self._values, more))
+        place = previous(series)
+        found = np.where(place >= 0, values[place], self._values[series])
+        self._values[series] = values  # the last of equal indexes stays
+        return found

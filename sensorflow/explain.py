@@ -1,0 +1,81 @@
+"""pydantic's errors as one line for people: the key, what is wrong, and the nearest valid key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+
+def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple[str, str]:
+    """(the key, what is wrong with it) of the first thing to mend; the key is "" for the whole."""
+    found = [_Found(e, model) for e in error.errors(include_url=False, include_input=False)]
+    first = min(found, key=lambda f: f.rank)
+    key = ".".join(first.keys)
+    if first.type == "extra_forbidden":
+        known = list(_fields(model, first.keys[:-1]))
+        near = difflib.get_close_matches(first.keys[-1], known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        return "", f"unknown key {key!r}; {hint}"
+    if first.type == "missing":
+        return key, f"{key}: is required"
+    message = first.message.removeprefix("Value error, ")
+    return key, f"{key}{_shown(given, first.keys)}: {message}" if key else message
+
+
+class _Found:
+    def __init__(self, error: Any, model: type[BaseModel]) -> None:
+        self.type, self.message = error["type"], error["msg"]
+        # a union adds the name of its branch to the place, which is no key
+        self.keys = [str(k) for k in error["loc"] if not _is_branch(k)]
+
+    @property
+    def rank(self) -> int:
+        """A misspelt key first: it is why another one is missing."""
+        return {"extra_forbidden": 0, "missing": 2}.get(self.type, 1)
+
+
+def _is_branch(key: Any) -> bool:
+    return isinstance(key, str) and (key in ("int", "str", "float") or "[" in key)
+
+
+def _secretive(key: str) -> bool:
+    return any(word in key for word in ("url", "password", "secret"))
+
+
+def _shown(given: Any, keys: list[str]) -> str:
+    if _secretive(".".join(keys)):
+        return ""
+    for part in keys:
+        if isinstance(given, list) and part.isdigit() and int(part) < len(given):
+            given = given[int(part)]
+        elif isinstance(given, Mapping) and part in given:
+            given = given[part]
+        else:
+            return ""
+    return f" = {given!r}" if isinstance(given, str | int | float | bool) else ""
+
+
+def _fields(model: type[BaseModel], keys: list[str]) -> Iterator[str]:
+    """The keys that are known at a place."""
+    kinds: list[Any] = [model]
+    for key in keys:
+        inner: list[Any] = []
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                inner += (
+                    _models(kind.model_fields[key].annotation) if key in kind.model_fields else []
+                )
+            else:
+                inner.append(kind)
+        kinds = inner or kinds
+    for kind in kinds:
+        yield from (name for name, field in kind.model_fields.items() if not field.exclude)
+
+
+def _models(annotation: Any) -> list[Any]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]

@@ -1,0 +1,189 @@
+"""A dry run: what would become of a file, by the true way of its bytes, touching nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sensorflow.core.dedupe import Disordered, Occurrences
+from sensorflow.core.formats.chunk import Reject
+from sensorflow.core.judge import Accepted
+from sensorflow.core.layout import Drift, Place
+from sensorflow.core.profile import Profile
+from sensorflow.core.quality import Flag, Watch
+from sensorflow.core.reading import read
+from sensorflow.core.readings import Span
+from sensorflow.core.reshape import reshape
+from sensorflow.core.series import Last, Series
+from sensorflow.errors import REMEDY, Permanent
+from sensorflow.flow.validate import scratch
+
+Example = tuple[str, datetime, str, float, str]
+"""(sensor, time, type, value, unit)"""
+
+
+@dataclass
+class Checked:
+    """What a dry run found. All counts are of readings, but `rows`."""
+
+    file: str
+    profile: str
+    rows: int = 0
+    valid: int = 0
+    missing: int = 0
+    rejected: int = 0
+    duplicates: int = 0
+    distinct: int = 0
+    out_of_order: int = 0
+    flagged: dict[str, int] = field(default_factory=dict)
+    types: dict[str, int] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    sensors: dict[str, int] = field(default_factory=dict)
+    span: Span = field(default_factory=Span)
+    total: float = 0.0
+    first: Example | None = None
+    last: Example | None = None
+    drift: tuple[str, ...] = ()
+    rejects: list[Reject] = field(default_factory=list)
+    error: Permanent | None = None
+
+    @property
+    def read(self) -> int:
+        return self.valid + self.rejected
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON. Times are ISO 8601 in UTC."""
+        low, high = self.span.low, self.span.high
+        error = self.error
+        return {
+            "file": self.file,
+            "profile": self.profile,
+            "rows": self.rows,
+            "read": self.read,
+            "valid": self.valid,
+            "missing": self.missing,
+            "rejected": self.rejected,
+            "duplicates": self.duplicates,
+            "distinct": self.distinct,
+            "out_of_order": self.out_of_order,
+            "flagged": self.flagged,
+            "sensors": len(self.sensors),
+            "types": self.types,
+            "units": self.units,
+            "tmin": low.isoformat() if low else None,
+            "tmax": high.isoformat() if high else None,
+            "sum": self.total,
+            "first": _plain(self.first),
+            "last": _plain(self.last),
+            "drift": list(self.drift),
+            "rejects": [_reject(r) for r in self.rejects],
+            "error": error
+            and {
+                "code": str(error.code),
+                "message": error.message,
+                "do": REMEDY.get(error.code, ""),
+                **error.place,
+            },
+        }
+
+
+def _plain(example: Example | None) -> list[Any] | None:
+    return example and [example[0], example[1].isoformat(), *example[2:]]
+
+
+def _reject(found: Reject) -> dict[str, Any]:
+    return {
+        "line": found.line_no,
+        "byte_offset": found.byte_offset,
+        "column": found.column,
+        "code": str(found.code),
+        "reason": found.reason,
+        "raw": found.raw,
+    }
+
+
+def check(
+    stream: BinaryIO,
+    name: str,
+    profile: tuple[str, Profile],
+    place: Place,
+    drift: Drift,
+    keep: int,
+    received: int | None = None,
+) -> Checked:
+    """Read a file dry. keep: how many rejects are kept; all are counted."""
+    found = Checked(name, profile[0])
+
+    def accepted() -> Iterator[Accepted]:
+        stream.seek(0)
+        return read(stream, profile[1], place, scratch, drift, received)
+
+    try:
+        seen = Occurrences()
+        try:
+            _count(accepted(), found, profile[1], seen, keep)
+        except Disordered:
+            found = Checked(name, profile[0])
+            seen = Occurrences.sorted((a.bronze for a in accepted()), scratch)
+            _count(accepted(), found, profile[1], seen, keep)
+        finally:
+            seen.close()
+    except Permanent as error:
+        found.error = error
+    return found
+
+
+def _count(
+    accepted: Iterator[Accepted], found: Checked, profile: Profile, seen: Occurrences, keep: int
+) -> None:
+    watch, series = Watch(profile.rules), Series()
+    last = Last(np.iinfo(np.int64).min, np.int64)
+    drift: dict[str, None] = {}
+    for part in accepted:
+        found.rows += part.rows
+        found.missing += part.missing
+        found.rejected += len(part.rejects)
+        found.rejects += part.rejects[: keep - len(found.rejects)]
+        drift.update(dict.fromkeys(part.drift))
+        found.drift = tuple(drift)
+        if not len(part.bronze):
+            continue
+        micros = part.bronze["ts"].cast(pa.int64()).to_numpy() // 1000
+        found.out_of_order += int((micros < last.before(series.of(part.bronze), micros)).sum())
+        done = reshape(part.bronze, watch, seen)
+        found.duplicates += done.duplicates
+        found.distinct += int((done.silver["ordinal"].to_numpy() == 0).sum())
+        _describe(part.bronze, done.silver, found)
+
+
+def _describe(bronze: pa.RecordBatch, silver: pa.RecordBatch, found: Checked) -> None:
+    found.valid += len(bronze)
+    found.total += float(bronze["value"].to_numpy().sum())
+    found.span = found.span.over(bronze["ts"])
+    found.first = found.first or _example(bronze, 0)
+    found.last = _example(bronze, len(bronze) - 1)
+    for name, counts in (("reading_type", found.types), ("sensor_id", found.sensors)):
+        for pair in pc.value_counts(bronze[name]).to_pylist():
+            counts[pair["values"]] = counts.get(pair["values"], 0) + pair["counts"]
+    units = pa.Table.from_batches([bronze]).group_by("reading_type", use_threads=False)
+    for row in units.aggregate([("unit", "first")]).to_pylist():
+        found.units.setdefault(row["reading_type"], row["unit_first"])
+    quality = silver["quality"].to_numpy()
+    for flag in Flag:
+        count = int((quality & flag).astype(bool).sum())
+        if count:
+            name = str(flag.name).lower()
+            found.flagged[name] = found.flagged.get(name, 0) + count
+
+
+def _example(batch: pa.RecordBatch, row: int) -> Example:
+    ts = Span().over(batch["ts"].slice(row, 1)).low
+    assert ts is not None
+    cells = [batch[name][row].as_py() for name in ("sensor_id", "reading_type", "value", "unit")]
+    return (cells[0], ts, *cells[1:])

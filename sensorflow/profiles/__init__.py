@@ -1,0 +1,132 @@
+"""The library of profiles for common loggers and formats, and how profiles extend one another.
+
+A profile is a TOML table; `extends = "name"` takes another one's keys, and those given go before them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code, Misuse
+from sensorflow.explain import explain
+
+Table = dict[str, Any]
+MERGED = frozenset({"time", "columns", "captures", "rules", "units", "where", "values"})
+"""Tables whose keys are taken one by one; any other is replaced as a whole."""
+_ORIGINS = frozenset({"sensor", "type", "unit"})
+
+
+@cache
+def builtin() -> Mapping[str, Table]:
+    """Name -> table of the profiles that come with sensorflow."""
+    files = sorted(resources.files(__name__).iterdir(), key=lambda f: f.name)
+    return {
+        file.name.removesuffix(".toml").replace("_", "-"): tomllib.loads(file.read_text("utf-8"))
+        for file in files
+        if file.name.endswith(".toml")
+    }
+
+
+def text(name: str) -> str:
+    """The TOML of a profile of the library."""
+    file = resources.files(__name__) / f"{name.replace('-', '_')}.toml"
+    return file.read_text("utf-8")
+
+
+def resolved(name: str, tables: Mapping[str, Any], below: tuple[str, ...] = ()) -> Any:
+    """A profile's table with all that it extends. Raises Misuse for an unknown name or a circle."""
+    if name in below:
+        circle = " -> ".join((*below[below.index(name) :], name))
+        raise Misuse(
+            f"profiles.{name}.extends: the profiles extend each other: {circle}", Code.SETTINGS
+        )
+    table = tables[name] if name in tables and name not in below else None
+    if table is None:
+        if name not in builtin():
+            raise Misuse(unknown(name, tables), Code.SETTINGS)
+        table = builtin()[name]
+    if not isinstance(table, dict) or "extends" not in table:
+        return table
+    parent, own = table["extends"], {k: v for k, v in table.items() if k != "extends"}
+    # a project's profile may bear the name of the one in the library that it extends
+    known = {k: v for k, v in tables.items() if k != name} if parent == name else tables
+    chain = below if parent == name else (*below, name)
+    return merged(resolved(str(parent), known, chain), own)
+
+
+def unknown(name: str, tables: Mapping[str, Any]) -> str:
+    known = sorted({*tables, *builtin()})
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return f"no such profile: {name!r}; {hint}"
+
+
+def merged(parent: Table, own: Table) -> Table:
+    made = {**parent, **own}
+    for key in MERGED & parent.keys() & own.keys():
+        above, below = _as_table(key, parent[key]), _as_table(key, own[key])
+        if not isinstance(above, dict) or not isinstance(below, dict):
+            continue
+        made[key] = {**above, **below}
+        for one, other in (("column", "columns"), ("columns", "column")):
+            if key == "time" and one in below and other in above:
+                del made[key][other]
+    if own.keys() & {"value"}:
+        made = {k: v for k, v in made.items() if k not in ("columns", "each") or k in own}
+    if own.keys() & {"columns", "each"}:
+        made = {k: v for k, v in made.items() if k != "value" or k in own}
+    return made
+
+
+def _as_table(key: str, given: Any) -> Any:
+    if key == "time" and isinstance(given, str):
+        return {"column": given}
+    if key == "time" and isinstance(given, list):
+        return {"columns": given}
+    if key == "columns" and isinstance(given, list):
+        return {name: {} for name in given}
+    return given
+
+
+def validated(table: Any, where: str) -> Profile:
+    """The profile of a table. Misuse with one line for the first thing that is wrong."""
+    try:
+        return Profile.model_validate(table)
+    except ValidationError as error:
+        raise Misuse(f"{where}: {explain(error, Profile, table)[1]}", Code.SETTINGS) from error
+
+
+def load(named: str, tables: Mapping[str, Any] | None = None) -> tuple[str, Profile]:
+    """(name, profile) of a TOML file, or of a name: one of `tables`, or of the library.
+
+    A file holds a profile's keys, or one table of [profiles]; "file.toml:name" says which of several.
+    """
+    path, _, inner = named.partition(".toml:")
+    file = Path(f"{path}.toml" if inner else named)
+    if not inner and not named.endswith(".toml") and not file.is_file():
+        tables = tables or {}
+        return named, validated(resolved(named, tables), f"profile {named}")
+    try:
+        given = tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Misuse(f"{file}: not valid TOML: {error}", Code.SETTINGS) from error
+    except OSError as error:
+        raise Misuse(f"{file}: cannot be read: {error.strerror}", Code.SETTINGS) from error
+    if "profiles" not in given:
+        return file.stem, validated(resolved(file.stem, {file.stem: given}), str(file))
+    found = given["profiles"]
+    if not inner and len(found) == 1:
+        inner = next(iter(found))
+    if inner not in found:
+        names = ", ".join(f"{file}:{name}" for name in found)
+        raise Misuse(f"{file}: holds several profiles; name one: {names}", Code.SETTINGS)
+    return inner, validated(resolved(inner, found), f"{file}: profiles.{inner}")
