@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 
-.PHONY: help demo up test lint wheel bench-latency clean
+.PHONY: help demo up test real-data fuzz lint wheel bench-latency clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ up: .venv/.has-demo ## run the whole stack on the demo's project, with Flower; C
 test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey and RabbitMQ
 	@sh tools/rabbitmq.sh
 	@$(BIN)/python -m pytest $(TESTS)
+
+real-data: .venv/.has-dev ## real files of real loggers through the pipeline, a line each
+	@PYTHONPATH=tests $(BIN)/python tests/real_data/run.py
+
+fuzz: .venv/.has-dev ## ten minutes of broken files: FUZZ_SECONDS=600
+	@$(BIN)/python tests/fuzz/fuzz.py --seconds $${FUZZ_SECONDS:-600}
 
 lint: .venv/.has-dev ## format, lint, types, and which way imports run
 	@$(BIN)/ruff format --check .

@@ -18,7 +18,7 @@ def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple
         known = list(_fields(model, first.keys[:-1]))
         near = difflib.get_close_matches(first.keys[-1], known, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-        return "", f"unknown key {key!r}; {hint}"
+        return key, f"unknown key {key!r}; {hint}"
     if first.type == "missing":
         return key, f"{key}: is required"
     message = first.message.removeprefix("Value error, ")

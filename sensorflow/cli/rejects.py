@@ -136,7 +136,12 @@ def _rows(view: FileView) -> Iterator[dict[str, Any]]:
 
     facts = view.facts
     path = layer_path(
-        Layer.REJECTS, view.source, facts["sensor_type"], facts["landed_at"], view.file_id, view.version
+        Layer.REJECTS,
+        view.source,
+        facts["sensor_type"],
+        facts["landed_at"],
+        view.file_id,
+        view.version,
     )
     for batch in bootstrap.lake(bootstrap.settings()).read(path):
         yield from batch.to_pylist()

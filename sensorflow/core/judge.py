@@ -346,7 +346,8 @@ class _Case:
                 yield self.reject(row, measure.name, code, reason)
 
     def _shown(self, columns: tuple[int, ...], row: int) -> str:
-        return " ".join(str(self.chunk.columns[c][row].as_py()) for c in columns)
+        cells = (_as_text(self.chunk.columns[c].slice(row, 1))[0].as_py() for c in columns)
+        return " ".join(map(str, cells))
 
     def _reason(self, code: Code, cell: str | None) -> str:
         formats = " or ".join(self.layout.formats)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorflow.core.clocktime import from_timestamps, parse, pattern
+from sensorflow.core.clocktime import Clock, from_timestamps, parse, pattern
 from sensorflow.errors import Code
 
 
@@ -15,7 +15,7 @@ def nanos(text: str | None, fmt: str = "iso8601", zone: str | None = None, **kw:
     """Nanoseconds since 1970, or the code of the refusal."""
     # a companion that cannot be cast keeps the whole array off the fast path too
     for others in ([], ["nonsense"]):
-        found = parse(pa.array([text, *others], pa.string()), fmt, zone, **kw)
+        found = parse(pa.array([text, *others], pa.string()), fmt, Clock(zone, **kw))
         results = found.codes[0] or found.ts.cast(pa.int64())[0].as_py()
         if not others:
             first = results
@@ -147,13 +147,13 @@ def test_any_instant_survives_being_written(seconds: int, fraction: int) -> None
 def test_typed_timestamps_of_any_unit(unit: str) -> None:
     per = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
     zoned = pa.array([1704067200 * per, None], pa.int64()).cast(pa.timestamp(unit, tz="-07:00"))
-    found = from_timestamps(zoned, None)
+    found = from_timestamps(zoned, Clock())
     assert found.ts.cast(pa.int64()).to_pylist() == [JAN_1, None]
     assert found.codes.tolist() == ["", Code.TIMESTAMP_MISSING]
     naive = zoned.cast(pa.int64()).cast(pa.timestamp(unit))
-    assert from_timestamps(naive, None).codes[0] == Code.TIMESTAMP_NO_ZONE
+    assert from_timestamps(naive, Clock()).codes[0] == Code.TIMESTAMP_NO_ZONE
 
 
 def test_typed_timestamps_far_away_are_refused_one_by_one() -> None:
     wild = pa.array([253402300800, 1704067200], pa.int64()).cast(pa.timestamp("s", tz="UTC"))
-    assert from_timestamps(wild, None).codes.tolist() == [Code.TIMESTAMP_OUT_OF_RANGE, ""]
+    assert from_timestamps(wild, Clock()).codes.tolist() == [Code.TIMESTAMP_OUT_OF_RANGE, ""]

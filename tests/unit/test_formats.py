@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorflow.core import formats, rules
+from sensorflow.core import reading
 from sensorflow.core.formats import lines as lines_
 from sensorflow.core.formats.chunk import Reject
+from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
@@ -30,8 +31,7 @@ def read(data: bytes, **profile: Any) -> tuple[list[dict[str, Any]], list[Reject
     rows: list[dict[str, Any]] = []
     rejects: list[Reject] = []
     missing = 0
-    for chunk in formats.chunks(io.BytesIO(data), made, io.BytesIO):
-        accepted = rules.accept(chunk, made, "roof_1.csv")
+    for accepted in reading.read(io.BytesIO(data), made, Place("roof_1.csv"), io.BytesIO):
         batch = accepted.bronze
         place = batch.schema.get_field_index("ts")
         plain = batch.set_column(place, "ts", batch["ts"].cast(pa.int64()))
@@ -112,7 +112,10 @@ def test_missing_cells_are_counted_and_not_rejected() -> None:
 
 def test_a_wide_row_loses_only_its_bad_cell() -> None:
     rows, rejects, missing = _wide()
-    assert [(r["T"], r["RH"]) for r in rows] == [(None, 48.0), (21.5, None)]
+    assert [(r["line_no"], r["reading_type"], r["value"]) for r in rows] == [
+        (2, "humidity", 48.0),
+        (3, "temp", 21.5),
+    ]
     assert [(r.line_no, r.column) for r in rejects] == [(2, "T")]
     assert missing == 1
     assert {r["sensor_id"] for r in rows} == {"roof"}
@@ -128,8 +131,7 @@ def _wide() -> tuple[list[dict[str, Any]], list[Reject], int]:
         }
     )
     data = b"t,T,RH\n2024-01-01T00:00:00Z,x,48\n2024-01-01T00:01:00Z,21.5,\n"
-    (chunk,) = formats.chunks(io.BytesIO(data), made, io.BytesIO)
-    accepted = rules.accept(chunk, made, "roof_1.csv")
+    (accepted,) = reading.read(io.BytesIO(data), made, Place("roof_1.csv"), io.BytesIO)
     rows = accepted.bronze.drop_columns(["ts"]).to_pylist()
     return rows, accepted.rejects, accepted.missing
 
@@ -190,8 +192,10 @@ def test_what_pythons_csv_writes_is_read_back(readings: list[tuple[str, str, flo
         return
     found = [
         row
-        for chunk in formats.chunks(io.BytesIO(out.getvalue().encode()), made, io.BytesIO)
-        for row in rules.accept(chunk, made, "x").bronze.drop_columns(["ts", "line_no"]).to_pylist()
+        for accepted in reading.read(
+            io.BytesIO(out.getvalue().encode()), made, Place("x"), io.BytesIO
+        )
+        for row in accepted.bronze.drop_columns(["ts", "line_no"]).to_pylist()
     ]
     wanted = [(("s" + s).strip(), u.strip(), v) for s, u, v in readings]
     assert [(r["sensor_id"], r["unit"], r["value"]) for r in found] == wanted

@@ -61,7 +61,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
         where = f"nothing at records = {profile.records!r}" if profile.records else "no record"
         raise Permanent(Code.COLUMN_MISSING, f"the document has {where}")
     yield columns.chunk(found, [])
-    columns.finish(rows)
+    columns.finish()
 
 
 def _spot(record: Record) -> Callable[[], Spot]:

@@ -20,7 +20,6 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     lines = Lines(plain, profile.max_line, plain.start)
     steps = path(profile.records or "")
     columns = Columns(profile, resolve, steps)
-    rows = 0
     while (block := lines.block()) is not None:
         found: list[tuple[int, Record, Callable[[], Spot]]] = []
         rejects: list[Reject] = []
@@ -47,11 +46,9 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
                 read -= 1
             if len(found) >= ROWS:
                 yield columns.chunk(found, rejects, read if steps else None)
-                rows += len(found)
                 found, rejects, read = [], [], 0
         yield columns.chunk(found, rejects, read if steps else None)
-        rows += len(found)
-    columns.finish(rows)
+    columns.finish()
 
 
 def _spot(block: Block, index: int) -> Callable[[], Spot]:

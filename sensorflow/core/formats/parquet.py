@@ -49,11 +49,19 @@ def _chunk(table: pa.Table, first: int, layout: Layout) -> Chunk:
     columns = {i: _plain(table[layout.names[i]]) for i in layout.needed}
 
     def spot(row: int) -> Spot:
-        cells = {layout.names[i]: str(column[row].as_py()) for i, column in columns.items()}
+        cells = {layout.names[i]: shown(column, row) for i, column in columns.items()}
         return Spot(None, str(cells)[:RAW_LIMIT])
 
     lines = np.arange(first, first + len(table), dtype=np.int64)
     return Chunk(layout, columns, lines, spot)
+
+
+def shown(column: pa.Array, row: int) -> str:
+    """A cell for people. (pyarrow tells nanoseconds to Python only by way of pandas.)"""
+    try:
+        return str(column.slice(row, 1).cast(pa.string())[0].as_py())
+    except pa.ArrowException:
+        return str(column[row].as_py())
 
 
 def _plain(column: pa.ChunkedArray) -> pa.Array:

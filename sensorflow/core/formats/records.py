@@ -177,8 +177,7 @@ class Columns:
         self.getters = {n: Getter(n, records, outside or {}) for n in self.named}
         self.labels = set(texts)
         self.never = set(self.named)
-        self.all = bool(profile.each)
-        self.drift = True
+        self.rows = 0
 
     def chunk(
         self,
@@ -214,6 +213,7 @@ class Columns:
             i: pa.array([row.get(names[i]) for row in rows], pa.string()) for i in layout.needed
         }
         self.never -= {names[i] for i, column in columns.items() if column.null_count < len(rows)}
+        self.rows += len(rows)
         numbers = np.array(lines, np.int64)
         return Chunk(layout, columns, numbers, lambda row: spots[row](), rejects, records)
 
@@ -222,9 +222,9 @@ class Columns:
         for name, get in self.getters.items():
             value = get(record)
             row[name] = label(value) if name in self.labels else text(value)
-        if self.all or self.drift:
-            shown = set(self.named)
-            row.update((k, v) for k, v in flat(record.value) if k not in shown and k)
+        if not isinstance(record.value, dict) and not any(row.values()):
+            return row, (Code.MALFORMED_ROW, "not a JSON object")
+        row.update((k, v) for k, v in flat(record.value) if k and k not in self.getters)
         bad = next((n for n, t in row.items() if t is not None and not _is_unicode(n + t)), None)
         if bad is not None:
             return row, (Code.INVALID_UTF8, "half of a surrogate pair, which is no character")
@@ -240,11 +240,11 @@ class Columns:
             return True
         return any(re.search(each.match, name) for each in self.profile.each for name in row)
 
-    def finish(self, rows: int) -> None:
-        """Permanent when a column was in no record at all."""
+    def finish(self) -> None:
+        """Permanent when a column was in none of the records that were read."""
         optional = {name for name, column in self.profile.columns.items() if column.optional}
         absent = sorted(self.never - optional)
-        if absent and rows:
+        if absent and self.rows:
             names = ", ".join(map(repr, absent))
             raise Permanent(Code.COLUMN_MISSING, f"no record has a value for {names}")
 
