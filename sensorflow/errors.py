@@ -56,6 +56,7 @@ class Code(StrEnum):
     TOO_DEEP = "F214 too-deep"
     TOO_SLOW = "F215 too-slow"
     ARCHIVE = "F216 archive-refused"
+    OUT_OF_MEMORY = "F217 out-of-memory"
     UNEXPECTED = "F299 unexpected-error"
     # infrastructure
     DATABASE = "I501 database-unavailable"
@@ -84,6 +85,7 @@ REMEDY: dict[Code, str] = {
     Code.TOO_DEEP: "raise max_nesting or max_record if the file is honest, then replay",
     Code.TOO_SLOW: "raise max_seconds if the file is honest, then replay",
     Code.ARCHIVE: "drop the one file itself, or name it by member, then replay",
+    Code.OUT_OF_MEMORY: "split the file, or raise max_memory if the host has it, then replay",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
 }
 

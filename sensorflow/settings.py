@@ -51,11 +51,15 @@ class Source(Strict):
         "*.json",
         "*.parquet",
         "*.xlsx",
+        "*.tsv",
+        "*.dat",
+        "*.lp",
+        "*.epw",
         "*.gz",
+        "*.bz2",
+        "*.xz",
         "*.zst",
         "*.zip",
-        "*.dat",
-        "*.CSV",
     )
     exclude: tuple[str, ...] = IGNORED
     after: Literal["archive", "delete", "keep"] = "archive"
@@ -115,6 +119,7 @@ class Settings(Strict):
     max_attempts: int = Field(default=3, ge=1, le=100)
     max_in_flight: int = Field(default=1000, ge=1)
     inline_below: ByteSize = ByteSize(8 * 1024**2)
+    max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
     workers: int = Field(default=4, ge=1, le=512)
     flower_port: int = Field(default=5555, ge=0, le=65535)
     flower_user: str = "sensorflow"

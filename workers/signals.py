@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import threading
 import time
 from typing import Any
@@ -43,6 +44,10 @@ def started(**_: Any) -> None:
     autoscaler forks from a thread of its own.
     """
     process.forget()
+    limit = bootstrap.settings().max_memory
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    if most == resource.RLIM_INFINITY or limit <= most:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
     threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
 
 

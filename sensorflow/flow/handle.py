@@ -164,7 +164,10 @@ def _release(job: Job, error: SensorflowError, delay: float, burned: bool) -> No
 def _unexpected(job: Job, error: Exception) -> Result:
     """A defect, or a file that provokes one: the attempt counts, and the last one condemns."""
     log().exception(Event.FILE_RETRIED, file_id=job.claim.file_id)
-    reason = f"{type(error).__name__}: {error}"[:500]
+    code, reason = Code.UNEXPECTED, f"{type(error).__name__}: {error}"[:500]
+    if isinstance(error, MemoryError):
+        limit = job.world.settings.max_memory
+        code, reason = Code.OUT_OF_MEMORY, f"the file needs more than {limit:,} bytes of memory"
     if job.claim.attempt >= job.world.settings.max_attempts:
-        return _condemn(job, Permanent(Code.UNEXPECTED, reason))
-    return _retry(job, Transient(Code.UNEXPECTED, reason), burned=True)
+        return _condemn(job, Permanent(code, reason))
+    return _retry(job, Transient(code, reason), burned=True)

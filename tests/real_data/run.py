@@ -18,6 +18,8 @@ from typing import Any
 
 import psycopg
 
+from sensorflow.core.profile import Profile
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("SENSORFLOW_REAL_DATA", ROOT.parent / "shared" / "real-data"))
 PROFILES = Path(__file__).parent / "profiles"
@@ -53,19 +55,19 @@ class Pipeline:
         self.home, self.url = home, url
         self.ledger = PostgresLedger(url, "real-data")
 
-    def load(self, file: Path) -> tuple[int, Any]:
+    def load(self, file: Path, profile: Profile) -> tuple[int, Any]:
         """Take one file all the way; returns its number and the world that it went through."""
-        from sensorflow import bootstrap, profiles
+        from sensorflow import bootstrap
         from sensorflow.adapters.feeds.folder import stat_of
+        from sensorflow.core.states import Stage
         from sensorflow.flow.handle import handle
         from sensorflow.flow.land import land
         from sensorflow.flow.register import register
         from sensorflow.settings import Settings
 
-        table = profiles.load(str(PROFILES / f"{file.name}.toml"))[1]
         source = {"path": str(file.parent), "profile": "p"}
         settings = Settings.model_validate(
-            {"home": self.home, "sources": {"real": source}, "profiles": {"p": table}}
+            {"home": self.home, "sources": {"real": source}, "profiles": {"p": profile}}
         )
         world = bootstrap.world(settings, "real-data", self.ledger)
         name = os.fsencode(file.name)
@@ -74,14 +76,20 @@ class Pipeline:
         assert taken is not None
         now = datetime.now(UTC)
         found = register(self.ledger, settings, "real", name, *taken, now, now).file_id
-        for _ in range(2):  # the second time, to quarantine what the first condemned
-            handle(world, found, None, _keep)
+        handle(world, found, None, _keep)
+        handle(world, found, Stage.QUARANTINE, _keep)  # what was condemned
         return found, world
 
 
 @contextlib.contextmanager
 def _keep(_claim: Any) -> Iterator[None]:
     yield
+
+
+def profile_of(name: str) -> Profile:
+    from sensorflow import profiles
+
+    return profiles.load(str(PROFILES / f"{name}.toml"))[1]
 
 
 def account(pipeline: Pipeline, file_id: int, world: Any) -> dict[str, Any]:
@@ -165,7 +173,7 @@ def run(url: str, home: Path) -> Iterator[tuple[str, dict[str, Any], list[str]]]
     expected = json.loads((FOLDER / "expected.json").read_text("utf-8"))
     pipeline = Pipeline(home, url)
     for name, wanted in sorted(expected.items()):
-        found = account(pipeline, *pipeline.load(FOLDER / "files" / name))
+        found = account(pipeline, *pipeline.load(FOLDER / "files" / name, profile_of(name)))
         yield name, found, differences(found, wanted)
     pipeline.ledger.close()
 

@@ -64,6 +64,8 @@ class _Bounded(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         try:
             data = self._plain.read(len(buffer))
+        except MemoryError:
+            raise
         except _BROKEN as error:
             raise Permanent(
                 Code.UNREADABLE, f"the {self._kind} is broken: {error}", byte_offset=self._count

@@ -21,6 +21,8 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     try:
         file = pq.ParquetFile(stream)
         names = _flat(file.schema_arrow.empty_table()).column_names
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError) as error:
         raise Permanent(Code.UNREADABLE, f"not a Parquet file: {_first_line(error)}") from error
     if len(names) > profile.max_columns:
@@ -33,6 +35,8 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
         for batch in file.iter_batches(ROWS, columns=wanted, use_threads=False):
             yield _chunk(_flat(pa.Table.from_batches([batch])), row, layout)
             row += len(batch)
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError) as error:
         raise Permanent(
             Code.UNREADABLE, f"the Parquet file is broken: {_first_line(error)}", line=row

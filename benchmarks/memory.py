@@ -1,0 +1,137 @@
+"""Peak memory of a worker against the size of its file.
+
+A process with all that a worker imports takes one file through every stage into PostgreSQL; its peak
+resident set is read at the end. `ordered`: one sensor after another second by second; `grouped`: sensor
+by sensor; `shuffled`: in no order, every tenth reading twice; `line`: one line without an end (sparse).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAD = b"time,sensor,type,value,unit\n"
+START = 1_700_000_000
+SENSORS = 50
+
+
+def write(path: Path, kind: str, size: int) -> None:
+    with path.open("wb", buffering=1 << 20) as out:
+        if kind == "line":
+            out.truncate(size)
+            return
+        out.write(HEAD)
+        draw, number = random.Random(1), 0
+        count = max(size // 46 // SENSORS, 1)
+        while out.tell() < size:
+            block = []
+            for _ in range(20_000):
+                second, sensor = divmod(number, SENSORS)
+                if kind == "grouped":
+                    sensor, second = divmod(number, count)
+                if kind == "shuffled":
+                    second = draw.randrange(count) if number % 10 else 0
+                block.append(
+                    f"{START + second},s{sensor:03},temperature,{number % 977 / 10},degC\n"
+                )
+                number += 1
+            out.write("".join(block).encode())
+
+
+def measure(kind: str, size: int, url: str, home: Path) -> dict[str, Any]:
+    path = home / f"{kind}-{size}.csv"
+    write(path, kind, size)
+    began = time.perf_counter()
+    command = [sys.executable, __file__, "--one", str(path), "--url", url, "--home", str(home)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    path.unlink()
+    if done.returncode:
+        raise SystemExit(done.stderr[-2000:])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found.update(kind=kind, mb=size >> 20, seconds=round(time.perf_counter() - began, 1))
+    return found
+
+
+def one(path: Path, url: str, home: Path) -> None:
+    """In the process that is measured."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from real_data.run import Pipeline
+
+    import workers.tasks  # noqa: F401 - a worker has it loaded
+    from sensorflow import telemetry
+    from sensorflow.core.profile import Profile
+
+    telemetry.configure("ERROR")
+    keys = ("sensor", "type", "value", "unit")
+    table = {"format": "csv", "time": {"column": "time", "format": "epoch_s"}}
+    profile = Profile.model_validate({**table, **{key: key for key in keys}})
+    pipeline = Pipeline(home, url)
+    file_id, _ = pipeline.load(path, profile)
+    view = pipeline.ledger.file(file_id)
+    assert view is not None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    counts = view.counts
+    print(
+        json.dumps(
+            {
+                "peak_mb": peak,
+                "state": str(view.state),
+                "error": view.facts["error_code"],
+                "read": counts.read,
+                "loaded": counts.loaded,
+                "duplicates": counts.duplicate,
+            }
+        )
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mb", type=int, nargs="*", default=[10, 100, 500, 2048])
+    parser.add_argument("--kinds", nargs="*", default=["ordered", "grouped", "shuffled"])
+    parser.add_argument("--line-mb", type=int, default=10_240)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--one", type=Path)
+    parser.add_argument("--url")
+    parser.add_argument("--home", type=Path)
+    given = parser.parse_args()
+    if given.one:
+        one(given.one, given.url, given.home)
+        return
+    sys.path.insert(0, str(ROOT / "tests"))
+    from servers import place_for_servers
+
+    from sensorflow.adapters.postgres import migrate
+    from sensorflow.embedded.postgres import Postgres
+
+    results = []
+    with place_for_servers() as place:
+        server = Postgres(place.root, place.logs)
+        server.start()
+        migrate.upgrade(server.url)
+        try:
+            plan = [(kind, mb) for mb in given.mb for kind in given.kinds]
+            plan += [("line", given.line_mb)] if given.line_mb else []
+            for kind, mb in plan:
+                with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as home:
+                    found = measure(kind, mb << 20, server.url, Path(home))
+                results.append(found)
+                print(json.dumps(found), flush=True)
+        finally:
+            server.process.end(30)
+    if given.json:
+        given.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
