@@ -44,7 +44,7 @@ def started(**_: Any) -> None:
     autoscaler forks from a thread of its own.
     """
     process.forget()
-    limit = bootstrap.settings().max_memory
+    limit = int(bootstrap.settings().max_memory)
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     if most == resource.RLIM_INFINITY or limit <= most:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, most))

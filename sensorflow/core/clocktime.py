@@ -36,6 +36,8 @@ EXCEL = "excel"
 """Days since 30 December 1899, as spreadsheets count (ECMA-376 part 1, 18.17.4, the 1900 system from
 March 1900 on), by a clock without zone."""
 
+NUMERIC = frozenset({*EPOCH_UNITS, EXCEL})
+
 ROUNDED = 10**6
 """Minutes, hours and days come from doubles: what they tell is rounded to the millisecond."""
 

@@ -47,6 +47,9 @@ _REASONS = {
 }
 
 
+_TIMES = frozenset(code for code in Code if code.name.startswith("TIMESTAMP"))
+
+
 @dataclass(frozen=True)
 class Accepted:
     """bronze: the accepted readings (`readings.BRONZE`). missing: cells that hold no reading. rows:
@@ -141,16 +144,24 @@ class _Case:
         self.chunk, self.profile, self.layout = chunk, profile, chunk.layout
         self.count = len(chunk)
         self._texts: dict[Text, pa.Array] = {}
+        self.when: dict[tuple[Text, ...], pa.Array] = {}
         measures = self.layout.measures
         self.cells = [numbers.read(chunk.columns[m.column], m.style) for m in measures]
         self.valid = np.stack([_valid(n) for n in self.cells])
         self.codes = np.stack([np.asarray(n.codes, object) for n in self.cells])
         self.missing = int((~self.valid & (self.codes == "")).sum())
-        self.time = self._instants()
+        self.times = self._times()
         self._require_readings()
         present = self.valid | (self.codes != "")
         judged = present.any(axis=0)
-        self.row_codes = np.where(judged, self.time.codes, "").astype(object)
+        self.row_codes = np.where(judged, self.times[0].codes, "").astype(object)
+        if self.layout.measures[
+            0
+        ].time:  # a part of the time stands in the title: each cell has its own
+            self.row_codes[:] = ""
+            for index, time in enumerate(self.times):
+                bad = self.valid[index] & (self.codes[index] == "") & (time.codes != "")
+                self.codes[index][bad] = time.codes[bad]
         self._name(judged)
         self.good = judged & (self.row_codes == "")
         self._grade()
@@ -222,13 +233,22 @@ class _Case:
         found = pc.utf8_trim_whitespace(_as_text(self.chunk.columns[part]))
         return pc.if_else(pc.equal(found, ""), None, found)
 
-    def _instants(self) -> clocktime.Instants:
+    def _times(self) -> list[clocktime.Instants]:
+        """The time of each row, or, where it stands in the titles, of each row for each measure."""
+        known: dict[tuple[Text, ...], clocktime.Instants] = {}
+        for measure in self.layout.measures:
+            parts = measure.time or self.layout.time
+            if parts not in known:
+                known[parts] = self._instants(parts)
+        return [known[measure.time or self.layout.time] for measure in self.layout.measures]
+
+    def _instants(self, texts: tuple[Text, ...]) -> clocktime.Instants:
         time, layout = self.profile.time or Time(), self.layout
-        if len(layout.time) == 1 and len(columns := layout.time[0].columns) == 1:
+        if len(texts) == 1 and len(columns := texts[0].columns) == 1:
             column = self.chunk.columns[columns[0]]
             if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
                 return clocktime.from_timestamps(column, layout.clock)
-        parts = [self.text(part) for part in layout.time]
+        parts = [self.text(part) for part in texts]
         markers = self.profile.missing or ()
         if markers:
             marked = pa.array(markers, pa.string())
@@ -240,7 +260,9 @@ class _Case:
             whole = pc.binary_join_element_wise(*parts, time.join, null_handling="emit_null")
         if time.extract is not None:
             whole = numbers.first_group(whole, time.extract)
-        self.when = whole
+        if self.profile.decimal == "," and layout.formats[0] in clocktime.NUMERIC:
+            whole = pc.replace_substring(whole, ",", ".")
+        self.when[texts] = whole
         return clocktime.parse(whole, layout.formats, layout.clock)
 
     def readings(self) -> tuple[pa.RecordBatch, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
@@ -256,7 +278,7 @@ class _Case:
         batch = pa.RecordBatch.from_arrays(
             [
                 pa.array(self.chunk.lines).take(take),
-                self.time.ts.take(take),
+                self._ts(rows, columns),
                 self._spread("sensor", rows, columns),
                 self._spread("type", rows, columns),
                 unit,
@@ -267,6 +289,12 @@ class _Case:
             schema=BRONZE,
         )
         return batch, (rows, columns)
+
+    def _ts(self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> pa.Array:
+        if not self.layout.measures[0].time:
+            return self.times[0].ts.take(pa.array(rows))
+        laid = pa.concat_arrays([time.ts for time in self.times])
+        return laid.take(pa.array(columns * self.count + rows))
 
     def _spread(
         self, attribute: str, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
@@ -332,7 +360,8 @@ class _Case:
             code = Code(self.row_codes[row])
             columns = places.get(code, time).columns
             column = " ".join(self.layout.names[c] for c in columns) or None
-            cell = self.when[row].as_py() if hasattr(self, "when") else self._shown(columns, row)
+            when = self.when.get(self.layout.time)
+            cell = self._shown(columns, row) if when is None else when[row].as_py()
             yield self.reject(row, column, code, self._reason(code, cell))
 
     def cell_rejects(self) -> Iterator[Reject]:
@@ -342,7 +371,10 @@ class _Case:
                 code = Code(self.codes[index][row])
                 graded = code is Code.QUALITY_REFUSED and grade is not None
                 column = grade.column if graded and grade is not None else measure.column
-                reason = self._reason(code, self._shown((column,), row))
+                cell = self._shown((column,), row)
+                if code in _TIMES and measure.time:
+                    cell = self.when[measure.time][row].as_py()
+                reason = self._reason(code, cell)
                 yield self.reject(row, measure.name, code, reason)
 
     def _shown(self, columns: tuple[int, ...], row: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sensorflow.core import clocktime
@@ -81,7 +81,7 @@ class Grade:
 
 @dataclass(frozen=True)
 class Measure:
-    """One measured column."""
+    """One measured column. time: its own, where a part of the time stands in the title."""
 
     column: int
     name: str
@@ -90,6 +90,7 @@ class Measure:
     sensor: Text
     style: Style
     grade: Grade | None = None
+    time: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ class Layout:
     def __post_init__(self) -> None:
         texts = [*self.time]
         for measure in self.measures:
-            texts += [measure.type, measure.unit, measure.sensor]
+            texts += [*measure.time, measure.type, measure.unit, measure.sensor]
         used = {c for text in texts for c in text.columns} | {m.column for m in self.measures}
         used |= {m.grade.column for m in self.measures if m.grade}
         used |= {column for column, _ in self.where} | set(self.fill) | set(self.rescued)
@@ -165,12 +166,15 @@ class _Resolving:
     def layout(self, order: clocktime.Order) -> Layout:
         profile, time = self.profile, self.profile.time
         assert time is not None
-        parts = tuple(self.text(origin) for origin in time.parts)
+        self.titled = any(self.is_titled(origin) for origin in time.parts)
+        untitled = [origin for origin in time.parts if not self.is_titled(origin)]
+        parts = tuple(self.text(origin) for origin in untitled)
         self.header = " ".join(self.fields[c].name for part in parts for c in part.columns)
         measures = tuple(self.measures({c for part in parts for c in part.columns}))
         if not measures:
             raise self.absent("; ".join([*profile.columns, *(e.match for e in profile.each)]))
         where = tuple((self.column(name), texts) for name, texts in profile.where.items())
+        parts = () if self.titled else parts
         made = Layout(
             tuple(f.name for f in self.fields),
             parts,
@@ -193,6 +197,14 @@ class _Resolving:
             rescued,
             tuple(self.notes),
         )
+
+    def is_titled(self, origin: Origin) -> bool:
+        """Whether a part of the time is a group of the pattern of the measured columns' titles."""
+        groups = {"name", *(str(i) for i in range(1, 10)), *(f"row{i}" for i in range(1, 21))}
+        groups |= {
+            group for each in self.profile.each for group in re.compile(each.match).groupindex
+        }
+        return any(name in groups for name in TEMPLATE.findall(origin.template or ""))
 
     def column(self, reference: str) -> int:
         found = find(reference, self.fields)
@@ -315,13 +327,22 @@ class _Resolving:
                 "changed", f"{found.name}: unit {found.unit!r}, the profile has {column.unit!r}"
             )
         default = kind if kind.parts else Text((found.name,))
-        return self.measure(
+        times: tuple[Text, ...] = ()
+        if self.titled and self.profile.time is not None:
+            times = tuple(
+                self.template(origin.template or "", known)
+                if self.is_titled(origin)
+                else self.text(origin)
+                for origin in self.profile.time.parts
+            )
+        made = self.measure(
             place,
             column,
             told(column.type, "type", found.type, default),
             told(column.unit, "unit", found.unit, unit),
             told(column.sensor, "sensor", found.sensor, sensor),
         )
+        return replace(made, time=times)
 
     def measure(self, place: int, cell: Cell, kind: Text, unit: Text, sensor: Text) -> Measure:
         whole = self.profile

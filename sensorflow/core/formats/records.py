@@ -138,7 +138,7 @@ def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str | None]]:
             yield from flat(member, f"{prefix}.{key}" if prefix else key)
     elif isinstance(value, list):
         for index, member in enumerate(value):
-            yield from flat(member, f"{prefix}[{index}]")
+            yield from flat(member, f"{prefix}[{index}]" if prefix else f"#{index + 1}")
     else:
         yield prefix, text(value)
 

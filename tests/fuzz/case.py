@@ -1,0 +1,160 @@
+"""One case: a file under a profile, and what must hold of it."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import numpy as np
+import pyarrow as pa
+import pydantic
+from mutations import mutate
+from seeds import OPTIONS, Made, parquet
+
+from sensorflow.core import reading
+from sensorflow.core.clocktime import EARLIEST, LATEST
+from sensorflow.core.formats import csv, lines
+from sensorflow.core.formats.compression import kind_of
+from sensorflow.core.formats.encoding import BLOCK
+from sensorflow.core.judge import Accepted
+from sensorflow.core.layout import Drift, Place
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code, Permanent
+
+Seeds = list[tuple[Made, bytes]]
+Case = tuple[Made, bytes, int]
+"""(profile, bytes, which policy on new columns)"""
+
+PLACE = Place("station_1.csv", "a/station_1.csv")
+RECEIVED = 1_800_000_000 * 10**9
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+
+
+def make(seed: int, index: int, seeds: Seeds) -> Case:
+    """The case of these numbers, always the same."""
+    rng = random.Random(f"{seed}:{index}")
+    profile, data = rng.choice(seeds)
+    if profile["format"] == "parquet" and rng.random() < 0.7:
+        data = parquet(rng)
+    if rng.random() < 0.15:
+        data = rng.choice(seeds)[1]
+    for _ in range(rng.choice([0, 0, 1, 2, 4])):
+        changed = profile | rng.choice(OPTIONS)
+        profile = changed if _is_valid(changed) else profile
+    return profile, mutate(data, [d for _, d in seeds], rng), rng.randrange(3)
+
+
+def _is_valid(made: Made) -> bool:
+    try:
+        Profile.model_validate(made)
+    except pydantic.ValidationError:
+        return False
+    return True
+
+
+def run(case: Case, thoroughly: bool) -> str:
+    """How the file ended: "accepted", or the code of what refused it. Raises what must not be.
+
+    thoroughly: read it again, and line by line, and in small blocks: it must come to the same.
+    """
+    told = Told(case)
+    if thoroughly:
+        told.compare(Told(case), "read twice")
+        with patch.object(csv._Table, "_fast", lambda self, block: None):
+            told.compare(Told(case), "read line by line")
+        with patch.object(lines, "BLOCK", 97), patch.object(csv, "ROWS", 3):
+            told.compare(Told(case), "read in small blocks")
+    return told.end
+
+
+class Wrong(Exception):
+    """An invariant that does not hold."""
+
+
+@contextmanager
+def _permanent(told: Told) -> Iterator[None]:
+    try:
+        yield
+    except Permanent as error:
+        told.end = error.code.name
+        if not error.message:
+            raise Wrong("a Permanent without a message") from error
+
+
+class Told:
+    """What reading a file came to."""
+
+    def __init__(self, case: Case) -> None:
+        made, self.data, policy = case
+        self.profile = Profile.model_validate(made)
+        self.end = "accepted"
+        self.readings: list[tuple[object, ...]] = []
+        self.refused: list[tuple[object, ...]] = []
+        drift = Drift(new=("ignore", "rescue", "quarantine")[policy])  # type: ignore[arg-type]
+        stream = io.BytesIO(self.data)
+        with _permanent(self):
+            scratch = tempfile.TemporaryFile
+            for part in reading.read(stream, self.profile, PLACE, scratch, drift, RECEIVED):
+                self._take(part)
+
+    def _take(self, part: Accepted) -> None:
+        batch = part.bronze
+        batch.validate(full=True)
+        nanos = batch["ts"].cast(pa.int64()).to_numpy()
+        if any(batch[f.name].null_count for f in batch.schema if not f.nullable):
+            raise Wrong("a null where none may be")
+        if not np.isfinite(batch["value"].to_numpy()).all():
+            raise Wrong("a value is not finite")
+        if len(nanos) and (nanos.min() < EARLIEST or nanos.max() >= LATEST):
+            raise Wrong("a time is out of range")
+        self._account(part)
+        columns = [
+            c.to_pylist() for n, c in zip(batch.schema.names, batch, strict=True) if n != "ts"
+        ]
+        self.readings += zip(nanos.tolist(), *columns, strict=True)
+
+    def _account(self, part: Accepted) -> None:
+        for reject in part.rejects:
+            if not isinstance(reject.code, Code) or not reject.reason:
+                raise Wrong(f"a reject without code or reason: {reject}")
+            if reject.byte_offset is not None:
+                self._check_place(reject.line_no, reject.byte_offset)
+        self.refused += [(r.line_no, r.code.name, r.byte_offset, r.raw) for r in part.rejects]
+        if part.readings != len(part.bronze) + len(part.rejects):
+            raise Wrong("readings are not the accepted and the rejected")
+        profile = self.profile
+        plain = profile.value is not None and not profile.where and not profile.records
+        total = part.readings + part.missing
+        if plain and profile.format in ("csv", "xlsx", "jsonl", "parquet") and part.rows != total:
+            raise Wrong(
+                f"{part.rows} rows are not {part.readings} readings, {part.missing} missing"
+            )
+
+    def _check_place(self, line: int | None, offset: int) -> None:
+        """A reject's offset lies in its line, where the file is UTF-8 with newlines."""
+        data = self.data
+        if kind_of(data) or data.startswith(_WIDE_MARKS) or self.profile.encoding != "utf-8":
+            return
+        if not 0 <= offset <= len(data):
+            raise Wrong(f"a reject at byte {offset} of {len(data)}")
+        if b"\n" in data[:BLOCK] and data[:offset].count(b"\n") + 1 != line:
+            raise Wrong(f"a reject at byte {offset}, which is not in line {line}")
+
+    def compare(self, other: Told, how: str) -> None:
+        if self.end != other.end:
+            raise Wrong(f"{how}: {self.end}, then {other.end}")
+        if self.end != "accepted":
+            return
+        if repr(self.readings) != repr(other.readings):
+            pairs = zip(self.readings, other.readings, strict=False)
+            first = next((p for p in pairs if repr(p[0]) != repr(p[1])), None)
+            sizes = len(self.readings), len(other.readings)
+            raise Wrong(f"{how}: other readings; {sizes}, first {str(first)[:300]}")
+        if sorted(self.refused, key=repr) != sorted(other.refused, key=repr):
+            only = set(self.refused) ^ set(other.refused)
+            raise Wrong(f"{how}: other rejects; {str(sorted(only, key=repr)[:2])[:300]}")
