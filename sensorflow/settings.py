@@ -81,7 +81,7 @@ class Source(Strict):
     @field_validator("max_rejects", mode="before")
     @classmethod
     def _tolerance(cls, value: Any) -> str:
-        text = str(value).strip()
+        text = "0" if value == "none" else str(value).strip()
         number = text.removesuffix("%").strip()
         try:
             amount = float(number) if text.endswith("%") else int(number)

@@ -45,7 +45,7 @@ def started(**_: Any) -> None:
     """
     process.forget()
     limit = int(bootstrap.settings().max_memory)
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    most = resource.getrlimit(resource.RLIMIT_DATA)[1]
     if most == resource.RLIM_INFINITY or limit <= most:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
     threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()

@@ -81,7 +81,7 @@ class Judge:
         if not chunk.layout.measures:
             nothing = pa.RecordBatch.from_pylist([], schema=BRONZE)
             return Accepted(nothing, chunk.rejects, 0, rows, ())
-        chunk = self._filled(_selected(chunk))
+        chunk = _selected(self._filled(chunk))
         case = _Case(chunk, self._profile)
         rejects = [*chunk.rejects, *case.row_rejects(), *case.cell_rejects()]
         batch, places = case.readings()

@@ -25,6 +25,7 @@ import difflib
 import hashlib
 import re
 from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
@@ -41,9 +42,29 @@ from pydantic import (
 
 from sensorflow.core import clocktime
 
-Format = Literal["csv", "xlsx", "jsonl", "json", "parquet", "senml", "influx", "nem12"]
 DECODED = frozenset({"senml", "influx", "nem12"})
 """Formats that say themselves what is measured, when and by what."""
+
+FORMATS = ("csv", "xlsx", "jsonl", "json", "parquet", *sorted(DECODED))
+
+PLUGINS = "sensorflow.decoders"
+"""The group of entry points that bring further formats: each a function as in `formats`."""
+
+
+def plugins() -> dict[str, EntryPoint]:
+    """Decoders of other packages, by name."""
+    return {point.name: point for point in entry_points(group=PLUGINS)}
+
+
+def _format(name: str) -> str:
+    if name not in FORMATS and name not in plugins():
+        near = difflib.get_close_matches(name, FORMATS, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(FORMATS)}"
+        raise ValueError(f"no such format; {hint}")
+    return name
+
+
+Format = Annotated[str, AfterValidator(_format)]
 
 ROLES = ("name", "type", "unit", "sensor", "skip")
 
@@ -434,7 +455,7 @@ class Profile(Cell):
 
     @model_validator(mode="after")
     def _shape(self) -> Profile:
-        if self.format in DECODED:
+        if self.format in DECODED or self.format not in FORMATS:
             if self.type or self.value or self.columns or self.each or self.sensor or self.records:
                 raise ValueError(f"{self.format} says itself what is measured: leave it to it")
             return self

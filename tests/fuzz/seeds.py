@@ -67,7 +67,7 @@ NEM12 = b"""100,NEM12,200405011135,MDA1,Ret1
 
 def _xlsx() -> bytes:
     book = openpyxl.Workbook()
-    for row in ["t s k v u".split(), ["2024-01-01T00:00:00Z", "a", "temp", 1.5, "C"]]:
+    for row in [["t", "s", "k", "v", "u"], ["2024-01-01T00:00:00Z", "a", "temp", 1.5, "C"]]:
         book.active.append(row)
     book.active.append(["2024-01-01T01:00:00Z", "a", "temp", None, True])
     out = io.BytesIO()
@@ -138,7 +138,12 @@ def cases() -> list[tuple[Made, bytes]]:
             wide | {"widths": [20, 6, 8], "names": ["t", "a", "b"], "quality": {"column": "b"}},
             FIXED,
         ),
-        (long | places | {"unit": "", "time": {"column": "#1", "format": "epoch_ms"}}, EPOCHS),
+        (
+            long
+            | places
+            | {"unit": {"constant": ""}, "time": {"column": "#1", "format": "epoch_ms"}},
+            EPOCHS,
+        ),
         ({"format": "jsonl", **LONG}, JSONL),
         ({"format": "jsonl", **WIDE, "each": "^(v|s)"}, JSONL),
         ({"format": "json", **LONG, "records": "data[*]"}, JSON),

@@ -2,7 +2,8 @@
 
 A format is a function ``chunks(stream, profile, resolve) -> Iterator[Chunk]``. `stream` is binary, and
 can seek for formats in `SEEKING`; `resolve` tells which column is what. Add one here and in
-`profile.Format`, and the suites run it.
+`profile.FORMATS`, and the suites run it; other packages bring theirs as entry points in the group
+`profile.PLUGINS`.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from typing import BinaryIO
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.formats.compression import decompressed
 from sensorflow.core.layout import Resolve
-from sensorflow.core.profile import Profile
+from sensorflow.core.profile import FORMATS, Profile, plugins
 from sensorflow.errors import Code, Permanent
 
-FORMATS = ("csv", "xlsx", "jsonl", "json", "parquet", "senml", "influx", "nem12")
+Reader = Callable[[BinaryIO, Profile, Resolve], Iterator[Chunk]]
 SEEKING = frozenset({"parquet", "xlsx", "json", "senml"})
 
 
@@ -32,13 +33,20 @@ def chunks(
     """
     seeking = scratch if profile.format in SEEKING else None
     plain = decompressed(stream, profile, seeking)
-    # a reader is loaded when it is needed: openpyxl alone takes as long as all the others
-    reader = importlib.import_module(f"{__name__}.{profile.format}")
     rows = 0
-    for chunk in reader.chunks(plain, profile, resolve):
+    for chunk in _reader(profile.format)(plain, profile, resolve):
         rows += chunk.rows
         if profile.max_rows is not None and rows > profile.max_rows:
             raise Permanent(Code.TOO_MANY_ROWS, f"more than {profile.max_rows:,} rows")
         yield chunk
     if rows == 0:
         raise Permanent(Code.EMPTY, "the file holds no rows at all")
+
+
+def _reader(name: str) -> Reader:
+    """A reader is loaded when it is needed: openpyxl alone takes as long as all the others."""
+    if name not in FORMATS:
+        plugin: Reader = plugins()[name].load()
+        return plugin
+    found: Reader = importlib.import_module(f"{__name__}.{name}").chunks
+    return found

@@ -1,0 +1,94 @@
+"""Profiles: the library, how they extend one another, and mistakes in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensorflow import profiles
+from sensorflow.cli.rejects import harmless
+from sensorflow.errors import Misuse
+
+GOOD = {"format": "csv", "time": "t", "sensor": "s", "columns": ["a"]}
+
+
+@pytest.mark.parametrize("name", sorted(profiles.builtin()))
+def test_every_profile_of_the_library_is_right_and_names_its_source(name: str) -> None:
+    assert profiles.load(name)[1].format
+    assert profiles.text(name).startswith("# ")
+    if name not in ("long", "wide"):
+        assert "# Source:" in profiles.text(name)
+
+
+def test_a_profile_takes_what_it_extends_and_its_own_keys_go_before() -> None:
+    tables = {
+        "a": {**GOOD, "time": {"column": "t", "zone": "UTC"}, "columns": {"x": {"unit": "C"}}},
+        "b": {"extends": "a", "time": {"zone": "+01:00"}, "columns": {"y": "rh"}},
+    }
+    made = profiles.validated(profiles.resolved("b", tables), "b")
+    assert made.time is not None
+    assert (made.time.column, made.time.zone.constant) == ("t", "+01:00")  # type: ignore[union-attr]
+    assert list(made.columns) == ["x", "y"]
+
+
+def test_a_project_may_give_its_own_profile_the_name_of_the_one_it_extends() -> None:
+    tables = {"toa5": {"extends": "toa5", "time": {"zone": "UTC"}}}
+    made = profiles.validated(profiles.resolved("toa5", tables), "toa5")
+    assert made.time is not None
+    assert made.time.column == "TIMESTAMP"
+
+
+def test_a_circle_is_named() -> None:
+    tables = {"a": {"extends": "b"}, "b": {"extends": "a"}}
+    with pytest.raises(Misuse, match="a -> b -> a"):
+        profiles.resolved("a", tables)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"delimeter": ";"}, "unknown key 'delimeter'; did you mean 'delimiter'?"),
+        ({"time": {"colum": "t"}}, "unknown key 'time.colum'; did you mean 'column'?"),
+        ({"time": {"column": "t", "zone": "Europe/Berln"}}, "did you mean 'Europe/Berlin'?"),
+        ({"time": {"column": "t", "format": "%Y-%Q"}}, "%Q"),
+        ({"columns": {"a": {"unitt": "C"}}}, "unknown key 'columns.a.unitt'; did you mean 'unit'?"),
+        ({"rules": {"a": {"mni": 1}}}, "did you mean 'min'?"),
+        ({"rules": {"a": {"min": 2, "max": 1}}}, "min 2.0 is greater than max 1.0"),
+        ({"format": "cvs"}, "did you mean 'csv'?"),
+        ({"sensor": {"file_name": "("}}, "not a regular expression"),
+        ({"sensor": {"file_name": "x"}}, "needs a group"),
+        ({"sensor": {"column": "a", "constant": "b"}}, "exactly one of"),
+        ({"each": [{"match": "["}]}, "not a regular expression"),
+        ({"header": 0}, 'give names = [...], or places such as "#1"'),
+        ({"encoding": "utf-9"}, "no such encoding"),
+        ({"columns": []}, "say what is measured"),
+        ({"value": "v"}, "either columns"),
+        ({"missing": "NaN"}, "give a list of texts"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_is_right(change: Any, message: str) -> None:
+    with pytest.raises(Misuse) as caught:
+        profiles.validated({**GOOD, **change}, "p.toml")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_holds_a_profile_or_names_one_of_several(tmp_path: Path) -> None:
+    file = tmp_path / "p.toml"
+    file.write_text('extends = "long"\ntime = { zone = "UTC" }')
+    assert profiles.load(str(file))[1].value == "value"
+    file.write_text('[profiles.a]\nextends = "long"\n[profiles.b]\nextends = "wide"\n')
+    assert profiles.load(f"{file}:b")[0] == "b"
+    with pytest.raises(Misuse, match="holds several profiles"):
+        profiles.load(str(file))
+    with pytest.raises(Misuse, match="did you mean 'surfrad'"):
+        profiles.load("surfrat")
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
+def test_no_exported_cell_is_taken_for_a_formula(cell: str) -> None:
+    assert harmless(cell) == "'" + cell
+    assert harmless("x" + cell) == "x" + cell
+    assert harmless(-1) == -1
