@@ -1,0 +1,169 @@
+"""The beginning of a file: what it is packed in, whether it is text, and in which encoding."""
+
+from __future__ import annotations
+
+import codecs
+import glob
+import io
+import re
+import zipfile
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from sensorflow.core.formats.compression import decompressed, kind_of
+from sensorflow.core.profile import Profile
+from sensorflow.core.sniff.guess import Line
+from sensorflow.errors import Misuse
+
+LIMIT = 1 << 20
+"""Plain bytes that a guess rests on, whatever the file's size."""
+
+PROBE = Profile.model_validate(
+    {"format": "csv", "time": "#1", "sensor": {"constant": "-"}, "each": "."}
+)
+"""A profile for looking at a file before there is one."""
+
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_BINARY = {
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls): save it as .xlsx or CSV",
+    b"\x89HDF": "an HDF5 or NetCDF file: export it as CSV or Parquet",
+    b"CDF": "a NetCDF file: export it as CSV or Parquet",
+    b"SQLite format": "an SQLite database: export its table as CSV",
+    b"%PDF": "a PDF",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"7z\xbc\xaf": "a 7z archive: unpack it first",
+    b"Rar!": "a RAR archive: unpack it first",
+    b"TOB": "a Campbell binary table: convert it to TOA5 first",
+    b"Obj\x01": "an Avro file: export it as CSV or Parquet",
+    b"ARROW1": "an Arrow file: export it as Parquet",
+}
+
+
+@dataclass(frozen=True)
+class Head:
+    """raw: plain bytes, `LIMIT` at most; complete: whether that is all. settings: how to open it."""
+
+    raw: bytes
+    complete: bool
+    settings: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True)
+class Text:
+    """The beginning of a text file, with newlines only; where it is not complete, to its last one."""
+
+    text: str
+    complete: bool
+    settings: tuple[Line, ...] = ()
+
+
+def opened(stream: BinaryIO) -> Head:
+    """The plain bytes at the beginning. Misuse for nothing at all, Permanent for a broken container."""
+    magic = stream.read(8)
+    stream.seek(0)
+    settings: tuple[Line, ...] = ()
+    probe = PROBE
+    if kind_of(magic) == "zip":
+        member, settings = _member(stream)
+        probe = PROBE.model_copy(update={"member": member})
+    plain = decompressed(stream, probe)
+    raw = b""
+    while len(raw) <= LIMIT and (more := plain.read(LIMIT + 1 - len(raw))):
+        raw += more
+    if not raw.strip():
+        raise Misuse("the file is empty")
+    return Head(raw[:LIMIT], len(raw) <= LIMIT, settings)
+
+
+def is_workbook(stream: BinaryIO) -> bool:
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            return "xl/workbook.xml" in archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return False
+    finally:
+        stream.seek(0)
+
+
+def _member(stream: BinaryIO) -> tuple[str, tuple[Line, ...]]:
+    """The file of an archive that is most likely meant, as a pattern for `member`."""
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            files = [info for info in archive.infolist() if not info.is_dir()]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise Misuse(f"the zip is broken: {error}") from error
+    finally:
+        stream.seek(0)
+    if len(files) == 1:
+        return "*", ()
+    real = [f for f in files if not re.search(r"(^|/)(__MACOSX|\.)", f.filename)]
+    tables = [f for f in real if re.search(r"(?i)\.(csv|txt|dat|tsv|jsonl?)$", f.filename)] or real
+    if not tables:
+        raise Misuse("the zip holds no file")
+    best = max(tables, key=lambda f: f.file_size)
+    member = glob.escape(best.filename)
+    why = f"one of {len(files)} files in the archive" + (": the largest" if len(tables) > 1 else "")
+    return member, (Line("member", member, why),)
+
+
+def decoded(head: Head) -> Text:
+    """Misuse where the bytes are no text."""
+    for magic, what in _BINARY.items():
+        if head.raw.startswith(magic):
+            raise Misuse(f"this is {what}")
+    encoding, why = encoding_of(head.raw)
+    text = head.raw.decode(encoding, "replace").removeprefix("\ufeff")
+    text = text.replace("\r\n", "\n")
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    if not head.complete and "\n" in text:
+        text = text[: text.rindex("\n") + 1]
+    odd = sum(not c.isprintable() and c not in "\n\r\t\f" for c in text[:65536])
+    if odd > 0.02 * min(len(text), 65536):
+        raise Misuse("this is no text, nor a binary format that sensorflow reads")
+    if re.match(r"\s*<(\?xml|!doctype|html|\w+[ >])", text, re.IGNORECASE):
+        raise Misuse("this is XML or HTML, which no profile reads: export CSV or JSON")
+    marked = any(head.raw.startswith(mark) for mark, _ in _MARKS)
+    settings = head.settings
+    if encoding != "utf-8" and not marked:
+        settings = (*settings, Line("encoding", encoding, why))
+    return Text(text, head.complete, settings)
+
+
+def encoding_of(raw: bytes) -> tuple[str, str]:
+    """(encoding, why). A byte-order mark tells it; strict UTF-8 is hardly ever an accident; the rest
+    is likelihood."""
+    for mark, told in _MARKS:
+        if raw.startswith(mark):
+            return told, "the byte-order mark says so"
+    if raw.count(b"\0") > len(raw) // 5:
+        little = raw[1::2].count(b"\0") > raw[::2].count(b"\0")
+        return ("utf-16-le" if little else "utf-16-be"), "every other byte is zero"
+    if _decodes(raw, "utf-8"):
+        return "utf-8", ""
+    # 0xF8 and 0xA1 are the degree signs of DOS and of the old Macintosh
+    for encoding, degree in (("cp437", b"\xf8"), ("mac_roman", b"\xa1")):
+        if re.search(b"[ (\\[,;\"]" + degree + b"[CF]\\b", raw):
+            return encoding, "not UTF-8; its degree sign is that of this encoding"
+    if _decodes(raw, "cp1252"):
+        return "cp1252", "not UTF-8: a guess, see that the names are right"
+    if _decodes(raw, "cp932"):
+        return "cp932", "neither UTF-8 nor cp1252: a guess, see that the names are right"
+    return "latin-1", "not UTF-8: a guess, see that the names are right"
+
+
+def _decodes(raw: bytes, encoding: str) -> bool:
+    """Whether all of it does, but for a character that the end may have cut."""
+    decoder = codecs.getincrementaldecoder(encoding)("strict")
+    try:
+        decoder.decode(io.BytesIO(raw).getvalue(), final=False)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,164 @@
+"""Header rows: which one names, which one tells units, and which one says nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sensorflow.core.formats import titles
+from sensorflow.core.sniff import times
+from sensorflow.core.sniff.guess import Line
+from sensorflow.core.sniff.head import PROBE
+
+UNITS = frozenset(
+    """c f k degc degf deg.c deg.f celsius fahrenheit kelvin v mv volt volts a ma amp amps hpa kpa pa mpa
+    mbar mb bar psi inhg mmhg m/s mps mph knots knot kn kt kts km/h kph m mm cm in inch inches ft feet km
+    nmi % %rh rh pct percent ppm ppb ppt psu mg/l ug/l ug/m3 ug/m-3 w kw mw wh kwh mwh w/m2 w/m^2 wm-2 lux
+    lx klux umol/m2/s umol/s/m2 umol deg degree degrees degt s sec secs second seconds min minute minutes h hr hours d
+    days ms us hz khz mhz ghz db dba dbm g kg g/m3 l ml l/s l/min m3 m3/s m3/h m^3/s cfs ft3/s us/cm ms/cm s/m ntu
+    fnu ph cps counts count unitless ug n nm j kj mj va var kvar kva rpm mol mmol mm/h mm/hr in/hr w/m m2 cm2
+    gal gpm degn hectopascal millimeter meter meters metres yr mo dy mn rn ts mj/m2 j/m2 mgal mv/v ohm ohms kohm""".split()
+)
+"""In lower case; with a bracket, a degree sign or a percent sign a text needs not be among them."""
+_MADE = r"(?i)^(avg|smp|min|max|tot|std|mean|sum|sd|wvc|sample|average|minimum|maximum|raw|inst|median|med|total|last|vector|samp)\.?$"
+_FORMAL = r"(?i)^(\d+[sdn]|string|float\d*|double|int(eger)?\d*|long|datetime(:\w+)?|timestamp|number|text|char|bool(ean)?|dateTime)$"
+
+
+@dataclass(frozen=True)
+class Header:
+    """names, titles, units: of each column. settings: what the profile says of it. sensors: whether a
+    row names the sensors."""
+
+    names: tuple[str, ...]
+    titles: tuple[tuple[str, ...], ...]
+    units: tuple[str, ...]
+    settings: tuple[Line, ...] = ()
+    sensors: bool = False
+    todo: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[str]], width: int) -> Header:
+        """The columns, as the reader will name them."""
+        roles, why = _roles(rows)
+        probe = PROBE.model_copy(update={"header": tuple(roles) if len(rows) > 1 else len(rows)})
+        fields = titles.fields(rows, probe, width)
+        settings = (Line("header", roles, why),) if len(rows) > 1 else ()
+        return cls(
+            tuple(f.name for f in fields),
+            tuple(f.titles for f in fields),
+            tuple(f.unit for f in fields),
+            settings,
+            "sensor" in roles,
+        )
+
+
+def nameless(width: int, columns: Sequence[Sequence[str]]) -> Header:
+    """Names for a table that has none."""
+    names: list[str] = []
+    for index in range(width):
+        cells = columns[index]
+        timed = "time" not in names and times.read(cells) is not None
+        names.append("time" if timed else f"column{index + 1}")
+    settings = (Line("names", names, "there is no header"),)
+    todo = ("there is no header: give the columns their names",)
+    return Header(tuple(names), tuple((n,) for n in names), ("",) * width, settings, False, todo)
+
+
+def unit_like(text: str) -> bool:
+    bare = text.strip().strip("[]() ")
+    if bare != text.strip() or re.search(r"[°%µ²³Ω]", bare):
+        return True
+    return bare.lower().replace(" ", "") in UNITS
+
+
+def _roles(rows: Sequence[Sequence[str]]) -> tuple[list[str], str]:
+    """What each row tells, and why it is thought to."""
+    if len(rows) < 2:
+        return ["name"] * len(rows), ""
+    roles = [""] * len(rows)
+    for index, row in enumerate(rows):
+        some = [cell for cell in row if cell]
+        if not some or all(re.fullmatch(r"[-=+ ]+", c) for c in some):
+            roles[index] = "skip"
+        elif _part(some, _FORMAL) > 0.9:
+            roles[index] = "skip"
+        elif index and _part(some, _MADE) >= 0.5 or _part(some, _MADE) > 0.9:
+            roles[index] = "made"
+        elif "unit" not in roles and sum(map(unit_like, some)) >= 0.5 * len(some):
+            roles[index] = "unit"
+    if "" not in roles:
+        roles[0] = ""
+    return _named(rows, roles), _why(roles)
+
+
+def _part(cells: Sequence[str], regex: str) -> float:
+    return sum(re.search(regex, c) is not None for c in cells) / len(cells)
+
+
+def _named(rows: Sequence[Sequence[str]], roles: list[str]) -> list[str]:
+    """The rows that are left name the columns, as few of them as are needed to tell all apart."""
+    left = [i for i, role in enumerate(roles) if not role]
+    grid = _grid(rows, left) if len(left) == 2 else None
+    if grid is not None:
+        roles[left[0]], roles[left[1]] = grid
+        return ["skip" if role == "made" else role for role in roles]
+    alone = next((i for i in left if _apart([rows[i]])), None)
+    for index in left:
+        roles[index] = "name" if alone in (None, index) else "skip"
+    chosen = [rows[i] for i, role in enumerate(roles) if role == "name"]
+    made = "skip" if _apart(chosen) else "name"
+    return [made if role == "made" else role for role in roles]
+
+
+def _apart(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the rows together tell almost all columns apart."""
+    width = max(map(len, rows), default=0)
+    joined = [" ".join(row[i] if i < len(row) else "" for row in rows).strip() for i in range(width)]
+    some = [name for name in joined if name]
+    return len(some) >= 0.8 * width and len(set(some)) == len(some)
+
+
+def _grid(rows: Sequence[Sequence[str]], left: Sequence[int]) -> tuple[str, str] | None:
+    """Sensors over types: two rows that repeat themselves and are one another's product."""
+    outer, inner = ([*rows[i]][1:] for i in left)
+    pairs = list(zip(outer, inner, strict=False))
+    if not pairs or "" in outer or "" in inner or len(set(pairs)) < len(pairs):
+        return None
+    if len(set(outer)) == len(outer) or len(set(inner)) == len(inner):
+        return None
+    product = len(set(outer)) * len(set(inner))
+    if len(pairs) < 0.75 * product:
+        return None
+    return ("type", "sensor") if _quantities(outer) > _quantities(inner) else ("sensor", "type")
+
+
+def _quantities(cells: Sequence[str]) -> float:
+    words = r"(?i)temp|hum|press|\brh\b|wind|rain|flow|level|volt|curr|power|pm\d|no2|co2|o3|moist|light|batt"
+    return sum(re.search(words, c) is not None for c in cells) / len(cells)
+
+
+def _why(roles: Sequence[str]) -> str:
+    return f"{len(roles)} rows; is it right which row names and which tells units?"
+
+
+def split_unit(title: str) -> tuple[str, str]:
+    """(type, unit) of a title such as "Temp (°C)", "POA [W/m²]", "Temp, °C" or "temp_degC"."""
+    match = re.fullmatch(r"(.+?)[\s_,]*[(\[]([^()\[\]]*)[)\]]\s*:?", title)
+    if match and not re.search(r"\d{4,}", match[2]):
+        return match[1].strip(), match[2].strip()
+    match = re.fullmatch(r"(.+?)\s*,\s*([^,]{1,12})", title)
+    if match and unit_like(match[2]):
+        return match[1].strip(), match[2].strip()
+    match = re.fullmatch(r"(.+?)[\s_./]+(\S{1,12})", title)
+    if match and (re.search(r"[°%µ²³]", match[2]) or match[2].lower() in UNITS - _WORDS):
+        return title, match[2]
+    return title, ""
+
+
+_WORDS = frozenset(
+    "a c d f g h j k l m n s v w in min count counts days hours second seconds minute minutes mo dy ts rn mn yr"
+    " ph rh va var mb us ms mm ug mol cm max bar gal day hr sec deg degree ppt km ma kn kt knot".split()
+) - {"mb", "mm", "cm", "km", "ma", "bar", "ppt"}
+"""Units that are words of their own in a name: "temp_min" tells a least, not minutes."""
+

@@ -1,0 +1,174 @@
+"""Which columns are numbers: how they are written, and which texts and numbers stand for none."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sensorflow.core.sniff.table import Column
+
+POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+COMMA = re.compile(r"[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?")
+GROUPED = {
+    ",": re.compile(r"[+-]?\d{1,3}(,\d{3})*(\.\d+)?"),
+    ".": re.compile(r"[+-]?\d{1,3}(\.\d{3})*(,\d+)?"),
+}
+SUFFIXED = re.compile(r"([+-]?(?:\d+(?:[.,]\d+)?|[.,]\d+))\s*([^\d\s.,:/+-][^\d\s:]{0,7})")
+NOTHING = frozenset(
+    """nan na n/a #n/a nil null none mm m - -- --- ---- ----- * ** *** **** ***** x xx nd n.d. nr
+    #value! #div/0! #ref! missing miss invalid inv bad err error ovfl overflow over inf -inf +inf
+    nodata no_data no-data fault open short lost offline unavailable unknown undefined ? // /// ////
+    . .. ... blank empty - - -nan nan. 1.#qnan -1.#ind 1.#inf noval dropout void""".split()
+) | {"no data", "not available", "no reading", "- -", "out of range"}
+"""Texts that mean no reading wherever they stand among numbers, in lower case."""
+
+_SENTINEL = re.compile(r"-?(9{2,}|9+\.9+|8{4,}|[679]999|32767|32768|65535|2147483647)(\.[09]*)?")
+FEW = 4
+"""Different texts among a column's numbers that may be markers; more make it a column of texts."""
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """How a column's numbers are written. markers: texts that stand for no reading; numbers: numbers
+    that do; odd: other texts, which would be refused. suffix: what stands behind every number."""
+
+    column: Column
+    comma: bool = False
+    thousands: bool = False
+    markers: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    odd: int = 0
+    suffix: str = ""
+
+    @property
+    def values(self) -> list[float]:
+        """Of its different texts, markers left out, in no order."""
+        gone = {*self.markers, *self.numbers}
+        found = (number(t, self) for t in self.column.counts if t not in gone)
+        return [v for v in found if v is not None]
+
+
+def number(text: str, style: Numeric) -> float | None:
+    if style.suffix:
+        text = text.removesuffix(style.suffix).strip()
+    if style.thousands:
+        text = text.replace("." if style.comma else ",", "")
+    if style.comma:
+        text = text.replace(",", ".")
+    return float(text) if POINT.fullmatch(text) else None
+
+
+def is_number(text: str) -> bool:
+    return POINT.fullmatch(text) is not None or COMMA.fullmatch(text) is not None
+
+
+def is_nothing(text: str) -> bool:
+    return text.lower() in NOTHING
+
+
+def numeric(column: Column, comma: bool = False) -> Numeric | None:
+    """How the column is written if it holds numbers; None for texts. comma: decimal commas."""
+    style, counts = COMMA if comma else POINT, column.counts
+    plain = {t for t in counts if style.fullmatch(t)}
+    if len(plain) < len(counts):
+        for made in (_grouped(column, comma), _suffixed(column, comma)):
+            if made is not None:
+                return made
+    others = {t: n for t, n in counts.items() if t not in plain}
+    markers = [t for t in others if is_nothing(t)]
+    rest = {t: n for t, n in others.items() if t not in markers}
+    good = sum(counts[t] for t in plain)
+    if good == 0:
+        return Numeric(column, comma, markers=tuple(markers)) if not rest else None
+    # a text that comes back again and again among numbers is the logger's word for none
+    if len(rest) <= FEW and all(n > 1 for n in rest.values()) and sum(rest.values()) < good:
+        repeated = [t for t in rest if not any(c.isdigit() for c in t)]
+        markers += repeated
+        rest = {t: n for t, n in rest.items() if t not in repeated}
+    odd = sum(rest.values())
+    if odd > 0.1 * (good + odd):
+        return None
+    return Numeric(column, comma, markers=tuple(markers), odd=odd)
+
+
+def _grouped(column: Column, comma: bool) -> Numeric | None:
+    """Thousands, where a number has both signs, so that there is no doubt which is which."""
+    sign, point = (".", ",") if comma else (",", ".")
+    texts = [t for t in column.counts if not is_nothing(t)]
+    sure = any(sign in t and point in t for t in texts)
+    if not sure or not all(GROUPED[sign].fullmatch(t) for t in texts):
+        return None
+    markers = tuple(t for t in column.counts if is_nothing(t))
+    return Numeric(column, comma, thousands=True, markers=markers)
+
+
+def _suffixed(column: Column, comma: bool) -> Numeric | None:
+    """Numbers that all carry the same unit in their cells."""
+    texts = [t for t in column.counts if not is_nothing(t)]
+    found = [SUFFIXED.fullmatch(t) for t in texts]
+    if not texts or not all(found):
+        return None
+    suffixes = {m[2] for m in found if m}
+    style = COMMA if comma else POINT
+    if len(suffixes) != 1 or not all(style.fullmatch(m[1]) for m in found if m):
+        return None
+    markers = tuple(t for t in column.counts if is_nothing(t))
+    return Numeric(column, comma, markers=markers, suffix=suffixes.pop())
+
+
+def decimal_comma(columns: Iterable[Column]) -> bool:
+    """Whether the table writes decimal commas: some cells do, in columns where none has a point."""
+    commas = points = 0
+    for column in columns:
+        texts = [t for t in column.counts if not is_nothing(t)]
+        fit = [t for t in texts if re.fullmatch(r"[+-]?[\d.]*,\d+", t)]
+        if fit and all(COMMA.fullmatch(t) or GROUPED["."].fullmatch(t) for t in texts):
+            commas += 1
+        points += any(re.fullmatch(r"[+-]?\d*\.\d+([eE][+-]?\d+)?", t) for t in texts)
+    return commas > 0 and commas >= points
+
+
+def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
+    """The same, with numbers such as -9999 that stand for no reading: never one that could be a value
+    of its column, so it must be repeated and lie far outside of the others."""
+    first = [_own(each) for each in found]
+    known = Counter(float(t) for ts in first for t in ts)
+    made = []
+    for each, own in zip(found, first, strict=True):
+        texts = set(own)
+        # where a column holds nothing else there is no rest to lie outside of: the others tell
+        candidates = _candidates(each)
+        if candidates and set(each.column.counts) <= {*candidates, *each.markers}:
+            texts |= {t for t in candidates if float(t) in known or float(t) <= -999}
+        style = Numeric(
+            each.column, each.comma, each.thousands, each.markers, tuple(sorted(texts)), each.odd,
+            each.suffix,
+        )  # fmt: skip
+        made.append(style)
+    return made
+
+
+def _candidates(style: Numeric) -> list[str]:
+    return [t for t in style.column.counts if _SENTINEL.fullmatch(t) and not style.comma]
+
+
+def _own(style: Numeric) -> list[str]:
+    counts = style.column.counts
+    candidates = _candidates(style)
+    known = {float(t) for t in candidates}
+    rest = [v for v in style.values if v not in known]
+    if not rest:
+        return []
+    low, high = min(rest), max(rest)
+    spread = max(high - low, 1.0)
+    found = []
+    for text in candidates:
+        value = float(text)
+        below = value <= -99 and low - value > max(spread, 50) and low >= -0.7 * abs(value)
+        above = value >= 99 and value > 3 * max(high, 1.0) and value - high > 3 * spread
+        often = counts[text] > 1 or below and value <= -999
+        if often and (below or above):
+            found.append(text)
+    return found

@@ -1,0 +1,138 @@
+"""Times that stand in several columns: year, month, day, hour, and so on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sensorflow.core.sniff import times
+from sensorflow.core.sniff.table import Column
+
+PARTS = {
+    "%Y": (r"^(year|yr|yyyy|yy|jahr|a[nñ]o|ann[ée]e|ano)$", 1900, 2199),
+    "%m": (r"^(month|mon|mo|mm|monat|mes|mois|m)$", 1, 12),
+    "%d": (r"^(day|dy|dd|dom|tag|d[ií]a|jour|day.?of.?month|d)$", 1, 31),
+    "%j": (r"^(doy|jday|yday|jd|julian.?day|julian|day.?of.?year|yearday)$", 1, 366),
+    "%H": (r"^(hour|hr|hh|h|stunde|hora|heure|hours)$", 0, 24),
+    "%H%M": (r"^(hhmm|hrmn|hour.?minute|time|hour_min|hhmm.*)$", 0, 2400),
+    "%M": (r"^(minute|min|mn|mi|minutes|mm)$", 0, 60),
+    "%S": (r"^(second|sec|ss|s|seconds)$", 0, 60),
+}
+"""Directive -> (its titles, the least and the greatest it can be)."""
+
+LAYOUTS = (
+    ("%Y", "%m", "%d", "%H", "%M", "%S"),
+    ("%Y", "%m", "%d", "%H", "%M"),
+    ("%Y", "%m", "%d", "%H%M"),
+    ("%Y", "%m", "%d", "%H"),
+    ("%Y", "%j", "%H", "%M", "%S"),
+    ("%Y", "%j", "%H", "%M"),
+    ("%Y", "%j", "%H%M"),
+    ("%Y", "%j", "%H"),
+    ("%Y", "%m", "%d"),
+    ("%Y", "%j"),
+)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """columns: those that make the time together. formats: of their texts, joined by a space."""
+
+    columns: tuple[Column, ...]
+    formats: tuple[str, ...]
+    pad: tuple[int, ...] = ()
+    why: str = ""
+
+
+def titled(columns: Sequence[Column]) -> Parts | None:
+    """By titles such as Year, Month, Day, hh, mm."""
+    named: dict[str, Column] = {}
+    for column in columns:
+        for directive in _directives(column, named):
+            named.setdefault(directive, column)
+            break
+    for layout in LAYOUTS:
+        if all(d in named for d in layout) and (made := _parts([named[d] for d in layout], layout)):
+            return made
+    return None
+
+
+def _directives(column: Column, taken: dict[str, Column]) -> list[str]:
+    """What a title may mean. "mm" is a month before there is one, and a minute after."""
+    title = re.sub(r"[\s_.]+", " ", column.title).strip().lower()
+    title = re.sub(r"\s*[(\[].*", "", title)
+    fit = [d for d, (names, _, _) in PARTS.items() if re.search(names, title)]
+    if column.title in ("MM", "M"):
+        fit.sort(key=lambda d: d != "%m")
+    if column.title in ("mm", "mn", "min"):
+        fit.sort(key=lambda d: d != "%M" if "%m" in taken else d != "%m")
+    return [d for d in fit if d not in taken and _within(column, d)]
+
+
+def placed(columns: Sequence[Column]) -> Parts | None:
+    """By what stands where, for a table without titles: a year, and behind it the rest."""
+    for start, column in enumerate(columns[:4]):
+        if not _within(column, "%Y"):
+            continue
+        behind = columns[start + 1 :]
+        # a day of the year may stand between the year and the month
+        for skip in (0, 1):
+            for layout in LAYOUTS:
+                wanted = [column, *behind[skip : skip + len(layout) - 1]]
+                if len(wanted) < len(layout) or "%S" in layout or len(layout) < 3:
+                    continue
+                if all(_within(c, d) for c, d in zip(wanted, layout, strict=True)):
+                    made = _parts(wanted, layout)
+                    if made and _passes(made):
+                        return made
+    return None
+
+
+def _within(column: Column, directive: str) -> bool:
+    _, low, high = PARTS[directive]
+    seconds = r"\d{1,2}(\.\d*)?" if directive == "%S" else r"\d{1,4}(\.0*)?"
+    if not column.counts or not all(re.fullmatch(seconds, t) for t in column.counts):
+        return False
+    values = [float(t) for t in column.counts]
+    if directive == "%Y" and max(values) < 100:
+        return bool(re.search(PARTS["%Y"][0], column.title.lower())) and min(values) >= 0
+    if directive == "%H%M":
+        return high >= max(values) > 24 and all(v % 100 < 60 for v in values)
+    return low <= min(values) and max(values) <= high
+
+
+def _parts(columns: Sequence[Column], layout: Sequence[str]) -> Parts | None:
+    directives = list(layout)
+    if max(float(t) for t in columns[0].counts) < 100:
+        directives[0] = "%y"
+    pad = [4 if d == "%H%M" else 2 if d == "%y" else 0 for d in directives]
+    plain = " ".join(directives)
+    formats = [plain]
+    if directives[-1] == "%S" and any("." in t for t in columns[-1].counts):
+        formats = [f"{plain}.%f", plain]
+    made = Parts(tuple(columns), tuple(formats), tuple(pad) if any(pad) else (), "a column for each part")
+    return made if len(readable(made)) >= times.ENOUGH * len(texts(made)) else None
+
+
+def texts(parts: Parts) -> list[str]:
+    """What the reader makes of the columns, row by row."""
+    pads = parts.pad or (0,) * len(parts.columns)
+    cells = [
+        [cell.rjust(width, "0") for cell in column.cells[: times.MOST]]
+        for column, width in zip(parts.columns, pads, strict=True)
+    ]
+    return [" ".join(row) for row in zip(*cells, strict=True)]
+
+
+def readable(parts: Parts) -> list[int]:
+    found: list[int] = times.instants(texts(parts), parts.formats).tolist()
+    return found
+
+
+def _passes(parts: Parts) -> bool:
+    """Whether time passes from row to row, and never back but once in a while."""
+    steps = np.diff(np.array(readable(parts)))
+    return len(steps) > 1 and float((steps > 0).mean()) > 0.9

@@ -1,0 +1,76 @@
+"""A table as sniffing sees it, wherever it came from: titled columns of texts."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from sensorflow.core.sniff.guess import Line
+
+
+@dataclass(frozen=True)
+class Column:
+    """reference: how a profile names it. title: for people, without units of a second row.
+
+    titles: its cell in every header row. cells: stripped, one for each row; "" for nothing.
+    told: whether the format itself tells the unit. instant: it holds typed timestamps; zoned ones end
+    with an offset.
+    """
+
+    index: int
+    reference: str
+    title: str
+    cells: Sequence[str]
+    titles: tuple[str, ...] = ()
+    unit: str = ""
+    told: bool = False
+    instant: bool = False
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """How often each text stands in it, empty ones not counted."""
+        found = Counter(self.cells)
+        found.pop("", None)
+        return found
+
+    @cached_property
+    def filled(self) -> int:
+        return sum(self.counts.values())
+
+    def says(self, regex: str) -> bool:
+        """Whether a title matches, in any case."""
+        texts = self.titles or (self.title,)
+        return any(re.search(regex, text, re.IGNORECASE) for text in (*texts, self.title))
+
+
+@dataclass(frozen=True)
+class Table:
+    """settings: the keys of the profile that make this table of the file. preamble: the text before it.
+
+    sensors: whether a header row names them. complete: whether the whole file was seen.
+    above: columns that stand outside of the records, for what the records lack.
+    """
+
+    columns: tuple[Column, ...]
+    settings: tuple[Line, ...]
+    preamble: str = ""
+    sensors: bool = False
+    complete: bool = True
+    above: tuple[Column, ...] = ()
+    todo: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return len(self.columns[0].cells) if self.columns else 0
+
+
+def references(names: Sequence[str]) -> list[str]:
+    """How a profile can name each column: by its title where that is one, and else by its place."""
+    counts = Counter(names)
+    return [
+        name if name and counts[name] == 1 and not re.search(r"^[#~]|[{}]", name) else f"#{i + 1}"
+        for i, name in enumerate(names)
+    ]

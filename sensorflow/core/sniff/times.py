@@ -1,0 +1,321 @@
+"""Texts -> the time formats that read them all, by the reader that will read the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sensorflow.core import clocktime
+
+ORDERS = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
+ENOUGH = 0.95
+"""The part of a column's texts that must be read for it to be one of times."""
+MOST = 20_000
+"""Rows of a column that are looked at."""
+
+_SHAPES: dict[str, dict[str, str]] = {
+    r"(?P<y>\d{4})(?P<s>[-/. ])\d{1,2}(?P=s)\d{1,2}(?!\d)": {
+        "ymd": "%Y{s}%m{s}%d",
+        "dmy": "%Y{s}%d{s}%m",
+    },
+    r"\d{1,2}(?P<s>[-/. ])\d{1,2}(?P=s)\d{4}(?!\d)": {
+        "dmy": "%d{s}%m{s}%Y",
+        "mdy": "%m{s}%d{s}%Y",
+    },
+    r"\d{1,2}(?P<s>[-/. ])\d{1,2}(?P=s)\d{2}(?!\d)": {
+        "dmy": "%d{s}%m{s}%y",
+        "mdy": "%m{s}%d{s}%y",
+        "ymd": "%y{s}%m{s}%d",
+    },
+    r"\d{1,2}(?P<s>[-/. ]?)(?P<b>[A-Za-z]{3,9})(?P<t>[-/. ]?)\d{4}(?!\d)": {"": "%d{s}{b}{t}%Y"},
+    r"\d{1,2}(?P<s>[-/. ]?)(?P<b>[A-Za-z]{3,9})(?P<t>[-/. ]?)\d{2}(?!\d)": {"": "%d{s}{b}{t}%y"},
+    r"(?P<b>[A-Za-z]{3,9})(?P<s>[-/. ])\d{1,2}(?P<t>,? ?[-/. ]?)\d{4}(?!\d)": {"": "{b}{s}%d{t}%Y"},
+    r"\d{4}(?P<s>[-/. ]?)(?P<b>[A-Za-z]{3,9})(?P<t>[-/. ]?)\d{1,2}(?!\d)": {"": "%Y{s}{b}{t}%d"},
+    r"(19|20)\d{6}(?!\d)": {"ymd": "%Y%m%d"},
+    r"(19|20)\d{6}(?=\d{4}(\d\d)?(\D|$))": {"ymd": "%Y%m%d"},
+    r"\d{8}(?!\d)": {"dmy": "%d%m%Y", "mdy": "%m%d%Y"},
+    r"\d{6}(?!\d)": {"ymd": "%y%m%d", "dmy": "%d%m%y", "mdy": "%m%d%y"},
+    r"\d{4}(?P<s>[-/. ]?)\d{3}(?!\d)": {"": "%Y{s}%j"},
+}
+"""The beginning of a text -> its date's format by the order of day and month."""
+
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+_DAYS = "mon tue wed thu fri sat sun".split()
+_CLOCK = re.compile(
+    r"(?P<h>\d{1,2})(?P<c>[:.h])(?P<m>\d{2})(?:(?P<d>[:.m])(?P<s>\d{2})(?:(?P<e>[.,:])(?P<f>\d{1,9}))?)?"
+    r"(?P<gap>\s*)(?P<p>[AaPp][Mm]\b)?"
+)
+_PACKED = {6: "%H%M%S", 4: "%H%M"}
+
+
+@dataclass(frozen=True)
+class Read:
+    """formats: of a column of times, "iso8601" and the epochs among them. offset: its texts carry one,
+    or are instants by themselves. clock: they tell the time of day too. extract: where in the text the
+    time stands. doubt: what is not certain. span: from the first to the last, in nanoseconds."""
+
+    formats: tuple[str, ...]
+    why: str
+    offset: bool = False
+    clock: bool = True
+    extract: str = ""
+    doubt: str = ""
+    since: str = ""
+
+
+def read(cells: Sequence[str], hint: str = "", prefer: str = "") -> Read | None:
+    """How a column's cells tell dates, with or without times of day; None where they do not.
+
+    hint: the title, which may say "MM/DD/YYYY". prefer: the order to take where nothing tells.
+    """
+    texts = [t for t in cells[:MOST] if t]
+    if not texts or not any(c.isdigit() for c in texts[0]) or len(texts[0]) > 60:
+        return None
+    if _share(texts, "iso8601") >= ENOUGH and re.match(r"\s*\d{4}-", texts[0]):
+        return _iso(texts)
+    if all("/" in t for t in texts[:100]):
+        halves = [t.split("/")[0] for t in texts]
+        if "T" in halves[0] and _share(halves, "iso8601") >= ENOUGH:
+            found = _iso(halves)
+            why = "an interval; its start is taken"
+            return Read(found.formats, why, found.offset, found.clock, "^([^/]+)/")
+    return _ordered(texts, hint, prefer)
+
+
+def _iso(texts: Sequence[str]) -> Read:
+    zoned = [bool(re.search(r"\d\s*(Z|[+-]\d{2}(:?\d{2})?)$", t[10:])) for t in texts]
+    clock = any(":" in t or "T" in t for t in texts[:1000])
+    if all(zoned):
+        return Read(("iso8601",), "ISO 8601, each with its offset from UTC", True)
+    if any(zoned):
+        return Read(("iso8601",), "ISO 8601, some with an offset from UTC and some without")
+    return Read(("iso8601",), "ISO 8601 without an offset", clock=clock)
+
+
+def _ordered(texts: list[str], hint: str, prefer: str) -> Read | None:
+    """The order of day, month and year that reads most, and among such the one by which time passes
+    most evenly: the wrong one jumps by months."""
+    sample = list(dict.fromkeys(texts))
+    found: dict[tuple[str, ...], tuple[float, str]] = {}
+    for order in ORDERS:
+        formats = tuple(_formats(sample, order))
+        if formats and formats not in found:
+            found[formats] = (_share(sample, *formats), order)
+    best = max((share for share, _ in found.values()), default=0.0)
+    if best < ENOUGH:
+        return None
+    even = {f: order for f, (share, order) in found.items() if share >= best - 1e-9}
+    formats, doubt = _most_even(texts, even, hint, prefer)
+    whole = " ".join(formats)
+    said = ORDERS.get(found[formats][1], "")
+    why = _seen(found, even, formats, said) if len(found) > 1 or doubt else ""
+    offset = "%z" in whole or "%Z" in whole
+    return Read(formats, why, offset, "%H" in whole or "%I" in whole, doubt=doubt)
+
+
+def _seen(
+    found: dict[tuple[str, ...], tuple[float, str]],
+    even: dict[tuple[str, ...], str],
+    formats: tuple[str, ...],
+    said: str,
+) -> str:
+    if len(even) == 1:
+        return f"{said}: other orders give dates that do not exist"
+    return f"{said}: by any other order the times jump"
+
+
+def _most_even(
+    texts: list[str], even: dict[tuple[str, ...], str], hint: str, prefer: str
+) -> tuple[tuple[str, ...], str]:
+    """(formats, what is not certain)."""
+    usual = [f for f, order in even.items() if order == "ymd" and f[0].startswith("%Y")]
+    if len(even) == 1 or usual:
+        return (usual or list(even))[0], ""
+    told = _told(hint)
+    for formats, order in even.items():
+        if order == told:
+            return formats, ""
+    ways = {formats: _way(texts, formats) for formats in even}
+    least = min(ways.values())
+    near = [f for f, way in ways.items() if way <= least * 1.01]
+    if len(near) == 1:
+        return near[0], ""
+    half = any("%I" in f for f in near[0])
+    wanted = ("mdy" if half else "") or prefer or ("dmy" if "." in near[0][0] else "")
+    chosen = next((f for f in near if even[f] == wanted), near[0])
+    others = ", ".join(f[0] for f in near if f != chosen)
+    return chosen, f"the dates fit {chosen[0]} as well as {others}: see which it is"
+
+
+def _told(hint: str) -> str:
+    """The order that a title spells out: "Date (MM/DD/YYYY)"."""
+    letters = re.search(r"(?i)\b(d{1,2}|m{1,3}|y{2,4})[-/. ]?(d{1,2}|m{1,3}|y{2,4})[-/. ]?(d{1,2}|y{2,4})\b", hint)
+    return "".join(g[0].lower() for g in letters.groups()) if letters else ""
+
+
+def _way(texts: list[str], formats: tuple[str, ...]) -> float:
+    """How far the time goes in all, back and forth."""
+    nanos = instants(texts, formats)
+    return float(np.abs(np.diff(nanos.astype(np.float64))).sum())
+
+
+def instants(texts: Sequence[str], formats: Iterable[str]) -> npt.NDArray[np.int64]:
+    """Of the texts that can be read."""
+    found = clocktime.parse(pa.array(texts, pa.string()), tuple(formats), clocktime.Clock("UTC"))
+    ints: npt.NDArray[np.int64] = found.ts.drop_null().cast(pa.int64()).to_numpy()
+    return ints
+
+
+def _share(texts: Sequence[str], *formats: str) -> float:
+    found = clocktime.parse(pa.array(texts, pa.string()), formats, clocktime.Clock("UTC"))
+    return float((found.codes == "").mean())
+
+
+def _formats(sample: list[str], order: str) -> list[str]:
+    """The formats that read the texts, one after another: a midnight may lack its clock."""
+    found: list[str] = []
+    rest = sample
+    while rest and len(found) < 4:
+        made = _format(rest[0], order)
+        if made is None or made in found:
+            break
+        found.append(made)
+        read = clocktime.parse(pa.array(rest, pa.string()), made, clocktime.Clock("UTC"))
+        rest = [t for t, code in zip(rest, read.codes, strict=True) if code]
+    return found
+
+
+def _format(text: str, order: str) -> str | None:
+    """The format of one text: weekday, date, clock, offset, in that order or with the clock first."""
+    text = text.strip()
+    weekday = re.match(r"([A-Za-z]{3,9})(\.?,?\s+)", text)
+    before = ""
+    if weekday and weekday[1][:3].lower() in _DAYS:
+        before = ("%a" if len(weekday[1]) == 3 else "%A") + re.sub(r"\s+", " ", weekday[2])
+        text = text[weekday.end() :]
+    date = _date(text, order)
+    if date is not None:
+        made, rest = date
+        return None if (tail := _after(rest)) is None else before + made + tail
+    clock = _clock(text)
+    if clock is None:
+        return None
+    made, rest = clock
+    gap = re.match(r"[ ,T_-]{1,3}", rest)
+    date = _date(rest[gap.end() :], order) if gap else None
+    if date is None or gap is None or (zone := _zone(date[1])) is None:
+        return None
+    return before + made + re.sub(r"\s+", " ", gap[0]) + date[0] + zone
+
+
+def _date(text: str, order: str) -> tuple[str, str] | None:
+    """(format, what is left of the text)."""
+    for shape, by_order in _SHAPES.items():
+        match = re.match(shape, text)
+        if match is None:
+            continue
+        made = by_order.get(order) or by_order.get("")
+        if made is None:
+            made = next(iter(by_order.values())) if len(by_order) == 1 else None
+        if made is None:
+            continue
+        groups = match.groupdict()
+        if "b" in groups:
+            name = groups["b"].lower()
+            if name[:3] not in _MONTHS:
+                continue
+            groups["b"] = "%b" if len(name) == 3 else "%B"
+        return made.format(**groups), text[match.end() :]
+    return None
+
+
+def _after(rest: str) -> str | None:
+    """The format of what follows a date."""
+    if not rest:
+        return ""
+    gap = re.match(r"\s*[T_,;:-]?\s*", rest)
+    assert gap is not None
+    between, rest = re.sub(r"\s+", " ", gap[0]), rest[gap.end() :]
+    clock = _clock(rest) or _packed(rest)
+    if clock is None:
+        zone = _zone(f" {rest}" if between else rest)
+        return zone
+    zone = _zone(clock[1])
+    return None if zone is None else between + clock[0] + zone
+
+
+def _clock(text: str) -> tuple[str, str] | None:
+    match = _CLOCK.match(text)
+    if match is None:
+        return None
+    made = ("%I" if match["p"] else "%H") + match["c"] + "%M"
+    if match["s"]:
+        made += match["d"] + "%S"
+    if match["f"]:
+        made += match["e"] + "%f"
+    end = match.end()
+    if match["p"]:
+        made += (" " if match["gap"] else "") + "%p"
+    else:
+        end -= len(match["gap"])
+    return made, text[end:]
+
+
+def _packed(text: str) -> tuple[str, str] | None:
+    match = re.match(r"\d+", text)
+    if match is None or len(match[0]) not in _PACKED:
+        return None
+    return _PACKED[len(match[0])], text[match.end() :]
+
+
+def _zone(rest: str) -> str | None:
+    """The format of what follows a clock; None where it is no offset."""
+    if not rest.strip():
+        return ""
+    gap = " " if rest[0].isspace() else ""
+    rest = rest.strip()
+    if re.fullmatch(r"Z|[+-]\d{2}(:?\d{2})?", rest):
+        return f"{gap}%z"
+    return f"{gap}%Z" if rest.upper() in clocktime.ABBREVIATIONS else None
+
+
+def clock(cells: Sequence[str]) -> tuple[str, ...]:
+    """The formats of a column of times of day; () where it is none."""
+    sample = list(dict.fromkeys(t for t in cells[:MOST] if t))
+    found: list[str] = []
+    for text in sample:
+        made = _clock(text)
+        if made is None or made[1].strip() or not re.match(r"\d{1,2}[:h.]", text):
+            return ()
+        if made[0] not in found:
+            found.append(made[0])
+    plain = any("." in f[:3] for f in found)  # 14.30 is a number before it is a time
+    return () if plain or len(found) > 4 else tuple(found)
+
+
+def epoch(cells: Sequence[str], title: str) -> Read | None:
+    """Numbers that count from an instant: since 1970, or from what the title says."""
+    texts = [t for t in cells[:MOST] if t]
+    if not texts or not all(re.fullmatch(r"[+-]?\d{1,19}(\.\d*)?", t) for t in texts):
+        return None
+    since = re.search(r"(?i)\b(second|minute|hour|day|ms|millisecond)s? since (\d{4}-\d\d-\d\d)", title)
+    if since:
+        unit = {"s": "s", "m": "m", "h": "h", "d": "d"}[since[1][0].lower()]
+        unit = "ms" if since[1].lower() in ("ms", "millisecond") else unit
+        return Read((f"epoch_{unit}",), "as its title says", True, since=since[2])
+    values = np.array([float(t) for t in texts])
+    if 25569 <= values.min() and values.max() < 73051 and any("." in t for t in texts):
+        return Read(("excel",), "days as spreadsheets count them")
+    for unit, size in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
+        if 3e8 * size <= values.min() and values.max() < 2.9e9 * size:
+            digits = len(texts[0].split(".")[0])
+            return Read((f"epoch_{unit}",), f"{digits} digits: it counts from 1970 in UTC", True)
+    if 2.9e9 <= values.min() and values.max() < 4.9e9:
+        why = "seconds; from 1970 they would lie in the future, from 1904 (LabVIEW) they do not"
+        return Read(("epoch_s",), why, True, since="1904-01-01")
+    return None
