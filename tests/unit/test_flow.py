@@ -362,3 +362,39 @@ def test_paths_of_layers_hold_no_part_of_a_files_name() -> None:
     assert claim is not None
     for layer in Layer:
         assert ".." not in Job(plant.world, claim).path(layer)
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_what_drifted_stands_in_the_history_and_what_is_rescued_in_bronze(inline: bool) -> None:
+    plant = Plant(drift="rescue")
+    rows = content(2).replace(b"unit\n", b"unit,battery\n").replace(b"degC\n", b"degC,3.3\n")
+    file = plant.drop(rows)
+    plant.work(inline)
+    assert plant.state(file.file_id) is State.LOADED
+    notes = [e.get("why") for e in plant.ledger.history(file.file_id) if e.get("why")]
+    assert notes == ["drift: new column 'battery'"]
+    path = f"bronze/source=plant/ingest_date=2026-01-01/file-{file.file_id}-v1.parquet"
+    (batch,) = plant.world.lake.read(path)
+    assert batch["rescued"].to_pylist() == ['{"battery": "3.3"}'] * 2
+
+
+def test_a_drifted_file_is_quarantined_where_the_source_says_so() -> None:
+    plant = Plant(drift={"new": "quarantine"})
+    file = plant.drop(content(2).replace(b"unit\n", b"unit,battery\n").replace(b"C\n", b"C,3.3\n"))
+    plant.work()
+    plant.work()
+    assert plant.state(file.file_id) is State.QUARANTINED
+    (view,) = plant.ledger.files(State.QUARANTINED)
+    assert view.facts["error_code"] == Code.DRIFT
+
+
+def test_a_file_that_takes_too_long_is_given_up() -> None:
+    plant = Plant()
+    profile = plant.settings.profiles["long"].model_copy(update={"max_seconds": 0.0})
+    plant.settings.profiles["long"] = profile
+    file = plant.drop(content(2))
+    plant.work()
+    plant.work()
+    assert plant.state(file.file_id) is State.QUARANTINED
+    (view,) = plant.ledger.files(State.QUARANTINED)
+    assert view.facts["error_code"] == Code.TOO_SLOW
