@@ -2,13 +2,130 @@
 
 from __future__ import annotations
 
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorflow.cli.show import line
+from sensorflow.errors import Misuse
+
+if TYPE_CHECKING:
+    from sensorflow.core.profile import Profile
+    from sensorflow.core.sniff import Guess
+    from sensorflow.flow.check import Checked
+
+REJECTS = 5
+TYPES = 12
 
 
-def sniff(path: Path) -> None:
-    raise NotImplementedError
+def sniff(
+    path: Annotated[Path, typer.Argument(metavar="FILE")],
+    zone: Annotated[
+        str | None,
+        typer.Option(help="Of times without an offset: Europe/Berlin, +01:00, UTC. Never guessed."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Write the profile there.")
+    ] = None,
+) -> None:
+    """Propose a profile for a file, with the reason for each line, and read the file dry with it.
+
+    All that is printed is TOML: the preview stands in comments. What a person must say is marked TODO.
+    """
+    if out is not None and out.exists():
+        raise Misuse(f"{out}: is there already; name another file")
+    found = guess(path, zone)
+    text = found.toml()
+    line(f"# A profile for {printable(path.name)}, as sniffed: see whether it is right.")
+    line(text)
+    _preview(path, found)
+    if out is not None:
+        try:
+            out.write_text(text, "utf-8")
+        except OSError as error:
+            raise Misuse(f"{out}: cannot be written: {error.strerror}") from error
+        line(f"# written to {out}; next: sensorflow check {path} --profile {out}")
 
 
-def guess(path: Path) -> Any:
-    raise NotImplementedError
+@dataclass(frozen=True)
+class Proposal:
+    """A guess that can be read by: through its TOML, as a person would."""
+
+    guess: Guess
+
+    def toml(self) -> str:
+        return self.guess.toml()
+
+    def profile(self) -> Profile:
+        from sensorflow import profiles
+
+        table = tomllib.loads(self.toml())
+        return profiles.validated(profiles.resolved("sniffed", {"sniffed": table}), "sniffed")
+
+
+def guess(path: Path, zone: str | None = None) -> Proposal:
+    """Raises Misuse, naming the file, where nothing can be proposed."""
+    from sensorflow.core.sniff import sniff as propose
+
+    if not path.is_file():
+        raise Misuse(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
+    try:
+        with path.open("rb") as stream:
+            return Proposal(propose(stream, path.name, zone))
+    except OSError as error:
+        raise Misuse(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Misuse as error:
+        raise Misuse(f"{path}: {error.message}", error.code) from error
+
+
+def _preview(path: Path, found: Proposal) -> None:
+    """What the profile makes of the file. Without a zone the clock is taken for UTC, and said so."""
+    from sensorflow.core.layout import Drift, Place
+    from sensorflow.flow.check import check
+
+    assumed = Proposal(found.guess.in_zone("UTC", ""))
+    profile = assumed.profile()
+    with path.open("rb") as stream:
+        place = Place(path.name, str(path))
+        checked = check(stream, str(path), ("sniffed", profile), place, Drift(), REJECTS)
+    if found.guess.needs_zone:
+        line("# Preview, as if its clock were UTC (give --zone):")
+    else:
+        line("# Preview:")
+    _print(checked)
+
+
+def _print(checked: Checked) -> None:
+    if checked.error is not None:
+        line(f"#   refused as a whole: {printable(str(checked.error))}")
+        return
+    line(
+        f"#   {checked.rows:,} rows: {checked.valid:,} readings, {checked.missing:,} missing cells, "
+        f"{checked.rejected:,} rejected"
+    )
+    if checked.valid > checked.distinct:
+        line(f"#   {checked.valid - checked.distinct:,} with the same sensor, type, unit and time as another")
+    if checked.out_of_order:
+        line(f"#   {checked.out_of_order:,} out of order")
+    for name, count in list(checked.types.items())[:TYPES]:
+        line(f"#   {count:>10,}  {printable(name)} {printable(checked.units.get(name, ''))}".rstrip())
+    if len(checked.types) > TYPES:
+        line(f"#               … and {len(checked.types) - TYPES} more types")
+    shown = ", ".join(map(printable, list(checked.sensors)[:4]))
+    line(f"#   {len(checked.sensors):,} sensor{'s' if len(checked.sensors) != 1 else ''}: {shown}")
+    for name, example in (("first", checked.first), ("last ", checked.last)):
+        if example is not None:
+            sensor, ts, kind, value, unit = example
+            text = f"{ts.isoformat()}  {sensor}  {kind} = {value!r} {unit}"
+            line(f"#   {name}: {printable(text).rstrip()}")
+    for reject in checked.rejects:
+        line(f"#   line {reject.line_no}: {printable(f'{reject.code}: {reject.reason}')[:150]}")
+    if len(checked.rejects) < checked.rejected:
+        line(f"#   … and {checked.rejected - len(checked.rejects):,} more rejects")
+
+
+def printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

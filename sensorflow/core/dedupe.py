@@ -59,7 +59,7 @@ def keys(batch: pa.RecordBatch, file_name: str) -> pa.Array:
     return pa.Array.from_buffers(KEY, len(batch), [None, pa.py_buffer(digests)])
 
 
-HELD = 2_000_000
+HELD = 1_000_000
 """Readings of a file whose marks are held in memory (28 bytes each); a larger one must be in order, or
 is sorted on disk."""
 

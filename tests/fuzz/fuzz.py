@@ -88,7 +88,7 @@ def work(seed: int, first: int, step: int, seeds: Seeds, until: float, at: Any, 
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for profile, data in seeds:
-        attempt((profile, data, 0), 0)
+        attempt((profile, data, 0), 1)
     low = _peak()
     index = first
     while time.time() < until:

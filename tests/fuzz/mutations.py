@@ -52,9 +52,9 @@ def _once(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
     if way == 5:
         return data[:at] + data[to:]
     if way == 6:
-        return data[:to] + data[at:to] * rng.choice([1, 2, 1000]) + data[to:]
+        return data[:to] + _repeated(data[at:to], rng.choice([1, 2, 1000])) + data[to:]
     if way == 7:
-        return data[:at] + rng.choice(TOKENS) * rng.choice([10, 1000, 100_000]) + data[at:]
+        return data[:at] + _repeated(rng.choice(TOKENS), rng.choice([10, 1000, 10**5])) + data[at:]
     if way == 8:
         other = rng.choice(others)
         return data[:at] + other[rng.randint(0, len(other)) :]
@@ -65,6 +65,10 @@ def _once(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
         rng.shuffle(lines)
         return b"\n".join(lines)
     return _encoded(data, rng)
+
+
+def _repeated(part: bytes, times: int) -> bytes:
+    return part * min(times, LARGEST // max(len(part), 1))
 
 
 def _cells(data: bytes, rng: random.Random) -> bytes:

@@ -1,25 +1,20 @@
 """What the docs show of files, profiles and readings is so.
 
-An example is a comment `<!-- example: NAME -->` and three blocks: the file, the profile, the readings. The
-name's ending packs it (.gz, .bz2, .zip, and .xlsx or .parquet of cells between tabs). In the comment,
-`as cp1252` encodes the file and `drift rescue` is the source's. Readings that end with … go on.
+An example is `<!-- example: NAME -->` and three blocks: file, profile, readings (…: and more). A
+name in .gz, .zip, .xlsx or .parquet packs it; `as cp1252` encodes it; `drift rescue` is the source's.
 """
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
 import re
 import tomllib
 import zipfile
-from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import openpyxl
-import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
@@ -32,71 +27,54 @@ from sensorflow.core.reshape import reshape
 from sensorflow.errors import Permanent
 from sensorflow.flow.validate import scratch
 
-DOCS = Path(__file__).parents[2] / "docs"
-RECEIVED = 1_767_225_600 * 10**9  # 2026-01-01
 MARK = r"<!-- example: (\S+)(?: as (\S+))?(?: drift (\S+))? -->"
 EXAMPLE = re.compile(MARK + r"(?:(?:(?!```|<!--).)*```\w+\n(.*?)```)" * 3, re.DOTALL)
-PAGES = {page: page.read_text("utf-8") for page in sorted(DOCS.rglob("*.md"))}
+DOCS = {p: p.read_text("utf-8") for p in sorted((Path(__file__).parents[2] / "docs").rglob("*.md"))}
+TABS = pacsv.ParseOptions(delimiter="\t")
+RECEIVED = 1_767_225_600 * 10**9  # 2026-01-01
 
 
-def typed(cell: str) -> Any:
-    for kind in (float, datetime.fromisoformat):
-        with suppress(ValueError):
-            return kind(cell)
-    return cell or None
-
-
-def packed(name: str, text: str, encoding: str) -> bytes:
-    data, kind, out = text.encode(encoding or "utf-8"), Path(name).suffix, io.BytesIO()
-    cells = [[typed(cell) for cell in line.split("\t")] for line in text.splitlines()]
-    if kind == ".zip":
+def packed(name: str, data: bytes) -> bytes:
+    out = io.BytesIO()
+    if name.endswith(".zip"):
         with zipfile.ZipFile(out, "w") as archive:
             archive.writestr("readme.txt", "from the logger")
-            archive.writestr(name.removesuffix(kind), data)
-    elif kind == ".xlsx":
-        book = openpyxl.Workbook()
-        for row in cells:
+            archive.writestr(name.removesuffix(".zip"), data)
+    elif name.endswith(".parquet"):
+        pq.write_table(pacsv.read_csv(io.BytesIO(data), parse_options=TABS), out)
+    elif name.endswith(".xlsx"):
+        table, book = pacsv.read_csv(io.BytesIO(data), parse_options=TABS), openpyxl.Workbook()
+        for row in (table.column_names, *zip(*table.to_pydict().values(), strict=True)):
             book.active.append(row)
         book.save(out)
-    elif kind == ".parquet":
-        pq.write_table(
-            pa.table(dict(zip(cells[0], zip(*cells[1:], strict=True), strict=True))), out
-        )
-    return out.getvalue() or {".gz": gzip.compress, ".bz2": bz2.compress}.get(kind, bytes)(data)
+    return out.getvalue() or (gzip.compress(data) if name.endswith(".gz") else data)
 
 
 def readings(name: str, encoding: str, drift: str, text: str, toml: str) -> str:
     profile = profiles.validated(profiles.resolved("docs", {"docs": tomllib.loads(toml)}), name)
     policy = Drift(**dict.fromkeys(Drift.model_fields, drift)) if drift else Drift()
-    stream, watch, seen = (
-        io.BytesIO(packed(name, text, encoding)),
-        Watch(profile.rules),
-        Occurrences(),
-    )
+    stream = io.BytesIO(packed(name, text.encode(encoding or "utf-8")))
     lines, refused, missing, notes = [], [], 0, dict[str, None]()
+    place, watch, seen = Place(name, f"site-7/{name}"), Watch(profile.rules), Occurrences()
     try:
-        for part in read(stream, profile, Place(name, f"site-7/{name}"), scratch, policy, RECEIVED):
+        for part in read(stream, profile, place, scratch, policy, RECEIVED):
             for r in reshape(part.bronze, watch, seen).silver.to_pylist():
                 flags = f"[{str(Flag(r['quality']).name).lower()}]" if r["quality"] else ""
                 at = r["ts"].isoformat().replace("+00:00", "Z")
                 cells = (at, r["sensor_id"], r["reading_type"], repr(r["value"]), r["unit"], flags)
                 lines.append("  ".join(filter(None, cells)))
-            for no, _, column, code, reason, _ in part.rejects:
-                refused.append(
-                    f"line {no}{f', column {column}' if column else ''}: {code}: {reason}"
-                )
+            for no, _, column, code, why, _ in part.rejects:
+                refused.append(f"line {no}{f', column {column}' * bool(column)}: {code}: {why}")
             missing += part.missing
             notes.update({f"drift: {note}": None for note in part.drift})
     except Permanent as error:
         return f"{error}\n"
-    counted = [f"{missing} missing"] if missing else []
-    return "\n".join([*lines, *refused, *counted, *notes]) + "\n"
+    return "\n".join([*lines, *refused, *[f"{missing} missing"][: bool(missing)], *notes]) + "\n"
 
 
-@pytest.mark.parametrize("page", [p for p, text in PAGES.items() if "<!-- example" in text])
+@pytest.mark.parametrize("page", [page for page, text in DOCS.items() if "<!-- example" in text])
 def test_the_examples_of_a_page_are_true(page: Path) -> None:
-    found = EXAMPLE.findall(PAGES[page])
-    assert len(found) == PAGES[page].count("<!-- example")
-    for *given, wanted in found:
-        got, head = readings(*given), wanted.removesuffix("…\n")
-        assert (got if head == wanted else got[: len(head)]) == head, given[0]
+    assert len(EXAMPLE.findall(DOCS[page])) == DOCS[page].count("<!-- example")
+    for *given, wanted in EXAMPLE.findall(DOCS[page]):
+        head = wanted.removesuffix("…\n")
+        assert readings(*given)[: None if head == wanted else len(head)] == head, given[0]

@@ -179,7 +179,7 @@ def test_rows_do_not_depend_on_where_blocks_end(monkeypatch: pytest.MonkeyPatch)
 cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(cells, cells, st.floats(allow_nan=False, allow_infinity=False))))
 def test_what_pythons_csv_writes_is_read_back(readings: list[tuple[str, str, float]]) -> None:
     out = io.StringIO()

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, NamedTuple
+from xml.sax.saxutils import escape
 from zoneinfo import ZoneInfo
 
-import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from openpyxl.cell import WriteOnlyCell
 
 SECOND = 10**9
 Made = dict[str, Any]
@@ -193,19 +192,60 @@ def senml(readings: Iterable[Reading], bases: bool) -> bytes:
     return f"[{', '.join(records)}]".encode()
 
 
-def xlsx(readings: Iterable[Reading]) -> bytes:
-    book = openpyxl.Workbook(write_only=True)
-    sheet = book.create_sheet()
-    sheet.append(["t", "s", "k", "u", "v"])
-    for r in readings:
-        local = at(r.ns)[0].replace(tzinfo=None) + timedelta(microseconds=r.ns % SECOND // 1000)
-        texts = [WriteOnlyCell(sheet, text) for text in (r.sensor, r.type, r.unit)]
-        for text in texts:
-            text.data_type = "s"  # neither a formula nor an error
-        sheet.append([local, *texts, r.value])
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+_SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+_BOOK = {
+    "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types">'
+    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    f'<Override PartName="/xl/book.xml" ContentType="{_SHEET}.sheet.main+xml"/>'
+    f'<Override PartName="/xl/sheet.xml" ContentType="{_SHEET}.worksheet+xml"/>'
+    f'<Override PartName="/xl/styles.xml" ContentType="{_SHEET}.styles+xml"/></Types>',
+    "_rels/.rels": f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="r1" '
+    f'Type="{_OFFICE}/officeDocument" Target="xl/book.xml"/></Relationships>',
+    "xl/_rels/book.xml.rels": f'<Relationships xmlns="{_PACKAGE}/relationships">'
+    f'<Relationship Id="r1" Type="{_OFFICE}/worksheet" Target="sheet.xml"/>'
+    f'<Relationship Id="r2" Type="{_OFFICE}/styles" Target="styles.xml"/></Relationships>',
+    "xl/book.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>'
+    '<sheet name="One" sheetId="1" r:id="r1"/></sheets></workbook>',
+    "xl/styles.xml": f'<styleSheet xmlns="{_MAIN}"><fonts><font/></fonts><fills><fill><patternFill/></fill></fills>'
+    '<borders><border/></borders><cellStyleXfs><xf numFmtId="0"/></cellStyleXfs>'
+    '<cellXfs><xf numFmtId="0"/><xf numFmtId="22"/></cellXfs></styleSheet>',
+}
+
+
+def workbook(rows: Iterable[Sequence[str | float | datetime]]) -> bytes:
+    """By hand, since openpyxl keeps 16 digits of a number and Excel 17."""
+    cells = {str: _text, float: _number, datetime: _date}
+    lines = (f"<row>{''.join(cells[type(c)](c) for c in row)}</row>" for row in rows)
+    sheet = f'<worksheet xmlns="{_MAIN}"><sheetData>{"".join(lines)}</sheetData></worksheet>'
     out = io.BytesIO()
-    book.save(out)
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in {**_BOOK, "xl/sheet.xml": sheet}.items():
+            archive.writestr(name, text)
     return out.getvalue()
+
+
+def _text(text: Any) -> str:
+    return f'<c t="inlineStr"><is><t xml:space="preserve">{escape(text)}</t></is></c>'
+
+
+def _number(value: Any) -> str:
+    return f"<c><v>{value!r}</v></c>"
+
+
+def _date(instant: Any) -> str:
+    days = (instant - datetime(1899, 12, 30, tzinfo=UTC)) / timedelta(days=1)
+    return f'<c s="1"><v>{days!r}</v></c>'
+
+
+def xlsx(readings: Iterable[Reading]) -> bytes:
+    def instant(ns: int) -> datetime:
+        return at(ns)[0] + timedelta(microseconds=ns % SECOND // 1000)
+
+    rows = ([instant(r.ns), r.sensor, r.type, r.unit, r.value] for r in readings)
+    return workbook([["t", "s", "k", "u", "v"], *rows])
 
 
 def parquet(readings: Sequence[Reading], typed: bool, rows: int = 3) -> bytes:

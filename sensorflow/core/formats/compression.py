@@ -39,7 +39,6 @@ _BROKEN = (
 
 MAGIC: dict[bytes, str] = {
     b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
     b"\xfd7zXZ\0": "xz",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PK\x03\x04": "zip",
@@ -48,6 +47,8 @@ MAGIC: dict[bytes, str] = {
 
 
 def kind_of(head: bytes) -> str | None:
+    if head.startswith(b"BZh") and head[4:8] == b"1AY&":
+        return "bzip2"
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
 
 

@@ -142,7 +142,7 @@ class _Table:
                 ),
                 pacsv.ParseOptions(
                     delimiter="\t" if profile.delimiter == "whitespace" else profile.delimiter,
-                    quote_char=profile.quote or False,
+                    quote_char=splitting.quote.decode() or False,
                     escape_char=profile.escape or False,
                     ignore_empty_lines=False,
                 ),
@@ -270,10 +270,13 @@ class _Splitting:
             return _record(lines, line, profile)
         if (bad := undecodable(line)) is not None:
             return [], bad
+        if profile.delimiter == "whitespace" and not profile.widths:
+            # bytes: only ASCII's spaces separate, as in `plain`; a no-break space is part of its cell
+            return [cell.decode() for cell in line.raw.split()], None
         text = line.raw.decode().rstrip("\r\n")
         if profile.widths:
             return [text[part].strip() for part in self.slices], None
-        return text.split(None if profile.delimiter == "whitespace" else profile.delimiter), None
+        return text.split(profile.delimiter), None
 
 
 def _is_utf8(data: bytes) -> bool:

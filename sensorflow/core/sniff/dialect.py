@@ -18,7 +18,7 @@ DELIMITERS = ("\t", ";", "|", ",", "whitespace")
 NAMES = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas", "whitespace": "runs of spaces"}
 TAIL = 300
 """Lines at the end of the sample by which the dialect is told: there the header is long over."""
-COMMENT = re.compile(r"(#+|%+|//|\*+|!+|;+)\s?")
+COMMENT = re.compile(r"(#+|%+|//|\*+|!+)\s?")
 HEADERS = 6
 
 
@@ -33,12 +33,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows as the lines give them, and where the data begin. width: of most of them."""
+    """Rows as the lines give them, where the data begin, and which are data. width: of most of them."""
 
     delimiter: str
     rows: list[Row]
     first: int
     width: int
+    data: list[bool]
 
 
 def table(text: Text) -> Table:
@@ -122,7 +123,7 @@ def bounds(rows: list[Row], delimiter: str) -> Grid | None:
     for index, row in enumerate(rows):
         near = [data[i] for i in range(index, min(index + 12, len(rows))) if rows[i].text.strip()]
         if data[index] and sum(near[:6]) >= 0.6 * len(near[:6]):
-            return Grid(delimiter, rows, rows.index(row, index), width)
+            return Grid(delimiter, rows, index, width, data)
     return None
 
 
@@ -153,6 +154,8 @@ def _is_data(row: list[str], kinds: list[str]) -> bool:
         return False
     told = [(kind(cell), k) for cell, k in zip(row, kinds, strict=False) if k in "nt"]
     some = [(mine, theirs) for mine, theirs in told if mine != "e"]
+    if "t" in kinds and not any(theirs == "t" for _, theirs in some):
+        return False
     if not some or any(theirs == "t" and mine != "t" for mine, theirs in some):
         return False
     return sum(mine == theirs for mine, theirs in some) >= 0.6 * len(some)
@@ -163,19 +166,26 @@ def tabled(grid: Grid, text: Text) -> Table:
     marks = _comments(grid)
     above = [r for r in grid.rows[: grid.first] if r.text.strip()]
     titles, prefix = _titles(grid, above)
+    names, why = _renamed(grid, [_bare(r, prefix, grid.delimiter) for r in titles], titles)
+    if names:
+        titles, prefix = [], ""
     before = above[: len(above) - len(titles)]
     data = [r for r in grid.rows[grid.first :] if r.text.strip()]
     if marks and not prefix:
         data = [r for r in data if not r.text.startswith(marks)]
+    data, keeping = _kept(grid, titles, data, text.complete)
     head = header.Header.of([_bare(r, prefix, grid.delimiter) for r in titles], grid.width)
     settings = [*text.settings, *_opening(grid, before, titles, prefix, marks)]
     width = max(grid.width, len(head.names)) if titles else grid.width
-    if not titles:
+    if names:
+        head = header.named(names, why)
+    elif not titles:
         head = header.nameless(width, [[_at(r.cells, i) for r in data] for i in range(width)])
+    settings += keeping
     settings += head.settings
     short = sum(len(r.cells) < _least(head.names) for r in data)
     if short:
-        settings.append(Line("short_rows", "missing", f"{short} rows have fewer cells than the header"))
+        settings.append(Line("short_rows", "missing", f"{_count(short, 'row')} shorter than the header"))
     data = [r for r in data if not any(r.cells[width:])]
     columns = _columns(head, data, width)
     if numeric.decimal_comma(columns):
@@ -184,6 +194,50 @@ def tabled(grid: Grid, text: Text) -> Table:
     return Table(
         tuple(columns), tuple(settings), preamble, head.sensors, text.complete, todo=head.todo
     )  # fmt: skip
+
+
+def _kept(
+    grid: Grid, titles: list[Row], data: list[Row], complete: bool
+) -> tuple[list[Row], list[Line]]:
+    """Without lines that are no rows for sure: those after the last one, headers that come again, rows
+    of nothing but delimiters; and how a profile tells them."""
+    good = {id(r) for r, is_data in zip(grid.rows, grid.data, strict=True) if is_data}
+    last = max((i for i, r in enumerate(data) if id(r) in good), default=len(data))
+    again = {r.text for r in titles}
+    bare = f"[{re.escape(grid.delimiter[0])}\\s]*"
+    blank = [r for r in data if grid.delimiter != "whitespace" and re.fullmatch(bare, r.text)]
+    odd = [r for r in data if r.text in again or r in blank]
+    odd += [r for i, r in enumerate(data) if i > last and complete and r not in odd]
+    kept = [r for r in data if r not in odd]
+    if not odd or len(odd) > len(kept):
+        return data, []
+    begins = r'^\s*"?\d'
+    if all(re.match(begins, r.text) for r in kept) and not any(re.match(begins, r.text) for r in odd):
+        return kept, [Line("keep", begins, f"{_count(len(odd), 'line')} that are no rows begin otherwise")]
+    if len(blank) == len(odd):
+        return kept, [Line("drop", f"^{re.escape(grid.delimiter)}+$", f"{_count(len(odd), 'row')} of nothing")]
+    return data, []
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _renamed(grid: Grid, rows: list[list[str]], titles: list[Row]) -> tuple[list[str], str]:
+    """Names for the columns where the one row of the header has not as many cells as the data."""
+    if len(rows) != 1 or len(rows[0]) == grid.width:
+        return [], ""
+    row, data = rows[0], [r.cells for r, good in zip(grid.rows, grid.data, strict=True) if good][:200]
+    if grid.delimiter == "whitespace":
+        apart = re.split(r"\s{2,}", titles[0].text.strip().lstrip("#%").strip())
+        if len(apart) == grid.width:
+            return apart, "the titles hold spaces"
+    if len(row) != grid.width - 1 or not any(_at(cells, grid.width - 1) for cells in data):
+        return [], ""
+    first, second = [_at(c, 0) for c in data], [_at(c, 1) for c in data]
+    if times.read(first) is not None and times.clock(second):
+        return ["date", "time", *row[1:]], "the header has one title for date and time"
+    return ["row", *row], "the header has no title for the first column"
 
 
 def _least(names: Sequence[str]) -> int:
@@ -241,7 +295,7 @@ def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
             if match and not prefix:
                 prefix = match[0]
             taken.insert(0, row)
-        elif not taken and re.fullmatch(r"[-=+|,;\s\t]+", row.text) and row is above[-1]:
+        elif not taken and row is above[-1] and _is_rule(row, grid.width):
             taken.insert(0, row)
         else:
             break
@@ -251,6 +305,13 @@ def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
         taken = [r for r in taken if not COMMENT.match(r.text)]
         prefix = ""
     return taken, prefix
+
+
+def _is_rule(row: Row, width: int) -> bool:
+    """Whether it may stand between header and data: dashes, or numbers of the columns."""
+    if re.fullmatch(r"[-=+|,;\s\t]+", row.text):
+        return True
+    return len(row.cells) == width and not row.cells[0]
 
 
 def _is_title(row: list[str], width: int) -> bool:
@@ -284,7 +345,7 @@ def _skipping(before: list[Row], titles: list[Row], grid: Grid) -> Line:
     """By what the header says, where that stands nowhere above it: the lines may be more next time."""
     count = titles[0].line if titles else grid.rows[grid.first].line
     if not titles:
-        return Line("skip", count, f"{count} lines before the data")
+        return Line("skip", count, f"{_count(count, 'line')} before the data")
     text = titles[0].text
     sign = {"whitespace": " "}.get(grid.delimiter, grid.delimiter)
     words = text.split(sign)
@@ -293,5 +354,5 @@ def _skipping(before: list[Row], titles: list[Row], grid: Grid) -> Line:
         pattern = "^" + re.sub(r"([\\.^$*+?{}\[\]|()])", r"\\\1", start)
         clear = len(start) > 2 and start.isprintable() and '"' not in start[1:-1]
         if clear and not any(re.search(pattern, r.text, re.MULTILINE) for r in before):
-            return Line("skip_until", pattern, f"{count} lines before the header")
-    return Line("skip", count, f"{count} lines before the header")
+            return Line("skip_until", pattern, f"{_count(count, 'line')} before the header")
+    return Line("skip", count, f"{_count(count, 'line')} before the header")

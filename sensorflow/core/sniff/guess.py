@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sensorflow.core.clocktime import fixed_offset
+
 Value = str | int | bool | Sequence["Value"] | Mapping[str, "Value"]
 """What a line of TOML can hold here."""
 
@@ -39,7 +41,8 @@ class Guess:
         """The same where the times are those of `zone`, if there was need to say."""
         if not self.needs_zone:
             return self
-        return replace(self, time=(*self.time, Line("zone", zone, why)), needs_zone=False)
+        time = (*self.time, *zoned(zone, why))
+        return replace(self, time=time, needs_zone=False)
 
     def toml(self) -> str:
         """A file that `sensorflow check --profile` takes as it is."""
@@ -53,6 +56,14 @@ class Guess:
         if self.columns:
             out += ["", "[columns]", *lines(self.columns)]
         return "\n".join(out) + "\n"
+
+
+def zoned(zone: str, why: str) -> tuple[Line, ...]:
+    """A zone of [time]. One whose clock is put back has an hour twice: the rows' order tells which."""
+    line = Line("zone", zone, why)
+    if fixed_offset(zone) is not None:
+        return (line,)
+    return line, Line("ambiguous", "order", "an hour that exists twice is told by the rows' order")
 
 
 def lines(given: Iterable[Line]) -> list[str]:
@@ -86,6 +97,8 @@ def toml(value: Value) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, Mapping):
+        if not value:
+            return "{}"
         return "{ " + ", ".join(f"{key(k)} = {toml(v)}" for k, v in value.items()) + " }"
     cells = [toml(v) for v in value]
     whole = "[" + ", ".join(cells) + "]"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sensorflow.core.formats import titles
-from sensorflow.core.sniff import times
+from sensorflow.core.sniff import numeric, times
 from sensorflow.core.sniff.guess import Line
 from sensorflow.core.sniff.head import PROBE
 
@@ -65,6 +65,12 @@ def nameless(width: int, columns: Sequence[Sequence[str]]) -> Header:
     return Header(tuple(names), tuple((n,) for n in names), ("",) * width, settings, False, todo)
 
 
+def named(names: Sequence[str], why: str) -> Header:
+    """Names that the reader could not take from the header as it stands."""
+    settings = (Line("names", list(names), why),)
+    return Header(tuple(names), tuple((n,) for n in names), ("",) * len(names), settings)
+
+
 def unit_like(text: str) -> bool:
     bare = text.strip().strip("[]() ")
     if bare != text.strip() or re.search(r"[°%µ²³Ω]", bare):
@@ -81,7 +87,7 @@ def _roles(rows: Sequence[Sequence[str]]) -> tuple[list[str], str]:
         some = [cell for cell in row if cell]
         if not some or all(re.fullmatch(r"[-=+ ]+", c) for c in some):
             roles[index] = "skip"
-        elif _part(some, _FORMAL) > 0.9:
+        elif _part(some, _FORMAL) > 0.9 or all(map(numeric.is_number, some)):
             roles[index] = "skip"
         elif index and _part(some, _MADE) >= 0.5 or _part(some, _MADE) > 0.9:
             roles[index] = "made"
@@ -144,9 +150,10 @@ def _why(roles: Sequence[str]) -> str:
 
 def split_unit(title: str) -> tuple[str, str]:
     """(type, unit) of a title such as "Temp (°C)", "POA [W/m²]", "Temp, °C" or "temp_degC"."""
-    match = re.fullmatch(r"(.+?)[\s_,]*[(\[]([^()\[\]]*)[)\]]\s*:?", title)
-    if match and not re.search(r"\d{4,}", match[2]):
-        return match[1].strip(), match[2].strip()
+    title = re.sub(r"\s*\(\d{4,}\)$", "", title)  # the sensor's serial number
+    match = re.fullmatch(r"(.+?)([\s_,]*)[(\[]([^()\[\]]*)[)\]]\s*:?", title)
+    if match and _bracketed(match[3], bool(match[2])):
+        return match[1].strip(), match[3].strip()
     match = re.fullmatch(r"(.+?)\s*,\s*([^,]{1,12})", title)
     if match and unit_like(match[2]):
         return match[1].strip(), match[2].strip()
@@ -154,6 +161,17 @@ def split_unit(title: str) -> tuple[str, str]:
     if match and (re.search(r"[°%µ²³]", match[2]) or match[2].lower() in UNITS - _WORDS):
         return title, match[2]
     return title, ""
+
+
+def _bracketed(text: str, apart: bool) -> bool:
+    """Whether a text in brackets is a unit. apart: a space stands before the bracket; without one, as
+    in "G(i)", it may be a part of the name."""
+    words = text.split()
+    if len(words) == 1 and len(text) == 1 and text in "xyzihndg":
+        return False
+    if not apart or len(words) > 1:
+        return any(unit_like(word) for word in words)
+    return not re.search(r"\d{4,}", text)
 
 
 _WORDS = frozenset(

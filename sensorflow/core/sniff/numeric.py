@@ -133,7 +133,8 @@ def decimal_comma(columns: Iterable[Column]) -> bool:
 def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
     """The same, with numbers such as -9999 that stand for no reading: never one that could be a value
     of its column, so it must be repeated and lie far outside of the others."""
-    first = [_own(each) for each in found]
+    common = _common(found)
+    first = [[*_own(each), *_shared(each, common)] for each in found]
     known = Counter(float(t) for ts in first for t in ts)
     made = []
     for each, own in zip(found, first, strict=True):
@@ -147,6 +148,33 @@ def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
             each.suffix,
         )  # fmt: skip
         made.append(style)
+    return made
+
+
+def _common(found: Sequence[Numeric]) -> set[float]:
+    """Round negative numbers that stand again and again, far below all others, in several columns."""
+    counts: Counter[float] = Counter()
+    for each in found:
+        texts = [t for t, n in each.column.counts.items() if n > 2 and re.fullmatch(r"-\d{2,}(\.0+)?", t)]
+        if not texts:
+            continue
+        least = min(texts, key=float)
+        rest = [v for v in each.values if v > float(least)]
+        far = bool(rest) and min(rest) - float(least) > 3 * (max(rest) - min(rest))
+        if float(least) <= -50 and far and min(each.values) >= float(least):
+            counts[float(least)] += 1
+    return {value for value, columns in counts.items() if columns > 1}
+
+
+def _shared(style: Numeric, common: set[float]) -> list[str]:
+    """The texts of a column that are markers in others, and may not be values here."""
+    made = []
+    for text in style.column.counts:
+        value = number(text, style)
+        if value in common:
+            rest = [v for v in style.values if v != value]
+            if not rest or min(rest) > value / 2:
+                made.append(text)
     return made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ PARTS = {
     "%d": (r"^(day|dy|dd|dom|tag|d[ií]a|jour|day.?of.?month|d)$", 1, 31),
     "%j": (r"^(doy|jday|yday|jd|julian.?day|julian|day.?of.?year|yearday)$", 1, 366),
     "%H": (r"^(hour|hr|hh|h|stunde|hora|heure|hours)$", 0, 24),
-    "%H%M": (r"^(hhmm|hrmn|hour.?minute|time|hour_min|hhmm.*)$", 0, 2400),
+    "%H%M": (r"^(hhmm.*|hrmn|hour.?min(ute)?|time|[ecmp]st|utc|gmt|lst)$", 0, 2400),
     "%M": (r"^(minute|min|mn|mi|minutes|mm)$", 0, 60),
     "%S": (r"^(second|sec|ss|s|seconds)$", 0, 60),
 }
@@ -45,6 +45,7 @@ class Parts:
     formats: tuple[str, ...]
     pad: tuple[int, ...] = ()
     why: str = ""
+    aside: tuple[Column, ...] = ()
 
 
 def titled(columns: Sequence[Column]) -> Parts | None:
@@ -87,7 +88,7 @@ def placed(columns: Sequence[Column]) -> Parts | None:
                 if all(_within(c, d) for c, d in zip(wanted, layout, strict=True)):
                     made = _parts(wanted, layout)
                     if made and _passes(made):
-                        return made
+                        return replace(made, aside=tuple(behind[:skip]))
     return None
 
 

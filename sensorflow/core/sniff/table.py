@@ -11,7 +11,7 @@ from functools import cached_property
 from sensorflow.core.sniff.guess import Line
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Column:
     """reference: how a profile names it. title: for people, without units of a second row.
 

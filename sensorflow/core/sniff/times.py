@@ -37,7 +37,7 @@ _SHAPES: dict[str, dict[str, str]] = {
     r"(?P<b>[A-Za-z]{3,9})(?P<s>[-/. ])\d{1,2}(?P<t>,? ?[-/. ]?)\d{4}(?!\d)": {"": "{b}{s}%d{t}%Y"},
     r"\d{4}(?P<s>[-/. ]?)(?P<b>[A-Za-z]{3,9})(?P<t>[-/. ]?)\d{1,2}(?!\d)": {"": "%Y{s}{b}{t}%d"},
     r"(19|20)\d{6}(?!\d)": {"ymd": "%Y%m%d"},
-    r"(19|20)\d{6}(?=\d{4}(\d\d)?(\D|$))": {"ymd": "%Y%m%d"},
+    r"(19|20)\d{6}(?=\d{2}(\d\d)?(\d\d)?(\D|$))": {"ymd": "%Y%m%d"},
     r"\d{8}(?!\d)": {"dmy": "%d%m%Y", "mdy": "%m%d%Y"},
     r"\d{6}(?!\d)": {"ymd": "%y%m%d", "dmy": "%d%m%y", "mdy": "%m%d%y"},
     r"\d{4}(?P<s>[-/. ]?)\d{3}(?!\d)": {"": "%Y{s}%j"},
@@ -50,7 +50,7 @@ _CLOCK = re.compile(
     r"(?P<h>\d{1,2})(?P<c>[:.h])(?P<m>\d{2})(?:(?P<d>[:.m])(?P<s>\d{2})(?:(?P<e>[.,:])(?P<f>\d{1,9}))?)?"
     r"(?P<gap>\s*)(?P<p>[AaPp][Mm]\b)?"
 )
-_PACKED = {6: "%H%M%S", 4: "%H%M"}
+_PACKED = {6: "%H%M%S", 4: "%H%M", 2: "%H"}
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,8 @@ def _seen(
     formats: tuple[str, ...],
     said: str,
 ) -> str:
+    if formats[0].startswith("%Y"):
+        return ""
     if len(even) == 1:
         return f"{said}: other orders give dates that do not exist"
     return f"{said}: by any other order the times jump"
@@ -156,6 +158,11 @@ def _told(hint: str) -> str:
     """The order that a title spells out: "Date (MM/DD/YYYY)"."""
     letters = re.search(r"(?i)\b(d{1,2}|m{1,3}|y{2,4})[-/. ]?(d{1,2}|m{1,3}|y{2,4})[-/. ]?(d{1,2}|y{2,4})\b", hint)
     return "".join(g[0].lower() for g in letters.groups()) if letters else ""
+
+
+def spelled(cells: Sequence[str]) -> tuple[str, ...]:
+    """Formats, of directives, of a column that begins with the year."""
+    return tuple(_formats(list(dict.fromkeys(t for t in cells[:MOST] if t)), "ymd"))
 
 
 def _way(texts: list[str], formats: tuple[str, ...]) -> float:
@@ -294,7 +301,7 @@ def clock(cells: Sequence[str]) -> tuple[str, ...]:
             return ()
         if made[0] not in found:
             found.append(made[0])
-    plain = any("." in f[:3] for f in found)  # 14.30 is a number before it is a time
+    plain = any("." in f and "%S" not in f for f in found)  # 14.30 is a number before it is a time
     return () if plain or len(found) > 4 else tuple(found)
 
 

@@ -1,0 +1,234 @@
+"""Which column, or which columns together, tell when a row was measured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from sensorflow.core import clocktime
+from sensorflow.core.sniff import split, times
+from sensorflow.core.sniff.guess import Line
+from sensorflow.core.sniff.table import Column, Table
+from sensorflow.core.sniff.times import Read
+
+TIMELIKE = (
+    r"(^|[^a-z])(time|date|datetime|timestamp|ts|t_?stamp|utc|gmt|epoch|unix|zeit|zeitstempel|datum|fecha|hora"
+    r"|heure|horodatage|tid|dato|data|ora|when|jour|tijd|tijdstip)([^a-z]|$)|time|date|yyyy|mmdd|日時|日付|時刻|(measured|recorded|observed|logged)"
+)
+ASIDE = (
+    r"(?i)receiv|creat|updat|(^|[^a-z])(end|stop|until|to)([^a-z]|$)|_end|end_|endtime|upload|insert|modif|sync|expire|sunrise"
+    r"|sunset|install|calib|ingest|publish|last_?seen|process|server|import|elapsed|download"
+)
+LATER = r"(?i)local|start|begin"
+
+
+@dataclass(frozen=True)
+class When:
+    """columns: those that the time is made of; aside: others that tell times, and are no readings."""
+
+    columns: tuple[Column, ...]
+    read: Read
+    pad: tuple[int, ...] = ()
+    aside: tuple[Column, ...] = ()
+    weight: float = 0.0
+
+    @property
+    def cells(self) -> list[str]:
+        return [" ".join(row) for row in zip(*(c.cells for c in self.columns), strict=True)]
+
+
+def when(table: Table, prefer: str = "") -> When | None:
+    """prefer: the order of day and month to take where nothing tells, "dmy" or "mdy"."""
+    columns = [c for c in table.columns if c.counts]
+    found = _candidates(columns, prefer)
+    if not found:
+        found = [w for w in _candidates(table.above, prefer) if w]
+        return max(found, key=lambda w: w.weight) if found else None
+    best = max(found, key=lambda w: w.weight)
+    others = {c.index: c for w in found for c in w.columns if w is not best}
+    used = {c.index for c in best.columns}
+    more = tuple(c for i, c in others.items() if i not in used)
+    return replace(best, aside=(*best.aside, *more))
+
+
+def _candidates(columns: Sequence[Column], prefer: str) -> list[When]:
+    whole = [w for c in columns if (w := _alone(c, prefer))]
+    clocks = [(c, f) for c in columns if (f := _clock(c))]
+    dates = [w for w in whole if not w.read.clock]
+    full = [w for w in whole if w.read.clock]
+    full = [_with_offset(w, columns) for w in full]
+    if dates and clocks:
+        full += [made for w in dates if (made := _joined(w, clocks))]
+    parts = split.titled(columns)
+    if parts is None and not full and not dates:
+        parts = split.placed(columns)
+    if parts is not None:
+        full.append(_of_parts(parts))
+    found = full or dates
+    if full:
+        found = [*full, *(replace(w, weight=w.weight - 5) for w in dates)]
+        found += [When((c,), Read(f, ""), weight=-20) for c, f in clocks if ":" in f[0]]
+    return [_weighed(w, columns) for w in found]
+
+
+def _alone(column: Column, prefer: str) -> When | None:
+    """A column that tells dates by itself; a bare number must be called a time, or be the first."""
+    if column.instant:
+        zoned = all(re.search(r"([+-]\d\d:\d\d|Z)$", t) for t in list(column.counts)[:100])
+        return When((column,), Read(("iso8601",), "a typed timestamp", zoned))
+    titled = column.says(TIMELIKE)
+    bare = all(re.fullmatch(r"[\d.]+", t) for t in list(column.counts)[:50])
+    if bare and all(re.fullmatch(r"(19|20)\d{6}(\d\d){0,3}", t) for t in column.counts) and titled:
+        packed = times.read(column.cells, column.title, prefer)
+        if packed is not None:
+            return When((column,), packed)
+    if bare:
+        # of columns without a name, only the ones that count on from row to row
+        found = times.epoch(column.cells, column.title) if titled or _counts_on(column) else None
+        if found is not None:
+            return When((column,), found)
+    dotted = bare and all(t.count(".") == 2 for t in list(column.counts)[:50])
+    if bare and not (titled or dotted):
+        return None
+    found = times.read(column.cells, " ".join((*column.titles, column.title)), prefer)
+    return When((column,), found) if found else None
+
+
+def _counts_on(column: Column) -> bool:
+    values = [float(t) for t in column.cells[:2000] if re.fullmatch(r"\d+(\.\d+)?", t)]
+    steps = [b - a for a, b in zip(values, values[1:], strict=False)]
+    onward = sum(s >= 0 for s in steps) / max(len(steps), 1)
+    return column.index < 2 and onward > 0.9 and values[0] >= 3e8
+
+
+def _clock(column: Column) -> tuple[str, ...]:
+    """The formats of a column of times of day: "14:30", or 1430 where the title says so."""
+    if column.instant:
+        return ()
+    found = times.clock(column.cells)
+    if found or not column.counts or not all(re.fullmatch(r"\d{1,6}", t) for t in column.counts):
+        return found
+    values = [int(t) for t in column.counts]
+    if column.says(r"^(time|hhmm|hour|hora|uhrzeit|zeit)|hh:?mm|time\b") and max(values) > 24:
+        packed = max(values) <= 2400 and all(v % 100 < 60 for v in values)
+        seconds = max(len(t) for t in column.counts) > 4 and max(values) <= 240000
+        return ("%H%M",) if packed else ("%H%M%S",) if seconds else ()
+    if max(values) > 24 and all(len(t) == 4 and t[:2] < "25" and t[2:] < "60" for t in column.counts):
+        return ("%H%M",)
+    return ("%H",) if column.says(r"^(hour|hr|hh|stunde|hora|time|hod)\b") and max(values) <= 24 else ()
+
+
+def _joined(date: When, clocks: Sequence[tuple[Column, tuple[str, ...]]]) -> When | None:
+    """A date and the time of day nearest to it."""
+    at = date.columns[0].index
+    near = [(c, f) for c, f in clocks if c.index != at and not c.says(ASIDE)]
+    if not near:
+        return None
+    column, formats = min(near, key=lambda pair: (abs(pair[0].index - at), pair[0].index < at))
+    days = ("%Y-%m-%d",) if date.read.formats == ("iso8601",) else date.read.formats
+    width = {"%H%M": 4, "%H%M%S": 6}.get(formats[0], 0)
+    made = tuple(f"{d} {f}" for d in days for f in formats)
+    read = replace(date.read, formats=made, why=date.read.why or "date and time of day", clock=True)
+    return When((date.columns[0], column), read, (0, width) if width else ())
+
+
+def _with_offset(found: When, columns: Sequence[Column]) -> When:
+    """With the column that names each row's zone, as "EST", where there is one."""
+    if found.read.offset or found.read.formats[0].startswith("epoch"):
+        return found
+    for column in columns:
+        names = [t.upper() for t in column.counts]
+        if column.says(r"^(tz|tz_?cd|time.?zone|zone|utc.?offset|offset)$") and names:
+            known = all(n in clocktime.ABBREVIATIONS for n in names)
+            fixed = all(re.fullmatch(r"[+-]\d{2}:?\d{2}", n) for n in names)
+            formats = found.read.formats
+            formats = times.spelled(found.cells) if formats == ("iso8601",) else formats
+            if (known or fixed) and formats:
+                sign = "%Z" if known else "%z"
+                formats = tuple(f"{f} {sign}" for f in formats)
+                why = f"{column.title} tells each row's offset"
+                read = replace(found.read, formats=formats, offset=True, why=why)
+                return replace(found, columns=(*found.columns, column), read=read)
+    return found
+
+
+def _of_parts(parts: split.Parts) -> When:
+    clock = "%H" in parts.formats[0]
+    read = Read(parts.formats, parts.why, clock=clock)
+    return When(parts.columns, read, parts.pad, parts.aside)
+
+
+def _weighed(found: When, columns: Sequence[Column]) -> When:
+    """What speaks for it: it is called a time, says its zone, comes first; and it changes."""
+    titles = [c for c in found.columns if c.says(TIMELIKE)]
+    weight = found.weight + 2 * bool(titles) + 3 * found.read.clock
+    weight += 1.5 * (found.read.offset or zone_of(found) is not None)
+    weight -= 4 * any(c.says(ASIDE) for c in found.columns)
+    weight -= 1 * any(c.says(LATER) for c in found.columns)
+    weight -= 0.1 * min(c.index for c in found.columns)
+    rows = found.columns[0].filled
+    changes = max(len(c.counts) for c in found.columns)
+    weight -= 4 * (rows > 3 and changes <= 1)
+    weight -= 3 * (rows < 0.5 * len(found.columns[0].cells))
+    return replace(found, weight=weight)
+
+
+def zone_of(found: When) -> Line | None:
+    """The zone that a title states: UTC, or an offset from it."""
+    for column in found.columns:
+        for title in (column.title, *column.titles):
+            if re.search(r"(?:GMT|UTC)\s*[+-]\d{1,2}(?::?\d{2})?", title):
+                pattern = r"(?:GMT|UTC)\s*([+-]\d{1,2}(?::?\d{2})?)"
+                return Line("zone", {"header": pattern}, f"{title} says so")
+            if re.search(r"(?i)(^|[^a-z])(utc|gmt|zulu)([^a-z]|$)", title):
+                return Line("zone", "UTC", f"{title} says so")
+    return None
+
+
+def zone_above(preamble: str) -> Line | None:
+    """The zone that the lines before the header state."""
+    named = r"(?im)^\W*(?:time ?zone|tz|utc offset|time ?reference|times? (?:are )?in)\b"
+    for said in re.findall(named + r"[^\n]*", preamble):
+        offset = re.search(r"(?:UTC|GMT)\s*([+-]\d{1,2}(?::?\d{2})?)\b", said)
+        if offset:
+            return Line("zone", _plus(offset[1]), f'"{said.strip()[:60]}" stands before the header')
+        if re.search(r"\b(UTC|GMT|UT|Universal time|Zulu)\b(?!\s*[+-]?\s*\d)", said, re.IGNORECASE):
+            return Line("zone", "UTC", f'"{said.strip()[:60]}" stands before the header')
+    return None
+
+
+def _plus(offset: str) -> str:
+    sign, digits = offset[0], offset[1:].replace(":", "")
+    hours, minutes = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "00")
+    return f"{sign}{int(hours):02}:{minutes}"
+
+
+def lines(found: When) -> list[Line]:
+    """The keys of [time], but for the zone."""
+    read, refs = found.read, [c.reference for c in found.columns]
+    made: list[Line] = []
+    if len(refs) == 1:
+        made.append(Line("column", refs[0]))
+    else:
+        made.append(Line("columns", [_origin(r) for r in refs]))
+    if read.formats != ("iso8601",) or read.why:
+        formats = read.formats[0] if len(read.formats) == 1 else list(read.formats)
+        made.append(Line("format", formats, read.why))
+    if found.pad:
+        made.append(Line("pad", list(found.pad), "leading zeros are missing"))
+    if read.extract:
+        made.append(Line("extract", read.extract))
+    if read.since:
+        made.append(Line("since", read.since))
+    return made
+
+
+def _origin(reference: str) -> str:
+    return reference
+
+
+def fixed_part(columns: Iterable[Column]) -> tuple[Column, ...]:
+    """Columns that repeat a part of the time: year, month, minute."""
+    named = "|".join(names for names, _, _ in split.PARTS.values())
+    return tuple(c for c in columns if re.search(named, c.title.strip().lower()))
