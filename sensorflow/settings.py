@@ -29,6 +29,19 @@ APART = re.compile(r"CONFIG|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
 """Variables with the prefix that are no settings: Kubernetes makes the last ones of a service's name."""
 
 
+def tolerance(value: Any) -> str:
+    """A share such as "10%", a number such as "5", or "none"; ValueError for anything else."""
+    text = "0" if value == "none" else str(value).strip()
+    number = text.removesuffix("%").strip()
+    try:
+        amount = float(number) if text.endswith("%") else int(number)
+    except ValueError as error:
+        raise ValueError('give a share such as "10%" or a number of rows such as 100') from error
+    if amount < 0 or (text.endswith("%") and amount > 100):
+        raise ValueError("a share lies between 0% and 100%, a number of rows is not negative")
+    return text
+
+
 def tolerates(limit: str, rejected: int, read: int) -> bool:
     """Whether so many rejects are within a share ("10%") or a number ("5"). All rejected: never."""
     if rejected == 0 or rejected >= read:
@@ -81,17 +94,7 @@ class Source(Strict):
     @field_validator("max_rejects", mode="before")
     @classmethod
     def _tolerance(cls, value: Any) -> str:
-        text = "0" if value == "none" else str(value).strip()
-        number = text.removesuffix("%").strip()
-        try:
-            amount = float(number) if text.endswith("%") else int(number)
-        except ValueError as error:
-            raise ValueError(
-                'give a share such as "10%" or a number of rows such as 100'
-            ) from error
-        if amount < 0 or (text.endswith("%") and amount > 100):
-            raise ValueError("a share lies between 0% and 100%, a number of rows is not negative")
-        return text
+        return tolerance(value)
 
     @model_validator(mode="after")
     def _scope(self) -> Source:

@@ -39,6 +39,12 @@ def check(
     Exit status: 0 when every file would be loaded, 1 when one would go to quarantine, 2 when the
     command cannot be carried out. With --json, one object a line for each file.
     """
+    from sensorflow.settings import tolerance
+
+    try:
+        max_rejects = tolerance(max_rejects) if max_rejects is not None else None
+    except ValueError as error:
+        raise Misuse(f"--max-rejects {max_rejects}: {error}") from error
     bad = False
     for path in _files(paths):
         found, tolerated = _checked(path, profile, max_rejects, 10_000 if json else rejects)

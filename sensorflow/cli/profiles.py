@@ -24,8 +24,9 @@ def ls(json: Json = False) -> None:
     used = {source.profile for source in settings.sources.values()}
     found = []
     for name, profile in settings.profiles.items():
-        if name not in profiles.builtin():
+        if name not in profiles.builtin() or profile != profiles.load(name)[1]:
             found.append((name, profile.format, "project", name in used, ""))
+            used.discard(name)
     for name in profiles.builtin():
         about = profiles.text(name).splitlines()[0].lstrip("# ")
         kind = profiles.load(name)[1].format

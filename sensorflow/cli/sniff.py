@@ -74,7 +74,7 @@ def guess(path: Path, zone: str | None = None) -> Proposal:
         raise Misuse(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
     try:
         with path.open("rb") as stream:
-            return Proposal(propose(stream, path.name, zone))
+            return Proposal(propose(stream, zone))
     except OSError as error:
         raise Misuse(f"{path}: cannot be read: {error.strerror or error}") from error
     except Misuse as error:
@@ -107,11 +107,15 @@ def _print(checked: Checked) -> None:
         f"{checked.rejected:,} rejected"
     )
     if checked.valid > checked.distinct:
-        line(f"#   {checked.valid - checked.distinct:,} with the same sensor, type, unit and time as another")
+        line(
+            f"#   {checked.valid - checked.distinct:,} with the same sensor, type, unit and time as another"
+        )
     if checked.out_of_order:
         line(f"#   {checked.out_of_order:,} out of order")
     for name, count in list(checked.types.items())[:TYPES]:
-        line(f"#   {count:>10,}  {printable(name)} {printable(checked.units.get(name, ''))}".rstrip())
+        line(
+            f"#   {count:>10,}  {printable(name)} {printable(checked.units.get(name, ''))}".rstrip()
+        )
     if len(checked.types) > TYPES:
         line(f"#               … and {len(checked.types) - TYPES} more types")
     shown = ", ".join(map(printable, list(checked.sensors)[:4]))

@@ -38,6 +38,8 @@ March 1900 on), by a clock without zone."""
 
 NUMERIC = frozenset({*EPOCH_UNITS, EXCEL})
 
+_CYCLE = 146_097 * 86400 * 10**9
+
 ROUNDED = 10**6
 """Minutes, hours and days come from doubles: what they tell is rounded to the millisecond."""
 
@@ -139,8 +141,11 @@ def date(text: str) -> bool:
 
 def instant(text: str, zone: str | None) -> int | None:
     """Nanoseconds from 1970 to a date in ISO 8601, in UTC unless it or `zone` says otherwise."""
-    found = parse(pa.array([text]), "iso8601", Clock(zone or "UTC"))
-    return None if found.codes[0] else int(found.ts.cast(pa.int64())[0].as_py())
+    if text[:4].isdecimal() and 1700 <= int(text[:4]) < 1900:
+        found = instant(f"{int(text[:4]) + 400}{text[4:]}", zone)  # a calendar repeats in 400 years
+        return None if found is None else found - _CYCLE
+    parsed = parse(pa.array([text]), "iso8601", Clock(zone or "UTC"))
+    return None if parsed.codes[0] else int(parsed.ts.cast(pa.int64())[0].as_py())
 
 
 class Order:
@@ -217,8 +222,10 @@ def _parse(texts: pa.Array, fmt: str, clock: Clock) -> Instants:
         unit = EPOCH_UNITS[fmt]
         nanos, codes = _epoch(texts, unit) if unit <= 10**9 else _fractions(texts, unit)
         nanos = np.where(codes == "", nanos, 0)
-        late = nanos > LATEST - min(clock.since, 0)  # must not wrap around
-        return bounded(np.where(late, LATEST, nanos + clock.since), codes)
+        # the sum must not wrap around: what would is out of range either way
+        room = np.iinfo(np.int64).max - abs(clock.since)
+        late = np.abs(nanos) > room
+        return bounded(np.where(late, LATEST, np.where(late, 0, nanos) + clock.since), codes)
     if fmt == "iso8601" and (fast := _iso_cast(texts, clock)) is not None:
         return bounded(*fast)
     return bounded(*_by_pattern(texts, pattern(fmt), clock))

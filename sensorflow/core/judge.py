@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from sensorflow.core import clocktime, numbers
 from sensorflow.core.formats.chunk import Chunk, Reject
-from sensorflow.core.layout import Text
+from sensorflow.core.layout import Cut, Text
 from sensorflow.core.profile import Profile, Time
 from sensorflow.core.readings import BRONZE
 from sensorflow.core.rules import Rules, matching
@@ -227,9 +227,11 @@ class _Case:
             return arrays[0]
         return pc.binary_join_element_wise(*arrays, "", null_handling="emit_null")
 
-    def _part(self, part: str | int) -> pa.Array:
+    def _part(self, part: str | int | Cut) -> pa.Array:
         if isinstance(part, str):
             return pa.repeat(pa.scalar(part, pa.string()), self.count)
+        if isinstance(part, Cut):
+            return numbers.first_group(self._part(part.column), part.pattern, strict=True)
         found = pc.utf8_trim_whitespace(_as_text(self.chunk.columns[part]))
         return pc.if_else(pc.equal(found, ""), None, found)
 
@@ -250,7 +252,7 @@ class _Case:
                 return clocktime.from_timestamps(column, layout.clock)
         parts = [self.text(part) for part in texts]
         markers = self.profile.missing or ()
-        if markers:
+        if markers and len(parts) == 1:  # of several parts, a 0 may be an hour
             marked = pa.array(markers, pa.string())
             parts = [pc.if_else(pc.is_in(p, value_set=marked), None, p) for p in parts]
         for index, width in enumerate(time.pad[: len(parts)]):
@@ -280,7 +282,7 @@ class _Case:
                 pa.array(self.chunk.lines).take(take),
                 self._ts(rows, columns),
                 self._spread("sensor", rows, columns),
-                self._spread("type", rows, columns),
+                self._renamed(self._spread("type", rows, columns)),
                 unit,
                 pa.array(values),
                 pa.array(self._qualities(rows, columns)),
@@ -307,6 +309,14 @@ class _Case:
             return pa.array([text.constant for text in texts], pa.string()).take(pa.array(columns))
         laid = pa.concat_arrays([self.text(text) for text in texts])
         return laid.take(pa.array(columns * self.count + rows))
+
+    def _renamed(self, kinds: pa.Array) -> pa.Array:
+        """Types by the names that the profile wants."""
+        if not self.profile.types:
+            return kinds
+        coded = pc.dictionary_encode(kinds)
+        names = [self.profile.types.get(name, name) for name in coded.dictionary.to_pylist()]
+        return pa.array(names, pa.string()).take(coded.indices)
 
     def _converted(
         self, unit: pa.Array, values: npt.NDArray[np.float64]

@@ -55,11 +55,19 @@ class Drift(Strict):
 
 
 @dataclass(frozen=True)
+class Cut:
+    """The first group of a pattern in each cell of a column."""
+
+    column: int
+    pattern: str
+
+
+@dataclass(frozen=True)
 class Text:
     """A text made for each row: of constants, and of columns by their index. Without parts there is
     none."""
 
-    parts: tuple[str | int, ...] = ()
+    parts: tuple[str | int | Cut, ...] = ()
 
     @property
     def constant(self) -> str | None:
@@ -67,7 +75,8 @@ class Text:
 
     @property
     def columns(self) -> tuple[int, ...]:
-        return tuple(part for part in self.parts if isinstance(part, int))
+        indexes = (part.column if isinstance(part, Cut) else part for part in self.parts)
+        return tuple(index for index in indexes if isinstance(index, int))
 
 
 @dataclass(frozen=True)
@@ -200,11 +209,12 @@ class _Resolving:
 
     def is_titled(self, origin: Origin) -> bool:
         """Whether a part of the time is a group of the pattern of the measured columns' titles."""
+        if not self.profile.each or origin.template is None:
+            return False
         groups = {"name", *(str(i) for i in range(1, 10)), *(f"row{i}" for i in range(1, 21))}
-        groups |= {
-            group for each in self.profile.each for group in re.compile(each.match).groupindex
-        }
-        return any(name in groups for name in TEMPLATE.findall(origin.template or ""))
+        groups -= {found.name for found in self.fields}
+        groups |= {g for each in self.profile.each for g in re.compile(each.match).groupindex}
+        return any(name in groups for name in TEMPLATE.findall(origin.template))
 
     def column(self, reference: str) -> int:
         found = find(reference, self.fields)
@@ -224,7 +234,8 @@ class _Resolving:
         if origin is None:
             return Text()
         if origin.column is not None:
-            return Text((self.column(origin.column),))
+            place = self.column(origin.column)
+            return Text((place if origin.match is None else Cut(place, origin.match),))
         if origin.constant is not None:
             return Text((origin.constant,))
         if origin.template is not None:
@@ -241,12 +252,16 @@ class _Resolving:
         ):
             if pattern is not None:
                 match = re.search(pattern, text, re.MULTILINE)
-                return match[1].strip() if match and match[1] else None
+                if match is None or not match[1]:
+                    (where,) = origin.model_dump(exclude_none=True)
+                    what = f"the pattern {pattern!r} is not found in the {where.replace('_', ' ')}"
+                    raise Permanent(Code.COLUMN_MISSING, f"{what}: {text[:100]!r}")
+                return match[1].strip()
         return None
 
     def template(self, template: str, known: Mapping[str, str]) -> Text:
         """Every {name}: a group of the title's pattern, a capture, or a column."""
-        parts: list[str | int] = []
+        parts: list[str | int | Cut] = []
         for index, piece in enumerate(TEMPLATE.split(template)):
             if index % 2 == 0:
                 parts += [piece] if piece else []
@@ -318,7 +333,7 @@ class _Resolving:
         def told(given: str | None, group: str, header: str, default: Text) -> Text:
             if given is not None:
                 return self.template(given, known)
-            if group in groups:
+            if groups.get(group):
                 return Text((groups[group],))
             return _text(header) if header else default
 
@@ -326,7 +341,7 @@ class _Resolving:
             self.note(
                 "changed", f"{found.name}: unit {found.unit!r}, the profile has {column.unit!r}"
             )
-        default = kind if kind.parts else Text((found.name,))
+        default = kind if kind.parts else _text(found.name)
         times: tuple[Text, ...] = ()
         if self.titled and self.profile.time is not None:
             times = tuple(
@@ -377,7 +392,14 @@ class _Resolving:
 
     def new(self, needed: tuple[int, ...]) -> tuple[int, ...]:
         """The columns that the profile does not speak of."""
-        spoken = set(needed) | {i for name in self.profile.ignore for i in self.matching(name)}
+        left = [
+            *self.profile.ignore,
+            *(name for each in self.profile.each for name in each.exclude),
+        ]
+        spoken = set(needed) | {i for name in left for i in self.matching(name)}
+        # of JSON: the members of an object that is taken as a whole
+        within = tuple(f"{self.fields[i].name}{end}" for i in needed for end in ".[")
+        spoken |= {i for i, f in enumerate(self.fields) if f.name.startswith(within)}
         new = [i for i, f in enumerate(self.fields) if i not in spoken and f.name]
         if new:
             names = ", ".join(repr(self.fields[i].name) for i in new)

@@ -115,14 +115,15 @@ def _plain(texts: pa.Array, style: Style) -> pa.Array:
     return plain
 
 
-def first_group(texts: pa.Array, regex: str) -> pa.Array:
-    """The first group's text of each; the text itself where the pattern is not found."""
+def first_group(texts: pa.Array, regex: str, strict: bool = False) -> pa.Array:
+    """The first group's text of each; where the pattern is not found the text itself, strictly none."""
     pattern = re.compile(regex)
     coded = pc.dictionary_encode(texts)
     found = []
     for text in coded.dictionary.to_pylist():
         match = pattern.search(text or "")
-        found.append(text if match is None or match[1] is None else match[1].strip())
+        bare = None if strict else text
+        found.append(bare if match is None or match[1] is None else match[1].strip())
     return pa.array(found, pa.string()).take(coded.indices)
 
 

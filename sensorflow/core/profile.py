@@ -104,6 +104,13 @@ def _texts(given: Any) -> Any:
     return given
 
 
+def _reference(text: str) -> str:
+    """A column as a profile names it: a "~regex" must be one."""
+    if text.startswith("~"):
+        _regex(text[1:])
+    return text
+
+
 def _listed(given: Any) -> Any:
     return [given] if isinstance(given, str) else given
 
@@ -113,6 +120,8 @@ Grouped = Annotated[str, AfterValidator(_grouped)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Reference = Annotated[str, AfterValidator(_reference)]
+References = Annotated[tuple[Reference, ...], BeforeValidator(_listed)]
 
 
 class Origin(Strict):
@@ -120,10 +129,12 @@ class Origin(Strict):
 
     The patterns are regular expressions whose first group is the text: `file_name` is searched in
     the file's name, `path` in its path below the source's folder, `preamble` in the lines before
-    the header, `header` in the title of the time column. `json` is an absolute path in a document.
+    the header, `header` in the title of the time column. `match` goes with `column`: a pattern whose
+    first group is taken of each cell.
     """
 
-    column: str | None = None
+    column: Reference | None = None
+    match: Grouped | None = None
     constant: str | None = None
     template: str | None = None
     file_name: Grouped | None = None
@@ -140,9 +151,12 @@ class Origin(Strict):
 
     @model_validator(mode="after")
     def _one(self) -> Origin:
-        if len(self.model_dump(exclude_none=True)) != 1:
-            names = ", ".join(type(self).model_fields)
+        given = set(self.model_dump(exclude_none=True))
+        if len(given - {"match"}) != 1:
+            names = ", ".join(name for name in type(self).model_fields if name != "match")
             raise ValueError(f"give exactly one of {names}")
+        if "match" in given and self.column is None:
+            raise ValueError("match goes with column: it is searched in each of its cells")
         return self
 
     @property
@@ -164,7 +178,7 @@ class Time(Strict):
     ambiguous, nonexistent: what becomes of a local hour that the zone has twice, or not at all.
     """
 
-    column: str | None = None
+    column: Reference | None = None
     columns: tuple[Origin, ...] = ()
     format: Names = ("iso8601",)
     join: str = " "
@@ -181,9 +195,13 @@ class Time(Strict):
     def _shorthand(cls, given: Any) -> Any:
         if isinstance(given, list):
             given = {"columns": given}
-        given = {"column": given} if isinstance(given, str) else dict(given)
+        if isinstance(given, str):
+            given = {"columns": [given]} if TEMPLATE.search(given) else {"column": given}
+        if not isinstance(given, dict):
+            raise ValueError("give a column's name, or a table such as { column, format, zone }")
+        given = dict(given)
         for key in ("zone", "since"):
-            if isinstance(given.get(key), str):
+            if isinstance(given.get(key), str) and not TEMPLATE.search(given[key]):
                 given[key] = {"constant": given[key]}
         if isinstance(given.get("pad"), int):
             given["pad"] = [given["pad"]]
@@ -225,6 +243,10 @@ class Time(Strict):
     def _where(self) -> Time:
         if self.column is not None and self.columns:
             raise ValueError("give either column or columns")
+        if self.zone is not None and self.zone.column is not None:
+            raise ValueError("a zone is one for the file; join a column of offsets by %z or %Z")
+        if self.since is not None and self.since.column is not None:
+            raise ValueError("since is one for the file; join a column to the time by columns")
         if self.since is not None and self.format[0] not in clocktime.EPOCH_UNITS:
             raise ValueError("since goes with an epoch format, as in format = 'epoch_s'")
         return self
@@ -246,7 +268,7 @@ class Quality(Strict):
     """A column that tells how good a reading is: texts in `good` are, others set the source's flag,
     and those in `reject` refuse the reading."""
 
-    column: str
+    column: Reference
     good: Texts = ("", "0")
     reject: Texts = ()
 
@@ -300,7 +322,7 @@ class Each(Column):
     """
 
     match: Regex
-    exclude: Names = ()
+    exclude: References = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -362,16 +384,17 @@ class Profile(Cell):
     unit: Origin = Origin(constant="")
     type: Text = None  # long
     value: str | None = None
-    columns: dict[str, Column] = Field(default_factory=dict)  # wide
+    columns: dict[Reference, Column] = Field(default_factory=dict)  # wide
     each: tuple[Each, ...] = ()
-    ignore: Names = ()
+    ignore: References = ()
     captures: dict[str, Origin] = Field(default_factory=dict)
     units: dict[str, Unit] = Field(default_factory=dict)
-    rules: dict[str, tuple[Rule, ...]] = Field(default_factory=dict)
+    types: dict[str, str] = Field(default_factory=dict)
+    rules: dict[Reference, tuple[Rule, ...]] = Field(default_factory=dict)
     # text tables
     encoding: str = "utf-8"
     delimiter: str = ","
-    widths: tuple[int, ...] = ()
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = ()
     quote: str = '"'
     escape: str | None = None
     skip: int = Field(default=0, ge=0, le=100_000)
@@ -380,12 +403,13 @@ class Profile(Cell):
     comment: str | None = Field(default=None, min_length=1)
     header: int | tuple[Literal["name", "type", "unit", "sensor", "skip"], ...] = 1
     header_prefix: str = ""
+    header_fill: bool = False
     names: tuple[str, ...] = ()
     keep: Regex | None = None
     drop: Regex | None = None
     short_rows: Literal["reject", "missing"] = "reject"
-    where: dict[str, Names] = Field(default_factory=dict)
-    fill_down: Names = ()
+    where: dict[Reference, Names] = Field(default_factory=dict)
+    fill_down: References = ()
     decimal: Literal[".", ","] = "."
     thousands: str | None = Field(default=None, min_length=1, max_length=1)
     # documents
@@ -446,6 +470,14 @@ class Profile(Cell):
             raise ValueError("no such encoding; as in utf-8, latin-1, cp1252, utf-16-le") from None
         return name
 
+    @field_validator("header", mode="before")
+    @classmethod
+    def _roles(cls, header: Any) -> Any:
+        wrong = [r for r in header if r not in ROLES] if isinstance(header, list | tuple) else []
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is nothing that a row tells: {', '.join(ROLES)}")
+        return header
+
     @field_validator("header")
     @classmethod
     def _header(cls, header: int | tuple[str, ...]) -> int | tuple[str, ...]:
@@ -475,6 +507,32 @@ class Profile(Cell):
         if nameless and not all(ref.startswith("#") for ref in self._references()):
             raise ValueError('without a header give names = [...], or places such as "#1"')
         return self
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Profile:
+        signs = [self.delimiter, self.quote, self.escape or ""]
+        signs = [sign for sign in signs if len(sign) == 1]
+        if len(set(signs)) != len(signs):
+            raise ValueError("delimiter, quote and escape must differ from each other")
+        if self.thousands == self.decimal:
+            raise ValueError("thousands and decimal must differ from each other")
+        if self.header_again and (self.header == 0 or self.skip_until is None):
+            raise ValueError("header_again needs a header, and skip_until to tell it by")
+        titled = {group for each in self.each for group in re.compile(each.match).groupindex}
+        parts = self.time.parts if self.time else ()
+        named = {name for part in parts for name in TEMPLATE.findall(part.template or "")}
+        if titled & named and self.columns:
+            raise ValueError("a time that stands in titles goes with each alone, not with columns")
+        for name in self.captures:
+            self._follow(name, ())
+        return self
+
+    def _follow(self, name: str, above: tuple[str, ...]) -> None:
+        if name in above:
+            raise ValueError(f"captures go in a circle: {' -> '.join((*above, name))}")
+        for inner in TEMPLATE.findall(self.captures[name].template or ""):
+            if inner in self.captures:
+                self._follow(inner, (*above, name))
 
     def _sensor_elsewhere(self) -> bool:
         named = all(c.sensor for c in self.columns.values()) and bool(self.columns or self.each)

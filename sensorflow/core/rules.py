@@ -61,15 +61,26 @@ class Rules:
         if not self._rules or not count:
             return found
         values = readings["value"].to_numpy()
-        before: npt.NDArray[np.float64] = values
-        if self._ordered:
-            before = self._last.before(self._series.of(readings), values)
+        self._all(readings, values, None, found)
+        if self._ordered:  # each is held against the one before that was not refused already
+            good = np.flatnonzero(found.codes == "")
+            before = values.copy()
+            before[good] = self._last.before(self._series.of(readings)[good], values[good])
+            self._all(readings, values, before, found)
+        return found
+
+    def _all(
+        self,
+        readings: pa.RecordBatch,
+        values: npt.NDArray[np.float64],
+        before: npt.NDArray[np.float64] | None,
+        found: Ruled,
+    ) -> None:
         kinds = pc.dictionary_encode(readings["reading_type"])
         for code, kind in enumerate(kinds.dictionary.to_pylist()):
             here = kinds.indices.to_numpy() == code
             for rule in matching(self._rules, kind):
                 self._one(rule, kind, here, readings, values, before, found)
-        return found
 
     def _one(
         self,
@@ -78,17 +89,24 @@ class Rules:
         here: Bools,
         readings: pa.RecordBatch,
         values: npt.NDArray[np.float64],
-        before: npt.NDArray[np.float64],
+        before: npt.NDArray[np.float64] | None,
         found: Ruled,
     ) -> None:
-        for code, bad, wanted in self._broken(rule, readings, values, before):
+        broken = (
+            self._broken(rule, readings, values)
+            if before is None
+            else _disordered(rule, values, before)
+        )
+        for code, bad, wanted in broken:
             bad = here & bad
             if rule.severity == "flag":
                 found.flags[bad] |= FLAGS[code]
                 continue
             for row in np.flatnonzero(bad & (found.codes == "")).tolist():
                 found.codes[row] = code
-                shown = readings["unit"][row].as_py() if code is Code.RULE_UNIT else values[row]
+                shown = (
+                    readings["unit"][row].as_py() if code is Code.RULE_UNIT else float(values[row])
+                )
                 found.reasons[row] = f"{kind}: {shown!r} {wanted}"
 
     def _broken(
@@ -96,7 +114,6 @@ class Rules:
         rule: Rule,
         readings: pa.RecordBatch,
         values: npt.NDArray[np.float64],
-        before: npt.NDArray[np.float64],
     ) -> Iterator[tuple[Code, Bools, str]]:
         if rule.integer:
             yield Code.RULE_INTEGER, values != np.trunc(values), "is not a whole number"
@@ -115,7 +132,12 @@ class Rules:
             ahead = self._received + int(rule.future * 1e9)
             ts = readings["ts"].cast(pa.int64()).to_numpy()
             yield Code.RULE_FUTURE, ts > ahead, "lies in the future of the file's arrival"
-        if rule.monotonic == "increasing":
-            yield Code.RULE_MONOTONIC, values < before, "is less than the one before it"
-        if rule.monotonic == "decreasing":
-            yield Code.RULE_MONOTONIC, values > before, "is greater than the one before it"
+
+
+def _disordered(
+    rule: Rule, values: npt.NDArray[np.float64], before: npt.NDArray[np.float64]
+) -> Iterator[tuple[Code, Bools, str]]:
+    if rule.monotonic == "increasing":
+        yield Code.RULE_MONOTONIC, values < before, "is less than the one before it"
+    if rule.monotonic == "decreasing":
+        yield Code.RULE_MONOTONIC, values > before, "is greater than the one before it"

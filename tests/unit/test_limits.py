@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import re
 import tarfile
 import tempfile
 import time
@@ -205,7 +206,7 @@ def test_a_line_of_10_gb(form: str, encoding: str, sign: bytes) -> None:
         (b"[0.", b"0", Code.LINE_TOO_LONG),
         (b"[", b"[", Code.TOO_DEEP),
         (b"[", b'{"a":', Code.TOO_DEEP),
-        (b"[[1", b",1", Code.LINE_TOO_LONG),
+        (b"[[1", b",1,1", Code.LINE_TOO_LONG),
         (b'[{"a":1', b',"a":1', Code.LINE_TOO_LONG),
     ],
 )
@@ -322,3 +323,67 @@ def test_escapes_that_are_no_character(form: str, bad: bytes) -> None:
 def test_a_json_document_that_is_not_utf_8(way: str) -> None:
     file = packed(b"[%s]" % (OBJECT % b"1").replace(b'"a"', b'"\xff"'), way)
     assert refused(file, format="json") == Code.UNREADABLE
+
+
+# 34: numbers and times that are none
+
+
+@pytest.mark.parametrize(
+    ("cell", "code"),
+    [
+        ("NaN", Code.VALUE_NOT_FINITE),
+        ("-inf", Code.VALUE_NOT_FINITE),
+        ("Infinity", Code.VALUE_NOT_FINITE),
+        ("1e400", Code.VALUE_NOT_REPRESENTABLE),
+        ("-1e-400", Code.VALUE_NOT_REPRESENTABLE),
+        ("9" * 400, Code.VALUE_NOT_REPRESENTABLE),
+        ("0x10", Code.VALUE_NOT_A_NUMBER),
+        ("1_000", Code.VALUE_NOT_A_NUMBER),
+        ("\u0661", Code.VALUE_NOT_A_NUMBER),
+        ("1,5", Code.VALUE_NOT_A_NUMBER),
+    ],
+)
+@pytest.mark.parametrize("form", ["csv", "jsonl", "json"])
+def test_values_that_are_no_double(cell: str, code: Code, form: str) -> None:
+    if form == "csv":
+        file = HEAD + GOOD.replace(b"1.5", b'"%s"' % cell.encode()) + GOOD
+    else:
+        shown = cell if re.fullmatch(r"-?\d+(e-?\d+)?", cell, re.ASCII) else f'"{cell}"'
+        file = OBJECT % shown.encode() + OBJECT % b"1.5"
+    found, rejects = read(file, format=form)
+    assert [r.code for r in rejects] == [code]
+    assert [value for _, value in found] == [1.5]
+
+
+@pytest.mark.parametrize(
+    ("cell", "made", "code"),
+    [
+        ("2023-02-29T00:00:00Z", {}, Code.TIMESTAMP_UNREADABLE),
+        ("2024-02-30T00:00:00Z", {}, Code.TIMESTAMP_UNREADABLE),
+        ("30/02/2024", {"format": "%d/%m/%Y", "zone": "UTC"}, Code.TIMESTAMP_UNREADABLE),
+        ("2023-366", {"format": "%Y-%j", "zone": "UTC"}, Code.TIMESTAMP_UNREADABLE),
+        ("2024-01-01T24:01:00Z", {}, Code.TIMESTAMP_UNREADABLE),
+        ("2024-01-01T24:00:00.000000001Z", {}, Code.TIMESTAMP_UNREADABLE),
+        ("2024-01-01T23:59:60Z", {}, Code.TIMESTAMP_UNREADABLE),
+        ("1899-12-31T23:59:59.999999999Z", {}, Code.TIMESTAMP_OUT_OF_RANGE),
+        ("2200-01-01T00:00:00Z", {}, Code.TIMESTAMP_OUT_OF_RANGE),
+        ("9999-12-31T23:59:59Z", {}, Code.TIMESTAMP_OUT_OF_RANGE),
+        ("9" * 19, {"format": "epoch_ms"}, Code.TIMESTAMP_OUT_OF_RANGE),
+        ("9" * 19, {"format": "epoch_ns"}, Code.TIMESTAMP_OUT_OF_RANGE),
+        ("9223372036.999", {"format": "epoch_s"}, Code.TIMESTAMP_OUT_OF_RANGE),
+        ("-9200000000", {"format": "epoch_s", "since": "1904-01-01"}, Code.TIMESTAMP_OUT_OF_RANGE),
+        ("1e9", {"format": "epoch_s"}, Code.TIMESTAMP_UNREADABLE),
+        ("2024-01-01T00:00:00", {}, Code.TIMESTAMP_NO_ZONE),
+    ],
+)
+def test_times_that_are_none(cell: str, made: dict[str, str], code: Code) -> None:
+    row = GOOD.replace(b"2024-01-01T00:00:00Z", cell.encode())
+    found, rejects = read(HEAD + row, time={"column": "t", **made})
+    assert (found, [r.code for r in rejects]) == ([], [code])
+
+
+def test_the_24th_hour_ends_its_day() -> None:
+    row = GOOD.replace(b"2024-01-01T00:00", b"2023-12-31T24:00")
+    found, rejects = read(HEAD + row + GOOD)
+    assert rejects == []
+    assert found[0] == found[1]

@@ -288,6 +288,47 @@ SAMPLES = [
         ((2, "F105"),),
     ),
     Sample(
+        "mqtt: the site within a topic, types by other names",
+        "ts;topic;key;val\n1577836800;site/7/box;T;1\n1577836800;elsewhere;T;2\n",
+        'format = "csv"\ndelimiter = ";"\ntime = { column = "ts", format = "epoch_s" }\ntype = "key"\nvalue = "val"\n'
+        'sensor = { column = "topic", match = \'site/(\\d+)/\' }\ntypes = { T = "temperature" }',
+        2,
+        0,
+        [("7", "2020-01-01 00:00:00", "temperature", 1.0, "")],
+        ((3, "F121"),),
+    ),
+    Sample(
+        "cells of the header merged over their columns",
+        "t,north,,south,\n,a,b,a,b\n2020-01-01T00:00Z,1,2,3,4\n",
+        'format = "csv"\nheader = ["sensor", "type"]\nheader_fill = true\ntime = "#1"\neach = "."',
+        1,
+        0,
+        [
+            ("north", "2020-01-01 00:00:00", "a", 1.0, ""),
+            ("north", "2020-01-01 00:00:00", "b", 2.0, ""),
+            ("south", "2020-01-01 00:00:00", "a", 3.0, ""),
+            ("south", "2020-01-01 00:00:00", "b", 4.0, ""),
+        ],
+    ),
+    Sample(
+        "labview: seconds since 1904",
+        "s,v\n3660681600,1\n",
+        'format = "csv"\ntime = { column = "s", format = "epoch_s", since = "1904-01-01" }\n'
+        'sensor = { constant = "x" }\ncolumns = ["v"]',
+        1,
+        0,
+        [("x", "2020-01-01 00:00:00", "v", 1.0, "")],
+    ),
+    Sample(
+        "days since 1899, as another spreadsheet counts",
+        "d,v\n43831.25,1\n",
+        'format = "csv"\ntime = { column = "d", format = "epoch_d", since = "1899-12-30" }\n'
+        'sensor = { constant = "x" }\ncolumns = ["v"]',
+        1,
+        0,
+        [("x", "2020-01-01 06:00:00", "v", 1.0, "")],
+    ),
+    Sample(
         "blocks: a station's name stands in its first row only; rows of another kind are left out",
         "station,kind,time,v\nA,D,2020-01-01T00:00Z,1\n,D,2020-01-01T01:00Z,2\n,X,2020-01-01T01:00Z,9\n"
         "B,D,2020-01-01T00:00Z,3\n",

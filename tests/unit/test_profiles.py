@@ -66,6 +66,14 @@ def test_a_circle_is_named() -> None:
         ({"columns": []}, "say what is measured"),
         ({"value": "v"}, "either columns"),
         ({"missing": "NaN"}, "give a list of texts"),
+        ({"ignore": ["~("]}, "not a regular expression"),
+        ({"captures": {"h": {"template": "{h}"}}}, "captures go in a circle: h -> h"),
+        ({"header_again": True}, "header_again needs"),
+        ({"quote": ","}, "must differ"),
+        ({"decimal": ",", "thousands": ","}, "must differ"),
+        ({"widths": [3, 0]}, "widths.1 = 0"),
+        ({"header": ["name", "units"]}, "'units' is nothing that a row tells"),
+        ({"time": {"column": "t", "zone": {"column": "z"}}}, "a zone is one for the file"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_is_right(change: Any, message: str) -> None:

@@ -60,6 +60,12 @@ def test_a_rule_refuses_what_breaks_it(
     assert len(readings) == len(present) - sum(c is not Code.RULE_REQUIRED for _, c in refused)
 
 
+def test_a_refused_reading_is_none_that_others_are_held_against() -> None:
+    readings, rejects = run(["100", "9999", "101"], max=1000, monotonic="increasing")
+    assert [v for v, _ in readings] == [100.0, 101.0]
+    assert rejects == [(3, Code.RULE_RANGE)]
+
+
 def test_the_future_begins_after_the_arrival_and_what_is_allowed() -> None:
     readings, rejects = run(["1"] * 130, future="30m")
     assert len(readings) == 60 + 30 + 1

@@ -275,6 +275,9 @@ class _Splitting:
             return [cell.decode() for cell in line.raw.split()], None
         text = line.raw.decode().rstrip("\r\n")
         if profile.widths:
+            if rest := text[self.slices[-1].stop :].strip():
+                why = f"{rest[:40]!r} stands behind the last of {len(self.slices)} widths"
+                return [], refuse(line, Code.COLUMN_COUNT, why)
             return [text[part].strip() for part in self.slices], None
         return text.split(profile.delimiter), None
 

@@ -10,6 +10,8 @@ import codecs
 import io
 from typing import BinaryIO
 
+from sensorflow.errors import Code, Permanent
+
 BLOCK = 1 << 18
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -59,7 +61,10 @@ class Plain:
 
     def _decoded(self, data: bytes, final: bool) -> bytes:
         assert self._decoder is not None
-        return self._decoder.decode(data, final).encode("utf-8", "surrogatepass")
+        try:
+            return self._decoder.decode(data, final).encode("utf-8", "surrogatepass")
+        except UnicodeError as error:
+            raise Permanent(Code.UNREADABLE, f"not in the profile's encoding: {error}") from error
 
 
 def _keep(error: UnicodeError) -> tuple[str, int]:

@@ -81,7 +81,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(member) for member in value]
     if isinstance(value, Decimal | int) and not isinstance(value, bool):
-        return str(value)
+        near = isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < 30
+        return format(value, "f") if near else str(value)
     return value
 
 
@@ -196,7 +197,8 @@ class Guarded:
             raise Permanent(Code.TOO_DEEP, f"nested deeper than {limit} levels")
         self._depth = int(depths[-1])
         ends = (depths <= self._at) & outside
-        self._element = self._longest(ends, self._element, self._profile.max_record, "an element")
+        limit = self._profile.max_record
+        self._element = self._longest(ends, self._element, limit, "an element", Code.TOO_DEEP)
         breaks = inside | (data < 43) | (data == 44) | (data > 57) & (data != 69) & (data != 101)
         self._word = self._longest(breaks, self._word, self.NUMBER, "a number")
 
@@ -221,8 +223,10 @@ class Guarded:
         return inside
 
     @staticmethod
-    def _longest(ends: Bools, before: int, limit: int, what: str) -> int:
-        """The length of the open run at the data's end; LINE_TOO_LONG when any is over the limit."""
+    def _longest(
+        ends: Bools, before: int, limit: int, what: str, code: Code = Code.LINE_TOO_LONG
+    ) -> int:
+        """The length of the open run at the data's end; Permanent when any is over the limit."""
         places = np.flatnonzero(ends)
         if not len(places):
             longest = last = before + len(ends)
@@ -231,5 +235,5 @@ class Guarded:
             longest = max(before + int(places[0]), inner)
             last = len(ends) - 1 - int(places[-1])
         if max(longest, last) > limit:
-            raise Permanent(Code.LINE_TOO_LONG, f"{what} is longer than {limit:,} bytes")
+            raise Permanent(code, f"{what} is longer than {limit:,} bytes")
         return last

@@ -25,6 +25,12 @@ def fields(rows: Sequence[Sequence[str]], profile: Profile, width: int) -> list[
             Code.TOO_MANY_COLUMNS, f"{count:,} columns, the limit is {profile.max_columns:,}"
         )
     cells = [[*(cell.strip() for cell in row), *[""] * (count - len(row))] for row in rows]
+    if (
+        profile.header_fill
+    ):  # a cell that was merged over several columns stands in the first of them
+        for row in cells:
+            for index in range(1, len(row)):
+                row[index] = row[index] or row[index - 1]
     roles = profile.header if isinstance(profile.header, tuple) else ("name",) * len(rows)
     return [_field([row[i] for row in cells], roles, i, profile) for i in range(count)]
 

@@ -18,15 +18,15 @@ from sensorflow.errors import Misuse, Permanent
 __all__ = ["Guess", "sniff"]
 
 
-def sniff(stream: BinaryIO, name: str, zone: str | None = None) -> Guess:
-    """stream: can seek; about a MiB of its plain bytes is read. name: of the file, for its sensor.
+def sniff(stream: BinaryIO, zone: str | None = None) -> Guess:
+    """stream: can seek; about a MiB of its plain bytes is read.
 
     zone: of times that carry no offset; it is never guessed. Misuse where nothing can be proposed.
     """
     if zone is not None:
         _check(zone)
     try:
-        guess = _sniff(stream, name, zone)
+        guess = _sniff(stream, zone)
     except Permanent as error:
         raise Misuse(error.message) from error
     return guess if zone is None else guess.in_zone(zone, "as told")
@@ -39,36 +39,38 @@ def _check(zone: str) -> None:
         raise Misuse(f"--zone {zone!r}: {error}") from error
 
 
-def _sniff(stream: BinaryIO, name: str, zone: str | None) -> Guess:
+def _sniff(stream: BinaryIO, zone: str | None) -> Guess:
     magic = stream.read(4)
     stream.seek(0)
     if magic == b"PAR1":
-        return _of(sheets.parquet(stream), name, zone)
+        return _of(sheets.parquet(stream), zone)
     if magic == b"PK\x03\x04" and head.is_workbook(stream):
         table = sheets.workbook(stream)
-        return known.of_table(table, "xlsx") or _of(table, name, zone)
+        return known.of_table(table, "xlsx") or _of(table, zone)
     text = head.decoded(head.opened(stream))
     if (guess := known.of_text(text)) is not None:
         return guess
     if documents.is_json(text.text):
-        return documents.known(text) or _of(documents.table(text), name, zone)
+        return documents.known(text) or _of(documents.table(text), zone)
     table = dialect.table(text)
-    return known.of_table(table, "csv") or _of(table, name, zone)
+    return known.of_table(table, "csv") or _of(table, zone)
 
 
-def _of(table: Table, name: str, zone: str | None) -> Guess:
+def _of(table: Table, zone: str | None) -> Guess:
     """A profile for a table that is of no known kind."""
     found = when.when(table, _prefer(zone))
     if found is None:
         titles = ", ".join(repr(c.title or c.reference) for c in table.columns[:12])
         raise Misuse(f"no column tells a time in a way that can be read; found {titles}")
-    settings, columns, todo = what.lines(table, found, name)
+    settings, columns, todo = what.lines(table, found)
     time = when.lines(found)
     absolute = found.read.offset
     stated = None if absolute else when.zone_of(found) or when.zone_above(table.preamble)
     if stated is not None:
         time += [stated] if zone is None else zoned(zone, "as told")
     doubts = [found.read.doubt] if found.read.doubt else []
+    if not absolute and stated is None and zone is None:
+        doubts += when.abbreviated(found)
     return Guess(
         (*_format(table), *settings),
         tuple(time),

@@ -15,7 +15,13 @@ from sensorflow.core.sniff.table import Column, Table, references
 from sensorflow.errors import Misuse
 
 DELIMITERS = ("\t", ";", "|", ",", "whitespace")
-NAMES = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas", "whitespace": "runs of spaces"}
+NAMES = {
+    "\t": "tabs",
+    ";": "semicolons",
+    "|": "bars",
+    ",": "commas",
+    "whitespace": "runs of spaces",
+}
 TAIL = 300
 """Lines at the end of the sample by which the dialect is told: there the header is long over."""
 COMMENT = re.compile(r"(#+|%+|//|\*+|!+)\s?")
@@ -54,7 +60,7 @@ def found(text: str) -> Grid:
     for delimiter in DELIMITERS:
         tail = [r for r in rows_of(lines[-TAIL:], delimiter) if r.text.strip()]
         score = _score([r.cells for r in tail], delimiter)
-        if best is not None and score <= best[0] + 1e-9 or score == 0:
+        if score <= (best[0] + 1e-9 if best else 0.0):
             continue
         grid = bounds(rows_of(lines, delimiter), delimiter)
         if grid is not None:
@@ -120,7 +126,7 @@ def bounds(rows: list[Row], delimiter: str) -> Grid | None:
     if not set(kinds) & {"n", "t"}:
         return None
     data = [_is_data(r.cells, kinds) for r in rows]
-    for index, row in enumerate(rows):
+    for index in range(len(rows)):
         near = [data[i] for i in range(index, min(index + 12, len(rows))) if rows[i].text.strip()]
         if data[index] and sum(near[:6]) >= 0.6 * len(near[:6]):
             return Grid(delimiter, rows, index, width, data)
@@ -134,7 +140,11 @@ def kind(cell: str) -> str:
     if numeric.is_number(cell) or re.fullmatch(r"[+-]?[\d.,]+\s?[^\d\s]{1,3}", cell):
         return "n"
     digits = sum(c.isdigit() for c in cell)
-    if digits >= 2 and re.match(r"(\d|[A-Za-z]{3,9}\.?,? \d)", cell) and re.search(r"\d[-/:.T ]", cell):
+    if (
+        digits >= 2
+        and re.match(r"(\d|[A-Za-z]{3,9}\.?,? \d)", cell)
+        and re.search(r"\d[-/:.T ]", cell)
+    ):
         return "t" if len(cell) < 60 else "x"
     return "x"
 
@@ -185,7 +195,9 @@ def tabled(grid: Grid, text: Text) -> Table:
     settings += head.settings
     short = sum(len(r.cells) < _least(head.names) for r in data)
     if short:
-        settings.append(Line("short_rows", "missing", f"{_count(short, 'row')} shorter than the header"))
+        settings.append(
+            Line("short_rows", "missing", f"{_count(short, 'row')} shorter than the header")
+        )
     data = [r for r in data if not any(r.cells[width:])]
     columns = _columns(head, data, width)
     if numeric.decimal_comma(columns):
@@ -212,10 +224,16 @@ def _kept(
     if not odd or len(odd) > len(kept):
         return data, []
     begins = r'^\s*"?\d'
-    if all(re.match(begins, r.text) for r in kept) and not any(re.match(begins, r.text) for r in odd):
-        return kept, [Line("keep", begins, f"{_count(len(odd), 'line')} that are no rows begin otherwise")]
+    if all(re.match(begins, r.text) for r in kept) and not any(
+        re.match(begins, r.text) for r in odd
+    ):
+        return kept, [
+            Line("keep", begins, f"{_count(len(odd), 'line')} that are no rows begin otherwise")
+        ]
     if len(blank) == len(odd):
-        return kept, [Line("drop", f"^{re.escape(grid.delimiter)}+$", f"{_count(len(odd), 'row')} of nothing")]
+        return kept, [
+            Line("drop", f"^{re.escape(grid.delimiter)}+$", f"{_count(len(odd), 'row')} of nothing")
+        ]
     return data, []
 
 
@@ -227,7 +245,10 @@ def _renamed(grid: Grid, rows: list[list[str]], titles: list[Row]) -> tuple[list
     """Names for the columns where the one row of the header has not as many cells as the data."""
     if len(rows) != 1 or len(rows[0]) == grid.width:
         return [], ""
-    row, data = rows[0], [r.cells for r, good in zip(grid.rows, grid.data, strict=True) if good][:200]
+    row, data = (
+        rows[0],
+        [r.cells for r, good in zip(grid.rows, grid.data, strict=True) if good][:200],
+    )
     if grid.delimiter == "whitespace":
         apart = re.split(r"\s{2,}", titles[0].text.strip().lstrip("#%").strip())
         if len(apart) == grid.width:
@@ -332,7 +353,11 @@ def _opening(
     if grid.delimiter != ",":
         settings.append(Line("delimiter", grid.delimiter, NAMES[grid.delimiter]))
     only = all(r.text.startswith(mark) for r in before) if mark else False
-    if mark and not prefix and (only or any(r.text.startswith(mark) for r in grid.rows[grid.first :])):
+    if (
+        mark
+        and not prefix
+        and (only or any(r.text.startswith(mark) for r in grid.rows[grid.first :]))
+    ):
         settings.append(Line("comment", mark, f"lines that begin with {mark} are left out"))
     if before and not (only and not prefix):
         settings.append(_skipping(before, titles, grid))

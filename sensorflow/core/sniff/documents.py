@@ -15,17 +15,18 @@ import ijson
 
 from sensorflow.core.formats.records import EVERY, Getter, Path, Record, explode, flat, label
 from sensorflow.core.formats.records import path as steps_of
-from sensorflow.core.sniff import numeric, times, what
+from sensorflow.core.sniff import numeric, times, words
 from sensorflow.core.sniff.guess import Guess, Line
 from sensorflow.core.sniff.head import Text
 from sensorflow.core.sniff.table import Column, Table
-from sensorflow.core.sniff.when import TIMELIKE
 from sensorflow.errors import Misuse
 
 RECORDS = 5000
 """Records that are looked at."""
 DEEP = 6
-SENML = frozenset({"bn", "bt", "bu", "bv", "bs", "bver", "n", "u", "v", "vs", "vb", "vd", "s", "t", "ut"})
+SENML = frozenset(
+    {"bn", "bt", "bu", "bv", "bs", "bver", "n", "u", "v", "vs", "vb", "vd", "s", "t", "ut"}
+)
 
 
 def is_json(text: str) -> bool:
@@ -71,7 +72,9 @@ def _documents(text: Text) -> Iterator[Any]:
         for event, value in ijson.basic_parse(stream, multiple_values=True):
             begun = True
             builder.event(event, value)
-            depth += {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}.get(event, 0)
+            depth += {"start_map": 1, "start_array": 1, "end_map": -1, "end_array": -1}.get(
+                event, 0
+            )
             if depth == 0:
                 yield _plain(builder.value)
                 builder, begun = ijson.ObjectBuilder(), False
@@ -98,7 +101,9 @@ def known(text: Text) -> Guess | None:
     name, why = _kind(documents)
     if not name:
         return None
-    needs = (Line("format", "jsonl", "a document a line"),) if documents.lines and name == "ttn" else ()
+    needs = (
+        (Line("format", "jsonl", "a document a line"),) if documents.lines and name == "ttn" else ()
+    )
     return Guess((Line("extends", name, why), *needs, *text.settings))
 
 
@@ -112,7 +117,9 @@ def _kind(documents: Documents) -> tuple[str, str]:
         if "end_device_ids" in first and "uplink_message" in first:
             return "ttn", "an uplink of The Things Stack"
     if isinstance(first, list) and first and not documents.lines:
-        if all(isinstance(r, dict) and _is_senml(r) for r in first[:100]) and any("v" in r for r in first):
+        if all(isinstance(r, dict) and _is_senml(r) for r in first[:100]) and any(
+            "v" in r for r in first
+        ):
             return "senml", "SenML (RFC 8428)"
         inner = first[0][0] if isinstance(first[0], list) and first[0] else None
         if isinstance(inner, dict) and {"entity_id", "state"} <= inner.keys():
@@ -154,7 +161,12 @@ def _places(value: Any, path: str = "", depth: int = 0) -> Iterator[Place]:
         yield Place(path)
         lists = [m for m in value.values() if isinstance(m, list)]
         lengths = {len(m) for m in lists}
-        if len(lists) > 1 and lengths and len(lengths) == 1 and not any(isinstance(e, dict | list) for m in lists for e in m[:3]):
+        if (
+            len(lists) > 1
+            and lengths
+            and len(lengths) == 1
+            and not any(isinstance(e, dict | list) for m in lists for e in m[:3])
+        ):
             yield Place(path, True)
             return
         inner = [m for m in value.values() if isinstance(m, dict)]
@@ -163,7 +175,11 @@ def _places(value: Any, path: str = "", depth: int = 0) -> Iterator[Place]:
         for key, member in value.items():
             yield from _places(member, _below(path, key), depth + 1)
     elif isinstance(value, list):
-        if value and isinstance(value[0], list) and not isinstance((value[0] or [0])[0], dict | list):
+        if (
+            value
+            and isinstance(value[0], list)
+            and not isinstance((value[0] or [0])[0], dict | list)
+        ):
             yield Place(f"{path}[*]")
             return
         for element in value[:2]:
@@ -189,7 +205,9 @@ def _table(documents: Documents, place: Place, text: Text) -> Table:
     settings += text.settings
     above = [] if place.keyed else _above(records, steps)
     units = _units(documents.values[0], place) if place.keyed else {}
-    return Table(tuple(_columns(records, units)), tuple(settings), "", False, text.complete, tuple(above))
+    return Table(
+        tuple(_columns(records, units)), tuple(settings), "", False, text.complete, tuple(above)
+    )
 
 
 def _transposed(record: Record) -> Iterator[Record]:
@@ -202,7 +220,12 @@ def _columns(records: Sequence[Record], units: dict[str, str]) -> list[Column]:
     if records and isinstance(records[0].value, list):
         width = max((len(r.value) for r in records if isinstance(r.value, list)), default=0)
         return [
-            Column(i, f"#{i + 1}", "value", [_cell(r.value[i]) if i < len(r.value) else "" for r in records])
+            Column(
+                i,
+                f"#{i + 1}",
+                "value",
+                [_cell(r.value[i]) if i < len(r.value) else "" for r in records],
+            )
             for i in range(width)
         ]
     rows = [dict(flat(r.value)) if isinstance(r.value, dict) else {} for r in records]
@@ -233,7 +256,11 @@ def _above(records: Sequence[Record], steps: Path) -> list[Column]:
     for depth, around in enumerate(records[0].above):
         prefix = _written(steps[:depth])
         if isinstance(around, dict):
-            own = {k: v for k, v in around.items() if k != (steps[depth] if depth < len(steps) else None)}
+            own = {
+                k: v
+                for k, v in around.items()
+                if k != (steps[depth] if depth < len(steps) else None)
+            }
             shallow = {k: v for k, v in own.items() if not isinstance(v, list)}
             names.update((f"${_joined(prefix, name)}", None) for name, _ in flat(shallow) if name)
     for name in list(names)[:100]:
@@ -261,7 +288,11 @@ def _units(document: Any, place: Place) -> dict[str, str]:
     if record is None or not isinstance(around, dict):
         return {}
     for member in around.values():
-        if isinstance(member, dict) and member is not record.value and member.keys() >= record.value.keys():
+        if (
+            isinstance(member, dict)
+            and member is not record.value
+            and member.keys() >= record.value.keys()
+        ):
             return {k: v for k, v in member.items() if isinstance(v, str)}
     return {}
 
@@ -273,17 +304,19 @@ def _worth(made: Table) -> float:
     numbers = [c for c in made.columns if c not in timed and c.counts and numeric.numeric(c)]
     if not (timed or above) or not numbers:
         return 0.0
-    measured = [c for c in numbers if not c.says(what.COUNTER)]
+    measured = [c for c in numbers if not c.says(words.COUNTER)]
     # a leaf in a list belongs to the list's elements, which are then the records
     direct = any("[" not in c.reference for c in timed) or not timed
-    return made.rows * (1.0 if timed else 0.6) * (1.0 if measured else 0.3) * (1.0 if direct else 0.2)
+    return (
+        made.rows * (1.0 if timed else 0.6) * (1.0 if measured else 0.3) * (1.0 if direct else 0.2)
+    )
 
 
 def _is_time(column: Column) -> bool:
     if not column.counts:
         return False
     if times.epoch(column.cells, column.title) is not None:
-        return column.says(TIMELIKE) or column.reference.startswith("#")
+        return column.says(words.TIME) or column.reference.startswith("#")
     some = list(column.counts)[:50]
     packed = all(re.fullmatch(r"[\d.]+", t) for t in some)
-    return (not packed or column.says(TIMELIKE)) and times.read(some) is not None
+    return (not packed or column.says(words.TIME)) and times.read(some) is not None

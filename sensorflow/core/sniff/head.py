@@ -150,7 +150,7 @@ def encoding_of(raw: bytes) -> tuple[str, str]:
         return "utf-8", ""
     # 0xF8 and 0xA1 are the degree signs of DOS and of the old Macintosh
     for encoding, degree in (("cp437", b"\xf8"), ("mac_roman", b"\xa1")):
-        if re.search(b"[ (\\[,;\"]" + degree + b"[CF]\\b", raw):
+        if re.search(b'[ (\\[,;"]' + degree + b"[CF]\\b", raw):
             return encoding, "not UTF-8; its degree sign is that of this encoding"
     if _decodes(raw, "cp1252"):
         return "cp1252", "not UTF-8: a guess, see that the names are right"

@@ -10,19 +10,17 @@ from sensorflow.core.formats import titles
 from sensorflow.core.sniff import numeric, times
 from sensorflow.core.sniff.guess import Line
 from sensorflow.core.sniff.head import PROBE
+from sensorflow.core.sniff.units import unit_like
 
-UNITS = frozenset(
-    """c f k degc degf deg.c deg.f celsius fahrenheit kelvin v mv volt volts a ma amp amps hpa kpa pa mpa
-    mbar mb bar psi inhg mmhg m/s mps mph knots knot kn kt kts km/h kph m mm cm in inch inches ft feet km
-    nmi % %rh rh pct percent ppm ppb ppt psu mg/l ug/l ug/m3 ug/m-3 w kw mw wh kwh mwh w/m2 w/m^2 wm-2 lux
-    lx klux umol/m2/s umol/s/m2 umol deg degree degrees degt s sec secs second seconds min minute minutes h hr hours d
-    days ms us hz khz mhz ghz db dba dbm g kg g/m3 l ml l/s l/min m3 m3/s m3/h m^3/s cfs ft3/s us/cm ms/cm s/m ntu
-    fnu ph cps counts count unitless ug n nm j kj mj va var kvar kva rpm mol mmol mm/h mm/hr in/hr w/m m2 cm2
-    gal gpm degn hectopascal millimeter meter meters metres yr mo dy mn rn ts mj/m2 j/m2 mgal mv/v ohm ohms kohm""".split()
+_MADE = (
+    r"(?i)^(avg|smp|min|max|tot|std|mean|sum|sd|wvc|sample|average|minimum|maximum|raw|inst|median|med|total"
+    r"|last|vector|samp)\.?$"
 )
-"""In lower case; with a bracket, a degree sign or a percent sign a text needs not be among them."""
-_MADE = r"(?i)^(avg|smp|min|max|tot|std|mean|sum|sd|wvc|sample|average|minimum|maximum|raw|inst|median|med|total|last|vector|samp)\.?$"
-_FORMAL = r"(?i)^(\d+[sdn]|string|float\d*|double|int(eger)?\d*|long|datetime(:\w+)?|timestamp|number|text|char|bool(ean)?|dateTime)$"
+_FORMAL = (
+    r"(?i)^(\d+[sdn]|string|float\d*|double|int(eger)?\d*|long|datetime(:\w+)?|timestamp|number|text|char"
+    r"|bool(ean)?)$"
+)
+_QUANTITY = r"(?i)temp|hum|press|\brh\b|wind|rain|flow|level|volt|curr|power|pm\d|no2|co2|o3|moist|light|batt"
 
 
 @dataclass(frozen=True)
@@ -71,13 +69,6 @@ def named(names: Sequence[str], why: str) -> Header:
     return Header(tuple(names), tuple((n,) for n in names), ("",) * len(names), settings)
 
 
-def unit_like(text: str) -> bool:
-    bare = text.strip().strip("[]() ")
-    if bare != text.strip() or re.search(r"[°%µ²³Ω]", bare):
-        return True
-    return bare.lower().replace(" ", "") in UNITS
-
-
 def _roles(rows: Sequence[Sequence[str]]) -> tuple[list[str], str]:
     """What each row tells, and why it is thought to."""
     if len(rows) < 2:
@@ -85,11 +76,10 @@ def _roles(rows: Sequence[Sequence[str]]) -> tuple[list[str], str]:
     roles = [""] * len(rows)
     for index, row in enumerate(rows):
         some = [cell for cell in row if cell]
-        if not some or all(re.fullmatch(r"[-=+ ]+", c) for c in some):
+        ruled = all(re.fullmatch(r"[-=+ ]+", c) or numeric.is_number(c) for c in some)
+        if ruled or _part(some, _FORMAL) > 0.9:
             roles[index] = "skip"
-        elif _part(some, _FORMAL) > 0.9 or all(map(numeric.is_number, some)):
-            roles[index] = "skip"
-        elif index and _part(some, _MADE) >= 0.5 or _part(some, _MADE) > 0.9:
+        elif _part(some, _MADE) >= (0.5 if index else 0.9):
             roles[index] = "made"
         elif "unit" not in roles and sum(map(unit_like, some)) >= 0.5 * len(some):
             roles[index] = "unit"
@@ -120,7 +110,9 @@ def _named(rows: Sequence[Sequence[str]], roles: list[str]) -> list[str]:
 def _apart(rows: Sequence[Sequence[str]]) -> bool:
     """Whether the rows together tell almost all columns apart."""
     width = max(map(len, rows), default=0)
-    joined = [" ".join(row[i] if i < len(row) else "" for row in rows).strip() for i in range(width)]
+    joined = [
+        " ".join(row[i] if i < len(row) else "" for row in rows).strip() for i in range(width)
+    ]
     some = [name for name in joined if name]
     return len(some) >= 0.8 * width and len(set(some)) == len(some)
 
@@ -140,43 +132,8 @@ def _grid(rows: Sequence[Sequence[str]], left: Sequence[int]) -> tuple[str, str]
 
 
 def _quantities(cells: Sequence[str]) -> float:
-    words = r"(?i)temp|hum|press|\brh\b|wind|rain|flow|level|volt|curr|power|pm\d|no2|co2|o3|moist|light|batt"
-    return sum(re.search(words, c) is not None for c in cells) / len(cells)
+    return sum(re.search(_QUANTITY, c) is not None for c in cells) / len(cells)
 
 
 def _why(roles: Sequence[str]) -> str:
     return f"{len(roles)} rows; is it right which row names and which tells units?"
-
-
-def split_unit(title: str) -> tuple[str, str]:
-    """(type, unit) of a title such as "Temp (°C)", "POA [W/m²]", "Temp, °C" or "temp_degC"."""
-    title = re.sub(r"\s*\(\d{4,}\)$", "", title)  # the sensor's serial number
-    match = re.fullmatch(r"(.+?)([\s_,]*)[(\[]([^()\[\]]*)[)\]]\s*:?", title)
-    if match and _bracketed(match[3], bool(match[2])):
-        return match[1].strip(), match[3].strip()
-    match = re.fullmatch(r"(.+?)\s*,\s*([^,]{1,12})", title)
-    if match and unit_like(match[2]):
-        return match[1].strip(), match[2].strip()
-    match = re.fullmatch(r"(.+?)[\s_./]+(\S{1,12})", title)
-    if match and (re.search(r"[°%µ²³]", match[2]) or match[2].lower() in UNITS - _WORDS):
-        return title, match[2]
-    return title, ""
-
-
-def _bracketed(text: str, apart: bool) -> bool:
-    """Whether a text in brackets is a unit. apart: a space stands before the bracket; without one, as
-    in "G(i)", it may be a part of the name."""
-    words = text.split()
-    if len(words) == 1 and len(text) == 1 and text in "xyzihndg":
-        return False
-    if not apart or len(words) > 1:
-        return any(unit_like(word) for word in words)
-    return not re.search(r"\d{4,}", text)
-
-
-_WORDS = frozenset(
-    "a c d f g h j k l m n s v w in min count counts days hours second seconds minute minutes mo dy ts rn mn yr"
-    " ph rh va var mb us ms mm ug mol cm max bar gal day hr sec deg degree ppt km ma kn kt knot".split()
-) - {"mb", "mm", "cm", "km", "ma", "bar", "ppt"}
-"""Units that are words of their own in a name: "temp_min" tells a least, not minutes."""
-

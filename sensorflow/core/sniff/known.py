@@ -64,7 +64,9 @@ def _annotated(lines: list[str]) -> Guess | None:
 
 
 def _epw(lines: list[str]) -> Guess | None:
-    right = lines[0].startswith("LOCATION,") and any(line.startswith("DATA PERIODS") for line in lines[:9])
+    right = lines[0].startswith("LOCATION,") and any(
+        line.startswith("DATA PERIODS") for line in lines[:9]
+    )
     return _extending("epw", "EnergyPlus weather: LOCATION … DATA PERIODS") if right else None
 
 
@@ -98,7 +100,9 @@ def _ndbc(text: Text) -> Guess:
     titles = [t.lstrip("#") for t in rows[0].cells]
     texts = _texts(titles, rows[2:], set(titles[:5]))
     more = (Line("ignore", texts, "texts"),) if texts else ()
-    return _extending("ndbc", "a buoy of NOAA NDBC: two rows that begin with #", *text.settings, *more)
+    return _extending(
+        "ndbc", "a buoy of NOAA NDBC: two rows that begin with #", *text.settings, *more
+    )
 
 
 def _texts(titles: list[str], rows: list[dialect.Row], but: set[str]) -> list[str]:
@@ -114,12 +118,15 @@ def _texts(titles: list[str], rows: list[dialect.Row], but: set[str]) -> list[st
 def of_table(table: Table, kind: str) -> Guess | None:
     """HOBOware's exports: titles that name the logger's serial number."""
     time = next((c for c in table.columns if c.title.startswith("Date Time")), None)
-    if time is None or not any("LGR S/N" in c.title for c in table.columns):
+    measured = re.compile(r"[^,(]+, .+? \(LGR S/N: \d+")
+    if time is None or not any(measured.match(c.title) for c in table.columns):
         return None
     found = times.read(time.cells, time.title)
     if found is None:
         return None
-    kept = [line for line in table.settings if line.key in ("encoding", "delimiter", "decimal", "sheet")]
+    kept = [
+        line for line in table.settings if line.key in ("encoding", "delimiter", "decimal", "sheet")
+    ]
     settings = [Line("extends", "hobo", "HOBOware: titles with LGR S/N")]
     if kind != "csv":
         settings.append(Line("format", kind))
@@ -128,5 +135,3 @@ def of_table(table: Table, kind: str) -> Guess | None:
     zoned = "GMT" in time.title
     todo = (found.doubt,) if found.doubt else ()
     return Guess((*settings, *kept), tuple(lines), todo=todo, needs_zone=not zoned)
-
-

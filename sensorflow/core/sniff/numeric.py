@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from sensorflow.core.sniff.table import Column
 
@@ -16,12 +17,13 @@ GROUPED = {
     ".": re.compile(r"[+-]?\d{1,3}(\.\d{3})*(,\d+)?"),
 }
 SUFFIXED = re.compile(r"([+-]?(?:\d+(?:[.,]\d+)?|[.,]\d+))\s*([^\d\s.,:/+-][^\d\s:]{0,7})")
-NOTHING = frozenset(
-    """nan na n/a #n/a nil null none mm m - -- --- ---- ----- * ** *** **** ***** x xx nd n.d. nr
-    #value! #div/0! #ref! missing miss invalid inv bad err error ovfl overflow over inf -inf +inf
-    nodata no_data no-data fault open short lost offline unavailable unknown undefined ? // /// ////
-    . .. ... blank empty - - -nan nan. 1.#qnan -1.#ind 1.#inf noval dropout void""".split()
-) | {"no data", "not available", "no reading", "- -", "out of range"}
+_NOTHING = """
+nan na n/a #n/a nil null none mm m - -- --- ---- ----- * ** *** **** ***** x xx nd n.d. nr missing miss
+#value! #div/0! #ref! invalid inv bad err error ovfl overflow over inf -inf +inf nodata no_data no-data fault
+open short lost offline unavailable unknown undefined ? // /// //// . .. ... blank empty -nan nan. 1.#qnan
+-1.#ind 1.#inf noval dropout void
+"""
+NOTHING = frozenset(_NOTHING.split()) | {"no data", "not available", "no reading", "out of range"}
 """Texts that mean no reading wherever they stand among numbers, in lower case."""
 
 _SENTINEL = re.compile(r"-?(9{2,}|9+\.9+|8{4,}|[679]999|32767|32768|65535|2147483647)(\.[09]*)?")
@@ -42,7 +44,7 @@ class Numeric:
     odd: int = 0
     suffix: str = ""
 
-    @property
+    @cached_property
     def values(self) -> list[float]:
         """Of its different texts, markers left out, in no order."""
         gone = {*self.markers, *self.numbers}
@@ -143,11 +145,7 @@ def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
         candidates = _candidates(each)
         if candidates and set(each.column.counts) <= {*candidates, *each.markers}:
             texts |= {t for t in candidates if float(t) in known or float(t) <= -999}
-        style = Numeric(
-            each.column, each.comma, each.thousands, each.markers, tuple(sorted(texts)), each.odd,
-            each.suffix,
-        )  # fmt: skip
-        made.append(style)
+        made.append(replace(each, numbers=tuple(sorted(texts))))
     return made
 
 
@@ -155,7 +153,9 @@ def _common(found: Sequence[Numeric]) -> set[float]:
     """Round negative numbers that stand again and again, far below all others, in several columns."""
     counts: Counter[float] = Counter()
     for each in found:
-        texts = [t for t, n in each.column.counts.items() if n > 2 and re.fullmatch(r"-\d{2,}(\.0+)?", t)]
+        texts = [
+            t for t, n in each.column.counts.items() if n > 2 and re.fullmatch(r"-\d{2,}(\.0+)?", t)
+        ]
         if not texts:
             continue
         least = min(texts, key=float)
@@ -196,7 +196,7 @@ def _own(style: Numeric) -> list[str]:
         value = float(text)
         below = value <= -99 and low - value > max(spread, 50) and low >= -0.7 * abs(value)
         above = value >= 99 and value > 3 * max(high, 1.0) and value - high > 3 * spread
-        often = counts[text] > 1 or below and value <= -999
+        often = counts[text] > 1 or (below and value <= -999)
         if often and (below or above):
             found.append(text)
     return found

@@ -114,7 +114,9 @@ def _parts(columns: Sequence[Column], layout: Sequence[str]) -> Parts | None:
     formats = [plain]
     if directives[-1] == "%S" and any("." in t for t in columns[-1].counts):
         formats = [f"{plain}.%f", plain]
-    made = Parts(tuple(columns), tuple(formats), tuple(pad) if any(pad) else (), "a column for each part")
+    made = Parts(
+        tuple(columns), tuple(formats), tuple(pad) if any(pad) else (), "a column for each part"
+    )
     return made if len(readable(made)) >= times.ENOUGH * len(texts(made)) else None
 
 

@@ -44,8 +44,8 @@ _SHAPES: dict[str, dict[str, str]] = {
 }
 """The beginning of a text -> its date's format by the order of day and month."""
 
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-_DAYS = "mon tue wed thu fri sat sun".split()
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK = re.compile(
     r"(?P<h>\d{1,2})(?P<c>[:.h])(?P<m>\d{2})(?:(?P<d>[:.m])(?P<s>\d{2})(?:(?P<e>[.,:])(?P<f>\d{1,9}))?)?"
     r"(?P<gap>\s*)(?P<p>[AaPp][Mm]\b)?"
@@ -156,7 +156,9 @@ def _most_even(
 
 def _told(hint: str) -> str:
     """The order that a title spells out: "Date (MM/DD/YYYY)"."""
-    letters = re.search(r"(?i)\b(d{1,2}|m{1,3}|y{2,4})[-/. ]?(d{1,2}|m{1,3}|y{2,4})[-/. ]?(d{1,2}|y{2,4})\b", hint)
+    letters = re.search(
+        r"(?i)\b(d{1,2}|m{1,3}|y{2,4})[-/. ]?(d{1,2}|m{1,3}|y{2,4})[-/. ]?(d{1,2}|y{2,4})\b", hint
+    )
     return "".join(g[0].lower() for g in letters.groups()) if letters else ""
 
 
@@ -310,19 +312,21 @@ def epoch(cells: Sequence[str], title: str) -> Read | None:
     texts = [t for t in cells[:MOST] if t]
     if not texts or not all(re.fullmatch(r"[+-]?\d{1,19}(\.\d*)?", t) for t in texts):
         return None
-    since = re.search(r"(?i)\b(second|minute|hour|day|ms|millisecond)s? since (\d{4}-\d\d-\d\d)", title)
+    since = re.search(
+        r"(?i)\b(second|minute|hour|day|ms|millisecond)s? since (\d{4}-\d\d-\d\d)", title
+    )
     if since:
         unit = {"s": "s", "m": "m", "h": "h", "d": "d"}[since[1][0].lower()]
         unit = "ms" if since[1].lower() in ("ms", "millisecond") else unit
         return Read((f"epoch_{unit}",), "as its title says", True, since=since[2])
     values = np.array([float(t) for t in texts])
-    if 25569 <= values.min() and values.max() < 73051 and any("." in t for t in texts):
+    if values.min() >= 25569 and values.max() < 73051 and any("." in t for t in texts):
         return Read(("excel",), "days as spreadsheets count them")
     for unit, size in (("s", 1.0), ("ms", 1e3), ("us", 1e6), ("ns", 1e9)):
         if 3e8 * size <= values.min() and values.max() < 2.9e9 * size:
             digits = len(texts[0].split(".")[0])
             return Read((f"epoch_{unit}",), f"{digits} digits: it counts from 1970 in UTC", True)
-    if 2.9e9 <= values.min() and values.max() < 4.9e9:
+    if values.min() >= 2.9e9 and values.max() < 4.9e9:
         why = "seconds; from 1970 they would lie in the future, from 1904 (LabVIEW) they do not"
         return Read(("epoch_s",), why, True, since="1904-01-01")
     return None

@@ -5,22 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from sensorflow.core import clocktime
-from sensorflow.core.sniff import split, times
+from sensorflow.core.sniff import split, times, words
 from sensorflow.core.sniff.guess import Line
 from sensorflow.core.sniff.table import Column, Table
 from sensorflow.core.sniff.times import Read
-
-TIMELIKE = (
-    r"(^|[^a-z])(time|date|datetime|timestamp|ts|t_?stamp|utc|gmt|epoch|unix|zeit|zeitstempel|datum|fecha|hora"
-    r"|heure|horodatage|tid|dato|data|ora|when|jour|tijd|tijdstip)([^a-z]|$)|time|date|yyyy|mmdd|日時|日付|時刻|(measured|recorded|observed|logged)"
-)
-ASIDE = (
-    r"(?i)receiv|creat|updat|(^|[^a-z])(end|stop|until|to)([^a-z]|$)|_end|end_|endtime|upload|insert|modif|sync|expire|sunrise"
-    r"|sunset|install|calib|ingest|publish|last_?seen|process|server|import|elapsed|download"
-)
-LATER = r"(?i)local|start|begin"
 
 
 @dataclass(frozen=True)
@@ -77,7 +68,7 @@ def _alone(column: Column, prefer: str) -> When | None:
     if column.instant:
         zoned = all(re.search(r"([+-]\d\d:\d\d|Z)$", t) for t in list(column.counts)[:100])
         return When((column,), Read(("iso8601",), "a typed timestamp", zoned))
-    titled = column.says(TIMELIKE)
+    titled = column.says(words.TIME)
     bare = all(re.fullmatch(r"[\d.]+", t) for t in list(column.counts)[:50])
     if bare and all(re.fullmatch(r"(19|20)\d{6}(\d\d){0,3}", t) for t in column.counts) and titled:
         packed = times.read(column.cells, column.title, prefer)
@@ -97,7 +88,7 @@ def _alone(column: Column, prefer: str) -> When | None:
 
 def _counts_on(column: Column) -> bool:
     values = [float(t) for t in column.cells[:2000] if re.fullmatch(r"\d+(\.\d+)?", t)]
-    steps = [b - a for a, b in zip(values, values[1:], strict=False)]
+    steps = [b - a for a, b in pairwise(values)]
     onward = sum(s >= 0 for s in steps) / max(len(steps), 1)
     return column.index < 2 and onward > 0.9 and values[0] >= 3e8
 
@@ -110,19 +101,21 @@ def _clock(column: Column) -> tuple[str, ...]:
     if found or not column.counts or not all(re.fullmatch(r"\d{1,6}", t) for t in column.counts):
         return found
     values = [int(t) for t in column.counts]
-    if column.says(r"^(time|hhmm|hour|hora|uhrzeit|zeit)|hh:?mm|time\b") and max(values) > 24:
+    if column.says(words.CLOCK) and max(values) > 24:
         packed = max(values) <= 2400 and all(v % 100 < 60 for v in values)
         seconds = max(len(t) for t in column.counts) > 4 and max(values) <= 240000
         return ("%H%M",) if packed else ("%H%M%S",) if seconds else ()
-    if max(values) > 24 and all(len(t) == 4 and t[:2] < "25" and t[2:] < "60" for t in column.counts):
+    if max(values) > 24 and all(
+        len(t) == 4 and t[:2] < "25" and t[2:] < "60" for t in column.counts
+    ):
         return ("%H%M",)
-    return ("%H",) if column.says(r"^(hour|hr|hh|stunde|hora|time|hod)\b") and max(values) <= 24 else ()
+    return ("%H",) if column.says(words.HOUR) and max(values) <= 24 else ()
 
 
 def _joined(date: When, clocks: Sequence[tuple[Column, tuple[str, ...]]]) -> When | None:
     """A date and the time of day nearest to it."""
     at = date.columns[0].index
-    near = [(c, f) for c, f in clocks if c.index != at and not c.says(ASIDE)]
+    near = [(c, f) for c, f in clocks if c.index != at and not c.says(words.ASIDE)]
     if not near:
         return None
     column, formats = min(near, key=lambda pair: (abs(pair[0].index - at), pair[0].index < at))
@@ -139,7 +132,7 @@ def _with_offset(found: When, columns: Sequence[Column]) -> When:
         return found
     for column in columns:
         names = [t.upper() for t in column.counts]
-        if column.says(r"^(tz|tz_?cd|time.?zone|zone|utc.?offset|offset)$") and names:
+        if column.says(words.OFFSET) and names:
             known = all(n in clocktime.ABBREVIATIONS for n in names)
             fixed = all(re.fullmatch(r"[+-]\d{2}:?\d{2}", n) for n in names)
             formats = found.read.formats
@@ -161,11 +154,11 @@ def _of_parts(parts: split.Parts) -> When:
 
 def _weighed(found: When, columns: Sequence[Column]) -> When:
     """What speaks for it: it is called a time, says its zone, comes first; and it changes."""
-    titles = [c for c in found.columns if c.says(TIMELIKE)]
+    titles = [c for c in found.columns if c.says(words.TIME)]
     weight = found.weight + 2 * bool(titles) + 3 * found.read.clock
     weight += 1.5 * (found.read.offset or zone_of(found) is not None)
-    weight -= 4 * any(c.says(ASIDE) for c in found.columns)
-    weight -= 1 * any(c.says(LATER) for c in found.columns)
+    weight -= 4 * any(c.says(words.ASIDE) for c in found.columns)
+    weight -= 1 * any(c.says(words.LATER) for c in found.columns)
     weight -= 0.1 * min(c.index for c in found.columns)
     rows = found.columns[0].filled
     changes = max(len(c.counts) for c in found.columns)
@@ -184,6 +177,15 @@ def zone_of(found: When) -> Line | None:
             if re.search(r"(?i)(^|[^a-z])(utc|gmt|zulu)([^a-z]|$)", title):
                 return Line("zone", "UTC", f"{title} says so")
     return None
+
+
+def abbreviated(found: When) -> list[str]:
+    """What a title says of the zone, where it leaves open whether the clock is put forward in summer."""
+    for column in found.columns:
+        for name in clocktime.ABBREVIATIONS:
+            if re.search(rf"(^|[^A-Za-z]){name}([^A-Za-z]|$)", column.title):
+                return [f"the title {column.title!r} says {name}: all year, or only in its season?"]
+    return []
 
 
 def zone_above(preamble: str) -> Line | None:
@@ -211,7 +213,7 @@ def lines(found: When) -> list[Line]:
     if len(refs) == 1:
         made.append(Line("column", refs[0]))
     else:
-        made.append(Line("columns", [_origin(r) for r in refs]))
+        made.append(Line("columns", refs))
     if read.formats != ("iso8601",) or read.why:
         formats = read.formats[0] if len(read.formats) == 1 else list(read.formats)
         made.append(Line("format", formats, read.why))
@@ -222,10 +224,6 @@ def lines(found: When) -> list[Line]:
     if read.since:
         made.append(Line("since", read.since))
     return made
-
-
-def _origin(reference: str) -> str:
-    return reference
 
 
 def fixed_part(columns: Iterable[Column]) -> tuple[Column, ...]:

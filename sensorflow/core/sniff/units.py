@@ -1,0 +1,59 @@
+"""Units in titles: "Temp (°C)", "POA [W/m²]", "Depth, ft", "temp_degC"."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = """
+c f k degc degf deg.c deg.f celsius fahrenheit kelvin deg degree degrees degt degn
+v mv mv/v volt volts a ma amp amps w kw mw wh kwh mwh va var kva kvar ohm ohms kohm hz khz mhz ghz
+pa hpa kpa mpa mbar mb bar psi inhg mmhg hectopascal
+m/s mps mph knots knot kn kt kts km/h kph m mm cm km in inch inches ft feet nmi meter meters metres millimeter
+mm/h mm/hr in/hr m2 cm2 m3 m3/s m3/h m^3/s ft3/s cfs gal gpm mgal l ml l/s l/min
+% %rh rh pct percent ppm ppb ppt psu mg/l ug/l ug/m3 ug/m-3 g/m3 g kg ug ntu fnu ph us/cm ms/cm s/m mol mmol
+w/m w/m2 w/m^2 wm-2 j kj mj j/m2 mj/m2 lux lx klux umol umol/m2/s umol/s/m2
+s sec secs second seconds min minute minutes h hr hours d days ms us yr mo dy mn
+db dba dbm cps rpm counts count unitless n nm rn ts
+"""
+_WORDS = """
+a c d f g h j k l m n s v w in min count counts days hours second seconds minute minutes mo dy ts rn mn yr
+ph rh va var us ms ug mol hr sec deg degree gal kn kt knot ma
+"""
+UNITS = frozenset(_UNITS.split())
+"""In lower case; with a bracket, a degree sign or a percent sign a text needs not be among them."""
+WORDS = frozenset(_WORDS.split())
+"""Those that are words of their own in a name: "temp_min" tells a least, not minutes."""
+LONGEST = 16
+"""Characters of a unit; a text that only holds one tells more than that."""
+
+
+def unit_like(text: str) -> bool:
+    bare = text.strip().strip("[]() ")
+    signed = len(bare) <= LONGEST and re.search(r"[°%µ²³Ω]", bare) is not None
+    return bare != text.strip() or signed or bare.lower().replace(" ", "") in UNITS
+
+
+def split_unit(title: str) -> tuple[str, str]:
+    """(type, unit), the unit "" where the title tells none."""
+    title = re.sub(r"\s*\(\d{4,}\)$", "", title)  # the sensor's serial number
+    match = re.fullmatch(r"(.+?)([\s_,]*)[(\[]([^()\[\]]*)[)\]]\s*:?", title)
+    if match and _bracketed(match[3], bool(match[2])):
+        return match[1].strip(), match[3].strip()
+    match = re.fullmatch(r"(.+?)\s*,\s*([^,]{1,12})", title)
+    if match and unit_like(match[2]):
+        return match[1].strip(), match[2].strip()
+    match = re.fullmatch(r"(.+?)[\s_./]+(\S{1,12})", title)
+    if match and (re.search(r"[°%µ²³]", match[2]) or match[2].lower() in UNITS - WORDS):
+        return title, match[2]
+    return title, ""
+
+
+def _bracketed(text: str, apart: bool) -> bool:
+    """Whether a text in brackets is a unit. apart: a space stands before the bracket; without one, as
+    in "G(i)", it may be a part of the name."""
+    words = text.split()
+    if len(words) == 1 and len(text) == 1 and text in "xyzihndg":
+        return False
+    if not apart or len(words) > 1:
+        return any(unit_like(word) for word in words)
+    return not re.search(r"\d{4,}", text)

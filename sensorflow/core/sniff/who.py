@@ -1,0 +1,114 @@
+"""Which sensor measured: a column, several together, a line before the header, or the file's name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from sensorflow.core.sniff import words
+from sensorflow.core.sniff.guess import Line, Value
+from sensorflow.core.sniff.numeric import Numeric
+from sensorflow.core.sniff.table import Column, Table
+
+FILE_NAME = r"^(.+?)(?:\.[^.]*)?(?:\.gz)?$"
+_BEHIND = r'"?\s*[:=,;\t]\s*"?'
+
+
+def titled(columns: Iterable[Column]) -> list[Column]:
+    """The column that names sensors by its title, or none: an id before a name, and a filled one."""
+    some = [c for c in columns if c.says(words.SENSOR) and c.filled > 0.95 * len(c.cells)]
+    some = [c for c in some if len(c.counts) <= max(1, 0.6 * c.filled) or c.filled < 5]
+    return sorted(some, key=lambda c: (-_idness(c), c.index))[:1]
+
+
+def _idness(column: Column) -> int:
+    return 2 * column.says(words.DEVICE) + column.says(words.IDENTITY) + (len(column.counts) > 1)
+
+
+def needed(
+    texts: Sequence[Column], readings: Sequence[Numeric], cells: Sequence[str]
+) -> list[Column]:
+    """The columns that name the sensor of a wide row. cells: the rows' times.
+
+    One that its title tells; and where many rows are of the same time, one that tells these apart.
+    """
+    rest = [c for c in texts if c.filled > 0.9 * len(c.cells)]
+    numbered = [n.column for n in readings if n.column.says(words.SENSOR) and is_name(n.column)]
+    sensor = titled([*rest, *numbered])
+    if apart(cells, sensor) < 0.8:
+        whole = [n.column for n in readings if _is_code(n.column)]
+        better = [c for c in [*rest, *whole] if c not in sensor and _may_tell(c, cells)]
+        better = [c for c in better if apart(cells, [*sensor, c]) > 0.99]
+        sensor += sorted(better, key=lambda c: c.index)[:1]
+    if not sensor and len(rest) == 1 and len(rest[0].counts) == 1:
+        # a text that never changes, and has a number in it, is more likely a name than a remark
+        return rest if re.search(r"\d", next(iter(rest[0].counts))) else []
+    return sensor
+
+
+def _is_code(column: Column) -> bool:
+    return len(column.counts) < 500 and all(re.fullmatch(r"\d{1,6}", t) for t in column.counts)
+
+
+def _may_tell(column: Column, cells: Sequence[str]) -> bool:
+    """Whether it repeats itself; or, where all rows are of one time, whether it differs in each."""
+    if len(set(cells)) == 1:
+        return len(column.counts) == len(cells)
+    return 1 < len(column.counts) <= 0.5 * column.filled
+
+
+def is_name(column: Column) -> bool:
+    """Whether its numbers are names: whole, and repeated."""
+    repeated = 0 < len(column.counts) <= max(1, 0.5 * column.filled)
+    return repeated and all(re.fullmatch(r"\d{1,20}", t) for t in column.counts)
+
+
+def apart(cells: Sequence[str], columns: Sequence[Column]) -> float:
+    """The part of the rows that times and columns together tell apart."""
+    keys = set(zip(cells, *(c.cells for c in columns), strict=True))
+    return len(keys) / max(len(cells), 1)
+
+
+def line(table: Table, sensor: Sequence[Column]) -> list[Line]:
+    """The key `sensor`; none where a header row names the sensors."""
+    if table.sensors:
+        return []
+    if len(sensor) > 1:
+        whole = "/".join(f"{{{c.reference}}}" for c in sensor)
+        return [Line("sensor", whole, "together they tell apart what was measured at once")]
+    if sensor:
+        return [Line("sensor", origin(sensor[0]), few(sensor[0]))]
+    around = _around(table) or _above(table.preamble)
+    return [
+        around or Line("sensor", {"file_name": FILE_NAME}, "the file's name: no column tells it")
+    ]
+
+
+def origin(column: Column) -> Value:
+    """A column as the origin of a text; braces in its name would make it a template."""
+    reference = column.reference
+    return {"column": reference} if re.search(r"[{}]", reference) else reference
+
+
+def few(column: Column) -> str:
+    texts = ", ".join(list(column.counts)[:5])
+    return f"{len(column.counts)} different: {texts}{', …' if len(column.counts) > 5 else ''}"
+
+
+def _around(table: Table) -> Line | None:
+    """What the members around the records call the logger."""
+    found = [c for c in table.above if c.says(words.SENSOR) and c.filled == len(c.cells) > 0]
+    best = max(found, key=_idness, default=None)
+    return None if best is None else Line("sensor", origin(best), few(best))
+
+
+def _above(preamble: str) -> Line | None:
+    """What the lines before the header call the logger."""
+    for word in words.LABELS:
+        found = re.search(rf'(?im)^\W*({word}){_BEHIND}([^\s,;"][^,;"\n\t]*)', preamble)
+        if found is None or found[2].rstrip().endswith(":"):
+            continue
+        label = re.sub(r"([\\.^$*+?{}\[\]|()])", r"\\\1", found[1])
+        why = f'"{found[1]} {found[2].strip()[:40]}" stands before the header'
+        return Line("sensor", {"preamble": rf'^\W*{label}{_BEHIND}([^,;"\n\t]+)'}, why)
+    return None

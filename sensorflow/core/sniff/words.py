@@ -1,0 +1,81 @@
+"""What titles of columns say: regular expressions, searched in any case."""
+
+from __future__ import annotations
+
+_TIMES = (
+    "time date datetime timestamp ts t_?stamp utc gmt epoch unix zeit zeitstempel datum fecha hora heure "
+    "horodatage tid dato data ora when jour tijd tijdstip"
+)
+_SENSORS = (
+    "sensors? device station site logger node serial probe mote unit_?id meter nmi mac eui location entity "
+    "host tag asset stn stid sid buoy well point channel_?id thing gateway source_?id id name topic "
+    "instance standort estacion boitier"
+)
+_KINDS = (
+    "type parameter param variable quantity metric measurand measurement property field characteristic "
+    "observable observed_?property pollutant channel element signal attribute what kind datatype grandeur "
+    "__name__ target"
+)
+_VALUES = (
+    "value val values reading readings result measurement measured_?value wert messwert mean data amount "
+    "observation concentration sample_?measurement sensor_?value v valeur valor state _value result_?value "
+    "obs_?value"
+)
+_COUNTERS = (
+    r"# no\.? nr\.? num number record rec recno rn index idx row id obs seq\w* counter fcnt f_cnt sample "
+    r"line entry_?id scan count packet\w* s\.?no\.? serial"
+)
+_FLAGS = (
+    "flags? qc qa qaqc quality qual qualifier status err(or)?_?(code|flag)? source uncert valid validity "
+    "approval qflag alarm checksum crc"
+)
+_REMARKS = "notes? comments? remarks? description event version firmware fw label"
+_ENDS = "end stop until to"
+_ASIDES = (
+    "receiv creat updat _end end_ endtime upload insert modif sync expire sunrise sunset install calib "
+    "ingest publish last_?seen process server import elapsed download"
+)
+
+
+def _any(words: str) -> str:
+    """One of the words, wherever it stands in a title as a word."""
+    return rf"(^|[^a-z])({'|'.join(words.split())})([^a-z]|$)"
+
+
+def _whole(words: str) -> str:
+    return rf"^({'|'.join(words.split())})$"
+
+
+TIME = f"{_any(_TIMES)}|time|date|yyyy|mmdd|日時|日付|時刻|measured|recorded|observed|logged"
+ASIDE = f"{_any(_ENDS)}|{'|'.join(_ASIDES.split())}"
+"""Times of something else than the measurement."""
+LATER = "local|start|begin"
+"""Times that are taken where there is no better one."""
+OFFSET = r"^(tz|tz_?cd|time.?zone|zone|utc.?offset|offset)$"
+SENSOR = (
+    f"{_any(_SENSORS)}|(sensor|device|station|site|node|deployment|platform)[_ ]?(id|name|no|code)"
+)
+DEVICE = "sensor|device|station|logger|node|meter|probe|entity|serial|eui|nmi|site"
+IDENTITY = r"(^|[^a-z])(id|code|serial|s/n|eui|mac|index)$|^(location|station|site|sensor|device|node|mote|stn)$"
+KIND = _any(_KINDS)
+KIND_NAMED = "name|type|parameter|variable|metric|quantity|field"
+VALUE = _whole(_VALUES)
+UNIT = (
+    r"^(unit|units|uom|unit_?of_?measure(ment)?|units_?of_?measure|einheit|unit_?name|unit_?code|unite"
+    r"|unidad)$"
+)
+COUNTER = _whole(_COUNTERS)
+FLAG = rf"{_any(_FLAGS)}|_(qc|flag|qual|cd)$|qc_|flag$"
+PART = "^(ms|msec|milli(second)?s?)$"
+ELAPSED = r"elapsed|uptime|up_?time|seconds?_?since|run_?time|^millis"
+SECONDS = "^(seconds?|sec)$"
+REMARK = _any(_REMARKS)
+CLOCK = r"^(time|hhmm|hour|hora|uhrzeit|zeit)|hh:?mm|time\b"
+HOUR = r"^(hour|hr|hh|stunde|hora|time|hod)\b"
+
+LABELS = (
+    r"(?:logger |device |instrument )?serial(?:[ _]?(?:number|no\.?|#))?|s/n|[\w/ -]*registration number",
+    r"(?:logger|station|device|sensor|site)[ _]?(?:id|code)",
+    r"(?:logger|station|device|site)(?:[ _]?name)?",
+)
+"""What stands before the name of a logger in the lines above a header, the surest first."""
