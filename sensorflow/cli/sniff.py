@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,8 @@ def sniff(
             out.write_text(text, "utf-8")
         except OSError as error:
             raise Misuse(f"{out}: cannot be written: {error.strerror}") from error
-        line(f"# written to {out}; next: sensorflow check {path} --profile {out}")
+        command = shlex.join(["sensorflow", "check", str(path), "--profile", str(out)])
+        line(f"# written to {out}; next: {command}")
 
 
 @dataclass(frozen=True)

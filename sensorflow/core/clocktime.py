@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
@@ -37,8 +38,6 @@ EXCEL = "excel"
 March 1900 on), by a clock without zone."""
 
 NUMERIC = frozenset({*EPOCH_UNITS, EXCEL})
-
-_CYCLE = 146_097 * 86400 * 10**9
 
 ROUNDED = 10**6
 """Minutes, hours and days come from doubles: what they tell is rounded to the millisecond."""
@@ -141,11 +140,21 @@ def date(text: str) -> bool:
 
 def instant(text: str, zone: str | None) -> int | None:
     """Nanoseconds from 1970 to a date in ISO 8601, in UTC unless it or `zone` says otherwise."""
-    if text[:4].isdecimal() and 1700 <= int(text[:4]) < 1900:
-        found = instant(f"{int(text[:4]) + 400}{text[4:]}", zone)  # a calendar repeats in 400 years
-        return None if found is None else found - _CYCLE
+    if text[:4].isdecimal() and int(text[:4]) < 1900:  # no reading is as old, but calendars begin there
+        return _early(text, fixed_offset(zone or "UTC") or 0)
     parsed = parse(pa.array([text]), "iso8601", Clock(zone or "UTC"))
     return None if parsed.codes[0] else int(parsed.ts.cast(pa.int64())[0].as_py())
+
+
+def _early(text: str, shift: int) -> int | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is not None:
+        moment, shift = moment.astimezone(UTC).replace(tzinfo=None), 0
+    nanos = (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1) * 1000 - shift  # noqa: DTZ001
+    return nanos if abs(nanos) < 2**63 else None
 
 
 class Order:

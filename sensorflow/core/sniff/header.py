@@ -20,7 +20,10 @@ _FORMAL = (
     r"(?i)^(\d+[sdn]|string|float\d*|double|int(eger)?\d*|long|datetime(:\w+)?|timestamp|number|text|char"
     r"|bool(ean)?)$"
 )
-_QUANTITY = r"(?i)temp|hum|press|\brh\b|wind|rain|flow|level|volt|curr|power|pm\d|no2|co2|o3|moist|light|batt"
+_QUANTITY = (
+    r"(?i)temp|hum|press|\brh\b|wind|rain|flow|level|volt|curr|power"
+    r"|pm\d|no2|co2|o3|moist|light|batt"
+)
 
 
 @dataclass(frozen=True)

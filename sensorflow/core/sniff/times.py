@@ -252,8 +252,7 @@ def _after(rest: str) -> str | None:
     between, rest = re.sub(r"\s+", " ", gap[0]), rest[gap.end() :]
     clock = _clock(rest) or _packed(rest)
     if clock is None:
-        zone = _zone(f" {rest}" if between else rest)
-        return zone
+        return _zone(f" {rest}" if between else rest)
     zone = _zone(clock[1])
     return None if zone is None else between + clock[0] + zone
 

@@ -8,8 +8,8 @@ _UNITS = """
 c f k degc degf deg.c deg.f celsius fahrenheit kelvin deg degree degrees degt degn
 v mv mv/v volt volts a ma amp amps w kw mw wh kwh mwh va var kva kvar ohm ohms kohm hz khz mhz ghz
 pa hpa kpa mpa mbar mb bar psi inhg mmhg hectopascal
-m/s mps mph knots knot kn kt kts km/h kph m mm cm km in inch inches ft feet nmi meter meters metres millimeter
-mm/h mm/hr in/hr m2 cm2 m3 m3/s m3/h m^3/s ft3/s cfs gal gpm mgal l ml l/s l/min
+m/s mps mph knots knot kn kt kts km/h kph m mm cm km in inch inches ft feet nmi meter meters metres
+millimeter mm/h mm/hr in/hr m2 cm2 m3 m3/s m3/h m^3/s ft3/s cfs gal gpm mgal l ml l/s l/min
 % %rh rh pct percent ppm ppb ppt psu mg/l ug/l ug/m3 ug/m-3 g/m3 g kg ug ntu fnu ph us/cm ms/cm s/m mol mmol
 w/m w/m2 w/m^2 wm-2 j kj mj j/m2 mj/m2 lux lx klux umol umol/m2/s umol/s/m2
 s sec secs second seconds min minute minutes h hr hours d days ms us yr mo dy mn

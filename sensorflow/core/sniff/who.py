@@ -17,6 +17,7 @@ _BEHIND = r'"?\s*[:=,;\t]\s*"?'
 def titled(columns: Iterable[Column]) -> list[Column]:
     """The column that names sensors by its title, or none: an id before a name, and a filled one."""
     some = [c for c in columns if c.says(words.SENSOR) and c.filled > 0.95 * len(c.cells)]
+    some = [c for c in some if c.says(words.IDENTITY) or not c.says(words.FLAG)]
     some = [c for c in some if len(c.counts) <= max(1, 0.6 * c.filled) or c.filled < 5]
     return sorted(some, key=lambda c: (-_idness(c), c.index))[:1]
 

@@ -52,11 +52,13 @@ ASIDE = f"{_any(_ENDS)}|{'|'.join(_ASIDES.split())}"
 LATER = "local|start|begin"
 """Times that are taken where there is no better one."""
 OFFSET = r"^(tz|tz_?cd|time.?zone|zone|utc.?offset|offset)$"
-SENSOR = (
-    f"{_any(_SENSORS)}|(sensor|device|station|site|node|deployment|platform)[_ ]?(id|name|no|code)"
+_DEVICES = (
+    "sensor|device|dev|station|site|logger|node|probe|meter|mote|entity|gateway|deployment|platform"
 )
+_NAMED = rf"({_DEVICES})[_ .]?(id|name|no|code|number|eui|serial)$"
+SENSOR = f"{_any(_SENSORS)}|{_NAMED}"
 DEVICE = "sensor|device|station|logger|node|meter|probe|entity|serial|eui|nmi|site"
-IDENTITY = r"(^|[^a-z])(id|code|serial|s/n|eui|mac|index)$|^(location|station|site|sensor|device|node|mote|stn)$"
+IDENTITY = rf"(^|[^a-z])(id|code|serial|s/n|eui|mac|index)$|^(location|stn|{_DEVICES})$|({_DEVICES})_?(id|eui)$"
 KIND = _any(_KINDS)
 KIND_NAMED = "name|type|parameter|variable|metric|quantity|field"
 VALUE = _whole(_VALUES)
