@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -140,7 +141,9 @@ def date(text: str) -> bool:
 
 def instant(text: str, zone: str | None) -> int | None:
     """Nanoseconds from 1970 to a date in ISO 8601, in UTC unless it or `zone` says otherwise."""
-    if text[:4].isdecimal() and int(text[:4]) < 1900:  # no reading is as old, but calendars begin there
+    if (
+        text[:4].isdecimal() and int(text[:4]) < 1900
+    ):  # no reading is as old, but calendars begin there
         return _early(text, fixed_offset(zone or "UTC") or 0)
     parsed = parse(pa.array([text]), "iso8601", Clock(zone or "UTC"))
     return None if parsed.codes[0] else int(parsed.ts.cast(pa.int64())[0].as_py())
@@ -166,8 +169,15 @@ class Order:
         self._last: int | None = None
         self._second = False
 
-    def later(self, nanos: Int64s, twice: Bools) -> Bools:
-        """Of each row whose local time exists `twice`: whether it is the second time."""
+    def later(self, nanos: Int64s, twice: Bools, local: Bools) -> Bools:
+        """Of each row whose local time exists `twice`: whether it is the second time. local: the rows
+        that tell a local time at all; the others say nothing."""
+        rows = np.flatnonzero(local)
+        found = np.zeros(len(nanos), np.bool_)
+        found[rows] = self._later(nanos[rows], twice[rows])
+        return found
+
+    def _later(self, nanos: Int64s, twice: Bools) -> Bools:
         found = np.zeros(len(nanos), np.bool_)
         for index in np.flatnonzero(twice).tolist():
             before = int(nanos[index - 1]) if index else self._last
@@ -305,9 +315,16 @@ def _epoch(texts: pa.Array, unit: int) -> tuple[Int64s, npt.NDArray[np.object_]]
     codes[_missing(texts)] = Code.TIMESTAMP_MISSING
     digits = len(str(unit)) - 1
     whole = pc.cast(_or(found, "whole", "0"), pa.uint64())
-    wild = _flags(pc.greater(whole, (2**63 - 1) // unit))
+    wild = _flags(pc.greater(whole, pa.scalar((2**63 - 1) // unit, pa.uint64())))
     codes[wild & (codes == "")] = Code.TIMESTAMP_OUT_OF_RANGE
-    nanos = np.where(wild, 0, _ints(pc.if_else(pa.array(wild), 0, whole).cast(pa.int64()))) * unit
+    nanos = (
+        np.where(
+            wild,
+            0,
+            _ints(pc.if_else(pa.array(wild), pa.scalar(0, pa.uint64()), whole).cast(pa.int64())),
+        )
+        * unit
+    )
     if digits:
         padded = pc.utf8_slice_codeunits(
             pc.utf8_rpad(_or(found, "part", ""), digits, "0"), 0, digits
@@ -475,17 +492,41 @@ def _to_utc(
     after = read("earliest", "latest")
     never = sane & (early != after)
     twice = sane & (early != late)
+    far = np.flatnonzero(sane & (nanos >= _BY_RULE))
+    if len(far):
+        early[far], late[far], never[far], twice[far] = _by_rule(nanos[far], clock)
     if clock.nonexistent == "reject":
         codes[never] = Code.TIMESTAMP_NONEXISTENT
     elif never.any():
         edge = after if clock.nonexistent == "earlier" else early
-        early = np.where(never, nanos - _shift_at(edge, clock.zone), early)
+        near = never & (nanos < _BY_RULE)
+        early = np.where(near, nanos - _shift_at(edge, clock.zone), early)
     if clock.ambiguous == "reject":
         codes[twice] = Code.TIMESTAMP_AMBIGUOUS
     second = twice & (clock.ambiguous == "later")
     if clock.ambiguous == "order":
-        second = clock.order.later(nanos, twice)
+        second = clock.order.later(nanos, twice, sane)
     return np.where(sane, np.where(second, late, early), nanos)
+
+
+_BY_RULE = int(np.datetime64("2037-01-01", "ns").astype(np.int64))
+"""From here on a zone's changes are told by a rule (RFC 8536, 3.3), which Arrow does not follow."""
+
+
+def _by_rule(nanos: Int64s, clock: Clock) -> tuple[Int64s, Int64s, Bools, Bools]:
+    """(earlier, later instant, whether there is none, whether there are two) of far local times."""
+    zone = ZoneInfo(clock.zone or "UTC")
+    shifts = np.empty((2, len(nanos)), np.int64)
+    for index, second in enumerate((nanos // 10**9).tolist()):
+        moment = datetime(1970, 1, 1, tzinfo=zone) + timedelta(
+            seconds=second
+        )  # of the clock, not elapsed
+        for fold in (0, 1):
+            shift = moment.replace(fold=fold).utcoffset() or timedelta()
+            shifts[fold, index] = shift // timedelta(seconds=1) * 10**9
+    never, twice = shifts[0] < shifts[1], shifts[0] > shifts[1]
+    early, late = nanos - shifts.max(axis=0), nanos - shifts.min(axis=0)
+    return np.where(never & (clock.nonexistent == "later"), late, early), late, never, twice
 
 
 def _shift_at(instants: Int64s, zone: str) -> Int64s:

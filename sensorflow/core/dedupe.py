@@ -112,7 +112,9 @@ class Occurrences:
             for index in range(PARTS):
                 parts[index].write(placed[order[ends[index] : ends[index + 1]]].tobytes())
         made._known = scratch()
-        made._known.truncate(count * 4)
+        made._known.write(bytes(count * 4 % 4096))
+        for _ in range(count * 4 // 4096):
+            made._known.write(bytes(4096))
         for file in parts:
             file.seek(0)
             made._tell(np.frombuffer(file.read(), _PLACED))

@@ -24,7 +24,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -256,10 +256,16 @@ class Time(Strict):
         return self.columns or ((Origin(column=self.column),) if self.column is not None else ())
 
 
+@cache
+def zones() -> frozenset[str]:
+    """The names of all zones; "Factory" is the one that stands for none."""
+    return frozenset(available_timezones() - {"Factory", "localtime"})
+
+
 def check_zone(name: str) -> None:
     """ValueError, with the nearest name, for what is no zone."""
-    if clocktime.fixed_offset(name) is None and name not in available_timezones():
-        near = difflib.get_close_matches(name, sorted(available_timezones()), 1)
+    if clocktime.fixed_offset(name) is None and name not in zones():
+        near = difflib.get_close_matches(name, sorted(zones()), 1)
         hint = f"did you mean {near[0]!r}?" if near else "give an IANA name or one like +01:00"
         raise ValueError(f"no such zone; {hint}")
 
@@ -421,7 +427,7 @@ class Profile(Cell):
     max_line: ByteSize = ByteSize(1024**2)
     max_columns: int = Field(default=10_000, ge=1)
     max_rows: int | None = Field(default=None, ge=1)
-    max_nesting: int = Field(default=64, ge=1, le=1000)
+    max_nesting: int = Field(default=64, ge=1, le=200)
     max_record: ByteSize = ByteSize(16 * 1024**2)
     max_decompressed: ByteSize = ByteSize(100 * 1024**3)
     max_ratio: int = Field(default=1000, ge=1)

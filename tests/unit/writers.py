@@ -209,8 +209,9 @@ _BOOK = {
     f'<Relationship Id="r2" Type="{_OFFICE}/styles" Target="styles.xml"/></Relationships>',
     "xl/book.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>'
     '<sheet name="One" sheetId="1" r:id="r1"/></sheets></workbook>',
-    "xl/styles.xml": f'<styleSheet xmlns="{_MAIN}"><fonts><font/></fonts><fills><fill><patternFill/></fill></fills>'
-    '<borders><border/></borders><cellStyleXfs><xf numFmtId="0"/></cellStyleXfs>'
+    "xl/styles.xml": f'<styleSheet xmlns="{_MAIN}"><fonts><font/></fonts>'
+    "<fills><fill><patternFill/></fill></fills><borders><border/></borders>"
+    '<cellStyleXfs><xf numFmtId="0"/></cellStyleXfs>'
     '<cellXfs><xf numFmtId="0"/><xf numFmtId="22"/></cellXfs></styleSheet>',
 }
 

@@ -29,6 +29,9 @@ from sensorflow.errors import Code, Permanent
 ROWS = 16384
 """Rows of a chunk that is read line by line."""
 
+CELLS = 1 << 20
+"""Cells of such a chunk, however wide its rows are."""
+
 PREAMBLE = 1 << 16
 """Bytes of the text before the header in which patterns are searched."""
 
@@ -170,7 +173,8 @@ class _Table:
         spots: list[tuple[Line, str]] = []
         rejects: list[Reject] = []
         lines, layout, needed = self.lines, self.layout, self.layout.needed
-        while len(rows) + len(rejects) < ROWS and (lines.pending or not (rows or rejects)):
+        most = max(1, min(ROWS, CELLS // max(self.width, 1)))
+        while len(rows) + len(rejects) < most and (lines.pending or not (rows or rejects)):
             line = lines.next()
             if line is None:
                 break
@@ -202,8 +206,8 @@ class _Table:
     def _fitted(self, line: Line, cells: list[str]) -> tuple[list[str], Reject | None]:
         """Exactly as many cells as columns: empty ones at the end are nothing, too few are a fault."""
         count = len(cells)
-        while len(cells) > self.width and not cells[-1].strip():
-            cells = cells[:-1]
+        if count > self.width and not any(cell.strip() for cell in cells[self.width :]):
+            cells = cells[: self.width]
         short = self.profile.short_rows == "missing"
         if len(cells) < self.width and (len(cells) >= self.least or short):
             cells = cells + [""] * (self.width - len(cells))
@@ -223,11 +227,11 @@ class _Splitting:
         self.by_pyarrow = not profile.widths and (whitespace or len(profile.delimiter) == 1)
         if whitespace:
             self.quote = b""
-        self.keep = re.compile(profile.keep.encode()) if profile.keep else None
-        self.drop = re.compile(profile.drop.encode()) if profile.drop else None
+        self.keep = re.compile(profile.keep) if profile.keep else None
+        self.drop = re.compile(profile.drop) if profile.drop else None
         self.comment = profile.comment.encode() if profile.comment else None
         again = profile.skip_until if profile.header_again else None
-        self.again = re.compile(again.encode()) if again else None
+        self.again = re.compile(again) if again else None
         ends: list[int] = np.cumsum((0, *profile.widths)).tolist()
         self.slices = [slice(a, b) for a, b in pairwise(ends)]
 
@@ -235,16 +239,19 @@ class _Splitting:
         raw = line.raw.rstrip(b"\r\n")
         if not raw.strip() or (self.comment is not None and raw.startswith(self.comment)):
             return False
-        if self.keep is not None and not self.keep.search(raw):
+        if self.keep is None and self.drop is None:
+            return True
+        text = _shown(raw)
+        if self.keep is not None and not self.keep.search(text):
             return False
-        return self.drop is None or not self.drop.search(raw)
+        return self.drop is None or not self.drop.search(text)
 
     def begins_table(self, line: Line) -> bool:
-        return self.again is not None and self.again.search(line.raw.rstrip(b"\r\n")) is not None
+        return self.again is not None and self.again.search(_shown(line.raw)) is not None
 
     def first_match(self, block: Block) -> bool:
-        lines = block.data.splitlines()
-        return self.again is not None and any(self.again.search(raw) for raw in lines)
+        lines = block.data.split(b"\n")
+        return self.again is not None and any(self.again.search(_shown(raw)) for raw in lines)
 
     def kept(self, block: Block) -> npt.NDArray[np.int64]:
         """The indexes of the lines of a block that are rows."""
@@ -280,6 +287,11 @@ class _Splitting:
                 return [], refuse(line, Code.COLUMN_COUNT, why)
             return [text[part].strip() for part in self.slices], None
         return text.split(profile.delimiter), None
+
+
+def _shown(raw: bytes) -> str:
+    """A line for patterns: what is not UTF-8 is escaped."""
+    return raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -325,6 +337,14 @@ def _record(lines: Lines, line: Line, profile: Profile) -> tuple[list[str], Reje
             return [], bad
         texts.append(current.raw.decode())
         size += len(current.raw)
+        following: Line | None
+        if taken and profile.quote.encode() not in current.raw and size < 65536:
+            following = lines.next()  # nothing here closes what is open
+            if following is not None:
+                taken.append(following)
+                current = following
+                continue
+        csv.field_size_limit(1 << 30)  # what a line may hold is the profile's to say
         reader = csv.reader(
             texts,
             delimiter=profile.delimiter,

@@ -25,7 +25,7 @@ ROWS = 16384
 _KEY = r"(?:\\.|[^\\,= ])+"
 _SERIES = re.compile(rf"(?:\\.|[^\\, ])+(?:,{_KEY}={_KEY})*")
 _FIELD = re.compile(rf'({_KEY})=("(?:\\.|[^"\\])*"|[^ ,"]+)')
-_NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NaN|[-+]?[Ii]nf)[iu]?")
+_NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NaN|[-+]?[Ii]nf)|([-+]?\d+)[iu]")
 _BOOLEANS = frozenset({"t", "T", "true", "True", "TRUE", "f", "F", "false", "False", "FALSE"})
 
 
@@ -76,7 +76,8 @@ def _parse(text: str) -> tuple[str, list[tuple[str, str]], str | None]:
             raise ValueError(f"not a field: {text[at : at + 40]!r}")
         number = _NUMBER.fullmatch(match[2])
         if number is not None:
-            fields.append((re.sub(r"\\([,= ])", r"\1", match[1]), number[1]))
+            value = number[1] or number[2]
+            fields.append((re.sub(r"\\([,= ])", r"\1", match[1]), value))
         elif not match[2].startswith('"') and match[2] not in _BOOLEANS:
             raise ValueError(f"{match[2][:40]!r} is neither a number nor a text in quotes")
         at = match.end()

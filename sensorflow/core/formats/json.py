@@ -55,12 +55,12 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
         rows += 1
         found.append((rows, record, _spot(record)))
         if len(found) >= ROWS:
-            yield columns.chunk(found, [])
+            yield from columns.chunks(found, [])
             found = []
     if rows == 0:
         where = f"nothing at records = {profile.records!r}" if profile.records else "no record"
         raise Permanent(Code.COLUMN_MISSING, f"the document has {where}")
-    yield columns.chunk(found, [])
+    yield from columns.chunks(found, [])
     columns.finish()
 
 
@@ -164,6 +164,13 @@ def _outside(stream: BinaryIO, profile: Profile, steps: Path) -> dict[str, Any]:
 
 
 _STRUCTURE = re.compile(rb'[\\"]')
+_ESCAPES = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+
+
+def _unpaired(escape: re.Match[bytes]) -> bytes:
+    return rb"\u0000" if len(escape[0]) == 6 else escape[0]
 
 
 class Guarded:
@@ -174,6 +181,7 @@ class Guarded:
 
     def __init__(self, stream: BinaryIO, profile: Profile, depth: int) -> None:
         self._stream, self._profile, self._at = stream, profile, depth
+        self._held = b""
         self._inside = False
         self._escaped = False
         self._run = self._word = self._depth = self._element = 0
@@ -181,10 +189,23 @@ class Guarded:
     def read(self, size: int = -1) -> bytes:
         if size == 0:
             return b""
-        data = self._stream.read(1 << 16)
+        data = self._whole(self._stream.read(1 << 16))
         if data:
             self._watch(np.frombuffer(data, np.uint8))
         return data
+
+    def _whole(self, data: bytes) -> bytes:
+        """Escapes are not cut in two; half of a surrogate pair, which the parser would turn into a
+        question mark, becomes NUL, which is refused."""
+        data, last = self._held + data, not data
+        self._held = b""
+        at = data.find(b"\\", max(len(data) - 12, 0))
+        if at >= 0 and not last:
+            while at and data[at - 1 : at] == b"\\":
+                at -= 1
+            if at:
+                data, self._held = data[:at], data[at:]
+        return _ESCAPES.sub(_unpaired, data) if b"\\u" in data else data
 
     def _watch(self, data: Bytes) -> None:
         inside = self._strings(data)

@@ -28,7 +28,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
             raw = block.raw(index)
             if not raw.strip() or (profile.comment and raw.startswith(profile.comment.encode())):
                 continue
-            value = loads(raw)
+            value = loads(raw, profile.max_nesting)
             offset, line = block.offset + int(block.starts[index]), block.line + index
             if isinstance(value, Fault):
                 at = offset + value.at
@@ -45,9 +45,9 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
                 )
                 read -= 1
             if len(found) >= ROWS:
-                yield columns.chunk(found, rejects, read if steps else None)
+                yield from columns.chunks(found, rejects, read if steps else None)
                 found, rejects, read = [], [], 0
-        yield columns.chunk(found, rejects, read if steps else None)
+        yield from columns.chunks(found, rejects, read if steps else None)
     columns.finish()
 
 
@@ -71,8 +71,8 @@ class Fault(Exception):
         self.code, self.reason, self.at = code, reason, at
 
 
-def loads(raw: bytes) -> Any | Fault:
-    """A line's object, its numbers as texts; or why it is refused."""
+def loads(raw: bytes, nesting: int) -> Any | Fault:
+    """A line's object, its numbers as texts; or why it is refused. nesting: how deep it may be."""
     if (at := raw.find(b"\0")) >= 0:
         return Fault(Code.NUL_BYTE, f"a NUL byte at position {at} of the line", at)
     try:
@@ -82,6 +82,22 @@ def loads(raw: bytes) -> Any | Fault:
         return Fault(Code.INVALID_UTF8, reason, error.start)
     except (json.JSONDecodeError, RecursionError) as error:
         return Fault(Code.MALFORMED_ROW, f"not JSON: {error}")
+    if raw.count(b"[") + raw.count(b"{") > nesting and _deeper(found, nesting):
+        return Fault(Code.MALFORMED_ROW, f"nested deeper than {nesting} levels")
     if not isinstance(found, dict | list):
         return Fault(Code.MALFORMED_ROW, "not a JSON object")
     return found
+
+
+def _deeper(value: Any, limit: int) -> bool:
+    """Whether a value holds others over more than `limit` levels; without recursion, which has a limit
+    of its own."""
+    level = [value]
+    for _ in range(limit + 1):
+        inner = (
+            v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)
+        )
+        level = [member for members in inner for member in members]
+        if not level:
+            return False
+    return any(isinstance(member, dict | list) for member in level) or bool(level)

@@ -58,12 +58,20 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
         if (bad := csv.undecodable(line)) is not None:
             reading.found.rejects.append(bad)
         else:
-            cells = next(csv_.reader([line.raw.decode().rstrip("\r\n")]), [])
-            reading.take(line, [cell.strip() for cell in cells])
+            reading.take(line, _cells(line))
         if len(reading.found.told) + len(reading.found.rejects) >= ROWS:
             yield reading.found.chunk()
     reading.close()
     yield reading.found.chunk()
+
+
+def _cells(line: Line) -> list[str]:
+    """Quotes are rare in NEM12, and what csv does not take is no record of it."""
+    try:
+        cells = next(csv_.reader([line.raw.decode().rstrip("\r\n")]), [])
+    except csv_.Error:
+        cells = line.raw.decode().split(",")
+    return [cell.strip() for cell in cells]
 
 
 class _Reading:
@@ -93,7 +101,11 @@ class _Reading:
     def _begin(self, line: Line, cells: list[str]) -> None:
         self.channel = None
         minutes = cells[8] if len(cells) > 8 else ""
-        if not minutes.isdigit() or not 0 < int(minutes) <= DAY or DAY % int(minutes):
+        if (
+            not re.fullmatch(r"[0-9]{1,4}", minutes)
+            or not 0 < int(minutes) <= DAY
+            or DAY % int(minutes)
+        ):
             self.refuse(line, f"200 record: {minutes!r} is no interval length in minutes")
         elif not cells[1] or not cells[4]:
             self.refuse(line, "200 record: NMI or suffix is missing")
@@ -116,7 +128,8 @@ class _Reading:
             return
         try:
             start = datetime.strptime(cells[1], "%Y%m%d")  # noqa: DTZ007 - the layout has the zone
-        except ValueError:
+            start + timedelta(days=2)
+        except (ValueError, OverflowError):
             self.refuse(line, f"300 record: {cells[1][:20]!r} is no date as YYYYMMDD")
             return
         self.day = _Day(line, start, self.channel, values, [_grade(method)] * count)
@@ -127,9 +140,13 @@ class _Reading:
             return
         try:
             first, last = int(cells[1]), int(cells[2])
-            self.day.quality[first - 1 : last] = [_grade(cells[3])] * (last - first + 1)
+            method = cells[3]
+            if not 1 <= first <= last <= len(self.day.values):
+                raise ValueError
+            self.day.quality[first - 1 : last] = [_grade(method)] * (last - first + 1)
         except (IndexError, ValueError):
-            self.refuse(line, "400 record: first and last interval, and the method, are needed")
+            count = len(self.day.values)
+            self.refuse(line, f"400 record: two intervals of 1 to {count} in order, and the method")
 
     def close(self) -> None:
         """Tell the day, now that its quality is known."""

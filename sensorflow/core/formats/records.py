@@ -23,6 +23,7 @@ from sensorflow.core.profile import TEMPLATE, Origin, Profile
 from sensorflow.errors import Code, Permanent
 
 ROWS = 8192
+CELLS = 1 << 20
 EVERY = "*"
 KEY = "@key"
 Step = str | int
@@ -178,6 +179,21 @@ class Columns:
         self.labels = set(texts)
         self.never = set(self.named)
         self.rows = 0
+
+    def chunks(
+        self,
+        found: Sequence[tuple[int, Record, Callable[[], Spot]]],
+        rejects: list[Reject],
+        records: int | None = None,
+    ) -> Iterator[Chunk]:
+        """Chunks of so many records that their cells are bounded, also when no two are alike."""
+        start, names = 0, set(self.named)
+        for index, (_, record, _) in enumerate(found):
+            names.update(name for name, _ in flat(record.value))
+            if len(names) * (index - start + 1) > CELLS and index > start:
+                yield self.chunk(found[start:index], [], None if records is None else 0)
+                start, names = index, set(self.named)
+        yield self.chunk(found[start:], rejects, records)
 
     def chunk(
         self,

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from sensorflow.core.formats.chunk import Chunk, Reject
 from sensorflow.core.formats.decoded import Readings, Told
 from sensorflow.core.formats.json import items
-from sensorflow.core.formats.records import Record, raw_of
+from sensorflow.core.formats.records import Record, label, raw_of
 from sensorflow.core.layout import Resolve, decoded
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
@@ -54,7 +54,7 @@ def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> No
         return
     try:
         time = _number(base.get("bt")) + _number(record.get("t"))
-    except InvalidOperation:
+    except ArithmeticError:
         refuse(Code.TIMESTAMP_UNREADABLE, f"t = {record.get('t')!r} is not a number")
         return
     if time < RELATIVE:
@@ -66,8 +66,8 @@ def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> No
         return
     found.records += 1
     found.spots[number] = lambda: raw_of(Record(record))
-    name = str(record.get("n", ""))
-    sensor, unit = f"{base.get('bn', '')}{name}", str(record.get("u", base.get("bu", "")))
+    name, unit = label(record.get("n")) or "", label(record.get("u", base.get("bu"))) or ""
+    sensor = f"{label(base.get('bn')) or ''}{name}"
     for key, kind in (("v", name or "value"), ("s", f"{name or 'value'}.sum")):
         if key in record:
             value = _sum(base.get("bv" if key == "v" else "bs"), record[key])
@@ -75,7 +75,10 @@ def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> No
 
 
 def _number(text: Any) -> Decimal:
-    return Decimal(str(text)) if text is not None else Decimal(0)
+    number = Decimal(str(text)) if text is not None else Decimal(0)
+    if not number.is_finite() or abs(number.adjusted()) > 400:  # no double has as many digits
+        raise InvalidOperation
+    return number
 
 
 def _sum(base: Any, value: Any) -> str | None:
@@ -84,5 +87,5 @@ def _sum(base: Any, value: Any) -> str | None:
         return value if value is None or isinstance(value, str) else str(value)
     try:
         return str(_number(base) + _number(value))
-    except InvalidOperation:
+    except ArithmeticError:
         return value

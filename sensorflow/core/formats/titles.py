@@ -31,6 +31,8 @@ def fields(rows: Sequence[Sequence[str]], profile: Profile, width: int) -> list[
         for row in cells:
             for index in range(1, len(row)):
                 row[index] = row[index] or row[index - 1]
+    if len(rows) < header_rows(profile):
+        raise Permanent(Code.UNREADABLE, "the file ends before its header does")
     roles = profile.header if isinstance(profile.header, tuple) else ("name",) * len(rows)
     return [_field([row[i] for row in cells], roles, i, profile) for i in range(count)]
 

@@ -25,6 +25,7 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 ROWS = 8192
+ROWS_OF_A_SHEET = 1_048_576
 Row = tuple[int, list[str]]
 
 
@@ -39,7 +40,8 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
         fields.pop()
     layout = resolve(fields, before)
     rest = chain([first] if first else [], rows)
-    while part := list(islice(rest, ROWS)):
+    most = max(1, min(ROWS, (1 << 20) // max(len(fields), 1)))
+    while part := list(islice(rest, most)):
         yield _chunk(part, layout, len(fields), profile)
 
 
@@ -52,10 +54,16 @@ def _rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
             book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
             sheet = _sheet(book, profile)
             for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+                if number > ROWS_OF_A_SHEET:
+                    what = f"a sheet has {ROWS_OF_A_SHEET:,} rows at most"
+                    raise Permanent(Code.UNREADABLE, what, line=number)
                 if len(row) > profile.max_columns:
                     what = f"{len(row):,} columns, the limit is {profile.max_columns:,}"
                     raise Permanent(Code.TOO_MANY_COLUMNS, what, line=number)
                 cells = [_text(cell) for cell in row]
+                if max(map(len, cells), default=0) > profile.max_line:
+                    what = f"a cell is longer than {profile.max_line:,} bytes"
+                    raise Permanent(Code.LINE_TOO_LONG, what, line=number)
                 while cells and not cells[-1]:
                     cells.pop()
                 if cells:

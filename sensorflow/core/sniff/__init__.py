@@ -28,7 +28,7 @@ def sniff(stream: BinaryIO, zone: str | None = None) -> Guess:
     try:
         guess = _sniff(stream, zone)
     except Permanent as error:
-        raise Misuse(error.message) from error
+        raise Misuse(" ".join(error.message.split())) from error
     return guess if zone is None else guess.in_zone(zone, "as told")
 
 

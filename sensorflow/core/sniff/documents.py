@@ -13,7 +13,7 @@ from typing import Any
 
 import ijson
 
-from sensorflow.core.formats.records import EVERY, Getter, Path, Record, explode, flat, label
+from sensorflow.core.formats.records import EVERY, KEY, Getter, Path, Record, explode, flat, label
 from sensorflow.core.formats.records import path as steps_of
 from sensorflow.core.sniff import numeric, times, words
 from sensorflow.core.sniff.guess import Guess, Line
@@ -231,9 +231,16 @@ def _columns(records: Sequence[Record], units: dict[str, str]) -> list[Column]:
     rows = [dict(flat(r.value)) if isinstance(r.value, dict) else {} for r in records]
     names = list(dict.fromkeys(name for row in rows for name in row if name))
     short = _titles(names[:500])
+    keyed = [r.keys[-1] if r.keys else "" for r in records]
+    key = [] if all(k.isdigit() or not k for k in keyed) else [Column(len(names), KEY, KEY, keyed)]
     return [
-        Column(i, name, short[i], [_cell(row.get(name)) for row in rows], (), units.get(name, ""))
-        for i, name in enumerate(names[:500])
+        *(
+            Column(
+                i, name, short[i], [_cell(row.get(name)) for row in rows], (), units.get(name, "")
+            )
+            for i, name in enumerate(names[:500])
+        ),
+        *key,
     ]
 
 

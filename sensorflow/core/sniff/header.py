@@ -54,16 +54,17 @@ class Header:
         )
 
 
-def nameless(width: int, columns: Sequence[Sequence[str]]) -> Header:
+def nameless(columns: Sequence[Sequence[str]]) -> Header:
     """Names for a table that has none."""
     names: list[str] = []
-    for index in range(width):
-        cells = columns[index]
+    for index, cells in enumerate(columns):
         timed = "time" not in names and times.read(cells) is not None
         names.append("time" if timed else f"column{index + 1}")
     settings = (Line("names", names, "there is no header"),)
     todo = ("there is no header: give the columns their names",)
-    return Header(tuple(names), tuple((n,) for n in names), ("",) * width, settings, False, todo)
+    return Header(
+        tuple(names), tuple((n,) for n in names), ("",) * len(names), settings, False, todo
+    )
 
 
 def named(names: Sequence[str], why: str) -> Header:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sensorflow.core.sniff import dialect, numeric, times
+from sensorflow.core.sniff import grid, numeric, times
 from sensorflow.core.sniff.guess import Guess, Line
 from sensorflow.core.sniff.head import Text
 from sensorflow.core.sniff.table import Column, Table
@@ -84,7 +84,7 @@ def _surfrad(lines: list[str]) -> Guess | None:
 
 def _toa5(text: Text) -> Guess:
     """Four header rows; the columns of texts are told by what they hold."""
-    rows = [r for r in dialect.rows_of(text.text.split("\n"), ",") if r.text.strip()]
+    rows = [r for r in grid.rows_of(text.text.split("\n"), ",") if r.text.strip()]
     if len(rows) < 5:
         raise Misuse("a TOA5 file without a row of data")
     titles, data = rows[1].cells, rows[4:]
@@ -96,7 +96,7 @@ def _toa5(text: Text) -> Guess:
 
 
 def _ndbc(text: Text) -> Guess:
-    rows = [r for r in dialect.rows_of(text.text.split("\n"), "whitespace") if r.text.strip()]
+    rows = [r for r in grid.rows_of(text.text.split("\n"), "whitespace") if r.text.strip()]
     titles = [t.lstrip("#") for t in rows[0].cells]
     texts = _texts(titles, rows[2:], set(titles[:5]))
     more = (Line("ignore", texts, "texts"),) if texts else ()
@@ -105,7 +105,7 @@ def _ndbc(text: Text) -> Guess:
     )
 
 
-def _texts(titles: list[str], rows: list[dialect.Row], but: set[str]) -> list[str]:
+def _texts(titles: list[str], rows: list[grid.Row], but: set[str]) -> list[str]:
     """The titles of the columns that hold no numbers."""
     columns = [
         Column(i, title, title, [r.cells[i] for r in rows if i < len(r.cells)])

@@ -20,7 +20,8 @@ SUFFIXED = re.compile(r"([+-]?(?:\d+(?:[.,]\d+)?|[.,]\d+))\s*([^\d\s.,:/+-][^\d\
 _NOTHING = """
 nan na n/a #n/a nil null none mm m - -- --- ---- ----- * ** *** **** ***** x xx nd n.d. nr missing miss
 #value! #div/0! #ref! invalid inv bad err error ovfl overflow over inf -inf +inf nodata no_data no-data
-fault open short lost offline unavailable unknown undefined ? // /// //// . .. ... blank empty -nan nan. 1.#qnan
+fault open short lost offline
+unavailable unknown undefined ? // /// //// . .. ... blank empty -nan nan. 1.#qnan
 -1.#ind 1.#inf noval dropout void
 """
 NOTHING = frozenset(_NOTHING.split()) | {"no data", "not available", "no reading", "out of range"}

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from sensorflow.core.formats import xlsx
 from sensorflow.core.formats.parquet import _flat
 from sensorflow.core.sniff import dialect, head
-from sensorflow.core.sniff.dialect import Row
+from sensorflow.core.sniff.grid import Row, bounds
 from sensorflow.core.sniff.guess import Line
 from sensorflow.core.sniff.head import Text
 from sensorflow.core.sniff.table import Column, Table, references
@@ -64,7 +64,7 @@ def workbook(stream: BinaryIO) -> Table:
             rows = _rows(stream, number)
         except Permanent as error:
             if number == 1:
-                raise Misuse(error.message) from error
+                raise Misuse(" ".join(error.message.split())) from error
             break
         table = _sheet(rows) if len(rows) > 1 else None
         if table is None:
@@ -91,5 +91,5 @@ def _sheet(found: Sequence[tuple[int, list[str]]]) -> Table | None:
         Row(number - 1, "\t".join(cells), [c.strip() for c in cells] + [""] * (width - len(cells)))
         for number, cells in found
     ]
-    grid = dialect.bounds(rows, "\t")
+    grid = bounds(rows, "\t")
     return None if grid is None else dialect.tabled(grid, Text("", len(found) < ROWS))

@@ -61,6 +61,13 @@ def titled(columns: Sequence[Column]) -> Parts | None:
     return None
 
 
+def is_part(column: Column) -> bool:
+    """Whether it repeats a part of a time that stands elsewhere. A single letter may be anything."""
+    title = column.title.strip().lower()
+    named = [d for d, (names, _, _) in PARTS.items() if re.search(names, title)]
+    return len(title) > 1 and any(_within(column, d) for d in named)
+
+
 def _directives(column: Column, taken: dict[str, Column]) -> list[str]:
     """What a title may mean. "mm" is a month before there is one, and a minute after."""
     title = re.sub(r"[\s_.]+", " ", column.title).strip().lower()

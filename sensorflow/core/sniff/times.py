@@ -113,17 +113,12 @@ def _ordered(texts: list[str], hint: str, prefer: str) -> Read | None:
     formats, doubt = _most_even(texts, even, hint, prefer)
     whole = " ".join(formats)
     said = ORDERS.get(found[formats][1], "")
-    why = _seen(found, even, formats, said) if len(found) > 1 or doubt else ""
+    why = _seen(even, formats, said) if len(found) > 1 and not doubt else ""
     offset = "%z" in whole or "%Z" in whole
     return Read(formats, why, offset, "%H" in whole or "%I" in whole, doubt=doubt)
 
 
-def _seen(
-    found: dict[tuple[str, ...], tuple[float, str]],
-    even: dict[tuple[str, ...], str],
-    formats: tuple[str, ...],
-    said: str,
-) -> str:
+def _seen(even: dict[tuple[str, ...], str], formats: tuple[str, ...], said: str) -> str:
     if formats[0].startswith("%Y"):
         return ""
     if len(even) == 1:
@@ -147,8 +142,11 @@ def _most_even(
     near = [f for f, way in ways.items() if way <= least * 1.01]
     if len(near) == 1:
         return near[0], ""
+    dotted = [f for f in near if even[f] == "dmy" and "." in f[0]]
+    if dotted:  # nobody writes the month first, and points behind
+        return dotted[0], ""
     half = any("%I" in f for f in near[0])
-    wanted = ("mdy" if half else "") or prefer or ("dmy" if "." in near[0][0] else "")
+    wanted = ("mdy" if half else "") or prefer
     chosen = next((f for f in near if even[f] == wanted), near[0])
     others = ", ".join(f[0] for f in near if f != chosen)
     return chosen, f"the dates fit {chosen[0]} as well as {others}: see which it is"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from sensorflow.core.sniff import numeric, when, who, words
+from sensorflow.core.sniff import numeric, split, who, words
 from sensorflow.core.sniff.guess import Line, Value
 from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column, Table
@@ -84,26 +84,23 @@ def _sort(state: Found) -> None:
     used = {c.reference for c in state.when.columns}
     aside = {c.reference for c in state.when.aside}
     columns = [c for c in state.table.columns if c.reference not in used]
-    fixed = {c.reference for c in when.fixed_part(columns)}
     for column in columns:
         made = None if column.instant else numeric.numeric(column, state.comma)
         if column.reference in aside or column.instant:
             state.ignored[column.reference] = "another time"
         elif made is None:
             state.texts.append(column)
-        elif (why := _no_reading(column, column.reference in fixed)) is not None:
+        elif (why := _no_reading(column)) is not None:
             state.ignored[column.reference] = why
         else:
             state.numbers.append(made)
 
 
-def _no_reading(column: Column, fixed: bool) -> str | None:
-    """Why a column of numbers holds no readings; None if it does. fixed: it is titled as a part of
-    the time."""
+def _no_reading(column: Column) -> str | None:
+    """Why a column of numbers holds no readings; None if it does."""
     if not column.title or re.match(r"Unnamed: \d+$", column.title):
         return "has no name"
-    fixed = fixed and bool(column.counts) and _small(column)
-    if fixed or re.search(words.PART, column.title, re.I):
+    if split.is_part(column) or re.search(words.PART, column.title, re.I):
         return "a part of the time"
     if _counts_rows(column):
         return "counts rows"
@@ -139,7 +136,8 @@ def _counts_rows(column: Column) -> bool:
     ones = sum(step == 1 for step in steps) / len(steps)
     if named:
         return ones > 0.5 or column.title == "RECORD"
-    return ones > 0.9 and len(steps) > 3
+    placed = column.index == 0 or re.fullmatch(r"column\d+", column.title) is not None
+    return placed and ones > 0.9 and len(steps) > 3
 
 
 def _long(state: Found) -> tuple[Column, Numeric] | None:

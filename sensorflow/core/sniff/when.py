@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -89,8 +89,8 @@ def _alone(column: Column, prefer: str) -> When | None:
 def _counts_on(column: Column) -> bool:
     values = [float(t) for t in column.cells[:2000] if re.fullmatch(r"\d+(\.\d+)?", t)]
     steps = [b - a for a, b in pairwise(values)]
-    onward = sum(s >= 0 for s in steps) / max(len(steps), 1)
-    return column.index < 2 and onward > 0.9 and values[0] >= 3e8
+    onward = sum(s >= 0 for s in steps) / len(steps) if steps else 1.0
+    return column.index < 2 and onward > 0.9 and min(values, default=0) >= 3e8
 
 
 def _clock(column: Column) -> tuple[str, ...]:
@@ -224,9 +224,3 @@ def lines(found: When) -> list[Line]:
     if read.since:
         made.append(Line("since", read.since))
     return made
-
-
-def fixed_part(columns: Iterable[Column]) -> tuple[Column, ...]:
-    """Columns that repeat a part of the time: year, month, minute."""
-    named = "|".join(names for names, _, _ in split.PARTS.values())
-    return tuple(c for c in columns if re.search(named, c.title.strip().lower()))

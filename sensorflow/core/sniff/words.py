@@ -58,7 +58,8 @@ _DEVICES = (
 _NAMED = rf"({_DEVICES})[_ .]?(id|name|no|code|number|eui|serial)$"
 SENSOR = f"{_any(_SENSORS)}|{_NAMED}"
 DEVICE = "sensor|device|station|logger|node|meter|probe|entity|serial|eui|nmi|site"
-IDENTITY = rf"(^|[^a-z])(id|code|serial|s/n|eui|mac|index)$|^(location|stn|{_DEVICES})$|({_DEVICES})_?(id|eui)$"
+_NAMES = rf"^(location|stn|{_DEVICES})$|({_DEVICES})_?(id|eui)$"
+IDENTITY = rf"(^|[^a-z])(id|code|serial|s/n|eui|mac|index)$|{_NAMES}"
 KIND = _any(_KINDS)
 KIND_NAMED = "name|type|parameter|variable|metric|quantity|field"
 VALUE = _whole(_VALUES)
@@ -66,7 +67,9 @@ UNIT = (
     r"^(unit|units|uom|unit_?of_?measure(ment)?|units_?of_?measure|einheit|unit_?name|unit_?code|unite"
     r"|unidad)$"
 )
-COUNTER = _whole(_COUNTERS)
+COUNTER = (
+    rf"{_whole(_COUNTERS)}|(row|rec|record|obs|entry|index|line|sample)[ _.]?(id|no|nr|number|#)$"
+)
 FLAG = rf"{_any(_FLAGS)}|_(qc|flag|qual|cd)$|qc_|flag$"
 PART = "^(ms|msec|milli(second)?s?)$"
 ELAPSED = r"elapsed|uptime|up_?time|seconds?_?since|run_?time|^millis"
@@ -76,7 +79,7 @@ CLOCK = r"^(time|hhmm|hour|hora|uhrzeit|zeit)|hh:?mm|time\b"
 HOUR = r"^(hour|hr|hh|stunde|hora|time|hod)\b"
 
 LABELS = (
-    r"(?:logger |device |instrument )?serial(?:[ _]?(?:number|no\.?|#))?|s/n|[\w/ -]*registration number",
+    r"(?:logger |device |instrument )?serial(?:[ _]?(?:number|no\.?|#))?|s/?n|[\w/ -]*registration number",
     r"(?:logger|station|device|sensor|site)[ _]?(?:id|code)",
     r"(?:logger|station|device|site)(?:[ _]?name)?",
 )

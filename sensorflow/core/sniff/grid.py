@@ -1,0 +1,153 @@
+"""A text as a grid of cells: which delimiter cuts it, and which of its rows are data."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sensorflow.core.sniff import numeric
+
+DELIMITERS = ("\t", ";", "|", ",", "whitespace")
+TAIL = 300
+"""Lines at the end of the sample by which the dialect is told: there the header is long over."""
+SHORT = 20
+"""Lines of a file so short that its header may be half of it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A record of the file, from the line `line` (0 is the first) on."""
+
+    line: int
+    text: str
+    cells: list[str]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows as the lines give them, where the data begin, and which are data. width: of most of them."""
+
+    delimiter: str
+    rows: list[Row]
+    first: int
+    width: int
+    data: list[bool]
+
+
+def found(text: str) -> Grid | None:
+    """By the delimiter that cuts most lines alike, into the plainest cells; None where none does."""
+    lines = text.split("\n")
+    best: tuple[float, Grid] | None = None
+    for delimiter in DELIMITERS:
+        tail = [r for r in rows_of(lines[-TAIL:], delimiter) if r.text.strip()]
+        score = _score([r.cells for r in tail], delimiter)
+        if score <= (best[0] + 1e-9 if best else 0.0):
+            continue
+        grid = bounds(rows_of(lines, delimiter), delimiter)
+        if grid is not None:
+            best = (score, grid)
+    return best[1] if best else None
+
+
+def rows_of(lines: Sequence[str], delimiter: str) -> list[Row]:
+    """Records: a quote may span some lines, and one that is never closed costs its own line."""
+    found: list[Row] = []
+    at = 0
+    while at < len(lines):
+        end = at + 1
+        if delimiter != "whitespace" and lines[at].count('"') % 2:
+            far = range(at + 1, min(at + 20, len(lines)))
+            end = next((i + 1 for i in far if lines[i].count('"') % 2), at + 1)
+        text = "\n".join(lines[at:end])
+        found.append(Row(at, text, cells(text, delimiter)))
+        at = end
+    return found
+
+
+def cells(text: str, delimiter: str) -> list[str]:
+    if delimiter == "whitespace":
+        return text.split()
+    try:
+        return [c.strip() for c in next(csv.reader([text], delimiter=delimiter), [])]
+    except csv.Error:
+        return [c.strip() for c in text.split(delimiter)]
+
+
+def _score(rows: list[list[str]], delimiter: str) -> float:
+    """How regular, and how plain, the cells are that a delimiter makes."""
+    counts = Counter(len(row) for row in rows)
+    wide = {n: c for n, c in counts.items() if n > 1}
+    if not wide:
+        return 0.0
+    width, often = max(wide.items(), key=lambda item: item[1])
+    every = [cell for row in rows if len(row) == width for cell in row]
+    plain = sum(_plainness(cell, delimiter) for cell in every) / len(every)
+    return often / len(rows) * plain
+
+
+def _plainness(cell: str, delimiter: str) -> float:
+    if not cell or numeric.is_number(cell) or numeric.is_nothing(cell):
+        return 1.0
+    if any(d in cell for d in DELIMITERS[:4] if d != delimiter):
+        return 0.2
+    return 0.95 if any(c.isdigit() for c in cell) else 0.9
+
+
+def bounds(rows: list[Row], delimiter: str) -> Grid | None:
+    """Where the rows of data begin, told by what their columns hold at the end of the sample."""
+    filled = [r for r in rows if r.text.strip()]
+    tail = [r.cells for r in filled[-TAIL if len(filled) > SHORT else len(filled) // 2 :]]
+    wide = Counter(len(c) for c in tail if len(c) > 1)
+    if not wide:
+        return None
+    width = max(wide.items(), key=lambda item: item[1])[0]
+    kinds = _kinds([c for c in tail if len(c) == width], width)
+    if not set(kinds) & {"n", "t"}:
+        return None
+    data = [_is_data(r.cells, kinds) for r in rows]
+    for index in range(len(rows)):
+        near = [data[i] for i in range(index, min(index + 12, len(rows))) if rows[i].text.strip()]
+        if data[index] and sum(near[:6]) >= 0.6 * len(near[:6]):
+            return Grid(delimiter, rows, index, width, data)
+    return None
+
+
+def kind(cell: str) -> str:
+    """What a cell looks like: n(umber), t(ime), e(mpty), or x."""
+    if not cell or numeric.is_nothing(cell):
+        return "e"
+    if numeric.is_number(cell) or re.fullmatch(r"[+-]?[\d.,]+\s?[^\d\s]{1,3}", cell):
+        return "n"
+    digits = sum(c.isdigit() for c in cell)
+    if (
+        digits >= 2
+        and re.match(r"(\d|[A-Za-z]{3,9}\.?,? \d)", cell)
+        and re.search(r"\d[-/:.T ]", cell)
+    ):
+        return "t" if len(cell) < 60 else "x"
+    return "x"
+
+
+def _kinds(rows: list[list[str]], width: int) -> list[str]:
+    out = []
+    for index in range(width):
+        counts = Counter(kind(row[index]) for row in rows)
+        counts.pop("e", None)
+        out.append(max(counts, key=lambda k: (counts[k], k != "x")) if counts else "e")
+    return out
+
+
+def _is_data(row: list[str], kinds: list[str]) -> bool:
+    """Whether its times are times, and most of its numbers numbers."""
+    if len(row) < max(2, (len(kinds) + 1) // 2) or any(row[len(kinds) :]):
+        return False
+    told = [(kind(cell), k) for cell, k in zip(row, kinds, strict=False) if k in "nt"]
+    some = [(mine, theirs) for mine, theirs in told if mine != "e"]
+    if "t" in kinds and not any(theirs == "t" for _, theirs in some):
+        return False
+    if not some or any(theirs == "t" and mine != "t" for mine, theirs in some):
+        return False
+    return sum(mine == theirs for mine, theirs in some) >= 0.6 * len(some)
