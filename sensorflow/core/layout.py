@@ -151,8 +151,8 @@ def find(reference: str, fields: Sequence[Field]) -> int | None:
         return int(match[1]) - 1 if 1 <= int(match[1]) <= len(fields) else None
     if not places and reference.startswith("~"):
         places = [i for i, f in enumerate(fields) if re.search(reference[1:], f.name)]
-    if not places:
-        places = [i for i, f in enumerate(fields) if reference in f.titles]
+    for rows in (slice(1), slice(None)):  # the first row of the header goes before the others
+        places = places or [i for i, f in enumerate(fields) if reference in f.titles[rows]]
     if len(places) > 1:
         spots = ", ".join(f'"#{i + 1}"' for i in places[:10])
         raise Permanent(
