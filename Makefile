@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 
-.PHONY: help demo up test real-data fuzz lint wheel bench-latency clean
+.PHONY: help demo up test real-data fuzz lint wheel bench-latency bench-memory clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ wheel: .venv/.has-dev ## dist/sensorflow-*.whl, with all that is needed at run t
 
 bench-latency: .venv/.has-demo ## from a file's rename to its rows' commit
 	@$(BIN)/python benchmarks/latency.py --json benchmarks/results/latency.json
+
+bench-memory: .venv/.has-dev ## peak memory of a worker against the size of its file, to 2 GB; half an hour
+	@$(BIN)/python benchmarks/memory.py --json benchmarks/results/memory.json
 
 clean: ## remove what these targets made
 	rm -rf .venv .demo .build dist

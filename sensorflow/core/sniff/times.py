@@ -55,9 +55,9 @@ _PACKED = {6: "%H%M%S", 4: "%H%M", 2: "%H"}
 
 @dataclass(frozen=True)
 class Read:
-    """formats: of a column of times, "iso8601" and the epochs among them. offset: its texts carry one,
-    or are instants by themselves. clock: they tell the time of day too. extract: where in the text the
-    time stands. doubt: what is not certain. span: from the first to the last, in nanoseconds."""
+    """formats: "iso8601" and the epochs among them. offset: the texts carry one, or are instants by
+    themselves. clock: they tell the time of day too. extract: where in the text the time stands.
+    doubt: what is not certain. since: where epochs count from, if not from 1970."""
 
     formats: tuple[str, ...]
     why: str
