@@ -28,6 +28,9 @@ def check(
             "--profile", "-p", help="A name, or a TOML file. Default: the source's, or a guess."
         ),
     ] = None,
+    zone: Annotated[
+        str | None, typer.Option(help="For a guess: the zone of times without an offset.")
+    ] = None,
     max_rejects: Annotated[
         str | None, typer.Option(help="How many rejects a file may have: 10%, or 5.")
     ] = None,
@@ -47,7 +50,7 @@ def check(
         raise Misuse(f"--max-rejects {max_rejects}: {error}") from error
     bad = False
     for path in _files(paths):
-        found, tolerated = _checked(path, profile, max_rejects, 10_000 if json else rejects)
+        found, tolerated = _checked(path, profile, zone, max_rejects, 10_000 if json else rejects)
         bad |= not tolerated
         if json:
             sys.stdout.write(json_.dumps(found.as_dict(), ensure_ascii=False) + "\n")
@@ -73,14 +76,14 @@ def _files(paths: list[Path]) -> Iterator[Path]:
 
 
 def _checked(
-    path: Path, named: str | None, tolerance: str | None, keep: int
+    path: Path, named: str | None, zone: str | None, tolerance: str | None, keep: int
 ) -> tuple[Checked, bool]:
     from sensorflow.core.layout import Drift, Place
     from sensorflow.flow.check import check as dry_run
     from sensorflow.settings import tolerates
 
     settings, source = _source(path)
-    chosen, drift = _profile(path, named, settings, source)
+    chosen, drift = _profile(path, named, zone, settings, source)
     try:
         stream = path.open("rb")
     except OSError as error:
@@ -110,7 +113,11 @@ def _below(path: Path, settings: Settings | None, source: Source | None) -> str:
 
 
 def _profile(
-    path: Path, named: str | None, settings: Settings | None, source: Source | None
+    path: Path,
+    named: str | None,
+    zone: str | None,
+    settings: Settings | None,
+    source: Source | None,
 ) -> tuple[tuple[str, Profile], Drift | None]:
     from sensorflow import profiles
 
@@ -123,7 +130,7 @@ def _profile(
         return (source.profile, settings.profile_of(source)), drift
     from sensorflow.cli.sniff import guess
 
-    return ("a guess", guess(path).profile()), drift
+    return ("a guess", guess(path, zone).profile()), drift
 
 
 def _print(found: Checked, tolerated: bool) -> None:

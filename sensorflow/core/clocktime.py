@@ -84,7 +84,7 @@ _DIRECTIVES = {
     "M": r"(?P<minute>\d{1,2})",
     "S": r"(?P<second>\d{1,2})",
     "f": r"(?P<fraction>\d{1,9})",
-    "p": r"(?P<half>[AaPp][Mm])",
+    "p": r"(?P<half>[AaPp])(?:[Mm]|\.\s?[Mm]\.)?",
     "z": r"(?P<offset>Z|[+-]\d{2}(?::?\d{2})?)",
     "Z": r"(?P<abbreviation>[A-Za-z]{1,6})",
     "%": "%",
@@ -417,9 +417,7 @@ def _civil(found: pa.StructArray) -> tuple[Int64s, Bools]:
     if "hour12" in names:
         hour = number("hour12", 12)
         valid &= (hour >= 1) & (hour <= 12)
-        afternoon = "half" in names and _flags(
-            pc.equal(pc.utf8_lower(_or(found, "half", "")), "pm")
-        )
+        afternoon = "half" in names and _flags(pc.equal(pc.utf8_lower(_or(found, "half", "")), "p"))
         hour = hour % 12 + np.where(afternoon, 12, 0)
     fraction = (
         _ints(pc.utf8_rpad(_or(found, "fraction", "0"), 9, "0").cast(pa.int64()))

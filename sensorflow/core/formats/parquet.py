@@ -20,7 +20,7 @@ ROWS = 65536
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
     try:
         file = pq.ParquetFile(stream)
-        names = _flat(file.schema_arrow.empty_table()).column_names
+        names = flat(file.schema_arrow.empty_table()).column_names
     except MemoryError:
         raise
     except (pa.ArrowException, OSError) as error:
@@ -36,7 +36,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     row = 1
     try:
         for batch in file.iter_batches(ROWS, columns=wanted, use_threads=False):
-            yield _chunk(_flat(pa.Table.from_batches([batch])), row, layout)
+            yield _chunk(flat(pa.Table.from_batches([batch])), row, layout)
             row += len(batch)
     except MemoryError:
         raise
@@ -46,7 +46,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
         ) from error
 
 
-def _flat(table: pa.Table) -> pa.Table:
+def flat(table: pa.Table) -> pa.Table:
     while any(pa.types.is_struct(field.type) for field in table.schema):
         table = table.flatten()
     return table

@@ -30,7 +30,7 @@ Row = tuple[int, list[str]]
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
-    rows = _rows(stream, profile)
+    rows = sheet_rows(stream, profile)
     before, rows = _preamble(rows, profile)
     head = list(islice(rows, titles.header_rows(profile)))
     first = next(rows, None)
@@ -45,7 +45,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
         yield _chunk(part, layout, len(fields), profile)
 
 
-def _rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
+def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
     """The rows that hold anything, as texts."""
     try:
         _check_archive(stream, profile)
@@ -71,7 +71,9 @@ def _rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
     except (Permanent, MemoryError):
         raise
     except Exception as error:
-        raise Permanent(Code.UNREADABLE, f"not a spreadsheet: {str(error)[:300]}") from error
+        raise Permanent(
+            Code.UNREADABLE, f"not a spreadsheet: {' '.join(str(error).split())[:300]}"
+        ) from error
 
 
 def _check_archive(stream: BinaryIO, profile: Profile) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sensorflow.core.formats import xlsx
-from sensorflow.core.formats.parquet import _flat
+from sensorflow.core.formats.parquet import flat
 from sensorflow.core.sniff import dialect, head
 from sensorflow.core.sniff.grid import Row, bounds
 from sensorflow.core.sniff.guess import Line
@@ -31,11 +31,11 @@ def parquet(stream: BinaryIO) -> Table:
         raise Misuse(f"not a Parquet file: {str(error).splitlines()[0]}") from error
     if batch is None or not len(batch):
         raise Misuse("the file holds no rows at all")
-    flat = _flat(pa.Table.from_batches([batch]))
-    refs = references(flat.column_names)
+    plain = flat(pa.Table.from_batches([batch]))
+    refs = references(plain.column_names)
     columns = [
-        Column(i, refs[i], name, _texts(flat.column(i)), instant=_is_time(flat.field(i).type))
-        for i, name in enumerate(flat.column_names)
+        Column(i, refs[i], name, _texts(plain.column(i)), instant=_is_time(plain.field(i).type))
+        for i, name in enumerate(plain.column_names)
     ]
     return Table(tuple(columns), (Line("format", "parquet"),))
 
@@ -82,7 +82,7 @@ def workbook(stream: BinaryIO) -> Table:
 def _rows(stream: BinaryIO, number: int) -> list[tuple[int, list[str]]]:
     probe = head.PROBE.model_copy(update={"format": "xlsx", "sheet": number})
     stream.seek(0)
-    return list(islice(xlsx._rows(stream, probe), ROWS))
+    return list(islice(xlsx.sheet_rows(stream, probe), ROWS))
 
 
 def _sheet(found: Sequence[tuple[int, list[str]]]) -> Table | None:
