@@ -195,17 +195,7 @@ class _Resolving:
         )
         new = self.new(made.needed)
         rescued = new if self.policy.new == "rescue" else ()
-        return Layout(
-            made.names,
-            parts,
-            made.formats,
-            made.clock,
-            measures,
-            where,
-            made.fill,
-            rescued,
-            tuple(self.notes),
-        )
+        return replace(made, rescued=rescued, drift=tuple(self.notes))
 
     def is_titled(self, origin: Origin) -> bool:
         """Whether a part of the time is a group of the pattern of the measured columns' titles."""
