@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -195,14 +194,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
 
     path: the TOML file; None for defaults and environment alone.
     """
-    given: dict[str, Any] = {}
-    if path is not None:
-        try:
-            given = tomllib.loads(path.read_text("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise Misuse(f"{path}: not valid TOML: {error}", Code.SETTINGS) from error
-        except OSError as error:
-            raise Misuse(f"{path}: cannot be read: {error.strerror}", Code.SETTINGS) from error
+    given = {} if path is None else profiles.read_toml(path)
     origins = _overlay(given, environ)
     _resolve_profiles(given, path)
     home = path.parent.absolute() if path else Path.cwd()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorflow.cli.show import Json, facts, line, table
+from sensorflow.cli.show import Json, facts, line, printable, table
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -177,7 +177,3 @@ def _print(found: Checked, tolerated: bool) -> None:
     verdict = "would be loaded" if tolerated else "would go to quarantine: too many rejects"
     line(f"  {verdict}")
     line()
-
-
-def printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from sensorflow.cli.check import printable
-from sensorflow.cli.show import Json, as_json, line, table
+from sensorflow.cli.show import Json, as_json, line, printable, table
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:

@@ -86,3 +86,8 @@ def facts(pairs: Mapping[str, Any]) -> None:
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
         line(f"{name:<{width}}  {_cell(value)}")
+
+
+def printable(text: str) -> str:
+    """A text of a file, with nothing in it that a terminal would act on."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

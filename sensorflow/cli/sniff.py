@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorflow.cli.show import line
+from sensorflow.cli.show import line, printable
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -131,7 +131,3 @@ def _print(checked: Checked) -> None:
         line(f"#   line {reject.line_no}: {printable(f'{reject.code}: {reject.reason}')[:150]}")
     if len(checked.rejects) < checked.rejected:
         line(f"#   … and {checked.rejected - len(checked.rejects):,} more rejects")
-
-
-def printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

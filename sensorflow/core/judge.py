@@ -20,14 +20,12 @@ from sensorflow.core import clocktime, numbers
 from sensorflow.core.formats.chunk import Chunk, Reject
 from sensorflow.core.layout import Cut, Text
 from sensorflow.core.profile import Profile, Time
-from sensorflow.core.readings import BRONZE
+from sensorflow.core.readings import BRONZE, Flag
 from sensorflow.core.rules import Rules, matching
 from sensorflow.errors import Code
 
 Codes = npt.NDArray[np.object_]
 Bools = npt.NDArray[np.bool_]
-SOURCE_FLAG = 16
-"""`quality.Flag.SOURCE`."""
 
 _REASONS = {
     Code.TIMESTAMP_MISSING: "the time is missing",
@@ -345,7 +343,7 @@ class _Case:
                 told = pc.fill_null(self.text(Text((measure.grade.column,))), "")
                 good = pc.is_in(told, value_set=pa.array(measure.grade.good, pa.string()))
                 found[index][~np.asarray(good.to_numpy(zero_copy_only=False), np.bool_)] = (
-                    SOURCE_FLAG
+                    Flag.SOURCE
                 )
         return np.asarray(found[columns, rows], np.int16)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import IntFlag
 
 import numpy as np
 import numpy.typing as npt
@@ -11,21 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensorflow.core.profile import Rule
+from sensorflow.core.readings import Flag
 from sensorflow.core.rules import matching
 from sensorflow.core.series import Last, Series
-
-
-class Flag(IntFlag):
-    RANGE = 1
-    FLATLINE = 2
-    SPIKE = 4
-    GAP = 8
-    SOURCE = 16  # the logger's own flag
-    FUTURE = 32
-    UNIT = 64
-    MONOTONIC = 128
-    INTEGER = 256
-    ALLOWED = 512
 
 
 class Watch:

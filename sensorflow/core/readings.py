@@ -8,12 +8,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import IntFlag
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 NS = pa.timestamp("ns", tz="UTC")
 US = pa.timestamp("us", tz="UTC")
+
+
+class Flag(IntFlag):
+    """What speaks against a reading; its quality is the sum, 0 where nothing does."""
+
+    RANGE = 1
+    FLATLINE = 2
+    SPIKE = 4
+    GAP = 8
+    SOURCE = 16  # the logger's own flag
+    FUTURE = 32
+    UNIT = 64
+    MONOTONIC = 128
+    INTEGER = 256
+    ALLOWED = 512
+
 
 SILVER = pa.schema(
     [

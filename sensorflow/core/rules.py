@@ -12,20 +12,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensorflow.core.profile import Rule
+from sensorflow.core.readings import Flag
 from sensorflow.core.series import Last, Series
 from sensorflow.errors import Code
 
 Bools = npt.NDArray[np.bool_]
 
-FLAGS: dict[Code, int] = {
-    Code.RULE_RANGE: 1,
-    Code.RULE_FUTURE: 32,
-    Code.RULE_UNIT: 64,
-    Code.RULE_MONOTONIC: 128,
-    Code.RULE_INTEGER: 256,
-    Code.RULE_ALLOWED: 512,
+FLAGS: dict[Code, Flag] = {
+    Code.RULE_RANGE: Flag.RANGE,
+    Code.RULE_FUTURE: Flag.FUTURE,
+    Code.RULE_UNIT: Flag.UNIT,
+    Code.RULE_MONOTONIC: Flag.MONOTONIC,
+    Code.RULE_INTEGER: Flag.INTEGER,
+    Code.RULE_ALLOWED: Flag.ALLOWED,
 }
-"""The bit of `quality.Flag` for each rule that flags."""
+"""The flag of each rule that flags."""
 
 
 def matching(rules: Mapping[str, Sequence[Rule]], kind: str) -> Iterator[Rule]:

@@ -16,9 +16,9 @@ from sensorflow.core.formats.chunk import Reject
 from sensorflow.core.judge import Accepted
 from sensorflow.core.layout import Drift, Place
 from sensorflow.core.profile import Profile
-from sensorflow.core.quality import Flag, Watch
+from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read
-from sensorflow.core.readings import Span
+from sensorflow.core.readings import Flag, Span
 from sensorflow.core.reshape import reshape
 from sensorflow.core.series import Last, Series
 from sensorflow.errors import REMEDY, Permanent

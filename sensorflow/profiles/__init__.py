@@ -22,7 +22,6 @@ from sensorflow.explain import explain
 Table = dict[str, Any]
 MERGED = frozenset({"time", "columns", "captures", "rules", "units", "where", "values"})
 """Tables whose keys are taken one by one; any other is replaced as a whole."""
-_ORIGINS = frozenset({"sensor", "type", "unit"})
 
 
 @cache
@@ -105,6 +104,16 @@ def validated(table: Any, where: str) -> Profile:
         raise Misuse(f"{where}: {explain(error, Profile, table)[1]}", Code.SETTINGS) from error
 
 
+def read_toml(file: Path) -> Table:
+    """Misuse with one line for a file that cannot be read or is no TOML."""
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Misuse(f"{file}: not valid TOML: {error}", Code.SETTINGS) from error
+    except OSError as error:
+        raise Misuse(f"{file}: cannot be read: {error.strerror}", Code.SETTINGS) from error
+
+
 def load(named: str, tables: Mapping[str, Any] | None = None) -> tuple[str, Profile]:
     """(name, profile) of a TOML file, or of a name: one of `tables`, or of the library.
 
@@ -115,12 +124,7 @@ def load(named: str, tables: Mapping[str, Any] | None = None) -> tuple[str, Prof
     if not inner and not named.endswith(".toml") and not file.is_file():
         tables = tables or {}
         return named, validated(resolved(named, tables), f"profile {named}")
-    try:
-        given = tomllib.loads(file.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Misuse(f"{file}: not valid TOML: {error}", Code.SETTINGS) from error
-    except OSError as error:
-        raise Misuse(f"{file}: cannot be read: {error.strerror}", Code.SETTINGS) from error
+    given = read_toml(file)
     if "profiles" not in given:
         return file.stem, validated(resolved(file.stem, {file.stem: given}), str(file))
     found = given["profiles"]

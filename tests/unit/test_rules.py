@@ -10,8 +10,9 @@ import pytest
 from sensorflow.core.dedupe import Occurrences
 from sensorflow.core.layout import Drift, Place
 from sensorflow.core.profile import Profile
-from sensorflow.core.quality import Flag, Watch
+from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read
+from sensorflow.core.readings import Flag
 from sensorflow.core.reshape import reshape
 from sensorflow.errors import Code, Permanent
 

@@ -37,6 +37,7 @@ PREAMBLE = 1 << 16
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
+    csv.field_size_limit(1 << 30)  # what a line may hold is the profile's to say
     plain = Plain(stream, profile.encoding)
     table = _Table(Lines(plain, profile.max_line, plain.start), profile, resolve)
     if table.lines.peek() is None:
@@ -344,7 +345,6 @@ def _record(lines: Lines, line: Line, profile: Profile) -> tuple[list[str], Reje
                 taken.append(following)
                 current = following
                 continue
-        csv.field_size_limit(1 << 30)  # what a line may hold is the profile's to say
         reader = csv.reader(
             texts,
             delimiter=profile.delimiter,

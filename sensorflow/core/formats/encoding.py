@@ -13,7 +13,7 @@ from typing import BinaryIO
 from sensorflow.errors import Code, Permanent
 
 BLOCK = 1 << 18
-_MARKS = (
+MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF8, "utf-8"),
@@ -31,7 +31,7 @@ class Plain:
         self._head = stream.read(BLOCK)
         name = codecs.lookup(encoding).name
         self.start = 0
-        for mark, told in _MARKS:
+        for mark, told in MARKS:
             if self._head.startswith(mark):
                 name, self._head = told, self._head[len(mark) :]
                 self.start = len(mark) if told == "utf-8" else 0

@@ -37,13 +37,13 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
             where = _spot(block, index)
             records = [(line, record, where) for record in explode(value, steps)]
             found += records
-            read += 1
-            if not records:
+            if records:
+                read += 1
+            else:
                 reason = f"the line has nothing at {profile.records}"
                 rejects.append(
                     Reject(line, offset, None, Code.NOTHING_MEASURED, reason, text_of(raw))
                 )
-                read -= 1
             if len(found) >= ROWS:
                 yield from columns.chunks(found, rejects, read if steps else None)
                 found, rejects, read = [], [], 0
@@ -100,4 +100,4 @@ def _deeper(value: Any, limit: int) -> bool:
         level = [member for members in inner for member in members]
         if not level:
             return False
-    return any(isinstance(member, dict | list) for member in level) or bool(level)
+    return True

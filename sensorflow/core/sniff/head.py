@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from sensorflow.core.formats.compression import decompressed, kind_of
+from sensorflow.core.formats.encoding import MARKS
 from sensorflow.core.profile import Profile
 from sensorflow.core.sniff.guess import Line
 from sensorflow.errors import Misuse
@@ -23,13 +24,6 @@ PROBE = Profile.model_validate(
 )
 """A profile for looking at a file before there is one."""
 
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
 _BINARY = {
     b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls): save it as .xlsx or CSV",
     b"\x89HDF": "an HDF5 or NetCDF file: export it as CSV or Parquet",
@@ -130,7 +124,7 @@ def decoded(head: Head) -> Text:
         raise Misuse("this is no text, nor a binary format that sensorflow reads")
     if re.match(r"\s*<(\?xml|!doctype|html|\w+[ >])", text, re.IGNORECASE):
         raise Misuse("this is XML or HTML, which no profile reads: export CSV or JSON")
-    marked = any(head.raw.startswith(mark) for mark, _ in _MARKS)
+    marked = any(head.raw.startswith(mark) for mark, _ in MARKS)
     settings = head.settings
     if encoding != "utf-8" and not marked:
         settings = (*settings, Line("encoding", encoding, why))
@@ -140,7 +134,7 @@ def decoded(head: Head) -> Text:
 def encoding_of(raw: bytes) -> tuple[str, str]:
     """(encoding, why). A byte-order mark tells it; strict UTF-8 is hardly ever an accident; the rest
     is likelihood."""
-    for mark, told in _MARKS:
+    for mark, told in MARKS:
         if raw.startswith(mark):
             return told, "the byte-order mark says so"
     if raw.count(b"\0") > len(raw) // 5:
