@@ -1,10 +1,19 @@
-"""What RabbitMQ alone has: quorum queues, and the broker's word for each message."""
+"""What RabbitMQ alone has: quorum queues, the broker's word for each message, dead letters."""
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
+
 from servers import RabbitMQ
 
-from sensorflow.adapters.queues.celery import TASKS, CeleryQueue, task_name
+from sensorflow.adapters.queues.celery import INGEST, TASKS, CeleryQueue, task_name
+from sensorflow.core.arrival import Waiting
+from sensorflow.core.states import Stage
+
+WAITING = Waiting(
+    7, "p", b"a.csv", 1, 1, bytes(16), "aa/aa", Stage.VALIDATE, datetime(2026, 1, 1, tzinfo=UTC)
+)
 
 
 def test_every_queue_is_a_quorum_queue(rabbitmq: RabbitMQ) -> None:
@@ -19,3 +28,23 @@ def test_the_publisher_waits_for_the_brokers_confirm(rabbitmq: RabbitMQ) -> None
     with queue._app.connection_for_write() as connection:
         connection.connect()
         assert connection.connection.confirm_publish
+
+
+def test_a_message_delivered_too_often_ends_in_the_quarantine_queue(rabbitmq: RabbitMQ) -> None:
+    queue = CeleryQueue(rabbitmq.fresh(), "landing")
+    queue.declare()
+    queue.publish(WAITING, inline=True)
+    with queue._app.connection_for_write() as connection, connection.channel() as channel:
+        for _ in range(30):
+            if (message := channel.basic_get(task_name(INGEST))) is None:
+                break
+            channel.basic_reject(message.delivery_tag, requeue=True)
+            time.sleep(0.02)
+        else:
+            raise AssertionError("the delivery limit does not hold")
+        for _ in range(100):
+            if (message := channel.basic_get(task_name(Stage.QUARANTINE))) is not None:
+                break
+            time.sleep(0.05)
+        assert message is not None
+        assert '"file_id": 7' in str(message.body)

@@ -52,7 +52,6 @@ def configuration(url: str) -> dict[str, Any]:
     """
     amqp = is_amqp(url)
     exchange = Exchange("sensorflow", type="topic" if amqp else "direct", durable=True)
-    arguments = {"x-queue-type": "quorum", "x-delivery-limit": 20} if amqp else None
     options: dict[str, Any] = {"socket_timeout": CONFIRM, "socket_connect_timeout": 5.0}
     if amqp:
         options = {
@@ -79,7 +78,13 @@ def configuration(url: str) -> dict[str, Any]:
         # each of Flower's inspector threads holds one connection and waits for a second
         "broker_pool_limit": 64,
         "task_queues": [
-            Queue(task_name(t), exchange, task_name(t), durable=True, queue_arguments=arguments)
+            Queue(
+                task_name(t),
+                exchange,
+                task_name(t),
+                durable=True,
+                queue_arguments=_arguments(t) if amqp else None,
+            )
             for t in TASKS
         ],
         "task_routes": {
@@ -97,6 +102,25 @@ def configuration(url: str) -> dict[str, Any]:
         "task_ignore_result": True,
         "task_store_errors_even_if_ignored": False,
     }
+
+
+def _arguments(task: str) -> dict[str, Any]:
+    """Of a quorum queue: what is delivered too often, or refused, goes to the quarantine queue.
+
+    There the ledger decides what becomes of the file. "at-least-once" keeps a message until the other
+    queue has confirmed it, and wants "reject-publish". Never changed for a queue that may exist:
+    RabbitMQ refuses to declare it again with other arguments, and a fleet is upgraded host by host.
+    """
+    arguments: dict[str, Any] = {"x-queue-type": "quorum"}
+    if task != Stage.QUARANTINE:
+        arguments |= {
+            "x-delivery-limit": 20,
+            "x-overflow": "reject-publish",
+            "x-dead-letter-exchange": "sensorflow",
+            "x-dead-letter-routing-key": task_name(Stage.QUARANTINE),
+            "x-dead-letter-strategy": "at-least-once",
+        }
+    return arguments
 
 
 class CeleryQueue:
