@@ -6,6 +6,7 @@ import os
 import socket
 from pathlib import Path
 
+from sensorflow import crash
 from sensorflow import settings as settings_
 from sensorflow.adapters.feeds.folder import Folder
 from sensorflow.adapters.lake.parquet import LocalLake
@@ -21,6 +22,7 @@ from sensorflow.settings import Settings
 
 def settings(start: Path | None = None) -> Settings:
     """The settings that hold here, from file and environment. Raises Misuse."""
+    crash.refuse_outside_tests()
     return settings_.load(settings_.find(start or Path.cwd()))
 
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from types import FrameType
 from typing import BinaryIO
 
-from sensorflow import bootstrap
+from sensorflow import bootstrap, crash
 from sensorflow.adapters.feeds.folder import (
     Folder,
     NotAFile,
@@ -215,6 +215,7 @@ class Daemon:
     def _take(self, folder: Folder, key: bytes) -> None:
         """Land, register, put away. A file that is not ready is looked at again."""
         discovered = datetime.now(UTC)
+        crash.point(crash.Point.FOUND)
         try:
             landed = self._land(folder, key)
         except NotAFile as error:
@@ -224,14 +225,17 @@ class Daemon:
         if landed is None:
             return
         content, stat = landed
+        crash.point(crash.Point.LANDED)
         now = datetime.now(UTC)
         done = register(
             self._ledger, self._settings, folder.name, key, content, stat, discovered, now
         )
+        crash.point(crash.Point.REGISTERED)
         self._fresh.set()
         if folder.source.after == "keep":
             self._known[folder.name, key] = stat.fingerprint
         self._put_away(folder, key, stat)
+        crash.point(crash.Point.PUT_AWAY)
         log().info(
             Event.FILE_REGISTERED,
             source=folder.name,

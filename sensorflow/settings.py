@@ -24,7 +24,7 @@ from sensorflow.explain import explain
 
 FILE_NAME = "sensorflow.toml"
 PREFIX = "SENSORFLOW_"
-APART = re.compile(r"CONFIG|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
+APART = re.compile(r"CONFIG|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
 """Variables with the prefix that are no settings: Kubernetes makes the last ones of a service's name."""
 
 

@@ -9,9 +9,9 @@ import threading
 import time
 from typing import Any
 
-from celery.signals import worker_init, worker_process_init
+from celery.signals import task_received, worker_init, worker_process_init
 
-from sensorflow import bootstrap
+from sensorflow import bootstrap, crash
 from sensorflow.core.dedupe import Occurrences, keys
 from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
@@ -49,6 +49,12 @@ def started(**_: Any) -> None:
     if most == resource.RLIM_INFINITY or limit <= most:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
     threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
+
+
+@task_received.connect
+def received(**_: Any) -> None:
+    """In the parent, before a child has the message."""
+    crash.point(crash.Point.RECEIVED)
 
 
 def _end_with(parent: int) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from celery import shared_task
+from celery.worker.request import Request
 
+from sensorflow import crash
 from sensorflow.adapters.queues.celery import INGEST, SWEEP, task_name
 from sensorflow.core.arrival import file_id_of
 from sensorflow.core.states import Stage
@@ -19,32 +21,41 @@ EXPECTED = (SensorflowError,)
 """Faults of files, and servers that are away: one line in the log, no traceback."""
 
 
+class Message(Request):  # type: ignore[misc]  # celery has no types
+    """A message in the worker's parent, with the crash points of its end."""
+
+    def acknowledge(self) -> None:
+        crash.point(crash.Point.ACK)
+        super().acknowledge()
+        crash.point(crash.Point.ACKED)
+
+
 def _run(message: dict[str, Any], only: Stage | None) -> str:
     return tell(handle(world(), file_id_of(message), only, keep))
 
 
-@shared_task(name=task_name(INGEST), throws=EXPECTED)
+@shared_task(name=task_name(INGEST), throws=EXPECTED, Request=Message)
 def ingest(message: dict[str, Any]) -> str:
     """All stages of a small file, one after the other."""
     return _run(message, None)
 
 
-@shared_task(name=task_name(Stage.VALIDATE), throws=EXPECTED)
+@shared_task(name=task_name(Stage.VALIDATE), throws=EXPECTED, Request=Message)
 def validate(message: dict[str, Any]) -> str:
     return _run(message, Stage.VALIDATE)
 
 
-@shared_task(name=task_name(Stage.TRANSFORM), throws=EXPECTED)
+@shared_task(name=task_name(Stage.TRANSFORM), throws=EXPECTED, Request=Message)
 def transform(message: dict[str, Any]) -> str:
     return _run(message, Stage.TRANSFORM)
 
 
-@shared_task(name=task_name(Stage.LOAD), throws=EXPECTED)
+@shared_task(name=task_name(Stage.LOAD), throws=EXPECTED, Request=Message)
 def load(message: dict[str, Any]) -> str:
     return _run(message, Stage.LOAD)
 
 
-@shared_task(name=task_name(Stage.QUARANTINE), throws=EXPECTED)
+@shared_task(name=task_name(Stage.QUARANTINE), throws=EXPECTED, Request=Message)
 def quarantine(message: dict[str, Any]) -> str:
     return _run(message, Stage.QUARANTINE)
 

@@ -44,6 +44,7 @@ TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
         (State.LOADED, State.SUPERSEDED),
         (State.QUARANTINED, State.SUPERSEDED),
         (State.QUARANTINED, State.PENDING),  # replay
+        (State.LOADED, State.PENDING),  # replay: its rows stay until the new ones replace them
         (State.LOADED, State.UNDONE),
         (State.UNDONE, State.PENDING),  # replay
     }

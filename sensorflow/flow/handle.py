@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from sensorflow import crash
 from sensorflow.core.arrival import printable
 from sensorflow.core.retry import backoff
 from sensorflow.core.states import WORK, Stage
@@ -59,6 +60,7 @@ def handle(world: World, file_id: int, only: Stage | None, keep: Keep) -> Result
     claim = world.ledger.claim(file_id, stages, world.owner, world.settings.lease)
     if claim is None:
         return Result(Outcome.NOTHING, "nothing to do: done, not due, or another worker has it")
+    crash.point(crash.Point.CLAIMED)
     job = Job(world, claim)
     try:
         if claim.attempt > world.settings.max_attempts and claim.stage is not Stage.QUARANTINE:
@@ -93,10 +95,12 @@ def _work(job: Job, only: Stage | None) -> Result:
             log().info(Event.FILE_LOADED, file_id=job.claim.file_id, loaded=counts.loaded)
             return Result(Outcome.LOADED, _account(job, counts))
         job, rows, note = _STEPS[stage](job)
+        crash.point(_DONE[stage])
         report = StageReport(stage, time.perf_counter() - began, rows, note)
         if only is not None:
             following = WORK[WORK.index(stage) + 1]
             job.world.ledger.advance(job.claim, following, job.counts, report)
+            crash.point(crash.Point.ADVANCED)
             return Result(Outcome.ADVANCED, f"{stage} done, {rows:,} rows: {job.name}")
         reports.append(report)
     raise AssertionError("load is the last stage")
@@ -105,6 +109,10 @@ def _work(job: Job, only: Stage | None) -> Result:
 _STEPS: dict[Stage, Callable[[Job], tuple[Job, int, str]]] = {
     Stage.VALIDATE: validate,
     Stage.TRANSFORM: transform,
+}
+_DONE = {
+    Stage.VALIDATE: crash.Point.VALIDATED,
+    Stage.TRANSFORM: crash.Point.TRANSFORMED,
 }
 
 
@@ -118,8 +126,10 @@ def _account(job: Job, counts: Counts) -> str:
 def _quarantine(job: Job) -> Result:
     began = time.perf_counter()
     where = quarantine(job)
+    crash.point(crash.Point.NOTED)
     report = StageReport(Stage.QUARANTINE, time.perf_counter() - began, 0)
     job.world.ledger.quarantined(job.claim, where, report)
+    crash.point(crash.Point.QUARANTINED)
     log().warning(Event.FILE_QUARANTINED, file_id=job.claim.file_id, where=where)
     return Result(Outcome.QUARANTINED, f"quarantined {job.name}: {where}")
 
@@ -131,6 +141,7 @@ def _condemn(job: Job, error: Permanent) -> Result:
     error.place.setdefault("attempts", job.claim.attempt)
     try:
         job.world.ledger.condemn(job.claim, error, counts)
+        crash.point(crash.Point.CONDEMNED)
     except Fenced as fenced:
         return Result(Outcome.FENCED, str(fenced), fenced)
     log().warning(Event.FILE_CONDEMNED, file_id=job.claim.file_id, code=error.code)

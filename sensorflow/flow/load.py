@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from sensorflow import crash
 from sensorflow.core.dedupe import keys
 from sensorflow.core.partitions import Layer
 from sensorflow.flow.work import Job
@@ -29,6 +30,7 @@ def load(job: Job, reports: tuple[StageReport, ...]) -> Counts:
             reports=reports,
         ),
     )
+    crash.point(crash.Point.COMMITTED)
     for old in loaded.replaced:  # after the commit: silver may lag behind, it never runs ahead
         job.world.lake.remove(job.path_of(Layer.SILVER, old))
     return loaded.counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sensorflow import crash
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
 from sensorflow.ports import Ledger, Queue
@@ -22,11 +23,14 @@ def publish(ledger: Ledger, queue: Queue, inline_below: int, max_in_flight: int)
             sent: list[Waiting] = []
             try:
                 for waiting in due:
+                    crash.point(crash.Point.PUBLISH)
                     inline = waiting.size < inline_below and waiting.stage is Stage.VALIDATE
                     queue.publish(waiting, inline)
+                    crash.point(crash.Point.SENT)
                     sent.append(waiting)
             finally:
                 if sent:
                     ledger.published(sent)
+                    crash.point(crash.Point.PUBLISHED)
             total += len(sent)
     return total

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from sensorflow.adapters.postgres import migrate
 from sensorflow.embedded import state
 
 HEAD = "time,sensor,type,value,unit\n"
@@ -158,7 +159,7 @@ def test_the_wheel_works_in_an_empty_folder_without_the_checkout(tmp_path: Path)
     where = [program[0], "-c", "import sensorflow; print(sensorflow.__file__)"]
     shown = subprocess.run(where, cwd=empty, capture_output=True, text=True, check=True)
     assert str(site) in shown.stdout
-    assert "-> 0001" in sensorflow(program, empty, "db", "upgrade").stdout
+    assert f"-> {migrate.head()}" in sensorflow(program, empty, "db", "upgrade").stdout
     with up(program, empty):  # writes its own settings, for there are none
         drop = empty / "drop" / "readings"
         (drop / "first.csv").write_text(HEAD + ROW.format(0, 21.5) + ROW.format(1, 22))

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 from pgpq import ArrowToPostgresBinaryEncoder
 
+from sensorflow import crash
 from sensorflow.adapters.postgres.queries import queries
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.dedupe import KEY
@@ -88,6 +89,7 @@ class Loader:
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
             copy.write(encoder.write_header())
             copy.write(encoder.write_batch(wire))
+            crash.point(crash.Point.COPYING)
             copy.write(encoder.finish())
 
     def _merge(self, wire: pa.RecordBatch) -> None:

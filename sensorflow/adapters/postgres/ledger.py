@@ -14,6 +14,7 @@ import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
 
+from sensorflow import crash
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.copy import Loader
 from sensorflow.adapters.postgres.queries import queries
@@ -228,6 +229,7 @@ class PostgresLedger:
                     self._insert(loader, silver, keys)
                     span = span.over(silver["ts"])
                     rows += len(silver)
+            crash.point(crash.Point.COPIED)
             self._pass_on(c, claim, replaced)
             inserted = loader.inserted
             counts = replace(

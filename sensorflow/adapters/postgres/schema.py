@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -26,7 +27,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from sensorflow.core.states import TRANSITIONS, Stage, State
 
@@ -93,6 +94,15 @@ files = Table(
     Column("profile", Text),
     Column("profile_hash", Text),
     Column("code_version", Text),
+    Column("lane", Text, nullable=False, server_default=text("'live'")),
+    # the account of the load whose rows are there while the file goes through again
+    Column("previous", JSONB),
+    # the file name that its dedupe keys hold
+    Column("identity", Text),
+    # the layers that retention has removed
+    Column("expired", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    # false while a layer may lie in the lake that the state no longer wants
+    Column("tidy", Boolean, nullable=False, server_default=text("true")),
     UniqueConstraint("source", "key", "version", name="uq_files_version"),
     CheckConstraint(f"state IN ({STATES})", name="ck_files_state"),
     CheckConstraint(f"stage IN ({STAGES})", name="ck_files_stage"),
@@ -110,10 +120,19 @@ files = Table(
         "state <> 'quarantined' OR error_code IS NOT NULL AND quarantined_to IS NOT NULL",
         name="ck_files_quarantined",
     ),
+    CheckConstraint("lane IN ('live', 'backfill')", name="ck_files_lane"),
+    CheckConstraint(
+        "previous IS NULL OR state IN ('pending', 'running', 'superseded')",
+        name="ck_files_previous",
+    ),
     Index("ix_files_content", "source", "sha256"),
     Index(
-        "ix_files_due", "id", postgresql_where=text("state = 'pending' AND published_at IS NULL")
+        "ix_files_due",
+        "lane",
+        "id",
+        postgresql_where=text("state = 'pending' AND published_at IS NULL"),
     ),
+    Index("ix_files_untidy", "id", postgresql_where=text("NOT tidy")),
     Index(
         "ix_files_in_flight",
         "published_at",

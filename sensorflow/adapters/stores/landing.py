@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import BinaryIO
 
+from sensorflow import crash
 from sensorflow.adapters.files import make_folders, settle, storage_errors, temporary
 from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
@@ -32,6 +33,7 @@ class LocalLanding:
             name = f"{sha256.hexdigest()[:2]}/{sha256.hexdigest()}"
             final = self._root / name
             make_folders(final.parent)
+            crash.point(crash.Point.LANDING)
             settle(copy, path, final)  # also over the same object: that one may be damaged
         return Landed(name, sha256.digest(), md5.digest(), size)
 

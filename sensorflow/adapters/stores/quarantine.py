@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from sensorflow import crash
 from sensorflow.adapters.files import make_folders, settle, storage_errors, temporary
 
 BLOCK = 1 << 20
@@ -27,6 +28,7 @@ class LocalQuarantine:
                 while block := stream.read(BLOCK):
                     copy.write(block)
                 settle(copy, path, place / "file" / os.fsdecode(name))
+            crash.point(crash.Point.KEPT)
             if not (place / MANIFEST).exists():
                 with temporary(place) as (copy, path):
                     copy.write(json.dumps(manifest, indent=2, ensure_ascii=False).encode())

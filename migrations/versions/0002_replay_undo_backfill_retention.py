@@ -1,0 +1,84 @@
+"""What replay, undo, backfill and retention write down of a file. Only additions: 0.1.0 goes on working.
+
+lane: live, or backfill, which never keeps a live file waiting. previous: the account of the load whose rows
+are in the database while the file goes through again. identity: the file name that its dedupe keys hold.
+expired: the layers that retention has removed. tidy: false while a layer may lie in the lake that the
+state no longer wants.
+
+Revision: 0002
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0002"
+down_revision = "0001"
+
+STEPS = (
+    "('loaded', 'pending'), ('loaded', 'superseded'), ('loaded', 'undone'), "
+    "('pending', 'pending'), ('pending', 'running'), ('pending', 'superseded'), "
+    "('quarantined', 'pending'), ('quarantined', 'superseded'), "
+    "('running', 'loaded'), ('running', 'pending'), ('running', 'quarantined'), "
+    "('running', 'running'), ('running', 'superseded'), "
+    "('undone', 'pending')"
+)
+DUE = "state = 'pending' AND published_at IS NULL"
+
+
+def transitions(steps: str) -> None:
+    op.drop_constraint("ck_events_transition", "file_events")
+    op.create_check_constraint(
+        "ck_events_transition",
+        "file_events",
+        f"from_state IS NULL OR (from_state, to_state) IN ({steps})",
+    )
+
+
+def upgrade() -> None:
+    op.add_column(
+        "files", sa.Column("lane", sa.Text, nullable=False, server_default=sa.text("'live'"))
+    )
+    op.add_column("files", sa.Column("previous", postgresql.JSONB))
+    op.add_column("files", sa.Column("identity", sa.Text))
+    op.add_column(
+        "files",
+        sa.Column(
+            "expired", postgresql.ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")
+        ),
+    )
+    op.add_column(
+        "files", sa.Column("tidy", sa.Boolean, nullable=False, server_default=sa.text("true"))
+    )
+    op.create_check_constraint("ck_files_lane", "files", "lane IN ('live', 'backfill')")
+    op.create_check_constraint(
+        "ck_files_previous",
+        "files",
+        "previous IS NULL OR state IN ('pending', 'running', 'superseded')",
+    )
+    op.drop_index("ix_files_due", "files")
+    op.create_index("ix_files_due", "files", ["lane", "id"], postgresql_where=sa.text(DUE))
+    op.create_index("ix_files_untidy", "files", ["id"], postgresql_where=sa.text("NOT tidy"))
+    transitions(STEPS)
+
+
+def downgrade() -> None:
+    """Files that are going through again are given back the account of their last load."""
+    op.execute("DELETE FROM file_events WHERE from_state = 'loaded' AND to_state = 'pending'")
+    op.execute(
+        "UPDATE files SET state = 'loaded', stage = 'load', lease_until = NULL,"
+        " rows_read = (previous->>'rows_read')::bigint,"
+        " rows_loaded = (previous->>'rows_loaded')::bigint,"
+        " rows_rejected = (previous->>'rows_rejected')::bigint,"
+        " rows_duplicate = (previous->>'rows_duplicate')::bigint,"
+        " rows_missing = (previous->>'rows_missing')::bigint, finished_at = now()"
+        " WHERE previous IS NOT NULL AND state IN ('pending', 'running')"
+    )
+    transitions(STEPS.replace("('loaded', 'pending'), ", ""))
+    op.drop_index("ix_files_untidy", "files")
+    op.drop_index("ix_files_due", "files")
+    op.create_index("ix_files_due", "files", ["id"], postgresql_where=sa.text(DUE))
+    for name in ("ck_files_previous", "ck_files_lane"):
+        op.drop_constraint(name, "files")
+    for name in ("tidy", "expired", "identity", "previous", "lane"):
+        op.drop_column("files", name)
