@@ -9,6 +9,7 @@ import pyarrow as pa
 from sensorflow import crash
 from sensorflow.core.dedupe import keys
 from sensorflow.core.partitions import Layer
+from sensorflow.flow.tidy import tidy
 from sensorflow.flow.work import Job
 from sensorflow.ports import Counts, Load, OnChange, StageReport
 
@@ -24,15 +25,16 @@ def load(job: Job, reports: tuple[StageReport, ...]) -> Counts:
         Load(
             counts=job.counts,
             on_change=OnChange(job.source.on_change),
-            profile=job.source.profile,
+            profile=job.profile_name,
             profile_hash=job.profile.hash,
             code_version=job.world.code_version,
             reports=reports,
+            identity=job.identity,
         ),
     )
     crash.point(crash.Point.COMMITTED)
-    for old in loaded.replaced:  # after the commit: silver may lag behind, it never runs ahead
-        job.world.lake.remove(job.path_of(Layer.SILVER, old))
+    if loaded.replaced:  # after the commit: silver may lag behind, it never runs ahead
+        tidy(job.world.ledger, job.world.lake, job.world.landing)
     return loaded.counts
 
 

@@ -36,6 +36,12 @@ class MemoryLanding:
             raise Transient(Code.STORAGE, f"no object {name!r}")
         return io.BytesIO(self._objects[name])
 
+    def has(self, name: str) -> bool:
+        return name in self._objects
+
+    def remove(self, name: str) -> None:
+        self._objects.pop(name, None)
+
 
 class MemoryLake:
     def __init__(self) -> None:

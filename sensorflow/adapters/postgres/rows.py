@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sensorflow.core.arrival import Waiting
+from sensorflow.core.arrival import Lane, Waiting
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
 from sensorflow.ports import Claim, Counts, FileView
@@ -65,6 +65,8 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         quarantines=row.quarantines,
         retries=row.retries,
         sensor_type=row.sensor_type,
+        profile=row.wanted_profile,
+        again=row.previous is not None,
     )
 
 
@@ -93,4 +95,5 @@ def waiting_of(row: sa.Row[Any]) -> Waiting:
         stage=Stage(row.stage),
         received_at=row.landed_at,
         token=row.token,
+        lane=Lane(row.lane),
     )

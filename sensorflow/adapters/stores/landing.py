@@ -38,8 +38,18 @@ class LocalLanding:
         return Landed(name, sha256.digest(), md5.digest(), size)
 
     def open(self, name: str) -> BinaryIO:
+        with storage_errors():
+            return self._path(name).open("rb")
+
+    def has(self, name: str) -> bool:
+        return self._path(name).is_file()
+
+    def remove(self, name: str) -> None:
+        with storage_errors():
+            self._path(name).unlink(missing_ok=True)
+
+    def _path(self, name: str) -> Path:
         prefix, _, digest = name.partition("/")
         if len(digest) != 64 or digest[:2] != prefix or not digest.isalnum():
             raise Transient(Code.STORAGE, f"{name!r} is no name in the landing zone")
-        with storage_errors():
-            return (self._root / name).open("rb")
+        return self._root / name
