@@ -378,6 +378,16 @@ class Ledger(Protocol):
 
     def file(self, file_id: int) -> FileView | None: ...
 
+    def named(self, name: str, source: str | None = None) -> list[FileView]:
+        """All versions of a name, as people see it."""
+        ...
+
+    def select(
+        self, states: tuple[str, ...], source: str | None = None, since: datetime | None = None
+    ) -> list[FileView]:
+        """All files in one of `states`, landed at `since` or later, oldest first."""
+        ...
+
     def history(self, file_id: int) -> list[dict[str, Any]]: ...
 
     def arrivals(self, file_id: int) -> list[dict[str, Any]]: ...

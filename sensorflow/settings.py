@@ -211,6 +211,12 @@ class Settings(Strict):
     def profile_of(self, source: Source) -> Profile:
         return self.profiles[source.profile]
 
+    def profile(self, name: str) -> Profile | None:
+        """A profile of these settings, or of the library; None when there is none of that name."""
+        if name in self.profiles or name not in profiles.builtin():
+            return self.profiles.get(name)
+        return profiles.load(name)[1]
+
     def path(self, relative: Path) -> Path:
         """A path as the settings mean it: below the folder of sensorflow.toml."""
         return (self.home / relative).absolute()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from sensorflow.cli import (
+    backfill,
     check,
     db,
     doctor,
@@ -13,6 +14,8 @@ from sensorflow.cli import (
     profiles,
     quarantine,
     rejects,
+    replay,
+    retention,
     sniff,
     status,
     up,
@@ -32,6 +35,10 @@ def register(app: typer.Typer) -> None:
     app.add_typer(files.app, name="files")
     app.add_typer(rejects.app, name="rejects")
     app.add_typer(quarantine.app, name="quarantine")
+    app.command("replay", short_help="Take files through again, from their bytes.")(replay.replay)
+    app.command("undo", short_help="Take files' rows out again; replay reverses it.")(replay.undo)
+    app.command("backfill", short_help="Load old files, behind the new ones.")(backfill.backfill)
+    app.command("retention", short_help="How long what is kept.")(retention.retention)
     app.command("doctor", short_help="Check everything; say what to do.")(doctor.doctor)
     app.command("watch", short_help="The ingest daemon, alone.")(watch.watch)
     app.command("worker", short_help="A worker, alone, autoscaled.")(worker.worker)

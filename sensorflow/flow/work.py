@@ -51,12 +51,11 @@ class Job:
 
     @cached_property
     def profile(self) -> Profile:
-        try:
-            return self.world.settings.profiles[self.profile_name]
-        except KeyError:
-            raise Permanent(
-                Code.SOURCE_UNKNOWN, f"there is no profile {self.profile_name!r} in the settings"
-            ) from None
+        found = self.world.settings.profile(self.profile_name)
+        if found is None:
+            reason = f"there is no profile {self.profile_name!r} in the settings"
+            raise Permanent(Code.SOURCE_UNKNOWN, reason)
+        return found
 
     @cached_property
     def name(self) -> str:

@@ -521,6 +521,8 @@ def test_layers_of_finished_files_expire_once(ledger: Ledger) -> None:
     ledger.tidy(seen.append)
     assert [left.landing for left in seen] == [arrival().landed.name]
     assert not ledger.replay(file_id)
+    ledger.register(arrival(mark="again"), OnChange.SUPERSEDE, False)  # the bytes are there again
+    assert ledger.replay(file_id)
 
 
 def test_bytes_that_another_file_needs_are_not_removed(ledger: Ledger) -> None:

@@ -86,6 +86,7 @@ class MemoryLedger:
             twin = self._twin(arrival, name_matters)
             kind = Kind.NEW if twin is None else Kind.ALIAS
             file = twin or self._add(arrival, on_change is OnChange.REJECT)
+            file.expired.discard(str(Expirable.LANDING))
             self._arrive(file, arrival.key, arrival.fingerprint, kind)
             return Registration(file.id, file.version, kind)
 
@@ -469,6 +470,22 @@ class MemoryLedger:
         with self._lock:
             file = self._files.get(file_id)
             return None if file is None else _view(file)
+
+    def named(self, name: str, source: str | None = None) -> list[FileView]:
+        found = self.select(tuple(State), source)
+        return [view for view in found if view.name == name]
+
+    def select(
+        self, states: tuple[str, ...], source: str | None = None, since: datetime | None = None
+    ) -> list[FileView]:
+        with self._lock:
+            return [
+                _view(file)
+                for file in self._files.values()
+                if file.state in states
+                and source in (None, file.arrival.source)
+                and (since is None or file.arrival.landed_at >= since)
+            ]
 
     def history(self, file_id: int) -> list[dict[str, Any]]:
         with self._lock:

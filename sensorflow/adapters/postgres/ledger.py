@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -74,6 +75,8 @@ class PostgresLedger:
             twin = run(c, "twin", **place, sha256=sha, name_matters=name_matters).first()
             kind = Kind.NEW if twin is None else Kind.ALIAS
             row = twin or self._add(c, arrival, on_change)
+            if twin is not None:
+                run(c, "landed_again", id=row.id)
             run(
                 c,
                 "add_arrival",
@@ -282,6 +285,19 @@ class PostgresLedger:
             query = sa.text("SELECT * FROM files WHERE id = :id")
             row = c.execute(query, {"id": file_id}).mappings().first()
         return None if row is None else view_of(row)
+
+    def named(self, name: str, source: str | None = None) -> list[FileView]:
+        with self._transaction() as c:
+            rows = run(c, "named", name=name, source=source).mappings().all()
+        return [view_of(row) for row in rows]
+
+    def select(
+        self, states: tuple[str, ...], source: str | None = None, since: datetime | None = None
+    ) -> list[FileView]:
+        wanted = [str(state) for state in states]
+        with self._transaction() as c:
+            rows = run(c, "select_files", states=wanted, source=source, since=since).mappings()
+            return [view_of(row) for row in rows]
 
     def history(self, file_id: int) -> list[dict[str, Any]]:
         with self._transaction() as c:

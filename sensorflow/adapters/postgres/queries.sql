@@ -56,6 +56,11 @@ RETURNING id, version, stage;
 INSERT INTO arrivals (file_id, source, key, key_text, fingerprint, kind)
 VALUES (:file_id, :source, :key, :key_text, :fingerprint, :kind);
 
+-- name: landed_again
+-- The bytes of a file have come once more: they are there again, until they expire.
+UPDATE files SET expired = array_remove(expired, 'landing')
+ WHERE id = :id AND 'landing' = ANY(expired);
+
 -- name: add_event
 INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why, seconds, rows)
 VALUES (:file_id, :what, :from_state, :to_state, :stage, :attempt, :who, :why, :seconds, :rows);
@@ -381,6 +386,17 @@ SELECT * FROM files
  WHERE (CAST(:state AS text) IS NULL OR state = :state)
    AND (CAST(:source AS text) IS NULL OR source = :source)
  ORDER BY id DESC LIMIT :limit;
+
+-- name: named
+SELECT * FROM files
+ WHERE key_text = :name AND (CAST(:source AS text) IS NULL OR source = :source)
+ ORDER BY id;
+
+-- name: select_files
+SELECT * FROM files
+ WHERE state = ANY(:states) AND (CAST(:source AS text) IS NULL OR source = :source)
+   AND (CAST(:since AS timestamptz) IS NULL OR landed_at >= :since)
+ ORDER BY id;
 
 -- name: history
 SELECT at, what, from_state, to_state, stage, attempt, who, why, seconds, rows
