@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def backfill(
     paths: Annotated[
-        list[str], typer.Argument(metavar="FOLDER|PATTERN...", help="A folder, or '2024-*/*.csv'.")
+        list[str], typer.Argument(metavar="FOLDER|PATTERN", help="A folder, or '2024-*/*.csv'.")
     ],
     source: Annotated[str, typer.Option(help="The source whose files they are.")],
     since: Annotated[

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sensorflow.ports import FileView, Ledger
 
 Files = Annotated[
-    list[str] | None, typer.Argument(metavar="[FILE...]", help="Numbers or names of files.")
+    list[str] | None, typer.Argument(metavar="FILE", help="Numbers or names of files.")
 ]
 Source = Annotated[str | None, typer.Option(help="Only files of this source.")]
 
@@ -75,7 +75,7 @@ def replay(
 
 
 def undo(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Numbers or names.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Numbers or names.")],
     source: Source = None,
     why: Annotated[str, typer.Option(help="For the file's history.")] = "",
 ) -> None:

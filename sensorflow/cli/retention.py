@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 
 from sensorflow.cli.show import line, table
+from sensorflow.settings import UNITS
 
 LAYERS = ("landing", "bronze", "rejects", "silver", "rows", "history")
 
@@ -36,5 +38,11 @@ def retention(
     line(f"removed: {', '.join(told)}" if told else "nothing expires: no source sets retention")
 
 
-def _said(age: object) -> str:
-    return "for ever" if age is None else str(age).removesuffix(", 0:00:00")
+def _said(age: timedelta | None) -> str:
+    if age is None:
+        return "for ever"
+    for unit, days in sorted(UNITS.items(), key=lambda pair: -pair[1]):
+        amount = age / timedelta(days=days)
+        if amount >= 1 and amount == round(amount) and unit != "w":
+            return f"{amount:.0f}{unit}"
+    return str(age)

@@ -167,7 +167,7 @@ def test_what_has_expired_is_gone_and_the_rest_is_there(
         age = "UPDATE files SET finished_at = now() - interval '2 days' WHERE key_text = '1.csv'"
         with psycopg.connect(database) as connection:
             connection.execute(age)
-        assert "1 day" in command(f, "retention")
+        assert "1d" in command(f, "retention")
         assert "landing of 1 files" in command(f, "retention", "--apply")
         landed = [p for p in (project / "data" / "landing").rglob("*") if p.is_file()]
         assert len(landed) == 1
