@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pyarrow as pa
 
 from sensorflow import crash
 from sensorflow.core.dedupe import keys
 from sensorflow.core.partitions import Layer
+from sensorflow.errors import Transient
 from sensorflow.flow.tidy import tidy
 from sensorflow.flow.work import Job
 from sensorflow.ports import Counts, Load, OnChange, StageReport
@@ -34,8 +36,14 @@ def load(job: Job, reports: tuple[StageReport, ...]) -> Counts:
     )
     crash.point(crash.Point.COMMITTED)
     if loaded.replaced:  # after the commit: silver may lag behind, it never runs ahead
-        tidy(job.world.ledger, job.world.lake, job.world.landing)
+        _tidy(job)
     return loaded.counts
+
+
+def _tidy(job: Job) -> None:
+    """The rows are in: a disk that fails now is the sweeper's matter."""
+    with suppress(Transient):
+        tidy(job.world.ledger, job.world.lake, job.world.landing)
 
 
 def _keyed(job: Job) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
