@@ -72,6 +72,14 @@ def url() -> None:
     line(bootstrap.database_url(bootstrap.settings()))
 
 
+@app.command("roles")
+def roles() -> None:
+    """Print the SQL that makes the roles owner, loader and reader, for an administrator to run."""
+    from sensorflow.adapters.postgres import migrate
+
+    line(migrate.grants())
+
+
 @app.command("shell", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def shell(context: typer.Context) -> None:
     """Open psql on the database; options such as -c go to psql."""

@@ -118,12 +118,22 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield Check("schema", "fail", f"{found or 'empty'}, wanted {wanted}", todo)
     else:
         yield Check("schema", "ok", str(found))
+        yield _roles(inspect.missing_roles(url))
     skew = (server.now - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW:
         todo = "set both by NTP; leases go by the database's clock and are safe"
         yield Check("clock", "warn", f"the database is {skew:+.0f} s from this host", todo)
     else:
         yield Check("clock", "ok", f"the database is {skew:+.1f} s from this host")
+
+
+def _roles(missing: list[str]) -> Check:
+    if not missing:
+        return Check("roles", "ok", "owner, loader and reader")
+    make = " ".join(f"CREATE ROLE {name} NOLOGIN;" for name in missing)
+    todo = f"only for users with fewer rights: as an administrator run {make} `sensorflow db roles`"
+    todo += " prints this and the grants: pipe it to psql"
+    return Check("roles", "warn", f"not there, or without rights: {', '.join(missing)}", todo)
 
 
 def _broker(settings: Settings) -> Iterator[Check]:

@@ -28,3 +28,20 @@ def server(url: str) -> Server:
     with translated(), engine.connect() as connection:
         row = connection.execute(_QUERY).one()
     return Server(f"PostgreSQL {row.version.split()[0]}", row.timescale, row.now)
+
+
+_ROLES = sa.text(
+    "SELECT name FROM unnest(CAST(:names AS text[])) AS name"
+    " WHERE to_regrole(name) IS NULL OR NOT has_table_privilege(to_regrole(name), 'files', 'SELECT')"
+)
+ROLES = ("sensorflow_owner", "sensorflow_loader", "sensorflow_reader")
+
+
+def missing_roles(url: str) -> list[str]:
+    """The group roles that are not there, or have no rights in this database, which is migrated.
+
+    Raises Transient DATABASE.
+    """
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    with translated(), engine.connect() as connection:
+        return list(connection.scalars(_ROLES, {"names": list(ROLES)}))

@@ -58,6 +58,13 @@ def head() -> str:
     return str(ScriptDirectory.from_config(config()).get_current_head())
 
 
+def grants() -> str:
+    """The SQL of all revisions that makes the group roles and gives them their rights, idempotent."""
+    revisions = ScriptDirectory.from_config(config()).walk_revisions()
+    found = [getattr(revision.module, "GRANTS", "") for revision in revisions]
+    return "\n".join(text.strip() for text in reversed(found) if text)
+
+
 def current(url: str) -> str | None:
     """The revision of the database, None when it is empty. Raises Transient DATABASE."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
