@@ -18,6 +18,7 @@ import psycopg
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.states import State
+from sensorflow.embedded.process import free_port
 
 SETTINGS = """\
 data = "data"
@@ -92,6 +93,7 @@ class Fleet:
             "SENSORFLOW_BROKER_URL": broker,
             "SENSORFLOW_CONFIG": str(project / "sensorflow.toml"),
         }
+        self.flower_port = free_port()
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.ledger = PostgresLedger(database, "test")
 
@@ -101,6 +103,7 @@ class Fleet:
         commands = {
             "daemon": [sys.executable, "-m", "sensorflow", "watch"],
             "worker": [*celery, "worker", "--autoscale=2,1", *quick],
+            "flower": [*celery, "flower", f"--port={self.flower_port}"],
             "beat": [*celery, "beat", "--loglevel=INFO", f"--pidfile={self.project / 'beat.pid'}"],
         }
         for name in names:

@@ -23,8 +23,8 @@ def database(settings: Settings) -> Iterator[str]:
     from sensorflow.embedded import state
     from sensorflow.embedded.postgres import Postgres
 
-    if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
+    if (url := settings.database) is not None:
+        yield url
         return
     if (running := state.running(settings.data_folder)) is not None:
         yield running.database_url

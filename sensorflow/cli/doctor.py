@@ -111,7 +111,8 @@ def _database(settings: Settings) -> Iterator[Check]:
 
     url = bootstrap.database_url(settings)
     server = inspect.server(url)
-    yield Check("database", "ok", f"{server.version}, TimescaleDB {server.timescale or 'not used'}")
+    way = f"{server.version} over TLS" if server.tls else server.version
+    yield Check("database", "ok", f"{way}, TimescaleDB {server.timescale or 'not used'}")
     found, wanted = migrate.current(url), migrate.head()
     if found != wanted:
         todo = "run `sensorflow db upgrade`"

@@ -34,14 +34,14 @@ def config(url: str | None = None) -> Config:
 
 def url_of_settings() -> str:
     """For the plain ``alembic`` command: the URL of the settings file or the environment."""
-    found = settings_.load(settings_.find(Path.cwd()), os.environ).database_url
+    found = settings_.load(settings_.find(Path.cwd()), os.environ).database
     if found is None:
         raise Misuse(
             "alembic: no database_url is set; set SENSORFLOW_DATABASE_URL, "
             "or use `sensorflow db upgrade`, which starts the embedded PostgreSQL",
             Code.SETTINGS,
         )
-    return found.get_secret_value()
+    return found
 
 
 def upgrade(url: str, revision: str = "head") -> None:
