@@ -182,7 +182,16 @@ class Settings(Strict):
 
 
 def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
-    if url is not None and urlsplit(url.get_secret_value()).scheme not in known:
+    """The drivers' own words for a URL they cannot read hold parts of it, and of the password."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url.get_secret_value())
+        _ = parts.port
+    except ValueError:
+        hint = "write / as %2F, @ as %40, : as %3A, % as %25 in user and password"
+        raise ValueError(f"the URL cannot be read; {hint}") from None
+    if parts.scheme not in known:
         raise ValueError(f"the URL must begin with one of {', '.join(f'{s}://' for s in known)}")
     return url
 

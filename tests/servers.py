@@ -116,6 +116,20 @@ class RabbitMQ:
         assert self._ctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*") == 0
         return f"amqp://guest:guest@127.0.0.1:{self._port}/{name}"
 
+    def user(self, name: str, password: str, vhost: str) -> None:
+        assert self._ctl("add_user", name, password) == 0
+        assert self._ctl("set_permissions", "-p", vhost, name, ".*", ".*", ".*") == 0
+
+    def shut_out(self, name: str, vhost: str) -> None:
+        assert self._ctl("clear_permissions", "-p", vhost, name) == 0
+        assert self._ctl("close_all_connections", "--vhost", vhost, "test") == 0
+
+    def let_in(self, name: str, vhost: str) -> None:
+        assert self._ctl("set_permissions", "-p", vhost, name, ".*", ".*", ".*") == 0
+
+    def remove_user(self, name: str) -> None:
+        assert self._ctl("delete_user", name) == 0
+
     def secure(self, host: str = "localhost") -> str:
         """The URL of a new virtual host over TLS; the server's certificate names localhost alone."""
         vhost = self.fresh().rsplit("/", 1)[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -145,6 +146,10 @@ def _broker(settings: Settings) -> Iterator[Check]:
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:
+    with suppress(OSError):
+        if Path("/proc/sys/fs/protected_hardlinks").read_text().strip() == "0":
+            found = "whoever may write into a drop folder may link files of others into it"
+            yield Check("hard links", "warn", found, "sysctl fs.protected_hardlinks=1")
     if not any(not source.polling for source in settings.sources.values()):
         return
     limits = Path("/proc/sys/fs/inotify")
