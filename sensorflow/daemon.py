@@ -142,7 +142,10 @@ class Daemon:
                 return self._ledger.has_content(name, key, sha256)
 
             with self._sources_apart(folder):
-                folder.recover(registered, datetime.now(UTC).date())
+                for key in folder.recover(registered, datetime.now(UTC).date()):
+                    why = "left half put away, and not readable now"
+                    name = printable(key)
+                    log().error(Event.FILE_STUCK, source=folder.name, file=name, why=why)
 
     @contextmanager
     def _sources_apart(self, folder: Folder) -> Iterator[None]:

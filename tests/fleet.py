@@ -18,6 +18,7 @@ import psycopg
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.states import State
+from sensorflow.embedded.process import free_port
 
 SETTINGS = """\
 data = "data"
@@ -92,16 +93,24 @@ class Fleet:
             "SENSORFLOW_BROKER_URL": broker,
             "SENSORFLOW_CONFIG": str(project / "sensorflow.toml"),
         }
+        self.flower_port = free_port()
+        self.level = options.get("level", "INFO")
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.ledger = PostgresLedger(database, "test")
 
     def start(self, *names: str) -> None:
         celery = [sys.executable, "-m", "celery", "-A", "workers"]
-        quick = ["--loglevel=INFO", "--without-mingle", "--without-gossip"]
+        quick = [f"--loglevel={self.level}", "--without-mingle", "--without-gossip"]
         commands = {
             "daemon": [sys.executable, "-m", "sensorflow", "watch"],
             "worker": [*celery, "worker", "--autoscale=2,1", *quick],
-            "beat": [*celery, "beat", "--loglevel=INFO", f"--pidfile={self.project / 'beat.pid'}"],
+            "flower": [*celery, "flower", f"--port={self.flower_port}"],
+            "beat": [
+                *celery,
+                "beat",
+                f"--loglevel={self.level}",
+                f"--pidfile={self.project / 'beat.pid'}",
+            ],
         }
         for name in names:
             with (self.project / f"{name}.log").open("ab") as log:

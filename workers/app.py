@@ -21,7 +21,7 @@ def settle() -> dict[str, Any]:
         raise SystemExit(f"sensorflow: {error}") from error
     telemetry.configure(settings.log_level)
     return {
-        **configuration(broker),
+        **configuration(broker, settings.to_broker),
         "beat_schedule": schedule(settings),
         "beat_schedule_filename": str(settings.data_folder / "beat-schedule"),
         "timezone": "UTC",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sensorflow.adapters.files import make_folders, settle, storage_errors, temporary
+from sensorflow.adapters.files import below, open_below, settle, storage_errors, temporary
 from sensorflow.ports import LayerWriter
 
 ROWS = 65536
@@ -32,25 +32,38 @@ class LocalLake:
 
     @contextmanager
     def writer(self, path: str, schema: pa.Schema) -> Iterator[LayerWriter]:
-        final = self._root / path
-        with storage_errors():
-            make_folders(final.parent)
-            with temporary(final.parent) as (stream, name):
-                parquet = pq.ParquetWriter(
-                    stream,
-                    schema,
-                    compression="zstd",
-                    compression_level=1,
-                    use_dictionary=[n for n in schema.names if n in REPEATING],
-                )
-                with parquet:
-                    yield _Writer(parquet)
-                settle(stream, name, final)
+        root, folder, leaf = self._place(path)
+        with storage_errors(), below(root, folder) as place, temporary(place) as (stream, name):
+            parquet = pq.ParquetWriter(
+                stream,
+                schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=[n for n in schema.names if n in REPEATING],
+            )
+            with parquet:
+                yield _Writer(parquet)
+            settle(stream, name, place / leaf)
 
     def read(self, path: str) -> Iterator[pa.RecordBatch]:
-        with storage_errors(), pq.ParquetFile(self._root / path) as file:
+        root, folder, leaf = self._place(path)
+        with (
+            storage_errors(),
+            open_below(root, f"{folder}/{leaf}") as stream,
+            pq.ParquetFile(stream) as file,
+        ):
             yield from file.iter_batches(ROWS, use_threads=False)
 
     def remove(self, path: str) -> None:
-        with storage_errors():
-            (self._root / path).unlink(missing_ok=True)
+        root, folder, leaf = self._place(path)
+        with (
+            storage_errors(),
+            suppress(FileNotFoundError),
+            below(root, folder, make=False) as place,
+        ):
+            (place / leaf).unlink()
+
+    def _place(self, path: str) -> tuple[Path, Path, str]:
+        """A layer's folder, which may be a link to another disk; what is below it; the file's name."""
+        layer, *folders, leaf = Path(path).parts
+        return self._root / layer, Path(*folders), leaf

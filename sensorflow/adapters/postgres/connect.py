@@ -50,9 +50,17 @@ def translated() -> Iterator[None]:
         if isinstance(error.orig, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
             hint = "the schema is not up to date: run `sensorflow db upgrade`"
             raise Transient(Code.DATABASE, hint) from error
+        if isinstance(error.orig, psycopg.errors.InsufficientPrivilege):
+            raise Transient(Code.DATABASE, _refused(error.orig)) from error
         raise
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Transient(Code.DATABASE, _refused(error)) from error
     except sa.exc.TimeoutError as error:
         raise Transient(Code.DATABASE, "no free connection in the pool") from error
+
+
+def _refused(error: BaseException) -> str:
+    return f"{_line(error)}: this user of the database has not the role for it, see `doctor`"
 
 
 def _line(error: BaseException) -> str:
