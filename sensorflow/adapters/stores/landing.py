@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sensorflow import crash
-from sensorflow.adapters.files import make_folders, settle, storage_errors, temporary
+from sensorflow.adapters.files import (
+    make_folders,
+    require,
+    settle,
+    storage_errors,
+    temporary,
+    unfinished,
+)
 from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
 from sensorflow.ports import Reader
@@ -38,8 +45,24 @@ class LocalLanding:
         return Landed(name, sha256.digest(), md5.digest(), size)
 
     def open(self, name: str) -> BinaryIO:
+        path = self._path(name)
+        with storage_errors():
+            return path.open("rb")
+
+    def size(self, name: str) -> int | None:
+        path = self._path(name)
+        with storage_errors():
+            try:
+                return path.stat().st_size
+            except FileNotFoundError:
+                require(self._root)
+                return None
+
+    def unfinished(self, older: float) -> list[str]:
+        return unfinished(self._root, older)
+
+    def _path(self, name: str) -> Path:
         prefix, _, digest = name.partition("/")
         if len(digest) != 64 or digest[:2] != prefix or not digest.isalnum():
             raise Transient(Code.STORAGE, f"{name!r} is no name in the landing zone")
-        with storage_errors():
-            return (self._root / name).open("rb")
+        return self._root / name
