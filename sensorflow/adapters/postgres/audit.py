@@ -6,27 +6,20 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
+import psycopg
 import pyarrow as pa
-import pyarrow.csv
 import sqlalchemy as sa
 
+from sensorflow.adapters.postgres import copied
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.queries import queries
 from sensorflow.adapters.postgres.rows import book_of
 from sensorflow.ports import Book
 
-BLOCK = 8 << 20
-"""Bytes of text that are parsed at a time."""
 PAGE = 5000
 """Ledger rows fetched, and keys looked up, at a time."""
-
-# Text, not binary: pyarrow reads it in C. The zone is UTC and its "+00" is cut off; a uuid's dashes too.
-COPY = """
-COPY (SELECT file_id, sensor_id, reading_type, value, unit, quality, line_no,
-             (extract(epoch FROM ts) * 1000000)::bigint, dedupe_key
-        FROM raw_readings) TO STDOUT (FORMAT CSV)
-"""
 
 
 class PostgresSnapshot:
@@ -53,13 +46,34 @@ class PostgresSnapshot:
             return {r.file_id: r.found for r in self._main.execute(queries()["audit_rows"])}
 
     def readings(self) -> Iterator[pa.RecordBatch]:
-        raise NotImplementedError
+        driver = self._main.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        with translated(), driver.cursor() as cursor, cursor.copy(copied.STATEMENT) as copy:
+            yield from copied.batches(copy)
 
     def held(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
-        return []
+        found: list[int | None] = []
+        for start in range(0, len(ts), PAGE):
+            values = {
+                "ts": ts.slice(start, PAGE).to_pylist(),
+                "keys": [UUID(bytes=key) for key in keys.slice(start, PAGE).to_pylist()],
+            }
+            with translated():
+                found += self._second.execute(queries()["audit_held"], values).scalars()
+        return found
 
     def sharing(self, rows: pa.RecordBatch) -> list[int]:
-        return []
+        found: list[int] = []
+        for start in range(0, len(rows), PAGE):
+            part = rows.slice(start, PAGE)
+            values = {
+                "ts": part["ts"].to_pylist(),
+                "sensors": part["sensor_id"].to_pylist(),
+                "kinds": part["reading_type"].to_pylist(),
+            }
+            with translated():
+                found += self._second.execute(queries()["audit_sharing"], values).scalars()
+        return found
 
 
 class PostgresBooks:

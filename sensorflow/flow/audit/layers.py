@@ -8,8 +8,8 @@ from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.partitions import Layer, file_of
 from sensorflow.core.states import State
 from sensorflow.flow.audit.report import Report, names
-from sensorflow.flow.audit.sight import Sight, finding, path, unmoved
-from sensorflow.flow.work import identity_of, whole_source
+from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, path, unmoved
+from sensorflow.flow.work import whole_source
 from sensorflow.ports import Book, Snapshot, Unreadable
 
 HOUR = 3600.0
@@ -81,14 +81,6 @@ def silver_rows(sight: Sight, book: Book) -> tuple[int, int]:
     loaded = book.counts.loaded
     shared = whole_source(book.source, identity_of_book(sight, book))
     return loaded, loaded + book.counts.duplicate if shared else loaded
-
-
-def identity_of_book(sight: Sight, book: Book) -> str:
-    """The file name in a file's dedupe keys: as it was written down, else as the settings have it."""
-    if book.identity is not None:
-        return book.identity
-    source = sight.world.settings.sources.get(book.source)
-    return identity_of(source, book.source, book.key, book.version)
 
 
 def orphans(sight: Sight, report: Report) -> None:

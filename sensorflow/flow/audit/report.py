@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -69,6 +69,12 @@ class Report:
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+    @property
+    def all(self) -> Iterator[Finding]:
+        """Also what is still to be looked at again."""
+        yield from self.findings
+        yield from (finding for finding, _ in self._doubtful)
 
     def settle(self, books: Books) -> None:
         """Hold what was found on the disk against the ledger as it is by now."""

@@ -9,7 +9,7 @@ from functools import cached_property
 from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.flow.audit.report import Still
-from sensorflow.flow.work import World
+from sensorflow.flow.work import World, identity_of
 from sensorflow.ports import Book, Books, DropFolder
 
 
@@ -56,3 +56,11 @@ def finding(fault: Fault, book: Book, expected: str, found: str, path: str = "")
 def unmoved(book: Book) -> Still:
     """What was found holds only if nothing was done to the file since."""
     return lambda now: now is not None and not book.moved(now)
+
+
+def identity_of_book(sight: Sight, book: Book) -> str:
+    """The file name in a file's dedupe keys: as it was written down, else as the settings have it."""
+    if book.identity is not None:
+        return book.identity
+    source = sight.world.settings.sources.get(book.source)
+    return identity_of(source, book.source, book.key, book.version)
