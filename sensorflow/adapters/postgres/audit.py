@@ -48,8 +48,8 @@ class PostgresSnapshot:
     def readings(self) -> Iterator[pa.RecordBatch]:
         driver = self._main.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
-        with translated(), driver.cursor() as cursor, cursor.copy(copied.STATEMENT) as copy:
-            yield from copied.batches(copy)
+        with translated():
+            yield from copied.batches(copied.messages(driver))
 
     def held(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
         found: list[int | None] = []

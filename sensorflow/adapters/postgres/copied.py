@@ -13,7 +13,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psycopg
 import pyarrow as pa
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn
 
 from sensorflow.core.readings import US
 from sensorflow.ports import READING
@@ -37,7 +41,40 @@ _TEXTS = ("sensor_id", "reading_type", "unit")
 _EPOCH = 946_684_800_000_000  # PostgreSQL counts microseconds from 2000
 _FOREVER = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)  # -infinity and infinity
 
+_FAILED = -2  # what libpq says in place of a length; -1 is the end
+
 Bytes = npt.NDArray[np.uint8]
+
+
+def messages(driver: psycopg.Connection) -> Iterator[Any]:
+    """The messages of the COPY, straight from libpq: psycopg's own way costs three times as much.
+
+    The connection is of no further use when this is given up before its end.
+    """
+    connection, done = driver.pgconn, False
+    try:
+        begun = connection.exec_(STATEMENT.encode())
+        if begun.status != ExecStatus.COPY_OUT:
+            raise error_from_result(begun)
+        receive = connection.get_copy_data
+        while True:
+            length, message = receive(0)
+            if length <= 0:
+                break
+            yield message
+        _finish(connection, length)
+        done = True
+    finally:
+        if not done:
+            driver.close()
+
+
+def _finish(connection: PGconn, length: int) -> None:
+    if length == _FAILED:
+        raise psycopg.OperationalError(connection.get_error_message())
+    while (result := connection.get_result()) is not None:
+        if result.status == ExecStatus.FATAL_ERROR:
+            raise error_from_result(result)
 
 
 def batches(messages: Iterable[Any]) -> Iterator[pa.RecordBatch]:
