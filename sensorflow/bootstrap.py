@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sensorflow import crash
@@ -66,7 +69,14 @@ def books(settings: Settings) -> PostgresBooks:
 def sight(settings: Settings, source: str | None = None) -> Sight:
     """What an audit looks at."""
     here = world(settings, "audit", ledger(settings, "audit"))
-    return Sight(here, books(settings), list(folders(settings)), source)
+    return Sight(here, books(settings), list(folders(settings)), scratch, source)
+
+
+@contextmanager
+def scratch() -> Iterator[LocalLake]:
+    """An empty lake that goes when it is left."""
+    with tempfile.TemporaryDirectory(prefix="sensorflow-") as folder:
+        yield LocalLake(Path(folder))
 
 
 def landing(settings: Settings) -> LocalLanding:

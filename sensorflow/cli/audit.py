@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +10,8 @@ from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.flow.audit import Report, Subset
+    from sensorflow.flow.audit import Report, Sight, Subset
+    from sensorflow.flow.audit.repair import Step
 
 
 def audit(
@@ -26,11 +27,15 @@ def audit(
     ] = "1/1",
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Findings listed; all are counted.")] = 50,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Say what would mend each finding; change nothing.")
+    ] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="With --repair: do it.")] = False,
     json: Json = False,
 ) -> None:
     """Hold ledger, disk and database against each other; say whether every reading is there.
 
-    Exit code 0: every one is. 1: findings. 2: it could not be finished.
+    Exit code 0: every one is, or, with --apply, all was mended. 1: findings. 2: it could not be finished.
     """
     import signal
 
@@ -41,6 +46,8 @@ def audit(
     if sum((fast, checksum, deep)) > 1:
         raise Misuse("give one of --fast, --checksum and --deep; each looks at more than the last")
     level = Level.FAST if fast else Level.CHECKSUM if checksum else Level.DEEP if deep else None
+    if apply and not repair:
+        raise Misuse("--apply is for --repair; see first what `sensorflow audit --repair` would do")
     part = _subset(subset)
     settings = bootstrap.settings()
     if source is not None and source not in settings.sources:
@@ -49,11 +56,55 @@ def audit(
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     sight = bootstrap.sight(settings, source)
     report = run(sight, Level.DEFAULT if level is None else level, part)
+    steps = _mend(sight, report, apply) if repair else None
     if json:
-        as_json(report.as_dict(limit))
+        mended = {} if steps is None else {"repair": [_record(step) for step in steps]}
+        as_json(report.as_dict(limit) | mended)
     else:
         show(report, limit)
-    raise typer.Exit(report.exit_code)
+        if steps is not None:
+            show_steps(steps, apply)
+    mended_all = apply and steps is not None and all(step.done for step in steps)
+    raise typer.Exit(0 if mended_all and not report.unseen else report.exit_code)
+
+
+def _mend(sight: Sight, report: Report, wanted: bool) -> list[Step]:
+    from sensorflow.flow.audit import repair
+
+    steps = repair.plan(sight, report)
+    return repair.apply(sight, steps) if wanted else steps
+
+
+def _record(step: Step) -> dict[str, Any]:
+    f = step.finding
+    known = {"code": str(f.fault), "file_id": f.file_id, "name": f.name, "path": f.path}
+    told = {"act": str(step.act), "able": step.able, "done": step.done, "why": step.why}
+    return {**known, **told}
+
+
+def show_steps(steps: list[Step], applied: bool) -> None:
+    line()
+    rows = [
+        [s.act, _answer(s, applied), s.finding.file_id, s.finding.path or s.finding.name, s.why]
+        for s in steps
+    ]
+    if rows:
+        heads = ("repair", "done" if applied else "may be", "file", "name", "why")
+        table("", heads, rows)
+        line()
+    able, done = sum(s.able for s in steps), sum(s.done for s in steps)
+    if applied:
+        line(
+            f"repair: {done:,} of {len(steps):,} done; replays are the fleet's now: audit again after"
+        )
+    else:
+        line(
+            f"repair: {able:,} of {len(steps):,} can be mended; nothing was changed; --apply does it"
+        )
+
+
+def _answer(step: Step, applied: bool) -> str:
+    return "yes" if (step.done if applied else step.able) else "no"
 
 
 def _subset(text: str) -> Subset:

@@ -48,8 +48,14 @@ class PostgresSnapshot:
     def readings(self) -> Iterator[pa.RecordBatch]:
         driver = self._main.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
-        with translated():
-            yield from copied.batches(copied.messages(driver))
+        done = False
+        try:
+            with translated():
+                yield from copied.batches(copied.messages(driver))
+                done = True
+        finally:
+            if not done:  # in the middle of a COPY it is of no use to anybody
+                self._main.invalidate()
 
     def held(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
         found: list[int | None] = []

@@ -51,22 +51,17 @@ def messages(driver: psycopg.Connection) -> Iterator[Any]:
 
     The connection is of no further use when this is given up before its end.
     """
-    connection, done = driver.pgconn, False
-    try:
-        begun = connection.exec_(STATEMENT.encode())
-        if begun.status != ExecStatus.COPY_OUT:
-            raise error_from_result(begun)
-        receive = connection.get_copy_data
-        while True:
-            length, message = receive(0)
-            if length <= 0:
-                break
-            yield message
-        _finish(connection, length)
-        done = True
-    finally:
-        if not done:
-            driver.close()
+    connection = driver.pgconn
+    begun = connection.exec_(STATEMENT.encode())
+    if begun.status != ExecStatus.COPY_OUT:
+        raise error_from_result(begun)
+    receive = connection.get_copy_data
+    while True:
+        length, message = receive(0)
+        if length <= 0:
+            break
+        yield message
+    _finish(connection, length)
 
 
 def _finish(connection: PGconn, length: int) -> None:

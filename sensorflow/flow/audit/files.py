@@ -12,7 +12,7 @@ from sensorflow.core.stability import Stat
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
 from sensorflow.flow.audit.report import Report, names
-from sensorflow.flow.audit.sight import Sight, finding, unmoved
+from sensorflow.flow.audit.sight import Sight, finding, landing_wanted, unmoved
 from sensorflow.ports import Book, DropFolder
 
 PAGE = 1000
@@ -102,7 +102,7 @@ def landing(sight: Sight, report: Report) -> None:
                 sizes[book.landing] = sight.world.landing.size(book.landing)
             size = sizes[book.landing]
             if size != book.size:
-                report.find(_landed(book, size), _landing_wanted)
+                report.find(_landed(book, size), landing_wanted)
 
 
 def _landed(book: Book, size: int | None) -> Finding:
@@ -110,10 +110,6 @@ def _landed(book: Book, size: int | None) -> Finding:
     if size is None:
         return finding(Fault.LANDING_MISSING, book, expected, "nothing")
     return finding(Fault.LANDING_SIZE, book, expected, f"{size:,} bytes")
-
-
-def _landing_wanted(now: Book | None) -> bool:
-    return now is not None and "landing" not in now.expired
 
 
 def quarantine(sight: Sight, report: Report) -> None:

@@ -102,6 +102,7 @@ def orphans(sight: Sight, report: Report) -> None:
                 report.find(_orphan(book, layer, place), unmoved(book))
             else:
                 left[layer] += 1
+                report.spare.append(_orphan(book, layer, place))
     if left:
         kinds = " and ".join(f"{n:,} of {layer}" for layer, n in sorted(left.items()))
         report.note(f"lake files of files superseded or undone: {kinds}; `--repair` removes them")

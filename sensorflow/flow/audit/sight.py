@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -10,7 +12,7 @@ from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.flow.audit.report import Still
 from sensorflow.flow.work import World, identity_of
-from sensorflow.ports import Book, Books, DropFolder
+from sensorflow.ports import Book, Books, DropFolder, Lake
 
 
 @dataclass
@@ -18,12 +20,13 @@ class Sight:
     """The world, the database's books, and the drop folders; of one source, or of all (None).
 
     now: the database's clock at the snapshot. books_by_id: what the ledger said then, of all sources;
-    about a kilobyte for each file is held.
+    about a kilobyte for each file is held. scratch: makes an empty lake that goes when it is left.
     """
 
     world: World
     books: Books
     folders: list[DropFolder]
+    scratch: Callable[[], AbstractContextManager[Lake]]
     source: str | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     books_by_id: dict[int, Book] = field(default_factory=dict)
@@ -64,3 +67,8 @@ def identity_of_book(sight: Sight, book: Book) -> str:
         return book.identity
     source = sight.world.settings.sources.get(book.source)
     return identity_of(source, book.source, book.key, book.version)
+
+
+def landing_wanted(now: Book | None) -> bool:
+    """What is wrong with landed bytes is so in every state, until retention removes them."""
+    return now is not None and "landing" not in now.expired
