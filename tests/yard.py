@@ -97,9 +97,12 @@ class Yard:
     def quarantine(self, name: str = "bad.csv.gz", content: bytes = b"\x1f\x8bno gzip") -> int:
         file_id = self.arrive(name, content)
         assert self.work(file_id) is Outcome.CONDEMNED
+        self.put_aside(file_id)
+        return file_id
+
+    def put_aside(self, file_id: int) -> None:
         done = handle(self.world, file_id, Stage.QUARANTINE, lambda _: nullcontext())
         assert done.outcome is Outcome.QUARANTINED
-        return file_id
 
     def fact(self, file_id: int, name: str) -> Any:
         view = self.ledger.file(file_id)
