@@ -23,7 +23,7 @@ up: .venv/.has-demo ## run the whole stack on the demo's project, with Flower; C
 
 test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey and RabbitMQ
 	@sh tools/rabbitmq.sh
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n 3 $(TESTS)
 
 real-data: .venv/.has-dev ## real files of real loggers through the pipeline, a line each
 	@PYTHONPATH=tests $(BIN)/python tests/real_data/run.py

@@ -230,6 +230,9 @@ class Daemon:
         done = register(
             self._ledger, self._settings, folder.name, key, content, stat, discovered, now
         )
+        if not self._landing.has(content.name):  # retention took the same bytes of an older file
+            with folder.open(key) as stream:
+                self._landing.put(Readable(stream))
         crash.point(crash.Point.REGISTERED)
         self._fresh.set()
         if folder.source.after == "keep":
@@ -291,9 +294,9 @@ class Daemon:
             self._fresh.clear()
             try:
                 if not swept:
-                    sweep(self._ledger, self._queue, s.sweep, s.inline_below, s.max_in_flight)
+                    sweep(self._ledger, self._queue, s.sweep, s.limits)
                     swept = True
-                sent = publish(self._ledger, self._queue, s.inline_below, s.max_in_flight)
+                sent = publish(self._ledger, self._queue, s.limits)
             except Exception as error:  # noqa: BLE001 - this thread must outlive any defect
                 troubles += 1
                 delay = backoff(troubles, 0.5, cap=15.0)

@@ -3,7 +3,7 @@ same conformance suite (``tests/conformance``)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 
-from sensorflow.core.arrival import Arrival, Landed, Waiting
+from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
 from sensorflow.core.readings import SILVER, US
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
@@ -46,6 +46,14 @@ class Landing(Protocol):
 
     def unfinished(self, older: float) -> list[str]:
         """What writers left that were killed more than `older` seconds ago: it may be removed."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether the object is there."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove one object; nothing happens when there is none."""
         ...
 
 
@@ -181,7 +189,8 @@ class StageReport:
 class Claim:
     """The right to work on a file until the lease ends, and what is known of it.
 
-    token: the fencing token; whoever holds an older one cannot commit.
+    token: the fencing token; whoever holds an older one cannot commit. profile: what the file is to be
+    read by, where that is not its source's. again: rows of an earlier load are in the database.
     """
 
     file_id: int
@@ -201,6 +210,8 @@ class Claim:
     quarantines: int
     retries: int
     sensor_type: str
+    profile: str | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -208,6 +219,7 @@ class Load:
     """What a load leaves in the ledger beside the rows.
 
     on_change: what becomes of older versions. profile, profile_hash: how the file was read.
+    identity: the file name that its dedupe keys hold.
     """
 
     counts: Counts
@@ -216,22 +228,40 @@ class Load:
     profile_hash: str
     code_version: str
     reports: tuple[StageReport, ...]
+    identity: str = ""
+
+
+class Expirable(StrEnum):
+    """What retention may remove of a file that is finished."""
+
+    LANDING = "landing"
+    BRONZE = "bronze"
+    REJECTS = "rejects"
+    SILVER = "silver"
+    ROWS = "rows"
 
 
 @dataclass(frozen=True)
-class Replaced:
-    """An older version whose rows a load has taken out of the database."""
+class Leftover:
+    """A finished file of which layers may lie about that its state no longer wants.
+
+    landing: the landed object, where nothing needs it any more.
+    """
 
     file_id: int
+    source: str
     version: int
     received_at: datetime
     sensor_type: str
+    state: State
+    expired: frozenset[str]
+    landing: str | None
 
 
 @dataclass(frozen=True)
 class Loaded:
     counts: Counts
-    replaced: tuple[Replaced, ...] = ()
+    replaced: int = 0
 
 
 @dataclass(frozen=True)
@@ -280,8 +310,18 @@ class Ledger(Protocol):
         """True for one publisher at a time, False for the others."""
         ...
 
-    def due(self, limit: int, max_in_flight: int) -> list[Waiting]:
-        """Pending files that are not published and not waiting for a retry, oldest first."""
+    def due(
+        self, limit: int, max_in_flight: int, backfill_in_flight: int | None = None
+    ) -> list[Waiting]:
+        """Pending files that are not published and not waiting for a retry, oldest first.
+
+        Files of the backfill lane only when no live one is due, and no more than
+        `backfill_in_flight` (default: `max_in_flight`) of them at a time.
+        """
+        ...
+
+    def unfinished(self, lane: Lane) -> int:
+        """How many files of a lane are pending or running."""
         ...
 
     def published(self, sent: list[Waiting]) -> None:
@@ -310,8 +350,11 @@ class Ledger(Protocol):
         """
         ...
 
-    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> None:
-        """The file cannot be loaded: pending at the stage quarantine, with the reason."""
+    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> State:
+        """The file cannot be loaded: pending at the stage quarantine, with the reason.
+
+        One that is replayed while its rows are there is loaded as it was before. Returns its state.
+        """
         ...
 
     def quarantined(self, claim: Claim, where: str, report: StageReport) -> None: ...
@@ -321,12 +364,45 @@ class Ledger(Protocol):
     ) -> Loaded:
         """Insert silver batches with their dedupe keys, supersede older versions, close the file.
 
-        All or nothing. Rows whose key is there already are counted as duplicates.
+        All or nothing. Rows whose key is there already are counted as duplicates. Of a file that is
+        replayed, what is there and right is left alone, and only the difference is written.
         """
         ...
 
-    def replay(self, file_id: int) -> bool:
-        """A quarantined file goes through again from its landed bytes; False if it is not one."""
+    def replay(self, file_id: int, profile: str | None = None) -> bool:
+        """A loaded, quarantined or undone file goes through again from its landed bytes, in the
+        backfill lane; a loaded one keeps its rows until the new ones are there.
+
+        profile: what to read it by, None for its source's. False: not in such a state, or its bytes
+        have expired.
+        """
+        ...
+
+    def undo(self, file_id: int, why: str) -> int | None:
+        """Take a loaded file's rows out of the database; returns how many, None if it is not loaded.
+
+        Files that had readings in common with it, and left them out as duplicates, are replayed.
+        """
+        ...
+
+    def tidy(self, remove: Callable[[Leftover], None], limit: int = 100) -> int:
+        """Call `remove` for finished files that may have leftovers; none of them moves meanwhile.
+
+        Returns how many were seen to. What `remove` raises is raised, and the file is left for later.
+        """
+        ...
+
+    def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> int:
+        """Mark a layer of files that were finished (rows: measured) more than `age` seconds ago as
+        expired, for `tidy` to remove; rows are removed here. Returns of how many files.
+
+        Never of a file that is not loaded, superseded or undone.
+        """
+        ...
+
+    def forget(self, source: str, age: float, limit: int = 10000) -> int:
+        """Remove history of finished files that is older than `age` seconds, but for each file's last
+        event. Returns how many events."""
         ...
 
     def sweep(self, stale_after: float, depth: int | None) -> Swept:
@@ -339,6 +415,16 @@ class Ledger(Protocol):
     ) -> list[FileView]: ...
 
     def file(self, file_id: int) -> FileView | None: ...
+
+    def named(self, name: str, source: str | None = None) -> list[FileView]:
+        """All versions of a name, as people see it."""
+        ...
+
+    def select(
+        self, states: tuple[str, ...], source: str | None = None, since: datetime | None = None
+    ) -> list[FileView]:
+        """All files in one of `states`, landed at `since` or later, oldest first."""
+        ...
 
     def history(self, file_id: int) -> list[dict[str, Any]]: ...
 

@@ -9,11 +9,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ByteSize,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from sensorflow import profiles
 from sensorflow.core.layout import Drift
@@ -50,6 +60,43 @@ def tolerates(limit: str, rejected: int, read: int) -> bool:
     return rejected <= int(limit)
 
 
+UNITS = {"m": 1 / 1440, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.25}
+
+
+def duration(value: Any) -> Any:
+    """A time such as "90d"; "forever" is None. ValueError for anything else."""
+    if value is None or value == "forever":
+        return None
+    text = str(value).strip()
+    if not re.fullmatch(r"[0-9]+[mhdwy]", text) or int(text[:-1]) == 0:
+        raise ValueError('give a time such as "12h", "90d", "8w" or "2y", or "forever"')
+    return timedelta(days=int(text[:-1]) * UNITS[text[-1]])
+
+
+Duration = Annotated[timedelta | None, BeforeValidator(duration)]
+
+
+class Retention(Strict):
+    """How long things are kept after a file was finished; rows: after they were measured."""
+
+    landing: Duration = None
+    bronze: Duration = None
+    rejects: Duration = None
+    silver: Duration = None
+    rows: Duration = None
+    history: Duration = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """inline_below: bytes; smaller files are one task. The others: files published and unfinished, in
+    all and of the backfill lane."""
+
+    inline_below: int
+    max_in_flight: int
+    backfill_in_flight: int
+
+
 class Source(Strict):
     """A drop folder, and what becomes of the files in it."""
 
@@ -80,6 +127,7 @@ class Source(Strict):
     max_rejects: str = "10%"
     drift: Drift = Drift()
     polling: bool = False
+    retention: Retention = Retention()
     settle: float = Field(default=2.0, ge=0, le=3600)
 
     @field_validator("drift", mode="before")
@@ -120,6 +168,7 @@ class Settings(Strict):
     lease: float = Field(default=30.0, ge=3, le=86400)
     max_attempts: int = Field(default=3, ge=1, le=100)
     max_in_flight: int = Field(default=1000, ge=1)
+    backfill_in_flight: int = Field(default=8, ge=1)
     inline_below: ByteSize = ByteSize(8 * 1024**2)
     max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
     workers: int = Field(default=4, ge=1, le=512)
@@ -151,12 +200,22 @@ class Settings(Strict):
         return self
 
     @property
+    def limits(self) -> Limits:
+        return Limits(self.inline_below, self.max_in_flight, self.backfill_in_flight)
+
+    @property
     def embedded(self) -> bool:
         """Whether PostgreSQL or the broker is the embedded one."""
         return self.database_url is None or self.broker_url is None
 
     def profile_of(self, source: Source) -> Profile:
         return self.profiles[source.profile]
+
+    def profile(self, name: str) -> Profile | None:
+        """A profile of these settings, or of the library; None when there is none of that name."""
+        if name in self.profiles or name not in profiles.builtin():
+            return self.profiles.get(name)
+        return profiles.load(name)[1]
 
     def path(self, relative: Path) -> Path:
         """A path as the settings mean it: below the folder of sensorflow.toml."""

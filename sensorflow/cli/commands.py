@@ -6,6 +6,7 @@ import typer
 
 from sensorflow.cli import (
     audit,
+    backfill,
     check,
     db,
     doctor,
@@ -14,6 +15,8 @@ from sensorflow.cli import (
     profiles,
     quarantine,
     rejects,
+    replay,
+    retention,
     sniff,
     status,
     up,
@@ -34,6 +37,10 @@ def register(app: typer.Typer) -> None:
     app.add_typer(files.app, name="files")
     app.add_typer(rejects.app, name="rejects")
     app.add_typer(quarantine.app, name="quarantine")
+    app.command("replay", short_help="Take files through again, from their bytes.")(replay.replay)
+    app.command("undo", short_help="Take files' rows out again; replay reverses it.")(replay.undo)
+    app.command("backfill", short_help="Load old files, behind the new ones.")(backfill.backfill)
+    app.command("retention", short_help="How long what is kept.")(retention.retention)
     app.command("doctor", short_help="Check everything; say what to do.")(doctor.doctor)
     app.command("watch", short_help="The ingest daemon, alone.")(watch.watch)
     app.command("worker", short_help="A worker, alone, autoscaled.")(worker.worker)

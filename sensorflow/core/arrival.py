@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sensorflow.core.states import Stage
+
+
+class Lane(StrEnum):
+    """Which way a file goes: backfill never keeps a live file waiting."""
+
+    LIVE = "live"
+    BACKFILL = "backfill"
+
 
 EVENT_TYPE = "org.sensorflow.file.registered.v1"
 
@@ -52,6 +61,7 @@ class Arrival:
     sensor_type: str
     discovered_at: datetime
     landed_at: datetime
+    lane: Lane = Lane.LIVE
 
 
 @dataclass(frozen=True)
@@ -71,6 +81,7 @@ class Waiting:
     stage: Stage
     received_at: datetime
     token: int = 0
+    lane: Lane = Lane.LIVE
 
 
 def event(waiting: Waiting, bucket: str) -> dict[str, Any]:

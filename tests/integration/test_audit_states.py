@@ -18,6 +18,7 @@ from sensorflow.adapters.postgres import audit as adapter
 from sensorflow.core.states import WORK
 from sensorflow.errors import Misuse
 from sensorflow.flow.audit import Level, audit
+from sensorflow.flow.handle import Outcome
 from sensorflow.flow.land import land
 from sensorflow.flow.register import register
 
@@ -282,6 +283,66 @@ def test_the_name_that_was_written_down_counts_not_what_the_settings_say_by_now(
     yard.config.write_text(SETTINGS.format(database=database, source=SHARED))
     assert yard.audit("--checksum").code == 0
     yard.close()
+
+
+def test_versions_that_are_all_kept_have_names_of_their_own(project: Path, database: str) -> None:
+    yard = Yard(project, database, 'on_change = "keep"')
+    for number in range(3):
+        yard.load("a.csv", content(number))
+    told = yard.audit("--deep")
+    assert (told.code, told.report["rows"]) == (0, 60)
+    yard.sql("UPDATE files SET identity = NULL")  # as 0.1.0 left it
+    assert yard.audit("--deep").code == 0
+    yard.close()
+
+
+# --- mending what is wrong with a loaded file ---
+
+DAMAGE = {
+    "rows are lost": "DELETE FROM raw_readings WHERE line_no IN (5, 6)",
+    "a value changed": "UPDATE raw_readings SET value = 3.25 WHERE line_no = 5",
+    "a sensor changed": "UPDATE raw_readings SET sensor_id = 'x' WHERE line_no = 5",
+    "a unit changed": "UPDATE raw_readings SET unit = 'K' WHERE line_no = 5",
+    "a key changed": "UPDATE raw_readings SET dedupe_key = gen_random_uuid() WHERE line_no = 5",
+    "a time moved": "UPDATE raw_readings SET ts = ts + interval '0.5 s' WHERE line_no = 5",
+    "a row was doubled": ROW.replace("%s, 1", "file_id, 1"),
+    "silver is gone": "",
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_file_goes_through_again_and_the_next_audit_is_clean(
+    yard: Yard, what: str
+) -> None:
+    file_id = yard.load("a.csv", content(1))
+    if DAMAGE[what]:
+        yard.sql(DAMAGE[what])
+    else:
+        yard.silver(file_id).unlink()
+    assert yard.audit("--checksum").code == 1
+    steps = yard.audit("--checksum", "--repair").report["repair"]
+    assert [(s["act"], s["able"], s["done"]) for s in steps] == [("replay", True, False)]
+    assert yard.audit("--checksum").report["in_flight"] == 0  # dry: nothing was begun
+    assert yard.audit("--checksum", "--repair", "--apply").code == 0
+    assert yard.audit("--checksum").report["in_flight"] == 1
+    assert yard.work(file_id) is Outcome.LOADED
+    told = yard.audit("--deep")
+    assert (told.code, told.report["findings"]) == (0, [])
+
+
+@pytest.mark.parametrize("how", ["gone", "changed"])
+def test_a_damaged_file_is_left_alone_when_its_original_is_not_there(yard: Yard, how: str) -> None:
+    file_id = yard.load("a.csv", content(1))
+    yard.sql("DELETE FROM raw_readings WHERE line_no = 5")
+    landed = yard.landed(file_id)
+    if how == "gone":
+        landed.unlink()
+    else:
+        landed.write_bytes(landed.read_bytes().replace(b"degC", b"degF"))
+    told = yard.audit("--repair", "--apply")
+    assert told.code == 1
+    assert not any(step["done"] for step in told.report["repair"])
+    assert yard.audit().report["in_flight"] == 0
 
 
 # --- while things move ---

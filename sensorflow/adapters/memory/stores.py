@@ -42,6 +42,12 @@ class MemoryLanding:
     def unfinished(self, older: float) -> list[str]:
         return []
 
+    def has(self, name: str) -> bool:
+        return name in self._objects
+
+    def remove(self, name: str) -> None:
+        self._objects.pop(name, None)
+
 
 class MemoryLake:
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sensorflow.core.arrival import Waiting
+from sensorflow.core.arrival import Lane, Waiting
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
 from sensorflow.ports import Book, Claim, Counts, FileView
@@ -66,6 +66,8 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         quarantines=row.quarantines,
         retries=row.retries,
         sensor_type=row.sensor_type,
+        profile=row.wanted_profile,
+        again=row.previous is not None,
     )
 
 
@@ -94,7 +96,17 @@ def waiting_of(row: sa.Row[Any]) -> Waiting:
         stage=Stage(row.stage),
         received_at=row.landed_at,
         token=row.token,
+        lane=Lane(row.lane),
     )
+
+
+def stored_identity(identity: str) -> str:
+    """PostgreSQL's text holds no NUL, and no path of a file holds two slashes in a row."""
+    return identity.replace("\0", "//")
+
+
+def _identity(stored: str | None) -> str | None:
+    return None if stored is None else stored.replace("//", "\0")
 
 
 def book_of(row: sa.RowMapping) -> Book:
@@ -126,7 +138,7 @@ def book_of(row: sa.RowMapping) -> Book:
         profile=row["profile"],
         profile_hash=row["profile_hash"],
         code_version=row["code_version"],
-        identity=row["identity"],
+        identity=_identity(row["identity"]),
         expired=tuple(row["expired"]),
         tidy=row["tidy"],
     )

@@ -97,6 +97,8 @@ files = Table(
     Column("lane", Text, nullable=False, server_default=text("'live'")),
     # the account of the load whose rows are there while the file goes through again
     Column("previous", JSONB),
+    # what it is to be read by, where that is not its source's profile
+    Column("wanted_profile", Text),
     # the file name that its dedupe keys hold
     Column("identity", Text),
     # the layers that retention has removed

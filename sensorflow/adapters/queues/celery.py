@@ -17,14 +17,18 @@ from kombu import Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerError
 
-from sensorflow.core.arrival import Waiting, event, printable
+from sensorflow.core.arrival import Lane, Waiting, event, printable
 from sensorflow.core.states import WORK, Stage
 from sensorflow.errors import Code, Transient
 
 INGEST = "ingest"
 SWEEP = "sweep"
-TASKS = (INGEST, *Stage, SWEEP)
+RETAIN = "retain"
+TASKS = (SWEEP, Stage.QUARANTINE, Stage.LOAD, Stage.TRANSFORM, Stage.VALIDATE, INGEST, RETAIN)
 """The tasks, each on a queue of its own, so that each kind of work can be scaled apart."""
+QUEUES = (*TASKS, Lane.BACKFILL)
+"""All queues, in the order in which a worker on Redis looks at them: what ends a file's way first,
+files that are replayed or filled in last."""
 
 CONFIRM = 10.0
 """Seconds to wait for the broker's word."""
@@ -65,6 +69,7 @@ def configuration(url: str) -> dict[str, Any]:
             "visibility_timeout": 3600,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
+            "queue_order_strategy": "priority",
             "health_check_interval": 10,
             "socket_keepalive": True,
         }
@@ -85,7 +90,7 @@ def configuration(url: str) -> dict[str, Any]:
                 durable=True,
                 queue_arguments=_arguments(t) if amqp else None,
             )
-            for t in TASKS
+            for t in QUEUES
         ],
         "task_routes": {
             task_name(t): {"queue": task_name(t), "routing_key": task_name(t)} for t in TASKS
@@ -151,9 +156,12 @@ class CeleryQueue:
 
     def _signature(self, task: str, waiting: Waiting, message: dict[str, Any]) -> Any:
         shown = f"source={waiting.source} file={printable(waiting.key)} stage={task}"
-        return self._app.signature(
+        made = self._app.signature(
             task_name(task), (message,), immutable=True, argsrepr=shown, kwargsrepr="{}"
         )
+        if waiting.lane is Lane.BACKFILL:
+            made.set(queue=task_name(Lane.BACKFILL), routing_key=task_name(Lane.BACKFILL))
+        return made
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

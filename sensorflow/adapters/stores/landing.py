@@ -61,6 +61,13 @@ class LocalLanding:
     def unfinished(self, older: float) -> list[str]:
         return unfinished(self._root, older)
 
+    def has(self, name: str) -> bool:
+        return self._path(name).is_file()
+
+    def remove(self, name: str) -> None:
+        with storage_errors():
+            self._path(name).unlink(missing_ok=True)
+
     def _path(self, name: str) -> Path:
         prefix, _, digest = name.partition("/")
         if len(digest) != 64 or digest[:2] != prefix or not digest.isalnum():

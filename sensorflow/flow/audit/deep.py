@@ -55,11 +55,11 @@ def _hash(sight: Sight, report: Report, book: Book) -> bool:
 
 def _why_not(sight: Sight, book: Book) -> str:
     settings = sight.world.settings
-    source = settings.sources.get(book.source)
-    if source is None:
+    if book.source not in settings.sources:
         return f"of source {book.source!r}, which is not in the settings"
-    if settings.profile_of(source).hash != book.profile_hash:
-        return f"loaded by another profile than {source.profile!r} is now"
+    profile = settings.profile(book.profile or "")
+    if profile is None or profile.hash != book.profile_hash:
+        return f"loaded by another profile than {book.profile!r} is now"
     return ""
 
 
@@ -124,4 +124,5 @@ def claim_of(book: Book) -> Claim:
         quarantines=0,
         retries=0,
         sensor_type=book.sensor_type,
+        profile=book.profile,
     )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-from sensorflow.core.arrival import printable
+from sensorflow.core.arrival import Lane, printable
 from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import State
@@ -58,19 +58,33 @@ def _overdue_drop(sight: Sight, report: Report, folder: DropFolder, key: bytes, 
 
 def overdue(sight: Sight, report: Report) -> None:
     """Pending and running files with which nothing happens."""
-    flying = sum(b.in_flight and b.published_at is not None for b in sight.books_by_id.values())
-    room = flying < sight.world.settings.max_in_flight
+    room = _room(sight)
     slow: list[str] = []
     for book in sight.mine:
         if book.state is State.RUNNING:
             _lease(sight, report, book)
         elif book.state is State.PENDING and book.published_at is None:
-            if room if book.lane == "live" else flying == 0:
+            if room[Lane(book.lane)]:
                 _unpublished(sight, report, book)
         elif book.state is State.PENDING and _is_slow(sight, book):
             slow.append(f"{book.source}/{book.name}")
     if slow:
         report.note(f"published and not taken for {LONG} sweeps: {names(slow)}; are workers there?")
+
+
+def _room(sight: Sight) -> dict[Lane, bool]:
+    """Whether more files of each lane may be published: old ones only when no live one waits."""
+    limits = sight.world.settings.limits
+    flying = dict.fromkeys(Lane, 0)
+    waiting = False
+    for book in sight.books_by_id.values():
+        if book.in_flight and book.published_at is not None:
+            flying[Lane(book.lane)] += 1
+        elif book.state is State.PENDING and book.lane == Lane.LIVE:
+            waiting = waiting or book.not_before is None or book.not_before <= sight.now
+    room = sum(flying.values()) < limits.max_in_flight
+    behind = room and not waiting and flying[Lane.BACKFILL] < limits.backfill_in_flight
+    return {Lane.LIVE: room, Lane.BACKFILL: behind}
 
 
 def _lease(sight: Sight, report: Report, book: Book) -> None:

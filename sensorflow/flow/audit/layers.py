@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.partitions import Layer, file_of
 from sensorflow.core.states import State
 from sensorflow.flow.audit.report import Report, names
 from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, path, unmoved
+from sensorflow.flow.tidy import unwanted
 from sensorflow.flow.work import whole_source
 from sensorflow.ports import Book, Snapshot, Unreadable
 
 HOUR = 3600.0
-
-UNWANTED: dict[Layer, frozenset[State]] = {
-    Layer.SILVER: frozenset({State.SUPERSEDED, State.UNDONE, State.QUARANTINED}),
-    Layer.BRONZE: frozenset({State.SUPERSEDED, State.UNDONE}),
-    Layer.REJECTS: frozenset({State.SUPERSEDED, State.UNDONE}),
-}
-"""States in which a file's part of a layer is wanted no more."""
 
 
 def rows(sight: Sight, report: Report, snapshot: Snapshot) -> None:
@@ -85,8 +77,7 @@ def silver_rows(sight: Sight, book: Book) -> tuple[int, int]:
 
 def orphans(sight: Sight, report: Report) -> None:
     """Files of the lake that no file of the ledger wants."""
-    left: Counter[Layer] = Counter()
-    strange: list[str] = []
+    waiting, strange = 0, list[str]()
     for place in sight.world.lake.paths():
         known = file_of(place)
         if known is None:
@@ -97,15 +88,13 @@ def orphans(sight: Sight, report: Report) -> None:
         if book is None:
             if sight.source is None:
                 _unknown(report, file_id, place)
-        elif sight.source in (None, book.source) and _unwanted(sight, book, layer, place):
-            if layer is Layer.SILVER or place != path(book, layer):
+        elif sight.source in (None, book.source) and unwanted_at(book, layer, place):
+            if _overlooked(sight, book, layer):
                 report.find(_orphan(book, layer, place), unmoved(book))
             else:
-                left[layer] += 1
-                report.spare.append(_orphan(book, layer, place))
-    if left:
-        kinds = " and ".join(f"{n:,} of {layer}" for layer, n in sorted(left.items()))
-        report.note(f"lake files of files superseded or undone: {kinds}; `--repair` removes them")
+                waiting += 1
+    if waiting:
+        report.note(f"{waiting:,} lake files that the next sweep removes")
     if strange:
         report.note(f"in the lake, and not sensorflow's: {names(strange)}")
 
@@ -115,16 +104,20 @@ def _unknown(report: Report, file_id: int, place: str) -> None:
     report.find(Finding(fault, "", file_id, place, expected, place, place), lambda now: now is None)
 
 
-def _unwanted(sight: Sight, book: Book, layer: Layer, place: str) -> bool:
-    """Whether a lake file is wanted no more, and it is not just that nobody has removed it yet."""
-    if place != path(book, layer):
-        return True
-    return book.state in UNWANTED[layer] and sight.settled(book)
+def unwanted_at(book: Book, layer: Layer, place: str) -> bool:
+    """Whether what lies there is wanted no more, or lies where it should not."""
+    return place != path(book, layer) or (not book.in_flight and layer in unwanted(book))
+
+
+def _overlooked(sight: Sight, book: Book, layer: Layer) -> bool:
+    """Whether it is not just that nobody has removed it yet: the ledger knows what is still untidy."""
+    return sight.settled(book) and (book.tidy or layer not in book.expired)
 
 
 def _orphan(book: Book, layer: Layer, place: str) -> Finding:
     home = path(book, layer)
-    expected = f"none: the file is {book.state}" if place == home else home
+    why = "expired" if layer in book.expired else book.state
+    expected = f"none: the file is {why}" if place == home else home
     return finding(Fault.LAYER_UNWANTED, book, expected, place, place)
 
 

@@ -14,9 +14,9 @@ from sensorflow.core.partitions import file_of
 from sensorflow.core.states import State
 from sensorflow.errors import SensorflowError, Transient
 from sensorflow.flow.audit.deep import digest
-from sensorflow.flow.audit.layers import UNWANTED
+from sensorflow.flow.audit.layers import unwanted_at
 from sensorflow.flow.audit.report import Report
-from sensorflow.flow.audit.sight import Sight, path
+from sensorflow.flow.audit.sight import Sight
 from sensorflow.ports import Book
 
 
@@ -65,7 +65,7 @@ def plan(sight: Sight, report: Report) -> list[Step]:
     """What would be done about each finding; one replay a file. Changes nothing."""
     steps: list[Step] = []
     replayed: set[int] = set()
-    for found in [*report.findings, *report.spare]:
+    for found in report.findings:
         act = _ACTS.get(found.fault, Act.NOTHING)
         if act is Act.REPLAY and found.file_id in replayed:
             continue
@@ -153,7 +153,7 @@ def _remove(sight: Sight, file_id: int, place: str) -> bool:
     with sight.books.holding(file_id) as book:
         if book is None or known is None or _hindrance(sight, Act.REMOVE_FILE, book):
             return False
-        if place == path(book, known[0]) and book.state not in UNWANTED[known[0]]:
+        if not unwanted_at(book, known[0], place):
             return False
         sight.world.lake.remove(place)
         return True

@@ -44,8 +44,7 @@ class Report:
     """files, rows: how many were looked at. unseen: what could not be looked at, and why.
 
     in_flight: files that are on their way, or were when they were looked at. expired: files of which
-    retention has removed a layer, by layer. spare: lake files that nobody counts and nobody wants: no
-    fault, but repair removes them.
+    retention has removed a layer, by layer.
     """
 
     level: Level
@@ -55,7 +54,6 @@ class Report:
     files: int = 0
     rows: int = 0
     findings: list[Finding] = field(default_factory=list)
-    spare: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
     in_flight: set[int] = field(default_factory=set)
