@@ -145,7 +145,9 @@ def _kept(sight: Sight, book: Book, where: str) -> Finding | None:
     try:
         manifest = store.manifest(where)
     except (Transient, ValueError) as error:
-        return finding(Fault.MANIFEST_MISSING, book, f"a manifest, {expected}", str(error))
+        gone = isinstance(error.__cause__, FileNotFoundError)
+        text = "none" if gone else str(error)
+        return finding(Fault.MANIFEST_MISSING, book, f"a manifest, {expected}", text)
     if manifest.get("file", {}).get("sha256") != book.sha256.hex():
         return finding(Fault.MANIFEST_MISSING, book, f"its manifest, {expected}", "another file's")
     return None

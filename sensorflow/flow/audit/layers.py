@@ -89,7 +89,7 @@ def orphans(sight: Sight, report: Report) -> None:
             if sight.source is None:
                 _unknown(report, file_id, place)
         elif sight.source in (None, book.source) and unwanted_at(book, layer, place):
-            if _overlooked(sight, book, layer):
+            if place != path(book, layer) or _overlooked(sight, book, layer):
                 report.find(_orphan(book, layer, place), unmoved(book))
             else:
                 waiting += 1
