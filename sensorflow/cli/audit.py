@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli.show import Json, as_json, line, table
+from sensorflow.core.findings import TODO
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -85,11 +86,11 @@ def _record(step: Step) -> dict[str, Any]:
 def show_steps(steps: list[Step], applied: bool) -> None:
     line()
     rows = [
-        [s.act, _answer(s, applied), s.finding.file_id, s.finding.path or s.finding.name, s.why]
-        for s in steps
+        [s.act, _answer(s, applied), str(f.file_id or ""), f.name or f.path, f.fault, s.why]
+        for s, f in ((step, step.finding) for step in steps)
     ]
     if rows:
-        heads = ("repair", "done" if applied else "may be", "file", "name", "why")
+        heads = ("repair", "done" if applied else "can be", "file", "name", "for", "why")
         table("", heads, rows)
         line()
     able, done = sum(s.able for s in steps), sum(s.done for s in steps)
@@ -107,6 +108,14 @@ def _answer(step: Step, applied: bool) -> str:
     return "yes" if (step.done if applied else step.able) else "no"
 
 
+def _remedies(report: Report) -> dict[str, list[str]]:
+    """What to do -> the codes that it is for."""
+    codes: dict[str, list[str]] = {}
+    for fault in sorted({f.fault for f in report.findings}):
+        codes.setdefault(TODO[fault], []).append(fault.split()[0])
+    return codes
+
+
 def _subset(text: str) -> Subset:
     from sensorflow.flow.audit import Subset
 
@@ -120,14 +129,16 @@ def show(report: Report, limit: int) -> None:
     listed = report.findings[:limit]
     if listed:
         heads = ("kind", "code", "source", "file", "name", "expected", "found")
-        rows = [[f.kind, f.fault, f.source, f.file_id, f.name, f.expected, f.found] for f in listed]
+        rows = [
+            [f.kind, f.fault, f.source, str(f.file_id or ""), f.name, f.expected, f.found]
+            for f in listed
+        ]
         table("", heads, rows)
         if len(report.findings) > limit:
             line(f"and {len(report.findings) - limit:,} more; --limit lists them")
         line()
-        for fault in dict.fromkeys(f.fault for f in report.findings):
-            todo = next(f.todo for f in report.findings if f.fault is fault)
-            line(f"{fault}: {todo}")
+        for todo, codes in _remedies(report).items():
+            line(f"{', '.join(codes)}: {todo}")
         line()
     for text in report.unseen:
         line(f"not looked at: {text}")

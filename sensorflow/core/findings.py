@@ -52,7 +52,7 @@ _KINDS = dict(zip("12345", Kind, strict=True))
 _DROP = (
     "drop the original again (data/archive may hold it): the same bytes land under the same name"
 )
-_REPLAY = "`sensorflow audit --repair` shows how: the file goes through again from its landed bytes"
+_REPLAY = "take the file through again from its landed bytes: `sensorflow audit --repair`"
 _FLEET = "is the fleet running? `sensorflow up`, or watch, worker and beat; see `sensorflow doctor`"
 
 TODO: dict[Fault, str] = {
@@ -64,9 +64,9 @@ TODO: dict[Fault, str] = {
     Fault.REPEATS_MISSING: _REPLAY,
     Fault.ROWS_EXTRA: _REPLAY,
     Fault.ROWS_UNKNOWN: "who wrote them? sensorflow never removes rows that no ledger row speaks of",
-    Fault.ROWS_UNWANTED: "`sensorflow audit --repair` shows how: they go, if the landed bytes are there",
+    Fault.ROWS_UNWANTED: "remove them, if the landed bytes are there: `sensorflow audit --repair`",
     Fault.LAYER_UNKNOWN: "of another database? sensorflow never removes what no ledger row speaks of",
-    Fault.LAYER_UNWANTED: "`sensorflow audit --repair` shows how: it goes, if the landed bytes are there",
+    Fault.LAYER_UNWANTED: "remove it, if the landed bytes are there: `sensorflow audit --repair`",
     Fault.LANDING_SIZE: f"check the disk; {_DROP}",
     Fault.LANDING_HASH: f"check the disk; {_DROP}",
     Fault.BALANCE: f"the ledger's row was changed by hand; {_REPLAY}",
@@ -76,7 +76,7 @@ TODO: dict[Fault, str] = {
     Fault.SILVER_CHANGED: f"check the disk; {_REPLAY}",
     Fault.COLUMNS_CHANGED: _REPLAY,
     Fault.KEYS_CHANGED: _REPLAY,
-    Fault.READ_AGAIN: f"see `sensorflow files show`; {_REPLAY}",
+    Fault.READ_AGAIN: "see `sensorflow files show`, then `sensorflow replay` if what is read now is right",
     Fault.DROP_OVERDUE: _FLEET,
     Fault.LEASE_OVERDUE: _FLEET,
     Fault.PUBLISH_OVERDUE: _FLEET,

@@ -79,7 +79,8 @@ def plan(sight: Sight, report: Report) -> list[Step]:
 def _step(sight: Sight, act: Act, found: Finding) -> Step:
     book = sight.books_by_id.get(found.file_id or 0)
     if act is Act.NOTHING or book is None:
-        return Step(Act.NOTHING, found, False, found.todo)
+        why = "no row of the ledger speaks of it" if book is None else found.todo
+        return Step(Act.NOTHING, found, False, why)
     why = _hindrance(sight, act, book)
     return Step(act, found, not why, why or _words(sight, act, book))
 

@@ -87,6 +87,7 @@ class Report:
                     self.findings.append(finding)
                 elif finding.file_id is not None:
                     self.in_flight.add(finding.file_id)
+        self.findings.sort(key=lambda f: (list(Kind).index(f.kind), f.fault, f.file_id or 0))
 
     def unsettled(self) -> None:
         """The ledger is away: what was found on the disk cannot be looked at again."""
