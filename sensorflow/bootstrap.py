@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sensorflow import crash
 from sensorflow import settings as settings_
 from sensorflow.adapters.feeds.folder import Folder
 from sensorflow.adapters.lake.parquet import LocalLake
+from sensorflow.adapters.postgres.audit import PostgresBooks
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.queues.celery import CeleryQueue
 from sensorflow.adapters.stores.landing import LocalLanding
 from sensorflow.adapters.stores.quarantine import LocalQuarantine
 from sensorflow.embedded import state
 from sensorflow.errors import Misuse
+from sensorflow.flow.audit import Sight
 from sensorflow.flow.work import World
 from sensorflow.settings import Settings
 
@@ -67,6 +72,23 @@ def flower_password(settings: Settings) -> tuple[str, str]:
 
 def ledger(settings: Settings, role: str) -> PostgresLedger:
     return PostgresLedger(database_url(settings), who(role))
+
+
+def books(settings: Settings) -> PostgresBooks:
+    return PostgresBooks(database_url(settings), who("audit"))
+
+
+def sight(settings: Settings, source: str | None = None) -> Sight:
+    """What an audit looks at."""
+    here = world(settings, "audit", ledger(settings, "audit"))
+    return Sight(here, books(settings), list(folders(settings)), scratch, source)
+
+
+@contextmanager
+def scratch() -> Iterator[LocalLake]:
+    """An empty lake that goes when it is left."""
+    with tempfile.TemporaryDirectory(prefix="sensorflow-") as folder:
+        yield LocalLake(Path(folder))
 
 
 def landing(settings: Settings) -> LocalLanding:

@@ -13,8 +13,11 @@ from typing import Any, BinaryIO, Protocol
 import pyarrow as pa
 
 from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
+from sensorflow.core.readings import SILVER, US
+from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
+from sensorflow.settings import Source
 
 
 class Reader(Protocol):
@@ -37,6 +40,14 @@ class Landing(Protocol):
         """A seekable reader. Raises Transient STORAGE when the object is not there."""
         ...
 
+    def size(self, name: str) -> int | None:
+        """Of an object, in bytes; None when it is not there. Raises when the whole zone is not."""
+        ...
+
+    def unfinished(self, older: float) -> list[str]:
+        """What writers left that were killed more than `older` seconds ago: it may be removed."""
+        ...
+
     def has(self, name: str) -> bool:
         """Whether the object is there."""
         ...
@@ -44,6 +55,10 @@ class Landing(Protocol):
     def remove(self, name: str) -> None:
         """Remove one object; nothing happens when there is none."""
         ...
+
+
+class Unreadable(Exception):
+    """A file of the lake is there and cannot be read: cut short, or changed."""
 
 
 class LayerWriter(Protocol):
@@ -68,6 +83,21 @@ class Lake(Protocol):
         """Remove one file; nothing happens when there is none."""
         ...
 
+    def paths(self) -> Iterator[str]:
+        """The path of every whole file, in no order. Raises when the lake itself is not there."""
+        ...
+
+    def rows(self, path: str) -> int | None:
+        """How many rows one file says it has; None when there is none.
+
+        Raises Unreadable when it is there and is not a file that a writer finished.
+        """
+        ...
+
+    def unfinished(self, older: float) -> list[str]:
+        """What writers left that were killed more than `older` seconds ago: it may be removed."""
+        ...
+
 
 class QuarantineStore(Protocol):
     """Where files that cannot be loaded are kept for people, each in a folder with its manifest."""
@@ -81,6 +111,14 @@ class QuarantineStore(Protocol):
         ...
 
     def manifest(self, where: str) -> dict[str, Any]: ...
+
+    def size(self, where: str) -> int | None:
+        """Of the file kept there, in bytes; None when it is not there. Raises when the store is not."""
+        ...
+
+    def unfinished(self, older: float) -> list[str]:
+        """What writers left that were killed more than `older` seconds ago: it may be removed."""
+        ...
 
 
 class Queue(Protocol):
@@ -395,4 +433,151 @@ class Ledger(Protocol):
     def totals(self) -> dict[str, dict[str, int]]:
         """Source -> number of files, in all and by state, and sums over the loaded ones: rows_read,
         rows_loaded, rows_rejected, rows_duplicate."""
+        ...
+
+
+class DropFolder(Protocol):
+    """Where files of one source are dropped. Raises Transient STORAGE when it is away."""
+
+    name: str
+    source: Source
+
+    def scan(self) -> Iterator[tuple[bytes, Stat]]:
+        """Every file that the source takes, with its state."""
+        ...
+
+    def busy(self, key: bytes, stat: Stat) -> bool:
+        """Whether a file is gone, changed since `stat`, or open for writing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What the ledger says of one file, as an audit needs it.
+
+    token: the newest fencing token, 0 before the first. moved_at: the last step of a file that is
+    pending or running. previous: the rows of the load that is there while the file goes through again.
+    identity: the file name that its keys hold; None when that was not written down.
+    expired: the layers that retention has removed, "landing" and "rows" among them.
+    """
+
+    file_id: int
+    source: str
+    key: bytes
+    name: str
+    version: int
+    sha256: bytes
+    md5: bytes
+    size: int
+    landing: str
+    sensor_type: str
+    state: State
+    stage: Stage
+    lane: str
+    token: int
+    received_at: datetime
+    finished_at: datetime | None
+    lease_until: datetime | None
+    not_before: datetime | None
+    published_at: datetime | None
+    moved_at: datetime | None
+    counts: Counts
+    checksum: int | None
+    previous: int | None
+    quarantined_to: str | None
+    profile: str | None
+    profile_hash: str | None
+    code_version: str | None
+    identity: str | None
+    expired: tuple[str, ...]
+    tidy: bool
+
+    @property
+    def in_flight(self) -> bool:
+        return self.state in (State.PENDING, State.RUNNING)
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows of it should be in the database; None where none may be."""
+        if self.state is State.LOADED:
+            return self.counts.loaded
+        return self.previous if self.in_flight else None
+
+    def moved(self, now: Book) -> bool:
+        """Whether anything was done to the file between this look and a later one."""
+        return self.step != now.step
+
+    @property
+    def step(self) -> tuple[Any, ...]:
+        done = (self.state, self.stage, self.token, self.finished_at, self.checksum)
+        return (*done, self.published_at, self.expired, self.tidy)
+
+
+READING = pa.schema(
+    [
+        pa.field("file_id", pa.int64(), nullable=False),
+        *(SILVER.field(n) for n in ("sensor_id", "reading_type", "value", "unit", "quality")),
+        pa.field("line_no", pa.int64(), nullable=False),
+        pa.field("ts", US, nullable=False),
+        pa.field("dedupe_key", pa.binary(16), nullable=False),
+    ]
+)
+"""A row of the database, as an audit reads it."""
+
+
+class Snapshot(Protocol):
+    """The database as it was at one instant, read-only; nothing is locked. Raises Transient DATABASE."""
+
+    name: str
+    taken_at: datetime
+
+    def files(self) -> Iterator[Book]:
+        """Every file of the ledger, by id."""
+        ...
+
+    def rows_per_file(self) -> dict[int, int]:
+        """How many rows of each file id are in the database, ids unknown to the ledger among them."""
+        ...
+
+    def readings(self) -> Iterator[pa.RecordBatch]:
+        """Every row, in batches of the schema `READING`, in no order."""
+        ...
+
+    def held(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
+        """The id of the file that holds each key (microseconds, binary(16)); None where none does.
+
+        May be called while `readings` is being read.
+        """
+        ...
+
+    def sharing(self, rows: pa.RecordBatch) -> list[int]:
+        """How many rows in all have the sensor_id, reading_type and ts (microseconds) of each of these.
+
+        May be called while `readings` is being read.
+        """
+        ...
+
+
+class Books(Protocol):
+    """What an audit, and the mending after it, need of the database. Raises Transient DATABASE."""
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]: ...
+
+    def present(self, file_ids: list[int]) -> dict[int, Book]:
+        """The ledger's rows of these as they are now."""
+        ...
+
+    def unknown(self, source: str, found: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
+        """Those (key, fingerprint) that were never registered."""
+        ...
+
+    def holding(self, file_id: int) -> AbstractContextManager[Book | None]:
+        """The ledger's row as it is now, kept from changing until the context ends."""
+        ...
+
+    def remove_rows(self, file_id: int) -> int:
+        """Remove the rows of a file whose state allows none, and note it in the file's history.
+
+        One transaction; returns how many, and removes nothing when the state allows rows by now.
+        """
         ...

@@ -11,11 +11,15 @@ import errno
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from sensorflow.errors import Code, Transient
+
+WRITING = ".writing-"
+"""How the names of files begin that are not whole yet."""
 
 
 @contextlib.contextmanager
@@ -124,13 +128,31 @@ def open_below(root: Path, relative: str) -> BinaryIO:
 def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """A new file in `folder`, removed at the end unless it was renamed away."""
     make_folders(folder)
-    descriptor, name = tempfile.mkstemp(prefix=".writing-", dir=folder)
+    descriptor, name = tempfile.mkstemp(prefix=WRITING, dir=folder)
     path = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream, path
     finally:
         path.unlink(missing_ok=True)
+
+
+def unfinished(folder: Path, older: float) -> list[str]:
+    """Paths below `folder` of what `temporary` made more than `older` seconds ago and nobody named."""
+    before = time.time() - older
+    found = []
+    with storage_errors():
+        for path in folder.rglob(f"{WRITING}*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_file() and path.stat().st_mtime < before:
+                    found.append(str(path.relative_to(folder)))
+    return sorted(found)
+
+
+def require(folder: Path) -> None:
+    """Transient STORAGE when a folder is away: its disk, perhaps, and all that is in it."""
+    if not folder.is_dir():
+        raise Transient(Code.STORAGE, f"no folder {folder}")
 
 
 def settle(stream: BinaryIO, path: Path, final: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from sensorflow.cli import (
+    audit,
     backfill,
     check,
     db,
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(profiles.app, name="profiles")
     app.command("up", short_help="Run the whole stack here; Ctrl-C stops it.")(up.up)
     app.command("status", short_help="Where files stand; whether rows add up.")(status.status)
+    app.command("audit", short_help="Prove that every reading is accounted for.")(audit.audit)
     app.add_typer(files.app, name="files")
     app.add_typer(rejects.app, name="rejects")
     app.add_typer(quarantine.app, name="quarantine")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.core.states import State
-from sensorflow.ports import Lake, Landing, Ledger, Leftover
+from sensorflow.ports import Book, Lake, Landing, Ledger, Leftover
 
 
 def tidy(ledger: Ledger, lake: Lake, landing: Landing) -> int:
@@ -24,7 +24,7 @@ def tidy(ledger: Ledger, lake: Lake, landing: Landing) -> int:
     return ledger.tidy(remove)
 
 
-def unwanted(left: Leftover) -> list[Layer]:
+def unwanted(left: Leftover | Book) -> list[Layer]:
     """The layers that a finished file must not have."""
     gone = {layer for layer in Layer if layer in left.expired}
     if left.state is not State.LOADED:

@@ -75,13 +75,7 @@ class Job:
     @cached_property
     def identity(self) -> str:
         """The file_name of the dedupe key: the source and the path below it, not the base name."""
-        if self.source.dedupe_scope == "source":
-            return self.claim.source + "/"
-        key = self.claim.key.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
-        name = f"{self.claim.source}/{key}"
-        if self.source.on_change != "supersede" and self.claim.version > 1:
-            name += f"\0v{self.claim.version}"
-        return name
+        return identity_of(self.source, self.claim.source, self.claim.key, self.claim.version)
 
     def path(self, layer: Layer) -> str:
         """Where this file's part of a layer lies in the lake."""
@@ -95,3 +89,19 @@ class Job:
     @property
     def counts(self) -> Counts:
         return self.claim.counts
+
+
+def identity_of(rules: Source | None, source: str, key: bytes, version: int) -> str:
+    """The file_name of the dedupe keys of a version of a file; rules: None of a source that is gone."""
+    if rules is not None and rules.dedupe_scope == "source":
+        return f"{source}/"
+    text = key.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    name = f"{source}/{text}"
+    if rules is not None and rules.on_change != "supersede" and version > 1:
+        name += f"\0v{version}"
+    return name
+
+
+def whole_source(source: str, identity: str) -> bool:
+    """Whether keys with this file_name are of the source as a whole, not of one file."""
+    return identity == f"{source}/"

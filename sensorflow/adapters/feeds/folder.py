@@ -170,6 +170,16 @@ class Folder:
                     raise StillOpen(os.fsdecode(key))
                 yield stream
 
+    def busy(self, key: bytes, stat: Stat) -> bool:
+        """See `ports.DropFolder`. A file that may not be read is not busy."""
+        try:
+            with self.open(key) as stream:
+                return stat_of(stream) != stat
+        except (NotAFile, StillOpen):
+            return True
+        except OSError:
+            return False
+
     def put_away(self, key: bytes, landed: Stat, day: date) -> None:
         """Archive or delete a registered file, unless it is no longer the one that was landed.
 

@@ -9,8 +9,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sensorflow.adapters.files import below, open_below, settle, storage_errors, temporary
-from sensorflow.ports import LayerWriter
+from sensorflow.adapters.files import (
+    below,
+    open_below,
+    require,
+    settle,
+    storage_errors,
+    temporary,
+    unfinished,
+)
+from sensorflow.core.partitions import Layer
+from sensorflow.ports import LayerWriter, Unreadable
 
 ROWS = 65536
 REPEATING = ("sensor_id", "reading_type", "unit", "quality", "ordinal", "column", "code")
@@ -62,6 +71,32 @@ class LocalLake:
             below(root, folder, make=False) as place,
         ):
             (place / leaf).unlink()
+
+    def paths(self) -> Iterator[str]:
+        require(self._root)
+        for layer in Layer:
+            with storage_errors():
+                for path in (self._root / layer).rglob("*.parquet"):
+                    if not path.name.startswith("."):
+                        yield str(path.relative_to(self._root))
+
+    def rows(self, path: str) -> int | None:
+        place = self._root / path
+        with storage_errors():
+            try:
+                return int(pq.read_metadata(place).num_rows)
+            except FileNotFoundError:
+                require(self._root / path.partition("/")[0])
+                return None
+            except (pa.ArrowException, OSError) as error:  # Arrow says OSError of broken bytes too
+                if isinstance(error, OSError) and error.errno is not None:
+                    raise
+                raise Unreadable(f"{path}: {error}") from error
+
+    def unfinished(self, older: float) -> list[str]:
+        return [
+            f"{layer}/{name}" for layer in Layer for name in unfinished(self._root / layer, older)
+        ]
 
     def _place(self, path: str) -> tuple[Path, Path, str]:
         """A layer's folder, which may be a link to another disk; what is below it; the file's name."""

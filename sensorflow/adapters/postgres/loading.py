@@ -17,7 +17,7 @@ from sensorflow import crash
 from sensorflow.adapters.postgres.copy import Difference, Loader
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import guarded, run
-from sensorflow.adapters.postgres.rows import count_values
+from sensorflow.adapters.postgres.rows import count_values, stored_identity
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, Transient
@@ -103,7 +103,7 @@ def _finish(
         profile=load.profile,
         profile_hash=load.profile_hash,
         code_version=load.code_version,
-        identity=load.identity,
+        identity=stored_identity(load.identity),
     )
 
 

@@ -410,3 +410,54 @@ SELECT source, state, count(*) AS files, sum(rows_read) AS rows_read,
        sum(rows_loaded) AS rows_loaded, sum(rows_rejected) AS rows_rejected,
        sum(rows_duplicate) AS rows_duplicate
   FROM files GROUP BY source, state ORDER BY source, state;
+
+-- ---- audit: reads of one snapshot, and the mending after it ----
+
+-- name: audit_snapshot
+SELECT pg_export_snapshot() AS name, now() AS taken_at;
+
+-- name: audit_files
+-- Every column that an audit holds the disk and the readings against. moved_at: the last step, of files
+-- that are not done.
+SELECT f.id, f.source, f.key, f.key_text, f.version, f.sha256, f.md5, f.size, f.landing, f.sensor_type,
+       f.state, f.stage, f.lane, coalesce(f.lease_token, 0) AS token, f.landed_at, f.finished_at,
+       f.lease_until, f.not_before, f.published_at, f.rows_read, f.rows_loaded, f.rows_rejected,
+       f.rows_duplicate, f.rows_missing, f.checksum, CAST(f.previous->>'rows_loaded' AS bigint) AS previous,
+       f.quarantined_to, f.profile, f.profile_hash, f.code_version, f.identity, f.expired, f.tidy,
+       CASE WHEN f.state IN ('pending', 'running') THEN
+            (SELECT e.at FROM file_events e WHERE e.file_id = f.id ORDER BY e.id DESC LIMIT 1)
+       END AS moved_at
+  FROM files f
+ WHERE CAST(:ids AS bigint[]) IS NULL OR f.id = ANY(CAST(:ids AS bigint[]))
+ ORDER BY f.id;
+
+-- name: audit_rows
+SELECT file_id, count(*) AS found FROM raw_readings GROUP BY file_id;
+
+-- name: audit_held
+-- Which file holds each key. The time leads to the partition and the index.
+SELECT r.file_id
+  FROM unnest(CAST(:ts AS timestamptz[]), CAST(:keys AS uuid[])) WITH ORDINALITY AS k(ts, key, place)
+  LEFT JOIN raw_readings r ON r.ts = k.ts AND r.dedupe_key = k.key
+ ORDER BY k.place;
+
+-- name: audit_sharing
+SELECT (SELECT count(*) FROM raw_readings r
+         WHERE r.ts = k.ts AND r.sensor_id = k.sensor AND r.reading_type = k.kind) AS found
+  FROM unnest(CAST(:ts AS timestamptz[]), CAST(:sensors AS text[]), CAST(:kinds AS text[]))
+       WITH ORDINALITY AS k(ts, sensor, kind, place)
+ ORDER BY k.place;
+
+-- name: audit_unknown
+-- Which of these states of files in a drop folder were never registered.
+SELECT k.key, k.fingerprint
+  FROM unnest(CAST(:keys AS bytea[]), CAST(:fingerprints AS text[])) AS k(key, fingerprint)
+ WHERE NOT EXISTS (SELECT 1 FROM arrivals a WHERE a.source = :source AND a.key = k.key
+                      AND a.fingerprint = k.fingerprint);
+
+-- name: audit_hold
+-- No replay, no load and no other mending begins until the transaction ends.
+SELECT id FROM files WHERE id = :id FOR NO KEY UPDATE;
+
+-- name: audit_remove_rows
+DELETE FROM raw_readings WHERE file_id = :id;

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sensorflow import crash
-from sensorflow.adapters.files import below, open_below, settle, storage_errors, temporary
+from sensorflow.adapters.files import (
+    below,
+    open_below,
+    require,
+    settle,
+    storage_errors,
+    temporary,
+    unfinished,
+)
 from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
 from sensorflow.ports import Reader
@@ -40,6 +48,18 @@ class LocalLanding:
     def open(self, name: str) -> BinaryIO:
         with storage_errors():
             return open_below(self._root, _checked(name))
+
+    def size(self, name: str) -> int | None:
+        path = self._root / _checked(name)
+        with storage_errors():
+            try:
+                return path.lstat().st_size
+            except FileNotFoundError:
+                require(self._root)
+                return None
+
+    def unfinished(self, older: float) -> list[str]:
+        return unfinished(self._root, older)
 
     def has(self, name: str) -> bool:
         try:

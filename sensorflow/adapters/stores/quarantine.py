@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sensorflow import crash
-from sensorflow.adapters.files import below, open_below, settle, storage_errors, temporary
+from sensorflow.adapters.files import (
+    below,
+    open_below,
+    require,
+    settle,
+    storage_errors,
+    temporary,
+    unfinished,
+)
 
 BLOCK = 1 << 20
 MANIFEST = "manifest.json"
@@ -38,3 +46,15 @@ class LocalQuarantine:
             found = json.loads(stream.read().decode("utf-8"))
         assert isinstance(found, dict)
         return found
+
+    def size(self, where: str) -> int | None:
+        with storage_errors():
+            try:
+                kept = [path for path in (self._root / where / "file").iterdir() if path.is_file()]
+            except FileNotFoundError:
+                require(self._root)
+                return None
+            return kept[0].stat().st_size if len(kept) == 1 else None
+
+    def unfinished(self, older: float) -> list[str]:
+        return unfinished(self._root, older)
