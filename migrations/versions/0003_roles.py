@@ -62,7 +62,11 @@ BEGIN
         END IF;
         BEGIN
             IF NOT pg_has_role(mine, 'sensorflow_owner', 'USAGE') THEN
-                EXECUTE format('GRANT sensorflow_owner TO %I', mine);
+                BEGIN
+                    EXECUTE format('GRANT sensorflow_owner TO %I', mine);
+                EXCEPTION WHEN unique_violation THEN
+                    NULL; -- for another database, at the same moment
+                END;
             END IF;
             IF NOT pg_has_role(mine, 'sensorflow_owner', 'USAGE') THEN
                 RAISE insufficient_privilege; -- NOINHERIT: it would lose its tables
