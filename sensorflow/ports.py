@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sensorflow.core.arrival import Arrival, Landed, Waiting
 from sensorflow.core.states import Stage, State
-from sensorflow.errors import SensorflowError
+from sensorflow.errors import Code, SensorflowError
 
 
 class Reader(Protocol):
@@ -268,8 +268,14 @@ class Ledger(Protocol):
     def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
         """Give the claim back after a failure: pending again, not before `delay` seconds.
 
-        burned: whether the attempt counts.
+        burned: whether the attempt counts. Idempotent; and not Fenced where the lease has ended, as
+        long as nobody else has claimed the file: an outage may be longer than a lease.
         """
+        ...
+
+    def given_back_lately(self, code: Code, within: float) -> bool:
+        """Whether a file that failed with `code` is being tried again, or was to be within the last
+        `within` seconds."""
         ...
 
     def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> None:
