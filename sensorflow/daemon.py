@@ -240,7 +240,8 @@ class Daemon:
             landed = self._land(folder, key)
         except NotAFile as error:
             if seen or key in self._settling[folder.name].waiting:
-                return self._vanished(folder, key, error)
+                self._vanished(folder, key, error)
+                return
             log().debug(Event.FILE_SKIPPED, source=folder.name, file=printable(key), why=str(error))
             return
         if landed is None:

@@ -95,19 +95,21 @@ class Fleet:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.ledger = PostgresLedger(database, "test")
 
-    def start(self, *names: str) -> None:
+    def start(self, *names: str, env: dict[str, str] | None = None) -> None:
+        """A digit at the end of a name makes a further process of its kind. env: for these alone."""
         celery = [sys.executable, "-m", "celery", "-A", "workers"]
         quick = ["--loglevel=INFO", "--without-mingle", "--without-gossip"]
         commands = {
             "daemon": [sys.executable, "-m", "sensorflow", "watch"],
-            "worker": [*celery, "worker", "--autoscale=2,1", *quick],
+            "worker": [*celery, "worker", "--autoscale=2,1", *quick, "-n", "{name}@%h"],
             "beat": [*celery, "beat", "--loglevel=INFO", f"--pidfile={self.project / 'beat.pid'}"],
         }
         for name in names:
             with (self.project / f"{name}.log").open("ab") as log:
+                command = commands[name.rstrip("0123456789")]
                 self.running[name] = subprocess.Popen(
-                    commands[name],
-                    env=self.env,
+                    [part.replace("{name}", name) for part in command],
+                    env={**self.env, **(env or {})},
                     cwd=self.project,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
