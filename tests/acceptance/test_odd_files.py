@@ -10,6 +10,7 @@ from fleet import fleet, rows, text
 
 from sensorflow.core.states import State
 
+
 def test_files_without_readings_are_quarantined_with_their_reason(
     project: Path, database: str, valkey_url: str
 ) -> None:

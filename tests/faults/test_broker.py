@@ -38,9 +38,7 @@ def test_fault_06_deleted_rabbitmq_queue_costs_nothing(
     )
 
 
-def lose_all_messages(
-    project: Path, database: str, broker: str, lose: Callable[[], None]
-) -> None:
+def lose_all_messages(project: Path, database: str, broker: str, lose: Callable[[], None]) -> None:
     """Files are published, the broker loses them, and two sweeps later all are loaded."""
     with fleet(project, database, broker) as f:
         drops = Drops(f)
@@ -64,7 +62,10 @@ def test_fault_08_broker_unreachable_and_back_again(
     parts = urlsplit(broker)
     assert parts.hostname is not None
     assert parts.port is not None
-    with Proxy(parts.hostname, parts.port) as proxy, fleet(project, database, proxy.url(broker)) as f:
+    with (
+        Proxy(parts.hostname, parts.port) as proxy,
+        fleet(project, database, proxy.url(broker)) as f,
+    ):
         drops = Drops(f)
         f.start("daemon", "worker", "beat")
         drops.put("before.csv")

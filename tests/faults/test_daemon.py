@@ -8,7 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from drops import Drops, armed, assert_exact, events, struck, told, wait_for_death, wait_until_stopped
+from drops import (
+    Drops,
+    armed,
+    assert_exact,
+    events,
+    struck,
+    told,
+    wait_for_death,
+    wait_until_stopped,
+)
 from fleet import Fleet, fleet
 
 from sensorflow.crash import Point
@@ -28,7 +37,7 @@ POINTS = (
 @pytest.fixture(scope="module")
 def killed(
     lasting_project: Path, lasting_database: str, lasting_broker: str
-) -> Iterator[tuple[Fleet, Drops]]:
+) -> tuple[Fleet, Drops]:
     """A daemon that was killed at each point in turn, with a file before each start, and at last not."""
     with fleet(lasting_project, lasting_database, lasting_broker) as f:
         drops = Drops(f)
@@ -40,7 +49,7 @@ def killed(
         drops.put("last.csv")
         f.start("daemon")
         f.wait(lambda: f.counts()["loaded"] == len(POINTS) + 1, 30)
-    yield f, drops  # ended, so that nobody takes the next tests' messages
+    return f, drops  # ended, so that nobody takes the next tests' messages
 
 
 @pytest.mark.parametrize("point", POINTS)

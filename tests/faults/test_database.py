@@ -101,7 +101,9 @@ def own_postgres(place: Place, tmp_path: Path) -> Iterator[Postgres]:
     server.process.end(30)
 
 
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'COPY%%'"
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'COPY%%'"
+)
 
 
 def test_fault_09_and_38_an_outage_in_the_middle_of_loads_burns_no_attempt(
@@ -145,18 +147,21 @@ def test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing(
 ) -> None:
     """The ledger answers, but no file can be loaded."""
     signature = "ensure_reading_partitions(timestamptz, timestamptz)"
-    with fleet(project, database, valkey_url) as f, psycopg.connect(
-        database, autocommit=True
-    ) as admin:
+    with (
+        fleet(project, database, valkey_url) as f,
+        psycopg.connect(database, autocommit=True) as admin,
+    ):
         admin.execute(f"ALTER FUNCTION {signature} RENAME TO gone")  # type: ignore[arg-type]
         drops = Drops(f)
         for number in range(20):
             drops.put(f"{number}.csv")
         f.start("daemon", "worker", "beat")
-        query = "SELECT count(DISTINCT file_id) FROM file_events WHERE attempt > 0 AND what = 'will be tried again'"
+        query = RETRIED.replace("*", "DISTINCT file_id")
         f.wait(lambda: admin.execute(query).fetchone() == (20,), 40)
         time.sleep(4)
-        waits_ = "SELECT EXTRACT(epoch FROM not_before - now()) FROM files WHERE not_before IS NOT NULL"
+        waits_ = (
+            "SELECT EXTRACT(epoch FROM not_before - now()) FROM files WHERE not_before IS NOT NULL"
+        )
         delays = {round(float(d), 3) for (d,) in admin.execute(waits_).fetchall()}
         retries = [v.facts["retries"] for v in f.ledger.files()]
         assert max(retries) <= 7  # and not hundreds

@@ -9,13 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 from drops import Drops, assert_exact, events, told
 from fleet import fleet
+from samples import add, claim
 from servers import Place
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.embedded.postgres import Postgres
+from sensorflow.errors import Code, Transient
 
 
 @contextmanager
@@ -34,11 +37,9 @@ def fill(disk: Path) -> Path:
     ballast = disk / "ballast"
     with ballast.open("wb", buffering=0) as stream:
         for block in (1 << 20, 1 << 12, 1):
-            try:
+            with pytest.raises(OSError, match="No space left"):
                 while stream.write(b"\0" * block):
                     pass
-            except OSError as error:
-                assert error.errno == errno.ENOSPC
     return ballast
 
 
@@ -84,6 +85,26 @@ def test_fault_12_a_full_database_disk_pauses_the_intake_and_blames_no_file(
         f.wait(lambda: f.counts()["loaded"] == 8, 90)
         assert_exact(f, drops.manifest)
         assert {v.facts["attempts"] for v in f.ledger.files()} == {1}
+
+
+def test_fault_12_files_given_back_for_want_of_room_keep_new_ones_out(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    """The daemon's own rows may find room where the readings do not."""
+    with fleet(project, database, valkey_url) as f:
+        drops = Drops(f)
+        file_id = add(f.ledger)
+        full = Transient(Code.DATABASE_FULL, "no space left on device")
+        f.ledger.release(claim(f.ledger, file_id), full, delay=20, burned=False)
+        drops.put("new.csv")
+        f.start("daemon")
+        f.wait(lambda: len(events(f, "daemon", "intake.paused")) >= 2, 20)
+        assert f.counts()["files"] == 1
+        away = Transient(Code.BROKER, "another reason")
+        with psycopg.connect(database, autocommit=True) as admin:
+            admin.execute("UPDATE files SET not_before = NULL")
+        f.ledger.release(claim(f.ledger, file_id), away, delay=20, burned=False)
+        f.wait(lambda: f.counts()["files"] == 2, 20)
 
 
 def paused(project: Path, code: str) -> bool:

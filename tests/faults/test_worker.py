@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import textwrap
-from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -24,7 +23,7 @@ from drops import (
     wait_for_death,
     wait_until_stopped,
 )
-from fleet import Fleet, fleet, rows, text
+from fleet import Fleet, fleet
 
 from sensorflow.adapters.queues.celery import CeleryQueue
 from sensorflow.core.arrival import Waiting
@@ -47,7 +46,7 @@ CHAIN = 'inline_below = "4 KiB"'
 @pytest.fixture(scope="module")
 def casualties(
     lasting_project: Path, lasting_database: str, lasting_broker: str
-) -> Iterator[tuple[Fleet, Drops]]:
+) -> tuple[Fleet, Drops]:
     """A child was killed once at each point; small files, larger ones and corrupt ones went through."""
     with fleet(lasting_project, lasting_database, lasting_broker, extra=CHAIN) as f:
         drops = Drops(f)
@@ -62,7 +61,7 @@ def casualties(
         f.start("daemon", "beat")
         f.wait(lambda: all(struck(f, point) for point in points), 60)
         f.wait(lambda: f.finished() == drops.manifest.files, 60)
-    yield f, drops  # ended, so that nobody takes the next tests' messages
+    return f, drops  # ended, so that nobody takes the next tests' messages
 
 
 @pytest.mark.parametrize("point", BEFORE_COMMIT)
@@ -113,7 +112,8 @@ def test_fault_03_04_and_05_killed_anywhere_children_lose_and_double_nothing(
 
 def held_by(f: Fleet, pid: int) -> tuple[int, list[dict[str, object]]]:
     """The attempt in which a process claimed its last file, and what happened to that file after."""
-    query = "SELECT id, file_id, attempt FROM file_events WHERE what = 'claimed' AND who LIKE %s ORDER BY id DESC LIMIT 1"
+    query = """SELECT id, file_id, attempt FROM file_events WHERE what = 'claimed' AND who LIKE %s
+                ORDER BY id DESC LIMIT 1"""
     with psycopg.connect(f.database) as connection:
         found = connection.execute(query, (f"worker@%:{pid}",)).fetchone()
         assert found is not None
@@ -166,8 +166,6 @@ def test_fault_15_a_message_delivered_five_times_has_one_effect(
 
 
 def waiting(file_id: int) -> Waiting:
-    from datetime import UTC, datetime
-
     now = datetime(2026, 1, 1, tzinfo=UTC)
     return Waiting(file_id, "plant", b"x.csv", 1, 1, bytes(16), "aa/aa", Stage.VALIDATE, now)
 
