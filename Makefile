@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 
-.PHONY: help demo up test real-data fuzz lint wheel bench-latency bench-memory clean
+.PHONY: help demo up test faults-long faults-proof real-data fuzz lint wheel bench-latency bench-memory clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,14 @@ up: .venv/.has-demo ## run the whole stack on the demo's project, with Flower; C
 test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey and RabbitMQ
 	@sh tools/rabbitmq.sh
 	@$(BIN)/python -m pytest -n 3 $(TESTS)
+
+faults-long: .venv/.has-dev ## the faults with outages of a minute
+	@sh tools/rabbitmq.sh
+	@SENSORFLOW_LONG=1 $(BIN)/python -m pytest tests/faults
+
+faults-proof: .venv/.has-dev ## each fault's test must notice the loss of its guard; FAULTS="8 12"; half an hour
+	@sh tools/rabbitmq.sh
+	@$(BIN)/python tests/faults/guards.py
 
 real-data: .venv/.has-dev ## real files of real loggers through the pipeline, a line each
 	@PYTHONPATH=tests $(BIN)/python tests/real_data/run.py

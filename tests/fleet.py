@@ -40,6 +40,8 @@ value = "value"
 unit = "unit"
 """
 HEAD = "time,sensor,type,value,unit\n"
+PATIENCE = float(os.environ.get("SENSORFLOW_PATIENCE", "inf"))
+"""Seconds after which a wait is given up, however long it may take: for runs that are to fail."""
 
 
 def rows(number: int, count: int, draw: random.Random) -> list[tuple[str, str, float]]:
@@ -98,12 +100,13 @@ class Fleet:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.ledger = PostgresLedger(database, "test")
 
-    def start(self, *names: str) -> None:
+    def start(self, *names: str, env: dict[str, str] | None = None) -> None:
+        """A digit at the end of a name makes a further process of its kind. env: for these alone."""
         celery = [sys.executable, "-m", "celery", "-A", "workers"]
         quick = [f"--loglevel={self.level}", "--without-mingle", "--without-gossip"]
         commands = {
             "daemon": [sys.executable, "-m", "sensorflow", "watch"],
-            "worker": [*celery, "worker", "--autoscale=2,1", *quick],
+            "worker": [*celery, "worker", "--autoscale=2,1", *quick, "-n", "{name}@%h"],
             "flower": [*celery, "flower", f"--port={self.flower_port}"],
             "beat": [
                 *celery,
@@ -114,9 +117,10 @@ class Fleet:
         }
         for name in names:
             with (self.project / f"{name}.log").open("ab") as log:
+                command = commands[name.rstrip("0123456789")]
                 self.running[name] = subprocess.Popen(
-                    commands[name],
-                    env=self.env,
+                    [part.replace("{name}", name) for part in command],
+                    env={**self.env, **(env or {})},
                     cwd=self.project,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -155,7 +159,7 @@ class Fleet:
         return c["files"] - c["pending"] - c["running"]
 
     def wait(self, done: Callable[[], bool], seconds: float = 90) -> None:
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + min(seconds, PATIENCE)
         while not done():
             if time.monotonic() > deadline:
                 raise AssertionError(f"not done after {seconds} s: {self.counts()}\n{self.logs()}")
