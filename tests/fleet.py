@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
@@ -77,37 +78,51 @@ class Manifest:
 
 
 class Fleet:
-    """Daemon, worker and beat of one project, each killable; nothing of it outlives the test."""
+    """Daemon, workers and beat of one project, each killable; nothing of it outlives the test.
 
-    def __init__(self, project: Path, database: str, broker: str, **options: str) -> None:
+    options: `extra` and `source` go into the settings, `settings` takes their place. environment: for
+    all processes, over our own.
+    """
+
+    def __init__(
+        self,
+        project: Path,
+        database: str,
+        broker: str,
+        environment: Mapping[str, str] | None = None,
+        **options: str,
+    ) -> None:
         self.project = project
         self.database = database
         self.drop = project / "drop"
         self.drop.mkdir(exist_ok=True)
         settings = SETTINGS.format(extra=options.get("extra", ""), source=options.get("source", ""))
-        (project / "sensorflow.toml").write_text(settings)
+        (project / "sensorflow.toml").write_text(options.get("settings", settings))
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")},
             "SENSORFLOW_DATABASE_URL": database,
             "SENSORFLOW_BROKER_URL": broker,
             "SENSORFLOW_CONFIG": str(project / "sensorflow.toml"),
+            **(environment or {}),
         }
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.ledger = PostgresLedger(database, "test")
 
-    def start(self, *names: str) -> None:
+    def start(self, *names: str, crash: str = "") -> None:
+        """Names are daemon, beat, and any that begin with worker. crash: see `sensorflow.crash`."""
         celery = [sys.executable, "-m", "celery", "-A", "workers"]
         quick = ["--loglevel=INFO", "--without-mingle", "--without-gossip"]
         commands = {
             "daemon": [sys.executable, "-m", "sensorflow", "watch"],
-            "worker": [*celery, "worker", "--autoscale=2,1", *quick],
             "beat": [*celery, "beat", "--loglevel=INFO", f"--pidfile={self.project / 'beat.pid'}"],
         }
+        crashing = {"SENSORFLOW_TESTING": "1", "SENSORFLOW_CRASH": crash} if crash else {}
         for name in names:
+            worker = [*celery, "worker", "--autoscale=2,1", *quick, f"--hostname={name}@%h"]
             with (self.project / f"{name}.log").open("ab") as log:
                 self.running[name] = subprocess.Popen(
-                    commands[name],
-                    env=self.env,
+                    commands.get(name, worker),
+                    env=self.env | crashing,
                     cwd=self.project,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -120,6 +135,15 @@ class Fleet:
         process.kill()
         process.wait()
 
+    def children(self, name: str) -> list[psutil.Process]:
+        """The pool of a worker: its living children, stopped ones too."""
+        process = self.running.get(name)
+        try:
+            found = psutil.Process(process.pid).children() if process else []
+            return [child for child in found if child.status() != psutil.STATUS_ZOMBIE]
+        except psutil.NoSuchProcess:
+            return []
+
     def stop(self) -> None:
         for process in self.running.values():
             process.send_signal(signal.SIGTERM)
@@ -131,8 +155,8 @@ class Fleet:
                 process.wait()
         self.ledger.close()
 
-    def put(self, name: str | bytes, content: bytes) -> None:
-        target = os.path.join(os.fsencode(self.drop), os.fsencode(name))
+    def put(self, name: str | bytes, content: bytes, folder: Path | None = None) -> None:
+        target = os.path.join(os.fsencode(folder or self.drop), os.fsencode(name))
         with open(target + b".part", "wb") as stream:
             stream.write(content)
         os.rename(target + b".part", target)
