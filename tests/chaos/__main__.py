@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from chaos.scene import scene, servers
 
 
 def main() -> int:
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     options = _options()
     if options.proof:
         from chaos.proof import prove
@@ -27,8 +29,14 @@ def main() -> int:
         plan = Plan(
             broker, seed, kills, options.files, options.rows, fault, defaults=options.defaults
         )
-        with servers(broker) as (postgres, url), tempfile.TemporaryDirectory() as folder:
-            clean &= execute(scene(postgres, url), plan, Path(folder), print).clean
+        folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+        with servers(broker) as (postgres, url):
+            found = execute(scene(postgres, url), plan, folder, print)
+        if found.clean:
+            shutil.rmtree(folder)
+        else:
+            print(f"logs and files are kept in {folder}", file=sys.stderr)
+        clean &= found.clean
     return 0 if clean else 1
 
 
@@ -40,7 +48,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, help="200, or 20 of the other faults")
     parser.add_argument("--files", type=int, default=500)
     parser.add_argument("--rows", type=int, default=2000)
-    parser.add_argument("--defaults", action="store_true", help="lease and sweep as users have them")
+    parser.add_argument(
+        "--defaults", action="store_true", help="lease and sweep as users have them"
+    )
     parser.add_argument("--proof", action="store_true", help="does it find planted bugs?")
     return parser.parse_args()
 

@@ -71,7 +71,9 @@ class Account:
         elif made.code:
             self._hold_quarantined(made, file, shown)
         elif file["state"] != "loaded":
-            self._found.unexpected.append(f"{shown}: is good and {file['state']}: {file['error_code']}")
+            self._found.unexpected.append(
+                f"{shown}: is good and {file['state']}: {file['error_code']}"
+            )
         else:
             self._hold_loaded(made, file, shown)
 

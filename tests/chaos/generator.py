@@ -112,9 +112,7 @@ def kinds(count: int, draw: random.Random) -> list[Kind]:
     return made
 
 
-def generate(
-    seed: int, wanted: list[Kind], rows: int, manifest: Manifest
-) -> Iterator[list[Drop]]:
+def generate(seed: int, wanted: list[Kind], rows: int, manifest: Manifest) -> Iterator[list[Drop]]:
     """What to drop, file by file; each is in the manifest before it is given out."""
     draw = random.Random(seed)
     series = np.random.default_rng([seed, 0]).uniform(-50, 50, (len(wanted) + 2) * rows)
@@ -150,9 +148,7 @@ def _feed(
     return _made(Kind.FEED, (name,), content, "feed", seconds, values, read=rows), content
 
 
-def _file(
-    number: int, kind: Kind, rows: int, seed: int, draw: random.Random
-) -> tuple[Made, bytes]:
+def _file(number: int, kind: Kind, rows: int, seed: int, draw: random.Random) -> tuple[Made, bytes]:
     seconds = FIRST + number * APART + np.arange(rows)
     values = np.random.default_rng([seed, number + 1]).uniform(-50, 50, rows)
     sensor = f"s{number:04}" + ("-with-a-name-that-makes-a-large-file" * 2) * (kind is Kind.LARGE)
