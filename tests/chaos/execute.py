@@ -25,7 +25,7 @@ def execute(scene: Scene, plan: Plan, folder: Path, say: Say) -> Findings:
         proxy = None
         through = ""
         if plan.fault is Fault.COMMIT:
-            proxy = stack.enter_context(proxy_of(plan, scene.database))
+            proxy = stack.enter_context(proxy_of(scene.database))
             through = proxy.url(scene.database)
         run = stack.enter_context(running(scene, plan, folder, through=through))
         say(f"chaos: {plan.fault} on {plan.broker}, seed {plan.seed}")

@@ -62,7 +62,7 @@ class Tally:
         made.append(f"  {'all':15} {total:5}  between claim and ack {held:4}")
         return made
 
-    def judge(self, plan: Plan, counts_unacked: bool) -> list[str]:
+    def judge(self, counts_unacked: bool) -> list[str]:
         """A run whose kills hit nothing proves nothing."""
         total, held, unacked = self.kills.total(), self.held.total(), self.unacked.total()
         found = []

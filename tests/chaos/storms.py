@@ -9,8 +9,8 @@ import time
 from contextlib import suppress
 
 from chaos.account import manifests_without_bytes
-from chaos.plan import WORKERS, Plan, Strike, Victim, strikes
-from chaos.run import Claimed, Run, stopped
+from chaos.plan import WORKERS, Strike, Victim, strikes
+from chaos.run import Claimed, Run
 from proxy import Proxy
 
 AIM = 4.0
@@ -26,7 +26,6 @@ class Kills:
         """Stopped on purpose: pid -> when it wakes."""
         self._frozen: set[str] = set()
         """Workers that are stopped as a whole."""
-        self._messages: set[int] = set()
 
     def storm(self) -> None:
         planned = strikes(self._run.plan)
@@ -38,9 +37,8 @@ class Kills:
         while self._asleep:
             self._tick()
             time.sleep(0.05)
-        tally = self._run.tally
-        counts = self._run.counts_unacked
-        self._run.findings.unexpected += tally.judge(self._run.plan, counts)
+        run = self._run
+        run.findings.unexpected += run.tally.judge(run.counts_unacked)
 
     def _do(self, strike: Strike) -> None:
         self._tick()
@@ -101,7 +99,7 @@ class Kills:
         if any(claim.spared for claim in held) or (aimed and not held):
             self._run.wake(group)
             return False
-        self._count(strike.victim, held)
+        count(self._run, strike.victim, held)
         if strike.victim is Victim.CHILD:
             with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
@@ -116,15 +114,17 @@ class Kills:
             self._frozen |= {worker} if strike.victim is Victim.WORKER else set()
         return True
 
-    def _count(self, victim: Victim, held: list[Claimed]) -> None:
-        tally, now = self._run.tally, time.time()
-        tally.kills[victim] += 1
-        if not held:
-            return
-        tally.held[victim] += 1
-        tally.struck += [(claim.file_id, now) for claim in held]
-        if {claim.file_id for claim in held} & self._run.unacked():
-            tally.unacked[victim] += 1
+
+def count(run: Run, victim: Victim, held: list[Claimed]) -> None:
+    """Enter a kill; `held` are the claims of what is about to be killed, or stopped for long."""
+    tally, now = run.tally, time.time()
+    tally.kills[victim] += 1
+    if not held:
+        return
+    tally.held[victim] += 1
+    tally.struck += [(claim.file_id, now) for claim in held]
+    if {claim.file_id for claim in held} & run.unacked():
+        tally.unacked[victim] += 1
 
 
 def wipe_broker(run: Run) -> None:
@@ -158,11 +158,6 @@ def _often(run: Run, fault: object, pause: float) -> None:
     run.drop()
 
 
-def all_awake(run: Run) -> bool:
-    pools = [run.fleet.children(worker) for worker in WORKERS]
-    return all(pool and not any(stopped(c.pid) for c in pool) for pool in pools)
-
-
-def proxy_of(plan: Plan, database: str) -> Proxy:
+def proxy_of(database: str) -> Proxy:
     port = int(database.rsplit(":", 1)[1].partition("/")[0])
     return Proxy("127.0.0.1", port)
