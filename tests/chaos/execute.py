@@ -53,9 +53,9 @@ def _storm(run: Run, proxy: Proxy | None) -> None:
 
 
 def _report(run: Run, stormed: float, settled: float, say: Say) -> None:
-    if run.plan.fault is Fault.KILLS:
-        for line in run.tally.lines(run.counts_unacked):
-            say(line)
+    counted = run.counts_unacked and run.plan.fault is Fault.KILLS
+    for line in run.tally.lines(counted):
+        say(line)
     manifest = run.manifest
     say(
         f"  {len(manifest.files)} files, {manifest.rows:,} rows; {stormed - run.began:.0f} s of storm, "
@@ -64,7 +64,7 @@ def _report(run: Run, stormed: float, settled: float, say: Say) -> None:
     if times := recoveries(run):
         p99 = times[min(len(times) - 1, int(len(times) * 0.99))]
         say(
-            f"  recovery, from a kill that held a claim to its file's end, of {len(times)}: "
+            f"  recovery, from a hit to the end of the file that was hit, of {len(times)}: "
             f"median {times[len(times) // 2]:.1f} s, p99 {p99:.1f} s, max {times[-1]:.1f} s"
         )
     for line in run.findings.details():

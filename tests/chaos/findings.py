@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from chaos.plan import Plan, Victim
+from chaos.plan import Plan
 
 SHOWN = 20
 
@@ -41,33 +41,32 @@ class Findings:
 
 @dataclass
 class Tally:
-    """Kills by victim; of those, how many held a claim, and whose message was still with the broker.
+    """Kills by victim; of those, how many hit files in work, and whose message the broker still had.
 
-    struck: (file id, seconds since 1970) of every kill of something that held a claim.
+    struck: (file id, seconds since 1970) of every file that was hit. where: what a hit is.
     """
 
-    kills: Counter[Victim] = field(default_factory=Counter)
-    held: Counter[Victim] = field(default_factory=Counter)
-    unacked: Counter[Victim] = field(default_factory=Counter)
+    where: str = "between claim and ack"
+    kills: Counter[str] = field(default_factory=Counter)
+    held: Counter[str] = field(default_factory=Counter)
+    unacked: Counter[str] = field(default_factory=Counter)
     struck: list[tuple[int, float]] = field(default_factory=list)
 
     def lines(self, counts_unacked: bool) -> list[str]:
         made = [
-            f"  {victim:15} {self.kills[victim]:5}  between claim and ack {self.held[victim]:4}"
+            f"  {victim:15} {self.kills[victim]:5}  {self.where} {self.held[victim]:4}"
             + (f"  unacked {self.unacked[victim]:4}" if counts_unacked else "")
-            for victim in Victim
-            if self.kills[victim]
+            for victim in sorted(self.kills)
         ]
         total, held = self.kills.total(), self.held.total()
-        made.append(f"  {'all':15} {total:5}  between claim and ack {held:4}")
-        return made
+        return [*made, f"  {'all':15} {total:5}  {self.where} {held:4}"]
 
     def judge(self, counts_unacked: bool) -> list[str]:
         """A run whose kills hit nothing proves nothing."""
         total, held, unacked = self.kills.total(), self.held.total(), self.unacked.total()
         found = []
         if held * 4 < total:
-            found.append(f"only {held} of {total} kills hit between claim and ack")
+            found.append(f"only {held} of {total} kills were {self.where}")
         if counts_unacked and unacked * 10 < held * 9:
             found.append(
                 f"of {held} kills of what held a claim, the broker had the message of {unacked} only"

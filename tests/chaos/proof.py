@@ -31,7 +31,7 @@ def ack_before_work(run: Run) -> None:
     run.fleet.start("worker1", crash=f"stop@claimed:1:{run.folder / 'stopped'}")
     run.drop()
     child = _caught(run, "worker1")
-    count(run, Victim.CHILD, [child])
+    count(run, Victim.CHILD, [child.file_id])
     os.kill(child.pid, signal.SIGKILL)
     run.settle(PATIENCE)
     run.findings.unexpected += run.tally.judge(run.counts_unacked)
@@ -69,7 +69,7 @@ def no_fencing(run: Run) -> None:
     run.fleet.start("worker1", crash=f"stop@validate.done:1:{run.folder / 'stopped'}")
     run.drop()
     zombie = _caught(run, "worker1")
-    rest = [run.fleet.running["worker1"].pid, *(c.pid for c in run.fleet.children("worker1"))]
+    rest = [run.fleet.running["worker1"].pid, *run.fleet.children("worker1")]
     run.freeze(rest)
     run.fleet.start("beat")
     run.fleet.start("worker2", crash=f"stop@validate.done:1:{run.folder / 'stopped too'}")
@@ -96,7 +96,7 @@ def _caught(run: Run, worker: str) -> Claimed:
     """The claim of the child that a crash point has stopped."""
 
     def claims() -> list[Claimed]:
-        pool = {c.pid for c in run.fleet.children(worker) if stopped(c.pid)}
+        pool = {pid for pid in run.fleet.children(worker) if stopped(pid)}
         return [claim for claim in run.claims() if claim.pid in pool]
 
     assert run.wait(lambda: bool(claims()), 60), f"no child was stopped:\n{run.fleet.logs()}"

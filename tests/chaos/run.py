@@ -13,14 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import redis
 from chaos.account import Account
 from chaos.findings import Findings, Tally
 from chaos.generator import Drop, Kind, Manifest, generate, kinds
-from chaos.plan import WORKERS, Plan
+from chaos.plan import WORKERS, Fault, Plan
 from chaos.scene import Observer, Scene
-from fleet import Fleet
+from fleet import Fleet, state_of
 
 from sensorflow.adapters.queues.celery import normal
 
@@ -57,6 +56,12 @@ unit = "unit"
 [profiles.poison]
 format = "poison"
 """
+WHERE = {
+    Fault.KILLS: "between claim and ack",
+    Fault.BROKER: "with messages waiting",
+    Fault.DATABASE: "with files claimed",
+    Fault.COMMIT: "with files claimed",
+}
 LARGE = 95
 """Bytes a row between a file that goes as one task and one that goes as three."""
 
@@ -102,7 +107,7 @@ class Run:
         self.fleet = Fleet(folder, database, scene.broker, paths, settings=settings)
         self.observer = Observer(scene.database)
         self.manifest = Manifest()
-        self.tally = Tally()
+        self.tally = Tally(WHERE[plan.fault])
         self.findings = Findings()
         self.began = time.time()
         chosen = kinds(plan.files, random.Random(plan.seed)) if wanted is None else wanted
@@ -167,7 +172,7 @@ class Run:
 
     def pools_are_whole(self) -> bool:
         pools = [self.fleet.children(worker) for worker in WORKERS if worker in self.fleet.running]
-        alive = [[c for c in pool if not stopped(c.pid)] for pool in pools]
+        alive = [[pid for pid in pool if not stopped(pid)] for pool in pools]
         return all(1 <= len(pool) <= 2 for pool in alive)
 
     # --- the end ---
@@ -220,7 +225,7 @@ class Run:
         for worker in WORKERS:
             process = self.fleet.running.get(worker)
             if process is not None:
-                self.wake([process.pid, *(c.pid for c in self.fleet.children(worker))])
+                self.wake([process.pid, *self.fleet.children(worker)])
         self.fleet.stop()
         self.fleet.running.clear()
 
@@ -233,10 +238,7 @@ class Run:
 
 def stopped(pid: int) -> bool:
     """Whether a process is stopped, or gone."""
-    try:
-        return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
+    return state_of(pid) in ("T", "Z", "")
 
 
 @contextmanager

@@ -6,15 +6,18 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from chaos.account import manifests_without_bytes
 from chaos.plan import WORKERS, Strike, Victim, strikes
-from chaos.run import Claimed, Run
+from chaos.run import Run
 from proxy import Proxy
 
 AIM = 4.0
 """Seconds that an aimed strike waits for a victim with a claim."""
+NEAR = 0.05
+"""A longer delay would let the claim of an aimed strike end before it."""
 
 
 class Kills:
@@ -24,8 +27,8 @@ class Kills:
         self._run = run
         self._asleep: dict[int, float] = {}
         """Stopped on purpose: pid -> when it wakes."""
-        self._frozen: set[str] = set()
-        """Workers that are stopped as a whole."""
+        self._frozen: dict[str, float] = {}
+        """Workers that are stopped as a whole, and until when."""
 
     def storm(self) -> None:
         planned = strikes(self._run.plan)
@@ -56,106 +59,113 @@ class Kills:
     def _tick(self) -> None:
         """Wake those whose time has come."""
         now = time.monotonic()
-        for pid in [pid for pid, until in self._asleep.items() if until <= now]:
-            self._run.wake([pid])
-            del self._asleep[pid]
-        if not self._asleep:
-            self._frozen.clear()
+        self._run.wake([pid for pid, until in self._asleep.items() if until <= now])
+        self._asleep = {pid: until for pid, until in self._asleep.items() if until > now}
+        self._frozen = {worker: until for worker, until in self._frozen.items() if until > now}
 
     def _try(self, strike: Strike, aimed: bool) -> bool:
         """Whether it was done. aimed: only to one that holds a claim."""
         pools = self._pools()
-        worker = strike.worker if strike.worker in pools else next(iter(pools), None)
-        if worker is None or (strike.victim in (Victim.PARENT, Victim.WORKER) and len(pools) < 2):
+        whole = strike.victim in (Victim.PARENT, Victim.WORKER)
+        if not pools or (whole and len(pools) < 2):  # the other one is to go on
             return False
-        pool = pools[worker]
-        child = pool[int(strike.choice * len(pool))]
+        worker = strike.worker if strike.worker in pools else next(iter(pools))
+        children = [(worker, pid) for pid in pools[worker]]
         if aimed:
-            owners = {claim.pid: claim for claim in self._run.claims() if not claim.spared}
-            holding = [(w, pid) for w, pids in pools.items() for pid in pids if pid in owners]
-            if not holding:
-                return False
-            worker, child = holding[int(strike.choice * len(holding))]
-        time.sleep(strike.delay if strike.delay < 0.05 or not aimed else 0)
-        return self._strike(strike, worker, child, aimed)
+            owners = {claim.pid for claim in self._run.claims() if not claim.spared}
+            children = [(w, pid) for w, pids in pools.items() for pid in pids if pid in owners]
+        if not children:
+            return False
+        worker, child = children[int(strike.choice * len(children))]
+        if not aimed or strike.delay < NEAR:
+            time.sleep(strike.delay)
+        group = [child]
+        if whole:
+            group = [child, self._run.fleet.running[worker].pid]
+            group += [pid for pid in pools[worker] if pid != child]
+        return self._strike(strike, worker, group, aimed)
 
     def _pools(self) -> dict[str, list[int]]:
         """The children of each worker that are awake."""
-        fleet = self._run.fleet
         pools = {
-            worker: [c.pid for c in fleet.children(worker) if c.pid not in self._asleep]
+            worker: [pid for pid in self._run.fleet.children(worker) if pid not in self._asleep]
             for worker in WORKERS
             if worker not in self._frozen
         }
         return {worker: pids for worker, pids in pools.items() if pids}
 
-    def _strike(self, strike: Strike, worker: str, child: int, aimed: bool) -> bool:
-        parent = self._run.fleet.running[worker].pid
-        group = [child]
-        if strike.victim in (Victim.PARENT, Victim.WORKER):
-            group = [parent, *self._pools().get(worker, [])]
+    def _strike(self, strike: Strike, worker: str, group: list[int], aimed: bool) -> bool:
+        """group: whom to stop first, the child that was aimed at before all others."""
         self._run.freeze(group)
         held = [claim for claim in self._run.claims() if claim.pid in group]
         if any(claim.spared for claim in held) or (aimed and not held):
             self._run.wake(group)
             return False
-        count(self._run, strike.victim, held)
+        count(self._run, strike.victim, {claim.file_id for claim in held})
         if strike.victim is Victim.CHILD:
             with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-            self._run.wake([child])
+                os.kill(group[0], signal.SIGKILL)
         elif strike.victim is Victim.PARENT:
             self._run.fleet.kill(worker)
-            self._run.wake(group[1:])
+            self._run.wake(group)
             self._run.fleet.start(worker)
         else:
             until = time.monotonic() + self._run.plan.lease + strike.hold
             self._asleep |= dict.fromkeys(group, until)
-            self._frozen |= {worker} if strike.victim is Victim.WORKER else set()
+            if strike.victim is Victim.WORKER:
+                self._frozen[worker] = until
         return True
 
 
-def count(run: Run, victim: Victim, held: list[Claimed]) -> None:
-    """Enter a kill; `held` are the claims of what is about to be killed, or stopped for long."""
+def count(run: Run, victim: str, held: Collection[int]) -> None:
+    """Enter a kill; `held` are the files that are claimed by what it hits."""
     tally, now = run.tally, time.time()
     tally.kills[victim] += 1
     if not held:
         return
     tally.held[victim] += 1
-    tally.struck += [(claim.file_id, now) for claim in held]
-    if {claim.file_id for claim in held} & run.unacked():
+    tally.struck += [(file_id, now) for file_id in held]
+    if set(held) & run.unacked():
         tally.unacked[victim] += 1
 
 
 def wipe_broker(run: Run) -> None:
     """With messages waiting in it, as often as the plan says."""
-    _often(run, run.scene.wipe, 0.5)
+    query = "SELECT id FROM files WHERE state = 'pending' AND published_at IS NOT NULL"
+    _often(run, run.scene.wipe, lambda: [row[0] for row in run.observer.rows(query)], 0.5)
 
 
 def crash_database(run: Run) -> None:
-    _often(run, run.scene.crash_database, 4.0)
+    """With files in work."""
+    _often(run, run.scene.crash_database, lambda: [c.file_id for c in run.claims()], 4.0)
 
 
 def cut_commits(run: Run, proxy: Proxy) -> None:
+    """With files in work."""
+
     def cut() -> None:
         done = proxy.cuts
         proxy.cut_commits(1)
         run.wait(lambda: proxy.cuts > done)
 
-    _often(run, cut, 0.2)
+    _often(run, cut, lambda: [claim.file_id for claim in run.claims()], 0.2)
     if proxy.cuts < run.plan.kills:
         run.findings.unexpected.append(f"only {proxy.cuts} answers to COMMIT could be cut")
 
 
-def _often(run: Run, fault: object, pause: float) -> None:
-    assert callable(fault)
+def _often(run: Run, fault: Callable[[], None], hit: Callable[[], list[int]], pause: float) -> None:
+    """Do it as often as the plan says. hit: the files that it is going to hit now."""
     draw = random.Random(run.plan.seed)
     for number in range(run.plan.kills):
         run.drop((number + 1) / run.plan.kills * 0.999)
-        time.sleep(draw.uniform(0, 0.5))
+        time.sleep(draw.uniform(0, 0.3))
+        run.wait(lambda: bool(hit()), AIM)
+        time.sleep(draw.choice((0.0, draw.uniform(0, 0.03))))
+        count(run, run.plan.fault, hit())
         fault()
         time.sleep(pause)
     run.drop()
+    run.findings.unexpected += run.tally.judge(counts_unacked=False)
 
 
 def proxy_of(database: str) -> Proxy:
