@@ -109,6 +109,7 @@ class Run:
         self.manifest = Manifest()
         self.tally = Tally(WHERE[plan.fault])
         self.findings = Findings()
+        self.restarts = 0
         self.began = time.time()
         chosen = kinds(plan.files, random.Random(plan.seed)) if wanted is None else wanted
         self._files = len(chosen)
@@ -170,6 +171,20 @@ class Run:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
 
+    def supervise(self) -> None:
+        """Start what has ended by itself, as `sensorflow up`, systemd and Compose do.
+
+        Celery's parent ends when its first child is killed before it was up; nothing else may end.
+        """
+        for name, process in list(self.fleet.running.items()):
+            if process.poll() is None:
+                continue
+            log = (self.folder / f"{name}.log").read_bytes()[-4000:]
+            if b"Could not start worker processes" not in log:
+                self.findings.unexpected.append(f"{name} ended by itself: {process.returncode}")
+            self.fleet.start(name)
+            self.restarts += 1
+
     def pools_are_whole(self) -> bool:
         pools = [self.fleet.children(worker) for worker in WORKERS if worker in self.fleet.running]
         alive = [[pid for pid in pool if not stopped(pid)] for pool in pools]
@@ -181,6 +196,7 @@ class Run:
         """Until every file is terminal and taken; or nothing has changed for `patience` seconds."""
         seen, since = None, time.monotonic()
         while time.monotonic() - since < patience:
+            self.supervise()
             now = self._progress()
             if now is not None and now[0] == 0 and now[1] >= self._expected() and not self._left():
                 return

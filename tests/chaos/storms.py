@@ -16,6 +16,7 @@ from proxy import Proxy
 
 AIM = 4.0
 """Seconds that an aimed strike waits for a victim with a claim."""
+GIVE_UP = 60.0
 NEAR = 0.05
 """A longer delay would let the claim of an aimed strike end before it."""
 
@@ -51,13 +52,15 @@ class Kills:
             self._run.fleet.start("daemon")
             self._run.tally.kills[strike.victim] += 1
             return
-        aim = time.monotonic() + (AIM if strike.aimed else 0.0)
-        while not self._try(strike, aimed=time.monotonic() < aim):
+        began = time.monotonic()
+        while not self._try(strike, aimed=strike.aimed and time.monotonic() < began + AIM):
             self._tick()
+            assert time.monotonic() < began + GIVE_UP, f"no {strike.victim} to hit"
             time.sleep(0.005)
 
     def _tick(self) -> None:
-        """Wake those whose time has come."""
+        """Wake those whose time has come, and start again what has ended by itself."""
+        self._run.supervise()
         now = time.monotonic()
         self._run.wake([pid for pid, until in self._asleep.items() if until <= now])
         self._asleep = {pid: until for pid, until in self._asleep.items() if until > now}
@@ -157,6 +160,7 @@ def _often(run: Run, fault: Callable[[], None], hit: Callable[[], list[int]], pa
     """Do it as often as the plan says. hit: the files that it is going to hit now."""
     draw = random.Random(run.plan.seed)
     for number in range(run.plan.kills):
+        run.supervise()
         run.drop((number + 1) / run.plan.kills * 0.999)
         time.sleep(draw.uniform(0, 0.3))
         run.wait(lambda: bool(hit()), AIM)
