@@ -228,7 +228,7 @@ class Run:
 
     def judge(self) -> Findings:
         """Stop the fleet and hold what is there against the manifest."""
-        if not self.wait(self.pools_are_whole, 15):
+        if not self.wait(self.pools_are_whole, 60):
             sizes = {w: len(self.fleet.children(w)) for w in WORKERS}
             self.findings.unexpected.append(f"a pool is not back to its size: {sizes}")
         self.findings.lost += [f"never taken from its folder: {name}" for name in self._left()]
