@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +206,23 @@ def manifests_without_bytes(data: Path) -> list[str]:
         for manifest in (data / "quarantine").glob("*/*/manifest.json")
         for line in bytes_missing(manifest.parent)
     ]
+
+
+def audited(environment: Mapping[str, str], project: Path) -> list[str]:
+    """What `sensorflow audit --checksum` has to say, which looks at the same from the other side."""
+    command = [sys.executable, "-m", "sensorflow", "audit", "--checksum", "--json", "--limit", "20"]
+    done = subprocess.run(
+        command, env=dict(environment), cwd=project, capture_output=True, text=True, check=False
+    )
+    try:
+        told = json.loads(done.stdout)
+    except ValueError:
+        return [f"audit: no answer, {done.returncode}: {done.stderr[-500:]}"]
+    found = [
+        f"audit: {f['kind']} {f['code']} {f['source']}/{f['name']} (id {f['file_id']}): "
+        f"expected {f['expected']}, found {f['found']}"
+        for f in told["findings"]
+    ]
+    if done.returncode and not found:
+        found.append(f"audit: ended with {done.returncode}: {told['verdict']}")
+    return found

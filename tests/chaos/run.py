@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
-from chaos.account import Account
+from chaos.account import Account, audited
 from chaos.findings import Findings, Tally
 from chaos.generator import Drop, Kind, Manifest, generate, kinds
 from chaos.plan import WORKERS, Fault, Plan
@@ -235,6 +235,7 @@ class Run:
         self.stop()
         account = Account(self.observer, self.folder / "data", self.manifest, self.findings)
         account.hold()
+        self.findings.unexpected += audited(self.fleet.env, self.folder)
         return self.findings
 
     def stop(self) -> None:
