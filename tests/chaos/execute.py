@@ -31,7 +31,7 @@ def execute(scene: Scene, plan: Plan, folder: Path, say: Say) -> Findings:
         say(f"chaos: {plan.fault} on {plan.broker}, seed {plan.seed}")
         run.fleet.start("daemon", *WORKERS, "beat")
         run.wait(lambda: all(run.fleet.children(worker) for worker in WORKERS))
-        _storm(run, proxy)
+        _storm(run, proxy, say)
         stormed = time.time()
         run.settle(PATIENCE + 2 * plan.lease)
         settled = time.time()
@@ -40,9 +40,9 @@ def execute(scene: Scene, plan: Plan, folder: Path, say: Say) -> Findings:
         return findings
 
 
-def _storm(run: Run, proxy: Proxy | None) -> None:
+def _storm(run: Run, proxy: Proxy | None, say: Say) -> None:
     if run.plan.fault is Fault.KILLS:
-        Kills(run).storm()
+        Kills(run).storm(say)
     elif run.plan.fault is Fault.BROKER:
         wipe_broker(run)
     elif run.plan.fault is Fault.DATABASE:

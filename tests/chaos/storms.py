@@ -31,11 +31,13 @@ class Kills:
         self._frozen: dict[str, float] = {}
         """Workers that are stopped as a whole, and until when."""
 
-    def storm(self) -> None:
+    def storm(self, say: Callable[[str], object]) -> None:
         planned = strikes(self._run.plan)
         for number, strike in enumerate(planned, 1):
             self._run.drop(number / len(planned) * 0.999)
             self._do(strike)
+            if number % 50 == 0:
+                say(f"  {number} kills")
             self._run.findings.unexpected += manifests_without_bytes(self._run.folder / "data")
         self._run.drop()
         while self._asleep:
