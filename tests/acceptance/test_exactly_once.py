@@ -83,7 +83,7 @@ def _lose_all_messages(project: Path, database: str, broker: str, lose: object) 
         f.wait(lambda: len(f.ledger.due(100, 1000)) == 0 and f.counts()["pending"] == 30)
         lose()
         f.start("worker", "beat")
-        f.wait(lambda: f.counts()["loaded"] == 30, 30)
+        f.wait(lambda: f.counts()["loaded"] == 30)
         for view in f.ledger.files():
             told = [event["what"] for event in f.ledger.history(view.file_id)]
             assert 1 <= told.count("message missing") <= 2, told

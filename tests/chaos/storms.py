@@ -17,6 +17,7 @@ from proxy import Proxy
 AIM = 4.0
 """Seconds that an aimed strike waits for a victim with a claim."""
 GIVE_UP = 60.0
+WHOLE = (Victim.PARENT, Victim.WORKER)
 NEAR = 0.05
 """A longer delay would let the claim of an aimed strike end before it."""
 
@@ -34,6 +35,7 @@ class Kills:
     def storm(self, say: Callable[[str], object]) -> None:
         planned = strikes(self._run.plan)
         for number, strike in enumerate(planned, 1):
+            self._await(strike)
             self._run.drop(number / len(planned) * 0.999)
             self._do(strike)
             if number % 50 == 0:
@@ -45,6 +47,19 @@ class Kills:
             time.sleep(0.05)
         run = self._run
         run.findings.unexpected += run.tally.judge(run.counts_unacked)
+
+    def _await(self, strike: Strike) -> None:
+        """Until there is somebody to hit, so that the files dropped for it are still in work then."""
+        deadline = time.monotonic() + GIVE_UP
+        while not self._possible(strike, self._pools()):
+            self._tick()
+            assert time.monotonic() < deadline, f"no {strike.victim} to hit"
+            time.sleep(0.05)
+
+    @staticmethod
+    def _possible(strike: Strike, pools: dict[str, list[int]]) -> bool:
+        """A worker is hit as a whole only while the other one goes on."""
+        return len(pools) >= (2 if strike.victim in WHOLE else 1)
 
     def _do(self, strike: Strike) -> None:
         self._tick()
@@ -71,8 +86,7 @@ class Kills:
     def _try(self, strike: Strike, aimed: bool) -> bool:
         """Whether it was done. aimed: only to one that holds a claim."""
         pools = self._pools()
-        whole = strike.victim in (Victim.PARENT, Victim.WORKER)
-        if not pools or (whole and len(pools) < 2):  # the other one is to go on
+        if not self._possible(strike, pools):
             return False
         worker = strike.worker if strike.worker in pools else next(iter(pools))
         children = [(worker, pid) for pid in pools[worker]]
@@ -85,7 +99,7 @@ class Kills:
         if not aimed or strike.delay < NEAR:
             time.sleep(strike.delay)
         group = [child]
-        if whole:
+        if strike.victim in WHOLE:
             group = [child, self._run.fleet.running[worker].pid]
             group += [pid for pid in pools[worker] if pid != child]
         return self._strike(strike, worker, group, aimed)
