@@ -5,7 +5,7 @@ BIN := .venv/bin
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT))
 
-.PHONY: help demo up test chaos chaos-long chaos-proof faults-long faults-proof real-data fuzz lint wheel bench-latency bench-memory clean
+.PHONY: help demo up test chaos chaos-long chaos-proof faults-long faults-proof real-data fuzz lint wheel bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench-latency: .venv/.has-demo ## from a file's rename to its rows' commit
 
 bench-memory: .venv/.has-dev ## peak memory of a worker against the size of its file, to 2 GB; half an hour
 	@$(BIN)/python benchmarks/memory.py --json benchmarks/results/memory.json
+
+bench-audit: .venv/.has-dev ## seconds and memory of sensorflow audit over 10 million readings
+	@$(BIN)/python benchmarks/audit.py --json benchmarks/results/audit.json
 
 clean: ## remove what these targets made
 	rm -rf .venv .demo .build dist

@@ -73,6 +73,15 @@ class MemoryLedger:
         self._tokens = 0
         self.rows: dict[bytes, tuple[int, float]] = {}
         """The readings: dedupe key -> (file id, value)."""
+        self.readings: dict[bytes, pa.RecordBatch] = {}
+        """All of each reading: a row of silver."""
+
+    @property
+    def lock(self) -> threading.RLock:
+        return self._lock
+
+    def all_files(self) -> list[_File]:
+        return list(self._files.values())
 
     # --- arrivals ---
 
@@ -315,8 +324,12 @@ class MemoryLedger:
             return Loaded(file.counts, replaced)
 
     def _take_out(self, file: _File) -> int:
+        return self.take_out(file.id)
+
+    def take_out(self, file_id: int) -> int:
+        """Remove the rows of a file; returns how many."""
         before = len(self.rows)
-        self.rows = {k: row for k, row in self.rows.items() if row[0] != file.id}
+        self.rows = {k: row for k, row in self.rows.items() if row[0] != file_id}
         return before - len(self.rows)
 
     def _insert(self, file_id: int, silver: pa.RecordBatch, keys: pa.Array) -> list[int]:
@@ -326,6 +339,7 @@ class MemoryLedger:
         for place, (key, value) in enumerate(pairs):
             if key not in self.rows:
                 self.rows[key] = (file_id, value)
+                self.readings[key] = silver.slice(place, 1)
                 new.append(place)
         return new
 
