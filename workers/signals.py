@@ -55,6 +55,7 @@ def started(**_: Any) -> None:
 @beat_init.connect
 def schedule_is_ours(sender: Any, **_: Any) -> None:
     """What beat keeps between runs it reads back with pickle: nobody else may write it."""
+    os.umask(0o077)  # some kinds of shelves are written anew at each change
     path = Path(sender.schedule_filename)
     for part in path.parent.glob(f"{path.name}*"):
         part.chmod(0o600)
