@@ -459,6 +459,19 @@ def test_a_file_loaded_by_another_profile_is_hashed_and_not_read(yard: Yard) -> 
 # --- the command ---
 
 
+def test_a_project_that_has_not_begun_is_clean(yard: Yard) -> None:
+    assert not yard.data.exists()
+    told = yard.audit("--checksum")
+    assert (told.code, told.report["not_looked_at"]) == (0, [])
+
+
+def test_a_lake_whose_ledger_is_empty_is_orphaned(yard: Yard) -> None:
+    yard.load("a.csv", content(1))
+    yard.sql("TRUNCATE files, arrivals, file_events, raw_readings")
+    told = yard.audit()
+    assert (told.code, set(told.faults)) == (1, {"A303"})
+
+
 def test_one_source_alone_can_be_audited(yard: Yard) -> None:
     file_id = yard.load("a.csv", content(1))
     yard.sql("UPDATE files SET source = 'other'")
