@@ -37,8 +37,8 @@ def who(role: str) -> str:
 
 def database_url(settings: Settings) -> str:
     """The database's URL: as set, or of the embedded server that runs. Raises Misuse."""
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
+    if (url := settings.database) is not None:
+        return url
     return _embedded(settings, "database").database_url
 
 
@@ -56,6 +56,18 @@ def _embedded(settings: Settings, what: str) -> state.Running:
             f"or set {what}_url in sensorflow.toml"
         )
     return running
+
+
+def flower_password(settings: Settings) -> tuple[str, str]:
+    """Flower's password, as set or made once, and in words where it is. Raises Misuse."""
+    if settings.flower_password is not None:
+        return settings.flower_password.get_secret_value(), "the password of flower_password"
+    path = state.home(settings.data_folder) / "flower-password"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return state.secret(path), f"the password in {path}"
+    except OSError as error:
+        raise Misuse(f"{path}: {error.strerror}; set flower_password instead") from error
 
 
 def ledger(settings: Settings, role: str) -> PostgresLedger:
@@ -88,7 +100,7 @@ def lake(settings: Settings) -> LocalLake:
 
 
 def queue(settings: Settings) -> CeleryQueue:
-    return CeleryQueue(broker_url(settings), landing(settings).bucket)
+    return CeleryQueue(broker_url(settings), landing(settings).bucket, settings.to_broker)
 
 
 def world(settings: Settings, role: str, ledger: PostgresLedger) -> World:

@@ -3,9 +3,9 @@
     SENSORFLOW_TESTING=1 SENSORFLOW_CRASH=load.copied:2:/tmp/once sensorflow watch
 
 kills the process, with SIGKILL, the second time that it passes `load.copied`; with a path as third part
-only whoever can make that file does so, which is one process in all. `stop@load.copied:1` sends SIGSTOP in
-place of SIGKILL. Without the variable a point does nothing; with it, but without SENSORFLOW_TESTING,
-every command refuses to start.
+only whoever can make that file does so, which is one process in all, and leaves its process id in it.
+`stop@load.copied:1` sends SIGSTOP in place of SIGKILL. Several are parted by commas. Without the variable
+a point does nothing; with it, but without SENSORFLOW_TESTING, every command refuses to start.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def _parse(text: str) -> _Plan:
 
 
 @cache
-def _plan() -> _Plan | None:
+def _plans() -> list[_Plan]:
     text = os.environ.get(VARIABLE) if os.environ.get(TESTING) == "1" else None
-    return _parse(text) if text else None
+    return [_parse(part) for part in text.split(",")] if text else []
 
 
 def refuse_outside_tests(environ: Mapping[str, str] = os.environ) -> None:
@@ -90,19 +90,21 @@ def refuse_outside_tests(environ: Mapping[str, str] = os.environ) -> None:
 
 def point(name: Point) -> None:
     """Here a test may have this process killed."""
-    plan = _plan()
-    if plan is None or plan.point != name:
-        return
-    plan.passes -= 1
-    if plan.passes == 0 and _first(plan.marker):
-        os.kill(os.getpid(), plan.signal)
+    for plan in _plans():
+        if plan.point != name:
+            continue
+        plan.passes -= 1
+        if plan.passes == 0 and _first(plan.marker):
+            os.kill(os.getpid(), plan.signal)
 
 
 def _first(marker: str) -> bool:
     if not marker:
         return True
     try:
-        os.close(os.open(marker, os.O_CREAT | os.O_EXCL, 0o600))
+        descriptor = os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
         return False
+    os.write(descriptor, b"%d" % os.getpid())
+    os.close(descriptor)
     return True

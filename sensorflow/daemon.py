@@ -29,7 +29,7 @@ from sensorflow.adapters.feeds.watch import Watch
 from sensorflow.core.arrival import Landed, printable
 from sensorflow.core.retry import backoff
 from sensorflow.core.stability import Stat
-from sensorflow.errors import Code, Transient
+from sensorflow.errors import REMEDY, Code, Transient
 from sensorflow.flow.detect import Settling
 from sensorflow.flow.land import land
 from sensorflow.flow.publish import publish
@@ -41,6 +41,10 @@ from sensorflow.telemetry import Event, log
 
 TICK = 0.25
 """Seconds between looks at files that are settling."""
+FULL_EVERY = 2.0
+"""Seconds between questions whether the database's disk is full, while files come in."""
+FULL_FOR = 120.0
+"""Seconds after which a report of that is too old to keep files out."""
 PUBLISH_EVERY = 1.0
 """Seconds between looks for retries that are due, when no new file wakes the publisher."""
 
@@ -110,7 +114,7 @@ class Daemon:
 
     def _take_in(self) -> None:
         next_scan = time.monotonic()
-        next_look = next_scan
+        next_look = next_room = next_scan
         recovered = False
         while not self._stop.is_set():
             now = time.monotonic()
@@ -118,6 +122,9 @@ class Daemon:
                 if not recovered:
                     self._recover()
                     recovered = True
+                if now >= next_room:
+                    self._require_room()
+                    next_room = now + FULL_EVERY
                 if now >= next_scan or self._doubt.is_set():
                     self._doubt.clear()
                     next_scan = now + self._settings.rescan
@@ -142,7 +149,10 @@ class Daemon:
                 return self._ledger.has_content(name, key, sha256)
 
             with self._sources_apart(folder):
-                folder.recover(registered, datetime.now(UTC).date())
+                for key in folder.recover(registered, datetime.now(UTC).date()):
+                    why = "left half put away, and not readable now"
+                    name = printable(key)
+                    log().error(Event.FILE_STUCK, source=folder.name, file=name, why=why)
 
     @contextmanager
     def _sources_apart(self, folder: Folder) -> Iterator[None]:
@@ -154,11 +164,17 @@ class Daemon:
                 raise
             log().error(Event.SOURCE_AWAY, source=folder.name, reason=error.message)
 
+    def _require_room(self) -> None:
+        """Transient DATABASE_FULL while workers say so: what is taken in now could not be loaded."""
+        if self._ledger.given_back_lately(Code.DATABASE_FULL, FULL_FOR):
+            raise Transient(Code.DATABASE_FULL, "the database has no room for the files' readings")
+
     def _pause(self, error: Transient) -> None:
-        """The disk or the database is away: wait, then look at everything again."""
+        """The disk or the database is away or full: wait, then look at everything again."""
         self._troubles += 1
         delay = backoff(self._troubles, 0.5, cap=15.0)
-        log().error(Event.INTAKE_PAUSED, code=error.code, reason=error.message, seconds=delay)
+        facts = {"code": error.code, "reason": error.message, "seconds": delay}
+        log().error(Event.INTAKE_PAUSED, **facts, do=REMEDY.get(error.code, ""))
         self._doubt.set()
         self._stop.wait(delay)
 
@@ -191,12 +207,16 @@ class Daemon:
                     return
                 try:
                     self._consider(folder, key, folder.stat(key))
-                except NotAFile:
-                    settling.forget(key)
+                except NotAFile as error:
+                    self._vanished(folder, key, error)
 
     def _consider(self, folder: Folder, key: bytes, stat: Stat) -> None:
         if self._settling[folder.name].complete(key, stat, time.monotonic()):
-            self._take(folder, key)
+            self._take(folder, key, seen=True)
+
+    def _vanished(self, folder: Folder, key: bytes, error: NotAFile) -> None:
+        self._settling[folder.name].forget(key)
+        log().warning(Event.FILE_VANISHED, source=folder.name, file=printable(key), why=str(error))
 
     def _is_known(self, folder: Folder, key: bytes, stat: Stat) -> bool:
         """Whether a file that stays in its folder was registered in this very state."""
@@ -212,14 +232,19 @@ class Daemon:
             return True
         return False
 
-    def _take(self, folder: Folder, key: bytes) -> None:
-        """Land, register, put away. A file that is not ready is looked at again."""
+    def _take(self, folder: Folder, key: bytes, seen: bool = False) -> None:
+        """Land, register, put away. A file that is not ready is looked at again.
+
+        seen: it was there a moment ago. What inotify tells of may long be taken.
+        """
         discovered = datetime.now(UTC)
         crash.point(crash.Point.FOUND)
         try:
             landed = self._land(folder, key)
         except NotAFile as error:
-            self._settling[folder.name].forget(key)
+            if seen or key in self._settling[folder.name].waiting:
+                self._vanished(folder, key, error)
+                return
             log().debug(Event.FILE_SKIPPED, source=folder.name, file=printable(key), why=str(error))
             return
         if landed is None:
@@ -267,14 +292,15 @@ class Daemon:
                 if self._is_known(folder, key, stat_of(stream)):
                     return None
                 landed = land(self._landing, Readable(stream), lambda: stat_of(stream))
+                if landed is None:
+                    settling.again(key, stat_of(stream), time.monotonic())
         except StillOpen:
-            landed = None
+            settling.again(key, folder.stat(key), time.monotonic())
+            return None
         except (PermissionError, Unreadable) as error:
             self._refuse(folder, key, error)
             return None
-        if landed is None:
-            settling.again(key, folder.stat(key), time.monotonic())
-        else:
+        if landed is not None:
             settling.forget(key)
         return landed
 

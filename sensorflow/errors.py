@@ -63,9 +63,11 @@ class Code(StrEnum):
     BROKER = "I502 broker-unavailable"
     STORAGE = "I503 storage-unavailable"
     FENCED = "I504 lease-lost"
+    DATABASE_FULL = "I505 database-full"
     # use
     SETTINGS = "S001 settings"
     COMMAND = "S002 command"
+    MESSAGE = "S003 message-refused"
 
 
 REMEDY: dict[Code, str] = {
@@ -87,6 +89,7 @@ REMEDY: dict[Code, str] = {
     Code.ARCHIVE: "drop the one file itself, or name it by member, then replay",
     Code.OUT_OF_MEMORY: "split the file, or raise max_memory if the host has it, then replay",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
+    Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
 }
 
 

@@ -16,7 +16,7 @@ from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
 from sensorflow.core.readings import SILVER, US
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
-from sensorflow.errors import SensorflowError
+from sensorflow.errors import Code, SensorflowError
 from sensorflow.settings import Source
 
 
@@ -346,8 +346,14 @@ class Ledger(Protocol):
     def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
         """Give the claim back after a failure: pending again, not before `delay` seconds.
 
-        burned: whether the attempt counts.
+        burned: whether the attempt counts. Idempotent; and not Fenced where the lease has ended, as
+        long as nobody else has claimed the file: an outage may be longer than a lease.
         """
+        ...
+
+    def given_back_lately(self, code: Code, within: float) -> bool:
+        """Whether a file that failed with `code` is being tried again, or was to be within the last
+        `within` seconds."""
         ...
 
     def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> State:

@@ -25,12 +25,13 @@ from pydantic import (
     model_validator,
 )
 
-from sensorflow import profiles
+from sensorflow import profiles, tls
 from sensorflow.core.layout import Drift
 from sensorflow.core.profile import Profile, Strict
 from sensorflow.core.stability import IGNORED
 from sensorflow.errors import Code, Misuse
 from sensorflow.explain import explain
+from sensorflow.tls import Tls
 
 FILE_NAME = "sensorflow.toml"
 PREFIX = "SENSORFLOW_"
@@ -162,6 +163,8 @@ class Settings(Strict):
 
     database_url: SecretStr | None = None
     broker_url: SecretStr | None = None
+    database_tls: Tls | None = None
+    broker_tls: Tls | None = None
     data: Path = Path("data")
     rescan: float = Field(default=30.0, gt=0, le=86400)
     sweep: float = Field(default=15.0, gt=0, le=3600)
@@ -189,7 +192,7 @@ class Settings(Strict):
     @classmethod
     def _broker(cls, url: SecretStr | None) -> SecretStr | None:
         return _scheme(
-            url, ("redis", "rediss", "redis+socket", "valkey", "amqp", "amqps", "pyamqp")
+            url, ("redis", "rediss", "redis+socket", "valkey", "valkeys", "amqp", "amqps", "pyamqp")
         )
 
     @model_validator(mode="after")
@@ -207,6 +210,17 @@ class Settings(Strict):
     def embedded(self) -> bool:
         """Whether PostgreSQL or the broker is the embedded one."""
         return self.database_url is None or self.broker_url is None
+
+    @property
+    def database(self) -> str | None:
+        """The database's URL with what database_tls adds; None for the embedded one."""
+        url = self.database_url.get_secret_value() if self.database_url else None
+        return tls.database_url(url, self.database_tls and self.database_tls.below(self.home))
+
+    @property
+    def to_broker(self) -> Tls | None:
+        """broker_tls with absolute paths."""
+        return self.broker_tls and self.broker_tls.below(self.home)
 
     def profile_of(self, source: Source) -> Profile:
         return self.profiles[source.profile]
@@ -227,7 +241,16 @@ class Settings(Strict):
 
 
 def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
-    if url is not None and urlsplit(url.get_secret_value()).scheme not in known:
+    """The drivers' own words for a URL they cannot read hold parts of it, and of the password."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url.get_secret_value())
+        _ = parts.port
+    except ValueError:
+        hint = "write / as %2F, @ as %40, : as %3A, % as %25 in user and password"
+        raise ValueError(f"the URL cannot be read; {hint}") from None
+    if parts.scheme not in known:
         raise ValueError(f"the URL must begin with one of {', '.join(f'{s}://' for s in known)}")
     return url
 
@@ -263,6 +286,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
         raise Misuse(_explain(error, path, origins, given), Code.SETTINGS) from error
     _check_profiles(settings, path)
     _check_folders(settings, path)
+    _check_tls(settings, path)
     return settings
 
 
@@ -336,6 +360,18 @@ def _check_folders(settings: Settings, path: Path | None) -> None:
                     f"{path}: {other} lies within {name} ({outer}); give each a folder of its own",
                     Code.SETTINGS,
                 )
+
+
+def _check_tls(settings: Settings, path: Path | None) -> None:
+    url = settings.broker_url.get_secret_value() if settings.broker_url else None
+    try:
+        for key in ("database_tls", "broker_tls"):
+            if (given := getattr(settings, key)) is not None:
+                tls.check(key, given.below(settings.home))
+        tls.check_broker(url, settings.broker_tls)
+        _ = settings.database
+    except Misuse as error:
+        raise Misuse(f"{path or 'settings'}: {error}", Code.SETTINGS) from error
 
 
 def require_folders(settings: Settings) -> None:

@@ -22,6 +22,9 @@ class Event(StrEnum):
     )
     FILE_STUCK = "file.stuck"  # registered, but it cannot be moved out of its folder
     SOURCE_AWAY = "source.away"  # a drop folder cannot be read; the others go on
+    FILE_VANISHED = (
+        "file.vanished"  # it was seen, and was gone or no file before it was landed: a loss
+    )
     FILES_PUBLISHED = "files.published"
     INTAKE_PAUSED = "intake.paused"  # disk or database away; resumes by itself
     PUBLISH_PAUSED = "publish.paused"  # broker or database away; resumes by itself

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from authority import Authority
+
 from sensorflow.embedded.process import free_port
 
 
@@ -46,6 +48,9 @@ class RabbitMQ:
         self._folder.mkdir()
         self._log = self._folder / "console.log"
         self._port = free_port()
+        self._secure = free_port()
+        self.authority = Authority(self._folder)
+        self._certificate = self.authority.certificate("localhost")
         self._distribution = free_port()
         self._epmd = free_port()
         self._popen: subprocess.Popen[bytes] | None = None
@@ -56,6 +61,11 @@ class RabbitMQ:
         config = self._folder / "rabbitmq.conf"
         config.write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self._port}\n"
+            f"listeners.ssl.1 = 127.0.0.1:{self._secure}\n"
+            f"ssl_options.cacertfile = {self.authority.file}\n"
+            f"ssl_options.certfile = {self._certificate.cert}\n"
+            f"ssl_options.keyfile = {self._certificate.key}\n"
+            "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n"
             "loopback_users.guest = true\n"
             "vm_memory_high_watermark.absolute = 1GB\n"
             "disk_free_limit.absolute = 50MB\n"
@@ -105,6 +115,25 @@ class RabbitMQ:
         assert self._ctl("add_vhost", name) == 0
         assert self._ctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*") == 0
         return f"amqp://guest:guest@127.0.0.1:{self._port}/{name}"
+
+    def user(self, name: str, password: str, vhost: str) -> None:
+        assert self._ctl("add_user", name, password) == 0
+        assert self._ctl("set_permissions", "-p", vhost, name, ".*", ".*", ".*") == 0
+
+    def shut_out(self, name: str, vhost: str) -> None:
+        assert self._ctl("clear_permissions", "-p", vhost, name) == 0
+        assert self._ctl("close_all_connections", "--vhost", vhost, "test") == 0
+
+    def let_in(self, name: str, vhost: str) -> None:
+        assert self._ctl("set_permissions", "-p", vhost, name, ".*", ".*", ".*") == 0
+
+    def remove_user(self, name: str) -> None:
+        assert self._ctl("delete_user", name) == 0
+
+    def secure(self, host: str = "localhost") -> str:
+        """The URL of a new virtual host over TLS; the server's certificate names localhost alone."""
+        vhost = self.fresh().rsplit("/", 1)[1]
+        return f"amqps://guest:guest@{host}:{self._secure}/{vhost}"
 
     def delete_queue(self, vhost: str, queue: str) -> None:
         assert self._ctl("delete_queue", "-p", vhost, queue) == 0

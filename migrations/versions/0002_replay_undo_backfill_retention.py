@@ -24,6 +24,7 @@ STEPS = (
     "('running', 'running'), ('running', 'superseded'), "
     "('undone', 'pending'), ('undone', 'superseded')"
 )
+TROUBLED = "state IN ('pending', 'running') AND error_code IS NOT NULL"
 DUE = "state = 'pending' AND published_at IS NULL"
 
 
@@ -61,6 +62,9 @@ def upgrade() -> None:
     op.drop_index("ix_files_due", "files")
     op.create_index("ix_files_due", "files", ["lane", "id"], postgresql_where=sa.text(DUE))
     op.create_index("ix_files_untidy", "files", ["id"], postgresql_where=sa.text("NOT tidy"))
+    op.create_index(
+        "ix_files_troubled", "files", ["error_code"], postgresql_where=sa.text(TROUBLED)
+    )
     transitions(STEPS)
 
 
@@ -79,6 +83,7 @@ def downgrade() -> None:
     op.execute("DELETE FROM file_events WHERE from_state = 'undone' AND to_state = 'superseded'")
     steps = STEPS.replace("('loaded', 'pending'), ", "")
     transitions(steps.replace(", ('undone', 'superseded')", ""))
+    op.drop_index("ix_files_troubled", "files")
     op.drop_index("ix_files_untidy", "files")
     op.drop_index("ix_files_due", "files")
     op.create_index("ix_files_due", "files", ["id"], postgresql_where=sa.text(DUE))

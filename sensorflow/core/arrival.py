@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from sensorflow.core.states import Stage
+from sensorflow.errors import Code, Misuse
 
 
 class Lane(StrEnum):
@@ -110,10 +111,19 @@ def event(waiting: Waiting, bucket: str) -> dict[str, Any]:
     }
 
 
-def file_id_of(message: Mapping[str, Any]) -> int:
-    """The id in a message, or ValueError. Nothing else of a message is ever trusted."""
+FIELDS = frozenset(("file_id", "bucket", "key", "size", "md5", "source", "received_at"))
+"""Of a message's ``data``. Closed: what is new goes beside ``data``, as CloudEvents' extensions do, so
+that the workers of yesterday go on understanding it."""
+
+
+def file_id_of(message: Any) -> int:
+    """The id in a message; nothing else of a message is ever trusted. Raises Misuse MESSAGE."""
     data = message.get("data") if isinstance(message, Mapping) else None
-    file_id = data.get("file_id") if isinstance(data, Mapping) else None
-    if isinstance(file_id, bool) or not isinstance(file_id, int) or file_id <= 0:
-        raise ValueError("not a sensorflow event: data.file_id must be a positive integer")
+    if not isinstance(data, Mapping) or message.get("type") != EVENT_TYPE:
+        raise Misuse("not a sensorflow event", Code.MESSAGE)
+    if not FIELDS.issuperset(data):
+        raise Misuse("a sensorflow event whose data has unknown fields", Code.MESSAGE)
+    file_id = data.get("file_id")
+    if isinstance(file_id, bool) or not isinstance(file_id, int) or not 0 < file_id < 1 << 63:
+        raise Misuse("a sensorflow event whose data.file_id is no positive integer", Code.MESSAGE)
     return file_id

@@ -45,6 +45,8 @@ class Result:
 
 RELEASE_PAUSE = 1.0
 """Seconds between tries to write down an outcome while the database is away."""
+RELEASE_PATIENCE = 600.0
+"""Seconds of such tries. An outage is longer than a lease, and none of it is the file's fault."""
 
 Keep = Callable[[Claim], Any]
 """Makes a context in which a claim's lease is renewed."""
@@ -159,8 +161,8 @@ def _retry(job: Job, error: SensorflowError, burned: bool) -> Result:
 
 
 def _release(job: Job, error: SensorflowError, delay: float, burned: bool) -> None:
-    """Give the claim back, trying for as long as the lease may run: an attempt is to be given back."""
-    until = time.monotonic() + job.world.settings.lease
+    """Give the claim back, and with it the attempt, as soon as the database takes it."""
+    until = time.monotonic() + max(RELEASE_PATIENCE, job.world.settings.lease)
     while True:
         try:
             return job.world.ledger.release(job.claim, error, delay, burned)

@@ -2,71 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import socket
-import time
 from pathlib import Path
 
-import psycopg
 from fleet import fleet, rows, text
 
-from sensorflow.core.arrival import printable
 from sensorflow.core.states import State
-
-NAMES = [
-    b"a b.csv",
-    b"x';DROP TABLE files;--.csv",
-    "ü.csv".encode(),
-    b"new\nline.csv",
-    b"not-utf8-\xff\xfe.csv",
-    b"=cmd|' calc'!A0.csv",
-    b"$(touch hacked).csv",
-    b"-rf.csv",
-    b"n" * 251 + b".csv",
-]
-
-
-def test_odd_names_are_kept_byte_for_byte(project: Path, database: str, valkey_url: str) -> None:
-    with fleet(project, database, valkey_url) as f:
-        for number, name in enumerate(NAMES):
-            content = text(rows(number, 5, random.Random(number)))
-            (Path(os.fsdecode(os.path.join(os.fsencode(f.drop), name)))).write_bytes(content)
-        f.start("daemon", "worker")
-        f.wait(lambda: f.counts()["loaded"] == len(NAMES))
-        with psycopg.connect(database) as connection:
-            stored = {bytes(k) for (k,) in connection.execute("SELECT key FROM files").fetchall()}
-        assert stored == set(NAMES)
-        archived = {p.name for p in (project / "data" / "archive").rglob("*") if p.is_file()}
-        assert {os.fsencode(name) for name in archived} == set(NAMES)
-        assert {v.name for v in f.ledger.files()} == {printable(name) for name in NAMES}
-
-
-def test_what_is_no_file_is_left_alone_and_blocks_nothing(
-    project: Path, database: str, valkey_url: str
-) -> None:
-    with fleet(project, database, valkey_url) as f:
-        outside = project / "outside.csv"
-        outside.write_bytes(text(rows(1, 5, random.Random(1))))
-        os.mkfifo(f.drop / "fifo.csv")
-        (f.drop / "passwd.csv").symlink_to("/etc/passwd")
-        (f.drop / "outside.csv").symlink_to(outside)
-        (f.drop / "d.csv").mkdir()
-        (f.drop / "elsewhere").symlink_to("/etc")
-        with socket.socket(socket.AF_UNIX) as server:
-            here = os.getcwd()
-            os.chdir(f.drop)  # the path of a socket is short
-            server.bind("s.csv")
-            os.chdir(here)
-        (f.drop / "d.csv" / "inner.csv").write_bytes(text(rows(2, 5, random.Random(2))))
-        f.start("daemon", "worker")
-        f.wait(lambda: f.counts()["loaded"] == 1)
-        f.put("later.csv", text(rows(3, 5, random.Random(3))))
-        f.wait(lambda: f.counts()["loaded"] == 2)
-        assert {v.name for v in f.ledger.files()} == {"d.csv/inner.csv", "later.csv"}
-        assert (f.drop / "passwd.csv").is_symlink()
-        assert outside.exists()
 
 
 def test_files_without_readings_are_quarantined_with_their_reason(
@@ -86,28 +28,6 @@ def test_files_without_readings_are_quarantined_with_their_reason(
         kept = project / "data" / "quarantine" / "plant"
         assert sum(p.name == "manifest.json" for p in kept.rglob("*")) == 4
         assert (next(kept.rglob("nul.csv"))).read_bytes() == b"\0" * 10_000
-
-
-def test_a_file_that_is_still_written_is_not_taken(
-    project: Path, database: str, valkey_url: str
-) -> None:
-    content = text(rows(1, 200, random.Random(1)))
-    with fleet(project, database, valkey_url) as f:
-        f.start("daemon", "worker")
-        f.put("sign.csv", text(rows(2, 5, random.Random(2))))
-        f.wait(lambda: f.counts()["loaded"] == 1)
-        with (f.drop / "slow.csv").open("wb") as stream:
-            stream.write(content[:1000])
-            stream.flush()
-            # settled by its size and time, seen by several rescans, and yet open
-            f.put("other.csv", text(rows(3, 5, random.Random(3))))
-            f.wait(lambda: f.counts()["loaded"] == 2)
-            time.sleep(5)
-            assert f.counts()["files"] == 2
-            stream.write(content[1000:])
-        f.wait(lambda: f.counts()["loaded"] == 3)
-        slow = next(v for v in f.ledger.files() if v.name == "slow.csv")
-        assert (slow.version, slow.counts.loaded) == (1, 200)
 
 
 def test_polling_alone_works(project: Path, database: str, valkey_url: str) -> None:

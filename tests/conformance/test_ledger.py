@@ -208,6 +208,29 @@ def test_a_released_file_waits_and_keeps_or_gives_back_the_attempt(ledger: Ledge
     assert view.facts["attempts"] == 2
 
 
+def test_a_lease_that_ended_in_an_outage_is_given_back_with_its_attempt(ledger: Ledger) -> None:
+    file = add(ledger)
+    held = claim(ledger, file, lease=-1)
+    assert ledger.sweep(60, None).expired == 1
+    error = Transient(Code.DATABASE, "away")
+    for _ in range(2):  # the answer to the first may be lost
+        ledger.release(held, error, 0, burned=False)
+    assert claim(ledger, file).attempt == 1
+    with pytest.raises(Fenced):
+        ledger.release(held, error, 0, burned=False)
+
+
+def test_what_was_given_back_lately_is_told(ledger: Ledger) -> None:
+    held = claim(ledger, add(ledger))
+    assert not ledger.given_back_lately(Code.DATABASE_FULL, 60)
+    ledger.release(held, Transient(Code.DATABASE_FULL, "full"), 0, burned=False)
+    assert ledger.given_back_lately(Code.DATABASE_FULL, 60)
+    assert not ledger.given_back_lately(Code.DATABASE_FULL, -60)
+    assert not ledger.given_back_lately(Code.DATABASE, 60)
+    claim(ledger, held.file_id)
+    assert ledger.given_back_lately(Code.DATABASE_FULL, 60)
+
+
 def test_a_stage_done_starts_the_next_with_no_attempts(ledger: Ledger) -> None:
     file_id = add(ledger)
     done = StageReport(Stage.VALIDATE, 0.5, 7)

@@ -242,13 +242,27 @@ class MemoryLedger:
 
     def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
         with self._lock:
-            file = self._guard(claim)
+            file = self._files[claim.file_id]
+            if file.state is not State.PENDING or file.token != claim.token:
+                file = self._guard(claim)
+            elif file.stage is not claim.stage:
+                raise Fenced(f"file {claim.file_id} is past {claim.stage}", token=claim.token)
             self._move(file, State.PENDING, "will be tried again", why=str(error))
-            file.attempts -= 0 if burned else 1
+            file.attempts = claim.attempt - (0 if burned else 1)
             file.retries += 1
             file.published_at = None
             file.not_before = self._clock() + timedelta(seconds=delay)
             file.error = _error(error)
+
+    def given_back_lately(self, code: Code, within: float) -> bool:
+        with self._lock:
+            after = self._clock() - timedelta(seconds=within)
+            return any(
+                f.state is State.RUNNING
+                or (f.state is State.PENDING and f.not_before is not None and f.not_before > after)
+                for f in self._files.values()
+                if f.error is not None and f.error[0] == code
+            )
 
     def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> State:
         with self._lock:

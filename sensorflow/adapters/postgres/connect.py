@@ -39,20 +39,45 @@ def engine_of(text: str, **options: Any) -> Engine:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Driver errors that may pass become Transient DATABASE, with the cause kept."""
+    """Driver errors that are no fault of a file become Transient DATABASE, with the cause kept."""
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.InternalError) as error:
-        raise Transient(Code.DATABASE, _line(error.orig or error)) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
-        raise Transient(Code.DATABASE, _line(error)) from error
-    except sa.exc.ProgrammingError as error:
-        if isinstance(error.orig, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
-            hint = "the schema is not up to date: run `sensorflow db upgrade`"
-            raise Transient(Code.DATABASE, hint) from error
-        raise
+    except (sa.exc.DBAPIError, psycopg.Error) as error:
+        cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        if (fault := _fault(cause)) is None:
+            raise
+        raise fault from error
     except sa.exc.TimeoutError as error:
         raise Transient(Code.DATABASE, "no free connection in the pool") from error
+
+
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+_OUTDATED = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.InvalidSchemaName,
+)
+_CHANGED = psycopg.errors.FeatureNotSupported
+"""Said of a prepared statement whose table was altered meanwhile; the next try prepares it anew."""
+
+
+def _fault(cause: BaseException | None) -> Transient | None:
+    """What is wrong with the database; None where the statement or its values are to blame."""
+    if isinstance(cause, psycopg.errors.DiskFull):
+        return Transient(Code.DATABASE_FULL, _line(cause))
+    if isinstance(cause, _AWAY):
+        return Transient(Code.DATABASE, _line(cause))
+    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
+        hint = "this user of the database has not the role for it, see `doctor`"
+        return Transient(Code.DATABASE, f"{_line(cause)}: {hint}")
+    if isinstance(cause, _OUTDATED):
+        hint = "the schema is not up to date: run `sensorflow db upgrade`"
+        return Transient(Code.DATABASE, f"{hint} ({_line(cause)})")
+    if isinstance(cause, _CHANGED) and "cached plan" in str(cause):
+        return Transient(Code.DATABASE, _line(cause))
+    return None
 
 
 def _line(error: BaseException) -> str:

@@ -184,8 +184,14 @@ class PostgresLedger:
 
     def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
         with self._transaction() as c:
-            guarded(c, "release", claim, delay=delay, burned=burned, **error_values(error))
+            facts = {"attempt": claim.attempt, "stage": str(claim.stage), "burned": burned}
+            guarded(c, "release", claim, delay=delay, **facts, **error_values(error))
             self._back(c, claim, "will be tried again", error)
+
+    def given_back_lately(self, code: Code, within: float) -> bool:
+        with self._transaction() as c:
+            found = run(c, "given_back_lately", code=str(code), within=within)
+            return bool(found.scalar_one())
 
     def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> State:
         with self._transaction() as c:

@@ -135,12 +135,20 @@ UPDATE files
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: release
+-- Also of a lease that has ended, while nobody else took the file; said twice it counts once.
 UPDATE files
    SET state = 'pending', lease_until = NULL, published_at = NULL,
        not_before = now() + make_interval(secs => :delay), retries = retries + 1,
-       attempts = attempts - CASE WHEN :burned THEN 0 ELSE 1 END,
+       attempts = :attempt - CASE WHEN :burned THEN 0 ELSE 1 END,
        error_code = :code, error_detail = :detail, error_place = CAST(:place AS jsonb)
- WHERE id = :id AND lease_token = :token AND state = 'running';
+ WHERE id = :id AND lease_token = :token AND stage = :stage AND state IN ('running', 'pending');
+
+-- name: given_back_lately
+-- Whether a file was given back with this code, and is tried again or waits for that.
+SELECT EXISTS (SELECT 1 FROM files
+                WHERE state IN ('pending', 'running') AND error_code = :code
+                  AND (state = 'running'
+                       OR not_before > now() - make_interval(secs => :within)));
 
 -- name: condemn
 UPDATE files

@@ -136,6 +136,11 @@ files = Table(
     ),
     Index("ix_files_untidy", "id", postgresql_where=text("NOT tidy")),
     Index(
+        "ix_files_troubled",
+        "error_code",
+        postgresql_where=text("state IN ('pending', 'running') AND error_code IS NOT NULL"),
+    ),
+    Index(
         "ix_files_in_flight",
         "published_at",
         postgresql_where=text("state IN ('pending', 'running') AND published_at IS NOT NULL"),

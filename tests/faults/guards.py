@@ -1,0 +1,402 @@
+"""Each test of a fault, and a guard whose loss it must notice.
+
+``make faults-proof`` takes one guard at a time out of a copy of the tree, runs the test there, and
+expects it to fail. FAULTS="8 12" chooses.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+POSTGRES = "sensorflow/adapters/postgres"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Without `old`, which stands once in `file`, and with `new` in its place, `test` fails."""
+
+    fault: int
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+def _faults(file: str, test: str) -> str:
+    return f"tests/faults/{file}.py::{test}"
+
+
+ANYWHERE = _faults(
+    "test_daemon", "test_fault_01_and_24_killed_or_not_running_the_daemon_loses_and_doubles_nothing"
+)
+LEDGER, SQL = f"{POSTGRES}/ledger.py", f"{POSTGRES}/queries.sql"
+LOADING = f"{POSTGRES}/loading.py"
+
+GUARDS = [
+    Guard(  # a file leaves its folder only after it is registered
+        1,
+        "sensorflow/daemon.py",
+        "        crash.point(crash.Point.LANDED)\n",
+        "        self._put_away(folder, key, stat)\n        crash.point(crash.Point.LANDED)\n",
+        ANYWHERE,
+    ),
+    Guard(  # the sweeper
+        2,
+        "sensorflow/flow/sweep.py",
+        "    swept = ledger.sweep(stale_after, queue.depth())\n",
+        "    swept = Swept(0, 0)\n",
+        _faults(
+            "test_worker",
+            "test_fault_02_and_05_worker_parent_killed_is_made_good_without_the_brokers_message",
+        ),
+    ),
+    Guard(  # the attempt is counted with the claim
+        3,
+        SQL,
+        "lease_until = now() + make_interval(secs => :lease), attempts = attempts + 1,\n",
+        "lease_until = now() + make_interval(secs => :lease),\n",
+        _faults("test_worker", "test_fault_03_and_04_child_killed_before_the_commit[claimed]"),
+    ),
+    Guard(  # the bytes and the manifest are kept before the state says so
+        3,
+        "sensorflow/flow/handle.py",
+        "    where = quarantine(job)\n",
+        '    where = f"{job.claim.source}/{job.claim.file_id}-v{job.claim.version}-1"\n'
+        "    done = StageReport(Stage.QUARANTINE, 0, 0)\n"
+        "    job.world.ledger.quarantined(job.claim, where, done)\n"
+        "    quarantine(job)\n",
+        _faults(
+            "test_worker", "test_fault_03_child_killed_on_the_way_to_quarantine[quarantine.copied]"
+        ),
+    ),
+    Guard(  # rows and their state are one transaction
+        4,
+        LOADING,
+        "    crash.point(crash.Point.COPIED)\n",
+        '    c.exec_driver_sql("COMMIT")\n    crash.point(crash.Point.COPIED)\n',
+        _faults(
+            "test_worker",
+            "test_fault_03_04_and_05_killed_anywhere_children_lose_and_double_nothing",
+        ),
+    ),
+    Guard(  # and nothing is left to do after it
+        5,
+        LOADING,
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load)\n",
+        '    c.exec_driver_sql("COMMIT")\n    crash.point(crash.Point.COMMITTED)\n'
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load)\n",
+        _faults(
+            "test_worker",
+            "test_fault_05_child_killed_between_commit_and_acknowledgement[load.committed]",
+        ),
+    ),
+    Guard(  # messages that the broker should hold are counted
+        6,
+        LEDGER,
+        "            lost = waiting - (depth or 0)\n",
+        "            lost = waiting * 0\n",
+        _faults("test_broker", "test_fault_06_emptied_valkey_costs_nothing"),
+    ),
+    *(
+        Guard(
+            8,
+            "sensorflow/adapters/queues/celery.py",
+            '        "broker_connection_retry_on_startup": True,\n',
+            '        "broker_connection_retry": False,\n',
+            _faults("test_broker", f"test_fault_08_broker_unreachable_and_back_again[{broker}]"),
+        )
+        for broker in ("valkey", "rabbitmq")
+    ),
+    Guard(  # a failure is not believed where the ledger knows better
+        9,
+        SQL,
+        "AND stage = :stage AND state IN ('running', 'pending');",
+        "AND state IN ('running', 'pending', 'loaded');",
+        _faults(
+            "test_database",
+            "test_fault_09_a_load_whose_commit_was_not_answered_is_read_from_the_ledger",
+        ),
+    ),
+    Guard(  # a full disk is told from a server that is away
+        12,
+        f"{POSTGRES}/connect.py",
+        "    if isinstance(cause, psycopg.errors.DiskFull):\n",
+        "    if False:\n",
+        _faults(
+            "test_disk", "test_fault_12_a_full_database_disk_pauses_the_intake_and_blames_no_file"
+        ),
+    ),
+    Guard(
+        12,
+        "sensorflow/daemon.py",
+        "                    self._require_room()\n",
+        "",
+        _faults("test_disk", "test_fault_12_files_given_back_for_want_of_room_keep_new_ones_out"),
+    ),
+    Guard(  # the attempt is given back
+        14,
+        "sensorflow/flow/handle.py",
+        "        return _retry(job, error, burned=False)\n    except OSError",
+        "        return _retry(job, error, burned=True)\n    except OSError",
+        _faults(
+            "test_disk",
+            "test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothing",
+        ),
+    ),
+    Guard(  # a claim has one winner
+        15,
+        SQL,
+        "            OR f.state = 'running' AND f.lease_until < now())\n",
+        "            OR f.state = 'running')\n",
+        _faults(
+            "test_worker", "test_fault_15_a_message_delivered_five_times_has_one_effect[valkey]"
+        ),
+    ),
+    Guard(  # the fencing token
+        16,
+        SQL,
+        "error_code = NULL, error_detail = NULL, error_place = NULL\n"
+        " WHERE id = :id AND lease_token = :token AND state = 'running';\n\n-- name: stage_of_incoming",
+        "error_code = NULL, error_detail = NULL, error_place = NULL\n"
+        " WHERE id = :id AND :token > 0 AND state = 'running';\n\n-- name: stage_of_incoming",
+        "tests/conformance/test_ledger.py::test_the_holder_of_an_older_token_is_refused_everywhere[postgres]",
+    ),
+    Guard(  # a file that changed while it was read is not taken
+        18,
+        "sensorflow/flow/land.py",
+        "    if before != after or landed.size != after.size:\n",
+        "    if False:\n",
+        _faults(
+            "test_files",
+            "test_fault_18_a_file_rewritten_while_it_is_read_is_taken_as_it_is_at_last",
+        ),
+    ),
+    Guard(
+        18,
+        "sensorflow/daemon.py",
+        "                except NotAFile as error:\n"
+        "                    self._vanished(folder, key, error)\n",
+        "                except NotAFile:\n                    settling.forget(key)\n",
+        _faults("test_files", "test_fault_18_a_file_deleted_while_it_is_read_is_told"),
+    ),
+    Guard(  # who writes is asked of the kernel
+        19,
+        "sensorflow/adapters/feeds/folder.py",
+        "            return error.errno == errno.EAGAIN\n",
+        "            return error.errno != errno.EAGAIN\n",
+        _faults("test_files", "test_fault_19_a_file_is_not_taken_before_it_is_whole"),
+    ),
+    Guard(
+        20,
+        LOADING,
+        "    if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:\n",
+        "    if False:\n",
+        _faults(
+            "test_files",
+            "test_fault_20_new_content_under_an_old_name_supersedes_and_both_are_kept[rewritten]",
+        ),
+    ),
+    Guard(
+        21,
+        SQL,
+        "            ELSE NOT :name_matters AND NOT EXISTS (\n",
+        "            ELSE NOT :name_matters AND false AND NOT EXISTS (\n",
+        _faults(
+            "test_files", "test_fault_21_the_same_content_under_two_names_and_twice_is_loaded_once"
+        ),
+    ),
+    Guard(  # lost events bring a rescan
+        23,
+        "sensorflow/adapters/feeds/watch.py",
+        '        if "overflow" in record.getMessage():\n',
+        "        if False:\n",
+        _faults(
+            "test_daemon", "test_fault_23_events_lost_in_a_full_queue_are_made_good_by_a_rescan"
+        ),
+    ),
+    Guard(  # without watches the daemon goes on
+        23,
+        "sensorflow/daemon.py",
+        "        except OSError as error:\n            log().warning(Event.WATCH_DEGRADED",
+        "        except ZeroDivisionError as error:\n            log().warning(Event.WATCH_DEGRADED",
+        _faults("test_daemon", "test_fault_23_and_26_without_watches_the_rescan_finds_every_file"),
+    ),
+    Guard(  # the first scan
+        24,
+        "sensorflow/daemon.py",
+        "        next_scan = time.monotonic()\n",
+        "        next_scan = time.monotonic() + 3600\n",
+        ANYWHERE,
+    ),
+    Guard(  # the third attempt is the last
+        27,
+        "sensorflow/flow/handle.py",
+        "        if claim.attempt > world.settings.max_attempts and",
+        "        if claim.attempt > 1_000 and",
+        _faults(
+            "test_worker",
+            "test_fault_27_a_file_that_crashes_the_parser_is_quarantined_and_its_neighbours_load",
+        ),
+    ),
+    Guard(
+        28,
+        "sensorflow/core/formats/compression.py",
+        "        if self._count > GRACE and self._count > self._packed * ratio:\n",
+        "        if False:\n",
+        _faults("test_files", "test_fault_28_bombs_and_nested_archives_are_stopped_and_say_so"),
+    ),
+    Guard(  # what is no file is not even looked at
+        31,
+        "sensorflow/adapters/feeds/folder.py",
+        "                    if modes.S_ISREG(status.st_mode) and self.takes(prefix + name):\n",
+        "                    if self.takes(prefix + name):\n",
+        _faults("test_files", "test_fault_31_what_is_no_file_is_left_alone_and_blocks_nothing"),
+    ),
+    Guard(  # a link is not followed, also where it comes in the last moment
+        31,
+        "sensorflow/adapters/feeds/folder.py",
+        "_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC\n",
+        "_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC\n",
+        "tests/conformance/test_stores.py::test_nothing_outside_of_the_folder_is_opened",
+    ),
+    Guard(  # names are bytes
+        32,
+        "sensorflow/adapters/feeds/folder.py",
+        "        return sorted(os.fsencode(name) for name in wanted)\n",
+        '        return sorted(os.fsencode(n).decode("utf-8", "replace").encode() for n in wanted)\n',
+        _faults("test_files", "test_fault_32_odd_names_are_kept_byte_for_byte"),
+    ),
+    Guard(  # what two versions call a task
+        36,
+        "sensorflow/adapters/queues/celery.py",
+        '    return f"sensorflow.{task}"\n',
+        '    return f"sensorflow.v2.{task}"\n',
+        _faults(
+            "test_fleet",
+            "test_faults_36_and_37_two_versions_share_messages_and_a_database_migrated_under_them[valkey]",
+        ),
+    ),
+    Guard(
+        36,
+        LEDGER,
+        "            lost = waiting - (depth or 0)\n",
+        "            lost = waiting * 0\n",
+        _faults(
+            "test_fleet", "test_fault_36_a_message_that_no_worker_knows_is_not_a_lost_file[valkey]"
+        ),
+    ),
+    Guard(
+        37,
+        f"{POSTGRES}/connect.py",
+        '    if isinstance(cause, _CHANGED) and "cached plan" in str(cause):\n',
+        "    if False:\n",
+        _faults(
+            "test_database", "test_fault_37_a_table_altered_under_prepared_statements_is_transient"
+        ),
+    ),
+    Guard(  # faults of the infrastructure burn no attempt
+        38,
+        "sensorflow/flow/handle.py",
+        "        return _retry(job, error, burned=False)\n    except OSError",
+        "        return _retry(job, error, burned=True)\n    except OSError",
+        _faults(
+            "test_database", "test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing"
+        ),
+    ),
+    Guard(  # waits grow
+        38,
+        "sensorflow/core/retry.py",
+        "    bound = min(cap, base * 2.0 ** min(max(attempt - 1, 0), 30))\n",
+        "    bound = 0.1\n",
+        _faults(
+            "test_database", "test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing"
+        ),
+    ),
+    Guard(  # an outage longer than a lease burns none either
+        38,
+        SQL,
+        "AND stage = :stage AND state IN ('running', 'pending');",
+        "AND stage = :stage AND state = 'running';",
+        "tests/conformance/test_ledger.py::test_a_lease_that_ended_in_an_outage_is_given_back_with_its_attempt[postgres]",
+    ),
+    Guard(
+        39,
+        "sensorflow/flow/publish.py",
+        "    return ledger.due(BATCH, limits.max_in_flight, limits.backfill_in_flight)\n",
+        "    return ledger.due(BATCH, 10**9)\n",
+        _faults(
+            "test_fleet",
+            "test_fault_39_thousands_of_waiting_files_leave_work_connections_and_memory_bounded",
+        ),
+    ),
+]
+
+
+def prove(guard: Guard) -> bool:
+    """Whether the test fails without its guard."""
+    with tempfile.TemporaryDirectory(prefix="guard-") as name:
+        tree = Path(name) / "tree"
+        ignored = shutil.ignore_patterns(
+            ".venv", ".git", "__pycache__", ".demo", "dist", "real_data"
+        )
+        shutil.copytree(ROOT, tree, ignore=ignored)
+        file = tree / guard.file
+        before = file.read_text()
+        assert before.count(guard.old) == 1, (
+            f"{guard.file}: {guard.old!r} does not stand there once"
+        )
+        file.write_text(before.replace(guard.old, guard.new))
+        # the release before this one comes from the history
+        (tree / ".git").symlink_to(_history())
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", guard.test],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree), "SENSORFLOW_PATIENCE": "25"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    why = [line[1:].strip() for line in done.stdout.splitlines() if line.startswith("E  ")]
+    print(f"    {why[0][:200] if why else 'passed'}")
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return done.returncode == 1
+
+
+def _history() -> Path:
+    how = ["--path-format=absolute", "--git-common-dir"]
+    asked = ["git", "-C", str(ROOT), "rev-parse", *how]
+    return Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
+
+
+def main() -> int:
+    wanted = {int(number) for number in os.environ.get("FAULTS", "").split()}
+    blind = []
+    for guard in GUARDS:
+        if wanted and guard.fault not in wanted:
+            continue
+        print(
+            f"fault {guard.fault}: {guard.file}\n    {guard.test.rpartition('::')[2]}", flush=True
+        )
+        began = time.monotonic()
+        seen = prove(guard)
+        print(
+            f"    {'noticed' if seen else 'NOT NOTICED'} in {time.monotonic() - began:.0f} s",
+            flush=True,
+        )
+        if not seen:
+            blind.append(guard)
+    for guard in blind:
+        print(f"passes without its guard: fault {guard.fault}, {guard.file}, {guard.test}")
+    return 1 if blind else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""The daemon is killed, was not running, or is told nothing by the kernel: every file is found."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from drops import (
+    Drops,
+    armed,
+    assert_exact,
+    events,
+    struck,
+    told,
+    wait_for_death,
+    wait_until_stopped,
+)
+from fleet import Fleet, fleet
+
+from sensorflow.crash import Point
+
+POINTS = (
+    Point.FOUND,
+    Point.LANDING,
+    Point.LANDED,
+    Point.REGISTERED,
+    Point.PUT_AWAY,
+    Point.PUBLISH,
+    Point.SENT,
+    Point.PUBLISHED,
+)
+
+
+@pytest.fixture(scope="module")
+def killed(
+    lasting_project: Path, lasting_database: str, lasting_broker: str
+) -> tuple[Fleet, Drops]:
+    """A daemon that was killed at each point in turn, with a file before each start, and at last not."""
+    with fleet(lasting_project, lasting_database, lasting_broker) as f:
+        drops = Drops(f)
+        f.start("worker", "beat")
+        for point in POINTS:
+            drops.put(f"{point}.csv")
+            f.start("daemon", env=armed(f, *POINTS))
+            wait_for_death(f, "daemon")
+        drops.put("last.csv")
+        f.start("daemon")
+        f.wait(lambda: f.counts()["loaded"] == len(POINTS) + 1, 30)
+    return f, drops  # ended, so that nobody takes the next tests' messages
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_fault_01_daemon_killed(killed: tuple[Fleet, Drops], point: Point) -> None:
+    f, _ = killed
+    assert struck(f, point)
+    assert told(f, f"{point}.csv").count("loaded") == 1
+
+
+def test_fault_01_and_24_killed_or_not_running_the_daemon_loses_and_doubles_nothing(
+    killed: tuple[Fleet, Drops],
+) -> None:
+    f, drops = killed
+    assert_exact(f, drops.manifest)
+    assert [p.name for p in f.drop.iterdir()] == []
+    archived = {p.name for p in (f.project / "data" / "archive").rglob("*") if p.is_file()}
+    assert archived == {*(f"{point}.csv" for point in POINTS), "last.csv"}
+    landing = (f.project / "data" / "landing").rglob("*")
+    # what a kill left of a copy is never taken for a file
+    assert sum(len(p.name) == 64 for p in landing) == len(POINTS) + 1
+
+
+def test_fault_23_events_lost_in_a_full_queue_are_made_good_by_a_rescan(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    """The daemon is stopped while more files come than the kernel's queue holds."""
+    with fleet(project, database, valkey_url) as f:
+        settings = project / "sensorflow.toml"  # only the overflow may bring a scan
+        settings.write_text(settings.read_text().replace("rescan = 2", "rescan = 3600"))
+        with limited("max_queued_events", 16):
+            f.start("daemon")
+            f.wait(lambda: events(f, "daemon", "daemon.started") != [], 30)
+        f.running["daemon"].send_signal(signal.SIGSTOP)
+        wait_until_stopped(f.running["daemon"].pid)
+        drops = Drops(f)
+        for number in range(60):
+            drops.put(f"{number}.csv", 1)
+        f.running["daemon"].send_signal(signal.SIGCONT)
+        f.wait(lambda: f.counts()["files"] == 60, 20)
+        reasons = [e["reason"] for e in events(f, "daemon", "watch.degraded")]
+        assert "the inotify queue overflowed" in reasons
+
+
+def test_fault_23_and_26_without_watches_the_rescan_finds_every_file(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    with fleet(project, database, valkey_url) as f:
+        drops = Drops(f)
+        drops.put("before.csv")
+        with limited("max_user_instances", 0):
+            f.start("daemon")
+            f.wait(lambda: events(f, "daemon", "watch.degraded") != [], 30)
+        (f.drop / "below").mkdir()
+        drops.put("below/after.csv")
+        f.wait(lambda: f.counts()["files"] == 2, 20)
+
+
+@contextmanager
+def limited(what: str, number: int) -> Iterator[None]:
+    """A limit of the kernel's, lowered until the daemon has met it."""
+    limit = Path("/proc/sys/fs/inotify") / what
+    before = limit.read_text()
+    limit.write_text(str(number))
+    try:
+        yield
+    finally:
+        limit.write_text(before)

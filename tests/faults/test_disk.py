@@ -1,0 +1,143 @@
+"""Disks that are full or read-only, on a file system of 64 MB in memory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+from drops import Drops, assert_exact, events, told
+from fleet import fleet
+from samples import add, claim
+from servers import Place
+
+from sensorflow.adapters.postgres import migrate
+from sensorflow.embedded.postgres import Postgres
+from sensorflow.errors import Code, Transient
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int = 64) -> Iterator[Path]:
+    folder.mkdir(parents=True)
+    options = f"size={megabytes}m,mode=0755"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """A file that leaves nothing; remove it to make room."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as stream:
+        for block in (1 << 20, 1 << 12, 1):
+            with pytest.raises(OSError, match="No space left"):
+                while stream.write(b"\0" * block):
+                    pass
+    return ballast
+
+
+def remount(disk: Path, how: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
+
+
+@pytest.fixture
+def postgres_on_a_small_disk(place: Place) -> Iterator[tuple[Postgres, Path]]:
+    """Its data folder has 96 MB, of which a new cluster takes most."""
+    with small_disk(place.root / "small", 96) as disk:
+        server = Postgres(disk, place.logs / "small")
+        server.start()
+        try:
+            migrate.upgrade(server.url)
+            yield server, disk
+        finally:
+            server.process.end(30)
+
+
+def test_fault_12_a_full_database_disk_pauses_the_intake_and_blames_no_file(
+    project: Path, postgres_on_a_small_disk: tuple[Postgres, Path], valkey_url: str
+) -> None:
+    server, disk = postgres_on_a_small_disk
+    with fleet(project, server.url, valkey_url) as f:
+        drops = Drops(f)
+        f.start("daemon", "worker", "beat")
+        drops.put("before.csv")
+        f.wait(lambda: f.counts()["loaded"] == 1, 30)
+        ballast = fill(disk)
+        for number in range(6):
+            drops.put(f"{number}.csv", 2_000)
+        f.wait(lambda: paused(f.project, "I505"), 40)
+        drops.put("late.csv")
+        alert = next(e for e in events(f, "daemon", "intake.paused") if e["code"][:4] == "I505")
+        assert "make room" in alert["do"]
+        if server.process.alive:
+            assert f.counts()["quarantined"] == 0
+            assert f.counts()["loaded"] == 1
+        ballast.unlink()
+        if not server.process.alive:  # no room for its log: it ended itself
+            server.start()
+        f.wait(lambda: f.counts()["loaded"] == 8, 90)
+        assert_exact(f, drops.manifest)
+        assert {v.facts["attempts"] for v in f.ledger.files()} == {1}
+
+
+def test_fault_12_files_given_back_for_want_of_room_keep_new_ones_out(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    """The daemon's own rows may find room where the readings do not."""
+    with fleet(project, database, valkey_url) as f:
+        drops = Drops(f)
+        file_id = add(f.ledger)
+        full = Transient(Code.DATABASE_FULL, "no space left on device")
+        f.ledger.release(claim(f.ledger, file_id), full, delay=20, burned=False)
+        drops.put("new.csv")
+        f.start("daemon")
+        f.wait(lambda: len(events(f, "daemon", "intake.paused")) >= 2, 20)
+        assert f.counts()["files"] == 1
+        away = Transient(Code.BROKER, "another reason")
+        with psycopg.connect(database, autocommit=True) as admin:
+            admin.execute("UPDATE files SET not_before = NULL")
+        f.ledger.release(claim(f.ledger, file_id), away, delay=20, burned=False)
+        f.wait(lambda: f.counts()["files"] == 2, 20)
+
+
+def paused(project: Path, code: str) -> bool:
+    log = (project / "daemon.log").read_text()
+    return any(code in line for line in log.splitlines() if "intake.paused" in line)
+
+
+def test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothing(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    with small_disk(project / "data") as disk, fleet(project, database, valkey_url) as f:
+        drops = Drops(f)
+        f.start("daemon")
+        for number in range(4):
+            drops.put(f"{number}.csv")
+        f.wait(lambda: f.counts()["files"] == 4, 20)
+        ballast = fill(disk)
+        f.start("worker")
+        f.wait(lambda: all("will be tried again" in told(f, f"{n}.csv") for n in range(4)), 40)
+        drops.put("late.csv")
+        f.wait(lambda: paused(project, "I503"), 20)
+        waiting = f.ledger.files()
+        assert f.counts()["loaded"] == 0
+        assert {v.facts["error_code"] for v in waiting} == {"I503 storage-unavailable"}
+        ballast.unlink()
+        f.wait(lambda: f.counts()["loaded"] == 5, 60)
+        while True:  # refused while a file is open for writing
+            with suppress(subprocess.CalledProcessError):
+                remount(disk, "ro")
+                break
+        drops.put("read-only.csv")
+        f.wait(lambda: os.strerror(errno.EROFS) in (project / "daemon.log").read_text(), 20)
+        remount(disk, "rw")
+        f.wait(lambda: f.counts()["loaded"] == 6, 40)
+        assert_exact(f, drops.manifest)
+        assert {v.facts["attempts"] for v in f.ledger.files()} == {1}

@@ -1,0 +1,243 @@
+"""Workers are killed, stopped and spoilt by a file: what they held is done by another, once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import textwrap
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from drops import (
+    Drops,
+    armed,
+    assert_exact,
+    children,
+    events,
+    history,
+    struck,
+    told,
+    wait_for_death,
+    wait_until_stopped,
+)
+from fleet import Fleet, fleet
+
+from sensorflow.adapters.queues.celery import CeleryQueue
+from sensorflow.core.arrival import Waiting
+from sensorflow.core.states import Stage
+from sensorflow.crash import Point
+
+BEFORE_COMMIT = (
+    Point.CLAIMED,
+    Point.VALIDATED,
+    Point.TRANSFORMED,
+    Point.COPYING,
+    Point.COPIED,
+)
+"""A kill at one of these costs the attempt, and nothing else."""
+CONDEMNED = (Point.CONDEMNED, Point.KEPT, Point.NOTED, Point.QUARANTINED)
+PARENT = (Point.RECEIVED, Point.ACK, Point.ACKED)
+CHAIN = 'inline_below = "4 KiB"'
+
+
+@pytest.fixture(scope="module")
+def casualties(
+    lasting_project: Path, lasting_database: str, lasting_broker: str
+) -> tuple[Fleet, Drops]:
+    """A child was killed once at each point; small files, larger ones and corrupt ones went through."""
+    with fleet(lasting_project, lasting_database, lasting_broker, extra=CHAIN) as f:
+        drops = Drops(f)
+        for number in range(8):
+            drops.put(f"small-{number}.csv")
+        for number in range(3):
+            drops.put(f"large-{number}.csv", 200)
+        for number in range(4):
+            drops.corrupt(f"corrupt-{number}.csv.gz")
+        points = (*BEFORE_COMMIT, Point.COMMITTED, Point.ADVANCED, *CONDEMNED)
+        f.start("worker", env=armed(f, *points))
+        f.start("daemon", "beat")
+        f.wait(lambda: all(struck(f, point) for point in points), 60)
+        f.wait(lambda: f.finished() == drops.manifest.files, 60)
+    return f, drops  # ended, so that nobody takes the next tests' messages
+
+
+@pytest.mark.parametrize("point", BEFORE_COMMIT)
+def test_fault_03_and_04_child_killed_before_the_commit(
+    casualties: tuple[Fleet, Drops], point: Point
+) -> None:
+    """The attempt was counted before the work; the next one does all of it."""
+    f, _ = casualties
+    attempt, after = held_by(f, struck(f, point))
+    assert attempt == 1
+    assert next(e["attempt"] for e in after if e["what"] == "claimed") == 2
+    assert sum(e["what"] in ("loaded", "quarantined") for e in after) == 1
+
+
+@pytest.mark.parametrize("point", CONDEMNED)
+def test_fault_03_child_killed_on_the_way_to_quarantine(
+    casualties: tuple[Fleet, Drops], point: Point
+) -> None:
+    f, drops = casualties
+    assert struck(f, point)
+    kept = f.project / "data" / "quarantine" / "plant"
+    files = {p.name for p in kept.glob("*/file/*")}
+    assert files == drops.manifest.corrupt
+    assert len(list(kept.glob("*/manifest.json"))) == len(files)
+
+
+@pytest.mark.parametrize("point", [Point.COMMITTED, Point.ADVANCED])
+def test_fault_05_child_killed_between_commit_and_acknowledgement(
+    casualties: tuple[Fleet, Drops], point: Point
+) -> None:
+    """What was committed is not done again."""
+    f, _ = casualties
+    _, after = held_by(f, struck(f, point))
+    stages = [e["stage"] for e in after if e["what"] == "claimed"]
+    assert stages == ([] if point is Point.COMMITTED else stages)
+    assert "validate" not in stages
+    assert [e["what"] for e in after].count("lease expired") == 0
+
+
+def test_fault_03_04_and_05_killed_anywhere_children_lose_and_double_nothing(
+    casualties: tuple[Fleet, Drops],
+) -> None:
+    f, drops = casualties
+    assert_exact(f, drops.manifest)
+    left = {p.name for p in (f.project / "data").rglob(".writing-*") if p.parent.name != "landing"}
+    assert all(name.startswith(".writing-") for name in left)  # and nobody reads those
+
+
+def held_by(f: Fleet, pid: int) -> tuple[int, list[dict[str, object]]]:
+    """The attempt in which a process claimed its last file, and what happened to that file after."""
+    query = """SELECT id, file_id, attempt FROM file_events WHERE what = 'claimed' AND who LIKE %s
+                ORDER BY id DESC LIMIT 1"""
+    with psycopg.connect(f.database) as connection:
+        found = connection.execute(query, (f"worker@%:{pid}",)).fetchone()
+        assert found is not None
+        mark, file_id, attempt = found
+        query = "SELECT what, stage, attempt FROM file_events WHERE file_id = %s AND id > %s ORDER BY id"
+        later = connection.execute(query, (file_id, mark)).fetchall()
+    return attempt, [dict(zip(("what", "stage", "attempt"), e, strict=True)) for e in later]
+
+
+def test_fault_02_and_05_worker_parent_killed_is_made_good_without_the_brokers_message(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    with fleet(project, database, valkey_url) as f:
+        drops = Drops(f)
+        for number in range(8):
+            drops.put(f"{number}.csv")
+        f.start("daemon", "beat")
+        for _ in PARENT:
+            f.start("worker", env=armed(f, *PARENT))
+            wait_for_death(f, "worker")
+        f.start("worker")
+        f.wait(lambda: f.counts()["loaded"] == 8, 40)
+        assert all(struck(f, point) for point in PARENT)
+        assert_exact(f, drops.manifest)
+        with redis.Redis.from_url(valkey_url) as client:
+            # nobody gave back what the killed ones had: the ledger alone made it good
+            assert client.hlen("unacked") > 0
+
+
+def test_fault_15_a_message_delivered_five_times_has_one_effect(
+    project: Path, database: str, broker: str
+) -> None:
+    with fleet(project, database, broker) as f:
+        drops = Drops(f)
+        for number in range(4):
+            drops.put(f"{number}.csv", 300)
+        f.start("daemon")
+        f.wait(lambda: f.counts()["files"] == 4 and f.ledger.due(9, 99) == [], 30)
+        queue = CeleryQueue(broker, "landing")
+        for _ in range(4):
+            for view in f.ledger.files():
+                queue.publish(waiting(view.file_id), inline=True)
+        queue.close()
+        f.start("worker", "worker2")
+        f.wait(lambda: f.counts()["loaded"] == 4 and queue.depth() == 0, 40)
+        assert_exact(f, drops.manifest)
+        for view in f.ledger.files():
+            told = [(e["what"], e["why"]) for e in f.ledger.history(view.file_id)]
+            assert [what for what, _ in told].count("claimed") == 1, told
+
+
+def waiting(file_id: int) -> Waiting:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return Waiting(file_id, "plant", b"x.csv", 1, 1, bytes(16), "aa/aa", Stage.VALIDATE, now)
+
+
+def test_fault_16_a_worker_stopped_past_its_lease_cannot_commit(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    with fleet(project, database, valkey_url) as f:
+        drops = Drops(f)
+        f.start("worker", env=armed(f, "stop@load.copied"))
+        f.start("daemon", "beat")
+        drops.put("contested.csv")
+        f.wait(lambda: struck(f, "stop@load.copied") > 0, 30)
+        zombie = struck(f, "stop@load.copied")
+        wait_until_stopped(zombie)
+        f.start("worker2")
+        try:
+            f.wait(lambda: f.counts()["loaded"] == 1, 40)
+        finally:
+            os.kill(zombie, signal.SIGCONT)
+        f.wait(lambda: events(f, "worker", "lease.lost") != [], 20)
+        assert_exact(f, drops.manifest)
+        assert told(f, "contested.csv").count("loaded") == 1
+        assert f.counts()["loaded"] == 1
+        claims = [e["who"] for e in history(f, "contested.csv") if e["what"] == "claimed"]
+        assert claims[0].endswith(f":{zombie}")
+
+
+POISON = """
+[sources.poison]
+path = "poison"
+profile = "poison"
+[profiles.poison]
+format = "poison"
+"""
+DECODER = """
+import os, signal
+
+def chunks(stream, profile, resolve):
+    os.kill(os.getpid(), signal.SIGSEGV)
+    yield
+"""
+
+
+def test_fault_27_a_file_that_crashes_the_parser_is_quarantined_and_its_neighbours_load(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    plug_in(project / "plug-ins")
+    (project / "poison").mkdir()
+    with fleet(project, database, valkey_url, extra=POISON) as f:
+        f.env["PYTHONPATH"] = f"{f.env.get('PYTHONPATH', '')}:{project / 'plug-ins'}"
+        f.start("daemon", "worker", "beat")
+        (project / "poison" / "p.csv").write_bytes(b"anything")
+        drops = Drops(f)
+        for number in range(6):
+            drops.put(f"{number}.csv")
+        f.wait(lambda: f.ledger.totals().get("poison", {}).get("quarantined") == 1, 60)
+        (view,) = f.ledger.files(source="poison")
+        assert view.facts["error_code"] == "F207 worker-crashed"
+        claims = [e for e in f.ledger.history(view.file_id) if e["what"] == "claimed"]
+        assert [e["attempt"] for e in claims if e["stage"] == "validate"] == [1, 2, 3, 4]
+        f.wait(lambda: f.counts()["loaded"] == 6, 20)
+        drops.put("after.csv")
+        f.wait(lambda: f.counts()["loaded"] == 7, 20)
+        assert drops.manifest.of_database(database) == drops.manifest.readings
+        assert 1 <= len(children(f.running["worker"].pid)) <= 2
+
+
+def plug_in(folder: Path) -> None:
+    """A package of a decoder that ends its process."""
+    about = folder / "poison-1.0.dist-info"
+    about.mkdir(parents=True)
+    (folder / "poison.py").write_text(textwrap.dedent(DECODER))
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: poison\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[sensorflow.decoders]\npoison = poison:chunks\n")
