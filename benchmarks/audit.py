@@ -2,7 +2,8 @@
 
 Makes files of readings as loggers send them (a few sensors, second by second) and takes each through the
 ledger's own load: landed bytes, silver and rows are real, only the parsing is left out. Prints seconds of
-the whole command, its start included, and the peak memory of its process; JSON to --json.
+the whole command, its start included, of the CPU that its own process took (the server's is apart), and the
+peak of its memory; JSON to --json.
 """
 
 from __future__ import annotations
@@ -94,7 +95,8 @@ def measure(level: str, folder: Path, url: str) -> dict[str, Any]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "SENSORFLOW_DATABASE_URL": url}
     watch = (
         "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:]); "
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr); "
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
+        "print(used.ru_utime + used.ru_stime, used.ru_maxrss, file=sys.stderr); "
         "sys.exit(done.returncode)"
     )
     command = [sys.executable, "-m", "sensorflow", "audit", "--json", *([level] if level else [])]
@@ -110,9 +112,11 @@ def measure(level: str, folder: Path, url: str) -> dict[str, Any]:
     seconds = time.perf_counter() - began
     if done.returncode:
         raise SystemExit(done.stdout[-2000:] + done.stderr[-2000:])
-    peak = int(done.stderr.split()[-1]) >> 10
-    print(f"audit {level or '(default)':<11} {seconds:6.1f} s  {peak:5} MB", flush=True)
-    return {"level": level.strip("-") or "default", "seconds": round(seconds, 1), "peak_mb": peak}
+    cpu, peak = (float(text) for text in done.stderr.split()[-2:])
+    name = level.strip("-") or "default"
+    print(f"{name:<9} {seconds:6.1f} s, {cpu:5.1f} s of CPU, {peak / 1024:5.0f} MB", flush=True)
+    figures = {"seconds": seconds, "cpu_seconds": cpu, "peak_mb": peak / 1024}
+    return {"level": name, **{key: round(value, 1) for key, value in figures.items()}}
 
 
 def main() -> None:
@@ -121,6 +125,7 @@ def main() -> None:
     options.add_argument("--rows", type=int, default=5000, help="of each file")
     options.add_argument("--json", type=Path)
     given = options.parse_args()
+    load = os.getloadavg()[0]
     with place_for_servers() as place:
         server = Postgres(place.root, place.logs)
         server.start()
@@ -133,7 +138,13 @@ def main() -> None:
         "files": given.files,
         "rows": given.files * given.rows,
         "levels": found,
-        "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
+        "machine": {
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "load_before": round(
+                load, 1
+            ),  # other work on the same cores makes seconds, not CPU, worse
+        },
     }
     if given.json:
         given.json.parent.mkdir(parents=True, exist_ok=True)

@@ -66,6 +66,25 @@ def test_a_file_that_nobody_publishes_is_overdue_while_there_is_room(yard: Yard)
     assert yard.fact(file_id, "published_at")
 
 
+def test_what_waits_while_others_are_published_is_not_overdue(yard: Yard) -> None:
+    yard.arrive("a.csv", content(1))
+    for table, column in (("files", "landed_at"), ("file_events", "at")):
+        yard.sql(f"UPDATE {table} SET {column} = {column} - interval '1 minute'")
+    yard.arrive("b.csv", content(2))
+    assert yard.audit("--fast").code == 1
+    yard.sql("UPDATE files SET published_at = now() WHERE key_text = 'b.csv'")
+    assert yard.audit("--fast").code == 0
+
+
+def test_what_waits_while_others_are_taken_in_is_not_overdue(yard: Yard) -> None:
+    path = yard.project / "drop" / "new.csv"
+    path.write_bytes(content(1))
+    age(path)
+    assert yard.audit("--fast").code == 1
+    yard.load("other.csv", content(2))
+    assert yard.audit("--fast").code == 0
+
+
 def test_a_message_that_nobody_takes_is_a_note(yard: Yard) -> None:
     yard.arrive("a.csv", content(1))
     yard.ledger.published(yard.ledger.due(10, 10))
@@ -457,6 +476,19 @@ def test_a_file_loaded_by_another_profile_is_hashed_and_not_read(yard: Yard) -> 
 
 
 # --- the command ---
+
+
+def test_a_project_that_has_not_begun_is_clean(yard: Yard) -> None:
+    assert not yard.data.exists()
+    told = yard.audit("--checksum")
+    assert (told.code, told.report["not_looked_at"]) == (0, [])
+
+
+def test_a_lake_whose_ledger_is_empty_is_orphaned(yard: Yard) -> None:
+    yard.load("a.csv", content(1))
+    yard.sql("TRUNCATE files, arrivals, file_events, raw_readings")
+    told = yard.audit()
+    assert (told.code, set(told.faults)) == (1, {"A303"})
 
 
 def test_one_source_alone_can_be_audited(yard: Yard) -> None:

@@ -81,12 +81,13 @@ class LocalLake:
                         yield str(path.relative_to(self._root))
 
     def rows(self, path: str) -> int | None:
-        place = self._root / path
+        root, folder, leaf = self._place(path)
         with storage_errors():
             try:
-                return int(pq.read_metadata(place).num_rows)
+                with open_below(root, f"{folder}/{leaf}") as stream:
+                    return int(pq.read_metadata(stream).num_rows)
             except FileNotFoundError:
-                require(self._root / path.partition("/")[0])
+                require(root)
                 return None
             except (pa.ArrowException, OSError) as error:  # Arrow says OSError of broken bytes too
                 if isinstance(error, OSError) and error.errno is not None:

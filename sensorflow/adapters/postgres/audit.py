@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
@@ -20,6 +21,9 @@ from sensorflow.ports import Book
 
 PAGE = 5000
 """Ledger rows fetched, and keys looked up, at a time."""
+
+FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
+"""The years 1 to 9999, which are those of Python, in microseconds since 1970."""
 
 
 class PostgresSnapshot:
@@ -69,6 +73,15 @@ class PostgresSnapshot:
         return found
 
     def sharing(self, rows: pa.RecordBatch) -> list[int]:
+        micros = rows["ts"].cast(pa.int64()).to_numpy()
+        ordinary = (micros >= FIRST) & (
+            micros <= LAST
+        )  # what is not is looked at as one of its kind
+        shared = np.ones(len(rows), np.int64)
+        shared[ordinary] = self._sharing(rows.filter(pa.array(ordinary)))
+        return list(map(int, shared))
+
+    def _sharing(self, rows: pa.RecordBatch) -> list[int]:
         found: list[int] = []
         for start in range(0, len(rows), PAGE):
             part = rows.slice(start, PAGE)

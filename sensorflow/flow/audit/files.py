@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import islice
 
 from sensorflow.core.arrival import Lane, printable
@@ -17,7 +18,7 @@ from sensorflow.ports import Book, DropFolder
 
 PAGE = 1000
 LONG = 10
-"""Sweeps after which a message that nobody took is worth a note."""
+"""Sweeps after which a message that nobody took is worth a note; rescans that a busy daemon may need."""
 
 
 def drops(sight: Sight, report: Report) -> None:
@@ -33,6 +34,9 @@ def drops(sight: Sight, report: Report) -> None:
 
 def _unseen(sight: Sight, folder: DropFolder) -> Iterator[tuple[bytes, Stat]]:
     limit = sight.world.settings.rescan + folder.source.settle
+    recent = sight.now - timedelta(seconds=limit)
+    if any(book.received_at > recent for book in sight.books_by_id.values()):
+        limit *= LONG  # the daemon is at work: this one may be waiting for its turn
     before = time.time_ns() - int(limit * 1e9)
     # the change time: it is the kernel's, where a modification time is whatever the sender says
     old = ((key, stat) for key, stat in folder.scan() if stat.ctime_ns < before)
@@ -58,7 +62,7 @@ def _overdue_drop(sight: Sight, report: Report, folder: DropFolder, key: bytes, 
 
 def overdue(sight: Sight, report: Report) -> None:
     """Pending and running files with which nothing happens."""
-    room = _room(sight)
+    room = _room(sight) if _idle(sight) else dict.fromkeys(Lane, False)
     slow: list[str] = []
     for book in sight.mine:
         if book.state is State.RUNNING:
@@ -70,6 +74,13 @@ def overdue(sight: Sight, report: Report) -> None:
             slow.append(f"{book.source}/{book.name}")
     if slow:
         report.note(f"published and not taken for {LONG} sweeps: {names(slow)}; are workers there?")
+
+
+def _idle(sight: Sight) -> bool:
+    """Whether nothing at all was published for two sweeps; else what waits may have its turn to come."""
+    everything = (book.published_at for book in sight.books_by_id.values())
+    last = max((at for at in everything if at is not None), default=None)
+    return last is None or last < sight.now - sight.patience
 
 
 def _room(sight: Sight) -> dict[Lane, bool]:

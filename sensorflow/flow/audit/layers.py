@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.partitions import Layer, file_of
 from sensorflow.core.states import State
+from sensorflow.errors import Transient
 from sensorflow.flow.audit.report import Report, names
 from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, path, unmoved
 from sensorflow.flow.tidy import unwanted
@@ -78,7 +81,7 @@ def silver_rows(sight: Sight, book: Book) -> tuple[int, int]:
 def orphans(sight: Sight, report: Report) -> None:
     """Files of the lake that no file of the ledger wants."""
     waiting, strange = 0, list[str]()
-    for place in sight.world.lake.paths():
+    for place in _places(sight):
         known = file_of(place)
         if known is None:
             strange.append(place)
@@ -97,6 +100,14 @@ def orphans(sight: Sight, report: Report) -> None:
         report.note(f"{waiting:,} lake files that the next sweep removes")
     if strange:
         report.note(f"in the lake, and not sensorflow's: {names(strange)}")
+
+
+def _places(sight: Sight) -> Iterator[str]:
+    try:
+        yield from sight.world.lake.paths()
+    except Transient:
+        if sight.books_by_id:  # of a project without a file, the lake may not be there yet
+            raise
 
 
 def _unknown(report: Report, file_id: int, place: str) -> None:
