@@ -358,7 +358,7 @@ def prove(guard: Guard) -> bool:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", guard.test],
             cwd=tree,
-            env={**os.environ, "PYTHONPATH": str(tree), "SENSORFLOW_PATIENCE": "25"},
+            env={"SENSORFLOW_PATIENCE": "30", **os.environ, "PYTHONPATH": str(tree)},
             capture_output=True,
             text=True,
             check=False,
