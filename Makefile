@@ -2,8 +2,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
+CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
+	$(if $(FAULT),--fault $(FAULT))
 
-.PHONY: help demo up test faults-long faults-proof real-data fuzz lint wheel bench-latency bench-memory clean
+.PHONY: help demo up test chaos chaos-long chaos-proof faults-long faults-proof real-data fuzz lint wheel bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,7 +25,7 @@ up: .venv/.has-demo ## run the whole stack on the demo's project, with Flower; C
 
 test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey and RabbitMQ
 	@sh tools/rabbitmq.sh
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n 3 $(TESTS)
 
 faults-long: .venv/.has-dev ## the faults with outages of a minute
 	@sh tools/rabbitmq.sh
@@ -32,6 +34,16 @@ faults-long: .venv/.has-dev ## the faults with outages of a minute
 faults-proof: .venv/.has-dev ## each fault's test must notice the loss of its guard; FAULTS="8 12"; half an hour
 	@sh tools/rabbitmq.sh
 	@$(BIN)/python tests/faults/guards.py
+
+chaos: .venv/.has-dev ## 200 kills on each broker, nothing lost: SEED= KILLS= BROKER= FAULT=kills|broker|database|commit
+	@sh tools/rabbitmq.sh
+	@PYTHONPATH=.:tests $(BIN)/python -m chaos $(CHAOS)
+
+chaos-long: ## the same with 2,000 kills; an hour
+	@$(MAKE) --no-print-directory chaos KILLS=2000
+
+chaos-proof: .venv/.has-dev ## the harness finds six bugs that are planted in copies of the code
+	@PYTHONPATH=.:tests $(BIN)/python -m chaos --proof
 
 real-data: .venv/.has-dev ## real files of real loggers through the pipeline, a line each
 	@PYTHONPATH=tests $(BIN)/python tests/real_data/run.py
@@ -54,6 +66,9 @@ bench-latency: .venv/.has-demo ## from a file's rename to its rows' commit
 
 bench-memory: .venv/.has-dev ## peak memory of a worker against the size of its file, to 2 GB; half an hour
 	@$(BIN)/python benchmarks/memory.py --json benchmarks/results/memory.json
+
+bench-audit: .venv/.has-dev ## seconds and memory of sensorflow audit over 10 million readings
+	@$(BIN)/python benchmarks/audit.py --json benchmarks/results/audit.json
 
 clean: ## remove what these targets made
 	rm -rf .venv .demo .build dist

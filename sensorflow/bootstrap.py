@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sensorflow import crash
 from sensorflow import settings as settings_
 from sensorflow.adapters.feeds.folder import Folder
 from sensorflow.adapters.lake.parquet import LocalLake
+from sensorflow.adapters.postgres.audit import PostgresBooks
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.queues.celery import CeleryQueue
 from sensorflow.adapters.stores.landing import LocalLanding
 from sensorflow.adapters.stores.quarantine import LocalQuarantine
 from sensorflow.embedded import state
 from sensorflow.errors import Misuse
+from sensorflow.flow.audit import Sight
 from sensorflow.flow.work import World
 from sensorflow.settings import Settings
 
@@ -32,8 +37,8 @@ def who(role: str) -> str:
 
 def database_url(settings: Settings) -> str:
     """The database's URL: as set, or of the embedded server that runs. Raises Misuse."""
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
+    if (url := settings.database) is not None:
+        return url
     return _embedded(settings, "database").database_url
 
 
@@ -53,8 +58,37 @@ def _embedded(settings: Settings, what: str) -> state.Running:
     return running
 
 
+def flower_password(settings: Settings) -> tuple[str, str]:
+    """Flower's password, as set or made once, and in words where it is. Raises Misuse."""
+    if settings.flower_password is not None:
+        return settings.flower_password.get_secret_value(), "the password of flower_password"
+    path = state.home(settings.data_folder) / "flower-password"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return state.secret(path), f"the password in {path}"
+    except OSError as error:
+        raise Misuse(f"{path}: {error.strerror}; set flower_password instead") from error
+
+
 def ledger(settings: Settings, role: str) -> PostgresLedger:
     return PostgresLedger(database_url(settings), who(role))
+
+
+def books(settings: Settings) -> PostgresBooks:
+    return PostgresBooks(database_url(settings), who("audit"))
+
+
+def sight(settings: Settings, source: str | None = None) -> Sight:
+    """What an audit looks at."""
+    here = world(settings, "audit", ledger(settings, "audit"))
+    return Sight(here, books(settings), list(folders(settings)), scratch, source)
+
+
+@contextmanager
+def scratch() -> Iterator[LocalLake]:
+    """An empty lake that goes when it is left."""
+    with tempfile.TemporaryDirectory(prefix="sensorflow-") as folder:
+        yield LocalLake(Path(folder))
 
 
 def landing(settings: Settings) -> LocalLanding:
@@ -66,7 +100,7 @@ def lake(settings: Settings) -> LocalLake:
 
 
 def queue(settings: Settings) -> CeleryQueue:
-    return CeleryQueue(broker_url(settings), landing(settings).bucket)
+    return CeleryQueue(broker_url(settings), landing(settings).bucket, settings.to_broker)
 
 
 def world(settings: Settings, role: str, ledger: PostgresLedger) -> World:

@@ -149,7 +149,10 @@ class Daemon:
                 return self._ledger.has_content(name, key, sha256)
 
             with self._sources_apart(folder):
-                folder.recover(registered, datetime.now(UTC).date())
+                for key in folder.recover(registered, datetime.now(UTC).date()):
+                    why = "left half put away, and not readable now"
+                    name = printable(key)
+                    log().error(Event.FILE_STUCK, source=folder.name, file=name, why=why)
 
     @contextmanager
     def _sources_apart(self, folder: Folder) -> Iterator[None]:
@@ -252,6 +255,9 @@ class Daemon:
         done = register(
             self._ledger, self._settings, folder.name, key, content, stat, discovered, now
         )
+        if not self._landing.has(content.name):  # retention took the same bytes of an older file
+            with folder.open(key) as stream:
+                self._landing.put(Readable(stream))
         crash.point(crash.Point.REGISTERED)
         self._fresh.set()
         if folder.source.after == "keep":
@@ -314,9 +320,9 @@ class Daemon:
             self._fresh.clear()
             try:
                 if not swept:
-                    sweep(self._ledger, self._queue, s.sweep, s.inline_below, s.max_in_flight)
+                    sweep(self._ledger, self._queue, s.sweep, s.limits)
                     swept = True
-                sent = publish(self._ledger, self._queue, s.inline_below, s.max_in_flight)
+                sent = publish(self._ledger, self._queue, s.limits)
             except Exception as error:  # noqa: BLE001 - this thread must outlive any defect
                 troubles += 1
                 delay = backoff(troubles, 0.5, cap=15.0)

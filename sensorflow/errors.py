@@ -67,6 +67,7 @@ class Code(StrEnum):
     # use
     SETTINGS = "S001 settings"
     COMMAND = "S002 command"
+    MESSAGE = "S003 message-refused"
 
 
 REMEDY: dict[Code, str] = {

@@ -3,7 +3,7 @@ same conformance suite (``tests/conformance``)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +12,12 @@ from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
 
-from sensorflow.core.arrival import Arrival, Landed, Waiting
+from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
+from sensorflow.core.readings import SILVER, US
+from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, SensorflowError
+from sensorflow.settings import Source
 
 
 class Reader(Protocol):
@@ -36,6 +39,26 @@ class Landing(Protocol):
     def open(self, name: str) -> BinaryIO:
         """A seekable reader. Raises Transient STORAGE when the object is not there."""
         ...
+
+    def size(self, name: str) -> int | None:
+        """Of an object, in bytes; None when it is not there. Raises when the whole zone is not."""
+        ...
+
+    def unfinished(self, older: float) -> list[str]:
+        """What writers left that were killed more than `older` seconds ago: it may be removed."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether the object is there."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove one object; nothing happens when there is none."""
+        ...
+
+
+class Unreadable(Exception):
+    """A file of the lake is there and cannot be read: cut short, or changed."""
 
 
 class LayerWriter(Protocol):
@@ -60,6 +83,21 @@ class Lake(Protocol):
         """Remove one file; nothing happens when there is none."""
         ...
 
+    def paths(self) -> Iterator[str]:
+        """The path of every whole file, in no order. Raises when the lake itself is not there."""
+        ...
+
+    def rows(self, path: str) -> int | None:
+        """How many rows one file says it has; None when there is none.
+
+        Raises Unreadable when it is there and is not a file that a writer finished.
+        """
+        ...
+
+    def unfinished(self, older: float) -> list[str]:
+        """What writers left that were killed more than `older` seconds ago: it may be removed."""
+        ...
+
 
 class QuarantineStore(Protocol):
     """Where files that cannot be loaded are kept for people, each in a folder with its manifest."""
@@ -73,6 +111,14 @@ class QuarantineStore(Protocol):
         ...
 
     def manifest(self, where: str) -> dict[str, Any]: ...
+
+    def size(self, where: str) -> int | None:
+        """Of the file kept there, in bytes; None when it is not there. Raises when the store is not."""
+        ...
+
+    def unfinished(self, older: float) -> list[str]:
+        """What writers left that were killed more than `older` seconds ago: it may be removed."""
+        ...
 
 
 class Queue(Protocol):
@@ -143,7 +189,8 @@ class StageReport:
 class Claim:
     """The right to work on a file until the lease ends, and what is known of it.
 
-    token: the fencing token; whoever holds an older one cannot commit.
+    token: the fencing token; whoever holds an older one cannot commit. profile: what the file is to be
+    read by, where that is not its source's. again: rows of an earlier load are in the database.
     """
 
     file_id: int
@@ -163,6 +210,8 @@ class Claim:
     quarantines: int
     retries: int
     sensor_type: str
+    profile: str | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,6 +219,7 @@ class Load:
     """What a load leaves in the ledger beside the rows.
 
     on_change: what becomes of older versions. profile, profile_hash: how the file was read.
+    identity: the file name that its dedupe keys hold.
     """
 
     counts: Counts
@@ -178,22 +228,40 @@ class Load:
     profile_hash: str
     code_version: str
     reports: tuple[StageReport, ...]
+    identity: str = ""
+
+
+class Expirable(StrEnum):
+    """What retention may remove of a file that is finished."""
+
+    LANDING = "landing"
+    BRONZE = "bronze"
+    REJECTS = "rejects"
+    SILVER = "silver"
+    ROWS = "rows"
 
 
 @dataclass(frozen=True)
-class Replaced:
-    """An older version whose rows a load has taken out of the database."""
+class Leftover:
+    """A finished file of which layers may lie about that its state no longer wants.
+
+    landing: the landed object, where nothing needs it any more.
+    """
 
     file_id: int
+    source: str
     version: int
     received_at: datetime
     sensor_type: str
+    state: State
+    expired: frozenset[str]
+    landing: str | None
 
 
 @dataclass(frozen=True)
 class Loaded:
     counts: Counts
-    replaced: tuple[Replaced, ...] = ()
+    replaced: int = 0
 
 
 @dataclass(frozen=True)
@@ -242,8 +310,18 @@ class Ledger(Protocol):
         """True for one publisher at a time, False for the others."""
         ...
 
-    def due(self, limit: int, max_in_flight: int) -> list[Waiting]:
-        """Pending files that are not published and not waiting for a retry, oldest first."""
+    def due(
+        self, limit: int, max_in_flight: int, backfill_in_flight: int | None = None
+    ) -> list[Waiting]:
+        """Pending files that are not published and not waiting for a retry, oldest first.
+
+        Files of the backfill lane only when no live one is due, and no more than
+        `backfill_in_flight` (default: `max_in_flight`) of them at a time.
+        """
+        ...
+
+    def unfinished(self, lane: Lane) -> int:
+        """How many files of a lane are pending or running."""
         ...
 
     def published(self, sent: list[Waiting]) -> None:
@@ -278,8 +356,11 @@ class Ledger(Protocol):
         `within` seconds."""
         ...
 
-    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> None:
-        """The file cannot be loaded: pending at the stage quarantine, with the reason."""
+    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> State:
+        """The file cannot be loaded: pending at the stage quarantine, with the reason.
+
+        One that is replayed while its rows are there is loaded as it was before. Returns its state.
+        """
         ...
 
     def quarantined(self, claim: Claim, where: str, report: StageReport) -> None: ...
@@ -289,12 +370,45 @@ class Ledger(Protocol):
     ) -> Loaded:
         """Insert silver batches with their dedupe keys, supersede older versions, close the file.
 
-        All or nothing. Rows whose key is there already are counted as duplicates.
+        All or nothing. Rows whose key is there already are counted as duplicates. Of a file that is
+        replayed, what is there and right is left alone, and only the difference is written.
         """
         ...
 
-    def replay(self, file_id: int) -> bool:
-        """A quarantined file goes through again from its landed bytes; False if it is not one."""
+    def replay(self, file_id: int, profile: str | None = None) -> bool:
+        """A loaded, quarantined or undone file goes through again from its landed bytes, in the
+        backfill lane; a loaded one keeps its rows until the new ones are there.
+
+        profile: what to read it by, None for its source's. False: not in such a state, or its bytes
+        have expired.
+        """
+        ...
+
+    def undo(self, file_id: int, why: str) -> int | None:
+        """Take a loaded file's rows out of the database; returns how many, None if it is not loaded.
+
+        Files that had readings in common with it, and left them out as duplicates, are replayed.
+        """
+        ...
+
+    def tidy(self, remove: Callable[[Leftover], None], limit: int = 100) -> int:
+        """Call `remove` for finished files that may have leftovers; none of them moves meanwhile.
+
+        Returns how many were seen to. What `remove` raises is raised, and the file is left for later.
+        """
+        ...
+
+    def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> int:
+        """Mark a layer of files that were finished (rows: measured) more than `age` seconds ago as
+        expired, for `tidy` to remove; rows are removed here. Returns of how many files.
+
+        Never of a file that is not loaded, superseded or undone.
+        """
+        ...
+
+    def forget(self, source: str, age: float, limit: int = 10000) -> int:
+        """Remove history of finished files that is older than `age` seconds, but for each file's last
+        event. Returns how many events."""
         ...
 
     def sweep(self, stale_after: float, depth: int | None) -> Swept:
@@ -308,6 +422,16 @@ class Ledger(Protocol):
 
     def file(self, file_id: int) -> FileView | None: ...
 
+    def named(self, name: str, source: str | None = None) -> list[FileView]:
+        """All versions of a name, as people see it."""
+        ...
+
+    def select(
+        self, states: tuple[str, ...], source: str | None = None, since: datetime | None = None
+    ) -> list[FileView]:
+        """All files in one of `states`, landed at `since` or later, oldest first."""
+        ...
+
     def history(self, file_id: int) -> list[dict[str, Any]]: ...
 
     def arrivals(self, file_id: int) -> list[dict[str, Any]]: ...
@@ -315,4 +439,151 @@ class Ledger(Protocol):
     def totals(self) -> dict[str, dict[str, int]]:
         """Source -> number of files, in all and by state, and sums over the loaded ones: rows_read,
         rows_loaded, rows_rejected, rows_duplicate."""
+        ...
+
+
+class DropFolder(Protocol):
+    """Where files of one source are dropped. Raises Transient STORAGE when it is away."""
+
+    name: str
+    source: Source
+
+    def scan(self) -> Iterator[tuple[bytes, Stat]]:
+        """Every file that the source takes, with its state."""
+        ...
+
+    def busy(self, key: bytes, stat: Stat) -> bool:
+        """Whether a file is gone, changed since `stat`, or open for writing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What the ledger says of one file, as an audit needs it.
+
+    token: the newest fencing token, 0 before the first. moved_at: the last step of a file that is
+    pending or running. previous: the rows of the load that is there while the file goes through again.
+    identity: the file name that its keys hold; None when that was not written down.
+    expired: the layers that retention has removed, "landing" and "rows" among them.
+    """
+
+    file_id: int
+    source: str
+    key: bytes
+    name: str
+    version: int
+    sha256: bytes
+    md5: bytes
+    size: int
+    landing: str
+    sensor_type: str
+    state: State
+    stage: Stage
+    lane: str
+    token: int
+    received_at: datetime
+    finished_at: datetime | None
+    lease_until: datetime | None
+    not_before: datetime | None
+    published_at: datetime | None
+    moved_at: datetime | None
+    counts: Counts
+    checksum: int | None
+    previous: int | None
+    quarantined_to: str | None
+    profile: str | None
+    profile_hash: str | None
+    code_version: str | None
+    identity: str | None
+    expired: tuple[str, ...]
+    tidy: bool
+
+    @property
+    def in_flight(self) -> bool:
+        return self.state in (State.PENDING, State.RUNNING)
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows of it should be in the database; None where none may be."""
+        if self.state is State.LOADED:
+            return self.counts.loaded
+        return self.previous if self.in_flight else None
+
+    def moved(self, now: Book) -> bool:
+        """Whether anything was done to the file between this look and a later one."""
+        return self.step != now.step
+
+    @property
+    def step(self) -> tuple[Any, ...]:
+        done = (self.state, self.stage, self.token, self.finished_at, self.checksum)
+        return (*done, self.published_at, self.expired, self.tidy)
+
+
+READING = pa.schema(
+    [
+        pa.field("file_id", pa.int64(), nullable=False),
+        *(SILVER.field(n) for n in ("sensor_id", "reading_type", "value", "unit", "quality")),
+        pa.field("line_no", pa.int64(), nullable=False),
+        pa.field("ts", US, nullable=False),
+        pa.field("dedupe_key", pa.binary(16), nullable=False),
+    ]
+)
+"""A row of the database, as an audit reads it."""
+
+
+class Snapshot(Protocol):
+    """The database as it was at one instant, read-only; nothing is locked. Raises Transient DATABASE."""
+
+    name: str
+    taken_at: datetime
+
+    def files(self) -> Iterator[Book]:
+        """Every file of the ledger, by id."""
+        ...
+
+    def rows_per_file(self) -> dict[int, int]:
+        """How many rows of each file id are in the database, ids unknown to the ledger among them."""
+        ...
+
+    def readings(self) -> Iterator[pa.RecordBatch]:
+        """Every row, in batches of the schema `READING`, in no order."""
+        ...
+
+    def held(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
+        """The id of the file that holds each key (microseconds, binary(16)); None where none does.
+
+        May be called while `readings` is being read.
+        """
+        ...
+
+    def sharing(self, rows: pa.RecordBatch) -> list[int]:
+        """How many rows in all have the sensor_id, reading_type and ts (microseconds) of each of these.
+
+        May be called while `readings` is being read.
+        """
+        ...
+
+
+class Books(Protocol):
+    """What an audit, and the mending after it, need of the database. Raises Transient DATABASE."""
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]: ...
+
+    def present(self, file_ids: list[int]) -> dict[int, Book]:
+        """The ledger's rows of these as they are now."""
+        ...
+
+    def unknown(self, source: str, found: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
+        """Those (key, fingerprint) that were never registered."""
+        ...
+
+    def holding(self, file_id: int) -> AbstractContextManager[Book | None]:
+        """The ledger's row as it is now, kept from changing until the context ends."""
+        ...
+
+    def remove_rows(self, file_id: int) -> int:
+        """Remove the rows of a file whose state allows none, and note it in the file's history.
+
+        One transaction; returns how many, and removes nothing when the state allows rows by now.
+        """
         ...

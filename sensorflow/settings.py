@@ -9,18 +9,29 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ByteSize,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from sensorflow import profiles
+from sensorflow import profiles, tls
 from sensorflow.core.layout import Drift
 from sensorflow.core.profile import Profile, Strict
 from sensorflow.core.stability import IGNORED
 from sensorflow.errors import Code, Misuse
 from sensorflow.explain import explain
+from sensorflow.tls import Tls
 
 FILE_NAME = "sensorflow.toml"
 PREFIX = "SENSORFLOW_"
@@ -48,6 +59,43 @@ def tolerates(limit: str, rejected: int, read: int) -> bool:
     if limit.endswith("%"):
         return rejected <= read * float(limit[:-1]) / 100
     return rejected <= int(limit)
+
+
+UNITS = {"m": 1 / 1440, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.25}
+
+
+def duration(value: Any) -> Any:
+    """A time such as "90d"; "forever" is None. ValueError for anything else."""
+    if value is None or value == "forever":
+        return None
+    text = str(value).strip()
+    if not re.fullmatch(r"[0-9]+[mhdwy]", text) or int(text[:-1]) == 0:
+        raise ValueError('give a time such as "12h", "90d", "8w" or "2y", or "forever"')
+    return timedelta(days=int(text[:-1]) * UNITS[text[-1]])
+
+
+Duration = Annotated[timedelta | None, BeforeValidator(duration)]
+
+
+class Retention(Strict):
+    """How long things are kept after a file was finished; rows: after they were measured."""
+
+    landing: Duration = None
+    bronze: Duration = None
+    rejects: Duration = None
+    silver: Duration = None
+    rows: Duration = None
+    history: Duration = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """inline_below: bytes; smaller files are one task. The others: files published and unfinished, in
+    all and of the backfill lane."""
+
+    inline_below: int
+    max_in_flight: int
+    backfill_in_flight: int
 
 
 class Source(Strict):
@@ -80,6 +128,7 @@ class Source(Strict):
     max_rejects: str = "10%"
     drift: Drift = Drift()
     polling: bool = False
+    retention: Retention = Retention()
     settle: float = Field(default=2.0, ge=0, le=3600)
 
     @field_validator("drift", mode="before")
@@ -114,12 +163,15 @@ class Settings(Strict):
 
     database_url: SecretStr | None = None
     broker_url: SecretStr | None = None
+    database_tls: Tls | None = None
+    broker_tls: Tls | None = None
     data: Path = Path("data")
     rescan: float = Field(default=30.0, gt=0, le=86400)
     sweep: float = Field(default=15.0, gt=0, le=3600)
     lease: float = Field(default=30.0, ge=3, le=86400)
     max_attempts: int = Field(default=3, ge=1, le=100)
     max_in_flight: int = Field(default=1000, ge=1)
+    backfill_in_flight: int = Field(default=8, ge=1)
     inline_below: ByteSize = ByteSize(8 * 1024**2)
     max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
     workers: int = Field(default=4, ge=1, le=512)
@@ -140,7 +192,7 @@ class Settings(Strict):
     @classmethod
     def _broker(cls, url: SecretStr | None) -> SecretStr | None:
         return _scheme(
-            url, ("redis", "rediss", "redis+socket", "valkey", "amqp", "amqps", "pyamqp")
+            url, ("redis", "rediss", "redis+socket", "valkey", "valkeys", "amqp", "amqps", "pyamqp")
         )
 
     @model_validator(mode="after")
@@ -151,12 +203,33 @@ class Settings(Strict):
         return self
 
     @property
+    def limits(self) -> Limits:
+        return Limits(self.inline_below, self.max_in_flight, self.backfill_in_flight)
+
+    @property
     def embedded(self) -> bool:
         """Whether PostgreSQL or the broker is the embedded one."""
         return self.database_url is None or self.broker_url is None
 
+    @property
+    def database(self) -> str | None:
+        """The database's URL with what database_tls adds; None for the embedded one."""
+        url = self.database_url.get_secret_value() if self.database_url else None
+        return tls.database_url(url, self.database_tls and self.database_tls.below(self.home))
+
+    @property
+    def to_broker(self) -> Tls | None:
+        """broker_tls with absolute paths."""
+        return self.broker_tls and self.broker_tls.below(self.home)
+
     def profile_of(self, source: Source) -> Profile:
         return self.profiles[source.profile]
+
+    def profile(self, name: str) -> Profile | None:
+        """A profile of these settings, or of the library; None when there is none of that name."""
+        if name in self.profiles or name not in profiles.builtin():
+            return self.profiles.get(name)
+        return profiles.load(name)[1]
 
     def path(self, relative: Path) -> Path:
         """A path as the settings mean it: below the folder of sensorflow.toml."""
@@ -168,7 +241,16 @@ class Settings(Strict):
 
 
 def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
-    if url is not None and urlsplit(url.get_secret_value()).scheme not in known:
+    """The drivers' own words for a URL they cannot read hold parts of it, and of the password."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url.get_secret_value())
+        _ = parts.port
+    except ValueError:
+        hint = "write / as %2F, @ as %40, : as %3A, % as %25 in user and password"
+        raise ValueError(f"the URL cannot be read; {hint}") from None
+    if parts.scheme not in known:
         raise ValueError(f"the URL must begin with one of {', '.join(f'{s}://' for s in known)}")
     return url
 
@@ -204,6 +286,7 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
         raise Misuse(_explain(error, path, origins, given), Code.SETTINGS) from error
     _check_profiles(settings, path)
     _check_folders(settings, path)
+    _check_tls(settings, path)
     return settings
 
 
@@ -277,6 +360,18 @@ def _check_folders(settings: Settings, path: Path | None) -> None:
                     f"{path}: {other} lies within {name} ({outer}); give each a folder of its own",
                     Code.SETTINGS,
                 )
+
+
+def _check_tls(settings: Settings, path: Path | None) -> None:
+    url = settings.broker_url.get_secret_value() if settings.broker_url else None
+    try:
+        for key in ("database_tls", "broker_tls"):
+            if (given := getattr(settings, key)) is not None:
+                tls.check(key, given.below(settings.home))
+        tls.check_broker(url, settings.broker_tls)
+        _ = settings.database
+    except Misuse as error:
+        raise Misuse(f"{path or 'settings'}: {error}", Code.SETTINGS) from error
 
 
 def require_folders(settings: Settings) -> None:

@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import psycopg
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.states import State
+from sensorflow.embedded.process import free_port
 
 SETTINGS = """\
 data = "data"
@@ -79,39 +80,60 @@ class Manifest:
 
 
 class Fleet:
-    """Daemon, worker and beat of one project, each killable; nothing of it outlives the test."""
+    """Daemon, workers and beat of one project, each killable; nothing of it outlives the test.
 
-    def __init__(self, project: Path, database: str, broker: str, **options: str) -> None:
+    options: `extra` and `source` go into the settings, `settings` takes their place. environment: for
+    all processes, over our own.
+    """
+
+    def __init__(
+        self,
+        project: Path,
+        database: str,
+        broker: str,
+        environment: Mapping[str, str] | None = None,
+        **options: str,
+    ) -> None:
         self.project = project
         self.database = database
         self.drop = project / "drop"
         self.drop.mkdir(exist_ok=True)
         settings = SETTINGS.format(extra=options.get("extra", ""), source=options.get("source", ""))
-        (project / "sensorflow.toml").write_text(settings)
+        (project / "sensorflow.toml").write_text(options.get("settings", settings))
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")},
             "SENSORFLOW_DATABASE_URL": database,
             "SENSORFLOW_BROKER_URL": broker,
             "SENSORFLOW_CONFIG": str(project / "sensorflow.toml"),
+            **(environment or {}),
         }
+        self.flower_port = free_port()
+        self.level = options.get("level", "INFO")
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.ledger = PostgresLedger(database, "test")
 
-    def start(self, *names: str, env: dict[str, str] | None = None) -> None:
-        """A digit at the end of a name makes a further process of its kind. env: for these alone."""
+    def start(self, *names: str, env: dict[str, str] | None = None, crash: str = "") -> None:
+        """Names are daemon, flower, beat, and any that begin with worker. env, crash (see
+        `sensorflow.crash`): for these alone."""
         celery = [sys.executable, "-m", "celery", "-A", "workers"]
-        quick = ["--loglevel=INFO", "--without-mingle", "--without-gossip"]
+        quick = [f"--loglevel={self.level}", "--without-mingle", "--without-gossip"]
         commands = {
             "daemon": [sys.executable, "-m", "sensorflow", "watch"],
-            "worker": [*celery, "worker", "--autoscale=2,1", *quick, "-n", "{name}@%h"],
-            "beat": [*celery, "beat", "--loglevel=INFO", f"--pidfile={self.project / 'beat.pid'}"],
+            "flower": [*celery, "flower", f"--port={self.flower_port}"],
+            "beat": [
+                *celery,
+                "beat",
+                f"--loglevel={self.level}",
+                f"--pidfile={self.project / 'beat.pid'}",
+            ],
         }
+        crashing = {"SENSORFLOW_TESTING": "1", "SENSORFLOW_CRASH": crash} if crash else {}
         for name in names:
+            worker = [*celery, "worker", "--autoscale=2,1", *quick, f"--hostname={name}@%h"]
             with (self.project / f"{name}.log").open("ab") as log:
-                command = commands[name.rstrip("0123456789")]
                 self.running[name] = subprocess.Popen(
-                    [part.replace("{name}", name) for part in command],
-                    env={**self.env, **(env or {})},
+                    commands.get(name, worker),
+                    env={**self.env, **(env or {}), **crashing},
                     cwd=self.project,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -124,6 +146,15 @@ class Fleet:
         process.kill()
         process.wait()
 
+    def children(self, name: str) -> list[int]:
+        """The pool of a worker: its living children, stopped ones too. Cheap, to be asked often."""
+        process = self.running.get(name)
+        found: list[int] = []
+        for path in Path(f"/proc/{process.pid}/task").glob("*/children") if process else ():
+            with suppress(OSError):
+                found += map(int, path.read_text().split())
+        return [pid for pid in found if state_of(pid) not in ("Z", "")]
+
     def stop(self) -> None:
         for process in self.running.values():
             process.send_signal(signal.SIGTERM)
@@ -135,8 +166,8 @@ class Fleet:
                 process.wait()
         self.ledger.close()
 
-    def put(self, name: str | bytes, content: bytes) -> None:
-        target = os.path.join(os.fsencode(self.drop), os.fsencode(name))
+    def put(self, name: str | bytes, content: bytes, folder: Path | None = None) -> None:
+        target = os.path.join(os.fsencode(folder or self.drop), os.fsencode(name))
         with open(target + b".part", "wb") as stream:
             stream.write(content)
         os.rename(target + b".part", target)
@@ -161,6 +192,14 @@ class Fleet:
             f"--- {p.name}\n" + "\n".join(p.read_text(errors="replace").splitlines()[-15:])
             for p in sorted(self.project.glob("*.log"))
         )
+
+
+def state_of(pid: int) -> str:
+    """The kernel's letter for what a process is doing, T where it is stopped; "" when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 @contextmanager

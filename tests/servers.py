@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from authority import Authority
+
+from sensorflow.embedded import process
 from sensorflow.embedded.process import free_port
 
 
@@ -38,6 +42,9 @@ def place_for_servers() -> Iterator[Place]:
         shutil.rmtree(root, ignore_errors=True)
 
 
+CHILD = Path(process.__file__).with_name("child.py")
+
+
 class RabbitMQ:
     """A broker with its own data, ports and Erlang node; a virtual host for each test."""
 
@@ -46,6 +53,9 @@ class RabbitMQ:
         self._folder.mkdir()
         self._log = self._folder / "console.log"
         self._port = free_port()
+        self._secure = free_port()
+        self.authority = Authority(self._folder)
+        self._certificate = self.authority.certificate("localhost")
         self._distribution = free_port()
         self._epmd = free_port()
         self._popen: subprocess.Popen[bytes] | None = None
@@ -56,6 +66,11 @@ class RabbitMQ:
         config = self._folder / "rabbitmq.conf"
         config.write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self._port}\n"
+            f"listeners.ssl.1 = 127.0.0.1:{self._secure}\n"
+            f"ssl_options.cacertfile = {self.authority.file}\n"
+            f"ssl_options.certfile = {self._certificate.cert}\n"
+            f"ssl_options.keyfile = {self._certificate.key}\n"
+            "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n"
             "loopback_users.guest = true\n"
             "vm_memory_high_watermark.absolute = 1GB\n"
             "disk_free_limit.absolute = 50MB\n"
@@ -82,8 +97,11 @@ class RabbitMQ:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
+            # its script stops the node at SIGTERM: sent by the kernel, should these tests be killed
+            parent = [str(os.getpid()), str(int(signal.SIGTERM)), "-1", "-1"]
+            ending_with_us = [sys.executable, "-I", "-S", str(CHILD), *parent]
             self._popen = subprocess.Popen(
-                [self._program],
+                [*ending_with_us, self._program],
                 env=self._env(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -105,6 +123,25 @@ class RabbitMQ:
         assert self._ctl("add_vhost", name) == 0
         assert self._ctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*") == 0
         return f"amqp://guest:guest@127.0.0.1:{self._port}/{name}"
+
+    def user(self, name: str, password: str, vhost: str) -> None:
+        assert self._ctl("add_user", name, password) == 0
+        assert self._ctl("set_permissions", "-p", vhost, name, ".*", ".*", ".*") == 0
+
+    def shut_out(self, name: str, vhost: str) -> None:
+        assert self._ctl("clear_permissions", "-p", vhost, name) == 0
+        assert self._ctl("close_all_connections", "--vhost", vhost, "test") == 0
+
+    def let_in(self, name: str, vhost: str) -> None:
+        assert self._ctl("set_permissions", "-p", vhost, name, ".*", ".*", ".*") == 0
+
+    def remove_user(self, name: str) -> None:
+        assert self._ctl("delete_user", name) == 0
+
+    def secure(self, host: str = "localhost") -> str:
+        """The URL of a new virtual host over TLS; the server's certificate names localhost alone."""
+        vhost = self.fresh().rsplit("/", 1)[1]
+        return f"amqps://guest:guest@{host}:{self._secure}/{vhost}"
 
     def delete_queue(self, vhost: str, queue: str) -> None:
         assert self._ctl("delete_queue", "-p", vhost, queue) == 0

@@ -21,10 +21,10 @@ def settle() -> dict[str, Any]:
     except Misuse as error:
         raise SystemExit(f"sensorflow: {error}") from error
     telemetry.configure(settings.log_level)
-    with suppress(OSError):  # beat ends when it cannot write its schedule there
+    with suppress(OSError):  # beat opens its schedule there, maybe before any file has landed
         settings.data_folder.mkdir(parents=True, exist_ok=True)
     return {
-        **configuration(broker),
+        **configuration(broker, settings.to_broker),
         "beat_schedule": schedule(settings),
         "beat_schedule_filename": str(settings.data_folder / "beat-schedule"),
         "timezone": "UTC",

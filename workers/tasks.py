@@ -8,12 +8,14 @@ from celery import shared_task
 from celery.worker.request import Request
 
 from sensorflow import crash
-from sensorflow.adapters.queues.celery import INGEST, SWEEP, task_name
+from sensorflow.adapters.queues.celery import INGEST, RETAIN, SWEEP, task_name
 from sensorflow.core.arrival import file_id_of
 from sensorflow.core.states import Stage
 from sensorflow.errors import SensorflowError
 from sensorflow.flow.handle import handle
+from sensorflow.flow.retain import retain as retain_flow
 from sensorflow.flow.sweep import sweep as sweep_flow
+from sensorflow.flow.tidy import tidy
 from workers.outcome import tell
 from workers.process import keep, queue, world
 
@@ -65,5 +67,17 @@ def sweep() -> str:
     """Publish again whatever is stale."""
     here = world()
     s = here.settings
-    swept, published = sweep_flow(here.ledger, queue(), s.sweep, s.inline_below, s.max_in_flight)
-    return f"leases ended={swept.expired} messages missing={swept.stale} published={published}"
+    swept, published = sweep_flow(here.ledger, queue(), s.sweep, s.limits)
+    tidied = tidy(here.ledger, here.lake, here.landing)
+    return (
+        f"leases ended={swept.expired} messages missing={swept.stale} published={published} "
+        f"tidied={tidied}"
+    )
+
+
+@shared_task(name=task_name(RETAIN), throws=EXPECTED)
+def retain() -> str:
+    """Remove what the sources keep for a time only."""
+    here = world()
+    done = retain_flow(here.ledger, here.lake, here.landing, here.settings)
+    return " ".join(f"{layer}={count}" for layer, count in done.items()) or "nothing expires"

@@ -1,7 +1,8 @@
 """What replay, undo, backfill and retention write down of a file. Only additions: 0.1.0 goes on working.
 
 lane: live, or backfill, which never keeps a live file waiting. previous: the account of the load whose rows
-are in the database while the file goes through again. identity: the file name that its dedupe keys hold.
+are in the database while the file goes through again. wanted_profile: what it is to be read by, where that
+is not its source's. identity: the file name that its dedupe keys hold.
 expired: the layers that retention has removed. tidy: false while a layer may lie in the lake that the
 state no longer wants.
 
@@ -21,8 +22,9 @@ STEPS = (
     "('quarantined', 'pending'), ('quarantined', 'superseded'), "
     "('running', 'loaded'), ('running', 'pending'), ('running', 'quarantined'), "
     "('running', 'running'), ('running', 'superseded'), "
-    "('undone', 'pending')"
+    "('undone', 'pending'), ('undone', 'superseded')"
 )
+TROUBLED = "state IN ('pending', 'running') AND error_code IS NOT NULL"
 DUE = "state = 'pending' AND published_at IS NULL"
 
 
@@ -40,6 +42,7 @@ def upgrade() -> None:
         "files", sa.Column("lane", sa.Text, nullable=False, server_default=sa.text("'live'"))
     )
     op.add_column("files", sa.Column("previous", postgresql.JSONB))
+    op.add_column("files", sa.Column("wanted_profile", sa.Text))
     op.add_column("files", sa.Column("identity", sa.Text))
     op.add_column(
         "files",
@@ -59,6 +62,9 @@ def upgrade() -> None:
     op.drop_index("ix_files_due", "files")
     op.create_index("ix_files_due", "files", ["lane", "id"], postgresql_where=sa.text(DUE))
     op.create_index("ix_files_untidy", "files", ["id"], postgresql_where=sa.text("NOT tidy"))
+    op.create_index(
+        "ix_files_troubled", "files", ["error_code"], postgresql_where=sa.text(TROUBLED)
+    )
     transitions(STEPS)
 
 
@@ -74,11 +80,14 @@ def downgrade() -> None:
         " rows_missing = (previous->>'rows_missing')::bigint, finished_at = now()"
         " WHERE previous IS NOT NULL AND state IN ('pending', 'running')"
     )
-    transitions(STEPS.replace("('loaded', 'pending'), ", ""))
+    op.execute("DELETE FROM file_events WHERE from_state = 'undone' AND to_state = 'superseded'")
+    steps = STEPS.replace("('loaded', 'pending'), ", "")
+    transitions(steps.replace(", ('undone', 'superseded')", ""))
+    op.drop_index("ix_files_troubled", "files")
     op.drop_index("ix_files_untidy", "files")
     op.drop_index("ix_files_due", "files")
     op.create_index("ix_files_due", "files", ["id"], postgresql_where=sa.text(DUE))
     for name in ("ck_files_previous", "ck_files_lane"):
         op.drop_constraint(name, "files")
-    for name in ("tidy", "expired", "identity", "previous", "lane"):
+    for name in ("tidy", "expired", "identity", "wanted_profile", "previous", "lane"):
         op.drop_column("files", name)

@@ -1,16 +1,25 @@
-"""Writing files so that they are whole and on disk, or not there at all."""
+"""Writing files so that they are whole and on disk, or not there at all; and only where they belong.
+
+What lies below a folder of ours is reached step by step, by descriptors, and no symbolic link on the way
+is followed: whoever may write somewhere below `data` leads nobody out of it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from sensorflow.errors import Code, Transient
+
+WRITING = ".writing-"
+"""How the names of files begin that are not whole yet."""
 
 
 @contextlib.contextmanager
@@ -42,17 +51,108 @@ def make_folders(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextlib.contextmanager
+def below(root: Path, relative: str | Path, make: bool = True) -> Iterator[Path]:
+    """The folder `relative` of `root`, as a path that leads there whatever is renamed meanwhile.
+
+    make: folders that are missing are made, `root` among them. Raises OSError, with the path as
+    people know it; NotADirectoryError for a link on the way.
+    """
+    if make:
+        make_folders(root)
+    shown = root / relative
+    try:
+        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in Path(relative).parts:
+                inner = _step(descriptor, part, make)
+                os.close(descriptor)
+                descriptor = inner
+            yield Path(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.filename and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(shown)) from error
+        raise
+
+
+def _step(folder: int, name: str, make: bool) -> int:
+    if name in ("..", "/"):
+        raise NotADirectoryError(errno.ENOTDIR, "not below the folder", name)
+    try:
+        return os.open(name, _FOLDER, dir_fd=folder)
+    except FileNotFoundError:
+        if not make:
+            raise
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, dir_fd=folder)
+    os.fsync(folder)
+    return os.open(name, _FOLDER, dir_fd=folder)
+
+
+def regular(folder: int | Path, name: bytes | str) -> BinaryIO | None:
+    """A regular file, open for reading; None for anything else: a link, a FIFO, a folder.
+
+    Never blocks and follows no link. Raises OSError, FileNotFoundError where there is nothing.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    place = folder if isinstance(folder, int) else None
+    path = name if isinstance(folder, int) else folder / os.fsdecode(name)
+    try:
+        descriptor = os.open(path, flags, dir_fd=place)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket
+            return None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    return os.fdopen(descriptor, "rb")
+
+
+def open_below(root: Path, relative: str) -> BinaryIO:
+    """A regular file below `root`, no link followed. Raises OSError."""
+    path = Path(relative)
+    with below(root, path.parent, make=False) as folder:
+        stream = regular(folder, path.name)
+    if stream is None:
+        raise OSError(errno.EPERM, "not a regular file", str(root / relative))
+    return stream
+
+
 @contextlib.contextmanager
 def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """A new file in `folder`, removed at the end unless it was renamed away."""
     make_folders(folder)
-    descriptor, name = tempfile.mkstemp(prefix=".writing-", dir=folder)
+    descriptor, name = tempfile.mkstemp(prefix=WRITING, dir=folder)
     path = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream, path
     finally:
         path.unlink(missing_ok=True)
+
+
+def unfinished(folder: Path, older: float) -> list[str]:
+    """Paths below `folder` of what `temporary` made more than `older` seconds ago and nobody named."""
+    before = time.time() - older
+    found = []
+    with storage_errors():
+        for path in folder.rglob(f"{WRITING}*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.is_file() and path.stat().st_mtime < before:
+                    found.append(str(path.relative_to(folder)))
+    return sorted(found)
+
+
+def require(folder: Path) -> None:
+    """Transient STORAGE when a folder is away: its disk, perhaps, and all that is in it."""
+    if not folder.is_dir():
+        raise Transient(Code.STORAGE, f"no folder {folder}")
 
 
 def settle(stream: BinaryIO, path: Path, final: Path) -> None:
@@ -63,27 +163,32 @@ def settle(stream: BinaryIO, path: Path, final: Path) -> None:
     sync_folder(final.parent)
 
 
-def move_aside(source: Path, folder: Path, name: bytes) -> Path:
-    """Move a file into `folder` without ever overwriting: a taken name gets a number.
+def keep(stream: BinaryIO, folder: Path, name: bytes) -> Path:
+    """Put an open file into `folder` without ever overwriting: a taken name gets a number.
 
-    Atomic on one file system (link, then unlink); copied and synced across file systems.
+    It is the file that is open, whatever has its name by now. A link on one file system, which is
+    atomic; copied and synced across file systems.
     """
-    make_folders(folder)
+    source, descriptor = f"/proc/self/fd/{stream.fileno()}", stream.fileno()
     for number in range(1, 1_000_000):
         target = folder / os.fsdecode(_numbered(name, number))
         try:
-            os.link(source, target, follow_symlinks=False)
+            # with a descriptor Python calls linkat, which follows /proc's link to the open file
+            os.link(source, target, src_dir_fd=descriptor, follow_symlinks=True)
         except FileExistsError:
             continue
         except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            if error.errno not in _NO_LINK:
                 raise
-            if not _copy_new(source, target):
+            if not _copy_new(stream, target):
                 continue
         sync_folder(folder)
-        source.unlink()
         return target
     raise Transient(Code.STORAGE, f"a million files named {name!r} in {folder}")
+
+
+# ENOENT: the open file has lost its last name
+_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOENT)
 
 
 def _numbered(name: bytes, number: int) -> bytes:
@@ -97,10 +202,11 @@ def _numbered(name: bytes, number: int) -> bytes:
     return stem[: 255 - len(tail)] + tail
 
 
-def _copy_new(source: Path, target: Path) -> bool:
+def _copy_new(stream: BinaryIO, target: Path) -> bool:
+    stream.seek(0)
     try:
-        with source.open("rb") as old, target.open("xb") as new:
-            while block := old.read(1 << 20):
+        with target.open("xb") as new:
+            while block := stream.read(1 << 20):
                 new.write(block)
             new.flush()
             os.fsync(new.fileno())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import typer
 
 from sensorflow.cli import (
+    audit,
+    backfill,
     check,
     db,
     doctor,
@@ -13,6 +15,8 @@ from sensorflow.cli import (
     profiles,
     quarantine,
     rejects,
+    replay,
+    retention,
     sniff,
     status,
     up,
@@ -29,9 +33,14 @@ def register(app: typer.Typer) -> None:
     app.add_typer(profiles.app, name="profiles")
     app.command("up", short_help="Run the whole stack here; Ctrl-C stops it.")(up.up)
     app.command("status", short_help="Where files stand; whether rows add up.")(status.status)
+    app.command("audit", short_help="Prove that every reading is accounted for.")(audit.audit)
     app.add_typer(files.app, name="files")
     app.add_typer(rejects.app, name="rejects")
     app.add_typer(quarantine.app, name="quarantine")
+    app.command("replay", short_help="Take files through again, from their bytes.")(replay.replay)
+    app.command("undo", short_help="Take files' rows out again; replay reverses it.")(replay.undo)
+    app.command("backfill", short_help="Load old files, behind the new ones.")(backfill.backfill)
+    app.command("retention", short_help="How long what is kept.")(retention.retention)
     app.command("doctor", short_help="Check everything; say what to do.")(doctor.doctor)
     app.command("watch", short_help="The ingest daemon, alone.")(watch.watch)
     app.command("worker", short_help="A worker, alone, autoscaled.")(worker.worker)

@@ -23,8 +23,8 @@ def database(settings: Settings) -> Iterator[str]:
     from sensorflow.embedded import state
     from sensorflow.embedded.postgres import Postgres
 
-    if settings.database_url is not None:
-        yield settings.database_url.get_secret_value()
+    if (url := settings.database) is not None:
+        yield url
         return
     if (running := state.running(settings.data_folder)) is not None:
         yield running.database_url
@@ -70,6 +70,14 @@ def url() -> None:
     from sensorflow import bootstrap
 
     line(bootstrap.database_url(bootstrap.settings()))
+
+
+@app.command("roles")
+def roles() -> None:
+    """Print the SQL that makes the roles owner, loader and reader, for an administrator to run."""
+    from sensorflow.adapters.postgres import migrate
+
+    line(migrate.grants())
 
 
 @app.command("shell", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,19 +112,30 @@ def _database(settings: Settings) -> Iterator[Check]:
 
     url = bootstrap.database_url(settings)
     server = inspect.server(url)
-    yield Check("database", "ok", f"{server.version}, TimescaleDB {server.timescale or 'not used'}")
+    way = f"{server.version} over TLS" if server.tls else server.version
+    yield Check("database", "ok", f"{way}, TimescaleDB {server.timescale or 'not used'}")
     found, wanted = migrate.current(url), migrate.head()
     if found != wanted:
         todo = "run `sensorflow db upgrade`"
         yield Check("schema", "fail", f"{found or 'empty'}, wanted {wanted}", todo)
     else:
         yield Check("schema", "ok", str(found))
+        yield _roles(inspect.missing_roles(url))
     skew = (server.now - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW:
         todo = "set both by NTP; leases go by the database's clock and are safe"
         yield Check("clock", "warn", f"the database is {skew:+.0f} s from this host", todo)
     else:
         yield Check("clock", "ok", f"the database is {skew:+.1f} s from this host")
+
+
+def _roles(missing: list[str]) -> Check:
+    if not missing:
+        return Check("roles", "ok", "owner, loader and reader")
+    make = " ".join(f"CREATE ROLE {name} NOLOGIN;" for name in missing)
+    todo = f"only for users with fewer rights: as an administrator run {make} `sensorflow db roles`"
+    todo += " prints this and the grants: pipe it to psql"
+    return Check("roles", "warn", f"not there, or without rights: {', '.join(missing)}", todo)
 
 
 def _broker(settings: Settings) -> Iterator[Check]:
@@ -134,6 +146,10 @@ def _broker(settings: Settings) -> Iterator[Check]:
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:
+    with suppress(OSError):
+        if Path("/proc/sys/fs/protected_hardlinks").read_text().strip() == "0":
+            found = "whoever may write into a drop folder may link files of others into it"
+            yield Check("hard links", "warn", found, "sysctl fs.protected_hardlinks=1")
     if not any(not source.polling for source in settings.sources.values()):
         return
     limits = Path("/proc/sys/fs/inotify")

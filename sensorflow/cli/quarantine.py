@@ -61,9 +61,15 @@ def replay(
 ) -> None:
     """Take quarantined files through again, from their landed bytes, by the profile as it is now."""
     from sensorflow import bootstrap
+    from sensorflow.core.states import State
 
     ledger = bootstrap.ledger(bootstrap.settings(), "cli")
-    refused = [file_id for file_id in file_ids if not ledger.replay(file_id)]
+    views = {file_id: ledger.file(file_id) for file_id in file_ids}
+    refused = [
+        file_id
+        for file_id, view in views.items()
+        if view is None or view.state is not State.QUARANTINED or not ledger.replay(file_id)
+    ]
     done = len(file_ids) - len(refused)
     if done:
         line(

@@ -60,7 +60,7 @@ def up(
         supervisor, running = _fleet(settings, place, running, stack)
         supervisor.servers = servers
         state.announce(place, running)
-        _welcome(settings, place, running)
+        _welcome(settings, running)
         _live(settings, supervisor, _Edits(find(Path.cwd())), stopped)
         line("stopping: workers finish the file in hand")
 
@@ -117,7 +117,7 @@ def _servers(settings: Settings, place: Path, stack: ExitStack) -> tuple[Running
         urls["broker_url"] = broker.url
     else:
         urls["broker_url"] = settings.broker_url.get_secret_value()
-    migrate.upgrade(urls["database_url"])
+    migrate.upgrade(settings.database or urls["database_url"])
     return Running(pid=os.getpid(), **urls), servers
 
 
@@ -140,13 +140,15 @@ def _fleet(
     return supervisor, replace(running, flower_url=f"http://127.0.0.1:{port}")
 
 
-def _welcome(settings: Settings, place: Path, running: Running) -> None:
-    from sensorflow.embedded.stack import password
+def _welcome(settings: Settings, running: Running) -> None:
+    from sensorflow import bootstrap
 
     for name, source in settings.sources.items():
         line(f"drop files into  {settings.path(source.path)}  (source {name})")
     line(f"Flower           {running.flower_url}")
-    line(f"                 user {settings.flower_user}, password {password(settings, place)}")
+    word, where = bootstrap.flower_password(settings)
+    shown = f"password {word}" if sys.stdout.isatty() else where  # a terminal is no log
+    line(f"                 user {settings.flower_user}, {shown}")
     line("elsewhere        sensorflow status | files ls | quarantine ls | db shell")
     line("Ctrl-C stops all; nothing in hand is lost")
     sys.stdout.flush()

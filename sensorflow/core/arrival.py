@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sensorflow.core.states import Stage
+from sensorflow.errors import Code, Misuse
+
+
+class Lane(StrEnum):
+    """Which way a file goes: backfill never keeps a live file waiting."""
+
+    LIVE = "live"
+    BACKFILL = "backfill"
+
 
 EVENT_TYPE = "org.sensorflow.file.registered.v1"
 
@@ -52,6 +62,7 @@ class Arrival:
     sensor_type: str
     discovered_at: datetime
     landed_at: datetime
+    lane: Lane = Lane.LIVE
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,7 @@ class Waiting:
     stage: Stage
     received_at: datetime
     token: int = 0
+    lane: Lane = Lane.LIVE
 
 
 def event(waiting: Waiting, bucket: str) -> dict[str, Any]:
@@ -99,10 +111,19 @@ def event(waiting: Waiting, bucket: str) -> dict[str, Any]:
     }
 
 
-def file_id_of(message: Mapping[str, Any]) -> int:
-    """The id in a message, or ValueError. Nothing else of a message is ever trusted."""
+FIELDS = frozenset(("file_id", "bucket", "key", "size", "md5", "source", "received_at"))
+"""Of a message's ``data``. Closed: what is new goes beside ``data``, as CloudEvents' extensions do, so
+that the workers of yesterday go on understanding it."""
+
+
+def file_id_of(message: Any) -> int:
+    """The id in a message; nothing else of a message is ever trusted. Raises Misuse MESSAGE."""
     data = message.get("data") if isinstance(message, Mapping) else None
-    file_id = data.get("file_id") if isinstance(data, Mapping) else None
-    if isinstance(file_id, bool) or not isinstance(file_id, int) or file_id <= 0:
-        raise ValueError("not a sensorflow event: data.file_id must be a positive integer")
+    if not isinstance(data, Mapping) or message.get("type") != EVENT_TYPE:
+        raise Misuse("not a sensorflow event", Code.MESSAGE)
+    if not FIELDS.issuperset(data):
+        raise Misuse("a sensorflow event whose data has unknown fields", Code.MESSAGE)
+    file_id = data.get("file_id")
+    if isinstance(file_id, bool) or not isinstance(file_id, int) or not 0 < file_id < 1 << 63:
+        raise Misuse("a sensorflow event whose data.file_id is no positive integer", Code.MESSAGE)
     return file_id

@@ -14,9 +14,14 @@ import pyarrow as pa
 MODULUS = 2**64
 
 
-def _mix(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+Words = npt.NDArray[np.uint64]
+
+
+def mix(z: Words) -> Words:
+    """Each word's bits, stirred so that no sum of some is likely to be that of others."""
+    with np.errstate(over="ignore"):
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
 
 
@@ -25,12 +30,16 @@ def checksum(keys: pa.Array, values: pa.Array) -> int:
 
     Add the checksums of parts modulo `MODULUS` to get that of the whole.
     """
+    with np.errstate(over="ignore"):
+        return int(np.add.reduce(marks(keys, values)))
+
+
+def marks(keys: pa.Array, values: pa.Array) -> Words:
+    """What each row adds to the checksum."""
     if not len(keys):
-        return 0
+        return np.zeros(0, np.uint64)
     start = 16 * keys.offset
     halves = np.frombuffer(keys.buffers()[1], ">u8")[start // 8 : start // 8 + 2 * len(keys)]
     halves = halves.astype(np.uint64).reshape(-1, 2)
     bits = np.ascontiguousarray(values.to_numpy(), np.float64).view(np.uint64)
-    with np.errstate(over="ignore"):
-        rows = _mix(halves[:, 0] ^ _mix(bits ^ halves[:, 1]))
-        return int(np.add.reduce(rows))
+    return mix(halves[:, 0] ^ mix(bits ^ halves[:, 1]))

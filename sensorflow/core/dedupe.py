@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sensorflow.core.readings import US
 from sensorflow.core.series import Last, Series
 
 KEY = pa.binary(16)
@@ -30,33 +31,36 @@ def _netstrings(column: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(length, ":", column, ",", "")
 
 
-def keys(batch: pa.RecordBatch, file_name: str) -> pa.Array:
+def keys(batch: pa.RecordBatch, file_name: str | pa.Array) -> pa.Array:
     """The dedupe key of every silver row: an array of `KEY`, as long as `batch`.
 
     file_name: the source's name and the file's key below it; empty when the key is to hold for the
-    whole source. The second and later occurrences in a file hash their ordinal too.
+    whole source. One for all rows, or an array (of strings, or a dictionary of them) with one for each.
+    The second and later occurrences in a file hash their ordinal too. Times are cut to microseconds
+    toward the past, as the database keeps them.
     """
-    micros = batch["ts"].cast(pa.timestamp("us", tz="UTC"), safe=False).cast(pa.int64())
-    texts = pc.binary_join_element_wise(
+    micros = pc.floor_temporal(batch["ts"], unit="microsecond").cast(US).cast(pa.int64())
+    fields = [
         _netstrings(batch["sensor_id"]),
         _netstrings(micros.cast(pa.string())),
         _netstrings(batch["reading_type"]),
-        "",
-    )
-    tail = f"{len(file_name.encode())}:{file_name},"
-    ordinals = batch["ordinal"].to_numpy()
-    if not ordinals.any():
-        last = tail.encode()
-        digests = b"".join(
-            sha256(text + last).digest()[:16] for text in texts.cast(pa.binary()).to_pylist()
-        )
-    else:
-        tails = (tail + (f"{len(str(n))}:{n}," if n else "") for n in ordinals.tolist())
-        digests = b"".join(
-            sha256((text + end).encode()).digest()[:16]
-            for text, end in zip(texts.to_pylist(), tails, strict=True)
-        )
+        _tail(file_name),
+    ]
+    ordinals = batch["ordinal"]
+    if ordinals.to_numpy().any():
+        later = pc.not_equal(ordinals, 0)
+        fields.append(pc.if_else(later, _netstrings(ordinals.cast(pa.string())), ""))
+    texts = pc.binary_join_element_wise(*fields, "").cast(pa.binary()).to_pylist()
+    digests = b"".join([sha256(text).digest()[:16] for text in texts])
     return pa.Array.from_buffers(KEY, len(batch), [None, pa.py_buffer(digests)])
+
+
+def _tail(file_name: str | pa.Array) -> pa.Array | str:
+    if isinstance(file_name, str):
+        return f"{len(file_name.encode())}:{file_name},"
+    if isinstance(file_name, pa.DictionaryArray):
+        return _netstrings(file_name.dictionary).take(file_name.indices)
+    return _netstrings(file_name)
 
 
 HELD = 1_000_000

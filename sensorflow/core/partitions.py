@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -25,3 +26,13 @@ def layer_path(
     if layer is Layer.SILVER:
         return f"silver/ingest_date={day}/sensor_type={sensor_type}/{leaf}"
     return f"{layer}/source={source}/ingest_date={day}/{leaf}"
+
+
+_LEAF = re.compile(r"file-(\d{1,18})-v(\d{1,9})\.parquet")
+
+
+def file_of(path: str) -> tuple[Layer, int] | None:
+    """The layer and the file id of a path that `layer_path` made; None for any other."""
+    first, _, rest = path.partition("/")
+    leaf = _LEAF.fullmatch(rest.rpartition("/")[2])
+    return (Layer(first), int(leaf[1])) if leaf and first in list(Layer) else None

@@ -47,6 +47,7 @@ TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
         (State.LOADED, State.PENDING),  # replay: its rows stay until the new ones replace them
         (State.LOADED, State.UNDONE),
         (State.UNDONE, State.PENDING),  # replay
+        (State.UNDONE, State.SUPERSEDED),
     }
 )
 

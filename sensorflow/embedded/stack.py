@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sensorflow.embedded.process import Process
-from sensorflow.embedded.state import secret
 from sensorflow.settings import Settings
 
 PATIENCE = 20.0
@@ -33,28 +32,20 @@ def fleet(
     logs = settings.data_folder / "logs"
     level = f"--loglevel={settings.log_level}"
     autoscale = f"--autoscale={settings.workers},1"
-    flower_env = {**env, "FLOWER_BASIC_AUTH": f"{settings.flower_user}:{password(settings, place)}"}
     commands: list[tuple[str, list[str], Mapping[str, str]]] = [
         ("daemon", [sys.executable, "-m", "sensorflow", "watch"], env),
         ("worker", celery("worker", autoscale, level, "--without-mingle", "--without-gossip"), env),
         ("beat", celery("beat", level, f"--pidfile={place / 'beat.pid'}"), env),
         (
             "flower",
-            celery("flower", "--address=127.0.0.1", f"--port={flower_port}", *FLOWER),
-            flower_env,
+            celery("flower", f"--port={flower_port}", *FLOWER),
+            env,
         ),
     ]
     return [
         Process(name, command, logs / f"{name}.log", env=given, cwd=settings.data_folder)
         for name, command, given in commands
     ]
-
-
-def password(settings: Settings, place: Path) -> str:
-    """Flower's: as set, or made once."""
-    if settings.flower_password is not None:
-        return settings.flower_password.get_secret_value()
-    return secret(place / "flower-password")
 
 
 @dataclass

@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -92,7 +92,11 @@ def write_secret(path: Path, text: str, owner: tuple[int, int] | None = None) ->
 
 
 def secret(path: Path) -> str:
-    """A password, made at the first call and kept."""
+    """A password, made at the first call and kept: the same for all who ask at once."""
     if not path.exists():
-        write_secret(path, secrets.token_urlsafe(24))
+        mine = path.with_name(f"{path.name}.{os.getpid()}")
+        write_secret(mine, secrets.token_urlsafe(24))
+        with suppress(FileExistsError):
+            os.link(mine, path)
+        mine.unlink()
     return path.read_text()

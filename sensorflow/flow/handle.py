@@ -142,11 +142,11 @@ def _condemn(job: Job, error: Permanent) -> Result:
     counts = error.counts if isinstance(error, TooManyRejects) else job.counts
     error.place.setdefault("attempts", job.claim.attempt)
     try:
-        job.world.ledger.condemn(job.claim, error, counts)
+        state = job.world.ledger.condemn(job.claim, error, counts)
         crash.point(crash.Point.CONDEMNED)
     except Fenced as fenced:
         return Result(Outcome.FENCED, str(fenced), fenced)
-    log().warning(Event.FILE_CONDEMNED, file_id=job.claim.file_id, code=error.code)
+    log().warning(Event.FILE_CONDEMNED, file_id=job.claim.file_id, code=error.code, state=state)
     return Result(Outcome.CONDEMNED, f"{printable(job.claim.key)}: {error}", error)
 
 

@@ -6,12 +6,13 @@ from sensorflow import crash
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
 from sensorflow.ports import Ledger, Queue
+from sensorflow.settings import Limits
 
 BATCH = 50
 
 
-def publish(ledger: Ledger, queue: Queue, inline_below: int, max_in_flight: int) -> int:
-    """Publish all that is due while fewer than `max_in_flight` files are published and unfinished.
+def publish(ledger: Ledger, queue: Queue, limits: Limits) -> int:
+    """Publish all that is due, within the limits; live files before those of the backfill lane.
 
     `published_at` is set after the broker's confirm; a crash between the two sends a message twice,
     which the claim makes harmless. Returns how many were sent; raises Transient when the broker or
@@ -19,12 +20,12 @@ def publish(ledger: Ledger, queue: Queue, inline_below: int, max_in_flight: int)
     """
     total = 0
     with ledger.publishing() as mine:
-        while mine and (due := ledger.due(BATCH, max_in_flight)):
+        while mine and (due := _due(ledger, limits)):
             sent: list[Waiting] = []
             try:
                 for waiting in due:
                     crash.point(crash.Point.PUBLISH)
-                    inline = waiting.size < inline_below and waiting.stage is Stage.VALIDATE
+                    inline = waiting.size < limits.inline_below and waiting.stage is Stage.VALIDATE
                     queue.publish(waiting, inline)
                     crash.point(crash.Point.SENT)
                     sent.append(waiting)
@@ -34,3 +35,7 @@ def publish(ledger: Ledger, queue: Queue, inline_below: int, max_in_flight: int)
                     crash.point(crash.Point.PUBLISHED)
             total += len(sent)
     return total
+
+
+def _due(ledger: Ledger, limits: Limits) -> list[Waiting]:
+    return ledger.due(BATCH, limits.max_in_flight, limits.backfill_in_flight)

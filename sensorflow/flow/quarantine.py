@@ -52,7 +52,7 @@ def quarantine(job: Job) -> str:
 
 def _profile(job: Job) -> tuple[str, str]:
     try:
-        return job.source.profile, job.profile.hash
+        return job.profile_name, job.profile.hash
     except Permanent:
         return "", ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sensorflow.core.arrival import Arrival, Landed
+from sensorflow.core.arrival import Arrival, Landed, Lane
 from sensorflow.core.stability import Stat
 from sensorflow.ports import Ledger, OnChange, Registration
 from sensorflow.settings import Settings
@@ -19,6 +19,7 @@ def register(
     stat: Stat,
     discovered_at: datetime,
     landed_at: datetime,
+    lane: Lane = Lane.LIVE,
 ) -> Registration:
     """Enter a landed file. The same bytes again are an alias, other bytes a new version."""
     rules = settings.sources[source]
@@ -32,5 +33,6 @@ def register(
         sensor_type=profile.sensor_type or rules.profile,
         discovered_at=discovered_at,
         landed_at=landed_at,
+        lane=lane,
     )
     return ledger.register(arrival, OnChange(rules.on_change), profile.name_matters)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from sensorflow.flow.publish import publish
 from sensorflow.ports import Ledger, Queue, Swept
+from sensorflow.settings import Limits
 from sensorflow.telemetry import Event, log
 
 
-def sweep(
-    ledger: Ledger, queue: Queue, stale_after: float, inline_below: int, max_in_flight: int
-) -> tuple[Swept, int]:
+def sweep(ledger: Ledger, queue: Queue, stale_after: float, limits: Limits) -> tuple[Swept, int]:
     """Free expired leases, take back messages that the broker lost, publish what is due.
 
     stale_after: seconds after which a message that nobody took may be lost.
@@ -17,4 +16,4 @@ def sweep(
     swept = ledger.sweep(stale_after, queue.depth())
     if swept.expired or swept.stale:
         log().warning(Event.SWEPT, leases_ended=swept.expired, messages_missing=swept.stale)
-    return swept, publish(ledger, queue, inline_below, max_in_flight)
+    return swept, publish(ledger, queue, limits)

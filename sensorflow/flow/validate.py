@@ -44,14 +44,21 @@ def validate(job: Job) -> tuple[Job, int, str]:
             rejected += len(accepted.rejects)
             missing += accepted.missing
             drift.update(dict.fromkeys(accepted.drift))
+        if job.claim.again:  # what an earlier load left is not replaced by what will not be loaded
+            _tolerate(job.counted(read=read, rejected=rejected, missing=missing))
     if refused is None:  # nor those of an earlier try, by another profile
         job.world.lake.remove(job.path(Layer.REJECTS))
     job = job.counted(read=read, rejected=rejected, missing=missing)
+    _tolerate(job)
+    note = "; ".join(list(drift)[:10])
+    return job, rows, f"drift: {note}"[:1000] if note else ""
+
+
+def _tolerate(job: Job) -> None:
+    rejected, read = job.counts.rejected, job.counts.read
     if not job.source.tolerates(rejected, read):
         found = f"{rejected:,} of {read:,} readings are rejected"
         raise TooManyRejects(job.counts, f"{found}, the source tolerates {job.source.max_rejects}")
-    note = "; ".join(list(drift)[:10])
-    return job, rows, f"drift: {note}"[:1000] if note else ""
 
 
 class TooManyRejects(Permanent):

@@ -11,7 +11,7 @@ from sensorflow.core.layout import Place
 from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
-from sensorflow.ports import Claim, Counts, Lake, Landing, Ledger, QuarantineStore, Replaced
+from sensorflow.ports import Claim, Counts, Lake, Landing, Ledger, QuarantineStore
 from sensorflow.settings import Settings, Source
 
 
@@ -45,8 +45,17 @@ class Job:
             ) from None
 
     @cached_property
+    def profile_name(self) -> str:
+        """The source's, or the one that a replay asked for."""
+        return self.claim.profile or self.source.profile
+
+    @cached_property
     def profile(self) -> Profile:
-        return self.world.settings.profile_of(self.source)
+        found = self.world.settings.profile(self.profile_name)
+        if found is None:
+            reason = f"there is no profile {self.profile_name!r} in the settings"
+            raise Permanent(Code.SOURCE_UNKNOWN, reason)
+        return found
 
     @cached_property
     def name(self) -> str:
@@ -66,21 +75,12 @@ class Job:
     @cached_property
     def identity(self) -> str:
         """The file_name of the dedupe key: the source and the path below it, not the base name."""
-        if self.source.dedupe_scope == "source":
-            return self.claim.source + "/"
-        key = self.claim.key.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
-        name = f"{self.claim.source}/{key}"
-        if self.source.on_change != "supersede" and self.claim.version > 1:
-            name += f"\0v{self.claim.version}"
-        return name
+        return identity_of(self.source, self.claim.source, self.claim.key, self.claim.version)
 
     def path(self, layer: Layer) -> str:
         """Where this file's part of a layer lies in the lake."""
-        return self.path_of(layer, self.claim)
-
-    def path_of(self, layer: Layer, file: Claim | Replaced) -> str:
-        source, kind = self.claim.source, file.sensor_type
-        return layer_path(layer, source, kind, file.received_at, file.file_id, file.version)
+        c = self.claim
+        return layer_path(layer, c.source, c.sensor_type, c.received_at, c.file_id, c.version)
 
     def counted(self, **changes: int) -> Job:
         """The same job, with counts that a stage has found."""
@@ -89,3 +89,19 @@ class Job:
     @property
     def counts(self) -> Counts:
         return self.claim.counts
+
+
+def identity_of(rules: Source | None, source: str, key: bytes, version: int) -> str:
+    """The file_name of the dedupe keys of a version of a file; rules: None of a source that is gone."""
+    if rules is not None and rules.dedupe_scope == "source":
+        return f"{source}/"
+    text = key.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
+    name = f"{source}/{text}"
+    if rules is not None and rules.on_change != "supersede" and version > 1:
+        name += f"\0v{version}"
+    return name
+
+
+def whole_source(source: str, identity: str) -> bool:
+    """Whether keys with this file_name are of the source as a whole, not of one file."""
+    return identity == f"{source}/"

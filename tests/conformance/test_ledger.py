@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from samples import add, arrival, batch, claim, load, state
 
 from sensorflow.adapters.memory import MemoryLedger
+from sensorflow.core.arrival import Lane
 from sensorflow.core.dedupe import keys
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import Code, Fenced, Permanent, Transient
-from sensorflow.ports import Claim, Counts, Kind, Ledger, Load, OnChange, StageReport
+from sensorflow.ports import (
+    Claim,
+    Counts,
+    Expirable,
+    Kind,
+    Ledger,
+    Leftover,
+    Load,
+    OnChange,
+    StageReport,
+)
 
 SHORT = 0.05
 DONE = StageReport(Stage.QUARANTINE, 0.1, 0)
@@ -378,3 +390,215 @@ def test_retries_are_counted_though_attempts_are_given_back(ledger: Ledger) -> N
         held = claim(ledger, file_id)
         assert (held.retries, held.attempt) == (tries, 1)
         ledger.release(held, Transient(Code.STORAGE, "full"), 0.0, False)
+
+
+def quarantine_it(ledger: Ledger, file_id: int) -> None:
+    ledger.condemn(claim(ledger, file_id), Permanent(Code.UNREADABLE, "x"), Counts())
+    held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
+    assert held is not None
+    ledger.quarantined(held, "there", DONE)
+
+
+def loaded(ledger: Ledger, rows: int = 3) -> int:
+    file_id = add(ledger)
+    load(ledger, claim(ledger, file_id), batch(rows))
+    return file_id
+
+
+def test_a_replayed_file_keeps_its_rows_until_the_new_ones_are_there(ledger: Ledger) -> None:
+    file_id = loaded(ledger, 3)
+    assert ledger.replay(file_id)
+    assert state(ledger, file_id) is State.PENDING
+    assert not ledger.replay(file_id)
+    again = claim(ledger, file_id)
+    assert again.again
+    counts = load(ledger, again, batch(5))
+    assert (counts.loaded, counts.duplicate) == (5, 0)
+    assert ledger.totals()["plant"]["rows_loaded"] == 5
+
+
+def test_a_replay_by_the_same_rules_leaves_the_same_account(ledger: Ledger) -> None:
+    file_id = loaded(ledger, 3)
+    before = ledger.file(file_id)
+    ledger.replay(file_id)
+    load(ledger, claim(ledger, file_id), batch(3))
+    after = ledger.file(file_id)
+    assert before is not None
+    assert after is not None
+    assert after.counts == before.counts
+    assert after.facts["checksum"] == before.facts["checksum"]
+
+
+def test_a_replay_that_cannot_be_loaded_leaves_the_file_as_it_was(ledger: Ledger) -> None:
+    file_id = loaded(ledger, 3)
+    ledger.replay(file_id)
+    left = ledger.condemn(claim(ledger, file_id), Permanent(Code.UNREADABLE, "x"), Counts(read=9))
+    assert left is State.LOADED
+    view = ledger.file(file_id)
+    assert view is not None
+    assert view.counts == Counts(read=3, loaded=3)
+    assert view.facts["error_code"] == Code.UNREADABLE
+    assert ledger.history(file_id)[-1]["what"] == "replay failed"
+
+
+def test_a_file_is_replayed_by_the_profile_that_was_asked_for(ledger: Ledger) -> None:
+    file_id = add(ledger)
+    assert not ledger.replay(file_id, "other")
+    assert claim(ledger, file_id, SHORT).profile is None
+    time.sleep(SHORT * 2)
+    quarantine_it(ledger, file_id)
+    assert ledger.replay(file_id, "other")
+    assert claim(ledger, file_id).profile == "other"
+
+
+def test_undo_takes_out_exactly_that_files_rows_and_replay_brings_them_back(ledger: Ledger) -> None:
+    file_id, other = loaded(ledger, 3), add(ledger, b"b.csv", 2)
+    load(ledger, claim(ledger, other), batch(2), "plant/b.csv")
+    assert ledger.undo(file_id, "wrong sensor") == 3
+    assert ledger.undo(file_id, "again") is None
+    assert state(ledger, file_id) is State.UNDONE
+    assert ledger.totals()["plant"]["rows_loaded"] == 2
+    assert ledger.replay(file_id)
+    load(ledger, claim(ledger, file_id), batch(3))
+    assert ledger.totals()["plant"]["rows_loaded"] == 5
+    assert "undone" in [event["what"] for event in ledger.history(file_id)]
+
+
+def test_the_same_bytes_after_an_undo_are_a_file_again(ledger: Ledger) -> None:
+    file_id = loaded(ledger)
+    ledger.undo(file_id, "")
+    back = ledger.register(arrival(mark="back"), OnChange.SUPERSEDE, False)
+    assert (back.kind, back.version) == (Kind.NEW, 2)
+    load(ledger, claim(ledger, back.file_id), batch(3))
+    assert state(ledger, file_id) is State.SUPERSEDED
+    assert not ledger.replay(file_id)
+
+
+def test_readings_that_others_left_out_come_back_when_their_holder_is_undone(
+    ledger: Ledger,
+) -> None:
+    first, second = add(ledger), add(ledger, b"b.csv", 2)
+    plan = Load(Counts(read=3), OnChange.KEEP, "p", "h", "0", (), "plant/")
+    for file_id, start, left in ((first, 0, 0), (second, 2, 1)):
+        silver = batch(3, start)
+        rows = [(silver, keys(silver, "plant/"))]
+        assert ledger.load(claim(ledger, file_id), rows, plan).counts.duplicate == left
+    assert ledger.undo(first, "") == 3
+    again = claim(ledger, second)
+    assert again.again
+    silver = batch(3, 2)
+    counts = ledger.load(again, [(silver, keys(silver, "plant/"))], plan).counts
+    assert (counts.loaded, counts.duplicate) == (3, 0)
+
+
+def test_a_replayed_file_leaves_to_others_what_they_hold(ledger: Ledger) -> None:
+    first, second = add(ledger), add(ledger, b"b.csv", 2)
+    plan = Load(Counts(read=3), OnChange.KEEP, "p", "h", "0", (), "plant/")
+    for file_id, start in ((first, 0), (second, 2)):
+        silver = batch(3, start)
+        ledger.load(claim(ledger, file_id), [(silver, keys(silver, "plant/"))], plan)
+    before = ledger.file(second)
+    ledger.replay(second)
+    silver = batch(3, 2)
+    counts = ledger.load(claim(ledger, second), [(silver, keys(silver, "plant/"))], plan).counts
+    after = ledger.file(second)
+    assert before is not None
+    assert after is not None
+    assert (counts.loaded, counts.duplicate) == (2, 1)
+    assert after.facts["checksum"] == before.facts["checksum"]
+
+
+def test_what_is_undone_or_replaced_is_to_be_tidied_once(ledger: Ledger) -> None:
+    old = loaded(ledger)
+    new = add(ledger, content=2)
+    load(ledger, claim(ledger, new), batch(2))
+    ledger.undo(new, "")
+    seen: list[Leftover] = []
+    assert ledger.tidy(seen.append) == 2
+    assert {(left.file_id, left.state) for left in seen} == {
+        (old, State.SUPERSEDED),
+        (new, State.UNDONE),
+    }
+    assert ledger.tidy(seen.append) == 0
+
+
+def test_what_could_not_be_removed_is_tidied_later(ledger: Ledger) -> None:
+    ledger.undo(loaded(ledger), "")
+
+    def fail(_left: Leftover) -> None:
+        raise Transient(Code.STORAGE, "read-only")
+
+    with pytest.raises(Transient):
+        ledger.tidy(fail)
+    assert ledger.tidy(lambda _left: None) == 1
+
+
+def test_layers_of_finished_files_expire_once(ledger: Ledger) -> None:
+    file_id = loaded(ledger)
+    assert ledger.expire("plant", Expirable.LANDING, 60) == 0
+    time.sleep(SHORT)
+    assert ledger.expire("other", Expirable.LANDING, SHORT / 2) == 0
+    assert ledger.expire("plant", Expirable.LANDING, SHORT / 2) == 1
+    assert ledger.expire("plant", Expirable.LANDING, SHORT / 2) == 0
+    seen: list[Leftover] = []
+    ledger.tidy(seen.append)
+    assert [left.landing for left in seen] == [arrival().landed.name]
+    assert not ledger.replay(file_id)
+    ledger.register(arrival(mark="again"), OnChange.SUPERSEDE, False)  # the bytes are there again
+    assert ledger.replay(file_id)
+
+
+def test_bytes_that_another_file_needs_are_not_removed(ledger: Ledger) -> None:
+    file_id = loaded(ledger)
+    other = ledger.register(arrival(b"b.csv"), OnChange.SUPERSEDE, True)
+    assert other.file_id != file_id
+    time.sleep(SHORT)
+    ledger.expire("plant", Expirable.LANDING, SHORT / 2)
+    seen: list[Leftover] = []
+    ledger.tidy(seen.append)
+    assert [(left.file_id, left.landing) for left in seen] == [(file_id, None)]
+
+
+def test_nothing_of_an_unfinished_or_quarantined_file_expires(ledger: Ledger) -> None:
+    add(ledger)
+    quarantine_it(ledger, add(ledger, b"b.csv", 2))
+    time.sleep(SHORT)
+    for layer in Expirable:
+        assert ledger.expire("plant", layer, SHORT / 2) == 0
+
+
+def test_rows_expire_by_when_they_were_measured_and_a_replay_brings_them_back(
+    ledger: Ledger,
+) -> None:
+    file_id = loaded(ledger)
+    assert ledger.expire("plant", Expirable.ROWS, 100 * 365.25 * 86400) == 0
+    assert ledger.expire("plant", Expirable.ROWS, 60) == 1
+    assert ledger.replay(file_id)
+    assert load(ledger, claim(ledger, file_id), batch(3)).loaded == 3
+
+
+def test_old_history_is_forgotten_but_for_the_last_event(ledger: Ledger) -> None:
+    file_id = loaded(ledger)
+    add(ledger, b"b.csv", 2)
+    assert ledger.forget("plant", 60) == 0
+    time.sleep(SHORT)
+    assert ledger.forget("plant", SHORT / 2) > 0
+    assert [event["what"] for event in ledger.history(file_id)] == ["loaded"]
+    assert [len(ledger.history(v.file_id)) for v in ledger.files() if v.name == "b.csv"] == [1]
+
+
+def test_old_files_are_due_only_when_no_live_one_is(ledger: Ledger) -> None:
+    old = [
+        ledger.register(
+            replace(arrival(b"%d.csv" % n, n), lane=Lane.BACKFILL), OnChange.SUPERSEDE, False
+        ).file_id
+        for n in (1, 2, 3)
+    ]
+    live = add(ledger, b"live.csv", 9)
+    assert [w.file_id for w in ledger.due(10, 10, 2)] == [live]
+    ledger.published(ledger.due(10, 10, 2))
+    due = ledger.due(10, 10, 2)
+    assert [(w.file_id, w.lane) for w in due] == [(old[0], Lane.BACKFILL), (old[1], Lane.BACKFILL)]
+    ledger.published(due)
+    assert ledger.due(10, 10, 2) == []
+    assert (ledger.unfinished(Lane.BACKFILL), ledger.unfinished(Lane.LIVE)) == (3, 1)

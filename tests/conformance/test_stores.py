@@ -20,7 +20,7 @@ from sensorflow.adapters.stores.quarantine import LocalQuarantine
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Transient
-from sensorflow.ports import Lake, Landing, QuarantineStore, Queue
+from sensorflow.ports import Lake, Landing, QuarantineStore, Queue, Unreadable
 from sensorflow.settings import Source
 
 SCHEMA = pa.schema([("n", pa.int64())])
@@ -97,6 +97,74 @@ def test_a_quarantined_file_is_never_overwritten(kept: QuarantineStore) -> None:
     assert kept.manifest(where) == {"n": 1}
     with pytest.raises(Transient):
         kept.manifest("plant/2-v1-1")
+
+
+def test_the_size_of_what_is_landed_can_be_asked(landing: Landing) -> None:
+    name = landing.put(io.BytesIO(b"abc")).name
+    assert landing.size(name) == 3
+    assert landing.size("aa/" + "a" * 64) is None
+    assert landing.unfinished(0) == []
+
+
+def test_files_of_the_lake_are_listed_with_their_rows(lake: Lake) -> None:
+    for path in ("silver/a=1/x.parquet", "bronze/y.parquet"):
+        with lake.writer(path, SCHEMA) as writer:
+            writer.write(pa.record_batch({"n": [1, 2]}))
+    assert sorted(lake.paths()) == ["bronze/y.parquet", "silver/a=1/x.parquet"]
+    assert lake.rows("bronze/y.parquet") == 2
+    assert lake.rows("silver/none.parquet") is None
+    assert lake.unfinished(0) == []
+
+
+def test_the_size_of_a_quarantined_file_can_be_asked(kept: QuarantineStore) -> None:
+    where = kept.put("plant/1-v1-1", b"a\xff.csv", io.BytesIO(b"abc"), {"n": 1})
+    assert kept.size(where) == 3
+    assert kept.size("plant/2-v1-1") is None
+    assert kept.unfinished(0) == []
+
+
+def test_what_is_half_written_is_listed_and_no_file_of_the_lake(tmp_path: Path) -> None:
+    lake, landing = LocalLake(tmp_path), LocalLanding(tmp_path / "landing")
+    with lake.writer("silver/a/x.parquet", SCHEMA):
+        landing.put(io.BytesIO(b"abc"))
+        (tmp_path / "landing" / ".writing-b").write_bytes(b"x")
+        assert list(lake.paths()) == []
+        assert [name.startswith("silver/a/.writing-") for name in lake.unfinished(-1)] == [True]
+        assert lake.unfinished(60) == []
+        assert landing.unfinished(-1) == [".writing-b"]
+
+
+def test_a_broken_file_of_the_lake_is_told_from_a_lake_that_is_away(tmp_path: Path) -> None:
+    lake = LocalLake(tmp_path / "lake")
+    with pytest.raises(Transient):
+        list(lake.paths())
+    with pytest.raises(Transient):
+        lake.rows("silver/x.parquet")
+    with lake.writer("silver/x.parquet", SCHEMA):
+        pass
+    (tmp_path / "lake/silver/x.parquet").write_bytes(b"no parquet at all")
+    with pytest.raises(Unreadable):
+        lake.rows("silver/x.parquet")
+
+
+@pytest.mark.parametrize("store", [LocalLanding, LocalQuarantine])
+def test_a_store_that_is_away_is_not_taken_for_an_empty_one(tmp_path: Path, store: Any) -> None:
+    with pytest.raises(Transient):
+        store(tmp_path / "away").size("aa/" + "a" * 64)
+
+
+def test_a_file_is_busy_while_it_is_written_changed_or_gone(tmp_path: Path) -> None:
+    feed = folder(tmp_path)
+    path = feed.root / "a.csv"
+    path.write_bytes(b"x")
+    stat = feed.stat(b"a.csv")
+    assert not feed.busy(b"a.csv", stat)
+    with path.open("ab"):
+        assert feed.busy(b"a.csv", stat)
+    path.write_bytes(b"other")
+    assert feed.busy(b"a.csv", stat)
+    path.unlink()
+    assert feed.busy(b"a.csv", stat)
 
 
 def test_messages_are_counted(queue: Queue) -> None:

@@ -38,6 +38,7 @@ ANYWHERE = _faults(
     "test_daemon", "test_fault_01_and_24_killed_or_not_running_the_daemon_loses_and_doubles_nothing"
 )
 LEDGER, SQL = f"{POSTGRES}/ledger.py", f"{POSTGRES}/queries.sql"
+LOADING = f"{POSTGRES}/loading.py"
 
 GUARDS = [
     Guard(  # a file leaves its folder only after it is registered
@@ -78,9 +79,9 @@ GUARDS = [
     ),
     Guard(  # rows and their state are one transaction
         4,
-        LEDGER,
-        "            crash.point(crash.Point.COPIED)\n",
-        '            c.exec_driver_sql("COMMIT")\n            crash.point(crash.Point.COPIED)\n',
+        LOADING,
+        "    crash.point(crash.Point.COPIED)\n",
+        '    c.exec_driver_sql("COMMIT")\n    crash.point(crash.Point.COPIED)\n',
         _faults(
             "test_worker",
             "test_fault_03_04_and_05_killed_anywhere_children_lose_and_double_nothing",
@@ -88,10 +89,10 @@ GUARDS = [
     ),
     Guard(  # and nothing is left to do after it
         5,
-        LEDGER,
-        '            _guarded(\n                c,\n                "finish",\n',
-        '            c.exec_driver_sql("COMMIT")\n            crash.point(crash.Point.COMMITTED)\n'
-        '            _guarded(\n                c,\n                "finish",\n',
+        LOADING,
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load)\n",
+        '    c.exec_driver_sql("COMMIT")\n    crash.point(crash.Point.COMMITTED)\n'
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load)\n",
         _faults(
             "test_worker",
             "test_fault_05_child_killed_between_commit_and_acknowledgement[load.committed]",
@@ -195,9 +196,9 @@ GUARDS = [
     ),
     Guard(
         20,
-        LEDGER,
-        "            if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:\n",
-        "            if False:\n",
+        LOADING,
+        "    if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:\n",
+        "    if False:\n",
         _faults(
             "test_files",
             "test_fault_20_new_content_under_an_old_name_supersedes_and_both_are_kept[rewritten]",
@@ -329,8 +330,8 @@ GUARDS = [
     Guard(
         39,
         "sensorflow/flow/publish.py",
-        "        while mine and (due := ledger.due(BATCH, max_in_flight)):\n",
-        "        while mine and (due := ledger.due(BATCH, 10**9)):\n",
+        "    return ledger.due(BATCH, limits.max_in_flight, limits.backfill_in_flight)\n",
+        "    return ledger.due(BATCH, 10**9)\n",
         _faults(
             "test_fleet",
             "test_fault_39_thousands_of_waiting_files_leave_work_connections_and_memory_bounded",

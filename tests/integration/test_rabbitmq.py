@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from servers import RabbitMQ
 
-from sensorflow.adapters.queues.celery import INGEST, TASKS, CeleryQueue, task_name
+from sensorflow.adapters.queues.celery import INGEST, QUEUES, CeleryQueue, task_name
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
 
@@ -20,7 +20,7 @@ def test_every_queue_is_a_quorum_queue(rabbitmq: RabbitMQ) -> None:
     url = rabbitmq.fresh()
     CeleryQueue(url, "landing").declare()
     found = rabbitmq.queues(url.rsplit("/", 1)[1])
-    assert found == {task_name(task): "quorum" for task in TASKS}
+    assert found == {task_name(task): "quorum" for task in QUEUES}
 
 
 def test_the_publisher_waits_for_the_brokers_confirm(rabbitmq: RabbitMQ) -> None:

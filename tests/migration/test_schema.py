@@ -37,6 +37,7 @@ def dump(url: str) -> str:
             binaries() / "pg_dump",
             "--schema-only",
             "--no-owner",
+            "--no-privileges",
             "--exclude-table=alembic_version",
             url,
         ],

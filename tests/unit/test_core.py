@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorflow.core.arrival import Waiting, event, file_id_of, printable
+from sensorflow.core.arrival import EVENT_TYPE, Waiting, event, file_id_of, printable
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.dedupe import KEY, Occurrences, keys
 from sensorflow.core.readings import SILVER
@@ -168,16 +168,26 @@ def test_a_message_is_a_cloud_event_and_only_its_id_is_believed() -> None:
     assert {"specversion", "id", "source", "type"} <= set(message)
     assert set(message["data"]) >= {"bucket", "key", "size", "md5", "source", "received_at"}
     assert file_id_of(message) == 7
-    for wrong in (
-        {},
-        {"data": {}},
-        {"data": {"file_id": "7"}},
-        {"data": {"file_id": True}},
-        None,
-        7,
-    ):
-        with pytest.raises(ValueError, match="file_id"):
-            file_id_of(wrong)  # type: ignore[arg-type]
+    assert file_id_of({**message, "traceparent": "of tomorrow's publishers"}) == 7
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, 7, "7", [7], {}, {"data": {"file_id": 7}}, {"type": EVENT_TYPE, "data": 7}]
+)
+def test_what_is_no_event_is_refused(wrong: object) -> None:
+    with pytest.raises(Misuse, match="not a sensorflow event"):
+        file_id_of(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["7", True, -7, 0, 7.0, None, [7], 2**63, "../../etc/passwd"])
+def test_an_id_that_is_none_is_refused(wrong: object) -> None:
+    with pytest.raises(Misuse, match="file_id"):
+        file_id_of({"type": EVENT_TYPE, "data": {"file_id": wrong}})
+
+
+def test_an_event_with_more_in_it_is_refused() -> None:
+    with pytest.raises(Misuse, match="unknown fields"):
+        file_id_of({"type": EVENT_TYPE, "data": {"file_id": 7, "path": "/etc/passwd"}})
 
 
 @pytest.mark.parametrize(

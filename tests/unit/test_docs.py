@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sensorflow.core.findings import Fault
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
 from sensorflow.settings import Settings, Source
@@ -14,6 +15,11 @@ DOCS = Path(__file__).parents[2] / "docs"
 def test_every_error_code_is_explained() -> None:
     text = (DOCS / "errors.md").read_text()
     assert [c for c in Code if f"`{c.split()[0]}` {c.split()[1]}" not in text] == []
+
+
+def test_every_finding_of_an_audit_is_explained() -> None:
+    text = (DOCS / "audit.md").read_text()
+    assert [f for f in Fault if f"`{f.split()[0]}` {f.split()[1]}" not in text] == []
 
 
 def test_every_setting_is_explained() -> None:

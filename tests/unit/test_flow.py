@@ -29,9 +29,10 @@ from sensorflow.flow.register import register
 from sensorflow.flow.sweep import sweep
 from sensorflow.flow.work import Job, World
 from sensorflow.ports import Claim, Kind, Registration
-from sensorflow.settings import Settings
+from sensorflow.settings import Limits, Settings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LIMITS = Limits(10**9, 100, 8)
 HEAD = b"time,sensor,type,value,unit\n"
 LONG = {
     "format": "csv",
@@ -86,7 +87,7 @@ class Plant:
 
     def work(self, inline: bool = True) -> list[Result]:
         """Publish what is due, and handle every message as a worker does."""
-        publish(self.ledger, self.queue, 10**9 if inline else 0, 100)
+        publish(self.ledger, self.queue, Limits(10**9 if inline else 0, 100, 8))
         results = []
         while (message := self.queue.take()) is not None:
             waiting, whole = message
@@ -132,7 +133,7 @@ def test_a_chain_leaves_the_same_rows_and_counts_as_one_task() -> None:
 def test_the_same_message_five_times_has_one_effect() -> None:
     plant = Plant()
     file = plant.drop(content(5))
-    publish(plant.ledger, plant.queue, 10**9, 100)
+    publish(plant.ledger, plant.queue, LIMITS)
     outcomes = [handle(plant.world, file.file_id, None, keep).outcome for _ in range(5)]
     assert outcomes == [Outcome.LOADED] + [Outcome.NOTHING] * 4
 
@@ -215,7 +216,7 @@ def test_a_file_that_ends_its_worker_three_times_is_quarantined() -> None:
     for _ in range(3):  # claimed, and then nothing: the worker is gone
         assert plant.ledger.claim(file.file_id, (Stage.VALIDATE,), "gone", 30) is not None
         plant.now += timedelta(seconds=31)
-        assert sweep(plant.ledger, plant.queue, 5, 10**9, 100)[0].expired == 1
+        assert sweep(plant.ledger, plant.queue, 5, LIMITS)[0].expired == 1
     outcomes = [r.outcome for r in plant.work() + plant.work()]
     done = [o for o in outcomes if o is not Outcome.NOTHING]  # the lost messages came after all
     assert done == [Outcome.CONDEMNED, Outcome.QUARANTINED]
@@ -326,10 +327,10 @@ def test_a_file_that_changes_while_it_is_read_is_not_landed() -> None:
 def test_a_lost_message_is_published_again_by_the_sweeper() -> None:
     plant = Plant()
     plant.drop(content(5))
-    publish(plant.ledger, plant.queue, 10**9, 100)
+    publish(plant.ledger, plant.queue, LIMITS)
     assert plant.queue.take() is not None  # and lost
     plant.now += timedelta(seconds=10)
-    swept, published = sweep(plant.ledger, plant.queue, 5, 10**9, 100)
+    swept, published = sweep(plant.ledger, plant.queue, 5, LIMITS)
     assert (swept.stale, published) == (1, 1)
     assert [r.outcome for r in plant.work()] == [Outcome.LOADED]
 

@@ -10,10 +10,11 @@ import stat as modes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from sensorflow.adapters.files import move_aside, storage_errors
+from sensorflow.adapters.files import below, keep, regular, storage_errors
 from sensorflow.core.stability import Stat, takes
 from sensorflow.settings import Source
 
@@ -97,24 +98,41 @@ class Folder:
                 finally:
                     os.close(descriptor)
 
-    def recover(self, registered: Callable[[bytes, BinaryIO], bool], day: date) -> None:
-        """See to what a killed daemon left half put away.
+    def recover(self, registered: Callable[[bytes, BinaryIO], bool], day: date) -> list[bytes]:
+        """See to what a killed daemon left half put away; returns the keys that are not readable.
 
         registered: whether the ledger has these bytes under this key. If so the file is put away at
-        last; else it was renamed over one that was, and is given back.
+        last; else it was renamed over one that was, and is given back. What somebody else has put
+        there must not keep the daemon from its work.
         """
+        left: list[bytes] = []
         with storage_errors(), self._open_root() as root:
             for folder, prefix in self._folders(root, b""):
                 if HOLD not in _names(folder, folders=True):
                     continue
-                with _hold(folder) as hold:
-                    for name in _names(hold):
-                        with os.fdopen(os.open(name, _FILE, dir_fd=hold), "rb") as stream:
-                            ours = registered(prefix + name, stream)
-                        if ours:
-                            self._remove(hold, prefix + name, day)
-                        else:
-                            _give_back(hold, folder, name)
+                try:
+                    with _hold(folder) as hold:
+                        left += self._recover(folder, hold, prefix, registered, day)
+                except PermissionError:
+                    left.append(prefix + HOLD)
+        return left
+
+    def _recover(
+        self,
+        folder: int,
+        hold: int,
+        prefix: bytes,
+        registered: Callable[[bytes, BinaryIO], bool],
+        day: date,
+    ) -> list[bytes]:
+        left = []
+        for name in _names(hold):
+            key = prefix + name
+            try:
+                self._decide(folder, hold, key, day, partial(registered, key))
+            except (PermissionError, FileNotFoundError):
+                left.append(key)
+        return left
 
     def stat(self, key: bytes) -> Stat:
         """The state of one file. Raises NotAFile."""
@@ -152,6 +170,16 @@ class Folder:
                     raise StillOpen(os.fsdecode(key))
                 yield stream
 
+    def busy(self, key: bytes, stat: Stat) -> bool:
+        """See `ports.DropFolder`. A file that may not be read is not busy."""
+        try:
+            with self.open(key) as stream:
+                return stat_of(stream) != stat
+        except (NotAFile, StillOpen):
+            return True
+        except OSError:
+            return False
+
     def put_away(self, key: bytes, landed: Stat, day: date) -> None:
         """Archive or delete a registered file, unless it is no longer the one that was landed.
 
@@ -166,28 +194,36 @@ class Folder:
                 return  # new content under the name: the next look takes it
             with _hold(folder) as hold:
                 os.rename(name, name, src_dir_fd=folder, dst_dir_fd=hold)
-                if self._is_still(hold, name, landed):
-                    self._remove(hold, key, day)
-                else:
-                    _give_back(hold, folder, name)
+                self._decide(folder, hold, key, day, lambda file: self._is_still(file, landed))
 
-    def _is_still(self, hold: int, name: bytes, landed: Stat) -> bool:
+    def _is_still(self, file: BinaryIO, landed: Stat) -> bool:
         """Whether a held file is what was landed, and nobody is about to add to it."""
-        if not _stat(os.stat(name, dir_fd=hold, follow_symlinks=False)).same_content(landed):
-            return False
-        descriptor = os.open(name, _FILE, dir_fd=hold)
-        try:
-            return not self._being_written(descriptor)
-        finally:
-            os.close(descriptor)
+        return stat_of(file).same_content(landed) and not self._being_written(file.fileno())
 
-    def _remove(self, hold: int, key: bytes, day: date) -> None:
-        head, _, name = key.rpartition(b"/")
-        if self.source.after == "archive":
-            target = self._archive / day.isoformat() / os.fsdecode(head)
-            move_aside(_path(hold, name), target, name)
-        else:
+    def _decide(
+        self, folder: int, hold: int, key: bytes, day: date, ours: Callable[[BinaryIO], bool]
+    ) -> None:
+        """Put a held file away if it is `ours`, else give it back.
+
+        It is opened once: all that follows is about that very file, for the hold may belong to
+        somebody else who swaps what is in it.
+        """
+        name = key.rpartition(b"/")[2]
+        file = regular(hold, name)
+        if file is None:
+            return _rename_back(hold, folder, name)
+        with file:
+            if not ours(file):
+                keep(file, Path(f"/proc/self/fd/{folder}"), name)
+            elif self.source.after == "archive":
+                self._archived(file, key, day)
             os.unlink(name, dir_fd=hold)
+        return None
+
+    def _archived(self, file: BinaryIO, key: bytes, day: date) -> None:
+        head, _, name = key.rpartition(b"/")
+        with below(self._archive, f"{day.isoformat()}/{os.fsdecode(head)}") as place:
+            keep(file, place, name)
 
     def _being_written(self, descriptor: int) -> bool:
         """Whether a process on this host has the file open for writing.
@@ -258,13 +294,12 @@ def _hold(folder: int) -> Iterator[int]:
             os.rmdir(HOLD, dir_fd=folder)
 
 
-def _give_back(hold: int, folder: int, name: bytes) -> None:
-    """Under its own name, or a numbered one when that is taken by now."""
-    move_aside(_path(hold, name), Path(f"/proc/self/fd/{folder}"), name)
-
-
-def _path(folder: int, name: bytes) -> Path:
-    return Path(f"/proc/self/fd/{folder}") / os.fsdecode(name)
+def _rename_back(hold: int, folder: int, name: bytes) -> None:
+    """A link, FIFO or folder under its own name; when that is taken by now, it stays held."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(name, name, src_dir_fd=hold, dst_dir_fd=folder)
 
 
 def stat_of(stream: BinaryIO) -> Stat:

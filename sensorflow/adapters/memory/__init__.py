@@ -3,6 +3,7 @@
 They keep the contracts of `ports` and pass the same conformance suite as the real adapters.
 """
 
+from sensorflow.adapters.memory.audit import MemoryBooks
 from sensorflow.adapters.memory.ledger import MemoryLedger
 from sensorflow.adapters.memory.stores import (
     MemoryLake,
@@ -11,4 +12,11 @@ from sensorflow.adapters.memory.stores import (
     MemoryQueue,
 )
 
-__all__ = ["MemoryLake", "MemoryLanding", "MemoryLedger", "MemoryQuarantine", "MemoryQueue"]
+__all__ = [
+    "MemoryBooks",
+    "MemoryLake",
+    "MemoryLanding",
+    "MemoryLedger",
+    "MemoryQuarantine",
+    "MemoryQueue",
+]

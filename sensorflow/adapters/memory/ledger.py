@@ -11,20 +11,22 @@ from typing import Any
 
 import pyarrow as pa
 
-from sensorflow.core.arrival import Arrival, Waiting, printable
+from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
+from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State, allowed
 from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
 from sensorflow.ports import (
     Claim,
     Counts,
+    Expirable,
     FileView,
     Kind,
+    Leftover,
     Load,
     Loaded,
     OnChange,
     Registration,
-    Replaced,
     StageReport,
     Swept,
 )
@@ -49,6 +51,13 @@ class _File:
     checksum: int | None = None
     error: tuple[str, str, dict[str, Any]] | None = None
     quarantined_to: str | None = None
+    lane: Lane = Lane.LIVE
+    profile: str | None = None
+    identity: str = ""
+    previous: tuple[Counts, datetime | None] | None = None
+    expired: set[str] = field(default_factory=set)
+    tidy: bool = True
+    span: Span = field(default_factory=Span)
     events: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -64,6 +73,15 @@ class MemoryLedger:
         self._tokens = 0
         self.rows: dict[bytes, tuple[int, float]] = {}
         """The readings: dedupe key -> (file id, value)."""
+        self.readings: dict[bytes, pa.RecordBatch] = {}
+        """All of each reading: a row of silver."""
+
+    @property
+    def lock(self) -> threading.RLock:
+        return self._lock
+
+    def all_files(self) -> list[_File]:
+        return list(self._files.values())
 
     # --- arrivals ---
 
@@ -77,6 +95,7 @@ class MemoryLedger:
             twin = self._twin(arrival, name_matters)
             kind = Kind.NEW if twin is None else Kind.ALIAS
             file = twin or self._add(arrival, on_change is OnChange.REJECT)
+            file.expired.discard(str(Expirable.LANDING))
             self._arrive(file, arrival.key, arrival.fingerprint, kind)
             return Registration(file.id, file.version, kind)
 
@@ -108,7 +127,7 @@ class MemoryLedger:
     def _add(self, arrival: Arrival, refuse: bool) -> _File:
         older = self._named(arrival.source, arrival.key)
         version = max((f.version for f in older), default=0) + 1
-        file = _File(len(self._files) + 1, arrival, version, Stage.VALIDATE)
+        file = _File(len(self._files) + 1, arrival, version, Stage.VALIDATE, lane=arrival.lane)
         if refuse and any(f.state in (*_OPEN, State.LOADED) for f in older):
             file.stage = Stage.QUARANTINE
             file.error = (str(Code.VERSION_REFUSED), REMEDY[Code.VERSION_REFUSED], {})
@@ -138,19 +157,31 @@ class MemoryLedger:
             if mine:
                 self._publisher.release()
 
-    def due(self, limit: int, max_in_flight: int) -> list[Waiting]:
+    def due(
+        self, limit: int, max_in_flight: int, backfill_in_flight: int | None = None
+    ) -> list[Waiting]:
+        room = max_in_flight if backfill_in_flight is None else backfill_in_flight
         with self._lock:
-            now = self._clock()
-            files = self._files.values()
-            flying = [f for f in files if f.published_at and f.state in _OPEN]
-            due = [
-                f
-                for f in files
-                if f.state is State.PENDING
-                and f.published_at is None
-                and (f.not_before is None or f.not_before <= now)
-            ]
-            return [_waiting(f) for f in due[: min(limit, max(0, max_in_flight - len(flying)))]]
+            live = self._due(Lane.LIVE, limit, max_in_flight, max_in_flight)
+            return live or self._due(Lane.BACKFILL, limit, max_in_flight, room)
+
+    def _due(self, lane: Lane, limit: int, max_in_flight: int, room: int) -> list[Waiting]:
+        now, files = self._clock(), self._files.values()
+        flying = [f for f in files if f.published_at and f.state in _OPEN]
+        due = [
+            f
+            for f in files
+            if f.state is State.PENDING
+            and f.published_at is None
+            and f.lane is lane
+            and (f.not_before is None or f.not_before <= now)
+        ]
+        room = min(max_in_flight - len(flying), room - sum(f.lane is lane for f in flying))
+        return [_waiting(f) for f in due[: min(limit, max(0, room))]]
+
+    def unfinished(self, lane: Lane) -> int:
+        with self._lock:
+            return sum(f.state in _OPEN and f.lane is lane for f in self._files.values())
 
     def published(self, sent: list[Waiting]) -> None:
         with self._lock:
@@ -233,13 +264,24 @@ class MemoryLedger:
                 if f.error is not None and f.error[0] == code
             )
 
-    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> None:
+    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> State:
         with self._lock:
             file = self._guard(claim)
+            if file.previous is not None:
+                return self._give_up(file, error)
             self._move(file, State.PENDING, "condemned", why=str(error))
             file.stage, file.attempts, file.published_at = Stage.QUARANTINE, 0, None
             file.retries = 0
             file.counts, file.error = counts, _error(error)
+            return State.PENDING
+
+    def _give_up(self, file: _File, error: SensorflowError) -> State:
+        assert file.previous is not None
+        self._move(file, State.LOADED, "replay failed", why=str(error))
+        (file.counts, file.finished_at), file.previous = file.previous, None
+        file.stage, file.attempts, file.retries = Stage.LOAD, 0, 0
+        file.error = _error(error)
+        return State.LOADED
 
     def quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
         with self._lock:
@@ -254,12 +296,16 @@ class MemoryLedger:
         given = [(silver, keys) for silver, keys in batches if len(silver)]
         with self._lock:
             file = self._guard(claim)
-            replaced: list[Replaced] = []
+            replaced = 0
             if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:
                 replaced = self._supersede(claim)
+            if claim.again:
+                self._take_out(file)
+            file.span = Span()
             offered = loaded = total = 0
             for silver, keys in given:
                 offered += len(silver)
+                file.span = file.span.over(silver["ts"])
                 new = self._insert(file.id, silver, keys)
                 loaded += len(new)
                 kept = pa.array(new, pa.int64())
@@ -273,7 +319,18 @@ class MemoryLedger:
             file.stage = Stage.LOAD
             self._move(file, State.LOADED, "loaded", rows=loaded)
             file.checksum, file.finished_at, file.error = total % MODULUS, self._clock(), None
-            return Loaded(file.counts, tuple(replaced))
+            file.previous, file.identity = None, load.identity
+            file.expired &= {"landing"}
+            return Loaded(file.counts, replaced)
+
+    def _take_out(self, file: _File) -> int:
+        return self.take_out(file.id)
+
+    def take_out(self, file_id: int) -> int:
+        """Remove the rows of a file; returns how many."""
+        before = len(self.rows)
+        self.rows = {k: row for k, row in self.rows.items() if row[0] != file_id}
+        return before - len(self.rows)
 
     def _insert(self, file_id: int, silver: pa.RecordBatch, keys: pa.Array) -> list[int]:
         """The places of the rows that were not there yet."""
@@ -282,20 +339,22 @@ class MemoryLedger:
         for place, (key, value) in enumerate(pairs):
             if key not in self.rows:
                 self.rows[key] = (file_id, value)
+                self.readings[key] = silver.slice(place, 1)
                 new.append(place)
         return new
 
-    def _supersede(self, claim: Claim) -> list[Replaced]:
-        replaced = []
+    def _supersede(self, claim: Claim) -> int:
+        replaced = 0
         for old in self._named(claim.source, claim.key):
             if old.version >= claim.version or not allowed(old.state, State.SUPERSEDED):
                 continue
-            self.rows = {k: row for k, row in self.rows.items() if row[0] != old.id}
+            self._take_out(old)
+            undone = old.state is State.UNDONE
             self._move(old, State.SUPERSEDED, "superseded", why=f"by version {claim.version}")
-            old.finished_at = self._clock()
-            self._pass_on(old)
-            kind = old.arrival.sensor_type
-            replaced.append(Replaced(old.id, old.version, old.arrival.landed_at, kind))
+            old.finished_at, old.previous, old.tidy = self._clock(), None, False
+            if not undone:
+                self._pass_on(old)
+            replaced += 1
         return replaced
 
     def _pass_on(self, old: _File) -> None:
@@ -312,16 +371,97 @@ class MemoryLedger:
                 ]
                 return
 
-    def replay(self, file_id: int) -> bool:
+    def replay(self, file_id: int, profile: str | None = None) -> bool:
         with self._lock:
             file = self._files.get(file_id)
-            if file is None or file.state is not State.QUARANTINED:
+            if file is None or not allowed(file.state, State.PENDING) or file.state in _OPEN:
                 return False
+            if Expirable.LANDING in file.expired:
+                return False
+            if file.state is State.LOADED:
+                file.previous = (file.counts, file.finished_at)
             self._move(file, State.PENDING, "replayed")
             file.stage, file.attempts, file.counts = Stage.VALIDATE, 0, Counts()
-            file.retries = 0
+            file.retries, file.lane, file.profile = 0, Lane.BACKFILL, profile
             file.published_at = file.not_before = file.finished_at = file.error = None
             return True
+
+    def undo(self, file_id: int, why: str) -> int | None:
+        with self._lock:
+            file = self._files.get(file_id)
+            if file is None or file.state is not State.LOADED:
+                return None
+            rows = self._take_out(file)
+            self._move(file, State.UNDONE, "undone", rows=rows, why=why)
+            file.finished_at, file.tidy = self._clock(), False
+            for other in list(self._files.values()):
+                if self._shares(other, file):
+                    self.replay(other.id)
+            return rows
+
+    @staticmethod
+    def _shares(other: _File, file: _File) -> bool:
+        same = (other.arrival.source, other.identity) == (file.arrival.source, file.identity)
+        if not same or other.state is not State.LOADED or not other.counts.duplicate:
+            return False
+        a, b = other.span, file.span
+        return None not in (a.low, b.low) and a.low <= b.high and b.low <= a.high  # type: ignore[operator]
+
+    def tidy(self, remove: Callable[[Leftover], None], limit: int = 100) -> int:
+        done = 0
+        with self._lock:
+            for file in self._files.values():
+                if file.tidy or file.state in _OPEN or done == limit:
+                    continue
+                remove(self._leftover(file))
+                file.tidy, done = True, done + 1
+        return done
+
+    def _leftover(self, file: _File) -> Leftover:
+        name = file.arrival.landed.name
+        needed = any(
+            f.arrival.landed.name == name and Expirable.LANDING not in f.expired
+            for f in self._files.values()
+        )
+        return Leftover(
+            file_id=file.id,
+            source=file.arrival.source,
+            version=file.version,
+            received_at=file.arrival.landed_at,
+            sensor_type=file.arrival.sensor_type,
+            state=file.state,
+            expired=frozenset(file.expired),
+            landing=None if needed else name,
+        )
+
+    def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> int:
+        with self._lock:
+            cut, done = self._clock() - timedelta(seconds=age), 0
+            for file in self._files.values():
+                since = file.span.high if layer is Expirable.ROWS else file.finished_at
+                wanted = (State.LOADED,) if layer is Expirable.ROWS else _SETTLED
+                old = file.state in wanted and since is not None and since < cut
+                if file.arrival.source != source or not old or layer in file.expired:
+                    continue
+                if done == limit:
+                    break
+                if layer is Expirable.ROWS:
+                    self._take_out(file)
+                file.expired.add(str(layer))
+                file.tidy, done = file.tidy and layer is Expirable.ROWS, done + 1
+                self._tell(file, "expired", why=str(layer))
+            return done
+
+    def forget(self, source: str, age: float, limit: int = 10000) -> int:
+        with self._lock:
+            cut, done = self._clock() - timedelta(seconds=age), 0
+            for file in self._files.values():
+                if file.arrival.source != source or file.state in _OPEN:
+                    continue
+                kept = [e for e in file.events[:-1] if e["at"] >= cut] + file.events[-1:]
+                done += len(file.events) - len(kept)
+                file.events = kept
+            return done
 
     def sweep(self, stale_after: float, depth: int | None) -> Swept:
         with self._lock:
@@ -359,6 +499,22 @@ class MemoryLedger:
             file = self._files.get(file_id)
             return None if file is None else _view(file)
 
+    def named(self, name: str, source: str | None = None) -> list[FileView]:
+        found = self.select(tuple(State), source)
+        return [view for view in found if view.name == name]
+
+    def select(
+        self, states: tuple[str, ...], source: str | None = None, since: datetime | None = None
+    ) -> list[FileView]:
+        with self._lock:
+            return [
+                _view(file)
+                for file in self._files.values()
+                if file.state in states
+                and source in (None, file.arrival.source)
+                and (since is None or file.arrival.landed_at >= since)
+            ]
+
     def history(self, file_id: int) -> list[dict[str, Any]]:
         with self._lock:
             return list(self._files[file_id].events) if file_id in self._files else []
@@ -387,6 +543,7 @@ class MemoryLedger:
 
 
 _OPEN = (State.PENDING, State.RUNNING)
+_SETTLED = (State.LOADED, State.SUPERSEDED, State.UNDONE)
 
 
 def _claimable(file: _File, now: datetime) -> bool:
@@ -413,6 +570,7 @@ def _waiting(file: _File) -> Waiting:
         stage=file.stage,
         received_at=arrival.landed_at,
         token=file.token or 0,
+        lane=file.lane,
     )
 
 
@@ -437,6 +595,8 @@ def _claim(file: _File) -> Claim:
         quarantines=file.quarantines,
         retries=file.retries,
         sensor_type=arrival.sensor_type,
+        profile=file.profile,
+        again=file.previous is not None,
     )
 
 

@@ -36,6 +36,18 @@ class MemoryLanding:
             raise Transient(Code.STORAGE, f"no object {name!r}")
         return io.BytesIO(self._objects[name])
 
+    def size(self, name: str) -> int | None:
+        return len(self._objects[name]) if name in self._objects else None
+
+    def unfinished(self, older: float) -> list[str]:
+        return []
+
+    def has(self, name: str) -> bool:
+        return name in self._objects
+
+    def remove(self, name: str) -> None:
+        self._objects.pop(name, None)
+
 
 class MemoryLake:
     def __init__(self) -> None:
@@ -54,6 +66,15 @@ class MemoryLake:
 
     def remove(self, path: str) -> None:
         self._files.pop(path, None)
+
+    def paths(self) -> Iterator[str]:
+        yield from list(self._files)
+
+    def rows(self, path: str) -> int | None:
+        return sum(map(len, self._files[path])) if path in self._files else None
+
+    def unfinished(self, older: float) -> list[str]:
+        return []
 
 
 @dataclass
@@ -76,6 +97,12 @@ class MemoryQuarantine:
         if where not in self._kept:
             raise Transient(Code.STORAGE, f"nothing kept at {where!r}")
         return self._kept[where][2]
+
+    def size(self, where: str) -> int | None:
+        return len(self._kept[where][1]) if where in self._kept else None
+
+    def unfinished(self, older: float) -> list[str]:
+        return []
 
 
 class MemoryQueue:

@@ -70,7 +70,7 @@ def _fault(cause: BaseException | None) -> Transient | None:
     if isinstance(cause, _AWAY):
         return Transient(Code.DATABASE, _line(cause))
     if isinstance(cause, psycopg.errors.InsufficientPrivilege):
-        hint = "grant it to the user of database_url"
+        hint = "this user of the database has not the role for it, see `doctor`"
         return Transient(Code.DATABASE, f"{_line(cause)}: {hint}")
     if isinstance(cause, _OUTDATED):
         hint = "the schema is not up to date: run `sensorflow db upgrade`"

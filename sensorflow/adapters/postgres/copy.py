@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -11,10 +13,10 @@ import sqlalchemy as sa
 from pgpq import ArrowToPostgresBinaryEncoder
 
 from sensorflow import crash
-from sensorflow.adapters.postgres.queries import queries
+from sensorflow.adapters.postgres.queries import queries, run
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.dedupe import KEY
-from sensorflow.core.readings import US
+from sensorflow.core.readings import US, Span
 
 COLUMNS = "ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key"
 _WIRE = pa.schema(
@@ -47,6 +49,7 @@ class Loader:
         self._connection = connection
         self._file_id = file_id
         self._staged = False
+        self._span = Span()
         self.inserted = Inserted()
 
     def load(self, silver: pa.RecordBatch, keys: pa.Array) -> None:
@@ -60,6 +63,9 @@ class Loader:
             return
         self.inserted.rows += len(silver)
         self._add(checksum(keys, silver["value"]))
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
 
     def _add(self, part: int) -> None:
         self.inserted.checksum = (self.inserted.checksum + part) % MODULUS
@@ -93,13 +99,55 @@ class Loader:
             copy.write(encoder.finish())
 
     def _merge(self, wire: pa.RecordBatch) -> None:
+        if self._staged:
+            self._connection.execute(sa.text("TRUNCATE incoming"))
+        self._stage(wire)
+        new = self._connection.execute(queries()["merge_incoming"]).all()
+        self.inserted.rows += len(new)
+        self._add(_checksum_of(new))
+
+    def _stage(self, wire: pa.RecordBatch) -> None:
         if not self._staged:
             self._connection.execute(queries()["stage_of_incoming"])
             self._staged = True
-        else:
-            self._connection.execute(sa.text("TRUNCATE incoming"))
         self._copy("incoming", wire)
-        new = self._connection.execute(queries()["merge_incoming"]).all()
-        self.inserted.rows += len(new)
-        digests = pa.array([row.dedupe_key.bytes for row in new], KEY)
-        self._add(checksum(digests, pa.array([row.value for row in new], pa.float64())))
+
+
+class Difference(Loader):
+    """Loads a file whose rows are there from an earlier load, and writes only what differs.
+
+    All batches are staged; `finish` removes the rows that are not among them and adds those that are
+    missing. What is right is not touched, and readers see the one or the other.
+    """
+
+    note = ""
+
+    def load(self, silver: pa.RecordBatch, keys: pa.Array) -> None:
+        self._stage(self._wire(silver, keys))
+        self._span = self._span.over(silver["ts"])
+        self.inserted.rows += len(silver)
+        self._add(checksum(keys, silver["value"]))
+
+    def finish(self) -> None:
+        if not self._staged:
+            self._connection.execute(queries()["stage_of_incoming"])
+        self._connection.execute(sa.text("ANALYZE incoming"))
+        removed = run(self._connection, "remove_difference", id=self._file_id).rowcount
+        if self._staged:
+            self._leave_out()
+        added = run(self._connection, "merge_difference").rowcount
+        untouched = self.inserted.rows - added
+        self.note = f"{added:,} readings added, {removed:,} removed, {untouched:,} untouched"
+
+    def _leave_out(self) -> None:
+        """Readings that another file holds are that file's."""
+        span = {"low": self._span.low, "high": self._span.high}
+        others = run(self._connection, "held_elsewhere", id=self._file_id, **span).all()
+        self.inserted.rows -= len(others)
+        self._add(-_checksum_of(others))
+
+
+def _checksum_of(rows: Sequence[Any]) -> int:
+    """The checksum of rows of the database, given as (value, dedupe_key)."""
+    digests = pa.array([row.dedupe_key.bytes for row in rows], KEY)
+    return checksum(digests, pa.array([row.value for row in rows], pa.float64()))

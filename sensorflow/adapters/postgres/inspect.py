@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+import psycopg
 import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.connect import engine_of, translated
@@ -20,6 +21,7 @@ class Server:
     version: str
     timescale: str | None
     now: datetime
+    tls: bool
 
 
 def server(url: str) -> Server:
@@ -27,4 +29,24 @@ def server(url: str) -> Server:
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
         row = connection.execute(_QUERY).one()
-    return Server(f"PostgreSQL {row.version.split()[0]}", row.timescale, row.now)
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        secure = bool(driver.pgconn.ssl_in_use)
+    return Server(f"PostgreSQL {row.version.split()[0]}", row.timescale, row.now, secure)
+
+
+_ROLES = sa.text(
+    "SELECT name FROM unnest(CAST(:names AS text[])) AS name"
+    " WHERE to_regrole(name) IS NULL OR NOT has_table_privilege(to_regrole(name), 'files', 'SELECT')"
+)
+ROLES = ("sensorflow_owner", "sensorflow_loader", "sensorflow_reader")
+
+
+def missing_roles(url: str) -> list[str]:
+    """The group roles that are not there, or have no rights in this database, which is migrated.
+
+    Raises Transient DATABASE.
+    """
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    with translated(), engine.connect() as connection:
+        return list(connection.scalars(_ROLES, {"names": list(ROLES)}))

@@ -34,14 +34,14 @@ def config(url: str | None = None) -> Config:
 
 def url_of_settings() -> str:
     """For the plain ``alembic`` command: the URL of the settings file or the environment."""
-    found = settings_.load(settings_.find(Path.cwd()), os.environ).database_url
+    found = settings_.load(settings_.find(Path.cwd()), os.environ).database
     if found is None:
         raise Misuse(
             "alembic: no database_url is set; set SENSORFLOW_DATABASE_URL, "
             "or use `sensorflow db upgrade`, which starts the embedded PostgreSQL",
             Code.SETTINGS,
         )
-    return found.get_secret_value()
+    return found
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -56,6 +56,13 @@ def downgrade(url: str, revision: str) -> None:
 
 def head() -> str:
     return str(ScriptDirectory.from_config(config()).get_current_head())
+
+
+def grants() -> str:
+    """The SQL of all revisions that makes the group roles and gives them their rights, idempotent."""
+    revisions = ScriptDirectory.from_config(config()).walk_revisions()
+    found = [getattr(revision.module, "GRANTS", "") for revision in revisions]
+    return "\n".join(text.strip() for text in reversed(found) if text)
 
 
 def current(url: str) -> str | None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import sqlalchemy as sa
+
+from sensorflow.errors import Fenced
+from sensorflow.ports import Claim
 
 
 @cache
@@ -17,3 +21,16 @@ def queries() -> dict[str, sa.TextClause]:
         name: sa.text(re.sub(r"^--.*\n", "", body, flags=re.MULTILINE).strip().rstrip(";"))
         for name, body in zip(parts[::2], parts[1::2], strict=True)
     }
+
+
+def run(c: sa.Connection, query: str, **values: Any) -> sa.CursorResult[Any]:
+    return c.execute(queries()[query], values)
+
+
+def guarded(c: sa.Connection, query: str, claim: Claim, **values: Any) -> None:
+    """An UPDATE that the fencing token guards: the row count decides."""
+    if run(c, query, id=claim.file_id, token=claim.token, **values).rowcount != 1:
+        raise Fenced(
+            f"file {claim.file_id} was taken by another worker, or replaced, after this one's lease",
+            token=claim.token,
+        )

@@ -1,8 +1,10 @@
 -- Every statement of the ledger longer than a line. Read by queries.py into a dict by name.
 
 -- name: lock_source
--- Registrations of one source follow each other, so that versions and aliases are decided once.
-SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.register:' || :source, 0));
+-- Registrations of one source follow each other, so that versions and aliases are decided once; and
+-- no landed object is removed meanwhile.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('sensorflow.landing', 0)),
+       pg_advisory_xact_lock(hashtextextended('sensorflow.register:' || :source, 0));
 
 -- name: seen
 -- The arrival of this very state of this very file, if it was registered before; with the same bytes,
@@ -41,12 +43,12 @@ WITH older AS (
       FROM files WHERE source = :source AND key = :key)
 INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
                    sensor_type, stage, discovered_at, landed_at, supersedes, error_code,
-                   error_detail)
+                   error_detail, lane)
 SELECT :source, :key, :key_text, newest + 1, :sha256, :md5, :size, :mtime_ns, :landing,
        :sensor_type, CASE WHEN refused THEN 'quarantine' ELSE 'validate' END,
        :discovered_at, :landed_at,
        (SELECT id FROM files WHERE source = :source AND key = :key AND version = newest),
-       CASE WHEN refused THEN :refusal_code END, CASE WHEN refused THEN :refusal END
+       CASE WHEN refused THEN :refusal_code END, CASE WHEN refused THEN :refusal END, :lane
   FROM older
 RETURNING id, version, stage;
 
@@ -54,23 +56,38 @@ RETURNING id, version, stage;
 INSERT INTO arrivals (file_id, source, key, key_text, fingerprint, kind)
 VALUES (:file_id, :source, :key, :key_text, :fingerprint, :kind);
 
+-- name: landed_again
+-- The bytes of a file have come once more: they are there again, until they expire.
+UPDATE files SET expired = array_remove(expired, 'landing')
+ WHERE id = :id AND 'landing' = ANY(expired);
+
 -- name: add_event
 INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why, seconds, rows)
 VALUES (:file_id, :what, :from_state, :to_state, :stage, :attempt, :who, :why, :seconds, :rows);
 
 -- name: due
--- What is to be published, oldest first, while fewer than :max_in_flight files are in flight.
-SELECT id, source, key, version, size, md5, landing, stage, landed_at,
+-- What is to be published of one lane, oldest first, while fewer than :max_in_flight files are in
+-- flight, and fewer than :room of this lane.
+WITH flying AS (
+    SELECT lane FROM files
+     WHERE state IN ('pending', 'running') AND published_at IS NOT NULL
+     LIMIT :max_in_flight)
+SELECT id, source, key, version, size, md5, landing, stage, landed_at, lane,
        coalesce(lease_token, 0) AS token
   FROM files
- WHERE state = 'pending' AND published_at IS NULL
+ WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
    AND (not_before IS NULL OR not_before <= now())
  ORDER BY id
- LIMIT least(:limit, greatest(0, :max_in_flight - (
-       SELECT count(*) FROM (
-              SELECT 1 FROM files
-               WHERE state IN ('pending', 'running') AND published_at IS NOT NULL
-               LIMIT :max_in_flight) flying)));
+ LIMIT least(:limit, greatest(0, least(
+       :max_in_flight - (SELECT count(*) FROM flying),
+       :room - (SELECT count(*) FROM flying WHERE lane = :lane))));
+
+-- name: unfinished
+-- In two parts, as there are two indexes.
+SELECT (SELECT count(*) FROM files
+         WHERE state = 'pending' AND published_at IS NULL AND lane = :lane)
+     + (SELECT count(*) FROM files
+         WHERE state IN ('pending', 'running') AND published_at IS NOT NULL AND lane = :lane);
 
 -- name: published
 -- After the broker's confirm. A file that was claimed in the meantime, and perhaps given back, has
@@ -150,14 +167,14 @@ UPDATE files
 -- name: older_versions
 -- What a newer version replaces. The row locks wait for a loader of an older version to end, and let
 -- an arrival that refers to it be registered.
-UPDATE files f SET state = 'superseded', lease_until = NULL, finished_at = now()
+UPDATE files f
+   SET state = 'superseded', lease_until = NULL, finished_at = now(), previous = NULL, tidy = false
   FROM (SELECT id, state, stage, attempts FROM files
          WHERE source = :source AND key = :key AND version < :version
-           AND state IN ('pending', 'running', 'loaded', 'quarantined')
+           AND state IN ('pending', 'running', 'loaded', 'quarantined', 'undone')
          ORDER BY id FOR NO KEY UPDATE) b
  WHERE f.id = b.id
-RETURNING f.id, f.version, f.landed_at, f.sensor_type, b.state AS state_before, f.stage, f.attempts, f.ts_min,
-          f.ts_max;
+RETURNING f.id, b.state AS state_before, f.stage, f.attempts, f.ts_min, f.ts_max;
 
 -- name: delete_rows
 -- The time range lets whole partitions be left alone, and the unique index find the rest.
@@ -194,7 +211,9 @@ UPDATE files
        rows_read = :read, rows_loaded = :loaded, rows_rejected = :rejected,
        rows_duplicate = :duplicate, rows_missing = :missing, checksum = :checksum,
        ts_min = :ts_min, ts_max = :ts_max, profile = :profile, profile_hash = :profile_hash,
-       code_version = :code_version, error_code = NULL, error_detail = NULL, error_place = NULL
+       code_version = :code_version, identity = :identity, previous = NULL,
+       expired = ARRAY(SELECT layer FROM unnest(expired) layer WHERE layer = 'landing'),
+       error_code = NULL, error_detail = NULL, error_place = NULL
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: stage_of_incoming
@@ -210,14 +229,131 @@ SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedu
 ON CONFLICT (ts, dedupe_key) DO NOTHING
 RETURNING value, dedupe_key;
 
+-- name: merge_difference
+-- As merge_incoming, for all rows of a file that is loaded again.
+INSERT INTO raw_readings (ts, sensor_id, reading_type, value, unit, quality, file_id, line_no,
+                          dedupe_key)
+SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key
+  FROM incoming ORDER BY ts, dedupe_key
+ON CONFLICT (ts, dedupe_key) DO NOTHING;
+
+-- name: remove_difference
+-- Rows of the earlier load that are not, to the bit, among the new ones.
+DELETE FROM raw_readings r
+ USING (SELECT ts_min, ts_max FROM files WHERE id = :id) f
+ WHERE r.file_id = :id AND r.ts BETWEEN f.ts_min AND f.ts_max
+   AND NOT EXISTS (
+       SELECT 1 FROM incoming i
+        WHERE i.ts = r.ts AND i.dedupe_key = r.dedupe_key
+          AND float8send(i.value) = float8send(r.value) AND i.sensor_id = r.sensor_id
+          AND i.reading_type = r.reading_type AND i.unit = r.unit AND i.quality = r.quality
+          AND i.line_no = r.line_no);
+
+-- name: held_elsewhere
+-- Incoming readings that another file holds.
+SELECT i.value, i.dedupe_key
+  FROM incoming i JOIN raw_readings r ON r.ts = i.ts AND r.dedupe_key = i.dedupe_key
+ WHERE r.file_id <> :id AND r.ts BETWEEN :low AND :high;
+
+-- name: evict
+-- Sessions of the same user that are still loading this file: their workers have lost it.
+SELECT pg_terminate_backend(pid, 5000)
+  FROM pg_stat_activity
+ WHERE application_name = :name AND usename = current_user AND datname = current_database()
+   AND pid <> pg_backend_pid();
+
+-- name: name_session
+-- Until the end of the transaction.
+SELECT set_config('application_name', :name, true);
+
 -- name: replay
-UPDATE files
+-- Through again, from the landed bytes. The rows of a loaded file stay, and so does their account.
+UPDATE files f
    SET state = 'pending', stage = 'validate', attempts = 0, retries = 0, published_at = NULL,
-       not_before = NULL,
-       finished_at = NULL, rows_read = 0, rows_rejected = 0, rows_duplicate = 0, rows_missing = 0,
-       error_code = NULL, error_detail = NULL, error_place = NULL
- WHERE id = :id AND state = 'quarantined'
-RETURNING id;
+       not_before = NULL, lane = 'backfill', wanted_profile = :profile,
+       previous = CASE WHEN b.state = 'loaded' THEN jsonb_build_object(
+           'rows_read', rows_read, 'rows_loaded', rows_loaded, 'rows_rejected', rows_rejected,
+           'rows_duplicate', rows_duplicate, 'rows_missing', rows_missing,
+           'finished_at', finished_at) END,
+       finished_at = NULL, rows_read = 0, rows_loaded = 0, rows_rejected = 0, rows_duplicate = 0,
+       rows_missing = 0, error_code = NULL, error_detail = NULL, error_place = NULL
+  FROM (SELECT id, state FROM files WHERE id = :id FOR UPDATE) b
+ WHERE f.id = b.id AND b.state IN ('loaded', 'quarantined', 'undone')
+   AND NOT 'landing' = ANY(f.expired)
+RETURNING f.id, b.state AS state_before;
+
+-- name: give_up
+-- A replay that led to no load: the account of the rows that are there holds again.
+UPDATE files
+   SET state = 'loaded', stage = 'load', attempts = 0, retries = 0, lease_until = NULL,
+       rows_read = (previous->>'rows_read')::bigint,
+       rows_loaded = (previous->>'rows_loaded')::bigint,
+       rows_rejected = (previous->>'rows_rejected')::bigint,
+       rows_duplicate = (previous->>'rows_duplicate')::bigint,
+       rows_missing = (previous->>'rows_missing')::bigint,
+       finished_at = (previous->>'finished_at')::timestamptz, previous = NULL,
+       error_code = :code, error_detail = :detail, error_place = CAST(:place AS jsonb)
+ WHERE id = :id AND lease_token = :token AND state = 'running' AND previous IS NOT NULL;
+
+-- name: undo
+UPDATE files SET state = 'undone', finished_at = now(), tidy = false
+ WHERE id = :id AND state = 'loaded'
+RETURNING id, source, identity, ts_min, ts_max;
+
+-- name: sharers
+-- Loaded files whose keys hold the same file name, and that left readings of this span out. Files
+-- loaded by 0.1.0 do not tell what their keys hold.
+SELECT id FROM files
+ WHERE source = :source AND id <> :id AND state = 'loaded' AND rows_duplicate > 0
+   AND ts_min <= :high AND ts_max >= :low
+   AND (CAST(:identity AS text) IS NULL OR identity = :identity
+        OR identity IS NULL AND :identity = :source || '/')
+ ORDER BY id;
+
+-- name: untidy
+-- The next file that may have something lying about. Its row is held: it cannot be replayed meanwhile.
+SELECT * FROM files
+ WHERE NOT tidy AND id > :after AND state IN ('loaded', 'quarantined', 'superseded', 'undone')
+ ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: tidied
+UPDATE files SET tidy = true WHERE id = :id;
+
+-- name: lock_landing
+SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.landing', 0));
+
+-- name: unneeded_landing
+-- A landed object of which no ledger row says that it is kept.
+SELECT :landing WHERE NOT EXISTS (
+    SELECT 1 FROM files WHERE landing = :landing AND NOT 'landing' = ANY(expired));
+
+-- name: expire_layer
+-- The bytes of a file that is not finished are its last copy, and so are those of a quarantined one.
+UPDATE files SET expired = array_append(expired, :layer), tidy = false
+ WHERE id IN (SELECT id FROM files
+               WHERE source = :source AND state IN ('loaded', 'superseded', 'undone')
+                 AND finished_at < now() - make_interval(secs => :age)
+                 AND NOT :layer = ANY(expired)
+               ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
+RETURNING id, stage;
+
+-- name: expire_rows
+-- Whole files, when their newest reading is old enough.
+UPDATE files SET expired = array_append(expired, :layer)
+ WHERE id IN (SELECT id FROM files
+               WHERE source = :source AND state = 'loaded'
+                 AND ts_max < now() - make_interval(secs => :age)
+                 AND NOT :layer = ANY(expired)
+               ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
+RETURNING id, stage, ts_min, ts_max;
+
+-- name: forget
+DELETE FROM file_events
+ WHERE id IN (SELECT e.id FROM file_events e JOIN files f ON f.id = e.file_id
+               WHERE f.source = :source AND e.at < now() - make_interval(secs => :age)
+                 AND f.state IN ('loaded', 'quarantined', 'superseded', 'undone')
+                 AND e.id < (SELECT max(l.id) FROM file_events l WHERE l.file_id = f.id)
+               LIMIT :limit);
 
 -- name: expire
 -- Leases that ended: their workers are gone, or will be refused.
@@ -259,6 +395,17 @@ SELECT * FROM files
    AND (CAST(:source AS text) IS NULL OR source = :source)
  ORDER BY id DESC LIMIT :limit;
 
+-- name: named
+SELECT * FROM files
+ WHERE key_text = :name AND (CAST(:source AS text) IS NULL OR source = :source)
+ ORDER BY id;
+
+-- name: select_files
+SELECT * FROM files
+ WHERE state = ANY(:states) AND (CAST(:source AS text) IS NULL OR source = :source)
+   AND (CAST(:since AS timestamptz) IS NULL OR landed_at >= :since)
+ ORDER BY id;
+
 -- name: history
 SELECT at, what, from_state, to_state, stage, attempt, who, why, seconds, rows
   FROM file_events WHERE file_id = :id ORDER BY id;
@@ -271,3 +418,54 @@ SELECT source, state, count(*) AS files, sum(rows_read) AS rows_read,
        sum(rows_loaded) AS rows_loaded, sum(rows_rejected) AS rows_rejected,
        sum(rows_duplicate) AS rows_duplicate
   FROM files GROUP BY source, state ORDER BY source, state;
+
+-- ---- audit: reads of one snapshot, and the mending after it ----
+
+-- name: audit_snapshot
+SELECT pg_export_snapshot() AS name, now() AS taken_at;
+
+-- name: audit_files
+-- Every column that an audit holds the disk and the readings against. moved_at: the last step, of files
+-- that are not done.
+SELECT f.id, f.source, f.key, f.key_text, f.version, f.sha256, f.md5, f.size, f.landing, f.sensor_type,
+       f.state, f.stage, f.lane, coalesce(f.lease_token, 0) AS token, f.landed_at, f.finished_at,
+       f.lease_until, f.not_before, f.published_at, f.rows_read, f.rows_loaded, f.rows_rejected,
+       f.rows_duplicate, f.rows_missing, f.checksum, CAST(f.previous->>'rows_loaded' AS bigint) AS previous,
+       f.quarantined_to, f.profile, f.profile_hash, f.code_version, f.identity, f.expired, f.tidy,
+       CASE WHEN f.state IN ('pending', 'running') THEN
+            (SELECT e.at FROM file_events e WHERE e.file_id = f.id ORDER BY e.id DESC LIMIT 1)
+       END AS moved_at
+  FROM files f
+ WHERE CAST(:ids AS bigint[]) IS NULL OR f.id = ANY(CAST(:ids AS bigint[]))
+ ORDER BY f.id;
+
+-- name: audit_rows
+SELECT file_id, count(*) AS found FROM raw_readings GROUP BY file_id;
+
+-- name: audit_held
+-- Which file holds each key. The time leads to the partition and the index.
+SELECT r.file_id
+  FROM unnest(CAST(:ts AS timestamptz[]), CAST(:keys AS uuid[])) WITH ORDINALITY AS k(ts, key, place)
+  LEFT JOIN raw_readings r ON r.ts = k.ts AND r.dedupe_key = k.key
+ ORDER BY k.place;
+
+-- name: audit_sharing
+SELECT (SELECT count(*) FROM raw_readings r
+         WHERE r.ts = k.ts AND r.sensor_id = k.sensor AND r.reading_type = k.kind) AS found
+  FROM unnest(CAST(:ts AS timestamptz[]), CAST(:sensors AS text[]), CAST(:kinds AS text[]))
+       WITH ORDINALITY AS k(ts, sensor, kind, place)
+ ORDER BY k.place;
+
+-- name: audit_unknown
+-- Which of these states of files in a drop folder were never registered.
+SELECT k.key, k.fingerprint
+  FROM unnest(CAST(:keys AS bytea[]), CAST(:fingerprints AS text[])) AS k(key, fingerprint)
+ WHERE NOT EXISTS (SELECT 1 FROM arrivals a WHERE a.source = :source AND a.key = k.key
+                      AND a.fingerprint = k.fingerprint);
+
+-- name: audit_hold
+-- No replay, no load and no other mending begins until the transaction ends.
+SELECT id FROM files WHERE id = :id FOR NO KEY UPDATE;
+
+-- name: audit_remove_rows
+DELETE FROM raw_readings WHERE file_id = :id;

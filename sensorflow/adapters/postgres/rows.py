@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import sqlalchemy as sa
 
-from sensorflow.core.arrival import Waiting
+from sensorflow.core.arrival import Lane, Waiting
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
-from sensorflow.ports import Claim, Counts, FileView
+from sensorflow.ports import Book, Claim, Counts, FileView
 
 
 def count_values(counts: Counts) -> dict[str, int]:
@@ -65,6 +66,8 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         quarantines=row.quarantines,
         retries=row.retries,
         sensor_type=row.sensor_type,
+        profile=row.wanted_profile,
+        again=row.previous is not None,
     )
 
 
@@ -93,4 +96,49 @@ def waiting_of(row: sa.Row[Any]) -> Waiting:
         stage=Stage(row.stage),
         received_at=row.landed_at,
         token=row.token,
+        lane=Lane(row.lane),
+    )
+
+
+def stored_identity(identity: str) -> str:
+    """PostgreSQL's text holds no NUL, and no path of a file holds two slashes in a row."""
+    return identity.replace("\0", "//")
+
+
+def _identity(stored: str | None) -> str | None:
+    return None if stored is None else stored.replace("//", "\0")
+
+
+def book_of(row: sa.RowMapping) -> Book:
+    return Book(
+        file_id=row["id"],
+        source=sys.intern(row["source"]),
+        key=bytes(row["key"]),
+        name=row["key_text"],
+        version=row["version"],
+        sha256=bytes(row["sha256"]),
+        md5=bytes(row["md5"]),
+        size=row["size"],
+        landing=row["landing"],
+        sensor_type=sys.intern(row["sensor_type"]),
+        state=State(row["state"]),
+        stage=Stage(row["stage"]),
+        lane=sys.intern(row["lane"]),
+        token=row["token"],
+        received_at=row["landed_at"],
+        finished_at=row["finished_at"],
+        lease_until=row["lease_until"],
+        not_before=row["not_before"],
+        published_at=row["published_at"],
+        moved_at=row["moved_at"],
+        counts=_counts(row),
+        checksum=None if row["checksum"] is None else int(row["checksum"]),
+        previous=row["previous"],
+        quarantined_to=row["quarantined_to"],
+        profile=row["profile"],
+        profile_hash=row["profile_hash"],
+        code_version=row["code_version"],
+        identity=_identity(row["identity"]),
+        expired=tuple(row["expired"]),
+        tidy=row["tidy"],
     )

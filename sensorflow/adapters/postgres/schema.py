@@ -97,6 +97,8 @@ files = Table(
     Column("lane", Text, nullable=False, server_default=text("'live'")),
     # the account of the load whose rows are there while the file goes through again
     Column("previous", JSONB),
+    # what it is to be read by, where that is not its source's profile
+    Column("wanted_profile", Text),
     # the file name that its dedupe keys hold
     Column("identity", Text),
     # the layers that retention has removed
@@ -133,6 +135,11 @@ files = Table(
         postgresql_where=text("state = 'pending' AND published_at IS NULL"),
     ),
     Index("ix_files_untidy", "id", postgresql_where=text("NOT tidy")),
+    Index(
+        "ix_files_troubled",
+        "error_code",
+        postgresql_where=text("state IN ('pending', 'running') AND error_code IS NOT NULL"),
+    ),
     Index(
         "ix_files_in_flight",
         "published_at",

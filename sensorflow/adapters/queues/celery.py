@@ -17,14 +17,20 @@ from kombu import Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerError
 
-from sensorflow.core.arrival import Waiting, event, printable
+from sensorflow.adapters.queues import tls as secure
+from sensorflow.core.arrival import Lane, Waiting, event, printable
 from sensorflow.core.states import WORK, Stage
 from sensorflow.errors import Code, Transient
+from sensorflow.tls import Tls
 
 INGEST = "ingest"
 SWEEP = "sweep"
-TASKS = (INGEST, *Stage, SWEEP)
+RETAIN = "retain"
+TASKS = (SWEEP, Stage.QUARANTINE, Stage.LOAD, Stage.TRANSFORM, Stage.VALIDATE, INGEST, RETAIN)
 """The tasks, each on a queue of its own, so that each kind of work can be scaled apart."""
+QUEUES = (*TASKS, Lane.BACKFILL)
+"""All queues, in the order in which a worker on Redis looks at them: what ends a file's way first,
+files that are replayed or filled in last."""
 
 CONFIRM = 10.0
 """Seconds to wait for the broker's word."""
@@ -40,10 +46,10 @@ def is_amqp(url: str) -> bool:
 
 def normal(url: str) -> str:
     """Valkey speaks Redis; kombu knows it under that name."""
-    return "redis" + url.removeprefix("valkey") if url.startswith("valkey://") else url
+    return "redis" + url.removeprefix("valkey") if url.startswith("valkey") else url
 
 
-def configuration(url: str) -> dict[str, Any]:
+def configuration(url: str, tls: Tls | None = None) -> dict[str, Any]:
     """Celery's settings for a broker: the same for those who send and those who work.
 
     RabbitMQ: quorum queues, publisher confirms; a topic exchange, which Celery's delayed delivery
@@ -65,11 +71,13 @@ def configuration(url: str) -> dict[str, Any]:
             "visibility_timeout": 3600,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
+            "queue_order_strategy": "priority",
             "health_check_interval": 10,
             "socket_keepalive": True,
         }
     return {
         "broker_url": normal(url),
+        "broker_use_ssl": secure.options(url, tls) or False,
         "broker_transport_options": options,
         "broker_connection_timeout": 5,
         "broker_heartbeat": 30,
@@ -85,7 +93,7 @@ def configuration(url: str) -> dict[str, Any]:
                 durable=True,
                 queue_arguments=_arguments(t) if amqp else None,
             )
-            for t in TASKS
+            for t in QUEUES
         ],
         "task_routes": {
             task_name(t): {"queue": task_name(t), "routing_key": task_name(t)} for t in TASKS
@@ -126,9 +134,9 @@ def _arguments(task: str) -> dict[str, Any]:
 class CeleryQueue:
     """See `ports.Queue`. One connection, kept; use from one thread at a time."""
 
-    def __init__(self, url: str, bucket: str) -> None:
+    def __init__(self, url: str, bucket: str, tls: Tls | None = None) -> None:
         self._app = Celery("sensorflow.publisher", set_as_current=False)
-        self._app.conf.update(configuration(url))
+        self._app.conf.update(configuration(url, tls))
         self._bucket = bucket
         self._lock = threading.Lock()
         self._connection: Any = None
@@ -151,9 +159,12 @@ class CeleryQueue:
 
     def _signature(self, task: str, waiting: Waiting, message: dict[str, Any]) -> Any:
         shown = f"source={waiting.source} file={printable(waiting.key)} stage={task}"
-        return self._app.signature(
+        made = self._app.signature(
             task_name(task), (message,), immutable=True, argsrepr=shown, kwargsrepr="{}"
         )
+        if waiting.lane is Lane.BACKFILL:
+            made.set(queue=task_name(Lane.BACKFILL), routing_key=task_name(Lane.BACKFILL))
+        return made
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -162,7 +173,7 @@ class CeleryQueue:
                 yield
             except (BrokerError, KombuError, AMQPError, OSError, *self._driver_errors()) as error:
                 self._drop()
-                reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+                reason = secure.why(error, bool(self._app.conf.broker_use_ssl))
                 raise Transient(Code.BROKER, reason) from error
 
     def _driver_errors(self) -> tuple[type[Exception], ...]:
@@ -177,7 +188,8 @@ class CeleryQueue:
 
     @property
     def kind(self) -> str:
-        return "RabbitMQ" if is_amqp(self._app.conf.broker_url) else "Redis or Valkey"
+        name = "RabbitMQ" if is_amqp(self._app.conf.broker_url) else "Redis or Valkey"
+        return f"{name} over TLS" if self._app.conf.broker_use_ssl else name
 
     def declare(self) -> int:
         """Make the queues and their bindings where they are not there; returns how many messages wait.

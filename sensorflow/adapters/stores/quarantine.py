@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sensorflow import crash
-from sensorflow.adapters.files import make_folders, settle, storage_errors, temporary
+from sensorflow.adapters.files import (
+    below,
+    open_below,
+    require,
+    settle,
+    storage_errors,
+    temporary,
+    unfinished,
+)
 
 BLOCK = 1 << 20
 MANIFEST = "manifest.json"
@@ -21,13 +29,11 @@ class LocalQuarantine:
         self._root = root
 
     def put(self, folder: str, name: bytes, stream: BinaryIO, manifest: dict[str, Any]) -> str:
-        place = self._root / folder
-        with storage_errors():
-            make_folders(place / "file")
-            with temporary(place) as (copy, path):
+        with storage_errors(), below(self._root, folder) as place:
+            with below(place, "file") as inner, temporary(inner) as (copy, path):
                 while block := stream.read(BLOCK):
                     copy.write(block)
-                settle(copy, path, place / "file" / os.fsdecode(name))
+                settle(copy, path, inner / os.fsdecode(name))
             crash.point(crash.Point.KEPT)
             if not (place / MANIFEST).exists():
                 with temporary(place) as (copy, path):
@@ -36,7 +42,19 @@ class LocalQuarantine:
         return folder
 
     def manifest(self, where: str) -> dict[str, Any]:
-        with storage_errors():
-            found = json.loads((self._root / where / MANIFEST).read_text("utf-8"))
+        with storage_errors(), open_below(self._root, f"{where}/{MANIFEST}") as stream:
+            found = json.loads(stream.read().decode("utf-8"))
         assert isinstance(found, dict)
         return found
+
+    def size(self, where: str) -> int | None:
+        with storage_errors():
+            try:
+                kept = [path for path in (self._root / where / "file").iterdir() if path.is_file()]
+            except FileNotFoundError:
+                require(self._root)
+                return None
+            return kept[0].stat().st_size if len(kept) == 1 else None
+
+    def unfinished(self, older: float) -> list[str]:
+        return unfinished(self._root, older)

@@ -1,0 +1,161 @@
+"""How long `sensorflow audit` takes over many readings, at each of its levels but the deep one.
+
+Makes files of readings as loggers send them (a few sensors, second by second) and takes each through the
+ledger's own load: landed bytes, silver and rows are real, only the parsing is left out. Prints seconds of
+the whole command, its start included, and the peak memory of its process; JSON to --json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from servers import place_for_servers  # noqa: E402
+
+from sensorflow import bootstrap  # noqa: E402
+from sensorflow.adapters.postgres import migrate  # noqa: E402
+from sensorflow.adapters.postgres.ledger import PostgresLedger  # noqa: E402
+from sensorflow.core.dedupe import keys  # noqa: E402
+from sensorflow.core.partitions import Layer  # noqa: E402
+from sensorflow.core.readings import SILVER  # noqa: E402
+from sensorflow.core.stability import Stat  # noqa: E402
+from sensorflow.core.states import WORK  # noqa: E402
+from sensorflow.embedded.postgres import Postgres  # noqa: E402
+from sensorflow.flow.register import register  # noqa: E402
+from sensorflow.flow.work import Job, World  # noqa: E402
+from sensorflow.ports import Counts, Load, OnChange  # noqa: E402
+
+SETTINGS = """\
+data = "data"
+[sources.plant]
+path = "drop"
+profile = "long"
+[profiles.long]
+format = "csv"
+time = "time"
+sensor = "sensor"
+type = "type"
+value = "value"
+unit = "unit"
+"""
+SENSORS = 10
+START = 1_767_225_600  # 2026-01-01
+
+
+def silver(number: int, rows: int) -> pa.RecordBatch:
+    """Readings of one file; the files follow each other in time."""
+    place = np.arange(rows)
+    each = rows // SENSORS + 1
+    ts = (START + number * each + place // SENSORS) * 10**9
+    columns = [
+        pa.array(ts).cast(SILVER.field("ts").type),
+        pa.array([f"tank-{n % SENSORS}" for n in range(rows)]),
+        pa.array(["temperature"] * rows),
+        pa.array(np.random.default_rng(number).normal(20, 5, rows).round(3)),
+        pa.array(["degC"] * rows),
+        pa.array(np.zeros(rows, np.int16)),
+        pa.array(place + 2),
+        pa.array(np.zeros(rows, np.int32)),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=SILVER)
+
+
+def load(world: World, number: int, rows: int) -> None:
+    landed = world.landing.put(io.BytesIO(b"number %d\n" % number))
+    stat, now = Stat(1, number, landed.size, 0, 0), datetime.now(UTC)
+    key = b"2026/logger-%05d.csv" % number
+    made = register(world.ledger, world.settings, "plant", key, landed, stat, now, now)
+    claim = world.ledger.claim(made.file_id, WORK, "benchmark", 60)
+    assert claim is not None
+    job, batch = Job(world, claim), silver(number, rows)
+    with world.lake.writer(job.path(Layer.SILVER), SILVER) as writer:
+        writer.write(batch)
+    plan = Load(Counts(read=rows), OnChange.SUPERSEDE, "long", job.profile.hash, "benchmark", ())
+    world.ledger.load(claim, [(batch, keys(batch, job.identity))], plan)
+
+
+def measure(level: str, folder: Path, url: str) -> dict[str, Any]:
+    """One audit, as a command of its own."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "SENSORFLOW_DATABASE_URL": url}
+    watch = (
+        "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:]); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr); "
+        "sys.exit(done.returncode)"
+    )
+    command = [sys.executable, "-m", "sensorflow", "audit", "--json", *([level] if level else [])]
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", watch, *command],
+        cwd=folder,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        raise SystemExit(done.stdout[-2000:] + done.stderr[-2000:])
+    peak = int(done.stderr.split()[-1]) >> 10
+    print(f"audit {level or '(default)':<11} {seconds:6.1f} s  {peak:5} MB", flush=True)
+    return {"level": level.strip("-") or "default", "seconds": round(seconds, 1), "peak_mb": peak}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--files", type=int, default=2000)
+    options.add_argument("--rows", type=int, default=5000, help="of each file")
+    options.add_argument("--json", type=Path)
+    given = options.parse_args()
+    with place_for_servers() as place:
+        server = Postgres(place.root, place.logs)
+        server.start()
+        try:
+            found = run(place.root / "project", server.url, given.files, given.rows)
+        finally:
+            server.process.end(60)
+    result = {
+        "benchmark": "audit",
+        "files": given.files,
+        "rows": given.files * given.rows,
+        "levels": found,
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
+    }
+    if given.json:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
+        given.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def run(folder: Path, url: str, files: int, rows: int) -> list[dict[str, Any]]:
+    (folder / "drop").mkdir(parents=True)
+    (folder / "sensorflow.toml").write_text(SETTINGS)
+    migrate.upgrade(url)
+    ledger = PostgresLedger(url, "benchmark")
+    world = bootstrap.world(bootstrap.settings(folder), "benchmark", ledger)
+    began = time.perf_counter()
+    for number in range(files):
+        load(world, number, rows)
+    print(f"{files:,} files, {files * rows:,} readings in {time.perf_counter() - began:.0f} s")
+    ledger.close()
+    if os.environ.get("BENCHMARK_WAIT"):
+        print(folder, url, flush=True)
+        sys.stdin.read()
+    return [measure(level, folder, url) for level in ("--fast", "", "--checksum")]
+
+
+if __name__ == "__main__":
+    main()

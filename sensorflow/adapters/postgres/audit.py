@@ -1,0 +1,142 @@
+"""What an audit reads of PostgreSQL: one snapshot, shared by the connections that need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pyarrow as pa
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres import copied
+from sensorflow.adapters.postgres.connect import engine_of, translated
+from sensorflow.adapters.postgres.queries import queries
+from sensorflow.adapters.postgres.rows import book_of
+from sensorflow.ports import Book
+
+PAGE = 5000
+"""Ledger rows fetched, and keys looked up, at a time."""
+
+
+class PostgresSnapshot:
+    """See `ports.Snapshot`. Made by `PostgresBooks.snapshot`."""
+
+    def __init__(self, main: sa.Connection, second: sa.Connection) -> None:
+        """second: a connection to look things up with while `readings` streams on the main one."""
+        row = main.execute(queries()["audit_snapshot"]).one()
+        self.name: str = row.name
+        self.taken_at: datetime = row.taken_at
+        second.execute(sa.text(f"SET TRANSACTION SNAPSHOT '{self.name}'"))
+        self._main, self._second = main, second
+
+    def files(self) -> Iterator[Book]:
+        with translated():
+            found = self._main.execution_options(yield_per=PAGE).execute(
+                queries()["audit_files"], {"ids": None}
+            )
+            for row in found.mappings():
+                yield book_of(row)
+
+    def rows_per_file(self) -> dict[int, int]:
+        with translated():
+            return {r.file_id: r.found for r in self._main.execute(queries()["audit_rows"])}
+
+    def readings(self) -> Iterator[pa.RecordBatch]:
+        driver = self._main.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        done = False
+        try:
+            with translated():
+                yield from copied.batches(copied.messages(driver))
+                done = True
+        finally:
+            if not done:  # in the middle of a COPY it is of no use to anybody
+                self._main.invalidate()
+
+    def held(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
+        found: list[int | None] = []
+        for start in range(0, len(ts), PAGE):
+            values = {
+                "ts": ts.slice(start, PAGE).to_pylist(),
+                "keys": [UUID(bytes=key) for key in keys.slice(start, PAGE).to_pylist()],
+            }
+            with translated():
+                found += self._second.execute(queries()["audit_held"], values).scalars()
+        return found
+
+    def sharing(self, rows: pa.RecordBatch) -> list[int]:
+        found: list[int] = []
+        for start in range(0, len(rows), PAGE):
+            part = rows.slice(start, PAGE)
+            values = {
+                "ts": part["ts"].to_pylist(),
+                "sensors": part["sensor_id"].to_pylist(),
+                "kinds": part["reading_type"].to_pylist(),
+            }
+            with translated():
+                found += self._second.execute(queries()["audit_sharing"], values).scalars()
+        return found
+
+
+class PostgresBooks:
+    """See `ports.Books`."""
+
+    def __init__(self, url: str, who: str) -> None:
+        self._engine = engine_of(url, pool_size=3, max_overflow=0)
+        self._who = who
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[PostgresSnapshot]:
+        with translated(), ExitStack() as stack:
+            pair = [stack.enter_context(self._engine.connect()) for _ in range(2)]
+            options: dict[str, Any] = {"postgresql_readonly": True}
+            main, second = (
+                c.execution_options(isolation_level="REPEATABLE READ", **options) for c in pair
+            )
+            yield PostgresSnapshot(main, second)
+
+    def present(self, file_ids: list[int]) -> dict[int, Book]:
+        found: dict[int, Book] = {}
+        with translated(), self._engine.begin() as c:
+            for start in range(0, len(file_ids), PAGE):
+                ids = file_ids[start : start + PAGE]
+                for row in c.execute(queries()["audit_files"], {"ids": ids}).mappings():
+                    found[row["id"]] = book_of(row)
+        return found
+
+    def unknown(self, source: str, found: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
+        values = {"source": source, "keys": [k for k, _ in found]}
+        values["fingerprints"] = [mark for _, mark in found]
+        with translated(), self._engine.begin() as c:
+            rows = c.execute(queries()["audit_unknown"], values).all()
+        return [(bytes(row.key), row.fingerprint) for row in rows]
+
+    @contextmanager
+    def holding(self, file_id: int) -> Iterator[Book | None]:
+        with translated(), self._engine.begin() as c:
+            yield _held(c, file_id)
+
+    def remove_rows(self, file_id: int) -> int:
+        with translated(), self._engine.begin() as c:
+            book = _held(c, file_id)
+            if book is None or book.rows is not None:
+                return 0
+            removed = c.execute(queries()["audit_remove_rows"], {"id": file_id}).rowcount
+            facts = {"file_id": file_id, "what": "orphaned rows removed", "stage": book.stage}
+            facts |= dict.fromkeys(("from_state", "to_state", "seconds"))
+            facts |= {"attempt": 0, "who": self._who, "rows": removed, "why": "audit --repair"}
+            c.execute(queries()["add_event"], facts)
+            return removed
+
+
+def _held(c: sa.Connection, file_id: int) -> Book | None:
+    c.execute(queries()["audit_hold"], {"id": file_id})
+    row = c.execute(queries()["audit_files"], {"ids": [file_id]}).mappings().first()
+    return None if row is None else book_of(row)

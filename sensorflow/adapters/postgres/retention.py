@@ -1,0 +1,53 @@
+"""What is removed after its time, and what lies about after a load, an undo or a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres.history import add_event
+from sensorflow.adapters.postgres.queries import run
+from sensorflow.core.states import State
+from sensorflow.ports import Expirable, Leftover
+
+
+def tidy_one(c: sa.Connection, remove: Callable[[Leftover], None], after: int) -> int | None:
+    """See to the next file past id `after`, whose row is held until the transaction ends."""
+    row = run(c, "untidy", after=after).first()
+    if row is None:
+        return None
+    remove(_leftover(c, row))
+    run(c, "tidied", id=row.id)
+    return int(row.id)
+
+
+def _leftover(c: sa.Connection, row: Any) -> Leftover:
+    free = None
+    if Expirable.LANDING in row.expired:
+        # no registration can decide to rely on the object until it is gone
+        run(c, "lock_landing")
+        free = run(c, "unneeded_landing", landing=row.landing).scalar()
+    return Leftover(
+        file_id=row.id,
+        source=row.source,
+        version=row.version,
+        received_at=row.landed_at,
+        sensor_type=row.sensor_type,
+        state=State(row.state),
+        expired=frozenset(row.expired),
+        landing=free,
+    )
+
+
+def expire(
+    c: sa.Connection, who: str, source: str, layer: Expirable, age: float, limit: int
+) -> int:
+    facts = {"source": source, "layer": str(layer), "age": age, "limit": limit}
+    rows = run(c, "expire_rows" if layer is Expirable.ROWS else "expire_layer", **facts).all()
+    for row in rows:
+        if layer is Expirable.ROWS and row.ts_min is not None:
+            run(c, "delete_rows", id=row.id, low=row.ts_min, high=row.ts_max)
+        add_event(c, who, row.id, "expired", row.stage, why=str(layer))
+    return len(rows)

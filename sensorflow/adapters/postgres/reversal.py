@@ -1,0 +1,43 @@
+"""What people ask for after a load: take a file through again, or take it out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres.history import add_event
+from sensorflow.adapters.postgres.queries import run
+from sensorflow.core.states import Stage
+
+
+def replay(c: sa.Connection, who: str, file_id: int, profile: str | None, why: str | None) -> bool:
+    row = run(c, "replay", id=file_id, profile=profile).first()
+    if row is None:
+        return False
+    steps = {"from_state": row.state_before, "to_state": "pending"}
+    by = f"by profile {profile}" if profile else None
+    add_event(c, who, file_id, "replayed", Stage.VALIDATE, **steps, why=why or by)
+    return True
+
+
+def undo(c: sa.Connection, who: str, file_id: int, why: str) -> int | None:
+    row = run(c, "undo", id=file_id).first()
+    if row is None:
+        return None
+    rows = 0
+    if row.ts_min is not None:
+        span = {"low": row.ts_min, "high": row.ts_max}
+        rows = run(c, "delete_rows", id=file_id, **span).rowcount
+        _return_shared(c, who, row, span)
+    steps = {"from_state": "loaded", "to_state": "undone"}
+    add_event(c, who, file_id, "undone", Stage.LOAD, **steps, rows=rows, why=why)
+    return rows
+
+
+def _return_shared(c: sa.Connection, who: str, row: Any, span: dict[str, Any]) -> None:
+    """Readings that other files left out because this one had them: those files add them now."""
+    facts = {"id": row.id, "source": row.source, "identity": row.identity}
+    for other in run(c, "sharers", **facts, **span).scalars().all():
+        why = f"file {row.id}, which held readings of it, was undone"
+        replay(c, who, other, None, why)

@@ -1,0 +1,46 @@
+"""TLS to the broker, in the words of the two drivers, and its failures in words for people.
+
+kombu hands a dict on to redis-py (``ssl_…`` keys) or py-amqp (those of ``ssl``). On its own it does not
+verify rediss:// at all, and the host name of amqps:// not.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+from urllib.parse import urlsplit
+
+from sensorflow.tls import SECURE, Tls
+
+
+def options(url: str, tls: Tls | None) -> dict[str, Any] | None:
+    """Celery's ``broker_use_ssl``; None for a URL without TLS. Verifies unless told not to."""
+    parts = urlsplit(url)
+    if parts.scheme not in SECURE:
+        return None
+    tls = tls or Tls()
+    files = {"ca_certs": tls.ca, "certfile": tls.cert, "keyfile": tls.key}
+    found: dict[str, Any] = {name: str(path) for name, path in files.items() if path}
+    found["cert_reqs"] = ssl.CERT_REQUIRED if tls.verify else ssl.CERT_NONE
+    if parts.scheme == "amqps":
+        # told here, for kombu makes 127.0.0.1 of localhost; with a name py-amqp insists on checking it
+        return found | ({"server_hostname": parts.hostname} if tls.verify else {})
+    return {f"ssl_{name}": value for name, value in found.items()} | {
+        "ssl_check_hostname": tls.verify
+    }
+
+
+def why(error: BaseException, secure: bool) -> str:
+    """One line that says what is wrong; a driver wraps what TLS said, so the causes are searched."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return (
+                f"TLS: the broker's certificate is refused: {seen.verify_message}; see broker_tls"
+            )
+        if isinstance(seen, ssl.SSLError):
+            return f"TLS: no TLS at the other end, or it refuses us: {seen.reason or seen}"
+        seen = seen.__cause__ or seen.__context__
+    lines = str(error).splitlines()
+    reason = lines[0][:300] if lines and lines[0] else type(error).__name__
+    return f"{reason} (while TLS was asked for)" if secure else reason

@@ -1,0 +1,135 @@
+"""sensorflow backfill"""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sensorflow.cli.replay import instant
+from sensorflow.cli.show import line
+from sensorflow.errors import Misuse
+
+if TYPE_CHECKING:
+    from sensorflow.backfill import Progress
+    from sensorflow.settings import Settings
+
+
+def backfill(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="FOLDER|PATTERN", help="A folder, or '2024-*/*.csv'.")
+    ],
+    source: Annotated[str, typer.Option(help="The source whose files they are.")],
+    since: Annotated[
+        str | None, typer.Option(help="Only files modified at or after then (UTC).")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Only files modified before then (UTC).")
+    ] = None,
+    ahead: Annotated[
+        int, typer.Option(min=1, help="Files registered and not finished at most.")
+    ] = 200,
+    rate: Annotated[float | None, typer.Option(min=0.01, help="Files a second at most.")] = None,
+) -> None:
+    """Load old files, never keeping a new one waiting. Killed, the same command goes on where it was.
+
+    The files stay where they are. Workers must run (`sensorflow up`); names are those below the folder.
+    """
+    from sensorflow import bootstrap
+    from sensorflow.backfill import Backfill, Window
+
+    settings = bootstrap.settings()
+    if source not in settings.sources:
+        raise Misuse(f"--source {source}: no such source; one of {', '.join(settings.sources)}")
+    root, patterns = _below(paths)
+    _apart(settings, root)
+    window = Window(
+        patterns,
+        None if since is None else instant(since, "--since"),
+        None if until is None else instant(until, "--until"),
+    )
+    ledger = bootstrap.ledger(settings, "backfill")
+    work = Backfill(
+        settings, source, root, window, bootstrap.landing(settings), ledger, ahead, rate
+    )
+    total = sum(1 for _ in work.files())
+    if not total:
+        raise Misuse(f"no file in {root} that the source takes; see include and exclude")
+    try:
+        _run(work, total)
+    except KeyboardInterrupt:
+        line(f"stopped after {work.progress.seen:,} of {total:,} files; nothing is lost:")
+        line("what is registered is loaded all the same, the same command goes on with the rest")
+        raise typer.Exit(130) from None
+    _tell(work.progress)
+
+
+def _below(paths: list[str]) -> tuple[Path, tuple[str, ...]]:
+    """The folder that all paths have in common, and what is wanted below it (nothing: all)."""
+    fixed = [_fixed(path) for path in paths]
+    root = Path(os.path.commonpath([folder for folder, _ in fixed]))
+    if not root.is_dir():
+        raise Misuse(f"{root}: no such folder")
+    patterns = []
+    for folder, rest in fixed:
+        below = os.path.relpath(folder, root)
+        patterns.append(os.path.normpath(os.path.join(below, rest or "*")))  # noqa: PTH118
+    return root, () if patterns == ["*"] else tuple(patterns)
+
+
+def _fixed(path: str) -> tuple[str, str]:
+    """(folder, pattern below it) of a folder, a file or a pattern."""
+    whole = os.path.abspath(path)  # noqa: PTH100
+    if os.path.isdir(whole):  # noqa: PTH112
+        return whole, ""
+    folder, rest = whole, ""
+    while glob.has_magic(folder) or not os.path.isdir(folder):  # noqa: PTH112
+        folder, _, last = folder.rpartition("/")
+        rest = f"{last}/{rest}" if rest else last
+        folder = folder or "/"
+    return folder, rest
+
+
+def _apart(settings: Settings, root: Path) -> None:
+    folders = {f"sources.{n}": settings.path(s.path) for n, s in settings.sources.items()}
+    folders["data"] = settings.data_folder
+    for name, folder in folders.items():
+        real = folder.resolve()
+        if root.resolve().is_relative_to(real) or real.is_relative_to(root.resolve()):
+            raise Misuse(
+                f"{root} and the folder of {name} ({folder}) lie within each other: what is dropped "
+                "there is taken by the daemon already"
+            )
+
+
+def _run(work: Any, total: int) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Bar(*columns, TimeRemainingColumn(), console=console) as bar:
+        task = bar.add_task("backfill", total=total)
+
+        def told(p: Progress) -> None:
+            what = f"{p.waiting:,} with the workers"
+            bar.update(task, completed=min(p.finished, total), description=what)
+
+        work.run(told)
+
+
+def _tell(p: Progress) -> None:
+    line(
+        f"done: {p.registered:,} files registered and finished, {p.known:,} known already, "
+        f"{p.aliases:,} with bytes of another file"
+    )
+    for name, why in list(p.left_out.items())[:20]:
+        line(f"left out: {name}: {why}")
+    if p.left_out:
+        line(f"{len(p.left_out):,} files were left out; the same command tries them again")
+        raise typer.Exit(1)

@@ -1,0 +1,48 @@
+"""sensorflow retention"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from sensorflow.cli.show import line, table
+from sensorflow.settings import UNITS
+
+LAYERS = ("landing", "bronze", "rejects", "silver", "rows", "history")
+
+
+def retention(
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Remove what is due now; beat does it every hour.")
+    ] = False,
+) -> None:
+    """Show how long each source keeps what; with --apply, remove what is due."""
+    from sensorflow import bootstrap
+    from sensorflow.flow.retain import retain
+
+    settings = bootstrap.settings()
+    if not apply:
+        rows = [
+            [name, *(_said(getattr(source.retention, layer)) for layer in LAYERS)]
+            for name, source in settings.sources.items()
+        ]
+        table("", ("source", *LAYERS), rows)
+        return
+    ledger = bootstrap.ledger(settings, "cli")
+    done = retain(ledger, bootstrap.lake(settings), bootstrap.landing(settings), settings)
+    told = [f"{layer} of {count:,} files" for layer, count in done.items() if layer != "history"]
+    if done.get("history"):
+        told.append(f"{done['history']:,} events of history")
+    line(f"removed: {', '.join(told)}" if told else "nothing expires: no source sets retention")
+
+
+def _said(age: timedelta | None) -> str:
+    if age is None:
+        return "for ever"
+    for unit, days in sorted(UNITS.items(), key=lambda pair: -pair[1]):
+        amount = age / timedelta(days=days)
+        if amount >= 1 and amount == round(amount) and unit != "w":
+            return f"{amount:.0f}{unit}"
+    return str(age)

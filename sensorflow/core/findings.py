@@ -1,0 +1,107 @@
+"""What an audit can find wrong, by kind and stable code, and what to do about each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    LOST = "lost"  # something that the ledger promises is not there
+    DUPLICATED = "duplicated"  # something is there more often than the ledger says
+    ORPHANED = "orphaned"  # something is there that no file of the ledger wants
+    MISMATCHED = "mismatched"  # it is there, and it is not what the ledger says
+    OVERDUE = "overdue"  # something should have moved by now
+
+
+class Fault(StrEnum):
+    """Stable codes; the first digit is the kind's."""
+
+    LANDING_MISSING = "A101 landing-missing"
+    MANIFEST_MISSING = "A102 manifest-missing"
+    KEPT_MISSING = "A103 quarantined-file-missing"
+    ROWS_MISSING = "A104 rows-missing"
+    SILVER_MISSING = "A105 silver-missing"
+    REPEATS_MISSING = "A106 repeats-missing"
+    ROWS_EXTRA = "A201 rows-extra"
+    ROWS_UNKNOWN = "A301 rows-of-unknown-file"
+    ROWS_UNWANTED = "A302 rows-not-wanted"
+    LAYER_UNKNOWN = "A303 lake-file-of-unknown-file"
+    LAYER_UNWANTED = "A304 lake-file-not-wanted"
+    LANDING_SIZE = "A401 landing-size"
+    LANDING_HASH = "A402 landing-hash"
+    BALANCE = "A403 balance"
+    SILVER_UNREADABLE = "A404 silver-unreadable"
+    SILVER_ROWS = "A405 silver-rows"
+    ROWS_CHANGED = "A406 rows-changed"
+    SILVER_CHANGED = "A407 silver-changed"
+    COLUMNS_CHANGED = "A408 columns-changed"
+    KEYS_CHANGED = "A409 keys-changed"
+    READ_AGAIN = "A410 reads-differently"
+    DROP_OVERDUE = "A501 drop-overdue"
+    LEASE_OVERDUE = "A502 lease-overdue"
+    PUBLISH_OVERDUE = "A503 publish-overdue"
+
+    @property
+    def kind(self) -> Kind:
+        return _KINDS[self[1]]
+
+
+_KINDS = dict(zip("12345", Kind, strict=True))
+
+_DROP = (
+    "drop the original again (data/archive may hold it): the same bytes land under the same name"
+)
+_REPLAY = "take the file through again from its landed bytes: `sensorflow audit --repair`"
+_FLEET = "is the fleet running? `sensorflow up`, or watch, worker and beat; see `sensorflow doctor`"
+
+TODO: dict[Fault, str] = {
+    Fault.LANDING_MISSING: _DROP,
+    Fault.MANIFEST_MISSING: _REPLAY,
+    Fault.KEPT_MISSING: _REPLAY,
+    Fault.ROWS_MISSING: _REPLAY,
+    Fault.SILVER_MISSING: _REPLAY,
+    Fault.REPEATS_MISSING: _REPLAY,
+    Fault.ROWS_EXTRA: _REPLAY,
+    Fault.ROWS_UNKNOWN: "who wrote them? sensorflow never removes rows that no ledger row speaks of",
+    Fault.ROWS_UNWANTED: "remove them, if the landed bytes are there: `sensorflow audit --repair`",
+    Fault.LAYER_UNKNOWN: "of another database? sensorflow never removes what no ledger row speaks of",
+    Fault.LAYER_UNWANTED: "remove it, if the landed bytes are there: `sensorflow audit --repair`",
+    Fault.LANDING_SIZE: f"check the disk; {_DROP}",
+    Fault.LANDING_HASH: f"check the disk; {_DROP}",
+    Fault.BALANCE: f"the ledger's row was changed by hand; {_REPLAY}",
+    Fault.SILVER_UNREADABLE: f"check the disk; {_REPLAY}",
+    Fault.SILVER_ROWS: _REPLAY,
+    Fault.ROWS_CHANGED: _REPLAY,
+    Fault.SILVER_CHANGED: f"check the disk; {_REPLAY}",
+    Fault.COLUMNS_CHANGED: _REPLAY,
+    Fault.KEYS_CHANGED: _REPLAY,
+    Fault.READ_AGAIN: "see `sensorflow files show`, then `sensorflow replay` if what is read now is right",
+    Fault.DROP_OVERDUE: _FLEET,
+    Fault.LEASE_OVERDUE: _FLEET,
+    Fault.PUBLISH_OVERDUE: _FLEET,
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as the ledger says.
+
+    file_id: None where no ledger row speaks of it. name: the file's, or a path of the lake.
+    """
+
+    fault: Fault
+    source: str
+    file_id: int | None
+    name: str
+    expected: str
+    found: str
+    path: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        return self.fault.kind
+
+    @property
+    def todo(self) -> str:
+        return TODO[self.fault]

@@ -1,0 +1,96 @@
+"""Which occurrence of its identity a stored reading is, found again from its dedupe key.
+
+The database holds no ordinal. Almost every key is that of the first occurrence; of the others, the keys of
+later ones are made and looked for, once for each identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sensorflow.core.dedupe import keys
+
+Ordinals = npt.NDArray[np.int32]
+
+FEW = 8
+"""Later occurrences that are tried before anybody is asked how many there may be."""
+MOST = 1_000_000
+"""Occurrences of one identity that are tried at all."""
+
+
+def without_ordinal(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """The columns that a key is made of, as of first occurrences."""
+    return _with(rows, np.zeros(len(rows), np.int32))
+
+
+def _with(rows: pa.RecordBatch, ordinal: Ordinals) -> pa.RecordBatch:
+    names = ("ts", "sensor_id", "reading_type")
+    columns = [*(rows[name] for name in names), pa.array(ordinal, pa.int32())]
+    return pa.RecordBatch.from_arrays(columns, names=[*names, "ordinal"])
+
+
+def recomputed(
+    rows: pa.RecordBatch,
+    file_name: pa.Array,
+    stored: pa.Array,
+    sharing: Callable[[pa.RecordBatch], list[int]],
+) -> tuple[pa.Array, Ordinals, npt.NDArray[np.bool_]]:
+    """The key of each row made anew, its ordinal, and whether no occurrence has the stored key.
+
+    file_name: of each row. sharing: how many rows in all have the identity of each of these.
+    Rows whose stored key fits no occurrence get the key of the first.
+    """
+    fresh = keys(without_ordinal(rows), file_name)
+    ordinal = np.zeros(len(rows), np.int32)
+    odd = np.flatnonzero((_halves(fresh) != _halves(stored)).any(axis=1))
+    if not len(odd):
+        return fresh, ordinal, np.zeros(len(rows), np.bool_)
+    made = np.array(fresh.to_pylist(), object)
+    wanted = np.array(stored.take(pa.array(odd)).to_pylist(), object)
+    left = np.arange(len(odd))
+    for first, bounds in ((1, None), (FEW + 1, sharing)):
+        if len(left):
+            part = rows.take(pa.array(odd[left]))
+            most = np.full(len(left), FEW) if bounds is None else _bounds(bounds(part))
+            names = file_name.take(pa.array(odd[left]))
+            known = _later(part, names, made[odd[left]], first, most)
+            found = np.array([known.get(key, 0) for key in wanted[left]], np.int32)
+            ordinal[odd[left]] = found
+            left = left[found == 0]
+    strange = np.zeros(len(rows), np.bool_)
+    strange[odd[left]] = True
+    matched = odd[ordinal[odd] > 0]
+    made[matched] = np.array(stored.take(pa.array(matched)).to_pylist(), object)
+    return pa.array(made.tolist(), stored.type), ordinal, strange
+
+
+def _bounds(shared: list[int]) -> npt.NDArray[np.int64]:
+    """How far to look: some more than are there, for others may have been removed."""
+    return np.minimum(np.array(shared, np.int64) + FEW, MOST)
+
+
+def _later(
+    rows: pa.RecordBatch,
+    names: pa.Array,
+    firsts: npt.NDArray[np.object_],
+    start: int,
+    most: npt.NDArray[np.int64],
+) -> dict[bytes, int]:
+    """Key -> ordinal, of the occurrences `start` … `most` of each identity among these rows."""
+    _, once = np.unique(firsts, return_index=True)
+    counts = np.maximum(most[once] - start + 1, 0)
+    place = pa.array(np.repeat(once, counts))
+    steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    ordinal = (steps + start).astype(np.int32)
+    made = keys(_with(rows.take(place), ordinal), names.take(place))
+    return dict(zip(made.to_pylist(), ordinal.tolist(), strict=True))
+
+
+def _halves(array: pa.Array) -> npt.NDArray[np.uint64]:
+    start = 2 * array.offset
+    words = np.frombuffer(array.buffers()[1], np.uint64)[start : start + 2 * len(array)]
+    return words.reshape(-1, 2)

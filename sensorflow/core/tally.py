@@ -1,0 +1,106 @@
+"""Sums over readings, file by file, in whatever order the readings come.
+
+Beside the checksum of keys and values there is a second sum, over every column that database and silver
+both hold: where the two sums of a file agree, so do its rows, bit by bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sensorflow.core.checksum import Words, mix
+from sensorflow.core.readings import US
+
+KNOWN = 100_000
+"""Texts whose hashes are remembered."""
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Of one file. strange: rows whose stored key is not that of what they hold."""
+
+    rows: int = 0
+    checksum: int = 0
+    columns: int = 0
+    strange: int = 0
+
+
+class Tally:
+    """The sums of `files` files, which are numbered from 0: 32 bytes each."""
+
+    def __init__(self, files: int) -> None:
+        self._rows = np.zeros(files, np.int64)
+        self._checksum = np.zeros(files, np.uint64)
+        self._columns = np.zeros(files, np.uint64)
+        self._strange = np.zeros(files, np.int64)
+
+    def add(
+        self,
+        file: npt.NDArray[np.int64],
+        marks: Words,
+        prints: Words,
+        strange: npt.NDArray[np.bool_],
+    ) -> None:
+        """Add rows: the number of each one's file, its mark (`checksum.marks`) and print."""
+        if not len(file):
+            return
+        order = np.argsort(file, kind="stable")
+        starts = np.flatnonzero(np.diff(file[order], prepend=-1))
+        which = file[order][starts]
+        self._rows[which] += np.diff(starts, append=len(file))
+        with np.errstate(over="ignore"):
+            self._checksum[which] += np.add.reduceat(marks[order], starts)
+            self._columns[which] += np.add.reduceat(prints[order], starts)
+        self._strange[which] += np.add.reduceat(strange[order].astype(np.int64), starts)
+
+    def of(self, file: int) -> Sums:
+        sums = (self._rows, self._checksum, self._columns, self._strange)
+        return Sums(*(int(column[file]) for column in sums))
+
+
+class Prints:
+    """Makes the print of a row: 64 bits of all its columns. Remembers the hashes of texts."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def of(self, batch: pa.RecordBatch, ordinal: npt.NDArray[np.int32]) -> Words:
+        """The prints of rows of silver or of the database; times are cut to microseconds."""
+        micros = pc.floor_temporal(batch["ts"], unit="microsecond").cast(US).cast(pa.int64())
+        columns: Sequence[Words] = [
+            self._texts(batch["sensor_id"]),
+            self._texts(batch["reading_type"]),
+            self._texts(batch["unit"]),
+            micros.to_numpy().view(np.uint64),
+            np.ascontiguousarray(batch["value"].to_numpy(), np.float64).view(np.uint64),
+            batch["line_no"].to_numpy().view(np.uint64),
+            # quality has 16 bits, an ordinal 32: they share a word
+            batch["quality"].to_numpy().astype(np.uint16).astype(np.uint64)
+            | ordinal.astype(np.uint64) << np.uint64(16),
+        ]
+        stirred = np.zeros(len(batch), np.uint64)
+        for column in columns:
+            stirred = mix(stirred ^ column) + np.uint64(0x9E3779B97F4A7C15)
+        return mix(stirred)
+
+    def _texts(self, column: pa.Array) -> Words:
+        if len(self._known) > KNOWN:
+            self._known.clear()
+        coded = pc.dictionary_encode(column)
+        hashes = [self._hash(text) for text in coded.dictionary.to_pylist()]
+        found: Words = np.array(hashes, np.uint64)[coded.indices.to_numpy()]
+        return found
+
+    def _hash(self, text: str) -> int:
+        found = self._known.get(text)
+        if found is None:
+            digest = blake2b(text.encode(), digest_size=8).digest()
+            found = self._known[text] = int.from_bytes(digest, "big")
+        return found

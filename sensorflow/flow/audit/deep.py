@@ -1,0 +1,128 @@
+"""The deep level: landed originals are hashed, and read again all the way to readings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import replace
+
+from sensorflow.core.findings import Fault
+from sensorflow.core.partitions import Layer
+from sensorflow.core.states import State
+from sensorflow.errors import Code, Permanent, Transient
+from sensorflow.flow.audit.report import Report, Subset
+from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, landing_wanted, unmoved
+from sensorflow.flow.audit.sums import held
+from sensorflow.flow.transform import transform
+from sensorflow.flow.validate import validate
+from sensorflow.flow.work import Job, whole_source
+from sensorflow.ports import Book, Claim, Counts, Landing, Snapshot
+
+SETTINGS = (Code.TOO_MANY_REJECTS, Code.DRIFT, Code.TOO_SLOW)
+"""What depends on a source's settings, which no profile's hash speaks of."""
+
+
+def read_again(sight: Sight, report: Report, snapshot: Snapshot, subset: Subset) -> None:
+    """The bytes of every file of the subset, and the readings of every one that is loaded."""
+    others: Counter[str] = Counter()
+    for book in sight.mine:
+        if subset.has(book.file_id) and "landing" not in book.expired:
+            sound = _hash(sight, report, book)
+            if sound and book.state is State.LOADED:
+                why = _why_not(sight, book) or _read(sight, report, snapshot, book)
+                others.update([why] if why else [])
+    for why, count in others.items():
+        report.note(f"hashed, and not read again: {count:,} files, {why}")
+
+
+def digest(landing: Landing, name: str) -> bytes:
+    with landing.open(name) as stream:
+        return hashlib.file_digest(stream, "sha256").digest()  # type: ignore[arg-type]
+
+
+def _hash(sight: Sight, report: Report, book: Book) -> bool:
+    """Whether the landed bytes are what they were. Another size, or none, is told already."""
+    landing = sight.world.landing
+    if landing.size(book.landing) != book.size:
+        return False
+    found = digest(landing, book.landing)
+    if found != book.sha256:
+        text = f"SHA-256 {found.hex()}"
+        fault = finding(Fault.LANDING_HASH, book, f"SHA-256 {book.sha256.hex()}", text)
+        report.find(fault, landing_wanted)
+    return found == book.sha256
+
+
+def _why_not(sight: Sight, book: Book) -> str:
+    settings = sight.world.settings
+    if book.source not in settings.sources:
+        return f"of source {book.source!r}, which is not in the settings"
+    profile = settings.profile(book.profile or "")
+    if profile is None or profile.hash != book.profile_hash:
+        return f"loaded by another profile than {book.profile!r} is now"
+    return ""
+
+
+def _read(sight: Sight, report: Report, snapshot: Snapshot, book: Book) -> str:
+    """Hold a file's readings, made anew, against the ledger; what kept it from that, if anything did."""
+    with sight.scratch() as lake:
+        job = Job(replace(sight.world, lake=lake), claim_of(book))
+        try:
+            job, _, _ = validate(job)
+            job, _, _ = transform(job)
+        except Permanent as error:
+            if error.code in SETTINGS:
+                return f"which the source's settings refuse by now ({error.code})"
+            _differs(report, book, "the readings that were loaded", str(error))
+            return ""
+        except (Transient, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a defect, of which the other files are not to suffer
+            text = f"{type(error).__name__}: {error}"[:300]
+            _differs(report, book, "the readings that were loaded", text)
+            return ""
+        found = held(sight, snapshot, book, lake.read(job.path(Layer.SILVER)))
+    expected, here = _account(book.counts, book.checksum or 0), job.counts
+    repeated = found.rows - found.own_rows  # what other files of the source brought
+    counts = replace(here, loaded=found.own_rows, duplicate=here.duplicate + repeated)
+    text = _account(counts, found.own_checksum)
+    shared = whole_source(book.source, identity_of_book(sight, book))
+    if text != expected and not (shared and "rows" in book.expired):
+        _differs(report, book, expected, text)
+    return ""
+
+
+def _account(c: Counts, checksum: int) -> str:
+    return (
+        f"read={c.read} loaded={c.loaded} rejected={c.rejected} duplicates={c.duplicate} "
+        f"missing={c.missing} checksum={checksum}"
+    )
+
+
+def _differs(report: Report, book: Book, expected: str, found: str) -> None:
+    by = f" (loaded by sensorflow {book.code_version})"
+    report.find(finding(Fault.READ_AGAIN, book, expected + by, found), unmoved(book))
+
+
+def claim_of(book: Book) -> Claim:
+    """What the stages want to know of a file. No claim of the ledger's: nothing can be committed by it."""
+    return Claim(
+        file_id=book.file_id,
+        token=-1,
+        attempt=1,
+        stage=book.stage,
+        source=book.source,
+        key=book.key,
+        version=book.version,
+        sha256=book.sha256,
+        md5=book.md5,
+        size=book.size,
+        landing=book.landing,
+        received_at=book.received_at,
+        counts=Counts(),
+        error=None,
+        quarantines=0,
+        retries=0,
+        sensor_type=book.sensor_type,
+        profile=book.profile,
+    )

@@ -1,0 +1,162 @@
+"""The fast level: files and their bytes, none of their rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+
+from sensorflow.core.arrival import Lane, printable
+from sensorflow.core.findings import Fault, Finding
+from sensorflow.core.stability import Stat
+from sensorflow.core.states import State
+from sensorflow.errors import Transient
+from sensorflow.flow.audit.report import Report, names
+from sensorflow.flow.audit.sight import Sight, finding, landing_wanted, unmoved
+from sensorflow.ports import Book, DropFolder
+
+PAGE = 1000
+LONG = 10
+"""Sweeps after which a message that nobody took is worth a note."""
+
+
+def drops(sight: Sight, report: Report) -> None:
+    """Files that lie in a drop folder longer than it takes to be seen, and that the ledger lacks."""
+    for folder in sight.folders:
+        if sight.source in (None, folder.name):
+            try:
+                for key, stat in _unseen(sight, folder):
+                    _overdue_drop(sight, report, folder, key, stat)
+            except Transient as error:
+                report.unseen.append(f"drop folder of {folder.name}: {error}")
+
+
+def _unseen(sight: Sight, folder: DropFolder) -> Iterator[tuple[bytes, Stat]]:
+    limit = sight.world.settings.rescan + folder.source.settle
+    before = time.time_ns() - int(limit * 1e9)
+    # the change time: it is the kernel's, where a modification time is whatever the sender says
+    old = ((key, stat) for key, stat in folder.scan() if stat.ctime_ns < before)
+    while page := list(islice(old, PAGE)):
+        asked = [(key, stat.fingerprint) for key, stat in page]
+        unknown = set(sight.books.unknown(folder.name, asked))
+        for key, stat in page:
+            if (key, stat.fingerprint) in unknown and not folder.busy(key, stat):
+                yield key, stat
+
+
+def _overdue_drop(sight: Sight, report: Report, folder: DropFolder, key: bytes, stat: Stat) -> None:
+    def still(_: Book | None) -> bool:
+        asked = sight.books.unknown(folder.name, [(key, stat.fingerprint)])
+        return bool(asked) and not folder.busy(key, stat)
+
+    age = max(0, time.time_ns() - stat.ctime_ns) // 10**9
+    expected = f"in the ledger {folder.source.settle:g} s after it is complete, or a rescan later"
+    found = f"in the drop folder for {age:,} s, not in the ledger"
+    name = printable(key)
+    report.find(Finding(Fault.DROP_OVERDUE, folder.name, None, name, expected, found), still)
+
+
+def overdue(sight: Sight, report: Report) -> None:
+    """Pending and running files with which nothing happens."""
+    room = _room(sight)
+    slow: list[str] = []
+    for book in sight.mine:
+        if book.state is State.RUNNING:
+            _lease(sight, report, book)
+        elif book.state is State.PENDING and book.published_at is None:
+            if room[Lane(book.lane)]:
+                _unpublished(sight, report, book)
+        elif book.state is State.PENDING and _is_slow(sight, book):
+            slow.append(f"{book.source}/{book.name}")
+    if slow:
+        report.note(f"published and not taken for {LONG} sweeps: {names(slow)}; are workers there?")
+
+
+def _room(sight: Sight) -> dict[Lane, bool]:
+    """Whether more files of each lane may be published: old ones only when no live one waits."""
+    limits = sight.world.settings.limits
+    flying = dict.fromkeys(Lane, 0)
+    waiting = False
+    for book in sight.books_by_id.values():
+        if book.in_flight and book.published_at is not None:
+            flying[Lane(book.lane)] += 1
+        elif book.state is State.PENDING and book.lane == Lane.LIVE:
+            waiting = waiting or book.not_before is None or book.not_before <= sight.now
+    room = sum(flying.values()) < limits.max_in_flight
+    behind = room and not waiting and flying[Lane.BACKFILL] < limits.backfill_in_flight
+    return {Lane.LIVE: room, Lane.BACKFILL: behind}
+
+
+def _lease(sight: Sight, report: Report, book: Book) -> None:
+    if book.lease_until is not None and book.lease_until < sight.now - sight.patience:
+        ended = f"the lease ended at {book.lease_until:%Y-%m-%d %H:%M:%S} UTC"
+        expected = "published again by the sweeper"
+        report.find(finding(Fault.LEASE_OVERDUE, book, expected, ended))
+
+
+def _unpublished(sight: Sight, report: Report, book: Book) -> None:
+    since = max(t for t in (book.received_at, book.moved_at, book.not_before) if t is not None)
+    if since < sight.now - sight.patience:
+        found = f"due since {since:%Y-%m-%d %H:%M:%S} UTC, not published"
+        expected = "published within a second while there is room"
+        report.find(finding(Fault.PUBLISH_OVERDUE, book, expected, found))
+
+
+def _is_slow(sight: Sight, book: Book) -> bool:
+    assert book.published_at is not None
+    return book.published_at < sight.now - LONG / 2 * sight.patience
+
+
+def landing(sight: Sight, report: Report) -> None:
+    """The landed bytes of every file are there, as many as there were."""
+    sizes: dict[str, int | None] = {}
+    for book in sight.mine:
+        if "landing" not in book.expired:
+            if book.landing not in sizes:
+                sizes[book.landing] = sight.world.landing.size(book.landing)
+            size = sizes[book.landing]
+            if size != book.size:
+                report.find(_landed(book, size), landing_wanted)
+
+
+def _landed(book: Book, size: int | None) -> Finding:
+    expected = f"{book.size:,} bytes at landing/{book.landing}"
+    if size is None:
+        return finding(Fault.LANDING_MISSING, book, expected, "nothing")
+    return finding(Fault.LANDING_SIZE, book, expected, f"{size:,} bytes")
+
+
+def quarantine(sight: Sight, report: Report) -> None:
+    """Every quarantined file is kept, with its manifest."""
+    for book in sight.mine:
+        if book.state is State.QUARANTINED and book.quarantined_to is not None:
+            found = _kept(sight, book, book.quarantined_to)
+            if found is not None:
+                report.find(found, unmoved(book))
+
+
+def _kept(sight: Sight, book: Book, where: str) -> Finding | None:
+    store, expected = sight.world.quarantine, f"kept at quarantine/{where}"
+    size = store.size(where)
+    if size != book.size:
+        found = "nothing" if size is None else f"{size:,} bytes"
+        wanted = f"{book.size:,} bytes {expected}"
+        return finding(Fault.KEPT_MISSING, book, wanted, found)
+    try:
+        manifest = store.manifest(where)
+    except (Transient, ValueError) as error:
+        gone = isinstance(error.__cause__, FileNotFoundError)
+        text = "none" if gone else str(error)
+        return finding(Fault.MANIFEST_MISSING, book, f"a manifest, {expected}", text)
+    if manifest.get("file", {}).get("sha256") != book.sha256.hex():
+        return finding(Fault.MANIFEST_MISSING, book, f"its manifest, {expected}", "another file's")
+    return None
+
+
+def balance(sight: Sight, report: Report) -> None:
+    """Of every loaded file: read = loaded + rejected + duplicates."""
+    for book in sight.mine:
+        if book.state is State.LOADED and not book.counts.balanced:
+            c = book.counts
+            found = f"{c.loaded:,} loaded + {c.rejected:,} rejected + {c.duplicate:,} duplicates"
+            report.find(finding(Fault.BALANCE, book, f"{c.read:,} readings", found))

@@ -1,0 +1,131 @@
+"""The default level: how many rows of each file are where, and what lies where nobody wants it."""
+
+from __future__ import annotations
+
+from sensorflow.core.findings import Fault, Finding
+from sensorflow.core.partitions import Layer, file_of
+from sensorflow.core.states import State
+from sensorflow.flow.audit.report import Report, names
+from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, path, unmoved
+from sensorflow.flow.tidy import unwanted
+from sensorflow.flow.work import whole_source
+from sensorflow.ports import Book, Snapshot, Unreadable
+
+HOUR = 3600.0
+
+
+def rows(sight: Sight, report: Report, snapshot: Snapshot) -> None:
+    """Rows of each file in the database, as many as the ledger says, and no others."""
+    found = snapshot.rows_per_file()
+    report.rows = sum(found.get(book.file_id, 0) for book in sight.mine)
+    for book in sight.mine:
+        _rows(report, book, found.get(book.file_id, 0))
+    if sight.source is not None:
+        return  # whose source are rows of an unknown file?
+    for file_id in sorted(found.keys() - sight.books_by_id.keys()):
+        text = f"{found[file_id]:,} rows"
+        report.rows += found[file_id]
+        report.find(Finding(Fault.ROWS_UNKNOWN, "", file_id, "", "a row in the ledger", text))
+
+
+def _rows(report: Report, book: Book, found: int) -> None:
+    wanted, text = book.rows, f"{found:,} rows in the database"
+    if wanted is None:
+        if found:
+            expected = f"none: the file is {book.state}"
+            report.find(finding(Fault.ROWS_UNWANTED, book, expected, text))
+    elif found > wanted:
+        report.find(finding(Fault.ROWS_EXTRA, book, f"{wanted:,} rows", text))
+    elif found < wanted and "rows" not in book.expired:
+        report.find(finding(Fault.ROWS_MISSING, book, f"{wanted:,} rows", text))
+
+
+def silver(sight: Sight, report: Report) -> None:
+    """Rows of each loaded file in silver, by the footers alone."""
+    for book in sight.mine:
+        if book.state is State.LOADED and "silver" not in book.expired:
+            fault = _silver(sight, book)
+            if fault is not None:
+                report.find(fault, unmoved(book))
+
+
+def _silver(sight: Sight, book: Book) -> Finding | None:
+    place = path(book, Layer.SILVER)
+    least, most = silver_rows(sight, book)
+    expected = f"{least:,} rows" + (f" to {most:,}" if most > least else "") + f" in {place}"
+    try:
+        found = sight.world.lake.rows(place)
+    except Unreadable as error:
+        return finding(Fault.SILVER_UNREADABLE, book, expected, str(error), place)
+    if found is None:
+        return finding(Fault.SILVER_MISSING, book, expected, "no file", place)
+    if not least <= found <= most:
+        return finding(Fault.SILVER_ROWS, book, expected, f"{found:,} rows", place)
+    return None
+
+
+def silver_rows(sight: Sight, book: Book) -> tuple[int, int]:
+    """The least and most rows that a file's silver may have.
+
+    Where the same reading may come in several files of a source, those that another file brought first
+    are in silver too, and count as duplicates.
+    """
+    loaded = book.counts.loaded
+    shared = whole_source(book.source, identity_of_book(sight, book))
+    return loaded, loaded + book.counts.duplicate if shared else loaded
+
+
+def orphans(sight: Sight, report: Report) -> None:
+    """Files of the lake that no file of the ledger wants."""
+    waiting, strange = 0, list[str]()
+    for place in sight.world.lake.paths():
+        known = file_of(place)
+        if known is None:
+            strange.append(place)
+            continue
+        layer, file_id = known
+        book = sight.books_by_id.get(file_id)
+        if book is None:
+            if sight.source is None:
+                _unknown(report, file_id, place)
+        elif sight.source in (None, book.source) and unwanted_at(book, layer, place):
+            if place != path(book, layer) or _overlooked(sight, book, layer):
+                report.find(_orphan(book, layer, place), unmoved(book))
+            else:
+                waiting += 1
+    if waiting:
+        report.note(f"{waiting:,} lake files that the next sweep removes")
+    if strange:
+        report.note(f"in the lake, and not sensorflow's: {names(strange)}")
+
+
+def _unknown(report: Report, file_id: int, place: str) -> None:
+    fault, expected = Fault.LAYER_UNKNOWN, "a row in the ledger"
+    report.find(Finding(fault, "", file_id, place, expected, place, place), lambda now: now is None)
+
+
+def unwanted_at(book: Book, layer: Layer, place: str) -> bool:
+    """Whether what lies there is wanted no more, or lies where it should not."""
+    return place != path(book, layer) or (not book.in_flight and layer in unwanted(book))
+
+
+def _overlooked(sight: Sight, book: Book, layer: Layer) -> bool:
+    """Whether it is not just that nobody has removed it yet: the ledger knows what is still untidy."""
+    return sight.settled(book) and (book.tidy or layer not in book.expired)
+
+
+def _orphan(book: Book, layer: Layer, place: str) -> Finding:
+    home = path(book, layer)
+    why = "expired" if layer in book.expired else book.state
+    expected = f"none: the file is {why}" if place == home else home
+    return finding(Fault.LAYER_UNWANTED, book, expected, place, place)
+
+
+def leftovers(sight: Sight, report: Report) -> None:
+    """What killed writers left: it does no harm, and nothing reads it."""
+    world = sight.world
+    found = world.lake.unfinished(HOUR)
+    found += [f"landing/{name}" for name in world.landing.unfinished(HOUR)]
+    found += [f"quarantine/{name}" for name in world.quarantine.unfinished(HOUR)]
+    if found:
+        report.note(f"half written, older than an hour, may be removed: {names(found)}")

@@ -1,0 +1,160 @@
+"""Mending what an audit found: first said, then done, and never to the only copy of anything.
+
+What is wanted and wrong goes through again from its landed bytes; what is wanted no more is removed, but
+only while the original that it was made of is there, bit by bit. What no ledger row knows is left alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from sensorflow.core.findings import Fault, Finding
+from sensorflow.core.partitions import file_of
+from sensorflow.core.states import State
+from sensorflow.errors import SensorflowError, Transient
+from sensorflow.flow.audit.deep import digest
+from sensorflow.flow.audit.layers import unwanted_at
+from sensorflow.flow.audit.report import Report
+from sensorflow.flow.audit.sight import Sight
+from sensorflow.ports import Book
+
+
+class Act(StrEnum):
+    REPLAY = "replay"  # the file goes through again; the fleet does it
+    REMOVE_ROWS = "remove rows"
+    REMOVE_FILE = "remove lake file"
+    NOTHING = "nothing"  # not sensorflow's to mend
+
+
+_REPLAYED = frozenset(
+    {
+        Fault.MANIFEST_MISSING,
+        Fault.KEPT_MISSING,
+        Fault.ROWS_MISSING,
+        Fault.SILVER_MISSING,
+        Fault.REPEATS_MISSING,
+        Fault.ROWS_EXTRA,
+        Fault.BALANCE,
+        Fault.SILVER_UNREADABLE,
+        Fault.SILVER_ROWS,
+        Fault.ROWS_CHANGED,
+        Fault.SILVER_CHANGED,
+        Fault.COLUMNS_CHANGED,
+        Fault.KEYS_CHANGED,
+    }
+)
+_ACTS = dict.fromkeys(_REPLAYED, Act.REPLAY) | {
+    Fault.ROWS_UNWANTED: Act.REMOVE_ROWS,
+    Fault.LAYER_UNWANTED: Act.REMOVE_FILE,
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do about a file. able: whether it may be done; done: whether it was; why: in words."""
+
+    act: Act
+    finding: Finding
+    able: bool
+    why: str
+    done: bool = False
+
+
+def plan(sight: Sight, report: Report) -> list[Step]:
+    """What would be done about each finding; one replay a file. Changes nothing."""
+    steps: list[Step] = []
+    replayed: set[int] = set()
+    for found in report.findings:
+        act = _ACTS.get(found.fault, Act.NOTHING)
+        if act is Act.REPLAY and found.file_id in replayed:
+            continue
+        step = _step(sight, act, found)
+        if act is Act.REPLAY and found.file_id is not None:
+            replayed.add(found.file_id)
+        steps.append(step)
+    return steps
+
+
+def _step(sight: Sight, act: Act, found: Finding) -> Step:
+    book = sight.books_by_id.get(found.file_id or 0)
+    if act is Act.NOTHING or book is None:
+        why = "no row of the ledger speaks of it" if book is None else found.todo
+        return Step(Act.NOTHING, found, False, why)
+    why = _hindrance(sight, act, book)
+    return Step(act, found, not why, why or _words(sight, act, book))
+
+
+def _hindrance(sight: Sight, act: Act, book: Book) -> str:
+    """Why it may not be done; empty where it may."""
+    if book.in_flight:
+        return f"the file is {book.state}: let it come to its end first"
+    if act is Act.REPLAY and "rows" in book.expired:
+        return "retention has removed its rows: a replay would bring them back"
+    if _original(sight, book):
+        return ""
+    if act is Act.REMOVE_FILE and any(_original(sight, b) for b in _successors(sight, book)):
+        return ""
+    return "the landed original is not there, or not what it was: this may be the only copy"
+
+
+def _original(sight: Sight, book: Book) -> bool:
+    """Whether the landed bytes are there, and are what they were."""
+    try:
+        return digest(sight.world.landing, book.landing) == book.sha256
+    except Transient:
+        return False
+
+
+def _successors(sight: Sight, book: Book) -> list[Book]:
+    """The loaded versions that took the place of a superseded file."""
+    if book.state is not State.SUPERSEDED:
+        return []
+    return [
+        b
+        for b in sight.books_by_id.values()
+        if (b.source, b.key, b.state) == (book.source, book.key, State.LOADED)
+        and b.version > book.version
+    ]
+
+
+def _words(sight: Sight, act: Act, book: Book) -> str:
+    if act is not Act.REPLAY:
+        return "the landed original is there"
+    source = sight.world.settings.sources.get(book.source)
+    loaded = book.state is State.LOADED
+    if source and loaded and sight.world.settings.profile_of(source).hash != book.profile_hash:
+        return "from its landed bytes, by the profile as it is now: not the one it was loaded by"
+    return "from its landed bytes"
+
+
+def apply(sight: Sight, steps: list[Step]) -> list[Step]:
+    """Do what may be done; what has changed since is left."""
+    return [_apply(sight, step) if step.able else step for step in steps]
+
+
+def _apply(sight: Sight, step: Step) -> Step:
+    file_id = step.finding.file_id
+    assert file_id is not None
+    try:
+        if step.act is Act.REPLAY:
+            done = sight.world.ledger.replay(file_id)
+        elif step.act is Act.REMOVE_ROWS:
+            done = sight.books.remove_rows(file_id) > 0
+        else:
+            done = _remove(sight, file_id, step.finding.path)
+    except SensorflowError as error:
+        return replace(step, why=str(error))
+    return replace(step, done=done, why=step.why if done else "the file has moved on, or cannot")
+
+
+def _remove(sight: Sight, file_id: int, place: str) -> bool:
+    """Remove one file of the lake, with its ledger row kept from changing meanwhile."""
+    known = file_of(place)
+    with sight.books.holding(file_id) as book:
+        if book is None or known is None or _hindrance(sight, Act.REMOVE_FILE, book):
+            return False
+        if not unwanted_at(book, known[0], place):
+            return False
+        sight.world.lake.remove(place)
+        return True

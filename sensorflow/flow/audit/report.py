@@ -1,0 +1,165 @@
+"""What an audit found, and how it says so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Any
+
+from sensorflow.core.findings import Finding, Kind
+from sensorflow.ports import Book, Books
+
+PAGE = 5000
+
+
+class Level(IntEnum):
+    """Each looks at all that the one before does, and at more."""
+
+    FAST = 0
+    DEFAULT = 1
+    CHECKSUM = 2
+    DEEP = 3
+
+
+@dataclass(frozen=True)
+class Subset:
+    """The files whose id falls into part `part` (from 1) of `parts`, for audits that go round in turns."""
+
+    part: int = 1
+    parts: int = 1
+
+    def has(self, file_id: int) -> bool:
+        return file_id % self.parts == self.part - 1
+
+
+Still = Callable[[Book | None], bool]
+"""Whether a finding still holds, by the ledger's row as it is now (None: there is none)."""
+
+
+@dataclass
+class Report:
+    """files, rows: how many were looked at. unseen: what could not be looked at, and why.
+
+    in_flight: files that are on their way, or were when they were looked at. expired: files of which
+    retention has removed a layer, by layer.
+    """
+
+    level: Level
+    started: datetime
+    seconds: float = 0.0
+    snapshot: str = ""
+    files: int = 0
+    rows: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    in_flight: set[int] = field(default_factory=set)
+    expired: Counter[str] = field(default_factory=Counter)
+    _doubtful: list[tuple[Finding, Still]] = field(default_factory=list)
+
+    def find(self, finding: Finding, still: Still | None = None) -> None:
+        """Report a finding. still: it concerns the disk, which is in no snapshot: look again."""
+        if still is None:
+            self.findings.append(finding)
+        else:
+            self._doubtful.append((finding, still))
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    @property
+    def all(self) -> Iterator[Finding]:
+        """Also what is still to be looked at again."""
+        yield from self.findings
+        yield from (finding for finding, _ in self._doubtful)
+
+    def settle(self, books: Books) -> None:
+        """Hold what was found on the disk against the ledger as it is by now."""
+        doubtful, self._doubtful = self._doubtful, []
+        for start in range(0, len(doubtful), PAGE):
+            page = doubtful[start : start + PAGE]
+            present = books.present(sorted({f.file_id for f, _ in page if f.file_id is not None}))
+            for finding, still in page:
+                if still(present.get(finding.file_id or 0)):
+                    self.findings.append(finding)
+                elif finding.file_id is not None:
+                    self.in_flight.add(finding.file_id)
+        self.findings.sort(key=lambda f: (list(Kind).index(f.kind), f.fault, f.file_id or 0))
+
+    def unsettled(self) -> None:
+        """The ledger is away: what was found on the disk cannot be looked at again."""
+        if self._doubtful:
+            self.unseen.append(f"whether {len(self._doubtful):,} findings on the disk still hold")
+
+    @property
+    def counts(self) -> dict[str, int]:
+        found = Counter(f.kind for f in self.findings)
+        return {str(kind): found[kind] for kind in Kind}
+
+    @property
+    def exit_code(self) -> int:
+        """0 clean, 1 findings, 2 not finished."""
+        if self.unseen:
+            return 2
+        return 1 if self.findings else 0
+
+    @property
+    def verdict(self) -> str:
+        flying = f" ({_many(len(self.in_flight), 'file')} in flight)" if self.in_flight else ""
+        of = f"{_many(self.files, 'file')}, {_many(self.rows, 'reading')}"
+        found = ", ".join(f"{n:,} {kind}" for kind, n in self.counts.items() if n)
+        if self.unseen:
+            also = f"; found so far: {found}" if found else ""
+            return (
+                f"audit: could not finish, {_many(len(self.unseen), 'thing')} not looked at{also}"
+            )
+        if self.findings:
+            return f"audit: {of}: {found}{flying}"
+        what = "every file" if self.level is Level.FAST else "every one"
+        return f"audit: {of}: {what} accounted for{flying}"
+
+    def as_dict(self, limit: int | None = None) -> dict[str, Any]:
+        """For JSON. limit: how many findings are listed; all are counted."""
+        return {
+            "level": self.level.name.lower(),
+            "started": self.started,
+            "seconds": round(self.seconds, 3),
+            "snapshot": self.snapshot,
+            "files": self.files,
+            "rows": self.rows,
+            "in_flight": len(self.in_flight),
+            "expired": dict(self.expired),
+            "counts": self.counts,
+            "findings": [record(f) for f in self.findings[:limit]],
+            "notes": self.notes,
+            "not_looked_at": self.unseen,
+            "exit_code": self.exit_code,
+            "verdict": self.verdict,
+        }
+
+
+def record(finding: Finding) -> dict[str, Any]:
+    return {
+        "kind": str(finding.kind),
+        "code": str(finding.fault),
+        "source": finding.source,
+        "file_id": finding.file_id,
+        "name": finding.name,
+        "expected": finding.expected,
+        "found": finding.found,
+        "do": finding.todo,
+    }
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
+def names(paths: Iterable[str], most: int = 3) -> str:
+    """The first few, and how many there are in all."""
+    given = list(paths)
+    more = f" and {len(given) - most:,} more" if len(given) > most else ""
+    return ", ".join(given[:most]) + more

@@ -1,0 +1,18 @@
+"""Take a loaded file's readings out again: of the database, and of silver."""
+
+from __future__ import annotations
+
+from sensorflow.flow.tidy import tidy
+from sensorflow.ports import Lake, Landing, Ledger
+
+
+def undo(ledger: Ledger, lake: Lake, landing: Landing, file_id: int, why: str) -> int | None:
+    """Returns how many readings went; None when the file is not loaded.
+
+    The database first, rows and state in one transaction; silver follows, by the sweeper if need be.
+    The landed bytes and bronze stay: `replay` reverses it.
+    """
+    rows = ledger.undo(file_id, why)
+    if rows is not None:
+        tidy(ledger, lake, landing)
+    return rows

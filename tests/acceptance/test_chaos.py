@@ -1,0 +1,37 @@
+"""The chaos harness in short: see `make chaos`, which takes its time, and `make chaos-proof`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from chaos.execute import execute
+from chaos.plan import Fault, Plan
+from chaos.scene import scene
+
+from sensorflow.embedded.postgres import Postgres
+
+
+def kind(broker: str) -> str:
+    return "rabbitmq" if broker.startswith("amqp") else "valkey"
+
+
+def test_twenty_kills_lose_and_double_nothing(
+    tmp_path: Path, postgres: Postgres, broker: str
+) -> None:
+    plan = Plan(kind(broker), seed=20260113, kills=20, files=50, rows=100)
+    said: list[str] = []
+    execute(scene(postgres, broker), plan, tmp_path, said.append)
+    ending = f"chaos: broker={plan.broker} seed=20260113 kills=20 lost=0 duplicated=0 unexpected=0"
+    assert said[-1] == ending, "\n".join(said)
+
+
+@pytest.mark.parametrize("fault", [Fault.BROKER, Fault.DATABASE, Fault.COMMIT])
+def test_a_server_that_fails_three_times_costs_nothing(
+    fault: Fault, tmp_path: Path, postgres: Postgres, valkey_url: str
+) -> None:
+    plan = Plan("valkey", seed=20260110, kills=3, files=24, rows=100, fault=fault)
+    said: list[str] = []
+    execute(scene(postgres, valkey_url), plan, tmp_path, said.append)
+    ending = "chaos: broker=valkey seed=20260110 kills=3 lost=0 duplicated=0 unexpected=0"
+    assert said[-1] == ending, "\n".join(said)

@@ -1,0 +1,107 @@
+"""Flower as `celery -A workers flower` starts it: never open, whoever forgot to say so."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import stat
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from fleet import Fleet, fleet
+
+from sensorflow.embedded import state
+
+CLOSED = (
+    *("/", "/workers", "/worker/x", "/tasks", "/tasks/datatable", "/task/x", "/broker"),
+    *("/api/workers", "/api/tasks", "/api/task/types", "/api/queues/length"),
+)
+POSTS = ("/api/worker/shutdown/x", "/api/task/send-task/sensorflow.sweep", "/api/task/revoke/x")
+
+
+@pytest.fixture
+def plain(project: Path, database: str, valkey_url: str) -> Iterator[Fleet]:
+    with fleet(project, database, valkey_url) as f:
+        f.env = {k: v for k, v in f.env.items() if not k.startswith("FLOWER_")}
+        yield f
+    shutil.rmtree(state.home(project / "data"), ignore_errors=True)  # as root it lies elsewhere
+
+
+def started(f: Fleet) -> Fleet:
+    f.start("flower")
+    f.wait(lambda: get(f, "/healthcheck") == 200)
+    return f
+
+
+def get(f: Fleet, path: str, word: str | None = None, method: str = "GET") -> int:
+    request = urllib.request.Request(f"http://127.0.0.1:{f.flower_port}{path}", method=method)
+    if word is not None:
+        given = base64.b64encode(word.encode()).decode()
+        request.add_header("Authorization", f"Basic {given}")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def test_pages_and_api_want_a_password_that_nobody_had_to_set(plain: Fleet) -> None:
+    started(plain)
+    assert [path for path in CLOSED if get(plain, path) != 401] == []
+    assert [path for path in POSTS if get(plain, path, method="POST") != 401] == []
+    assert get(plain, "/workers", "sensorflow:") == 401
+    path = state.home(plain.project / "data") / "flower-password"
+    assert str(path) in (plain.project / "flower.log").read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert get(plain, "/workers", f"sensorflow:{path.read_text()}") == 200
+
+
+def test_it_listens_on_the_loopback_address_alone(plain: Fleet) -> None:
+    started(plain)
+    process = psutil.Process(plain.running["flower"].pid)
+    listening = {c.laddr.ip for c in process.net_connections() if c.status == "LISTEN"}
+    assert listening == {"127.0.0.1"}
+
+
+def test_its_password_may_hold_a_comma(plain: Fleet) -> None:
+    """FLOWER_BASIC_AUTH would take it for two accounts, the second one without a user."""
+    plain.env["SENSORFLOW_FLOWER_PASSWORD"] = "a,b:c"
+    started(plain)
+    assert get(plain, "/workers", "b:c") == 401
+    assert get(plain, "/workers", "sensorflow:a,b:c") == 200
+
+
+def test_its_own_environment_goes_over_ours(plain: Fleet) -> None:
+    plain.env["FLOWER_BASIC_AUTH"] = "ann:pw"
+    started(plain)
+    assert get(plain, "/workers") == 401
+    assert get(plain, "/workers", "ann:pw") == 200
+    assert not (state.home(plain.project / "data") / "flower-password").exists()
+
+
+def test_an_empty_environment_opens_nothing(plain: Fleet) -> None:
+    plain.env["FLOWER_BASIC_AUTH"] = ""
+    started(plain)
+    assert get(plain, "/workers") == 401
+    assert get(plain, "/api/workers") == 401
+
+
+def test_other_commands_make_no_password(plain: Fleet) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "workers", "report"],
+        env=plain.env,
+        cwd=plain.project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (state.home(plain.project / "data") / "flower-password").exists()

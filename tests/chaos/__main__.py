@@ -1,0 +1,59 @@
+"""python -m chaos: see `make chaos`."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from chaos.execute import execute
+from chaos.plan import Fault, Plan
+from chaos.scene import scene, servers
+
+
+def main() -> int:
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    options = _options()
+    if options.proof:
+        from chaos.proof import prove
+
+        return prove()
+    fault = Fault(options.fault)
+    kills = options.kills or (200 if fault is Fault.KILLS else 20)
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**9)
+    clean = True
+    for broker in [options.broker] if options.broker else ["valkey", "rabbitmq"]:
+        plan = Plan(
+            broker, seed, kills, options.files, options.rows, fault, defaults=options.defaults
+        )
+        folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+        with servers(broker) as (postgres, url):
+            found = execute(scene(postgres, url), plan, folder, print)
+        if found.clean:
+            shutil.rmtree(folder)
+        else:
+            print(f"logs and files are kept in {folder}", file=sys.stderr)
+        clean &= found.clean
+    return 0 if clean else 1
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
+    parser.add_argument("--broker", choices=["valkey", "rabbitmq"])
+    parser.add_argument("--fault", choices=list(Fault), default=Fault.KILLS)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--kills", type=int, help="200, or 20 of the other faults")
+    parser.add_argument("--files", type=int, default=500)
+    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument(
+        "--defaults", action="store_true", help="lease and sweep as users have them"
+    )
+    parser.add_argument("--proof", action="store_true", help="does it find planted bugs?")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

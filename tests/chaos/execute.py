@@ -1,0 +1,87 @@
+"""A whole run by its plan: start, storm, settle, judge, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from chaos.findings import Findings
+from chaos.plan import WORKERS, Fault, Plan
+from chaos.run import Run, running
+from chaos.scene import Scene
+from chaos.storms import Kills, crash_database, cut_commits, proxy_of, wipe_broker
+from proxy import Proxy
+
+Say = Callable[[str], object]
+PATIENCE = 60.0
+"""Seconds without any progress after which a file that is not terminal is lost; beyond the lease."""
+
+
+def execute(scene: Scene, plan: Plan, folder: Path, say: Say) -> Findings:
+    """Say the figures, and as last line the one that is to be read."""
+    with ExitStack() as stack:
+        proxy = None
+        through = ""
+        if plan.fault is Fault.COMMIT:
+            proxy = stack.enter_context(proxy_of(scene.database))
+            through = proxy.url(scene.database)
+        run = stack.enter_context(running(scene, plan, folder, through=through))
+        say(f"chaos: {plan.fault} on {plan.broker}, seed {plan.seed}")
+        run.fleet.start("daemon", *WORKERS, "beat")
+        run.wait(lambda: all(run.fleet.children(worker) for worker in WORKERS))
+        _storm(run, proxy, say)
+        stormed = time.time()
+        run.settle(PATIENCE + 2 * plan.lease)
+        settled = time.time()
+        findings = run.judge()
+        _report(run, stormed, settled, say)
+        return findings
+
+
+def _storm(run: Run, proxy: Proxy | None, say: Say) -> None:
+    if run.plan.fault is Fault.KILLS:
+        Kills(run).storm(say)
+    elif run.plan.fault is Fault.BROKER:
+        wipe_broker(run)
+    elif run.plan.fault is Fault.DATABASE:
+        crash_database(run)
+    else:
+        assert proxy is not None
+        cut_commits(run, proxy)
+
+
+def _report(run: Run, stormed: float, settled: float, say: Say) -> None:
+    counted = run.counts_unacked and run.plan.fault is Fault.KILLS
+    for line in run.tally.lines(counted):
+        say(line)
+    manifest = run.manifest
+    say(
+        f"  {len(manifest.files)} files, {manifest.rows:,} rows; {stormed - run.began:.0f} s of storm, "
+        f"all terminal {settled - stormed:.1f} s after it"
+    )
+    if run.restarts:
+        say(f"  {run.restarts} workers whose first child was killed ended, and were started again")
+    if times := recoveries(run):
+        p99 = times[min(len(times) - 1, int(len(times) * 0.99))]
+        say(
+            f"  recovery, from a hit to the end of the file that was hit, of {len(times)}: "
+            f"median {times[len(times) // 2]:.1f} s, p99 {p99:.1f} s, max {times[-1]:.1f} s"
+        )
+    for line in run.findings.details():
+        say(line)
+    if not run.findings.clean:
+        say(run.fleet.logs())
+    say(run.findings.line(run.plan))
+
+
+def recoveries(run: Run) -> list[float]:
+    """Seconds, sorted; without files that kill their workers themselves, three times each."""
+    query = (
+        "SELECT id, extract(epoch FROM finished_at)::float8 FROM files"
+        " WHERE finished_at IS NOT NULL AND source <> 'trap'"
+    )
+    ends = dict(run.observer.rows(query))
+    struck = run.tally.struck
+    return sorted(max(0.0, ends[i] - at) for i, at in struck if i in ends)

@@ -1,0 +1,215 @@
+"""The files of a run and what must become of each: the truth that everything is held against.
+
+Made from a seed alone. Nothing here asks sensorflow.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+HEAD = "time,sensor,type,value,unit\n"
+BAD = 5
+"""Rows that cannot be read, in a file that has some."""
+FIRST = np.datetime64("2026-01-01T00:00:00", "s").astype(np.int64)
+APART = 7 * 3600
+"""Seconds between the first readings of two files: a run of five hundred spans five months."""
+
+
+class Kind(StrEnum):
+    GOOD = "good"
+    LARGE = "large"  # goes as a chain of three tasks
+    BAD_ROWS = "bad-rows"
+    REPEATS = "repeats"  # rows stand in it twice
+    TWIN = "twin"  # the same bytes come again under another name
+    AGAIN = "again"  # the same bytes come again under the same name
+    FEED = "feed"  # its source sends overlapping windows
+    CORRUPT = "corrupt"
+    POISON = "poison"  # ends every process that parses it
+
+
+SHARES = {
+    Kind.POISON: 0.05,
+    Kind.CORRUPT: 0.03,
+    Kind.BAD_ROWS: 0.04,
+    Kind.LARGE: 0.08,
+    # a tenth of all are duplicates of one kind or another
+    Kind.TWIN: 0.02,
+    Kind.AGAIN: 0.02,
+    Kind.REPEATS: 0.03,
+    Kind.FEED: 0.04,
+}
+SOURCES = {Kind.FEED: "feed", Kind.POISON: "trap"}
+QUARANTINED = {Kind.CORRUPT: "F203", Kind.POISON: "F207"}
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One file to be put into a drop folder."""
+
+    source: str
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Made:
+    """One file's content, and what must become of it.
+
+    seconds, values: its readings, each once, of `sensor`; none where the file is to be quarantined.
+    read: readings of its account, repeats: those that stand in it before.
+    """
+
+    kind: Kind
+    source: str
+    names: tuple[str, ...]
+    sha256: bytes
+    sensor: str
+    seconds: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+    read: int = 0
+    rejected: int = 0
+    repeats: int = 0
+
+    @property
+    def code(self) -> str:
+        """How the error begins with which it is quarantined; "" for a file that is to be loaded."""
+        return QUARANTINED.get(self.kind, "")
+
+
+@dataclass
+class Manifest:
+    files: list[Made] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return sum(made.read for made in self.files)
+
+    def readings(self) -> dict[str, dict[int, float]]:
+        """Sensor -> second -> value: every reading that must be there, once."""
+        found: dict[str, dict[int, float]] = {}
+        for made in self.files:
+            if not made.code:
+                pairs = zip(made.seconds.tolist(), made.values.tolist(), strict=True)
+                found.setdefault(made.sensor, {}).update(pairs)
+        return found
+
+
+def kinds(count: int, draw: random.Random) -> list[Kind]:
+    """In a drawn order; of each kind at least one, of feed at least two."""
+    made: list[Kind] = []
+    for kind, share in SHARES.items():
+        made += [kind] * max(2 if kind is Kind.FEED else 1, round(share * count))
+    made = made[:count] + [Kind.GOOD] * (count - len(made))
+    draw.shuffle(made)
+    return made
+
+
+def generate(seed: int, wanted: list[Kind], rows: int, manifest: Manifest) -> Iterator[list[Drop]]:
+    """What to drop, file by file; each is in the manifest before it is given out."""
+    draw = random.Random(seed)
+    series = np.random.default_rng([seed, 0]).uniform(-50, 50, (len(wanted) + 2) * rows)
+    feeds = 0
+    later: list[Drop] = []
+    for number, kind in enumerate(wanted):
+        if kind is Kind.FEED:
+            made, content = _feed(number, feeds * rows // 2, rows, series)
+            feeds += 1
+        else:
+            made, content = _file(number, kind, rows, seed, draw)
+        manifest.files.append(made)
+        drops = [Drop(made.source, made.names[0], content)]
+        if kind in (Kind.TWIN, Kind.AGAIN):
+            (later if draw.random() < 0.7 else drops).append(
+                Drop(made.source, made.names[-1], content)
+            )
+        if later and draw.random() < 0.2:
+            drops.append(later.pop(0))
+        yield drops
+    if later:
+        yield later
+
+
+def _feed(
+    number: int, start: int, rows: int, series: npt.NDArray[np.float64]
+) -> tuple[Made, bytes]:
+    """The next window of an endless series; its first half is the second half of the one before."""
+    seconds = FIRST + np.arange(start, start + rows)
+    values = series[start : start + rows]
+    content = _text(seconds, "feed", values)
+    name = f"{number:04}-feed.csv"
+    return _made(Kind.FEED, (name,), content, "feed", seconds, values, read=rows), content
+
+
+def _file(number: int, kind: Kind, rows: int, seed: int, draw: random.Random) -> tuple[Made, bytes]:
+    seconds = FIRST + number * APART + np.arange(rows)
+    values = np.random.default_rng([seed, number + 1]).uniform(-50, 50, rows)
+    sensor = f"s{number:04}" + ("-with-a-name-that-makes-a-large-file" * 2) * (kind is Kind.LARGE)
+    content = _text(seconds, sensor, values)
+    names = [f"{number:04}-{kind}.csv"]
+    read, rejected, repeats = rows, 0, 0
+    if kind is Kind.TWIN:
+        names.append(f"{number:04}-other-name.csv")
+    if kind is Kind.AGAIN:
+        names.append(names[0])
+    if kind is Kind.BAD_ROWS:
+        rejected = BAD
+        content = _spoilt(content, draw.sample(range(rows), BAD))
+        left = np.array([b"broken" not in line for line in content.splitlines()[1:]])
+        seconds, values = seconds[left], values[left]
+    if kind is Kind.REPEATS:
+        repeats = max(1, rows // 100)
+        read += repeats
+        content = _repeated(content, draw, repeats)
+    if kind is Kind.CORRUPT:
+        names = [f"{number:04}-corrupt.csv.gz"]
+        packed = gzip.compress(content, mtime=0)
+        content = packed[: draw.randrange(20, len(packed) - 20)]
+    if kind in QUARANTINED:
+        read = 0
+    made = _made(kind, tuple(names), content, sensor, seconds, values, read, rejected, repeats)
+    return made, content
+
+
+def _made(
+    kind: Kind,
+    names: tuple[str, ...],
+    content: bytes,
+    sensor: str,
+    seconds: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
+    read: int = 0,
+    rejected: int = 0,
+    repeats: int = 0,
+) -> Made:
+    source = SOURCES.get(kind, "plant")
+    digest = hashlib.sha256(content).digest()
+    return Made(kind, source, names, digest, sensor, seconds, values, read, rejected, repeats)
+
+
+def _text(seconds: npt.NDArray[np.int64], sensor: str, values: npt.NDArray[np.float64]) -> bytes:
+    times = np.datetime_as_string(seconds.astype("M8[s]")).tolist()
+    pairs = zip(times, values.tolist(), strict=True)
+    return (HEAD + "".join(f"{t}Z,{sensor},temperature,{v!r},degC\n" for t, v in pairs)).encode()
+
+
+def _spoilt(content: bytes, places: list[int]) -> bytes:
+    lines = content.splitlines(keepends=True)
+    for place in places:
+        cells = lines[place + 1].split(b",")
+        lines[place + 1] = b",".join([*cells[:3], b"broken", *cells[4:]])
+    return b"".join(lines)
+
+
+def _repeated(content: bytes, draw: random.Random, count: int) -> bytes:
+    head, *lines = content.splitlines(keepends=True)
+    for line in draw.sample(lines, count):
+        lines.insert(draw.randrange(len(lines)), line)
+    return b"".join([head, *lines])

@@ -1,0 +1,274 @@
+"""One run: a fleet of two workers, the files that are dropped on it, and what becomes of them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+from chaos.account import Account, audited
+from chaos.findings import Findings, Tally
+from chaos.generator import Drop, Kind, Manifest, generate, kinds
+from chaos.plan import WORKERS, Fault, Plan
+from chaos.scene import Observer, Scene
+from fleet import Fleet, state_of
+
+from sensorflow.adapters.queues.celery import normal
+
+ROOT = Path(__file__).resolve().parents[2]
+POISON = Path(__file__).resolve().parent / "poison"
+FOLDERS = ("plant", "feed", "trap")
+SETTINGS = """\
+data = "data"
+rescan = {rescan}
+sweep = {sweep}
+lease = {lease}
+inline_below = {inline_below}
+[sources.plant]
+path = "plant"
+profile = "long"
+settle = 0.2
+[sources.feed]
+path = "feed"
+profile = "long"
+settle = 0.2
+dedupe_scope = "source"
+on_change = "keep"
+[sources.trap]
+path = "trap"
+profile = "poison"
+settle = 0.2
+[profiles.long]
+format = "csv"
+time = "time"
+sensor = "sensor"
+type = "type"
+value = "value"
+unit = "unit"
+[profiles.poison]
+format = "poison"
+"""
+WHERE = {
+    Fault.KILLS: "between claim and ack",
+    Fault.BROKER: "with messages waiting",
+    Fault.DATABASE: "with files claimed",
+    Fault.COMMIT: "with files claimed",
+}
+LARGE = 95
+"""Bytes a row between a file that goes as one task and one that goes as three."""
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A file that somebody works on, by the ledger."""
+
+    file_id: int
+    pid: int
+    attempt: int
+    stage: str
+
+    @property
+    def spared(self) -> bool:
+        """One more kill would rightly quarantine a good file: three attempts are all it has."""
+        return self.attempt >= 3 and self.stage != "quarantine"
+
+
+class Run:
+    """tree: where the fleet's code lies. through: the database's URL as the fleet is told it."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        plan: Plan,
+        folder: Path,
+        tree: Path = ROOT,
+        wanted: list[Kind] | None = None,
+        through: str = "",
+    ) -> None:
+        self.scene, self.plan, self.folder = scene, plan, folder
+        for name in FOLDERS:
+            (folder / name).mkdir(parents=True)
+        settings = SETTINGS.format(
+            rescan=30 if plan.defaults else 2,
+            sweep=plan.sweep,
+            lease=plan.lease,
+            inline_below=plan.rows * LARGE,
+        )
+        paths = {"PYTHONPATH": f"{tree}{os.pathsep}{POISON}"}
+        database = through or scene.database
+        self.fleet = Fleet(folder, database, scene.broker, paths, settings=settings)
+        self.observer = Observer(scene.database)
+        self.manifest = Manifest()
+        self.tally = Tally(WHERE[plan.fault])
+        self.findings = Findings()
+        self.restarts = 0
+        self.began = time.time()
+        chosen = kinds(plan.files, random.Random(plan.seed)) if wanted is None else wanted
+        self._files = len(chosen)
+        self._drops = generate(plan.seed, chosen, plan.rows, self.manifest)
+        self._redis = None
+        if not scene.broker.startswith("amqp"):
+            self._redis = redis.Redis.from_url(normal(scene.broker))
+
+    # --- files ---
+
+    def drop(self, share: float = 1.0) -> None:
+        """Drop files until this share of all has been."""
+        while len(self.manifest.files) < round(self._files * share) or share >= 1:
+            batch = next(self._drops, None)
+            if batch is None:
+                return
+            for made in batch:
+                self._put(made)
+
+    def _put(self, drop: Drop) -> None:
+        self.fleet.put(drop.name, drop.content, self.folder / drop.source)
+
+    # --- what the fleet is doing ---
+
+    def claims(self) -> list[Claimed]:
+        query = "SELECT id, lease_owner, attempts, stage FROM files WHERE state = 'running'"
+        found = self.observer.rows(query)
+        return [Claimed(i, int(o.rsplit(":", 1)[1]), a, stage) for i, o, a, stage in found]
+
+    def unacked(self) -> set[int]:
+        """The files whose messages a worker of Valkey has and has not acknowledged."""
+        found: set[int] = set()
+        if self._redis is None:
+            return found
+        for text in self._redis.hvals("unacked"):  # type: ignore[union-attr]
+            body = json.loads(base64.b64decode(json.loads(text)[0]["body"]))
+            with suppress(LookupError, TypeError):  # the sweeper's own has no file
+                found.add(body[0][0]["data"]["file_id"])
+        return found
+
+    @property
+    def counts_unacked(self) -> bool:
+        return self._redis is not None
+
+    # --- processes ---
+
+    def freeze(self, pids: Sequence[int]) -> None:
+        """Stop processes, so that what they hold can be looked at before they are killed."""
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline and not all(map(stopped, pids)):
+            time.sleep(0.001)
+        time.sleep(0.01)  # what the database was told just before is committed by then
+
+    def wake(self, pids: Sequence[int]) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def supervise(self) -> None:
+        """Start what has ended by itself, as `sensorflow up`, systemd and Compose do.
+
+        Celery's parent ends when its first child is killed before it was up; nothing else may end.
+        """
+        for name, process in list(self.fleet.running.items()):
+            if process.poll() is None:
+                continue
+            log = (self.folder / f"{name}.log").read_bytes()[-4000:]
+            if b"Could not start worker processes" not in log:
+                self.findings.unexpected.append(f"{name} ended by itself: {process.returncode}")
+            self.fleet.start(name)
+            self.restarts += 1
+
+    def pools_are_whole(self) -> bool:
+        pools = [self.fleet.children(worker) for worker in WORKERS if worker in self.fleet.running]
+        alive = [[pid for pid in pool if not stopped(pid)] for pool in pools]
+        return all(1 <= len(pool) <= 2 for pool in alive)
+
+    # --- the end ---
+
+    def settle(self, patience: float) -> None:
+        """Until every file is terminal and taken; or nothing has changed for `patience` seconds."""
+        seen, since = None, time.monotonic()
+        while time.monotonic() - since < patience:
+            self.supervise()
+            now = self._progress()
+            if now is not None and now[0] == 0 and now[1] >= self._expected() and not self._left():
+                return
+            if now != seen:
+                seen, since = now, time.monotonic()
+            time.sleep(0.2)
+
+    def _expected(self) -> int:
+        return len(self.manifest.files)
+
+    def _progress(self) -> tuple[int, ...] | None:
+        query = (
+            "SELECT count(*) FILTER (WHERE state IN ('pending', 'running')), count(*),"
+            " (SELECT count(*) FROM file_events WHERE what IN ('stage done', 'condemned')) FROM files"
+        )
+        return tuple(self.observer.rows(query)[0])
+
+    def _left(self) -> list[str]:
+        folders = [self.folder / name for name in FOLDERS]
+        return [p.name for f in folders for p in f.iterdir() if p.is_file()]
+
+    def wait(self, done: Callable[[], bool], seconds: float = 30) -> bool:
+        deadline = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def judge(self) -> Findings:
+        """Stop the fleet and hold what is there against the manifest."""
+        if not self.wait(self.pools_are_whole, 60):
+            sizes = {w: len(self.fleet.children(w)) for w in WORKERS}
+            self.findings.unexpected.append(f"a pool is not back to its size: {sizes}")
+        self.findings.lost += [f"never taken from its folder: {name}" for name in self._left()]
+        self.stop()
+        account = Account(self.observer, self.folder / "data", self.manifest, self.findings)
+        account.hold()
+        self.findings.unexpected += audited(self.fleet.env, self.folder)
+        return self.findings
+
+    def stop(self) -> None:
+        for worker in WORKERS:
+            process = self.fleet.running.get(worker)
+            if process is not None:
+                self.wake([process.pid, *self.fleet.children(worker)])
+        self.fleet.stop()
+        self.fleet.running.clear()
+
+    def close(self) -> None:
+        self.stop()
+        self.observer.close()
+        if self._redis is not None:
+            self._redis.close()
+
+
+def stopped(pid: int) -> bool:
+    """Whether a process is stopped, or gone."""
+    return state_of(pid) in ("T", "Z", "")
+
+
+@contextmanager
+def running(
+    scene: Scene,
+    plan: Plan,
+    folder: Path,
+    tree: Path = ROOT,
+    wanted: list[Kind] | None = None,
+    through: str = "",
+) -> Iterator[Run]:
+    made = Run(scene, plan, folder, tree, wanted, through)
+    try:
+        yield made
+    finally:
+        made.close()

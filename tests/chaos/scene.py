@@ -1,0 +1,116 @@
+"""The servers of a run and a database of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import amqp
+import kombu
+import psycopg
+import redis
+from servers import RabbitMQ, place_for_servers
+
+from sensorflow.adapters.postgres import migrate
+from sensorflow.adapters.queues.celery import TASKS, normal, task_name
+from sensorflow.embedded.postgres import Postgres
+from sensorflow.embedded.valkey import Valkey
+
+
+@dataclass(frozen=True)
+class Scene:
+    """broker: its URL. database: the URL of a migrated, empty database."""
+
+    postgres: Postgres
+    broker: str
+    database: str
+
+    def wipe(self) -> None:
+        """The broker loses everything."""
+        if not self.broker.startswith("amqp"):
+            with redis.Redis.from_url(normal(self.broker)) as client:
+                client.flushall()
+            return
+        with kombu.Connection(self.broker) as connection:
+            for task in TASKS:
+                try:
+                    connection.default_channel.queue_delete(task_name(task))
+                except amqp.exceptions.NotFound:
+                    connection.close()
+
+    def crash_database(self) -> None:
+        """As `pg_ctl stop -m immediate`, and back again; from the main thread only."""
+        process = self.postgres.process
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGQUIT)
+        while process.alive:
+            time.sleep(0.02)
+        self.postgres.start()
+
+
+@contextmanager
+def servers(broker: str) -> Iterator[tuple[Postgres, str]]:
+    """PostgreSQL and a broker, on free ports of 127.0.0.1."""
+    with place_for_servers() as place:
+        postgres = Postgres(place.root, place.logs)
+        postgres.start()
+        try:
+            if broker == "valkey":
+                valkey = Valkey(place.root, place.logs)
+                valkey.start()
+                try:
+                    yield postgres, valkey.url
+                finally:
+                    valkey.process.end(30)
+            else:
+                rabbit = RabbitMQ(place)
+                rabbit.start()
+                try:
+                    yield postgres, rabbit.fresh()
+                finally:
+                    rabbit.stop()
+        finally:
+            postgres.process.end(30)
+
+
+def scene(postgres: Postgres, broker: str) -> Scene:
+    """On servers that run, with a new database."""
+    name = f"chaos_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+    database = postgres.url.rsplit("/", 1)[0] + "/" + name
+    migrate.upgrade(database)
+    made = Scene(postgres, broker, database)
+    if not broker.startswith("amqp"):
+        made.wipe()
+    return made
+
+
+class Observer:
+    """Reads the database beside the fleet, over restarts of it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        for _ in range(3):
+            try:
+                if self._connection is None or self._connection.closed:
+                    options = "-c timezone=UTC"
+                    self._connection = psycopg.connect(self._url, autocommit=True, options=options)
+                return self._connection.execute(query, values).fetchall()  # type: ignore[arg-type]
+            except psycopg.OperationalError as error:
+                self.close()
+                last = error
+        raise last
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()

@@ -1,0 +1,136 @@
+"""The contract of `ports.Books`, on PostgreSQL and in memory alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from samples import add, arrival, batch, claim, load
+
+from sensorflow.adapters.memory.audit import MemoryBooks
+from sensorflow.adapters.memory.ledger import MemoryLedger
+from sensorflow.adapters.postgres.audit import PostgresBooks
+from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.core.dedupe import keys
+from sensorflow.core.readings import US
+from sensorflow.core.states import State
+from sensorflow.ports import READING, Books, Ledger
+
+Pair = tuple[Ledger, Books]
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def pair(request: pytest.FixtureRequest) -> Pair:
+    if request.param == "memory":
+        ledger = MemoryLedger()
+        return ledger, MemoryBooks(ledger)
+    url = request.getfixturevalue("database")
+    made, books = PostgresLedger(url, "test"), PostgresBooks(url, "test")
+    request.addfinalizer(made.close)
+    request.addfinalizer(books.close)
+    return made, books
+
+
+def loaded(ledger: Ledger, name: bytes = b"a.csv", content: int = 1, start: int = 0) -> int:
+    file_id = add(ledger, name, content)
+    load(ledger, claim(ledger, file_id), batch(3, start), f"plant/{name.decode()}")
+    return file_id
+
+
+def micros(rows: pa.RecordBatch) -> pa.Array:
+    return pc.floor_temporal(rows["ts"], unit="microsecond").cast(US)
+
+
+def test_a_snapshot_has_every_file_and_its_rows(pair: Pair) -> None:
+    ledger, books = pair
+    first, second = loaded(ledger), add(ledger, b"b.csv", 2)
+    with books.snapshot() as seen:
+        files = list(seen.files())
+        rows = pa.Table.from_batches(seen.readings(), READING)
+        assert [(f.file_id, f.state, f.rows) for f in files] == [
+            (first, State.LOADED, 3),
+            (second, State.PENDING, None),
+        ]
+    assert rows["file_id"].to_pylist() == [first] * 3
+    assert sorted(rows["dedupe_key"].to_pylist()) == sorted(
+        keys(batch(), "plant/a.csv").to_pylist()
+    )
+    assert isinstance(seen.taken_at, datetime)
+
+
+def test_a_snapshot_counts_rows_and_does_not_move_with_the_ledger(pair: Pair) -> None:
+    ledger, books = pair
+    first = loaded(ledger)
+    with books.snapshot() as seen:
+        list(seen.files())
+        second = loaded(ledger, b"b.csv", 2, 10)
+        assert seen.rows_per_file() == {first: 3}
+        assert [f.file_id for f in seen.files()] == [first]
+        assert sum(map(len, seen.readings())) == 3
+    assert set(books.present([first, second, 99])) == {first, second}
+
+
+def test_who_holds_a_key_is_told(pair: Pair) -> None:
+    ledger, books = pair
+    first, second = loaded(ledger), loaded(ledger, b"b.csv", 2)
+    with books.snapshot() as seen:
+        rows = batch(4)
+        held = [seen.held(micros(rows), keys(rows, f"plant/{n}.csv")) for n in ("a", "b", "c")]
+    assert held == [[first] * 3 + [None], [second] * 3 + [None], [None] * 4]
+
+
+def test_how_many_rows_share_an_identity_is_told_while_rows_are_read(pair: Pair) -> None:
+    ledger, books = pair
+    loaded(ledger)
+    loaded(ledger, b"b.csv", 2)
+    with books.snapshot() as seen:
+        counts = [n for rows in seen.readings() for n in seen.sharing(rows)]
+    assert counts == [2] * 6
+
+
+def test_a_file_that_did_something_has_moved(pair: Pair) -> None:
+    ledger, books = pair
+    file_id = add(ledger)
+    before = books.present([file_id])[file_id]
+    assert not before.moved(books.present([file_id])[file_id])
+    held = claim(ledger, file_id)
+    running = books.present([file_id])[file_id]
+    assert before.moved(running)
+    load(ledger, held, batch())
+    assert running.moved(books.present([file_id])[file_id])
+    assert not before.moved(replace(before))
+
+
+def test_states_of_dropped_files_that_were_never_registered_are_told(pair: Pair) -> None:
+    ledger, books = pair
+    add(ledger, b"a.csv", 1)
+    known = (b"a.csv", arrival().fingerprint)
+    others = [(b"a.csv", "another"), (b"\xff.csv", known[1])]
+    assert sorted(books.unknown("plant", [known, *others])) == sorted(others)
+    assert books.unknown("other", [known]) == [known]
+    assert books.unknown("plant", []) == []
+
+
+def test_rows_that_a_state_allows_are_not_removed(pair: Pair) -> None:
+    ledger, books = pair
+    file_id = loaded(ledger)
+    assert books.remove_rows(file_id) == 0
+    assert books.remove_rows(99) == 0
+    with books.holding(file_id) as book:
+        assert book is not None
+        assert book.rows == 3
+    with books.holding(99) as none:
+        assert none is None
+    with books.snapshot() as seen:
+        assert seen.rows_per_file() == {file_id: 3}
+
+
+def test_giving_up_in_the_middle_of_the_rows_harms_nobody(pair: Pair) -> None:
+    ledger, books = pair
+    file_id = loaded(ledger)
+    with books.snapshot() as seen:
+        next(iter(seen.readings()))
+    assert file_id in books.present([file_id])

@@ -1,0 +1,229 @@
+"""Every corruption is found, by its kind, at the level that promises it; what is sound never is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from yard import Act, Yard, content
+
+LEVELS = ("--fast", "", "--checksum", "--deep")
+
+
+@pytest.fixture
+def yard(project: Path, database: str) -> Iterator[Yard]:
+    made = Yard(project, database)
+    yield made
+    made.close()
+
+
+def options(level: str) -> list[str]:
+    return [level] if level else []
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_sound_project_is_clean(yard: Yard, level: str) -> None:
+    for number in range(3):
+        yard.load(f"{number}.csv", content(number))
+    yard.load("0.csv", content(7))  # supersedes
+    yard.quarantine()
+    told = yard.audit(*options(level))
+    assert (told.code, told.faults, told.report["files"]) == (0, [], 5)
+    assert told.report["rows"] == 60
+    assert "accounted for" in told.report["verdict"]
+
+
+# --- corruptions: what is done, the first level that finds it, its kind and code ---
+
+
+def _sql(statement: str) -> Act:
+    def act(yard: Yard, file_id: int) -> None:
+        assert yard.sql(statement.replace("{id}", str(file_id))) == 1
+
+    return act
+
+
+ONE = "WHERE file_id = {id} AND line_no = 5"
+COLUMNS = "sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key"
+
+
+def _truncate_silver(yard: Yard, file_id: int) -> None:
+    path = yard.silver(file_id)
+    os.truncate(path, path.stat().st_size - 50)
+
+
+def _change_silver(yard: Yard, file_id: int, **new: pa.Scalar) -> None:
+    path = yard.silver(file_id)
+    table = pq.read_table(path, partitioning=None)
+    for name, value in new.items():
+        column = pc.if_else(pc.equal(table["line_no"], 5), value, table[name])
+        table = table.set_column(
+            table.schema.get_field_index(name), table.schema.field(name), column
+        )
+    pq.write_table(table, path)
+
+
+def _change_silver_value(yard: Yard, file_id: int) -> None:
+    _change_silver(yard, file_id, value=pa.scalar(1.5))
+
+
+def _change_silver_sensor(yard: Yard, file_id: int) -> None:
+    _change_silver(yard, file_id, sensor_id=pa.scalar("other"))
+
+
+def _cut_silver(yard: Yard, file_id: int) -> None:
+    path = yard.silver(file_id)
+    pq.write_table(pq.read_table(path, partitioning=None).slice(1), path)
+
+
+def _break_page(yard: Yard, file_id: int) -> None:
+    """The footer is whole, what it leads to is not."""
+    path = yard.silver(file_id)
+    data = bytearray(path.read_bytes())
+    start = pq.read_metadata(path).row_group(0).column(0).data_page_offset
+    data[start : start + 40] = bytes(40)
+    path.write_bytes(data)
+
+
+def _flip_landed(yard: Yard, file_id: int) -> None:
+    path = yard.landed(file_id)
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+
+
+def _unbalance(yard: Yard, file_id: int) -> None:
+    yard.sql("ALTER TABLE files DROP CONSTRAINT ck_files_balance")
+    yard.sql("UPDATE files SET rows_read = rows_read + 1 WHERE id = %s", file_id)
+
+
+def _copy_silver(yard: Yard, file_id: int) -> None:
+    path = yard.silver(file_id)
+    other = path.parent.with_name("sensor_type=other")
+    other.mkdir()
+    (other / path.name).write_bytes(path.read_bytes())
+
+
+def _foreign_silver(yard: Yard, file_id: int) -> None:
+    path = yard.silver(file_id)
+    path.with_name("file-999-v1.parquet").write_bytes(path.read_bytes())
+
+
+CORRUPTIONS: dict[str, tuple[Act, str, str, str]] = {
+    "a row is deleted": (_sql(f"DELETE FROM raw_readings {ONE}"), "", "lost", "A104"),
+    "a row is doubled under another key": (
+        _sql(
+            f"INSERT INTO raw_readings (ts, {COLUMNS}) SELECT ts, "
+            f"{COLUMNS.replace('dedupe_key', 'gen_random_uuid()')} FROM raw_readings {ONE}"
+        ),
+        "",
+        "duplicated",
+        "A201",
+    ),
+    "a value changes by one bit": (
+        _sql(f"UPDATE raw_readings SET value = value * (1 + 2.3e-16) {ONE}"),
+        "--checksum",
+        "mismatched",
+        "A406",
+    ),
+    "a sensor is renamed": (
+        _sql(f"UPDATE raw_readings SET sensor_id = 'x' {ONE}"),
+        "--checksum",
+        "mismatched",
+        "A406",
+    ),
+    "a type is renamed": (
+        _sql(f"UPDATE raw_readings SET reading_type = 'x' {ONE}"),
+        "--checksum",
+        "mismatched",
+        "A406",
+    ),
+    "a time is moved": (
+        _sql(f"UPDATE raw_readings SET ts = ts + interval '1 microsecond' {ONE}"),
+        "--checksum",
+        "mismatched",
+        "A406",
+    ),
+    "a unit changes": (
+        _sql(f"UPDATE raw_readings SET unit = 'K' {ONE}"),
+        "--checksum",
+        "mismatched",
+        "A408",
+    ),
+    "a flag changes": (
+        _sql(f"UPDATE raw_readings SET quality = 1 {ONE}"),
+        "--checksum",
+        "mismatched",
+        "A408",
+    ),
+    "a line number changes": (
+        _sql(f"UPDATE raw_readings SET line_no = 4 {ONE}"),
+        "--checksum",
+        "mismatched",
+        "A408",
+    ),
+    "a stored key changes": (
+        _sql(f"UPDATE raw_readings SET dedupe_key = gen_random_uuid() {ONE}"),
+        "--checksum",
+        "mismatched",
+        "A409",
+    ),
+    "the ledger's checksum changes": (
+        _sql("UPDATE files SET checksum = checksum - 1 WHERE id = {id}"),
+        "--checksum",
+        "mismatched",
+        "A406",
+    ),
+    "rows of an unknown file": (
+        _sql(
+            "INSERT INTO raw_readings SELECT ts, sensor_id, reading_type, value, unit, quality, 999,"
+            f" 1, gen_random_uuid() FROM raw_readings {ONE}"
+        ),
+        "",
+        "orphaned",
+        "A301",
+    ),
+    "silver is gone": (lambda y, f: y.silver(f).unlink(), "", "lost", "A105"),
+    "silver is cut short": (_truncate_silver, "", "mismatched", "A404"),
+    "silver lacks a row": (_cut_silver, "", "mismatched", "A405"),
+    "a page of silver is broken": (_break_page, "--checksum", "mismatched", "A404"),
+    "a value in silver changes": (_change_silver_value, "--checksum", "mismatched", "A407"),
+    "a sensor in silver changes": (_change_silver_sensor, "--checksum", "mismatched", "A407"),
+    "silver is there twice": (_copy_silver, "", "orphaned", "A304"),
+    "silver of an unknown file": (_foreign_silver, "", "orphaned", "A303"),
+    "landed bytes are gone": (lambda y, f: y.landed(f).unlink(), "--fast", "lost", "A101"),
+    "landed bytes are cut short": (
+        lambda y, f: os.truncate(y.landed(f), 10),
+        "--fast",
+        "mismatched",
+        "A401",
+    ),
+    "a landed bit flips": (_flip_landed, "--deep", "mismatched", "A402"),
+    "the ledger does not balance": (_unbalance, "--fast", "mismatched", "A403"),
+}
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_it_is_found_at_its_level_and_not_before(yard: Yard, name: str) -> None:
+    act, level, kind, faults = CORRUPTIONS[name]
+    for number in range(2):
+        yard.load(f"{number}.csv", content(number))
+    file_id = yard.load("victim.csv", content(9))
+    act(yard, file_id)
+    place = LEVELS.index(level)
+    if place:
+        before = yard.audit(*options(LEVELS[place - 1]))
+        assert (before.code, before.faults) == (0, [])
+    told = yard.audit(*options(level))
+    assert (told.code, told.faults) == (1, faults.split())
+    assert told.kinds == {kind: len(faults.split())}
+    assert {f["file_id"] for f in told.report["findings"]} <= {file_id, 999}
+    assert all(f["do"] for f in told.report["findings"])
+    if level != "--deep":
+        deepest = yard.audit("--checksum")
+        assert deepest.kinds.get(kind, 0) >= 1

@@ -1,0 +1,138 @@
+"""A project whose files are taken through the flow by hand, and audited by the command itself."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import typer
+from fleet import rows, text
+from typer.testing import CliRunner
+
+from sensorflow import bootstrap
+from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.cli.audit import audit as command
+from sensorflow.core.stability import Stat
+from sensorflow.core.states import Stage
+from sensorflow.flow.handle import Outcome, handle
+from sensorflow.flow.register import register
+from sensorflow.flow.work import World
+
+SETTINGS = """\
+data = "data"
+database_url = "{database}"
+rescan = 2
+sweep = 2
+lease = 30
+[sources.plant]
+path = "drop"
+profile = "long"
+settle = 0
+{source}
+[profiles.long]
+format = "csv"
+time = "time"
+sensor = "sensor"
+type = "type"
+value = "value"
+unit = "unit"
+"""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the command said."""
+
+    code: int
+    report: dict[str, Any]
+
+    @property
+    def faults(self) -> list[str]:
+        return sorted(f["code"].split()[0] for f in self.report["findings"])
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        return {kind: n for kind, n in self.report["counts"].items() if n}
+
+
+class Yard:
+    """Loads files as the fleet does, but when it is told to."""
+
+    def __init__(self, project: Path, database: str, source: str = "") -> None:
+        self.project, self.data, self.database = project, project / "data", database
+        self.config = project / "sensorflow.toml"
+        self.config.write_text(SETTINGS.format(database=database, source=source))
+        self.settings = bootstrap.settings(project)
+        self.ledger = PostgresLedger(database, "test")
+        self.world: World = bootstrap.world(self.settings, "test", self.ledger)
+        self._marks = 0
+
+    def close(self) -> None:
+        self.ledger.close()
+
+    def arrive(self, name: str, content: bytes) -> int:
+        """Landed and registered."""
+        landed = self.world.landing.put(io.BytesIO(content))
+        self._marks += 1
+        stat, now = Stat(1, self._marks, len(content), 0, self._marks), datetime.now(UTC)
+        done = register(self.ledger, self.settings, "plant", name.encode(), landed, stat, now, now)
+        return done.file_id
+
+    def work(self, file_id: int) -> Outcome:
+        return handle(self.world, file_id, None, lambda _: nullcontext()).outcome
+
+    def load(self, name: str, content: bytes) -> int:
+        file_id = self.arrive(name, content)
+        assert self.work(file_id) is Outcome.LOADED
+        return file_id
+
+    def quarantine(self, name: str = "bad.csv.gz", content: bytes = b"\x1f\x8bno gzip") -> int:
+        file_id = self.arrive(name, content)
+        assert self.work(file_id) is Outcome.CONDEMNED
+        self.put_aside(file_id)
+        return file_id
+
+    def put_aside(self, file_id: int) -> None:
+        done = handle(self.world, file_id, Stage.QUARANTINE, lambda _: nullcontext())
+        assert done.outcome is Outcome.QUARANTINED
+
+    def fact(self, file_id: int, name: str) -> Any:
+        view = self.ledger.file(file_id)
+        assert view is not None
+        return view.facts[name]
+
+    def landed(self, file_id: int) -> Path:
+        return self.data / "landing" / str(self.fact(file_id, "landing"))
+
+    def silver(self, file_id: int) -> Path:
+        return next((self.data / "silver").rglob(f"file-{file_id}-*.parquet"))
+
+    def sql(self, statement: str, *values: Any) -> int:
+        """Behind the ledger's back; returns how many rows were touched."""
+        with psycopg.connect(self.database, options="-c timezone=UTC") as connection:
+            return connection.execute(statement, values).rowcount  # type: ignore[arg-type]
+
+    def audit(self, *options: str) -> Told:
+        done = self.run(*options, "--json")
+        return Told(done.exit_code, json.loads(done.stdout))
+
+    def run(self, *options: str) -> Any:
+        app = typer.Typer(pretty_exceptions_enable=False)
+        app.command()(command)
+        env = {"SENSORFLOW_CONFIG": str(self.config)}
+        return CliRunner().invoke(app, options, env=env, catch_exceptions=False)
+
+
+Act = Callable[[Yard, int], object]
+
+
+def content(number: int, count: int = 20) -> bytes:
+    return text(rows(number, count, random.Random(number)))
