@@ -277,6 +277,10 @@ GUARDS = [
                 "                if not modes.S_ISREG(os.fstat(stream.fileno()).st_mode):\n",
                 "                if False:\n",
             ),
+            (
+                "            if not modes.S_ISREG(status.st_mode):\n",
+                "            if False:\n",
+            ),
         ),
     ),
     Guard(  # a link is not followed, also where it comes in the last moment

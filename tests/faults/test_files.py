@@ -231,7 +231,7 @@ def test_fault_31_what_is_no_file_is_left_alone_and_blocks_nothing(line: Line) -
     drop, outside = line.fleet.drop, line.fleet.project / "outside.csv"
     outside.write_bytes(Drops(line.fleet).content(5))
     os.mkfifo(drop / "fifo.csv")
-    os.mknod(drop / "device.csv", 0o600 | 0o020000, os.makedev(1, 5))  # /dev/zero
+    os.mknod(drop / "device.csv", 0o600 | 0o020000, os.makedev(1, 3))  # /dev/null
     (drop / "passwd.csv").symlink_to("/etc/passwd")
     (drop / "outside.csv").symlink_to(outside)
     (drop / "d.csv").mkdir()
