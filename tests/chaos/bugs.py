@@ -39,10 +39,9 @@ NO_ON_CONFLICT = (
 
 TWO_TRANSACTIONS = (
     Patch(
-        "sensorflow/adapters/postgres/ledger.py",
-        "            crash.point(crash.Point.COPIED)\n",
-        "            c.connection.driver_connection.commit()\n"
-        "            crash.point(crash.Point.COPIED)\n",
+        "sensorflow/adapters/postgres/loading.py",
+        "    crash.point(crash.Point.COPIED)\n",
+        "    c.connection.driver_connection.commit()\n    crash.point(crash.Point.COPIED)\n",
     ),
 )
 
@@ -51,10 +50,10 @@ NO_FENCING = (
 )
 
 _COPY = """\
-            with temporary(place) as (copy, path):
+            with below(place, "file") as inner, temporary(inner) as (copy, path):
                 while block := stream.read(BLOCK):
                     copy.write(block)
-                settle(copy, path, place / "file" / os.fsdecode(name))
+                settle(copy, path, inner / os.fsdecode(name))
 """
 _NOTE = """\
             if not (place / MANIFEST).exists():
