@@ -167,6 +167,10 @@ def report(ledger: Any, expected: int, early: list[FileView]) -> tuple[bool, str
     show_quarantine(ledger)
     show_aliases(ledger, views)
     totals = ledger.totals()
+    proof = subprocess.run(
+        [SENSORFLOW, "audit", "--checksum"], capture_output=True, text=True, check=False
+    )
+    verdict = (proof.stdout.splitlines() or [proof.stderr])[-1]
     checks = {
         f"the database holds the {expected:,} readings that were made": rows == expected,
         "the half-written file was not touched before it was closed": not early,
@@ -174,6 +178,7 @@ def report(ledger: Any, expected: int, early: list[FileView]) -> tuple[bool, str
         and any(v.state is State.SUPERSEDED for v in views),
         "the corrupt file is in quarantine": any(v.state is State.QUARANTINED for v in views),
         "every file is at its end": not any(v.state in OPEN for v in views),
+        f"sensorflow audit --checksum says: {verdict.removeprefix('audit: ')}": not proof.returncode,
     }
     console.print()
     for what, ok in checks.items():

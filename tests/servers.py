@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from authority import Authority
 
+from sensorflow.embedded import process
 from sensorflow.embedded.process import free_port
 
 
@@ -38,6 +40,9 @@ def place_for_servers() -> Iterator[Place]:
         yield Place(root, root / "logs")
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+CHILD = Path(process.__file__).with_name("child.py")
 
 
 class RabbitMQ:
@@ -92,8 +97,11 @@ class RabbitMQ:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
+            # its script stops the node at SIGTERM: sent by the kernel, should these tests be killed
+            parent = [str(os.getpid()), str(int(signal.SIGTERM)), "-1", "-1"]
+            ending_with_us = [sys.executable, "-I", "-S", str(CHILD), *parent]
             self._popen = subprocess.Popen(
-                [self._program],
+                [*ending_with_us, self._program],
                 env=self._env(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -74,8 +74,7 @@ def handle(world: World, file_id: int, only: Stage | None, keep: Keep) -> Result
         with keep(claim):
             return _work(job, only)
     except Fenced as error:
-        log().warning(Event.LEASE_LOST, file_id=file_id, token=claim.token)
-        return Result(Outcome.FENCED, str(error), error)
+        return _fenced(job, error)
     except Permanent as error:
         return _condemn(job, error)
     except Transient as error:
@@ -145,9 +144,14 @@ def _condemn(job: Job, error: Permanent) -> Result:
         state = job.world.ledger.condemn(job.claim, error, counts)
         crash.point(crash.Point.CONDEMNED)
     except Fenced as fenced:
-        return Result(Outcome.FENCED, str(fenced), fenced)
+        return _fenced(job, fenced)
     log().warning(Event.FILE_CONDEMNED, file_id=job.claim.file_id, code=error.code, state=state)
     return Result(Outcome.CONDEMNED, f"{printable(job.claim.key)}: {error}", error)
+
+
+def _fenced(job: Job, error: Fenced) -> Result:
+    log().warning(Event.LEASE_LOST, file_id=job.claim.file_id, token=job.claim.token)
+    return Result(Outcome.FENCED, str(error), error)
 
 
 def _retry(job: Job, error: SensorflowError, burned: bool) -> Result:
@@ -155,7 +159,7 @@ def _retry(job: Job, error: SensorflowError, burned: bool) -> Result:
     try:
         _release(job, error, delay, burned)
     except Fenced as fenced:
-        return Result(Outcome.FENCED, str(fenced), fenced)
+        return _fenced(job, fenced)
     log().warning(Event.FILE_RETRIED, file_id=job.claim.file_id, code=error.code, delay=delay)
     return Result(Outcome.RETRY, f"{job.name}: {error}", error, delay)
 

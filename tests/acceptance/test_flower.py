@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import stat
 import subprocess
 import sys
@@ -29,7 +30,7 @@ def plain(project: Path, database: str, valkey_url: str) -> Iterator[Fleet]:
     with fleet(project, database, valkey_url) as f:
         f.env = {k: v for k, v in f.env.items() if not k.startswith("FLOWER_")}
         yield f
-    (state.home(project / "data") / "flower-password").unlink(missing_ok=True)
+    shutil.rmtree(state.home(project / "data"), ignore_errors=True)  # as root it lies elsewhere
 
 
 def started(f: Fleet) -> Fleet:

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import random
+import shutil
 import stat
 import subprocess
 import sys
@@ -286,6 +287,7 @@ def test_what_holds_a_secret_is_readable_for_its_owner_alone(project: Path) -> N
     finally:
         up.terminate()
         up.wait(60)
+        shutil.rmtree(place, ignore_errors=True)  # as root it lies elsewhere
 
 
 def _status(url: str) -> int:

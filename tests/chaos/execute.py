@@ -17,6 +17,8 @@ from proxy import Proxy
 Say = Callable[[str], object]
 PATIENCE = 60.0
 """Seconds without any progress after which a file that is not terminal is lost; beyond the lease."""
+SLOW = 30.0
+"""Seconds of recovery after which the history of the slowest file is shown."""
 
 
 def execute(scene: Scene, plan: Plan, folder: Path, say: Say) -> Findings:
@@ -69,6 +71,8 @@ def _report(run: Run, stormed: float, settled: float, say: Say) -> None:
             f"  recovery, from a hit to the end of the file that was hit, of {len(times)}: "
             f"median {times[len(times) // 2]:.1f} s, p99 {p99:.1f} s, max {times[-1]:.1f} s"
         )
+        if times[-1] > SLOW:
+            say("\n".join(slowest(run)))
     for line in run.findings.details():
         say(line)
     if not run.findings.clean:
@@ -76,12 +80,32 @@ def _report(run: Run, stormed: float, settled: float, say: Say) -> None:
     say(run.findings.line(run.plan))
 
 
+def slowest(run: Run) -> list[str]:
+    """The history of the file that took longest, for people."""
+    ends = _ends(run)
+    file_id, at = max(
+        ((i, at) for i, at in run.tally.struck if i in ends), key=lambda hit: ends[hit[0]] - hit[1]
+    )
+    query = (
+        "SELECT extract(epoch FROM at)::float8, what, stage, attempt, who, coalesce(why, '')"
+        " FROM file_events WHERE file_id = %s ORDER BY id"
+    )
+    return [
+        f"    {when - at:+7.1f} s  {what}, {stage}, attempt {attempt}, {who} {why[:80]}"
+        for when, what, stage, attempt, who, why in run.observer.rows(query, file_id)
+    ]
+
+
 def recoveries(run: Run) -> list[float]:
-    """Seconds, sorted; without files that kill their workers themselves, three times each."""
+    """Seconds from each hit to the end of its file, sorted."""
+    ends = _ends(run)
+    return sorted(max(0.0, ends[i] - at) for i, at in run.tally.struck if i in ends)
+
+
+def _ends(run: Run) -> dict[int, float]:
+    """When each file ended; without files that kill their workers themselves, three times each."""
     query = (
         "SELECT id, extract(epoch FROM finished_at)::float8 FROM files"
         " WHERE finished_at IS NOT NULL AND source <> 'trap'"
     )
-    ends = dict(run.observer.rows(query))
-    struck = run.tally.struck
-    return sorted(max(0.0, ends[i] - at) for i, at in struck if i in ends)
+    return dict(run.observer.rows(query))

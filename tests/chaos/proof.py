@@ -21,7 +21,8 @@ from chaos.run import ROOT, Claimed, Run, running, stopped
 from chaos.scene import Scene, scene, servers
 from chaos.storms import count
 
-PATIENCE = 15.0
+PATIENCE = 25.0
+"""Seconds without any progress after which a scenario is judged."""
 GOOD = Kind.GOOD
 
 
@@ -31,6 +32,8 @@ def ack_before_work(run: Run) -> None:
     run.fleet.start("worker1", crash=f"stop@claimed:1:{run.folder / 'stopped'}")
     run.drop()
     child = _caught(run, "worker1")
+    # a parent that acknowledges too early may do so a moment after the child has begun
+    run.wait(lambda: child.file_id not in run.unacked(), 5)
     count(run, Victim.CHILD, [child.file_id])
     os.kill(child.pid, signal.SIGKILL)
     run.settle(PATIENCE)
@@ -45,12 +48,14 @@ def no_sweeper(run: Run) -> None:
     assert run.wait(lambda: run.observer.rows(query)[0][0] == len(run.manifest.files))
     run.scene.wipe()
     run.fleet.start("worker1", "beat")
+    run.wait(lambda: bool(run.fleet.children("worker1")), 60)
     run.settle(PATIENCE)
 
 
 def no_on_conflict(run: Run) -> None:
     """Two files of one source overlap in time."""
     run.fleet.start("daemon", "worker1", "beat")
+    run.wait(lambda: bool(run.fleet.children("worker1")), 60)
     run.drop()
     run.settle(PATIENCE)
 
