@@ -86,7 +86,15 @@ def load(world: World, number: int, rows: int) -> None:
     job, batch = Job(world, claim), silver(number, rows)
     with world.lake.writer(job.path(Layer.SILVER), SILVER) as writer:
         writer.write(batch)
-    plan = Load(Counts(read=rows), OnChange.SUPERSEDE, "long", job.profile.hash, "benchmark", ())
+    plan = Load(
+        counts=Counts(read=rows),
+        on_change=OnChange.SUPERSEDE,
+        profile="long",
+        profile_hash=job.profile.hash,
+        code_version="benchmark",
+        reports=(),
+        identity=job.identity,
+    )
     world.ledger.load(claim, [(batch, keys(batch, job.identity))], plan)
 
 

@@ -55,9 +55,8 @@ def recomputed(
     for first, bounds in ((1, None), (FEW + 1, sharing)):
         if len(left):
             part = rows.take(pa.array(odd[left]))
-            most = np.full(len(left), FEW) if bounds is None else _bounds(bounds(part))
             names = file_name.take(pa.array(odd[left]))
-            known = _later(part, names, made[odd[left]], first, most)
+            known = _later(part, names, made[odd[left]], first, bounds)
             found = np.array([known.get(key, 0) for key in wanted[left]], np.int32)
             ordinal[odd[left]] = found
             left = left[found == 0]
@@ -68,21 +67,23 @@ def recomputed(
     return pa.array(made.tolist(), stored.type), ordinal, strange
 
 
-def _bounds(shared: list[int]) -> npt.NDArray[np.int64]:
-    """How far to look: some more than are there, for others may have been removed."""
-    return np.minimum(np.array(shared, np.int64) + FEW, MOST)
-
-
 def _later(
     rows: pa.RecordBatch,
     names: pa.Array,
     firsts: npt.NDArray[np.object_],
     start: int,
-    most: npt.NDArray[np.int64],
+    sharing: Callable[[pa.RecordBatch], list[int]] | None,
 ) -> dict[bytes, int]:
-    """Key -> ordinal, of the occurrences `start` … `most` of each identity among these rows."""
+    """Key -> ordinal, of the occurrences from `start` on of each identity among these rows.
+
+    A few without asking; else some more than are there, for others may have been removed.
+    """
     _, once = np.unique(firsts, return_index=True)
-    counts = np.maximum(most[once] - start + 1, 0)
+    most = np.full(len(once), FEW)
+    if sharing is not None:
+        shared = np.array(sharing(rows.take(pa.array(once))), np.int64)
+        most = np.minimum(shared + FEW, MOST) * (shared > 1)  # alone: no later one
+    counts = np.maximum(most - start + 1, 0)
     place = pa.array(np.repeat(once, counts))
     steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     ordinal = (steps + start).astype(np.int32)

@@ -63,7 +63,7 @@ def unmoved(book: Book) -> Still:
 
 def identity_of_book(sight: Sight, book: Book) -> str:
     """The file name in a file's dedupe keys: as it was written down, else as the settings have it."""
-    if book.identity is not None:
+    if book.identity:
         return book.identity
     source = sight.world.settings.sources.get(book.source)
     return identity_of(source, book.source, book.key, book.version)
