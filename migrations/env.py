@@ -4,7 +4,7 @@ from alembic import context
 from sqlalchemy import pool
 
 from sensorflow.adapters.postgres.connect import engine_of
-from sensorflow.adapters.postgres.migrate import url_of_settings
+from sensorflow.adapters.postgres.migrate import LOCKS, url_of_settings
 from sensorflow.adapters.postgres.schema import metadata
 
 OURS = frozenset(metadata.tables)
@@ -24,6 +24,8 @@ def run() -> None:
         return _migrate(connection)
     url = context.config.attributes.get("url") or url_of_settings()
     with engine_of(url, poolclass=pool.NullPool).connect() as connection:
+        connection.exec_driver_sql(f"SET lock_timeout = '{LOCKS}'")
+        connection.commit()
         return _migrate(connection)
 
 

@@ -31,6 +31,7 @@ class Event(StrEnum):
     WATCH_DEGRADED = "watch.degraded"  # inotify lost events or has no watches: rescanning
     FILE_LOADED = "file.loaded"
     FILE_RETRIED = "file.retried"
+    WORK_PAUSED = "work.paused"  # not even a failure can be written down; tried until it can
     FILE_CONDEMNED = "file.condemned"  # on its way to quarantine
     FILE_QUARANTINED = "file.quarantined"
     LEASE_LOST = "lease.lost"

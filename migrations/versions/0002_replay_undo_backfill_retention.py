@@ -25,6 +25,37 @@ STEPS = (
     "('undone', 'pending'), ('undone', 'superseded')"
 )
 TROUBLED = "state IN ('pending', 'running') AND error_code IS NOT NULL"
+
+# As in 0001, but for what happens when two make the same month: the second one waits for the lock, and may
+# still hold a stale "there is none" of its first look.
+ENSURE_MONTHS = """
+CREATE OR REPLACE FUNCTION ensure_reading_partitions(low timestamptz, high timestamptz)
+RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    month timestamp := date_trunc('month', low AT TIME ZONE 'UTC');
+    part text;
+    made integer := 0;
+BEGIN
+    WHILE month <= high AT TIME ZONE 'UTC' LOOP
+        part := 'raw_readings_' || to_char(month, 'YYYY_MM');
+        IF to_regclass(part) IS NULL THEN
+            PERFORM pg_advisory_xact_lock(hashtextextended('sensorflow.partitions', 0));
+            BEGIN
+                EXECUTE format('CREATE TABLE %I (LIKE raw_readings INCLUDING DEFAULTS)', part);
+                EXECUTE format(
+                    'ALTER TABLE raw_readings ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                    part, month AT TIME ZONE 'UTC',
+                    (month + interval '1 month') AT TIME ZONE 'UTC');
+                made := made + 1;
+            EXCEPTION WHEN duplicate_table THEN
+                NULL;
+            END;
+        END IF;
+        month := month + interval '1 month';
+    END LOOP;
+    RETURN made;
+END $$
+"""
 DUE = "state = 'pending' AND published_at IS NULL"
 
 
@@ -66,6 +97,9 @@ def upgrade() -> None:
         "ix_files_troubled", "files", ["error_code"], postgresql_where=sa.text(TROUBLED)
     )
     transitions(STEPS)
+    partitioned = "SELECT relkind = 'p' FROM pg_class WHERE oid = 'raw_readings'::regclass"
+    if op.get_bind().scalar(sa.text(partitioned)):
+        op.execute(ENSURE_MONTHS)
 
 
 def downgrade() -> None:

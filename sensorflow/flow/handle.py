@@ -13,7 +13,7 @@ from sensorflow import crash
 from sensorflow.core.arrival import printable
 from sensorflow.core.retry import backoff
 from sensorflow.core.states import WORK, Stage
-from sensorflow.errors import Code, Fenced, Permanent, SensorflowError, Transient
+from sensorflow.errors import REMEDY, Code, Fenced, Permanent, SensorflowError, Transient
 from sensorflow.flow.load import load
 from sensorflow.flow.quarantine import quarantine
 from sensorflow.flow.transform import transform
@@ -172,7 +172,14 @@ def _release(job: Job, error: SensorflowError, delay: float, burned: bool) -> No
             return job.world.ledger.release(job.claim, error, delay, burned)
         except Fenced:
             raise
-        except Transient:
+        except Transient as away:
+            log().error(
+                Event.WORK_PAUSED,
+                file_id=job.claim.file_id,
+                code=away.code,
+                reason=away.message,
+                do=REMEDY.get(away.code, ""),
+            )
             if time.monotonic() + RELEASE_PAUSE > until:
                 raise
             time.sleep(RELEASE_PAUSE)

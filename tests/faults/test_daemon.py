@@ -41,14 +41,14 @@ def killed(
     """A daemon that was killed at each point in turn, with a file before each start, and at last not."""
     with fleet(lasting_project, lasting_database, lasting_broker) as f:
         drops = Drops(f)
-        f.start("worker", "beat")
+        f.start("worker")  # no beat: its sweep could publish a file before the daemon does
         for point in POINTS:
             drops.put(f"{point}.csv")
             f.start("daemon", env=armed(f, *POINTS))
             wait_for_death(f, "daemon")
         drops.put("last.csv")
-        f.start("daemon")
-        f.wait(lambda: f.counts()["loaded"] == len(POINTS) + 1, 30)
+        f.start("daemon", "beat")
+        f.wait(lambda: f.counts()["loaded"] == len(POINTS) + 1)
     return f, drops  # ended, so that nobody takes the next tests' messages
 
 

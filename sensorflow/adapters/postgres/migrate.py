@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
+import time
 from pathlib import Path
 
+import psycopg
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
@@ -14,7 +17,7 @@ from alembic.script import ScriptDirectory
 import sensorflow
 from sensorflow import settings as settings_
 from sensorflow.adapters.postgres.connect import engine_of, translated
-from sensorflow.errors import Code, Misuse
+from sensorflow.errors import Code, Misuse, Transient
 
 
 def folder() -> Path:
@@ -44,9 +47,25 @@ def url_of_settings() -> str:
     return found
 
 
+TRIES, PAUSE = 60, 0.5
+"""A migration waits for a lock for a moment only (`LOCKS`), so that nobody waits long behind it, and
+tries again after so many seconds."""
+LOCKS = "2s"
+_BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
+
+
 def upgrade(url: str, revision: str = "head") -> None:
-    with translated():
-        command.upgrade(config(url), revision)
+    """Raises Transient DATABASE, also when a busy fleet lets no migration in."""
+    for attempt in range(TRIES):
+        try:
+            with translated():
+                return command.upgrade(config(url), revision)
+        except Transient as error:
+            cause = getattr(error.__cause__, "orig", None)
+            if not isinstance(cause, _BUSY) or attempt == TRIES - 1:
+                raise
+            time.sleep(PAUSE * (0.5 + random.random()))
+    return None
 
 
 def downgrade(url: str, revision: str) -> None:
