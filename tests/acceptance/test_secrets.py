@@ -200,11 +200,11 @@ def test_no_password_is_said_anywhere(
         f.put("bad.csv", b"\x00")
         f.wait(lambda: f.counts()["loaded"] == 1 and f.counts()["quarantined"] == 1)
         said |= family(f)
-        f.wait(lambda: b"celery@" in page(f, "/workers"))
-        name = page(f, "/api/workers?refresh=1").partition(b'"celery@')[2].partition(b'"')[0]
+        f.wait(lambda: b"worker@" in page(f, "/workers"))
+        name = page(f, "/api/workers?refresh=1").partition(b'"worker@')[2].partition(b'"')[0]
         assert name
-        said |= {p: page(f, p) for p in (*PAGES, f"/worker/celery@{name.decode()}")}
-        assert b"broker_url" in said[f"/worker/celery@{name.decode()}"]
+        said |= {p: page(f, p) for p in (*PAGES, f"/worker/worker@{name.decode()}")}
+        assert b"broker_url" in said[f"/worker/worker@{name.decode()}"]
         for words in (("status",), ("doctor",), ("files", "ls"), ("files", "show", "1")):
             said[" ".join(words)] = command(f, "sensorflow", *words)
         for words in (("db", "current"), ("db", "shell", "-c", "SELECT 1"), ("quarantine", "ls")):

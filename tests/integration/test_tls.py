@@ -111,7 +111,7 @@ def test_a_file_goes_through_the_whole_fleet_by_tls_alone(
         f.put("a.csv", text(rows(1, 5, random.Random(1))))
         f.wait(lambda: f.counts()["loaded"] == 1)
         f.wait(lambda: "Scheduler: Sending due task sweep" in (project / "beat.log").read_text())
-        f.wait(lambda: "celery@" in page(f, "/workers"))
+        f.wait(lambda: "worker@" in page(f, "/workers"))
         doctor = [sys.executable, "-m", "sensorflow", "doctor"]
         told = subprocess.run(doctor, env=f.env, cwd=project, capture_output=True, text=True)
         assert told.returncode == 0, told.stdout

@@ -1,0 +1,37 @@
+"""kombu's transport for Redis and Valkey, but for one thing that would end a worker.
+
+A channel that closes gives its unacknowledged messages back. Where the connection broke and is closed
+already that cannot be: kombu 5.7 raises AttributeError then, which Celery takes for a defect and ends the
+worker. The messages come back all the same, after the visibility timeout; the sweeper publishes their
+files much sooner.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kombu.transport import TRANSPORT_ALIASES, redis
+
+
+class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
+    def restore_unacked_once(self, stderr: Any = None) -> None:
+        try:
+            super().restore_unacked_once(stderr)
+        except AttributeError:
+            if self.channel.connection.client is not None:
+                raise
+            self._delivered.clear()
+
+
+class Channel(redis.Channel):  # type: ignore[misc]
+    QoS = QoS
+
+
+class Transport(redis.Transport):  # type: ignore[misc]
+    Channel = Channel
+
+
+def register() -> None:
+    """Have kombu use it for redis:// and rediss://."""
+    for scheme in ("redis", "rediss"):
+        TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
