@@ -50,7 +50,8 @@ NO_FENCING = (
 )
 
 _COPY = """\
-            with below(place, "file") as inner, temporary(inner) as (copy, path):
+            # beside file/, so that nothing lies in there but the file
+            with below(place, "file") as inner, temporary(place) as (copy, path):
                 while block := stream.read(BLOCK):
                     copy.write(block)
                 settle(copy, path, inner / os.fsdecode(name))

@@ -308,3 +308,16 @@ def test_a_full_disk_is_transient(tmp_path: Path) -> None:
     with pytest.raises(Transient) as caught:
         LocalLanding(tmp_path / "landing").put(io.BytesIO(b"x"))
     assert caught.value.code is Code.STORAGE
+
+
+def test_what_a_killed_writer_left_is_not_taken_for_the_quarantined_file(tmp_path: Path) -> None:
+    store = LocalQuarantine(tmp_path)
+
+    class Stream(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            left = {p.name for p in (tmp_path / "plant/1-v1-1/file").iterdir()}
+            assert left == set(), left
+            return super().read(size)
+
+    store.put("plant/1-v1-1", b"x.csv", Stream(b"abc"), {"a": 1})
+    assert store.size("plant/1-v1-1") == 3

@@ -30,7 +30,8 @@ class LocalQuarantine:
 
     def put(self, folder: str, name: bytes, stream: BinaryIO, manifest: dict[str, Any]) -> str:
         with storage_errors(), below(self._root, folder) as place:
-            with below(place, "file") as inner, temporary(inner) as (copy, path):
+            # beside file/, so that nothing lies in there but the file
+            with below(place, "file") as inner, temporary(place) as (copy, path):
                 while block := stream.read(BLOCK):
                     copy.write(block)
                 settle(copy, path, inner / os.fsdecode(name))
