@@ -3,7 +3,7 @@ same conformance suite (``tests/conformance``)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,6 +73,10 @@ class Lake(Protocol):
 
         A file of that path is replaced.
         """
+        ...
+
+    def together(self) -> AbstractContextManager[None]:
+        """Files that are written meanwhile appear, synced, when this context ends, all at once."""
         ...
 
     def read(self, path: str) -> Iterator[pa.RecordBatch]:
@@ -190,7 +194,8 @@ class Claim:
     """The right to work on a file until the lease ends, and what is known of it.
 
     token: the fencing token; whoever holds an older one cannot commit. profile: what the file is to be
-    read by, where that is not its source's. again: rows of an earlier load are in the database.
+    read by, where that is not its source's. again: rows of an earlier load are in the database. fresh:
+    nobody has held the file before.
     """
 
     file_id: int
@@ -212,6 +217,22 @@ class Claim:
     sensor_type: str
     profile: str | None = None
     again: bool = False
+    fresh: bool = False
+
+
+Keyed = tuple[pa.RecordBatch, pa.Array]
+"""A batch of silver with the dedupe key of each row."""
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """How much may be taken together. files: how many; small: bytes, only smaller files; size: bytes in
+    all. sources: whose files."""
+
+    files: int
+    small: int
+    size: int
+    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -337,6 +358,11 @@ class Ledger(Protocol):
         """
         ...
 
+    def gather(self, claim: Claim, owner: str, lease: float, most: Gathering) -> list[Claim]:
+        """Take other files with `claim`, which is on a small file: new, small ones of its lane whose
+        messages wait too, at most half of them, so that others find work. None was ever held."""
+        ...
+
     def renew(self, claim: Claim, lease: float) -> None: ...
 
     def advance(self, claim: Claim, to: Stage, counts: Counts, report: StageReport) -> None:
@@ -366,12 +392,25 @@ class Ledger(Protocol):
     def quarantined(self, claim: Claim, where: str, report: StageReport) -> None: ...
 
     def load(
-        self, claim: Claim, batches: Iterable[tuple[pa.RecordBatch, pa.Array]], load: Load
+        self,
+        claim: Claim,
+        batches: Iterable[Keyed],
+        load: Load,
+        closing: Callable[[], Load] | None = None,
     ) -> Loaded:
         """Insert silver batches with their dedupe keys, supersede older versions, close the file.
 
         All or nothing. Rows whose key is there already are counted as duplicates. Of a file that is
         replayed, what is there and right is left alone, and only the difference is written.
+        closing: asked when the batches are through, for what was not known before.
+        """
+        ...
+
+    def load_together(self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]) -> bool:
+        """Load fresh files that have one version each in one transaction, and close them all.
+
+        False: some of them needs a transaction of its own (its claim is lost, a key of it is there
+        already); nothing is loaded, then.
         """
         ...
 

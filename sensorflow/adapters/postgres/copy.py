@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 from pgpq import ArrowToPostgresBinaryEncoder
 
@@ -16,7 +15,7 @@ from sensorflow import crash
 from sensorflow.adapters.postgres.queries import queries, run
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.dedupe import KEY
-from sensorflow.core.readings import US, Span
+from sensorflow.core.readings import US, Span, micros
 
 COLUMNS = "ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key"
 _WIRE = pa.schema(
@@ -32,6 +31,38 @@ _WIRE = pa.schema(
         ("dedupe_key", KEY),  # sixteen bytes on the wire, which is what a uuid is
     ]
 )
+
+
+def wire(silver: pa.RecordBatch, keys: pa.Array, file_id: int) -> pa.RecordBatch:
+    """Rows of `raw_readings` as COPY sends them."""
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(micros(silver["ts"])).cast(US),
+            silver["sensor_id"],
+            silver["reading_type"],
+            silver["value"],
+            silver["unit"],
+            silver["quality"],
+            pa.repeat(pa.scalar(file_id, pa.int64()), len(silver)),
+            silver["line_no"],
+            keys,
+        ],
+        schema=_WIRE,
+    )
+
+
+def copy_in(connection: sa.Connection, table: str, rows: Iterable[pa.RecordBatch]) -> None:
+    """COPY rows made by `wire`. Raises errors of psycopg."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    encoder = ArrowToPostgresBinaryEncoder(_WIRE)
+    statement = f"COPY {table} ({COLUMNS}) FROM STDIN (FORMAT BINARY)"
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(encoder.write_header())
+        for batch in rows:
+            copy.write(encoder.write_batch(batch))
+            crash.point(crash.Point.COPYING)
+        copy.write(encoder.finish())
 
 
 @dataclass
@@ -54,12 +85,12 @@ class Loader:
 
     def load(self, silver: pa.RecordBatch, keys: pa.Array) -> None:
         """Insert one batch; direct COPY first, on a conflict by way of a temporary table."""
-        wire = self._wire(silver, keys)
+        rows = wire(silver, keys, self._file_id)
         try:
             with self._connection.begin_nested():
-                self._copy("raw_readings", wire)
+                copy_in(self._connection, "raw_readings", [rows])
         except psycopg.errors.UniqueViolation:
-            self._merge(wire)
+            self._merge(rows)
             return
         self.inserted.rows += len(silver)
         self._add(checksum(keys, silver["value"]))
@@ -70,47 +101,19 @@ class Loader:
     def _add(self, part: int) -> None:
         self.inserted.checksum = (self.inserted.checksum + part) % MODULUS
 
-    def _wire(self, silver: pa.RecordBatch, keys: pa.Array) -> pa.RecordBatch:
-        return pa.RecordBatch.from_arrays(
-            [
-                # floor, so that times before 1970 are cut toward the past too
-                pc.floor_temporal(silver["ts"], unit="microsecond").cast(US),
-                silver["sensor_id"],
-                silver["reading_type"],
-                silver["value"],
-                silver["unit"],
-                silver["quality"],
-                pa.repeat(pa.scalar(self._file_id, pa.int64()), len(silver)),
-                silver["line_no"],
-                keys,
-            ],
-            schema=_WIRE,
-        )
-
-    def _copy(self, table: str, wire: pa.RecordBatch) -> None:
-        driver = self._connection.connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        encoder = ArrowToPostgresBinaryEncoder(_WIRE)
-        statement = f"COPY {table} ({COLUMNS}) FROM STDIN (FORMAT BINARY)"
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(encoder.write_header())
-            copy.write(encoder.write_batch(wire))
-            crash.point(crash.Point.COPYING)
-            copy.write(encoder.finish())
-
-    def _merge(self, wire: pa.RecordBatch) -> None:
+    def _merge(self, rows: pa.RecordBatch) -> None:
         if self._staged:
             self._connection.execute(sa.text("TRUNCATE incoming"))
-        self._stage(wire)
+        self._stage(rows)
         new = self._connection.execute(queries()["merge_incoming"]).all()
         self.inserted.rows += len(new)
         self._add(_checksum_of(new))
 
-    def _stage(self, wire: pa.RecordBatch) -> None:
+    def _stage(self, rows: pa.RecordBatch) -> None:
         if not self._staged:
             self._connection.execute(queries()["stage_of_incoming"])
             self._staged = True
-        self._copy("incoming", wire)
+        copy_in(self._connection, "incoming", [rows])
 
 
 class Difference(Loader):
@@ -123,7 +126,7 @@ class Difference(Loader):
     note = ""
 
     def load(self, silver: pa.RecordBatch, keys: pa.Array) -> None:
-        self._stage(self._wire(silver, keys))
+        self._stage(wire(silver, keys, self._file_id))
         self._span = self._span.over(silver["ts"])
         self.inserted.rows += len(silver)
         self._add(checksum(keys, silver["value"]))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-import pyarrow as pa
 import sqlalchemy as sa
 
-from sensorflow.adapters.postgres import loading, retention, reversal
+from sensorflow.adapters.postgres import loading, retention, reversal, together
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import guarded, run
@@ -23,12 +23,14 @@ from sensorflow.adapters.postgres.rows import (
 )
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.states import Stage, State
-from sensorflow.errors import REMEDY, Code, SensorflowError
+from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
 from sensorflow.ports import (
     Claim,
     Counts,
     Expirable,
     FileView,
+    Gathering,
+    Keyed,
     Kind,
     Leftover,
     Load,
@@ -162,6 +164,11 @@ class PostgresLedger:
             row = run(c, "claim", id=file_id, stages=wanted, owner=owner, lease=lease).first()
         return None if row is None else claim_of(row)
 
+    def gather(self, claim: Claim, owner: str, lease: float, most: Gathering) -> list[Claim]:
+        facts = {**asdict(most), "sources": list(most.sources), "owner": owner, "lease": lease}
+        with self._transaction() as c:
+            return [claim_of(row) for row in run(c, "gather", id=claim.file_id, **facts)]
+
     def renew(self, claim: Claim, lease: float) -> None:
         with self._transaction() as c:
             guarded(c, "renew", claim, lease=lease)
@@ -236,10 +243,22 @@ class PostgresLedger:
             )
 
     def load(
-        self, claim: Claim, batches: Iterable[tuple[pa.RecordBatch, pa.Array]], load: Load
+        self,
+        claim: Claim,
+        batches: Iterable[Keyed],
+        load: Load,
+        closing: Callable[[], Load] | None = None,
     ) -> Loaded:
         with self._transaction() as c:
-            return loading.load(c, self._who, claim, batches, load, self._months)
+            return loading.load(c, self._who, claim, batches, load, closing, self._months)
+
+    def load_together(self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]) -> bool:
+        try:
+            with self._transaction() as c:
+                together.load(c, self._who, files, self._months)
+        except (together.Apart, Fenced):
+            return False
+        return True
 
     def replay(self, file_id: int, profile: str | None = None) -> bool:
         with self._transaction() as c:

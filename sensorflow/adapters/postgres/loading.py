@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -21,15 +21,16 @@ from sensorflow.adapters.postgres.rows import count_values, stored_identity
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, Transient
-from sensorflow.ports import Claim, Counts, Load, Loaded, OnChange, StageReport
+from sensorflow.ports import Claim, Counts, Keyed, Load, Loaded, OnChange, StageReport
 
 
 def load(
     c: sa.Connection,
     who: str,
     claim: Claim,
-    batches: Iterable[tuple[pa.RecordBatch, pa.Array]],
+    batches: Iterable[Keyed],
     load: Load,
+    closing: Callable[[], Load] | None,
     months: Months,
 ) -> Loaded:
     """See `ports.Ledger.load`; within the transaction of `c`."""
@@ -39,8 +40,10 @@ def load(
     if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:
         replaced = _supersede(c, who, claim)
     loader: Loader | Difference = (Difference if claim.again else Loader)(c, claim.file_id)
-    offered, span = _insert(loader, batches, months)
+    offered, span, waited = _insert(loader, batches, months)
     crash.point(crash.Point.COPIED)
+    if closing is not None:  # the time in which the batches were made is that of other stages
+        load, began = closing(), began + waited
     _pass_on(c, who, claim, replaced)
     counts = replace(
         load.counts,
@@ -67,13 +70,18 @@ def _alone(c: sa.Connection, claim: Claim) -> None:
 
 
 def _insert(
-    loader: Loader | Difference,
-    batches: Iterable[tuple[pa.RecordBatch, pa.Array]],
-    months: Months,
-) -> tuple[int, Span]:
-    """How many rows were offered, and when they were measured."""
-    rows, span = 0, Span()
-    for silver, keys in batches:
+    loader: Loader | Difference, batches: Iterable[Keyed], months: Months
+) -> tuple[int, Span, float]:
+    """How many rows were offered, when they were measured, and the seconds waited for them."""
+    rows, span, waited = 0, Span(), 0.0
+    following = iter(batches)
+    while True:
+        asked = time.perf_counter()
+        batch = next(following, None)
+        waited += time.perf_counter() - asked
+        if batch is None:
+            break
+        silver, keys = batch
         if not len(silver):
             continue
         months.ensure(silver["ts"])
@@ -85,7 +93,7 @@ def _insert(
         span = span.over(silver["ts"])
         rows += len(silver)
     loader.finish()
-    return rows, span
+    return rows, span, waited
 
 
 def _finish(
@@ -172,8 +180,10 @@ class Months:
         self._made: set[date] = set()
 
     def ensure(self, ts: pa.Array) -> None:
-        nanos = ts.cast(pa.int64()).to_numpy().view("M8[ns]")
-        for month in np.unique(nanos.astype("M8[M]")).tolist():
+        months = ts.cast(pa.int64()).to_numpy().view(f"M8[{ts.type.unit}]").astype("M8[M]")
+        if months.min() == months.max():  # mostly; and far cheaper than to sort them
+            months = months[:1]
+        for month in np.unique(months).tolist():
             if month not in self._made:
                 start = datetime(month.year, month.month, 1, tzinfo=UTC)
                 with self._engine.begin() as c:

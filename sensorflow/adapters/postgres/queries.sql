@@ -104,7 +104,7 @@ SELECT id, 'published', stage, attempts, :who FROM done;
 -- name: claim
 -- One winner, whoever asks: the row count decides. The lease runs by the database's clock.
 WITH before AS (
-    SELECT id, state FROM files WHERE id = :id FOR UPDATE),
+    SELECT id, state, started_at IS NULL AS fresh FROM files WHERE id = :id FOR UPDATE),
 won AS (
     UPDATE files f
        SET state = 'running', lease_token = nextval('lease_tokens'), lease_owner = :owner,
@@ -115,11 +115,38 @@ won AS (
      WHERE f.id = b.id AND f.stage = ANY(:stages)
        AND (f.state = 'pending' AND (f.not_before IS NULL OR f.not_before <= now())
             OR f.state = 'running' AND f.lease_until < now())
-    RETURNING f.*, b.state AS state_before),
+    RETURNING f.*, b.state AS state_before, b.fresh),
 told AS (
     INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who)
     SELECT id, 'claimed', state_before, 'running', stage, attempts, :owner FROM won)
 SELECT * FROM won;
+
+-- name: gather
+-- Small files that wait as the one just claimed did: half of them, so that others find work too. None
+-- that was ever held: what ends a worker must not take its neighbours along a second time.
+WITH waiting AS MATERIALIZED (
+    SELECT id, size, published_at FROM files
+     WHERE state = 'pending' AND published_at IS NOT NULL AND started_at IS NULL
+       AND stage = 'validate' AND version = 1 AND previous IS NULL AND wanted_profile IS NULL
+       AND size < :small AND source = ANY(:sources)
+       AND lane = (SELECT lane FROM files WHERE id = :id)
+     ORDER BY published_at, id LIMIT 2 * :files FOR UPDATE SKIP LOCKED),
+half AS (
+    SELECT id, sum(size) OVER (ORDER BY published_at, id) AS total FROM waiting
+     ORDER BY published_at, id LIMIT (SELECT (count(*) + 1) / 2 FROM waiting)),
+won AS (
+    UPDATE files f
+       SET state = 'running', lease_token = nextval('lease_tokens'), lease_owner = :owner,
+           lease_until = now() + make_interval(secs => :lease), attempts = attempts + 1,
+           started_at = now(), not_before = NULL
+      FROM half h
+     WHERE f.id = h.id AND h.total <= :size
+    RETURNING f.*, true AS fresh),
+told AS (
+    INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)
+    SELECT id, 'claimed', 'pending', 'running', stage, attempts, :owner,
+           'together with file ' || :id FROM won)
+SELECT * FROM won ORDER BY id;
 
 -- name: renew
 UPDATE files SET lease_until = now() + make_interval(secs => :lease)
@@ -216,6 +243,34 @@ UPDATE files
        error_code = NULL, error_detail = NULL, error_place = NULL
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
+-- name: finish_together
+-- As finish, of many files that were never loaded before.
+UPDATE files f
+   SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(),
+       rows_read = d.read, rows_loaded = d.loaded, rows_rejected = d.rejected,
+       rows_duplicate = d.duplicate, rows_missing = d.missing, checksum = d.checksum,
+       ts_min = d.ts_min, ts_max = d.ts_max, profile = d.profile, profile_hash = d.profile_hash,
+       code_version = :code_version, identity = d.identity,
+       error_code = NULL, error_detail = NULL, error_place = NULL
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[]), CAST(:read AS bigint[]),
+              CAST(:loaded AS bigint[]), CAST(:rejected AS bigint[]), CAST(:duplicate AS bigint[]),
+              CAST(:missing AS bigint[]), CAST(:checksum AS numeric[]),
+              CAST(:ts_min AS timestamptz[]), CAST(:ts_max AS timestamptz[]),
+              CAST(:profile AS text[]), CAST(:profile_hash AS text[]), CAST(:identity AS text[]))
+       AS d(id, token, read, loaded, rejected, duplicate, missing, checksum, ts_min, ts_max,
+            profile, profile_hash, identity)
+ WHERE f.id = d.id AND f.lease_token = d.token AND f.state = 'running';
+
+-- name: add_events
+INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why, seconds, rows)
+SELECT e.file_id, e.what, e.from_state, e.to_state, e.stage, e.attempt, :who, e.why, e.seconds, e.rows
+  FROM unnest(CAST(:file_id AS bigint[]), CAST(:what AS text[]), CAST(:from_state AS text[]),
+              CAST(:to_state AS text[]), CAST(:stage AS text[]), CAST(:attempt AS int[]),
+              CAST(:why AS text[]), CAST(:seconds AS double precision[]), CAST(:rows AS bigint[]))
+       WITH ORDINALITY
+       AS e(file_id, what, from_state, to_state, stage, attempt, why, seconds, rows, place)
+ ORDER BY e.place;
+
 -- name: stage_of_incoming
 -- The slow path of a load: rows whose key may be there already. Dropped with the transaction.
 CREATE TEMPORARY TABLE incoming (LIKE raw_readings) ON COMMIT DROP;
@@ -256,11 +311,23 @@ SELECT i.value, i.dedupe_key
  WHERE r.file_id <> :id AND r.ts BETWEEN :low AND :high;
 
 -- name: evict
--- Sessions of the same user that are still loading this file: their workers have lost it.
+-- Sessions of the same user that are still loading this file, alone or together with others: their
+-- workers have lost it.
 SELECT pg_terminate_backend(pid, 5000)
   FROM pg_stat_activity
- WHERE application_name = :name AND usename = current_user AND datname = current_database()
-   AND pid <> pg_backend_pid();
+ WHERE usename = current_user AND datname = current_database() AND pid <> pg_backend_pid()
+   AND (application_name = :name
+        OR pid IN (SELECT l.pid FROM pg_locks l
+                    WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+                      AND l.database = (SELECT oid FROM pg_database
+                                         WHERE datname = current_database())
+                      AND (CAST(l.classid AS bigint) << 32 | CAST(l.objid AS bigint))
+                          = hashtextextended(:name, 0)));
+
+-- name: hold_together
+-- What `evict` knows a session by that loads many files.
+SELECT count(pg_advisory_xact_lock_shared(hashtextextended('sensorflow load ' || id, 0)))
+  FROM unnest(CAST(:ids AS bigint[])) AS id;
 
 -- name: name_session
 -- Until the end of the transaction.
