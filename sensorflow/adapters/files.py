@@ -134,7 +134,8 @@ def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream, path
     finally:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
 
 
 def unfinished(folder: Path, older: float) -> list[str]:

@@ -67,8 +67,8 @@ GUARDS = [
     Guard(  # the attempt is counted with the claim
         3,
         SQL,
-        "lease_until = now() + make_interval(secs => :lease), attempts = attempts + 1,\n",
-        "lease_until = now() + make_interval(secs => :lease),\n",
+        "attempts = attempts + 1,\n           started_at = coalesce",
+        "attempts = attempts,\n           started_at = coalesce",
         _faults("test_worker", "test_fault_03_and_04_child_killed_before_the_commit[claimed]"),
     ),
     Guard(  # the bytes and the manifest are kept before the state says so

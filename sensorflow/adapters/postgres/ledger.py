@@ -51,7 +51,8 @@ class PostgresLedger:
     """
 
     def __init__(self, url: str, who: str, pool: int = 2) -> None:
-        self._engine = engine_of(url, pool_size=pool, max_overflow=2, pool_pre_ping=True)
+        self._engine = engine_of(url, pool_size=pool, max_overflow=2)
+        self._at_once = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._who = who
         self._months = loading.Months(self._engine)
 
@@ -61,6 +62,12 @@ class PostgresLedger:
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         with translated(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _statement(self) -> Iterator[sa.Connection]:
+        """For one statement, which is a transaction of its own: one round trip in place of three."""
+        with translated(), self._at_once.connect() as connection:
             yield connection
 
     def _event(self, c: sa.Connection, file_id: int, what: str, stage: str, **facts: Any) -> None:
@@ -116,12 +123,12 @@ class PostgresLedger:
         return row
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
-        with self._transaction() as c:
+        with self._statement() as c:
             place = {"source": source, "key": key, "fingerprint": fingerprint}
             return run(c, "seen", **place, sha256=None).first() is not None
 
     def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
-        with self._transaction() as c:
+        with self._statement() as c:
             found = run(c, "has_content", source=source, key=key, sha256=sha256)
             return bool(found.scalar_one())
 
@@ -140,7 +147,7 @@ class PostgresLedger:
         self, limit: int, max_in_flight: int, backfill_in_flight: int | None = None
     ) -> list[Waiting]:
         room = max_in_flight if backfill_in_flight is None else backfill_in_flight
-        with self._transaction() as c:
+        with self._statement() as c:
             facts = {"limit": limit, "max_in_flight": max_in_flight}
             rows = run(c, "due", **facts, lane=Lane.LIVE, room=max_in_flight).all()
             if not rows:  # no live file is kept waiting by an old one
@@ -153,24 +160,24 @@ class PostgresLedger:
 
     def published(self, sent: list[Waiting]) -> None:
         ids, tokens = [w.file_id for w in sent], [w.token for w in sent]
-        with self._transaction() as c:
+        with self._statement() as c:
             run(c, "published", ids=ids, tokens=tokens, who=self._who)
 
     def claim(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claim | None:
         wanted = [str(stage) for stage in stages]
-        with self._transaction() as c:
+        with self._statement() as c:
             row = run(c, "claim", id=file_id, stages=wanted, owner=owner, lease=lease).first()
         return None if row is None else claim_of(row)
 
     def gather(self, claim: Claim, owner: str, lease: float, most: Gathering) -> list[Claim]:
         facts = {**asdict(most), "sources": list(most.sources), "owner": owner, "lease": lease}
-        with self._transaction() as c:
+        with self._statement() as c:
             return [claim_of(row) for row in run(c, "gather", id=claim.file_id, **facts)]
 
     def renew(self, claim: Claim, lease: float) -> None:
-        with self._transaction() as c:
+        with self._statement() as c:
             guarded(c, "renew", claim, lease=lease)
 
     def advance(self, claim: Claim, to: Stage, counts: Counts, report: StageReport) -> None:
@@ -196,7 +203,7 @@ class PostgresLedger:
             self._back(c, claim, "will be tried again", error)
 
     def given_back_lately(self, code: Code, within: float) -> bool:
-        with self._transaction() as c:
+        with self._statement() as c:
             found = run(c, "given_back_lately", code=str(code), within=within)
             return bool(found.scalar_one())
 
