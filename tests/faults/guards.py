@@ -96,9 +96,9 @@ GUARDS = [
     Guard(  # and nothing is left to do after it
         5,
         LOADING,
-        "    _finish(c, claim, counts, loader.inserted.checksum, span, load)\n",
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)\n",
         '    c.exec_driver_sql("COMMIT")\n    crash.point(crash.Point.COMMITTED)\n'
-        "    _finish(c, claim, counts, loader.inserted.checksum, span, load)\n",
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)\n",
         _faults(
             "test_worker",
             "test_fault_05_child_killed_between_commit_and_acknowledgement[load.committed]",
@@ -170,9 +170,11 @@ GUARDS = [
         16,
         SQL,
         "error_code = NULL, error_detail = NULL, error_place = NULL\n"
-        " WHERE id = :id AND lease_token = :token AND state = 'running';\n\n-- name: stage_of_incoming",
+        " WHERE id = :id AND lease_token = :token AND state = 'running'\n"
+        "   AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;\n\n-- name: stage_of_incoming",
         "error_code = NULL, error_detail = NULL, error_place = NULL\n"
-        " WHERE id = :id AND :token > 0 AND state = 'running';\n\n-- name: stage_of_incoming",
+        " WHERE id = :id AND :token > 0 AND state = 'running'\n"
+        "   AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;\n\n-- name: stage_of_incoming",
         "tests/conformance/test_ledger.py::test_the_holder_of_an_older_token_is_refused_everywhere[postgres]",
     ),
     Guard(  # a stopped worker's session is ended

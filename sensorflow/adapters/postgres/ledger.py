@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres import loading, retention, reversal
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.history import add_event
+from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import (
     claim_of,
@@ -45,13 +46,15 @@ PUBLISHER = 0x5E4502F10  # the advisory lock of the one publisher at a time
 class PostgresLedger:
     """See `ports.Ledger`. Safe to share between threads; make one in each process, after a fork.
 
-    who: the name under which this process writes history.
+    who: the name under which this process writes history. deferred: how the settings say that the
+    database guards its readings, see `indexing`; a load raises Transient INDEX_DIFFERS if it does not.
     """
 
-    def __init__(self, url: str, who: str, pool: int = 2) -> None:
+    def __init__(self, url: str, who: str, pool: int = 2, deferred: bool = False) -> None:
         self._engine = engine_of(url, pool_size=pool, max_overflow=2, pool_pre_ping=True)
         self._who = who
         self._months = loading.Months(self._engine)
+        self._wanted = Wanted(deferred)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -239,7 +242,7 @@ class PostgresLedger:
         self, claim: Claim, batches: Iterable[tuple[pa.RecordBatch, pa.Array]], load: Load
     ) -> Loaded:
         with self._transaction() as c:
-            return loading.load(c, self._who, claim, batches, load, self._months)
+            return loading.load(c, self._who, claim, batches, load, self._months, self._wanted)
 
     def replay(self, file_id: int, profile: str | None = None) -> bool:
         with self._transaction() as c:
