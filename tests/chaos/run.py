@@ -66,6 +66,8 @@ WHERE = {
     Fault.DATABASE: "with files claimed",
     Fault.COMMIT: "with files claimed",
 }
+CLOSERS = 3
+"""How often months are closed while files come in."""
 LARGE = 95
 """Bytes a row between a file that goes as one task and one that goes as three."""
 
@@ -123,7 +125,7 @@ class Run:
             chosen = [Kind.GOOD if kind is Kind.FEED else kind for kind in chosen]
         self._files = len(chosen)
         self._drops = generate(plan.seed, chosen, plan.rows, self.manifest)
-        self._closer: subprocess.Popen[str] | None = None
+        self._closers: list[subprocess.Popen[str]] = []
         self._redis = None
         if not scene.broker.startswith("amqp"):
             self._redis = redis.Redis.from_url(normal(scene.broker))
@@ -138,8 +140,6 @@ class Run:
                 return
             for made in batch:
                 self._put(made)
-            if self.plan.deferred and self._closer is None and share >= 0.5:
-                self._closer = self._close_months()
 
     def _close_months(self) -> subprocess.Popen[str]:
         """All of them are over; files of them may still come."""
@@ -151,12 +151,12 @@ class Run:
 
     def _hold_months(self) -> None:
         """Every month's unique index can be built: the database's own proof."""
-        for closer in (self._closer, self._close_months()):
-            told, failed = closer.communicate(timeout=120) if closer else ("", "")
+        for closer in (*self._closers, last := self._close_months()):
+            told, failed = closer.communicate(timeout=120)
             if "more than once" in told:
                 self.findings.duplicated.append(told)
-        if closer is not None and closer.returncode:
-            self.findings.unexpected.append(f"months are not closed: {told} {failed}")
+            if closer is last and closer.returncode:
+                self.findings.unexpected.append(f"months are not closed: {told} {failed}")
 
     def _put(self, drop: Drop) -> None:
         self.fleet.put(drop.name, drop.content, self.folder / drop.source)
@@ -205,6 +205,10 @@ class Run:
 
         Celery's parent ends when its first child is killed before it was up; nothing else may end.
         """
+        if self.plan.deferred and len(self._closers) < CLOSERS:
+            loaded = self.observer.rows("SELECT count(*) FROM files WHERE state = 'loaded'")[0][0]
+            if loaded > self._files * (len(self._closers) + 1) / (CLOSERS + 2):
+                self._closers.append(self._close_months())
         for name, process in list(self.fleet.running.items()):
             if process.poll() is None:
                 continue
