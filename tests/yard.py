@@ -32,7 +32,6 @@ database_url = "{database}"
 rescan = 2
 sweep = 2
 lease = 30
-{extra}
 [sources.plant]
 path = "drop"
 profile = "long"
@@ -70,7 +69,8 @@ class Yard:
     def __init__(self, project: Path, database: str, source: str = "", extra: str = "") -> None:
         self.project, self.data, self.database = project, project / "data", database
         self.config = project / "sensorflow.toml"
-        self.config.write_text(SETTINGS.format(database=database, source=source, extra=extra))
+        text = SETTINGS.format(database=database, source=source)
+        self.config.write_text(f"{extra}\n{text}")
         self.settings = bootstrap.settings(project)
         self.ledger = PostgresLedger(database, "test", deferred=self.settings.deferred)
         self.world: World = bootstrap.world(self.settings, "test", self.ledger)
