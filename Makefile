@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
-	$(if $(FAULT),--fault $(FAULT))
+	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
 .PHONY: help demo up test chaos chaos-long chaos-proof faults-long faults-proof real-data fuzz lint wheel bench-latency bench-memory bench-audit clean
 
@@ -35,7 +35,7 @@ faults-proof: .venv/.has-dev ## each fault's test must notice the loss of its gu
 	@sh tools/rabbitmq.sh
 	@$(BIN)/python tests/faults/guards.py
 
-chaos: .venv/.has-dev ## 200 kills on each broker, nothing lost: SEED= KILLS= BROKER= FAULT=kills|broker|database|commit
+chaos: .venv/.has-dev ## 200 kills on each broker, nothing lost: SEED= KILLS= BROKER= FAULT=kills|broker|database|commit INDEX=deferred
 	@sh tools/rabbitmq.sh
 	@PYTHONPATH=.:tests $(BIN)/python -m chaos $(CHAOS)
 

@@ -7,12 +7,14 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sensorflow import crash
 from sensorflow import settings as settings_
 from sensorflow.adapters.feeds.folder import Folder
 from sensorflow.adapters.lake.parquet import LocalLake
+from sensorflow.adapters.postgres import closing
 from sensorflow.adapters.postgres.audit import PostgresBooks
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.queues.celery import CeleryQueue
@@ -71,11 +73,21 @@ def flower_password(settings: Settings) -> tuple[str, str]:
 
 
 def ledger(settings: Settings, role: str) -> PostgresLedger:
-    return PostgresLedger(database_url(settings), who(role))
+    return PostgresLedger(database_url(settings), who(role), deferred=settings.deferred)
 
 
 def books(settings: Settings) -> PostgresBooks:
-    return PostgresBooks(database_url(settings), who("audit"))
+    after = settings.deferred_close if settings.deferred else None
+    return PostgresBooks(database_url(settings), who("audit"), after)
+
+
+def close_months(settings: Settings) -> list[closing.Closing]:
+    """Close the months that are ripe, where months are closed at all."""
+    if not settings.deferred:
+        return []
+    url = database_url(settings)
+    found = closing.months(url, settings.deferred_close)
+    return list(closing.close(url, closing.ripe(found, datetime.now(UTC))))
 
 
 def sight(settings: Settings, source: str | None = None) -> Sight:

@@ -584,6 +584,11 @@ class Snapshot(Protocol):
         """How many rows of each file id are in the database, ids unknown to the ledger among them."""
         ...
 
+    def unproved(self) -> list[tuple[str, bool]]:
+        """Months ("2026-01") whose unique index should be there by now and is not, and whether readings
+        of them were found to be there twice. Of `dedupe_index = "deferred"` only."""
+        ...
+
     def readings(self) -> Iterator[pa.RecordBatch]:
         """Every row, in batches of the schema `READING`, in no order."""
         ...

@@ -32,6 +32,9 @@ class MemorySnapshot:
     def rows_per_file(self) -> dict[int, int]:
         return dict(Counter(self._holders.values()))
 
+    def unproved(self) -> list[tuple[str, bool]]:
+        return []
+
     def readings(self) -> Iterator[pa.RecordBatch]:
         yield from self._rows
 

@@ -74,11 +74,15 @@ class Inserted:
 
 
 class Loader:
-    """Loads the batches of one file within one transaction."""
+    """Loads the batches of one file within one transaction.
 
-    def __init__(self, connection: sa.Connection, file_id: int) -> None:
+    deferred: months that are not over have no unique index (see `indexing`).
+    """
+
+    def __init__(self, connection: sa.Connection, file_id: int, deferred: bool = False) -> None:
         self._connection = connection
         self._file_id = file_id
+        self._deferred = deferred
         self._staged = False
         self._span = Span()
         self.inserted = Inserted()
@@ -105,7 +109,8 @@ class Loader:
         if self._staged:
             self._connection.execute(sa.text("TRUNCATE incoming"))
         self._stage(rows)
-        new = self._connection.execute(queries()["merge_incoming"]).all()
+        merge = "merge_incoming_deferred" if self._deferred else "merge_incoming"
+        new = self._connection.execute(queries()[merge]).all()
         self.inserted.rows += len(new)
         self._add(_checksum_of(new))
 
@@ -136,16 +141,28 @@ class Difference(Loader):
             self._connection.execute(queries()["stage_of_incoming"])
         self._connection.execute(sa.text("ANALYZE incoming"))
         removed = run(self._connection, "remove_difference", id=self._file_id).rowcount
-        if self._staged:
-            self._leave_out()
-        added = run(self._connection, "merge_difference").rowcount
+        if self._deferred:
+            removed += run(self._connection, "remove_surplus", id=self._file_id).rowcount
+            added = self._merge_by_looking()
+        else:
+            if self._staged:
+                self._leave_out()
+            added = run(self._connection, "merge_difference").rowcount
         untouched = self.inserted.rows - added
         self.note = f"{added:,} readings added, {removed:,} removed, {untouched:,} untouched"
+
+    def _merge_by_looking(self) -> int:
+        place = {"id": self._file_id, "low": self._span.low, "high": self._span.high}
+        added = run(self._connection, "merge_difference_deferred", **place).rowcount
+        self._without(run(self._connection, "left_out", **place).all())
+        return added
 
     def _leave_out(self) -> None:
         """Readings that another file holds are that file's."""
         span = {"low": self._span.low, "high": self._span.high}
-        others = run(self._connection, "held_elsewhere", id=self._file_id, **span).all()
+        self._without(run(self._connection, "held_elsewhere", id=self._file_id, **span).all())
+
+    def _without(self, others: Sequence[Any]) -> None:
         self.inserted.rows -= len(others)
         self._add(-_checksum_of(others))
 

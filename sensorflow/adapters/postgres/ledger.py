@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres import loading, retention, reversal, together
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.history import add_event
+from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import (
     claim_of,
@@ -47,14 +48,16 @@ PUBLISHER = 0x5E4502F10  # the advisory lock of the one publisher at a time
 class PostgresLedger:
     """See `ports.Ledger`. Safe to share between threads; make one in each process, after a fork.
 
-    who: the name under which this process writes history.
+    who: the name under which this process writes history. deferred: how the settings say that the
+    database guards its readings, see `indexing`; a load raises Transient INDEX_DIFFERS if it does not.
     """
 
-    def __init__(self, url: str, who: str, pool: int = 2) -> None:
+    def __init__(self, url: str, who: str, pool: int = 2, deferred: bool = False) -> None:
         self._engine = engine_of(url, pool_size=pool, max_overflow=2)
         self._at_once = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._who = who
         self._months = loading.Months(self._engine)
+        self._wanted = Wanted(deferred)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -257,12 +260,13 @@ class PostgresLedger:
         closing: Callable[[], Load] | None = None,
     ) -> Loaded:
         with self._transaction() as c:
-            return loading.load(c, self._who, claim, batches, load, closing, self._months)
+            months, wanted = self._months, self._wanted
+            return loading.load(c, self._who, claim, batches, load, closing, months, wanted)
 
     def load_together(self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]) -> bool:
         try:
             with self._transaction() as c:
-                together.load(c, self._who, files, self._months)
+                together.load(c, self._who, files, self._months, self._wanted)
         except (together.Apart, Fenced):
             return False
         return True

@@ -16,11 +16,12 @@ import sqlalchemy as sa
 from sensorflow import crash
 from sensorflow.adapters.postgres.copy import Difference, Loader
 from sensorflow.adapters.postgres.history import add_event
+from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import count_values, stored_identity
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
-from sensorflow.errors import Code, Transient
+from sensorflow.errors import Code, Fenced, Transient
 from sensorflow.ports import Claim, Counts, Keyed, Load, Loaded, OnChange, StageReport
 
 
@@ -32,14 +33,17 @@ def load(
     load: Load,
     closing: Callable[[], Load] | None,
     months: Months,
+    wanted: Wanted,
 ) -> Loaded:
     """See `ports.Ledger.load`; within the transaction of `c`."""
     began = time.perf_counter()
+    wanted.check(c)
     _alone(c, claim)
     replaced: list[Any] = []
     if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:
         replaced = _supersede(c, who, claim)
-    loader: Loader | Difference = (Difference if claim.again else Loader)(c, claim.file_id)
+    kind = Difference if claim.again else Loader
+    loader: Loader | Difference = kind(c, claim.file_id, wanted.deferred)
     offered, span, waited = _insert(loader, batches, months)
     crash.point(crash.Point.COPIED)
     if closing is not None:  # the time in which the batches were made is that of other stages
@@ -50,7 +54,7 @@ def load(
         loaded=loader.inserted.rows,
         duplicate=load.counts.duplicate + offered - loader.inserted.rows,
     )
-    _finish(c, claim, counts, loader.inserted.checksum, span, load)
+    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)
     note = loader.note if isinstance(loader, Difference) else ""
     done = StageReport(Stage.LOAD, time.perf_counter() - began, counts.loaded, note)
     _tell(c, who, claim, (*load.reports, done))
@@ -97,22 +101,31 @@ def _insert(
 
 
 def _finish(
-    c: sa.Connection, claim: Claim, counts: Counts, checksum: int, span: Span, load: Load
+    c: sa.Connection,
+    claim: Claim,
+    counts: Counts,
+    checksum: int,
+    span: Span,
+    load: Load,
+    wanted: Wanted,
 ) -> None:
-    guarded(
-        c,
-        "finish",
-        claim,
+    facts = {
         **count_values(counts),
-        loaded=counts.loaded,
-        checksum=checksum,
-        ts_min=span.low,
-        ts_max=span.high,
-        profile=load.profile,
-        profile_hash=load.profile_hash,
-        code_version=load.code_version,
-        identity=stored_identity(load.identity),
-    )
+        "loaded": counts.loaded,
+        "checksum": checksum,
+        "ts_min": span.low,
+        "ts_max": span.high,
+        "profile": load.profile,
+        "profile_hash": load.profile_hash,
+        "code_version": load.code_version,
+        "identity": stored_identity(load.identity),
+    }
+    try:
+        guarded(c, "finish", claim, **facts, deferred=wanted.deferred)
+    except Fenced:
+        wanted.forget()
+        wanted.check(c)  # or was it the index that was not as this process thinks?
+        raise
 
 
 def _tell(c: sa.Connection, who: str, claim: Claim, reports: tuple[StageReport, ...]) -> None:

@@ -232,7 +232,9 @@ UPDATE arrivals a SET file_id = :heir, kind = CASE WHEN a.key = :key THEN 'new' 
  WHERE a.file_id = :id AND a.key <> (SELECT key FROM files WHERE id = :id);
 
 -- name: finish
--- The last statement of a load: refused unless the fencing token is still the newest.
+-- The last statement of a load: refused unless the fencing token is still the newest, and the database
+-- guards its readings the way that the loader thinks. That cannot change until the commit: the rows that
+-- it has written keep everybody from dropping the index.
 UPDATE files
    SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(),
        rows_read = :read, rows_loaded = :loaded, rows_rejected = :rejected,
@@ -241,7 +243,8 @@ UPDATE files
        code_version = :code_version, identity = :identity, previous = NULL,
        expired = ARRAY(SELECT layer FROM unnest(expired) layer WHERE layer = 'landing'),
        error_code = NULL, error_detail = NULL, error_place = NULL
- WHERE id = :id AND lease_token = :token AND state = 'running';
+ WHERE id = :id AND lease_token = :token AND state = 'running'
+   AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;
 
 -- name: finish_together
 -- As finish, of many files that were never loaded before.
@@ -259,7 +262,8 @@ UPDATE files f
               CAST(:profile AS text[]), CAST(:profile_hash AS text[]), CAST(:identity AS text[]))
        AS d(id, token, read, loaded, rejected, duplicate, missing, checksum, ts_min, ts_max,
             profile, profile_hash, identity)
- WHERE f.id = d.id AND f.lease_token = d.token AND f.state = 'running';
+ WHERE f.id = d.id AND f.lease_token = d.token AND f.state = 'running'
+   AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;
 
 -- name: add_events
 INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why, seconds, rows)
@@ -309,6 +313,99 @@ DELETE FROM raw_readings r
 SELECT i.value, i.dedupe_key
   FROM incoming i JOIN raw_readings r ON r.ts = i.ts AND r.dedupe_key = i.dedupe_key
  WHERE r.file_id <> :id AND r.ts BETWEEN :low AND :high;
+
+-- name: merge_incoming_deferred
+-- As merge_incoming, where months have a unique index each, or none: nothing to name, all are heeded.
+INSERT INTO raw_readings (ts, sensor_id, reading_type, value, unit, quality, file_id, line_no,
+                          dedupe_key)
+SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key
+  FROM incoming ORDER BY ts, dedupe_key
+ON CONFLICT DO NOTHING
+RETURNING value, dedupe_key;
+
+-- name: remove_surplus
+-- All but one of a file's own rows of the same key, which no index may have kept out.
+DELETE FROM raw_readings r
+ USING (SELECT o.tableoid AS part, o.ctid AS place,
+               row_number() OVER (PARTITION BY o.ts, o.dedupe_key ORDER BY o.ctid) AS number
+          FROM raw_readings o, files f
+         WHERE f.id = :id AND o.file_id = :id AND o.ts BETWEEN f.ts_min AND f.ts_max) d
+ WHERE d.number > 1 AND r.tableoid = d.part AND r.ctid = d.place AND r.file_id = :id;
+
+-- name: merge_difference_deferred
+-- As merge_difference: what this file has is left out by looking, for keys hold the file's name; what
+-- the index of a closed month knows, by that.
+INSERT INTO raw_readings (ts, sensor_id, reading_type, value, unit, quality, file_id, line_no,
+                          dedupe_key)
+SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key
+  FROM incoming i
+ WHERE NOT EXISTS (
+       SELECT 1 FROM raw_readings r
+        WHERE r.file_id = :id AND r.ts BETWEEN :low AND :high
+          AND r.ts = i.ts AND r.dedupe_key = i.dedupe_key)
+ ORDER BY ts, dedupe_key
+ON CONFLICT DO NOTHING;
+
+-- name: left_out
+-- Incoming readings that are not this file's, after merge_difference_deferred.
+SELECT i.value, i.dedupe_key
+  FROM incoming i
+ WHERE NOT EXISTS (
+       SELECT 1 FROM raw_readings r
+        WHERE r.file_id = :id AND r.ts BETWEEN :low AND :high
+          AND r.ts = i.ts AND r.dedupe_key = i.dedupe_key);
+
+-- name: lock_indexes
+-- One at a time closes a month or changes the way in which all are guarded.
+SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.indexes', 0));
+
+-- name: put_off_file
+CREATE INDEX IF NOT EXISTS ix_raw_file ON raw_readings USING brin (file_id, ts)
+  WITH (autosummarize = on);
+
+-- name: put_off_unique
+DROP INDEX IF EXISTS uq_raw_dedupe;
+
+-- name: take_back_unique
+-- Months that have such an index of their own give it to this one; on the others it is built.
+CREATE UNIQUE INDEX IF NOT EXISTS uq_raw_dedupe ON raw_readings (ts, dedupe_key);
+
+-- name: take_back_file
+DROP INDEX IF EXISTS ix_raw_file;
+
+-- name: months
+-- The months of readings. closed: its unique index is there. due: over for so long. busy: readings of it
+-- were loaded lately. doubled_at: when it could not be closed last.
+SELECT m.month, m.low, m.high, m.closed, m.doubled_at,
+       m.high + make_interval(secs => :after) <= now() AS due,
+       NOT m.closed AND EXISTS (
+           SELECT 1 FROM files f
+            WHERE f.state = 'loaded' AND f.finished_at > now() - make_interval(secs => :quiet)
+              AND f.ts_min < m.high AND f.ts_max >= m.low) AS busy
+  FROM (SELECT p.month, CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low,
+               (p.month + interval '1 month') AT TIME ZONE 'UTC' AS high,
+               EXISTS (SELECT 1 FROM pg_index i
+                        WHERE i.indrelid = p.oid AND i.indisunique AND i.indisvalid
+                          AND pg_get_indexdef(i.indexrelid) LIKE '%(ts, dedupe_key)') AS closed,
+               CAST(substring(obj_description(p.oid, 'pg_class')
+                              FROM '^sensorflow: rows doubled, (.*)$') AS timestamptz) AS doubled_at
+          FROM (SELECT c.oid, to_date(right(c.relname, 7), 'YYYY_MM') AS month
+                  FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+                 WHERE h.inhparent = CAST('raw_readings' AS regclass)
+                   AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}$') p) m
+ ORDER BY m.month;
+
+-- name: close_month
+SELECT close_reading_partition(:low);
+
+-- name: doubled
+-- Readings of a month that are there more than once: the first few, and how many in all.
+SELECT ts, min(sensor_id) AS sensor_id, min(reading_type) AS reading_type,
+       array_agg(file_id ORDER BY file_id, line_no) AS file_ids,
+       array_agg(line_no ORDER BY file_id, line_no) AS line_nos, count(*) OVER () AS total
+  FROM raw_readings WHERE ts >= :low AND ts < :high
+ GROUP BY ts, dedupe_key HAVING count(*) > 1
+ ORDER BY ts, dedupe_key LIMIT :most;
 
 -- name: evict
 -- Sessions of the same user that are still loading this file, alone or together with others: their
@@ -522,6 +619,16 @@ SELECT (SELECT count(*) FROM raw_readings r
   FROM unnest(CAST(:ts AS timestamptz[]), CAST(:sensors AS text[]), CAST(:kinds AS text[]))
        WITH ORDINALITY AS k(ts, sensor, kind, place)
  ORDER BY k.place;
+
+-- name: audit_sharing_deferred
+-- As audit_sharing, where no index leads to the time: one look through a month answers for all.
+SELECT count(r.ts) AS found
+  FROM unnest(CAST(:ts AS timestamptz[]), CAST(:sensors AS text[]), CAST(:kinds AS text[]))
+       WITH ORDINALITY AS k(ts, sensor, kind, place)
+  LEFT JOIN raw_readings r ON r.ts = k.ts AND r.sensor_id = k.sensor AND r.reading_type = k.kind
+        AND r.ts BETWEEN (SELECT min(t) FROM unnest(CAST(:ts AS timestamptz[])) t)
+                     AND (SELECT max(t) FROM unnest(CAST(:ts AS timestamptz[])) t)
+ GROUP BY k.place ORDER BY k.place;
 
 -- name: audit_unknown
 -- Which of these states of files in a drop folder were never registered.

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sensorflow import crash
 from sensorflow.adapters.postgres.copy import copy_in, wire
 from sensorflow.adapters.postgres.history import Events
+from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.loading import Months
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import stored_identity
@@ -28,13 +29,14 @@ class Apart(Exception):
     """One of the files needs a transaction of its own."""
 
 
-def load(c: sa.Connection, who: str, files: Files, months: Months) -> None:
+def load(c: sa.Connection, who: str, files: Files, months: Months, wanted: Wanted) -> None:
     """See `ports.Ledger.load_together`; within the transaction of `c`. Raises Apart."""
     began = time.perf_counter()
+    wanted.check(c)
     run(c, "hold_together", ids=[claim.file_id for claim, _, _ in files])
     _copy(c, files, months)
     crash.point(crash.Point.COPIED)
-    _finish(c, files)
+    _finish(c, files, wanted)
     events = Events(who)
     for claim, _, load in files:
         for report in load.reports:
@@ -72,7 +74,7 @@ def _copy(c: sa.Connection, files: Files, months: Months) -> None:
         raise Apart from error
 
 
-def _finish(c: sa.Connection, files: Files) -> None:
+def _finish(c: sa.Connection, files: Files, wanted: Wanted) -> None:
     columns: dict[str, list[Any]] = {name: [] for name in _FINISHED}
     for claim, batches, load in files:
         span, total = Span(), 0
@@ -89,8 +91,9 @@ def _finish(c: sa.Connection, files: Files) -> None:
         )
         for name, value in zip(_FINISHED, values, strict=True):
             columns[name].append(value)
-    version = files[0][2].code_version
-    if run(c, "finish_together", **columns, code_version=version).rowcount != len(files):
+    facts = {"code_version": files[0][2].code_version, "deferred": wanted.deferred}
+    if run(c, "finish_together", **columns, **facts).rowcount != len(files):
+        wanted.forget()
         raise Apart
 
 
