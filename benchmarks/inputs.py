@@ -1,7 +1,7 @@
 """Files of readings: fifty sensors, one reading a second each, in the order of time.
 
-    time,sensor,type,value,unit
-    2026-02-01T00:00:00Z,s000,temperature,20.37,degC
+time,sensor,type,value,unit
+2026-02-01T00:00:00Z,s000,temperature,20.37,degC
 """
 
 from __future__ import annotations
@@ -74,12 +74,15 @@ _KINDS = [KINDS[n % 2] for n in range(SENSORS)]
 
 
 def _csv(path: Path, rows: int, first: int) -> None:
-    ends = [(f"Z,{s},{kind},", f",{unit}\n") for s, (kind, unit) in zip(_SENSORS, _KINDS, strict=True)]
+    ends = [
+        (f"Z,{s},{kind},", f",{unit}\n") for s, (kind, unit) in zip(_SENSORS, _KINDS, strict=True)
+    ]
     with path.open("w", buffering=1 << 20) as out:
         out.write(HEAD)
         for times, sensors, values in _blocks(rows, first):
             out.writelines(
-                f"{t}{ends[s][0]}{v}{ends[s][1]}" for t, s, v in zip(times, sensors, values, strict=True)
+                f"{t}{ends[s][0]}{v}{ends[s][1]}"
+                for t, s, v in zip(times, sensors, values, strict=True)
             )
 
 

@@ -29,7 +29,9 @@ def read(path: Path = LATEST) -> dict[str, Any]:
     return found
 
 
-def write(runs: dict[str, Any], machine: dict[str, Any], quick: bool, path: Path = LATEST) -> dict[str, Any]:
+def write(
+    runs: dict[str, Any], machine: dict[str, Any], quick: bool, path: Path = LATEST
+) -> dict[str, Any]:
     """Put new runs beside those that were not repeated; a figure that is not there says why."""
     whole = {**read(path).get("runs", {}), **runs}
     headlines, reasons = {}, {}

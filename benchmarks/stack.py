@@ -72,7 +72,9 @@ class Fleet:
         until = time.monotonic() + seconds
         while not done():
             if time.monotonic() > until:
-                logs = [p.read_text(errors="replace")[-2000:] for p in self.stand.project.glob("*.log")]
+                logs = [
+                    p.read_text(errors="replace")[-2000:] for p in self.stand.project.glob("*.log")
+                ]
                 raise SystemExit(f"not done after {seconds} s: {self.counts()}\n" + "\n".join(logs))
             time.sleep(every)
 

@@ -28,7 +28,7 @@ from sensorflow.flow.register import register
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from servers import place_for_servers  # noqa: E402
+from servers import place_for_servers
 
 SETTINGS = """\
 data = "data"
@@ -105,7 +105,13 @@ class Stand:
         now = datetime.now(UTC)
         key = os.fsencode(path.name)
         made = register(
-            self.world.ledger, self.world.settings, source, key, *taken, discovered_at=now, landed_at=now
+            self.world.ledger,
+            self.world.settings,
+            source,
+            key,
+            *taken,
+            discovered_at=now,
+            landed_at=now,
         )
         return made.file_id
 

@@ -45,7 +45,9 @@ def case(here: Stand, form: str, rows: int, files: int, repeat: int, quick: bool
     here.take(paths, form)  # warms us up, and makes the ready rows
     check(here, rows)
     ready = reference.ready_rows(here, files)
-    times: dict[str, list[float]] = {name: [] for name in ("text", "binary", "ours", "arriving", "script")}
+    times: dict[str, list[float]] = {
+        name: [] for name in ("text", "binary", "ours", "arriving", "script")
+    }
     ours = []
     copies = ["text", "binary"]
     for number in range(repeat):
@@ -71,7 +73,9 @@ def case(here: Stand, form: str, rows: int, files: int, repeat: int, quick: bool
 
 def check(here: Stand, rows: int) -> None:
     if (found := here.rows()) != rows:
-        raise SystemExit(f"{found:,} rows in the table, {rows:,} expected: no figure of that is one")
+        raise SystemExit(
+            f"{found:,} rows in the table, {rows:,} expected: no figure of that is one"
+        )
 
 
 def tell(
@@ -84,7 +88,10 @@ def tell(
 ) -> dict[str, Any]:
     figures = {name: spread(values) for name, values in times.items()}
     fastest = min(("text", "binary"), key=lambda name: figures[name]["median"])
-    own, whole = figures["ours"]["median"], figures["ours"]["median"] + figures["arriving"]["median"]
+    own, whole = (
+        figures["ours"]["median"],
+        figures["ours"]["median"] + figures["arriving"]["median"],
+    )
     copied = figures[fastest]["median"]
     per_row = figures["script"]["median"] / script_rows
     middle = sorted(ours, key=lambda run: run["seconds"])[len(ours) // 2]
@@ -100,7 +107,9 @@ def tell(
         "copy_ratio": round(own / copied, 3),
         "copy_ratio_with_landing": round(whole / copied, 3),
         "script_ratio": round(per_row * rows / own, 2),
-        "database_share": round(middle["database_cpu"] / (middle["own_cpu"] + middle["database_cpu"]), 3),
+        "database_share": round(
+            middle["database_cpu"] / (middle["own_cpu"] + middle["database_cpu"]), 3
+        ),
         "stages": middle["stages"],
         "seconds": figures,
         "runs": ours,
