@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-TICK = os.sysconf("SC_CLK_TCK")
+from sensorflow.embedded.process import cpu, tree
+
+__all__ = ["cpu", "facts", "peak_mb", "pin", "tree"]
 
 
 def pin() -> int:
@@ -22,25 +23,6 @@ def pin() -> int:
     core = max(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {core})
     return core
-
-
-def tree(pid: int) -> Iterator[int]:
-    """A process and its living descendants."""
-    yield pid
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            for child in path.read_text().split():
-                yield from tree(int(child))
-
-
-def cpu(*pids: int | None) -> float:
-    """Seconds of CPU of processes and of their descendants, ended and waited-for ones too."""
-    ticks = 0
-    for pid in {p for top in pids if top for p in tree(top)}:
-        with suppress(OSError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(int(text) for text in fields[11:15])
-    return ticks / TICK
 
 
 def peak_mb(*pids: int | None) -> float:

@@ -82,8 +82,8 @@ def _checked(
     from sensorflow.flow.check import check as dry_run
     from sensorflow.settings import tolerates
 
-    settings, source = _source(path)
-    chosen, drift = _profile(path, named, zone, settings, source)
+    settings, source = source_of(path)
+    chosen, drift = profile_for(path, named, zone, settings, source)
     try:
         stream = path.open("rb")
     except OSError as error:
@@ -95,7 +95,7 @@ def _checked(
     return found, found.error is None and tolerates(limit, found.rejected, found.read)
 
 
-def _source(path: Path) -> tuple[Settings | None, Source | None]:
+def source_of(path: Path) -> tuple[Settings, Source | None]:
     """The settings that hold here, and the source in whose folder the file lies."""
     from sensorflow import bootstrap
 
@@ -112,13 +112,14 @@ def _below(path: Path, settings: Settings | None, source: Source | None) -> str:
     return str(path.resolve().relative_to(settings.path(source.path).resolve()))
 
 
-def _profile(
+def profile_for(
     path: Path,
     named: str | None,
     zone: str | None,
     settings: Settings | None,
     source: Source | None,
 ) -> tuple[tuple[str, Profile], Drift | None]:
+    """By what a file is read: what was named, its source's, or a guess. With the source's drift."""
     from sensorflow import profiles
 
     drift = source.drift if source else None

@@ -6,13 +6,15 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensorflow.cli.show import line
 from sensorflow.errors import Misuse
-from sensorflow.settings import Settings
+
+if TYPE_CHECKING:
+    from sensorflow.settings import Settings
 
 app = typer.Typer(help="The database: schema, URL, shell.", no_args_is_help=True)
 
