@@ -16,7 +16,17 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ("throughput", "small_files")
-ALL = (*QUICK,)
+ALL = (
+    *QUICK,
+    "deferred",
+    "peers",
+    "scale",
+    "ledger",
+    "latency",
+    "memory",
+    "daemon_memory",
+    "audit",
+)
 
 
 def main() -> None:
