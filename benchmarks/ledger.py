@@ -1,7 +1,8 @@
 """Milliseconds and plans of the ledger's own statements, with a million files in it.
 
 Most are loaded; a hundred thousand wait, a thousand are published, some are running, of which some have
-outlived their lease. Each statement runs by EXPLAIN (ANALYZE, BUFFERS) with values of that mix, and is rolled back.
+outlived their lease. What a sweep finds it also changes, so that `stale` of a broker that lost all is
+a figure of its own. Each statement runs by EXPLAIN (ANALYZE, BUFFERS) with values of that mix, and is rolled back.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ SELECT 'plant-' || n % 8, CAST(name AS bytea), name, 1, digest, substr(digest, 1
        CASE state WHEN 'loaded' THEN 'load' WHEN 'quarantined' THEN 'quarantine' ELSE 'validate' END,
        CASE WHEN state = 'pending' THEN 0 ELSE 1 END,
        CASE WHEN state <> 'pending' THEN n END, CASE WHEN state <> 'pending' THEN 'worker' END,
-       CASE WHEN state = 'running' THEN now() + make_interval(secs => n % 10 * 60 - 60) END,
+       CASE WHEN state = 'running' THEN now() + make_interval(secs => n % 100 * 30 - 20) END,
        at, at, at, CASE WHEN place > :unpublished THEN at END,
        CASE WHEN state <> 'pending' THEN at END,
        CASE WHEN state IN ('loaded', 'quarantined') THEN at END, 100,
@@ -67,7 +68,8 @@ def values(files: int) -> dict[str, dict[str, Any]]:
         "published": {"ids": [waiting + n for n in range(50)], "tokens": [0] * 50, "who": "daemon"},
         "expire": {"who": "beat"},
         "waiting_messages": {},
-        "stale": {"stale_after": 15.0, "lost": 500, "who": "beat"},
+        "stale": {"stale_after": 15.0, "lost": 10, "who": "beat"},
+        "stale, 500 lost": {"query": "stale", "stale_after": 15.0, "lost": 500, "who": "beat"},
         "untidy": {"after": 0},
         "unfinished": {"lane": Lane.BACKFILL},
         "given_back_lately": {"code": "I505 database-full", "within": 120.0},
@@ -92,7 +94,9 @@ def fill(here: Stand, files: int) -> dict[str, int]:
         connection.execute(sa.text(EVENTS))
     here.sql.execute("VACUUM ANALYZE")
     here.settle()
-    mix = "SELECT state || CASE WHEN state = 'pending' AND published_at IS NULL THEN ', unpublished' "
+    mix = (
+        "SELECT state || CASE WHEN state = 'pending' AND published_at IS NULL THEN ', unpublished' "
+    )
     rows = here.sql.execute(mix + "ELSE '' END AS mix, count(*) FROM files GROUP BY 1").fetchall()
     return {str(name): int(count) for name, count in rows}
 

@@ -19,7 +19,6 @@ from benchmarks import inputs, machine
 from sensorflow import bootstrap, telemetry
 from sensorflow.adapters.feeds.folder import stat_of
 from sensorflow.adapters.postgres import migrate
-from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.embedded.user import server_user
 from sensorflow.flow.handle import Outcome, handle
@@ -32,6 +31,7 @@ from servers import place_for_servers
 
 SETTINGS = """\
 data = "data"
+database_url = "{url}"
 {extra}
 """
 SOURCE = """\
@@ -74,11 +74,11 @@ class Stand:
         sources = "".join(SOURCE.format(name=form, extra=source) for form in FORMS)
         profiles = "".join(inputs.profile(form, form) for form in FORMS)
         path = self.project / "sensorflow.toml"
-        path.write_text(SETTINGS.format(extra=extra) + sources + profiles)
+        path.write_text(SETTINGS.format(url=self.server.url, extra=extra) + sources + profiles)
         for form in FORMS:
             (self.project / f"drop-{form}").mkdir(exist_ok=True)
         settings = bootstrap.settings(self.project)
-        ledger = PostgresLedger(self.server.url, "benchmark")
+        ledger = bootstrap.ledger(settings, "benchmark")
         self.world = bootstrap.world(settings, "benchmark", ledger)
 
     def reset(self) -> None:
