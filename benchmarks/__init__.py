@@ -4,6 +4,6 @@
     python -m benchmarks --quick    the two figures that changes are judged by; under four minutes
     python -m benchmarks NAME...    only these
 
-What each measures is the first line of its module. Results go to `benchmarks/results/latest.json`, the table
-and the plots of docs/performance.md are made from that.
+What each measures is the first line of its module. Results go to `benchmarks/results/latest.json`, the
+table and the plots of docs/performance.md are made from that.
 """

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-QUICK = ("throughput", "small_files")
+QUICK = ("throughput", "small_files", "deferred")
 ALL = (
     *QUICK,
-    "deferred",
     "peers",
     "scale",
     "ledger",

@@ -1,7 +1,8 @@
-"""Peak memory of the daemon with many files in its drop folder, which stay there (`after = "keep"`) or go.
+"""Peak memory of the daemon with many files in its drop folder, which stay there (`after = "keep"`) or
+go.
 
-No worker runs: the files are registered, a thousand are published, and the rest waits in the ledger. Read when
-the last is registered, and again after three more full looks at the folder.
+No worker runs: the files are registered, a thousand are published, and the rest waits in the ledger.
+Read when the last is registered, and again after three more full looks at the folder.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Rows per second of `dedupe_index = "deferred"` on one core, against COPY of ready rows into the same table
-without any index; and the seconds of building the index afterwards, which also proves that nothing is there twice.
+"""Rows per second of `dedupe_index = "deferred"` on one core, against COPY of ready rows into the same
+table without any index; and the seconds of building the index afterwards, which also proves that
+nothing is there twice.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""From a file's rename into the drop folder to the commit of its rows, on an idle stack and on a busy one.
+"""From a file's rename into the drop folder to the commit of its rows, on an idle stack and on a busy
+one.
 
-200 files of 100 rows, one after the other, each dropped when the one before is loaded. Idle: and when the
-stack is idle again. Under load: while twenty other files a second come by. The end is the database's own time
-of the ledger row that the load's transaction wrote, read back over the same clock.
+200 files of 100 rows, one after the other, each dropped when the one before is loaded. Idle: and when
+the stack is idle again. Under load: while twenty other files a second come by. The end is the
+database's own time of the ledger row that the load's transaction wrote, read back over the same clock.
 """
 
 from __future__ import annotations

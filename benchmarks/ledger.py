@@ -1,8 +1,9 @@
 """Milliseconds and plans of the ledger's own statements, with a million files in it.
 
 Most are loaded; a hundred thousand wait, a thousand are published, some are running, of which some have
-outlived their lease. What a sweep finds it also changes, so that `stale` of a broker that lost all is
-a figure of its own. Each statement runs by EXPLAIN (ANALYZE, BUFFERS) with values of that mix, and is rolled back.
+outlived their lease. What a sweep finds it also changes, so that `stale` of a broker that lost all is a
+figure of its own. Each statement runs by EXPLAIN (ANALYZE, BUFFERS) with values of that mix, and is
+rolled back.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The machine: one core to run on, what processes spent of it, and what is to be told beside every figure."""
+"""The machine: one core to run on, what processes spent of it, and what is told beside every figure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What our times are held against.
 
-(a) the server's own COPY of ready rows into the same table with the same index: nothing to read, judge or hash,
-    no client; nobody can be faster who has to fill that table.
+(a) the server's own COPY of ready rows into the same table with the same index: nothing to read, judge
+    or hash, no client; nobody can be faster who has to fill that table.
 (b) the usual script: pandas reads the file, a loop of hashlib makes the keys, SQLAlchemy inserts many.
 """
 

@@ -1,8 +1,10 @@
-"""How the speed of the running fleet changes with workers, with waiting files, and with rows in the table.
+"""How the speed of the running fleet changes with workers, with waiting files, and with rows in the
+table.
 
-Workers: 1, 2 and 4 children of one worker node, on files below `inline_below`. Backlog: 1,000 to 100,000 files
-that wait, all of one content (name and number tell their readings apart); timed is the same number of the oldest.
-Table: one file of a million rows into a table that holds 0, 1, 10 and 50 million of the same month.
+Workers: 1, 2 and 4 children of one worker node, on files below `inline_below`. Backlog: 1,000 to
+100,000 files that wait, all of one content (name and number tell their readings apart); timed is the
+same number of the oldest. Table: one file of a million rows into a table that holds 0, 1, 10 and 50
+million of the same month.
 """
 
 from __future__ import annotations

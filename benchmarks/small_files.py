@@ -1,10 +1,11 @@
 """Files per second and CPU per file of many small files through the running fleet.
 
-Each round: the files are dropped and the daemon registers and publishes them while the worker is held; then the
-worker goes on, and the ledger tells the time from the first claim to the last commit. Three ways, one after
-the other: one task a file, as it is; a chain of three tasks a file (`inline_below = 0`); and the usual script
-in a loop. A last round drops files while all run, and tells the time from the first rename to the last commit.
-CPU is of all processes of ours and of their children, after they have started and have taken a few files.
+Each round: the files are dropped and the daemon registers and publishes them while the worker is held;
+then the worker goes on, and the ledger tells the time from the first claim to the last commit. Three
+ways, one after the other: one task a file, as it is; a chain of three tasks a file (`inline_below =
+0`); and the usual script in a loop. A last round drops files while all run, and tells the time from the
+first rename to the last commit. CPU is of all processes of ours and of their children, after they have
+started and have taken a few files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Rows per second of one process on one core, everything on, against COPY of ready rows and the usual script.
+"""Rows per second on one core, everything on, against COPY of ready rows and the usual script.
 
-PostgreSQL runs on the same core. Each round runs the references and us, one after the other, each on an empty
-table after a checkpoint; after each, the rows are counted.
+PostgreSQL runs on the same core. Each round runs the references and us, one after the other, each on an
+empty table after a checkpoint; after each, the rows are counted.
 """
 
 from __future__ import annotations
