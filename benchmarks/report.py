@@ -186,7 +186,7 @@ def small_files(ran: Found) -> str:
         for key, value in ran["parts"].items()
         if key != "cpu_ms"
     )
-    text = f"{ran['files']:,} files of {ran['rows_each']} rows over {ran['broker']}. CPU of a file: {parts}."
+    text = f"{ran['files']:,} files of {ran['rows_each']} rows, {ran['broker']}. CPU of a file: {parts}."
     heads = ["", "files/s", "own CPU a file, ms"]
     return f"## Small files\n\n{text}\n\n" + picture("small_files") + table(heads, rows)
 

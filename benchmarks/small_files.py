@@ -26,7 +26,7 @@ WARM = 20
 def measure(
     quick: bool, files: int | None = None, repeat: int = 5, broker: str = "valkey"
 ) -> dict[str, Any]:
-    files = files or (250 if quick else 2000)
+    files = files or (200 if quick else 2000)
     runs: dict[str, list[dict[str, Any]]] = {"one": [], "chain": [], "script": [], "running": []}
     with stand() as here:
         server = Broker(broker, here.root)
@@ -40,7 +40,7 @@ def measure(
                     runs["script"].append(script(here, drops))
                     if not quick:
                         runs["running"].append(running(made, drops))
-                rss = peak(made, drops)
+                rss = peak(made, drops, 300_000 if quick else 1_000_000)
         finally:
             server.stop()
     return tell(files, broker, runs, rss)
@@ -148,10 +148,10 @@ def script(here: Stand, drops: Drops) -> dict[str, Any]:
     return found
 
 
-def peak(made: Fleet, drops: Drops) -> float:
-    """Megabytes of the worker's largest process, when it has taken a file of a million rows too."""
+def peak(made: Fleet, drops: Drops, rows: int) -> float:
+    """Megabytes of the worker's largest process, when it has taken a large file too."""
     begin(made, drops, "one")
-    drops.put(drops.make(1, 1_000_000))
+    drops.put(drops.make(1, rows))
     made.wait(lambda: made.drained(1))
     found = machine.peak_mb(made.worker.pid)
     made.daemon.end(20)

@@ -14,7 +14,7 @@ from sensorflow.cli.show import Json, facts, line, printable, table
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.core.layout import Drift
+    from sensorflow.core.drift import Drift
     from sensorflow.core.profile import Profile
     from sensorflow.flow.check import Checked
     from sensorflow.settings import Settings, Source
@@ -78,7 +78,8 @@ def _files(paths: list[Path]) -> Iterator[Path]:
 def _checked(
     path: Path, named: str | None, zone: str | None, tolerance: str | None, keep: int
 ) -> tuple[Checked, bool]:
-    from sensorflow.core.layout import Drift, Place
+    from sensorflow.core.drift import Drift
+    from sensorflow.core.layout import Place
     from sensorflow.flow.check import check as dry_run
     from sensorflow.settings import tolerates
 

@@ -18,6 +18,11 @@ except SystemExit as end:
 heavy = {"pandas", "pyarrow", "numpy", "sqlalchemy", "celery"} & set(sys.modules)
 print("heavy:", sorted(heavy))
 """
+DAEMON = """
+import sys
+from sensorflow import bootstrap, daemon
+print("heavy:", sorted({"pandas", "pyarrow", "numpy"} & set(sys.modules)))
+"""
 COMMANDS = (
     "init",
     "sniff",
@@ -41,3 +46,9 @@ def test_help_imports_neither_arrow_nor_pandas(arguments: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+def test_the_daemon_takes_files_in_without_arrow() -> None:
+    command = [sys.executable, "-c", DAEMON]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1:] == ["heavy: []"], done.stderr

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 
 from sensorflow.adapters.memory.ledger import MemoryLedger
 from sensorflow.core.arrival import printable
-from sensorflow.core.readings import US
-from sensorflow.ports import READING, Book
+from sensorflow.core.readings import READING, US
+from sensorflow.ports import Book
 
 
 class MemorySnapshot:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import sqlalchemy as sa
 
-from sensorflow.adapters.postgres import loading, retention, reversal
+from sensorflow.adapters.postgres import retention, reversal
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import guarded, run
@@ -39,6 +38,11 @@ from sensorflow.ports import (
     Swept,
 )
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sensorflow.adapters.postgres.loading import Months
+
 PUBLISHER = 0x5E4502F10  # the advisory lock of the one publisher at a time
 
 
@@ -51,7 +55,7 @@ class PostgresLedger:
     def __init__(self, url: str, who: str, pool: int = 2) -> None:
         self._engine = engine_of(url, pool_size=pool, max_overflow=2, pool_pre_ping=True)
         self._who = who
-        self._months = loading.Months(self._engine)
+        self._months: Months | None = None
 
     def close(self) -> None:
         self._engine.dispose()
@@ -238,6 +242,9 @@ class PostgresLedger:
     def load(
         self, claim: Claim, batches: Iterable[tuple[pa.RecordBatch, pa.Array]], load: Load
     ) -> Loaded:
+        from sensorflow.adapters.postgres import loading  # Arrow: only who loads has it
+
+        self._months = self._months or loading.Months(self._engine)
         with self._transaction() as c:
             return loading.load(c, self._who, claim, batches, load, self._months)
 
