@@ -82,7 +82,7 @@ def workers(here: Stand, server: Broker, pool: int, repeat: int, files: int) -> 
             folder = here.root / "made"
             paths = inputs.many(folder, files * ROWS, files)
             for path in paths:  # each round has readings of its own: no bytes come twice
-                path.write_text(path.read_text().replace(",s", f",w{pool}r{number}s"))
+                path.write_text(path.read_text().replace(",s0", f",w{pool}r{number}s0"))
             before = made.cpu()
             made.hold()
             for path in paths:
@@ -157,9 +157,8 @@ def table(here: Stand, full: int, rows: int, repeat: int) -> dict[str, Any]:
     rates = []
     for number in range(repeat):
         named = path.rename(Path(here.root / f"table-{number}.csv"))
-        named.write_text(
-            named.read_text().replace(",s" if not number else f",r{number - 1}s", f",r{number}s")
-        )
+        before = f",r{number - 1}s0" if number else ",s0"
+        named.write_text(named.read_text().replace(before, f",r{number}s0"))
         took = here.take([named], "csv")
         rates.append(rows / took.seconds)
         path = named

@@ -46,7 +46,7 @@ FULL_EVERY = 2.0
 """Seconds between questions whether the database's disk is full, while files come in."""
 FULL_FOR = 120.0
 """Seconds after which a report of that is too old to keep files out."""
-SETTLING = 10_000
+SETTLING = 5_000
 """Files of a folder that are settling at a time. A folder may hold any number: the others' turn comes when
 half of these are through, or what closes them announces them."""
 PUBLISH_EVERY = 1.0
