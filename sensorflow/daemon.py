@@ -6,6 +6,7 @@ landed. Nothing is held in memory that a restart would lose: the folders and the
 
 from __future__ import annotations
 
+import hashlib
 import queue
 import signal
 import threading
@@ -45,6 +46,9 @@ FULL_EVERY = 2.0
 """Seconds between questions whether the database's disk is full, while files come in."""
 FULL_FOR = 120.0
 """Seconds after which a report of that is too old to keep files out."""
+SETTLING = 5_000
+"""Files of a folder that are settling at a time. A folder may hold any number: the others' turn comes when
+half of these are through, or what closes them announces them."""
 PUBLISH_EVERY = 1.0
 """Seconds between looks for retries that are due, when no new file wakes the publisher."""
 
@@ -64,7 +68,8 @@ class Daemon:
         self._ledger = ledger
         self._queue = queue_
         self._settling = {f.name: Settling(f.source.settle) for f in folders}
-        self._known: dict[tuple[str, bytes], str] = {}
+        self._known: set[bytes] = set()
+        self._more = False
         self._refused: dict[tuple[str, bytes], Stat] = {}
         self._closed: queue.SimpleQueue[tuple[Folder, bytes]] = queue.SimpleQueue()
         self._doubt = threading.Event()
@@ -193,10 +198,13 @@ class Daemon:
     def _scan(self) -> None:
         for folder in self._folders:
             with self._sources_apart(folder):
+                settling = self._settling[folder.name]
                 for key, stat in folder.scan():
                     if self._stop.is_set():
                         return
-                    if not self._is_known(folder, key, stat):
+                    if settling.count >= SETTLING and not settling.has(key):
+                        self._more = True
+                    elif not self._is_known(folder, key, stat):
                         self._consider(folder, key, stat)
 
     def _look_again(self) -> None:
@@ -209,6 +217,9 @@ class Daemon:
                     self._consider(folder, key, folder.stat(key))
                 except NotAFile as error:
                     self._vanished(folder, key, error)
+        if self._more and all(s.count < SETTLING / 2 for s in self._settling.values()):
+            self._more = False
+            self._doubt.set()
 
     def _consider(self, folder: Folder, key: bytes, stat: Stat) -> None:
         if self._settling[folder.name].complete(key, stat, time.monotonic()):
@@ -224,11 +235,11 @@ class Daemon:
             return True
         if folder.source.after != "keep":
             return False
-        mark = stat.fingerprint
-        if self._known.get((folder.name, key)) == mark:
+        mark = _mark(folder, key, stat)
+        if mark in self._known:
             return True
-        if self._ledger.seen(folder.name, key, mark):
-            self._known[folder.name, key] = mark
+        if self._ledger.seen(folder.name, key, stat.fingerprint):
+            self._known.add(mark)
             return True
         return False
 
@@ -261,7 +272,7 @@ class Daemon:
         crash.point(crash.Point.REGISTERED)
         self._fresh.set()
         if folder.source.after == "keep":
-            self._known[folder.name, key] = stat.fingerprint
+            self._known.add(_mark(folder, key, stat))
         self._put_away(folder, key, stat)
         crash.point(crash.Point.PUT_AWAY)
         log().info(
@@ -336,6 +347,12 @@ class Daemon:
             troubles = 0
             if sent:
                 log().info(Event.FILES_PUBLISHED, files=sent)
+
+
+def _mark(folder: Folder, key: bytes, stat: Stat) -> bytes:
+    """A state of a file in sixteen bytes: a folder may keep a million of them."""
+    whole = b"\0".join((folder.name.encode(), key, stat.fingerprint.encode()))
+    return hashlib.blake2b(whole, digest_size=16).digest()
 
 
 def run(settings: Settings) -> None:

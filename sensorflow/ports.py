@@ -8,16 +8,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, BinaryIO, Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
 from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
-from sensorflow.core.readings import SILVER, US
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, SensorflowError
 from sensorflow.settings import Source
+
+if TYPE_CHECKING:  # the daemon knows no Arrow
+    import pyarrow as pa
 
 
 class Reader(Protocol):
@@ -220,7 +220,7 @@ class Claim:
     fresh: bool = False
 
 
-Keyed = tuple[pa.RecordBatch, pa.Array]
+Keyed: TypeAlias = "tuple[pa.RecordBatch, pa.Array]"
 """A batch of silver with the dedupe key of each row."""
 
 
@@ -556,18 +556,6 @@ class Book:
     def step(self) -> tuple[Any, ...]:
         done = (self.state, self.stage, self.token, self.finished_at, self.checksum)
         return (*done, self.published_at, self.expired, self.tidy)
-
-
-READING = pa.schema(
-    [
-        pa.field("file_id", pa.int64(), nullable=False),
-        *(SILVER.field(n) for n in ("sensor_id", "reading_type", "value", "unit", "quality")),
-        pa.field("line_no", pa.int64(), nullable=False),
-        pa.field("ts", US, nullable=False),
-        pa.field("dedupe_key", pa.binary(16), nullable=False),
-    ]
-)
-"""A row of the database, as an audit reads it."""
 
 
 class Snapshot(Protocol):

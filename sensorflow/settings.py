@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from sensorflow import profiles, tls
-from sensorflow.core.layout import Drift
+from sensorflow.core.drift import Drift
 from sensorflow.core.profile import Profile, Strict
 from sensorflow.core.stability import IGNORED
 from sensorflow.errors import Code, Misuse

@@ -12,10 +12,10 @@ import typer
 
 from sensorflow.cli.show import line, printable
 from sensorflow.errors import Code, Misuse
-from sensorflow.settings import Settings
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.closing import Closing
+    from sensorflow.settings import Settings
 
 app = typer.Typer(help="The database: schema, URL, shell.", no_args_is_help=True)
 

@@ -9,13 +9,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from sensorflow.cli.show import Json, as_json, line
 from sensorflow.errors import Misuse, SensorflowError
-from sensorflow.settings import Settings
+
+if TYPE_CHECKING:
+    from sensorflow.settings import Settings
 
 Verdict = Literal["ok", "warn", "fail"]
 ROOM = 1 << 30

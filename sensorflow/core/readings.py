@@ -48,6 +48,17 @@ SILVER = pa.schema(
     ]
 )
 
+READING = pa.schema(
+    [
+        pa.field("file_id", pa.int64(), nullable=False),
+        *(SILVER.field(n) for n in ("sensor_id", "reading_type", "value", "unit", "quality")),
+        pa.field("line_no", pa.int64(), nullable=False),
+        pa.field("ts", US, nullable=False),
+        pa.field("dedupe_key", pa.binary(16), nullable=False),
+    ]
+)
+"""A row of the database, as an audit reads it."""
+
 BRONZE = pa.schema(
     [
         pa.field("line_no", pa.int64(), nullable=False),

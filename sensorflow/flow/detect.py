@@ -31,6 +31,13 @@ class Settling:
     def forget(self, key: bytes) -> None:
         self._seen.pop(key, None)
 
+    def has(self, key: bytes) -> bool:
+        return key in self._seen
+
+    @property
+    def count(self) -> int:
+        return len(self._seen)
+
     @property
     def waiting(self) -> list[bytes]:
         return list(self._seen)

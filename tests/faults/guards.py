@@ -189,7 +189,9 @@ GUARDS = [
         f"{POSTGRES}/together.py",
         '    run(c, "hold_together", ids=[claim.file_id for claim, _, _ in files])\n',
         "",
-        _faults("test_worker", "test_fault_16_a_worker_stopped_with_many_files_in_hand_cannot_commit"),
+        _faults(
+            "test_worker", "test_fault_16_a_worker_stopped_with_many_files_in_hand_cannot_commit"
+        ),
     ),
     Guard(  # and the token of each of them
         16,
@@ -279,7 +281,7 @@ GUARDS = [
     Guard(  # the third attempt is the last
         27,
         "sensorflow/flow/handle.py",
-        "        if claim.attempt > world.settings.max_attempts and",
+        "        if claim.attempt > job.world.settings.max_attempts and",
         "        if claim.attempt > 1_000 and",
         _faults(
             "test_worker",

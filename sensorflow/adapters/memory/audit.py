@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from sensorflow.adapters.memory.ledger import MemoryLedger
 from sensorflow.core.arrival import printable
-from sensorflow.core.readings import US, micros
-from sensorflow.ports import READING, Book
+from sensorflow.core.readings import READING, US, micros
+from sensorflow.ports import Book
 
 
 class MemorySnapshot:

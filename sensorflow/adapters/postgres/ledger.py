@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from sensorflow.adapters.postgres import loading, retention, reversal, together
+from sensorflow.adapters.postgres import retention, reversal
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
@@ -42,6 +42,9 @@ from sensorflow.ports import (
     Swept,
 )
 
+if TYPE_CHECKING:
+    from sensorflow.adapters.postgres.loading import Months
+
 PUBLISHER = 0x5E4502F10  # the advisory lock of the one publisher at a time
 
 
@@ -56,7 +59,7 @@ class PostgresLedger:
         self._engine = engine_of(url, pool_size=pool, max_overflow=2)
         self._at_once = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._who = who
-        self._months = loading.Months(self._engine)
+        self._months: Months | None = None
         self._wanted = Wanted(deferred)
 
     def close(self) -> None:
@@ -259,11 +262,17 @@ class PostgresLedger:
         load: Load,
         closing: Callable[[], Load] | None = None,
     ) -> Loaded:
+        from sensorflow.adapters.postgres import loading  # Arrow: only who loads has it
+
+        self._months = self._months or loading.Months(self._engine)
+        months, wanted = self._months, self._wanted
         with self._transaction() as c:
-            months, wanted = self._months, self._wanted
             return loading.load(c, self._who, claim, batches, load, closing, months, wanted)
 
     def load_together(self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]) -> bool:
+        from sensorflow.adapters.postgres import loading, together
+
+        self._months = self._months or loading.Months(self._engine)
         try:
             with self._transaction() as c:
                 together.load(c, self._who, files, self._months, self._wanted)
