@@ -155,19 +155,24 @@ def require(folder: Path) -> None:
         raise Transient(Code.STORAGE, f"no folder {folder}")
 
 
-def settle(stream: BinaryIO, path: Path, final: Path) -> None:
-    """Sync a written file and give it its name, replacing what has that name."""
+def sync(stream: BinaryIO) -> None:
+    """What was written is on disk."""
     stream.flush()
     os.fsync(stream.fileno())
+
+
+def settle(stream: BinaryIO, path: Path, final: Path) -> None:
+    """Sync a written file and give it its name, replacing what has that name."""
+    sync(stream)
     path.replace(final)
     sync_folder(final.parent)
 
 
-def keep(stream: BinaryIO, folder: Path, name: bytes) -> Path:
+def keep(stream: BinaryIO, folder: Path, name: bytes) -> None:
     """Put an open file into `folder` without ever overwriting: a taken name gets a number.
 
     It is the file that is open, whatever has its name by now. A link on one file system, which is
-    atomic; copied and synced across file systems.
+    atomic; copied and synced across file systems. The folder is still to be synced.
     """
     source, descriptor = f"/proc/self/fd/{stream.fileno()}", stream.fileno()
     for number in range(1, 1_000_000):
@@ -182,8 +187,7 @@ def keep(stream: BinaryIO, folder: Path, name: bytes) -> Path:
                 raise
             if not _copy_new(stream, target):
                 continue
-        sync_folder(folder)
-        return target
+        return
     raise Transient(Code.STORAGE, f"a million files named {name!r} in {folder}")
 
 

@@ -31,6 +31,9 @@ class Settling:
     def forget(self, key: bytes) -> None:
         self._seen.pop(key, None)
 
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._seen
+
     @property
     def waiting(self) -> list[bytes]:
         return list(self._seen)

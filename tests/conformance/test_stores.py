@@ -24,6 +24,7 @@ from sensorflow.ports import Lake, Landing, QuarantineStore, Queue, Unreadable
 from sensorflow.settings import Source
 
 SCHEMA = pa.schema([("n", pa.int64())])
+DAY = datetime(2026, 1, 1, tzinfo=UTC).date()
 
 
 @pytest.fixture(params=["memory", "local"])
@@ -186,7 +187,7 @@ def folder(tmp_path: Path, **source: Any) -> Folder:
 def put_away(feed: Folder, key: bytes) -> None:
     with feed.open(key) as stream:
         stat = stat_of(stream)
-    feed.put_away(key, stat, datetime(2026, 1, 1, tzinfo=UTC).date())
+    feed.put_away([(key, stat)], DAY)
 
 
 def test_nothing_outside_of_the_folder_is_opened(tmp_path: Path) -> None:
@@ -230,7 +231,7 @@ def test_a_file_that_changed_after_it_was_landed_stays(tmp_path: Path) -> None:
     with feed.open(b"a.csv") as stream:
         stat = stat_of(stream)
     path.write_text("other")
-    feed.put_away(b"a.csv", stat, datetime(2026, 1, 1, tzinfo=UTC).date())
+    feed.put_away([(b"a.csv", stat)], DAY)
     assert path.read_text() == "other"
     put_away(feed, b"a.csv")
     assert not path.exists()
@@ -255,7 +256,7 @@ def test_content_renamed_over_a_file_that_is_being_put_away_is_given_back(
         return found
 
     monkeypatch.setattr(os, "stat", late)
-    feed.put_away(b"a.csv", stat, datetime(2026, 1, 1, tzinfo=UTC).date())
+    feed.put_away([(b"a.csv", stat)], DAY)
     assert path.read_text() == "two, later"
     assert [key for key, _ in feed.scan()] == [b"a.csv"]
 
@@ -288,7 +289,7 @@ def test_a_file_that_is_opened_again_for_more_is_not_put_away(tmp_path: Path) ->
     with feed.open(b"a.csv") as stream:
         stat = stat_of(stream)
     with path.open("a"):
-        feed.put_away(b"a.csv", stat, datetime(2026, 1, 1, tzinfo=UTC).date())
+        feed.put_away([(b"a.csv", stat)], DAY)
         assert path.read_text() == "one"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,14 +14,15 @@ from sensorflow.adapters.files import (
     below,
     open_below,
     require,
-    settle,
     storage_errors,
+    sync,
+    sync_folder,
     temporary,
     unfinished,
 )
 from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
-from sensorflow.ports import Reader
+from sensorflow.ports import LandingGroup, Reader
 
 BLOCK = 1 << 20
 
@@ -32,18 +35,15 @@ class LocalLanding:
         self.bucket = root.name
 
     def put(self, stream: Reader) -> Landed:
-        sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-        with storage_errors(), temporary(self._root) as (copy, path):
-            while block := stream.read(BLOCK):
-                sha256.update(block)
-                md5.update(block)
-                size += len(block)
-                copy.write(block)
-            digest = sha256.hexdigest()
-            with below(self._root, digest[:2]) as folder:
-                crash.point(crash.Point.LANDING)
-                settle(copy, path, folder / digest)  # also over the same: that may be damaged
-        return Landed(f"{digest[:2]}/{digest}", sha256.digest(), md5.digest(), size)
+        with self.group() as group:
+            landed = group.put(stream)
+            group.settle()
+        return landed
+
+    @contextmanager
+    def group(self) -> Iterator[LandingGroup]:
+        with storage_errors(), ExitStack() as copies:
+            yield _Group(self._root, copies)
 
     def open(self, name: str) -> BinaryIO:
         with storage_errors():
@@ -76,6 +76,50 @@ class LocalLanding:
             below(self._root, folder, make=False) as place,
         ):
             (place / digest).unlink()
+
+
+class _Group:
+    """See `ports.LandingGroup`. The copies stay open, for it is they that are synced."""
+
+    def __init__(self, root: Path, copies: ExitStack) -> None:
+        self._root = root
+        self._copies = copies
+        self._written: list[tuple[str, BinaryIO, Path]] = []
+
+    def put(self, stream: Reader) -> Landed:
+        sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+        with storage_errors():
+            copy, path = self._copies.enter_context(temporary(self._root))
+            while block := stream.read(BLOCK):
+                sha256.update(block)
+                md5.update(block)
+                size += len(block)
+                copy.write(block)
+            copy.flush()
+        digest = sha256.hexdigest()
+        self._written.append((digest, copy, path))
+        return Landed(f"{digest[:2]}/{digest}", sha256.digest(), md5.digest(), size)
+
+    def settle(self) -> None:
+        with storage_errors():
+            for _, copy, _ in self._written:
+                sync(copy)
+            for prefix, copies in groupby(sorted(self._written, key=_digest), _prefix):
+                with below(self._root, prefix) as folder:
+                    for digest, _, path in copies:
+                        crash.point(crash.Point.LANDING)
+                        path.replace(folder / digest)  # also over the same: that may be damaged
+                    sync_folder(folder)
+            self._written.clear()
+            self._copies.close()
+
+
+def _digest(written: tuple[str, BinaryIO, Path]) -> str:
+    return written[0]
+
+
+def _prefix(written: tuple[str, BinaryIO, Path]) -> str:
+    return written[0][:2]
 
 
 def _checked(name: str) -> str:
