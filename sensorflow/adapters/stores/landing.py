@@ -96,6 +96,7 @@ class _Group:
                 size += len(block)
                 copy.write(block)
             copy.flush()
+        crash.point(crash.Point.LANDING)
         digest = sha256.hexdigest()
         self._written.append((digest, copy, path))
         return Landed(f"{digest[:2]}/{digest}", sha256.digest(), md5.digest(), size)
@@ -107,7 +108,6 @@ class _Group:
             for prefix, copies in groupby(sorted(self._written, key=_digest), _prefix):
                 with below(self._root, prefix) as folder:
                     for digest, _, path in copies:
-                        crash.point(crash.Point.LANDING)
                         path.replace(folder / digest)  # also over the same: that may be damaged
                     sync_folder(folder)
             self._written.clear()
