@@ -52,8 +52,7 @@ plain AS (
     SELECT * FROM given g
      WHERE nth = 2
        AND NOT EXISTS (SELECT 1 FROM files f WHERE f.source = :source AND f.key = g.key)
-       AND NOT EXISTS (SELECT 1 FROM files f WHERE f.source = :source AND f.sha256 = g.sha256)
-       AND NOT EXISTS (SELECT 1 FROM arrivals a WHERE a.source = :source AND a.key = g.key)),
+       AND NOT EXISTS (SELECT 1 FROM files f WHERE f.source = :source AND f.sha256 = g.sha256)),
 added AS (
     INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
                        sensor_type, stage, discovered_at, landed_at, lane)

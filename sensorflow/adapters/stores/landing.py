@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,10 +13,11 @@ from sensorflow import crash
 from sensorflow.adapters.files import (
     below,
     open_below,
+    opened,
     require,
+    start_sync,
     storage_errors,
     sync,
-    sync_folder,
     temporary,
     unfinished,
 )
@@ -102,24 +103,22 @@ class _Group:
         return Landed(f"{digest[:2]}/{digest}", sha256.digest(), md5.digest(), size)
 
     def settle(self) -> None:
-        with storage_errors():
+        with storage_errors(), ExitStack() as folders:
+            for _, copy, _ in self._written:
+                start_sync(copy)
             for _, copy, _ in self._written:
                 sync(copy)
-            for prefix, copies in groupby(sorted(self._written, key=_digest), _prefix):
-                with below(self._root, prefix) as folder:
-                    for digest, _, path in copies:
-                        path.replace(folder / digest)  # also over the same: that may be damaged
-                    sync_folder(folder)
+            places: dict[str, int] = {}
+            for digest, _, path in self._written:
+                prefix = digest[:2]
+                if prefix not in places:
+                    places[prefix] = folders.enter_context(opened(self._root, prefix))
+                # also over the same: that may be damaged
+                os.replace(path, digest, dst_dir_fd=places[prefix])
+            for place in places.values():
+                os.fsync(place)
             self._written.clear()
             self._copies.close()
-
-
-def _digest(written: tuple[str, BinaryIO, Path]) -> str:
-    return written[0]
-
-
-def _prefix(written: tuple[str, BinaryIO, Path]) -> str:
-    return written[0][:2]
 
 
 def _checked(name: str) -> str:
