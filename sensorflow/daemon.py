@@ -7,13 +7,17 @@ landed. Nothing is held in memory that a restart would lose: the folders and the
 from __future__ import annotations
 
 import hashlib
+import math
 import queue
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain, islice
 from types import FrameType
 from typing import BinaryIO
 
@@ -34,9 +38,9 @@ from sensorflow.errors import REMEDY, Code, Transient
 from sensorflow.flow.detect import Settling
 from sensorflow.flow.land import land
 from sensorflow.flow.publish import publish
-from sensorflow.flow.register import register
+from sensorflow.flow.register import Found, register_many
 from sensorflow.flow.sweep import sweep
-from sensorflow.ports import Landing, Ledger, Queue
+from sensorflow.ports import Landing, LandingGroup, Ledger, Queue
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log
 
@@ -49,8 +53,25 @@ FULL_FOR = 120.0
 SETTLING = 5_000
 """Files of a folder that are settling at a time. A folder may hold any number: the others' turn comes when
 half of these are through, or what closes them announces them."""
+GROUP = 100
+"""Files that are landed, registered and put away together when so many are waiting."""
+GROUP_BYTES = 8 << 20
+"""Bytes of a group: a large file keeps no small one waiting."""
 PUBLISH_EVERY = 1.0
 """Seconds between looks for retries that are due, when no new file wakes the publisher."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A file that seems complete. doubtful: inotify told of it; by now it may long be taken."""
+
+    folder: Folder
+    key: bytes
+    doubtful: bool = False
+
+
+class _TooLarge(Exception):
+    """A file for a group of its own: the others are not to wait for it."""
 
 
 class Daemon:
@@ -71,14 +92,14 @@ class Daemon:
         self._known: set[bytes] = set()
         self._more = False
         self._refused: dict[tuple[str, bytes], Stat] = {}
-        self._closed: queue.SimpleQueue[tuple[Folder, bytes]] = queue.SimpleQueue()
+        self._closed: queue.SimpleQueue[_Seen] = queue.SimpleQueue()
         self._doubt = threading.Event()
         self._fresh = threading.Event()
         self._stop = threading.Event()
         self._troubles = 0
 
     def stop(self) -> None:
-        """Finish the file in hand, and end."""
+        """Finish the files in hand, and end."""
         self._stop.set()
         self._fresh.set()
 
@@ -103,7 +124,7 @@ class Daemon:
         if not watched:
             return None
         try:
-            watch = Watch(lambda folder, key: self._closed.put((folder, key)), self._rescan)
+            watch = Watch(lambda f, key: self._closed.put(_Seen(f, key, True)), self._rescan)
             watch.start(watched)
         except OSError as error:
             log().warning(Event.WATCH_DEGRADED, reason=str(error), rescan=self._settings.rescan)
@@ -188,42 +209,53 @@ class Daemon:
         while not self._stop.is_set() and not self._doubt.is_set():
             timeout = until - time.monotonic()
             try:
-                folder, key = self._closed.get(timeout=max(timeout, 0.001))
+                first = self._closed.get(timeout=max(timeout, 0.001))
             except queue.Empty:
                 return
-            self._take(folder, key)
+            self._take(dict.fromkeys((first, *self._told())))
             if timeout <= 0:
                 return
+
+    def _told(self) -> Iterator[_Seen]:
+        """What else inotify has told of by now: nothing is waited for."""
+        with suppress(queue.Empty):
+            for _ in range(GROUP - 1):
+                yield self._closed.get_nowait()
 
     def _scan(self) -> None:
         for folder in self._folders:
             with self._sources_apart(folder):
-                settling = self._settling[folder.name]
-                for key, stat in folder.scan():
-                    if self._stop.is_set():
-                        return
-                    if settling.count >= SETTLING and not settling.has(key):
-                        self._more = True
-                    elif not self._is_known(folder, key, stat):
-                        self._consider(folder, key, stat)
+                found = (key for key, stat in folder.scan() if self._is_new(folder, key, stat))
+                self._take_all(folder, found)
+
+    def _is_new(self, folder: Folder, key: bytes, stat: Stat) -> bool:
+        settling = self._settling[folder.name]
+        if len(settling) >= SETTLING and key not in settling:
+            self._more = True
+            return False
+        return not self._is_known(folder, key, stat) and self._complete(folder, key, stat)
 
     def _look_again(self) -> None:
         for folder in self._folders:
-            settling = self._settling[folder.name]
-            for key in settling.waiting:
-                if self._stop.is_set():
-                    return
-                try:
-                    self._consider(folder, key, folder.stat(key))
-                except NotAFile as error:
-                    self._vanished(folder, key, error)
-        if self._more and all(s.count < SETTLING / 2 for s in self._settling.values()):
+            self._take_all(folder, self._settled(folder))
+        if self._more and all(len(s) < SETTLING / 2 for s in self._settling.values()):
             self._more = False
             self._doubt.set()
 
-    def _consider(self, folder: Folder, key: bytes, stat: Stat) -> None:
-        if self._settling[folder.name].complete(key, stat, time.monotonic()):
-            self._take(folder, key, seen=True)
+    def _settled(self, folder: Folder) -> Iterator[bytes]:
+        for key in self._settling[folder.name].waiting:
+            try:
+                if self._complete(folder, key, folder.stat(key)):
+                    yield key
+            except NotAFile as error:
+                self._vanished(folder, key, error)
+
+    def _complete(self, folder: Folder, key: bytes, stat: Stat) -> bool:
+        return self._settling[folder.name].complete(key, stat, time.monotonic())
+
+    def _take_all(self, folder: Folder, keys: Iterator[bytes]) -> None:
+        while not self._stop.is_set() and (some := list(islice(keys, GROUP))):
+            self._take([_Seen(folder, key) for key in some])
 
     def _vanished(self, folder: Folder, key: bytes, error: NotAFile) -> None:
         self._settling[folder.name].forget(key)
@@ -243,66 +275,120 @@ class Daemon:
             return True
         return False
 
-    def _take(self, folder: Folder, key: bytes, seen: bool = False) -> None:
-        """Land, register, put away. A file that is not ready is looked at again.
+    def _take(self, files: Iterable[_Seen]) -> None:
+        """Land, register and put away, in groups; a file that is not ready is looked at again."""
+        waiting = deque(files)
+        while waiting and not self._stop.is_set():
+            for folder, found in self._land_some(waiting).items():
+                self._enter(folder, found)
 
-        seen: it was there a moment ago. What inotify tells of may long be taken.
-        """
-        discovered = datetime.now(UTC)
-        crash.point(crash.Point.FOUND)
+    def _land_some(self, waiting: deque[_Seen]) -> dict[Folder, list[Found]]:
+        """Land the first of the waiting files together, and take them off."""
+        landed: dict[Folder, list[Found]] = {}
+        room = GROUP_BYTES
+        with self._landing.group() as group:
+            with suppress(_TooLarge):
+                while waiting:
+                    crash.point(crash.Point.FOUND)
+                    found = self._land_seen(group, waiting[0], room if landed else math.inf)
+                    seen = waiting.popleft()
+                    if found is not None:
+                        landed.setdefault(seen.folder, []).append(found)
+                        room -= found.landed.size
+            group.settle()
+        for _ in chain.from_iterable(landed.values()):
+            crash.point(crash.Point.LANDED)
+        return landed
+
+    def _land_seen(self, group: LandingGroup, seen: _Seen, room: float) -> Found | None:
+        discovered, folder, key = datetime.now(UTC), seen.folder, seen.key
         try:
-            landed = self._land(folder, key)
+            landed = self._land(group, folder, key, room)
         except NotAFile as error:
-            if seen or key in self._settling[folder.name].waiting:
+            if not seen.doubtful or key in self._settling[folder.name]:
                 self._vanished(folder, key, error)
-                return
+                return None
             log().debug(Event.FILE_SKIPPED, source=folder.name, file=printable(key), why=str(error))
-            return
-        if landed is None:
-            return
-        content, stat = landed
-        crash.point(crash.Point.LANDED)
-        now = datetime.now(UTC)
-        done = register(
-            self._ledger, self._settings, folder.name, key, content, stat, discovered, now
-        )
-        if not self._landing.has(content.name):  # retention took the same bytes of an older file
-            with folder.open(key) as stream:
-                self._landing.put(Readable(stream))
-        crash.point(crash.Point.REGISTERED)
-        self._fresh.set()
-        if folder.source.after == "keep":
-            self._known.add(_mark(folder, key, stat))
-        self._put_away(folder, key, stat)
-        crash.point(crash.Point.PUT_AWAY)
-        log().info(
-            Event.FILE_REGISTERED,
-            source=folder.name,
-            file=printable(key),
-            file_id=done.file_id,
-            version=done.version,
-            kind=done.kind,
-            size=content.size,
-        )
+            return None
+        return None if landed is None else Found(key, *landed, discovered, datetime.now(UTC))
 
-    def _put_away(self, folder: Folder, key: bytes, stat: Stat) -> None:
-        """A file that cannot be moved is registered all the same, and left until it changes."""
+    def _enter(self, folder: Folder, files: list[Found]) -> None:
+        """Register landed files of a folder, and put them away."""
         try:
-            folder.put_away(key, stat, datetime.now(UTC).date())
-        except Transient as error:
-            self._refused[folder.name, key] = stat
-            log().error(
-                Event.FILE_STUCK, source=folder.name, file=printable(key), why=error.message
+            entered = register_many(self._ledger, self._settings, folder.name, files)
+        except Transient:
+            raise
+        except Exception:
+            if len(files) == 1:
+                raise
+            self._enter_each(folder, files)
+            return
+        for file in files:
+            self._keep_landed(folder, file)
+        for _ in files:
+            crash.point(crash.Point.REGISTERED)
+        self._fresh.set()
+        self._put_away(folder, files)
+        for _ in files:
+            crash.point(crash.Point.PUT_AWAY)
+        told = log()
+        for file, done in zip(files, entered, strict=True):
+            told.info(
+                Event.FILE_REGISTERED,
+                source=folder.name,
+                file=printable(file.key),
+                file_id=done.file_id,
+                version=done.version,
+                kind=done.kind,
+                size=file.landed.size,
             )
 
-    def _land(self, folder: Folder, key: bytes) -> tuple[Landed, Stat] | None:
-        """The landed file, or None when it is known, still being written, or not readable."""
+    def _enter_each(self, folder: Folder, files: list[Found]) -> None:
+        """One of them cannot be registered, which is a defect: the others do not wait for it."""
+        defects = []
+        for file in files:
+            try:
+                self._enter(folder, [file])
+            except Transient:
+                raise
+            except Exception as error:  # noqa: BLE001 - raised below
+                defects.append(error)
+        for defect in defects:
+            raise defect
+
+    def _keep_landed(self, folder: Folder, file: Found) -> None:
+        """Retention may have taken the same bytes, of an older file, before these were registered."""
+        if not self._landing.has(file.landed.name):
+            with folder.open(file.key) as stream:
+                self._landing.put(Readable(stream))
+
+    def _put_away(self, folder: Folder, files: list[Found]) -> None:
+        """A file that cannot be moved is registered all the same, and left until it changes."""
+        stats = {file.key: file.stat for file in files}
+        if folder.source.after == "keep":
+            for key, stat in stats.items():
+                self._known.add(_mark(folder, key, stat))
+        stuck = folder.put_away(stats.items(), datetime.now(UTC).date())
+        for key, why in stuck.items():
+            self._refused[folder.name, key] = stats[key]
+            log().error(Event.FILE_STUCK, source=folder.name, file=printable(key), why=why)
+
+    def _land(
+        self, group: LandingGroup, folder: Folder, key: bytes, room: float
+    ) -> tuple[Landed, Stat] | None:
+        """The landed file, or None when it is known, still being written, or not readable.
+
+        Raises _TooLarge when it has more than `room` bytes.
+        """
         settling = self._settling[folder.name]
         try:
             with folder.open(key) as stream:
-                if self._is_known(folder, key, stat_of(stream)):
+                stat = stat_of(stream)
+                if self._is_known(folder, key, stat):
                     return None
-                landed = land(self._landing, Readable(stream), lambda: stat_of(stream))
+                if stat.size > room:
+                    raise _TooLarge
+                landed = land(group, Readable(stream), lambda: stat_of(stream))
                 if landed is None:
                     settling.again(key, stat_of(stream), time.monotonic())
         except StillOpen:

@@ -24,6 +24,18 @@ class Reader(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
+class LandingGroup(Protocol):
+    """Objects of a landing zone that are synced together, which is cheaper than one by one."""
+
+    def put(self, stream: Reader) -> Landed:
+        """Copy a stream to its end; the object is not there before `settle`."""
+        ...
+
+    def settle(self) -> None:
+        """All that was put is synced, and has its name."""
+        ...
+
+
 class Landing(Protocol):
     """The original bytes of every file, under names made of their SHA-256.
 
@@ -34,6 +46,10 @@ class Landing(Protocol):
 
     def put(self, stream: Reader) -> Landed:
         """Copy a stream to its end; on return the bytes are synced. The same bytes twice: one object."""
+        ...
+
+    def group(self) -> AbstractContextManager[LandingGroup]:
+        """Of what is put and not settled, nothing is left at the end."""
         ...
 
     def open(self, name: str) -> BinaryIO:
@@ -317,6 +333,12 @@ class Ledger(Protocol):
 
         name_matters: the same bytes under another name are other readings, not an alias.
         """
+        ...
+
+    def register_many(
+        self, arrivals: Sequence[Arrival], on_change: OnChange, name_matters: bool
+    ) -> list[Registration]:
+        """`register` for each of these, in this order and all or none. They are of one source."""
         ...
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:

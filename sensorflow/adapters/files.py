@@ -51,6 +51,7 @@ def make_folders(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
+_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -61,27 +62,45 @@ def below(root: Path, relative: str | Path, make: bool = True) -> Iterator[Path]
     make: folders that are missing are made, `root` among them. Raises OSError, with the path as
     people know it; NotADirectoryError for a link on the way.
     """
-    if make:
-        make_folders(root)
-    shown = root / relative
+    with opened(root, str(relative), make) as folder:
+        yield Path(f"/proc/self/fd/{folder}")
+
+
+@contextlib.contextmanager
+def opened(root: Path, relative: str, make: bool = True) -> Iterator[int]:
+    """As `below`, for those who take many files there: the folder's descriptor."""
     try:
-        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if relative.startswith("/"):
+            raise NotADirectoryError(errno.ENOTDIR, "not below the folder", relative)
+        descriptor = _root(root, make)
         try:
-            for part in Path(relative).parts:
+            for part in relative.split("/"):
+                if part in ("", "."):
+                    continue
                 inner = _step(descriptor, part, make)
                 os.close(descriptor)
                 descriptor = inner
-            yield Path(f"/proc/self/fd/{descriptor}")
+            yield descriptor
         finally:
             os.close(descriptor)
     except OSError as error:
         if error.filename and error.errno is not None:
-            raise OSError(error.errno, error.strerror, str(shown)) from error
+            raise OSError(error.errno, error.strerror, str(root / relative)) from error
         raise
 
 
+def _root(root: Path, make: bool) -> int:
+    try:
+        return os.open(root, _ROOT)
+    except FileNotFoundError:
+        if not make:
+            raise
+    make_folders(root)
+    return os.open(root, _ROOT)
+
+
 def _step(folder: int, name: str, make: bool) -> int:
-    if name in ("..", "/"):
+    if name == "..":
         raise NotADirectoryError(errno.ENOTDIR, "not below the folder", name)
     try:
         return os.open(name, _FOLDER, dir_fd=folder)
@@ -156,10 +175,25 @@ def require(folder: Path) -> None:
         raise Transient(Code.STORAGE, f"no folder {folder}")
 
 
-def settle(stream: BinaryIO, path: Path, final: Path) -> None:
-    """Sync a written file and give it its name, replacing what has that name."""
+def sync(stream: BinaryIO) -> None:
+    """What was written is on disk."""
     stream.flush()
     os.fsync(stream.fileno())
+
+
+def start_sync(stream: BinaryIO) -> None:
+    """Have the kernel begin to write what `sync` will wait for.
+
+    Begun for many files before the first of them is synced, their blocks are placed in one commit of
+    the file system's journal, not in one for each.
+    """
+    stream.flush()
+    os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def settle(stream: BinaryIO, path: Path, final: Path) -> None:
+    """Sync a written file and give it its name, replacing what has that name."""
+    sync(stream)
     path.replace(final)
     sync_folder(final.parent)
 
@@ -203,19 +237,20 @@ class Together:
 
     def _settle(self) -> None:
         for stream, _, _ in self._written:
-            stream.flush()
-            os.fsync(stream.fileno())
+            start_sync(stream)
+        for stream, _, _ in self._written:
+            sync(stream)
         for _, path, final in self._written:
             path.replace(final)
         for folder in dict.fromkeys(final.parent for _, _, final in self._written):
             sync_folder(folder)
 
 
-def keep(stream: BinaryIO, folder: Path, name: bytes) -> Path:
+def keep(stream: BinaryIO, folder: Path, name: bytes) -> None:
     """Put an open file into `folder` without ever overwriting: a taken name gets a number.
 
     It is the file that is open, whatever has its name by now. A link on one file system, which is
-    atomic; copied and synced across file systems.
+    atomic; copied and synced across file systems. The folder is still to be synced.
     """
     source, descriptor = f"/proc/self/fd/{stream.fileno()}", stream.fileno()
     for number in range(1, 1_000_000):
@@ -230,8 +265,7 @@ def keep(stream: BinaryIO, folder: Path, name: bytes) -> Path:
                 raise
             if not _copy_new(stream, target):
                 continue
-        sync_folder(folder)
-        return target
+        return
     raise Transient(Code.STORAGE, f"a million files named {name!r} in {folder}")
 
 

@@ -31,11 +31,10 @@ class Settling:
     def forget(self, key: bytes) -> None:
         self._seen.pop(key, None)
 
-    def has(self, key: bytes) -> bool:
+    def __contains__(self, key: object) -> bool:
         return key in self._seen
 
-    @property
-    def count(self) -> int:
+    def __len__(self) -> int:
         return len(self._seen)
 
     @property

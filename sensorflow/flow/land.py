@@ -6,11 +6,15 @@ from collections.abc import Callable
 
 from sensorflow.core.arrival import Landed
 from sensorflow.core.stability import Stat
-from sensorflow.ports import Landing, Reader
+from sensorflow.ports import Landing, LandingGroup, Reader
 
 
-def land(landing: Landing, stream: Reader, stat: Callable[[], Stat]) -> tuple[Landed, Stat] | None:
+def land(
+    landing: Landing | LandingGroup, stream: Reader, stat: Callable[[], Stat]
+) -> tuple[Landed, Stat] | None:
     """Land an open file; None when it changed while it was read (it will be seen again).
+
+    In a group it is safe only when that is settled.
 
     stat: the state of the open file now; compared before and after.
     """

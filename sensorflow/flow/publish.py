@@ -8,7 +8,7 @@ from sensorflow.core.states import Stage
 from sensorflow.ports import Ledger, Queue
 from sensorflow.settings import Limits
 
-BATCH = 50
+BATCH = 100
 
 
 def publish(ledger: Ledger, queue: Queue, limits: Limits) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sensorflow.core.arrival import Arrival, Landed, Lane
@@ -22,17 +24,40 @@ def register(
     lane: Lane = Lane.LIVE,
 ) -> Registration:
     """Enter a landed file. The same bytes again are an alias, other bytes a new version."""
+    file = Found(key, landed, stat, discovered_at, landed_at, lane)
+    return register_many(ledger, settings, source, [file])[0]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A landed file of a source: its key, and the state in which it was read."""
+
+    key: bytes
+    landed: Landed
+    stat: Stat
+    discovered_at: datetime
+    landed_at: datetime
+    lane: Lane = Lane.LIVE
+
+
+def register_many(
+    ledger: Ledger, settings: Settings, source: str, files: Sequence[Found]
+) -> list[Registration]:
+    """Enter landed files of one source, all or none."""
     rules = settings.sources[source]
     profile = settings.profile_of(rules)
-    arrival = Arrival(
-        source=source,
-        key=key,
-        landed=landed,
-        mtime_ns=stat.mtime_ns,
-        fingerprint=stat.fingerprint,
-        sensor_type=profile.sensor_type or rules.profile,
-        discovered_at=discovered_at,
-        landed_at=landed_at,
-        lane=lane,
-    )
-    return ledger.register(arrival, OnChange(rules.on_change), profile.name_matters)
+    arrivals = [
+        Arrival(
+            source=source,
+            key=file.key,
+            landed=file.landed,
+            mtime_ns=file.stat.mtime_ns,
+            fingerprint=file.stat.fingerprint,
+            sensor_type=profile.sensor_type or rules.profile,
+            discovered_at=file.discovered_at,
+            landed_at=file.landed_at,
+            lane=file.lane,
+        )
+        for file in files
+    ]
+    return ledger.register_many(arrivals, OnChange(rules.on_change), profile.name_matters)

@@ -69,6 +69,51 @@ def test_the_same_bytes_under_another_name_are_a_file_where_names_matter(ledger:
     assert other.file_id != first.file_id
 
 
+def test_a_group_is_registered_as_its_files_one_after_the_other_would_be(ledger: Ledger) -> None:
+    known = add(ledger)
+    group = [
+        arrival(b"b.csv", 2),  # plain
+        arrival(b"c.csv", 2),  # the bytes of the one before it
+        arrival(),  # seen
+        arrival(content=3),  # a new version
+        arrival(b"d.csv", 3),  # the bytes of that version
+        arrival(b"e.csv", 1),  # bytes that are no longer their name's newest
+        arrival(b"f.csv", 4),  # plain
+        arrival(b"f.csv", 5),  # and changed at once
+    ]
+    done = ledger.register_many(group, OnChange.SUPERSEDE, False)
+    assert [(r.kind, r.version) for r in done] == [
+        (Kind.NEW, 1),
+        (Kind.ALIAS, 1),
+        (Kind.SEEN, 1),
+        (Kind.NEW, 2),
+        (Kind.ALIAS, 2),
+        (Kind.ALIAS, 1),
+        (Kind.NEW, 1),
+        (Kind.NEW, 2),
+    ]
+    assert (done[1].file_id, done[2].file_id, done[4].file_id) == (
+        done[0].file_id,
+        known,
+        done[3].file_id,
+    )
+    assert [e["what"] for e in ledger.history(done[0].file_id)] == ["registered"]
+    assert [a["name"] for a in ledger.arrivals(done[0].file_id)] == ["b.csv", "c.csv"]
+    assert len(ledger.due(100, 100)) == 5
+
+
+def test_plain_files_of_a_group_are_due_in_its_order(ledger: Ledger) -> None:
+    group = [arrival(b"%d.csv" % n, n) for n in (5, 1, 4, 2, 3)]
+    done = ledger.register_many(group, OnChange.SUPERSEDE, False)
+    assert [w.key for w in ledger.due(10, 10)] == [a.key for a in group]
+    assert [w.file_id for w in ledger.due(10, 10)] == [r.file_id for r in done]
+
+
+def test_names_matter_in_a_group_too(ledger: Ledger) -> None:
+    group = [arrival(b"a.csv"), arrival(b"b.csv")]
+    assert [r.kind for r in ledger.register_many(group, OnChange.SUPERSEDE, True)] == [Kind.NEW] * 2
+
+
 def test_other_bytes_under_a_name_are_a_new_version_that_supersedes(ledger: Ledger) -> None:
     old = add(ledger)
     load(ledger, claim(ledger, old), batch(3))

@@ -24,6 +24,7 @@ from sensorflow.ports import Lake, Landing, QuarantineStore, Queue, Unreadable
 from sensorflow.settings import Source
 
 SCHEMA = pa.schema([("n", pa.int64())])
+DAY = datetime(2026, 1, 1, tzinfo=UTC).date()
 
 
 @pytest.fixture(params=["memory", "local"])
@@ -58,6 +59,23 @@ def test_landed_bytes_can_be_read_and_are_named_by_their_hash(landing: Landing) 
     assert one.sha256.hex() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert one.md5.hex() == "900150983cd24fb0d6963f7d28e17f72"
     assert (one.size, landing.open(one.name).read()) == (3, b"abc")
+
+
+def test_a_group_is_there_when_it_is_settled_and_not_before(landing: Landing) -> None:
+    with landing.group() as group:
+        landed = [group.put(io.BytesIO(data)) for data in (b"abc", b"abd", b"abc")]
+        assert not any(landing.has(one.name) for one in landed)
+        group.settle()
+        assert [landing.open(one.name).read() for one in landed] == [b"abc", b"abd", b"abc"]
+    assert landing.unfinished(-1) == []
+
+
+def test_nothing_is_left_of_a_group_that_was_not_settled(landing: Landing) -> None:
+    with pytest.raises(RuntimeError), landing.group() as group:
+        one = group.put(io.BytesIO(b"abc"))
+        raise RuntimeError
+    assert not landing.has(one.name)
+    assert landing.unfinished(-1) == []
 
 
 @pytest.mark.parametrize("name", ["aa/" + "a" * 64, "../../etc/passwd", "", "aa/../../x"])
@@ -220,7 +238,7 @@ def folder(tmp_path: Path, **source: Any) -> Folder:
 def put_away(feed: Folder, key: bytes) -> None:
     with feed.open(key) as stream:
         stat = stat_of(stream)
-    feed.put_away(key, stat, datetime(2026, 1, 1, tzinfo=UTC).date())
+    feed.put_away([(key, stat)], DAY)
 
 
 def test_nothing_outside_of_the_folder_is_opened(tmp_path: Path) -> None:
@@ -264,10 +282,29 @@ def test_a_file_that_changed_after_it_was_landed_stays(tmp_path: Path) -> None:
     with feed.open(b"a.csv") as stream:
         stat = stat_of(stream)
     path.write_text("other")
-    feed.put_away(b"a.csv", stat, datetime(2026, 1, 1, tzinfo=UTC).date())
+    feed.put_away([(b"a.csv", stat)], DAY)
     assert path.read_text() == "other"
     put_away(feed, b"a.csv")
     assert not path.exists()
+
+
+def test_of_a_group_only_what_is_as_it_was_landed_is_put_away(tmp_path: Path) -> None:
+    feed = folder(tmp_path)
+    names = (b"a.csv", b"deep/b.csv", b"changed.csv", b"gone.csv", b"deep/c.csv")
+    (feed.root / "deep").mkdir()
+    stats = []
+    for name in names:
+        (feed.root / name.decode()).write_bytes(name)
+        stats.append((name, feed.stat(name)))
+    (feed.root / "changed.csv").write_text("other")
+    (feed.root / "gone.csv").unlink()
+    assert feed.put_away(stats, DAY) == {}
+    archived = {p.name for p in (tmp_path / "archive").rglob("*.csv")}
+    assert archived == {"a.csv", "b.csv", "c.csv"}
+    assert [p.name for p in feed.root.rglob("*")] in (
+        ["deep", "changed.csv"],
+        ["changed.csv", "deep"],
+    )
 
 
 def test_content_renamed_over_a_file_that_is_being_put_away_is_given_back(
@@ -289,7 +326,7 @@ def test_content_renamed_over_a_file_that_is_being_put_away_is_given_back(
         return found
 
     monkeypatch.setattr(os, "stat", late)
-    feed.put_away(b"a.csv", stat, datetime(2026, 1, 1, tzinfo=UTC).date())
+    feed.put_away([(b"a.csv", stat)], DAY)
     assert path.read_text() == "two, later"
     assert [key for key, _ in feed.scan()] == [b"a.csv"]
 
@@ -322,7 +359,7 @@ def test_a_file_that_is_opened_again_for_more_is_not_put_away(tmp_path: Path) ->
     with feed.open(b"a.csv") as stream:
         stat = stat_of(stream)
     with path.open("a"):
-        feed.put_away(b"a.csv", stat, datetime(2026, 1, 1, tzinfo=UTC).date())
+        feed.put_away([(b"a.csv", stat)], DAY)
         assert path.read_text() == "one"
 
 

@@ -50,8 +50,9 @@ GUARDS = [
     Guard(  # a file leaves its folder only after it is registered
         1,
         "sensorflow/daemon.py",
-        "        crash.point(crash.Point.LANDED)\n",
-        "        self._put_away(folder, key, stat)\n        crash.point(crash.Point.LANDED)\n",
+        "        for _ in chain.from_iterable(landed.values()):\n",
+        "        for folder, files in landed.items():\n            self._put_away(folder, files)\n"
+        "        for _ in chain.from_iterable(landed.values()):\n",
         ANYWHERE,
     ),
     Guard(  # the sweeper
@@ -224,9 +225,8 @@ GUARDS = [
     Guard(
         18,
         "sensorflow/daemon.py",
-        "                except NotAFile as error:\n"
-        "                    self._vanished(folder, key, error)\n",
-        "                except NotAFile:\n                    settling.forget(key)\n",
+        "            except NotAFile as error:\n                self._vanished(folder, key, error)\n",
+        "            except NotAFile:\n                self._settling[folder.name].forget(key)\n",
         _faults("test_files", "test_fault_18_a_file_deleted_while_it_is_read_is_told"),
     ),
     Guard(  # who writes is asked of the kernel

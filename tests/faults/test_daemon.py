@@ -72,6 +72,24 @@ def test_fault_01_and_24_killed_or_not_running_the_daemon_loses_and_doubles_noth
     assert sum(len(p.name) == 64 for p in landing) == len(POINTS) + 1
 
 
+def test_fault_01_daemon_killed_between_landing_a_group_and_registering_it(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    with fleet(project, database, valkey_url) as f:
+        drops = Drops(f)
+        for number in range(5):
+            drops.put(f"{number}.csv")
+        f.start("daemon", env=armed(f, Point.LANDED))
+        wait_for_death(f, "daemon")
+        assert len(list(f.drop.iterdir())) == 5
+        landing = (f.project / "data" / "landing").rglob("*")
+        assert sum(len(p.name) == 64 for p in landing) == 5
+        assert f.counts()["files"] == 0
+        f.start("daemon", "worker")
+        f.wait(lambda: f.counts()["loaded"] == 5)
+        assert_exact(f, drops.manifest)
+
+
 def test_fault_23_events_lost_in_a_full_queue_are_made_good_by_a_rescan(
     project: Path, database: str, valkey_url: str
 ) -> None:

@@ -7,15 +7,16 @@ import errno
 import fcntl
 import os
 import stat as modes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from sensorflow.adapters.files import below, keep, regular, storage_errors
+from sensorflow.adapters.files import below, keep, regular, storage_errors, sync_folder
 from sensorflow.core.stability import Stat, takes
+from sensorflow.errors import Transient
 from sensorflow.settings import Source
 
 _ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -125,13 +126,16 @@ class Folder:
         registered: Callable[[bytes, BinaryIO], bool],
         day: date,
     ) -> list[bytes]:
-        left = []
-        for name in _names(hold):
-            key = prefix + name
-            try:
-                self._decide(folder, hold, key, day, partial(registered, key))
-            except (PermissionError, FileNotFoundError):
-                left.append(key)
+        left, done = [], []
+        with self._archive_of(prefix, day) as archive:
+            for name in _names(hold):
+                key = prefix + name
+                try:
+                    if self._decide(folder, hold, name, archive, partial(registered, key)):
+                        done.append(name)
+                except (PermissionError, FileNotFoundError):
+                    left.append(key)
+        _unlink(hold, done)
         return left
 
     def stat(self, key: bytes) -> Stat:
@@ -180,50 +184,88 @@ class Folder:
         except OSError:
             return False
 
-    def put_away(self, key: bytes, landed: Stat, day: date) -> None:
-        """Archive or delete a registered file, unless it is no longer the one that was landed.
+    def put_away(self, files: Iterable[tuple[bytes, Stat]], day: date) -> dict[bytes, str]:
+        """Archive or delete registered files, each unless it is no longer the one that was landed.
 
-        The file is first renamed into a folder of our own, and only then looked at: whatever a sender
-        renames over the name in between is found there, and given back.
+        A file is first renamed into a folder of our own, and only then looked at: whatever a sender
+        renames over the name in between is found there, and given back. Returns why, of those that
+        could not be moved.
         """
+        stuck: dict[bytes, str] = {}
         if self.source.after == "keep":
-            return
-        gone = (NotAFile, FileNotFoundError)
-        with storage_errors(), suppress(*gone), self._parent(key) as (folder, name):
-            if _stat(os.stat(name, dir_fd=folder, follow_symlinks=False)) != landed:
-                return  # new content under the name: the next look takes it
-            with _hold(folder) as hold:
-                os.rename(name, name, src_dir_fd=folder, dst_dir_fd=hold)
-                self._decide(folder, hold, key, day, lambda file: self._is_still(file, landed))
+            return stuck
+        for prefix, members in _by_folder(files).items():
+            try:
+                with storage_errors(), suppress(NotAFile):
+                    stuck |= self._put_away(prefix, members, day)
+            except Transient as error:
+                stuck |= dict.fromkeys((prefix + name for name, _ in members), error.message)
+        return stuck
 
-    def _is_still(self, file: BinaryIO, landed: Stat) -> bool:
+    def _put_away(
+        self, prefix: bytes, members: list[tuple[bytes, Stat]], day: date
+    ) -> dict[bytes, str]:
+        stuck: dict[bytes, str] = {}
+        done: list[bytes] = []
+        with self._parent(prefix + members[0][0]) as (folder, _):
+            # new content under the name: the next look takes it
+            same = [(name, stat) for name, stat in members if _status(folder, name) == stat]
+            if not same:
+                return stuck
+            with _hold(folder) as hold:
+                with self._archive_of(prefix, day) as archive:
+                    for name, landed in same:
+                        ours = partial(self._is_still, landed)
+                        try:
+                            with storage_errors(), suppress(FileNotFoundError):
+                                os.rename(name, name, src_dir_fd=folder, dst_dir_fd=hold)
+                                if self._decide(folder, hold, name, archive, ours):
+                                    done.append(name)
+                        except Transient as error:
+                            stuck[prefix + name] = error.message
+                _unlink(hold, done)
+        return stuck
+
+    def _is_still(self, landed: Stat, file: BinaryIO) -> bool:
         """Whether a held file is what was landed, and nobody is about to add to it."""
         return stat_of(file).same_content(landed) and not self._being_written(file.fileno())
 
     def _decide(
-        self, folder: int, hold: int, key: bytes, day: date, ours: Callable[[BinaryIO], bool]
-    ) -> None:
-        """Put a held file away if it is `ours`, else give it back.
+        self,
+        folder: int,
+        hold: int,
+        name: bytes,
+        archive: Path | None,
+        ours: Callable[[BinaryIO], bool],
+    ) -> bool:
+        """Keep a held file in the archive if it is `ours`, else give it back.
 
         It is opened once: all that follows is about that very file, for the hold may belong to
-        somebody else who swaps what is in it.
+        somebody else who swaps what is in it. True when it may be taken out of the hold, as soon as
+        the archive is synced.
         """
-        name = key.rpartition(b"/")[2]
         file = regular(hold, name)
         if file is None:
-            return _rename_back(hold, folder, name)
+            _rename_back(hold, folder, name)
+            return False
         with file:
             if not ours(file):
-                keep(file, Path(f"/proc/self/fd/{folder}"), name)
-            elif self.source.after == "archive":
-                self._archived(file, key, day)
-            os.unlink(name, dir_fd=hold)
-        return None
+                back = Path(f"/proc/self/fd/{folder}")
+                keep(file, back, name)
+                sync_folder(back)
+            elif archive is not None:
+                keep(file, archive, name)
+        return True
 
-    def _archived(self, file: BinaryIO, key: bytes, day: date) -> None:
-        head, _, name = key.rpartition(b"/")
-        with below(self._archive, f"{day.isoformat()}/{os.fsdecode(head)}") as place:
-            keep(file, place, name)
+    @contextmanager
+    def _archive_of(self, prefix: bytes, day: date) -> Iterator[Path | None]:
+        """Where files of a folder are archived, synced at the end; None where they are deleted."""
+        if self.source.after != "archive":
+            yield None
+            return
+        with below(self._archive, f"{day.isoformat()}/{os.fsdecode(prefix)}") as place:
+            yield place
+            sync_folder(place)
 
     def _being_written(self, descriptor: int) -> bool:
         """Whether a process on this host has the file open for writing.
@@ -292,6 +334,26 @@ def _hold(folder: int) -> Iterator[int]:
         os.close(hold)
         with suppress(OSError):  # something was left in it: `recover` sees to it at the next start
             os.rmdir(HOLD, dir_fd=folder)
+
+
+def _by_folder(files: Iterable[tuple[bytes, Stat]]) -> dict[bytes, list[tuple[bytes, Stat]]]:
+    """The path of each folder, with a slash at its end -> names in it."""
+    found: dict[bytes, list[tuple[bytes, Stat]]] = {}
+    for key, stat in files:
+        head, slash, name = key.rpartition(b"/")
+        found.setdefault(head + slash, []).append((name, stat))
+    return found
+
+
+def _status(folder: int, name: bytes) -> Stat | None:
+    with suppress(FileNotFoundError):
+        return _stat(os.stat(name, dir_fd=folder, follow_symlinks=False))
+    return None
+
+
+def _unlink(hold: int, names: list[bytes]) -> None:
+    for name in names:
+        os.unlink(name, dir_fd=hold)
 
 
 def _rename_back(hold: int, folder: int, name: bytes) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 from watchdog.events import (
     DirCreatedEvent,
@@ -14,12 +16,34 @@ from watchdog.events import (
     FileSystemEvent,
     FileSystemEventHandler,
 )
-from watchdog.observers.inotify import InotifyObserver
+from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify import InotifyFullEmitter
+from watchdog.observers.inotify_c import InotifyConstants
 
 from sensorflow.adapters.feeds.folder import HOLD, Folder
 
 OnFile = Callable[[Folder, bytes], None]
 OnDoubt = Callable[[str], None]
+
+
+WANTED: list[type[FileSystemEvent]] = [
+    FileClosedEvent,
+    FileMovedEvent,
+    DirMovedEvent,
+    DirCreatedEvent,
+]
+
+
+class _Emitter(InotifyFullEmitter):
+    """Asks the kernel for what arrives, and for nothing else.
+
+    What is moved away is not asked for: watchdog holds such an event back for half a second, and all
+    others behind it, to see whether the other half of the move follows. For a file that we put away it
+    does not, and the next file would wait.
+    """
+
+    def get_event_mask_from_filter(self) -> Any:
+        return super().get_event_mask_from_filter() & ~InotifyConstants.IN_MOVED_FROM
 
 
 class _Handler(FileSystemEventHandler):
@@ -66,16 +90,23 @@ class Watch:
     def __init__(self, on_file: OnFile, on_doubt: OnDoubt) -> None:
         self._on_file = on_file
         self._on_doubt = on_doubt
-        self._observer = InotifyObserver(generate_full_events=True)
+        self._observer = BaseObserver(_Emitter)
         self._overflow = _Overflow(on_doubt)
 
     def start(self, folders: list[Folder]) -> None:
         """Raises OSError when the kernel has no watches left."""
         logging.getLogger("watchdog").addHandler(self._overflow)
+        # a folder that was renamed is watched under its new name by the watch of the old one
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
         self._observer.start()
-        for folder in folders:
-            handler = _Handler(folder, self._on_file, self._on_doubt)
-            self._observer.schedule(handler, os.fspath(folder.root), recursive=True)
+        try:
+            for folder in folders:
+                handler = _Handler(folder, self._on_file, self._on_doubt)
+                path = os.fspath(folder.root)
+                self._observer.schedule(handler, path, recursive=True, event_filter=WANTED)
+        except OSError:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         logging.getLogger("watchdog").removeHandler(self._overflow)

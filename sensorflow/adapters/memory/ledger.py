@@ -88,18 +88,26 @@ class MemoryLedger:
     # --- arrivals ---
 
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
+        return self.register_many([arrival], on_change, name_matters)[0]
+
+    def register_many(
+        self, arrivals: Sequence[Arrival], on_change: OnChange, name_matters: bool
+    ) -> list[Registration]:
         with self._lock:
-            for source, key, mark, _, file_id, _ in self._arrivals:
-                same = (source, key, mark) == (arrival.source, arrival.key, arrival.fingerprint)
-                file = self._files[file_id]
-                if same and file.arrival.landed.sha256 == arrival.landed.sha256:
-                    return Registration(file_id, file.version, Kind.SEEN)
-            twin = self._twin(arrival, name_matters)
-            kind = Kind.NEW if twin is None else Kind.ALIAS
-            file = twin or self._add(arrival, on_change is OnChange.REJECT)
-            file.expired.discard(str(Expirable.LANDING))
-            self._arrive(file, arrival.key, arrival.fingerprint, kind)
-            return Registration(file.id, file.version, kind)
+            return [self._register(arrival, on_change, name_matters) for arrival in arrivals]
+
+    def _register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
+        for source, key, mark, _, file_id, _ in self._arrivals:
+            same = (source, key, mark) == (arrival.source, arrival.key, arrival.fingerprint)
+            file = self._files[file_id]
+            if same and file.arrival.landed.sha256 == arrival.landed.sha256:
+                return Registration(file_id, file.version, Kind.SEEN)
+        twin = self._twin(arrival, name_matters)
+        kind = Kind.NEW if twin is None else Kind.ALIAS
+        file = twin or self._add(arrival, on_change is OnChange.REJECT)
+        file.expired.discard(str(Expirable.LANDING))
+        self._arrive(file, arrival.key, arrival.fingerprint, kind)
+        return Registration(file.id, file.version, kind)
 
     def _arrive(self, file: _File, key: bytes, mark: str, kind: Kind) -> None:
         place = (file.arrival.source, key, mark, kind, file.id, self._clock())

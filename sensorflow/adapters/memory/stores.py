@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from sensorflow.core.arrival import Landed, Waiting
 from sensorflow.errors import Code, Transient
-from sensorflow.ports import LayerWriter, Reader
+from sensorflow.ports import LandingGroup, LayerWriter, Reader
 
 
 class MemoryLanding:
@@ -24,12 +24,14 @@ class MemoryLanding:
         self._objects: dict[str, bytes] = {}
 
     def put(self, stream: Reader) -> Landed:
-        data = stream.read()
-        sha256 = hashlib.sha256(data)
-        name = f"{sha256.hexdigest()[:2]}/{sha256.hexdigest()}"
-        self._objects[name] = data
-        md5 = hashlib.md5(data, usedforsecurity=False).digest()
-        return Landed(name, sha256.digest(), md5, len(data))
+        with self.group() as group:
+            landed = group.put(stream)
+            group.settle()
+        return landed
+
+    @contextmanager
+    def group(self) -> Iterator[LandingGroup]:
+        yield _Group(self._objects)
 
     def open(self, name: str) -> BinaryIO:
         if name not in self._objects:
@@ -47,6 +49,24 @@ class MemoryLanding:
 
     def remove(self, name: str) -> None:
         self._objects.pop(name, None)
+
+
+class _Group:
+    def __init__(self, objects: dict[str, bytes]) -> None:
+        self._objects = objects
+        self._written: dict[str, bytes] = {}
+
+    def put(self, stream: Reader) -> Landed:
+        data = stream.read()
+        sha256 = hashlib.sha256(data)
+        name = f"{sha256.hexdigest()[:2]}/{sha256.hexdigest()}"
+        self._written[name] = data
+        md5 = hashlib.md5(data, usedforsecurity=False).digest()
+        return Landed(name, sha256.digest(), md5, len(data))
+
+    def settle(self) -> None:
+        self._objects.update(self._written)
+        self._written.clear()
 
 
 class MemoryLake:

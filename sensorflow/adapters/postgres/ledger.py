@@ -80,50 +80,64 @@ class PostgresLedger:
         add_event(c, self._who, file_id, what, stage, **facts)
 
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
-        place = {"source": arrival.source, "key": arrival.key}
+        return self.register_many([arrival], on_change, name_matters)[0]
+
+    def register_many(
+        self, arrivals: Sequence[Arrival], on_change: OnChange, name_matters: bool
+    ) -> list[Registration]:
         with self._transaction() as c:
-            run(c, "lock_source", source=arrival.source)
-            sha = arrival.landed.sha256
-            seen = run(c, "seen", **place, fingerprint=arrival.fingerprint, sha256=sha).first()
-            if seen is not None:
-                return Registration(seen.file_id, seen.version, Kind.SEEN)
-            twin = run(c, "twin", **place, sha256=sha, name_matters=name_matters).first()
-            kind = Kind.NEW if twin is None else Kind.ALIAS
-            row = twin or self._add(c, arrival, on_change)
-            if twin is not None:
-                run(c, "landed_again", id=row.id)
-            run(
-                c,
-                "add_arrival",
-                **place,
-                file_id=row.id,
-                key_text=printable(arrival.key),
-                fingerprint=arrival.fingerprint,
-                kind=kind,
-            )
-            return Registration(row.id, row.version, kind)
+            run(c, "lock_source", source=arrivals[0].source)
+            plain = self._add_plain(c, arrivals)
+            return [
+                Registration(plain[place], 1, Kind.NEW)
+                if place in plain
+                else self._register(c, arrival, on_change, name_matters)
+                for place, arrival in enumerate(arrivals, 1)
+            ]
+
+    def _add_plain(self, c: sa.Connection, arrivals: Sequence[Arrival]) -> dict[int, int]:
+        """Place, from 1 on -> id, of those that are neither a version nor a twin of anything."""
+        facts = [_facts(arrival) for arrival in arrivals]
+        columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
+        source = arrivals[0].source
+        rows = run(c, "add_plain", source=source, who=self._who, **columns)
+        return {row.place: row.id for row in rows}
+
+    def _register(
+        self, c: sa.Connection, arrival: Arrival, on_change: OnChange, name_matters: bool
+    ) -> Registration:
+        place = {"source": arrival.source, "key": arrival.key}
+        sha = arrival.landed.sha256
+        seen = run(c, "seen", **place, fingerprint=arrival.fingerprint, sha256=sha).first()
+        if seen is not None:
+            return Registration(seen.file_id, seen.version, Kind.SEEN)
+        twin = run(c, "twin", **place, sha256=sha, name_matters=name_matters).first()
+        kind = Kind.NEW if twin is None else Kind.ALIAS
+        row = twin or self._add(c, arrival, on_change)
+        if twin is not None:
+            run(c, "landed_again", id=row.id)
+        run(
+            c,
+            "add_arrival",
+            **place,
+            file_id=row.id,
+            key_text=printable(arrival.key),
+            fingerprint=arrival.fingerprint,
+            kind=kind,
+        )
+        return Registration(row.id, row.version, kind)
 
     def _add(self, c: sa.Connection, arrival: Arrival, on_change: OnChange) -> Any:
-        landed = arrival.landed
+        facts = _facts(arrival)
+        del facts["fingerprint"]
         row = run(
             c,
             "add_file",
             source=arrival.source,
-            key=arrival.key,
-            key_text=printable(arrival.key),
-            sha256=landed.sha256,
-            md5=landed.md5,
-            size=landed.size,
-            # a file system may hold times that no bigint of nanoseconds does
-            mtime_ns=min(max(arrival.mtime_ns, -(2**63)), 2**63 - 1),
-            landing=landed.name,
-            sensor_type=arrival.sensor_type,
-            discovered_at=arrival.discovered_at,
-            landed_at=arrival.landed_at,
             refuse=on_change is OnChange.REJECT,
             refusal_code=str(Code.VERSION_REFUSED),
             refusal=REMEDY[Code.VERSION_REFUSED],
-            lane=str(arrival.lane),
+            **facts,
         ).one()
         self._event(c, row.id, "registered", row.stage)
         return row
@@ -364,6 +378,25 @@ class PostgresLedger:
                 for name in _SUMS:
                     sums[name] += int(getattr(row, name))
         return totals
+
+
+def _facts(arrival: Arrival) -> dict[str, Any]:
+    landed = arrival.landed
+    return {
+        "key": arrival.key,
+        "key_text": printable(arrival.key),
+        "sha256": landed.sha256,
+        "md5": landed.md5,
+        "size": landed.size,
+        # a file system may hold times that no bigint of nanoseconds does
+        "mtime_ns": min(max(arrival.mtime_ns, -(2**63)), 2**63 - 1),
+        "landing": landed.name,
+        "sensor_type": arrival.sensor_type,
+        "fingerprint": arrival.fingerprint,
+        "discovered_at": arrival.discovered_at,
+        "landed_at": arrival.landed_at,
+        "lane": str(arrival.lane),
+    }
 
 
 _SUMS = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate")

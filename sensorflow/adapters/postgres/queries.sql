@@ -35,6 +35,40 @@ SELECT f.id, f.version
 SELECT EXISTS (SELECT 1 FROM arrivals a JOIN files f ON f.id = a.file_id
                 WHERE a.source = :source AND a.key = :key AND f.sha256 = :sha256);
 
+-- name: add_plain
+-- Those of a group of arrivals that are new in name and in content, to the ledger and within the group;
+-- what the others are depends on what is there, these among it. Sorted, so that ids follow the order.
+WITH given AS (
+    SELECT g.*, row_number() OVER (PARTITION BY sha256 ORDER BY place)
+              + row_number() OVER (PARTITION BY key ORDER BY place) AS nth
+      FROM unnest(CAST(:keys AS bytea[]), CAST(:key_texts AS text[]), CAST(:sha256s AS bytea[]),
+                  CAST(:md5s AS bytea[]), CAST(:sizes AS bigint[]), CAST(:mtime_nss AS bigint[]),
+                  CAST(:landings AS text[]), CAST(:sensor_types AS text[]),
+                  CAST(:fingerprints AS text[]), CAST(:discovered_ats AS timestamptz[]),
+                  CAST(:landed_ats AS timestamptz[]), CAST(:lanes AS text[])) WITH ORDINALITY
+           AS g(key, key_text, sha256, md5, size, mtime_ns, landing, sensor_type, fingerprint,
+                discovered_at, landed_at, lane, place)),
+plain AS (
+    SELECT * FROM given g
+     WHERE nth = 2
+       AND NOT EXISTS (SELECT 1 FROM files f WHERE f.source = :source AND f.key = g.key)
+       AND NOT EXISTS (SELECT 1 FROM files f WHERE f.source = :source AND f.sha256 = g.sha256)),
+added AS (
+    INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
+                       sensor_type, stage, discovered_at, landed_at, lane)
+    SELECT :source, key, key_text, 1, sha256, md5, size, mtime_ns, landing, sensor_type,
+           'validate', discovered_at, landed_at, lane
+      FROM plain ORDER BY place
+    RETURNING id, key, stage),
+told AS (
+    INSERT INTO file_events (file_id, what, stage, attempt, who)
+    SELECT id, 'registered', stage, 0, :who FROM added ORDER BY id),
+arrived AS (
+    INSERT INTO arrivals (file_id, source, key, key_text, fingerprint, kind)
+    SELECT added.id, :source, plain.key, plain.key_text, plain.fingerprint, 'new'
+      FROM added JOIN plain USING (key) ORDER BY added.id)
+SELECT plain.place, added.id FROM added JOIN plain USING (key);
+
 -- name: add_file
 -- A new version of a name; version 1 when the name is new.
 WITH older AS (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,15 +13,17 @@ from sensorflow import crash
 from sensorflow.adapters.files import (
     below,
     open_below,
+    opened,
     require,
-    settle,
+    start_sync,
     storage_errors,
+    sync,
     temporary,
     unfinished,
 )
 from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
-from sensorflow.ports import Reader
+from sensorflow.ports import LandingGroup, Reader
 
 BLOCK = 1 << 20
 
@@ -32,18 +36,15 @@ class LocalLanding:
         self.bucket = root.name
 
     def put(self, stream: Reader) -> Landed:
-        sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-        with storage_errors(), temporary(self._root) as (copy, path):
-            while block := stream.read(BLOCK):
-                sha256.update(block)
-                md5.update(block)
-                size += len(block)
-                copy.write(block)
-            digest = sha256.hexdigest()
-            with below(self._root, digest[:2]) as folder:
-                crash.point(crash.Point.LANDING)
-                settle(copy, path, folder / digest)  # also over the same: that may be damaged
-        return Landed(f"{digest[:2]}/{digest}", sha256.digest(), md5.digest(), size)
+        with self.group() as group:
+            landed = group.put(stream)
+            group.settle()
+        return landed
+
+    @contextmanager
+    def group(self) -> Iterator[LandingGroup]:
+        with storage_errors(), ExitStack() as copies:
+            yield _Group(self._root, copies)
 
     def open(self, name: str) -> BinaryIO:
         with storage_errors():
@@ -76,6 +77,48 @@ class LocalLanding:
             below(self._root, folder, make=False) as place,
         ):
             (place / digest).unlink()
+
+
+class _Group:
+    """See `ports.LandingGroup`. The copies stay open, for it is they that are synced."""
+
+    def __init__(self, root: Path, copies: ExitStack) -> None:
+        self._root = root
+        self._copies = copies
+        self._written: list[tuple[str, BinaryIO, Path]] = []
+
+    def put(self, stream: Reader) -> Landed:
+        sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+        with storage_errors():
+            copy, path = self._copies.enter_context(temporary(self._root))
+            while block := stream.read(BLOCK):
+                sha256.update(block)
+                md5.update(block)
+                size += len(block)
+                copy.write(block)
+            copy.flush()
+        crash.point(crash.Point.LANDING)
+        digest = sha256.hexdigest()
+        self._written.append((digest, copy, path))
+        return Landed(f"{digest[:2]}/{digest}", sha256.digest(), md5.digest(), size)
+
+    def settle(self) -> None:
+        with storage_errors(), ExitStack() as folders:
+            for _, copy, _ in self._written:
+                start_sync(copy)
+            for _, copy, _ in self._written:
+                sync(copy)
+            places: dict[str, int] = {}
+            for digest, _, path in self._written:
+                prefix = digest[:2]
+                if prefix not in places:
+                    places[prefix] = folders.enter_context(opened(self._root, prefix))
+                # also over the same: that may be damaged
+                os.replace(path, digest, dst_dir_fd=places[prefix])
+            for place in places.values():
+                os.fsync(place)
+            self._written.clear()
+            self._copies.close()
 
 
 def _checked(name: str) -> str:
