@@ -11,6 +11,7 @@ FOLDER = Path(__file__).parent / "results"
 LATEST = FOLDER / "latest.json"
 HEADLINES = {
     "copy_ratio": "throughput",
+    "copy_ratio_binary": "throughput",
     "script_ratio": "throughput",
     "small_file_cpu_ms": "small_files",
     "small_file_vs_chain": "small_files",
@@ -55,7 +56,7 @@ def write(
 
 def _headline(runs: dict[str, Any], name: str) -> float | None:
     found = runs.get(HEADLINES[name], {})
-    if name in ("copy_ratio", "script_ratio"):
+    if HEADLINES[name] == "throughput":
         found = next(iter(found.get("cases", [])), {})
     elif name == "worker_rss_mb" and name not in found:
         found = runs.get("small_files", {})

@@ -181,7 +181,7 @@ class Settings(Strict):
     max_attempts: int = Field(default=3, ge=1, le=100)
     max_in_flight: int = Field(default=1000, ge=1)
     backfill_in_flight: int = Field(default=8, ge=1)
-    inline_below: ByteSize = ByteSize(8 * 1024**2)
+    inline_below: ByteSize = ByteSize(128 * 1024**2)
     max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
     dedupe_index: Literal["unique", "deferred"] = "unique"
     deferred_close: Annotated[timedelta, BeforeValidator(_span)] = timedelta(days=7)

@@ -23,7 +23,7 @@ data = "data"               # landing, bronze, rejects, silver, quarantine, arch
 # rescan = 30               # seconds between full looks at the folders (inotify is faster, when it works)
 # sweep = 15                # seconds between looks for anything forgotten
 # workers = 4               # worker processes at most; they come and go with the load
-# inline_below = "8 MiB"    # smaller files take one task, larger ones a chain of three
+# inline_below = "128 MiB"  # smaller files take one task, larger ones a chain of three
 # max_in_flight = 1000      # published and unfinished files at most
 
 [sources.readings]
