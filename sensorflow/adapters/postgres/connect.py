@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -54,8 +55,11 @@ def _note_use(_connection: Any, record: Any) -> None:
 
 def _try_again(connection: Any, record: Any, _proxy: Any) -> None:
     """In place of the pool's own ping, which is a round trip for each use."""
-    if time.monotonic() - record.info.get("used", time.monotonic()) < FRESH:
-        return
+    heard = select.poll()
+    heard.register(connection.fileno(), select.POLLIN)
+    silent = not heard.poll(0)
+    if silent and time.monotonic() - record.info.get("used", time.monotonic()) < FRESH:
+        return  # a server that had ended it would have said so
     try:
         connection.execute("SELECT 1")
         connection.rollback()

@@ -74,7 +74,11 @@ class PostgresLedger:
     def _statement(self) -> Iterator[sa.Connection]:
         """For one statement, which is a transaction of its own: one round trip in place of three."""
         with translated(), self._at_once.connect() as connection:
-            yield connection
+            try:
+                yield connection
+            except sa.exc.DBAPIError:  # what it has prepared may be what is wrong
+                connection.invalidate()
+                raise
 
     def _event(self, c: sa.Connection, file_id: int, what: str, stage: str, **facts: Any) -> None:
         add_event(c, self._who, file_id, what, stage, **facts)
