@@ -34,9 +34,12 @@ def warm(**_: Any) -> None:
     profile = Profile.model_validate(_PROFILE)
     for accepted in read(io.BytesIO(_SAMPLE), profile, Place("warm.csv"), io.BytesIO):
         keys(reshape(accepted.bronze, Watch({}), Occurrences()).silver, "warm.csv")
-    import sensorflow.adapters.postgres.loading  # noqa: F401 - which a ledger imports at its first load
+    import sensorflow.adapters.postgres.together  # noqa: F401 - a ledger does so at its first load
 
-    bootstrap.ledger(bootstrap.settings(), "warm").close()  # loads the driver; connects to nothing
+    settings = bootstrap.settings()
+    ledger = bootstrap.ledger(settings, "warm")  # loads the driver; connects to nothing
+    bootstrap.world(settings, "warm", ledger)
+    ledger.close()
 
 
 @worker_process_init.connect
