@@ -206,7 +206,7 @@ def waiting_together(f: Fleet) -> Drops:
     return drops
 
 
-@pytest.mark.parametrize("point", [Point.VALIDATED, Point.COPIED, Point.COMMITTED])
+@pytest.mark.parametrize("point", [Point.COPIED, Point.COMMITTED])
 def test_fault_03_and_05_child_killed_with_many_files_in_hand(
     project: Path, database: str, valkey_url: str, point: Point
 ) -> None:
