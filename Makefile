@@ -3,9 +3,9 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
-	$(if $(FAULT),--fault $(FAULT))
+	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test chaos chaos-long chaos-proof faults-long faults-proof real-data fuzz lint wheel bench-latency bench-memory bench-audit clean
+.PHONY: help demo up test chaos chaos-long chaos-proof faults-long faults-proof real-data fuzz lint wheel bench bench-quick bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ help: ## this list
 
 .venv/.has-dev: pyproject.toml tools/setup.sh
 	@sh tools/setup.sh embedded,dev
+
+.venv/.has-bench: pyproject.toml tools/setup.sh
+	@sh tools/setup.sh embedded,dev,bench
 
 demo: .venv/.has-demo ## the main job on real files, from dropped file to rows, in a minute
 	@$(BIN)/python demo/run.py
@@ -35,7 +38,7 @@ faults-proof: .venv/.has-dev ## each fault's test must notice the loss of its gu
 	@sh tools/rabbitmq.sh
 	@$(BIN)/python tests/faults/guards.py
 
-chaos: .venv/.has-dev ## 200 kills on each broker, nothing lost: SEED= KILLS= BROKER= FAULT=kills|broker|database|commit
+chaos: .venv/.has-dev ## 200 kills on each broker, nothing lost: SEED= KILLS= BROKER= FAULT=kills|broker|database|commit INDEX=deferred
 	@sh tools/rabbitmq.sh
 	@PYTHONPATH=.:tests $(BIN)/python -m chaos $(CHAOS)
 
@@ -61,14 +64,21 @@ wheel: .venv/.has-dev ## dist/sensorflow-*.whl, with all that is needed at run t
 	@rm -rf dist
 	@$(BIN)/python -m hatchling build -t wheel
 
+bench: .venv/.has-bench ## all benchmarks, then docs/performance.md from them; hours. NAMES="throughput ledger" for these alone
+	@$(BIN)/python -m benchmarks $(NAMES)
+	@$(BIN)/python -m benchmarks.report
+
+bench-quick: .venv/.has-bench ## the figures that changes are judged by, in four minutes
+	@$(BIN)/python -m benchmarks --quick
+
 bench-latency: .venv/.has-demo ## from a file's rename to its rows' commit
-	@$(BIN)/python benchmarks/latency.py --json benchmarks/results/latency.json
+	@PYTHONPATH=. $(BIN)/python benchmarks/latency.py --json benchmarks/results/latency.json
 
 bench-memory: .venv/.has-dev ## peak memory of a worker against the size of its file, to 2 GB; half an hour
-	@$(BIN)/python benchmarks/memory.py --json benchmarks/results/memory.json
+	@PYTHONPATH=. $(BIN)/python benchmarks/memory.py --json benchmarks/results/memory.json
 
 bench-audit: .venv/.has-dev ## seconds and memory of sensorflow audit over 10 million readings
-	@$(BIN)/python benchmarks/audit.py --json benchmarks/results/audit.json
+	@PYTHONPATH=. $(BIN)/python benchmarks/audit.py --json benchmarks/results/audit.json
 
 clean: ## remove what these targets made
 	rm -rf .venv .demo .build dist

@@ -1,13 +1,15 @@
-"""From a file's rename into the drop folder to the commit of its rows, on an idle stack.
+"""From a file's rename into the drop folder to the commit of its rows, on an idle stack and on a busy
+one.
 
-200 files of 100 rows, one after the other, each dropped when the one before is loaded and the stack
-is idle again. The end is the database's own time of the ledger row that the load's transaction
-wrote, read back over the same clock. Prints median and 95th percentile, and JSON to --json.
+200 files of 100 rows, one after the other, each dropped when the one before is loaded. Idle: and when
+the stack is idle again. Under load: while twenty other files a second come by. The end is the
+database's own time of the ledger row that the load's transaction wrote, read back over the same clock.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -18,56 +20,90 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sensorflow import bootstrap
 from sensorflow.cli.init import write
 from sensorflow.embedded import state
 
 HEAD = "time,sensor,type,value,unit\n"
+LOAD = 20.0
+"""Other files a second."""
 
 
 def content(number: int, rows: int) -> str:
     draw = random.Random(number)
     lines = [
-        f"2026-02-{number % 28 + 1:02}T{number // 28:02}:{n // 60:02}:{n % 60:02}Z,"
+        f"2026-02-{number % 28 + 1:02}T{number // 28 % 24:02}:{n // 60:02}:{n % 60:02}Z,"
         f"s{number},temperature,{draw.uniform(0, 40):.3f},degC\n"
         for n in range(rows)
     ]
     return HEAD + "".join(lines)
 
 
-def measure(folder: Path, files: int, rows: int, warm: int = 10) -> list[float]:
+def drop(folder: Path, name: str, text: str) -> datetime:
+    """Put a file there as a logger does; returns when."""
+    part = folder / f"{name}.part"
+    part.write_text(text)
+    began = datetime.now(UTC)
+    part.rename(folder / name)
+    return began
+
+
+@contextmanager
+def busy(folder: Path, rows: int) -> Iterator[None]:
+    """Other files come, one after the other, at a steady pace."""
+    stop = threading.Event()
+
+    def run() -> None:
+        for number in itertools.count(100_000):
+            drop(folder, f"other-{number}.csv", content(number, rows))
+            if stop.wait(1 / LOAD):
+                return
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        time.sleep(2)
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def times(folder: Path, files: int, rows: int, name: str, idle: bool) -> list[float]:
     """Seconds of each file."""
     ledger = bootstrap.ledger(bootstrap.settings(folder), "benchmark")
-    drop = folder / "drop" / "readings"
-    spent = []
+    target = folder / "drop" / "readings"
+    spent, warm = [], 10
     for number in range(files + warm):
-        part = drop / f"{number}.csv.part"
-        part.write_text(content(number, rows))
-        os.sync()  # what earlier files left behind is not this one's time
+        if idle:
+            os.sync()  # what earlier files left behind is not this one's time
         time.sleep(random.Random(number).uniform(0.05, 0.25))
-        began = datetime.now(UTC)
-        part.rename(drop / f"{number}.csv")
-        while True:
-            view = next((v for v in ledger.files(limit=1) if v.name == f"{number}.csv"), None)
-            if view is not None and view.state == "loaded":
-                break
+        began = drop(target, f"{name}-{number}.csv", content(number + 50_000 * (not idle), rows))
+        while not (loaded := loaded_at(ledger, f"{name}-{number}.csv")):
             time.sleep(0.005)
-        loaded = [e for e in ledger.history(view.file_id) if e["what"] == "loaded"]
-        spent.append((loaded[0]["at"] - began).total_seconds())
+        spent.append((loaded - began).total_seconds())
+    ledger.close()
     return spent[warm:]
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--files", type=int, default=200)
-    options.add_argument("--rows", type=int, default=100)
-    options.add_argument("--json", type=Path)
-    given = options.parse_args()
-    target = given.json.absolute() if given.json else None
+def loaded_at(ledger: Any, name: str) -> datetime | None:
+    view = next((v for v in ledger.files(limit=50) if v.name == name), None)
+    if view is None or view.state != "loaded":
+        return None
+    told: datetime = next(e["at"] for e in ledger.history(view.file_id) if e["what"] == "loaded")
+    return told
+
+
+def measure(files: int = 200, rows: int = 100, quick: bool = False) -> dict[str, Any]:
+    files = 20 if quick else files
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         write(folder)
@@ -79,32 +115,49 @@ def main() -> None:
             while state.running(data) is None:
                 time.sleep(0.1)
             time.sleep(8)  # until workers are up and the machine is quiet
-            spent = measure(folder, given.files, given.rows)
+            found = {}
+            for name in ("idle", "load"):
+                around = (
+                    nullcontext() if name == "idle" else busy(folder / "drop" / "readings", rows)
+                )
+                with around:
+                    found[name] = told(times(folder, files, rows, name, name == "idle"))
         finally:
             stack.send_signal(signal.SIGINT)
             stack.wait(60)
             os.chdir("/")
             shutil.rmtree(state.home(data), ignore_errors=True)
-    report(spent, given, target)
-
-
-def report(spent: list[float], given: argparse.Namespace, target: Path | None) -> None:
-    cuts = statistics.quantiles(spent, n=20)
-    result = {
+    return {
         "benchmark": "latency",
-        "files": given.files,
-        "rows": given.rows,
-        "median_ms": round(1000 * statistics.median(spent), 1),
-        "p95_ms": round(1000 * cuts[18], 1),
-        "min_ms": round(1000 * min(spent), 1),
-        "max_ms": round(1000 * max(spent), 1),
+        "files": files,
+        "rows": rows,
+        **found["idle"],
+        "under_load": {"files_per_second": LOAD, **found["load"]},
         "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
     }
-    print(
-        f"rename to commit, {given.files} files of {given.rows} rows: "
-        f"median {result['median_ms']} ms, p95 {result['p95_ms']} ms, "
-        f"min {result['min_ms']} ms, max {result['max_ms']} ms"
-    )
+
+
+def told(spent: list[float]) -> dict[str, float]:
+    return {
+        "median_ms": round(1000 * statistics.median(spent), 1),
+        "p95_ms": round(1000 * statistics.quantiles(spent, n=20)[18], 1),
+        "min_ms": round(1000 * min(spent), 1),
+        "max_ms": round(1000 * max(spent), 1),
+    }
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--files", type=int, default=200)
+    options.add_argument("--rows", type=int, default=100)
+    options.add_argument("--json", type=Path)
+    given = options.parse_args()
+    target = given.json.absolute() if given.json else None
+    result = measure(given.files, given.rows)
+    for name, figures in (("idle", result), ("under load", result["under_load"])):
+        print(
+            f"rename to commit, {name}: median {figures['median_ms']} ms, p95 {figures['p95_ms']} ms"
+        )
     if target:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(result, indent=2) + "\n")

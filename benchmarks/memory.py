@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HEAD = b"time,sensor,type,value,unit\n"
 START = 1_700_000_000
 SENSORS = 50
+KINDS = ["ordered", "grouped", "shuffled"]
 
 
 def write(path: Path, kind: str, size: int) -> None:
@@ -48,7 +49,7 @@ def write(path: Path, kind: str, size: int) -> None:
             out.write("".join(block).encode())
 
 
-def measure(kind: str, size: int, url: str, home: Path) -> dict[str, Any]:
+def taken(kind: str, size: int, url: str, home: Path) -> dict[str, Any]:
     path = home / f"{kind}-{size}.csv"
     write(path, kind, size)
     began = time.perf_counter()
@@ -95,19 +96,14 @@ def one(path: Path, url: str, home: Path) -> None:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mb", type=int, nargs="*", default=[10, 100, 500, 2048])
-    parser.add_argument("--kinds", nargs="*", default=["ordered", "grouped", "shuffled"])
-    parser.add_argument("--line-mb", type=int, default=10_240)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--one", type=Path)
-    parser.add_argument("--url")
-    parser.add_argument("--home", type=Path)
-    given = parser.parse_args()
-    if given.one:
-        one(given.one, given.url, given.home)
-        return
+def measure(quick: bool = False) -> dict[str, Any]:
+    """For `python -m benchmarks`: all kinds, to 2 GB."""
+    sizes = [10, 100] if quick else [10, 100, 500, 2048]
+    found = all_of([(kind, mb) for mb in sizes for kind in KINDS])
+    return {"worker_rss_mb": max(case["peak_mb"] for case in found), "cases": found}
+
+
+def all_of(plan: list[tuple[str, int]]) -> list[dict[str, Any]]:
     sys.path.insert(0, str(ROOT / "tests"))
     from servers import place_for_servers
 
@@ -120,15 +116,32 @@ def main() -> None:
         server.start()
         migrate.upgrade(server.url)
         try:
-            plan = [(kind, mb) for mb in given.mb for kind in given.kinds]
-            plan += [("line", given.line_mb)] if given.line_mb else []
             for kind, mb in plan:
                 with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as home:
-                    found = measure(kind, mb << 20, server.url, Path(home))
+                    found = taken(kind, mb << 20, server.url, Path(home))
                 results.append(found)
                 print(json.dumps(found), flush=True)
         finally:
             server.process.end(30)
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mb", type=int, nargs="*", default=[10, 100, 500, 2048])
+    parser.add_argument("--kinds", nargs="*", default=KINDS)
+    parser.add_argument("--line-mb", type=int, default=10_240)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--one", type=Path)
+    parser.add_argument("--url")
+    parser.add_argument("--home", type=Path)
+    given = parser.parse_args()
+    if given.one:
+        one(given.one, given.url, given.home)
+        return
+    plan = [(kind, mb) for mb in given.mb for kind in given.kinds]
+    plan += [("line", given.line_mb)] if given.line_mb else []
+    results = all_of(plan)
     if given.json:
         given.json.write_text(json.dumps(results, indent=2) + "\n")
 

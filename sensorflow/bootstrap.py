@@ -1,4 +1,7 @@
-"""The one place that wires settings, flow and adapters together."""
+"""The one place that wires settings, flow and adapters together.
+
+What needs Arrow is imported where it is made: the daemon takes files in without it, in half the memory.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,27 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sensorflow import crash
 from sensorflow import settings as settings_
 from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.lake.parquet import LocalLake
-from sensorflow.adapters.postgres.audit import PostgresBooks
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.queues.celery import CeleryQueue
 from sensorflow.adapters.stores.landing import LocalLanding
 from sensorflow.adapters.stores.quarantine import LocalQuarantine
 from sensorflow.embedded import state
 from sensorflow.errors import Misuse
-from sensorflow.flow.audit import Sight
-from sensorflow.flow.work import World
 from sensorflow.settings import Settings
+
+if TYPE_CHECKING:
+    from sensorflow.adapters.lake.parquet import LocalLake
+    from sensorflow.adapters.postgres.audit import PostgresBooks
+    from sensorflow.adapters.postgres.closing import Closing
+    from sensorflow.flow.audit import Sight
+    from sensorflow.flow.work import World
 
 
 def settings(start: Path | None = None) -> Settings:
@@ -71,15 +79,31 @@ def flower_password(settings: Settings) -> tuple[str, str]:
 
 
 def ledger(settings: Settings, role: str) -> PostgresLedger:
-    return PostgresLedger(database_url(settings), who(role))
+    return PostgresLedger(database_url(settings), who(role), deferred=settings.deferred)
 
 
 def books(settings: Settings) -> PostgresBooks:
-    return PostgresBooks(database_url(settings), who("audit"))
+    from sensorflow.adapters.postgres.audit import PostgresBooks
+
+    after = settings.deferred_close if settings.deferred else None
+    return PostgresBooks(database_url(settings), who("audit"), after)
+
+
+def close_months(settings: Settings) -> list[Closing]:
+    """Close the months that are ripe, where months are closed at all."""
+    from sensorflow.adapters.postgres import closing
+
+    if not settings.deferred:
+        return []
+    url = database_url(settings)
+    found = closing.months(url, settings.deferred_close)
+    return list(closing.close(url, closing.ripe(found, datetime.now(UTC))))
 
 
 def sight(settings: Settings, source: str | None = None) -> Sight:
     """What an audit looks at."""
+    from sensorflow.flow.audit import Sight
+
     here = world(settings, "audit", ledger(settings, "audit"))
     return Sight(here, books(settings), list(folders(settings)), scratch, source)
 
@@ -87,6 +111,8 @@ def sight(settings: Settings, source: str | None = None) -> Sight:
 @contextmanager
 def scratch() -> Iterator[LocalLake]:
     """An empty lake that goes when it is left."""
+    from sensorflow.adapters.lake.parquet import LocalLake
+
     with tempfile.TemporaryDirectory(prefix="sensorflow-") as folder:
         yield LocalLake(Path(folder))
 
@@ -96,6 +122,8 @@ def landing(settings: Settings) -> LocalLanding:
 
 
 def lake(settings: Settings) -> LocalLake:
+    from sensorflow.adapters.lake.parquet import LocalLake
+
     return LocalLake(settings.data_folder)
 
 
@@ -104,6 +132,8 @@ def queue(settings: Settings) -> CeleryQueue:
 
 
 def world(settings: Settings, role: str, ledger: PostgresLedger) -> World:
+    from sensorflow.flow.work import World
+
     return World(
         ledger=ledger,
         landing=landing(settings),

@@ -6,6 +6,7 @@ landed. Nothing is held in memory that a restart would lose: the folders and the
 
 from __future__ import annotations
 
+import hashlib
 import math
 import queue
 import signal
@@ -49,6 +50,9 @@ FULL_EVERY = 2.0
 """Seconds between questions whether the database's disk is full, while files come in."""
 FULL_FOR = 120.0
 """Seconds after which a report of that is too old to keep files out."""
+SETTLING = 5_000
+"""Files of a folder that are settling at a time. A folder may hold any number: the others' turn comes when
+half of these are through, or what closes them announces them."""
 GROUP = 100
 """Files that are landed, registered and put away together when so many are waiting."""
 GROUP_BYTES = 8 << 20
@@ -85,7 +89,8 @@ class Daemon:
         self._ledger = ledger
         self._queue = queue_
         self._settling = {f.name: Settling(f.source.settle) for f in folders}
-        self._known: dict[tuple[str, bytes], str] = {}
+        self._known: set[bytes] = set()
+        self._more = False
         self._refused: dict[tuple[str, bytes], Stat] = {}
         self._closed: queue.SimpleQueue[_Seen] = queue.SimpleQueue()
         self._doubt = threading.Event()
@@ -224,11 +229,18 @@ class Daemon:
                 self._take_all(folder, found)
 
     def _is_new(self, folder: Folder, key: bytes, stat: Stat) -> bool:
+        settling = self._settling[folder.name]
+        if len(settling) >= SETTLING and key not in settling:
+            self._more = True
+            return False
         return not self._is_known(folder, key, stat) and self._complete(folder, key, stat)
 
     def _look_again(self) -> None:
         for folder in self._folders:
             self._take_all(folder, self._settled(folder))
+        if self._more and all(len(s) < SETTLING / 2 for s in self._settling.values()):
+            self._more = False
+            self._doubt.set()
 
     def _settled(self, folder: Folder) -> Iterator[bytes]:
         for key in self._settling[folder.name].waiting:
@@ -255,11 +267,11 @@ class Daemon:
             return True
         if folder.source.after != "keep":
             return False
-        mark = stat.fingerprint
-        if self._known.get((folder.name, key)) == mark:
+        mark = _mark(folder, key, stat)
+        if mark in self._known:
             return True
-        if self._ledger.seen(folder.name, key, mark):
-            self._known[folder.name, key] = mark
+        if self._ledger.seen(folder.name, key, stat.fingerprint):
+            self._known.add(mark)
             return True
         return False
 
@@ -355,7 +367,7 @@ class Daemon:
         stats = {file.key: file.stat for file in files}
         if folder.source.after == "keep":
             for key, stat in stats.items():
-                self._known[folder.name, key] = stat.fingerprint
+                self._known.add(_mark(folder, key, stat))
         stuck = folder.put_away(stats.items(), datetime.now(UTC).date())
         for key, why in stuck.items():
             self._refused[folder.name, key] = stats[key]
@@ -421,6 +433,12 @@ class Daemon:
             troubles = 0
             if sent:
                 log().info(Event.FILES_PUBLISHED, files=sent)
+
+
+def _mark(folder: Folder, key: bytes, stat: Stat) -> bytes:
+    """A state of a file in sixteen bytes: a folder may keep a million of them."""
+    whole = b"\0".join((folder.name.encode(), key, stat.fingerprint.encode()))
+    return hashlib.blake2b(whole, digest_size=16).digest()
 
 
 def run(settings: Settings) -> None:

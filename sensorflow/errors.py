@@ -64,6 +64,7 @@ class Code(StrEnum):
     STORAGE = "I503 storage-unavailable"
     FENCED = "I504 lease-lost"
     DATABASE_FULL = "I505 database-full"
+    INDEX_DIFFERS = "I506 dedupe-index-differs"
     # use
     SETTINGS = "S001 settings"
     COMMAND = "S002 command"
@@ -90,6 +91,7 @@ REMEDY: dict[Code, str] = {
     Code.OUT_OF_MEMORY: "split the file, or raise max_memory if the host has it, then replay",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
+    Code.INDEX_DIFFERS: "run `sensorflow db upgrade`, or set dedupe_index right and start again",
 }
 
 

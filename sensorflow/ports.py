@@ -8,16 +8,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, BinaryIO, Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
 from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
-from sensorflow.core.readings import SILVER, US
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, SensorflowError
 from sensorflow.settings import Source
+
+if TYPE_CHECKING:  # the daemon knows no Arrow
+    import pyarrow as pa
 
 
 class Reader(Protocol):
@@ -89,6 +89,10 @@ class Lake(Protocol):
 
         A file of that path is replaced.
         """
+        ...
+
+    def together(self) -> AbstractContextManager[None]:
+        """Files that are written meanwhile appear, synced, when this context ends, all at once."""
         ...
 
     def read(self, path: str) -> Iterator[pa.RecordBatch]:
@@ -206,7 +210,8 @@ class Claim:
     """The right to work on a file until the lease ends, and what is known of it.
 
     token: the fencing token; whoever holds an older one cannot commit. profile: what the file is to be
-    read by, where that is not its source's. again: rows of an earlier load are in the database.
+    read by, where that is not its source's. again: rows of an earlier load are in the database. fresh:
+    nobody has held the file before.
     """
 
     file_id: int
@@ -228,6 +233,22 @@ class Claim:
     sensor_type: str
     profile: str | None = None
     again: bool = False
+    fresh: bool = False
+
+
+Keyed: TypeAlias = "tuple[pa.RecordBatch, pa.Array]"
+"""A batch of silver with the dedupe key of each row."""
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """How much may be taken together. files: how many; small: bytes, only smaller files; size: bytes in
+    all. sources: whose files."""
+
+    files: int
+    small: int
+    size: int
+    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -359,6 +380,11 @@ class Ledger(Protocol):
         """
         ...
 
+    def gather(self, claim: Claim, owner: str, lease: float, most: Gathering) -> list[Claim]:
+        """Take other files with `claim`, which is on a small file: new, small ones of its lane whose
+        messages wait too, at most half of them, so that others find work. None was ever held."""
+        ...
+
     def renew(self, claim: Claim, lease: float) -> None: ...
 
     def advance(self, claim: Claim, to: Stage, counts: Counts, report: StageReport) -> None:
@@ -388,12 +414,25 @@ class Ledger(Protocol):
     def quarantined(self, claim: Claim, where: str, report: StageReport) -> None: ...
 
     def load(
-        self, claim: Claim, batches: Iterable[tuple[pa.RecordBatch, pa.Array]], load: Load
+        self,
+        claim: Claim,
+        batches: Iterable[Keyed],
+        load: Load,
+        closing: Callable[[], Load] | None = None,
     ) -> Loaded:
         """Insert silver batches with their dedupe keys, supersede older versions, close the file.
 
         All or nothing. Rows whose key is there already are counted as duplicates. Of a file that is
         replayed, what is there and right is left alone, and only the difference is written.
+        closing: asked when the batches are through, for what was not known before.
+        """
+        ...
+
+    def load_together(self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]) -> bool:
+        """Load fresh files that have one version each in one transaction, and close them all.
+
+        False: some of them needs a transaction of its own (its claim is lost, a key of it is there
+        already); nothing is loaded, then.
         """
         ...
 
@@ -541,18 +580,6 @@ class Book:
         return (*done, self.published_at, self.expired, self.tidy)
 
 
-READING = pa.schema(
-    [
-        pa.field("file_id", pa.int64(), nullable=False),
-        *(SILVER.field(n) for n in ("sensor_id", "reading_type", "value", "unit", "quality")),
-        pa.field("line_no", pa.int64(), nullable=False),
-        pa.field("ts", US, nullable=False),
-        pa.field("dedupe_key", pa.binary(16), nullable=False),
-    ]
-)
-"""A row of the database, as an audit reads it."""
-
-
 class Snapshot(Protocol):
     """The database as it was at one instant, read-only; nothing is locked. Raises Transient DATABASE."""
 
@@ -565,6 +592,11 @@ class Snapshot(Protocol):
 
     def rows_per_file(self) -> dict[int, int]:
         """How many rows of each file id are in the database, ids unknown to the ledger among them."""
+        ...
+
+    def unproved(self) -> list[tuple[str, bool]]:
+        """Months ("2026-01") whose unique index should be there by now and is not, and whether readings
+        of them were found to be there twice. Of `dedupe_index = "deferred"` only."""
         ...
 
     def readings(self) -> Iterator[pa.RecordBatch]:

@@ -26,7 +26,7 @@ from pydantic import (
 )
 
 from sensorflow import profiles, tls
-from sensorflow.core.layout import Drift
+from sensorflow.core.drift import Drift
 from sensorflow.core.profile import Profile, Strict
 from sensorflow.core.stability import IGNORED
 from sensorflow.errors import Code, Misuse
@@ -75,6 +75,15 @@ def duration(value: Any) -> Any:
 
 
 Duration = Annotated[timedelta | None, BeforeValidator(duration)]
+
+
+def _span(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    found = duration(value)
+    if found is None:
+        raise ValueError('give a time such as "12h", "7d" or "2w"')
+    return found
 
 
 class Retention(Strict):
@@ -172,8 +181,10 @@ class Settings(Strict):
     max_attempts: int = Field(default=3, ge=1, le=100)
     max_in_flight: int = Field(default=1000, ge=1)
     backfill_in_flight: int = Field(default=8, ge=1)
-    inline_below: ByteSize = ByteSize(8 * 1024**2)
+    inline_below: ByteSize = ByteSize(128 * 1024**2)
     max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
+    dedupe_index: Literal["unique", "deferred"] = "unique"
+    deferred_close: Annotated[timedelta, BeforeValidator(_span)] = timedelta(days=7)
     workers: int = Field(default=4, ge=1, le=512)
     flower_port: int = Field(default=5555, ge=0, le=65535)
     flower_user: str = "sensorflow"
@@ -201,6 +212,20 @@ class Settings(Strict):
             if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
                 raise ValueError(f"sources.{name}: a source's name is of letters, digits, - and _")
         return self
+
+    @model_validator(mode="after")
+    def _deferred(self) -> Settings:
+        shared = [name for name, s in self.sources.items() if s.dedupe_scope == "source"]
+        if self.deferred and shared:
+            raise ValueError(
+                f'sources.{shared[0]}.dedupe_scope = "source" needs dedupe_index = "unique": only that '
+                'index keeps out what another file has brought; or give the source the scope "file"'
+            )
+        return self
+
+    @property
+    def deferred(self) -> bool:
+        return self.dedupe_index == "deferred"
 
     @property
     def limits(self) -> Limits:

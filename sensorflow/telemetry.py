@@ -36,6 +36,8 @@ class Event(StrEnum):
     FILE_QUARANTINED = "file.quarantined"
     LEASE_LOST = "lease.lost"
     SWEPT = "swept"  # leases had ended, or messages were missing
+    MONTH_CLOSED = "month.closed"  # its unique index is built: no reading of it is there twice
+    MONTH_DOUBLED = "month.doubled"  # it cannot be: readings are there twice, and named here
     DEFECT = "defect"  # something that should not happen; tried again
 
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from servers import Place, RabbitMQ, place_for_servers
 
-from sensorflow.adapters.postgres import migrate
+from sensorflow.adapters.postgres import migrate, settle
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.embedded.valkey import Valkey
@@ -67,6 +67,19 @@ def ledger(database: str) -> Iterator[PostgresLedger]:
     made = PostgresLedger(database, "test")
     yield made
     made.close()
+
+
+@pytest.fixture(params=["unique", "deferred"])
+def index(request: pytest.FixtureRequest) -> str:
+    """Each `dedupe_index`."""
+    return str(request.param)
+
+
+@pytest.fixture
+def indexed(database: str, index: str) -> str:
+    """The URL of a database for each `dedupe_index`."""
+    settle.settle(database, index == "deferred")
+    return database
 
 
 @pytest.fixture(scope="session")

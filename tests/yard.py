@@ -66,12 +66,13 @@ class Told:
 class Yard:
     """Loads files as the fleet does, but when it is told to."""
 
-    def __init__(self, project: Path, database: str, source: str = "") -> None:
+    def __init__(self, project: Path, database: str, source: str = "", extra: str = "") -> None:
         self.project, self.data, self.database = project, project / "data", database
         self.config = project / "sensorflow.toml"
-        self.config.write_text(SETTINGS.format(database=database, source=source))
+        text = SETTINGS.format(database=database, source=source)
+        self.config.write_text(f"{extra}\n{text}")
         self.settings = bootstrap.settings(project)
-        self.ledger = PostgresLedger(database, "test")
+        self.ledger = PostgresLedger(database, "test", deferred=self.settings.deferred)
         self.world: World = bootstrap.world(self.settings, "test", self.ledger)
         self._marks = 0
 
@@ -127,8 +128,11 @@ class Yard:
     def run(self, *options: str) -> Any:
         app = typer.Typer(pretty_exceptions_enable=False)
         app.command()(command)
+        return self.invoke(app, *options)
+
+    def invoke(self, app: typer.Typer, *words: str) -> Any:
         env = {"SENSORFLOW_CONFIG": str(self.config)}
-        return CliRunner().invoke(app, options, env=env, catch_exceptions=False)
+        return CliRunner().invoke(app, words, env=env, catch_exceptions=False)
 
 
 Act = Callable[[Yard, int], object]

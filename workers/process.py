@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -32,23 +32,25 @@ def forget() -> None:
 
 
 @contextmanager
-def keep(claim: Claim) -> Iterator[None]:
-    """Renew the lease of `claim` every third of its length, as long as the work goes on.
+def keep(claims: Sequence[Claim]) -> Iterator[None]:
+    """Renew the leases of `claims` every third of their length, as long as the work goes on.
 
     A renewal that fails is left: the final transaction checks the fencing token.
     """
     here, stop = world(), threading.Event()
 
     def renew() -> None:
-        while not stop.wait(here.settings.lease / 3):
-            try:
-                here.ledger.renew(claim, here.settings.lease)
-            except Fenced:
-                return
-            except Transient:
-                continue
+        held = list(claims)
+        while held and not stop.wait(here.settings.lease / 3):
+            for claim in list(held):
+                try:
+                    here.ledger.renew(claim, here.settings.lease)
+                except Fenced:
+                    held.remove(claim)
+                except Transient:
+                    break
 
-    thread = threading.Thread(target=renew, name=f"lease-{claim.file_id}", daemon=True)
+    thread = threading.Thread(target=renew, name=f"lease-{claims[0].file_id}", daemon=True)
     thread.start()
     try:
         yield

@@ -34,6 +34,8 @@ def warm(**_: Any) -> None:
     profile = Profile.model_validate(_PROFILE)
     for accepted in read(io.BytesIO(_SAMPLE), profile, Place("warm.csv"), io.BytesIO):
         keys(reshape(accepted.bronze, Watch({}), Occurrences()).silver, "warm.csv")
+    import sensorflow.adapters.postgres.loading  # noqa: F401 - which a ledger imports at its first load
+
     bootstrap.ledger(bootstrap.settings(), "warm").close()  # loads the driver; connects to nothing
 
 

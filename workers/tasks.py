@@ -7,7 +7,7 @@ from typing import Any
 from celery import shared_task
 from celery.worker.request import Request
 
-from sensorflow import crash
+from sensorflow import bootstrap, crash
 from sensorflow.adapters.queues.celery import INGEST, RETAIN, SWEEP, task_name
 from sensorflow.core.arrival import file_id_of
 from sensorflow.core.states import Stage
@@ -77,7 +77,8 @@ def sweep() -> str:
 
 @shared_task(name=task_name(RETAIN), throws=EXPECTED)
 def retain() -> str:
-    """Remove what the sources keep for a time only."""
+    """Remove what the sources keep for a time only; close the months that are over."""
     here = world()
-    done = retain_flow(here.ledger, here.lake, here.landing, here.settings)
+    done: dict[str, Any] = {**retain_flow(here.ledger, here.lake, here.landing, here.settings)}
+    done |= {m.month.name: m.outcome for m in bootstrap.close_months(here.settings)}
     return " ".join(f"{layer}={count}" for layer, count in done.items()) or "nothing expires"

@@ -153,7 +153,8 @@ def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream, path
     finally:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
 
 
 def unfinished(folder: Path, older: float) -> list[str]:
@@ -195,6 +196,54 @@ def settle(stream: BinaryIO, path: Path, final: Path) -> None:
     sync(stream)
     path.replace(final)
     sync_folder(final.parent)
+
+
+@contextlib.contextmanager
+def alone(root: Path, folder: str | Path, name: str) -> Iterator[BinaryIO]:
+    """A new file below `root`: whole, synced and named when the context ends, or not there at all."""
+    with below(root, folder) as place, temporary(place) as (stream, path):
+        yield stream
+        settle(stream, path, place / name)
+
+
+class Together:
+    """New files that are all synced and named at the end of a context: each folder is synced once."""
+
+    def __init__(self) -> None:
+        self._open = contextlib.ExitStack()
+        self._folders: dict[tuple[Path, Path], Path] = {}
+        self._written: list[tuple[BinaryIO, Path, Path]] = []
+
+    def __enter__(self) -> Together:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._open:
+            if kind is None:
+                self._settle()
+
+    @contextlib.contextmanager
+    def __call__(self, root: Path, folder: str | Path, name: str) -> Iterator[BinaryIO]:
+        """As `alone`, but for the end."""
+        place = self._folders.get((root, Path(folder)))
+        if place is None:
+            place = self._open.enter_context(below(root, folder))
+            self._folders[root, Path(folder)] = place
+        with contextlib.ExitStack() as one:
+            stream, path = one.enter_context(temporary(place))
+            yield stream
+            self._written.append((stream, path, place / name))
+            self._open.push(one.pop_all())
+
+    def _settle(self) -> None:
+        for stream, _, _ in self._written:
+            start_sync(stream)
+        for stream, _, _ in self._written:
+            sync(stream)
+        for _, path, final in self._written:
+            path.replace(final)
+        for folder in dict.fromkeys(final.parent for _, _, final in self._written):
+            sync_folder(folder)
 
 
 def keep(stream: BinaryIO, folder: Path, name: bytes) -> None:

@@ -14,7 +14,7 @@ from sensorflow.cli.show import Json, facts, line, printable, table
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.core.layout import Drift
+    from sensorflow.core.drift import Drift
     from sensorflow.core.profile import Profile
     from sensorflow.flow.check import Checked
     from sensorflow.settings import Settings, Source
@@ -78,12 +78,13 @@ def _files(paths: list[Path]) -> Iterator[Path]:
 def _checked(
     path: Path, named: str | None, zone: str | None, tolerance: str | None, keep: int
 ) -> tuple[Checked, bool]:
-    from sensorflow.core.layout import Drift, Place
+    from sensorflow.core.drift import Drift
+    from sensorflow.core.layout import Place
     from sensorflow.flow.check import check as dry_run
     from sensorflow.settings import tolerates
 
-    settings, source = _source(path)
-    chosen, drift = _profile(path, named, zone, settings, source)
+    settings, source = source_of(path)
+    chosen, drift = profile_for(path, named, zone, settings, source)
     try:
         stream = path.open("rb")
     except OSError as error:
@@ -95,7 +96,7 @@ def _checked(
     return found, found.error is None and tolerates(limit, found.rejected, found.read)
 
 
-def _source(path: Path) -> tuple[Settings | None, Source | None]:
+def source_of(path: Path) -> tuple[Settings, Source | None]:
     """The settings that hold here, and the source in whose folder the file lies."""
     from sensorflow import bootstrap
 
@@ -112,13 +113,14 @@ def _below(path: Path, settings: Settings | None, source: Source | None) -> str:
     return str(path.resolve().relative_to(settings.path(source.path).resolve()))
 
 
-def _profile(
+def profile_for(
     path: Path,
     named: str | None,
     zone: str | None,
     settings: Settings | None,
     source: Source | None,
 ) -> tuple[tuple[str, Profile], Drift | None]:
+    """By what a file is read: what was named, its source's, or a guess. With the source's drift."""
     from sensorflow import profiles
 
     drift = source.drift if source else None

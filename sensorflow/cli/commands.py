@@ -7,6 +7,7 @@ import typer
 from sensorflow.cli import (
     audit,
     backfill,
+    bench,
     check,
     db,
     doctor,
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command("init", short_help="Write a commented sensorflow.toml and folders.")(init.init)
     app.command("sniff", short_help="Propose a profile for a file.")(sniff.sniff)
     app.command("check", short_help="Read files dry: what would be loaded, what not.")(check.check)
+    app.command("bench", short_help="Where the time of a file goes, here.")(bench.bench)
     app.add_typer(profiles.app, name="profiles")
     app.command("up", short_help="Run the whole stack here; Ctrl-C stops it.")(up.up)
     app.command("status", short_help="Where files stand; whether rows add up.")(status.status)

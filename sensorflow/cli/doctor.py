@@ -9,13 +9,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from sensorflow.cli.show import Json, as_json, line
 from sensorflow.errors import Misuse, SensorflowError
-from sensorflow.settings import Settings
+
+if TYPE_CHECKING:
+    from sensorflow.settings import Settings
 
 Verdict = Literal["ok", "warn", "fail"]
 ROOM = 1 << 30
@@ -120,6 +122,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield Check("schema", "fail", f"{found or 'empty'}, wanted {wanted}", todo)
     else:
         yield Check("schema", "ok", str(found))
+        yield _index(settings, url)
         yield _roles(inspect.missing_roles(url))
     skew = (server.now - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW:
@@ -127,6 +130,27 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield Check("clock", "warn", f"the database is {skew:+.0f} s from this host", todo)
     else:
         yield Check("clock", "ok", f"the database is {skew:+.1f} s from this host")
+
+
+def _index(settings: Settings, url: str) -> Check:
+    from sensorflow.adapters.postgres import closing, inspect
+
+    what, found = "dedupe index", str(settings.dedupe_index)
+    if inspect.deferred(url) != settings.deferred:
+        todo = "run `sensorflow db upgrade`, or set dedupe_index as the database has it"
+        return Check(what, "fail", f"the settings say {found}, the database differs", todo)
+    if not settings.deferred:
+        return Check(what, "ok", found)
+    months = closing.months(url, settings.deferred_close + closing.AGAIN)
+    opened = [m for m in months if not m.closed]
+    found += f", {len(months) - len(opened)} months closed, {len(opened)} open"
+    if doubled := [m.name for m in opened if m.doubled_at is not None]:
+        todo = f"`sensorflow db close --month {doubled[0]}` names them"
+        return Check(what, "fail", f"{found}; readings doubled in {', '.join(doubled)}", todo)
+    if late := [m.name for m in opened if m.due]:
+        todo = "does beat run? `sensorflow db close` does it now"
+        return Check(what, "warn", f"{found}; over and not closed: {', '.join(late)}", todo)
+    return Check(what, "ok", found)
 
 
 def _roles(missing: list[str]) -> Check:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sensorflow.cli.show import Json, as_json, facts, line, table
 from sensorflow.errors import Misuse
-from sensorflow.ports import FileView
+
+if TYPE_CHECKING:
+    from sensorflow.ports import FileView
 
 app = typer.Typer(help="Where each file stands; its history.", no_args_is_help=True)
 

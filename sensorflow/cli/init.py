@@ -9,7 +9,6 @@ import typer
 
 from sensorflow.cli.show import line
 from sensorflow.errors import Misuse
-from sensorflow.settings import FILE_NAME
 
 TEMPLATE = """\
 # sensorflow: dropped files become database rows, exactly once.
@@ -24,7 +23,7 @@ data = "data"               # landing, bronze, rejects, silver, quarantine, arch
 # rescan = 30               # seconds between full looks at the folders (inotify is faster, when it works)
 # sweep = 15                # seconds between looks for anything forgotten
 # workers = 4               # worker processes at most; they come and go with the load
-# inline_below = "8 MiB"    # smaller files take one task, larger ones a chain of three
+# inline_below = "128 MiB"  # smaller files take one task, larger ones a chain of three
 # max_in_flight = 1000      # published and unfinished files at most
 
 [sources.readings]
@@ -64,9 +63,9 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Where to write it.")] = Path(),
 ) -> None:
     """Write a commented sensorflow.toml and its folders."""
-    write(folder)
+    written = write(folder)
     where = "" if folder == Path() else f"cd {folder} && "
-    line(f"wrote {folder / FILE_NAME} and {folder / 'drop/readings'}/")
+    line(f"wrote {written} and {folder / 'drop/readings'}/")
     line(f"next: {where}sensorflow up, and put a CSV file into drop/readings/, for example")
     line("  time,sensor,type,value,unit")
     line("  2026-01-31T12:00:00Z,tank-7,temperature,21.5,degC")
@@ -74,6 +73,8 @@ def init(
 
 def write(folder: Path) -> Path:
     """Raises Misuse when there is a settings file already."""
+    from sensorflow.settings import FILE_NAME
+
     path = folder / FILE_NAME
     try:
         (folder / "drop" / "readings").mkdir(parents=True, exist_ok=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensorflow.cli.files import record
 from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.errors import Misuse
-from sensorflow.ports import FileView
+
+if TYPE_CHECKING:
+    from sensorflow.ports import FileView
 
 app = typer.Typer(help="Files that could not be loaded, and why.", no_args_is_help=True)
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from sensorflow.cli.show import line, table
-from sensorflow.settings import UNITS
 
 LAYERS = ("landing", "bronze", "rejects", "silver", "rows", "history")
 
@@ -39,6 +38,8 @@ def retention(
 
 
 def _said(age: timedelta | None) -> str:
+    from sensorflow.settings import UNITS
+
     if age is None:
         return "for ever"
     for unit, days in sorted(UNITS.items(), key=lambda pair: -pair[1]):

@@ -85,7 +85,8 @@ def guess(path: Path, zone: str | None = None) -> Proposal:
 
 def _preview(path: Path, found: Proposal) -> None:
     """What the profile makes of the file. Without a zone the clock is taken for UTC, and said so."""
-    from sensorflow.core.layout import Drift, Place
+    from sensorflow.core.drift import Drift
+    from sensorflow.core.layout import Place
     from sensorflow.flow.check import check
 
     assumed = Proposal(found.guess.in_zone("UTC", ""))

@@ -93,7 +93,7 @@ def _reset(settings: Settings, place: Path, yes: bool) -> None:
 
 def _servers(settings: Settings, place: Path, stack: ExitStack) -> tuple[Running, list[Process]]:
     """Start what is not given by URL, and bring the schema up to date."""
-    from sensorflow.adapters.postgres import migrate
+    from sensorflow.adapters.postgres import migrate, settle
     from sensorflow.embedded.postgres import Postgres
     from sensorflow.embedded.state import Running
     from sensorflow.embedded.valkey import Valkey
@@ -118,6 +118,8 @@ def _servers(settings: Settings, place: Path, stack: ExitStack) -> tuple[Running
     else:
         urls["broker_url"] = settings.broker_url.get_secret_value()
     migrate.upgrade(settings.database or urls["database_url"])
+    if told := settle.settle(settings.database or urls["database_url"], settings.deferred):
+        line(told)
     return Running(pid=os.getpid(), **urls), servers
 
 

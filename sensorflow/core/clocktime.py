@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -21,24 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensorflow.core.readings import NS
+from sensorflow.core.timeformats import EPOCH_UNITS, EXCEL, fixed_offset, pattern
 from sensorflow.errors import Code
-
-EPOCH_UNITS = {
-    "epoch_s": 10**9,
-    "epoch_ms": 10**6,
-    "epoch_us": 10**3,
-    "epoch_ns": 1,
-    "epoch_m": 60 * 10**9,
-    "epoch_h": 3600 * 10**9,
-    "epoch_d": 86400 * 10**9,
-}
-"""Nanoseconds in one unit of each epoch format."""
-
-EXCEL = "excel"
-"""Days since 30 December 1899, as spreadsheets count (ECMA-376 part 1, 18.17.4, the 1900 system from
-March 1900 on), by a clock without zone."""
-
-NUMERIC = frozenset({*EPOCH_UNITS, EXCEL})
 
 ROUNDED = 10**6
 """Minutes, hours and days come from doubles: what they tell is rounded to the millisecond."""
@@ -62,81 +45,10 @@ EARLIEST = np.datetime64("1900-01-01", "ns").astype(np.int64)
 LATEST = np.datetime64("2200-01-01", "ns").astype(np.int64)
 """Times outside are refused: they are a logger's fault, and would make partitions for nothing."""
 
-_ISO = (
-    r"(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})"
-    r"(?:[T ](?P<hour>\d{2})(?::(?P<minute>\d{2}))?"
-    r"(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9})\d*)?)?)?"
-    r"\s*(?P<offset>Z|[+-]\d{2}(?::?\d{2})?)?"
-)
-_DIRECTIVES = {
-    "Y": r"(?P<year>\d{4})",
-    "y": r"(?P<year2>\d{2})",
-    "m": r"(?P<month>\d{1,2})",
-    "d": r"(?P<day>\d{1,2})",
-    "e": r"\s?(?P<day>\d{1,2})",
-    "j": r"(?P<yearday>\d{1,3})",
-    "a": r"[^\W\d]{2,4}\.?",
-    "A": r"[^\W\d]+",
-    "b": r"(?P<monthname>[A-Za-z]{3})",
-    "B": r"(?P<monthname>[A-Za-z]{3,9})",
-    "H": r"(?P<hour>\d{1,2})",
-    "I": r"(?P<hour12>\d{1,2})",
-    "M": r"(?P<minute>\d{1,2})",
-    "S": r"(?P<second>\d{1,2})",
-    "f": r"(?P<fraction>\d{1,9})",
-    "p": r"(?P<half>[AaPp])(?:[Mm]|\.\s?[Mm]\.)?",
-    "z": r"(?P<offset>Z|[+-]\d{2}(?::?\d{2})?)",
-    "Z": r"(?P<abbreviation>[A-Za-z]{1,6})",
-    "%": "%",
-}
-_WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "j": 3, "H": 2, "I": 2, "M": 2, "S": 2}
-"""Digits of a directive that stands beside another one, with nothing between them."""
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 Int64s = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
-
-
-def pattern(fmt: str) -> str:
-    """The regular expression of a format; ValueError names the directive that it does not know.
-
-    Directives are those of C's strptime: %Y %y %m %d %e %j %b %B %a %A %H %I %M %S %f %p %z %Z %%; %f
-    takes one to nine digits, so that nanoseconds lose nothing. One or two digits make a day, but
-    where directives stand side by side (%Y%m%d) each has its full width.
-    """
-    if fmt == "iso8601":
-        return rf"^\s*{_ISO}\s*$"
-    parts = re.findall(r"%-?.?|[^%]", fmt, re.DOTALL)
-    names = [part.replace("-", "")[1:] if part[0] == "%" else "" for part in parts]
-    out = ""
-    for index, (part, name) in enumerate(zip(parts, names, strict=True)):
-        if part[0] != "%":
-            out += r"\s+" if part == " " else re.escape(part)
-        elif name not in _DIRECTIVES:
-            raise ValueError(f"unknown directive %{name} in the time format {fmt!r}")
-        else:
-            beside = (*names[max(index - 1, 0) : index], *names[index + 1 : index + 2])
-            tight = name in _WIDTHS and any(n in _WIDTHS for n in beside)
-            regex = _DIRECTIVES[name]
-            out += re.sub(r"\{\d(,\d)?\}", f"{{{_WIDTHS[name]}}}", regex) if tight else regex
-    try:
-        groups = re.compile(out).groupindex
-    except re.error as error:
-        raise ValueError(f"a directive stands twice in the time format {fmt!r}") from error
-    if "year" not in groups and "year2" not in groups:
-        raise ValueError(f"the time format {fmt!r} has no year: %Y or %y")
-    if ("hour12" in groups) != ("half" in groups):
-        raise ValueError(
-            f"%I and %p go together in a time format, not so in {fmt!r}; %H is 0 to 23"
-        )
-    if "yearday" in groups and ("day" in groups or "month" in groups):
-        raise ValueError(f"%j stands for month and day in a time format, not so in {fmt!r}")
-    return rf"^\s*{out}\s*$"
-
-
-def date(text: str) -> bool:
-    """Whether `text` is a date, or date and time, in ISO 8601."""
-    return re.search(pattern("iso8601"), text) is not None
 
 
 def instant(text: str, zone: str | None) -> int | None:
@@ -439,20 +351,6 @@ def _civil(found: pa.StructArray) -> tuple[Int64s, Bools]:
     early, late = seconds < EARLIEST // 10**9, seconds >= LATEST // 10**9
     nanos = np.where(early, EARLIEST - 10**9, np.where(late, LATEST, seconds * 10**9))
     return nanos + np.where(early | late, 0, fraction), valid
-
-
-@lru_cache(maxsize=64)
-def fixed_offset(zone: str) -> int | None:
-    """Nanoseconds east of UTC for "+01:00", "-0430", "Z", "UTC", "GMT-5", "-5.0" (hours); None for the
-    name of a zone."""
-    text = zone.strip()
-    if text in ("Z", "UTC", "GMT"):
-        return 0
-    match = re.fullmatch(r"(?:UTC|GMT)?\s*([+-]?)(\d{1,2})(?::?(\d{2})|(\.\d{1,2}))?", text)
-    if not match or int(match[2]) > 23 or int(match[3] or 0) > 59:
-        return None
-    minutes = int(match[2]) * 60 + int(match[3] or 0) + round(float(match[4] or 0) * 60)
-    return (-1 if match[1] == "-" else 1) * minutes * 60 * 10**9
 
 
 def _offsets(texts: pa.Array) -> tuple[Int64s, Bools]:

@@ -24,6 +24,7 @@ class Fault(StrEnum):
     SILVER_MISSING = "A105 silver-missing"
     REPEATS_MISSING = "A106 repeats-missing"
     ROWS_EXTRA = "A201 rows-extra"
+    MONTH_DOUBLED = "A202 month-doubled"
     ROWS_UNKNOWN = "A301 rows-of-unknown-file"
     ROWS_UNWANTED = "A302 rows-not-wanted"
     LAYER_UNKNOWN = "A303 lake-file-of-unknown-file"
@@ -41,6 +42,7 @@ class Fault(StrEnum):
     DROP_OVERDUE = "A501 drop-overdue"
     LEASE_OVERDUE = "A502 lease-overdue"
     PUBLISH_OVERDUE = "A503 publish-overdue"
+    CLOSE_OVERDUE = "A504 close-overdue"
 
     @property
     def kind(self) -> Kind:
@@ -63,6 +65,8 @@ TODO: dict[Fault, str] = {
     Fault.SILVER_MISSING: _REPLAY,
     Fault.REPEATS_MISSING: _REPLAY,
     Fault.ROWS_EXTRA: _REPLAY,
+    Fault.MONTH_DOUBLED: "`sensorflow db close --month` names the rows; `sensorflow replay` of their files "
+    "mends them, then close it again",
     Fault.ROWS_UNKNOWN: "who wrote them? sensorflow never removes rows that no ledger row speaks of",
     Fault.ROWS_UNWANTED: "remove them, if the landed bytes are there: `sensorflow audit --repair`",
     Fault.LAYER_UNKNOWN: "of another database? sensorflow never removes what no ledger row speaks of",
@@ -80,6 +84,7 @@ TODO: dict[Fault, str] = {
     Fault.DROP_OVERDUE: _FLEET,
     Fault.LEASE_OVERDUE: _FLEET,
     Fault.PUBLISH_OVERDUE: _FLEET,
+    Fault.CLOSE_OVERDUE: "`sensorflow db close` does it now; beat waits for an hour without a load into it",
 }
 
 

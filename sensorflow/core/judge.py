@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core import clocktime, numbers
+from sensorflow.core import clocktime, numbers, timeformats
 from sensorflow.core.formats.chunk import Chunk, Reject
 from sensorflow.core.layout import Cut, Text
 from sensorflow.core.profile import Profile, Time
@@ -260,7 +260,7 @@ class _Case:
             whole = pc.binary_join_element_wise(*parts, time.join, null_handling="emit_null")
         if time.extract is not None:
             whole = numbers.first_group(whole, time.extract)
-        if self.profile.decimal == "," and layout.formats[0] in clocktime.NUMERIC:
+        if self.profile.decimal == "," and layout.formats[0] in timeformats.NUMERIC:
             whole = pc.replace_substring(whole, ",", ".")
         self.when[texts] = whole
         return clocktime.parse(whole, layout.formats, layout.clock)

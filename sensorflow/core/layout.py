@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from sensorflow.core import clocktime
 from sensorflow.core.clocktime import Clock
+from sensorflow.core.drift import Drift
 from sensorflow.core.numbers import Style
 from sensorflow.core.profile import (
     TEMPLATE,
@@ -17,12 +17,9 @@ from sensorflow.core.profile import (
     Each,
     Origin,
     Profile,
-    Strict,
     check_zone,
 )
 from sensorflow.errors import Code, Permanent
-
-Policy = Literal["ignore", "rescue", "quarantine"]
 
 
 @dataclass(frozen=True)
@@ -43,15 +40,6 @@ class Place:
 
     file_name: str = ""
     path: str = ""
-
-
-class Drift(Strict):
-    """What becomes of a file whose columns are not the profile's: new ones, missing ones, ones with
-    another unit. A column without which no reading can be made is always missed."""
-
-    new: Policy = "ignore"
-    missing: Policy = "quarantine"
-    changed: Policy = "quarantine"
 
 
 @dataclass(frozen=True)

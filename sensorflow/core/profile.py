@@ -40,7 +40,7 @@ from pydantic import (
     model_validator,
 )
 
-from sensorflow.core import clocktime
+from sensorflow.core import timeformats
 
 DECODED = frozenset({"senml", "influx", "nem12"})
 """Formats that say themselves what is measured, when and by what."""
@@ -213,8 +213,8 @@ class Time(Strict):
         if not texts:
             raise ValueError("give at least one format")
         for text in texts:
-            if text not in clocktime.EPOCH_UNITS and text != clocktime.EXCEL:
-                clocktime.pattern(text)
+            if text not in timeformats.EPOCH_UNITS and text != timeformats.EXCEL:
+                timeformats.pattern(text)
         return texts
 
     @field_validator("zone")
@@ -228,14 +228,18 @@ class Time(Strict):
     @classmethod
     def _zones(cls, zones: dict[str, str]) -> dict[str, str]:
         for name, offset in zones.items():
-            if clocktime.fixed_offset(offset) is None:
+            if timeformats.fixed_offset(offset) is None:
                 raise ValueError(f"{name} = {offset!r} is no offset; give one like +01:00")
         return zones
 
     @field_validator("since")
     @classmethod
     def _since(cls, since: Origin | None) -> Origin | None:
-        if since is not None and since.constant is not None and not clocktime.date(since.constant):
+        if (
+            since is not None
+            and since.constant is not None
+            and not timeformats.date(since.constant)
+        ):
             raise ValueError(f"{since.constant!r} is no date in ISO 8601, as in 1904-01-01")
         return since
 
@@ -247,7 +251,7 @@ class Time(Strict):
             raise ValueError("a zone is one for the file; join a column of offsets by %z or %Z")
         if self.since is not None and self.since.column is not None:
             raise ValueError("since is one for the file; join a column to the time by columns")
-        if self.since is not None and self.format[0] not in clocktime.EPOCH_UNITS:
+        if self.since is not None and self.format[0] not in timeformats.EPOCH_UNITS:
             raise ValueError("since goes with an epoch format, as in format = 'epoch_s'")
         return self
 
@@ -264,7 +268,7 @@ def zones() -> frozenset[str]:
 
 def check_zone(name: str) -> None:
     """ValueError, with the nearest name, for what is no zone."""
-    if clocktime.fixed_offset(name) is None and name not in zones():
+    if timeformats.fixed_offset(name) is None and name not in zones():
         near = difflib.get_close_matches(name, sorted(zones()), 1)
         hint = f"did you mean {near[0]!r}?" if near else "give an IANA name or one like +01:00"
         raise ValueError(f"no such zone; {hint}")

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from sensorflow.core import formats
+from sensorflow.core.drift import Drift
 from sensorflow.core.judge import Accepted, Judge
-from sensorflow.core.layout import Drift, Place, resolver
+from sensorflow.core.layout import Place, resolver
 from sensorflow.core.profile import Profile
 
 

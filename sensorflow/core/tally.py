@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensorflow.core.checksum import Words, mix
-from sensorflow.core.readings import US
+from sensorflow.core.readings import micros
 
 KNOWN = 100_000
 """Texts whose hashes are remembered."""
@@ -73,12 +73,11 @@ class Prints:
 
     def of(self, batch: pa.RecordBatch, ordinal: npt.NDArray[np.int32]) -> Words:
         """The prints of rows of silver or of the database; times are cut to microseconds."""
-        micros = pc.floor_temporal(batch["ts"], unit="microsecond").cast(US).cast(pa.int64())
         columns: Sequence[Words] = [
             self._texts(batch["sensor_id"]),
             self._texts(batch["reading_type"]),
             self._texts(batch["unit"]),
-            micros.to_numpy().view(np.uint64),
+            micros(batch["ts"]).view(np.uint64),
             np.ascontiguousarray(batch["value"].to_numpy(), np.float64).view(np.uint64),
             batch["line_no"].to_numpy().view(np.uint64),
             # quality has 16 bits, an ordinal 32: they share a word

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensorflow.core.dedupe import Disordered, Occurrences
+from sensorflow.core.drift import Drift
 from sensorflow.core.formats.chunk import Reject
 from sensorflow.core.judge import Accepted
-from sensorflow.core.layout import Drift, Place
+from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read

@@ -31,8 +31,11 @@ class Settling:
     def forget(self, key: bytes) -> None:
         self._seen.pop(key, None)
 
-    def __contains__(self, key: bytes) -> bool:
+    def __contains__(self, key: object) -> bool:
         return key in self._seen
+
+    def __len__(self) -> int:
+        return len(self._seen)
 
     @property
     def waiting(self) -> list[bytes]:

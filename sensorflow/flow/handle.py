@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from sensorflow import crash
 from sensorflow.core.arrival import printable
+from sensorflow.core.dedupe import Disordered
 from sensorflow.core.retry import backoff
 from sensorflow.core.states import WORK, Stage
 from sensorflow.errors import REMEDY, Code, Fenced, Permanent, SensorflowError, Transient
+from sensorflow.flow import together
+from sensorflow.flow.ingest import load_in_one_pass
 from sensorflow.flow.load import load
 from sensorflow.flow.quarantine import quarantine
 from sensorflow.flow.transform import transform
@@ -48,31 +52,41 @@ RELEASE_PAUSE = 1.0
 RELEASE_PATIENCE = 600.0
 """Seconds of such tries. An outage is longer than a lease, and none of it is the file's fault."""
 
-Keep = Callable[[Claim], Any]
-"""Makes a context in which a claim's lease is renewed."""
+Keep = Callable[[Sequence[Claim]], Any]
+"""Makes a context in which the leases of claims are renewed."""
 
 
 def handle(world: World, file_id: int, only: Stage | None, keep: Keep) -> Result:
     """Work on a file: all its stages from where it stands, or `only` one of a chain.
 
-    Never raises for a file's fault. Raises Transient DATABASE when not even the outcome could be
-    written down: then the lease ends by itself and the sweeper publishes the file again.
+    With a small file others are taken along that wait as it did; each has its own outcome. Never raises
+    for a file's fault. Raises Transient DATABASE when not even the outcome could be written down: then
+    the lease ends by itself and the sweeper publishes the file again.
     """
     stages = WORK if only is None else (only,)
     claim = world.ledger.claim(file_id, stages, world.owner, world.settings.lease)
     if claim is None:
         return Result(Outcome.NOTHING, "nothing to do: done, not due, or another worker has it")
+    claims = [claim, *(together.gather(world, claim) if only is None else ())]
     crash.point(crash.Point.CLAIMED)
-    job = Job(world, claim)
+    jobs = [Job(world, claimed) for claimed in claims]
+    with keep(claims):
+        if len(jobs) > 1:
+            return together.work(jobs, _outcome, lambda job: _work(job, None), _loaded)[0]
+        return _outcome(jobs[0], lambda: _work(jobs[0], only))
+
+
+def _outcome(job: Job, work: Callable[[], Result]) -> Result:
+    """Do the work; whatever it raises is written down."""
+    claim = job.claim
     try:
-        if claim.attempt > world.settings.max_attempts and claim.stage is not Stage.QUARANTINE:
+        if claim.attempt > job.world.settings.max_attempts and claim.stage is not Stage.QUARANTINE:
             raise Permanent(
                 Code.CRASHED,
                 f"{claim.attempt - 1} attempts at {claim.stage} ended without an outcome",
                 attempts=claim.attempt - 1,
             )
-        with keep(claim):
-            return _work(job, only)
+        return work()
     except Fenced as error:
         return _fenced(job, error)
     except Permanent as error:
@@ -88,13 +102,23 @@ def handle(world: World, file_id: int, only: Stage | None, keep: Keep) -> Result
 def _work(job: Job, only: Stage | None) -> Result:
     if job.claim.stage is Stage.QUARANTINE:
         return _quarantine(job)
+    if only is None and job.claim.stage is Stage.VALIDATE and not job.claim.again:
+        with suppress(Disordered):  # too large for one pass, and not in order
+            return _loaded(job, load_in_one_pass(job))
+    return _in_stages(job, only)
+
+
+def _loaded(job: Job, counts: Counts) -> Result:
+    log().info(Event.FILE_LOADED, file_id=job.claim.file_id, loaded=counts.loaded)
+    return Result(Outcome.LOADED, _account(job, counts))
+
+
+def _in_stages(job: Job, only: Stage | None) -> Result:
     reports: list[StageReport] = []
     for stage in WORK[WORK.index(job.claim.stage) :]:
         began = time.perf_counter()
         if stage is Stage.LOAD:
-            counts = load(job, tuple(reports))
-            log().info(Event.FILE_LOADED, file_id=job.claim.file_id, loaded=counts.loaded)
-            return Result(Outcome.LOADED, _account(job, counts))
+            return _loaded(job, load(job, tuple(reports)))
         job, rows, note = _STEPS[stage](job)
         crash.point(_DONE[stage])
         report = StageReport(stage, time.perf_counter() - began, rows, note)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-import pyarrow as pa
-
 from sensorflow import crash
 from sensorflow.core.dedupe import keys
 from sensorflow.core.partitions import Layer
 from sensorflow.errors import Transient
 from sensorflow.flow.tidy import tidy
 from sensorflow.flow.work import Job
-from sensorflow.ports import Counts, Load, OnChange, StageReport
+from sensorflow.ports import Counts, Keyed, Load, Loaded, OnChange, StageReport
 
 
 def load(job: Job, reports: tuple[StageReport, ...]) -> Counts:
@@ -21,21 +19,26 @@ def load(job: Job, reports: tuple[StageReport, ...]) -> Counts:
 
     Raises Fenced when the claim was lost: nothing is loaded, then.
     """
-    loaded = job.world.ledger.load(
-        job.claim,
-        _keyed(job),
-        Load(
-            counts=job.counts,
-            on_change=OnChange(job.source.on_change),
-            profile=job.profile_name,
-            profile_hash=job.profile.hash,
-            code_version=job.world.code_version,
-            reports=reports,
-            identity=job.identity,
-        ),
+    return done(job, job.world.ledger.load(job.claim, _keyed(job), load_of(job, reports)))
+
+
+def load_of(job: Job, reports: tuple[StageReport, ...]) -> Load:
+    """What the ledger is to hold of a loaded file."""
+    return Load(
+        counts=job.counts,
+        on_change=OnChange(job.source.on_change),
+        profile=job.profile_name,
+        profile_hash=job.profile.hash,
+        code_version=job.world.code_version,
+        reports=reports,
+        identity=job.identity,
     )
+
+
+def done(job: Job, loaded: Loaded) -> Counts:
+    """After the commit: silver may lag behind, it never runs ahead."""
     crash.point(crash.Point.COMMITTED)
-    if loaded.replaced:  # after the commit: silver may lag behind, it never runs ahead
+    if loaded.replaced:
         _tidy(job)
     return loaded.counts
 
@@ -46,6 +49,6 @@ def _tidy(job: Job) -> None:
         tidy(job.world.ledger, job.world.lake, job.world.landing)
 
 
-def _keyed(job: Job) -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
+def _keyed(job: Job) -> Iterator[Keyed]:
     for batch in job.world.lake.read(job.path(Layer.SILVER)):
         yield batch, keys(batch, job.identity)

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, BinaryIO
 
+import pyarrow as pa
+
 from sensorflow.core import reading
-from sensorflow.core.formats.chunk import reject_batch
+from sensorflow.core.formats.chunk import Reject, reject_batch
 from sensorflow.core.judge import Accepted
 from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import BRONZE, REJECTS
@@ -26,32 +28,73 @@ def validate(job: Job) -> tuple[Job, int, str]:
 
     Raises Permanent when the file as a whole cannot be loaded: nothing of it is, then.
     """
-    read = rejected = missing = rows = 0
-    drift: dict[str, None] = {}
-    with job.world.landing.open(job.claim.landing) as stream, ExitStack() as layers:
-        _check_bytes(stream, job.claim.sha256)
-        bronze = layers.enter_context(job.world.lake.writer(job.path(Layer.BRONZE), BRONZE))
-        refused: LayerWriter | None = None
-        for accepted in _accepted(stream, job):
-            bronze.write(accepted.bronze)
+    with Validation(job) as validation:
+        for _ in validation:
+            pass
+    return validation.job, validation.rows, validation.note
+
+
+class Validation:
+    """Yields the batches of bronze as they are written; a context that ends when the file is through.
+
+    job, rows, note: what `validate` returns, known at the end. Both layers appear then, or, where it is
+    left early, neither does.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.rows = 0
+        self._layers = ExitStack()
+        self._refused: LayerWriter | None = None
+        self._drift: dict[str, None] = {}
+
+    def __enter__(self) -> Validation:
+        job = self.job
+        with ExitStack() as layers:
+            self._stream = layers.enter_context(job.world.landing.open(job.claim.landing))
+            _check_bytes(self._stream, job.claim.sha256)
+            bronze = job.world.lake.writer(job.path(Layer.BRONZE), BRONZE)
+            self._bronze = layers.enter_context(bronze)
+            self._layers = layers.pop_all()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self._layers.__exit__(kind, error, trace)
+        if kind is None:
+            self._close()
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        read = rejected = missing = 0
+        for accepted in _accepted(self._stream, self.job):
+            self._bronze.write(accepted.bronze)
             if accepted.rejects:
-                if refused is None:
-                    path = job.path(Layer.REJECTS)
-                    refused = layers.enter_context(job.world.lake.writer(path, REJECTS))
-                refused.write(reject_batch(accepted.rejects))
-            rows += len(accepted.bronze)
+                self._refuse(accepted.rejects)
+            self.rows += len(accepted.bronze)
             read += accepted.readings
             rejected += len(accepted.rejects)
             missing += accepted.missing
-            drift.update(dict.fromkeys(accepted.drift))
-        if job.claim.again:  # what an earlier load left is not replaced by what will not be loaded
-            _tolerate(job.counted(read=read, rejected=rejected, missing=missing))
-    if refused is None:  # nor those of an earlier try, by another profile
-        job.world.lake.remove(job.path(Layer.REJECTS))
-    job = job.counted(read=read, rejected=rejected, missing=missing)
-    _tolerate(job)
-    note = "; ".join(list(drift)[:10])
-    return job, rows, f"drift: {note}"[:1000] if note else ""
+            self._drift.update(dict.fromkeys(accepted.drift))
+            yield accepted.bronze
+        self.job = self.job.counted(read=read, rejected=rejected, missing=missing)
+        if self.job.claim.again:  # what a load left is not replaced by what will not be loaded
+            _tolerate(self.job)
+
+    def _refuse(self, rejects: list[Reject]) -> None:
+        if self._refused is None:
+            writer = self.job.world.lake.writer(self.job.path(Layer.REJECTS), REJECTS)
+            self._refused = self._layers.enter_context(writer)
+        self._refused.write(reject_batch(rejects))
+
+    def _close(self) -> None:
+        if self._refused is None and not self.job.claim.fresh:
+            # nor those of an earlier try, by another profile
+            self.job.world.lake.remove(self.job.path(Layer.REJECTS))
+        _tolerate(self.job)
+
+    @property
+    def note(self) -> str:
+        drift = "; ".join(list(self._drift)[:10])
+        return f"drift: {drift}"[:1000] if drift else ""
 
 
 def _tolerate(job: Job) -> None:

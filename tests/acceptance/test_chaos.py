@@ -12,6 +12,16 @@ from chaos.scene import scene
 from sensorflow.embedded.postgres import Postgres
 
 
+def test_kills_lose_and_double_nothing_where_the_index_is_deferred(
+    tmp_path: Path, postgres: Postgres, valkey_url: str
+) -> None:
+    plan = Plan("valkey", seed=20260113, kills=8, files=30, rows=100, index="deferred")
+    said: list[str] = []
+    execute(scene(postgres, valkey_url), plan, tmp_path, said.append)
+    ending = "chaos: broker=valkey seed=20260113 kills=8 lost=0 duplicated=0 unexpected=0"
+    assert said[-1] == ending, "\n".join(said)
+
+
 def kind(broker: str) -> str:
     return "rabbitmq" if broker.startswith("amqp") else "valkey"
 

@@ -29,7 +29,14 @@ def main() -> int:
     clean = True
     for broker in [options.broker] if options.broker else ["valkey", "rabbitmq"]:
         plan = Plan(
-            broker, seed, kills, options.files, options.rows, fault, defaults=options.defaults
+            broker,
+            seed,
+            kills,
+            options.files,
+            options.rows,
+            fault,
+            defaults=options.defaults,
+            index=options.index,
         )
         folder = Path(tempfile.mkdtemp(prefix="chaos-"))
         with servers(broker) as (postgres, url):
@@ -53,6 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--defaults", action="store_true", help="lease and sweep as users have them"
     )
+    parser.add_argument("--index", choices=["unique", "deferred"], default="unique")
     parser.add_argument("--proof", action="store_true", help="does it find planted bugs?")
     return parser.parse_args()
 

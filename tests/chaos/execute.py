@@ -30,7 +30,8 @@ def execute(scene: Scene, plan: Plan, folder: Path, say: Say) -> Findings:
             proxy = stack.enter_context(proxy_of(scene.database))
             through = proxy.url(scene.database)
         run = stack.enter_context(running(scene, plan, folder, through=through))
-        say(f"chaos: {plan.fault} on {plan.broker}, seed {plan.seed}")
+        way = ", deferred index" if plan.deferred else ""
+        say(f"chaos: {plan.fault} on {plan.broker}, seed {plan.seed}{way}")
         run.fleet.start("daemon", *WORKERS, "beat")
         run.wait(lambda: all(run.fleet.children(worker) for worker in WORKERS))
         _storm(run, proxy, say)

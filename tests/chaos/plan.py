@@ -37,7 +37,8 @@ ODDS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """kills: how often the fault strikes. defaults: with the lease and sweep that users have."""
+    """kills: how often the fault strikes. defaults: with the lease and sweep that users have. index: the
+    fleet's dedupe_index; where it is deferred, months are closed in the middle of the run and after it."""
 
     broker: str
     seed: int
@@ -46,6 +47,11 @@ class Plan:
     rows: int = 2000
     fault: Fault = Fault.KILLS
     defaults: bool = False
+    index: str = "unique"
+
+    @property
+    def deferred(self) -> bool:
+        return self.index == "deferred"
 
     @property
     def lease(self) -> float:

@@ -7,6 +7,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +23,7 @@ from chaos.plan import WORKERS, Fault, Plan
 from chaos.scene import Observer, Scene
 from fleet import Fleet, state_of
 
+from sensorflow.adapters.postgres import settle
 from sensorflow.adapters.queues.celery import normal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +35,7 @@ rescan = {rescan}
 sweep = {sweep}
 lease = {lease}
 inline_below = {inline_below}
+dedupe_index = "{index}"
 [sources.plant]
 path = "plant"
 profile = "long"
@@ -40,7 +44,7 @@ settle = 0.2
 path = "feed"
 profile = "long"
 settle = 0.2
-dedupe_scope = "source"
+dedupe_scope = "{scope}"
 on_change = "keep"
 [sources.trap]
 path = "trap"
@@ -62,6 +66,8 @@ WHERE = {
     Fault.DATABASE: "with files claimed",
     Fault.COMMIT: "with files claimed",
 }
+CLOSERS = 3
+"""How often months are closed while files come in."""
 LARGE = 95
 """Bytes a row between a file that goes as one task and one that goes as three."""
 
@@ -101,7 +107,10 @@ class Run:
             sweep=plan.sweep,
             lease=plan.lease,
             inline_below=plan.rows * LARGE,
+            index=plan.index,
+            scope="file" if plan.deferred else "source",
         )
+        settle.settle(scene.database, plan.deferred)
         paths = {"PYTHONPATH": f"{tree}{os.pathsep}{POISON}"}
         database = through or scene.database
         self.fleet = Fleet(folder, database, scene.broker, paths, settings=settings)
@@ -112,8 +121,11 @@ class Run:
         self.restarts = 0
         self.began = time.time()
         chosen = kinds(plan.files, random.Random(plan.seed)) if wanted is None else wanted
+        if plan.deferred:  # files may not share readings
+            chosen = [Kind.GOOD if kind is Kind.FEED else kind for kind in chosen]
         self._files = len(chosen)
         self._drops = generate(plan.seed, chosen, plan.rows, self.manifest)
+        self._closers: list[subprocess.Popen[str]] = []
         self._redis = None
         if not scene.broker.startswith("amqp"):
             self._redis = redis.Redis.from_url(normal(scene.broker))
@@ -128,6 +140,23 @@ class Run:
                 return
             for made in batch:
                 self._put(made)
+
+    def _close_months(self) -> subprocess.Popen[str]:
+        """All of them are over; files of them may still come."""
+        command = [sys.executable, "-m", "sensorflow", "db", "close"]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            command, env=self.fleet.env, cwd=self.folder, stdout=pipe, stderr=pipe, text=True
+        )
+
+    def _hold_months(self) -> None:
+        """Every month's unique index can be built: the database's own proof."""
+        for closer in (*self._closers, last := self._close_months()):
+            told, failed = closer.communicate(timeout=120)
+            if "more than once" in told:
+                self.findings.duplicated.append(told)
+            if closer is last and closer.returncode:
+                self.findings.unexpected.append(f"months are not closed: {told} {failed}")
 
     def _put(self, drop: Drop) -> None:
         self.fleet.put(drop.name, drop.content, self.folder / drop.source)
@@ -176,6 +205,10 @@ class Run:
 
         Celery's parent ends when its first child is killed before it was up; nothing else may end.
         """
+        if self.plan.deferred and len(self._closers) < CLOSERS:
+            loaded = self.observer.rows("SELECT count(*) FROM files WHERE state = 'loaded'")[0][0]
+            if loaded > self._files * (len(self._closers) + 1) / (CLOSERS + 2):
+                self._closers.append(self._close_months())
         for name, process in list(self.fleet.running.items()):
             if process.poll() is None:
                 continue
@@ -235,6 +268,8 @@ class Run:
         self.stop()
         account = Account(self.observer, self.folder / "data", self.manifest, self.findings)
         account.hold()
+        if self.plan.deferred:
+            self._hold_months()
         self.findings.unexpected += audited(self.fleet.env, self.folder)
         return self.findings
 

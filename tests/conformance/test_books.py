@@ -15,9 +15,9 @@ from sensorflow.adapters.memory.ledger import MemoryLedger
 from sensorflow.adapters.postgres.audit import PostgresBooks
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.dedupe import keys
-from sensorflow.core.readings import US
+from sensorflow.core.readings import READING, US
 from sensorflow.core.states import State
-from sensorflow.ports import READING, Books, Ledger
+from sensorflow.ports import Books, Ledger
 
 Pair = tuple[Ledger, Books]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,8 @@ from sensorflow.ports import (
     Claim,
     Counts,
     Expirable,
+    Gathering,
+    Keyed,
     Kind,
     Ledger,
     Leftover,
@@ -647,3 +650,141 @@ def test_old_files_are_due_only_when_no_live_one_is(ledger: Ledger) -> None:
     ledger.published(due)
     assert ledger.due(10, 10, 2) == []
     assert (ledger.unfinished(Lane.BACKFILL), ledger.unfinished(Lane.LIVE)) == (3, 1)
+
+
+MOST = Gathering(files=10, small=1000, size=10**6, sources=("plant",))
+
+
+def waiting(ledger: Ledger, count: int) -> list[int]:
+    """New files, published."""
+    ids = [add(ledger, b"%d.csv" % n, n + 1) for n in range(count)]
+    ledger.published(ledger.due(100, 100))
+    return ids
+
+
+def test_half_of_the_new_files_that_wait_are_taken_along(ledger: Ledger) -> None:
+    first, *others = waiting(ledger, 8)
+    taken = ledger.gather(claim(ledger, first), "me", 60, MOST)
+    assert [c.file_id for c in taken] == others[:4]
+    assert {(c.attempt, c.fresh, c.stage) for c in taken} == {(1, True, Stage.VALIDATE)}
+    assert [state(ledger, n) for n in others] == [State.RUNNING] * 4 + [State.PENDING] * 3
+    assert all(ledger.claim(c.file_id, WORK, "thief", 60) is None for c in taken)
+    last = [e for e in ledger.history(others[0]) if e["what"] == "claimed"]
+    assert [e["why"] for e in last] == [f"together with file {first}"]
+
+
+def test_what_was_held_before_is_not_fresh_and_never_taken_along(ledger: Ledger) -> None:
+    first, second = waiting(ledger, 2)
+    held = claim(ledger, second)
+    assert held.fresh
+    ledger.release(held, Transient(Code.STORAGE, "away"), 0, burned=False)
+    ledger.published(ledger.due(100, 100))
+    assert ledger.gather(claim(ledger, first), "me", 60, MOST) == []
+    assert not claim(ledger, second).fresh
+
+
+@pytest.mark.parametrize(
+    "most",
+    [
+        replace(MOST, small=100),  # bytes, which is what each of them has
+        replace(MOST, size=99),
+        replace(MOST, sources=("other",)),
+    ],
+)
+def test_only_small_files_of_the_sources_named_are_taken_along(
+    ledger: Ledger, most: Gathering
+) -> None:
+    first, *_ = waiting(ledger, 4)
+    assert ledger.gather(claim(ledger, first), "me", 60, most) == []
+
+
+def test_neither_new_versions_nor_unpublished_nor_replayed_files_are_taken_along(
+    ledger: Ledger,
+) -> None:
+    ready = add(ledger, b"0.csv", 1)
+    add(ledger, b"v.csv", 2)
+    add(ledger, b"v.csv", 3)
+    replayed = add(ledger, b"r.csv", 4)
+    load(ledger, claim(ledger, replayed), batch(), "r")
+    assert ledger.replay(replayed)
+    ledger.published(ledger.due(100, 100))
+    ledger.published(ledger.due(100, 100))
+    add(ledger, b"u.csv", 5)
+    names = {c.key for c in ledger.gather(claim(ledger, ready), "me", 60, MOST)}
+    assert names <= {b"v.csv"}  # the first version of it
+    assert all(ledger.file(n) is not None for n in (ready, replayed))
+
+
+def plan_of(rows: int, name: str) -> Load:
+    reports = (StageReport(Stage.VALIDATE, 0.1, rows), StageReport(Stage.TRANSFORM, 0.2, rows))
+    counts = Counts(read=rows, loaded=rows)
+    return Load(counts, OnChange.SUPERSEDE, "p", "h", "0", reports, name)
+
+
+def held_together(ledger: Ledger, count: int) -> list[tuple[Claim, list[Keyed], Load]]:
+    files = []
+    for number, file_id in enumerate(waiting(ledger, count)):
+        silver, name = batch(number, start=100 * number), f"plant/{number}.csv"
+        files.append(
+            (claim(ledger, file_id), [(silver, keys(silver, name))], plan_of(number, name))
+        )
+    return files
+
+
+def test_files_loaded_together_are_closed_as_if_they_were_alone(ledger: Ledger) -> None:
+    files = held_together(ledger, 4)
+    assert ledger.load_together(files)
+    for number, (held, _, _) in enumerate(files):
+        view = ledger.file(held.file_id)
+        assert view is not None
+        assert (view.state, view.counts) == (State.LOADED, Counts(read=number, loaded=number))
+        assert [(e["what"], e["stage"], e["rows"]) for e in ledger.history(held.file_id)][-3:] == [
+            ("stage done", "validate", number),
+            ("stage done", "transform", number),
+            ("loaded", "load", number),
+        ]
+    assert ledger.totals()["plant"]["rows_loaded"] == 0 + 1 + 2 + 3
+
+
+def test_of_files_together_none_is_loaded_when_a_claim_is_lost(ledger: Ledger) -> None:
+    files = held_together(ledger, 3)
+    lost = files[1][0]
+    ledger.release(lost, Transient(Code.STORAGE, "away"), 0, burned=False)
+    assert not ledger.load_together(files)
+    assert ledger.totals()["plant"]["rows_loaded"] == 0
+    assert [state(ledger, held.file_id) for held, _, _ in files] == [
+        State.RUNNING,
+        State.PENDING,
+        State.RUNNING,
+    ]
+    held, batches, plan = files[2]
+    stored = ledger.load(held, batches, replace(plan, counts=Counts(read=2)))
+    assert stored.counts.loaded == 2
+
+
+def test_of_files_together_none_is_loaded_when_a_key_is_there_already(ledger: Ledger) -> None:
+    files = held_together(ledger, 3)
+    other = add(ledger, b"other.csv", 9)
+    ledger.load(claim(ledger, other), files[2][1], replace(plan_of(2, "x"), counts=Counts(read=2)))
+    assert not ledger.load_together(files)
+    assert ledger.totals()["plant"]["rows_loaded"] == 2
+    held, batches, plan = files[2]
+    stored = ledger.load(held, batches, replace(plan, counts=Counts(read=2)))
+    assert (stored.counts.loaded, stored.counts.duplicate) == (0, 2)
+
+
+def test_what_is_known_only_at_the_end_of_a_load_is_asked_for_then(ledger: Ledger) -> None:
+    file_id, asked = add(ledger), []
+
+    def rows() -> Iterator[Keyed]:
+        yield batch(3), keys(batch(3), "x")
+        asked.append("rows")
+
+    def closing() -> Load:
+        asked.append("closing")
+        return replace(plan_of(5, "x"), counts=Counts(read=5, rejected=1, duplicate=1))
+
+    before = replace(plan_of(0, "x"), counts=Counts())
+    counts = ledger.load(claim(ledger, file_id), rows(), before, closing).counts
+    assert asked == ["rows", "closing"]
+    assert (counts.read, counts.loaded, counts.rejected, counts.duplicate) == (5, 3, 1, 1)

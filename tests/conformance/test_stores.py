@@ -92,6 +92,40 @@ def test_a_file_of_the_lake_appears_whole_and_is_replaced(lake: Lake) -> None:
         assert [b["n"].to_pylist() for b in lake.read("silver/x.parquet")] == [numbers]
 
 
+def test_files_written_together_appear_together(lake: Lake) -> None:
+    batch = pa.RecordBatch.from_pydict({"n": [1, 2]}, schema=SCHEMA)
+    with lake.together():
+        for path in ("silver/a/1.parquet", "silver/a/2.parquet", "bronze/b/1.parquet"):
+            with lake.writer(path, SCHEMA) as writer:
+                writer.write(batch)
+    assert sorted(lake.paths()) == [
+        "bronze/b/1.parquet",
+        "silver/a/1.parquet",
+        "silver/a/2.parquet",
+    ]
+    assert list(lake.read("silver/a/2.parquet")) == [batch]
+
+
+def test_of_files_written_together_one_that_fails_is_not_there(lake: Lake) -> None:
+    with lake.together():
+        with pytest.raises(ValueError, match="bad"), lake.writer("silver/a/1.parquet", SCHEMA):
+            raise ValueError("bad")
+        with lake.writer("silver/a/2.parquet", SCHEMA):
+            pass
+    assert list(lake.paths()) == ["silver/a/2.parquet"]
+
+
+def test_of_files_written_together_none_is_there_when_the_whole_fails(lake: Lake) -> None:
+    with pytest.raises(ValueError, match="bad"), lake.together():
+        with lake.writer("silver/a/1.parquet", SCHEMA):
+            pass
+        raise ValueError("bad")
+    with lake.writer("silver/a/2.parquet", SCHEMA):
+        pass
+    assert list(lake.paths()) == ["silver/a/2.parquet"]
+    assert lake.unfinished(-1) == []
+
+
 def test_a_file_of_the_lake_that_was_not_finished_is_not_there(lake: Lake) -> None:
     with pytest.raises(RuntimeError), lake.writer("silver/x.parquet", SCHEMA) as writer:
         writer.write(pa.record_batch({"n": [1]}))

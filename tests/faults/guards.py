@@ -68,8 +68,8 @@ GUARDS = [
     Guard(  # the attempt is counted with the claim
         3,
         SQL,
-        "lease_until = now() + make_interval(secs => :lease), attempts = attempts + 1,\n",
-        "lease_until = now() + make_interval(secs => :lease),\n",
+        "attempts = attempts + 1,\n           started_at = coalesce",
+        "attempts = attempts,\n           started_at = coalesce",
         _faults("test_worker", "test_fault_03_and_04_child_killed_before_the_commit[claimed]"),
     ),
     Guard(  # the bytes and the manifest are kept before the state says so
@@ -97,9 +97,9 @@ GUARDS = [
     Guard(  # and nothing is left to do after it
         5,
         LOADING,
-        "    _finish(c, claim, counts, loader.inserted.checksum, span, load)\n",
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)\n",
         '    c.exec_driver_sql("COMMIT")\n    crash.point(crash.Point.COMMITTED)\n'
-        "    _finish(c, claim, counts, loader.inserted.checksum, span, load)\n",
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)\n",
         _faults(
             "test_worker",
             "test_fault_05_child_killed_between_commit_and_acknowledgement[load.committed]",
@@ -171,9 +171,11 @@ GUARDS = [
         16,
         SQL,
         "error_code = NULL, error_detail = NULL, error_place = NULL\n"
-        " WHERE id = :id AND lease_token = :token AND state = 'running';\n\n-- name: stage_of_incoming",
+        " WHERE id = :id AND lease_token = :token AND state = 'running'\n"
+        "   AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;\n\n-- name: finish_together",
         "error_code = NULL, error_detail = NULL, error_place = NULL\n"
-        " WHERE id = :id AND :token > 0 AND state = 'running';\n\n-- name: stage_of_incoming",
+        " WHERE id = :id AND :token > 0 AND state = 'running'\n"
+        "   AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;\n\n-- name: finish_together",
         "tests/conformance/test_ledger.py::test_the_holder_of_an_older_token_is_refused_everywhere[postgres]",
     ),
     Guard(  # a stopped worker's session is ended
@@ -182,6 +184,33 @@ GUARDS = [
         '        run(c, "evict", name=name)\n',
         "        pass\n",
         _faults("test_worker", "test_fault_16_a_worker_stopped_past_its_lease_cannot_commit"),
+    ),
+    Guard(  # also one that has many files in hand
+        16,
+        f"{POSTGRES}/together.py",
+        '    run(c, "hold_together", ids=[claim.file_id for claim, _, _ in files])\n',
+        "",
+        _faults(
+            "test_worker", "test_fault_16_a_worker_stopped_with_many_files_in_hand_cannot_commit"
+        ),
+    ),
+    Guard(  # and the token of each of them
+        16,
+        SQL,
+        " WHERE f.id = d.id AND f.lease_token = d.token AND f.state = 'running'\n"
+        "   AND (to_regclass",
+        " WHERE f.id = d.id AND f.state IN ('running', 'pending') AND d.token > 0\n"
+        "   AND (to_regclass",
+        "tests/conformance/test_ledger.py"
+        "::test_of_files_together_none_is_loaded_when_a_claim_is_lost[postgres]",
+    ),
+    Guard(  # what ended a worker once takes no neighbours along again
+        27,
+        SQL,
+        "AND published_at IS NOT NULL AND started_at IS NULL\n",
+        "AND published_at IS NOT NULL\n",
+        "tests/conformance/test_ledger.py"
+        "::test_what_was_held_before_is_not_fresh_and_never_taken_along[postgres]",
     ),
     Guard(  # a file that changed while it was read is not taken
         18,
@@ -252,7 +281,7 @@ GUARDS = [
     Guard(  # the third attempt is the last
         27,
         "sensorflow/flow/handle.py",
-        "        if claim.attempt > world.settings.max_attempts and",
+        "        if claim.attempt > job.world.settings.max_attempts and",
         "        if claim.attempt > 1_000 and",
         _faults(
             "test_worker",

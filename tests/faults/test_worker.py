@@ -193,6 +193,62 @@ def test_fault_16_a_worker_stopped_past_its_lease_cannot_commit(
         assert claims[0].endswith(f":{zombie}")
 
 
+MANY = 24
+
+
+def waiting_together(f: Fleet) -> Drops:
+    """Small files whose messages wait, so that a worker takes half of them along with the first."""
+    drops = Drops(f)
+    for number in range(MANY):
+        drops.put(f"{number}.csv", 5)
+    f.start("daemon", "beat")
+    f.wait(lambda: f.counts()["pending"] == MANY and f.ledger.due(99, 99) == [], 30)
+    return drops
+
+
+@pytest.mark.parametrize("point", [Point.VALIDATED, Point.COPIED, Point.COMMITTED])
+def test_fault_03_and_05_child_killed_with_many_files_in_hand(
+    project: Path, database: str, valkey_url: str, point: Point
+) -> None:
+    """All of them or none; each is claimed alone after, so that one cannot end the others again."""
+    with fleet(project, database, valkey_url) as f:
+        drops = waiting_together(f)
+        f.start("worker", env=armed(f, point))
+        f.wait(lambda: f.counts()["loaded"] == MANY, 40)
+        pid = struck(f, point)
+        assert_exact(f, drops.manifest)
+        with psycopg.connect(database) as connection:
+            query = """SELECT file_id, why FROM file_events
+                        WHERE what = 'claimed' AND who LIKE %s ORDER BY id"""
+            held = connection.execute(query, (f"worker@%:{pid}",)).fetchall()
+        last = [file_id for file_id, why in held if why == held[-1][1]]
+        assert len(last) > 1, held
+        again = [e for n in last for e in f.ledger.history(n) if e["what"] == "claimed"]
+        repeated = [e for e in again if e["attempt"] == 2]
+        assert len(repeated) == (0 if point is Point.COMMITTED else len(last))
+        assert all(e["why"] is None for e in repeated)
+
+
+def test_fault_16_a_worker_stopped_with_many_files_in_hand_cannot_commit(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    with fleet(project, database, valkey_url) as f:
+        drops = waiting_together(f)
+        f.start("worker", env=armed(f, "stop@load.copied"))
+        f.wait(lambda: struck(f, "stop@load.copied") > 0, 30)
+        zombie = struck(f, "stop@load.copied")
+        wait_until_stopped(zombie)
+        f.start("worker2")
+        try:
+            # long before the twenty seconds after which a wait for its keys would be given up
+            f.wait(lambda: f.counts()["loaded"] == MANY, 18)
+        finally:
+            os.kill(zombie, signal.SIGCONT)
+        f.wait(lambda: events(f, "worker", "lease.lost") != [], 20)
+        assert_exact(f, drops.manifest)
+        assert all(told(f, f"{n}.csv").count("loaded") == 1 for n in range(MANY))
+
+
 POISON = """
 [sources.poison]
 path = "poison"

@@ -12,12 +12,26 @@ import pyarrow.parquet as pq
 import pytest
 from yard import Act, Yard, content
 
+from sensorflow.adapters.postgres import settle
+
 LEVELS = ("--fast", "", "--checksum", "--deep")
+
+
+OPEN = 'dedupe_index = "deferred"\ndeferred_close = "1000y"'
+"""Months that are not closed: nothing but the audit sees what is wrong in them."""
 
 
 @pytest.fixture
 def yard(project: Path, database: str) -> Iterator[Yard]:
     made = Yard(project, database)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def open_yard(project: Path, database: str) -> Iterator[Yard]:
+    settle.settle(database, True)
+    made = Yard(project, database, extra=OPEN)
     yield made
     made.close()
 
@@ -28,6 +42,15 @@ def options(level: str) -> list[str]:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_sound_project_is_clean(yard: Yard, level: str) -> None:
+    hold_sound(yard, level)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_sound_project_is_clean_without_a_unique_index(open_yard: Yard, level: str) -> None:
+    hold_sound(open_yard, level)
+
+
+def hold_sound(yard: Yard, level: str) -> None:
     for number in range(3):
         yard.load(f"{number}.csv", content(number))
     yard.load("0.csv", content(7))  # supersedes
@@ -207,10 +230,38 @@ CORRUPTIONS: dict[str, tuple[Act, str, str, str]] = {
     "the ledger does not balance": (_unbalance, "--fast", "mismatched", "A403"),
 }
 
+WITHOUT_INDEX: dict[str, tuple[Act, str, str, str]] = {
+    "a row is doubled": (
+        _sql(f"INSERT INTO raw_readings SELECT * FROM raw_readings {ONE}"),
+        "",
+        "duplicated",
+        "A201",
+    ),
+    "a row is doubled in place of another": (
+        _sql(
+            f"WITH gone AS (DELETE FROM raw_readings {ONE.replace('5', '6')}) "
+            f"INSERT INTO raw_readings SELECT * FROM raw_readings {ONE}"
+        ),
+        "--checksum",
+        "mismatched",
+        "A406",
+    ),
+}
+"""What `uq_raw_dedupe` would refuse."""
+
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_it_is_found_at_its_level_and_not_before(yard: Yard, name: str) -> None:
-    act, level, kind, faults = CORRUPTIONS[name]
+    hold_found(yard, name)
+
+
+@pytest.mark.parametrize("name", [*WITHOUT_INDEX, *(n for n in CORRUPTIONS if "row" in n)])
+def test_it_is_found_without_a_unique_index(open_yard: Yard, name: str) -> None:
+    hold_found(open_yard, name)
+
+
+def hold_found(yard: Yard, name: str) -> None:
+    act, level, kind, faults = (CORRUPTIONS | WITHOUT_INDEX)[name]
     for number in range(2):
         yard.load(f"{number}.csv", content(number))
     file_id = yard.load("victim.csv", content(9))

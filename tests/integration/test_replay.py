@@ -20,6 +20,18 @@ from sensorflow.ports import Counts, Load, OnChange
 PLAN = Load(Counts(read=5), OnChange.SUPERSEDE, "p", "h", "0", ())
 
 
+@pytest.fixture
+def database(indexed: str) -> str:
+    return indexed
+
+
+@pytest.fixture
+def ledger(database: str, index: str) -> Iterator[PostgresLedger]:
+    made = PostgresLedger(database, "test", deferred=index == "deferred")
+    yield made
+    made.close()
+
+
 def rows(url: str) -> list[tuple[str, float, str]]:
     """(transaction that wrote it, value, time) of every row."""
     query = "SELECT xmin::text, value, ts::text FROM raw_readings ORDER BY ts, value"
@@ -120,13 +132,13 @@ def test_readers_see_the_old_rows_or_the_new_ones_never_both_or_neither(
 
 
 def test_a_stopped_loader_does_not_keep_the_next_one_waiting(
-    database: str, ledger: PostgresLedger
+    database: str, ledger: PostgresLedger, index: str
 ) -> None:
     """Its transaction is open and holds the keys; its lease has ended."""
     file_id = add(ledger)
     stopped, stop, done = claim(ledger, file_id, 0.01), threading.Event(), threading.Event()
     caught: list[BaseException] = []
-    zombie = PostgresLedger(database, "zombie")
+    zombie = PostgresLedger(database, "zombie", deferred=index == "deferred")
 
     def half() -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
         yield batch(3), keys(batch(3), "plant/a.csv")

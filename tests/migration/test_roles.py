@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -16,7 +17,7 @@ import pytest
 from fleet import fleet, rows, text
 from servers import Place
 
-from sensorflow.adapters.postgres import inspect, migrate
+from sensorflow.adapters.postgres import closing, inspect, migrate, settle
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.postgres.schema import metadata
 from sensorflow.embedded.postgres import Postgres
@@ -126,6 +127,32 @@ def test_a_loader_may_make_temporary_tables_and_months(loader: str) -> None:
         assert made.fetchone() == (1,)
         connection.execute(READING)
         assert connection.execute("SELECT count(*) FROM raw_readings").fetchone() == (1,)
+
+
+def test_a_loader_closes_months_that_are_over(database: str, loader: str, reader: str) -> None:
+    settle.settle(database, True)
+    with psycopg.connect(loader) as connection:
+        connection.execute("SELECT ensure_reading_partitions('2026-02-01', '2026-02-01')")
+        connection.execute(READING)
+    (month,) = closing.months(loader, timedelta(days=7))
+    assert [done.outcome for done in closing.close(loader, [month])] == [closing.Outcome.CLOSED]
+    assert closing.months(reader, timedelta(days=7))[0].closed
+    assert kind_of_owner(database, "raw_readings_2026_02_uq") == "sensorflow_owner"
+    refused(reader, "SELECT close_reading_partition('2026-02-01')")
+    with pytest.raises(Transient, match="must be owner"):
+        settle.settle(loader, False)
+
+
+def test_an_owner_migrates_a_deferred_index_down_and_settles_it_again(
+    owner: str, database: str
+) -> None:
+    settle.settle(database, True)
+    migrate.downgrade(database, "0003")  # whose code knows one way only
+    with psycopg.connect(database) as connection:
+        connection.execute("SELECT 'uq_raw_dedupe'::regclass")
+    migrate.upgrade(database)
+    assert settle.settle(owner, True)
+    assert settle.settle(owner, False)
 
 
 def test_a_temporary_table_of_a_loader_does_not_stand_in_for_the_owners(loader: str) -> None:

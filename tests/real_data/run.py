@@ -82,7 +82,7 @@ class Pipeline:
 
 
 @contextlib.contextmanager
-def _keep(_claim: Any) -> Iterator[None]:
+def _keep(_claims: Any) -> Iterator[None]:
     yield
 
 

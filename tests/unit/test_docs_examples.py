@@ -20,7 +20,8 @@ import pytest
 
 from sensorflow import profiles
 from sensorflow.core.dedupe import Occurrences
-from sensorflow.core.layout import Drift, Place
+from sensorflow.core.drift import Drift
+from sensorflow.core.layout import Place
 from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read
 from sensorflow.core.readings import Flag

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from sensorflow.core.partitions import Layer
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, Transient
+from sensorflow.flow import together
 from sensorflow.flow.handle import Outcome, Result, handle
 from sensorflow.flow.land import land
 from sensorflow.flow.publish import publish
@@ -50,7 +52,7 @@ def content(rows: int, value: str = "1.5") -> bytes:
 
 
 @contextlib.contextmanager
-def keep(_claim: Claim) -> Iterator[None]:
+def keep(_claims: Sequence[Claim]) -> Iterator[None]:
     yield
 
 
@@ -293,12 +295,111 @@ def test_a_defect_is_tried_three_times_and_then_quarantined() -> None:
     assert "ZeroDivisionError" in view.facts["error_detail"]
 
 
+def attempts(plant: Plant, file: Registration) -> int:
+    view = plant.ledger.file(file.file_id)
+    assert view is not None
+    return int(view.facts["attempts"])
+
+
+def names(number: int) -> bytes:
+    return b"%d.csv" % number
+
+
+def test_small_files_that_wait_are_done_with_the_first_and_each_has_its_own_outcome() -> None:
+    plant = Plant(max_rejects="10%")
+    files = [plant.drop(content(n + 1), names(n)) for n in range(12)]
+    broken = plant.drop(b"no header of ours\n1,2\n", b"broken.csv")
+    spoilt = plant.drop(content(3, "x"), b"spoilt.csv")
+    later = [plant.drop(content(n + 1, "2.5"), names(n)) for n in range(20, 34)]
+    results = plant.work()
+    assert {plant.state(f.file_id) for f in (*files, *later)} == {State.LOADED}
+    for number, file in enumerate(files):
+        view = plant.ledger.file(file.file_id)
+        assert view is not None
+        assert (view.counts.read, view.counts.loaded) == (number + 1, number + 1)
+        assert plant.silver_rows(file.file_id) == number + 1
+        assert [e["what"] for e in plant.ledger.history(file.file_id)].count("loaded") == 1
+    together = [
+        e
+        for f in (*files, broken, spoilt, *later)
+        for e in plant.ledger.history(f.file_id)
+        if e["why"] == f"together with file {files[0].file_id}"
+    ]
+    assert len(together) == 14  # half of the others
+    assert results[0].text.startswith("loaded 0.csv: read=1 loaded=1")
+    assert sum(r.outcome is Outcome.NOTHING for r in results) >= 12
+    plant.work()
+    assert {plant.state(f.file_id) for f in (broken, spoilt)} == {State.QUARANTINED}
+
+
+def test_a_small_file_that_is_a_large_one_compressed_goes_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(together, "ROWS", 20)
+    plant = Plant()
+    sizes = (1, 15, 50, 3, 8)
+    files = [plant.drop(content(rows), names(rows)) for rows in sizes]
+    plant.work()
+    assert [plant.silver_rows(f.file_id) for f in files] == list(sizes)
+    assert len(plant.ledger.rows) == sum(sizes)
+    assert [attempts(plant, f) for f in files] == [1] * 5
+
+
+class Refusing(MemoryLedger):
+    """A database that finds something that needs a transaction of its own."""
+
+    def load_together(self, files: Any) -> bool:
+        super().load_together([])
+        return False
+
+
+def test_what_cannot_be_committed_together_is_committed_one_by_one() -> None:
+    plant = Plant()
+    plant.ledger = Refusing(lambda: plant.now)
+    plant.world = replace(plant.world, ledger=plant.ledger)
+    files = [plant.drop(content(n + 1), names(n)) for n in range(9)]
+    plant.work()
+    assert {plant.state(f.file_id) for f in files} == {State.LOADED}
+    assert len(plant.ledger.rows) == sum(range(10))
+
+
+class Away(MemoryLedger):
+    def load_together(self, files: Any) -> bool:
+        raise Transient(Code.DATABASE, "away")
+
+
+def test_a_database_that_is_away_gives_every_file_its_attempt_back() -> None:
+    plant = Plant()
+    plant.ledger = Away(lambda: plant.now)
+    plant.world = replace(plant.world, ledger=plant.ledger)
+    files = [plant.drop(content(n + 1), names(n)) for n in range(9)]
+    results = plant.work()
+    assert {plant.state(f.file_id) for f in files} <= {State.PENDING, State.LOADED}
+    assert results[0].outcome is Outcome.RETRY
+    assert {attempts(plant, f) for f in files} <= {0, 1}
+    plant.now += timedelta(seconds=600)
+    plant.work()
+    assert {plant.state(f.file_id) for f in files} == {State.LOADED}
+    assert len(plant.ledger.rows) == sum(range(10))
+
+
+def test_keys_of_a_whole_source_are_never_loaded_together() -> None:
+    """Two files may hold the same reading, and each counts its own."""
+    plant = Plant(dedupe_scope="source", on_change="keep")
+    files = [plant.drop(content(n + 1), names(n)) for n in range(9)]
+    plant.work()
+    counts = [view.counts for view in map(plant.ledger.file, [f.file_id for f in files]) if view]
+    assert [(c.loaded, c.duplicate) for c in counts] == [(1, n) for n in range(9)]
+    why = [e["why"] for f in files for e in plant.ledger.history(f.file_id)]
+    assert not any(text and "together" in text for text in why)
+
+
 def test_a_lease_lost_while_working_commits_nothing() -> None:
     plant = Plant()
     file = plant.drop(content(5))
 
     @contextlib.contextmanager
-    def stolen(_claim: Claim) -> Iterator[None]:
+    def stolen(_claims: Sequence[Claim]) -> Iterator[None]:
         plant.now += timedelta(seconds=60)
         assert plant.ledger.claim(file.file_id, (Stage.VALIDATE,), "thief", 30) is not None
         yield

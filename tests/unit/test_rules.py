@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sensorflow.core.dedupe import Occurrences
-from sensorflow.core.layout import Drift, Place
+from sensorflow.core.drift import Drift
+from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read

@@ -73,12 +73,24 @@ def test_the_example_that_init_comments_is_right(tmp_path: Path) -> None:
         ("[profiles.p]\nmissing = -9999", ["profiles.p.missing", 'missing = ["-9999"']),
         ("[profiles.p.sensor]\nfile_name = '(('", ["profiles.p.sensor.file_name"]),
         ("rescan = ", ["not valid TOML"]),
+        ('dedupe_index = "late"', ["dedupe_index = 'late'", "'deferred'"]),
+        ('deferred_close = "forever"', ["deferred_close = 'forever'", '"7d"']),
     ],
 )
 def test_mistakes(tmp_path: Path, line: str, parts: list[str]) -> None:
     message = mistake(tmp_path, line)
     for part in parts:
         assert part in message
+
+
+def test_a_source_whose_files_share_readings_needs_the_unique_index(tmp_path: Path) -> None:
+    shared = 'dedupe_scope = "source"\non_change = "keep"\n[profiles.long]'
+    text = GOOD.replace("[profiles.long]", shared)
+    (tmp_path / "sensorflow.toml").write_text(text)
+    assert not load(tmp_path / "sensorflow.toml", {}).deferred
+    message = mistake(tmp_path, 'dedupe_index = "deferred"\n' + text)
+    assert 'sources.plant.dedupe_scope = "source" needs dedupe_index = "unique"' in message
+    assert 'the scope "file"' in message
 
 
 def test_a_boolean_spelt_maybe_is_an_error(tmp_path: Path) -> None:

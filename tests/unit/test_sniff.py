@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 
 from sensorflow.cli import app, commands
 from sensorflow.cli.sniff import Proposal, guess
-from sensorflow.core.layout import Drift, Place
+from sensorflow.core.drift import Drift
+from sensorflow.core.layout import Place
 from sensorflow.core.sniff import head, sniff
 from sensorflow.errors import Misuse
 from sensorflow.flow.check import Checked, check

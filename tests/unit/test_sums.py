@@ -18,10 +18,9 @@ from sensorflow.core.dedupe import keys
 from sensorflow.core.findings import TODO, Fault, Kind
 from sensorflow.core.ordinals import FEW, recomputed
 from sensorflow.core.partitions import Layer, file_of, layer_path
-from sensorflow.core.readings import SILVER
+from sensorflow.core.readings import READING, SILVER
 from sensorflow.core.tally import Prints, Sums, Tally
 from sensorflow.flow.audit import Level, Report, Subset
-from sensorflow.ports import READING
 
 
 def with_column(rows: pa.RecordBatch, name: str, values: object) -> pa.RecordBatch:

@@ -1,21 +1,25 @@
-"""The lake in a local folder: Parquet, zstd level 1, dictionaries on the columns that repeat."""
+"""The lake in a local folder: Parquet, zstd level 1, dictionaries on the columns that repeat.
+
+A file of a few rows is written plainly: what would be saved is less than a block of the disk.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sensorflow.adapters.files import (
+    Together,
+    alone,
     below,
     open_below,
     require,
-    settle,
     storage_errors,
-    temporary,
     unfinished,
 )
 from sensorflow.core.partitions import Layer
@@ -25,34 +29,55 @@ ROWS = 65536
 REPEATING = ("sensor_id", "reading_type", "unit", "quality", "ordinal", "column", "code")
 
 
+FEW = 2048
+"""Rows; a first batch below this is taken for all of the file."""
+
+
 class _Writer:
-    def __init__(self, parquet: pq.ParquetWriter) -> None:
-        self._parquet = parquet
+    def __init__(self, stream: BinaryIO, schema: pa.Schema) -> None:
+        self._stream, self._schema = stream, schema
+        self._parquet: pq.ParquetWriter | None = None
 
     def write(self, batch: pa.RecordBatch) -> None:
+        if self._parquet is None:
+            self._parquet = self._made(len(batch) < FEW)
         self._parquet.write_batch(batch)
+
+    def finish(self) -> None:
+        (self._parquet or self._made(few=True)).close()
+
+    def _made(self, few: bool) -> pq.ParquetWriter:
+        repeating = [n for n in self._schema.names if n in REPEATING]
+        packed: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
+        packed |= {"use_dictionary": repeating}
+        plain = {"compression": "none", "use_dictionary": False, "write_statistics": False}
+        return pq.ParquetWriter(self._stream, self._schema, **(plain if few else packed))
 
 
 class LocalLake:
-    """See `ports.Lake`."""
+    """See `ports.Lake`. Use from one thread at a time."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._together: Together | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        with storage_errors(), Together() as self._together:
+            try:
+                yield
+            finally:
+                self._together = None
 
     @contextmanager
     def writer(self, path: str, schema: pa.Schema) -> Iterator[LayerWriter]:
         root, folder, leaf = self._place(path)
-        with storage_errors(), below(root, folder) as place, temporary(place) as (stream, name):
-            parquet = pq.ParquetWriter(
-                stream,
-                schema,
-                compression="zstd",
-                compression_level=1,
-                use_dictionary=[n for n in schema.names if n in REPEATING],
-            )
-            with parquet:
-                yield _Writer(parquet)
-            settle(stream, name, place / leaf)
+        with storage_errors(), (self._together or alone)(root, folder, leaf) as stream:
+            writer = _Writer(stream, schema)
+            try:
+                yield writer
+            finally:  # also of what nobody will see: its end is not left to the collector
+                writer.finish()
 
     def read(self, path: str) -> Iterator[pa.RecordBatch]:
         root, folder, leaf = self._place(path)

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sensorflow.adapters.memory.ledger import MemoryLedger
 from sensorflow.core.arrival import printable
-from sensorflow.core.readings import US
-from sensorflow.ports import READING, Book
+from sensorflow.core.readings import READING, US, micros
+from sensorflow.ports import Book
 
 
 class MemorySnapshot:
@@ -32,6 +31,9 @@ class MemorySnapshot:
 
     def rows_per_file(self) -> dict[int, int]:
         return dict(Counter(self._holders.values()))
+
+    def unproved(self) -> list[tuple[str, bool]]:
+        return []
 
     def readings(self) -> Iterator[pa.RecordBatch]:
         yield from self._rows
@@ -82,7 +84,7 @@ def _identity(rows: pa.RecordBatch, place: int) -> tuple[object, ...]:
 def _row(ledger: MemoryLedger, key: bytes) -> pa.RecordBatch:
     silver = ledger.readings[key]
     columns = {name: silver[name] for name in silver.schema.names}
-    columns["ts"] = pc.floor_temporal(silver["ts"], unit="microsecond").cast(US)
+    columns["ts"] = pa.array(micros(silver["ts"])).cast(US)
     columns["file_id"] = pa.array([ledger.rows[key][0]], pa.int64())
     columns["dedupe_key"] = pa.array([key], pa.binary(16))
     return pa.RecordBatch.from_arrays([columns[n] for n in READING.names], schema=READING)

@@ -21,6 +21,8 @@ from sensorflow.ports import (
     Counts,
     Expirable,
     FileView,
+    Gathering,
+    Keyed,
     Kind,
     Leftover,
     Load,
@@ -208,13 +210,30 @@ class MemoryLedger:
             file, now = self._files.get(file_id), self._clock()
             if file is None or file.stage not in stages or not _claimable(file, now):
                 return None
-            self._tokens += 1
-            self._move(file, State.RUNNING, "claimed", count=1)
-            file.token = self._tokens
-            file.lease_until = now + timedelta(seconds=lease)
-            file.not_before = None
-            file.published_at = file.published_at or now
-            return _claim(file)
+            return self._take(file, lease)
+
+    def _take(self, file: _File, lease: float, why: str | None = None) -> Claim:
+        now, fresh = self._clock(), file.token is None
+        self._tokens += 1
+        self._move(file, State.RUNNING, "claimed", count=1, why=why)
+        file.token = self._tokens
+        file.lease_until = now + timedelta(seconds=lease)
+        file.not_before = None
+        file.published_at = file.published_at or now
+        return replace(_claim(file), fresh=fresh)
+
+    def gather(self, claim: Claim, owner: str, lease: float, most: Gathering) -> list[Claim]:
+        with self._lock:
+            lane = self._files[claim.file_id].lane
+            waiting = [f for f in self._files.values() if _gatherable(f, lane, most)]
+            waiting = sorted(waiting, key=lambda f: (f.published_at, f.id))[: 2 * most.files]
+            taken, room = [], most.size
+            for file in waiting[: (len(waiting) + 1) // 2]:
+                room -= file.arrival.landed.size
+                if room >= 0:
+                    taken.append(file)
+            why = f"together with file {claim.file_id}"
+            return [self._take(f, lease, why) for f in sorted(taken, key=lambda f: f.id)]
 
     def _guard(self, claim: Claim) -> _File:
         file = self._files[claim.file_id]
@@ -298,10 +317,30 @@ class MemoryLedger:
             file.quarantines += 1
             file.quarantined_to, file.finished_at = where, self._clock()
 
+    def load_together(self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]) -> bool:
+        with self._lock:
+            keys = [k for _, batches, _ in files for _, found in batches for k in found.to_pylist()]
+            if len(set(keys)) < len(keys) or not self.rows.keys().isdisjoint(keys):
+                return False
+            try:
+                for claim, _, _ in files:
+                    self._guard(claim)
+            except Fenced:
+                return False
+            for claim, batches, load in files:
+                counts = replace(load.counts, loaded=0)
+                self.load(claim, batches, replace(load, counts=counts))
+            return True
+
     def load(
-        self, claim: Claim, batches: Iterable[tuple[pa.RecordBatch, pa.Array]], load: Load
+        self,
+        claim: Claim,
+        batches: Iterable[Keyed],
+        load: Load,
+        closing: Callable[[], Load] | None = None,
     ) -> Loaded:
         given = [(silver, keys) for silver, keys in batches if len(silver)]
+        load = closing() if closing is not None else load
         with self._lock:
             file = self._guard(claim)
             replaced = 0
@@ -552,6 +591,15 @@ class MemoryLedger:
 
 _OPEN = (State.PENDING, State.RUNNING)
 _SETTLED = (State.LOADED, State.SUPERSEDED, State.UNDONE)
+
+
+def _gatherable(file: _File, lane: Lane, most: Gathering) -> bool:
+    """A new, small file that waits for its message to be taken."""
+    new = file.state is State.PENDING and file.token is None and file.version == 1
+    wanted = file.lane is lane and file.arrival.source in most.sources
+    plain = file.stage is Stage.VALIDATE and file.previous is None and file.profile is None
+    small = file.arrival.landed.size < most.small
+    return new and wanted and plain and small and file.published_at is not None
 
 
 def _claimable(file: _File, now: datetime) -> bool:

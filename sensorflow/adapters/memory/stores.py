@@ -79,6 +79,15 @@ class MemoryLake:
         yield batches
         self._files[path] = batches.written
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        before = dict(self._files)
+        try:
+            yield
+        except BaseException:
+            self._files = before
+            raise
+
     def read(self, path: str) -> Iterator[pa.RecordBatch]:
         if path not in self._files:
             raise Transient(Code.STORAGE, f"no file {path!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from sensorflow.adapters.postgres import copied
+from sensorflow.adapters.postgres.closing import AGAIN, months_of
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.queries import queries
 from sensorflow.adapters.postgres.rows import book_of
@@ -29,13 +30,15 @@ FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 class PostgresSnapshot:
     """See `ports.Snapshot`. Made by `PostgresBooks.snapshot`."""
 
-    def __init__(self, main: sa.Connection, second: sa.Connection) -> None:
+    def __init__(
+        self, main: sa.Connection, second: sa.Connection, after: timedelta | None = None
+    ) -> None:
         """second: a connection to look things up with while `readings` streams on the main one."""
         row = main.execute(queries()["audit_snapshot"]).one()
         self.name: str = row.name
         self.taken_at: datetime = row.taken_at
         second.execute(sa.text(f"SET TRANSACTION SNAPSHOT '{self.name}'"))
-        self._main, self._second = main, second
+        self._main, self._second, self._after = main, second, after
 
     def files(self) -> Iterator[Book]:
         with translated():
@@ -48,6 +51,14 @@ class PostgresSnapshot:
     def rows_per_file(self) -> dict[int, int]:
         with translated():
             return {r.file_id: r.found for r in self._main.execute(queries()["audit_rows"])}
+
+    def unproved(self) -> list[tuple[str, bool]]:
+        if self._after is None:
+            return []
+        with translated():
+            found = months_of(self._main, self._after + AGAIN)
+        late = [m for m in found if not m.closed and (m.due or m.doubled_at is not None)]
+        return [(m.name, m.doubled_at is not None) for m in late]
 
     def readings(self) -> Iterator[pa.RecordBatch]:
         driver = self._main.connection.driver_connection
@@ -83,6 +94,7 @@ class PostgresSnapshot:
 
     def _sharing(self, rows: pa.RecordBatch) -> list[int]:
         found: list[int] = []
+        query = "audit_sharing" if self._after is None else "audit_sharing_deferred"
         for start in range(0, len(rows), PAGE):
             part = rows.slice(start, PAGE)
             values = {
@@ -91,16 +103,19 @@ class PostgresSnapshot:
                 "kinds": part["reading_type"].to_pylist(),
             }
             with translated():
-                found += self._second.execute(queries()["audit_sharing"], values).scalars()
+                found += self._second.execute(queries()[query], values).scalars()
         return found
 
 
 class PostgresBooks:
-    """See `ports.Books`."""
+    """See `ports.Books`.
 
-    def __init__(self, url: str, who: str) -> None:
+    after: how long after its end a month is closed, where months are (`dedupe_index = "deferred"`).
+    """
+
+    def __init__(self, url: str, who: str, after: timedelta | None = None) -> None:
         self._engine = engine_of(url, pool_size=3, max_overflow=0)
-        self._who = who
+        self._who, self._after = who, after
 
     def close(self) -> None:
         self._engine.dispose()
@@ -113,7 +128,7 @@ class PostgresBooks:
             main, second = (
                 c.execution_options(isolation_level="REPEATABLE READ", **options) for c in pair
             )
-            yield PostgresSnapshot(main, second)
+            yield PostgresSnapshot(main, second, self._after)
 
     def present(self, file_ids: list[int]) -> dict[int, Book]:
         found: dict[int, Book] = {}

@@ -19,8 +19,7 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn
 
-from sensorflow.core.readings import US
-from sensorflow.ports import READING
+from sensorflow.core.readings import READING, US
 
 STATEMENT = (
     "COPY (SELECT file_id, line_no, quality, value, ts, dedupe_key, sensor_id, reading_type, unit"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 import sqlalchemy as sa
 from pgpq import ArrowToPostgresBinaryEncoder
 
@@ -16,7 +15,7 @@ from sensorflow import crash
 from sensorflow.adapters.postgres.queries import queries, run
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.dedupe import KEY
-from sensorflow.core.readings import US, Span
+from sensorflow.core.readings import US, Span, micros
 
 COLUMNS = "ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key"
 _WIRE = pa.schema(
@@ -34,6 +33,38 @@ _WIRE = pa.schema(
 )
 
 
+def wire(silver: pa.RecordBatch, keys: pa.Array, file_id: int) -> pa.RecordBatch:
+    """Rows of `raw_readings` as COPY sends them."""
+    return pa.RecordBatch.from_arrays(
+        [
+            pa.array(micros(silver["ts"])).cast(US),
+            silver["sensor_id"],
+            silver["reading_type"],
+            silver["value"],
+            silver["unit"],
+            silver["quality"],
+            pa.repeat(pa.scalar(file_id, pa.int64()), len(silver)),
+            silver["line_no"],
+            keys,
+        ],
+        schema=_WIRE,
+    )
+
+
+def copy_in(connection: sa.Connection, table: str, rows: Iterable[pa.RecordBatch]) -> None:
+    """COPY rows made by `wire`. Raises errors of psycopg."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    encoder = ArrowToPostgresBinaryEncoder(_WIRE)
+    statement = f"COPY {table} ({COLUMNS}) FROM STDIN (FORMAT BINARY)"
+    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(encoder.write_header())
+        for batch in rows:
+            copy.write(encoder.write_batch(batch))
+            crash.point(crash.Point.COPYING)
+        copy.write(encoder.finish())
+
+
 @dataclass
 class Inserted:
     """What was really inserted, counted by the database where keys were in conflict."""
@@ -43,23 +74,27 @@ class Inserted:
 
 
 class Loader:
-    """Loads the batches of one file within one transaction."""
+    """Loads the batches of one file within one transaction.
 
-    def __init__(self, connection: sa.Connection, file_id: int) -> None:
+    deferred: months that are not over have no unique index (see `indexing`).
+    """
+
+    def __init__(self, connection: sa.Connection, file_id: int, deferred: bool = False) -> None:
         self._connection = connection
         self._file_id = file_id
+        self._deferred = deferred
         self._staged = False
         self._span = Span()
         self.inserted = Inserted()
 
     def load(self, silver: pa.RecordBatch, keys: pa.Array) -> None:
         """Insert one batch; direct COPY first, on a conflict by way of a temporary table."""
-        wire = self._wire(silver, keys)
+        rows = wire(silver, keys, self._file_id)
         try:
             with self._connection.begin_nested():
-                self._copy("raw_readings", wire)
+                copy_in(self._connection, "raw_readings", [rows])
         except psycopg.errors.UniqueViolation:
-            self._merge(wire)
+            self._merge(rows)
             return
         self.inserted.rows += len(silver)
         self._add(checksum(keys, silver["value"]))
@@ -70,47 +105,20 @@ class Loader:
     def _add(self, part: int) -> None:
         self.inserted.checksum = (self.inserted.checksum + part) % MODULUS
 
-    def _wire(self, silver: pa.RecordBatch, keys: pa.Array) -> pa.RecordBatch:
-        return pa.RecordBatch.from_arrays(
-            [
-                # floor, so that times before 1970 are cut toward the past too
-                pc.floor_temporal(silver["ts"], unit="microsecond").cast(US),
-                silver["sensor_id"],
-                silver["reading_type"],
-                silver["value"],
-                silver["unit"],
-                silver["quality"],
-                pa.repeat(pa.scalar(self._file_id, pa.int64()), len(silver)),
-                silver["line_no"],
-                keys,
-            ],
-            schema=_WIRE,
-        )
-
-    def _copy(self, table: str, wire: pa.RecordBatch) -> None:
-        driver = self._connection.connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        encoder = ArrowToPostgresBinaryEncoder(_WIRE)
-        statement = f"COPY {table} ({COLUMNS}) FROM STDIN (FORMAT BINARY)"
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(encoder.write_header())
-            copy.write(encoder.write_batch(wire))
-            crash.point(crash.Point.COPYING)
-            copy.write(encoder.finish())
-
-    def _merge(self, wire: pa.RecordBatch) -> None:
+    def _merge(self, rows: pa.RecordBatch) -> None:
         if self._staged:
             self._connection.execute(sa.text("TRUNCATE incoming"))
-        self._stage(wire)
-        new = self._connection.execute(queries()["merge_incoming"]).all()
+        self._stage(rows)
+        merge = "merge_incoming_deferred" if self._deferred else "merge_incoming"
+        new = self._connection.execute(queries()[merge]).all()
         self.inserted.rows += len(new)
         self._add(_checksum_of(new))
 
-    def _stage(self, wire: pa.RecordBatch) -> None:
+    def _stage(self, rows: pa.RecordBatch) -> None:
         if not self._staged:
             self._connection.execute(queries()["stage_of_incoming"])
             self._staged = True
-        self._copy("incoming", wire)
+        copy_in(self._connection, "incoming", [rows])
 
 
 class Difference(Loader):
@@ -123,7 +131,7 @@ class Difference(Loader):
     note = ""
 
     def load(self, silver: pa.RecordBatch, keys: pa.Array) -> None:
-        self._stage(self._wire(silver, keys))
+        self._stage(wire(silver, keys, self._file_id))
         self._span = self._span.over(silver["ts"])
         self.inserted.rows += len(silver)
         self._add(checksum(keys, silver["value"]))
@@ -133,16 +141,28 @@ class Difference(Loader):
             self._connection.execute(queries()["stage_of_incoming"])
         self._connection.execute(sa.text("ANALYZE incoming"))
         removed = run(self._connection, "remove_difference", id=self._file_id).rowcount
-        if self._staged:
-            self._leave_out()
-        added = run(self._connection, "merge_difference").rowcount
+        if self._deferred:
+            removed += run(self._connection, "remove_surplus", id=self._file_id).rowcount
+            added = self._merge_by_looking()
+        else:
+            if self._staged:
+                self._leave_out()
+            added = run(self._connection, "merge_difference").rowcount
         untouched = self.inserted.rows - added
         self.note = f"{added:,} readings added, {removed:,} removed, {untouched:,} untouched"
+
+    def _merge_by_looking(self) -> int:
+        place = {"id": self._file_id, "low": self._span.low, "high": self._span.high}
+        added = run(self._connection, "merge_difference_deferred", **place).rowcount
+        self._without(run(self._connection, "left_out", **place).all())
+        return added
 
     def _leave_out(self) -> None:
         """Readings that another file holds are that file's."""
         span = {"low": self._span.low, "high": self._span.high}
-        others = run(self._connection, "held_elsewhere", id=self._file_id, **span).all()
+        self._without(run(self._connection, "held_elsewhere", id=self._file_id, **span).all())
+
+    def _without(self, others: Sequence[Any]) -> None:
         self.inserted.rows -= len(others)
         self._add(-_checksum_of(others))
 

@@ -8,10 +8,31 @@ import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.queries import run
 
+_NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows")),
+    "attempt": 0,
+}
+
 
 def add_event(
     c: sa.Connection, who: str, file_id: int, what: str, stage: str, **facts: Any
 ) -> None:
-    given: dict[str, Any] = {"from_state": None, "to_state": None, "attempt": 0, "why": None}
-    given |= {"seconds": None, "rows": None, "who": who}
-    run(c, "add_event", file_id=file_id, what=what, stage=stage, **(given | facts))
+    run(c, "add_event", **(_NOTHING | facts), file_id=file_id, what=what, stage=stage, who=who)
+
+
+class Events:
+    """Many events, in their order, written by one statement."""
+
+    def __init__(self, who: str) -> None:
+        self._who = who
+        self._columns: dict[str, list[Any]] = {}
+
+    def add(self, file_id: int, what: str, stage: str, **facts: Any) -> None:
+        """As `add_event`."""
+        event = _NOTHING | facts | {"file_id": file_id, "what": what, "stage": str(stage)}
+        for name, value in event.items():
+            self._columns.setdefault(name, []).append(value)
+
+    def write(self, c: sa.Connection) -> None:
+        if self._columns:
+            run(c, "add_events", **self._columns, who=self._who)

@@ -9,6 +9,7 @@ import psycopg
 import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.connect import engine_of, translated
+from sensorflow.adapters.postgres.indexing import is_deferred
 
 _QUERY = sa.text(
     "SELECT current_setting('server_version') AS version, clock_timestamp() AS now,"
@@ -33,6 +34,13 @@ def server(url: str) -> Server:
         assert isinstance(driver, psycopg.Connection)
         secure = bool(driver.pgconn.ssl_in_use)
     return Server(f"PostgreSQL {row.version.split()[0]}", row.timescale, row.now, secure)
+
+
+def deferred(url: str) -> bool:
+    """Whether the database, which is migrated, is for `dedupe_index = "deferred"`."""
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    with translated(), engine.connect() as connection:
+        return is_deferred(connection)
 
 
 _ROLES = sa.text(

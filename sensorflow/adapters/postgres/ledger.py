@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import sqlalchemy as sa
 
-from sensorflow.adapters.postgres import loading, retention, reversal
+from sensorflow.adapters.postgres import retention, reversal
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.history import add_event
+from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import (
     claim_of,
@@ -23,12 +24,14 @@ from sensorflow.adapters.postgres.rows import (
 )
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.states import Stage, State
-from sensorflow.errors import REMEDY, Code, SensorflowError
+from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
 from sensorflow.ports import (
     Claim,
     Counts,
     Expirable,
     FileView,
+    Gathering,
+    Keyed,
     Kind,
     Leftover,
     Load,
@@ -39,19 +42,25 @@ from sensorflow.ports import (
     Swept,
 )
 
+if TYPE_CHECKING:
+    from sensorflow.adapters.postgres.loading import Months
+
 PUBLISHER = 0x5E4502F10  # the advisory lock of the one publisher at a time
 
 
 class PostgresLedger:
     """See `ports.Ledger`. Safe to share between threads; make one in each process, after a fork.
 
-    who: the name under which this process writes history.
+    who: the name under which this process writes history. deferred: how the settings say that the
+    database guards its readings, see `indexing`; a load raises Transient INDEX_DIFFERS if it does not.
     """
 
-    def __init__(self, url: str, who: str, pool: int = 2) -> None:
-        self._engine = engine_of(url, pool_size=pool, max_overflow=2, pool_pre_ping=True)
+    def __init__(self, url: str, who: str, pool: int = 2, deferred: bool = False) -> None:
+        self._engine = engine_of(url, pool_size=pool, max_overflow=2)
+        self._at_once = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._who = who
-        self._months = loading.Months(self._engine)
+        self._months: Months | None = None
+        self._wanted = Wanted(deferred)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -60,6 +69,16 @@ class PostgresLedger:
     def _transaction(self) -> Iterator[sa.Connection]:
         with translated(), self._engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def _statement(self) -> Iterator[sa.Connection]:
+        """For one statement, which is a transaction of its own: one round trip in place of three."""
+        with translated(), self._at_once.connect() as connection:
+            try:
+                yield connection
+            except sa.exc.DBAPIError:  # what it has prepared may be what is wrong
+                connection.invalidate()
+                raise
 
     def _event(self, c: sa.Connection, file_id: int, what: str, stage: str, **facts: Any) -> None:
         add_event(c, self._who, file_id, what, stage, **facts)
@@ -128,12 +147,12 @@ class PostgresLedger:
         return row
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
-        with self._transaction() as c:
+        with self._statement() as c:
             place = {"source": source, "key": key, "fingerprint": fingerprint}
             return run(c, "seen", **place, sha256=None).first() is not None
 
     def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
-        with self._transaction() as c:
+        with self._statement() as c:
             found = run(c, "has_content", source=source, key=key, sha256=sha256)
             return bool(found.scalar_one())
 
@@ -152,7 +171,7 @@ class PostgresLedger:
         self, limit: int, max_in_flight: int, backfill_in_flight: int | None = None
     ) -> list[Waiting]:
         room = max_in_flight if backfill_in_flight is None else backfill_in_flight
-        with self._transaction() as c:
+        with self._statement() as c:
             facts = {"limit": limit, "max_in_flight": max_in_flight}
             rows = run(c, "due", **facts, lane=Lane.LIVE, room=max_in_flight).all()
             if not rows:  # no live file is kept waiting by an old one
@@ -165,19 +184,24 @@ class PostgresLedger:
 
     def published(self, sent: list[Waiting]) -> None:
         ids, tokens = [w.file_id for w in sent], [w.token for w in sent]
-        with self._transaction() as c:
+        with self._statement() as c:
             run(c, "published", ids=ids, tokens=tokens, who=self._who)
 
     def claim(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claim | None:
         wanted = [str(stage) for stage in stages]
-        with self._transaction() as c:
+        with self._statement() as c:
             row = run(c, "claim", id=file_id, stages=wanted, owner=owner, lease=lease).first()
         return None if row is None else claim_of(row)
 
+    def gather(self, claim: Claim, owner: str, lease: float, most: Gathering) -> list[Claim]:
+        facts = {**asdict(most), "sources": list(most.sources), "owner": owner, "lease": lease}
+        with self._statement() as c:
+            return [claim_of(row) for row in run(c, "gather", id=claim.file_id, **facts)]
+
     def renew(self, claim: Claim, lease: float) -> None:
-        with self._transaction() as c:
+        with self._statement() as c:
             guarded(c, "renew", claim, lease=lease)
 
     def advance(self, claim: Claim, to: Stage, counts: Counts, report: StageReport) -> None:
@@ -203,7 +227,7 @@ class PostgresLedger:
             self._back(c, claim, "will be tried again", error)
 
     def given_back_lately(self, code: Code, within: float) -> bool:
-        with self._transaction() as c:
+        with self._statement() as c:
             found = run(c, "given_back_lately", code=str(code), within=within)
             return bool(found.scalar_one())
 
@@ -250,10 +274,29 @@ class PostgresLedger:
             )
 
     def load(
-        self, claim: Claim, batches: Iterable[tuple[pa.RecordBatch, pa.Array]], load: Load
+        self,
+        claim: Claim,
+        batches: Iterable[Keyed],
+        load: Load,
+        closing: Callable[[], Load] | None = None,
     ) -> Loaded:
+        from sensorflow.adapters.postgres import loading  # Arrow: only who loads has it
+
+        self._months = self._months or loading.Months(self._engine)
+        months, wanted = self._months, self._wanted
         with self._transaction() as c:
-            return loading.load(c, self._who, claim, batches, load, self._months)
+            return loading.load(c, self._who, claim, batches, load, closing, months, wanted)
+
+    def load_together(self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]) -> bool:
+        from sensorflow.adapters.postgres import loading, together
+
+        self._months = self._months or loading.Months(self._engine)
+        try:
+            with self._transaction() as c:
+                together.load(c, self._who, files, self._months, self._wanted)
+        except (together.Apart, Fenced):
+            return False
+        return True
 
     def replay(self, file_id: int, profile: str | None = None) -> bool:
         with self._transaction() as c:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -16,38 +16,45 @@ import sqlalchemy as sa
 from sensorflow import crash
 from sensorflow.adapters.postgres.copy import Difference, Loader
 from sensorflow.adapters.postgres.history import add_event
+from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import count_values, stored_identity
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
-from sensorflow.errors import Code, Transient
-from sensorflow.ports import Claim, Counts, Load, Loaded, OnChange, StageReport
+from sensorflow.errors import Code, Fenced, Transient
+from sensorflow.ports import Claim, Counts, Keyed, Load, Loaded, OnChange, StageReport
 
 
 def load(
     c: sa.Connection,
     who: str,
     claim: Claim,
-    batches: Iterable[tuple[pa.RecordBatch, pa.Array]],
+    batches: Iterable[Keyed],
     load: Load,
+    closing: Callable[[], Load] | None,
     months: Months,
+    wanted: Wanted,
 ) -> Loaded:
     """See `ports.Ledger.load`; within the transaction of `c`."""
     began = time.perf_counter()
+    wanted.check(c)
     _alone(c, claim)
     replaced: list[Any] = []
     if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:
         replaced = _supersede(c, who, claim)
-    loader: Loader | Difference = (Difference if claim.again else Loader)(c, claim.file_id)
-    offered, span = _insert(loader, batches, months)
+    kind = Difference if claim.again else Loader
+    loader: Loader | Difference = kind(c, claim.file_id, wanted.deferred)
+    offered, span, waited = _insert(loader, batches, months)
     crash.point(crash.Point.COPIED)
+    if closing is not None:  # the time in which the batches were made is that of other stages
+        load, began = closing(), began + waited
     _pass_on(c, who, claim, replaced)
     counts = replace(
         load.counts,
         loaded=loader.inserted.rows,
         duplicate=load.counts.duplicate + offered - loader.inserted.rows,
     )
-    _finish(c, claim, counts, loader.inserted.checksum, span, load)
+    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)
     note = loader.note if isinstance(loader, Difference) else ""
     done = StageReport(Stage.LOAD, time.perf_counter() - began, counts.loaded, note)
     _tell(c, who, claim, (*load.reports, done))
@@ -67,13 +74,18 @@ def _alone(c: sa.Connection, claim: Claim) -> None:
 
 
 def _insert(
-    loader: Loader | Difference,
-    batches: Iterable[tuple[pa.RecordBatch, pa.Array]],
-    months: Months,
-) -> tuple[int, Span]:
-    """How many rows were offered, and when they were measured."""
-    rows, span = 0, Span()
-    for silver, keys in batches:
+    loader: Loader | Difference, batches: Iterable[Keyed], months: Months
+) -> tuple[int, Span, float]:
+    """How many rows were offered, when they were measured, and the seconds waited for them."""
+    rows, span, waited = 0, Span(), 0.0
+    following = iter(batches)
+    while True:
+        asked = time.perf_counter()
+        batch = next(following, None)
+        waited += time.perf_counter() - asked
+        if batch is None:
+            break
+        silver, keys = batch
         if not len(silver):
             continue
         months.ensure(silver["ts"])
@@ -85,26 +97,35 @@ def _insert(
         span = span.over(silver["ts"])
         rows += len(silver)
     loader.finish()
-    return rows, span
+    return rows, span, waited
 
 
 def _finish(
-    c: sa.Connection, claim: Claim, counts: Counts, checksum: int, span: Span, load: Load
+    c: sa.Connection,
+    claim: Claim,
+    counts: Counts,
+    checksum: int,
+    span: Span,
+    load: Load,
+    wanted: Wanted,
 ) -> None:
-    guarded(
-        c,
-        "finish",
-        claim,
+    facts = {
         **count_values(counts),
-        loaded=counts.loaded,
-        checksum=checksum,
-        ts_min=span.low,
-        ts_max=span.high,
-        profile=load.profile,
-        profile_hash=load.profile_hash,
-        code_version=load.code_version,
-        identity=stored_identity(load.identity),
-    )
+        "loaded": counts.loaded,
+        "checksum": checksum,
+        "ts_min": span.low,
+        "ts_max": span.high,
+        "profile": load.profile,
+        "profile_hash": load.profile_hash,
+        "code_version": load.code_version,
+        "identity": stored_identity(load.identity),
+    }
+    try:
+        guarded(c, "finish", claim, **facts, deferred=wanted.deferred)
+    except Fenced:
+        wanted.forget()
+        wanted.check(c)  # or was it the index that was not as this process thinks?
+        raise
 
 
 def _tell(c: sa.Connection, who: str, claim: Claim, reports: tuple[StageReport, ...]) -> None:
@@ -172,8 +193,10 @@ class Months:
         self._made: set[date] = set()
 
     def ensure(self, ts: pa.Array) -> None:
-        nanos = ts.cast(pa.int64()).to_numpy().view("M8[ns]")
-        for month in np.unique(nanos.astype("M8[M]")).tolist():
+        months = ts.cast(pa.int64()).to_numpy().view(f"M8[{ts.type.unit}]").astype("M8[M]")
+        if months.min() == months.max():  # mostly; and far cheaper than to sort them
+            months = months[:1]
+        for month in np.unique(months).tolist():
             if month not in self._made:
                 start = datetime(month.year, month.month, 1, tzinfo=UTC)
                 with self._engine.begin() as c:

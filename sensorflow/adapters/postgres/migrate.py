@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -56,10 +57,19 @@ _BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 def upgrade(url: str, revision: str = "head") -> None:
     """Raises Transient DATABASE, also when a busy fleet lets no migration in."""
+
+    def once() -> None:
+        with translated():
+            command.upgrade(config(url), revision)
+
+    patiently(once)
+
+
+def patiently(work: Callable[[], None]) -> None:
+    """Do it, again and again while it only fails for a lock that others hold."""
     for attempt in range(TRIES):
         try:
-            with translated():
-                return command.upgrade(config(url), revision)
+            return work()
         except Transient as error:
             cause = getattr(error.__cause__, "orig", None)
             if not isinstance(cause, _BUSY) or attempt == TRIES - 1:

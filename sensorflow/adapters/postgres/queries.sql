@@ -138,7 +138,7 @@ SELECT id, 'published', stage, attempts, :who FROM done;
 -- name: claim
 -- One winner, whoever asks: the row count decides. The lease runs by the database's clock.
 WITH before AS (
-    SELECT id, state FROM files WHERE id = :id FOR UPDATE),
+    SELECT id, state, started_at IS NULL AS fresh FROM files WHERE id = :id FOR UPDATE),
 won AS (
     UPDATE files f
        SET state = 'running', lease_token = nextval('lease_tokens'), lease_owner = :owner,
@@ -149,11 +149,38 @@ won AS (
      WHERE f.id = b.id AND f.stage = ANY(:stages)
        AND (f.state = 'pending' AND (f.not_before IS NULL OR f.not_before <= now())
             OR f.state = 'running' AND f.lease_until < now())
-    RETURNING f.*, b.state AS state_before),
+    RETURNING f.*, b.state AS state_before, b.fresh),
 told AS (
     INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who)
     SELECT id, 'claimed', state_before, 'running', stage, attempts, :owner FROM won)
 SELECT * FROM won;
+
+-- name: gather
+-- Small files that wait as the one just claimed did: half of them, so that others find work too. None
+-- that was ever held: what ends a worker must not take its neighbours along a second time.
+WITH waiting AS MATERIALIZED (
+    SELECT id, size, published_at FROM files
+     WHERE state = 'pending' AND published_at IS NOT NULL AND started_at IS NULL
+       AND stage = 'validate' AND version = 1 AND previous IS NULL AND wanted_profile IS NULL
+       AND size < :small AND source = ANY(:sources)
+       AND lane = (SELECT lane FROM files WHERE id = :id)
+     ORDER BY published_at, id LIMIT 2 * :files FOR UPDATE SKIP LOCKED),
+half AS (
+    SELECT id, sum(size) OVER (ORDER BY published_at, id) AS total FROM waiting
+     ORDER BY published_at, id LIMIT (SELECT (count(*) + 1) / 2 FROM waiting)),
+won AS (
+    UPDATE files f
+       SET state = 'running', lease_token = nextval('lease_tokens'), lease_owner = :owner,
+           lease_until = now() + make_interval(secs => :lease), attempts = attempts + 1,
+           started_at = now(), not_before = NULL
+      FROM half h
+     WHERE f.id = h.id AND h.total <= :size
+    RETURNING f.*, true AS fresh),
+told AS (
+    INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)
+    SELECT id, 'claimed', 'pending', 'running', stage, attempts, :owner,
+           'together with file ' || :id FROM won)
+SELECT * FROM won ORDER BY id;
 
 -- name: renew
 UPDATE files SET lease_until = now() + make_interval(secs => :lease)
@@ -239,7 +266,9 @@ UPDATE arrivals a SET file_id = :heir, kind = CASE WHEN a.key = :key THEN 'new' 
  WHERE a.file_id = :id AND a.key <> (SELECT key FROM files WHERE id = :id);
 
 -- name: finish
--- The last statement of a load: refused unless the fencing token is still the newest.
+-- The last statement of a load: refused unless the fencing token is still the newest, and the database
+-- guards its readings the way that the loader thinks. That cannot change until the commit: the rows that
+-- it has written keep everybody from dropping the index.
 UPDATE files
    SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(),
        rows_read = :read, rows_loaded = :loaded, rows_rejected = :rejected,
@@ -248,7 +277,37 @@ UPDATE files
        code_version = :code_version, identity = :identity, previous = NULL,
        expired = ARRAY(SELECT layer FROM unnest(expired) layer WHERE layer = 'landing'),
        error_code = NULL, error_detail = NULL, error_place = NULL
- WHERE id = :id AND lease_token = :token AND state = 'running';
+ WHERE id = :id AND lease_token = :token AND state = 'running'
+   AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;
+
+-- name: finish_together
+-- As finish, of many files that were never loaded before.
+UPDATE files f
+   SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(),
+       rows_read = d.read, rows_loaded = d.loaded, rows_rejected = d.rejected,
+       rows_duplicate = d.duplicate, rows_missing = d.missing, checksum = d.checksum,
+       ts_min = d.ts_min, ts_max = d.ts_max, profile = d.profile, profile_hash = d.profile_hash,
+       code_version = :code_version, identity = d.identity,
+       error_code = NULL, error_detail = NULL, error_place = NULL
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[]), CAST(:read AS bigint[]),
+              CAST(:loaded AS bigint[]), CAST(:rejected AS bigint[]), CAST(:duplicate AS bigint[]),
+              CAST(:missing AS bigint[]), CAST(:checksum AS numeric[]),
+              CAST(:ts_min AS timestamptz[]), CAST(:ts_max AS timestamptz[]),
+              CAST(:profile AS text[]), CAST(:profile_hash AS text[]), CAST(:identity AS text[]))
+       AS d(id, token, read, loaded, rejected, duplicate, missing, checksum, ts_min, ts_max,
+            profile, profile_hash, identity)
+ WHERE f.id = d.id AND f.lease_token = d.token AND f.state = 'running'
+   AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;
+
+-- name: add_events
+INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why, seconds, rows)
+SELECT e.file_id, e.what, e.from_state, e.to_state, e.stage, e.attempt, :who, e.why, e.seconds, e.rows
+  FROM unnest(CAST(:file_id AS bigint[]), CAST(:what AS text[]), CAST(:from_state AS text[]),
+              CAST(:to_state AS text[]), CAST(:stage AS text[]), CAST(:attempt AS int[]),
+              CAST(:why AS text[]), CAST(:seconds AS double precision[]), CAST(:rows AS bigint[]))
+       WITH ORDINALITY
+       AS e(file_id, what, from_state, to_state, stage, attempt, why, seconds, rows, place)
+ ORDER BY e.place;
 
 -- name: stage_of_incoming
 -- The slow path of a load: rows whose key may be there already. Dropped with the transaction.
@@ -289,12 +348,117 @@ SELECT i.value, i.dedupe_key
   FROM incoming i JOIN raw_readings r ON r.ts = i.ts AND r.dedupe_key = i.dedupe_key
  WHERE r.file_id <> :id AND r.ts BETWEEN :low AND :high;
 
+-- name: merge_incoming_deferred
+-- As merge_incoming, where months have a unique index each, or none: nothing to name, all are heeded.
+INSERT INTO raw_readings (ts, sensor_id, reading_type, value, unit, quality, file_id, line_no,
+                          dedupe_key)
+SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key
+  FROM incoming ORDER BY ts, dedupe_key
+ON CONFLICT DO NOTHING
+RETURNING value, dedupe_key;
+
+-- name: remove_surplus
+-- All but one of a file's own rows of the same key, which no index may have kept out.
+DELETE FROM raw_readings r
+ USING (SELECT o.tableoid AS part, o.ctid AS place,
+               row_number() OVER (PARTITION BY o.ts, o.dedupe_key ORDER BY o.ctid) AS number
+          FROM raw_readings o, files f
+         WHERE f.id = :id AND o.file_id = :id AND o.ts BETWEEN f.ts_min AND f.ts_max) d
+ WHERE d.number > 1 AND r.tableoid = d.part AND r.ctid = d.place AND r.file_id = :id;
+
+-- name: merge_difference_deferred
+-- As merge_difference: what this file has is left out by looking, for keys hold the file's name; what
+-- the index of a closed month knows, by that.
+INSERT INTO raw_readings (ts, sensor_id, reading_type, value, unit, quality, file_id, line_no,
+                          dedupe_key)
+SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key
+  FROM incoming i
+ WHERE NOT EXISTS (
+       SELECT 1 FROM raw_readings r
+        WHERE r.file_id = :id AND r.ts BETWEEN :low AND :high
+          AND r.ts = i.ts AND r.dedupe_key = i.dedupe_key)
+ ORDER BY ts, dedupe_key
+ON CONFLICT DO NOTHING;
+
+-- name: left_out
+-- Incoming readings that are not this file's, after merge_difference_deferred.
+SELECT i.value, i.dedupe_key
+  FROM incoming i
+ WHERE NOT EXISTS (
+       SELECT 1 FROM raw_readings r
+        WHERE r.file_id = :id AND r.ts BETWEEN :low AND :high
+          AND r.ts = i.ts AND r.dedupe_key = i.dedupe_key);
+
+-- name: lock_indexes
+-- One at a time closes a month or changes the way in which all are guarded.
+SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.indexes', 0));
+
+-- name: put_off_file
+CREATE INDEX IF NOT EXISTS ix_raw_file ON raw_readings USING brin (file_id, ts)
+  WITH (autosummarize = on);
+
+-- name: put_off_unique
+DROP INDEX IF EXISTS uq_raw_dedupe;
+
+-- name: take_back_unique
+-- Months that have such an index of their own give it to this one; on the others it is built.
+CREATE UNIQUE INDEX IF NOT EXISTS uq_raw_dedupe ON raw_readings (ts, dedupe_key);
+
+-- name: take_back_file
+DROP INDEX IF EXISTS ix_raw_file;
+
+-- name: months
+-- The months of readings. closed: its unique index is there. due: over for so long. busy: readings of it
+-- were loaded lately. doubled_at: when it could not be closed last.
+SELECT m.month, m.low, m.high, m.closed, m.doubled_at,
+       m.high + make_interval(secs => :after) <= now() AS due,
+       NOT m.closed AND EXISTS (
+           SELECT 1 FROM files f
+            WHERE f.state = 'loaded' AND f.finished_at > now() - make_interval(secs => :quiet)
+              AND f.ts_min < m.high AND f.ts_max >= m.low) AS busy
+  FROM (SELECT p.month, CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low,
+               (p.month + interval '1 month') AT TIME ZONE 'UTC' AS high,
+               EXISTS (SELECT 1 FROM pg_index i
+                        WHERE i.indrelid = p.oid AND i.indisunique AND i.indisvalid
+                          AND pg_get_indexdef(i.indexrelid) LIKE '%(ts, dedupe_key)') AS closed,
+               CAST(substring(obj_description(p.oid, 'pg_class')
+                              FROM '^sensorflow: rows doubled, (.*)$') AS timestamptz) AS doubled_at
+          FROM (SELECT c.oid, to_date(right(c.relname, 7), 'YYYY_MM') AS month
+                  FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+                 WHERE h.inhparent = CAST('raw_readings' AS regclass)
+                   AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}$') p) m
+ ORDER BY m.month;
+
+-- name: close_month
+SELECT close_reading_partition(:low);
+
+-- name: doubled
+-- Readings of a month that are there more than once: the first few, and how many in all.
+SELECT ts, min(sensor_id) AS sensor_id, min(reading_type) AS reading_type,
+       array_agg(file_id ORDER BY file_id, line_no) AS file_ids,
+       array_agg(line_no ORDER BY file_id, line_no) AS line_nos, count(*) OVER () AS total
+  FROM raw_readings WHERE ts >= :low AND ts < :high
+ GROUP BY ts, dedupe_key HAVING count(*) > 1
+ ORDER BY ts, dedupe_key LIMIT :most;
+
 -- name: evict
--- Sessions of the same user that are still loading this file: their workers have lost it.
+-- Sessions of the same user that are still loading this file, alone or together with others: their
+-- workers have lost it.
 SELECT pg_terminate_backend(pid, 5000)
   FROM pg_stat_activity
- WHERE application_name = :name AND usename = current_user AND datname = current_database()
-   AND pid <> pg_backend_pid();
+ WHERE usename = current_user AND datname = current_database() AND pid <> pg_backend_pid()
+   AND (application_name = :name
+        OR pid IN (SELECT l.pid FROM pg_locks l
+                    WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+                      AND l.database = (SELECT oid FROM pg_database
+                                         WHERE datname = current_database())
+                      AND (CAST(l.classid AS bigint) << 32 | CAST(l.objid AS bigint))
+                          = hashtextextended(:name, 0)));
+
+-- name: hold_together
+-- What `evict` knows a session by that loads many files.
+SELECT count(pg_advisory_xact_lock_shared(hashtextextended('sensorflow load ' || id, 0)))
+  FROM unnest(CAST(:ids AS bigint[])) AS id;
 
 -- name: name_session
 -- Until the end of the transaction.
@@ -489,6 +653,16 @@ SELECT (SELECT count(*) FROM raw_readings r
   FROM unnest(CAST(:ts AS timestamptz[]), CAST(:sensors AS text[]), CAST(:kinds AS text[]))
        WITH ORDINALITY AS k(ts, sensor, kind, place)
  ORDER BY k.place;
+
+-- name: audit_sharing_deferred
+-- As audit_sharing, where no index leads to the time: one look through a month answers for all.
+SELECT count(r.ts) AS found
+  FROM unnest(CAST(:ts AS timestamptz[]), CAST(:sensors AS text[]), CAST(:kinds AS text[]))
+       WITH ORDINALITY AS k(ts, sensor, kind, place)
+  LEFT JOIN raw_readings r ON r.ts = k.ts AND r.sensor_id = k.sensor AND r.reading_type = k.kind
+        AND r.ts BETWEEN (SELECT min(t) FROM unnest(CAST(:ts AS timestamptz[])) t)
+                     AND (SELECT max(t) FROM unnest(CAST(:ts AS timestamptz[])) t)
+ GROUP BY k.place ORDER BY k.place;
 
 -- name: audit_unknown
 -- Which of these states of files in a drop folder were never registered.

@@ -68,6 +68,7 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         sensor_type=row.sensor_type,
         profile=row.wanted_profile,
         again=row.previous is not None,
+        fresh=row.fresh,
     )
 
 

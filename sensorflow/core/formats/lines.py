@@ -41,9 +41,15 @@ class Block:
         return len(self.starts)
 
     def raw(self, index: int) -> bytes:
+        ends = self.starts[index : index + 2].tolist()
+        return self.data[ends[0] : ends[1] if len(ends) == 2 else len(self.data)]
+
+    def after(self, index: int) -> Block | None:
+        """The lines from `index` on; None where there are none."""
+        if index >= len(self):
+            return None
         start = int(self.starts[index])
-        end = int(self.starts[index + 1]) if index + 1 < len(self) else len(self.data)
-        return self.data[start:end]
+        return Block(self.data[start:], self.offset + start, self.line + index)
 
 
 class Line(NamedTuple):
@@ -65,6 +71,7 @@ class Lines:
         self._offset = offset
         self._line = 1
         self._waiting: deque[Line] = deque()
+        self._opened: tuple[Block, int] | None = None
 
     def block(self) -> Block | None:
         """The next block of whole lines; None at the end."""
@@ -100,18 +107,23 @@ class Lines:
 
     def open(self, block: Block) -> None:
         """Give `block` back, to be taken line by line."""
-        for index in range(len(block)):
-            start = int(block.starts[index])
-            self._waiting.append(Line(block.raw(index), block.offset + start, block.line + index))
+        assert self._opened is None
+        self._opened = (block, 0) if len(block) else None
 
     def next(self) -> Line | None:
         """The next single line, reading on beyond the opened block when it is used up."""
-        if not self._waiting:
+        if self._waiting:
+            return self._waiting.popleft()
+        if self._opened is None:
             block = self.block()
             if block is None:
                 return None
             self.open(block)
-        return self._waiting.popleft()
+        assert self._opened is not None
+        block, index = self._opened
+        self._opened = (block, index + 1) if index + 1 < len(block) else None
+        offset = block.offset + int(block.starts[index])
+        return Line(block.raw(index), offset, block.line + index)
 
     def peek(self) -> Line | None:
         """The next single line, which stays the next."""
@@ -125,14 +137,16 @@ class Lines:
 
     def rest(self) -> Block | None:
         """The lines that are left of an opened block, as a block again."""
+        (block, index), self._opened = self._opened or (None, 0), None
+        left = block.after(index) if block else None
         if not self._waiting:
-            return None
+            return left
         first = self._waiting[0]
-        data = b"".join(line.raw for line in self._waiting)
+        data = b"".join(line.raw for line in self._waiting) + (left.data if left else b"")
         self._waiting.clear()
         return Block(data, first.offset, first.number)
 
     @property
     def pending(self) -> bool:
         """Whether lines of an opened block are left."""
-        return bool(self._waiting)
+        return bool(self._waiting) or self._opened is not None

@@ -43,6 +43,16 @@ def _rows(report: Report, book: Book, found: int) -> None:
         report.find(finding(Fault.ROWS_MISSING, book, f"{wanted:,} rows", text))
 
 
+def months(sight: Sight, report: Report, snapshot: Snapshot) -> None:
+    """Months that are over, and whose unique index does not prove it yet that no row is there twice."""
+    if sight.source is not None:
+        return  # a month is of all sources
+    for name, doubled in snapshot.unproved():
+        fault = Fault.MONTH_DOUBLED if doubled else Fault.CLOSE_OVERDUE
+        found = "readings that are there twice" if doubled else "none, long after its end"
+        report.find(Finding(fault, "", None, name, "a unique index", found))
+
+
 def silver(sight: Sight, report: Report) -> None:
     """Rows of each loaded file in silver, by the footers alone."""
     for book in sight.mine:

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sensorflow.core.checksum import MODULUS, checksum, marks
 from sensorflow.core.dedupe import keys
 from sensorflow.core.findings import Fault
 from sensorflow.core.ordinals import recomputed
 from sensorflow.core.partitions import Layer
-from sensorflow.core.readings import SILVER, US
+from sensorflow.core.readings import SILVER, US, micros
 from sensorflow.core.states import State
 from sensorflow.core.tally import Prints, Sums, Tally
 from sensorflow.errors import Code, Transient
@@ -199,7 +198,7 @@ def held(sight: Sight, snapshot: Snapshot, book: Book, batches: Iterator[pa.Reco
         made = keys(batch, name)
         own, nowhere = np.ones(len(batch), np.bool_), 0
         if shared:
-            ts = pc.floor_temporal(batch["ts"], unit="microsecond").cast(US)
+            ts = pa.array(micros(batch["ts"])).cast(US)
             holders = snapshot.held(ts, made)
             own = np.array([holder == book.file_id for holder in holders], np.bool_)
             nowhere = sum(holder is None for holder in holders)

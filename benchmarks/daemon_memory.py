@@ -1,0 +1,65 @@
+"""Peak memory of the daemon with many files in its drop folder, which stay there (`after = "keep"`) or
+go.
+
+No worker runs: the files are registered, a thousand are published, and the rest waits in the ledger.
+Read when the last is registered, and again after three more full looks at the folder.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.small_files import empty
+from benchmarks.stack import Broker, fleet
+from benchmarks.stand import Stand, stand
+
+FILES = 100_000
+RESCAN = 5
+LINES = "time,sensor,type,value,unit\n2026-02-01T00:00:00Z,s{0},temperature,20.5,degC\n"
+
+
+def measure(
+    files: int | None = None, quick: bool = False, broker: str = "valkey"
+) -> dict[str, Any]:
+    files = files or (2_000 if quick else FILES)
+    cases = []
+    for after in ("delete", "keep"):
+        source = f'after = "{after}"\nsettle = 0.2'
+        with stand(extra=f"rescan = {RESCAN}", source=source) as here:
+            server = Broker(broker, here.root)
+            try:
+                cases.append({"after": after, **grow(here, server, files)})
+            finally:
+                server.stop()
+        print(f"  {cases[-1]}", file=sys.stderr, flush=True)
+    return {"daemon_rss_mb": max(case["peak_mb"] for case in cases), "files": files, "cases": cases}
+
+
+def grow(here: Stand, server: Broker, files: int) -> dict[str, Any]:
+    with fleet(here, server, 1) as made:
+        made.daemon.start()
+        first = here.project / "drop-csv" / "first.csv"
+        first.with_suffix(".part").write_text(LINES.format("first"))
+        first.with_suffix(".part").rename(first)
+        made.wait(lambda: sum(made.counts().values()) == 1)
+        idle = machine.peak_mb(made.daemon.pid)
+        made.daemon.end(20)
+        empty(here)
+        first.unlink(missing_ok=True)
+        for number in range(files):
+            (here.project / "drop-csv" / f"{number:06}.csv").write_text(LINES.format(number))
+        began, before = time.monotonic(), machine.cpu(made.daemon.pid)
+        made.daemon.start()
+        made.wait(lambda: sum(made.counts().values()) >= files, seconds=3600, every=1)
+        seconds, registered = time.monotonic() - began, machine.peak_mb(made.daemon.pid)
+        time.sleep(3 * RESCAN + 1)
+        return {
+            "idle_mb": idle,
+            "registered_mb": registered,
+            "peak_mb": machine.peak_mb(made.daemon.pid),
+            "seconds": round(seconds, 1),
+            "cpu_ms_per_file": round(1000 * (machine.cpu(made.daemon.pid) - before) / files, 3),
+        }

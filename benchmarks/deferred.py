@@ -1,0 +1,90 @@
+"""Rows per second of `dedupe_index = "deferred"`, against the server's COPY of ready rows into the same
+table without any index; and the seconds of building the index afterwards, which also proves that
+nothing is there twice. All cores: a worker makes rows while the server takes others.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks import inputs, reference
+from benchmarks.stand import Stand, spread, stand
+from benchmarks.throughput import MILLION, check
+from sensorflow.adapters.postgres.copy import COLUMNS
+from sensorflow.settings import Settings
+
+MONTH = "2026-02"
+PLAIN = (
+    "CREATE TABLE plain (LIKE raw_readings) PARTITION BY RANGE (ts)",
+    "CREATE TABLE plain_part PARTITION OF plain DEFAULT",
+)
+
+
+def measure(quick: bool = False, rows: int | None = None, repeat: int = 5) -> dict[str, Any]:
+    if "dedupe_index" not in Settings.model_fields:
+        return {"reason": 'this version has no dedupe_index = "deferred"'}
+    rows = rows or (MILLION // 4 if quick else MILLION)
+    with stand(extra='dedupe_index = "deferred"') as here:
+        command(here, "db", "upgrade")  # the database is made to fit the setting
+        for statement in PLAIN:
+            here.sql.execute(statement)
+        return compare(here, rows, repeat)
+
+
+def compare(here: Stand, rows: int, repeat: int) -> dict[str, Any]:
+    paths = inputs.many(here.root / "inputs", rows, 1)
+    here.reset()
+    here.take(paths, "csv")
+    check(here, rows)
+    ready = reference.ready_rows(here, 1)
+    copies: dict[str, list[float]] = {"text": [], "binary": []}
+    ours = []
+    for _ in range(repeat):
+        for form in copies:
+            copies[form].append(plain(here, ready[form][0], form))
+        here.reset()
+        ours.append(here.take(paths, "csv"))
+        check(here, rows)
+    build = built(here)
+    copied, binary = (spread(copies[form]) for form in ("text", "binary"))
+    own = spread([took.seconds for took in ours])
+    return {
+        "rows": rows,
+        "deferred_ratio": round(own["median"] / copied["median"], 3),
+        "deferred_ratio_binary": round(own["median"] / binary["median"], 3),
+        "rows_per_second": round(rows / own["median"]),
+        "copy_rows_per_second": round(rows / copied["median"]),
+        "index_seconds": build,
+        "rows_per_second_with_index": round(rows / (own["median"] + build)) if build else None,
+        "seconds": {"ours": own, **{form: spread(times) for form, times in copies.items()}},
+        "runs": [asdict(took) for took in ours],
+    }
+
+
+def plain(here: Stand, path: str, form: str) -> float:
+    here.sql.execute("TRUNCATE plain")
+    here.settle()
+    began = time.perf_counter()
+    here.sql.execute(f"COPY plain ({COLUMNS}) FROM '{path}' (FORMAT {form})")  # type: ignore[arg-type]
+    return time.perf_counter() - began
+
+
+def built(here: Stand) -> float | None:
+    """Seconds of building the index of the month, as the command tells them."""
+    found = re.search(r"closed in ([0-9.]+) s", command(here, "db", "close", "--month", MONTH))
+    return float(found[1]) if found else None
+
+
+def command(here: Stand, *arguments: str) -> str:
+    env = {**os.environ, "SENSORFLOW_CONFIG": str(here.project / "sensorflow.toml")}
+    program = [sys.executable, "-m", "sensorflow", *arguments]
+    done = subprocess.run(program, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"sensorflow {' '.join(arguments)}: {done.stdout}{done.stderr}")
+    return done.stdout

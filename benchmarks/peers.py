@@ -1,0 +1,230 @@
+"""Rows per second of others that bring a CSV file into PostgreSQL, on one core, beside ours.
+
+The same job: the file of 1M readings, with a SHA-256 key for each by a loop over hashlib, into a table
+with the same columns and the same unique index. None of them judges a reading, keeps what it rejects,
+or writes a ledger. `adbc, ready rows` is not the same job: it is given the finished rows, key and all,
+as an Arrow table in memory. dlt makes its table itself, with two columns of its own and no partitions;
+the index is put on it. Slow ones are given fewer rows; rows per second are compared.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchmarks import inputs, machine, reference
+from benchmarks.stand import Stand, spread, stand
+from benchmarks.throughput import MILLION, check
+from sensorflow.adapters.postgres.copy import COLUMNS
+
+FEW = 100_000
+Peer = Callable[[Stand, Path], float]
+"""Takes a file in; returns its seconds, or raises CouldNotRun."""
+
+
+class CouldNotRun(Exception):
+    """Why a peer is not measured."""
+
+
+def measure(quick: bool = False, rows: int | None = None, repeat: int = 5) -> dict[str, Any]:
+    core = machine.pin()
+    rows = rows or (FEW if quick else MILLION)
+    with stand() as here:
+        large = inputs.write(here.root / "large.csv", rows)
+        small = inputs.write(here.root / "small.csv", min(rows, FEW))
+        here.reset()
+        here.take([large], "csv")  # warm, and the month is there for all
+        found = compare(here, large, small, rows, repeat)
+    own = found["sensorflow"]["rows_per_second"]
+    for peer in found.values():
+        if "rows_per_second" in peer:
+            peer["ours_is_faster_by"] = round(own / peer["rows_per_second"], 2)
+    return {"core": core, "rows": rows, "peers": found}
+
+
+def compare(here: Stand, large: Path, small: Path, rows: int, repeat: int) -> dict[str, Any]:
+    few = min(rows, FEW)
+    chosen: dict[str, tuple[Peer, Path, int]] = {
+        "sensorflow": (ours, large, rows),
+        "adbc_ingest": (adbc, large, rows),
+        "adbc, ready rows": (adbc_ready, large, rows),
+        "dlt": (dlt_filesystem, small, few),
+        "duckdb": (duckdb_postgres, large, rows),
+        "pandas.to_sql": (to_sql, small, few),
+    }
+    found: dict[str, Any] = {name: {"rows": count} for name, (_, _, count) in chosen.items()}
+    times: dict[str, list[float]] = {name: [] for name in chosen}
+    for _ in range(repeat):
+        for name, (peer, path, count) in chosen.items():
+            if "could_not_run" in found[name]:
+                continue
+            here.reset()
+            try:
+                times[name].append(peer(here, path))
+            except CouldNotRun as error:
+                found[name]["could_not_run"] = " ".join(str(error).split())[:300]
+                continue
+            if name != "dlt":  # which has a table of its own, and counts itself
+                check(here, count)
+    for name, spent in times.items():
+        if spent:
+            found[name] |= {"seconds": spread(spent)}
+            found[name]["rows_per_second"] = round(found[name]["rows"] / spread(spent)["median"])
+    return found
+
+
+def ours(here: Stand, path: Path) -> float:
+    took = here.take([path], "csv")
+    return took.arriving + took.seconds
+
+
+def arrow(path: Path, text_key: bool = False) -> Any:
+    """The file as Arrow, with the columns of the table. text_key: dlt writes no bytes into its CSV."""
+    import hashlib
+
+    import pyarrow as pa
+    import pyarrow.csv as csv
+
+    table = csv.read_csv(path)
+    columns = [table[name].to_pylist() for name in ("sensor", "time", "type")]
+    keys = [
+        hashlib.sha256(f"{s}|{t}|{k}|{path.name}".encode()).hexdigest()[:32]
+        for s, t, k in zip(*columns, strict=True)
+    ]
+    rows = len(table)
+    return pa.table(
+        {
+            "ts": table["time"].cast(pa.timestamp("us", "UTC")),
+            "sensor_id": table["sensor"],
+            "reading_type": table["type"],
+            "value": table["value"].cast(pa.float64()),
+            "unit": table["unit"],
+            "quality": pa.nulls(rows, pa.int16()).fill_null(0),
+            "file_id": pa.nulls(rows, pa.int64()).fill_null(1),
+            "line_no": pa.array(range(2, rows + 2), pa.int64()),
+            "dedupe_key": keys if text_key else pa.array(map(bytes.fromhex, keys), pa.binary(16)),
+        }
+    )
+
+
+INTO = f"""
+INSERT INTO raw_readings ({COLUMNS})
+SELECT {COLUMNS.replace("dedupe_key", "CAST(encode(dedupe_key, 'hex') AS uuid)")} FROM arrived
+"""
+
+
+def adbc(here: Stand, path: Path) -> float:
+    began = time.perf_counter()
+    _ingest(here, arrow(path))
+    return time.perf_counter() - began
+
+
+def adbc_ready(here: Stand, path: Path) -> float:
+    table = arrow(path)
+    began = time.perf_counter()
+    _ingest(here, table)
+    return time.perf_counter() - began
+
+
+def _ingest(here: Stand, table: Any) -> None:
+    """Its driver writes no uuid: the key comes as bytes, into a table beside, and the server turns it."""
+    import adbc_driver_postgresql.dbapi as driver
+
+    with driver.connect(here.server.url) as connection:
+        with connection.cursor() as cursor:
+            cursor.adbc_ingest("arrived", table, mode="create", temporary=True)
+            cursor.execute(INTO)
+        connection.commit()
+
+
+def to_sql(here: Stand, path: Path) -> float:
+    made = reference.engine(here)
+    with made.connect():
+        began = time.perf_counter()
+        frame = reference.read(path)
+        frame["dedupe_key"] = [uuid.UUID(text) for text in reference.hashed(frame, path.name)]
+        frame = frame.rename(columns={"time": "ts", "sensor": "sensor_id", "type": "reading_type"})
+        frame = frame.assign(quality=0, file_id=1, line_no=range(2, len(frame) + 2))
+        options = {"dtype": {"dedupe_key": sa.Uuid()}, "chunksize": 10_000}
+        frame.to_sql("raw_readings", made, if_exists="append", index=False, **options)
+        spent = time.perf_counter() - began
+    made.dispose()
+    return spent
+
+
+def duckdb_postgres(here: Stand, path: Path) -> float:
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": 1})
+    extension = _extension()
+    try:
+        if extension is None:
+            connection.execute("INSTALL postgres")
+        connection.execute(f"LOAD '{extension or 'postgres'}'")
+    except duckdb.Error as error:
+        raise CouldNotRun(str(error)) from error
+    connection.execute(f"ATTACH '{here.server.url}' AS server (TYPE postgres)")
+    text = "sensor || '|' || CAST(time AS VARCHAR) || '|' || type || '|' || '" + path.name + "'"
+    began = time.perf_counter()
+    connection.execute(
+        "INSERT INTO server.raw_readings SELECT time, sensor, type, value, unit, 0, 1, "
+        f"row_number() OVER () + 1, CAST(substr(sha256({text}), 1, 32) AS UUID) "
+        f"FROM read_csv('{path}', types={{'time': 'TIMESTAMPTZ'}})"
+    )
+    spent = time.perf_counter() - began
+    connection.close()
+    return spent
+
+
+def _extension() -> Path | None:
+    """DuckDB's extension where a wheel has brought it; else it wants the network."""
+    spec = importlib.util.find_spec("duckdb_ext")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        for path in Path(folder).rglob("postgres_scanner.duckdb_extension"):
+            return path
+    return None
+
+
+def dlt_filesystem(here: Stand, path: Path) -> float:
+    """The second run: the first makes the table."""
+    os.environ.update(RUNTIME__DLTHUB_TELEMETRY="false", RUNTIME__LOG_LEVEL="ERROR")
+    import dlt
+    from dlt.sources.filesystem import filesystem
+
+    @dlt.transformer
+    def readings(items: Any) -> Any:
+        for item in items:
+            yield arrow(Path(item["file_url"].removeprefix("file://")), text_key=True)
+
+    def run() -> None:
+        files = filesystem(bucket_url=path.parent.as_uri(), file_glob=path.name)
+        source = (files | readings()).with_name("readings")
+        pipeline.run(source, write_disposition="append", loader_file_format="csv")
+
+    pipeline = dlt.pipeline(
+        "readings",
+        destination=dlt.destinations.postgres(here.server.url),
+        dataset_name="peer",
+        pipelines_dir=str(here.root / "dlt"),
+    )
+    here.sql.execute("DROP SCHEMA IF EXISTS peer CASCADE")
+    pipeline.drop()
+    run()
+    whole = "SELECT count(*) FROM peer.readings"
+    (rows,) = here.sql.execute(whole).fetchone() or (0,)
+    here.sql.execute("TRUNCATE peer.readings")
+    here.sql.execute("CREATE UNIQUE INDEX ON peer.readings (ts, dedupe_key)")
+    here.settle()
+    began = time.perf_counter()
+    run()
+    spent = time.perf_counter() - began
+    if here.sql.execute(whole).fetchone() != (rows,) or not rows:
+        raise SystemExit("dlt: the second run loaded other rows than the first")
+    return spent

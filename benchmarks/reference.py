@@ -1,0 +1,95 @@
+"""What our times are held against.
+
+(a) the server's own COPY of ready rows into the same table with the same index: nothing to read, judge
+    or hash, no client; nobody can be faster who has to fill that table.
+(b) the usual script: pandas reads the file, a loop of hashlib makes the keys, SQLAlchemy inserts many.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from benchmarks.stand import Stand
+from sensorflow.adapters.postgres.copy import COLUMNS
+
+INSERT = f"""
+INSERT INTO raw_readings ({COLUMNS})
+VALUES (:time, :sensor, :type, :value, :unit, 0, :file_id, :line_no, :key)
+ON CONFLICT DO NOTHING
+"""
+CHUNK = 10_000
+
+
+def ready_rows(stand: Stand, files: int) -> dict[str, list[str]]:
+    """The rows that are in the table now as files of the server's, in text and in binary: one for each
+    file that they came from, in its order."""
+    made: dict[str, list[str]] = {"text": [], "binary": []}
+    for number in range(1, files + 1):
+        query = f"SELECT {COLUMNS} FROM raw_readings WHERE file_id = {number} ORDER BY line_no, ts"
+        for form, paths in made.items():
+            path = f"{stand.exchange}/{number}.{form}"
+            stand.sql.execute(f"COPY ({query}) TO '{path}' (FORMAT {form})")  # type: ignore[arg-type]
+            paths.append(path)
+    return made
+
+
+def copy(stand: Stand, paths: list[str], form: str) -> float:
+    """Seconds of (a)."""
+    began = time.perf_counter()
+    for path in paths:
+        stand.sql.execute(f"COPY raw_readings ({COLUMNS}) FROM '{path}' (FORMAT {form})")  # type: ignore[arg-type]
+    return time.perf_counter() - began
+
+
+def read(path: Path) -> pd.DataFrame:
+    if path.suffix == ".csv":
+        frame = pd.read_csv(path)
+    elif path.suffix == ".jsonl":
+        frame = pd.read_json(path, lines=True)
+    else:
+        frame = pd.read_parquet(path)
+    frame["time"] = pd.to_datetime(frame["time"], utc=True)
+    return frame
+
+
+def hashed(frame: pd.DataFrame, name: str) -> list[str]:
+    """The loop over hashlib."""
+    columns = (frame["sensor"], frame["time"], frame["type"])
+    return [
+        hashlib.sha256(f"{sensor}|{ts}|{kind}|{name}".encode()).hexdigest()[:32]
+        for sensor, ts, kind in zip(*columns, strict=True)
+    ]
+
+
+def script(engine: sa.Engine, path: Path, number: int) -> None:
+    frame = read(path)
+    frame["key"] = [uuid.UUID(text) for text in hashed(frame, path.name)]
+    frame["line_no"] = range(2, len(frame) + 2)
+    frame["file_id"] = number
+    with engine.begin() as connection:
+        for low in range(0, len(frame), CHUNK):
+            records: list[dict[str, Any]] = frame.iloc[low : low + CHUNK].to_dict("records")  # type: ignore[assignment]
+            connection.execute(sa.text(INSERT), records)
+
+
+def engine(stand: Stand) -> sa.Engine:
+    return sa.create_engine(stand.server.url.replace("postgresql://", "postgresql+psycopg://"))
+
+
+def scripted(stand: Stand, paths: list[Path]) -> float:
+    """Seconds of (b), its connection made before."""
+    made = engine(stand)
+    with made.connect():
+        began = time.perf_counter()
+        for number, path in enumerate(paths, 1):
+            script(made, path, number)
+        spent = time.perf_counter() - began
+    made.dispose()
+    return spent

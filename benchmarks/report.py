@@ -1,0 +1,351 @@
+"""The tables and plots of docs/performance.md, made from benchmarks/results/latest.json.
+
+    python -m benchmarks.report
+
+Writes between the markers of the page, and docs/performance/*.svg; what was not measured is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import results
+from benchmarks.plot import Bar, bars
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+Found = dict[str, Any]
+
+
+def render(found: Found) -> str:
+    """All tables, as Markdown."""
+    parts = [about(found), goals(found)]
+    for name, section in SECTIONS.items():
+        if (ran := found["runs"].get(name)) and "reason" not in ran:
+            parts.append(section(ran))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [heads, ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return "\n".join("| " + " | ".join(map(cell, line)) + " |" for line in lines)
+
+
+def cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return str(value).replace("|", "\\|")
+
+
+def about(found: Found) -> str:
+    m = found["machine"]
+    load = max((ran.get("load_before", 0) for ran in found["runs"].values()), default=0)
+    size = " Small sizes (`make bench-quick`)." if found.get("quick") else ""
+    return (
+        f"Measured {found['at'][:10]} on {m['cores']} cores ({m['cpu']}, {m['memory_gb']} GB, Linux "
+        f"{m['kernel']}), Python {m['python']}, PostgreSQL {m['postgres']}, Valkey {m['valkey']}, pyarrow "
+        f"{m['pyarrow']}, celery {m['celery']}; load before a benchmark at most {load}.{size}"
+    )
+
+
+# --- the goals ---
+
+
+def goals(found: Found) -> str:
+    rows = [
+        [what, wanted, "not measured" if value is None else value, None if value is None else holds]
+        for what, wanted, value, holds in _goals(found["runs"], found)
+    ]
+    return "## Goals\n\n" + table(["", "wanted", "measured", "met"], rows)
+
+
+def _goals(runs: Found, found: Found) -> Iterator[tuple[str, str, float | None, bool]]:
+    def goal(what: str, wanted: float, value: float | None, most: bool = False) -> Any:
+        holds = value is not None and (value <= wanted if most else value >= wanted)
+        return what, f"{'at most' if most else 'at least'} {wanted:g}", value, holds
+
+    small, scale, peers = (runs.get(name, {}) for name in ("small_files", "scale", "peers"))
+    yield goal(
+        "1M rows of CSV on one core: time, of COPY of ready rows", 1.5, found["copy_ratio"], True
+    )
+    yield goal("the same: faster than the usual script", 20, found["script_ratio"])
+    yield goal("two workers on two cores: speed of one", 1.6, _worker(scale, 2))
+    yield goal(
+        "small files a second, of a chain of three tasks", 5, small.get("small_file_vs_chain")
+    )
+    yield goal("small files a second, of the usual script", 5, small.get("small_file_vs_script"))
+    yield goal("rows a second, of the fastest peer", 1, _peer(peers))
+    yield goal("peak memory of a worker, MB", 350, found["worker_rss_mb"], True)
+    daemon = runs.get("daemon_memory", {}).get("daemon_rss_mb")
+    yield goal("peak memory of the daemon with 100,000 files, MB", 120, daemon, True)
+    yield goal("speed into a table of 50M rows, of an empty one", 0.7, _fullest(scale))
+    yield goal(
+        "slowest statement of claim and sweep with 1M files, ms",
+        5,
+        _slowest(runs.get("ledger")),
+        True,
+    )
+    deferred = runs.get("deferred", {}).get("deferred_ratio")
+    speed = None if deferred is None else round(1 / deferred, 3)
+    yield goal("deferred index: speed, of COPY without an index", 0.6, speed)
+
+
+def _worker(scale: Found, number: int) -> float | None:
+    return next((c["times_one"] for c in scale.get("workers", []) if c["workers"] == number), None)
+
+
+def _fullest(scale: Found) -> float | None:
+    tables = scale.get("table") or [{}]
+    return float(tables[-1]["of_an_empty_one"]) if len(tables) > 1 else None
+
+
+def _peer(peers: Found) -> float | None:
+    same = [
+        peer["ours_is_faster_by"]
+        for name, peer in peers.get("peers", {}).items()
+        if "ours_is_faster_by" in peer and name not in ("sensorflow", "adbc, ready rows")
+    ]
+    return min(same, default=None)
+
+
+SWEEP = (
+    "claim",
+    "due",
+    "due, full",
+    "due, backfill",
+    "expire",
+    "waiting_messages",
+    "stale",
+    "untidy",
+)
+
+
+def _slowest(ledger: Found | None) -> float | None:
+    timed = (ledger or {}).get("statements", [])
+    return max((s["ms"]["median"] for s in timed if s["name"] in SWEEP), default=None)
+
+
+# --- a section for each benchmark ---
+
+
+def throughput(ran: Found) -> str:
+    heads = [
+        "",
+        "rows/s",
+        "COPY",
+        "script",
+        "time, of COPY",
+        "with landing",
+        "script / ours",
+        "database's CPU",
+    ]
+    rows = [
+        [
+            case_name(c),
+            *(
+                c[key]
+                for key in ("rows_per_second", "copy_rows_per_second", "script_rows_per_second")
+            ),
+            *(c[key] for key in ("copy_ratio", "copy_ratio_with_landing", "script_ratio")),
+            f"{c['database_share']:.0%}",
+        ]
+        for c in ran["cases"]
+    ]
+    return "## Throughput\n\n" + picture("throughput") + table(heads, rows)
+
+
+def case_name(case: Found) -> str:
+    files = f", {case['files']} files" if case["files"] > 1 else ""
+    return f"{case['format']}, {case['rows']:,} rows{files}"
+
+
+WAYS = {
+    "one": "one task a file",
+    "chain": "chain of three tasks",
+    "script": "the usual script",
+    "running": "dropped while all run",
+}
+
+
+def small_files(ran: Found) -> str:
+    rows = [
+        [WAYS[way], figure["files_per_second"]["median"], figure["cpu_ms"]["median"]]
+        for way, figure in ran["figures"].items()
+    ]
+    parts = ", ".join(
+        f"{key.removesuffix('_cpu_ms')} {value:.3g} ms"
+        for key, value in ran["parts"].items()
+        if key != "cpu_ms"
+    )
+    text = f"{ran['files']:,} files of {ran['rows_each']} rows, {ran['broker']}. CPU of a file: {parts}."
+    heads = ["", "files/s", "own CPU a file, ms"]
+    return f"## Small files\n\n{text}\n\n" + picture("small_files") + table(heads, rows)
+
+
+def peers(ran: Found) -> str:
+    rows, notes = [], []
+    for name, peer in ran["peers"].items():
+        if "rows_per_second" in peer:
+            rows.append([name, peer["rows"], peer["rows_per_second"], peer["ours_is_faster_by"]])
+        else:
+            notes.append(f"{name} could not run: {peer['could_not_run']}")
+    heads = ["", "rows", "rows/s", "ours is faster by"]
+    return "\n\n".join(["## Peers", picture("peers") + table(heads, rows), *notes])
+
+
+def scale(ran: Found) -> str:
+    workers = [
+        [c["workers"], c["rows_per_second"]["median"], c["times_one"]] for c in ran["workers"]
+    ]
+    waiting = [[c["waiting"], c["files_per_second"]["median"]] for c in ran["backlog"]]
+    full = [
+        [c["rows_before"], c["rows_per_second"]["median"], c["of_an_empty_one"]]
+        for c in ran["table"]
+    ]
+    return "\n\n".join(
+        [
+            "## Scale",
+            table(["workers", "rows/s", "of one"], workers),
+            table(["files waiting", "files/s"], waiting),
+            table(["rows in the table before", "rows/s", "of an empty one"], full),
+        ]
+    )
+
+
+def ledger(ran: Found) -> str:
+    rows = [[s["name"], s["ms"]["median"], s["planning_ms"]["median"]] for s in ran["statements"]]
+    mix = ", ".join(f"{count:,} {state}" for state, count in ran["mix"].items())
+    text = f"{ran['files']:,} files: {mix}. The plans are in the JSON."
+    return f"## The ledger's statements\n\n{text}\n\n" + table(["", "ms", "planning, ms"], rows)
+
+
+def deferred(ran: Found) -> str:
+    heads = [
+        "",
+        "rows/s",
+        "COPY without an index",
+        "time, of COPY",
+        "index, s",
+        "rows/s with index",
+    ]
+    keys = ("rows_per_second", "copy_rows_per_second", "deferred_ratio", "index_seconds")
+    row = [
+        f"csv, {ran['rows']:,} rows",
+        *(ran[key] for key in keys),
+        ran["rows_per_second_with_index"],
+    ]
+    return "## Deferred index\n\n" + table(heads, [row])
+
+
+def memory(ran: Found) -> str:
+    rows = [[f"{c['kind']}, {c['mb']} MB", c["peak_mb"], c["seconds"]] for c in ran["cases"]]
+    return "## Memory of a worker\n\n" + picture("memory") + table(["file", "peak, MB", "s"], rows)
+
+
+def daemon_memory(ran: Found) -> str:
+    rows = [[c["after"], c["idle_mb"], c["peak_mb"], c["cpu_ms_per_file"]] for c in ran["cases"]]
+    heads = ["after =", "idle, MB", "peak, MB", "CPU a file, ms"]
+    return f"## Memory of the daemon\n\n{ran['files']:,} files in its folder.\n\n" + table(
+        heads, rows
+    )
+
+
+def latency(ran: Found) -> str:
+    busy = ran["under_load"]
+    rows = [["idle", ran["median_ms"], ran["p95_ms"]]]
+    rows.append([f"under {busy['files_per_second']:g} files/s", busy["median_ms"], busy["p95_ms"]])
+    return "## Latency\n\nFrom rename to commit.\n\n" + table(["", "median, ms", "95 %, ms"], rows)
+
+
+SECTIONS: dict[str, Callable[[Found], str]] = {
+    "throughput": throughput,
+    "small_files": small_files,
+    "peers": peers,
+    "scale": scale,
+    "ledger": ledger,
+    "deferred": deferred,
+    "memory": memory,
+    "daemon_memory": daemon_memory,
+    "latency": latency,
+}
+
+
+# --- plots ---
+
+
+def picture(name: str) -> str:
+    return f"![{name.replace('_', ' ')}](performance/{name}.svg)\n\n"
+
+
+def plots(found: Found) -> dict[str, str]:
+    """Each picture by its name."""
+    runs, made = found["runs"], {}
+    for name, (title, unit, drawn) in PLOTS.items():
+        if (ran := runs.get(name)) and "reason" not in ran:
+            made[name] = bars(title, list(drawn(ran)), unit)
+    return made
+
+
+def _throughput_bars(ran: Found) -> Iterator[Bar]:
+    for case in ran["cases"]:
+        name = case_name(case)
+        yield f"{name}: COPY", case["copy_rows_per_second"], "reference"
+        yield f"{name}: ours", case["rows_per_second"], "ours"
+        yield f"{name}: script", case["script_rows_per_second"], "reference"
+
+
+def _small_bars(ran: Found) -> Iterator[Bar]:
+    for way, figure in ran["figures"].items():
+        whose = "ours" if way in ("one", "running") else "reference"
+        yield WAYS[way], figure["files_per_second"]["median"], whose
+
+
+def _peer_bars(ran: Found) -> Iterator[Bar]:
+    for name, peer in ran["peers"].items():
+        if "rows_per_second" in peer:
+            yield name, peer["rows_per_second"], "ours" if name == "sensorflow" else "reference"
+
+
+def _memory_bars(ran: Found) -> Iterator[Bar]:
+    for case in ran["cases"]:
+        yield f"{case['kind']}, {case['mb']} MB", case["peak_mb"], "ours"
+
+
+PLOTS: dict[str, tuple[str, str, Callable[[Found], Iterator[Bar]]]] = {
+    "throughput": ("Rows per second on one core", "rows/s", _throughput_bars),
+    "small_files": ("Files per second, 100 rows each", "files/s", _small_bars),
+    "peers": ("Rows per second of others, one core", "rows/s", _peer_bars),
+    "memory": ("Peak memory of a worker", "MB", _memory_bars),
+}
+
+
+def put(page: str, text: str) -> str:
+    """The page with `text` between its markers."""
+    pattern = re.compile(f"{BEGIN}.*{END}", re.DOTALL)
+    if not pattern.search(page):
+        raise SystemExit(f"the page has no {BEGIN} ... {END}")
+    return pattern.sub(lambda _: f"{BEGIN}\n\n{text}\n{END}", page)
+
+
+def main() -> None:
+    found = results.read()
+    if not found:
+        raise SystemExit(f"no {results.LATEST}: run `make bench` first")
+    page = DOCS / "performance.md"
+    page.write_text(put(page.read_text(), render(found)))
+    (DOCS / "performance").mkdir(exist_ok=True)
+    for name, picture in plots(found).items():
+        (DOCS / "performance" / f"{name}.svg").write_text(picture)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""What was measured, as JSON: one object, to which each benchmark adds what it found."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "results"
+LATEST = FOLDER / "latest.json"
+HEADLINES = {
+    "copy_ratio": "throughput",
+    "copy_ratio_binary": "throughput",
+    "script_ratio": "throughput",
+    "small_file_cpu_ms": "small_files",
+    "small_file_vs_chain": "small_files",
+    "small_file_vs_script": "small_files",
+    "worker_rss_mb": "memory",
+    "deferred_ratio": "deferred",
+}
+"""The figures that every run tells, and the benchmark that each comes from."""
+
+
+def read(path: Path = LATEST) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def write(
+    runs: dict[str, Any], machine: dict[str, Any], quick: bool, path: Path = LATEST
+) -> dict[str, Any]:
+    """Put new runs beside those that were not repeated; a figure that is not there says why."""
+    whole = {**read(path).get("runs", {}), **runs}
+    headlines, reasons = {}, {}
+    for name, benchmark in HEADLINES.items():
+        headlines[name] = _headline(whole, name)
+        if headlines[name] is None:
+            ran = whole.get(benchmark, {})
+            reasons[name] = ran.get("reason", f"{benchmark} did not run")
+    made = {
+        **headlines,
+        "reasons": reasons,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "quick": quick,
+        "machine": machine,
+        "runs": whole,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+    return made
+
+
+def _headline(runs: dict[str, Any], name: str) -> float | None:
+    found = runs.get(HEADLINES[name], {})
+    if HEADLINES[name] == "throughput":
+        found = next(iter(found.get("cases", [])), {})
+    elif name == "worker_rss_mb" and name not in found:
+        found = runs.get("small_files", {})
+    value = found.get(name)
+    return None if value is None else float(value)

@@ -1,0 +1,169 @@
+"""How the speed of the running fleet changes with workers, with waiting files, and with rows in the
+table.
+
+Workers: 1, 2 and 4 children of one worker node, on files below `inline_below`. Backlog: 1,000 to
+100,000 files that wait, all of one content (name and number tell their readings apart); timed is the
+same number of the oldest. Table: one file of a million rows into a table that holds 0, 1, 10 and 50
+million of the same month.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import inputs
+from benchmarks.small_files import empty
+from benchmarks.stack import Broker, Fleet, fleet, spent
+from benchmarks.stand import Stand, spread, stand
+from benchmarks.throughput import MILLION
+
+WORKERS = (1, 2, 4)
+BACKLOGS = (1_000, 10_000, 100_000)
+TABLES = (0, 1 * MILLION, 10 * MILLION, 50 * MILLION)
+FILES, ROWS = 48, 50_000
+"""Of the measurement of workers; 2.3 MB each."""
+TIMED = 800
+"""Files of a backlog that are timed."""
+
+WAITING = """
+INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing, sensor_type,
+                   discovered_at, landed_at)
+SELECT source, CAST(name AS bytea), name, 1, sha256, md5, size, mtime_ns, landing, sensor_type,
+       discovered_at, landed_at
+  FROM (SELECT f.*, 'more/' || n || '.csv' AS name
+          FROM files f, generate_series(1, %s) n WHERE f.id = %s) made
+"""
+OLD = """
+INSERT INTO raw_readings
+SELECT make_timestamptz(2026, 2, 1, 0, 0, 0, 'UTC') + n * make_interval(secs => 2400000.0 / %(rows)s),
+       's' || n %% 50, 'temperature', n %% 100, 'degC', 0, -1, n, gen_random_uuid()
+  FROM generate_series(%(low)s::bigint, %(high)s::bigint) n
+"""
+
+
+def measure(
+    quick: bool = False, repeat: int = 5, broker: str = "valkey", rows: int | None = None
+) -> dict[str, Any]:
+    """rows: of the file that goes into the tables; the smaller it is, the smaller are all sizes."""
+    small = quick or (rows or MILLION) < MILLION
+    with stand() as here:
+        server = Broker(broker, here.root)
+        try:
+            by_workers = [
+                workers(here, server, n, repeat, FILES // (4 if small else 1)) for n in WORKERS
+            ]
+            backlogs = [backlog(here, server, n, repeat) for n in BACKLOGS[: 2 if small else 3]]
+        finally:
+            server.stop()
+        tables = [table(here, n, rows or MILLION, repeat) for n in TABLES[: 2 if small else 4]]
+    one = by_workers[0]["rows_per_second"]
+    for found in by_workers:
+        found["times_one"] = round(found["rows_per_second"]["median"] / one["median"], 2)
+    for found in tables:
+        ratio = found["rows_per_second"]["median"] / tables[0]["rows_per_second"]["median"]
+        found["of_an_empty_one"] = round(ratio, 3)
+    return {"workers": by_workers, "backlog": backlogs, "table": tables}
+
+
+def progress(text: str) -> None:
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def workers(here: Stand, server: Broker, pool: int, repeat: int, files: int) -> dict[str, Any]:
+    rates, parts = [], []
+    with fleet(here, server, pool) as made:
+        made.worker.start()
+        made.daemon.start()
+        for number in range(repeat + 1):
+            folder = here.root / "made"
+            paths = inputs.many(folder, files * ROWS, files)
+            for path in paths:  # each round has readings of its own: no bytes come twice
+                path.write_text(path.read_text().replace(",s0", f",w{pool}r{number}s0"))
+            before = made.cpu()
+            made.hold()
+            for path in paths:
+                shutil.move(path, here.project / f"drop-csv/{pool}-{number}-{path.name}.part")
+                part = here.project / f"drop-csv/{pool}-{number}-{path.name}.part"
+                part.rename(part.with_suffix(""))
+            made.wait(lambda: made.published() == files)
+            made.go_on()
+            made.wait(lambda: made.drained(files))
+            seconds, rows = made.span()
+            if rows != files * ROWS:
+                raise SystemExit(f"{rows:,} rows loaded, {files * ROWS:,} expected")
+            if number:  # the first one warms
+                rates.append(rows / seconds)
+                parts.append(spent(before, made.cpu()))
+            empty(here)
+    progress(f"{pool} workers: {max(rates):,.0f} rows/s at best")
+    return {"workers": pool, "files": files, "rows_per_second": spread(rates), "cpu_seconds": parts}
+
+
+def backlog(here: Stand, server: Broker, waiting: int, repeat: int) -> dict[str, Any]:
+    """The daemon and two workers work on the oldest of so many waiting files."""
+    rates = []
+    timed = min(TIMED, waiting)
+    for number in range(repeat):
+        empty(here)
+        one = inputs.write(here.root / "one.csv", 100, "csv", number * 100)
+        first = here.arrive(one, "csv")
+        here.sql.execute(WAITING, (waiting - 1, first))
+        here.sql.execute("ANALYZE files")
+        with fleet(here, server, 2) as made:
+            made.worker.start()
+            made.daemon.start()
+            made.wait(lambda: made.drained(timed), every=0.02)
+            rates.append(rate(made, timed))
+        flush(server)
+    empty(here)
+    progress(f"{waiting:,} waiting: {max(rates):,.0f} files/s at best")
+    return {"waiting": waiting, "timed": timed, "files_per_second": spread(rates)}
+
+
+def rate(made: Fleet, timed: int) -> float:
+    """Files a second of those between a tenth and the whole of the timed ones."""
+    query = "SELECT extract(epoch FROM finished_at) FROM files WHERE state = 'loaded' ORDER BY 1 LIMIT %s"
+    ends = [float(row[0]) for row in made.stand.sql.execute(query, (timed,)).fetchall()]
+    low = timed // 10
+    return (len(ends) - 1 - low) / (ends[-1] - ends[low])
+
+
+def flush(server: Broker) -> None:
+    """What is still waiting in the broker is of no file any more."""
+    if server.url.startswith("redis"):
+        import redis
+
+        with redis.Redis.from_url(server.url) as client:
+            client.flushall()
+
+
+def table(here: Stand, full: int, rows: int, repeat: int) -> dict[str, Any]:
+    """One file into a table of so many readings, which lie in the same weeks and in the same index."""
+    path = inputs.write(here.root / "table.csv", rows)
+    here.reset()
+    here.take([path], "csv")
+    here.reset()
+    began = time.perf_counter()
+    for low in range(1, full + 1, 5 * MILLION):
+        high = min(low + 5 * MILLION - 1, full)
+        here.sql.execute(OLD, {"rows": full, "low": low, "high": high})
+    here.sql.execute("VACUUM (ANALYZE) raw_readings")
+    here.settle()
+    progress(f"{full:,} rows made in {time.perf_counter() - began:.0f} s")
+    rates = []
+    for number in range(repeat):
+        named = path.rename(Path(here.root / f"table-{number}.csv"))
+        before = f",r{number - 1}s0" if number else ",s0"
+        named.write_text(named.read_text().replace(before, f",r{number}s0"))
+        took = here.take([named], "csv")
+        rates.append(rows / took.seconds)
+        path = named
+        here.sql.execute("DELETE FROM raw_readings WHERE file_id > 0")
+        here.sql.execute("VACUUM raw_readings")
+        here.settle()
+    path.unlink()
+    return {"rows_before": full, "rows": rows, "rows_per_second": spread(rates)}

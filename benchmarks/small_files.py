@@ -1,0 +1,182 @@
+"""Files per second and CPU per file of many small files through the running fleet.
+
+Each round: the files are dropped and the daemon registers and publishes them while the worker is held;
+then the worker goes on, and the ledger tells the time from the first claim to the last commit. Three
+ways, one after the other: one task a file, as it is; a chain of three tasks a file (`inline_below =
+0`); and the usual script in a loop. A last round drops files while all run, and tells the time from the
+first rename to the last commit. CPU is of all processes of ours and of their children, after they have
+started and have taken a few files.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import inputs, machine, reference
+from benchmarks.stack import Broker, Fleet, fleet, spent
+from benchmarks.stand import Stand, spread, stand
+
+ROWS = 100
+WARM = 20
+
+
+def measure(
+    quick: bool, files: int | None = None, repeat: int = 5, broker: str = "valkey"
+) -> dict[str, Any]:
+    files = files or (200 if quick else 2000)
+    runs: dict[str, list[dict[str, Any]]] = {"one": [], "chain": [], "script": [], "running": []}
+    with stand() as here:
+        server = Broker(broker, here.root)
+        try:
+            with fleet(here, server, os.cpu_count() or 1) as made:
+                drops = Drops(here, files)
+                made.worker.start()
+                for _ in range(repeat):
+                    for way in ("one", "chain"):
+                        runs[way].append(waiting(made, drops, way))
+                    runs["script"].append(script(here, drops))
+                    if not quick:
+                        runs["running"].append(running(made, drops))
+                rss = peak(made, drops, 300_000 if quick else 1_000_000)
+        finally:
+            server.stop()
+    return tell(files, broker, runs, rss)
+
+
+class Drops:
+    """Makes batches of files, no two of the same content, and drops them as a logger does."""
+
+    def __init__(self, here: Stand, files: int) -> None:
+        self.files = files
+        self._rows, self._batch = 0, 0
+        self._made = here.root / "made"
+        self._made.mkdir()
+        self.drop = here.project / "drop-csv"
+
+    def make(self, files: int, rows: int = ROWS) -> list[Path]:
+        self._batch += 1
+        names = [self._made / f"{self._batch:03}-{n:05}.csv" for n in range(files)]
+        for path in names:
+            inputs.write(path, rows, "csv", self._rows)
+            self._rows += rows
+        return names
+
+    def put(self, paths: list[Path]) -> None:
+        for path in paths:
+            part = self.drop / f"{path.name}.part"
+            path.rename(part)
+            part.rename(self.drop / path.name)
+
+
+def begin(made: Fleet, drops: Drops, way: str) -> None:
+    """A daemon of this round, warm; an empty ledger."""
+    made.daemon.env = {**made.env, **({"SENSORFLOW_INLINE_BELOW": "0"} if way == "chain" else {})}
+    made.daemon.start()
+    warm = drops.make(WARM)
+    before = sum(made.counts().values())
+    drops.put(warm)
+    made.wait(lambda: made.drained(before + WARM))
+    empty(made.stand)
+
+
+def empty(here: Stand) -> None:
+    here.sql.execute("TRUNCATE raw_readings, files, arrivals, file_events CASCADE")
+    here.settle()
+
+
+def waiting(made: Fleet, drops: Drops, way: str) -> dict[str, Any]:
+    begin(made, drops, way)
+    paths = drops.make(drops.files)
+    limit = made.stand.world.settings.max_in_flight
+    before = made.cpu()
+    made.hold()
+    drops.put(paths)
+    made.wait(lambda: sum(made.counts().values()) == drops.files)
+    made.wait(lambda: made.published() >= min(drops.files, limit))
+    arrived = made.cpu()
+    made.go_on()
+    made.wait(lambda: made.drained(drops.files))
+    seconds, rows = made.span()
+    found = counted(drops, rows, seconds, spent(before, made.cpu()))
+    made.daemon.end(20)
+    empty(made.stand)
+    return found | {"daemon_before_worker": round(arrived["daemon"] - before["daemon"], 2)}
+
+
+def running(made: Fleet, drops: Drops) -> dict[str, Any]:
+    begin(made, drops, "one")
+    paths = drops.make(drops.files)
+    before, began = made.cpu(), time.time()
+    drops.put(paths)
+    made.wait(lambda: made.drained(drops.files))
+    last = made.stand.sql.execute(
+        "SELECT extract(epoch FROM max(finished_at)) FROM files"
+    ).fetchone()
+    seconds = float(last[0]) - began  # type: ignore[index]
+    found = counted(drops, made.span()[1], seconds, spent(before, made.cpu()))
+    made.daemon.end(20)
+    empty(made.stand)
+    return found
+
+
+def counted(drops: Drops, rows: int, seconds: float, cpu: dict[str, float]) -> dict[str, Any]:
+    if rows != drops.files * ROWS:
+        raise SystemExit(f"{rows:,} rows loaded, {drops.files * ROWS:,} expected")
+    own = cpu["daemon"] + cpu["worker"]
+    return {
+        "seconds": round(seconds, 3),
+        "files_per_second": round(drops.files / seconds, 1),
+        "cpu_ms": round(1000 * own / drops.files, 3),
+        **{f"{part}_cpu_ms": round(1000 * value / drops.files, 3) for part, value in cpu.items()},
+    }
+
+
+def script(here: Stand, drops: Drops) -> dict[str, Any]:
+    paths = drops.make(drops.files)
+    own, database = time.process_time(), machine.cpu(here.server.process.pid)
+    seconds = reference.scripted(here, paths)
+    own, database = time.process_time() - own, machine.cpu(here.server.process.pid) - database
+    found = counted(
+        drops, here.rows(), seconds, {"daemon": 0.0, "worker": own, "database": database}
+    )
+    for path in paths:
+        path.unlink()
+    empty(here)
+    return found
+
+
+def peak(made: Fleet, drops: Drops, rows: int) -> float:
+    """Megabytes of the worker's largest process, when it has taken a large file too."""
+    begin(made, drops, "one")
+    drops.put(drops.make(1, rows))
+    made.wait(lambda: made.drained(1))
+    found = machine.peak_mb(made.worker.pid)
+    made.daemon.end(20)
+    return found
+
+
+def tell(
+    files: int, broker: str, runs: dict[str, list[dict[str, Any]]], rss: float
+) -> dict[str, Any]:
+    figures = {
+        way: {key: spread([run[key] for run in found]) for key in ("files_per_second", "cpu_ms")}
+        for way, found in runs.items()
+        if found
+    }
+    speed = {way: figure["files_per_second"]["median"] for way, figure in figures.items()}
+    middle = sorted(runs["one"], key=lambda run: run["cpu_ms"])[len(runs["one"]) // 2]
+    return {
+        "files": files,
+        "rows_each": ROWS,
+        "broker": broker,
+        "small_file_cpu_ms": figures["one"]["cpu_ms"]["median"],
+        "small_file_vs_chain": round(speed["one"] / speed["chain"], 2),
+        "small_file_vs_script": round(speed["one"] / speed["script"], 2),
+        "worker_rss_mb": rss,
+        "parts": {key: value for key, value in middle.items() if key.endswith("_cpu_ms")},
+        "figures": figures,
+        "runs": runs,
+    }

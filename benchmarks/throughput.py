@@ -1,0 +1,115 @@
+"""Rows per second on one core, everything on, against COPY of ready rows and the usual script.
+
+PostgreSQL runs on the same core. Each round runs the references and us, one after the other, each on an
+empty table after a checkpoint; after each, the rows are counted.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks import inputs, machine, reference
+from benchmarks.stand import Stand, spread, stand
+
+MILLION = 1_000_000
+Case = tuple[str, int, int]
+"""Format, rows, files."""
+
+
+def cases(quick: bool, rows: int | None) -> list[Case]:
+    if quick:
+        return [("csv", rows or MILLION, 1)]
+    if rows:
+        return [("csv", rows, 1), ("csv", rows, 100), ("jsonl", rows, 1), ("parquet", rows, 1)]
+    forms = ("csv", "jsonl", "parquet")
+    one = [(form, count, 1) for form in forms for count in (MILLION, 10 * MILLION)]
+    return one + [(form, MILLION, 100) for form in forms]
+
+
+def measure(quick: bool, rows: int | None = None, repeat: int = 5) -> dict[str, Any]:
+    core = machine.pin()
+    found = []
+    with stand() as here:
+        for form, count, files in cases(quick, rows):
+            found.append(case(here, form, count, files, repeat, quick))
+    return {"core": core, "cases": found}
+
+
+def case(here: Stand, form: str, rows: int, files: int, repeat: int, quick: bool) -> dict[str, Any]:
+    paths = inputs.many(here.root / "inputs", rows, files, form)
+    few = inputs.many(here.root / "few", min(rows, 50_000), 1, form) if quick else paths
+    here.reset()
+    here.take(paths, form)  # warms us up, and makes the ready rows
+    check(here, rows)
+    ready = reference.ready_rows(here, files)
+    times: dict[str, list[float]] = {
+        name: [] for name in ("text", "binary", "ours", "arriving", "script")
+    }
+    ours = []
+    for _ in range(repeat):
+        for name in ("text", "binary"):
+            here.reset()
+            times[name].append(reference.copy(here, ready[name], name))
+            check(here, rows)
+        here.reset()
+        took = here.take(paths, form)
+        check(here, rows)
+        ours.append(asdict(took))
+        times["ours"].append(took.seconds)
+        times["arriving"].append(took.arriving)
+        here.reset()
+        times["script"].append(reference.scripted(here, few))
+        check(here, len(few) * (rows // files) if few is paths else min(rows, 50_000))
+    for path in (*paths, *few, *map(Path, ready["text"]), *map(Path, ready["binary"])):
+        path.unlink(missing_ok=True)
+    return tell(form, rows, files, len(few) and min(rows, 50_000) if quick else rows, times, ours)
+
+
+def check(here: Stand, rows: int) -> None:
+    if (found := here.rows()) != rows:
+        raise SystemExit(
+            f"{found:,} rows in the table, {rows:,} expected: no figure of that is one"
+        )
+
+
+def tell(
+    form: str,
+    rows: int,
+    files: int,
+    script_rows: int,
+    times: dict[str, list[float]],
+    ours: list[dict[str, Any]],
+) -> dict[str, Any]:
+    figures = {name: spread(values) for name, values in times.items()}
+    like = "binary" if form == "parquet" else "text"
+    own, whole = (
+        figures["ours"]["median"],
+        figures["ours"]["median"] + figures["arriving"]["median"],
+    )
+    copied = figures[like]["median"]
+    per_row = figures["script"]["median"] / script_rows
+    middle = sorted(ours, key=lambda run: run["seconds"])[len(ours) // 2]
+    return {
+        "format": form,
+        "rows": rows,
+        "files": files,
+        "script_rows": script_rows,
+        "reference": like,
+        "rows_per_second": round(rows / own),
+        "copy_rows_per_second": round(rows / copied),
+        "script_rows_per_second": round(1 / per_row),
+        "copy_ratio": round(own / copied, 3),
+        "copy_ratio_binary": round(own / figures["binary"]["median"], 3),
+        "copy_ratio_with_landing": round(whole / copied, 3),
+        "script_ratio": round(per_row * rows / own, 2),
+        "database_share": round(
+            middle["database_cpu"] / (middle["own_cpu"] + middle["database_cpu"]), 3
+        ),
+        "stages": middle["stages"],
+        "seconds": figures,
+        "runs": ours,
+        "load": round(os.getloadavg()[0], 2),
+    }

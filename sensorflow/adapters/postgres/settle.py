@@ -1,0 +1,77 @@
+"""What follows the migrations: the unique index is there or not, as the settings say (see `indexing`).
+
+Where it is not, a BRIN index helps to find the rows of one file and of one time in months that are not
+over: it costs COPY less than a twentieth, and a deletion need not read the whole month.
+"""
+
+from __future__ import annotations
+
+import time
+
+import psycopg
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres.connect import engine_of, translated
+from sensorflow.adapters.postgres.indexing import is_deferred, words
+from sensorflow.adapters.postgres.migrate import LOCKS, patiently
+from sensorflow.adapters.postgres.queries import run
+from sensorflow.errors import Code, Misuse
+
+
+def settle(url: str, deferred: bool) -> str | None:
+    """Bring a migrated database to what the settings say. Returns what was done, None for nothing.
+
+    Raises Misuse on a hypertable and where doubled rows forbid the index, and Transient DATABASE, also
+    when a busy fleet lets nobody in. Loads wait while an index is built, reads go on.
+    """
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    with translated(), engine.connect() as c:
+        plain = c.scalar(
+            sa.text("SELECT relkind = 'p' FROM pg_class WHERE oid = 'raw_readings'::regclass")
+        )
+        if is_deferred(c) == deferred:
+            return None
+    if not plain:
+        raise Misuse(
+            f"{words(True)} is for plain PostgreSQL, and this database's raw_readings is a hypertable "
+            f"of TimescaleDB; set {words(False)} in sensorflow.toml",
+            Code.SETTINGS,
+        )
+    return _put_off(engine) if deferred else _take_back(engine)
+
+
+def _put_off(engine: sa.Engine) -> str:
+    for query in ("put_off_file", "put_off_unique"):
+        _patiently(engine, query)
+    return (
+        f"{words(True)}: uq_raw_dedupe was dropped; each month gets a unique index of its own when it "
+        "is over, by beat or `sensorflow db close`"
+    )
+
+
+def _take_back(engine: sa.Engine) -> str:
+    began = time.perf_counter()
+    try:
+        _patiently(engine, "take_back_unique")
+    except sa.exc.IntegrityError as error:
+        cause = error.orig
+        assert isinstance(cause, psycopg.errors.UniqueViolation)
+        raise Misuse(
+            f"{words(False)}: readings are there twice ({cause.diag.message_detail}); see `sensorflow "
+            f"db close` and `sensorflow audit`; the database stays at {words(True)}",
+            Code.SETTINGS,
+        ) from error
+    _patiently(engine, "take_back_file")
+    return f"{words(False)}: uq_raw_dedupe was built in {time.perf_counter() - began:.1f} s"
+
+
+def _patiently(engine: sa.Engine, query: str) -> None:
+    """One statement in a transaction; no month is closed meanwhile."""
+
+    def once() -> None:
+        with translated(), engine.begin() as c:
+            c.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCKS}'"))
+            run(c, "lock_indexes")
+            run(c, query)
+
+    patiently(once)

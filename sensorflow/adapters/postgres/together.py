@@ -1,0 +1,103 @@
+"""One transaction for many small files: one COPY, one statement that closes them, one for their history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import sqlalchemy as sa
+
+from sensorflow import crash
+from sensorflow.adapters.postgres.copy import copy_in, wire
+from sensorflow.adapters.postgres.history import Events
+from sensorflow.adapters.postgres.indexing import Wanted
+from sensorflow.adapters.postgres.loading import Months
+from sensorflow.adapters.postgres.queries import run
+from sensorflow.adapters.postgres.rows import stored_identity
+from sensorflow.core.checksum import MODULUS, checksum
+from sensorflow.core.readings import Span
+from sensorflow.core.states import Stage
+from sensorflow.ports import Claim, Keyed, Load
+
+Files = Sequence[tuple[Claim, Sequence[Keyed], Load]]
+
+
+class Apart(Exception):
+    """One of the files needs a transaction of its own."""
+
+
+def load(c: sa.Connection, who: str, files: Files, months: Months, wanted: Wanted) -> None:
+    """See `ports.Ledger.load_together`; within the transaction of `c`. Raises Apart."""
+    began = time.perf_counter()
+    wanted.check(c)
+    run(c, "hold_together", ids=[claim.file_id for claim, _, _ in files])
+    _copy(c, files, months)
+    crash.point(crash.Point.COPIED)
+    _finish(c, files, wanted)
+    events = Events(who)
+    for claim, _, load in files:
+        for report in load.reports:
+            facts = {"seconds": report.seconds, "rows": report.rows, "why": report.note or None}
+            events.add(claim.file_id, "stage done", report.stage, attempt=claim.attempt, **facts)
+        events.add(
+            claim.file_id,
+            "loaded",
+            Stage.LOAD,
+            from_state="running",
+            to_state="loaded",
+            attempt=claim.attempt,
+            seconds=(time.perf_counter() - began) / len(files),
+            rows=load.counts.loaded,
+        )
+    events.write(c)
+
+
+def _copy(c: sa.Connection, files: Files, months: Months) -> None:
+    wires = [
+        wire(silver, keys, claim.file_id)
+        for claim, batches, _ in files
+        for silver, keys in batches
+        if len(silver)
+    ]
+    if not wires:
+        return
+    whole = pa.Table.from_batches(wires).combine_chunks().to_batches()
+    for batch in whole:
+        months.ensure(batch["ts"])
+    try:
+        copy_in(c, "raw_readings", whole)
+    except (psycopg.errors.UniqueViolation, psycopg.errors.CheckViolation) as error:
+        months.forget()
+        raise Apart from error
+
+
+def _finish(c: sa.Connection, files: Files, wanted: Wanted) -> None:
+    columns: dict[str, list[Any]] = {name: [] for name in _FINISHED}
+    for claim, batches, load in files:
+        span, total = Span(), 0
+        for silver, keys in batches:
+            if len(silver):
+                span = span.over(silver["ts"])
+                total += checksum(keys, silver["value"])
+        counts = load.counts
+        values = (
+            *(claim.file_id, claim.token),
+            *(counts.read, counts.loaded, counts.rejected, counts.duplicate, counts.missing),
+            *(total % MODULUS, span.low, span.high),
+            *(load.profile, load.profile_hash, stored_identity(load.identity)),
+        )
+        for name, value in zip(_FINISHED, values, strict=True):
+            columns[name].append(value)
+    facts = {"code_version": files[0][2].code_version, "deferred": wanted.deferred}
+    if run(c, "finish_together", **columns, **facts).rowcount != len(files):
+        wanted.forget()
+        raise Apart
+
+
+_FINISHED = (
+    *("ids", "tokens", "read", "loaded", "rejected", "duplicate", "missing"),
+    *("checksum", "ts_min", "ts_max", "profile", "profile_hash", "identity"),
+)

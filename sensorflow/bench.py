@@ -1,0 +1,225 @@
+"""Where the time of one file goes on this machine: it is taken all the way, into a database made for it.
+
+The database is the embedded PostgreSQL in a temporary folder, and so is all else that is written: no table,
+folder or setting of the project is touched. The file is taken by one process that does nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from sensorflow import bootstrap
+from sensorflow.adapters.feeds.folder import stat_of
+from sensorflow.adapters.postgres import migrate
+from sensorflow.core.profile import Profile
+from sensorflow.core.states import WORK
+from sensorflow.embedded.postgres import Postgres
+from sensorflow.embedded.process import cpu
+from sensorflow.embedded.state import ROOT_HOME
+from sensorflow.errors import Misuse
+from sensorflow.flow.handle import Outcome, handle
+from sensorflow.flow.land import land
+from sensorflow.flow.register import register
+from sensorflow.flow.work import World
+from sensorflow.settings import Settings, Source
+
+ROUNDS = 5
+SMALL = 8 << 20
+"""Bytes up to which a file is taken several times: what it costs lies near the clock's noise."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage: seconds, and rows that came out of it."""
+
+    name: str
+    seconds: float
+    rows: int
+
+    @property
+    def rows_per_second(self) -> int:
+        return round(self.rows / self.seconds) if self.seconds else 0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The median round. seconds: of all stages, landing and registering apart (`arriving`).
+
+    database_share: of the CPU of all rounds. peak_mb: of this process, PostgreSQL apart.
+    """
+
+    file: str
+    bytes: int
+    arriving: float
+    seconds: float
+    steps: tuple[Step, ...]
+    read: int
+    loaded: int
+    rejected: int
+    duplicate: int
+    profile: str = ""
+    rounds: int = 1
+    database_share: float = 0.0
+    peak_mb: float = 0.0
+    hints: tuple[str, ...] = ()
+
+    @property
+    def rows_per_second(self) -> int:
+        return round(self.read / self.seconds) if self.seconds else 0
+
+    def as_dict(self) -> dict[str, Any]:
+        steps = [{**asdict(step), "rows_per_second": step.rows_per_second} for step in self.steps]
+        return {**asdict(self), "rows_per_second": self.rows_per_second, "steps": steps}
+
+
+def bench(
+    path: Path, profile: tuple[str, Profile], source: Source | None, project: Settings
+) -> Measured:
+    """Take a file all the way. Raises Permanent, with its code, when it would be quarantined."""
+    rounds = ROUNDS if path.stat().st_size <= SMALL else 1
+    with _place() as place:
+        server = Postgres(place, place / "logs")
+        server.start()
+        try:
+            migrate.upgrade(server.url)
+            settings = _settings(place, server.url, profile, source, rounds)
+            ledger = bootstrap.ledger(settings, "bench")
+            world = bootstrap.world(settings, "bench", ledger)
+            _warm(world, path, rounds)
+            own, database = time.process_time(), cpu(server.process.pid)
+            found = [_round(world, path, n) for n in range(1, rounds + 1)]
+            own, database = time.process_time() - own, cpu(server.process.pid) - database
+            ledger.close()
+        finally:
+            server.process.end(30)
+    middle = sorted(found, key=lambda one: one.seconds)[len(found) // 2]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    whole = replace(
+        middle,
+        profile=profile[0],
+        rounds=rounds,
+        database_share=round(database / (own + database), 3),
+        peak_mb=round(peak, 1),
+    )
+    return replace(whole, hints=tuple(hints(whole, project)))
+
+
+@contextmanager
+def _place() -> Iterator[Path]:
+    """A folder that the server's user can enter, also when we are root."""
+    above = ROOT_HOME if os.geteuid() == 0 else None
+    try:
+        if above is not None:
+            above.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix="bench-", dir=above))
+    except OSError as error:
+        raise Misuse(f"{above or tempfile.gettempdir()}: {error.strerror}") from error
+    made.chmod(0o755)
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _settings(
+    place: Path, url: str, profile: tuple[str, Profile], source: Source | None, rounds: int
+) -> Settings:
+    """A source for each round: the same bytes again would be no new file."""
+    name, how = profile
+    rules = (source or Source(path=Path(), profile=name)).model_copy(update={"profile": name})
+    sources = {
+        f"round-{n}": rules.model_copy(update={"path": Path(f"drop-{n}")})
+        for n in range(rounds + 1)
+    }
+    settings = Settings.model_validate({"database_url": url, "home": place})
+    return settings.model_copy(update={"sources": sources, "profiles": {name: how}})
+
+
+def _warm(world: World, path: Path, rounds: int) -> None:
+    """What is imported or connected late is no file's time."""
+    pa.array([0.0]).to_pandas()  # pyarrow imports pandas then, where that is installed
+    if rounds > 1:
+        _round(world, path, 0)
+
+
+def _round(world: World, path: Path, number: int) -> Measured:
+    source, began = f"round-{number}", time.perf_counter()
+    with path.open("rb") as stream:
+        taken = land(world.landing, stream, lambda: stat_of(stream))
+    if taken is None:
+        raise Misuse(f"{path}: it changed while it was read; try again when it is complete")
+    now = datetime.now(UTC)
+    key = os.fsencode(path.name)
+    made = register(world.ledger, world.settings, source, key, *taken, now, now)
+    arrived = time.perf_counter()
+    done = handle(world, made.file_id, None, lambda _claim: nullcontext())
+    seconds = time.perf_counter() - arrived
+    if done.outcome is not Outcome.LOADED:
+        raise done.error or Misuse(f"{path}: {done.text}")
+    view = world.ledger.file(made.file_id)
+    assert view is not None
+    return Measured(
+        file=str(path),
+        bytes=taken[0].size,
+        arriving=arrived - began,
+        seconds=seconds,
+        steps=_steps(world, made.file_id),
+        read=view.counts.read,
+        loaded=view.counts.loaded,
+        rejected=view.counts.rejected,
+        duplicate=view.counts.duplicate,
+    )
+
+
+def _steps(world: World, file_id: int) -> tuple[Step, ...]:
+    """Of each stage what the file's history says."""
+    told = [e for e in world.ledger.history(file_id) if e["seconds"] is not None]
+    by_stage = {e["stage"]: Step(e["stage"], e["seconds"], e["rows"] or 0) for e in told}
+    return tuple(by_stage[stage] for stage in WORK if stage in by_stage)
+
+
+def hints(found: Measured, project: Settings) -> Iterator[str]:
+    """What could be set otherwise, by what was measured."""
+    if found.database_share > 0.6:
+        deferred = 'dedupe_index = "deferred" for files that are loaded in bulk, or '
+        known = "dedupe_index" in {*Source.model_fields, *Settings.model_fields}
+        yield (
+            f"PostgreSQL takes {found.database_share:.0%} of the CPU: {deferred if known else ''}"
+            "a machine of its own for it; more workers on its cores do not help"
+        )
+    if found.rejected > found.read / 100:
+        yield (
+            f"{found.rejected / found.read:.0%} of the rows are rejected, each written out with its "
+            f"reason: `sensorflow check {found.file}` shows why; mend the profile"
+        )
+    if found.duplicate > found.read / 100:
+        yield (
+            f"{found.duplicate / found.read:.0%} of the rows are there already, and rows in conflict "
+            "take the slow path: have the logger send each reading once"
+        )
+    if found.bytes >= project.inline_below and found.seconds < 5:
+        yield (
+            f"the file is larger than inline_below and takes {found.seconds:.1f} s: as one task it "
+            f'spares two messages; inline_below = "{(found.bytes >> 20) * 2 or 1} MiB"'
+        )
+    if found.seconds < 0.05 and found.read < 1000:
+        yield (
+            f"{found.read:,} rows cost {1000 * found.seconds:.0f} ms, most of it the file's own and "
+            "not its rows': fewer, larger files go faster"
+        )
+    if found.peak_mb > project.max_memory / 2**20 * 0.8:
+        yield f"it took {found.peak_mb:.0f} MB, near max_memory: raise that, or split the file"
+    if (cores := os.cpu_count() or 1) > project.workers:
+        yield f"there are {cores} cores and workers = {project.workers}: raise workers"

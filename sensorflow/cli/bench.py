@@ -1,0 +1,81 @@
+"""sensorflow bench"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorflow.cli.show import Json, as_json, line, table
+from sensorflow.errors import Misuse
+
+if TYPE_CHECKING:
+    from sensorflow.bench import Measured
+
+
+def bench(
+    path: Annotated[Path, typer.Argument(metavar="FILE")],
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            "--profile", "-p", help="A name, or a TOML file. Default: the source's, or a guess."
+        ),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="The source by whose settings. Default: where it lies.")
+    ] = None,
+    zone: Annotated[
+        str | None, typer.Option(help="For a guess: the zone of times without an offset.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show where the time of a file goes on this machine, and what could be set otherwise.
+
+    Takes it all the way, into a PostgreSQL of its own in a temporary folder that is removed again. Your
+    database, folders and settings are only read. Needs the embedded PostgreSQL or an installed one.
+    """
+    from sensorflow.bench import bench as measure
+    from sensorflow.cli.check import profile_for, source_of
+    from sensorflow.telemetry import configure
+
+    if not path.is_file():
+        raise Misuse(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
+    settings, rules = source_of(path)
+    if source is not None:
+        if source not in settings.sources:
+            known = ", ".join(settings.sources) or "none"
+            raise Misuse(f"--source {source}: no such source; there are: {known}")
+        rules = settings.sources[source]
+    chosen, _ = profile_for(path, profile, zone, settings, rules)
+    configure("ERROR")
+    try:
+        found = measure(path, chosen, rules, settings)
+    except OSError as error:
+        raise Misuse(f"{path}: cannot be read: {error.strerror}") from error
+    if json:
+        as_json(found.as_dict())
+        return
+    _print(found)
+
+
+def _print(found: Measured) -> None:
+    line(f"{found.file}  (profile: {found.profile})")
+    account = (
+        f"{found.loaded:,} loaded, {found.rejected:,} rejected, {found.duplicate:,} duplicates"
+    )
+    line(f"  {found.read:,} rows in {found.bytes:,} bytes: {account}")
+    rows = [
+        ("land, register", found.arriving, None, None),
+        *((s.name, s.seconds, s.rows, s.rows_per_second) for s in found.steps),
+        ("all stages", found.seconds, found.read, found.rows_per_second),
+    ]
+    table("", ("  stage", "seconds", "rows", "rows/s"), [(f"  {r[0]}", *r[1:]) for r in rows])
+    rounds = f"the median of {found.rounds} rounds, " if found.rounds > 1 else ""
+    line(
+        f"  {rounds}PostgreSQL {found.database_share:.0%} of the CPU, peak memory {found.peak_mb:,.0f} MB"
+    )
+    for hint in found.hints:
+        line(f"  - {hint}")
+    if not found.hints:
+        line("  nothing stands out")

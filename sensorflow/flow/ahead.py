@@ -1,0 +1,57 @@
+"""Make the next while the last is being used."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_END = object()
+
+
+def ahead(source: Iterable[T], count: int = 2) -> Iterator[T]:
+    """Iterate over `source` in a thread of its own, which is at most `count` items ahead.
+
+    What the source raises is raised here, in its place. Where this is left early, so is the source.
+    """
+    made: queue.Queue[Any] = queue.Queue(count)
+    left = threading.Event()
+
+    def offer(item: object) -> bool:
+        while not left.is_set():
+            try:
+                made.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def make() -> None:
+        items = iter(source)
+        try:
+            for item in items:
+                if not offer((item, None)):
+                    return
+            offer((_END, None))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the items are used
+            offer((_END, error))
+        finally:
+            if close := getattr(items, "close", None):
+                close()
+
+    thread = threading.Thread(target=make, name="ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = made.get()
+            if error is not None:
+                raise error
+            if item is _END:
+                return
+            yield item
+    finally:
+        left.set()
+        thread.join()

@@ -1,0 +1,111 @@
+"""All stages of a file in one pass over its bytes: what transform and load need is not read back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack
+
+import pyarrow as pa
+
+from sensorflow import crash
+from sensorflow.core.dedupe import Occurrences, keys
+from sensorflow.core.partitions import Layer
+from sensorflow.core.quality import Watch
+from sensorflow.core.readings import SILVER
+from sensorflow.core.reshape import reshape
+from sensorflow.core.states import Stage
+from sensorflow.flow.ahead import ahead
+from sensorflow.flow.load import done, load_of
+from sensorflow.flow.validate import Validation
+from sensorflow.flow.work import Job
+from sensorflow.ports import Counts, Keyed, Load, StageReport
+
+
+class Ingest:
+    """The keyed readings of one file, made while bronze and silver are written; iterate once.
+
+    Both layers lie in the lake, whole, before the iteration ends; where it is left early, or fails,
+    neither does. Raises Permanent as validate does, and `dedupe.Disordered` of a file that is too
+    large for one pass. job, load: what is known when it is through.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._seconds = {Stage.VALIDATE: 0.0, Stage.TRANSFORM: 0.0}
+        self._since = time.perf_counter()
+
+    def __iter__(self) -> Generator[Keyed, None, None]:
+        job, rows, duplicates = self.job, 0, 0
+        seen, watch = Occurrences(), Watch(job.profile.rules)
+        with ExitStack() as layers:
+            silver = layers.enter_context(job.world.lake.writer(job.path(Layer.SILVER), SILVER))
+            validation = layers.enter_context(Validation(job))
+            self._since = time.perf_counter()
+            for bronze in _joined(validation):
+                self._spent(Stage.VALIDATE)
+                made = reshape(bronze, watch, seen)
+                silver.write(made.silver)
+                rows += len(made.silver)
+                duplicates += made.duplicates
+                keyed = made.silver, keys(made.silver, job.identity)
+                self._spent(Stage.TRANSFORM)
+                yield keyed
+                self._since = time.perf_counter()
+        crash.point(crash.Point.VALIDATED)
+        self.job = validation.job.counted(duplicate=duplicates)
+        self._spent(Stage.VALIDATE)
+        crash.point(crash.Point.TRANSFORMED)
+        self._reports = (
+            StageReport(
+                Stage.VALIDATE, self._seconds[Stage.VALIDATE], validation.rows, validation.note
+            ),
+            StageReport(Stage.TRANSFORM, self._seconds[Stage.TRANSFORM], rows),
+        )
+
+    def _spent(self, stage: Stage) -> None:
+        now = time.perf_counter()
+        self._seconds[stage] += now - self._since
+        self._since = now
+
+    @property
+    def load(self) -> Load:
+        return load_of(self.job, self._reports)
+
+
+ROWS = 65536
+"""Readings that are worth what a batch costs: a COPY, a savepoint, a row group."""
+
+
+def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of `ROWS` or more, but for the last."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= ROWS:
+            yield _one(held)
+            held = []
+    if held:
+        yield _one(held)
+
+
+def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    [whole] = pa.Table.from_batches(batches).combine_chunks().to_batches() or batches[:1]
+    return whole
+
+
+AHEAD = 4 << 20
+"""Bytes; of a larger file the next batch is made while the database takes this one."""
+
+
+def load_in_one_pass(job: Job) -> Counts:
+    """Validate, transform and load a file, whose claim stands at the first of these.
+
+    Raises what they raise, and Disordered where transform alone can tell the repeats.
+    """
+    made = Ingest(job)
+    batches = ahead(made) if job.claim.size > AHEAD else made
+    loaded = job.world.ledger.load(job.claim, batches, load_of(job, ()), lambda: made.load)
+    return done(made.job, loaded)
