@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -12,7 +12,7 @@ T = TypeVar("T")
 _END = object()
 
 
-def ahead(source: Iterable[T], count: int = 2) -> Iterator[T]:
+def ahead(source: Iterable[T], count: int = 2) -> Generator[T, None, None]:
     """Iterate over `source` in a thread of its own, which is at most `count` items ahead.
 
     What the source raises is raised here, in its place. Where this is left early, so is the source.

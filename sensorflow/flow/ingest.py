@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 import pyarrow as pa
 
@@ -106,6 +106,6 @@ def load_in_one_pass(job: Job) -> Counts:
     Raises what they raise, and Disordered where transform alone can tell the repeats.
     """
     made = Ingest(job)
-    batches = ahead(made) if job.claim.size > AHEAD else made
-    loaded = job.world.ledger.load(job.claim, batches, load_of(job, ()), lambda: made.load)
+    with closing(ahead(made) if job.claim.size > AHEAD else iter(made)) as readings:
+        loaded = job.world.ledger.load(job.claim, readings, load_of(job, ()), lambda: made.load)
     return done(made.job, loaded)

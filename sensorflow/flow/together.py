@@ -8,13 +8,14 @@ alone, so that a file that ends its worker takes its neighbours along once at mo
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from sensorflow import crash
 from sensorflow.core.states import Stage
+from sensorflow.errors import Transient
 from sensorflow.flow.ingest import Ingest
 from sensorflow.flow.load import done
 from sensorflow.flow.work import Job, World
@@ -39,7 +40,9 @@ def gather(world: World, claim: Claim) -> list[Claim]:
     if not alike or claim.again or claim.size >= SMALL or claim.source not in fit:
         return []
     most = Gathering(FILES - 1, SMALL, SIZE, fit)
-    return world.ledger.gather(claim, world.owner, world.settings.lease, most)
+    with suppress(Transient):  # it concerns the others; what is in hand is gone on with
+        return world.ledger.gather(claim, world.owner, world.settings.lease, most)
+    return []
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, Transient
 from sensorflow.flow import together
+from sensorflow.flow.ahead import ahead
 from sensorflow.flow.handle import Outcome, Result, handle
 from sensorflow.flow.land import land
 from sensorflow.flow.publish import publish
@@ -381,6 +382,37 @@ def test_a_database_that_is_away_gives_every_file_its_attempt_back() -> None:
     plant.work()
     assert {plant.state(f.file_id) for f in files} == {State.LOADED}
     assert len(plant.ledger.rows) == sum(range(10))
+
+
+class Deaf(MemoryLedger):
+    def gather(self, *_: Any) -> list[Claim]:
+        raise Transient(Code.DATABASE, "away")
+
+
+def test_a_file_in_hand_is_gone_on_with_when_no_others_can_be_asked_for() -> None:
+    plant = Plant()
+    plant.ledger = Deaf(lambda: plant.now)
+    plant.world = replace(plant.world, ledger=plant.ledger)
+    files = [plant.drop(content(n + 1), names(n)) for n in range(3)]
+    assert [r.outcome for r in plant.work()] == [Outcome.LOADED] * 3
+    assert [attempts(plant, f) for f in files] == [1, 1, 1]
+
+
+def test_a_batch_made_ahead_is_given_up_when_the_load_fails() -> None:
+    closed = []
+
+    def source() -> Iterator[int]:
+        try:
+            yield from range(100)
+        finally:
+            closed.append(True)
+
+    with contextlib.closing(ahead(source())) as items:
+        assert next(items) == 0
+    assert closed == [True]
+    with pytest.raises(ZeroDivisionError):
+        list(ahead(1 // n for n in (1, 0)))
+    assert list(ahead(range(7))) == list(range(7))
 
 
 def test_keys_of_a_whole_source_are_never_loaded_together() -> None:
