@@ -77,8 +77,12 @@ def _goals(runs: Found, found: Found) -> Iterator[tuple[str, str, float | None, 
     yield goal(
         "1M rows of CSV on one core: time, of COPY of ready rows", 1.5, found["copy_ratio"], True
     )
+    binary = found["copy_ratio_binary"]
+    yield goal("the same, of COPY of PostgreSQL's own binary format", 1.5, binary, True)
     yield goal("the same: faster than the usual script", 20, found["script_ratio"])
     yield goal("two workers on two cores: speed of one", 1.6, _worker(scale, 2))
+    cpu = found["small_file_cpu_ms"]
+    yield goal("CPU of a small file, daemon and workers, ms", 5, cpu, True)
     yield goal(
         "small files a second, of a chain of three tasks", 5, small.get("small_file_vs_chain")
     )
@@ -144,6 +148,7 @@ def throughput(ran: Found) -> str:
         "COPY",
         "script",
         "time, of COPY",
+        "of binary COPY",
         "with landing",
         "script / ours",
         "database's CPU",
@@ -155,7 +160,15 @@ def throughput(ran: Found) -> str:
                 c[key]
                 for key in ("rows_per_second", "copy_rows_per_second", "script_rows_per_second")
             ),
-            *(c[key] for key in ("copy_ratio", "copy_ratio_with_landing", "script_ratio")),
+            *(
+                c[key]
+                for key in (
+                    "copy_ratio",
+                    "copy_ratio_binary",
+                    "copy_ratio_with_landing",
+                    "script_ratio",
+                )
+            ),
             f"{c['database_share']:.0%}",
         ]
         for c in ran["cases"]
