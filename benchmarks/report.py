@@ -107,9 +107,12 @@ def _worker(scale: Found, number: int) -> float | None:
     return next((c["times_one"] for c in scale.get("workers", []) if c["workers"] == number), None)
 
 
+FULL = 50_000_000
+
+
 def _fullest(scale: Found) -> float | None:
-    tables = scale.get("table") or [{}]
-    return float(tables[-1]["of_an_empty_one"]) if len(tables) > 1 else None
+    full = (t for t in scale.get("table", []) if t["rows_before"] >= FULL)
+    return next((float(t["of_an_empty_one"]) for t in full), None)
 
 
 def _peer(peers: Found) -> float | None:
