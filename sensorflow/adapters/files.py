@@ -153,8 +153,7 @@ def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
         with os.fdopen(descriptor, "wb") as stream:
             yield stream, path
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def unfinished(folder: Path, older: float) -> list[str]:

@@ -328,8 +328,7 @@ class MemoryLedger:
             except Fenced:
                 return False
             for claim, batches, load in files:
-                counts = replace(load.counts, loaded=0)
-                self.load(claim, batches, replace(load, counts=counts))
+                self.load(claim, batches, load)
             return True
 
     def load(
