@@ -122,7 +122,7 @@ class Stand:
         arrived = time.perf_counter()
         own, database = time.process_time(), machine.cpu(self.server.process.pid)
         for number in numbers:
-            done = handle(self.world, number, None, lambda _claim: nullcontext())
+            [done] = handle(self.world, [number], None, lambda _claim: nullcontext())
             assert done.outcome is Outcome.LOADED, done
         ended = time.perf_counter()
         return Took(

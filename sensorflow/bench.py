@@ -164,7 +164,7 @@ def _round(world: World, path: Path, number: int) -> Measured:
     key = os.fsencode(path.name)
     made = register(world.ledger, world.settings, source, key, *taken, now, now)
     arrived = time.perf_counter()
-    done = handle(world, made.file_id, None, lambda _claim: nullcontext())
+    [done] = handle(world, [made.file_id], None, lambda _claim: nullcontext())
     seconds = time.perf_counter() - arrived
     if done.outcome is not Outcome.LOADED:
         raise done.error or Misuse(f"{path}: {done.text}")

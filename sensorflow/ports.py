@@ -144,10 +144,11 @@ class QuarantineStore(Protocol):
 class Queue(Protocol):
     """The broker: a hint that work is waiting, never the truth. Raises Transient BROKER."""
 
-    def publish(self, waiting: Waiting, inline: bool) -> None:
+    def publish(self, waiting: Waiting, inline: bool, others: Sequence[Waiting] = ()) -> None:
         """Send the message of one file, and return when the broker has confirmed it.
 
-        inline: all stages in one task; else a chain from the file's stage on.
+        inline: all stages in one task; else a chain from the file's stage on. others: files that go
+        the same way, in the same message.
         """
         ...
 
@@ -238,17 +239,6 @@ class Claim:
 
 Keyed: TypeAlias = "tuple[pa.RecordBatch, pa.Array]"
 """A batch of silver with the dedupe key of each row."""
-
-
-@dataclass(frozen=True)
-class Gathering:
-    """How much may be taken together. files: how many; small: bytes, only smaller files; size: bytes in
-    all. sources: whose files."""
-
-    files: int
-    small: int
-    size: int
-    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -380,9 +370,11 @@ class Ledger(Protocol):
         """
         ...
 
-    def gather(self, claim: Claim, owner: str, lease: float, most: Gathering) -> list[Claim]:
-        """Take other files with `claim`, which is on a small file: new, small ones of its lane whose
-        messages wait too, at most half of them, so that others find work. None was ever held."""
+    def claim_many(
+        self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
+    ) -> list[Claim]:
+        """`claim` the files of one message, all at once, in the order of their ids. After the first of
+        `file_ids` only those that nobody ever held."""
         ...
 
     def renew(self, claim: Claim, lease: float) -> None: ...

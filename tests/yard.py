@@ -88,7 +88,7 @@ class Yard:
         return done.file_id
 
     def work(self, file_id: int) -> Outcome:
-        return handle(self.world, file_id, None, lambda _: nullcontext()).outcome
+        return handle(self.world, [file_id], None, lambda _: nullcontext())[0].outcome
 
     def load(self, name: str, content: bytes) -> int:
         file_id = self.arrive(name, content)
@@ -102,7 +102,7 @@ class Yard:
         return file_id
 
     def put_aside(self, file_id: int) -> None:
-        done = handle(self.world, file_id, Stage.QUARANTINE, lambda _: nullcontext())
+        [done] = handle(self.world, [file_id], Stage.QUARANTINE, lambda _: nullcontext())
         assert done.outcome is Outcome.QUARANTINED
 
     def fact(self, file_id: int, name: str) -> Any:

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from celery.exceptions import Ignore, Retry
 
+from sensorflow.errors import SensorflowError
 from sensorflow.flow.handle import Outcome, Result
 
 
-def tell(result: Result) -> str:
+def tell(results: list[Result]) -> str:
     """The task's result; or raises, so that a chain ends here.
+
+    Of many files the worst is told, and how many there are of each kind: the ledger has them all.
 
     A retry is only shown as one: the ledger holds the time of the next try, and the publisher sends
     the new message, so that no broker has to keep a delayed one.
     """
+    result = min(results, key=lambda found: _WORST.index(found.outcome))
+    text, error = result.text, result.error
+    if len(results) > 1:
+        counts = Counter(found.outcome for found in results)
+        kinds = " ".join(f"{kind}={counts[kind]}" for kind in _WORST if counts[kind])
+        text = f"{len(results)} files: {kinds}; {result.text}"
+        error = error and SensorflowError(error.code, text)
     if result.outcome is Outcome.RETRY:
-        raise Retry(message=result.text, exc=result.error, when=result.delay)
+        raise Retry(message=text, exc=error, when=result.delay)
     if result.outcome is Outcome.CONDEMNED:
-        assert result.error is not None
-        raise result.error
+        assert error is not None
+        raise error
     if result.outcome is Outcome.FENCED:
-        raise Ignore(result.text)
-    return result.text
+        raise Ignore(text)
+    return text
+
+
+_WORST = (
+    *(Outcome.CONDEMNED, Outcome.RETRY, Outcome.FENCED, Outcome.QUARANTINED),
+    *(Outcome.LOADED, Outcome.ADVANCED, Outcome.NOTHING),
+)

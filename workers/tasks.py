@@ -1,4 +1,4 @@
-"""The tasks. Each takes one message (a CloudEvents object) and trusts nothing in it but the id."""
+"""The tasks. Each takes one message (a CloudEvents object) and trusts nothing in it but the ids."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from celery.worker.request import Request
 
 from sensorflow import bootstrap, crash
 from sensorflow.adapters.queues.celery import INGEST, RETAIN, SWEEP, task_name
-from sensorflow.core.arrival import file_id_of
+from sensorflow.core.arrival import file_ids_of
 from sensorflow.core.states import Stage
 from sensorflow.errors import SensorflowError
 from sensorflow.flow.handle import handle
@@ -33,12 +33,12 @@ class Message(Request):  # type: ignore[misc]  # celery has no types
 
 
 def _run(message: dict[str, Any], only: Stage | None) -> str:
-    return tell(handle(world(), file_id_of(message), only, keep))
+    return tell(handle(world(), file_ids_of(message), only, keep))
 
 
 @shared_task(name=task_name(INGEST), throws=EXPECTED, Request=Message)
 def ingest(message: dict[str, Any]) -> str:
-    """All stages of a small file, one after the other."""
+    """All stages of a file, one after the other; or of a few small ones."""
     return _run(message, None)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -69,7 +70,8 @@ class Arrival:
 class Waiting:
     """A file that is due to be published: what its message says.
 
-    token: the fencing token of its last claim, 0 before the first.
+    token: the fencing token of its last claim, 0 before the first. sent_with: the file whose message
+    it is a part of, if it has none of its own.
     """
 
     file_id: int
@@ -83,15 +85,19 @@ class Waiting:
     received_at: datetime
     token: int = 0
     lane: Lane = Lane.LIVE
+    sent_with: int | None = None
 
 
-def event(waiting: Waiting, bucket: str) -> dict[str, Any]:
+def event(waiting: Waiting, bucket: str, others: Sequence[Waiting] = ()) -> dict[str, Any]:
     """The message of a file: a CloudEvents 1.0 JSON object, ids only, never data.
 
     Source of the form: CloudEvents 1.0.2, section "Context Attributes"; the fields of ``data`` are
-    those that an object store's notification has.
+    those that an object store's notification has. The ids of `others` are in an extension attribute,
+    which may be a string and no list.
     """
+    along = {OTHERS: " ".join(str(other.file_id) for other in others)} if others else {}
     return {
+        **along,
         "specversion": "1.0",
         "id": f"{waiting.file_id}-{waiting.version}-{waiting.stage}",
         "source": f"/sensorflow/{waiting.source}",
@@ -116,8 +122,27 @@ FIELDS = frozenset(("file_id", "bucket", "key", "size", "md5", "source", "receiv
 that the workers of yesterday go on understanding it."""
 
 
-def file_id_of(message: Any) -> int:
-    """The id in a message; nothing else of a message is ever trusted. Raises Misuse MESSAGE."""
+OTHERS = "others"
+MOST = 1000
+"""Files in one message; no publisher sends as many."""
+
+
+def file_ids_of(message: Any) -> list[int]:
+    """The ids in a message; nothing else of a message is ever trusted. Raises Misuse MESSAGE."""
+    first = _file_id_of(message)
+    others = message.get(OTHERS, "")
+    if not isinstance(others, str) or not _IDS.fullmatch(others):
+        raise Misuse("a sensorflow event whose others are no ids", Code.MESSAGE)
+    found = list(dict.fromkeys((first, *map(int, others.split()))))
+    if len(found) > MOST or not all(0 < number < 1 << 63 for number in found):
+        raise Misuse("a sensorflow event with too many others, or too large ids", Code.MESSAGE)
+    return found
+
+
+_IDS = re.compile(r"([1-9][0-9]{0,18}( [1-9][0-9]{0,18}){0,999})?", re.ASCII)
+
+
+def _file_id_of(message: Any) -> int:
     data = message.get("data") if isinstance(message, Mapping) else None
     if not isinstance(data, Mapping) or message.get("type") != EVENT_TYPE:
         raise Misuse("not a sensorflow event", Code.MESSAGE)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sensorflow import crash
@@ -56,24 +57,29 @@ Keep = Callable[[Sequence[Claim]], Any]
 """Makes a context in which the leases of claims are renewed."""
 
 
-def handle(world: World, file_id: int, only: Stage | None, keep: Keep) -> Result:
-    """Work on a file: all its stages from where it stands, or `only` one of a chain.
+def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep) -> list[Result]:
+    """Work on the files of a message: all their stages from where they stand, or `only` one of a chain.
 
-    With a small file others are taken along that wait as it did; each has its own outcome. Never raises
+    Returns what became of each that was there to be worked on, or one result if none was. Never raises
     for a file's fault. Raises Transient DATABASE when not even the outcome could be written down: then
     the lease ends by itself and the sweeper publishes the file again.
     """
     stages = WORK if only is None else (only,)
-    claim = world.ledger.claim(file_id, stages, world.owner, world.settings.lease)
-    if claim is None:
-        return Result(Outcome.NOTHING, "nothing to do: done, not due, or another worker has it")
-    claims = [claim, *(together.gather(world, claim) if only is None else ())]
+    claims = world.ledger.claim_many(file_ids, stages, world.owner, world.settings.lease)
+    if not claims:
+        return [Result(Outcome.NOTHING, "nothing to do: done, not due, or another worker has it")]
     crash.point(crash.Point.CLAIMED)
     jobs = [Job(world, claimed) for claimed in claims]
+    results: list[Result] = []
     with keep(claims):
-        if len(jobs) > 1:
-            return together.work(jobs, _outcome, lambda job: _work(job, None), _loaded)[0]
-        return _outcome(jobs[0], lambda: _work(jobs[0], only))
+        if len(jobs) > 1:  # all stages, then: a message of a chain is of one file
+            alike, jobs = (
+                [j for j in jobs if together.fits(j)],
+                [j for j in jobs if not together.fits(j)],
+            )
+            results += together.work(alike, _outcome, lambda job: _work(job, None), _loaded)
+        results += [_outcome(job, partial(_work, job, only)) for job in jobs]
+    return results
 
 
 def _outcome(job: Job, work: Callable[[], Result]) -> Result:

@@ -1,48 +1,31 @@
-"""Small files that wait are taken along and committed at once; each keeps its own account and outcome.
-
-A message is of one file. Whoever claims a small one claims others that wait with it, from the ledger,
-never from the broker: their own messages will find them done. What was ever claimed before is claimed
-alone, so that a file that ends its worker takes its neighbours along once at most.
-"""
+"""Small files of one message are committed at once; each keeps its own account and outcome."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from sensorflow import crash
 from sensorflow.core.states import Stage
-from sensorflow.errors import Transient
 from sensorflow.flow.ingest import Ingest
 from sensorflow.flow.load import done
-from sensorflow.flow.work import Job, World
-from sensorflow.ports import Claim, Counts, Gathering, Keyed, Load
+from sensorflow.flow.work import Job
+from sensorflow.ports import Counts, Keyed, Load
 
-FILES = 100
-SMALL = 256 << 10
-"""Bytes; a file as large as this is worth a transaction of its own."""
-SIZE = 4 << 20
-"""Bytes of all files that are taken along."""
 ROWS = 500_000
 """Readings that are held at a time: a small file may be a large one, compressed."""
 
 R = TypeVar("R")
 
 
-def gather(world: World, claim: Claim) -> list[Claim]:
-    """Others to be taken along with a file; none where it is to go alone."""
-    sources = world.settings.sources
-    fit = tuple(name for name, source in sources.items() if source.dedupe_scope == "file")
-    alike = claim.fresh and claim.stage is Stage.VALIDATE and claim.version == 1
-    if not alike or claim.again or claim.size >= SMALL or claim.source not in fit:
-        return []
-    most = Gathering(FILES - 1, SMALL, SIZE, fit)
-    with suppress(Transient):  # it concerns the others; what is in hand is gone on with
-        return world.ledger.gather(claim, world.owner, world.settings.lease, most)
-    return []
+def fits(job: Job) -> bool:
+    """Whether a file may be committed with others: new, and with readings that no other file has."""
+    claim, source = job.claim, job.world.settings.sources.get(job.claim.source)
+    plain = claim.stage is Stage.VALIDATE and claim.version == 1 and not claim.again
+    return claim.fresh and plain and source is not None and source.dedupe_scope == "file"
 
 
 @dataclass(frozen=True)
@@ -74,6 +57,8 @@ def work(
     outcome: does the work of a file, and makes of what it raises what is to become of it. alone: all of
     the work of one. loaded: what a loaded file is told as.
     """
+    if not jobs:
+        return []
     world = jobs[0].world
     ready: dict[int, _Ready] = {}
     failed: dict[int, Exception] = {}

@@ -19,7 +19,6 @@ from sensorflow.ports import (
     Claim,
     Counts,
     Expirable,
-    Gathering,
     Keyed,
     Kind,
     Ledger,
@@ -652,67 +651,54 @@ def test_old_files_are_due_only_when_no_live_one_is(ledger: Ledger) -> None:
     assert (ledger.unfinished(Lane.BACKFILL), ledger.unfinished(Lane.LIVE)) == (3, 1)
 
 
-MOST = Gathering(files=10, small=1000, size=10**6, sources=("plant",))
-
-
 def waiting(ledger: Ledger, count: int) -> list[int]:
-    """New files, published."""
+    """New files, published in one message."""
     ids = [add(ledger, b"%d.csv" % n, n + 1) for n in range(count)]
-    ledger.published(ledger.due(100, 100))
+    first, *others = ledger.due(100, 100)
+    ledger.published([first, *(replace(o, sent_with=first.file_id) for o in others)])
     return ids
 
 
-def test_half_of_the_new_files_that_wait_are_taken_along(ledger: Ledger) -> None:
-    first, *others = waiting(ledger, 8)
-    taken = ledger.gather(claim(ledger, first), "me", 60, MOST)
-    assert [c.file_id for c in taken] == others[:4]
+def test_the_files_of_a_message_are_claimed_at_once(ledger: Ledger) -> None:
+    ids = waiting(ledger, 5)
+    taken = ledger.claim_many(ids, WORK, "me", 60)
+    assert [c.file_id for c in taken] == ids
     assert {(c.attempt, c.fresh, c.stage) for c in taken} == {(1, True, Stage.VALIDATE)}
-    assert [state(ledger, n) for n in others] == [State.RUNNING] * 4 + [State.PENDING] * 3
-    assert all(ledger.claim(c.file_id, WORK, "thief", 60) is None for c in taken)
-    last = [e for e in ledger.history(others[0]) if e["what"] == "claimed"]
-    assert [e["why"] for e in last] == [f"together with file {first}"]
+    assert [state(ledger, n) for n in ids] == [State.RUNNING] * 5
+    assert ledger.claim_many(ids, WORK, "thief", 60) == []
+    last = [e for n in ids for e in ledger.history(n) if e["what"] == "claimed"]
+    assert [e["why"] for e in last] == [None, *[f"together with file {ids[0]}"] * 4]
 
 
-def test_what_was_held_before_is_not_fresh_and_never_taken_along(ledger: Ledger) -> None:
-    first, second = waiting(ledger, 2)
+def test_what_was_held_before_is_not_fresh_and_claimed_by_its_own_message_only(
+    ledger: Ledger,
+) -> None:
+    first, second, third = waiting(ledger, 3)
     held = claim(ledger, second)
     assert held.fresh
     ledger.release(held, Transient(Code.STORAGE, "away"), 0, burned=False)
     ledger.published(ledger.due(100, 100))
-    assert ledger.gather(claim(ledger, first), "me", 60, MOST) == []
+    taken = ledger.claim_many([first, second, third, 999_999], WORK, "me", 60)
+    assert [c.file_id for c in taken] == [first, third]
     assert not claim(ledger, second).fresh
 
 
-@pytest.mark.parametrize(
-    "most",
-    [
-        replace(MOST, small=100),  # bytes, which is what each of them has
-        replace(MOST, size=99),
-        replace(MOST, sources=("other",)),
-    ],
-)
-def test_only_small_files_of_the_sources_named_are_taken_along(
-    ledger: Ledger, most: Gathering
-) -> None:
-    first, *_ = waiting(ledger, 4)
-    assert ledger.gather(claim(ledger, first), "me", 60, most) == []
-
-
-def test_neither_new_versions_nor_unpublished_nor_replayed_files_are_taken_along(
+def test_of_messages_with_many_files_as_many_are_missed_as_the_broker_lacks(
     ledger: Ledger,
 ) -> None:
-    ready = add(ledger, b"0.csv", 1)
-    add(ledger, b"v.csv", 2)
-    add(ledger, b"v.csv", 3)
-    replayed = add(ledger, b"r.csv", 4)
-    load(ledger, claim(ledger, replayed), batch(), "r")
-    assert ledger.replay(replayed)
-    ledger.published(ledger.due(100, 100))
-    ledger.published(ledger.due(100, 100))
-    add(ledger, b"u.csv", 5)
-    names = {c.key for c in ledger.gather(claim(ledger, ready), "me", 60, MOST)}
-    assert names <= {b"v.csv"}  # the first version of it
-    assert all(ledger.file(n) is not None for n in (ready, replayed))
+    ids = waiting(ledger, 5)
+    ids += waiting_alone(ledger, b"x.csv", 6), waiting_alone(ledger, b"y.csv", 7)
+    time.sleep(SHORT)
+    assert ledger.sweep(0.0, 3).stale == 0  # three messages, and the broker has them
+    assert ledger.sweep(0.0, 2).stale == 5  # the oldest
+    assert [w.file_id for w in ledger.due(10, 10)] == ids[:5]
+    assert ledger.sweep(0.0, 2).stale == 0
+
+
+def waiting_alone(ledger: Ledger, key: bytes, mark: int) -> int:
+    file_id = add(ledger, key, mark)
+    ledger.published(ledger.due(1, 100))
+    return file_id
 
 
 def plan_of(rows: int, name: str) -> Load:

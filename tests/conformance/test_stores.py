@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -225,7 +226,8 @@ def test_messages_are_counted(queue: Queue) -> None:
     assert queue.depth() == 0
     queue.publish(waiting, inline=True)
     queue.publish(waiting, inline=False)
-    assert queue.depth() == 2
+    queue.publish(waiting, inline=True, others=[replace(waiting, file_id=n) for n in (2, 3)])
+    assert queue.depth() == 3
 
 
 def folder(tmp_path: Path, **source: Any) -> Folder:

@@ -76,8 +76,8 @@ class Pipeline:
         assert taken is not None
         now = datetime.now(UTC)
         found = register(self.ledger, settings, "real", name, *taken, now, now).file_id
-        handle(world, found, None, _keep)
-        handle(world, found, Stage.QUARANTINE, _keep)  # what was condemned
+        handle(world, [found], None, _keep)
+        handle(world, [found], Stage.QUARANTINE, _keep)  # what was condemned
         return found, world
 
 

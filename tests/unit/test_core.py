@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorflow.core.arrival import EVENT_TYPE, Waiting, event, file_id_of, printable
+from sensorflow.core.arrival import EVENT_TYPE, Waiting, event, file_ids_of, printable
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.dedupe import KEY, Occurrences, keys
 from sensorflow.core.readings import SILVER
@@ -167,8 +167,34 @@ def test_a_message_is_a_cloud_event_and_only_its_id_is_believed() -> None:
     message = event(waiting, "landing")
     assert {"specversion", "id", "source", "type"} <= set(message)
     assert set(message["data"]) >= {"bucket", "key", "size", "md5", "source", "received_at"}
-    assert file_id_of(message) == 7
-    assert file_id_of({**message, "traceparent": "of tomorrow's publishers"}) == 7
+    assert file_ids_of(message) == [7]
+    assert file_ids_of({**message, "traceparent": "of tomorrow's publishers"}) == [7]
+
+
+def test_a_message_may_be_of_more_files_and_is_what_a_worker_of_yesterday_understands() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    files = [
+        Waiting(n, "plant", b"a.csv", 1, 10, bytes(16), "aa/aa", Stage.VALIDATE, now)
+        for n in (7, 12, 9)
+    ]
+    message = event(files[0], "landing", files[1:])
+    assert file_ids_of(message) == [7, 12, 9]
+    alone = event(files[0], "landing")
+    assert {name: message[name] for name in alone} == alone
+    assert all(isinstance(message[name], str) for name in message if name != "data")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(None, 7, [8], "8,9", "8 ", " 8", "8  9", "-8", "0", "08", "a", "8\n", "²", str(2**63)),
+        *("1 " * 1000 + "1", " ".join(map(str, range(10, 1010)))),
+    ],
+)
+def test_others_that_are_no_ids_are_refused(wrong: object) -> None:
+    message = {"type": EVENT_TYPE, "data": {"file_id": 7}, "others": wrong}
+    with pytest.raises(Misuse, match="others"):
+        file_ids_of(message)
 
 
 @pytest.mark.parametrize(
@@ -176,18 +202,18 @@ def test_a_message_is_a_cloud_event_and_only_its_id_is_believed() -> None:
 )
 def test_what_is_no_event_is_refused(wrong: object) -> None:
     with pytest.raises(Misuse, match="not a sensorflow event"):
-        file_id_of(wrong)
+        file_ids_of(wrong)
 
 
 @pytest.mark.parametrize("wrong", ["7", True, -7, 0, 7.0, None, [7], 2**63, "../../etc/passwd"])
 def test_an_id_that_is_none_is_refused(wrong: object) -> None:
     with pytest.raises(Misuse, match="file_id"):
-        file_id_of({"type": EVENT_TYPE, "data": {"file_id": wrong}})
+        file_ids_of({"type": EVENT_TYPE, "data": {"file_id": wrong}})
 
 
 def test_an_event_with_more_in_it_is_refused() -> None:
     with pytest.raises(Misuse, match="unknown fields"):
-        file_id_of({"type": EVENT_TYPE, "data": {"file_id": 7, "path": "/etc/passwd"}})
+        file_ids_of({"type": EVENT_TYPE, "data": {"file_id": 7, "path": "/etc/passwd"}})
 
 
 @pytest.mark.parametrize(

@@ -93,14 +93,16 @@ class Plant:
         publish(self.ledger, self.queue, Limits(10**9 if inline else 0, 100, 8))
         results = []
         while (message := self.queue.take()) is not None:
-            waiting, whole = message
+            files, whole = message
             if whole:
                 stages: list[Stage | None] = [None]
-            elif waiting.stage is Stage.QUARANTINE:
+            elif files[0].stage is Stage.QUARANTINE:
                 stages = [Stage.QUARANTINE]
             else:
                 stages = [Stage.VALIDATE, Stage.TRANSFORM, Stage.LOAD]
-            results += [handle(self.world, waiting.file_id, stage, keep) for stage in stages]
+            ids = [waiting.file_id for waiting in files]
+            for stage in stages:
+                results += handle(self.world, ids, stage, keep)
         return results
 
     def state(self, file_id: int) -> State:
@@ -137,7 +139,7 @@ def test_the_same_message_five_times_has_one_effect() -> None:
     plant = Plant()
     file = plant.drop(content(5))
     publish(plant.ledger, plant.queue, LIMITS)
-    outcomes = [handle(plant.world, file.file_id, None, keep).outcome for _ in range(5)]
+    outcomes = [handle(plant.world, [file.file_id], None, keep)[0].outcome for _ in range(5)]
     assert outcomes == [Outcome.LOADED] + [Outcome.NOTHING] * 4
 
 
@@ -306,7 +308,7 @@ def names(number: int) -> bytes:
     return b"%d.csv" % number
 
 
-def test_small_files_that_wait_are_done_with_the_first_and_each_has_its_own_outcome() -> None:
+def test_small_files_of_one_message_have_each_its_own_outcome() -> None:
     plant = Plant(max_rejects="10%")
     files = [plant.drop(content(n + 1), names(n)) for n in range(12)]
     broken = plant.drop(b"no header of ours\n1,2\n", b"broken.csv")
@@ -321,14 +323,15 @@ def test_small_files_that_wait_are_done_with_the_first_and_each_has_its_own_outc
         assert plant.silver_rows(file.file_id) == number + 1
         assert [e["what"] for e in plant.ledger.history(file.file_id)].count("loaded") == 1
     together = [
-        e
+        [e["why"] for e in plant.ledger.history(f.file_id) if e["what"] == "claimed"]
         for f in (*files, broken, spoilt, *later)
-        for e in plant.ledger.history(f.file_id)
-        if e["why"] == f"together with file {files[0].file_id}"
     ]
-    assert len(together) == 14  # half of the others
+    assert together == [  # 28 files in four messages
+        [f"together with file {files[0].file_id + 7 * (n // 7)}" if n % 7 else None]
+        for n in range(28)
+    ]
     assert results[0].text.startswith("loaded 0.csv: read=1 loaded=1")
-    assert sum(r.outcome is Outcome.NOTHING for r in results) >= 12
+    assert sum(r.outcome is Outcome.LOADED for r in results) == 26
     plant.work()
     assert {plant.state(f.file_id) for f in (broken, spoilt)} == {State.QUARANTINED}
 
@@ -384,18 +387,45 @@ def test_a_database_that_is_away_gives_every_file_its_attempt_back() -> None:
     assert len(plant.ledger.rows) == sum(range(10))
 
 
-class Deaf(MemoryLedger):
-    def gather(self, *_: Any) -> list[Claim]:
-        raise Transient(Code.DATABASE, "away")
+def sent(plant: Plant) -> list[list[str]]:
+    """The names of the files of each message that is published now."""
+    publish(plant.ledger, plant.queue, LIMITS)
+    messages = []
+    while (message := plant.queue.take()) is not None:
+        messages.append([waiting.key.decode() for waiting in message[0]])
+    return messages
 
 
-def test_a_file_in_hand_is_gone_on_with_when_no_others_can_be_asked_for() -> None:
+def test_small_new_files_go_a_few_in_a_message_and_all_others_alone() -> None:
     plant = Plant()
-    plant.ledger = Deaf(lambda: plant.now)
-    plant.world = replace(plant.world, ledger=plant.ledger)
-    files = [plant.drop(content(n + 1), names(n)) for n in range(3)]
-    assert [r.outcome for r in plant.work()] == [Outcome.LOADED] * 3
-    assert [attempts(plant, f) for f in files] == [1, 1, 1]
+    plant.drop(content(1), b"0.csv")
+    assert sent(plant) == [["0.csv"]]
+    for number in range(1, 9):
+        plant.drop(content(number + 1), names(number))
+    plant.drop(content(20), b"1.csv")  # a new version
+    plant.drop(content(20_000), b"large.csv")
+    assert sorted(sent(plant)) == [
+        *(["1.csv"], ["1.csv", "2.csv"], ["3.csv", "4.csv"], ["5.csv", "6.csv"]),
+        *(["7.csv", "8.csv"], ["large.csv"]),
+    ]
+
+
+def test_a_file_that_was_held_before_is_published_alone() -> None:
+    plant = Plant()
+    files = [plant.drop(content(n + 1), names(n)) for n in range(8)]
+    assert [len(message) for message in sent(plant)] == [2, 2, 2, 2]
+    ids = [file.file_id for file in files]
+    for claim in plant.ledger.claim_many(ids[:3], (Stage.VALIDATE,), "me", 30):
+        plant.ledger.release(claim, Transient(Code.STORAGE, "away"), 0, burned=False)
+    assert sent(plant) == [["0.csv"], ["1.csv"], ["2.csv"]]
+
+
+def test_a_message_has_only_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sensorflow.flow.publish.SIZE", len(content(4)) * 2)
+    plant = Plant()
+    for number in range(20):
+        plant.drop(content(4, str(number)), names(number))
+    assert max(map(len, sent(plant))) <= 2
 
 
 def test_a_batch_made_ahead_is_given_up_when_the_load_fails() -> None:
@@ -415,15 +445,29 @@ def test_a_batch_made_ahead_is_given_up_when_the_load_fails() -> None:
     assert list(ahead(range(7))) == list(range(7))
 
 
-def test_keys_of_a_whole_source_are_never_loaded_together() -> None:
+class Together(MemoryLedger):
+    """Counts the files that are committed with others."""
+
+    files = 0
+
+    def load_together(self, files: Any) -> bool:
+        self.files += len(files)
+        return super().load_together(files)
+
+
+@pytest.mark.parametrize(("scope", "together"), [("source", 0), ("file", 9)])
+def test_keys_of_a_whole_source_are_never_loaded_together(scope: str, together: int) -> None:
     """Two files may hold the same reading, and each counts its own."""
-    plant = Plant(dedupe_scope="source", on_change="keep")
+    plant = Plant(dedupe_scope=scope, on_change="keep")
+    plant.ledger = Together(lambda: plant.now)
+    plant.world = replace(plant.world, ledger=plant.ledger)
     files = [plant.drop(content(n + 1), names(n)) for n in range(9)]
     plant.work()
     counts = [view.counts for view in map(plant.ledger.file, [f.file_id for f in files]) if view]
-    assert [(c.loaded, c.duplicate) for c in counts] == [(1, n) for n in range(9)]
-    why = [e["why"] for f in files for e in plant.ledger.history(f.file_id)]
-    assert not any(text and "together" in text for text in why)
+    own = scope == "file"
+    wanted = [(n + 1, 0) if own else (1, n) for n in range(9)]
+    assert [(c.loaded, c.duplicate) for c in counts] == wanted
+    assert plant.ledger.files == together
 
 
 def test_a_lease_lost_while_working_commits_nothing() -> None:
@@ -436,7 +480,7 @@ def test_a_lease_lost_while_working_commits_nothing() -> None:
         assert plant.ledger.claim(file.file_id, (Stage.VALIDATE,), "thief", 30) is not None
         yield
 
-    result = handle(plant.world, file.file_id, None, stolen)
+    [result] = handle(plant.world, [file.file_id], None, stolen)
     assert result.outcome is Outcome.FENCED
     assert plant.ledger.rows == {}
 

@@ -21,7 +21,6 @@ from sensorflow.ports import (
     Counts,
     Expirable,
     FileView,
-    Gathering,
     Keyed,
     Kind,
     Leftover,
@@ -48,6 +47,7 @@ class _File:
     lease_until: datetime | None = None
     not_before: datetime | None = None
     published_at: datetime | None = None
+    sent_with: int | None = None
     finished_at: datetime | None = None
     counts: Counts = field(default_factory=Counts)
     checksum: int | None = None
@@ -194,11 +194,13 @@ class MemoryLedger:
             return sum(f.state in _OPEN and f.lane is lane for f in self._files.values())
 
     def published(self, sent: list[Waiting]) -> None:
+        carriers = {w.file_id: w.sent_with for w in sent}
         with self._lock:
             for file, token in ((self._files[w.file_id], w.token) for w in sent):
                 same = (file.token or 0) == token and file.state is State.PENDING
                 if file.published_at is None and same:
                     file.published_at = self._clock()
+                    file.sent_with = carriers[file.id]
                     self._tell(file, "published")
 
     # --- claims ---
@@ -206,11 +208,20 @@ class MemoryLedger:
     def claim(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claim | None:
+        return next(iter(self.claim_many([file_id], stages, owner, lease)), None)
+
+    def claim_many(
+        self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
+    ) -> list[Claim]:
+        first, now = file_ids[0], self._clock()
         with self._lock:
-            file, now = self._files.get(file_id), self._clock()
-            if file is None or file.stage not in stages or not _claimable(file, now):
-                return None
-            return self._take(file, lease)
+            found = [self._files[n] for n in sorted(set(file_ids)) if n in self._files]
+            free = [f for f in found if f.stage in stages and _claimable(f, now)]
+            return [
+                self._take(f, lease, None if f.id == first else f"together with file {first}")
+                for f in free
+                if f.id == first or f.token is None
+            ]
 
     def _take(self, file: _File, lease: float, why: str | None = None) -> Claim:
         now, fresh = self._clock(), file.token is None
@@ -221,19 +232,6 @@ class MemoryLedger:
         file.not_before = None
         file.published_at = file.published_at or now
         return replace(_claim(file), fresh=fresh)
-
-    def gather(self, claim: Claim, owner: str, lease: float, most: Gathering) -> list[Claim]:
-        with self._lock:
-            lane = self._files[claim.file_id].lane
-            waiting = [f for f in self._files.values() if _gatherable(f, lane, most)]
-            waiting = sorted(waiting, key=lambda f: (f.published_at, f.id))[: 2 * most.files]
-            taken, room = [], most.size
-            for file in waiting[: (len(waiting) + 1) // 2]:
-                room -= file.arrival.landed.size
-                if room >= 0:
-                    taken.append(file)
-            why = f"together with file {claim.file_id}"
-            return [self._take(f, lease, why) for f in sorted(taken, key=lambda f: f.id)]
 
     def _guard(self, claim: Claim) -> _File:
         file = self._files[claim.file_id]
@@ -265,7 +263,7 @@ class MemoryLedger:
             self._move(file, State.PENDING, "stage done", **facts)
             file.stage, file.attempts, file.counts, file.error = to, 0, counts, None
             file.retries = 0
-            file.published_at = self._clock()
+            file.published_at, file.sent_with = self._clock(), None
 
     def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
         with self._lock:
@@ -520,8 +518,10 @@ class MemoryLedger:
                     expired += 1
             out = [f for f in self._files.values() if f.state is State.PENDING and f.published_at]
             old = [f for f in out if (f.published_at or now) < now - timedelta(seconds=stale_after)]
-            lost = max(0, len(out) - (depth or 0))
-            for file in sorted(old, key=lambda f: f.published_at or now)[:lost]:
+            lost = max(0, len({_message(f) for f in out}) - (depth or 0))
+            old.sort(key=lambda f: (f.published_at or now, _message(f)))
+            messages = list(dict.fromkeys(map(_message, old)))[:lost]
+            for file in (f for f in old if _message(f) in messages):
                 self._move(file, State.PENDING, "message missing")
                 file.published_at = None
                 stale += 1
@@ -592,13 +592,9 @@ _OPEN = (State.PENDING, State.RUNNING)
 _SETTLED = (State.LOADED, State.SUPERSEDED, State.UNDONE)
 
 
-def _gatherable(file: _File, lane: Lane, most: Gathering) -> bool:
-    """A new, small file that waits for its message to be taken."""
-    new = file.state is State.PENDING and file.token is None and file.version == 1
-    wanted = file.lane is lane and file.arrival.source in most.sources
-    plain = file.stage is Stage.VALIDATE and file.previous is None and file.profile is None
-    small = file.arrival.landed.size < most.small
-    return new and wanted and plain and small and file.published_at is not None
+def _message(file: _File) -> int:
+    """The file whose message is this one's too."""
+    return file.sent_with or file.id
 
 
 def _claimable(file: _File, now: datetime) -> bool:

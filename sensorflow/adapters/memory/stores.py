@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -138,13 +138,13 @@ class MemoryQueue:
     """Holds messages until `take`."""
 
     def __init__(self) -> None:
-        self._messages: deque[tuple[Waiting, bool]] = deque()
+        self._messages: deque[tuple[list[Waiting], bool]] = deque()
 
-    def publish(self, waiting: Waiting, inline: bool) -> None:
-        self._messages.append((waiting, inline))
+    def publish(self, waiting: Waiting, inline: bool, others: Sequence[Waiting] = ()) -> None:
+        self._messages.append(([waiting, *others], inline))
 
     def depth(self) -> int | None:
         return len(self._messages)
 
-    def take(self) -> tuple[Waiting, bool] | None:
+    def take(self) -> tuple[list[Waiting], bool] | None:
         return self._messages.popleft() if self._messages else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,6 @@ from sensorflow.ports import (
     Counts,
     Expirable,
     FileView,
-    Gathering,
     Keyed,
     Kind,
     Leftover,
@@ -184,21 +182,22 @@ class PostgresLedger:
 
     def published(self, sent: list[Waiting]) -> None:
         ids, tokens = [w.file_id for w in sent], [w.token for w in sent]
+        carriers = [w.sent_with for w in sent]
         with self._statement() as c:
-            run(c, "published", ids=ids, tokens=tokens, who=self._who)
+            run(c, "published", ids=ids, tokens=tokens, carriers=carriers, who=self._who)
 
     def claim(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claim | None:
-        wanted = [str(stage) for stage in stages]
-        with self._statement() as c:
-            row = run(c, "claim", id=file_id, stages=wanted, owner=owner, lease=lease).first()
-        return None if row is None else claim_of(row)
+        return next(iter(self.claim_many([file_id], stages, owner, lease)), None)
 
-    def gather(self, claim: Claim, owner: str, lease: float, most: Gathering) -> list[Claim]:
-        facts = {**asdict(most), "sources": list(most.sources), "owner": owner, "lease": lease}
+    def claim_many(
+        self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
+    ) -> list[Claim]:
+        facts = {"stages": [str(stage) for stage in stages], "owner": owner, "lease": lease}
         with self._statement() as c:
-            return [claim_of(row) for row in run(c, "gather", id=claim.file_id, **facts)]
+            rows = run(c, "claim", ids=list(file_ids), first=file_ids[0], **facts)
+            return [claim_of(row) for row in rows]
 
     def renew(self, claim: Claim, lease: float) -> None:
         with self._statement() as c:

@@ -126,19 +126,28 @@ SELECT (SELECT count(*) FROM files
 -- name: published
 -- After the broker's confirm. A file that was claimed in the meantime, and perhaps given back, has
 -- another token: its next message is still to be sent.
-WITH done AS (
-    UPDATE files f SET published_at = now()
-      FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[])) AS sent(id, token)
-     WHERE f.id = sent.id AND coalesce(f.lease_token, 0) = sent.token
-       AND f.published_at IS NULL AND f.state = 'pending'
+-- The rows are locked in their order, as those of a claim are: neither waits for the other in a circle.
+WITH sent AS (
+    SELECT f.id, s.sent_with
+      FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[]), CAST(:carriers AS bigint[]))
+           AS s(id, token, sent_with) JOIN files f USING (id)
+     WHERE coalesce(f.lease_token, 0) = s.token AND f.published_at IS NULL AND f.state = 'pending'
+     ORDER BY f.id FOR UPDATE OF f),
+done AS (
+    UPDATE files f SET published_at = now(), sent_with = sent.sent_with
+      FROM sent
+     WHERE f.id = sent.id AND f.published_at IS NULL AND f.state = 'pending'
     RETURNING f.id, f.stage, f.attempts)
 INSERT INTO file_events (file_id, what, stage, attempt, who)
 SELECT id, 'published', stage, attempts, :who FROM done;
 
 -- name: claim
--- One winner, whoever asks: the row count decides. The lease runs by the database's clock.
+-- One winner, whoever asks: the row count decides. The lease runs by the database's clock. Of the files
+-- that come with the first, only those that nobody ever held: what ends a worker must not take its
+-- neighbours along a second time.
 WITH before AS (
-    SELECT id, state, started_at IS NULL AS fresh FROM files WHERE id = :id FOR UPDATE),
+    SELECT id, state, started_at IS NULL AS fresh FROM files
+     WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE),
 won AS (
     UPDATE files f
        SET state = 'running', lease_token = nextval('lease_tokens'), lease_owner = :owner,
@@ -146,40 +155,19 @@ won AS (
            started_at = coalesce(started_at, now()), not_before = NULL,
            published_at = coalesce(published_at, now())
       FROM before b
-     WHERE f.id = b.id AND f.stage = ANY(:stages)
+     WHERE f.id = b.id AND f.stage = ANY(:stages) AND (f.id = :first OR b.fresh)
        AND (f.state = 'pending' AND (f.not_before IS NULL OR f.not_before <= now())
             OR f.state = 'running' AND f.lease_until < now())
-    RETURNING f.*, b.state AS state_before, b.fresh),
-told AS (
-    INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who)
-    SELECT id, 'claimed', state_before, 'running', stage, attempts, :owner FROM won)
-SELECT * FROM won;
-
--- name: gather
--- Small files that wait as the one just claimed did: half of them, so that others find work too. None
--- that was ever held: what ends a worker must not take its neighbours along a second time.
-WITH waiting AS MATERIALIZED (
-    SELECT id, size, published_at FROM files
-     WHERE state = 'pending' AND published_at IS NOT NULL AND started_at IS NULL
-       AND stage = 'validate' AND version = 1 AND previous IS NULL AND wanted_profile IS NULL
-       AND size < :small AND source = ANY(:sources)
-       AND lane = (SELECT lane FROM files WHERE id = :id)
-     ORDER BY published_at, id LIMIT 2 * :files FOR UPDATE SKIP LOCKED),
-half AS (
-    SELECT id, sum(size) OVER (ORDER BY published_at, id) AS total FROM waiting
-     ORDER BY published_at, id LIMIT (SELECT (count(*) + 1) / 2 FROM waiting)),
-won AS (
-    UPDATE files f
-       SET state = 'running', lease_token = nextval('lease_tokens'), lease_owner = :owner,
-           lease_until = now() + make_interval(secs => :lease), attempts = attempts + 1,
-           started_at = now(), not_before = NULL
-      FROM half h
-     WHERE f.id = h.id AND h.total <= :size
-    RETURNING f.*, true AS fresh),
+    RETURNING f.id, f.lease_token, f.attempts, f.stage, f.source, f.key, f.version, f.sha256, f.md5,
+              f.size, f.landing, f.landed_at, f.rows_read, f.rows_loaded, f.rows_rejected,
+              f.rows_duplicate, f.rows_missing, f.error_code, f.error_detail, f.error_place,
+              f.quarantines, f.retries, f.sensor_type, f.wanted_profile,
+              f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before),
 told AS (
     INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)
-    SELECT id, 'claimed', 'pending', 'running', stage, attempts, :owner,
-           'together with file ' || :id FROM won)
+    SELECT id, 'claimed', state_before, 'running', stage, attempts, :owner,
+           CASE WHEN id <> :first THEN 'together with file ' || :first END
+      FROM won ORDER BY id)
 SELECT * FROM won ORDER BY id;
 
 -- name: renew
@@ -190,7 +178,7 @@ UPDATE files SET lease_until = now() + make_interval(secs => :lease)
 -- A stage is done; the message of the next one is the chain's, so published_at starts anew.
 UPDATE files
    SET state = 'pending', stage = :to, attempts = 0, retries = 0, lease_until = NULL,
-       published_at = now(),
+       published_at = now(), sent_with = NULL,
        rows_read = :read, rows_rejected = :rejected, rows_duplicate = :duplicate,
        rows_missing = :missing, error_code = NULL, error_detail = NULL, error_place = NULL
  WHERE id = :id AND lease_token = :token AND state = 'running';
@@ -569,16 +557,22 @@ SELECT count(*) FROM expired;
 
 -- name: waiting_messages
 -- Published and not taken: this many messages the broker should hold.
-SELECT count(*) FROM files WHERE state = 'pending' AND published_at IS NOT NULL;
+SELECT count(DISTINCT coalesce(sent_with, id)) FROM files
+ WHERE state = 'pending' AND published_at IS NOT NULL;
 
 -- name: stale
--- Messages that nobody took for so long may be lost: publish them again.
-WITH lost AS (
+-- Messages that nobody took for so long may be lost: publish their files again.
+WITH missing AS MATERIALIZED (
+    SELECT coalesce(sent_with, id) AS message FROM files
+     WHERE state = 'pending' AND published_at < now() - make_interval(secs => :stale_after)
+     GROUP BY message ORDER BY min(published_at), message LIMIT :lost),
+lost AS (
     UPDATE files SET published_at = NULL
      WHERE id IN (SELECT id FROM files
                    WHERE state = 'pending'
                      AND published_at < now() - make_interval(secs => :stale_after)
-                   ORDER BY published_at LIMIT :lost FOR UPDATE SKIP LOCKED)
+                     AND coalesce(sent_with, id) IN (SELECT message FROM missing)
+                   FOR UPDATE SKIP LOCKED)
     RETURNING id, stage, attempts),
 told AS (
     INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)

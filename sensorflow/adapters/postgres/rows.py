@@ -44,7 +44,6 @@ def _counts(row: sa.RowMapping) -> Counts:
 
 
 def claim_of(row: sa.Row[Any]) -> Claim:
-    found = row._mapping
     error = None
     if row.error_code is not None:
         error = (row.error_code, row.error_detail, dict(row.error_place or {}))
@@ -61,13 +60,13 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         size=row.size,
         landing=row.landing,
         received_at=row.landed_at,
-        counts=_counts(found),
+        counts=_counts(row._mapping),
         error=error,
         quarantines=row.quarantines,
         retries=row.retries,
         sensor_type=row.sensor_type,
         profile=row.wanted_profile,
-        again=row.previous is not None,
+        again=row.again,
         fresh=row.fresh,
     )
 

@@ -105,6 +105,8 @@ files = Table(
     Column("expired", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     # false while a layer may lie in the lake that the state no longer wants
     Column("tidy", Boolean, nullable=False, server_default=text("true")),
+    # the file whose message its own is a part of
+    Column("sent_with", BigInteger),
     UniqueConstraint("source", "key", "version", name="uq_files_version"),
     CheckConstraint(f"state IN ({STATES})", name="ck_files_state"),
     CheckConstraint(f"stage IN ({STAGES})", name="ck_files_stage"),

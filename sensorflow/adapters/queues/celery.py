@@ -6,7 +6,7 @@ Tasks are sent by name; what runs them lives in ``workers``, which this package 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -133,9 +133,10 @@ def _arguments(task: str) -> dict[str, Any]:
     return arguments
 
 
-def _options(task: str, waiting: Waiting) -> dict[str, str]:
+def _options(task: str, waiting: Waiting, others: int = 0) -> dict[str, str]:
     """What people see of a task, and its queue where that is not the task's own."""
-    shown = f"source={waiting.source} file={printable(waiting.key)} stage={task}"
+    along = f" others={others}" if others else ""
+    shown = f"source={waiting.source} file={printable(waiting.key)}{along} stage={task}"
     options = {"argsrepr": shown, "kwargsrepr": "{}"}
     if waiting.lane is Lane.BACKFILL:
         options |= dict.fromkeys(("queue", "routing_key"), task_name(Lane.BACKFILL))
@@ -153,8 +154,8 @@ class CeleryQueue:
         self._connection: Any = None
         self._producer: Any = None
 
-    def publish(self, waiting: Waiting, inline: bool) -> None:
-        message = event(waiting, self._bucket)
+    def publish(self, waiting: Waiting, inline: bool, others: Sequence[Waiting] = ()) -> None:
+        message = event(waiting, self._bucket, others)
         with self._errors():
             if self._producer is None:
                 self._connection = self._app.connection_for_write()
@@ -163,7 +164,7 @@ class CeleryQueue:
             if inline or waiting.stage is Stage.QUARANTINE:
                 task = INGEST if inline else Stage.QUARANTINE
                 # as a signature would send it, at half the price
-                given = {**options, **_options(task, waiting)}
+                given = {**options, **_options(task, waiting, len(others))}
                 self._app.send_task(task_name(task), (message,), {}, **given)
             else:
                 stages = WORK[WORK.index(waiting.stage) :]
