@@ -115,7 +115,7 @@ class Clock:
     nonexistent: str = "reject"
     zones: Mapping[str, str] = field(default_factory=dict)
     since: int = 0
-    order: Order = field(default_factory=Order)
+    order: Order = field(default_factory=Order, compare=False)
 
 
 @dataclass(frozen=True)

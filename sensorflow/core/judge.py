@@ -73,6 +73,8 @@ class Judge:
         self._profile = profile
         self._rules = Rules(profile.rules, received)
         self._above: dict[int, str | None] = {}
+        self.missing_lines = np.zeros(0, np.int64)
+        """The line of each cell of the last chunk that holds no reading."""
 
     def judge(self, chunk: Chunk) -> Accepted:
         rows = chunk.rows
@@ -81,6 +83,7 @@ class Judge:
             return Accepted(nothing, chunk.rejects, 0, rows, ())
         chunk = _selected(self._filled(chunk))
         case = _Case(chunk, self._profile)
+        self.missing_lines = np.repeat(chunk.lines, case.missing)
         rejects = [*chunk.rejects, *case.row_rejects(), *case.cell_rejects()]
         batch, places = case.readings()
         ruled = self._rules.apply(batch)
@@ -95,7 +98,8 @@ class Judge:
                 rejects.append(case.reject(int(places[0][row]), column, code, why))
             batch = batch.filter(pa.array(~bad))
         rejects.sort(key=lambda r: (r.line_no or 0, r.byte_offset or 0))
-        return Accepted(batch, rejects, case.missing, rows, chunk.layout.drift)
+        missing = len(self.missing_lines)
+        return Accepted(batch, rejects, missing, rows, chunk.layout.drift)
 
     def _filled(self, chunk: Chunk) -> Chunk:
         """Empty cells of `fill_down` columns take the text above, over chunks too."""
@@ -147,7 +151,7 @@ class _Case:
         self.cells = [numbers.read(chunk.columns[m.column], m.style) for m in measures]
         self.valid = np.stack([_valid(n) for n in self.cells])
         self.codes = np.stack([np.asarray(n.codes, object) for n in self.cells])
-        self.missing = int((~self.valid & (self.codes == "")).sum())
+        self.missing = (~self.valid & (self.codes == "")).sum(axis=0)
         self.times = self._times()
         self._require_readings()
         present = self.valid | (self.codes != "")
@@ -179,7 +183,7 @@ class _Case:
                 here = kinds.indices.fill_null(-1).to_numpy(zero_copy_only=False) == code
                 if wanted:
                     self.codes[index][gone & here] = Code.RULE_REQUIRED
-                    self.missing -= int((gone & here).sum())
+                    self.missing -= gone & here
 
     def _name(self, judged: Bools) -> None:
         """Refuse what has no sensor or no type: the whole row where all its cells share the text."""

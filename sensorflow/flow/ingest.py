@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 
 import pyarrow as pa
 
 from sensorflow import crash
 from sensorflow.core.dedupe import Occurrences, keys
+from sensorflow.core.judge import Accepted
 from sensorflow.core.partitions import Layer
 from sensorflow.core.quality import Watch
 from sensorflow.core.readings import SILVER
@@ -21,17 +22,23 @@ from sensorflow.flow.validate import Validation
 from sensorflow.flow.work import Job
 from sensorflow.ports import Counts, Keyed, Load, StageReport
 
+Key = Callable[[pa.RecordBatch, str], pa.Array]
+
 
 class Ingest:
     """The keyed readings of one file, made while bronze and silver are written; iterate once.
 
     Both layers lie in the lake, whole, before the iteration ends; where it is left early, or fails,
     neither does. Raises Permanent as validate does, and `dedupe.Disordered` of a file that is too
-    large for one pass. job, load: what is known when it is through.
+    large for one pass. job, load: what is known when it is through. accepted: what was read of the file
+    already. key: makes the keys.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(
+        self, job: Job, accepted: Iterable[Accepted] | None = None, key: Key = keys
+    ) -> None:
         self.job = job
+        self._accepted, self._key = accepted, key
         self._seconds = {Stage.VALIDATE: 0.0, Stage.TRANSFORM: 0.0}
         self._since = time.perf_counter()
 
@@ -40,7 +47,7 @@ class Ingest:
         seen, watch = Occurrences(), Watch(job.profile.rules)
         with ExitStack() as layers:
             silver = layers.enter_context(job.world.lake.writer(job.path(Layer.SILVER), SILVER))
-            validation = layers.enter_context(Validation(job))
+            validation = layers.enter_context(Validation(job, self._accepted))
             self._since = time.perf_counter()
             for bronze in _joined(validation):
                 self._spent(Stage.VALIDATE)
@@ -48,7 +55,7 @@ class Ingest:
                 silver.write(made.silver)
                 rows += len(made.silver)
                 duplicates += made.duplicates
-                keyed = made.silver, keys(made.silver, job.identity)
+                keyed = made.silver, self._key(made.silver, job.identity)
                 self._spent(Stage.TRANSFORM)
                 yield keyed
                 self._since = time.perf_counter()

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
+import numpy as np
+import pyarrow as pa
+
 from sensorflow import crash
+from sensorflow.core import joint
+from sensorflow.core.dedupe import KEY, keys
+from sensorflow.core.formats.chunk import Chunk
+from sensorflow.core.judge import Accepted
 from sensorflow.core.states import Stage
+from sensorflow.errors import Permanent, Transient
 from sensorflow.flow.ingest import Ingest
 from sensorflow.flow.load import done
+from sensorflow.flow.validate import opened, scratch
 from sensorflow.flow.work import Job
 from sensorflow.ports import Counts, Keyed, Load
 
@@ -89,21 +98,55 @@ def work(
 
 def _prepare(jobs: list[Job], ready: dict[int, _Ready], failed: dict[int, Exception]) -> None:
     """Write the layers of files, as many as can be held."""
-    room = ROWS
+    room, read = ROWS, _read(jobs)
     for job in jobs:
         number = job.claim.file_id
         try:
-            file = _made(job, room)
+            file = _made(job, room, read.get(number))
         except Exception as error:  # noqa: BLE001 - of this file alone
             failed[number] = error
             continue
         if file is not None:
             ready[number] = file
             room -= file.rows
+    if ready:
+        _add_keys(list(ready.values()))
 
 
-def _made(job: Job, room: int) -> _Ready | None:
-    made, batches = Ingest(job), []
+def _read(jobs: list[Job]) -> dict[int, Accepted]:
+    """What could be read of the files at once, by their ids; of no other file anything is said."""
+    groups: list[list[tuple[Job, Chunk]]] = []
+    room = ROWS
+    for job in jobs:
+        chunk = None
+        with suppress(Permanent, Transient, OSError):  # told when it is read by itself
+            chunk = _only_chunk(job)
+        if chunk is None or len(chunk) > room:
+            continue
+        room -= len(chunk)
+        for group in groups:
+            if group[0][0].profile is job.profile and joint.alike(group[0][1], chunk):
+                group.append((job, chunk))
+                break
+        else:
+            groups.append([(job, chunk)])
+    read: dict[int, Accepted] = {}
+    for group in groups:
+        accepted = joint.judge([chunk for _, chunk in group], group[0][0].profile)
+        ids = [job.claim.file_id for job, _ in group]
+        read |= zip(ids, accepted or (), strict=False)
+    return read
+
+
+def _only_chunk(job: Job) -> Chunk | None:
+    if not joint.plain(job.profile):
+        return None
+    with opened(job) as stream:
+        return joint.only_chunk(stream, job.profile, job.place, scratch, job.source.drift)
+
+
+def _made(job: Job, room: int, accepted: Accepted | None) -> _Ready | None:
+    made, batches = Ingest(job, None if accepted is None else [accepted], _none_yet), []
     with closing(iter(made)) as readings:  # left early, it leaves nothing behind
         for keyed in readings:
             room -= len(keyed[0])
@@ -111,3 +154,26 @@ def _made(job: Job, room: int) -> _Ready | None:
                 return None
             batches.append(keyed)
     return _Ready(made.job, batches, made.load)
+
+
+def _none_yet(_silver: pa.RecordBatch, _identity: str) -> pa.Array:
+    return _NO_KEYS
+
+
+_NO_KEYS = pa.array([], KEY)
+
+
+def _add_keys(files: list[_Ready]) -> None:
+    """Make the keys of all files at once."""
+    silver = [batch for file in files for batch, _ in file.batches]
+    if not silver:
+        return
+    names = pa.array([file.job.identity for file in files for _ in file.batches])
+    places = np.repeat(np.arange(len(silver)), [len(batch) for batch in silver])
+    whole = pa.concat_batches(silver)
+    made = keys(whole, pa.DictionaryArray.from_arrays(places, names))
+    start = 0
+    for file in files:
+        for index, (batch, _) in enumerate(file.batches):
+            file.batches[index] = batch, made.slice(start, len(batch))
+            start += len(batch)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -38,11 +38,12 @@ class Validation:
     """Yields the batches of bronze as they are written; a context that ends when the file is through.
 
     job, rows, note: what `validate` returns, known at the end. Both layers appear then, or, where it is
-    left early, neither does.
+    left early, neither does. accepted: what was read of the file already, with others.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, accepted: Iterable[Accepted] | None = None) -> None:
         self.job = job
+        self._accepted = accepted
         self.rows = 0
         self._layers = ExitStack()
         self._refused: LayerWriter | None = None
@@ -51,8 +52,8 @@ class Validation:
     def __enter__(self) -> Validation:
         job = self.job
         with ExitStack() as layers:
-            self._stream = layers.enter_context(job.world.landing.open(job.claim.landing))
-            _check_bytes(self._stream, job.claim.sha256)
+            if self._accepted is None:
+                self._accepted = _accepted(layers.enter_context(opened(job)), job)
             bronze = job.world.lake.writer(job.path(Layer.BRONZE), BRONZE)
             self._bronze = layers.enter_context(bronze)
             self._layers = layers.pop_all()
@@ -65,7 +66,7 @@ class Validation:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         read = rejected = missing = 0
-        for accepted in _accepted(self._stream, self.job):
+        for accepted in self._accepted or ():
             self._bronze.write(accepted.bronze)
             if accepted.rejects:
                 self._refuse(accepted.rejects)
@@ -124,6 +125,14 @@ def _accepted(stream: BinaryIO, job: Job) -> Iterator[Accepted]:
         yield accepted
         if time.monotonic() - began > limit:
             raise Permanent(Code.TOO_SLOW, f"the file took more than {limit:g} s to read")
+
+
+@contextmanager
+def opened(job: Job) -> Iterator[BinaryIO]:
+    """The landed bytes of a file; Permanent if they are not those that were landed."""
+    with job.world.landing.open(job.claim.landing) as stream:
+        _check_bytes(stream, job.claim.sha256)
+        yield stream
 
 
 def scratch() -> BinaryIO:

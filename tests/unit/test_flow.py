@@ -336,6 +336,20 @@ def test_small_files_of_one_message_have_each_its_own_outcome() -> None:
     assert {plant.state(f.file_id) for f in (broken, spoilt)} == {State.QUARANTINED}
 
 
+def test_files_of_one_message_leave_the_rows_and_keys_that_each_leaves_alone() -> None:
+    together_, alone = Plant(), Plant()
+    for number in range(9):
+        for plant in (together_, alone):
+            plant.drop(content(number % 3 + 1, f"{number}.5"), names(number))
+            if plant is alone:
+                plant.work()
+    together_.work()
+    assert together_.ledger.rows == alone.ledger.rows
+    assert [v.counts for v in together_.ledger.files()] == [v.counts for v in alone.ledger.files()]
+    whys = {e["why"] for n in range(1, 10) for e in together_.ledger.history(n)}
+    assert "together with file 1" in whys
+
+
 def test_a_small_file_that_is_a_large_one_compressed_goes_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -6,6 +6,7 @@ import io
 import tomllib
 from dataclasses import dataclass
 
+import jointly
 import pytest
 
 from sensorflow import profiles
@@ -351,3 +352,11 @@ def test_a_logger_is_read_by_toml_alone(sample: Sample) -> None:
     assert readings == sample.readings
     assert [(r.line_no, r.code[:4]) for r in found.rejects] == list(sample.rejects)
     assert (found.rows, found.missing) == (sample.rows, sample.missing)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_read_with_others_a_file_is_the_same(sample: Sample) -> None:
+    table = profiles.resolved("t", {"t": tomllib.loads(sample.toml)})
+    data = sample.data.encode(sample.encoding)
+    place = Place(sample.file, "site7/" + sample.file)
+    jointly.hold([data, data], profiles.validated(table, "t"), place)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import jointly
 import pyarrow as pa
 import writers
 from hypothesis import HealthCheck, assume, given, settings
@@ -211,6 +212,9 @@ def test_long_tables(data: st.DataObject, dialect: Dialect, header: int) -> None
     titles = [names, ["-"] * len(names)][:header]
     file = dialect.write(titles, cells)
     same(read(file, made | dialect.made), rows)
+    if dialect.delimiter != "widths":  # each file has its own
+        others = [dialect.write(titles, cells[::-1]), dialect.write(titles, [cells[-1]] * 3)]
+        jointly.hold([file, *others], Profile.model_validate(made | dialect.made))
 
 
 @settings(steady, max_examples=200)
@@ -265,6 +269,9 @@ def test_wide_tables(data: st.DataObject, dialect: Dialect, told: str) -> None:
     file = dialect.write(header, rows)
     made |= dialect.made
     same(read(file, made), wanted)
+    if dialect.delimiter != "widths":
+        others = [dialect.write(header, rows[::-1]), dialect.write(header, [rows[-1]] * 3)]
+        jointly.hold([file, *others], Profile.model_validate(made))
 
 
 def by_columns(rows: Iterable[Reading]) -> list[dict[str, Any]]:

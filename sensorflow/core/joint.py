@@ -1,0 +1,85 @@
+"""Many small files judged at once: what a chunk costs, whatever its size, is paid once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sensorflow.core import formats
+from sensorflow.core.drift import Drift
+from sensorflow.core.formats.chunk import Chunk, Spot
+from sensorflow.core.judge import Accepted, Judge
+from sensorflow.core.layout import Place, resolver
+from sensorflow.core.profile import Profile
+
+_SHIFT = 40
+"""Bits of a line's number; above them stands the file's place."""
+
+
+def plain(profile: Profile) -> bool:
+    """Whether a profile judges each row by itself: nothing is carried from one to the next, and nothing
+    depends on when the file came."""
+    rules = [rule for found in profile.rules.values() for rule in found]
+    carried = any(rule.monotonic or rule.required or rule.future is not None for rule in rules)
+    ordered = profile.time is not None and profile.time.ambiguous == "order"
+    return not (carried or ordered or profile.fill_down)
+
+
+def only_chunk(
+    stream: BinaryIO,
+    profile: Profile,
+    place: Place,
+    scratch: Callable[[], BinaryIO],
+    drift: Drift | None = None,
+) -> Chunk | None:
+    """The chunk of a file that is one, each of its rows cut into cells; None of any other.
+
+    Raises as `reading.read`.
+    """
+    chunks = formats.chunks(stream, profile, resolver(profile, place, drift or Drift()), scratch)
+    first, second = next(chunks, None), next(chunks, None)
+    if first is None or second is not None or first.rejects or first.records is not None:
+        return None
+    return first if len(first) and first.layout.measures else None
+
+
+def alike(one: Chunk, other: Chunk) -> bool:
+    """Whether the rows of two files mean the same, and are told in the same types."""
+    return one.layout == other.layout and all(
+        column.type == other.columns[index].type for index, column in one.columns.items()
+    )
+
+
+def judge(chunks: Sequence[Chunk], profile: Profile) -> list[Accepted] | None:
+    """What a `Judge` of each would accept, of the only chunks of files that are `alike`, by a profile
+    that is `plain`. None where a reading is refused: then each is to be judged by itself."""
+    lengths = [len(chunk) for chunk in chunks]
+    place = np.repeat(np.arange(len(chunks), dtype=np.int64), lengths)
+    columns = {
+        index: pa.concat_arrays([chunk.columns[index] for chunk in chunks])
+        for index in chunks[0].columns
+    }
+    lines = np.concatenate([chunk.lines for chunk in chunks]) | place << _SHIFT
+    judge = Judge(profile)
+    found = judge.judge(Chunk(chunks[0].layout, columns, lines, lambda _: Spot(None, "")))
+    if found.rejects:
+        return None
+    places = found.bronze["line_no"].to_numpy()
+    ends = np.searchsorted(places >> _SHIFT, np.arange(len(chunks)), "right")
+    missing = np.bincount(judge.missing_lines >> _SHIFT, minlength=len(chunks))
+    bronze = _numbered(found.bronze, places & ((1 << _SHIFT) - 1))
+    accepted, start = [], 0
+    for chunk, end, gone in zip(chunks, ends.tolist(), missing.tolist(), strict=True):
+        part = bronze.slice(start, end - start)
+        accepted.append(Accepted(part, [], gone, chunk.rows, found.drift))
+        start = end
+    return accepted
+
+
+def _numbered(bronze: pa.RecordBatch, lines: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    index = bronze.schema.get_field_index("line_no")
+    return bronze.set_column(index, bronze.schema.field(index), pa.array(lines))

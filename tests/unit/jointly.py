@@ -1,0 +1,52 @@
+"""Holds files that are judged at once against each judged by itself."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Sequence
+
+from sensorflow.core import joint, reading
+from sensorflow.core.judge import Accepted
+from sensorflow.core.layout import Place
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Permanent
+
+PLACE = Place("file.csv", "site/file.csv")
+
+
+def alone(data: bytes, profile: Profile, place: Place = PLACE) -> list[Accepted]:
+    return list(reading.read(io.BytesIO(data), profile, place, tempfile.TemporaryFile))
+
+
+def at_once(
+    files: Sequence[bytes], profile: Profile, place: Place = PLACE
+) -> list[Accepted] | None:
+    """None where they may not be, or where a reading is refused."""
+    if not joint.plain(profile):
+        return None
+    try:
+        chunks = [
+            joint.only_chunk(io.BytesIO(data), profile, place, tempfile.TemporaryFile)
+            for data in files
+        ]
+    except Permanent:
+        return None
+    plain = [chunk for chunk in chunks if chunk is not None]
+    if len(plain) < len(files) or not all(joint.alike(plain[0], chunk) for chunk in plain):
+        return None
+    return joint.judge(plain, profile)
+
+
+def hold(files: Sequence[bytes], profile: Profile, place: Place = PLACE) -> bool:
+    """Whether they could be judged at once; then each must be what it is by itself."""
+    found = at_once(files, profile, place)
+    if found is None:
+        return False
+    for data, one in zip(files, found, strict=True):
+        [wanted] = alone(data, profile, place)
+        assert one.bronze.equals(wanted.bronze)
+        one.bronze.validate(full=True)
+        told = (one.rejects, one.missing, one.rows, one.readings, one.drift)
+        assert told == ([], wanted.missing, wanted.rows, wanted.readings, wanted.drift)
+    return True
