@@ -2,7 +2,9 @@
 
 (a) the server's own COPY of ready rows into the same table with the same index: nothing to read, judge
     or hash, no client; nobody can be faster who has to fill that table.
-(b) the usual script: pandas reads the file, a loop of hashlib makes the keys, SQLAlchemy inserts many.
+(b) the usual script: pandas reads the file, a loop of hashlib makes the keys, SQLAlchemy inserts many,
+    by the driver that it takes for `postgresql://`, psycopg2, which sends row after row. By psycopg 3,
+    which sends them in a pipeline, it is told too.
 """
 
 from __future__ import annotations
@@ -79,13 +81,16 @@ def script(engine: sa.Engine, path: Path, number: int) -> None:
             connection.execute(sa.text(INSERT), records)
 
 
-def engine(stand: Stand) -> sa.Engine:
-    return sa.create_engine(stand.server.url.replace("postgresql://", "postgresql+psycopg://"))
+DRIVERS = {"script": "psycopg2", "script_psycopg3": "psycopg"}
 
 
-def scripted(stand: Stand, paths: list[Path]) -> float:
+def engine(stand: Stand, driver: str = "psycopg") -> sa.Engine:
+    return sa.create_engine(stand.server.url.replace("postgresql://", f"postgresql+{driver}://"))
+
+
+def scripted(stand: Stand, paths: list[Path], driver: str) -> float:
     """Seconds of (b), its connection made before."""
-    made = engine(stand)
+    made = engine(stand, driver)
     with made.connect():
         began = time.perf_counter()
         for number, path in enumerate(paths, 1):

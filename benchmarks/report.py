@@ -80,6 +80,8 @@ def _goals(runs: Found, found: Found) -> Iterator[tuple[str, str, float | None, 
     binary = found["copy_ratio_binary"]
     yield goal("the same, of COPY of PostgreSQL's own binary format", 1.5, binary, True)
     yield goal("the same: faster than the usual script", 20, found["script_ratio"])
+    pipelined = found["script_ratio_psycopg3"]
+    yield goal("the same: than that script with psycopg 3, which pipelines", 20, pipelined)
     yield goal("two workers on two cores: speed of one", 1.6, _worker(scale, 2))
     cpu = found["small_file_cpu_ms"]
     yield goal("CPU of a small file, daemon and workers, ms", 5, cpu, True)
@@ -87,6 +89,8 @@ def _goals(runs: Found, found: Found) -> Iterator[tuple[str, str, float | None, 
         "small files a second, of a chain of three tasks", 5, small.get("small_file_vs_chain")
     )
     yield goal("small files a second, of the usual script", 5, small.get("small_file_vs_script"))
+    pipelined = small.get("small_file_vs_script_psycopg3")
+    yield goal("the same, of that script with psycopg 3", 5, pipelined)
     yield goal("rows a second, of the fastest peer", 1, _peer(peers))
     yield goal("peak memory of a worker, MB", 350, found["worker_rss_mb"], True)
     daemon = runs.get("daemon_memory", {}).get("daemon_rss_mb")
@@ -154,6 +158,7 @@ def throughput(ran: Found) -> str:
         "of binary COPY",
         "with landing",
         "script / ours",
+        "with psycopg 3",
         "database's CPU",
     ]
     rows = [
@@ -170,6 +175,7 @@ def throughput(ran: Found) -> str:
                     "copy_ratio_binary",
                     "copy_ratio_with_landing",
                     "script_ratio",
+                    "script_ratio_psycopg3",
                 )
             ),
             f"{c['database_share']:.0%}",
@@ -188,6 +194,7 @@ WAYS = {
     "one": "one task a file",
     "chain": "chain of three tasks",
     "script": "the usual script",
+    "script_psycopg3": "the same with psycopg 3",
     "running": "dropped while all run",
 }
 

@@ -13,9 +13,11 @@ HEADLINES = {
     "copy_ratio": "throughput",
     "copy_ratio_binary": "throughput",
     "script_ratio": "throughput",
+    "script_ratio_psycopg3": "throughput",
     "small_file_cpu_ms": "small_files",
     "small_file_vs_chain": "small_files",
     "small_file_vs_script": "small_files",
+    "small_file_vs_script_psycopg3": "small_files",
     "worker_rss_mb": "memory",
     "deferred_ratio": "deferred",
 }

@@ -28,7 +28,8 @@ def measure(
 ) -> dict[str, Any]:
     files = files or (800 if quick else 2000)
     few = files // 4 if quick else files
-    runs: dict[str, list[dict[str, Any]]] = {"one": [], "chain": [], "script": [], "running": []}
+    ways = ("one", "chain", *reference.DRIVERS, "running")
+    runs: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     with stand() as here:
         server = Broker(broker, here.root)
         try:
@@ -38,7 +39,8 @@ def measure(
                 for _ in range(repeat):
                     runs["one"].append(waiting(made, drops, "one", files))
                     runs["chain"].append(waiting(made, drops, "chain", few))
-                    runs["script"].append(script(here, drops))
+                    for way, driver in reference.DRIVERS.items():
+                        runs[way].append(script(here, drops, driver, few))
                     if not quick:
                         runs["running"].append(running(made, drops))
                 rss = peak(made, drops, 300_000 if quick else 1_000_000)
@@ -135,13 +137,13 @@ def counted(files: int, rows: int, seconds: float, cpu: dict[str, float]) -> dic
     }
 
 
-def script(here: Stand, drops: Drops) -> dict[str, Any]:
-    paths = drops.make(drops.files)
+def script(here: Stand, drops: Drops, driver: str, files: int) -> dict[str, Any]:
+    paths = drops.make(files)
     own, database = time.process_time(), machine.cpu(here.server.process.pid)
-    seconds = reference.scripted(here, paths)
+    seconds = reference.scripted(here, paths, driver)
     own, database = time.process_time() - own, machine.cpu(here.server.process.pid) - database
     found = counted(
-        drops.files, here.rows(), seconds, {"daemon": 0.0, "worker": own, "database": database}
+        files, here.rows(), seconds, {"daemon": 0.0, "worker": own, "database": database}
     )
     for path in paths:
         path.unlink()
@@ -176,6 +178,7 @@ def tell(
         "small_file_cpu_ms": figures["one"]["cpu_ms"]["median"],
         "small_file_vs_chain": round(speed["one"] / speed["chain"], 2),
         "small_file_vs_script": round(speed["one"] / speed["script"], 2),
+        "small_file_vs_script_psycopg3": round(speed["one"] / speed["script_psycopg3"], 2),
         "worker_rss_mb": rss,
         "parts": {key: value for key, value in middle.items() if key.endswith("_cpu_ms")},
         "figures": figures,

@@ -40,13 +40,14 @@ def measure(quick: bool, rows: int | None = None, repeat: int = 5) -> dict[str, 
 
 def case(here: Stand, form: str, rows: int, files: int, repeat: int, quick: bool) -> dict[str, Any]:
     paths = inputs.many(here.root / "inputs", rows, files, form)
-    few = inputs.many(here.root / "few", min(rows, 50_000), 1, form) if quick else paths
+    sample = min(rows, 20_000) if quick else rows
+    few = inputs.many(here.root / "few", sample, 1, form) if quick else paths
     here.reset()
     here.take(paths, form)  # warms us up, and makes the ready rows
     check(here, rows)
     ready = reference.ready_rows(here, files)
     times: dict[str, list[float]] = {
-        name: [] for name in ("text", "binary", "ours", "arriving", "script")
+        name: [] for name in ("text", "binary", "ours", "arriving", *reference.DRIVERS)
     }
     ours = []
     for _ in range(repeat):
@@ -60,12 +61,13 @@ def case(here: Stand, form: str, rows: int, files: int, repeat: int, quick: bool
         ours.append(asdict(took))
         times["ours"].append(took.seconds)
         times["arriving"].append(took.arriving)
-        here.reset()
-        times["script"].append(reference.scripted(here, few))
-        check(here, len(few) * (rows // files) if few is paths else min(rows, 50_000))
+        for name, driver in reference.DRIVERS.items():
+            here.reset()
+            times[name].append(reference.scripted(here, few, driver))
+            check(here, sample)
     for path in (*paths, *few, *map(Path, ready["text"]), *map(Path, ready["binary"])):
         path.unlink(missing_ok=True)
-    return tell(form, rows, files, len(few) and min(rows, 50_000) if quick else rows, times, ours)
+    return tell(form, rows, files, sample, times, ours)
 
 
 def check(here: Stand, rows: int) -> None:
@@ -90,7 +92,7 @@ def tell(
         figures["ours"]["median"] + figures["arriving"]["median"],
     )
     copied = figures[like]["median"]
-    per_row = figures["script"]["median"] / script_rows
+    per_row = {name: figures[name]["median"] / script_rows for name in reference.DRIVERS}
     middle = sorted(ours, key=lambda run: run["seconds"])[len(ours) // 2]
     return {
         "format": form,
@@ -100,11 +102,13 @@ def tell(
         "reference": like,
         "rows_per_second": round(rows / own),
         "copy_rows_per_second": round(rows / copied),
-        "script_rows_per_second": round(1 / per_row),
+        "script_rows_per_second": round(1 / per_row["script"]),
+        "script_psycopg3_rows_per_second": round(1 / per_row["script_psycopg3"]),
         "copy_ratio": round(own / copied, 3),
         "copy_ratio_binary": round(own / figures["binary"]["median"], 3),
         "copy_ratio_with_landing": round(whole / copied, 3),
-        "script_ratio": round(per_row * rows / own, 2),
+        "script_ratio": round(per_row["script"] * rows / own, 2),
+        "script_ratio_psycopg3": round(per_row["script_psycopg3"] * rows / own, 2),
         "database_share": round(
             middle["database_cpu"] / (middle["own_cpu"] + middle["database_cpu"]), 3
         ),

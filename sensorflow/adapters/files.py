@@ -180,14 +180,14 @@ def sync(stream: BinaryIO) -> None:
     os.fsync(stream.fileno())
 
 
-def start_sync(stream: BinaryIO) -> None:
-    """Have the kernel begin to write what `sync` will wait for.
+def start_sync(stream: BinaryIO, offset: int = 0, size: int = 0) -> None:
+    """Have the kernel begin to write what `sync` will wait for: `size` bytes from `offset` on, or all.
 
     Begun for many files before the first of them is synced, their blocks are placed in one commit of
     the file system's journal, not in one for each.
     """
     stream.flush()
-    os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    os.posix_fadvise(stream.fileno(), offset, size, os.POSIX_FADV_DONTNEED)
 
 
 def settle(stream: BinaryIO, path: Path, final: Path) -> None:

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +154,18 @@ def command(f: Fleet, *words: str, **environ: str) -> bytes:
     return done.stdout + done.stderr
 
 
+def commands(
+    f: Fleet, wanted: dict[str, tuple[tuple[str, ...], dict[str, str]]]
+) -> dict[str, bytes]:
+    """What many say, each with its environment; a few at a time, for most of them wait."""
+    with ThreadPoolExecutor(6) as pool:
+        running = {
+            name: pool.submit(command, f, *words, **environ)
+            for name, (words, environ) in wanted.items()
+        }
+    return {name: done.result() for name, done in running.items()}
+
+
 def page(f: Fleet, path: str) -> bytes:
     request = urllib.request.Request(f"http://127.0.0.1:{f.flower_port}{path}")
     word = base64.b64encode(f"sensorflow:{FLOWER}".encode()).decode()
@@ -205,17 +218,9 @@ def test_no_password_is_said_anywhere(
         assert name
         said |= {p: page(f, p) for p in (*PAGES, f"/worker/worker@{name.decode()}")}
         assert b"broker_url" in said[f"/worker/worker@{name.decode()}"]
-        for words in (("status",), ("doctor",), ("files", "ls"), ("files", "show", "1")):
-            said[" ".join(words)] = command(f, "sensorflow", *words)
-        for words in (("db", "current"), ("db", "shell", "-c", "SELECT 1"), ("quarantine", "ls")):
-            said[" ".join(words)] = command(f, "sensorflow", *words)
-        for words in (
-            ("report",),
-            ("inspect", "conf"),
-            ("inspect", "report"),
-            ("inspect", "stats"),
-        ):
-            said[" ".join(words)] = command(f, "celery", "-A", "workers", *words)
+        said |= commands(f, {" ".join(words): (("sensorflow", *words), {}) for words in OWN})
+        celery = ("celery", "-A", "workers")
+        said |= commands(f, {" ".join(words): ((*celery, *words), {}) for words in CELERYS})
         assert b"broker_url" in said["inspect conf"]
         for server in (planted_database, planted_broker):
             with outage(server):
@@ -225,12 +230,14 @@ def test_no_password_is_said_anywhere(
                 said[f"status {len(said)}"] = command(f, "sensorflow", "status")
                 said[f"/broker {len(said)}"] = page(f, "/broker")
         f.wait(lambda: f.counts()["loaded"] == 3)
+        wrongs = {}
         for key, server in (("DATABASE", planted_database), ("BROKER", planted_broker)):
             for what, url in broken(server.url).items():
                 wrong = {f"SENSORFLOW_{key}_URL": url}
-                said[f"{key} {what}: doctor"] = command(f, "sensorflow", "doctor", **wrong)
+                wrongs[f"{key} {what}: doctor"] = (("sensorflow", "doctor"), wrong)
                 program = ("sensorflow", "db", "current") if key == "DATABASE" else BEAT
-                said[f"{key} {what}"] = command(f, *program, **wrong)
+                wrongs[f"{key} {what}"] = (program, wrong)
+        said |= commands(f, wrongs)
         said |= {p.name: p.read_bytes() for p in project.glob("*.log")}
         said |= family(f)
     said |= {str(p): p.read_bytes() for p in project.rglob("*") if p.is_file()}
@@ -239,6 +246,11 @@ def test_no_password_is_said_anywhere(
     assert leaks(said) == []
 
 
+OWN = (
+    *(("status",), ("doctor",), ("files", "ls"), ("files", "show", "1"), ("db", "current")),
+    *(("db", "shell", "-c", "SELECT 1"), ("quarantine", "ls")),
+)
+CELERYS = (("report",), ("inspect", "conf"), ("inspect", "report"), ("inspect", "stats"))
 BEAT = ("celery", "-A", "workers", "inspect", "ping", "--timeout=1")
 
 

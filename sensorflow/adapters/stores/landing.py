@@ -96,6 +96,8 @@ class _Group:
                 md5.update(block)
                 size += len(block)
                 copy.write(block)
+                if size > BLOCK:  # the disk works while the rest is read and hashed
+                    start_sync(copy, size - len(block), len(block))
             copy.flush()
         crash.point(crash.Point.LANDING)
         digest = sha256.hexdigest()
