@@ -207,10 +207,33 @@ GUARDS = [
     Guard(  # what ended a worker once takes no neighbours along again
         27,
         SQL,
-        "AND published_at IS NOT NULL AND started_at IS NULL\n",
-        "AND published_at IS NOT NULL\n",
+        "f.stage = ANY(:stages) AND (f.id = :first OR b.fresh)\n",
+        "f.stage = ANY(:stages)\n",
         "tests/conformance/test_ledger.py"
-        "::test_what_was_held_before_is_not_fresh_and_never_taken_along[postgres]",
+        "::test_what_was_held_before_is_not_fresh_and_claimed_by_its_own_message_only[postgres]",
+    ),
+    Guard(  # nor is it sent with them
+        27,
+        "sensorflow/flow/publish.py",
+        "new = waiting.token == 0 and waiting.version == 1",
+        "new = waiting.version == 1",
+        "tests/unit/test_flow.py::test_a_file_that_was_held_before_is_published_alone",
+    ),
+    Guard(  # messages, not files, are what the broker may lack
+        7,
+        SQL,
+        "SELECT count(DISTINCT coalesce(sent_with, id)) FROM files\n",
+        "SELECT count(*) FROM files\n",
+        "tests/conformance/test_ledger.py"
+        "::test_of_messages_with_many_files_as_many_are_missed_as_the_broker_lacks[postgres]",
+    ),
+    Guard(  # nothing is carried from one file to the next where many are judged at once
+        34,
+        "sensorflow/core/joint.py",
+        "    return not (carried or ordered or profile.fill_down)\n",
+        "    return True\n",
+        "tests/unit/test_joint.py"
+        "::test_what_is_carried_from_row_to_row_is_never_carried_from_file_to_file",
     ),
     Guard(  # a file that changed while it was read is not taken
         18,

@@ -47,7 +47,7 @@ def test_sessions_ended_by_the_server_are_transient_and_the_next_call_works(
     ledger.due(1, 1)
     with psycopg.connect(database, autocommit=True) as admin:
         admin.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
     assert ledger.due(1, 1) == []
