@@ -27,7 +27,7 @@ def measure(
     quick: bool, files: int | None = None, repeat: int = 5, broker: str = "valkey"
 ) -> dict[str, Any]:
     files = files or (800 if quick else 2000)
-    few = files // 4 if quick else files
+    few = files // 8 if quick else files
     ways = ("one", "chain", *reference.DRIVERS, "running")
     runs: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     with stand() as here:

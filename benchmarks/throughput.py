@@ -40,7 +40,7 @@ def measure(quick: bool, rows: int | None = None, repeat: int = 5) -> dict[str, 
 
 def case(here: Stand, form: str, rows: int, files: int, repeat: int, quick: bool) -> dict[str, Any]:
     paths = inputs.many(here.root / "inputs", rows, files, form)
-    sample = min(rows, 20_000) if quick else rows
+    sample = min(rows, 10_000) if quick else rows
     few = inputs.many(here.root / "few", sample, 1, form) if quick else paths
     here.reset()
     here.take(paths, form)  # warms us up, and makes the ready rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import resource
@@ -40,6 +41,9 @@ def warm(**_: Any) -> None:
     ledger = bootstrap.ledger(settings, "warm")  # loads the driver; connects to nothing
     bootstrap.world(settings, "warm", ledger)
     ledger.close()
+    gc.collect()
+    gc.freeze()  # what is shared is left alone, and a child looks for cycles among its own alone
+    gc.set_threshold(10_000, 10, 10)  # 700 is a look for every third of a small file
 
 
 @worker_process_init.connect
