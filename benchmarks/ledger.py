@@ -57,16 +57,28 @@ SELECT id, registered_at, 'registered', NULL, 'validate', 0, 'daemon' FROM files
 
 def values(files: int) -> dict[str, dict[str, Any]]:
     """Each statement and what it is asked, as the ledger asks it."""
-    waiting, stages = files - 100, [str(stage) for stage in WORK]
+    waiting = files - 100
+    claim = {"stages": [str(stage) for stage in WORK], "owner": "worker", "lease": 30.0}
     due = {"limit": 50, "max_in_flight": 3000, "lane": Lane.LIVE, "room": 3000}
     name = f"line-{waiting % 97}/logger-{waiting}.csv".encode()
     arrival = {"source": f"plant-{waiting % 8}", "key": name}
     return {
-        "claim": {"id": waiting, "stages": stages, "owner": "worker", "lease": 30.0},
+        "claim": {"ids": [waiting], "first": waiting, **claim},
+        "claim, 25 files": {
+            "query": "claim",
+            "ids": [waiting + n for n in range(25)],
+            "first": waiting,
+            **claim,
+        },
         "due": due,
         "due, full": {"query": "due", **due, "max_in_flight": 1000, "room": 1000},
         "due, backfill": {"query": "due", **due, "lane": Lane.BACKFILL, "room": 8},
-        "published": {"ids": [waiting + n for n in range(50)], "tokens": [0] * 50, "who": "daemon"},
+        "published": {
+            "ids": [waiting + n for n in range(50)],
+            "tokens": [0] * 50,
+            "carriers": [None, *[waiting] * 24] * 2,
+            "who": "daemon",
+        },
         "expire": {"who": "beat"},
         "waiting_messages": {},
         "stale": {"stale_after": 15.0, "lost": 10, "who": "beat"},

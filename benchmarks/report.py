@@ -191,7 +191,7 @@ def case_name(case: Found) -> str:
 
 
 WAYS = {
-    "one": "one task a file",
+    "one": "some in each task",
     "chain": "chain of three tasks",
     "script": "the usual script",
     "script_psycopg3": "the same with psycopg 3",

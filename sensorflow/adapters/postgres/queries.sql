@@ -562,17 +562,16 @@ SELECT count(DISTINCT coalesce(sent_with, id)) FROM files
 
 -- name: stale
 -- Messages that nobody took for so long may be lost: publish their files again.
-WITH missing AS MATERIALIZED (
-    SELECT coalesce(sent_with, id) AS message FROM files
-     WHERE state = 'pending' AND published_at < now() - make_interval(secs => :stale_after)
-     GROUP BY message ORDER BY min(published_at), message LIMIT :lost),
+WITH old AS MATERIALIZED (
+    SELECT id, coalesce(sent_with, id) AS message, published_at AS sent_at FROM files
+     WHERE state = 'pending' AND published_at < now() - make_interval(secs => :stale_after)),
+missing AS MATERIALIZED (
+    SELECT message FROM old GROUP BY message ORDER BY min(sent_at), message LIMIT :lost),
 lost AS (
     UPDATE files SET published_at = NULL
-     WHERE id IN (SELECT id FROM files
-                   WHERE state = 'pending'
-                     AND published_at < now() - make_interval(secs => :stale_after)
-                     AND coalesce(sent_with, id) IN (SELECT message FROM missing)
-                   FOR UPDATE SKIP LOCKED)
+     WHERE id IN (SELECT f.id FROM missing JOIN old USING (message) JOIN files f ON f.id = old.id
+                   WHERE f.state = 'pending' AND f.published_at = old.sent_at
+                   FOR UPDATE OF f SKIP LOCKED)
     RETURNING id, stage, attempts),
 told AS (
     INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)
