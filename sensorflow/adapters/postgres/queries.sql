@@ -563,14 +563,17 @@ SELECT count(DISTINCT coalesce(sent_with, id)) FROM files
 -- name: stale
 -- Messages that nobody took for so long may be lost: publish their files again.
 WITH old AS MATERIALIZED (
-    SELECT id, coalesce(sent_with, id) AS message, published_at AS sent_at FROM files
-     WHERE state = 'pending' AND published_at < now() - make_interval(secs => :stale_after)),
-missing AS MATERIALIZED (
-    SELECT message FROM old GROUP BY message ORDER BY min(sent_at), message LIMIT :lost),
+    SELECT id, dense_rank() OVER (ORDER BY since, message) AS place
+      FROM (SELECT id, coalesce(sent_with, id) AS message,
+                   min(published_at) OVER (PARTITION BY coalesce(sent_with, id)) AS since
+              FROM files
+             WHERE state = 'pending'
+               AND published_at < now() - make_interval(secs => :stale_after)) o),
 lost AS (
     UPDATE files SET published_at = NULL
-     WHERE id IN (SELECT f.id FROM missing JOIN old USING (message) JOIN files f ON f.id = old.id
-                   WHERE f.state = 'pending' AND f.published_at = old.sent_at
+     WHERE id IN (SELECT f.id FROM files f JOIN old USING (id)
+                   WHERE old.place <= :lost AND f.state = 'pending'
+                     AND f.published_at < now() - make_interval(secs => :stale_after)
                    FOR UPDATE OF f SKIP LOCKED)
     RETURNING id, stage, attempts),
 told AS (
