@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sensorflow.core import formats
-from sensorflow.core.drift import Drift
 from sensorflow.core.formats.chunk import Chunk, Spot
 from sensorflow.core.judge import Accepted, Judge
-from sensorflow.core.layout import Place, resolver
 from sensorflow.core.profile import Profile
 
 _SHIFT = 40
@@ -29,18 +25,8 @@ def plain(profile: Profile) -> bool:
     return not (carried or ordered or profile.fill_down)
 
 
-def only_chunk(
-    stream: BinaryIO,
-    profile: Profile,
-    place: Place,
-    scratch: Callable[[], BinaryIO],
-    drift: Drift | None = None,
-) -> Chunk | None:
-    """The chunk of a file that is one, each of its rows cut into cells; None of any other.
-
-    Raises as `reading.read`.
-    """
-    chunks = formats.chunks(stream, profile, resolver(profile, place, drift or Drift()), scratch)
+def only(chunks: Iterator[Chunk]) -> Chunk | None:
+    """The chunk of a file that is one, each of its rows cut into cells; None of any other."""
     first, second = next(chunks, None), next(chunks, None)
     if first is None or second is not None or first.rejects or first.records is not None:
         return None
@@ -64,13 +50,13 @@ def judge(chunks: Sequence[Chunk], profile: Profile) -> list[Accepted] | None:
         for index in chunks[0].columns
     }
     lines = np.concatenate([chunk.lines for chunk in chunks]) | place << _SHIFT
-    judge = Judge(profile)
-    found = judge.judge(Chunk(chunks[0].layout, columns, lines, lambda _: Spot(None, "")))
+    judging = Judge(profile)
+    found = judging.judge(Chunk(chunks[0].layout, columns, lines, lambda _: Spot(None, "")))
     if found.rejects:
         return None
     places = found.bronze["line_no"].to_numpy()
     ends = np.searchsorted(places >> _SHIFT, np.arange(len(chunks)), "right")
-    missing = np.bincount(judge.missing_lines >> _SHIFT, minlength=len(chunks))
+    missing = np.bincount(judging.missing_lines >> _SHIFT, minlength=len(chunks))
     bronze = _numbered(found.bronze, places & ((1 << _SHIFT) - 1))
     accepted, start = [], 0
     for chunk, end, gone in zip(chunks, ends.tolist(), missing.tolist(), strict=True):

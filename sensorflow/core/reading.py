@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from sensorflow.core import formats
 from sensorflow.core.drift import Drift
+from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.judge import Accepted, Judge
 from sensorflow.core.layout import Place, resolver
 from sensorflow.core.profile import Profile
@@ -22,11 +23,24 @@ def read(
 ) -> Iterator[Accepted]:
     """Judge a file chunk by chunk; memory is bounded by a chunk. stream: can seek.
 
-    place: the file's name and path. scratch: makes an empty temporary file. received: when the file
-    came, in nanoseconds since 1970, for rules about the future.
+    received: when the file came, in nanoseconds since 1970, for rules about the future. The others, and
+    what is raised: as of `chunks`.
+    """
+    judge = Judge(profile, received)
+    for chunk in chunks(stream, profile, place, scratch, drift):
+        yield judge.judge(chunk)
+
+
+def chunks(
+    stream: BinaryIO,
+    profile: Profile,
+    place: Place,
+    scratch: Callable[[], BinaryIO],
+    drift: Drift | None = None,
+) -> Iterator[Chunk]:
+    """The rows of a file, not judged yet.
+
+    place: the file's name and path. scratch: makes an empty temporary file.
     Raises Permanent when the file as a whole cannot be read.
     """
-    resolve = resolver(profile, place, drift or Drift())
-    judge = Judge(profile, received)
-    for chunk in formats.chunks(stream, profile, resolve, scratch):
-        yield judge.judge(chunk)
+    return formats.chunks(stream, profile, resolver(profile, place, drift or Drift()), scratch)

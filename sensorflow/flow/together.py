@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from sensorflow import crash
-from sensorflow.core import joint
+from sensorflow.core import joint, reading
 from sensorflow.core.dedupe import KEY, keys
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.judge import Accepted
@@ -142,7 +142,8 @@ def _only_chunk(job: Job) -> Chunk | None:
     if not joint.plain(job.profile):
         return None
     with opened(job) as stream:
-        return joint.only_chunk(stream, job.profile, job.place, scratch, job.source.drift)
+        chunks = reading.chunks(stream, job.profile, job.place, scratch, job.source.drift)
+        return joint.only(chunks)
 
 
 def _made(job: Job, room: int, accepted: Accepted | None) -> _Ready | None:

@@ -27,7 +27,7 @@ def at_once(
         return None
     try:
         chunks = [
-            joint.only_chunk(io.BytesIO(data), profile, place, tempfile.TemporaryFile)
+            joint.only(reading.chunks(io.BytesIO(data), profile, place, tempfile.TemporaryFile))
             for data in files
         ]
     except Permanent:
