@@ -79,7 +79,7 @@ def values(files: int) -> dict[str, dict[str, Any]]:
             "carriers": [None, *[waiting] * 24] * 2,
             "who": "daemon",
         },
-        "expire": {"who": "beat"},
+        "expire": {"grace": 0, "who": "beat"},
         "waiting_messages": {},
         "stale": {"stale_after": 15.0, "lost": 10, "who": "beat"},
         "stale, 500 lost": {"query": "stale", "stale_after": 15.0, "lost": 500, "who": "beat"},

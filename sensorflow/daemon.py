@@ -417,7 +417,7 @@ class Daemon:
             self._fresh.clear()
             try:
                 if not swept:
-                    sweep(self._ledger, self._queue, s.sweep, s.limits)
+                    sweep(self._ledger, self._queue, s.sweep, s.lease, s.limits)
                     swept = True
                 sent = publish(self._ledger, self._queue, s.limits)
             except Exception as error:  # noqa: BLE001 - this thread must outlive any defect

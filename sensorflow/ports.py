@@ -464,9 +464,13 @@ class Ledger(Protocol):
         event. Returns how many events."""
         ...
 
-    def sweep(self, stale_after: float, depth: int | None) -> Swept:
+    def sweep(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Swept:
         """Expired leases become pending; messages older than `stale_after` that the broker may have
-        lost (`depth` is how many it holds) count as not published."""
+        lost (`depth` is how many it holds) count as not published.
+
+        grace: seconds from the start of the ledger's server on in which no lease expires. While it was
+        away nobody could renew one, or give a file back.
+        """
         ...
 
     def files(

@@ -67,7 +67,7 @@ def sweep() -> str:
     """Publish again whatever is stale."""
     here = world()
     s = here.settings
-    swept, published = sweep_flow(here.ledger, queue(), s.sweep, s.limits)
+    swept, published = sweep_flow(here.ledger, queue(), s.sweep, s.lease, s.limits)
     tidied = tidy(here.ledger, here.lake, here.landing)
     return (
         f"leases ended={swept.expired} messages missing={swept.stale} published={published} "

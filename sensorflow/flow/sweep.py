@@ -8,12 +8,14 @@ from sensorflow.settings import Limits
 from sensorflow.telemetry import Event, log
 
 
-def sweep(ledger: Ledger, queue: Queue, stale_after: float, limits: Limits) -> tuple[Swept, int]:
+def sweep(
+    ledger: Ledger, queue: Queue, stale_after: float, grace: float, limits: Limits
+) -> tuple[Swept, int]:
     """Free expired leases, take back messages that the broker lost, publish what is due.
 
-    stale_after: seconds after which a message that nobody took may be lost.
+    stale_after: seconds after which a message that nobody took may be lost. grace: see `Ledger.sweep`.
     """
-    swept = ledger.sweep(stale_after, queue.depth())
+    swept = ledger.sweep(stale_after, queue.depth(), grace)
     if swept.expired or swept.stale:
         log().warning(Event.SWEPT, leases_ended=swept.expired, messages_missing=swept.stale)
     return swept, publish(ledger, queue, limits)

@@ -58,7 +58,7 @@ GUARDS = [
     Guard(  # the sweeper
         2,
         "sensorflow/flow/sweep.py",
-        "    swept = ledger.sweep(stale_after, queue.depth())\n",
+        "    swept = ledger.sweep(stale_after, queue.depth(), grace)\n",
         "    swept = Swept(0, 0)\n",
         _faults(
             "test_worker",
@@ -401,6 +401,16 @@ GUARDS = [
         "AND stage = :stage AND state IN ('running', 'pending');",
         "AND stage = :stage AND state = 'running';",
         "tests/conformance/test_ledger.py::test_a_lease_that_ended_in_an_outage_is_given_back_with_its_attempt[postgres]",
+    ),
+    Guard(  # nor is the file taken from a holder that could not give it back
+        38,
+        SQL,
+        "                     AND pg_postmaster_start_time() < now() - make_interval(secs => :grace)\n",
+        "                     AND :grace >= 0\n",
+        _faults(
+            "test_database",
+            "test_fault_38_after_a_start_a_lease_is_not_taken_before_its_holder_can_be_back",
+        ),
     ),
     Guard(
         39,

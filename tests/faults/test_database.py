@@ -139,6 +139,21 @@ def test_fault_09_and_38_an_outage_in_the_middle_of_loads_burns_no_attempt(
         assert_no_attempt_burned(f)
 
 
+def test_fault_38_after_a_start_a_lease_is_not_taken_before_its_holder_can_be_back(
+    own_postgres: Postgres,
+) -> None:
+    ledger = PostgresLedger(own_postgres.url, "here")
+    file = add(ledger)
+    held = claim(ledger, file, lease=0.1)
+    own_postgres.process.end(10)
+    own_postgres.start()
+    assert ledger.sweep(60, None, grace=3600).expired == 0
+    ledger.release(held, Transient(Code.DATABASE, "away"), 0, burned=False)
+    assert claim(ledger, file, lease=-1).attempt == 1
+    assert ledger.sweep(60, None).expired == 1  # of a worker that is gone, when the grace is over
+    ledger.close()
+
+
 RETRIED = "SELECT count(*) FROM file_events WHERE what = 'will be tried again'"
 
 

@@ -221,7 +221,7 @@ def test_a_file_that_ends_its_worker_three_times_is_quarantined() -> None:
     for _ in range(3):  # claimed, and then nothing: the worker is gone
         assert plant.ledger.claim(file.file_id, (Stage.VALIDATE,), "gone", 30) is not None
         plant.now += timedelta(seconds=31)
-        assert sweep(plant.ledger, plant.queue, 5, LIMITS)[0].expired == 1
+        assert sweep(plant.ledger, plant.queue, 5, 0, LIMITS)[0].expired == 1
     outcomes = [r.outcome for r in plant.work() + plant.work()]
     done = [o for o in outcomes if o is not Outcome.NOTHING]  # the lost messages came after all
     assert done == [Outcome.CONDEMNED, Outcome.QUARANTINED]
@@ -521,7 +521,7 @@ def test_a_lost_message_is_published_again_by_the_sweeper() -> None:
     publish(plant.ledger, plant.queue, LIMITS)
     assert plant.queue.take() is not None  # and lost
     plant.now += timedelta(seconds=10)
-    swept, published = sweep(plant.ledger, plant.queue, 5, LIMITS)
+    swept, published = sweep(plant.ledger, plant.queue, 5, 0, LIMITS)
     assert (swept.stale, published) == (1, 1)
     assert [r.outcome for r in plant.work()] == [Outcome.LOADED]
 

@@ -507,7 +507,8 @@ class MemoryLedger:
                 file.events = kept
             return done
 
-    def sweep(self, stale_after: float, depth: int | None) -> Swept:
+    def sweep(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Swept:
+        # grace: a ledger in memory is never away while its workers live
         with self._lock:
             now, expired, stale = self._clock(), 0, 0
             for file in self._files.values():

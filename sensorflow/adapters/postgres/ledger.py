@@ -323,9 +323,9 @@ class PostgresLedger:
         with self._transaction() as c:
             return run(c, "forget", source=source, age=age, limit=limit).rowcount
 
-    def sweep(self, stale_after: float, depth: int | None) -> Swept:
+    def sweep(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Swept:
         with self._transaction() as c:
-            expired = int(run(c, "expire", who=self._who).scalar_one())
+            expired = int(run(c, "expire", grace=grace, who=self._who).scalar_one())
         with self._transaction() as c:
             waiting = int(run(c, "waiting_messages").scalar_one())
             lost = waiting - (depth or 0)

@@ -542,10 +542,13 @@ DELETE FROM file_events
                LIMIT :limit);
 
 -- name: expire
--- Leases that ended: their workers are gone, or will be refused.
+-- Leases that ended: their workers are gone, or will be refused. Not just after a start: their workers
+-- may be alive, and only now get through.
 WITH expired AS (
     UPDATE files SET state = 'pending', lease_until = NULL, published_at = NULL
-     WHERE id IN (SELECT id FROM files WHERE state = 'running' AND lease_until < now()
+     WHERE id IN (SELECT id FROM files
+                   WHERE state = 'running' AND lease_until < now()
+                     AND pg_postmaster_start_time() < now() - make_interval(secs => :grace)
                    FOR UPDATE SKIP LOCKED)
     RETURNING id, stage, attempts, lease_owner),
 told AS (
