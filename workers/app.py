@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+import click
 from celery import Celery
 
 from sensorflow import bootstrap, telemetry
@@ -42,5 +43,14 @@ def settle() -> dict[str, Any]:
     }
 
 
-app = Celery("sensorflow", include=["workers.tasks", "workers.signals"])
+def command() -> str | None:
+    """What follows ``celery -A workers``, while that imports this app; None elsewhere."""
+    context = click.get_current_context(silent=True)
+    return None if context is None else context.invoked_subcommand
+
+
+# beat knows tasks by name: without theirs it starts in half the time, in half the memory
+_TASKS = [] if command() == "beat" else ["workers.tasks", "workers.signals"]
+
+app = Celery("sensorflow", include=_TASKS)
 app.add_defaults(settle)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-import click
-
 from sensorflow import bootstrap
 from sensorflow.errors import Misuse
+from workers.app import command
 
 
 def guard() -> None:
@@ -17,8 +16,7 @@ def guard() -> None:
     Here, while the app is imported, for then Flower's options are defined and not yet read: its
     environment (FLOWER_BASIC_AUTH), flowerconfig.py and command line go over what is set here.
     """
-    context = click.get_current_context(silent=True)
-    if context is None or context.invoked_subcommand != "flower":
+    if command() != "flower":
         return
     import flower.options  # noqa: F401 - defines them
     from tornado.options import options

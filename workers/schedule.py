@@ -1,8 +1,12 @@
-"""What celery beat sends, and how often."""
+"""What celery beat sends and how often, and that its schedule is written by nobody else."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
+
+from celery.signals import beat_init
 
 from sensorflow.adapters.queues.celery import RETAIN, SWEEP, task_name
 from sensorflow.settings import Settings
@@ -24,3 +28,12 @@ def schedule(settings: Settings) -> dict[str, Any]:
             "options": {"expires": RETAIN_EVERY},
         },
     }
+
+
+@beat_init.connect
+def schedule_is_ours(sender: Any, **_: Any) -> None:
+    """What beat keeps between runs it reads back with pickle: nobody else may write it."""
+    os.umask(0o077)  # some kinds of shelves are written anew at each change
+    path = Path(sender.schedule_filename)
+    for part in path.parent.glob(f"{path.name}*"):
+        part.chmod(0o600)

@@ -8,10 +8,9 @@ import os
 import resource
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
-from celery.signals import beat_init, task_received, worker_init, worker_process_init
+from celery.signals import task_received, worker_init, worker_process_init
 
 from sensorflow import bootstrap, crash
 from sensorflow.core.dedupe import Occurrences, keys
@@ -59,15 +58,6 @@ def started(**_: Any) -> None:
     if most == resource.RLIM_INFINITY or limit <= most:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
     threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
-
-
-@beat_init.connect
-def schedule_is_ours(sender: Any, **_: Any) -> None:
-    """What beat keeps between runs it reads back with pickle: nobody else may write it."""
-    os.umask(0o077)  # some kinds of shelves are written anew at each change
-    path = Path(sender.schedule_filename)
-    for part in path.parent.glob(f"{path.name}*"):
-        part.chmod(0o600)
 
 
 @task_received.connect

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,28 @@ DAEMON = """
 import sys
 from sensorflow import bootstrap, daemon
 print("heavy:", sorted({"pandas", "pyarrow", "numpy"} & set(sys.modules)))
+"""
+BEAT = """
+import sys
+from celery import signals
+from celery.bin.celery import main
+
+@signals.beat_init.connect
+def ready(**_):
+    heavy = sorted({"pandas", "pyarrow", "numpy"} & set(sys.modules))
+    print("heavy:", heavy, file=sys.__stdout__)
+    raise SystemExit
+
+sys.argv = ["celery", "-A", "workers", "beat"]
+main()
+"""
+SETTINGS = """
+broker_url = "redis://127.0.0.1:1/0"
+database_url = "postgresql://127.0.0.1:1/none"
+
+[sources.plant]
+path = "drop"
+profile = "long"
 """
 COMMANDS = (
     "init",
@@ -51,4 +74,11 @@ def test_help_imports_neither_arrow_nor_pandas(arguments: list[str]) -> None:
 def test_the_daemon_takes_files_in_without_arrow() -> None:
     command = [sys.executable, "-c", DAEMON]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1:] == ["heavy: []"], done.stderr
+
+
+def test_beat_sends_the_sweeps_without_arrow(tmp_path: Path) -> None:
+    (tmp_path / "sensorflow.toml").write_text(SETTINGS)
+    command = [sys.executable, "-c", BEAT]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1:] == ["heavy: []"], done.stderr
