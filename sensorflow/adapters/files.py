@@ -12,7 +12,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,8 +51,11 @@ def make_folders(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
-_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+"""How a folder that the settings name is opened; a link to it is followed."""
+FOLDER = ROOT | os.O_NOFOLLOW
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""What is below it: no link is followed, and nothing that is opened blocks."""
 
 
 @contextlib.contextmanager
@@ -91,26 +94,26 @@ def opened(root: Path, relative: str, make: bool = True) -> Iterator[int]:
 
 def _root(root: Path, make: bool) -> int:
     try:
-        return os.open(root, _ROOT)
+        return os.open(root, ROOT)
     except FileNotFoundError:
         if not make:
             raise
     make_folders(root)
-    return os.open(root, _ROOT)
+    return os.open(root, ROOT)
 
 
 def _step(folder: int, name: str, make: bool) -> int:
     if name == "..":
         raise NotADirectoryError(errno.ENOTDIR, "not below the folder", name)
     try:
-        return os.open(name, _FOLDER, dir_fd=folder)
+        return os.open(name, FOLDER, dir_fd=folder)
     except FileNotFoundError:
         if not make:
             raise
     with contextlib.suppress(FileExistsError):
         os.mkdir(name, dir_fd=folder)
     os.fsync(folder)
-    return os.open(name, _FOLDER, dir_fd=folder)
+    return os.open(name, FOLDER, dir_fd=folder)
 
 
 def regular(folder: int | Path, name: bytes | str) -> BinaryIO | None:
@@ -118,11 +121,10 @@ def regular(folder: int | Path, name: bytes | str) -> BinaryIO | None:
 
     Never blocks and follows no link. Raises OSError, FileNotFoundError where there is nothing.
     """
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     place = folder if isinstance(folder, int) else None
     path = name if isinstance(folder, int) else folder / os.fsdecode(name)
     try:
-        descriptor = os.open(path, flags, dir_fd=place)
+        descriptor = os.open(path, FILE, dir_fd=place)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a socket
             return None
@@ -181,13 +183,18 @@ def sync(stream: BinaryIO) -> None:
 
 
 def start_sync(stream: BinaryIO, offset: int = 0, size: int = 0) -> None:
-    """Have the kernel begin to write what `sync` will wait for: `size` bytes from `offset` on, or all.
-
-    Begun for many files before the first of them is synced, their blocks are placed in one commit of
-    the file system's journal, not in one for each.
-    """
+    """Have the kernel begin to write what `sync` will wait for: `size` bytes from `offset` on, or all."""
     stream.flush()
     os.posix_fadvise(stream.fileno(), offset, size, os.POSIX_FADV_DONTNEED)
+
+
+def sync_all(streams: Sequence[BinaryIO]) -> None:
+    """As `sync`. Begun for all before the first is waited for: the file system's journal places their
+    blocks in one commit, not in one for each."""
+    for stream in streams:
+        start_sync(stream)
+    for stream in streams:
+        sync(stream)
 
 
 def settle(stream: BinaryIO, path: Path, final: Path) -> None:
@@ -235,10 +242,7 @@ class Together:
             self._open.push(one.pop_all())
 
     def _settle(self) -> None:
-        for stream, _, _ in self._written:
-            start_sync(stream)
-        for stream, _, _ in self._written:
-            sync(stream)
+        sync_all([stream for stream, _, _ in self._written])
         for _, path, final in self._written:
             path.replace(final)
         for folder in dict.fromkeys(final.parent for _, _, final in self._written):

@@ -49,7 +49,7 @@ def replay(
         raise Misuse("name files, or choose by --source, --since, --state or --rejected")
     if profile is not None and settings.profile(profile) is None:
         raise Misuse(f"--profile {profile}: no such profile; see `sensorflow profiles ls`")
-    states = _states(state, rejected, bool(files))
+    states = _states(state, rejected)
     ledger = bootstrap.ledger(settings, "cli")
     found = chosen(ledger, files or [], source, _time(since), states)
     if rejected:
@@ -135,7 +135,7 @@ def _newest(views: list[FileView]) -> list[FileView]:
     return list(newest.values())
 
 
-def _states(state: str | None, rejected: bool, named: bool) -> tuple[str, ...]:
+def _states(state: str | None, rejected: bool) -> tuple[str, ...]:
     known = ("quarantined", "loaded", "undone")
     if state is not None and state not in known:
         raise Misuse(f"--state {state}: one of {', '.join(known)}")

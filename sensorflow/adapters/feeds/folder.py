@@ -14,14 +14,19 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from sensorflow.adapters.files import below, keep, regular, storage_errors, sync_folder
+from sensorflow.adapters.files import (
+    FILE,
+    FOLDER,
+    ROOT,
+    below,
+    keep,
+    regular,
+    storage_errors,
+    sync_folder,
+)
 from sensorflow.core.stability import Stat, takes
 from sensorflow.errors import Transient
 from sensorflow.settings import Source
-
-_ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 DEPTH = 64
 """Folders below a drop folder that are looked into, one within the other."""
@@ -93,7 +98,7 @@ class Folder:
             if name.startswith(b"."):
                 continue
             with suppress(OSError):
-                descriptor = os.open(name, _FOLDER, dir_fd=folder)
+                descriptor = os.open(name, FOLDER, dir_fd=folder)
                 try:
                     yield from self._folders(descriptor, prefix + name + b"/", depth + 1)
                 finally:
@@ -162,7 +167,7 @@ class Folder:
         """The file, for reading. Raises NotAFile, StillOpen, or PermissionError."""
         with self._parent(key) as (folder, name):
             try:
-                descriptor = os.open(name, _FILE, dir_fd=folder)
+                descriptor = os.open(name, FILE, dir_fd=folder)
             except OSError as error:
                 if error.errno in (errno.EACCES, errno.EPERM):
                     raise
@@ -285,7 +290,7 @@ class Folder:
 
     @contextmanager
     def _open_root(self) -> Iterator[int]:
-        descriptor = os.open(self.root, _ROOT)
+        descriptor = os.open(self.root, ROOT)
         try:
             yield descriptor
         finally:
@@ -297,10 +302,10 @@ class Folder:
         *folders, name = key.split(b"/")
         if name in (b"", b".", b"..") or b".." in folders:
             raise NotAFile("not a path below the source's folder")
-        descriptor = _opened(self.root, _ROOT)
+        descriptor = _opened(self.root, ROOT)
         try:
             for part in folders:
-                inner = _opened(part, _FOLDER, descriptor)
+                inner = _opened(part, FOLDER, descriptor)
                 os.close(descriptor)
                 descriptor = inner
             yield descriptor, name
@@ -327,7 +332,7 @@ def _hold(folder: int) -> Iterator[int]:
     """The descriptor of the hold of a folder, which is there only as long as it is needed."""
     with suppress(FileExistsError):
         os.mkdir(HOLD, 0o700, dir_fd=folder)
-    hold = os.open(HOLD, _FOLDER, dir_fd=folder)
+    hold = os.open(HOLD, FOLDER, dir_fd=folder)
     try:
         yield hold
     finally:

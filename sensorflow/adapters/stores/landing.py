@@ -17,7 +17,7 @@ from sensorflow.adapters.files import (
     require,
     start_sync,
     storage_errors,
-    sync,
+    sync_all,
     temporary,
     unfinished,
 )
@@ -106,10 +106,7 @@ class _Group:
 
     def settle(self) -> None:
         with storage_errors(), ExitStack() as folders:
-            for _, copy, _ in self._written:
-                start_sync(copy)
-            for _, copy, _ in self._written:
-                sync(copy)
+            sync_all([copy for _, copy, _ in self._written])
             places: dict[str, int] = {}
             for digest, _, path in self._written:
                 prefix = digest[:2]
