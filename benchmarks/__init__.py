@@ -7,3 +7,5 @@
 What each measures is the first line of its module. Results go to `benchmarks/results/latest.json`, the
 table and the plots of docs/performance.md are made from that.
 """
+
+import workers  # noqa: F401 - before Arrow: how its memory is kept is the worker's to say

@@ -66,9 +66,9 @@ def taken(kind: str, size: int, url: str, home: Path) -> dict[str, Any]:
 def one(path: Path, url: str, home: Path) -> None:
     """In the process that is measured."""
     sys.path.insert(0, str(ROOT / "tests"))
+    import workers.tasks  # noqa: F401, I001 - first: how Arrow's memory is kept is the worker's to say
     from real_data.run import Pipeline
 
-    import workers.tasks  # noqa: F401 - a worker has it loaded
     from sensorflow import telemetry
     from sensorflow.core.profile import Profile
 

@@ -80,8 +80,9 @@ class Ingest:
         return load_of(self.job, self._reports)
 
 
-ROWS = 65536
-"""Readings that are worth what a batch costs: a COPY, a savepoint, a row group."""
+ROWS = 32768
+"""Readings that are worth what a batch costs: a COPY, a savepoint, a row group. Some six batches are in
+memory at a time, in one form or another."""
 
 
 def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
