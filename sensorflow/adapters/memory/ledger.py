@@ -5,12 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
+from sensorflow.adapters.memory.file import (
+    OPEN,
+    SETTLED,
+    File,
+    claim_of,
+    claimable,
+    error_of,
+    message_of,
+    view_of,
+    waiting_of,
+)
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.readings import Span
@@ -33,36 +44,6 @@ from sensorflow.ports import (
 )
 
 
-@dataclass
-class _File:
-    id: int
-    arrival: Arrival
-    version: int
-    stage: Stage
-    state: State = State.PENDING
-    attempts: int = 0
-    retries: int = 0
-    quarantines: int = 0
-    token: int | None = None
-    lease_until: datetime | None = None
-    not_before: datetime | None = None
-    published_at: datetime | None = None
-    sent_with: int | None = None
-    finished_at: datetime | None = None
-    counts: Counts = field(default_factory=Counts)
-    checksum: int | None = None
-    error: tuple[str, str, dict[str, Any]] | None = None
-    quarantined_to: str | None = None
-    lane: Lane = Lane.LIVE
-    profile: str | None = None
-    identity: str = ""
-    previous: tuple[Counts, datetime | None] | None = None
-    expired: set[str] = field(default_factory=set)
-    tidy: bool = True
-    span: Span = field(default_factory=Span)
-    events: list[dict[str, Any]] = field(default_factory=list)
-
-
 class MemoryLedger:
     """See `ports.Ledger`. `clock` stands for the database's."""
 
@@ -70,7 +51,7 @@ class MemoryLedger:
         self._clock = clock
         self._lock = threading.RLock()
         self._publisher = threading.Lock()
-        self._files: dict[int, _File] = {}
+        self._files: dict[int, File] = {}
         self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
         self._tokens = 0
         self.rows: dict[bytes, tuple[int, float]] = {}
@@ -82,7 +63,7 @@ class MemoryLedger:
     def lock(self) -> threading.RLock:
         return self._lock
 
-    def all_files(self) -> list[_File]:
+    def all_files(self) -> list[File]:
         return list(self._files.values())
 
     # --- arrivals ---
@@ -109,23 +90,23 @@ class MemoryLedger:
         self._arrive(file, arrival.key, arrival.fingerprint, kind)
         return Registration(file.id, file.version, kind)
 
-    def _arrive(self, file: _File, key: bytes, mark: str, kind: Kind) -> None:
+    def _arrive(self, file: File, key: bytes, mark: str, kind: Kind) -> None:
         place = (file.arrival.source, key, mark, kind, file.id, self._clock())
         self._arrivals.append(place)
 
-    def _named(self, source: str, key: bytes) -> list[_File]:
+    def _named(self, source: str, key: bytes) -> list[File]:
         return [
             f for f in self._files.values() if (f.arrival.source, f.arrival.key) == (source, key)
         ]
 
-    def _twin(self, arrival: Arrival, name_matters: bool) -> _File | None:
+    def _twin(self, arrival: Arrival, name_matters: bool) -> File | None:
         newest = max((f.version for f in self._named(arrival.source, arrival.key)), default=0)
         found = [
             f
             for f in self._files.values()
             if f.arrival.source == arrival.source
             and f.arrival.landed.sha256 == arrival.landed.sha256
-            and f.state in (*_OPEN, State.LOADED)
+            and f.state in (*OPEN, State.LOADED)
             and (
                 f.version == newest
                 if f.arrival.key == arrival.key
@@ -134,11 +115,11 @@ class MemoryLedger:
         ]
         return min(found, key=lambda f: (f.arrival.key != arrival.key, f.id), default=None)
 
-    def _add(self, arrival: Arrival, refuse: bool) -> _File:
+    def _add(self, arrival: Arrival, refuse: bool) -> File:
         older = self._named(arrival.source, arrival.key)
         version = max((f.version for f in older), default=0) + 1
-        file = _File(len(self._files) + 1, arrival, version, Stage.VALIDATE, lane=arrival.lane)
-        if refuse and any(f.state in (*_OPEN, State.LOADED) for f in older):
+        file = File(len(self._files) + 1, arrival, version, Stage.VALIDATE, lane=arrival.lane)
+        if refuse and any(f.state in (*OPEN, State.LOADED) for f in older):
             file.stage = Stage.QUARANTINE
             file.error = (str(Code.VERSION_REFUSED), REMEDY[Code.VERSION_REFUSED], {})
         self._files[file.id] = file
@@ -177,7 +158,7 @@ class MemoryLedger:
 
     def _due(self, lane: Lane, limit: int, max_in_flight: int, room: int) -> list[Waiting]:
         now, files = self._clock(), self._files.values()
-        flying = [f for f in files if f.published_at and f.state in _OPEN]
+        flying = [f for f in files if f.published_at and f.state in OPEN]
         due = [
             f
             for f in files
@@ -187,11 +168,11 @@ class MemoryLedger:
             and (f.not_before is None or f.not_before <= now)
         ]
         room = min(max_in_flight - len(flying), room - sum(f.lane is lane for f in flying))
-        return [_waiting(f) for f in due[: min(limit, max(0, room))]]
+        return [waiting_of(f) for f in due[: min(limit, max(0, room))]]
 
     def unfinished(self, lane: Lane) -> int:
         with self._lock:
-            return sum(f.state in _OPEN and f.lane is lane for f in self._files.values())
+            return sum(f.state in OPEN and f.lane is lane for f in self._files.values())
 
     def published(self, sent: list[Waiting]) -> None:
         carriers = {w.file_id: w.sent_with for w in sent}
@@ -216,14 +197,14 @@ class MemoryLedger:
         first, now = file_ids[0], self._clock()
         with self._lock:
             found = [self._files[n] for n in sorted(set(file_ids)) if n in self._files]
-            free = [f for f in found if f.stage in stages and _claimable(f, now)]
+            free = [f for f in found if f.stage in stages and claimable(f, now)]
             return [
                 self._take(f, lease, None if f.id == first else f"together with file {first}")
                 for f in free
                 if f.id == first or f.token is None
             ]
 
-    def _take(self, file: _File, lease: float, why: str | None = None) -> Claim:
+    def _take(self, file: File, lease: float, why: str | None = None) -> Claim:
         now, fresh = self._clock(), file.token is None
         self._tokens += 1
         self._move(file, State.RUNNING, "claimed", count=1, why=why)
@@ -231,22 +212,22 @@ class MemoryLedger:
         file.lease_until = now + timedelta(seconds=lease)
         file.not_before = None
         file.published_at = file.published_at or now
-        return replace(_claim(file), fresh=fresh)
+        return replace(claim_of(file), fresh=fresh)
 
-    def _guard(self, claim: Claim) -> _File:
+    def _guard(self, claim: Claim) -> File:
         file = self._files[claim.file_id]
         if file.token != claim.token or file.state is not State.RUNNING:
             raise Fenced(f"file {claim.file_id} was taken by another worker", token=claim.token)
         return file
 
-    def _move(self, file: _File, to: State, what: str, count: int = 0, **facts: Any) -> None:
+    def _move(self, file: File, to: State, what: str, count: int = 0, **facts: Any) -> None:
         assert allowed(file.state, to), (file.state, to)
         before, file.state = file.state, to
         file.attempts += count
         file.lease_until = None
         self._tell(file, what, from_state=str(before), to_state=str(to), **facts)
 
-    def _tell(self, file: _File, what: str, **facts: Any) -> None:
+    def _tell(self, file: File, what: str, **facts: Any) -> None:
         place = {"at": self._clock(), "what": what, "stage": str(file.stage), "who": "memory"}
         none = dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows"))
         file.events.append({**none, **place, "attempt": file.attempts, **facts})
@@ -277,7 +258,7 @@ class MemoryLedger:
             file.retries += 1
             file.published_at = None
             file.not_before = self._clock() + timedelta(seconds=delay)
-            file.error = _error(error)
+            file.error = error_of(error)
 
     def given_back_lately(self, code: Code, within: float) -> bool:
         with self._lock:
@@ -297,15 +278,15 @@ class MemoryLedger:
             self._move(file, State.PENDING, "condemned", why=str(error))
             file.stage, file.attempts, file.published_at = Stage.QUARANTINE, 0, None
             file.retries = 0
-            file.counts, file.error = counts, _error(error)
+            file.counts, file.error = counts, error_of(error)
             return State.PENDING
 
-    def _give_up(self, file: _File, error: SensorflowError) -> State:
+    def _give_up(self, file: File, error: SensorflowError) -> State:
         assert file.previous is not None
         self._move(file, State.LOADED, "replay failed", why=str(error))
         (file.counts, file.finished_at), file.previous = file.previous, None
         file.stage, file.attempts, file.retries = Stage.LOAD, 0, 0
-        file.error = _error(error)
+        file.error = error_of(error)
         return State.LOADED
 
     def quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
@@ -367,7 +348,7 @@ class MemoryLedger:
             file.expired &= {"landing"}
             return Loaded(file.counts, replaced)
 
-    def _take_out(self, file: _File) -> int:
+    def _take_out(self, file: File) -> int:
         return self.take_out(file.id)
 
     def take_out(self, file_id: int) -> int:
@@ -401,7 +382,7 @@ class MemoryLedger:
             replaced += 1
         return replaced
 
-    def _pass_on(self, old: _File) -> None:
+    def _pass_on(self, old: File) -> None:
         """The name of an alias takes over what its twin no longer holds."""
         latest = {(a[0], a[1]): a[4] for a in self._arrivals}
         for source, key, mark, _, file_id, _ in list(self._arrivals):
@@ -418,7 +399,7 @@ class MemoryLedger:
     def replay(self, file_id: int, profile: str | None = None) -> bool:
         with self._lock:
             file = self._files.get(file_id)
-            if file is None or not allowed(file.state, State.PENDING) or file.state in _OPEN:
+            if file is None or not allowed(file.state, State.PENDING) or file.state in OPEN:
                 return False
             if Expirable.LANDING in file.expired:
                 return False
@@ -444,7 +425,7 @@ class MemoryLedger:
             return rows
 
     @staticmethod
-    def _shares(other: _File, file: _File) -> bool:
+    def _shares(other: File, file: File) -> bool:
         same = (other.arrival.source, other.identity) == (file.arrival.source, file.identity)
         if not same or other.state is not State.LOADED or not other.counts.duplicate:
             return False
@@ -455,13 +436,13 @@ class MemoryLedger:
         done = 0
         with self._lock:
             for file in self._files.values():
-                if file.tidy or file.state in _OPEN or done == limit:
+                if file.tidy or file.state in OPEN or done == limit:
                     continue
                 remove(self._leftover(file))
                 file.tidy, done = True, done + 1
         return done
 
-    def _leftover(self, file: _File) -> Leftover:
+    def _leftover(self, file: File) -> Leftover:
         name = file.arrival.landed.name
         needed = any(
             f.arrival.landed.name == name and Expirable.LANDING not in f.expired
@@ -483,7 +464,7 @@ class MemoryLedger:
             cut, done = self._clock() - timedelta(seconds=age), 0
             for file in self._files.values():
                 since = file.span.high if layer is Expirable.ROWS else file.finished_at
-                wanted = (State.LOADED,) if layer is Expirable.ROWS else _SETTLED
+                wanted = (State.LOADED,) if layer is Expirable.ROWS else SETTLED
                 old = file.state in wanted and since is not None and since < cut
                 if file.arrival.source != source or not old or layer in file.expired:
                     continue
@@ -500,7 +481,7 @@ class MemoryLedger:
         with self._lock:
             cut, done = self._clock() - timedelta(seconds=age), 0
             for file in self._files.values():
-                if file.arrival.source != source or file.state in _OPEN:
+                if file.arrival.source != source or file.state in OPEN:
                     continue
                 kept = [e for e in file.events[:-1] if e["at"] >= cut] + file.events[-1:]
                 done += len(file.events) - len(kept)
@@ -519,10 +500,10 @@ class MemoryLedger:
                     expired += 1
             out = [f for f in self._files.values() if f.state is State.PENDING and f.published_at]
             old = [f for f in out if (f.published_at or now) < now - timedelta(seconds=stale_after)]
-            lost = max(0, len({_message(f) for f in out}) - (depth or 0))
-            old.sort(key=lambda f: (f.published_at or now, _message(f)))
-            messages = list(dict.fromkeys(map(_message, old)))[:lost]
-            for file in (f for f in old if _message(f) in messages):
+            lost = max(0, len({message_of(f) for f in out}) - (depth or 0))
+            old.sort(key=lambda f: (f.published_at or now, message_of(f)))
+            messages = list(dict.fromkeys(map(message_of, old)))[:lost]
+            for file in (f for f in old if message_of(f) in messages):
                 self._move(file, State.PENDING, "message missing")
                 file.published_at = None
                 stale += 1
@@ -535,7 +516,7 @@ class MemoryLedger:
     ) -> list[FileView]:
         with self._lock:
             found = [
-                _view(f)
+                view_of(f)
                 for f in reversed(self._files.values())
                 if state in (None, f.state) and source in (None, f.arrival.source)
             ]
@@ -544,7 +525,7 @@ class MemoryLedger:
     def file(self, file_id: int) -> FileView | None:
         with self._lock:
             file = self._files.get(file_id)
-            return None if file is None else _view(file)
+            return None if file is None else view_of(file)
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
         found = self.select(tuple(State), source)
@@ -555,7 +536,7 @@ class MemoryLedger:
     ) -> list[FileView]:
         with self._lock:
             return [
-                _view(file)
+                view_of(file)
                 for file in self._files.values()
                 if file.state in states
                 and source in (None, file.arrival.source)
@@ -587,89 +568,3 @@ class MemoryLedger:
                     for name in names:
                         sums[name] += getattr(file.counts, name.removeprefix("rows_"))
         return totals
-
-
-_OPEN = (State.PENDING, State.RUNNING)
-_SETTLED = (State.LOADED, State.SUPERSEDED, State.UNDONE)
-
-
-def _message(file: _File) -> int:
-    """The file whose message is this one's too."""
-    return file.sent_with or file.id
-
-
-def _claimable(file: _File, now: datetime) -> bool:
-    if file.state is State.PENDING:
-        return file.not_before is None or file.not_before <= now
-    ended = file.lease_until is not None and file.lease_until < now
-    return file.state is State.RUNNING and ended
-
-
-def _error(error: SensorflowError) -> tuple[str, str, dict[str, Any]]:
-    return str(error.code), error.message, dict(error.place)
-
-
-def _waiting(file: _File) -> Waiting:
-    arrival, landed = file.arrival, file.arrival.landed
-    return Waiting(
-        file_id=file.id,
-        source=arrival.source,
-        key=arrival.key,
-        version=file.version,
-        size=landed.size,
-        md5=landed.md5,
-        landing=landed.name,
-        stage=file.stage,
-        received_at=arrival.landed_at,
-        token=file.token or 0,
-        lane=file.lane,
-    )
-
-
-def _claim(file: _File) -> Claim:
-    arrival, landed = file.arrival, file.arrival.landed
-    assert file.token is not None
-    return Claim(
-        file_id=file.id,
-        token=file.token,
-        attempt=file.attempts,
-        stage=file.stage,
-        source=arrival.source,
-        key=arrival.key,
-        version=file.version,
-        sha256=landed.sha256,
-        md5=landed.md5,
-        size=landed.size,
-        landing=landed.name,
-        received_at=arrival.landed_at,
-        counts=file.counts,
-        error=file.error,
-        quarantines=file.quarantines,
-        retries=file.retries,
-        sensor_type=arrival.sensor_type,
-        profile=file.profile,
-        again=file.previous is not None,
-    )
-
-
-def _view(file: _File) -> FileView:
-    code, detail, _ = file.error or (None, None, None)
-    return FileView(
-        file_id=file.id,
-        source=file.arrival.source,
-        name=printable(file.arrival.key),
-        version=file.version,
-        state=file.state,
-        stage=file.stage,
-        counts=file.counts,
-        facts={
-            "id": file.id,
-            "error_code": code,
-            "error_detail": detail,
-            "checksum": file.checksum,
-            "attempts": file.attempts,
-            "published_at": file.published_at,
-            "finished_at": file.finished_at,
-            "quarantined_to": file.quarantined_to,
-        },
-    )

@@ -1,0 +1,128 @@
+"""A file of the ledger in memory, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
+from sensorflow.core.readings import Span
+from sensorflow.core.states import Stage, State
+from sensorflow.errors import SensorflowError
+from sensorflow.ports import Claim, Counts, FileView
+
+OPEN = (State.PENDING, State.RUNNING)
+SETTLED = (State.LOADED, State.SUPERSEDED, State.UNDONE)
+
+
+@dataclass
+class File:
+    id: int
+    arrival: Arrival
+    version: int
+    stage: Stage
+    state: State = State.PENDING
+    attempts: int = 0
+    retries: int = 0
+    quarantines: int = 0
+    token: int | None = None
+    lease_until: datetime | None = None
+    not_before: datetime | None = None
+    published_at: datetime | None = None
+    sent_with: int | None = None
+    finished_at: datetime | None = None
+    counts: Counts = field(default_factory=Counts)
+    checksum: int | None = None
+    error: tuple[str, str, dict[str, Any]] | None = None
+    quarantined_to: str | None = None
+    lane: Lane = Lane.LIVE
+    profile: str | None = None
+    identity: str = ""
+    previous: tuple[Counts, datetime | None] | None = None
+    expired: set[str] = field(default_factory=set)
+    tidy: bool = True
+    span: Span = field(default_factory=Span)
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+
+def message_of(file: File) -> int:
+    """The file whose message is this one's too."""
+    return file.sent_with or file.id
+
+
+def claimable(file: File, now: datetime) -> bool:
+    if file.state is State.PENDING:
+        return file.not_before is None or file.not_before <= now
+    ended = file.lease_until is not None and file.lease_until < now
+    return file.state is State.RUNNING and ended
+
+
+def error_of(error: SensorflowError) -> tuple[str, str, dict[str, Any]]:
+    return str(error.code), error.message, dict(error.place)
+
+
+def waiting_of(file: File) -> Waiting:
+    arrival, landed = file.arrival, file.arrival.landed
+    return Waiting(
+        file_id=file.id,
+        source=arrival.source,
+        key=arrival.key,
+        version=file.version,
+        size=landed.size,
+        md5=landed.md5,
+        landing=landed.name,
+        stage=file.stage,
+        received_at=arrival.landed_at,
+        token=file.token or 0,
+        lane=file.lane,
+    )
+
+
+def claim_of(file: File) -> Claim:
+    arrival, landed = file.arrival, file.arrival.landed
+    assert file.token is not None
+    return Claim(
+        file_id=file.id,
+        token=file.token,
+        attempt=file.attempts,
+        stage=file.stage,
+        source=arrival.source,
+        key=arrival.key,
+        version=file.version,
+        sha256=landed.sha256,
+        md5=landed.md5,
+        size=landed.size,
+        landing=landed.name,
+        received_at=arrival.landed_at,
+        counts=file.counts,
+        error=file.error,
+        quarantines=file.quarantines,
+        retries=file.retries,
+        sensor_type=arrival.sensor_type,
+        profile=file.profile,
+        again=file.previous is not None,
+    )
+
+
+def view_of(file: File) -> FileView:
+    code, detail, _ = file.error or (None, None, None)
+    return FileView(
+        file_id=file.id,
+        source=file.arrival.source,
+        name=printable(file.arrival.key),
+        version=file.version,
+        state=file.state,
+        stage=file.stage,
+        counts=file.counts,
+        facts={
+            "id": file.id,
+            "error_code": code,
+            "error_detail": detail,
+            "checksum": file.checksum,
+            "attempts": file.attempts,
+            "published_at": file.published_at,
+            "finished_at": file.finished_at,
+            "quarantined_to": file.quarantined_to,
+        },
+    )
