@@ -7,6 +7,7 @@ import signal
 import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -24,6 +25,7 @@ from drops import (
     wait_until_stopped,
 )
 from fleet import Fleet, fleet
+from proxy import Proxy
 
 from sensorflow.adapters.queues.celery import CeleryQueue
 from sensorflow.core.arrival import Waiting
@@ -140,6 +142,27 @@ def test_fault_02_and_05_worker_parent_killed_is_made_good_without_the_brokers_m
         with redis.Redis.from_url(valkey_url) as client:
             # nobody gave back what the killed ones had: the ledger alone made it good
             assert client.hlen("unacked") > 0
+
+
+def test_fault_02_a_worker_works_that_is_started_before_the_broker_missed_the_killed_one(
+    project: Path, database: str, broker: str
+) -> None:
+    """Its connection stands: a child of it is busy, or its host lost power and is up again."""
+    parts = urlsplit(broker)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    with Proxy(parts.hostname, parts.port) as proxy, fleet(project, database, broker) as f:
+        drops = Drops(f)
+        f.start("daemon", "beat")
+        f.start("worker", env={"SENSORFLOW_BROKER_URL": proxy.url(broker)})
+        drops.put("first.csv")
+        f.wait(lambda: f.counts()["loaded"] == 1, 30)
+        proxy.black_hole()
+        f.kill("worker")
+        drops.put("second.csv")
+        f.start("worker")
+        f.wait(lambda: f.counts()["loaded"] == 2, 60)
+        assert_exact(f, drops.manifest)
 
 
 def test_fault_15_a_message_delivered_five_times_has_one_effect(
