@@ -179,18 +179,10 @@ class Occurrences:
     def _tell(self, rows: npt.NDArray[np.void]) -> None:
         """Note the repeats among all rows of some identities: ordinal + 1, or -1 for a duplicate."""
         assert self._known is not None
-        order = np.lexsort((rows["row"], rows["ts"], rows["series"]))
-        rows = rows[order]
-        same = (rows["series"][1:] == rows["series"][:-1]) & (rows["ts"][1:] == rows["ts"][:-1])
-        suspects = np.zeros(len(rows), np.bool_)
-        suspects[1:] |= same
-        suspects[:-1] |= same
-        known: dict[tuple[int, int], list[int]] = {}
-        for mark, series, ts, bits, row in rows[suspects].tolist():
-            ordinal, duplicate = _note(known, (mark, series, ts, bits))
-            if ordinal or duplicate:
-                self._known.seek(row * 4)
-                self._known.write(np.int32(-1 if duplicate else ordinal).tobytes())
+        ordinals, duplicates = _numbered(rows)
+        for index in np.flatnonzero(duplicates | (ordinals > 0)).tolist():
+            self._known.seek(int(rows["row"][index]) * 4)
+            self._known.write(np.int32(-1 if duplicates[index] else ordinals[index]).tobytes())
 
     def close(self) -> None:
         if self._known is not None:
@@ -252,21 +244,34 @@ class Occurrences:
         ordinal: npt.NDArray[np.int32],
         duplicate: npt.NDArray[np.bool_],
     ) -> None:
-        known: dict[tuple[int, int], list[int]] = {}
         wanted = rows["mark"][suspects]
-        for past in earlier:
-            for row in past[np.isin(past["mark"], wanted)].tolist():
-                _note(known, row)
-        for index in suspects.tolist():
-            ordinal[index], duplicate[index] = _note(known, rows[index].item())
+        before = [past[np.isin(past["mark"], wanted)] for past in earlier]
+        ordinals, duplicates = _numbered(np.concatenate([*before, rows[suspects]]))
+        ordinal[suspects] = ordinals[-len(suspects) :]
+        duplicate[suspects] = duplicates[-len(suspects) :]
 
 
-def _note(
-    known: dict[tuple[int, int], list[int]], row: tuple[int, int, int, int]
-) -> tuple[int, bool]:
-    _, series, ts, bits = row
-    values = known.setdefault((series, ts), [])
-    if bits in values:
-        return values.index(bits), True
-    values.append(bits)
-    return len(values) - 1, False
+def _numbered(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+    """(ordinal, duplicate) of rows that hold all of some identities, in their order; 0 of a duplicate."""
+    ordinal = np.zeros(len(rows), np.int32)
+    duplicate = np.ones(len(rows), np.bool_)
+    order = np.lexsort(
+        (rows["bits"], rows["ts"], rows["series"])
+    )  # stable: the first one stays first
+    begins = _changes(rows[order], ("series", "ts"))
+    first = begins | _changes(rows[order], ("bits",))
+    places, identity = order[first], np.cumsum(begins)[first]
+    duplicate[places] = False
+    by_place = np.lexsort((places, identity))
+    starts = np.flatnonzero(
+        np.diff(identity, prepend=0)
+    )  # identities count from 1 on, without gaps
+    ordinal[places[by_place]] = np.arange(len(places)) - starts[identity - 1]
+    return ordinal, duplicate
+
+
+def _changes(rows: npt.NDArray[np.void], names: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Where a row differs in one of `names` from the one before; the first one does."""
+    changes = np.ones(len(rows), np.bool_)
+    changes[1:] = np.any([rows[name][1:] != rows[name][:-1] for name in names], axis=0)
+    return changes

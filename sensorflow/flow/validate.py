@@ -18,6 +18,7 @@ from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import BRONZE, REJECTS
 from sensorflow.errors import Code, Permanent
 from sensorflow.flow.work import Job
+from sensorflow.memory import lean
 from sensorflow.ports import Counts, LayerWriter
 
 SPILL = 16 << 20
@@ -66,7 +67,7 @@ class Validation:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         read = rejected = missing = 0
-        for accepted in self._accepted or ():
+        for accepted in lean(self._accepted or ()):
             self._bronze.write(accepted.bronze)
             if accepted.rejects:
                 self._refuse(accepted.rejects)

@@ -24,9 +24,10 @@ from sensorflow.adapters.files import (
     unfinished,
 )
 from sensorflow.core.partitions import Layer
+from sensorflow.memory import lean
 from sensorflow.ports import LayerWriter, Unreadable
 
-ROWS = 65536
+ROWS = 32768
 REPEATING = ("sensor_id", "reading_type", "unit", "quality", "ordinal", "column", "code")
 CLIMBING = ("ts", "line_no")
 
@@ -90,7 +91,7 @@ class LocalLake:
             open_below(root, f"{folder}/{leaf}") as stream,
             pq.ParquetFile(stream) as file,
         ):
-            yield from file.iter_batches(ROWS, use_threads=False)
+            yield from lean(file.iter_batches(ROWS, use_threads=False))
 
     def remove(self, path: str) -> None:
         root, folder, leaf = self._place(path)
