@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sensorflow.core.memory import lean
 from sensorflow.core.readings import micros
 from sensorflow.core.series import Last, Series
 
@@ -169,7 +170,7 @@ class Occurrences:
         made._known.write(bytes(count * 4 % 4096))
         for _ in range(count * 4 // 4096):
             made._known.write(bytes(4096))
-        for file in parts:
+        for file in lean(parts):
             file.seek(0)
             made._tell(np.frombuffer(file.read(), _PLACED))
             file.close()
@@ -258,8 +259,8 @@ def _numbered(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int32], npt.ND
     order = np.lexsort(
         (rows["bits"], rows["ts"], rows["series"])
     )  # stable: the first one stays first
-    begins = _changes(rows[order], ("series", "ts"))
-    first = begins | _changes(rows[order], ("bits",))
+    begins = _changes(rows["series"][order]) | _changes(rows["ts"][order])
+    first = begins | _changes(rows["bits"][order])
     places, identity = order[first], np.cumsum(begins)[first]
     duplicate[places] = False
     by_place = np.lexsort((places, identity))
@@ -270,8 +271,8 @@ def _numbered(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int32], npt.ND
     return ordinal, duplicate
 
 
-def _changes(rows: npt.NDArray[np.void], names: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    """Where a row differs in one of `names` from the one before; the first one does."""
-    changes = np.ones(len(rows), np.bool_)
-    changes[1:] = np.any([rows[name][1:] != rows[name][:-1] for name in names], axis=0)
+def _changes(column: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Where a value differs from the one before; the first one does."""
+    changes = np.ones(len(column), np.bool_)
+    np.not_equal(column[1:], column[:-1], out=changes[1:])
     return changes

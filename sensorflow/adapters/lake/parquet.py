@@ -23,8 +23,8 @@ from sensorflow.adapters.files import (
     storage_errors,
     unfinished,
 )
+from sensorflow.core.memory import lean
 from sensorflow.core.partitions import Layer
-from sensorflow.memory import lean
 from sensorflow.ports import LayerWriter, Unreadable
 
 ROWS = 32768

@@ -17,10 +17,18 @@ def lean(batches: Iterable[T]) -> Iterator[T]:
 
     By itself it keeps whatever lies between pieces that are in use: 60 MB and more after a while.
     """
+    number = 0
     for number, batch in enumerate(batches, 1):
         yield batch
-        if number % EVERY == 0 and _trim is not None:
-            _trim(0)
+        if number % EVERY == 0:
+            _give_back()
+    if number > EVERY:
+        _give_back()
+
+
+def _give_back() -> None:
+    if _trim is not None:
+        _trim(0)
 
 
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it; others do not need it
