@@ -23,6 +23,7 @@ from sensorflow.adapters.files import (
     storage_errors,
     unfinished,
 )
+from sensorflow.core.formats.parquet import batches
 from sensorflow.core.memory import lean
 from sensorflow.core.partitions import Layer
 from sensorflow.ports import LayerWriter, Unreadable
@@ -91,7 +92,7 @@ class LocalLake:
             open_below(root, f"{folder}/{leaf}") as stream,
             pq.ParquetFile(stream) as file,
         ):
-            yield from lean(file.iter_batches(ROWS, use_threads=False))
+            yield from lean(batches(file, ROWS))
 
     def remove(self, path: str) -> None:
         root, folder, leaf = self._place(path)

@@ -35,7 +35,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     wanted = list(dict.fromkeys(names[i] for i in layout.needed))
     row = 1
     try:
-        for batch in file.iter_batches(ROWS, columns=wanted, use_threads=False):
+        for batch in batches(file, ROWS, wanted):
             yield _chunk(flat(pa.Table.from_batches([batch])), row, layout)
             row += len(batch)
     except MemoryError:
@@ -44,6 +44,23 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
         raise Permanent(
             Code.UNREADABLE, f"the Parquet file is broken: {_first_line(error)}", line=row
         ) from error
+
+
+def batches(
+    file: pq.ParquetFile, rows: int, columns: list[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """All of a file, some `rows` at a time (fewer than twice as many), a few row groups after the other:
+    asked for all of them, pyarrow's reader makes ready for each at the start, at 100 KiB and more.
+    """
+    groups: list[int] = []
+    held = 0
+    for group in range(file.num_row_groups):
+        groups.append(group)
+        held += file.metadata.row_group(group).num_rows
+        if held >= rows or group == file.num_row_groups - 1:
+            size = held if 0 < held < 2 * rows else rows
+            yield from file.iter_batches(size, groups, columns, use_threads=False)
+            groups, held = [], 0
 
 
 def flat(table: pa.Table) -> pa.Table:
