@@ -190,7 +190,7 @@ class Occurrences:
             self._known.close()
 
     def number(self, batch: pa.RecordBatch) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-        """(ordinal, duplicate) of each row of a batch; call once a batch, in order."""
+        """(ordinal, duplicate) of each row of a batch; call once a batch, in order. 0 of a duplicate."""
         if self._known is not None:
             found = np.frombuffer(self._known.read(len(batch) * 4), np.int32)
             return np.maximum(found, 0), found < 0

@@ -166,6 +166,11 @@ def commands(
     return {name: done.result() for name, done in running.items()}
 
 
+def of_a_worker(f: Fleet) -> str:
+    told = page(f, "/api/workers?refresh=1")
+    return "/worker/worker@" + told.partition(b'"worker@')[2].partition(b'"')[0].decode()
+
+
 def page(f: Fleet, path: str) -> bytes:
     request = urllib.request.Request(f"http://127.0.0.1:{f.flower_port}{path}")
     word = base64.b64encode(f"sensorflow:{FLOWER}".encode()).decode()
@@ -214,10 +219,10 @@ def test_no_password_is_said_anywhere(
         f.wait(lambda: f.counts()["loaded"] == 1 and f.counts()["quarantined"] == 1)
         said |= family(f)
         f.wait(lambda: b"worker@" in page(f, "/workers"))
-        name = page(f, "/api/workers?refresh=1").partition(b'"worker@')[2].partition(b'"')[0]
-        assert name
-        said |= {p: page(f, p) for p in (*PAGES, f"/worker/worker@{name.decode()}")}
-        assert b"broker_url" in said[f"/worker/worker@{name.decode()}"]
+        f.wait(
+            lambda: b"broker_url" in page(f, of_a_worker(f))
+        )  # Flower asks, for a second at a time
+        said |= {p: page(f, p) for p in (*PAGES, of_a_worker(f))}
         said |= commands(f, {" ".join(words): (("sensorflow", *words), {}) for words in OWN})
         celery = ("celery", "-A", "workers")
         said |= commands(f, {" ".join(words): ((*celery, *words), {}) for words in CELERYS})

@@ -337,9 +337,9 @@ GUARDS = [
     ),
     Guard(  # a link is not followed, also where it comes in the last moment
         31,
-        "sensorflow/adapters/feeds/folder.py",
-        "_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC\n",
-        "_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC\n",
+        "sensorflow/adapters/files.py",
+        "FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC\n",
+        "FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC\n",
         "tests/conformance/test_stores.py::test_nothing_outside_of_the_folder_is_opened",
     ),
     Guard(  # names are bytes
