@@ -65,6 +65,16 @@ GUARDS = [
             "test_fault_02_and_05_worker_parent_killed_is_made_good_without_the_brokers_message",
         ),
     ),
+    Guard(  # a worker's mailbox is not exclusive
+        2,
+        "workers/app.py",
+        '        "control_queue_exclusive": False,\n        "control_queue_durable": True,\n',
+        "",
+        _faults(
+            "test_worker",
+            "test_fault_02_a_worker_works_that_is_started_before_the_broker_missed_the_killed_one[rabbitmq]",
+        ),
+    ),
     Guard(  # the attempt is counted with the claim
         3,
         SQL,
