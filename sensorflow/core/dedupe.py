@@ -190,7 +190,7 @@ class Occurrences:
             self._known.close()
 
     def number(self, batch: pa.RecordBatch) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-        """(ordinal, duplicate) of each row of a batch; call once a batch, in order. 0 of a duplicate."""
+        """(ordinal, duplicate) of each row of a batch; call once a batch, in order."""
         if self._known is not None:
             found = np.frombuffer(self._known.read(len(batch) * 4), np.int32)
             return np.maximum(found, 0), found < 0
@@ -253,21 +253,23 @@ class Occurrences:
 
 
 def _numbered(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-    """(ordinal, duplicate) of rows that hold all of some identities, in their order; 0 of a duplicate."""
-    ordinal = np.zeros(len(rows), np.int32)
-    duplicate = np.ones(len(rows), np.bool_)
+    """(ordinal, duplicate) of rows that hold all of some identities, in their order."""
     order = np.lexsort(
         (rows["bits"], rows["ts"], rows["series"])
     )  # stable: the first one stays first
     begins = _changes(rows["series"][order]) | _changes(rows["ts"][order])
     first = begins | _changes(rows["bits"][order])
     places, identity = order[first], np.cumsum(begins)[first]
-    duplicate[places] = False
     by_place = np.lexsort((places, identity))
     starts = np.flatnonzero(
         np.diff(identity, prepend=0)
     )  # identities count from 1 on, without gaps
-    ordinal[places[by_place]] = np.arange(len(places)) - starts[identity - 1]
+    of_value = np.empty(len(places), np.int32)
+    of_value[by_place] = np.arange(len(places)) - starts[identity - 1]
+    ordinal = np.empty(len(rows), np.int32)
+    ordinal[order] = of_value[np.cumsum(first) - 1]
+    duplicate = np.ones(len(rows), np.bool_)
+    duplicate[places] = False
     return ordinal, duplicate
 
 

@@ -73,8 +73,8 @@ def test_repeats_are_told_over_all_batches(
             values = known.setdefault(row[:3], [])
             assert duplicate == (row[3] in values)
             if not duplicate:
-                assert ordinal == len(values)
                 values.append(row[3])
+            assert ordinal == values.index(row[3])
 
 
 def test_repeats_within_a_microsecond_are_one_instant() -> None:
