@@ -70,6 +70,19 @@ class Code(StrEnum):
     COMMAND = "S002 command"
     MESSAGE = "S003 message-refused"
 
+    @property
+    def number(self) -> int:
+        """The digits, which no other code has."""
+        return int(self[1:4])
+
+    @classmethod
+    def of(cls, number: int) -> Code:
+        """The code of a `number`."""
+        return _NUMBERED[number]
+
+
+_NUMBERED = {code.number: code for code in Code}
+
 
 REMEDY: dict[Code, str] = {
     Code.EMPTY: "check the logger; drop the file again when it has content",

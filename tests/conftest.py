@@ -9,12 +9,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from servers import Place, RabbitMQ, place_for_servers
 
 from sensorflow.adapters.postgres import migrate, settle
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.embedded.valkey import Valkey
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")  # no test asserts a time
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sensorflow.core.codes import Codes, unrefused
 from sensorflow.core.readings import NS
 from sensorflow.core.timeformats import EPOCH_UNITS, EXCEL, fixed_offset, pattern
 from sensorflow.errors import Code
@@ -120,10 +121,10 @@ class Clock:
 
 @dataclass(frozen=True)
 class Instants:
-    """ts: timestamp[ns, UTC], null where there is no instant; codes: why, "" where there is one."""
+    """ts: timestamp[ns, UTC], null where there is no instant; codes: why, 0 where there is one."""
 
     ts: pa.Array
-    codes: npt.NDArray[np.object_]
+    codes: Codes
 
 
 def parse(texts: pa.Array, formats: str | Sequence[str], clock: Clock) -> Instants:
@@ -135,13 +136,13 @@ def parse(texts: pa.Array, formats: str | Sequence[str], clock: Clock) -> Instan
     formats = (formats,) if isinstance(formats, str) else formats
     found = _parse(texts, formats[0], clock)
     for fmt in formats[1:]:
-        rest = np.flatnonzero(found.codes == Code.TIMESTAMP_UNREADABLE)
+        rest = np.flatnonzero(found.codes == Code.TIMESTAMP_UNREADABLE.number)
         if not len(rest):
             break
         more = _parse(texts.take(pa.array(rest)), fmt, clock)
         nanos = _ints(found.ts.cast(pa.int64()))
         nanos[rest], found.codes[rest] = _ints(more.ts.cast(pa.int64())), more.codes
-        found = Instants(pa.array(nanos, pa.int64(), mask=found.codes != "").cast(NS), found.codes)
+        found = Instants(pa.array(nanos, pa.int64(), mask=found.codes != 0).cast(NS), found.codes)
     return found
 
 
@@ -152,7 +153,7 @@ def _parse(texts: pa.Array, fmt: str, clock: Clock) -> Instants:
     if fmt in EPOCH_UNITS:
         unit = EPOCH_UNITS[fmt]
         nanos, codes = _epoch(texts, unit) if unit <= 10**9 else _fractions(texts, unit)
-        nanos = np.where(codes == "", nanos, 0)
+        nanos = np.where(codes == 0, nanos, 0)
         # the sum must not wrap around: what would is out of range either way
         room = np.iinfo(np.int64).max - abs(clock.since)
         late = np.abs(nanos) > room
@@ -165,33 +166,33 @@ def _parse(texts: pa.Array, fmt: str, clock: Clock) -> Instants:
 _EXCEL_START = int(np.datetime64("1899-12-30", "ns").astype(np.int64))
 
 
-def _fractions(texts: pa.Array, unit: int) -> tuple[Int64s, npt.NDArray[np.object_]]:
+def _fractions(texts: pa.Array, unit: int) -> tuple[Int64s, Codes]:
     """Decimals of a long unit -> nanoseconds, rounded to the millisecond."""
-    codes = np.full(len(texts), "", object)
+    codes = unrefused(len(texts))
     nanos = np.zeros(len(texts), np.int64)
     for index, text in enumerate(texts.to_pylist()):
         if text is None or not text.strip():
-            codes[index] = Code.TIMESTAMP_MISSING
+            codes[index] = Code.TIMESTAMP_MISSING.number
         elif not re.fullmatch(r"\s*[+-]?\d{1,12}(\.\d*)?([eE][+-]?\d{1,2})?\s*", text):
-            codes[index] = Code.TIMESTAMP_UNREADABLE
+            codes[index] = Code.TIMESTAMP_UNREADABLE.number
         else:
             found = round(Decimal(text.strip()) * unit / ROUNDED) * ROUNDED
             outside = abs(found) >= 2**62
-            codes[index] = Code.TIMESTAMP_OUT_OF_RANGE if outside else ""
+            codes[index] = Code.TIMESTAMP_OUT_OF_RANGE.number if outside else 0
             nanos[index] = 0 if outside else found
     return nanos, codes
 
 
-def bounded(nanos: Int64s, codes: npt.NDArray[np.object_]) -> Instants:
+def bounded(nanos: Int64s, codes: Codes) -> Instants:
     """Refuse what lies outside `EARLIEST` … `LATEST`."""
-    outside = (codes == "") & ((nanos < EARLIEST) | (nanos >= LATEST))
-    codes[outside] = Code.TIMESTAMP_OUT_OF_RANGE
-    return Instants(pa.array(nanos, pa.int64(), mask=codes != "").cast(NS), codes)
+    outside = (codes == 0) & ((nanos < EARLIEST) | (nanos >= LATEST))
+    codes[outside] = Code.TIMESTAMP_OUT_OF_RANGE.number
+    return Instants(pa.array(nanos, pa.int64(), mask=codes != 0).cast(NS), codes)
 
 
 def from_timestamps(values: pa.Array, clock: Clock) -> Instants:
     """Typed timestamps (Parquet) of any unit, zoned or naive -> the same as `parse`."""
-    codes = np.full(len(values), "", object)
+    codes = unrefused(len(values))
     kind = values.type
     if pa.types.is_date(kind):
         values, kind = values.cast(pa.timestamp("s")), pa.timestamp("s")
@@ -200,8 +201,8 @@ def from_timestamps(values: pa.Array, clock: Clock) -> Instants:
     wild = pc.or_(
         pc.less(seconds, int(EARLIEST // 10**9)), pc.greater(seconds, int(LATEST // 10**9))
     )
-    codes[_flags(wild)] = Code.TIMESTAMP_OUT_OF_RANGE
-    codes[_flags(values.is_null())] = Code.TIMESTAMP_MISSING
+    codes[_flags(wild)] = Code.TIMESTAMP_OUT_OF_RANGE.number
+    codes[_flags(values.is_null())] = Code.TIMESTAMP_MISSING.number
     tame = pc.if_else(wild, pa.scalar(None, kind), values).cast(pa.timestamp("ns", tz=kind.tz))
     nanos = _ints(tame.cast(pa.int64()))
     if kind.tz is None:
@@ -217,18 +218,18 @@ def _ints(array: pa.Array) -> Int64s:
     return np.array(array.fill_null(0).to_numpy(zero_copy_only=False), np.int64)
 
 
-def _epoch(texts: pa.Array, unit: int) -> tuple[Int64s, npt.NDArray[np.object_]]:
+def _epoch(texts: pa.Array, unit: int) -> tuple[Int64s, Codes]:
     """Integers or decimals; digits beyond the nanosecond are cut, the others kept to the last."""
-    codes = np.full(len(texts), "", object)
+    codes = unrefused(len(texts))
     found = pc.extract_regex(
         texts, r"^\s*(?P<sign>[+-]?)(?P<whole>\d{1,19})(?:\.(?P<part>\d*))?\s*$"
     )
-    codes[~_flags(found.is_valid())] = Code.TIMESTAMP_UNREADABLE
-    codes[_missing(texts)] = Code.TIMESTAMP_MISSING
+    codes[~_flags(found.is_valid())] = Code.TIMESTAMP_UNREADABLE.number
+    codes[_missing(texts)] = Code.TIMESTAMP_MISSING.number
     digits = len(str(unit)) - 1
     whole = pc.cast(_or(found, "whole", "0"), pa.uint64())
     wild = _flags(pc.greater(whole, pa.scalar((2**63 - 1) // unit, pa.uint64())))
-    codes[wild & (codes == "")] = Code.TIMESTAMP_OUT_OF_RANGE
+    codes[wild & (codes == 0)] = Code.TIMESTAMP_OUT_OF_RANGE.number
     nanos = (
         np.where(
             wild,
@@ -257,10 +258,10 @@ def _or(found: pa.StructArray, name: str, default: str) -> pa.Array:
     return pc.if_else(pc.equal(text, ""), default, text)
 
 
-def _iso_cast(texts: pa.Array, clock: Clock) -> tuple[Int64s, npt.NDArray[np.object_]] | None:
+def _iso_cast(texts: pa.Array, clock: Clock) -> tuple[Int64s, Codes] | None:
     if texts.null_count:
         return None
-    codes = np.full(len(texts), "", object)
+    codes = unrefused(len(texts))
     try:
         return _ints(texts.cast(NS).cast(pa.int64())), codes
     except pa.ArrowInvalid:
@@ -274,22 +275,20 @@ def _iso_cast(texts: pa.Array, clock: Clock) -> tuple[Int64s, npt.NDArray[np.obj
     return _to_utc(naive, clock, codes), codes
 
 
-def _by_pattern(
-    texts: pa.Array, regex: str, clock: Clock
-) -> tuple[Int64s, npt.NDArray[np.object_]]:
+def _by_pattern(texts: pa.Array, regex: str, clock: Clock) -> tuple[Int64s, Codes]:
     found = pc.extract_regex(texts, regex)
-    codes = np.full(len(texts), "", object)
-    codes[~_flags(found.is_valid())] = Code.TIMESTAMP_UNREADABLE
-    codes[_missing(texts)] = Code.TIMESTAMP_MISSING
+    codes = unrefused(len(texts))
+    codes[~_flags(found.is_valid())] = Code.TIMESTAMP_UNREADABLE.number
+    codes[_missing(texts)] = Code.TIMESTAMP_MISSING.number
     nanos, valid = _civil(found)
-    codes[(codes == "") & ~valid] = Code.TIMESTAMP_UNREADABLE
+    codes[(codes == 0) & ~valid] = Code.TIMESTAMP_UNREADABLE.number
     names = {group.name for group in found.type}
     offset = _or(found, "offset", "") if "offset" in names else pa.array([""] * len(texts))
     if "abbreviation" in names:
         offset = _named(_or(found, "abbreviation", ""), clock.zones)
     has_offset = _flags(pc.not_equal(offset, ""))
     shifts, known = _offsets(offset)
-    codes[(codes == "") & has_offset & ~known] = Code.TIMESTAMP_UNREADABLE
+    codes[(codes == 0) & has_offset & ~known] = Code.TIMESTAMP_UNREADABLE.number
     local = _to_utc(nanos, clock, codes, ~has_offset)
     return np.where(has_offset, nanos - shifts, local), codes
 
@@ -362,17 +361,15 @@ def _offsets(texts: pa.Array) -> tuple[Int64s, Bools]:
     return shifts, np.array([shift is not None for shift in found], np.bool_)[places]
 
 
-def _to_utc(
-    nanos: Int64s, clock: Clock, codes: npt.NDArray[np.object_], where: Bools | None = None
-) -> Int64s:
+def _to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None = None) -> Int64s:
     """Local clock -> UTC for the rows `where` that have no code yet; sets the codes of the others.
 
     Both readings of the clock are computed, and where they differ there is no telling: the hour is
     refused unless the clock's policy chooses.
     """
-    open_ = (codes == "") & (True if where is None else where)
+    open_ = (codes == 0) & (True if where is None else where)
     if clock.zone is None:
-        codes[open_] = Code.TIMESTAMP_NO_ZONE
+        codes[open_] = Code.TIMESTAMP_NO_ZONE.number
         return nanos
     shift = fixed_offset(clock.zone)
     if shift is not None:
@@ -392,13 +389,13 @@ def _to_utc(
     if len(far):
         early[far], late[far], never[far], twice[far] = _by_rule(nanos[far], clock)
     if clock.nonexistent == "reject":
-        codes[never] = Code.TIMESTAMP_NONEXISTENT
+        codes[never] = Code.TIMESTAMP_NONEXISTENT.number
     elif never.any():
         edge = after if clock.nonexistent == "earlier" else early
         near = never & (nanos < _BY_RULE)
         early = np.where(near, nanos - _shift_at(edge, clock.zone), early)
     if clock.ambiguous == "reject":
-        codes[twice] = Code.TIMESTAMP_AMBIGUOUS
+        codes[twice] = Code.TIMESTAMP_AMBIGUOUS.number
     second = twice & (clock.ambiguous == "later")
     if clock.ambiguous == "order":
         second = clock.order.later(nanos, twice, sane)

@@ -22,9 +22,9 @@ from sensorflow.core.layout import Cut, Text
 from sensorflow.core.profile import Profile, Time
 from sensorflow.core.readings import BRONZE, Flag
 from sensorflow.core.rules import Rules, matching
+from sensorflow.core.texts import bare, may_hold_nul
 from sensorflow.errors import Code
 
-Codes = npt.NDArray[np.object_]
 Bools = npt.NDArray[np.bool_]
 
 _REASONS = {
@@ -90,11 +90,11 @@ class Judge:
         if ruled.flags.any():
             graded = batch["quality"].to_numpy() | ruled.flags
             batch = batch.set_column(_QUALITY, BRONZE.field(_QUALITY), pa.array(graded))
-        bad = ruled.codes != ""
+        bad = ruled.codes != 0
         if bad.any():
             for row in np.flatnonzero(bad).tolist():
                 column = chunk.layout.measures[int(places[1][row])].name
-                code, why = Code(ruled.codes[row]), ruled.reasons[row]
+                code, why = Code.of(ruled.codes[row]), ruled.reasons[row]
                 rejects.append(case.reject(int(places[0][row]), column, code, why))
             batch = batch.filter(pa.array(~bad))
         rejects.sort(key=lambda r: (r.line_no or 0, r.byte_offset or 0))
@@ -150,31 +150,33 @@ class _Case:
         measures = self.layout.measures
         self.cells = [numbers.read(chunk.columns[m.column], m.style) for m in measures]
         self.valid = np.stack([_valid(n) for n in self.cells])
-        self.codes = np.stack([np.asarray(n.codes, object) for n in self.cells])
-        self.missing = (~self.valid & (self.codes == "")).sum(axis=0)
+        self.codes = np.stack([n.codes for n in self.cells])
+        self.missing = (~self.valid & (self.codes == 0)).sum(axis=0)
         self.times = self._times()
         self._require_readings()
-        present = self.valid | (self.codes != "")
+        present = self.valid | (self.codes != 0)
         judged = present.any(axis=0)
-        self.row_codes = np.where(judged, self.times[0].codes, "").astype(object)
+        self.row_codes = np.where(judged, self.times[0].codes, np.int16(0))
         if self.layout.measures[
             0
         ].time:  # a part of the time stands in the title: each cell has its own
-            self.row_codes[:] = ""
+            self.row_codes[:] = 0
             for index, time in enumerate(self.times):
-                bad = self.valid[index] & (self.codes[index] == "") & (time.codes != "")
+                bad = self.valid[index] & (self.codes[index] == 0) & (time.codes != 0)
                 self.codes[index][bad] = time.codes[bad]
         self._name(judged)
-        self.good = judged & (self.row_codes == "")
+        self.good = judged & (self.row_codes == 0)
         self._grade()
-        self.codes[:, ~self.good] = ""
-        self.kept = self.valid & (self.codes == "") & self.good
+        self.codes[:, ~self.good] = 0
+        self.kept = self.valid & (self.codes == 0) & self.good
+        self.every = len(measures) == 1 and bool(self.kept.all())
+        """Each row is one reading."""
 
     def _require_readings(self) -> None:
         if not any(rule.required for found in self.profile.rules.values() for rule in found):
             return
         for index, measure in enumerate(self.layout.measures):
-            gone = ~self.valid[index] & (self.codes[index] == "")
+            gone = ~self.valid[index] & (self.codes[index] == 0)
             if not gone.any():
                 continue
             kinds = pc.dictionary_encode(self.text(measure.type))
@@ -182,7 +184,7 @@ class _Case:
                 wanted = any(r.required for r in matching(self.profile.rules, kind or ""))
                 here = kinds.indices.fill_null(-1).to_numpy(zero_copy_only=False) == code
                 if wanted:
-                    self.codes[index][gone & here] = Code.RULE_REQUIRED
+                    self.codes[index][gone & here] = Code.RULE_REQUIRED.number
                     self.missing -= gone & here
 
     def _name(self, judged: Bools) -> None:
@@ -193,6 +195,8 @@ class _Case:
             shared = len(set(texts)) == 1
             for index, text in enumerate(texts[:1] if shared else texts):
                 array = self.text(text)
+                if not (array.null_count or may_hold_nul(array)):
+                    continue
                 nul = pc.match_substring(array, "\0").fill_null(False)
                 bad = np.asarray(nul.to_numpy(zero_copy_only=False), np.bool_)
                 absent = np.zeros(self.count, np.bool_)
@@ -203,8 +207,8 @@ class _Case:
                 target = self.row_codes if shared else self.codes[index]
                 here = judged if shared else self.valid[index]
                 if code is not None:
-                    target[here & absent & (target == "")] = code
-                target[here & bad & (target == "")] = Code.NUL_BYTE
+                    target[here & absent & (target == 0)] = code.number
+                target[here & bad & (target == 0)] = Code.NUL_BYTE.number
 
     def _grade(self) -> None:
         """Refuse the readings that the logger itself does."""
@@ -213,7 +217,7 @@ class _Case:
                 told = pc.fill_null(self.text(Text((measure.grade.column,))), "")
                 bad = pc.is_in(told, value_set=pa.array(measure.grade.reject, pa.string()))
                 bad = np.asarray(bad.to_numpy(zero_copy_only=False), np.bool_)
-                self.codes[index][self.valid[index] & bad] = Code.QUALITY_REFUSED
+                self.codes[index][self.valid[index] & bad] = Code.QUALITY_REFUSED.number
 
     def text(self, text: Text) -> pa.Array:
         """The text of each row, null where it has none; spaces around it are not part of it."""
@@ -234,8 +238,7 @@ class _Case:
             return pa.repeat(pa.scalar(part, pa.string()), self.count)
         if isinstance(part, Cut):
             return numbers.first_group(self._part(part.column), part.pattern, strict=True)
-        found = pc.utf8_trim_whitespace(_as_text(self.chunk.columns[part]))
-        return pc.if_else(pc.equal(found, ""), None, found)
+        return bare(_as_text(self.chunk.columns[part]))
 
     def _times(self) -> list[clocktime.Instants]:
         """The time of each row, or, where it stands in the titles, of each row for each measure."""
@@ -271,32 +274,43 @@ class _Case:
 
     def readings(self) -> tuple[pa.RecordBatch, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
         """The accepted readings, row by row in the order of the measures; (row, measure) of each."""
-        rows, columns = np.nonzero(self.kept.T)
-        numbers_ = np.stack(
-            [n.values.fill_null(0.0).to_numpy(zero_copy_only=False) for n in self.cells]
-        )
-        values = numbers_[columns, rows]
-        take = pa.array(rows)
+        rows, columns = self._places()
+        if self.every:
+            values = self.cells[0].values.to_numpy()
+        else:
+            numbers_ = np.stack(
+                [n.values.fill_null(0.0).to_numpy(zero_copy_only=False) for n in self.cells]
+            )
+            values = numbers_[columns, rows]
         unit = pc.fill_null(self._spread("unit", rows, columns), "")
         unit, values = self._converted(unit, values)
         batch = pa.RecordBatch.from_arrays(
             [
-                pa.array(self.chunk.lines).take(take),
+                self._taken(pa.array(self.chunk.lines), rows),
                 self._ts(rows, columns),
                 self._spread("sensor", rows, columns),
                 self._renamed(self._spread("type", rows, columns)),
                 unit,
                 pa.array(values),
                 pa.array(self._qualities(rows, columns)),
-                self._rescued().take(take),
+                self._taken(self._rescued(), rows),
             ],
             schema=BRONZE,
         )
         return batch, (rows, columns)
 
+    def _places(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        if self.every:
+            return np.arange(self.count), np.zeros(self.count, np.intp)
+        rows, columns = np.nonzero(self.kept.T)
+        return rows, columns
+
+    def _taken(self, array: pa.Array, rows: npt.NDArray[np.intp]) -> pa.Array:
+        return array if self.every else array.take(pa.array(rows))
+
     def _ts(self, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> pa.Array:
         if not self.layout.measures[0].time:
-            return self.times[0].ts.take(pa.array(rows))
+            return self._taken(self.times[0].ts, rows)
         laid = pa.concat_arrays([time.ts for time in self.times])
         return laid.take(pa.array(columns * self.count + rows))
 
@@ -306,7 +320,7 @@ class _Case:
         """A text of each reading, from its row and its measure."""
         texts: list[Text] = [getattr(measure, attribute) for measure in self.layout.measures]
         if len(set(texts)) == 1:
-            return self.text(texts[0]).take(pa.array(rows))
+            return self._taken(self.text(texts[0]), rows)
         if all(not text.columns for text in texts):
             return pa.array([text.constant for text in texts], pa.string()).take(pa.array(columns))
         laid = pa.concat_arrays([self.text(text) for text in texts])
@@ -368,8 +382,8 @@ class _Case:
         measure = self.layout.measures[0]
         places = {Code.SENSOR_MISSING: measure.sensor, Code.TYPE_MISSING: measure.type}
         time = Text(tuple(c for part in self.layout.time for c in part.columns))
-        for row in np.flatnonzero(self.row_codes != "").tolist():
-            code = Code(self.row_codes[row])
+        for row in np.flatnonzero(self.row_codes != 0).tolist():
+            code = Code.of(self.row_codes[row])
             columns = places.get(code, time).columns
             column = " ".join(self.layout.names[c] for c in columns) or None
             when = self.when.get(self.layout.time)
@@ -379,8 +393,8 @@ class _Case:
     def cell_rejects(self) -> Iterator[Reject]:
         for index, measure in enumerate(self.layout.measures):
             grade = measure.grade
-            for row in np.flatnonzero(self.codes[index] != "").tolist():
-                code = Code(self.codes[index][row])
+            for row in np.flatnonzero(self.codes[index] != 0).tolist():
+                code = Code.of(self.codes[index][row])
                 graded = code is Code.QUALITY_REFUSED and grade is not None
                 column = grade.column if graded and grade is not None else measure.column
                 cell = self._shown((column,), row)

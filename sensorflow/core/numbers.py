@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sensorflow.core.codes import Codes, unrefused
 from sensorflow.errors import Code
 
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
@@ -20,14 +20,14 @@ _WORDS = r"(?i)^[+-]?(?:nan|inf|infinity)$"
 
 @dataclass(frozen=True)
 class Numbers:
-    """values: double, null where missing or refused; codes: why refused, "" elsewhere."""
+    """values: double, null where missing or refused; codes: why refused, 0 elsewhere."""
 
     values: pa.Array
-    codes: npt.NDArray[np.object_]
+    codes: Codes
 
     @property
     def missing(self) -> int:
-        return int(self.values.null_count) - int((self.codes != "").sum())
+        return int(self.values.null_count) - int((self.codes != 0).sum())
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def read(column: pa.Array, style: Style) -> Numbers:
         return Numbers(values, found.codes)
     scaled = pc.add(_scaled(values, style.scale), style.offset)
     lost = pc.is_finite(scaled).fill_null(True).to_numpy(zero_copy_only=False)
-    found.codes[~lost] = Code.VALUE_NOT_REPRESENTABLE
+    found.codes[~lost] = Code.VALUE_NOT_REPRESENTABLE.number
     return Numbers(pc.if_else(pa.array(lost), scaled, None), found.codes)
 
 
@@ -153,14 +153,20 @@ def parse(texts: pa.Array, markers: Iterable[str]) -> Numbers:
     A number that a double cannot hold (1e400, 1e-400) is refused, never turned into inf or 0; so
     are nan and inf unless they are markers.
     """
-    texts = pc.if_else(pc.is_in(texts, value_set=pa.array(["", *markers])), None, texts)
+    texts = _unmarked(texts, markers)
     try:
         values = texts.cast(pa.float64())
     except pa.ArrowInvalid:
         return _slow(texts, markers)
     if not _odd(texts, values):
-        return Numbers(values, np.full(len(values), "", object))
+        return Numbers(values, unrefused(len(values)))
     return _slow(texts, markers)
+
+
+def _unmarked(texts: pa.Array, markers: Iterable[str]) -> pa.Array:
+    """Null where a text is none, or a marker."""
+    marked = pc.is_in(texts, value_set=pa.array(["", *markers]))
+    return pc.if_else(marked, None, texts) if marked.true_count else texts
 
 
 def _odd(texts: pa.Array, values: pa.Array) -> bool:
@@ -173,20 +179,19 @@ def _odd(texts: pa.Array, values: pa.Array) -> bool:
 
 
 def _slow(texts: pa.Array, markers: Iterable[str]) -> Numbers:
-    texts = pc.utf8_trim_whitespace(texts)
-    texts = pc.if_else(pc.is_in(texts, value_set=pa.array(["", *markers])), None, texts)
-    codes = np.full(len(texts), "", object)
+    texts = _unmarked(pc.utf8_trim_whitespace(texts), markers)
+    codes = unrefused(len(texts))
     number = pc.match_substring_regex(texts, _NUMBER).fill_null(True)
     word = pc.match_substring_regex(texts, _WORDS).fill_null(False)
-    codes[~number.to_numpy(zero_copy_only=False)] = Code.VALUE_NOT_A_NUMBER
-    codes[word.to_numpy(zero_copy_only=False)] = Code.VALUE_NOT_FINITE
+    codes[~number.to_numpy(zero_copy_only=False)] = Code.VALUE_NOT_A_NUMBER.number
+    codes[word.to_numpy(zero_copy_only=False)] = Code.VALUE_NOT_FINITE.number
     values = pc.if_else(number, texts, None).cast(pa.float64())
     array = values.fill_null(1.0).to_numpy(zero_copy_only=False)
     # a digit before the exponent is not zero, and yet the value is: an underflow
     some = pc.match_substring_regex(texts, _NONZERO).fill_null(False)
     lost = ~np.isfinite(array) | ((array == 0) & some.to_numpy(zero_copy_only=False))
-    codes[lost & (codes == "")] = Code.VALUE_NOT_REPRESENTABLE
-    return Numbers(pc.if_else(pa.array(codes == ""), values, None), codes)
+    codes[lost & (codes == 0)] = Code.VALUE_NOT_REPRESENTABLE.number
+    return Numbers(pc.if_else(pa.array(codes == 0), values, None), codes)
 
 
 def from_floats(values: pa.Array, markers: Iterable[str]) -> Numbers:
@@ -203,6 +208,6 @@ def from_floats(values: pa.Array, markers: Iterable[str]) -> Numbers:
         except ValueError:
             continue
         missing |= np.isnan(array) if np.isnan(number) else array == number
-    codes = np.full(len(values), "", object)
-    codes[~missing & ~np.isfinite(array)] = Code.VALUE_NOT_FINITE
-    return Numbers(pa.array(array, mask=missing | (codes != "")), codes)
+    codes = unrefused(len(values))
+    codes[~missing & ~np.isfinite(array)] = Code.VALUE_NOT_FINITE.number
+    return Numbers(pa.array(array, mask=missing | (codes != 0)), codes)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sensorflow.core.codes import Codes, unrefused
 from sensorflow.core.profile import Rule
 from sensorflow.core.readings import Flag
 from sensorflow.core.series import Last, Series
@@ -38,9 +39,9 @@ def matching(rules: Mapping[str, Sequence[Rule]], kind: str) -> Iterator[Rule]:
 
 @dataclass(frozen=True)
 class Ruled:
-    """codes: why a reading is refused, "" where it is not. reasons: in words. flags: see `FLAGS`."""
+    """codes: why a reading is refused, 0 where it is not. reasons: in words. flags: see `FLAGS`."""
 
-    codes: npt.NDArray[np.object_]
+    codes: Codes
     reasons: dict[int, str]
     flags: npt.NDArray[np.int16]
 
@@ -58,13 +59,13 @@ class Rules:
     def apply(self, readings: pa.RecordBatch) -> Ruled:
         """readings: with ts, sensor_id, reading_type, unit, value."""
         count = len(readings)
-        found = Ruled(np.full(count, "", object), {}, np.zeros(count, np.int16))
+        found = Ruled(unrefused(count), {}, np.zeros(count, np.int16))
         if not self._rules or not count:
             return found
         values = readings["value"].to_numpy()
         self._all(readings, values, None, found)
         if self._ordered:  # each is held against the one before that was not refused already
-            good = np.flatnonzero(found.codes == "")
+            good = np.flatnonzero(found.codes == 0)
             before = values.copy()
             before[good] = self._last.before(self._series.of(readings)[good], values[good])
             self._all(readings, values, before, found)
@@ -103,8 +104,8 @@ class Rules:
             if rule.severity == "flag":
                 found.flags[bad] |= FLAGS[code]
                 continue
-            for row in np.flatnonzero(bad & (found.codes == "")).tolist():
-                found.codes[row] = code
+            for row in np.flatnonzero(bad & (found.codes == 0)).tolist():
+                found.codes[row] = code.number
                 shown = (
                     readings["unit"][row].as_py() if code is Code.RULE_UNIT else float(values[row])
                 )

@@ -27,7 +27,7 @@ class Series:
         kind = pc.dictionary_encode(batch["reading_type"])
         width = max(len(kind.dictionary), 1)
         pair = sensor.indices.to_numpy().astype(np.int64) * width + kind.indices.to_numpy()
-        found, inverse = np.unique(pair, return_inverse=True)
+        found, inverse = _distinct(pair, len(sensor.dictionary) * width)
         sensors, kinds = sensor.dictionary.to_pylist(), kind.dictionary.to_pylist()
         numbers = [
             self._known.setdefault((sensors[p // width], kinds[p % width]), len(self._known))
@@ -36,13 +36,31 @@ class Series:
         return np.array(numbers, np.int64)[inverse] if numbers else np.zeros(0, np.int64)
 
 
+def _distinct(numbers: Ints, end: int) -> tuple[Ints, Ints]:
+    """`np.unique` of numbers from 0 to `end`, with the inverse: by counting where that is less work."""
+    if end > 4 * len(numbers):
+        return np.unique(numbers, return_inverse=True)
+    there = np.zeros(end, np.bool_)
+    there[numbers] = True
+    found = np.flatnonzero(there)
+    place = np.empty(end, np.int64)
+    place[found] = np.arange(len(found))
+    return found, place[numbers]
+
+
 def previous(series: Ints) -> Ints:
     """The index of the row before of the same series, -1 for the first."""
-    order = np.argsort(series, kind="stable")
+    order = _order(series)
     before = np.full(len(series), -1, np.int64)
     same = series[order][1:] == series[order][:-1]
     before[order[1:][same]] = order[:-1][same]
     return before
+
+
+def _order(series: Ints) -> npt.NDArray[np.intp]:
+    """The stable order. numpy sorts numbers of sixteen bits by their digits, and longer ones by merging."""
+    few = int(series.max(initial=0)) < 1 << 16
+    return np.argsort(series.astype(np.uint16) if few else series, kind="stable")
 
 
 class Last:

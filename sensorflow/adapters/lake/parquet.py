@@ -29,7 +29,7 @@ from sensorflow.core.partitions import Layer
 from sensorflow.ports import LayerWriter, Unreadable
 
 ROWS = 32768
-REPEATING = ("sensor_id", "reading_type", "unit", "quality", "ordinal", "column", "code")
+REPEATING = ("sensor_id", "reading_type", "unit", "column", "code")
 CLIMBING = ("ts", "line_no")
 
 

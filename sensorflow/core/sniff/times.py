@@ -180,7 +180,7 @@ def instants(texts: Sequence[str], formats: Iterable[str]) -> npt.NDArray[np.int
 
 def _share(texts: Sequence[str], *formats: str) -> float:
     found = clocktime.parse(pa.array(texts, pa.string()), formats, clocktime.Clock("UTC"))
-    return float((found.codes == "").mean())
+    return float((found.codes == 0).mean())
 
 
 def _formats(sample: list[str], order: str) -> list[str]:

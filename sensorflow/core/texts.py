@@ -1,0 +1,43 @@
+"""Arrays of texts, looked at as bytes where that tells all: many times faster than a text at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_FIRST, _LAST = 0x21, 0x7E
+"""The characters of ASCII that are neither a space nor a control character."""
+
+
+def bare(texts: pa.Array) -> pa.Array:
+    """Without the white space (of Unicode) around them; null where nothing is left."""
+    if _are_bare(texts):
+        return texts
+    coded = pc.dictionary_encode(texts)
+    trimmed = pc.utf8_trim_whitespace(coded.dictionary)
+    return pc.if_else(pc.equal(trimmed, ""), None, trimmed).take(coded.indices)
+
+
+def _are_bare(texts: pa.Array) -> bool:
+    """Whether each begins and ends with a visible character of ASCII."""
+    if texts.null_count or not len(texts):
+        return False
+    offsets, data = _parts(texts)
+    if (offsets[1:] == offsets[:-1]).any():
+        return False
+    ends = data[np.concatenate((offsets[:-1], offsets[1:] - 1))]
+    return bool(ends.min() >= _FIRST and ends.max() <= _LAST)
+
+
+def may_hold_nul(texts: pa.Array) -> bool:
+    """False where no text holds a NUL character."""
+    offsets, data = _parts(texts)
+    return not data[offsets[0] : offsets[-1]].all()
+
+
+def _parts(texts: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    _, offsets, data = texts.buffers()
+    places = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return places, np.frombuffer(data or b"", np.uint8)
