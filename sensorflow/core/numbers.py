@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensorflow.core.codes import Codes, unrefused
+from sensorflow.core.texts import some_empty
 from sensorflow.errors import Code
 
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
@@ -165,6 +166,9 @@ def parse(texts: pa.Array, markers: Iterable[str]) -> Numbers:
 
 def _unmarked(texts: pa.Array, markers: Iterable[str]) -> pa.Array:
     """Null where a text is none, or a marker."""
+    markers = tuple(markers)
+    if not markers and not some_empty(texts):
+        return texts
     marked = pc.is_in(texts, value_set=pa.array(["", *markers]))
     return pc.if_else(marked, None, texts) if marked.true_count else texts
 

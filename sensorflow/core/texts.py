@@ -22,13 +22,17 @@ def bare(texts: pa.Array) -> pa.Array:
 
 def _are_bare(texts: pa.Array) -> bool:
     """Whether each begins and ends with a visible character of ASCII."""
-    if texts.null_count or not len(texts):
+    if not len(texts) or texts.null_count or some_empty(texts):
         return False
     offsets, data = _parts(texts)
-    if (offsets[1:] == offsets[:-1]).any():
-        return False
     ends = data[np.concatenate((offsets[:-1], offsets[1:] - 1))]
     return bool(ends.min() >= _FIRST and ends.max() <= _LAST)
+
+
+def some_empty(texts: pa.Array) -> bool:
+    """Whether there is a text without any character; a null may count as one."""
+    offsets, _ = _parts(texts)
+    return bool((offsets[1:] == offsets[:-1]).any())
 
 
 def may_hold_nul(texts: pa.Array) -> bool:

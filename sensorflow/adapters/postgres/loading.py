@@ -193,10 +193,11 @@ class Months:
         self._made: set[date] = set()
 
     def ensure(self, ts: pa.Array) -> None:
-        months = ts.cast(pa.int64()).to_numpy().view(f"M8[{ts.type.unit}]").astype("M8[M]")
-        if months.min() == months.max():  # mostly; and far cheaper than to sort them
-            months = months[:1]
-        for month in np.unique(months).tolist():
+        times = ts.cast(pa.int64()).to_numpy().view(f"M8[{ts.type.unit}]")
+        ends = np.array([times.min(), times.max()]).astype("M8[M]")
+        if ends[0] != ends[1]:  # seldom; and to tell the month of each costs
+            ends = times.astype("M8[M]")
+        for month in np.unique(ends).tolist():
             if month not in self._made:
                 start = datetime(month.year, month.month, 1, tzinfo=UTC)
                 with self._engine.begin() as c:
