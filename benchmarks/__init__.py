@@ -8,4 +8,6 @@ What each measures is the first line of its module. Results go to `benchmarks/re
 table and the plots of docs/performance.md are made from that.
 """
 
-import workers  # noqa: F401 - before Arrow: how its memory is kept is the worker's to say
+from sensorflow.core import memory
+
+memory.frugal()  # as a worker

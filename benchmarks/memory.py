@@ -66,7 +66,7 @@ def taken(kind: str, size: int, url: str, home: Path) -> dict[str, Any]:
 def one(path: Path, url: str, home: Path) -> None:
     """In the process that is measured."""
     sys.path.insert(0, str(ROOT / "tests"))
-    import workers.tasks  # noqa: F401, I001 - first: how Arrow's memory is kept is the worker's to say
+    import workers.tasks  # noqa: F401, I001 - first: what a worker keeps out of its memory is its to say
     from real_data.run import Pipeline
 
     from sensorflow import telemetry

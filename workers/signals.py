@@ -27,10 +27,7 @@ _PROFILE = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "
 
 @worker_init.connect
 def warm(**_: Any) -> None:
-    """Before the fork: read a tiny file once, so that what libraries import late is shared.
-
-    pyarrow imports pandas, where that is installed, at the first conversion: a second in each child.
-    """
+    """Before the fork: read a tiny file once, so that what libraries import late is shared."""
     profile = Profile.model_validate(_PROFILE)
     for accepted in read(io.BytesIO(_SAMPLE), profile, Place("warm.csv"), io.BytesIO):
         keys(reshape(accepted.bronze, Watch({}), Occurrences()).silver, "warm.csv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,16 @@ def test_the_daemon_takes_files_in_without_arrow() -> None:
     command = [sys.executable, "-c", DAEMON]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1:] == ["heavy: []"], done.stderr
+
+
+def test_a_worker_leaves_pandas_alone_where_it_is_installed(tmp_path: Path) -> None:
+    installed = tmp_path / "pandas"
+    installed.mkdir()
+    (installed / "__init__.py").write_text('raise SystemExit("pandas was imported")')
+    command = [sys.executable, "-c", "import workers.tasks, pyarrow; pyarrow.array([1.0])"]
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
 
 
 def test_beat_sends_the_sweeps_without_arrow(tmp_path: Path) -> None:
