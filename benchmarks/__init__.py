@@ -8,6 +8,6 @@ What each measures is the first line of its module. Results go to `benchmarks/re
 table and the plots of docs/performance.md are made from that.
 """
 
-from sensorflow.core import memory
+from sensorflow import memory
 
 memory.frugal()  # as a worker

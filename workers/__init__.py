@@ -2,7 +2,7 @@
 
 import sys
 
-from sensorflow.core import memory
+from sensorflow import memory
 
 
 class _WithoutPandas:

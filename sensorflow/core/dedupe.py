@@ -18,7 +18,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.memory import lean
 from sensorflow.core.readings import micros
 from sensorflow.core.series import Last, Series
 
@@ -170,7 +169,7 @@ class Occurrences:
         made._known.write(bytes(count * 4 % 4096))
         for _ in range(count * 4 // 4096):
             made._known.write(bytes(4096))
-        for file in lean(parts):
+        for file in parts:
             file.seek(0)
             made._tell(np.frombuffer(file.read(), _PLACED))
             file.close()

@@ -14,11 +14,11 @@ import pyarrow as pa
 from sensorflow.core import reading
 from sensorflow.core.formats.chunk import Reject, reject_batch
 from sensorflow.core.judge import Accepted
-from sensorflow.core.memory import lean
 from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import BRONZE, REJECTS
 from sensorflow.errors import Code, Permanent
 from sensorflow.flow.work import Job
+from sensorflow.memory import lean
 from sensorflow.ports import Counts, LayerWriter
 
 SPILL = 16 << 20

@@ -24,8 +24,8 @@ from sensorflow.adapters.files import (
     unfinished,
 )
 from sensorflow.core.formats.parquet import batches
-from sensorflow.core.memory import lean
 from sensorflow.core.partitions import Layer
+from sensorflow.memory import lean
 from sensorflow.ports import LayerWriter, Unreadable
 
 ROWS = 32768
