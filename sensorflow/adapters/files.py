@@ -137,9 +137,9 @@ def regular(folder: int | Path, name: bytes | str) -> BinaryIO | None:
 
 def open_below(root: Path, relative: str) -> BinaryIO:
     """A regular file below `root`, no link followed. Raises OSError."""
-    path = Path(relative)
-    with below(root, path.parent, make=False) as folder:
-        stream = regular(folder, path.name)
+    parent, _, name = relative.rpartition("/")
+    with opened(root, parent, make=False) as folder:
+        stream = regular(folder, name)
     if stream is None:
         raise OSError(errno.EPERM, "not a regular file", str(root / relative))
     return stream
@@ -205,7 +205,7 @@ def settle(stream: BinaryIO, path: Path, final: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone(root: Path, folder: str | Path, name: str) -> Iterator[BinaryIO]:
+def alone(root: Path, folder: str, name: str) -> Iterator[BinaryIO]:
     """A new file below `root`: whole, synced and named when the context ends, or not there at all."""
     with below(root, folder) as place, temporary(place) as (stream, path):
         yield stream
@@ -217,8 +217,8 @@ class Together:
 
     def __init__(self) -> None:
         self._open = contextlib.ExitStack()
-        self._folders: dict[tuple[Path, Path], Path] = {}
-        self._written: list[tuple[BinaryIO, Path, Path]] = []
+        self._folders: dict[tuple[Path, str], int] = {}
+        self._written: list[_Unnamed] = []
 
     def __enter__(self) -> Together:
         return self
@@ -229,24 +229,50 @@ class Together:
                 self._settle()
 
     @contextlib.contextmanager
-    def __call__(self, root: Path, folder: str | Path, name: str) -> Iterator[BinaryIO]:
+    def __call__(self, root: Path, folder: str, name: str) -> Iterator[BinaryIO]:
         """As `alone`, but for the end."""
-        place = self._folders.get((root, Path(folder)))
+        place = self._folders.get((root, folder))
         if place is None:
-            place = self._open.enter_context(below(root, folder))
-            self._folders[root, Path(folder)] = place
-        with contextlib.ExitStack() as one:
-            stream, path = one.enter_context(temporary(place))
-            yield stream
-            self._written.append((stream, path, place / name))
-            self._open.push(one.pop_all())
+            place = self._open.enter_context(opened(root, folder))
+            self._folders[root, folder] = place
+        new = _Unnamed(f"/proc/self/fd/{place}", name)
+        try:
+            yield new.stream
+        except BaseException:
+            new.close()
+            raise
+        self._written.append(new)
+        self._open.callback(new.close)
 
     def _settle(self) -> None:
-        sync_all([stream for stream, _, _ in self._written])
-        for _, path, final in self._written:
-            path.replace(final)
-        for folder in dict.fromkeys(final.parent for _, _, final in self._written):
-            sync_folder(folder)
+        sync_all([new.stream for new in self._written])
+        for new in self._written:
+            new.name()
+        for place in self._folders.values():
+            os.fsync(place)
+
+
+class _Unnamed:
+    """A new file in `folder`, removed when it is closed unless it was named."""
+
+    def __init__(self, folder: str, name: str) -> None:
+        descriptor, path = tempfile.mkstemp(prefix=WRITING, dir=folder)
+        self._path = Path(path)
+        self._final: str | None = f"{folder}/{name}"
+        self.stream: BinaryIO = os.fdopen(descriptor, "wb")
+
+    def name(self) -> None:
+        """Give it its name, replacing what has that name."""
+        assert self._final is not None
+        self._path.replace(self._final)
+        self._final = None
+
+    def close(self) -> None:
+        try:
+            self.stream.close()
+        finally:
+            if self._final is not None:
+                self._path.unlink()
 
 
 def keep(stream: BinaryIO, folder: Path, name: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from sensorflow.core import clocktime
 from sensorflow.core.clocktime import Clock
@@ -127,9 +128,35 @@ Resolve = Callable[[Sequence[Field], str], Layout]
 def resolver(profile: Profile, place: Place, drift: Drift) -> Resolve:
     """The one way to a layout for every part of one file: it keeps the clock's place in the rows."""
     order = clocktime.Order()
-    return lambda fields, preamble: _Resolving(profile, place, drift, fields, preamble).layout(
-        order
-    )
+
+    def resolve(fields: Sequence[Field], preamble: str) -> Layout:
+        asked = (drift, fields, preamble)
+        last = _LAST.get(id(profile))
+        if last is not None and last.asked == asked:
+            return last.layout
+        resolving = _Resolving(profile, place, drift, fields, preamble)
+        found = resolving.layout(order)
+        ordered = profile.time is not None and profile.time.ambiguous == "order"
+        if not (ordered or resolving.placed):  # it holds for other files too
+            if len(_LAST) >= _MANY:
+                _LAST.clear()
+            _LAST[id(profile)] = _Resolved(profile, asked, found)
+        return found
+
+    return resolve
+
+
+_MANY = 64
+"""Profiles of which the last layout is remembered: most files have the header of the one before."""
+
+
+class _Resolved(NamedTuple):
+    profile: Profile  # held, so that nobody else gets its id
+    asked: tuple[Drift, Sequence[Field], str]
+    layout: Layout
+
+
+_LAST: dict[int, _Resolved] = {}
 
 
 def find(reference: str, fields: Sequence[Field]) -> int | None:
@@ -159,6 +186,8 @@ class _Resolving:
         self.profile, self.place, self.policy = profile, place, drift
         self.fields, self.preamble = fields, preamble
         self.notes: list[str] = []
+        self.placed = False
+        """Whether the layout is of this name or path alone."""
 
     def layout(self, order: clocktime.Order) -> Layout:
         profile, time = self.profile, self.profile.time
@@ -229,6 +258,7 @@ class _Resolving:
             (origin.header, getattr(self, "header", "")),
         ):
             if pattern is not None:
+                self.placed |= origin.file_name is not None or origin.path is not None
                 match = re.search(pattern, text, re.MULTILINE)
                 if match is None or not match[1]:
                     (where,) = origin.model_dump(exclude_none=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 import numpy as np
@@ -45,11 +45,11 @@ class _Ready:
     batches: list[Keyed]
     load: Load
 
-    @property
+    @cached_property
     def rows(self) -> int:
         return sum(len(silver) for silver, _ in self.batches)
 
-    @property
+    @cached_property
     def loaded(self) -> Load:
         """As it is when the database has taken every row."""
         return replace(self.load, counts=replace(self.load.counts, loaded=self.rows))

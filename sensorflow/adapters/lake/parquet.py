@@ -65,6 +65,7 @@ class LocalLake:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._roots = {str(layer): root / layer for layer in Layer}
         self._together: Together | None = None
 
     @contextmanager
@@ -130,7 +131,8 @@ class LocalLake:
             f"{layer}/{name}" for layer in Layer for name in unfinished(self._root / layer, older)
         ]
 
-    def _place(self, path: str) -> tuple[Path, Path, str]:
+    def _place(self, path: str) -> tuple[Path, str, str]:
         """A layer's folder, which may be a link to another disk; what is below it; the file's name."""
-        layer, *folders, leaf = Path(path).parts
-        return self._root / layer, Path(*folders), leaf
+        layer, _, rest = path.partition("/")
+        folder, _, leaf = rest.rpartition("/")
+        return self._roots[layer], folder, leaf

@@ -1,0 +1,93 @@
+"""A layout is found once for files of one header, and never taken for a file that it does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sensorflow.core import layout
+from sensorflow.core.drift import Drift
+from sensorflow.core.layout import Field, Layout, Place, resolver
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code, Permanent
+
+LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
+COLUMNS = ["t", "s", "k", "v"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_known() -> Iterator[None]:
+    layout._LAST.clear()
+    yield
+    layout._LAST.clear()
+
+
+def found(
+    profile: Profile, columns: list[str], name: str = "a.csv", preamble: str = "", **drift: str
+) -> Layout:
+    policy = Drift.model_validate(drift)
+    fields = [Field(column, (column,)) for column in columns]
+    return resolver(profile, Place(name, name), policy)(fields, preamble)
+
+
+def test_the_next_file_of_the_same_header_has_the_same_layout() -> None:
+    profile = Profile.model_validate(LONG)
+    assert found(profile, COLUMNS) is found(profile, COLUMNS, "b.csv")
+
+
+def test_another_order_of_columns_is_another_layout() -> None:
+    profile = Profile.model_validate(LONG)
+    found(profile, COLUMNS)
+    assert found(profile, COLUMNS[::-1]).measures[0].column == 0
+
+
+def test_a_file_without_a_column_is_still_refused() -> None:
+    profile = Profile.model_validate(LONG)
+    found(profile, COLUMNS)
+    with pytest.raises(Permanent) as caught:
+        found(profile, ["t", "s", "k"])
+    assert caught.value.code is Code.COLUMN_MISSING
+
+
+def test_the_source_with_the_stricter_policy_is_asked_again() -> None:
+    profile = Profile.model_validate(LONG)
+    found(profile, [*COLUMNS, "more"])
+    with pytest.raises(Permanent) as caught:
+        found(profile, [*COLUMNS, "more"], new="quarantine")
+    assert caught.value.code is Code.DRIFT
+
+
+def test_an_equal_profile_that_is_another_object_is_asked_again() -> None:
+    one, other = Profile.model_validate(LONG), Profile.model_validate(LONG | {"value": "s"})
+    assert found(one, COLUMNS).measures[0].column == 3
+    assert found(other, COLUMNS).measures[0].column == 1
+
+
+@pytest.mark.parametrize("origin", ["file_name", "path"])
+def test_what_stands_in_the_name_is_of_that_file_alone(origin: str) -> None:
+    profile = Profile.model_validate(LONG | {"sensor": {origin: r"^(\w+)\.csv"}})
+    sensors = [found(profile, COLUMNS, f"{n}.csv").measures[0].sensor.constant for n in "ab"]
+    assert sensors == ["a", "b"]
+
+
+def test_what_stands_before_the_header_is_of_that_text_alone() -> None:
+    profile = Profile.model_validate(LONG | {"sensor": {"preamble": r"station (\w+)"}})
+    sensors = [
+        found(profile, COLUMNS, preamble=f"station {n}").measures[0].sensor.constant for n in "ab"
+    ]
+    assert sensors == ["a", "b"]
+
+
+def test_the_place_in_a_doubled_hour_is_of_one_file() -> None:
+    time = {"column": "t", "zone": "Europe/Berlin", "ambiguous": "order"}
+    profile = Profile.model_validate(LONG | {"time": time})
+    one, other = found(profile, COLUMNS), found(profile, COLUMNS)
+    assert one.clock.order is not other.clock.order
+
+
+def test_no_more_are_remembered_than_a_few() -> None:
+    profiles = [Profile.model_validate(LONG) for _ in range(3 * layout._MANY)]
+    for profile in profiles:
+        found(profile, COLUMNS)
+    assert len(layout._LAST) <= layout._MANY
