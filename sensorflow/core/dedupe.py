@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import cache
 from hashlib import sha256
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -125,6 +125,30 @@ class Disordered(Exception):
     """A file is too large for its marks to be held, and a series in it goes back in time."""
 
 
+class _Marked(NamedTuple):
+    """Readings by which repeats are told, and between which times they lie."""
+
+    low: int
+    high: int
+    rows: npt.NDArray[np.void]
+
+
+class _Columns(NamedTuple):
+    """The same of a batch, before anybody has asked."""
+
+    series: npt.NDArray[np.int64]
+    ts: npt.NDArray[np.int64]
+    bits: npt.NDArray[np.int64]
+
+    def marked(self) -> _Marked:
+        rows = np.empty(len(self.ts), _ROW)
+        for name in ("series", "ts", "bits"):
+            rows[name] = getattr(self, name)
+        with np.errstate(over="ignore"):
+            rows["mark"] = rows["ts"] ^ (rows["series"] * np.int64(_GOLDEN))
+        return _Marked(int(self.ts.min(initial=0)), int(self.ts.max(initial=0)), rows)
+
+
 class Occurrences:
     """Tells the repeats of (sensor_id, reading_type, ts) within one file, over all its batches.
 
@@ -139,7 +163,8 @@ class Occurrences:
 
     def __init__(self) -> None:
         self._series = Series()
-        self._past: list[tuple[int, int, npt.NDArray[np.void]]] = []
+        self._forwards: list[_Columns] = []
+        self._past: list[_Marked] = []
         self._count = 0
         self._forward = True
         self._last = Last(np.iinfo(np.int64).min, np.int64)
@@ -154,7 +179,7 @@ class Occurrences:
         parts = [scratch() for _ in range(PARTS)]
         count = 0
         for batch in batches:
-            rows = made._rows(batch)
+            rows = made._columns(batch).marked().rows
             placed = np.empty(len(rows), _PLACED)
             for name in ("mark", "series", "ts", "bits"):
                 placed[name] = rows[name]
@@ -193,32 +218,36 @@ class Occurrences:
         if self._known is not None:
             found = np.frombuffer(self._known.read(len(batch) * 4), np.int32)
             return np.maximum(found, 0), found < 0
-        rows = self._rows(batch)
-        ordinal = np.zeros(len(rows), np.int32)
-        duplicate = np.zeros(len(rows), np.bool_)
-        if not len(rows):
+        columns = self._columns(batch)
+        ordinal = np.zeros(len(batch), np.int32)
+        duplicate = np.zeros(len(batch), np.bool_)
+        if not len(batch):
             return ordinal, duplicate
         if self._forward:
-            series, ts = rows["series"].astype(np.int64), rows["ts"].copy()
-            self._forward = bool((ts > self._last.before(series, ts)).all())
-        self._count += len(rows)
+            before = self._last.before(columns.series, columns.ts)
+            self._forward = bool((columns.ts > before).all())
+        self._count += len(batch)
         if self._count > HELD:
             if not self._forward:
                 raise Disordered
-            self._past.clear()
-            return ordinal, duplicate
-        if not self._forward:
-            self._compare(rows, ordinal, duplicate)
-        self._past.append((int(rows["ts"].min()), int(rows["ts"].max()), rows))
+            self._forwards.clear()
+        elif self._forward:
+            self._forwards.append(columns)
+        else:
+            self._past += [earlier.marked() for earlier in self._forwards]
+            self._forwards.clear()
+            marked = columns.marked()
+            self._compare(marked, ordinal, duplicate)
+            self._past.append(marked)
         return ordinal, duplicate
 
     def _compare(
         self,
-        rows: npt.NDArray[np.void],
+        marked: _Marked,
         ordinal: npt.NDArray[np.int32],
         duplicate: npt.NDArray[np.bool_],
     ) -> None:
-        low, high = int(rows["ts"].min()), int(rows["ts"].max())
+        low, high, rows = marked
         _, inverse, count = np.unique(rows["mark"], return_inverse=True, return_counts=True)
         suspect = count[inverse] > 1
         earlier = [past for lo, hi, past in self._past if lo <= high and hi >= low]
@@ -227,14 +256,9 @@ class Occurrences:
         if suspect.any():
             self._judge(rows, np.flatnonzero(suspect), earlier, ordinal, duplicate)
 
-    def _rows(self, batch: pa.RecordBatch) -> npt.NDArray[np.void]:
-        rows = np.empty(len(batch), _ROW)
-        rows["ts"] = micros(batch["ts"])
-        rows["bits"] = batch["value"].to_numpy().view(np.int64)
-        rows["series"] = self._series.of(batch)
-        with np.errstate(over="ignore"):
-            rows["mark"] = rows["ts"] ^ (rows["series"] * np.int64(_GOLDEN))
-        return rows
+    def _columns(self, batch: pa.RecordBatch) -> _Columns:
+        bits = batch["value"].to_numpy().view(np.int64)
+        return _Columns(self._series.of(batch), micros(batch["ts"]), bits)
 
     @staticmethod
     def _judge(

@@ -17,9 +17,10 @@ class Series:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], int] = {}
+        self._first: tuple[pa.Array, pa.Array, Ints] | None = None
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._known) if self._first is None else len(self._first[2])
 
     def of(self, batch: pa.RecordBatch) -> Ints:
         """The number of each row's series."""
@@ -28,12 +29,23 @@ class Series:
         width = max(len(kind.dictionary), 1)
         pair = sensor.indices.to_numpy().astype(np.int64) * width + kind.indices.to_numpy()
         found, inverse = _distinct(pair, len(sensor.dictionary) * width)
-        sensors, kinds = sensor.dictionary.to_pylist(), kind.dictionary.to_pylist()
+        if self._first is None and not self._known:  # mostly there is no other batch
+            self._first = sensor.dictionary, kind.dictionary, found
+            return inverse
+        if self._first is not None:
+            self._numbers(*self._first)
+            self._first = None
+        numbers = self._numbers(sensor.dictionary, kind.dictionary, found)
+        return numbers[inverse] if len(numbers) else np.zeros(0, np.int64)
+
+    def _numbers(self, sensor: pa.Array, kind: pa.Array, pairs: Ints) -> Ints:
+        """Of series that are pairs of places in these, sensor by sensor."""
+        sensors, kinds, width = sensor.to_pylist(), kind.to_pylist(), max(len(kind), 1)
         numbers = [
             self._known.setdefault((sensors[p // width], kinds[p % width]), len(self._known))
-            for p in found.tolist()
+            for p in pairs.tolist()
         ]
-        return np.array(numbers, np.int64)[inverse] if numbers else np.zeros(0, np.int64)
+        return np.array(numbers, np.int64)
 
 
 def _distinct(numbers: Ints, end: int) -> tuple[Ints, Ints]:

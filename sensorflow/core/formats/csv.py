@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import BinaryIO
 
@@ -137,25 +138,8 @@ class _Table:
             empty = {i: pa.array([], pa.string()) for i in needed}
             return Chunk(self.layout, empty, kept, lambda _: Spot(None, ""))
         try:
-            table = pacsv.read_csv(
-                pa.BufferReader(data),
-                pacsv.ReadOptions(
-                    column_names=[str(i) for i in range(self.width)],
-                    use_threads=False,
-                    block_size=len(data) + 1,
-                ),
-                pacsv.ParseOptions(
-                    delimiter="\t" if profile.delimiter == "whitespace" else profile.delimiter,
-                    quote_char=splitting.quote.decode() or False,
-                    escape_char=profile.escape or False,
-                    ignore_empty_lines=False,
-                ),
-                pacsv.ConvertOptions(
-                    column_types={str(i): pa.string() for i in range(self.width)},
-                    include_columns=[str(i) for i in needed],
-                    strings_can_be_null=False,
-                ),
-            )
+            options = splitting.options(self.width, needed, len(data))
+            table = pacsv.read_csv(pa.BufferReader(data), *options)
         except pa.ArrowInvalid:
             return None
         if table.num_rows != len(kept):
@@ -218,6 +202,41 @@ class _Table:
         return [], refuse(line, Code.COLUMN_COUNT, reason)
 
 
+Options = tuple[pacsv.ReadOptions, pacsv.ParseOptions, pacsv.ConvertOptions]
+
+
+def _options(
+    width: int, needed: tuple[int, ...], cut: tuple[str, str, str | None], room: int
+) -> Options:
+    """How pyarrow is to read.
+
+    cut: the delimiter, the quote, the escape.
+    """
+    delimiter, quote, escape = cut
+    names = [str(i) for i in range(width)]
+    return (
+        pacsv.ReadOptions(column_names=names, use_threads=False, block_size=room),
+        pacsv.ParseOptions(
+            delimiter=delimiter,
+            quote_char=quote or False,
+            escape_char=escape or False,
+            ignore_empty_lines=False,
+        ),
+        pacsv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            include_columns=[str(i) for i in needed],
+            strings_can_be_null=False,
+        ),
+    )
+
+
+NARROW = 100
+"""Columns; what is made for wider tables is not remembered."""
+
+_known = lru_cache(256)(_options)
+"""Made once for files of one kind, for it takes as long as a small file's reading."""
+
+
 class _Splitting:
     """How lines are chosen, and cut into cells."""
 
@@ -271,6 +290,13 @@ class _Splitting:
         if len(kept) == len(block):
             return block.data
         return b"".join(block.raw(i) for i in kept.tolist())
+
+    def options(self, width: int, needed: tuple[int, ...], size: int) -> Options:
+        """For pyarrow's reader of `size` bytes, which are to be one block."""
+        delimiter = "\t" if self.profile.delimiter == "whitespace" else self.profile.delimiter
+        cut = (delimiter, self.quote.decode(), self.profile.escape)
+        made = _known if width <= NARROW else _options
+        return made(width, needed, cut, 1 << max(size.bit_length(), 16))
 
     def cells(self, lines: Lines, line: Line) -> tuple[list[str], Reject | None]:
         profile = self.profile
