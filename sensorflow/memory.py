@@ -43,7 +43,7 @@ def lean(batches: Iterable[T]) -> Iterator[T]:
     for batch in batches:
         number += 1
         yield batch
-        if _resident() > ENOUGH:
+        if number > 1 and _resident() > ENOUGH:
             _give_back()
     if number > MANY:
         _give_back()

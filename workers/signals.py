@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+import pyarrow as pa
 from celery.signals import task_received, worker_init, worker_process_init
 
 from sensorflow import bootstrap, crash
@@ -27,7 +28,11 @@ _PROFILE = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "
 
 @worker_init.connect
 def warm(**_: Any) -> None:
-    """Before the fork: read a tiny file once, so that what libraries import late is shared."""
+    """Before the fork: read a tiny file once, so that what libraries import late is shared.
+
+    pyarrow's own handlers of signals would begin a thread for each small file, and take Celery's SIGTERM.
+    """
+    pa.enable_signal_handlers(False)
     profile = Profile.model_validate(_PROFILE)
     for accepted in read(io.BytesIO(_SAMPLE), profile, Place("warm.csv"), io.BytesIO):
         keys(reshape(accepted.bronze, Watch({}), Occurrences()).silver, "warm.csv")

@@ -21,6 +21,9 @@ from sensorflow.errors import Code, Transient
 WRITING = ".writing-"
 """How the names of files begin that are not whole yet."""
 
+BUFFER = 1 << 16
+"""Bytes. Told, it also spares the question whether the file is a terminal."""
+
 
 @contextlib.contextmanager
 def storage_errors() -> Iterator[None]:
@@ -132,7 +135,7 @@ def regular(folder: int | Path, name: bytes | str) -> BinaryIO | None:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         return None
-    return os.fdopen(descriptor, "rb")
+    return os.fdopen(descriptor, "rb", BUFFER)
 
 
 def open_below(root: Path, relative: str) -> BinaryIO:
@@ -259,7 +262,7 @@ class _Unnamed:
         descriptor, path = tempfile.mkstemp(prefix=WRITING, dir=folder)
         self._path = Path(path)
         self._final: str | None = f"{folder}/{name}"
-        self.stream: BinaryIO = os.fdopen(descriptor, "wb")
+        self.stream: BinaryIO = os.fdopen(descriptor, "wb", BUFFER)
 
     def name(self) -> None:
         """Give it its name, replacing what has that name."""

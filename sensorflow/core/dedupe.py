@@ -161,8 +161,8 @@ class Occurrences:
     raises Disordered where one does not; `sorted` then finds the repeats beforehand, on disk.
     """
 
-    def __init__(self) -> None:
-        self._series = Series()
+    def __init__(self, series: Series | None = None) -> None:
+        self._series = Series() if series is None else series
         self._forwards: list[_Columns] = []
         self._past: list[_Marked] = []
         self._count = 0

@@ -8,9 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sensorflow.core.dedupe import Occurrences
 from sensorflow.core.formats.chunk import Chunk, Spot
 from sensorflow.core.judge import Accepted, Judge
 from sensorflow.core.profile import Profile
+from sensorflow.core.quality import Watch
+from sensorflow.core.reshape import Reshaped, told
+from sensorflow.core.series import SeriesOfParts
 
 _SHIFT = 40
 """Bits of a line's number; above them stands the file's place."""
@@ -65,6 +69,24 @@ def judge(chunks: Sequence[Chunk], profile: Profile) -> list[Accepted] | None:
         accepted.append(Accepted(part, [], gone, chunk.rows, found.drift))
         start = end
     return accepted
+
+
+def reshape(accepted: Sequence[Accepted], profile: Profile) -> list[Reshaped]:
+    """What `reshape.reshape` would make of each file by itself, of the files that `judge` was given.
+
+    No more readings than `dedupe.HELD`.
+    """
+    counts = [len(file.bronze) for file in accepted]
+    parts = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+    whole = pa.concat_batches([file.bronze for file in accepted])
+    watch, seen = Watch(profile.rules, SeriesOfParts(parts)), Occurrences(SeriesOfParts(parts))
+    silver, duplicate = told(whole, watch, seen)
+    ends = np.searchsorted(parts[~duplicate], np.arange(len(counts)), "right").tolist()
+    found, start = [], 0
+    for count, end in zip(counts, ends, strict=True):
+        found.append(Reshaped(silver.slice(start, end - start), count - (end - start)))
+        start = end
+    return found
 
 
 def _numbered(bronze: pa.RecordBatch, lines: npt.NDArray[np.int64]) -> pa.RecordBatch:

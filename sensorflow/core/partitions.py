@@ -21,7 +21,7 @@ def layer_path(
     Made of what never changes about the file, so that a second run finds or overwrites the first's
     output. `ingest_date` is the UTC day on which the file was landed.
     """
-    day = received_at.astimezone(UTC).strftime("%Y-%m-%d")
+    day = received_at.astimezone(UTC).date().isoformat()
     leaf = f"file-{file_id}-v{version}.parquet"
     if layer is Layer.SILVER:
         return f"silver/ingest_date={day}/sensor_type={sensor_type}/{leaf}"

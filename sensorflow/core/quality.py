@@ -18,13 +18,13 @@ from sensorflow.core.series import Last, Series
 class Watch:
     """Flags what only the readings before it tell: flatline, spike and gap, in the file's order."""
 
-    def __init__(self, rules: Mapping[str, Sequence[Rule]]) -> None:
+    def __init__(self, rules: Mapping[str, Sequence[Rule]], series: Series | None = None) -> None:
         self._rules = {
             name: [r for r in found if r.flatline or r.spike is not None or r.gap is not None]
             for name, found in rules.items()
         }
         self.idle = not any(self._rules.values())
-        self._series = Series()
+        self._series = Series() if series is None else series
         self._ts, self._value = Last(-1, np.int64), Last(np.nan, np.float64)
         self._runs: dict[int, tuple[float, int]] = {}
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from sensorflow.core.dedupe import Occurrences
@@ -19,6 +21,14 @@ class Reshaped:
 
 def reshape(bronze: pa.RecordBatch, watch: Watch, seen: Occurrences) -> Reshaped:
     """One bronze batch -> its readings (see `readings.SILVER`), without the exact repeats."""
+    silver, duplicate = told(bronze, watch, seen)
+    return Reshaped(silver, int(duplicate.sum()))
+
+
+def told(
+    bronze: pa.RecordBatch, watch: Watch, seen: Occurrences
+) -> tuple[pa.RecordBatch, npt.NDArray[np.bool_]]:
+    """The readings, and which rows of bronze are exact repeats and none of them."""
     ordinal, duplicate = seen.number(bronze)
     quality = bronze["quality"].to_numpy() | watch.flags(bronze)
     columns = {**{name: bronze[name] for name in bronze.schema.names}, "quality": pa.array(quality)}
@@ -26,4 +36,4 @@ def reshape(bronze: pa.RecordBatch, watch: Watch, seen: Occurrences) -> Reshaped
     silver = pa.RecordBatch.from_arrays([columns[name] for name in SILVER.names], schema=SILVER)
     if duplicate.any():
         silver = silver.filter(pa.array(~duplicate))
-    return Reshaped(silver, int(duplicate.sum()))
+    return silver, duplicate

@@ -24,11 +24,8 @@ class Series:
 
     def of(self, batch: pa.RecordBatch) -> Ints:
         """The number of each row's series."""
-        sensor = pc.dictionary_encode(batch["sensor_id"])
-        kind = pc.dictionary_encode(batch["reading_type"])
-        width = max(len(kind.dictionary), 1)
-        pair = sensor.indices.to_numpy().astype(np.int64) * width + kind.indices.to_numpy()
-        found, inverse = _distinct(pair, len(sensor.dictionary) * width)
+        sensor, kind, pair = _pairs(batch)
+        found, inverse = _distinct(pair, len(sensor.dictionary) * _width(kind.dictionary))
         if self._first is None and not self._known:  # mostly there is no other batch
             self._first = sensor.dictionary, kind.dictionary, found
             return inverse
@@ -40,12 +37,42 @@ class Series:
 
     def _numbers(self, sensor: pa.Array, kind: pa.Array, pairs: Ints) -> Ints:
         """Of series that are pairs of places in these, sensor by sensor."""
-        sensors, kinds, width = sensor.to_pylist(), kind.to_pylist(), max(len(kind), 1)
+        sensors, kinds, width = sensor.to_pylist(), kind.to_pylist(), _width(kind)
         numbers = [
             self._known.setdefault((sensors[p // width], kinds[p % width]), len(self._known))
             for p in pairs.tolist()
         ]
         return np.array(numbers, np.int64)
+
+
+class SeriesOfParts(Series):
+    """Numbers the series of several files, whose readings are in one batch, apart. For that batch alone.
+
+    parts: the file of each row, counted from 0.
+    """
+
+    def __init__(self, parts: Ints) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def of(self, batch: pa.RecordBatch) -> Ints:
+        sensor, kind, pair = _pairs(batch)
+        pairs = len(sensor.dictionary) * _width(kind.dictionary)
+        files = int(self._parts.max(initial=-1)) + 1
+        _, inverse = _distinct(self._parts * pairs + pair, files * pairs)
+        return inverse
+
+
+def _pairs(batch: pa.RecordBatch) -> tuple[pa.DictionaryArray, pa.DictionaryArray, Ints]:
+    """Sensors and types, coded, and of each row one number for both."""
+    sensor = pc.dictionary_encode(batch["sensor_id"])
+    kind = pc.dictionary_encode(batch["reading_type"])
+    places = sensor.indices.to_numpy().astype(np.int64)
+    return sensor, kind, places * _width(kind.dictionary) + kind.indices.to_numpy()
+
+
+def _width(kinds: pa.Array) -> int:
+    return max(len(kinds), 1)
 
 
 def _distinct(numbers: Ints, end: int) -> tuple[Ints, Ints]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -14,7 +15,7 @@ from sensorflow.core.judge import Accepted
 from sensorflow.core.partitions import Layer
 from sensorflow.core.quality import Watch
 from sensorflow.core.readings import SILVER
-from sensorflow.core.reshape import reshape
+from sensorflow.core.reshape import Reshaped, reshape
 from sensorflow.core.states import Stage
 from sensorflow.flow.ahead import ahead
 from sensorflow.flow.load import done, load_of
@@ -25,20 +26,23 @@ from sensorflow.ports import Counts, Keyed, Load, StageReport
 Key = Callable[[pa.RecordBatch, str], pa.Array]
 
 
+class Made(NamedTuple):
+    accepted: Accepted
+    reshaped: Reshaped
+
+
 class Ingest:
     """The keyed readings of one file, made while bronze and silver are written; iterate once.
 
     Both layers lie in the lake, whole, before the iteration ends; where it is left early, or fails,
     neither does. Raises Permanent as validate does, and `dedupe.Disordered` of a file that is too
-    large for one pass. job, load: what is known when it is through. accepted: what was read of the file
-    already. key: makes the keys.
+    large for one pass. job, load: what is known when it is through. made: what was made of the whole file
+    already, with others. key: makes the keys.
     """
 
-    def __init__(
-        self, job: Job, accepted: Iterable[Accepted] | None = None, key: Key = keys
-    ) -> None:
+    def __init__(self, job: Job, made: Made | None = None, key: Key = keys) -> None:
         self.job = job
-        self._accepted, self._key = accepted, key
+        self._made, self._key = made, key
         self._seconds = {Stage.VALIDATE: 0.0, Stage.TRANSFORM: 0.0}
         self._since = time.perf_counter()
 
@@ -47,11 +51,12 @@ class Ingest:
         seen, watch = Occurrences(), Watch(job.profile.rules)
         with ExitStack() as layers:
             silver = layers.enter_context(job.world.lake.writer(job.path(Layer.SILVER), SILVER))
-            validation = layers.enter_context(Validation(job, self._accepted))
+            accepted = None if self._made is None else [self._made.accepted]
+            validation = layers.enter_context(Validation(job, accepted))
             self._since = time.perf_counter()
             for bronze in _joined(validation):
                 self._spent(Stage.VALIDATE)
-                made = reshape(bronze, watch, seen)
+                made = self._made.reshaped if self._made else reshape(bronze, watch, seen)
                 silver.write(made.silver)
                 rows += len(made.silver)
                 duplicates += made.duplicates

@@ -15,10 +15,9 @@ from sensorflow import crash
 from sensorflow.core import joint, reading
 from sensorflow.core.dedupe import KEY, keys
 from sensorflow.core.formats.chunk import Chunk
-from sensorflow.core.judge import Accepted
 from sensorflow.core.states import Stage
 from sensorflow.errors import Permanent, Transient
-from sensorflow.flow.ingest import Ingest
+from sensorflow.flow.ingest import Ingest, Made
 from sensorflow.flow.load import done
 from sensorflow.flow.validate import opened, scratch
 from sensorflow.flow.work import Job
@@ -113,8 +112,8 @@ def _prepare(jobs: list[Job], ready: dict[int, _Ready], failed: dict[int, Except
         _add_keys(list(ready.values()))
 
 
-def _read(jobs: list[Job]) -> dict[int, Accepted]:
-    """What could be read of the files at once, by their ids; of no other file anything is said."""
+def _read(jobs: list[Job]) -> dict[int, Made]:
+    """What could be made of the files at once, by their ids; of no other file anything is said."""
     groups: list[list[tuple[Job, Chunk]]] = []
     room = ROWS
     for job in jobs:
@@ -130,11 +129,14 @@ def _read(jobs: list[Job]) -> dict[int, Accepted]:
                 break
         else:
             groups.append([(job, chunk)])
-    read: dict[int, Accepted] = {}
+    read: dict[int, Made] = {}
     for group in groups:
-        accepted = joint.judge([chunk for _, chunk in group], group[0][0].profile)
-        ids = [job.claim.file_id for job, _ in group]
-        read |= zip(ids, accepted or (), strict=False)
+        profile = group[0][0].profile
+        accepted = joint.judge([chunk for _, chunk in group], profile)
+        if accepted is not None:
+            ids = [job.claim.file_id for job, _ in group]
+            made = map(Made, accepted, joint.reshape(accepted, profile))
+            read |= zip(ids, made, strict=True)
     return read
 
 
@@ -146,8 +148,8 @@ def _only_chunk(job: Job) -> Chunk | None:
         return joint.only(chunks)
 
 
-def _made(job: Job, room: int, accepted: Accepted | None) -> _Ready | None:
-    made, batches = Ingest(job, None if accepted is None else [accepted], _none_yet), []
+def _made(job: Job, room: int, read: Made | None) -> _Ready | None:
+    made, batches = Ingest(job, read, _none_yet), []
     with closing(iter(made)) as readings:  # left early, it leaves nothing behind
         for keyed in readings:
             room -= len(keyed[0])

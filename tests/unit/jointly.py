@@ -1,4 +1,4 @@
-"""Holds files that are judged at once against each judged by itself."""
+"""Holds files that are judged and reshaped at once against each by itself."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import tempfile
 from collections.abc import Sequence
 
 from sensorflow.core import joint, reading
+from sensorflow.core.dedupe import Occurrences
 from sensorflow.core.judge import Accepted
 from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
+from sensorflow.core.quality import Watch
+from sensorflow.core.reshape import reshape
 from sensorflow.errors import Permanent
 
 PLACE = Place("file.csv", "site/file.csv")
@@ -43,10 +46,14 @@ def hold(files: Sequence[bytes], profile: Profile, place: Place = PLACE) -> bool
     found = at_once(files, profile, place)
     if found is None:
         return False
-    for data, one in zip(files, found, strict=True):
+    reshaped = joint.reshape(found, profile)
+    for data, one, made in zip(files, found, reshaped, strict=True):
         [wanted] = alone(data, profile, place)
         assert one.bronze.equals(wanted.bronze)
         one.bronze.validate(full=True)
         told = (one.rejects, one.missing, one.rows, one.readings, one.drift)
         assert told == ([], wanted.missing, wanted.rows, wanted.readings, wanted.drift)
+        by_itself = reshape(wanted.bronze, Watch(profile.rules), Occurrences())
+        assert made.silver.equals(by_itself.silver)
+        assert made.duplicates == by_itself.duplicates
     return True

@@ -1,12 +1,15 @@
-"""Small files judged at once are accepted as each would be by itself."""
+"""Small files judged and reshaped at once are what each would be by itself."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jointly import at_once, hold
 
+from sensorflow.core import joint
 from sensorflow.core.profile import Profile
 
 LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
@@ -48,6 +51,27 @@ PLAIN = [long("00Z,s,k,1", "01Z,s,k,2.5"), long("00Z,r,k,7"), long("00Z,s,k,1", 
 def test_each_is_accepted_as_it_is_by_itself(made: dict[str, Any], files: list[bytes]) -> None:
     assert hold(files, profile(made))
     assert hold(files[::-1] * 3, profile(made))
+
+
+SERIES = st.sampled_from(["s,k", "s,l", "r,k"])
+ROW = st.builds(
+    "{:02}Z,{},{}".format, st.integers(0, 5), SERIES, st.sampled_from(["1", "1.0", "2", "9", ""])
+)
+WATCHED = {"rules": {"*": [{"flatline": 2}, {"spike": 3}, {"gap": "2s"}]}}
+
+
+@given(st.lists(st.lists(ROW, min_size=1, max_size=8), min_size=1, max_size=5))
+def test_repeats_and_what_a_series_did_before_are_each_files_own(files: list[list[str]]) -> None:
+    assert hold([long(*rows) for rows in files], profile(LONG, **WATCHED))
+
+
+def test_the_same_reading_in_two_files_is_no_repeat_and_twice_in_one_is() -> None:
+    files = [long("00Z,s,k,1", "00Z,s,k,1", "00Z,s,k,2"), long("00Z,s,k,1"), long("00Z,s,k,2")]
+    found = at_once(files, profile(LONG))
+    assert found is not None
+    made = joint.reshape(found, profile(LONG))
+    assert [one.duplicates for one in made] == [1, 0, 0]
+    assert [one.silver["ordinal"].to_pylist() for one in made] == [[0, 1], [0], [0]]
 
 
 def test_line_numbers_and_empty_cells_are_each_files_own() -> None:
