@@ -155,7 +155,7 @@ def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
     descriptor, name = tempfile.mkstemp(prefix=WRITING, dir=folder)
     path = Path(name)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with os.fdopen(descriptor, "wb", BUFFER) as stream:
             yield stream, path
     finally:
         path.unlink(missing_ok=True)
