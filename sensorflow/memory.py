@@ -14,6 +14,9 @@ ENOUGH = 310 << 20
 """Resident bytes below which nothing is given back: the next batch would ask for it again, page by page,
 which costs a tenth of a large file's CPU."""
 
+WORTH = 32 << 20
+"""Bytes by which it must have grown since the last time: what is in use cannot be given back."""
+
 MANY = 8
 """Batches of a file after which it was a large one."""
 
@@ -39,12 +42,13 @@ def lean(batches: Iterable[T]) -> Iterator[T]:
 
     By itself the C library keeps whatever lies between pieces that are in use: 60 MB and more in a while.
     """
-    number = 0
+    number, least = 0, ENOUGH
     for batch in batches:
         number += 1
         yield batch
-        if number > 1 and _resident() > ENOUGH:
+        if number > 1 and _resident() > least:
             _give_back()
+            least = max(ENOUGH, _resident() + WORTH)
     if number > MANY:
         _give_back()
 
