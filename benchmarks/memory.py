@@ -2,7 +2,8 @@
 
 A process with all that a worker imports takes one file through every stage into PostgreSQL; its peak
 resident set is read at the end. `ordered`: one sensor after another second by second; `grouped`: sensor
-by sensor; `shuffled`: in no order, every tenth reading twice; `line`: one line without an end (sparse).
+by sensor; `shuffled`: in no order, every tenth reading twice; `wide`: a hundred readings of a digit in each
+row; `line`: one line without an end (sparse).
 """
 
 from __future__ import annotations
@@ -17,19 +18,23 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = b"time,sensor,type,value,unit\n"
 START = 1_700_000_000
 SENSORS = 50
-KINDS = ["ordered", "grouped", "shuffled"]
+KINDS = ["ordered", "grouped", "shuffled", "wide"]
+WIDE = [f"c{number}" for number in range(100)]
 
 
 def write(path: Path, kind: str, size: int) -> None:
     with path.open("wb", buffering=1 << 20) as out:
         if kind == "line":
             out.truncate(size)
+            return
+        if kind == "wide":
+            _write_wide(out, size)
             return
         out.write(HEAD)
         draw, number = random.Random(1), 0
@@ -47,6 +52,15 @@ def write(path: Path, kind: str, size: int) -> None:
                 )
                 number += 1
             out.write("".join(block).encode())
+
+
+def _write_wide(out: BinaryIO, size: int) -> None:
+    out.write(",".join(["time", *WIDE]).encode() + b"\n")
+    second = START
+    while out.tell() < size:
+        digits = ",".join(str((second + number) % 10) for number in range(len(WIDE)))
+        out.write(f"{second},{digits}\n".encode())
+        second += 1
 
 
 def taken(kind: str, size: int, url: str, home: Path) -> dict[str, Any]:
@@ -73,9 +87,12 @@ def one(path: Path, url: str, home: Path) -> None:
     from sensorflow.core.profile import Profile
 
     telemetry.configure("ERROR")
-    keys = ("sensor", "type", "value", "unit")
-    table = {"format": "csv", "time": {"column": "time", "format": "epoch_s"}}
-    profile = Profile.model_validate({**table, **{key: key for key in keys}})
+    table: dict[str, Any] = {"format": "csv", "time": {"column": "time", "format": "epoch_s"}}
+    table |= {key: key for key in ("sensor", "type", "value", "unit")}
+    if path.name.startswith("wide"):
+        del table["type"], table["value"], table["unit"]
+        table |= {"sensor": {"constant": "station"}, "columns": WIDE}
+    profile = Profile.model_validate(table)
     pipeline = Pipeline(home, url)
     file_id, _ = pipeline.load(path, profile)
     view = pipeline.ledger.file(file_id)

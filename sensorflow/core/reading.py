@@ -12,6 +12,9 @@ from sensorflow.core.judge import Accepted, Judge
 from sensorflow.core.layout import Place, resolver
 from sensorflow.core.profile import Profile
 
+READINGS = 65_536
+"""That are judged at a time: a row may hold a thousand of them."""
+
 
 def read(
     stream: BinaryIO,
@@ -21,14 +24,15 @@ def read(
     drift: Drift | None = None,
     received: int | None = None,
 ) -> Iterator[Accepted]:
-    """Judge a file chunk by chunk; memory is bounded by a chunk. stream: can seek.
+    """Judge a file part by part; memory is bounded by a part. stream: can seek.
 
     received: when the file came, in nanoseconds since 1970, for rules about the future. The others, and
     what is raised: as of `chunks`.
     """
     judge = Judge(profile, received)
     for chunk in chunks(stream, profile, place, scratch, drift):
-        yield judge.judge(chunk)
+        for part in chunk.parts(READINGS):
+            yield judge.judge(part)
 
 
 def chunks(

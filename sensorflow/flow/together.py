@@ -23,8 +23,8 @@ from sensorflow.flow.validate import opened, scratch
 from sensorflow.flow.work import Job
 from sensorflow.ports import Counts, Keyed, Load
 
-ROWS = 500_000
-"""Readings that are held at a time: a small file may be a large one, compressed."""
+READINGS = 131_072
+"""That are held at a time: a small file may be a large one, compressed, or hold a thousand in each row."""
 
 R = TypeVar("R")
 
@@ -97,7 +97,7 @@ def work(
 
 def _prepare(jobs: list[Job], ready: dict[int, _Ready], failed: dict[int, Exception]) -> None:
     """Write the layers of files, as many as can be held."""
-    room, read = ROWS, _read(jobs)
+    room, read = READINGS, _read(jobs)
     for job in jobs:
         number = job.claim.file_id
         try:
@@ -115,14 +115,14 @@ def _prepare(jobs: list[Job], ready: dict[int, _Ready], failed: dict[int, Except
 def _read(jobs: list[Job]) -> dict[int, Made]:
     """What could be made of the files at once, by their ids; of no other file anything is said."""
     groups: list[list[tuple[Job, Chunk]]] = []
-    room = ROWS
+    room = READINGS
     for job in jobs:
         chunk = None
         with suppress(Permanent, Transient, OSError):  # told when it is read by itself
             chunk = _only_chunk(job)
-        if chunk is None or len(chunk) > room:
+        if chunk is None or chunk.readings > room:
             continue
-        room -= len(chunk)
+        room -= chunk.readings
         for group in groups:
             if group[0][0].profile is job.profile and joint.alike(group[0][1], chunk):
                 group.append((job, chunk))

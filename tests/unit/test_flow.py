@@ -353,7 +353,7 @@ def test_files_of_one_message_leave_the_rows_and_keys_that_each_leaves_alone() -
 def test_a_small_file_that_is_a_large_one_compressed_goes_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(together, "ROWS", 20)
+    monkeypatch.setattr(together, "READINGS", 20)
     plant = Plant()
     sizes = (1, 15, 50, 3, 8)
     files = [plant.drop(content(rows), names(rows)) for rows in sizes]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -56,9 +57,34 @@ class Chunk:
         return len(self.lines)
 
     @property
+    def readings(self) -> int:
+        """That its rows have room for."""
+        return len(self) * len(self.layout.measures)
+
+    @property
     def rows(self) -> int:
         """Rows read, the refused ones too."""
         return (len(self) if self.records is None else self.records) + len(self.rejects)
+
+    def parts(self, readings: int) -> Iterator[Chunk]:
+        """The same in parts of so many readings at most, but of one row at least; in the file's order."""
+        most = max(1, readings // max(1, len(self.layout.measures)))
+        if len(self) <= most:
+            yield self
+            return
+        rejects, records = self.rejects, self.records
+        for start in range(0, len(self), most):
+            lines = self.lines[start : start + most]
+            last = start + most >= len(self)
+            here = [r for r in rejects if last or (r.line_no or 0) <= lines[-1]]
+            rejects = [r for r in rejects if not last and (r.line_no or 0) > lines[-1]]
+            columns = {i: column.slice(start, most) for i, column in self.columns.items()}
+            spot = partial(self._spot_after, start)
+            yield Chunk(self.layout, columns, lines, spot, here, records)
+            records = None if records is None else 0
+
+    def _spot_after(self, start: int, row: int) -> Spot:
+        return self.spot(start + row)
 
 
 def text_of(raw: bytes) -> str:

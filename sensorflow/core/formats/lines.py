@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sensorflow.errors import Code, Permanent
 
-BLOCK = 1 << 20
+BLOCK = 1 << 21
 
 
 class Readable(Protocol):
