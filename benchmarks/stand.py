@@ -1,29 +1,23 @@
-"""A test stand: an embedded PostgreSQL of its own, and files taken through the flow within this process."""
+"""A test stand: an embedded PostgreSQL of its own, and a process that takes files through the flow."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from benchmarks import inputs, machine
-from sensorflow import bootstrap, telemetry
-from sensorflow.adapters.feeds.folder import stat_of
+from benchmarks import inputs, taking
+from benchmarks.taking import Taker, Took
+from sensorflow import telemetry
 from sensorflow.adapters.postgres import migrate
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.embedded.user import server_user
-from sensorflow.flow.handle import Outcome, handle
-from sensorflow.flow.land import land
-from sensorflow.flow.register import register
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -43,24 +37,12 @@ profile = "{name}"
 FORMS = ("csv", "jsonl", "parquet")
 
 
-@dataclass
-class Took:
-    """Files taken in: seconds of landing and registering, then of all stages; CPU of both sides of
-    the stages; of each stage, what the ledger says."""
-
-    files: int
-    arriving: float
-    seconds: float
-    own_cpu: float
-    database_cpu: float
-    stages: dict[str, float] = field(default_factory=dict)
-
-
 class Stand:
     """extra: more settings; source: more settings of each source."""
 
     def __init__(self, root: Path, server: Postgres, extra: str = "", source: str = "") -> None:
         self.root, self.server = root, server
+        self._taker: Taker | None = None
         self.project = root / "project"
         self.project.mkdir(exist_ok=True)
         self.configure(extra, source)
@@ -77,9 +59,8 @@ class Stand:
         path.write_text(SETTINGS.format(url=self.server.url, extra=extra) + sources + profiles)
         for form in FORMS:
             (self.project / f"drop-{form}").mkdir(exist_ok=True)
-        settings = bootstrap.settings(self.project)
-        ledger = bootstrap.ledger(settings, "benchmark")
-        self.world = bootstrap.world(settings, "benchmark", ledger)
+        self._rest()
+        self.world = taking.world_of(self.project)
 
     def reset(self) -> None:
         """No file, no row, nothing left to write: every run begins alike."""
@@ -99,48 +80,21 @@ class Stand:
 
     def arrive(self, path: Path, source: str) -> int:
         """Land and register a file; returns its number."""
-        with path.open("rb") as stream:
-            taken = land(self.world.landing, stream, lambda: stat_of(stream))
-        assert taken is not None
-        now = datetime.now(UTC)
-        key = os.fsencode(path.name)
-        made = register(
-            self.world.ledger,
-            self.world.settings,
-            source,
-            key,
-            *taken,
-            discovered_at=now,
-            landed_at=now,
-        )
-        return made.file_id
+        return taking.arrive(self.world, path, source)
 
     def take(self, paths: list[Path], source: str) -> Took:
         """Files all the way, one after the other, as a worker takes them."""
-        began = time.perf_counter()
-        numbers = [self.arrive(path, source) for path in paths]
-        arrived = time.perf_counter()
-        own, database = time.process_time(), machine.cpu(self.server.process.pid)
-        for number in numbers:
-            [done] = handle(self.world, [number], None, lambda _claim: nullcontext())
-            assert done.outcome is Outcome.LOADED, done
-        ended = time.perf_counter()
-        return Took(
-            files=len(paths),
-            arriving=arrived - began,
-            seconds=ended - arrived,
-            own_cpu=time.process_time() - own,
-            database_cpu=machine.cpu(self.server.process.pid) - database,
-            stages=self._stages(numbers),
-        )
+        if self._taker is None:
+            self._taker = Taker(self.project, self.server.process.pid or 0)
+        return self._taker.take(paths, source)
 
-    def _stages(self, numbers: list[int]) -> dict[str, float]:
-        spent: dict[str, float] = {}
-        for event in (e for n in numbers for e in self.world.ledger.history(n) if e["seconds"]):
-            spent[event["stage"]] = spent.get(event["stage"], 0.0) + event["seconds"]
-        return {stage: round(seconds, 4) for stage, seconds in spent.items()}
+    def _rest(self) -> None:
+        if self._taker is not None:
+            self._taker.close()
+            self._taker = None
 
     def close(self) -> None:
+        self._rest()
         self.sql.close()
         self.world.ledger.close()  # type: ignore[attr-defined]
 

@@ -1,0 +1,120 @@
+"""Files taken all the way, one after the other, in a process that has what a worker has and no more.
+
+    python -m benchmarks.taking PROJECT SERVER_PID
+
+It takes the files of each line of its input, an object of `source` and `paths`, and answers with a line.
+What the process of the benchmarks holds beside (pandas, DuckDB, the inputs) is no worker's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import machine
+from sensorflow import bootstrap, telemetry
+from sensorflow.adapters.feeds.folder import stat_of
+from sensorflow.flow.handle import Outcome, handle
+from sensorflow.flow.land import land
+from sensorflow.flow.register import register
+from sensorflow.flow.work import World
+
+
+@dataclass
+class Took:
+    """Files taken in: seconds of landing and registering, then of all stages; CPU of both sides of
+    the stages; of each stage, what the ledger says."""
+
+    files: int
+    arriving: float
+    seconds: float
+    own_cpu: float
+    database_cpu: float
+    stages: dict[str, float] = field(default_factory=dict)
+
+
+class Taker:
+    """The process."""
+
+    def __init__(self, project: Path, server_pid: int) -> None:
+        command = [sys.executable, "-m", "benchmarks.taking", str(project), str(server_pid)]
+        pipe = subprocess.PIPE
+        root = Path(__file__).resolve().parents[1]
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=root)
+
+    def take(self, paths: list[Path], source: str) -> Took:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        asked = {"source": source, "paths": [str(path.resolve()) for path in paths]}
+        print(json.dumps(asked), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"the process that takes files ended with {self._process.wait()}")
+        return Took(**json.loads(answer))
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+def world_of(project: Path) -> World:
+    settings = bootstrap.settings(project)
+    return bootstrap.world(settings, "benchmark", bootstrap.ledger(settings, "benchmark"))
+
+
+def arrive(world: World, path: Path, source: str) -> int:
+    """Land and register a file; returns its number."""
+    with path.open("rb") as stream:
+        taken = land(world.landing, stream, lambda: stat_of(stream))
+    assert taken is not None
+    now, key = datetime.now(UTC), os.fsencode(path.name)
+    times = {"discovered_at": now, "landed_at": now}
+    return register(world.ledger, world.settings, source, key, *taken, **times).file_id
+
+
+def take(world: World, paths: list[Path], source: str, server_pid: int) -> Took:
+    began = time.perf_counter()
+    numbers = [arrive(world, path, source) for path in paths]
+    arrived = time.perf_counter()
+    own, database = time.process_time(), machine.cpu(server_pid)
+    for number in numbers:
+        [done] = handle(world, [number], None, lambda _claim: nullcontext())
+        assert done.outcome is Outcome.LOADED, done
+    ended = time.perf_counter()
+    return Took(
+        files=len(paths),
+        arriving=arrived - began,
+        seconds=ended - arrived,
+        own_cpu=time.process_time() - own,
+        database_cpu=machine.cpu(server_pid) - database,
+        stages=_stages(world, numbers),
+    )
+
+
+def _stages(world: World, numbers: list[int]) -> dict[str, float]:
+    spent: dict[str, float] = {}
+    for event in (e for n in numbers for e in world.ledger.history(n) if e["seconds"]):
+        spent[event["stage"]] = spent.get(event["stage"], 0.0) + event["seconds"]
+    return {stage: round(seconds, 4) for stage, seconds in spent.items()}
+
+
+def main() -> None:
+    import workers  # noqa: F401 - what a worker keeps out of its process
+
+    project, server_pid = Path(sys.argv[1]), int(sys.argv[2])
+    telemetry.configure("ERROR")
+    world = world_of(project)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        found = take(world, [Path(path) for path in asked["paths"]], asked["source"], server_pid)
+        print(json.dumps(asdict(found)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
