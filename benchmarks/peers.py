@@ -1,6 +1,7 @@
 """Rows per second of others that bring a CSV file into PostgreSQL, on one core, beside ours.
 
-The same job: the file of 1M readings, with a SHA-256 key for each by a loop over hashlib, into a table
+Ours is a process that has what a worker has. The same job: the file of 1M readings, with a SHA-256 key
+for each, by a loop over hashlib where there is nothing faster, into a table
 with the same columns and the same unique index. None of them judges a reading, keeps what it rejects,
 or writes a ledger. `adbc, ready rows` is not the same job: it is given the finished rows, key and all,
 as an Arrow table in memory. dlt makes its table itself, with two columns of its own and no partitions;

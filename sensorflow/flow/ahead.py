@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Generator, Iterable
@@ -10,6 +11,13 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _END = object()
+
+
+def cores() -> int:
+    """That this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def ahead(source: Iterable[T], count: int = 2) -> Generator[T, None, None]:
