@@ -275,7 +275,7 @@ class _Unnamed:
             self.stream.close()
         finally:
             if self._final is not None:
-                self._path.unlink()
+                self._path.unlink(missing_ok=True)
 
 
 def keep(stream: BinaryIO, folder: Path, name: bytes) -> None:

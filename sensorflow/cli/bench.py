@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensorflow import memory
 from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.errors import Misuse
 
@@ -35,6 +36,7 @@ def bench(
     Takes it all the way, into a PostgreSQL of its own in a temporary folder that is removed again. Your
     database, folders and settings are only read. Needs the embedded PostgreSQL or an installed one.
     """
+    memory.frugal()  # as a worker, before Arrow
     from sensorflow.bench import bench as measure
     from sensorflow.cli.check import profile_for, source_of
     from sensorflow.telemetry import configure

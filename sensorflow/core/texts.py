@@ -42,6 +42,9 @@ def may_hold_nul(texts: pa.Array) -> bool:
 
 
 def _parts(texts: pa.Array) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """Where each text begins and ends, and the bytes that they lie in."""
+    if not len(texts):  # then there need be no buffer
+        return np.zeros(1, np.int32), np.zeros(0, np.uint8)
     _, offsets, data = texts.buffers()
     places = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
     return places, np.frombuffer(data or b"", np.uint8)

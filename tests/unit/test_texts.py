@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorflow.core.texts import bare, may_hold_nul
+from sensorflow.core.texts import bare, may_hold_nul, some_empty
 from sensorflow.errors import Code
 
 
@@ -33,6 +33,11 @@ def test_a_nul_is_found_wherever_it_stands(texts: list[str | None], start: int) 
     array = pa.array(["x", "y", *texts], pa.string()).slice(start, len(texts) + 1)
     there = any("\0" in (text or "") for text in array.to_pylist())
     assert may_hold_nul(array) == there
+
+
+def test_no_texts_at_all() -> None:
+    nothing = pa.Array.from_buffers(pa.string(), 0, [None, pa.py_buffer(b""), pa.py_buffer(b"")])
+    assert (len(bare(nothing)), may_hold_nul(nothing), some_empty(nothing)) == (0, False, False)
 
 
 def test_the_number_of_a_code_is_its_alone() -> None:
