@@ -8,6 +8,6 @@ What each measures is the first line of its module. Results go to `benchmarks/re
 table and the plots of docs/performance.md are made from that.
 """
 
-from sensorflow import memory
+from sensorflow.memory import frugal
 
-memory.frugal()  # as a worker
+frugal()  # as a worker
