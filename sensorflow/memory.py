@@ -10,7 +10,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-ENOUGH = 310 << 20
+ENOUGH = 300 << 20
 """Resident bytes below which nothing is given back: the next batch would ask for it again, page by page,
 which costs a tenth of a large file's CPU."""
 

@@ -12,7 +12,7 @@ from sensorflow.core.judge import Accepted, Judge
 from sensorflow.core.layout import Place, resolver
 from sensorflow.core.profile import Profile
 
-READINGS = 65_536
+READINGS = 49_152
 """That are judged at a time: a row may hold a thousand of them."""
 
 

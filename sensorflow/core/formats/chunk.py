@@ -72,6 +72,7 @@ class Chunk:
         if len(self) <= most:
             yield self
             return
+        most = -(-len(self) // -(-len(self) // most))  # as few parts, of one size
         rejects, records = self.rejects, self.records
         for start in range(0, len(self), most):
             lines = self.lines[start : start + most]
