@@ -13,6 +13,9 @@ from sensorflow.errors import Fenced, Transient
 from sensorflow.flow.work import World
 from sensorflow.ports import Claim
 
+parent = 0
+"""The process that forks; noted before it does."""
+
 
 @cache
 def world() -> World:

@@ -33,6 +33,7 @@ def warm(**_: Any) -> None:
     pyarrow's own handlers of signals would begin a thread for each small file, and take Celery's SIGTERM.
     """
     pa.enable_signal_handlers(False)
+    process.parent = os.getpid()
     profile = Profile.model_validate(_PROFILE)
     for accepted in read(io.BytesIO(_SAMPLE), profile, Place("warm.csv"), io.BytesIO):
         keys(reshape(accepted.bronze, Watch({}), Occurrences()).silver, "warm.csv")
@@ -51,6 +52,7 @@ def warm(**_: Any) -> None:
 def started(**_: Any) -> None:
     """In each child: connections of its own, and an end when the parent is gone.
 
+    It is told by the number known before the fork: a parent may end before its child has asked for it.
     The kernel's own parent-death signal will not do: it comes when the forking thread ends, and the
     autoscaler forks from a thread of its own.
     """
@@ -59,7 +61,7 @@ def started(**_: Any) -> None:
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
     if most == resource.RLIM_INFINITY or limit <= most:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
-    threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
+    threading.Thread(target=_end_with, args=(process.parent,), name="parent", daemon=True).start()
 
 
 @task_received.connect

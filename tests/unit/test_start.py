@@ -88,6 +88,23 @@ def test_a_worker_leaves_pandas_alone_where_it_is_installed(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
 
 
+ORPHAN = """
+import os, time
+from workers import process, signals
+process.parent = os.getpid()  # as before a fork; it is nobody's parent now
+signals.started()
+time.sleep(30)
+"""
+
+
+def test_a_child_whose_parent_ended_before_it_began_ends_too(tmp_path: Path) -> None:
+    (tmp_path / "sensorflow.toml").write_text(SETTINGS)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", ORPHAN]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=False, timeout=25)
+    assert done.returncode == 1
+
+
 def test_beat_sends_the_sweeps_without_arrow(tmp_path: Path) -> None:
     (tmp_path / "sensorflow.toml").write_text(SETTINGS)
     command = [sys.executable, "-c", BEAT]
