@@ -61,7 +61,11 @@ def started(**_: Any) -> None:
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
     if most == resource.RLIM_INFINITY or limit <= most:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
-    threading.Thread(target=_end_with, args=(process.parent,), name="parent", daemon=True).start()
+    if process.parent != os.getpid():  # a pool that does not fork (solo) is its own
+        watch = threading.Thread(
+            target=_end_with, args=(process.parent,), name="parent", daemon=True
+        )
+        watch.start()
 
 
 @task_received.connect

@@ -89,20 +89,37 @@ def test_a_worker_leaves_pandas_alone_where_it_is_installed(tmp_path: Path) -> N
 
 
 ORPHAN = """
-import os, time
+import subprocess, sys, time
 from workers import process, signals
-process.parent = os.getpid()  # as before a fork; it is nobody's parent now
+parent = subprocess.Popen([sys.executable, "-c", ""])
+parent.wait()
+process.parent = parent.pid  # noted before the fork; gone by now
 signals.started()
 time.sleep(30)
+"""
+UNFORKED = """
+import os, time
+from workers import process, signals
+process.parent = os.getpid()
+signals.started()
+time.sleep(2)
 """
 
 
 def test_a_child_whose_parent_ended_before_it_began_ends_too(tmp_path: Path) -> None:
-    (tmp_path / "sensorflow.toml").write_text(SETTINGS)
+    assert _ends_with(ORPHAN, tmp_path) == 1
+
+
+def test_a_worker_that_does_not_fork_is_no_orphan(tmp_path: Path) -> None:
+    """As with celery's pool `solo`."""
+    assert _ends_with(UNFORKED, tmp_path) == 0
+
+
+def _ends_with(program: str, home: Path) -> int:
+    (home / "sensorflow.toml").write_text(SETTINGS)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    command = [sys.executable, "-c", ORPHAN]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, check=False, timeout=25)
-    assert done.returncode == 1
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=home, env=environment, check=False, timeout=25).returncode
 
 
 def test_beat_sends_the_sweeps_without_arrow(tmp_path: Path) -> None:
