@@ -152,13 +152,11 @@ def open_below(root: Path, relative: str) -> BinaryIO:
 def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """A new file in `folder`, removed at the end unless it was renamed away."""
     make_folders(folder)
-    descriptor, name = tempfile.mkstemp(prefix=WRITING, dir=folder)
-    path = Path(name)
+    new = _Unnamed(folder)
     try:
-        with os.fdopen(descriptor, "wb", BUFFER) as stream:
-            yield stream, path
+        yield new.stream, new.path
     finally:
-        path.unlink(missing_ok=True)
+        new.close()
 
 
 def unfinished(folder: Path, older: float) -> list[str]:
@@ -221,7 +219,7 @@ class Together:
     def __init__(self) -> None:
         self._open = contextlib.ExitStack()
         self._folders: dict[tuple[Path, str], int] = {}
-        self._written: list[_Unnamed] = []
+        self._written: list[tuple[_Unnamed, str]] = []
 
     def __enter__(self) -> Together:
         return self
@@ -238,19 +236,20 @@ class Together:
         if place is None:
             place = self._open.enter_context(opened(root, folder))
             self._folders[root, folder] = place
-        new = _Unnamed(f"/proc/self/fd/{place}", name)
+        here = f"/proc/self/fd/{place}"
+        new = _Unnamed(here)
         try:
             yield new.stream
         except BaseException:
             new.close()
             raise
-        self._written.append(new)
+        self._written.append((new, f"{here}/{name}"))
         self._open.callback(new.close)
 
     def _settle(self) -> None:
-        sync_all([new.stream for new in self._written])
-        for new in self._written:
-            new.name()
+        sync_all([new.stream for new, _ in self._written])
+        for new, final in self._written:
+            new.name(final)
         for place in self._folders.values():
             os.fsync(place)
 
@@ -258,24 +257,23 @@ class Together:
 class _Unnamed:
     """A new file in `folder`, removed when it is closed unless it was named."""
 
-    def __init__(self, folder: str, name: str) -> None:
+    def __init__(self, folder: str | Path) -> None:
         descriptor, path = tempfile.mkstemp(prefix=WRITING, dir=folder)
-        self._path = Path(path)
-        self._final: str | None = f"{folder}/{name}"
+        self.path = Path(path)
         self.stream: BinaryIO = os.fdopen(descriptor, "wb", BUFFER)
+        self._named = False
 
-    def name(self) -> None:
+    def name(self, final: str) -> None:
         """Give it its name, replacing what has that name."""
-        assert self._final is not None
-        self._path.replace(self._final)
-        self._final = None
+        self.path.replace(final)
+        self._named = True
 
     def close(self) -> None:
         try:
             self.stream.close()
         finally:
-            if self._final is not None:
-                self._path.unlink(missing_ok=True)
+            if not self._named:
+                self.path.unlink(missing_ok=True)
 
 
 def keep(stream: BinaryIO, folder: Path, name: bytes) -> None:

@@ -39,8 +39,7 @@ def only(chunks: Iterator[Chunk]) -> Chunk | None:
 
 def alike(one: Chunk, other: Chunk) -> bool:
     """Whether the rows of two files mean the same, and are told in the same types."""
-    same = one.layout is other.layout or one.layout == other.layout
-    return same and all(
+    return one.layout == other.layout and all(
         column.type == other.columns[index].type for index, column in one.columns.items()
     )
 
@@ -79,8 +78,8 @@ def reshape(accepted: Sequence[Accepted], profile: Profile) -> list[Reshaped]:
     counts = [len(file.bronze) for file in accepted]
     parts = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
     whole = pa.concat_batches([file.bronze for file in accepted])
-    watch, seen = Watch(profile.rules, SeriesOfParts(parts)), Occurrences(SeriesOfParts(parts))
-    silver, duplicate = told(whole, watch, seen)
+    series = SeriesOfParts(parts)
+    silver, duplicate = told(whole, Watch(profile.rules, series), Occurrences(series))
     ends = np.searchsorted(parts[~duplicate], np.arange(len(counts)), "right").tolist()
     found, start = [], 0
     for count, end in zip(counts, ends, strict=True):
