@@ -38,13 +38,13 @@ def ls(
         line("no files yet: put one into a drop folder, or see `sensorflow doctor`")
         return
     heads = ("id", "source", "file", "version", "state", "read", "loaded", "rejected", "dupl.")
-    table("", (*heads, "error"), [_row(view) for view in found])
+    table("", (*heads, "replaced", "error"), [_row(view) for view in found])
 
 
 def _row(view: FileView) -> list[Any]:
     c = view.counts
     where = f"{view.state} ({view.stage})" if view.state in ("pending", "running") else view.state
-    numbers = [c.read, c.loaded, c.rejected, c.duplicate]
+    numbers = [c.read, c.loaded, c.rejected, c.duplicate, c.replaced]
     name = [view.file_id, view.source, view.name, view.version, str(where)]
     return [*name, *numbers, view.facts["error_code"]]
 
@@ -70,10 +70,14 @@ def show(
     if view is None:
         raise Misuse(f"no file {file_id}; see `sensorflow files ls`")
     history, arrivals = ledger.history(view.file_id), ledger.arrivals(view.file_id)
+    versions = ledger.named(view.name, view.source)
     if json:
-        as_json({**record(view), "history": history, "arrivals": arrivals})
+        others = [record(version) for version in versions]
+        told = {"history": history, "arrivals": arrivals, "versions": others}
+        as_json({**record(view), **told})
         return
     _print(view, history, arrivals)
+    _print_versions(view, versions)
 
 
 def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[str, Any]]) -> None:
@@ -91,9 +95,12 @@ def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[st
             "loaded": c.loaded,
             "rejected": c.rejected,
             "duplicates": c.duplicate,
+            "replaced": f"{c.replaced:,} of the loaded, by newer statements of the same readings",
             "missing cells": c.missing,
         }
     )
+    if f["remarks"]:
+        facts({"remarks": f["remarks"]})
     if f["error_code"]:
         facts({"error": f"{f['error_code']}: {f['error_detail']}"})
     if f["quarantined_to"]:
@@ -104,3 +111,49 @@ def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[st
     line()
     rows = [[a["at"], a["kind"], a["name"]] for a in arrivals]
     table("arrivals", ("at", "kind", "name"), rows)
+
+
+SHOWN = 10
+"""Versions of a name that are shown, the newest first."""
+
+
+def _print_versions(view: FileView, versions: list[FileView]) -> None:
+    if len(versions) == 1:
+        return
+    newest = sorted(versions, key=lambda v: -v.version)
+    rows = [
+        [v.version, v.file_id, str(v.state), v.counts.loaded, v.counts.replaced, *_span(v)]
+        for v in newest[:SHOWN]
+    ]
+    line()
+    heads = ("version", "id", "state", "loaded", "replaced", "from", "to")
+    table("versions of this name", heads, rows)
+    if len(newest) > SHOWN:
+        line(f"and {len(newest) - SHOWN:,} older ones")
+    for text in surviving(newest):
+        line(text)
+
+
+def _span(view: FileView) -> tuple[Any, Any]:
+    return view.facts["ts_min"], view.facts["ts_max"]
+
+
+def surviving(newest: list[FileView]) -> list[str]:
+    """What is to be said where readings of older versions stay beside a newer one. newest: first."""
+    loaded = [v for v in newest if v.state == "loaded"]
+    older = [v for v in loaded[1:] if v.counts.served]
+    if not older:
+        return []
+    total = sum(v.counts.served for v in older)
+    low = min(v.facts["ts_min"] for v in older)
+    high = max(v.facts["ts_max"] for v in older)
+    last = older[0]
+    stay = (
+        f"{total:,} readings of older versions stay, from {low:%Y-%m-%d %H:%M:%S} to "
+        f"{high:%Y-%m-%d %H:%M:%S}: version {loaded[0].version} does not state them again"
+    )
+    out = (
+        f"to take them out: sensorflow undo '{last.name}@{last.version}'; for a source whose files "
+        'always replace the whole older one: on_change = "supersede"'
+    )
+    return [stay, out]

@@ -30,7 +30,8 @@ data = "data"               # landing, bronze, rejects, silver, quarantine, arch
 path = "drop/readings"      # put files here
 profile = "long"
 after = "archive"           # then they go to data/archive; or "delete", or "keep" them where they are
-on_change = "supersede"     # the same name with other bytes replaces; or "keep" both, or "reject"
+on_change = "merge"         # a newer version of a file replaces the readings that it states again,
+                            # everything else stays until you say otherwise; or supersede, keep, reject
 max_rejects = "10%"         # more bad readings than this, and the file is quarantined whole
 
 # One row is one reading:

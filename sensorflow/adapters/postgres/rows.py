@@ -33,13 +33,14 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\\x00")
 
 
-def _counts(row: sa.RowMapping) -> Counts:
+def counts_of(row: sa.RowMapping) -> Counts:
     return Counts(
         read=row["rows_read"],
         loaded=row["rows_loaded"],
         rejected=row["rows_rejected"],
         duplicate=row["rows_duplicate"],
         missing=row["rows_missing"],
+        replaced=row["rows_replaced"],
     )
 
 
@@ -60,7 +61,7 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         size=row.size,
         landing=row.landing,
         received_at=row.landed_at,
-        counts=_counts(row._mapping),
+        counts=counts_of(row._mapping),
         error=error,
         quarantines=row.quarantines,
         retries=row.retries,
@@ -79,7 +80,7 @@ def view_of(row: sa.RowMapping) -> FileView:
         version=row["version"],
         state=State(row["state"]),
         stage=Stage(row["stage"]),
-        counts=_counts(row),
+        counts=counts_of(row),
         facts=dict(row),
     )
 
@@ -105,7 +106,8 @@ def stored_identity(identity: str) -> str:
     return identity.replace("\0", "//")
 
 
-def _identity(stored: str | None) -> str | None:
+def identity_of_row(stored: str | None) -> str | None:
+    """What `stored_identity` stored."""
     return None if stored is None else stored.replace("//", "\0")
 
 
@@ -131,14 +133,14 @@ def book_of(row: sa.RowMapping) -> Book:
         not_before=row["not_before"],
         published_at=row["published_at"],
         moved_at=row["moved_at"],
-        counts=_counts(row),
+        counts=counts_of(row),
         checksum=None if row["checksum"] is None else int(row["checksum"]),
         previous=row["previous"],
         quarantined_to=row["quarantined_to"],
         profile=row["profile"],
         profile_hash=row["profile_hash"],
         code_version=row["code_version"],
-        identity=_identity(row["identity"]),
+        identity=identity_of_row(row["identity"]),
         expired=tuple(row["expired"]),
         tidy=row["tidy"],
     )
