@@ -43,6 +43,10 @@ def _faults(file: str, test: str) -> str:
 ANYWHERE = _faults(
     "test_daemon", "test_fault_01_and_24_killed_or_not_running_the_daemon_loses_and_doubles_nothing"
 )
+MERGED = _faults(
+    "test_files",
+    "test_fault_20_new_content_replaces_what_it_states_again_and_deletes_nothing[rewritten]",
+)
 LEDGER, SQL = f"{POSTGRES}/ledger.py", f"{POSTGRES}/queries.sql"
 LOADING = f"{POSTGRES}/loading.py"
 
@@ -107,9 +111,9 @@ GUARDS = [
     Guard(  # and nothing is left to do after it
         5,
         LOADING,
-        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)\n",
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, outside, wanted)\n",
         '    c.exec_driver_sql("COMMIT")\n    crash.point(crash.Point.COMMITTED)\n'
-        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)\n",
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, outside, wanted)\n",
         _faults(
             "test_worker",
             "test_fault_05_child_killed_between_commit_and_acknowledgement[load.committed]",
@@ -198,7 +202,7 @@ GUARDS = [
     Guard(  # also one that has many files in hand
         16,
         f"{POSTGRES}/together.py",
-        '    run(c, "hold_together", ids=[claim.file_id for claim, _, _ in files])\n',
+        '    run(c, "hold_together", ids=ids)\n',
         "",
         _faults(
             "test_worker", "test_fault_16_a_worker_stopped_with_many_files_in_hand_cannot_commit"
@@ -269,15 +273,26 @@ GUARDS = [
         "            return error.errno != errno.EAGAIN\n",
         _faults("test_files", "test_fault_19_a_file_is_not_taken_before_it_is_whole"),
     ),
-    Guard(
+    Guard(  # what is stated again takes the place of what was stated before
         20,
-        LOADING,
-        "    if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:\n",
-        "    if False:\n",
-        _faults(
-            "test_files",
-            "test_fault_20_new_content_under_an_old_name_supersedes_and_both_are_kept[rewritten]",
-        ),
+        f"{POSTGRES}/contest.py",
+        "        older = [i for i in group.states if i < self.claim.file_id]\n",
+        "        older: list[int] = []\n",
+        MERGED,
+    ),
+    Guard(  # and a version that is loaded late takes nothing from a newer one
+        20,
+        f"{POSTGRES}/contest.py",
+        "        newer = [i for i in group.states if i > self.claim.file_id]\n",
+        "        newer: list[int] = []\n",
+        "tests/integration/test_versions.py::test_what_is_served_is_what_the_model_says",
+    ),
+    Guard(  # silver follows
+        20,
+        "sensorflow/flow/tidy.py",
+        '        if left.holds is not None and not left.expired & {"silver", "rows"}:\n',
+        "        if False:\n",
+        "tests/integration/test_versions.py::test_what_is_served_is_what_the_model_says",
     ),
     Guard(
         21,
