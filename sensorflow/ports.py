@@ -541,7 +541,7 @@ class Ledger(Protocol):
     def file(self, file_id: int) -> FileView | None: ...
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
-        """All versions of a name, as people see it."""
+        """All versions of a name, as people see it; of an alias, the file that has its bytes."""
         ...
 
     def select(

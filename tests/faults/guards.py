@@ -297,8 +297,8 @@ GUARDS = [
     Guard(
         21,
         SQL,
-        "            ELSE NOT :name_matters AND NOT EXISTS (\n",
-        "            ELSE NOT :name_matters AND false AND NOT EXISTS (\n",
+        "            ELSE NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (\n",
+        "            ELSE NOT :name_matters AND false AND f.rows_replaced = 0 AND NOT EXISTS (\n",
         _faults(
             "test_files", "test_fault_21_the_same_content_under_two_names_and_twice_is_loaded_once"
         ),

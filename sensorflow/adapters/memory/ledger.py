@@ -626,7 +626,11 @@ class MemoryLedger:
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
         found = self.select(tuple(State), source)
-        return [view for view in found if view.name == name]
+        with self._lock:
+            known = [a for a in self._arrivals if printable(a[1]) == name and a[3] is Kind.ALIAS]
+            aliases = {a[4] for a in known if source in (None, a[0])}
+        own = [view for view in found if view.name == name]
+        return own or [view for view in found if view.file_id in aliases]
 
     def select(
         self, states: tuple[str, ...], source: str | None = None, since: datetime | None = None
