@@ -416,6 +416,11 @@ UPDATE files f
  WHERE f.id = d.id
 RETURNING f.id, f.stage, f.attempts, f.sha256, d.rows;
 
+-- name: replaced_span
+-- Of the files that replaced readings of a file.
+SELECT min(f.ts_min) AS low, max(f.ts_max) AS high
+  FROM replacements r JOIN files f ON f.id = r.by_file WHERE r.file_id = :id AND r.rows > 0;
+
 -- name: forget_replacements
 DELETE FROM replacements WHERE file_id = ANY(CAST(:ids AS bigint[]));
 
