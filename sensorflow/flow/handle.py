@@ -64,8 +64,8 @@ def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep
     A small new file that comes by itself takes waiting ones along.
 
     Returns the outcome of each file that was there to be worked on, or one result if none was. Never
-    raises for a file's fault. Raises Transient DATABASE when not even the outcome could be written down: then
-    the lease ends by itself and the sweeper publishes the file again.
+    raises for a file's fault. Raises Transient DATABASE when not even the outcome could be written
+    down: then the lease ends by itself and the sweeper publishes the file again.
     """
     claimed = _claim(world, file_ids, only)
     if not claimed.claims:
