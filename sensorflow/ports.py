@@ -247,6 +247,35 @@ class Claim:
     fresh: bool = False
 
 
+@dataclass(frozen=True)
+class BatchLimits:
+    """Which waiting files may be claimed with the one of a message.
+
+    sources: of these only. file_bytes: each is smaller than that. total_bytes: of all, the first
+    included. files: at most so many beside the first. share: at most one in so many of those that
+    wait, so that other workers have some.
+    """
+
+    sources: tuple[str, ...]
+    file_bytes: int
+    total_bytes: int
+    files: int
+    share: int
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What a message led to.
+
+    state: of its file where nothing was claimed, None if there is no such file. taken_with: the file
+    that it was claimed together with last, None if it was claimed by itself or never.
+    """
+
+    claims: list[Claim]
+    state: State | None = None
+    taken_with: int | None = None
+
+
 Keyed: TypeAlias = "tuple[pa.RecordBatch, pa.Array]"
 """A batch of silver with the dedupe key of each row."""
 
@@ -334,6 +363,13 @@ class Loaded:
     garbage: bool = False
     replaced: int = 0
     kept: FileView | None = None
+
+
+HIDDEN = 10
+"""Files that a sweep publishes again although the broker holds more messages than there are files: those of
+files that were taken along wait there too, and a lost one may be hidden behind them."""
+HIDDEN_AFTER = 20
+"""After so many times the usual span."""
 
 
 @dataclass(frozen=True)
@@ -427,6 +463,16 @@ class Ledger(Protocol):
     ) -> list[Claim]:
         """`claim` the files of one message, all at once, in the order of their ids. After the first of
         `file_ids` only those that nobody ever held."""
+        ...
+
+    def claim_batch(
+        self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
+    ) -> Claimed:
+        """`claim` the file of a message and, if it is small, of version 1 and nobody ever held it,
+        others like it of the same source and lane: those whose messages were published first.
+
+        Waits for no worker that claims others. The claims are in the order of their ids.
+        """
         ...
 
     def renew(self, claim: Claim, lease: float) -> None: ...

@@ -1,4 +1,4 @@
-"""Small files of one message are committed at once; each keeps its own account and outcome."""
+"""Small files that were claimed together are committed at once; each keeps its own account and outcome."""
 
 from __future__ import annotations
 

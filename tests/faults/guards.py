@@ -175,8 +175,8 @@ GUARDS = [
     Guard(  # a claim has one winner
         15,
         SQL,
-        "            OR f.state = 'running' AND f.lease_until < now())\n",
-        "            OR f.state = 'running')\n",
+        "            OR state = 'running' AND lease_until < now())\n",
+        "            OR state = 'running')\n",
         _faults(
             "test_worker", "test_fault_15_a_message_delivered_five_times_has_one_effect[valkey]"
         ),
@@ -221,10 +221,31 @@ GUARDS = [
     Guard(  # what ended a worker once takes no neighbours along again
         27,
         SQL,
-        "f.stage = ANY(:stages) AND (f.id = :first OR b.fresh)\n",
-        "f.stage = ANY(:stages)\n",
+        "       AND (id = :first OR started_at IS NULL)\n",
+        "",
         "tests/conformance/test_ledger.py"
         "::test_what_was_held_before_is_not_fresh_and_claimed_by_its_own_message_only[postgres]",
+    ),
+    Guard(  # nor does it take them along
+        27,
+        SQL,
+        "WHERE id = :first AND fresh AND version = 1",
+        "WHERE id = :first AND version = 1",
+        "tests/conformance/test_batches.py::test_what_was_held_before_takes_nothing_along[postgres]",
+    ),
+    Guard(  # nor is it taken along
+        27,
+        SQL,
+        "       AND started_at IS NULL AND version = 1 AND stage = 'validate' AND size < :file_bytes\n",
+        "       AND version = 1 AND stage = 'validate' AND size < :file_bytes\n",
+        "tests/conformance/test_batches.py"
+        "::test_only_small_new_published_files_of_the_same_source_and_lane_are_taken_along[postgres]",
+        also=(
+            (
+                "(SELECT id FROM waiting) AND state = 'pending' AND started_at IS NULL\n",
+                "(SELECT id FROM waiting) AND state = 'pending'\n",
+            ),
+        ),
     ),
     Guard(  # nor is it sent with them
         27,

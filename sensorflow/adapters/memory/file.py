@@ -32,6 +32,7 @@ class File:
     not_before: datetime | None = None
     published_at: datetime | None = None
     sent_with: int | None = None
+    taken_with: int | None = None
     finished_at: datetime | None = None
     counts: Counts = field(default_factory=Counts)
     checksum: int | None = None

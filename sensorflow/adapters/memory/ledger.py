@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -31,7 +32,11 @@ from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State, allowed
 from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
 from sensorflow.ports import (
+    HIDDEN,
+    HIDDEN_AFTER,
+    BatchLimits,
     Claim,
+    Claimed,
     Counts,
     Expirable,
     FileView,
@@ -227,15 +232,52 @@ class MemoryLedger:
         with self._lock:
             found = [self._files[n] for n in sorted(set(file_ids)) if n in self._files]
             free = [f for f in found if f.stage in stages and claimable(f, now)]
-            return [
-                self._take(f, lease, None if f.id == first else f"together with file {first}")
-                for f in free
-                if f.id == first or f.token is None
-            ]
+            return [self._take(f, lease, first) for f in free if f.id == first or f.token is None]
 
-    def _take(self, file: File, lease: float, why: str | None = None) -> Claim:
+    def claim_batch(
+        self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
+    ) -> Claimed:
+        with self._lock:
+            file = self._files.get(file_id)
+            if file is None:
+                return Claimed([])
+            if file.stage not in stages or not claimable(file, self._clock()):
+                return Claimed([], file.state, file.taken_with)
+            along = self._along(file, limits)
+            claims = [self._take(f, lease, file_id) for f in (file, *along)]
+            return Claimed(sorted(claims, key=lambda claim: claim.file_id))
+
+    def _along(self, first: File, limits: BatchLimits) -> list[File]:
+        """Files like the first that wait too, as many as the limits allow."""
+
+        def plain(file: File) -> bool:
+            new = file.token is None and file.version == 1 and file.stage is Stage.VALIDATE
+            return new and file.arrival.landed.size < limits.file_bytes
+
+        source = first.arrival.source
+        if not plain(first) or source not in limits.sources:
+            return []
+        found = [
+            f
+            for f in self._files.values()
+            if f is not first
+            and f.state is State.PENDING
+            and f.published_at
+            and plain(f)
+            and (f.arrival.source, f.lane) == (source, first.lane)
+        ]
+        found.sort(key=lambda f: (f.published_at or self._clock(), f.id))
+        found = found[: limits.files * limits.share]
+        room = limits.total_bytes - first.arrival.landed.size
+        sizes = accumulate(f.arrival.landed.size for f in found)
+        most = -(-len(found) // limits.share)
+        return [f for f, size in zip(found[:most], sizes, strict=False) if size <= room]
+
+    def _take(self, file: File, lease: float, first: int) -> Claim:
         now, fresh = self._clock(), file.token is None
         self._tokens += 1
+        file.taken_with = None if file.id == first else first
+        why = file.taken_with and f"together with file {first}"
         self._move(file, State.RUNNING, "claimed", count=1, why=why)
         file.token = self._tokens
         file.lease_until = now + timedelta(seconds=lease)
@@ -596,8 +638,10 @@ class MemoryLedger:
                     file.published_at = None
                     expired += 1
             out = [f for f in self._files.values() if f.state is State.PENDING and f.published_at]
+            lost = len({message_of(f) for f in out}) - (depth or 0)
+            if lost < 0:
+                stale_after, lost = stale_after * HIDDEN_AFTER, HIDDEN
             old = [f for f in out if (f.published_at or now) < now - timedelta(seconds=stale_after)]
-            lost = max(0, len({message_of(f) for f in out}) - (depth or 0))
             old.sort(key=lambda f: (f.published_at or now, message_of(f)))
             messages = list(dict.fromkeys(map(message_of, old)))[:lost]
             for file in (f for f in old if message_of(f) in messages):

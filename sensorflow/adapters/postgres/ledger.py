@@ -18,6 +18,7 @@ from sensorflow.adapters.postgres.rows import (
     claim_of,
     count_values,
     error_values,
+    unclaimed_of,
     view_of,
     waiting_of,
 )
@@ -25,7 +26,11 @@ from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
 from sensorflow.ports import (
+    HIDDEN,
+    HIDDEN_AFTER,
+    BatchLimits,
     Claim,
+    Claimed,
     Counts,
     Expirable,
     FileView,
@@ -46,6 +51,7 @@ if TYPE_CHECKING:
     from sensorflow.adapters.postgres.loading import Months
 
 PUBLISHER = 0x5E4502F10  # the advisory lock of the one publisher at a time
+ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
 class PostgresLedger:
@@ -213,10 +219,28 @@ class PostgresLedger:
     def claim_many(
         self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
     ) -> list[Claim]:
+        return self._claim(file_ids, stages, owner, lease, ALONE).claims
+
+    def claim_batch(
+        self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
+    ) -> Claimed:
+        return self._claim([file_id], stages, owner, lease, limits)
+
+    def _claim(
+        self,
+        file_ids: Sequence[int],
+        stages: tuple[Stage, ...],
+        owner: str,
+        lease: float,
+        limits: BatchLimits,
+    ) -> Claimed:
         facts = {"stages": [str(stage) for stage in stages], "owner": owner, "lease": lease}
+        facts |= {**vars(limits), "sources": list(limits.sources)}
         with self._statement() as c:
-            rows = run(c, "claim", ids=list(file_ids), first=file_ids[0], **facts)
-            return [claim_of(row) for row in rows]
+            rows = run(c, "claim", ids=list(file_ids), first=file_ids[0], **facts).all()
+        if rows[0].id is None:
+            return unclaimed_of(rows[0])
+        return Claimed([claim_of(row) for row in rows])
 
     def renew(self, claim: Claim, lease: float) -> None:
         with self._statement() as c:
@@ -356,8 +380,10 @@ class PostgresLedger:
         with self._transaction() as c:
             waiting = int(run(c, "waiting_messages").scalar_one())
             lost = waiting - (depth or 0)
-            if lost <= 0:
+            if lost == 0:
                 return Swept(expired, 0)
+            if lost < 0:
+                stale_after, lost = stale_after * HIDDEN_AFTER, HIDDEN
             facts = {"stale_after": stale_after, "lost": lost, "who": self._who}
             stale = run(c, "stale", **facts).scalar_one()
         return Swept(expired, int(stale))

@@ -144,12 +144,44 @@ INSERT INTO file_events (file_id, what, stage, attempt, who)
 SELECT id, 'published', stage, attempts, :who FROM done;
 
 -- name: claim
--- One winner, whoever asks: the row count decides. The lease runs by the database's clock. Of the files
--- that come with the first, only those that nobody ever held: what ends a worker must not take its
--- neighbours along a second time.
-WITH before AS (
-    SELECT id, state, started_at IS NULL AS fresh FROM files
-     WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE),
+-- Atomic: exactly one caller wins a file. The lease runs by the database's clock. Of the files that come
+-- with the first, only those that nobody ever held: what ends a worker must not take its neighbours
+-- along a second time.
+-- A first file that is small and that nobody held takes waiting ones of its source along, a share of
+-- them: published ones, for each has a message and a task of its own. Rows that others have locked are
+-- passed over, and the first is locked before them, which prevents a deadlock. A file that cannot be
+-- claimed is not locked at all. If nothing was claimed, one row has the state of the first, and why it
+-- was claimed last.
+WITH message AS (
+    SELECT id, state, source, lane, version, stage, size, started_at IS NULL AS fresh FROM files
+     WHERE id = ANY(CAST(:ids AS bigint[])) AND stage = ANY(:stages)
+       AND (id = :first OR started_at IS NULL)
+       AND (state = 'pending' AND (not_before IS NULL OR not_before <= now())
+            OR state = 'running' AND lease_until < now())
+     ORDER BY id FOR UPDATE),
+lead AS MATERIALIZED (
+    SELECT id, source, lane, size FROM message
+     WHERE id = :first AND fresh AND version = 1 AND stage = 'validate' AND size < :file_bytes
+       AND source = ANY(CAST(:sources AS text[]))),
+waiting AS MATERIALIZED (
+    SELECT id FROM files
+     WHERE EXISTS (SELECT FROM lead) AND state = 'pending' AND published_at IS NOT NULL
+       AND started_at IS NULL AND version = 1 AND stage = 'validate' AND size < :file_bytes
+       AND source = (SELECT source FROM lead) AND lane = (SELECT lane FROM lead)
+       AND id <> :first
+     ORDER BY published_at, id LIMIT :files * :share),
+locked AS (
+    SELECT id, size FROM files
+     WHERE id IN (SELECT id FROM waiting) AND state = 'pending' AND started_at IS NULL
+     ORDER BY published_at, id
+     LIMIT (SELECT (count(*) + :share - 1) / :share FROM waiting)
+     FOR UPDATE SKIP LOCKED),
+before AS (
+    SELECT id, state, fresh FROM message
+     UNION ALL
+    SELECT id, 'pending', true
+      FROM (SELECT id, sum(size) OVER (ORDER BY id) AS bytes FROM locked) l
+     WHERE bytes <= :total_bytes - (SELECT size FROM lead)),
 won AS (
     UPDATE files f
        SET state = 'running', lease_token = nextval('lease_tokens'), lease_owner = :owner,
@@ -157,9 +189,7 @@ won AS (
            started_at = coalesce(started_at, now()), not_before = NULL,
            published_at = coalesce(published_at, now())
       FROM before b
-     WHERE f.id = b.id AND f.stage = ANY(:stages) AND (f.id = :first OR b.fresh)
-       AND (f.state = 'pending' AND (f.not_before IS NULL OR f.not_before <= now())
-            OR f.state = 'running' AND f.lease_until < now())
+     WHERE f.id = b.id
     RETURNING f.id, f.lease_token, f.attempts, f.stage, f.source, f.key, f.version, f.sha256, f.md5,
               f.size, f.landing, f.landed_at, f.rows_read, f.rows_loaded, f.rows_rejected,
               f.rows_duplicate, f.rows_missing, f.rows_replaced, f.error_code, f.error_detail, f.error_place,
@@ -170,7 +200,15 @@ told AS (
     SELECT id, 'claimed', state_before, 'running', stage, attempts, :owner,
            CASE WHEN id <> :first THEN 'together with file ' || :first END
       FROM won ORDER BY id)
-SELECT * FROM won ORDER BY id;
+SELECT won.*, other.state AS other_state, other.why AS other_why
+  FROM (SELECT) AS one
+  LEFT JOIN won ON true
+  LEFT JOIN LATERAL (
+       SELECT f.state, (SELECT e.why FROM file_events e
+                         WHERE e.file_id = f.id AND e.what = 'claimed'
+                         ORDER BY e.id DESC LIMIT 1) AS why
+         FROM files f WHERE f.id = :first AND won.id IS NULL) other ON true
+ ORDER BY won.id;
 
 -- name: renew
 UPDATE files SET lease_until = now() + make_interval(secs => :lease)
