@@ -231,14 +231,14 @@ GUARDS = [
         SQL,
         "WHERE id = :first AND fresh AND version = 1",
         "WHERE id = :first AND version = 1",
-        "tests/conformance/test_batches.py::test_what_was_held_before_takes_nothing_along[postgres]",
+        "tests/conformance/test_taking_along.py::test_what_was_held_before_takes_nothing_along[postgres]",
     ),
     Guard(  # nor is it taken along
         27,
         SQL,
         "       AND started_at IS NULL AND version = 1 AND stage = 'validate' AND size < :file_bytes\n",
         "       AND version = 1 AND stage = 'validate' AND size < :file_bytes\n",
-        "tests/conformance/test_batches.py"
+        "tests/conformance/test_taking_along.py"
         "::test_only_small_new_published_files_of_the_same_source_and_lane_are_taken_along[postgres]",
         also=(
             (
