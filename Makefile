@@ -47,7 +47,7 @@ chaos: .venv/.has-dev ## 200 kills on each broker, nothing lost: SEED= KILLS= BR
 chaos-long: ## the same with 2,000 kills; an hour
 	@$(MAKE) --no-print-directory chaos KILLS=2000
 
-chaos-proof: .venv/.has-dev ## the harness finds six bugs that are planted in copies of the code
+chaos-proof: .venv/.has-dev ## the harness finds seven bugs that are planted in copies of the code
 	@PYTHONPATH=.:tests $(BIN)/python -m chaos --proof
 
 real-data: .venv/.has-dev ## real files of real loggers through the pipeline, a line each
