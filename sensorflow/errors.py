@@ -65,6 +65,7 @@ class Code(StrEnum):
     FENCED = "I504 lease-lost"
     DATABASE_FULL = "I505 database-full"
     INDEX_DIFFERS = "I506 dedupe-index-differs"
+    INTAKE_LOST = "I507 intake-lease-lost"
     # use
     SETTINGS = "S001 settings"
     COMMAND = "S002 command"
@@ -150,6 +151,20 @@ class Fenced(Transient):
 
 def _rebuild_fenced(message: str, place: dict[str, Any]) -> Fenced:
     return Fenced(message, **place)
+
+
+class IntakeLost(Transient):
+    """Another daemon has taken over the intake of a source: nothing of it may be registered here."""
+
+    def __init__(self, message: str, **place: Any) -> None:
+        super().__init__(Code.INTAKE_LOST, message, **place)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild_intake_lost, (self.message, self.place))
+
+
+def _rebuild_intake_lost(message: str, place: dict[str, Any]) -> IntakeLost:
+    return IntakeLost(message, **place)
 
 
 class Permanent(SensorflowError):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
-from sensorflow.errors import Code, SensorflowError
+from sensorflow.errors import Code, IntakeLost, SensorflowError
 from sensorflow.settings import Source
 
 if TYPE_CHECKING:  # the daemon knows no Arrow
@@ -181,6 +181,26 @@ class Registration:
 
 
 @dataclass(frozen=True)
+class IntakeLease:
+    """The right to take files of a source in. Of a source's leases only the newest, by token, holds.
+
+    owner: the daemon's name for people. process: identifies it among all processes of all hosts.
+    """
+
+    source: str
+    owner: str
+    process: str
+    token: int
+
+
+def intake_lost(held: IntakeLease) -> IntakeLost:
+    reason = (
+        "another daemon has taken over the intake of this source; its folder is looked at again"
+    )
+    return IntakeLost(f"{held.source}: {reason}", token=held.token)
+
+
+@dataclass(frozen=True)
 class Counts:
     """The account of one file, in readings: read = loaded + rejected + duplicate. missing is apart."""
 
@@ -318,6 +338,25 @@ class Ledger(Protocol):
     cannot be reached, and Fenced where a claim is no longer valid.
     """
 
+    def take_intake(
+        self, source: str, owner: str, process: str, lease: float, ended: str = ""
+    ) -> IntakeLease:
+        """Become the one who takes files of `source` in, for `lease` seconds, if nobody else is.
+
+        Returns the lease that holds now: ours if it has our `process`. Atomic: exactly one caller wins.
+        After that no registration with an older lease is committed any more. ended: a process that has
+        ended for certain; its lease need not run out.
+        """
+        ...
+
+    def renew_intake(self, held: IntakeLease, lease: float) -> None:
+        """Raises IntakeLost when somebody else has taken over, also if their lease has ended."""
+        ...
+
+    def release_intake(self, held: IntakeLease) -> None:
+        """End a lease now. Idempotent; does nothing when somebody else has taken over."""
+        ...
+
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         """One row for each version of a file's content; idempotent for one fingerprint.
 
@@ -326,9 +365,17 @@ class Ledger(Protocol):
         ...
 
     def register_many(
-        self, arrivals: Sequence[Arrival], on_change: OnChange, name_matters: bool
+        self,
+        arrivals: Sequence[Arrival],
+        on_change: OnChange,
+        name_matters: bool,
+        lease: IntakeLease | None = None,
     ) -> list[Registration]:
-        """`register` for each of these, in this order and all or none. They are of one source."""
+        """`register` for each of these, in this order and all or none. They are of one source.
+
+        lease: the one that was held before these files were opened. Raises IntakeLost when somebody
+        else has taken over since. None for what is read from elsewhere than the source's drop folder.
+        """
         ...
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:

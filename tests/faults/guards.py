@@ -422,6 +422,26 @@ GUARDS = [
             "test_fault_38_after_a_start_a_lease_is_not_taken_before_its_holder_can_be_back",
         ),
     ),
+    Guard(  # what was read by an older lease of the intake is not registered
+        48,
+        LEDGER,
+        "            if lease is not None and not _holds(c, lease):\n",
+        "            if False:\n",
+        _faults(
+            "test_two_daemons",
+            "test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes",
+        ),
+    ),
+    Guard(  # nor by one of its own that it has taken again since
+        48,
+        "sensorflow/daemon.py",
+        "                lease = leases[folder.name]\n",
+        "                time.sleep(5)\n                lease = self._intake.held(folder.name)\n",
+        _faults(
+            "test_two_daemons",
+            "test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes",
+        ),
+    ),
     Guard(
         39,
         "sensorflow/flow/publish.py",

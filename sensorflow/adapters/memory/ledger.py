@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,12 +26,13 @@ from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State, allowed
-from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
+from sensorflow.errors import REMEDY, Code, Fenced, IntakeLost, SensorflowError
 from sensorflow.ports import (
     Claim,
     Counts,
     Expirable,
     FileView,
+    IntakeLease,
     Keyed,
     Kind,
     Leftover,
@@ -41,6 +42,7 @@ from sensorflow.ports import (
     Registration,
     StageReport,
     Swept,
+    intake_lost,
 )
 
 
@@ -54,6 +56,7 @@ class MemoryLedger:
         self._files: dict[int, File] = {}
         self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
         self._tokens = 0
+        self._intake: dict[str, tuple[IntakeLease, datetime]] = {}
         self.rows: dict[bytes, tuple[int, float]] = {}
         """The readings: dedupe key -> (file id, value)."""
         self.readings: dict[bytes, pa.RecordBatch] = {}
@@ -71,10 +74,43 @@ class MemoryLedger:
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         return self.register_many([arrival], on_change, name_matters)[0]
 
+    def take_intake(
+        self, source: str, owner: str, process: str, lease: float, ended: str = ""
+    ) -> IntakeLease:
+        with self._lock:
+            now = self._clock()
+            held, until = self._intake.get(source, (None, now))
+            if held is None or until <= now or held.process in (process, ended):
+                self._tokens += 1
+                held = IntakeLease(source, owner, process, self._tokens)
+                self._intake[source] = (held, now + timedelta(seconds=lease))
+            return held
+
+    def renew_intake(self, held: IntakeLease, lease: float) -> None:
+        with self._lock:
+            self._require_intake(held)
+            self._intake[held.source] = (held, self._clock() + timedelta(seconds=lease))
+
+    def release_intake(self, held: IntakeLease) -> None:
+        with self._lock, suppress(IntakeLost):
+            self._require_intake(held)
+            self._intake[held.source] = (held, self._clock())
+
+    def _require_intake(self, held: IntakeLease) -> None:
+        newest, _ = self._intake.get(held.source, (None, None))
+        if newest is None or newest.token != held.token:
+            raise intake_lost(held)
+
     def register_many(
-        self, arrivals: Sequence[Arrival], on_change: OnChange, name_matters: bool
+        self,
+        arrivals: Sequence[Arrival],
+        on_change: OnChange,
+        name_matters: bool,
+        lease: IntakeLease | None = None,
     ) -> list[Registration]:
         with self._lock:
+            if lease is not None:
+                self._require_intake(lease)
             return [self._register(arrival, on_change, name_matters) for arrival in arrivals]
 
     def _register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:

@@ -29,6 +29,7 @@ from sensorflow.ports import (
     Counts,
     Expirable,
     FileView,
+    IntakeLease,
     Keyed,
     Kind,
     Leftover,
@@ -38,6 +39,7 @@ from sensorflow.ports import (
     Registration,
     StageReport,
     Swept,
+    intake_lost,
 )
 
 if TYPE_CHECKING:
@@ -84,11 +86,40 @@ class PostgresLedger:
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         return self.register_many([arrival], on_change, name_matters)[0]
 
+    def take_intake(
+        self, source: str, owner: str, process: str, lease: float, ended: str = ""
+    ) -> IntakeLease:
+        who = {"source": source, "process": process, "ended": ended}
+        with self._statement() as c:
+            holder = run(c, "intake_lease", **who).first()
+        if holder is None or holder.vacant:
+            with self._transaction() as c:
+                run(c, "lock_source", source=source)
+                run(c, "take_intake", **who, owner=owner, lease=lease)
+                holder = run(c, "intake_lease", **who).one()
+        return IntakeLease(source, holder.owner, holder.process, holder.token)
+
+    def renew_intake(self, held: IntakeLease, lease: float) -> None:
+        with self._statement() as c:
+            facts = {"source": held.source, "token": held.token, "lease": lease}
+            if run(c, "renew_intake", **facts).rowcount != 1:
+                raise intake_lost(held)
+
+    def release_intake(self, held: IntakeLease) -> None:
+        with self._statement() as c:
+            run(c, "release_intake", source=held.source, token=held.token)
+
     def register_many(
-        self, arrivals: Sequence[Arrival], on_change: OnChange, name_matters: bool
+        self,
+        arrivals: Sequence[Arrival],
+        on_change: OnChange,
+        name_matters: bool,
+        lease: IntakeLease | None = None,
     ) -> list[Registration]:
         with self._transaction() as c:
             run(c, "lock_source", source=arrivals[0].source)
+            if lease is not None and not _holds(c, lease):
+                raise intake_lost(lease)
             plain = self._add_plain(c, arrivals)
             return [
                 Registration(plain[place], 1, Kind.NEW)
@@ -381,6 +412,11 @@ class PostgresLedger:
                 for name in _SUMS:
                     sums[name] += int(getattr(row, name))
         return totals
+
+
+def _holds(c: sa.Connection, lease: IntakeLease) -> bool:
+    found = run(c, "intake_held", source=lease.source, token=lease.token)
+    return bool(found.scalar_one())
 
 
 def _facts(arrival: Arrival) -> dict[str, Any]:

@@ -2,9 +2,38 @@
 
 -- name: lock_source
 -- Registrations of one source follow each other, so that versions and aliases are decided once; and
--- no landed object is removed meanwhile.
-SELECT pg_advisory_xact_lock_shared(hashtextextended('sensorflow.landing', 0)),
+-- no landed object is removed meanwhile. A client that falls silent with the lock (a process that is
+-- stopped, a host that is gone) loses its session: others wait for it.
+SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
+       pg_advisory_xact_lock_shared(hashtextextended('sensorflow.landing', 0)),
        pg_advisory_xact_lock(hashtextextended('sensorflow.register:' || :source, 0));
+
+-- name: intake_lease
+-- Who takes files of a source in; vacant: whether :process may take over.
+SELECT owner, process, token, until <= now() OR process IN (:process, :ended) AS vacant
+  FROM intake_leases WHERE source = :source;
+
+-- name: take_intake
+-- One winner: the row count decides. After lock_source: a registration with an older lease is committed by
+-- now, or will be refused.
+INSERT INTO intake_leases AS l (source, owner, process, token, until)
+VALUES (:source, :owner, :process, nextval('lease_tokens'),
+        clock_timestamp() + make_interval(secs => :lease))
+ON CONFLICT (source) DO UPDATE
+   SET owner = excluded.owner, process = excluded.process, token = excluded.token,
+       until = excluded.until
+ WHERE l.until <= now() OR l.process IN (:process, :ended);
+
+-- name: renew_intake
+UPDATE intake_leases SET until = now() + make_interval(secs => :lease)
+ WHERE source = :source AND token = :token;
+
+-- name: release_intake
+UPDATE intake_leases SET until = now() WHERE source = :source AND token = :token;
+
+-- name: intake_held
+-- Whether this lease is the newest of its source; after lock_source it stays so until the commit.
+SELECT EXISTS (SELECT 1 FROM intake_leases WHERE source = :source AND token = :token);
 
 -- name: seen
 -- The arrival of this very state of this very file, if it was registered before; with the same bytes,

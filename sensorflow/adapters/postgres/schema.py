@@ -189,6 +189,17 @@ file_events = Table(
     Index("ix_events_file", "file_id", "id"),
 )
 
+intake_leases = Table(
+    "intake_leases",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    # boot, namespace, number and start of the process
+    Column("process", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    _time("until", nullable=False),
+)
+
 raw_readings = Table(
     "raw_readings",
     metadata,
