@@ -278,6 +278,10 @@ class Load:
     identity: str = ""
 
 
+COLLECT_AGAIN = 120.0
+"""Seconds. Longer than a worker takes, after it was sure to have a file, to name what it wrote of it."""
+
+
 class Expirable(StrEnum):
     """What retention may remove of a file that is finished."""
 
@@ -495,7 +499,13 @@ class Ledger(Protocol):
         """Call `remove` for finished files that may have leftovers; none of them moves meanwhile.
 
         Returns how many were seen to. What `remove` raises is raised, and the file is left for later.
+        A file that is not loaded comes twice, the second time when whatever a worker was writing of it
+        as it was finished is surely written (`COLLECT_AGAIN` seconds).
         """
+        ...
+
+    def collect_again(self, file_id: int) -> None:
+        """There may be leftovers of a file, whatever its state is now or will be: for `tidy`."""
         ...
 
     def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> int:

@@ -40,7 +40,7 @@ value = "value"
 unit = "unit"
 """
 HEAD = "time,sensor,type,value,unit\n"
-PATIENCE = float(os.environ.get("SENSORFLOW_PATIENCE", "inf"))
+PATIENCE = float(os.environ.pop("SENSORFLOW_PATIENCE", "inf"))
 """Seconds after which a wait is given up, however long it may take: for runs that are to fail."""
 
 

@@ -1,6 +1,8 @@
 """Who takes the files of a source in: of several daemons on one folder one at a time.
 
-Only an addition. Daemons of an earlier version do not know the lease: stop them before this one's start.
+collected_for: the finished_at of a file as it was when its leftovers were looked for last.
+
+Only additions. Daemons of an earlier version do not know the lease: stop them before this one's start.
 
 Revision: 0007
 """
@@ -43,7 +45,9 @@ def upgrade() -> None:
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
     )
     op.execute(GRANTS)
+    op.add_column("files", sa.Column("collected_for", sa.DateTime(timezone=True)))
 
 
 def downgrade() -> None:
+    op.drop_column("files", "collected_for")
     op.drop_table("intake_leases")

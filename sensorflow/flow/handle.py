@@ -18,6 +18,7 @@ from sensorflow.core.retry import backoff
 from sensorflow.core.states import WORK, Stage
 from sensorflow.errors import REMEDY, Code, Fenced, Permanent, SensorflowError, Transient
 from sensorflow.flow import together
+from sensorflow.flow.clock import now
 from sensorflow.flow.ingest import load_in_one_pass
 from sensorflow.flow.load import load
 from sensorflow.flow.quarantine import quarantine
@@ -64,12 +65,12 @@ def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep
     for a file's fault. Raises Transient DATABASE when not even the outcome could be written down: then
     the lease ends by itself and the sweeper publishes the file again.
     """
-    stages = WORK if only is None else (only,)
+    stages, at = WORK if only is None else (only,), now()
     claims = world.ledger.claim_many(file_ids, stages, world.owner, world.settings.lease)
     if not claims:
         return [Result(Outcome.NOTHING, "nothing to do: done, not due, or another worker has it")]
     crash.point(crash.Point.CLAIMED)
-    jobs = [Job(world, claimed) for claimed in claims]
+    jobs = [Job(world, claimed, at) for claimed in claims]
     results: list[Result] = []
     with keep(claims):
         if len(jobs) > 1:  # all stages, then: a message of a chain is of one file
@@ -180,6 +181,8 @@ def _condemn(job: Job, error: Permanent) -> Result:
 
 
 def _fenced(job: Job, error: Fenced) -> Result:
+    with suppress(Transient):  # then `Ledger.tidy` comes to it by itself
+        job.world.ledger.collect_again(job.claim.file_id)
     log().warning(Event.LEASE_LOST, file_id=job.claim.file_id, token=job.claim.token)
     return Result(Outcome.FENCED, str(error), error)
 

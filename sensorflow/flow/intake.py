@@ -8,12 +8,12 @@ looks at the folder again when it is its turn.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from sensorflow.errors import IntakeLost, Transient
+from sensorflow.flow.clock import now
 from sensorflow.ports import IntakeLease, Ledger
 from sensorflow.telemetry import Event, log
 
@@ -75,7 +75,7 @@ class Intake:
     def is_certain(self, lease: IntakeLease) -> bool:
         """Whether nobody else can have taken over by now."""
         found = self._held.get(lease.source)
-        return found is not None and found.lease == lease and _now() < found.until
+        return found is not None and found.lease == lease and now() < found.until
 
     def lost(self, lease: IntakeLease) -> None:
         """The ledger has refused it. Idempotent."""
@@ -100,23 +100,23 @@ class Intake:
             log().exception(Event.DEFECT)
 
     def _keep(self, source: str) -> None:
-        now, held = _now(), self._held.get(source)
+        at, held = now(), self._held.get(source)
         if held is None:
-            self._take(source, now)
-        elif now >= held.renew_at:
+            self._take(source, at)
+        elif at >= held.renew_at:
             try:
                 self._ledger.renew_intake(held.lease, self._lease)
-                self._hold(held.lease, now)
+                self._hold(held.lease, at)
             except IntakeLost:
                 self.lost(held.lease)
 
-    def _take(self, source: str, now: float) -> None:
+    def _take(self, source: str, at: float) -> None:
         ours = (source, self._owner, self._process, self._lease)
         lease = self._ledger.take_intake(*ours)
         if lease.process != self._process and self._has_ended(lease.process):
             lease = self._ledger.take_intake(*ours, lease.process)
         if lease.process == self._process:
-            self._hold(lease, now)
+            self._hold(lease, at)
             self._standing_by.discard(source)
             log().info(Event.INTAKE_TAKEN, source=source)
         else:
@@ -130,8 +130,3 @@ class Intake:
         if source not in self._standing_by:
             self._standing_by.add(source)
             log().warning(Event.INTAKE_STANDBY, source=source, why=why)
-
-
-def _now() -> float:
-    """Goes on while the host sleeps, as the database's clock does."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

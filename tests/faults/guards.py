@@ -45,6 +45,7 @@ ANYWHERE = _faults(
 )
 LEDGER, SQL = f"{POSTGRES}/ledger.py", f"{POSTGRES}/queries.sql"
 LOADING = f"{POSTGRES}/loading.py"
+STALE = "tests/integration/test_stale_silver.py::"
 
 GUARDS = [
     Guard(  # a file leaves its folder only after it is registered
@@ -441,6 +442,35 @@ GUARDS = [
             "test_two_daemons",
             "test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes",
         ),
+    ),
+    Guard(  # what is finished is looked at twice
+        52,
+        SQL,
+        "   SET tidy = state = 'loaded' OR finished_at < now() - make_interval(secs => :again),\n",
+        "   SET tidy = :again > 0,\n",
+        STALE
+        + "test_in_every_order_of_events_silver_is_there_for_what_is_loaded_and_for_nothing_else",
+    ),
+    Guard(  # who is refused has it looked at again
+        52,
+        "sensorflow/flow/handle.py",
+        "        job.world.ledger.collect_again(job.claim.file_id)\n",
+        "        pass\n",
+        STALE + "test_who_finds_the_file_lost_has_what_it_wrote_collected_at_once",
+    ),
+    Guard(  # who was stopped for long asks first
+        52,
+        "sensorflow/flow/ingest.py",
+        "            job.confirm()\n",
+        "",
+        STALE + "test_who_was_stopped_for_long_asks_before_it_names_what_it_wrote",
+    ),
+    Guard(
+        52,
+        SQL,
+        "finished_at = now(), tidy = false\n WHERE id = :id AND lease_token = :token AND state = 'running'",
+        "finished_at = now()\n WHERE id = :id AND lease_token = :token AND state = 'running'",
+        STALE + "test_of_a_quarantined_file_no_silver_is_left",
     ),
     Guard(
         39,

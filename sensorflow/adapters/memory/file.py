@@ -42,6 +42,7 @@ class File:
     previous: tuple[Counts, datetime | None] | None = None
     expired: set[str] = field(default_factory=set)
     tidy: bool = True
+    collected_for: datetime | None = None
     span: Span = field(default_factory=Span)
     events: list[dict[str, Any]] = field(default_factory=list)
 

@@ -28,6 +28,7 @@ from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State, allowed
 from sensorflow.errors import REMEDY, Code, Fenced, IntakeLost, SensorflowError
 from sensorflow.ports import (
+    COLLECT_AGAIN,
     Claim,
     Counts,
     Expirable,
@@ -330,7 +331,7 @@ class MemoryLedger:
             file = self._guard(claim)
             self._move(file, State.QUARANTINED, "quarantined", seconds=report.seconds)
             file.quarantines += 1
-            file.quarantined_to, file.finished_at = where, self._clock()
+            file.quarantined_to, file.finished_at, file.tidy = where, self._clock(), False
 
     def load_together(self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]) -> bool:
         with self._lock:
@@ -469,14 +470,21 @@ class MemoryLedger:
         return None not in (a.low, b.low) and a.low <= b.high and b.low <= a.high  # type: ignore[operator]
 
     def tidy(self, remove: Callable[[Leftover], None], limit: int = 100) -> int:
-        done = 0
+        done, before = 0, self._clock() - timedelta(seconds=COLLECT_AGAIN)
         with self._lock:
             for file in self._files.values():
                 if file.tidy or file.state in OPEN or done == limit:
                     continue
+                last = file.state is State.LOADED or (file.finished_at or before) <= before
+                if not last and file.collected_for == file.finished_at:
+                    continue
                 remove(self._leftover(file))
-                file.tidy, done = True, done + 1
+                file.tidy, file.collected_for, done = last, file.finished_at, done + 1
         return done
+
+    def collect_again(self, file_id: int) -> None:
+        with self._lock:
+            self._files[file_id].tidy, self._files[file_id].collected_for = False, None
 
     def _leftover(self, file: File) -> Leftover:
         name = file.arrival.landed.name

@@ -346,6 +346,10 @@ class PostgresLedger:
             after, done = found, done + 1
         return done
 
+    def collect_again(self, file_id: int) -> None:
+        with self._statement() as c:
+            run(c, "collect_again", id=file_id)
+
     def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> int:
         with self._transaction() as c:
             return retention.expire(c, self._who, source, layer, age, limit)

@@ -239,7 +239,7 @@ UPDATE files
 -- name: quarantined
 UPDATE files
    SET state = 'quarantined', lease_until = NULL, quarantined_to = :where,
-       quarantines = quarantines + 1, finished_at = now()
+       quarantines = quarantines + 1, finished_at = now(), tidy = false
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: older_versions
@@ -527,12 +527,22 @@ SELECT id FROM files
 
 -- name: untidy
 -- The next file that may have something lying about. Its row is held: it cannot be replayed meanwhile.
+-- One that is not loaded is looked at as soon as it is finished, and again when a worker that had it then
+-- has surely written what it was about to write.
 SELECT * FROM files
  WHERE NOT tidy AND id > :after AND state IN ('loaded', 'quarantined', 'superseded', 'undone')
+   AND (state = 'loaded' OR collected_for IS DISTINCT FROM finished_at
+        OR finished_at < now() - make_interval(secs => :again))
  ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: tidied
-UPDATE files SET tidy = true WHERE id = :id;
+UPDATE files
+   SET tidy = state = 'loaded' OR finished_at < now() - make_interval(secs => :again),
+       collected_for = finished_at
+ WHERE id = :id;
+
+-- name: collect_again
+UPDATE files SET tidy = false, collected_for = NULL WHERE id = :id;
 
 -- name: lock_landing
 SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.landing', 0));

@@ -107,6 +107,8 @@ files = Table(
     Column("tidy", Boolean, nullable=False, server_default=text("true")),
     # the file whose message its own is a part of
     Column("sent_with", BigInteger),
+    # the finished_at as it was when its leftovers were looked for last
+    _time("collected_for"),
     UniqueConstraint("source", "key", "version", name="uq_files_version"),
     CheckConstraint(f"state IN ({STATES})", name="ck_files_state"),
     CheckConstraint(f"stage IN ({STAGES})", name="ck_files_stage"),
