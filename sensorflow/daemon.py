@@ -32,6 +32,7 @@ from sensorflow.adapters.feeds.folder import (
     Unreadable,
     stat_of,
 )
+from sensorflow.adapters.feeds.spelling import Spellings
 from sensorflow.adapters.feeds.watch import Watch
 from sensorflow.adapters.host import has_ended, process
 from sensorflow.core.arrival import Landed, printable
@@ -99,6 +100,7 @@ class Daemon:
         self._known: set[bytes] = set()
         self._more = False
         self._refused: dict[tuple[str, bytes], Stat] = {}
+        self._spellings = Spellings(ledger)
         self._closed: queue.SimpleQueue[_Seen] = queue.SimpleQueue()
         self._doubt = threading.Event()
         self._fresh = threading.Event()
@@ -286,6 +288,8 @@ class Daemon:
         """Whether a file that stays in its folder was registered in this very state."""
         if self._refused.get((folder.name, key)) == stat:
             return True
+        if self._spellings.is_refused(folder, key, stat):
+            return True
         if folder.source.after != "keep":
             return False
         mark = _mark(folder, key, stat)
@@ -346,6 +350,9 @@ class Daemon:
 
     def _enter(self, folder: Folder, files: list[Found], lease: IntakeLease) -> None:
         """Register landed files of a folder, and put them away. Raises IntakeLost."""
+        files = self._apart(folder, files)
+        if not files:
+            return
         try:
             entered = register_many(self._ledger, self._settings, folder.name, files, lease)
         except Transient:
@@ -374,6 +381,17 @@ class Daemon:
                 kind=done.kind,
                 size=file.landed.size,
             )
+
+    def _apart(self, folder: Folder, files: list[Found]) -> list[Found]:
+        """Without those whose name, spelt otherwise, another file in the folder has."""
+        done = self._spellings.sort_out(folder, files)
+        for file in done.later:
+            self._settling[folder.name].again(file.key, file.stat, time.monotonic())
+        for file, other in done.refused:
+            facts = {"source": folder.name, "file": printable(file.key), "code": Code.NAME_TAKEN}
+            facts |= {"spelt": ascii(file.key.decode()), "taken_by": ascii(other.decode())}
+            log().error(Event.FILE_REFUSED, **facts, do=REMEDY[Code.NAME_TAKEN])
+        return done.taken
 
     def _enter_each(self, folder: Folder, files: list[Found], lease: IntakeLease) -> None:
         """One of them cannot be registered, which is a defect: the others do not wait for it."""

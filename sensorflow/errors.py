@@ -57,6 +57,7 @@ class Code(StrEnum):
     TOO_SLOW = "F215 too-slow"
     ARCHIVE = "F216 archive-refused"
     OUT_OF_MEMORY = "F217 out-of-memory"
+    NAME_TAKEN = "F218 name-taken"
     UNEXPECTED = "F299 unexpected-error"
     # infrastructure
     DATABASE = "I501 database-unavailable"
@@ -103,6 +104,8 @@ REMEDY: dict[Code, str] = {
     Code.TOO_SLOW: "raise max_seconds if the file is honest, then replay",
     Code.ARCHIVE: "drop the one file itself, or name it by member, then replay",
     Code.OUT_OF_MEMORY: "split the file, or raise max_memory if the host has it, then replay",
+    Code.NAME_TAKEN: "the names of two files in the folder differ only in how their letters are encoded "
+    "(NFC, NFD): rename one of them, or remove the one that is not wanted",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
     Code.INDEX_DIFFERS: "run `sensorflow db upgrade`, or set dedupe_index right and start again",

@@ -232,7 +232,8 @@ class Claim:
 
     token: the fencing token; whoever holds an older one cannot commit. profile: what the file is to be
     read by, where that is not its source's. again: rows of an earlier load are in the database. fresh:
-    nobody has held the file before.
+    nobody has held the file before. name: what its versions have in common, see `names.canonical`; empty
+    for `key`. first_key: how the first version's name was spelt, which its readings' keys hold.
     """
 
     file_id: int
@@ -255,6 +256,8 @@ class Claim:
     profile: str | None = None
     again: bool = False
     fresh: bool = False
+    name: bytes = b""
+    first_key: bytes = b""
 
 
 Keyed: TypeAlias = "tuple[pa.RecordBatch, pa.Array]"
@@ -384,6 +387,10 @@ class Ledger(Protocol):
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
         """Whether this state of this file was registered."""
+        ...
+
+    def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
+        """The key of the newest version of this name, where that is spelt otherwise and has other bytes."""
         ...
 
     def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
@@ -537,7 +544,7 @@ class Ledger(Protocol):
     def file(self, file_id: int) -> FileView | None: ...
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
-        """All versions of a name, as people see it."""
+        """All versions of a name, as people see it, however its letters are encoded."""
         ...
 
     def select(

@@ -20,6 +20,7 @@ class Event(StrEnum):
     FILE_UNREADABLE = (
         "file.unreadable"  # permissions, a bad disk; tried again when the file changes
     )
+    FILE_REFUSED = "file.refused"  # left in its folder: another file there has its name
     FILE_STUCK = "file.stuck"  # registered, but it cannot be moved out of its folder
     SOURCE_AWAY = "source.away"  # a drop folder cannot be read; the others go on
     FILE_VANISHED = (

@@ -9,6 +9,7 @@ from functools import cached_property
 from sensorflow import __version__
 from sensorflow.core.arrival import printable
 from sensorflow.core.layout import Place
+from sensorflow.core.names import composed
 from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
@@ -74,17 +75,22 @@ class Job:
     @cached_property
     def base_name(self) -> str:
         """The last part of the name, for patterns of the profile."""
-        return self.claim.key.rsplit(b"/", 1)[-1].decode("utf-8", "backslashreplace")
+        return self.place.path.rsplit("/", 1)[-1]
 
     @cached_property
     def place(self) -> Place:
         """The file's name and path, for patterns of the profile."""
-        return Place(self.base_name, self.claim.key.decode("utf-8", "backslashreplace"))
+        path = composed(self.claim.key.decode("utf-8", "backslashreplace"))
+        return Place(path.rsplit("/", 1)[-1], path)
 
     @cached_property
     def identity(self) -> str:
-        """The file_name of the dedupe key: the source and the path below it, not the base name."""
-        return identity_of(self.source, self.claim.source, self.claim.key, self.claim.version)
+        """The file_name of the dedupe key: the source and the path below it, not the base name.
+
+        As the first version was spelt: whatever comes under the name later, its readings keep their keys.
+        """
+        c = self.claim
+        return identity_of(self.source, c.source, c.first_key or c.key, c.version)
 
     def confirm(self) -> None:
         """Raises Fenced if somebody else has the file: what was written of it must not be named.

@@ -283,8 +283,8 @@ GUARDS = [
     Guard(
         21,
         SQL,
-        "            ELSE NOT :name_matters AND NOT EXISTS (\n",
-        "            ELSE NOT :name_matters AND false AND NOT EXISTS (\n",
+        "    AND NOT :name_matters AND NOT EXISTS (SELECT 1 FROM newest)\n",
+        "    AND NOT :name_matters AND false\n",
         _faults(
             "test_files", "test_fault_21_the_same_content_under_two_names_and_twice_is_loaded_once"
         ),
@@ -359,6 +359,21 @@ GUARDS = [
         "        return sorted(os.fsencode(name) for name in wanted)\n",
         '        return sorted(os.fsencode(n).decode("utf-8", "replace").encode() for n in wanted)\n',
         _faults("test_files", "test_fault_32_odd_names_are_kept_byte_for_byte"),
+    ),
+    Guard(  # however their letters are encoded, they are one
+        32,
+        "sensorflow/core/names.py",
+        '    return unicodedata.normalize("NFC", text)\n',
+        "    return text\n",
+        "tests/conformance/test_names.py::test_two_spellings_of_a_name_are_versions_and_keep_their_bytes",
+    ),
+    Guard(  # and where both lie in a folder, the second is no version of the first
+        32,
+        "sensorflow/adapters/feeds/spelling.py",
+        "        return key if key is not None and _is_there(folder, key, file.stat) else None\n",
+        "        return None\n",
+        "tests/integration/test_spellings.py"
+        "::test_of_two_spellings_that_stay_in_a_folder_the_second_is_refused_until_the_first_is_gone",
     ),
     Guard(  # what two versions call a task
         36,

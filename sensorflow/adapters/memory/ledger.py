@@ -24,6 +24,7 @@ from sensorflow.adapters.memory.file import (
 )
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
+from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State, allowed
 from sensorflow.errors import REMEDY, Code, Fenced, IntakeLost, SensorflowError
@@ -132,25 +133,22 @@ class MemoryLedger:
         self._arrivals.append(place)
 
     def _named(self, source: str, key: bytes) -> list[File]:
-        return [
-            f for f in self._files.values() if (f.arrival.source, f.arrival.key) == (source, key)
-        ]
+        """The versions of a name, oldest first."""
+        name = canonical(key)
+        return [f for f in self._files.values() if (f.arrival.source, f.name) == (source, name)]
 
     def _twin(self, arrival: Arrival, name_matters: bool) -> File | None:
-        newest = max((f.version for f in self._named(arrival.source, arrival.key)), default=0)
+        name = canonical(arrival.key)
+        newest = max((f.version for f in self._named(arrival.source, name)), default=0)
         found = [
             f
             for f in self._files.values()
             if f.arrival.source == arrival.source
             and f.arrival.landed.sha256 == arrival.landed.sha256
             and f.state in (*OPEN, State.LOADED)
-            and (
-                f.version == newest
-                if f.arrival.key == arrival.key
-                else not name_matters and newest == 0
-            )
+            and (f.version == newest if f.name == name else not name_matters and newest == 0)
         ]
-        return min(found, key=lambda f: (f.arrival.key != arrival.key, f.id), default=None)
+        return min(found, key=lambda f: (f.name != name, f.id), default=None)
 
     def _add(self, arrival: Arrival, refuse: bool) -> File:
         older = self._named(arrival.source, arrival.key)
@@ -166,6 +164,13 @@ class MemoryLedger:
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
         with self._lock:
             return any(a[:3] == (source, key, fingerprint) for a in self._arrivals)
+
+    def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
+        with self._lock:
+            newest = max(self._named(source, key), key=lambda f: f.version, default=None)
+        if newest is None or newest.arrival.landed.sha256 == sha256:
+            return None
+        return None if newest.arrival.key == key else newest.arrival.key
 
     def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
         with self._lock:
@@ -249,7 +254,8 @@ class MemoryLedger:
         file.lease_until = now + timedelta(seconds=lease)
         file.not_before = None
         file.published_at = file.published_at or now
-        return replace(claim_of(file), fresh=fresh)
+        first = self._named(file.arrival.source, file.name)[0]
+        return replace(claim_of(file), fresh=fresh, first_key=first.arrival.key)
 
     def _guard(self, claim: Claim) -> File:
         file = self._files[claim.file_id]
@@ -421,13 +427,14 @@ class MemoryLedger:
 
     def _pass_on(self, old: File) -> None:
         """The name of an alias takes over what its twin no longer holds."""
-        latest = {(a[0], a[1]): a[4] for a in self._arrivals}
+        latest = {(a[0], canonical(a[1])): a[4] for a in self._arrivals}
         for source, key, mark, _, file_id, _ in list(self._arrivals):
-            if file_id == old.id and key != old.arrival.key and latest[source, key] == old.id:
+            name = canonical(key)
+            if file_id == old.id and name != old.name and latest[source, name] == old.id:
                 heir = self._add(replace(old.arrival, key=key, fingerprint=mark), False)
                 self._arrivals = [
-                    (a[0], a[1], a[2], Kind.NEW if a[1] == key else a[3], heir.id, a[5])
-                    if a[4] == old.id and a[1] != old.arrival.key
+                    (a[0], a[1], a[2], Kind.NEW if canonical(a[1]) == name else a[3], heir.id, a[5])
+                    if a[4] == old.id and canonical(a[1]) != old.name
                     else a
                     for a in self._arrivals
                 ]
@@ -572,8 +579,14 @@ class MemoryLedger:
             return None if file is None else view_of(file)
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
-        found = self.select(tuple(State), source)
-        return [view for view in found if view.name == name]
+        wanted = canonical(name.encode("utf-8", "surrogateescape"))
+        with self._lock:
+            return [
+                view_of(file)
+                for file in self._files.values()
+                if wanted == file.name or name == printable(file.arrival.key)
+                if source in (None, file.arrival.source)
+            ]
 
     def select(
         self, states: tuple[str, ...], source: str | None = None, since: datetime | None = None

@@ -22,6 +22,7 @@ from sensorflow.adapters.postgres.rows import (
     waiting_of,
 )
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
+from sensorflow.core.names import canonical
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
 from sensorflow.ports import (
@@ -130,9 +131,9 @@ class PostgresLedger:
 
     def _add_plain(self, c: sa.Connection, arrivals: Sequence[Arrival]) -> dict[int, int]:
         """Place, from 1 on -> id, of those that are neither a version nor a twin of anything."""
-        facts = [_facts(arrival) for arrival in arrivals]
-        columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
         source = arrivals[0].source
+        facts = [{**_facts(a), "name": _name(c, source, a.key)} for a in arrivals]
+        columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
         rows = run(c, "add_plain", source=source, who=self._who, **columns)
         return {row.place: row.id for row in rows}
 
@@ -144,9 +145,11 @@ class PostgresLedger:
         seen = run(c, "seen", **place, fingerprint=arrival.fingerprint, sha256=sha).first()
         if seen is not None:
             return Registration(seen.file_id, seen.version, Kind.SEEN)
-        twin = run(c, "twin", **place, sha256=sha, name_matters=name_matters).first()
+        name = _name(c, arrival.source, arrival.key)
+        known = {"source": arrival.source, "name": name or arrival.key}
+        twin = run(c, "twin", **known, sha256=sha, name_matters=name_matters).first()
         kind = Kind.NEW if twin is None else Kind.ALIAS
-        row = twin or self._add(c, arrival, on_change)
+        row = twin or self._add(c, arrival, on_change, name)
         if twin is not None:
             run(c, "landed_again", id=row.id)
         run(
@@ -154,14 +157,17 @@ class PostgresLedger:
             "add_arrival",
             **place,
             file_id=row.id,
+            name=name,
             key_text=printable(arrival.key),
             fingerprint=arrival.fingerprint,
             kind=kind,
         )
         return Registration(row.id, row.version, kind)
 
-    def _add(self, c: sa.Connection, arrival: Arrival, on_change: OnChange) -> Any:
-        facts = _facts(arrival)
+    def _add(
+        self, c: sa.Connection, arrival: Arrival, on_change: OnChange, name: bytes | None
+    ) -> Any:
+        facts = {**_facts(arrival), "name": name}
         del facts["fingerprint"]
         row = run(
             c,
@@ -179,6 +185,13 @@ class PostgresLedger:
         with self._statement() as c:
             place = {"source": source, "key": key, "fingerprint": fingerprint}
             return run(c, "seen", **place, sha256=None).first() is not None
+
+    def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
+        with self._statement() as c:
+            name = _name(c, source, key) or key
+            facts = {"source": source, "key": key, "name": name, "sha256": sha256}
+            found = run(c, "spelt_otherwise", **facts).scalar()
+        return None if found is None else bytes(found)
 
     def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
         with self._statement() as c:
@@ -385,7 +398,9 @@ class PostgresLedger:
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
         with self._transaction() as c:
-            rows = run(c, "named", name=name, source=source).mappings().all()
+            exact = name.encode("utf-8", "surrogateescape")
+            names = {"text": name, "exact": exact, "canonical": canonical(exact)}
+            rows = run(c, "named", **names, source=source).mappings().all()
         return [view_of(row) for row in rows]
 
     def select(
@@ -421,6 +436,17 @@ class PostgresLedger:
 def _holds(c: sa.Connection, lease: IntakeLease) -> bool:
     found = run(c, "intake_held", source=lease.source, token=lease.token)
     return bool(found.scalar_one())
+
+
+def _name(c: sa.Connection, source: str, key: bytes) -> bytes | None:
+    """What a file is known by, where that is not its key.
+
+    Names that were apart before they were compared composed stay apart: they are known by their key.
+    """
+    name = canonical(key)
+    if name == key or run(c, "is_name", source=source, name=key).scalar_one():
+        return None
+    return name
 
 
 def _facts(arrival: Arrival) -> dict[str, Any]:

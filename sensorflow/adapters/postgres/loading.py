@@ -147,7 +147,7 @@ def _tell(c: sa.Connection, who: str, claim: Claim, reports: tuple[StageReport, 
 
 
 def _supersede(c: sa.Connection, who: str, claim: Claim) -> list[Any]:
-    place = {"source": claim.source, "key": claim.key}
+    place = {"source": claim.source, "name": claim.name}
     replaced = run(c, "older_versions", **place, version=claim.version).all()
     for old in replaced:
         if old.ts_min is not None and old.state_before != State.UNDONE:
@@ -175,12 +175,12 @@ def _pass_on(c: sa.Connection, who: str, claim: Claim, replaced: list[Any]) -> N
     if replaced:
         run(c, "lock_source", source=claim.source)
     for old in (r.id for r in replaced if r.state_before != State.UNDONE):
-        alias = run(c, "orphaned_alias", id=old, key=claim.key).first()
+        alias = run(c, "orphaned_alias", id=old, name=claim.name).first()
         if alias is None:
             continue
-        named = {"key": alias.key, "key_text": alias.key_text}
-        heir = run(c, "take_over", id=old, **named).scalar_one()
-        run(c, "move_aliases", id=old, heir=heir, key=alias.key)
+        named = {"key": alias.key, "name": alias.name}
+        heir = run(c, "take_over", id=old, key_text=alias.key_text, **named).scalar_one()
+        run(c, "move_aliases", id=old, heir=heir, **named)
         why = f"file {old} had the same bytes and was superseded"
         add_event(c, who, heir, "registered", Stage.VALIDATE, why=why)
 

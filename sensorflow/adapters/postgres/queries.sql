@@ -44,20 +44,33 @@ SELECT a.file_id, f.version
    AND (CAST(:sha256 AS bytea) IS NULL OR f.sha256 = :sha256)
  ORDER BY a.id DESC LIMIT 1;
 
+-- name: is_name
+-- Whether files are known by exactly this name.
+SELECT EXISTS (SELECT 1 FROM files WHERE source = :source AND coalesce(name, key) = :name);
+
 -- name: twin
 -- A file of the same content that still counts: under this name only if it is its newest version,
 -- under another name only where names do not matter and this one has no content of its own yet.
 -- A quarantined file is no twin: the same bytes again are another try.
-SELECT f.id, f.version
-  FROM files f
- WHERE f.source = :source AND f.sha256 = :sha256 AND f.state IN ('pending', 'running', 'loaded')
-   AND CASE WHEN f.key = :key
-            THEN f.version = (SELECT max(v.version) FROM files v
-                               WHERE v.source = :source AND v.key = :key)
-            ELSE NOT :name_matters AND NOT EXISTS (
-                 SELECT 1 FROM files v WHERE v.source = :source AND v.key = :key) END
- ORDER BY f.key = :key DESC, f.id
- LIMIT 1;
+WITH newest AS (
+    SELECT id, version, sha256, state FROM files
+     WHERE source = :source AND coalesce(name, key) = :name
+     ORDER BY version DESC LIMIT 1)
+(SELECT id, version FROM newest
+  WHERE sha256 = :sha256 AND state IN ('pending', 'running', 'loaded'))
+UNION ALL
+(SELECT f.id, f.version FROM files f
+  WHERE f.source = :source AND f.sha256 = :sha256 AND f.state IN ('pending', 'running', 'loaded')
+    AND NOT :name_matters AND NOT EXISTS (SELECT 1 FROM newest)
+  ORDER BY f.id LIMIT 1);
+
+-- name: spelt_otherwise
+-- How the newest version of a name was spelt, where that differs, and the bytes do.
+SELECT key FROM (
+    SELECT key, sha256 FROM files
+     WHERE source = :source AND coalesce(name, key) = :name
+     ORDER BY version DESC LIMIT 1) newest
+ WHERE key <> :key AND sha256 <> :sha256;
 
 -- name: has_content
 -- Whether these bytes were registered under this name, in whatever state they are by now.
@@ -69,23 +82,26 @@ SELECT EXISTS (SELECT 1 FROM arrivals a JOIN files f ON f.id = a.file_id
 -- what the others are depends on what is there, these among it. Sorted, so that ids follow the order.
 WITH given AS (
     SELECT g.*, row_number() OVER (PARTITION BY sha256 ORDER BY place)
-              + row_number() OVER (PARTITION BY key ORDER BY place) AS nth
-      FROM unnest(CAST(:keys AS bytea[]), CAST(:key_texts AS text[]), CAST(:sha256s AS bytea[]),
+              + row_number() OVER (PARTITION BY coalesce(name, key) ORDER BY place) AS nth
+      FROM unnest(CAST(:keys AS bytea[]), CAST(:names AS bytea[]), CAST(:key_texts AS text[]),
+                  CAST(:sha256s AS bytea[]),
                   CAST(:md5s AS bytea[]), CAST(:sizes AS bigint[]), CAST(:mtime_nss AS bigint[]),
                   CAST(:landings AS text[]), CAST(:sensor_types AS text[]),
                   CAST(:fingerprints AS text[]), CAST(:discovered_ats AS timestamptz[]),
                   CAST(:landed_ats AS timestamptz[]), CAST(:lanes AS text[])) WITH ORDINALITY
-           AS g(key, key_text, sha256, md5, size, mtime_ns, landing, sensor_type, fingerprint,
+           AS g(key, name, key_text, sha256, md5, size, mtime_ns, landing, sensor_type, fingerprint,
                 discovered_at, landed_at, lane, place)),
 plain AS (
     SELECT * FROM given g
      WHERE nth = 2
-       AND NOT EXISTS (SELECT 1 FROM files f WHERE f.source = :source AND f.key = g.key)
+       AND (SELECT f.version FROM files f
+             WHERE f.source = :source AND coalesce(f.name, f.key) = coalesce(g.name, g.key)
+             ORDER BY f.version DESC LIMIT 1) IS NULL
        AND NOT EXISTS (SELECT 1 FROM files f WHERE f.source = :source AND f.sha256 = g.sha256)),
 added AS (
-    INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
+    INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
                        sensor_type, stage, discovered_at, landed_at, lane)
-    SELECT :source, key, key_text, 1, sha256, md5, size, mtime_ns, landing, sensor_type,
+    SELECT :source, key, name, key_text, 1, sha256, md5, size, mtime_ns, landing, sensor_type,
            'validate', discovered_at, landed_at, lane
       FROM plain ORDER BY place
     RETURNING id, key, stage),
@@ -93,31 +109,36 @@ told AS (
     INSERT INTO file_events (file_id, what, stage, attempt, who)
     SELECT id, 'registered', stage, 0, :who FROM added ORDER BY id),
 arrived AS (
-    INSERT INTO arrivals (file_id, source, key, key_text, fingerprint, kind)
-    SELECT added.id, :source, plain.key, plain.key_text, plain.fingerprint, 'new'
+    INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
+    SELECT added.id, :source, plain.key, plain.name, plain.key_text, plain.fingerprint, 'new'
       FROM added JOIN plain USING (key) ORDER BY added.id)
 SELECT plain.place, added.id FROM added JOIN plain USING (key);
 
 -- name: add_file
 -- A new version of a name; version 1 when the name is new.
-WITH older AS (
-    SELECT coalesce(max(version), 0) AS newest,
-           :refuse AND count(*) FILTER (WHERE state IN ('pending', 'running', 'loaded')) > 0 AS refused
-      FROM files WHERE source = :source AND key = :key)
-INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
+WITH newest AS (
+    SELECT id, version FROM files
+     WHERE source = :source AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
+     ORDER BY version DESC LIMIT 1),
+older AS (
+    SELECT :refuse AND EXISTS (
+           SELECT 1 FROM files
+            WHERE source = :source AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
+              AND state IN ('pending', 'running', 'loaded')) AS refused)
+INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
                    sensor_type, stage, discovered_at, landed_at, supersedes, error_code,
                    error_detail, lane)
-SELECT :source, :key, :key_text, newest + 1, :sha256, :md5, :size, :mtime_ns, :landing,
+SELECT :source, :key, CAST(:name AS bytea), :key_text, coalesce((SELECT version FROM newest), 0) + 1, :sha256, :md5, :size, :mtime_ns, :landing,
        :sensor_type, CASE WHEN refused THEN 'quarantine' ELSE 'validate' END,
        :discovered_at, :landed_at,
-       (SELECT id FROM files WHERE source = :source AND key = :key AND version = newest),
+       (SELECT id FROM newest),
        CASE WHEN refused THEN :refusal_code END, CASE WHEN refused THEN :refusal END, :lane
   FROM older
 RETURNING id, version, stage;
 
 -- name: add_arrival
-INSERT INTO arrivals (file_id, source, key, key_text, fingerprint, kind)
-VALUES (:file_id, :source, :key, :key_text, :fingerprint, :kind);
+INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
+VALUES (:file_id, :source, :key, :name, :key_text, :fingerprint, :kind);
 
 -- name: landed_again
 -- The bytes of a file have come once more: they are there again, until they expire.
@@ -191,7 +212,14 @@ won AS (
               f.size, f.landing, f.landed_at, f.rows_read, f.rows_loaded, f.rows_rejected,
               f.rows_duplicate, f.rows_missing, f.error_code, f.error_detail, f.error_place,
               f.quarantines, f.retries, f.sensor_type, f.wanted_profile,
-              f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before),
+              f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before,
+              coalesce(f.name, f.key) AS name,
+              -- as the first version of the name was spelt: its readings' keys hold that
+              CASE WHEN f.version > 1 THEN
+                   (SELECT v.key FROM files v
+                     WHERE v.source = f.source AND v.version = 1
+                       AND coalesce(v.name, v.key) = coalesce(f.name, f.key))
+              END AS first_key),
 told AS (
     INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)
     SELECT id, 'claimed', state_before, 'running', stage, attempts, :owner,
@@ -248,7 +276,7 @@ UPDATE files
 UPDATE files f
    SET state = 'superseded', lease_until = NULL, finished_at = now(), previous = NULL, tidy = false
   FROM (SELECT id, state, stage, attempts FROM files
-         WHERE source = :source AND key = :key AND version < :version
+         WHERE source = :source AND coalesce(name, key) = :name AND version < :version
            AND state IN ('pending', 'running', 'loaded', 'quarantined', 'undone')
          ORDER BY id FOR NO KEY UPDATE) b
  WHERE f.id = b.id
@@ -260,27 +288,34 @@ DELETE FROM raw_readings WHERE file_id = :id AND ts BETWEEN :low AND :high;
 
 -- name: orphaned_alias
 -- A file just superseded may still be the newest content of another name: that name takes it over.
-SELECT a.source, a.key, a.key_text
+SELECT a.source, a.key, a.name, a.key_text
   FROM arrivals a
- WHERE a.file_id = :id AND a.key <> :key
+ WHERE a.file_id = :id AND coalesce(a.name, a.key) <> :name
    AND NOT EXISTS (SELECT 1 FROM arrivals later
-                    WHERE later.source = a.source AND later.key = a.key AND later.id > a.id
+                    WHERE later.source = a.source AND later.id > a.id
+                      AND (later.key = coalesce(a.name, a.key) AND later.name IS NULL
+                           OR later.name = coalesce(a.name, a.key))
                       AND later.file_id <> a.file_id)
  ORDER BY a.id LIMIT 1;
 
 -- name: take_over
-INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
+INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
                    sensor_type, discovered_at, landed_at)
-SELECT source, :key, :key_text,
+SELECT source, :key, CAST(:name AS bytea), :key_text,
        (SELECT coalesce(max(v.version), 0) + 1 FROM files v
-         WHERE v.source = f.source AND v.key = :key),
+         WHERE v.source = f.source
+           AND coalesce(v.name, v.key) = coalesce(CAST(:name AS bytea), :key)),
        sha256, md5, size, mtime_ns, landing, sensor_type, discovered_at, landed_at
   FROM files f WHERE id = :id
 RETURNING id;
 
 -- name: move_aliases
-UPDATE arrivals a SET file_id = :heir, kind = CASE WHEN a.key = :key THEN 'new' ELSE 'alias' END
- WHERE a.file_id = :id AND a.key <> (SELECT key FROM files WHERE id = :id);
+UPDATE arrivals a
+   SET file_id = :heir,
+       kind = CASE WHEN coalesce(a.name, a.key) = coalesce(CAST(:name AS bytea), :key)
+                   THEN 'new' ELSE 'alias' END
+ WHERE a.file_id = :id
+   AND coalesce(a.name, a.key) <> (SELECT coalesce(name, key) FROM files WHERE id = :id);
 
 -- name: finish
 -- The last statement of a load: refused unless the fencing token is still the newest, and the database
@@ -632,8 +667,16 @@ SELECT * FROM files
  ORDER BY id DESC LIMIT :limit;
 
 -- name: named
-SELECT * FROM files
- WHERE key_text = :name AND (CAST(:source AS text) IS NULL OR source = :source)
+-- In each source by the name as it is given, if files are known by exactly that; else however it is
+-- spelt; else by what is shown of a name that is no UTF-8.
+SELECT * FROM (
+    SELECT *, rank() OVER (PARTITION BY source ORDER BY near) AS place
+      FROM (SELECT *, CASE coalesce(name, key) WHEN :exact THEN 1 WHEN :canonical THEN 2 ELSE 3 END
+                      AS near
+              FROM files
+             WHERE (coalesce(name, key) IN (:exact, :canonical) OR key_text = :text)
+               AND (CAST(:source AS text) IS NULL OR source = :source)) found) ranked
+ WHERE place = 1
  ORDER BY id;
 
 -- name: select_files

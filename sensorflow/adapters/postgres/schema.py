@@ -109,7 +109,8 @@ files = Table(
     Column("sent_with", BigInteger),
     # the finished_at as it was when its leftovers were looked for last
     _time("collected_for"),
-    UniqueConstraint("source", "key", "version", name="uq_files_version"),
+    # what its versions have in common, where that is not the key
+    Column("name", LargeBinary),
     CheckConstraint(f"state IN ({STATES})", name="ck_files_state"),
     CheckConstraint(f"stage IN ({STAGES})", name="ck_files_stage"),
     CheckConstraint(
@@ -131,6 +132,7 @@ files = Table(
         "previous IS NULL OR state IN ('pending', 'running', 'superseded')",
         name="ck_files_previous",
     ),
+    Index("uq_files_name", "source", text("coalesce(name, key)"), "version", unique=True),
     Index("ix_files_content", "source", "sha256"),
     Index(
         "ix_files_due",
@@ -163,8 +165,10 @@ arrivals = Table(
     Column("fingerprint", Text, nullable=False),
     Column("kind", Text, nullable=False),
     _time("at", nullable=False, default="now()"),
+    Column("name", LargeBinary),
     UniqueConstraint("source", "key", "fingerprint", "file_id", name="uq_arrivals_fingerprint"),
     CheckConstraint("kind IN ('new', 'alias')", name="ck_arrivals_kind"),
+    Index("ix_arrivals_name", "source", "name", postgresql_where=text("name IS NOT NULL")),
     Index("ix_arrivals_file", "file_id"),
 )
 
