@@ -20,12 +20,17 @@ class Event(StrEnum):
     FILE_UNREADABLE = (
         "file.unreadable"  # permissions, a bad disk; tried again when the file changes
     )
+    FILE_REFUSED = "file.refused"  # left in its folder: another file there has its name
     FILE_STUCK = "file.stuck"  # registered, but it cannot be moved out of its folder
     SOURCE_AWAY = "source.away"  # a drop folder cannot be read; the others go on
     FILE_VANISHED = (
         "file.vanished"  # it was seen, and was gone or no file before it was landed: a loss
     )
     FILES_PUBLISHED = "files.published"
+    INTAKE_TAKEN = "intake.taken"  # this daemon takes the files of a source in from now on
+    INTAKE_STANDBY = (
+        "intake.standby"  # another daemon does; this one takes over when its lease ends
+    )
     INTAKE_PAUSED = "intake.paused"  # disk or database away; resumes by itself
     PUBLISH_PAUSED = "publish.paused"  # broker or database away; resumes by itself
     WATCH_DEGRADED = "watch.degraded"  # inotify lost events or has no watches: rescanning

@@ -18,6 +18,7 @@ from sensorflow.core.retry import backoff
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import REMEDY, Code, Fenced, Permanent, SensorflowError, Transient
 from sensorflow.flow import publish, together
+from sensorflow.flow.clock import now
 from sensorflow.flow.ingest import load_in_one_pass
 from sensorflow.flow.load import load
 from sensorflow.flow.quarantine import quarantine
@@ -67,11 +68,12 @@ def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep
     raises for a file's fault. Raises Transient DATABASE when not even the outcome could be written
     down: then the lease ends by itself and the sweeper publishes the file again.
     """
+    at = now()
     claimed = _claim(world, file_ids, only)
     if not claimed.claims:
         return [Result(Outcome.NOTHING, _nothing(claimed))]
     crash.point(crash.Point.CLAIMED)
-    jobs, alike = [Job(world, claim) for claim in claimed.claims], []
+    jobs, alike = [Job(world, claim, at) for claim in claimed.claims], []
     with keep(claimed.claims):
         if len(jobs) > 1:  # all stages, then: a message of a chain is of one file
             alike, jobs = (
@@ -209,6 +211,8 @@ def _condemn(job: Job, error: Permanent) -> Result:
 
 
 def _fenced(job: Job, error: Fenced) -> Result:
+    with suppress(Transient):  # then `Ledger.tidy` comes to it by itself
+        job.world.ledger.collect_again(job.claim.file_id)
     log().warning(Event.LEASE_LOST, file_id=job.claim.file_id, token=job.claim.token)
     return Result(Outcome.FENCED, str(error), error)
 

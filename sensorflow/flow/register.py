@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sensorflow.core.arrival import Arrival, Landed, Lane
 from sensorflow.core.stability import Stat
-from sensorflow.ports import Ledger, OnChange, Registration
+from sensorflow.ports import IntakeLease, Ledger, OnChange, Registration
 from sensorflow.settings import Settings
 
 
@@ -41,9 +41,13 @@ class Found:
 
 
 def register_many(
-    ledger: Ledger, settings: Settings, source: str, files: Sequence[Found]
+    ledger: Ledger,
+    settings: Settings,
+    source: str,
+    files: Sequence[Found],
+    lease: IntakeLease | None = None,
 ) -> list[Registration]:
-    """Enter landed files of one source, all or none."""
+    """Enter landed files of one source, all or none. lease: see `Ledger.register_many`."""
     rules = settings.sources[source]
     profile = settings.profile_of(rules)
     arrivals = [
@@ -60,4 +64,5 @@ def register_many(
         )
         for file in files
     ]
-    return ledger.register_many(arrivals, OnChange(rules.on_change), profile.name_matters)
+    on_change = OnChange(rules.on_change)
+    return ledger.register_many(arrivals, on_change, profile.name_matters, lease)

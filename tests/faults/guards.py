@@ -49,6 +49,7 @@ MERGED = _faults(
 )
 LEDGER, SQL = f"{POSTGRES}/ledger.py", f"{POSTGRES}/queries.sql"
 LOADING = f"{POSTGRES}/loading.py"
+STALE = "tests/integration/test_stale_silver.py::"
 
 GUARDS = [
     Guard(  # a file leaves its folder only after it is registered
@@ -318,8 +319,8 @@ GUARDS = [
     Guard(
         21,
         SQL,
-        "            ELSE NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (\n",
-        "            ELSE NOT :name_matters AND false AND f.rows_replaced = 0 AND NOT EXISTS (\n",
+        "    AND NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (SELECT 1 FROM newest)\n",
+        "    AND NOT :name_matters AND false\n",
         _faults(
             "test_files", "test_fault_21_the_same_content_under_two_names_and_twice_is_loaded_once"
         ),
@@ -395,6 +396,21 @@ GUARDS = [
         '        return sorted(os.fsencode(n).decode("utf-8", "replace").encode() for n in wanted)\n',
         _faults("test_files", "test_fault_32_odd_names_are_kept_byte_for_byte"),
     ),
+    Guard(  # however their letters are encoded, they are one
+        32,
+        "sensorflow/core/names.py",
+        '    return unicodedata.normalize("NFC", text)\n',
+        "    return text\n",
+        "tests/conformance/test_names.py::test_two_spellings_of_a_name_are_versions_and_keep_their_bytes",
+    ),
+    Guard(  # and where both lie in a folder, the second is no version of the first
+        32,
+        "sensorflow/adapters/feeds/spelling.py",
+        "        return key if key is not None and _is_there(folder, key, file.stat) else None\n",
+        "        return None\n",
+        "tests/integration/test_spellings.py"
+        "::test_of_two_spellings_that_stay_in_a_folder_the_second_is_refused_until_the_first_is_gone",
+    ),
     Guard(  # what two versions call a task
         36,
         "sensorflow/adapters/queues/celery.py",
@@ -457,6 +473,55 @@ GUARDS = [
             "test_database",
             "test_fault_38_after_a_start_a_lease_is_not_taken_before_its_holder_can_be_back",
         ),
+    ),
+    Guard(  # what was read by an older lease of the intake is not registered
+        48,
+        LEDGER,
+        "            if lease is not None and not _holds(c, lease):\n",
+        "            if False:\n",
+        _faults(
+            "test_two_daemons",
+            "test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes",
+        ),
+    ),
+    Guard(  # nor by one of its own that it has taken again since
+        48,
+        "sensorflow/daemon.py",
+        "                lease = leases[folder.name]\n",
+        "                time.sleep(5)\n                lease = self._intake.held(folder.name)\n",
+        _faults(
+            "test_two_daemons",
+            "test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes",
+        ),
+    ),
+    Guard(  # what is finished is looked at twice
+        52,
+        SQL,
+        "   SET tidy = state = 'loaded' OR finished_at < now() - make_interval(secs => :again),\n",
+        "   SET tidy = :again > 0,\n",
+        STALE
+        + "test_in_every_order_of_events_silver_is_there_for_what_is_loaded_and_for_nothing_else",
+    ),
+    Guard(  # who is refused has it looked at again
+        52,
+        "sensorflow/flow/handle.py",
+        "        job.world.ledger.collect_again(job.claim.file_id)\n",
+        "        pass\n",
+        STALE + "test_who_finds_the_file_lost_has_what_it_wrote_collected_at_once",
+    ),
+    Guard(  # who was stopped for long asks first
+        52,
+        "sensorflow/flow/ingest.py",
+        "            job.confirm()\n",
+        "",
+        STALE + "test_who_was_stopped_for_long_asks_before_it_names_what_it_wrote",
+    ),
+    Guard(
+        52,
+        SQL,
+        "finished_at = now(), tidy = false\n WHERE id = :id AND lease_token = :token AND state = 'running'",
+        "finished_at = now()\n WHERE id = :id AND lease_token = :token AND state = 'running'",
+        STALE + "test_of_a_quarantined_file_no_silver_is_left",
     ),
     Guard(
         39,

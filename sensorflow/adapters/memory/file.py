@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
+from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
@@ -45,8 +46,14 @@ class File:
     previous: tuple[Counts, datetime | None] | None = None
     expired: set[str] = field(default_factory=set)
     tidy: bool = True
+    collected_for: datetime | None = None
     span: Span = field(default_factory=Span)
     events: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def name(self) -> bytes:
+        """What its versions have in common."""
+        return canonical(self.arrival.key)
 
 
 def message_of(file: File) -> int:
@@ -105,6 +112,7 @@ def claim_of(file: File) -> Claim:
         sensor_type=arrival.sensor_type,
         profile=file.profile,
         again=file.previous is not None,
+        name=file.name,
     )
 
 

@@ -148,7 +148,7 @@ class Contest:
     @property
     def _place(self) -> dict[str, Any]:
         c = self.claim
-        place = {"source": c.source, "key": c.key, "sha256": c.sha256}
+        place = {"source": c.source, "known_as": c.known_as, "sha256": c.sha256}
         return {**place, "by_name": self.by_name, "by_content": self.by_content}
 
     def rivals(self, low: Any, high: Any, most: int | None = None) -> dict[str, Rivals]:

@@ -2,9 +2,38 @@
 
 -- name: lock_source
 -- Registrations of one source follow each other, so that versions and aliases are decided once; and
--- no landed object is removed meanwhile.
-SELECT pg_advisory_xact_lock_shared(hashtextextended('sensorflow.landing', 0)),
+-- no landed object is removed meanwhile. A client that falls silent with the lock (a process that is
+-- stopped, a host that is gone) loses its session: others wait for it.
+SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
+       pg_advisory_xact_lock_shared(hashtextextended('sensorflow.landing', 0)),
        pg_advisory_xact_lock(hashtextextended('sensorflow.register:' || :source, 0));
+
+-- name: intake_lease
+-- Who takes files of a source in; vacant: whether :process may take over.
+SELECT owner, process, token, until <= now() OR process IN (:process, :ended) AS vacant
+  FROM intake_leases WHERE source = :source;
+
+-- name: take_intake
+-- One winner: the row count decides. After lock_source: a registration with an older lease is committed by
+-- now, or will be refused.
+INSERT INTO intake_leases AS l (source, owner, process, token, until)
+VALUES (:source, :owner, :process, nextval('lease_tokens'),
+        clock_timestamp() + make_interval(secs => :lease))
+ON CONFLICT (source) DO UPDATE
+   SET owner = excluded.owner, process = excluded.process, token = excluded.token,
+       until = excluded.until
+ WHERE l.until <= now() OR l.process IN (:process, :ended);
+
+-- name: renew_intake
+UPDATE intake_leases SET until = now() + make_interval(secs => :lease)
+ WHERE source = :source AND token = :token;
+
+-- name: release_intake
+UPDATE intake_leases SET until = now() WHERE source = :source AND token = :token;
+
+-- name: intake_held
+-- Whether this lease is the newest of its source; after lock_source it stays so until the commit.
+SELECT EXISTS (SELECT 1 FROM intake_leases WHERE source = :source AND token = :token);
 
 -- name: seen
 -- The arrival of this very state of this very file, if it was registered before; with the same bytes,
@@ -15,21 +44,34 @@ SELECT a.file_id, f.version
    AND (CAST(:sha256 AS bytea) IS NULL OR f.sha256 = :sha256)
  ORDER BY a.id DESC LIMIT 1;
 
+-- name: is_name
+-- Whether files are known by exactly this name.
+SELECT EXISTS (SELECT 1 FROM files WHERE source = :source AND coalesce(name, key) = :name);
+
 -- name: twin
 -- A file of the same content that still counts: under this name only if it is its newest version,
 -- under another name only where names do not matter, this one has no content of its own yet and nothing of
 -- the file was replaced.
 -- A quarantined file is no twin: the same bytes again are another try.
-SELECT f.id, f.version
-  FROM files f
- WHERE f.source = :source AND f.sha256 = :sha256 AND f.state IN ('pending', 'running', 'loaded')
-   AND CASE WHEN f.key = :key
-            THEN f.version = (SELECT max(v.version) FROM files v
-                               WHERE v.source = :source AND v.key = :key)
-            ELSE NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (
-                 SELECT 1 FROM files v WHERE v.source = :source AND v.key = :key) END
- ORDER BY f.key = :key DESC, f.id
- LIMIT 1;
+WITH newest AS (
+    SELECT id, version, sha256, state FROM files
+     WHERE source = :source AND coalesce(name, key) = :name
+     ORDER BY version DESC LIMIT 1)
+(SELECT id, version FROM newest
+  WHERE sha256 = :sha256 AND state IN ('pending', 'running', 'loaded'))
+UNION ALL
+(SELECT f.id, f.version FROM files f
+  WHERE f.source = :source AND f.sha256 = :sha256 AND f.state IN ('pending', 'running', 'loaded')
+    AND NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (SELECT 1 FROM newest)
+  ORDER BY f.id LIMIT 1);
+
+-- name: spelt_otherwise
+-- How the newest version of a name was spelt, where that differs, and the bytes do.
+SELECT key FROM (
+    SELECT key, sha256 FROM files
+     WHERE source = :source AND coalesce(name, key) = :name
+     ORDER BY version DESC LIMIT 1) newest
+ WHERE key <> :key AND sha256 <> :sha256;
 
 -- name: has_content
 -- Whether these bytes were registered under this name, in whatever state they are by now.
@@ -41,23 +83,30 @@ SELECT EXISTS (SELECT 1 FROM arrivals a JOIN files f ON f.id = a.file_id
 -- what the others are depends on what is there, these among it. Sorted, so that ids follow the order.
 WITH given AS (
     SELECT g.*, row_number() OVER (PARTITION BY sha256 ORDER BY place)
-              + row_number() OVER (PARTITION BY key ORDER BY place) AS nth
-      FROM unnest(CAST(:keys AS bytea[]), CAST(:key_texts AS text[]), CAST(:sha256s AS bytea[]),
+              + row_number() OVER (PARTITION BY coalesce(name, key) ORDER BY place) AS nth
+      FROM unnest(CAST(:keys AS bytea[]), CAST(:names AS bytea[]), CAST(:key_texts AS text[]),
+                  CAST(:sha256s AS bytea[]),
                   CAST(:md5s AS bytea[]), CAST(:sizes AS bigint[]), CAST(:mtime_nss AS bigint[]),
                   CAST(:landings AS text[]), CAST(:sensor_types AS text[]),
                   CAST(:fingerprints AS text[]), CAST(:discovered_ats AS timestamptz[]),
                   CAST(:landed_ats AS timestamptz[]), CAST(:lanes AS text[])) WITH ORDINALITY
-           AS g(key, key_text, sha256, md5, size, mtime_ns, landing, sensor_type, fingerprint,
+           AS g(key, name, key_text, sha256, md5, size, mtime_ns, landing, sensor_type, fingerprint,
                 discovered_at, landed_at, lane, place)),
 plain AS (
     SELECT * FROM given g
      WHERE nth = 2
-       AND NOT EXISTS (SELECT 1 FROM arrivals a WHERE a.source = :source AND a.key = g.key)
+       AND (SELECT f.version FROM files f
+             WHERE f.source = :source AND coalesce(f.name, f.key) = coalesce(g.name, g.key)
+             ORDER BY f.version DESC LIMIT 1) IS NULL
+       AND NOT EXISTS (SELECT 1 FROM arrivals a
+                        WHERE a.source = :source AND a.key = coalesce(g.name, g.key) AND a.name IS NULL)
+       AND NOT EXISTS (SELECT 1 FROM arrivals a
+                        WHERE a.source = :source AND a.name = coalesce(g.name, g.key))
        AND NOT EXISTS (SELECT 1 FROM files f WHERE f.source = :source AND f.sha256 = g.sha256)),
 added AS (
-    INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
+    INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
                        sensor_type, stage, discovered_at, landed_at, lane, on_change)
-    SELECT :source, key, key_text, 1, sha256, md5, size, mtime_ns, landing, sensor_type,
+    SELECT :source, key, name, key_text, 1, sha256, md5, size, mtime_ns, landing, sensor_type,
            'validate', discovered_at, landed_at, lane, :on_change
       FROM plain ORDER BY place
     RETURNING id, key, stage),
@@ -65,32 +114,38 @@ told AS (
     INSERT INTO file_events (file_id, what, stage, attempt, who)
     SELECT id, 'registered', stage, 0, :who FROM added ORDER BY id),
 arrived AS (
-    INSERT INTO arrivals (file_id, source, key, key_text, fingerprint, kind)
-    SELECT added.id, :source, plain.key, plain.key_text, plain.fingerprint, 'new'
+    INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
+    SELECT added.id, :source, plain.key, plain.name, plain.key_text, plain.fingerprint, 'new'
       FROM added JOIN plain USING (key) ORDER BY added.id)
 SELECT plain.place, added.id FROM added JOIN plain USING (key);
 
 -- name: add_file
 -- A new version of a name; version 1 when the name is new.
-WITH older AS (
-    SELECT coalesce(max(version), 0) AS newest,
-           :refuse AND count(*) FILTER (WHERE state IN ('pending', 'running', 'loaded')) > 0 AS refused
-      FROM files WHERE source = :source AND key = :key)
-INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
+WITH newest AS (
+    SELECT id, version FROM files
+     WHERE source = :source AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
+     ORDER BY version DESC LIMIT 1),
+older AS (
+    SELECT :refuse AND EXISTS (
+           SELECT 1 FROM files
+            WHERE source = :source AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
+              AND state IN ('pending', 'running', 'loaded')) AS refused)
+INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
                    sensor_type, stage, discovered_at, landed_at, supersedes, error_code,
                    error_detail, lane, on_change)
-SELECT :source, :key, :key_text, newest + 1, :sha256, :md5, :size, :mtime_ns, :landing,
+SELECT :source, :key, CAST(:name AS bytea), :key_text,
+       coalesce((SELECT version FROM newest), 0) + 1, :sha256, :md5, :size, :mtime_ns, :landing,
        :sensor_type, CASE WHEN refused THEN 'quarantine' ELSE 'validate' END,
        :discovered_at, :landed_at,
-       (SELECT id FROM files WHERE source = :source AND key = :key AND version = newest),
+       (SELECT id FROM newest),
        CASE WHEN refused THEN :refusal_code END, CASE WHEN refused THEN :refusal END, :lane,
        :on_change
   FROM older
 RETURNING id, version, stage;
 
 -- name: add_arrival
-INSERT INTO arrivals (file_id, source, key, key_text, fingerprint, kind)
-VALUES (:file_id, :source, :key, :key_text, :fingerprint, :kind);
+INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
+VALUES (:file_id, :source, :key, :name, :key_text, :fingerprint, :kind);
 
 -- name: landed_again
 -- The bytes of a file have come once more: they are there again, until they expire.
@@ -194,7 +249,14 @@ won AS (
               f.size, f.landing, f.landed_at, f.rows_read, f.rows_loaded, f.rows_rejected,
               f.rows_duplicate, f.rows_missing, f.rows_replaced, f.error_code, f.error_detail, f.error_place,
               f.quarantines, f.retries, f.sensor_type, f.wanted_profile,
-              f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before),
+              f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before,
+              coalesce(f.name, f.key) AS name,
+              -- as the first version of the name was spelt: its readings' keys hold that
+              CASE WHEN f.version > 1 THEN
+                   (SELECT v.key FROM files v
+                     WHERE v.source = f.source AND v.version = 1
+                       AND coalesce(v.name, v.key) = coalesce(f.name, f.key))
+              END AS first_key),
 told AS (
     INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)
     SELECT id, 'claimed', state_before, 'running', stage, attempts, :owner,
@@ -250,7 +312,7 @@ UPDATE files
 -- name: quarantined
 UPDATE files
    SET state = 'quarantined', lease_until = NULL, quarantined_to = :where,
-       quarantines = quarantines + 1, finished_at = now()
+       quarantines = quarantines + 1, finished_at = now(), tidy = false
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: older_versions
@@ -260,7 +322,7 @@ UPDATE files f
    SET state = 'superseded', lease_until = NULL, finished_at = now(), previous = NULL, tidy = false,
        rows_replaced = 0
   FROM (SELECT id, state, stage, attempts FROM files
-         WHERE source = :source AND key = :key AND version < :version
+         WHERE source = :source AND coalesce(name, key) = :name AND version < :version
            AND state IN ('pending', 'running', 'loaded', 'quarantined', 'undone')
          ORDER BY id FOR NO KEY UPDATE) b
  WHERE f.id = b.id
@@ -279,37 +341,48 @@ SELECT count(*) AS found, min(ts) AS low, max(ts) AS high
 
 -- name: orphaned_alias
 -- A file just superseded may still be the newest content of another name: that name takes it over.
-SELECT a.source, a.key, a.key_text
+SELECT a.source, a.key, a.name, a.key_text
   FROM arrivals a
- WHERE a.file_id = :id AND a.key <> :key
+ WHERE a.file_id = :id AND coalesce(a.name, a.key) <> :name
    AND NOT EXISTS (SELECT 1 FROM arrivals later
-                    WHERE later.source = a.source AND later.key = a.key AND later.id > a.id
+                    WHERE later.source = a.source AND later.id > a.id
+                      AND (later.key = coalesce(a.name, a.key) AND later.name IS NULL
+                           OR later.name = coalesce(a.name, a.key))
                       AND later.file_id <> a.file_id)
  ORDER BY a.id LIMIT 1;
 
 -- name: take_over
-INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
+INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
                    sensor_type, discovered_at, landed_at, on_change)
-SELECT source, :key, :key_text,
+SELECT source, :key, CAST(:name AS bytea), :key_text,
        (SELECT coalesce(max(v.version), 0) + 1 FROM files v
-         WHERE v.source = f.source AND v.key = :key),
+         WHERE v.source = f.source
+           AND coalesce(v.name, v.key) = coalesce(CAST(:name AS bytea), :key)),
        sha256, md5, size, mtime_ns, landing, sensor_type, discovered_at, landed_at, on_change
   FROM files f WHERE id = :id
 RETURNING id;
 
 -- name: alias_of
 -- The file with other bytes that a name is an alias of, while it counts: the name has none of its own.
-SELECT f.id FROM files f
- WHERE f.id = (SELECT a.file_id FROM arrivals a WHERE a.source = :source AND a.key = :key
-                ORDER BY a.id DESC LIMIT 1)
-   AND f.key <> :key AND f.sha256 <> :sha256 AND f.state IN ('pending', 'running', 'loaded');
+-- As it was spelt then.
+SELECT f.id, l.key, l.name, l.key_text
+  FROM (SELECT a.file_id, a.key, a.name, a.key_text FROM arrivals a
+         WHERE a.source = :source AND (a.key = :name AND a.name IS NULL OR a.name = :name)
+         ORDER BY a.id DESC LIMIT 1) l JOIN files f ON f.id = l.file_id
+ WHERE coalesce(f.name, f.key) <> :name AND f.sha256 <> :sha256
+   AND f.state IN ('pending', 'running', 'loaded');
 
 -- name: move_alias
-UPDATE arrivals SET file_id = :heir, kind = 'new' WHERE file_id = :id AND key = :key;
+UPDATE arrivals SET file_id = :heir, kind = 'new'
+ WHERE file_id = :id AND coalesce(name, key) = :name;
 
 -- name: move_aliases
-UPDATE arrivals a SET file_id = :heir, kind = CASE WHEN a.key = :key THEN 'new' ELSE 'alias' END
- WHERE a.file_id = :id AND a.key <> (SELECT key FROM files WHERE id = :id);
+UPDATE arrivals a
+   SET file_id = :heir,
+       kind = CASE WHEN coalesce(a.name, a.key) = coalesce(CAST(:name AS bytea), :key)
+                   THEN 'new' ELSE 'alias' END
+ WHERE a.file_id = :id
+   AND coalesce(a.name, a.key) <> (SELECT coalesce(name, key) FROM files WHERE id = :id);
 
 -- name: finish
 -- The last statement of a load: refused unless the fencing token is still the newest, and the database
@@ -364,7 +437,7 @@ SELECT e.file_id, e.what, e.from_state, e.to_state, e.stage, e.attempt, :who, e.
 SELECT set_config('application_name', :name, true),
        pg_advisory_xact_lock(hashtextextended('sensorflow load ' || id, 0))
   FROM (SELECT id FROM files
-         WHERE :by_name AND source = :source AND key = :key AND version = 1
+         WHERE :by_name AND source = :source AND coalesce(name, key) = :known_as AND version = 1
         UNION SELECT id FROM files
          WHERE :by_content AND source = :source AND sha256 = :sha256
            AND state IN ('pending', 'running', 'loaded')
@@ -376,22 +449,24 @@ SELECT set_config('application_name', :name, true),
 -- of its name; its bytes under other names; and files under other names that hold what newer versions of
 -- its name state, having the same bytes as these. states: the file that states them.
 SELECT id, identity, true AS same_name, id AS states FROM files
- WHERE :by_name AND source = :source AND key = :key AND id <> :id
+ WHERE :by_name AND source = :source AND coalesce(name, key) = :known_as AND id <> :id
    AND ts_max >= CAST(:low AS timestamptz) AND ts_min <= CAST(:high AS timestamptz)
    AND (identity IS NULL OR identity = :identity)
    AND ts_max IS NOT NULL
    AND (state = 'loaded' AND rows_loaded > rows_replaced OR previous IS NOT NULL)
 UNION ALL
 SELECT id, identity, false, id FROM files
- WHERE :by_content AND source = :source AND sha256 = :sha256 AND key <> :key AND id <> :id
+ WHERE :by_content AND source = :source AND sha256 = :sha256 AND id <> :id
+   AND coalesce(name, key) <> :known_as
    AND ts_max >= CAST(:low AS timestamptz) AND ts_min <= CAST(:high AS timestamptz)
    AND ts_max IS NOT NULL AND identity IS NOT NULL
    AND (state = 'loaded' AND rows_loaded > rows_replaced OR previous IS NOT NULL)
 UNION ALL
 SELECT h.id, h.identity, false, n.id
   FROM files n JOIN files h ON h.source = n.source AND h.sha256 = n.sha256
- WHERE :by_name AND n.source = :source AND n.key = :key AND n.version > :version
-   AND n.state = 'loaded' AND n.rows_replaced > 0 AND h.key <> :key AND h.identity IS NOT NULL
+ WHERE :by_name AND n.source = :source AND coalesce(n.name, n.key) = :known_as
+   AND n.version > :version AND n.state = 'loaded' AND n.rows_replaced > 0
+   AND coalesce(h.name, h.key) <> :known_as AND h.identity IS NOT NULL
    AND h.ts_max >= CAST(:low AS timestamptz) AND h.ts_min <= CAST(:high AS timestamptz)
    AND h.ts_max IS NOT NULL
    AND (h.state = 'loaded' AND h.rows_loaded > h.rows_replaced OR h.previous IS NOT NULL)
@@ -400,7 +475,9 @@ SELECT h.id, h.identity, false, n.id
 -- name: rivals_of_many
 -- Whether one of these new files has a version beside it, or its bytes under another name, that holds rows.
 SELECT EXISTS (
-    SELECT 1 FROM files f JOIN files o ON o.source = f.source AND o.key = f.key AND o.id <> f.id
+    SELECT 1 FROM files f
+      JOIN files o ON o.source = f.source AND coalesce(o.name, o.key) = coalesce(f.name, f.key)
+           AND o.id <> f.id
      WHERE f.id = ANY(CAST(:ids AS bigint[])) AND o.ts_max IS NOT NULL
        AND (o.state = 'loaded' AND o.rows_loaded > o.rows_replaced OR o.previous IS NOT NULL))
     OR EXISTS (
@@ -418,9 +495,10 @@ CREATE TEMPORARY TABLE stated (ts timestamptz, dedupe_key uuid) ON COMMIT DROP;
 
 -- name: unloaded_versions
 SELECT id, size, sha256 FROM files
- WHERE source = :source AND key = :key AND version < :version
+ WHERE source = :source AND coalesce(name, key) = :name AND version < :version
    AND version > coalesce((SELECT v.version FROM files v
-                            WHERE v.source = :source AND v.key = :key AND v.version < :version
+                            WHERE v.source = :source AND coalesce(v.name, v.key) = :name
+                              AND v.version < :version
                               AND v.state = 'loaded'
                             ORDER BY v.version DESC LIMIT 1), 0)
    AND state IN ('pending', 'quarantined') AND previous IS NULL AND size <= :size
@@ -429,7 +507,8 @@ SELECT id, size, sha256 FROM files
 -- name: predecessor
 -- The newest loaded version before a version, of the last twenty.
 SELECT * FROM files
- WHERE source = :source AND key = :key AND version BETWEEN :version - 20 AND :version - 1
+ WHERE source = :source AND coalesce(name, key) = :name
+   AND version BETWEEN :version - 20 AND :version - 1
    AND state = 'loaded' AND rows_loaded > rows_replaced
  ORDER BY version DESC LIMIT 1;
 
@@ -472,12 +551,12 @@ ON CONFLICT (file_id, by_file) DO UPDATE SET rows = replacements.rows + excluded
 
 -- name: replaced_by
 -- Loaded files whose readings these replaced, and files that were superseded because these begin with their
--- bytes; under other names than :key only, where one is given.
+-- bytes; under other names than :name only, where one is given.
 SELECT r.file_id, f.wanted_profile, r.by_file, r.rows
   FROM replacements r JOIN files f ON f.id = r.file_id
  WHERE r.by_file = ANY(CAST(:ids AS bigint[]))
    AND (f.state = 'loaded' OR f.state = 'superseded' AND r.rows = 0)
-   AND (CAST(:key AS bytea) IS NULL OR f.key <> :key)
+   AND (CAST(:name AS bytea) IS NULL OR coalesce(f.name, f.key) <> :name)
  ORDER BY r.file_id;
 
 -- name: stage_of_incoming
@@ -663,7 +742,7 @@ UPDATE files
  WHERE id = :id AND lease_token = :token AND state = 'running' AND previous IS NOT NULL;
 
 -- name: place_of
-SELECT source, key, sha256 FROM files WHERE id = :id;
+SELECT source, coalesce(name, key) AS known_as, sha256 FROM files WHERE id = :id;
 
 -- name: undo
 UPDATE files SET state = 'undone', finished_at = now(), tidy = false, rows_replaced = 0
@@ -682,12 +761,22 @@ SELECT id FROM files
 
 -- name: untidy
 -- The next file that may have something lying about. Its row is held: it cannot be replayed meanwhile.
+-- One that is not loaded is looked at as soon as it is finished, and again when a worker that had it then
+-- has surely written what it was about to write.
 SELECT * FROM files
  WHERE NOT tidy AND id > :after AND state IN ('loaded', 'quarantined', 'superseded', 'undone')
+   AND (state = 'loaded' OR collected_for IS DISTINCT FROM finished_at
+        OR finished_at < now() - make_interval(secs => :again))
  ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: tidied
-UPDATE files SET tidy = true WHERE id = :id;
+UPDATE files
+   SET tidy = state = 'loaded' OR finished_at < now() - make_interval(secs => :again),
+       collected_for = finished_at
+ WHERE id = :id;
+
+-- name: collect_again
+UPDATE files SET tidy = false, collected_for = NULL WHERE id = :id;
 
 -- name: lock_landing
 SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.landing', 0));
@@ -777,26 +866,36 @@ SELECT * FROM files
  ORDER BY id DESC LIMIT :limit;
 
 -- name: named
--- The versions of a name, oldest first; of a name that has none of its own, the file whose bytes it has.
-SELECT * FROM files
- WHERE key_text = :name AND (CAST(:source AS text) IS NULL OR source = :source)
-UNION
-SELECT f.* FROM files f
- WHERE f.id IN (SELECT a.file_id FROM arrivals a
-                 WHERE a.key_text = :name AND a.kind = 'alias'
-                   AND (CAST(:source AS text) IS NULL OR a.source = :source))
-   AND NOT EXISTS (SELECT 1 FROM files o WHERE o.source = f.source AND o.key_text = :name)
+-- In each source by the name as it is given, if files are known by exactly that; else however it is
+-- spelt; else by what is shown of a name that is no UTF-8; else the file whose bytes an alias has.
+SELECT * FROM (
+    SELECT *, rank() OVER (PARTITION BY source ORDER BY near) AS place
+      FROM (SELECT *, CASE coalesce(name, key) WHEN :exact THEN 1 WHEN :canonical THEN 2 ELSE 3 END
+                      AS near
+              FROM files
+             WHERE (coalesce(name, key) IN (:exact, :canonical) OR key_text = :text)
+               AND (CAST(:source AS text) IS NULL OR source = :source)
+            UNION
+            SELECT f.*, 4 FROM files f
+             WHERE f.id IN (SELECT a.file_id FROM arrivals a
+                             WHERE a.kind = 'alias'
+                               AND (coalesce(a.name, a.key) IN (:exact, :canonical)
+                                    OR a.key_text = :text)
+                               AND (CAST(:source AS text) IS NULL OR a.source = :source))) found
+     ) ranked
+ WHERE place = 1
  ORDER BY id;
 
 -- name: survivors
 -- Names of which older versions hold readings beside a newer loaded one.
 WITH newest AS (
-    SELECT source, key, max(version) AS version FROM files
-     WHERE version > 1 AND state = 'loaded' GROUP BY source, key),
+    SELECT source, coalesce(name, key) AS name, max(version) AS version FROM files
+     WHERE version > 1 AND state = 'loaded' GROUP BY 1, 2),
 older AS (
     SELECT f.source, f.key_text, max(f.version) AS version,
            sum(f.rows_loaded - f.rows_replaced) AS rows, min(f.ts_min) AS low, max(f.ts_max) AS high
-      FROM newest n JOIN files f ON f.source = n.source AND f.key = n.key AND f.version < n.version
+      FROM newest n JOIN files f ON f.source = n.source AND coalesce(f.name, f.key) = n.name
+           AND f.version < n.version
      WHERE f.state = 'loaded' AND f.rows_loaded > f.rows_replaced
      GROUP BY f.source, f.key_text)
 SELECT *, count(*) OVER () AS names, sum(rows) OVER () AS total FROM older

@@ -69,6 +69,8 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         profile=row.wanted_profile,
         again=row.again,
         fresh=row.fresh,
+        name=bytes(row.name),
+        first_key=bytes(row.first_key or row.key),
     )
 
 
