@@ -388,13 +388,14 @@ class Loaded:
     """A load that was committed. garbage: whether silver of this file or of others has to follow.
 
     replaced: readings of other files whose place these took. kept: the newest of the older versions that
-    still holds readings, of the twenty before this one.
+    still holds readings, of the twenty before this one. remarks: what was noticed, as the ledger has it.
     """
 
     counts: Counts
     garbage: bool = False
     replaced: int = 0
     kept: FileView | None = None
+    remarks: str = ""
 
 
 HIDDEN = 10

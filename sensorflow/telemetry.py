@@ -36,6 +36,9 @@ class Event(StrEnum):
     WATCH_DEGRADED = "watch.degraded"  # inotify lost events or has no watches: rescanning
     FILE_LOADED = "file.loaded"
     READINGS_REPLACED = "readings.replaced"  # a newer version states readings of older ones again
+    VERSION_NOTICED = (
+        "version.noticed"  # a shifted clock, a renamed sensor, readings deleted outside its span
+    )
     READINGS_KEPT = "readings.kept"  # a newer version does not state all readings of an older one
     FILE_RETRIED = "file.retried"
     WORK_PAUSED = "work.paused"  # not even a failure can be written down; tried until it can

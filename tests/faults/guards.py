@@ -112,9 +112,9 @@ GUARDS = [
     Guard(  # and nothing is left to do after it
         5,
         LOADING,
-        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, outside, wanted)\n",
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)\n",
         '    c.exec_driver_sql("COMMIT")\n    crash.point(crash.Point.COMMITTED)\n'
-        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, outside, wanted)\n",
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)\n",
         _faults(
             "test_worker",
             "test_fault_05_child_killed_between_commit_and_acknowledgement[load.committed]",

@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import psycopg
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
+import structlog
 from samples import arrival, batch, claim
-from versions.histories import History, version_of
+from versions.histories import FIRST, History, version_of
 from versions.model import Model, Version
 from yard import Yard
 
@@ -235,3 +237,42 @@ def test_the_ten_thousandth_version_is_loaded_as_the_tenth_was(
     few = load(10)
     add(11, 9_999)
     assert load(10_000) < few + 50
+
+
+# --- what is said ---
+
+
+def noticed(yard: Yard, name: str) -> str:
+    newest = yard.ledger.named(name)[-1]
+    return str(newest.facts["remarks"])
+
+
+def test_a_superseding_version_says_what_it_deleted_outside_its_own_span(
+    project: Path, indexed: str, index: str
+) -> None:
+    extra = f'dedupe_index = "{index}"\ndeferred_close = "90y"'
+    yard = Yard(project, indexed, 'on_change = "supersede"', extra)
+    history = History.begun(random.Random(1), ("s1",))
+    yard.load("a.csv", version_of(history.lines).content)
+    with structlog.testing.capture_logs() as logs:
+        yard.load("a.csv", version_of(history.lines[2:]).content)
+    first, second = (datetime.fromtimestamp(history.lines[n][0], UTC) for n in (0, 1))
+    said = "2 readings outside its own span are gone with the older version, "
+    said += f"from {first.isoformat()} to {second.isoformat()}"
+    assert noticed(yard, "a.csv") == said
+    assert [e["remarks"] for e in logs if e["event"] == "version.noticed"] == [said]
+    yard.load("a.csv", version_of(history.grown()).content)  # all that is there, and more
+    assert noticed(yard, "a.csv") == "None"
+    yard.close()
+
+
+def test_a_shifted_clock_and_what_stays_are_reported_and_nothing_is_guessed(yard: Yard) -> None:
+    lines = [(FIRST + n * 10, "s1", float(n % 5)) for n in range(12)]
+    yard.load("a.csv", version_of(lines).content)
+    with structlog.testing.capture_logs() as logs:
+        yard.load("a.csv", version_of([(s + 3600, n, v) for s, n, v in lines]).content)
+    assert "times shifted by +1:00:00" in noticed(yard, "a.csv")
+    assert sum(served(yard.database).values()) == 24
+    (kept,) = [e for e in logs if e["event"] == "readings.kept"]
+    assert (kept["readings"], kept["of_version"]) == (12, 1)
+    assert "sensorflow undo 'a.csv@1'" in kept["do"]

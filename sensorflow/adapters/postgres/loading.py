@@ -54,6 +54,7 @@ def load(
     if closing is not None:  # the time in which the batches were made is that of other stages
         load, began = closing(), began + waited
     outside = months.outside(superseded, span)
+    load = replace(load, remarks="; ".join(filter(None, (load.remarks, outside))))
     touched = versions.settle(c, who, claim, load, superseded, outside, rivals)
     lost = rivals.lost.total()
     stated = loader.inserted.rows + lost
@@ -63,7 +64,7 @@ def load(
         duplicate=load.counts.duplicate + offered - stated,
         replaced=lost,
     )
-    _finish(c, claim, counts, loader.inserted.checksum, span, load, outside, wanted)
+    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)
     if isinstance(loader, Difference) and loader.removed:
         why = "which states fewer readings after a replay"
         reversal.return_replaced(c, who, claim.file_id, why)
@@ -71,7 +72,7 @@ def load(
     done = StageReport(Stage.LOAD, time.perf_counter() - began, counts.loaded, note)
     _tell(c, who, claim, (*load.reports, done))
     kept = versions.kept(c, claim) if load.on_change is OnChange.MERGE else None
-    return Loaded(counts, touched or lost > 0, rivals.rows_taken, kept)
+    return Loaded(counts, touched or lost > 0, rivals.rows_taken, kept, load.remarks)
 
 
 def _alone(c: sa.Connection, claim: Claim, rivals: Contest) -> None:
@@ -127,7 +128,6 @@ def _finish(
     checksum: int,
     span: Span,
     load: Load,
-    outside: str,
     wanted: Wanted,
 ) -> None:
     facts = {
@@ -142,7 +142,7 @@ def _finish(
         "identity": stored_identity(load.identity),
         "replaced": counts.replaced,
         "on_change": str(load.on_change),
-        "remarks": "; ".join(filter(None, (load.remarks, outside))) or None,
+        "remarks": load.remarks or None,
     }
     try:
         guarded(c, "finish", claim, **facts, deferred=wanted.deferred)
