@@ -40,6 +40,7 @@ from sensorflow.flow.land import land
 from sensorflow.flow.publish import publish
 from sensorflow.flow.register import Found, register_many
 from sensorflow.flow.sweep import sweep
+from sensorflow.growing import Growing
 from sensorflow.ports import Landing, LandingGroup, Ledger, Queue
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log
@@ -88,6 +89,9 @@ class Daemon:
         self._landing = landing
         self._ledger = ledger
         self._queue = queue_
+        self._whole = [f for f in folders if not f.source.growing]
+        growing = [f for f in folders if f.source.growing]
+        self._growing = [Growing(settings, f, landing, ledger) for f in growing]
         self._settling = {f.name: Settling(f.source.settle) for f in folders}
         self._known: set[bytes] = set()
         self._more = False
@@ -120,7 +124,7 @@ class Daemon:
 
     def _watch(self) -> Watch | None:
         """Start the fast path; without it the rescan alone does the work."""
-        watched = [f for f in self._folders if not f.source.polling]
+        watched = [f for f in self._whole if not f.source.polling]
         if not watched:
             return None
         try:
@@ -158,6 +162,7 @@ class Daemon:
                 if now >= next_look:
                     next_look = now + TICK
                     self._look_again()
+                    self._grow()
                 self._drain(min(next_scan, next_look))
                 self._troubles = 0
             except Transient as error:
@@ -222,8 +227,15 @@ class Daemon:
             for _ in range(GROUP - 1):
                 yield self._closed.get_nowait()
 
+    def _grow(self) -> None:
+        for growing in self._growing:
+            if growing.is_due:
+                with self._sources_apart(growing.folder):
+                    if growing.look(self._stop.is_set):
+                        self._fresh.set()
+
     def _scan(self) -> None:
-        for folder in self._folders:
+        for folder in self._whole:
             with self._sources_apart(folder):
                 found = (key for key, stat in folder.scan() if self._is_new(folder, key, stat))
                 self._take_all(folder, found)
@@ -236,7 +248,7 @@ class Daemon:
         return not self._is_known(folder, key, stat) and self._complete(folder, key, stat)
 
     def _look_again(self) -> None:
-        for folder in self._folders:
+        for folder in self._whole:
             self._take_all(folder, self._settled(folder))
         if self._more and all(len(s) < SETTLING / 2 for s in self._settling.values()):
             self._more = False

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
 from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
+from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, SensorflowError
@@ -168,6 +169,7 @@ class Kind(StrEnum):
 class OnChange(StrEnum):
     """What becomes of a file when other bytes come under its name."""
 
+    MERGE = "merge"
     SUPERSEDE = "supersede"
     KEEP = "keep"
     REJECT = "reject"
@@ -235,6 +237,7 @@ class Claim:
     profile: str | None = None
     again: bool = False
     fresh: bool = False
+    part: Part | None = None
 
 
 Keyed: TypeAlias = "tuple[pa.RecordBatch, pa.Array]"
@@ -309,6 +312,22 @@ class FileView:
     stage: Stage
     counts: Counts
     facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ChainView:
+    """A growing file as people see it: all its growths, from the first on, and sums over the loaded ones.
+
+    size, lines: taken of it so far. newest: its last growth.
+    """
+
+    root: int
+    file_ids: tuple[int, ...]
+    states: dict[State, int]
+    counts: Counts
+    size: int
+    lines: int
+    newest: FileView
 
 
 class Ledger(Protocol):
@@ -437,10 +456,11 @@ class Ledger(Protocol):
         """
         ...
 
-    def undo(self, file_id: int, why: str) -> int | None:
+    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> int | None:
         """Take a loaded file's rows out of the database; returns how many, None if it is not loaded.
 
-        Files that had readings in common with it, and left them out as duplicates, are replayed.
+        Files that had readings in common with it, and left them out as duplicates, are replayed, but
+        for those in `along`, which are to be undone too.
         """
         ...
 
@@ -474,8 +494,14 @@ class Ledger(Protocol):
         ...
 
     def files(
-        self, state: State | None = None, source: str | None = None, limit: int = 50
-    ) -> list[FileView]: ...
+        self,
+        state: State | None = None,
+        source: str | None = None,
+        limit: int = 50,
+        whole: bool = False,
+    ) -> list[FileView]:
+        """The newest first. whole: of a growing file its first growth alone."""
+        ...
 
     def file(self, file_id: int) -> FileView | None: ...
 
@@ -487,6 +513,45 @@ class Ledger(Protocol):
         self, states: tuple[str, ...], source: str | None = None, since: datetime | None = None
     ) -> list[FileView]:
         """All files in one of `states`, landed at `since` or later, oldest first."""
+        ...
+
+    def grown(self, source: str, keys: Sequence[bytes], inodes: Sequence[str]) -> list[Taken]:
+        """What was taken of growing files: of each of these names the newest one, and of each of these
+        inodes ("device:inode")."""
+        ...
+
+    def grow(self, growths: Sequence[Growth]) -> list[Registration | None]:
+        """Register parts of growing files of one source, all or none; each is a version of its own.
+
+        A part that follows another has the name of that, whatever it is called by now. None for one
+        that is known already, or whose file has grown otherwise since it was looked up.
+        """
+        ...
+
+    def looked_at(
+        self, source: str, key: bytes, taken: Taken, inode: str, fingerprint: str, whole: bool
+    ) -> None:
+        """A growing file was seen in a state, perhaps under another name, and nothing of it was taken.
+
+        whole: all that was taken of it before was compared, and is there unchanged.
+        """
+        ...
+
+    def segments(self, root: int, start: int = 0, limit: int = 100) -> list[Segment]:
+        """The growths of a growing file in its order, from byte `start` on."""
+        ...
+
+    def segments_before(self, part: Part, limit: int) -> list[Segment]:
+        """The last growths before a part of a growing file, in the file's order."""
+        ...
+
+    def rows_beside(self, part: Part, file_id: int, ts: pa.Array) -> pa.RecordBatch:
+        """The readings at these times (of the schema `BESIDE`, in arbitrary order) that other growths
+        of the same file hold."""
+        ...
+
+    def chains(self, file_ids: Sequence[int]) -> dict[int, ChainView]:
+        """Of those of these files that are a growth: the whole file, by the id that was given."""
         ...
 
     def history(self, file_id: int) -> list[dict[str, Any]]: ...
@@ -522,6 +587,7 @@ class Book:
     pending or running. previous: the rows of the load that is there while the file goes through again.
     identity: the file name that its keys hold; None when that was not written down.
     expired: the layers that retention has removed, "landing" and "rows" among them.
+    part: which part of a growing file it is.
     """
 
     file_id: int
@@ -554,6 +620,7 @@ class Book:
     identity: str | None
     expired: tuple[str, ...]
     tidy: bool
+    part: Part | None = None
 
     @property
     def in_flight(self) -> bool:

@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from sensorflow import profiles, tls
+from sensorflow.core import growth
 from sensorflow.core.drift import Drift
 from sensorflow.core.profile import Profile, Strict
 from sensorflow.core.stability import IGNORED
@@ -132,13 +133,15 @@ class Source(Strict):
     )
     exclude: tuple[str, ...] = IGNORED
     after: Literal["archive", "delete", "keep"] = "archive"
-    on_change: Literal["supersede", "keep", "reject"] = "supersede"
+    on_change: Literal["merge", "supersede", "keep", "reject"] = "supersede"
     dedupe_scope: Literal["file", "source"] = "file"
     max_rejects: str = "10%"
     drift: Drift = Drift()
     polling: bool = False
     retention: Retention = Retention()
     settle: float = Field(default=2.0, ge=0, le=3600)
+    growing: bool = False
+    grow_every: float = Field(default=10.0, ge=0, le=86400)
 
     @field_validator("drift", mode="before")
     @classmethod
@@ -159,6 +162,17 @@ class Source(Strict):
             raise ValueError(
                 'dedupe_scope = "source" needs on_change = "keep" or "reject": a replaced file would '
                 "take readings with it that other files hold too"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _growing(self) -> Source:
+        if self.growing and self.after != "keep":
+            raise ValueError('growing = true needs after = "keep": the file stays where it grows')
+        if self.growing and self.on_change != "merge":
+            raise ValueError(
+                'growing = true needs on_change = "merge": a file that is begun anew under its name '
+                "replaces the readings that it states again, and no others"
             )
         return self
 
@@ -369,6 +383,12 @@ def _check_profiles(settings: Settings, path: Path | None) -> None:
             hint = profiles.unknown(source.profile, settings.profiles).partition("; ")[2]
             raise Misuse(
                 f"{path}: sources.{name}.profile = {source.profile!r}: no such profile; {hint}",
+                Code.SETTINGS,
+            )
+        why = growth.unfit(settings.profile_of(source)) if source.growing else None
+        if why is not None:
+            raise Misuse(
+                f"{path}: sources.{name}.growing = true with the profile {source.profile!r}: {why}",
                 Code.SETTINGS,
             )
 

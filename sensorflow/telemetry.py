@@ -25,6 +25,9 @@ class Event(StrEnum):
     FILE_VANISHED = (
         "file.vanished"  # it was seen, and was gone or no file before it was landed: a loss
     )
+    FILE_REPLACED = (
+        "file.replaced"  # a growing file was truncated, rewritten or rotated: begun anew
+    )
     FILES_PUBLISHED = "files.published"
     INTAKE_PAUSED = "intake.paused"  # disk or database away; resumes by itself
     PUBLISH_PAUSED = "publish.paused"  # broker or database away; resumes by itself

@@ -45,8 +45,16 @@ def register_many(
 ) -> list[Registration]:
     """Enter landed files of one source, all or none."""
     rules = settings.sources[source]
+    arrivals = arrivals_of(settings, source, files)
+    matters = settings.profile_of(rules).name_matters
+    return ledger.register_many(arrivals, OnChange(rules.on_change), matters)
+
+
+def arrivals_of(settings: Settings, source: str, files: Sequence[Found]) -> list[Arrival]:
+    """What the ledger is told of landed files of one source."""
+    rules = settings.sources[source]
     profile = settings.profile_of(rules)
-    arrivals = [
+    return [
         Arrival(
             source=source,
             key=file.key,
@@ -60,4 +68,3 @@ def register_many(
         )
         for file in files
     ]
-    return ledger.register_many(arrivals, OnChange(rules.on_change), profile.name_matters)

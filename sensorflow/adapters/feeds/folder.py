@@ -164,7 +164,8 @@ class Folder:
 
     @contextmanager
     def open(self, key: bytes) -> Iterator[BinaryIO]:
-        """The file, for reading. Raises NotAFile, StillOpen, or PermissionError."""
+        """The file, for reading. Raises NotAFile, PermissionError, or, where files are taken when they
+        are whole, StillOpen."""
         with self._parent(key) as (folder, name):
             try:
                 descriptor = os.open(name, FILE, dir_fd=folder)
@@ -175,9 +176,20 @@ class Folder:
             with os.fdopen(descriptor, "rb") as stream:
                 if not modes.S_ISREG(os.fstat(stream.fileno()).st_mode):
                     raise NotAFile("not a regular file")
-                if self._being_written(stream.fileno()):
+                if not self.source.growing and self._being_written(stream.fileno()):
                     raise StillOpen(os.fsdecode(key))
                 yield stream
+
+    def beside(self, key: bytes, inode: tuple[int, int]) -> bytes | None:
+        """The key of the regular file with this (device, inode) in the folder of `key`, whatever its
+        name is; None if it is not there."""
+        head, slash, _ = key.rpartition(b"/")
+        with suppress(NotAFile), self._parent(key) as (folder, _):
+            for name in _names(folder):
+                found = _status(folder, name)
+                if found is not None and (found.device, found.inode) == inode:
+                    return head + slash + name
+        return None
 
     def busy(self, key: bytes, stat: Stat) -> bool:
         """See `ports.DropFolder`. A file that may not be read is not busy."""

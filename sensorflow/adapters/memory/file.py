@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
+from sensorflow.core.growth import Part
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
@@ -43,6 +44,7 @@ class File:
     expired: set[str] = field(default_factory=set)
     tidy: bool = True
     span: Span = field(default_factory=Span)
+    part: Part | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -102,6 +104,7 @@ def claim_of(file: File) -> Claim:
         sensor_type=arrival.sensor_type,
         profile=file.profile,
         again=file.previous is not None,
+        part=file.part,
     )
 
 

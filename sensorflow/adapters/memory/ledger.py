@@ -22,8 +22,10 @@ from sensorflow.adapters.memory.file import (
     view_of,
     waiting_of,
 )
+from sensorflow.adapters.memory.growing import Growing, GrowingFiles
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
+from sensorflow.core.growth import HEADER
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State, allowed
 from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
@@ -44,7 +46,7 @@ from sensorflow.ports import (
 )
 
 
-class MemoryLedger:
+class MemoryLedger(GrowingFiles):
     """See `ports.Ledger`. `clock` stands for the database's."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -53,6 +55,7 @@ class MemoryLedger:
         self._publisher = threading.Lock()
         self._files: dict[int, File] = {}
         self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
+        self._growing: dict[int, Growing] = {}
         self._tokens = 0
         self.rows: dict[bytes, tuple[int, float]] = {}
         """The readings: dedupe key -> (file id, value)."""
@@ -166,6 +169,7 @@ class MemoryLedger:
             and f.published_at is None
             and f.lane is lane
             and (f.not_before is None or f.not_before <= now)
+            and not self._held_back(f)
         ]
         room = min(max_in_flight - len(flying), room - sum(f.lane is lane for f in flying))
         return [waiting_of(f) for f in due[: min(limit, max(0, room))]]
@@ -198,6 +202,7 @@ class MemoryLedger:
         with self._lock:
             found = [self._files[n] for n in sorted(set(file_ids)) if n in self._files]
             free = [f for f in found if f.stage in stages and claimable(f, now)]
+            free = [f for f in free if not self._held_back(f)]
             return [
                 self._take(f, lease, None if f.id == first else f"together with file {first}")
                 for f in free
@@ -212,7 +217,7 @@ class MemoryLedger:
         file.lease_until = now + timedelta(seconds=lease)
         file.not_before = None
         file.published_at = file.published_at or now
-        return replace(claim_of(file), fresh=fresh)
+        return replace(claim_of(file), fresh=fresh, part=self._part(file))
 
     def _guard(self, claim: Claim) -> File:
         file = self._files[claim.file_id]
@@ -411,7 +416,7 @@ class MemoryLedger:
             file.published_at = file.not_before = file.finished_at = file.error = None
             return True
 
-    def undo(self, file_id: int, why: str) -> int | None:
+    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> int | None:
         with self._lock:
             file = self._files.get(file_id)
             if file is None or file.state is not State.LOADED:
@@ -420,7 +425,7 @@ class MemoryLedger:
             self._move(file, State.UNDONE, "undone", rows=rows, why=why)
             file.finished_at, file.tidy = self._clock(), False
             for other in list(self._files.values()):
-                if self._shares(other, file):
+                if self._shares(other, file) and other.id not in along:
                     self.replay(other.id)
             return rows
 
@@ -466,6 +471,8 @@ class MemoryLedger:
                 since = file.span.high if layer is Expirable.ROWS else file.finished_at
                 wanted = (State.LOADED,) if layer is Expirable.ROWS else SETTLED
                 old = file.state in wanted and since is not None and since < cut
+                head = file.part is not None and file.part.byte_offset < HEADER
+                old = old and not (head and layer is Expirable.LANDING)
                 if file.arrival.source != source or not old or layer in file.expired:
                     continue
                 if done == limit:
@@ -512,13 +519,18 @@ class MemoryLedger:
     # --- views ---
 
     def files(
-        self, state: State | None = None, source: str | None = None, limit: int = 50
+        self,
+        state: State | None = None,
+        source: str | None = None,
+        limit: int = 50,
+        whole: bool = False,
     ) -> list[FileView]:
         with self._lock:
             found = [
                 view_of(f)
                 for f in reversed(self._files.values())
                 if state in (None, f.state) and source in (None, f.arrival.source)
+                if not (whole and f.part is not None and f.part.follows is not None)
             ]
         return found[:limit]
 

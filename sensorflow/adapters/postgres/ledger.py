@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from sensorflow.adapters.postgres import retention, reversal
 from sensorflow.adapters.postgres.connect import engine_of, translated
+from sensorflow.adapters.postgres.growing import GrowingFiles
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.queries import guarded, run
@@ -18,6 +19,7 @@ from sensorflow.adapters.postgres.rows import (
     claim_of,
     count_values,
     error_values,
+    facts_of,
     view_of,
     waiting_of,
 )
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 PUBLISHER = 0x5E4502F10  # the advisory lock of the one publisher at a time
 
 
-class PostgresLedger:
+class PostgresLedger(GrowingFiles):
     """See `ports.Ledger`. Safe to share between threads; make one in each process, after a fork.
 
     who: the name under which this process writes history. deferred: how the settings say that the
@@ -99,7 +101,7 @@ class PostgresLedger:
 
     def _add_plain(self, c: sa.Connection, arrivals: Sequence[Arrival]) -> dict[int, int]:
         """Place, from 1 on -> id, of those that are neither a version nor a twin of anything."""
-        facts = [_facts(arrival) for arrival in arrivals]
+        facts = [facts_of(arrival) for arrival in arrivals]
         columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
         source = arrivals[0].source
         rows = run(c, "add_plain", source=source, who=self._who, **columns)
@@ -130,7 +132,7 @@ class PostgresLedger:
         return Registration(row.id, row.version, kind)
 
     def _add(self, c: sa.Connection, arrival: Arrival, on_change: OnChange) -> Any:
-        facts = _facts(arrival)
+        facts = facts_of(arrival)
         del facts["fingerprint"]
         row = run(
             c,
@@ -301,9 +303,9 @@ class PostgresLedger:
         with self._transaction() as c:
             return reversal.replay(c, self._who, file_id, profile, None)
 
-    def undo(self, file_id: int, why: str) -> int | None:
+    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> int | None:
         with self._transaction() as c:
-            return reversal.undo(c, self._who, file_id, why)
+            return reversal.undo(c, self._who, file_id, why, along)
 
     def tidy(self, remove: Callable[[Leftover], None], limit: int = 100) -> int:
         after, done = 0, 0
@@ -336,10 +338,15 @@ class PostgresLedger:
         return Swept(expired, int(stale))
 
     def files(
-        self, state: State | None = None, source: str | None = None, limit: int = 50
+        self,
+        state: State | None = None,
+        source: str | None = None,
+        limit: int = 50,
+        whole: bool = False,
     ) -> list[FileView]:
+        facts = {"state": state, "source": source, "limit": limit, "whole": whole}
         with self._transaction() as c:
-            rows = run(c, "list_files", state=state, source=source, limit=limit).mappings().all()
+            rows = run(c, "list_files", **facts).mappings().all()
         return [view_of(row) for row in rows]
 
     def file(self, file_id: int) -> FileView | None:
@@ -381,25 +388,6 @@ class PostgresLedger:
                 for name in _SUMS:
                     sums[name] += int(getattr(row, name))
         return totals
-
-
-def _facts(arrival: Arrival) -> dict[str, Any]:
-    landed = arrival.landed
-    return {
-        "key": arrival.key,
-        "key_text": printable(arrival.key),
-        "sha256": landed.sha256,
-        "md5": landed.md5,
-        "size": landed.size,
-        # a file system may hold times that no bigint of nanoseconds does
-        "mtime_ns": min(max(arrival.mtime_ns, -(2**63)), 2**63 - 1),
-        "landing": landed.name,
-        "sensor_type": arrival.sensor_type,
-        "fingerprint": arrival.fingerprint,
-        "discovered_at": arrival.discovered_at,
-        "landed_at": arrival.landed_at,
-        "lane": str(arrival.lane),
-    }
 
 
 _SUMS = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate")

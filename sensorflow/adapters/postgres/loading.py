@@ -120,6 +120,9 @@ def _finish(
         "code_version": load.code_version,
         "identity": stored_identity(load.identity),
     }
+    if claim.part is not None:
+        totals = {"read": counts.read, "rejected": counts.rejected, "ts_max": span.high}
+        run(c, "chain_grew", id=claim.file_id, root=claim.part.root, **totals)
     try:
         guarded(c, "finish", claim, **facts, deferred=wanted.deferred)
     except Fenced:

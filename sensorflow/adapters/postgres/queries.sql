@@ -111,6 +111,8 @@ SELECT id, source, key, version, size, md5, landing, stage, landed_at, lane,
   FROM files
  WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
    AND (not_before IS NULL OR not_before <= now())
+   AND NOT EXISTS (SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
+                    WHERE g.file_id = files.id AND p.state IN ('pending', 'running'))
  ORDER BY id
  LIMIT least(:limit, greatest(0, least(
        :max_in_flight - (SELECT count(*) FROM flying),
@@ -158,17 +160,23 @@ won AS (
      WHERE f.id = b.id AND f.stage = ANY(:stages) AND (f.id = :first OR b.fresh)
        AND (f.state = 'pending' AND (f.not_before IS NULL OR f.not_before <= now())
             OR f.state = 'running' AND f.lease_until < now())
+       AND NOT EXISTS (SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
+                        WHERE g.file_id = f.id AND p.state IN ('pending', 'running'))
     RETURNING f.id, f.lease_token, f.attempts, f.stage, f.source, f.key, f.version, f.sha256, f.md5,
               f.size, f.landing, f.landed_at, f.rows_read, f.rows_loaded, f.rows_rejected,
               f.rows_duplicate, f.rows_missing, f.error_code, f.error_detail, f.error_place,
               f.quarantines, f.retries, f.sensor_type, f.wanted_profile,
-              f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before),
+              f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before, f.previous),
 told AS (
     INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)
     SELECT id, 'claimed', state_before, 'running', stage, attempts, :owner,
            CASE WHEN id <> :first THEN 'together with file ' || :first END
       FROM won ORDER BY id)
-SELECT * FROM won ORDER BY id;
+SELECT won.*, g.root, g.follows, g.byte_offset, g.line_base, c.ts_max AS chain_ts_max,
+       c.rows_read - coalesce(CAST(won.previous->>'rows_read' AS bigint), 0) AS chain_read,
+       c.rows_rejected - coalesce(CAST(won.previous->>'rows_rejected' AS bigint), 0) AS chain_rejected
+  FROM won LEFT JOIN growths g ON g.file_id = won.id LEFT JOIN growing_files c ON c.root = g.root
+ ORDER BY id;
 
 -- name: renew
 UPDATE files SET lease_until = now() + make_interval(secs => :lease)
@@ -494,6 +502,7 @@ SELECT id FROM files
    AND ts_min <= :high AND ts_max >= :low
    AND (CAST(:identity AS text) IS NULL OR identity = :identity
         OR identity IS NULL AND :identity = :source || '/')
+   AND NOT id = ANY(CAST(:along AS bigint[]))
  ORDER BY id;
 
 -- name: untidy
@@ -514,12 +523,15 @@ SELECT :landing WHERE NOT EXISTS (
     SELECT 1 FROM files WHERE landing = :landing AND NOT 'landing' = ANY(expired));
 
 -- name: expire_layer
--- The bytes of a file that is not finished are its last copy, and so are those of a quarantined one.
+-- The bytes of a file that is not finished are its last copy, and so are those of a quarantined one. The
+-- beginning of a growing file holds the header that what comes later is read by.
 UPDATE files SET expired = array_append(expired, :layer), tidy = false
  WHERE id IN (SELECT id FROM files
                WHERE source = :source AND state IN ('loaded', 'superseded', 'undone')
                  AND finished_at < now() - make_interval(secs => :age)
                  AND NOT :layer = ANY(expired)
+                 AND NOT (:layer = 'landing' AND EXISTS (
+                     SELECT 1 FROM growths g WHERE g.file_id = files.id AND g.byte_offset < :head))
                ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
 RETURNING id, stage;
 
@@ -587,9 +599,12 @@ told AS (
 SELECT count(*) FROM lost;
 
 -- name: list_files
+-- whole: of a growing file the first growth alone.
 SELECT * FROM files
  WHERE (CAST(:state AS text) IS NULL OR state = :state)
    AND (CAST(:source AS text) IS NULL OR source = :source)
+   AND (NOT :whole OR NOT EXISTS (
+        SELECT 1 FROM growths g WHERE g.file_id = files.id AND g.follows IS NOT NULL))
  ORDER BY id DESC LIMIT :limit;
 
 -- name: named
@@ -616,6 +631,113 @@ SELECT source, state, count(*) AS files, sum(rows_read) AS rows_read,
        sum(rows_duplicate) AS rows_duplicate
   FROM files GROUP BY source, state ORDER BY source, state;
 
+-- ---- files that grow ----
+
+-- name: grown
+-- What was taken of growing files: the newest of each name, and the newest of each inode.
+WITH found AS (
+    (SELECT DISTINCT ON (key) * FROM growing_files
+      WHERE source = :source AND key = ANY(CAST(:keys AS bytea[])) ORDER BY key, root DESC)
+    UNION
+    (SELECT DISTINCT ON (inode) * FROM growing_files
+      WHERE source = :source AND inode = ANY(CAST(:inodes AS text[])) ORDER BY inode, root DESC))
+SELECT c.*, extract(epoch FROM now() - c.grown_at) AS age,
+       f.state IN ('pending', 'running') AS waiting
+  FROM found c JOIN files f ON f.id = c.last_file ORDER BY c.root;
+
+-- name: is_newest_growth
+SELECT EXISTS (SELECT 1 FROM growing_files WHERE root = :root AND last_file = :last AND size = :size);
+
+-- name: add_growth
+-- A version of its own, of a file that goes on.
+INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
+                   sensor_type, stage, discovered_at, landed_at, lane)
+SELECT :source, :key, :key_text,
+       (SELECT coalesce(max(version), 0) + 1 FROM files WHERE source = :source AND key = :key),
+       :sha256, :md5, :size, :mtime_ns, :landing, :sensor_type, 'validate', :discovered_at,
+       :landed_at, :lane
+RETURNING id, version, stage;
+
+-- name: begin_growing
+INSERT INTO growing_files (root, source, key, last_file, inode, size, lines, head, tail, fingerprint)
+VALUES (:root, :source, :key, :root, :inode, :size, :lines, :head, :tail, :fingerprint);
+
+-- name: go_on_growing
+UPDATE growing_files
+   SET last_file = :id, inode = :inode, size = :size, lines = :lines, head = :head, tail = :tail,
+       fingerprint = :fingerprint, grown_at = now()
+ WHERE root = :root;
+
+-- name: add_part
+INSERT INTO growths (file_id, root, follows, byte_offset, line_base)
+VALUES (:id, :root, :follows, :byte_offset, :line_base);
+
+-- name: looked_at
+UPDATE growing_files
+   SET fingerprint = :fingerprint, inode = :inode,
+       checked = CASE WHEN :whole THEN :fingerprint ELSE checked END
+ WHERE root = :root AND last_file = :last;
+
+-- name: add_other_name
+-- Of a file that was renamed: once for each name.
+INSERT INTO arrivals (file_id, source, key, key_text, fingerprint, kind)
+SELECT :id, :source, :key, :key_text, :fingerprint, 'alias'
+ WHERE NOT EXISTS (SELECT 1 FROM arrivals a JOIN growths g ON g.file_id = a.file_id
+                    WHERE a.source = :source AND a.key = :key AND g.root = :root);
+
+-- name: segments
+SELECT f.id, f.version, g.byte_offset, f.size, f.sha256, f.landing, f.sensor_type, f.landed_at,
+       f.state = 'loaded' AS loaded
+  FROM growths g JOIN files f ON f.id = g.file_id
+ WHERE g.root = :root AND g.byte_offset >= :start ORDER BY g.byte_offset LIMIT :limit;
+
+-- name: segments_before
+SELECT f.id, f.version, g.byte_offset, f.size, f.sha256, f.landing, f.sensor_type, f.landed_at,
+       f.state = 'loaded' AS loaded
+  FROM growths g JOIN files f ON f.id = g.file_id
+ WHERE g.root = :root AND g.byte_offset < :end ORDER BY g.byte_offset DESC LIMIT :limit;
+
+-- name: rows_beside
+-- What other growths of a file hold at some times. The times lead to the partitions and the index.
+SELECT r.sensor_id, r.reading_type, r.ts, r.value, r.dedupe_key
+  FROM raw_readings r
+ WHERE r.ts = ANY(CAST(:ts AS timestamptz[])) AND r.file_id <> :id
+   AND EXISTS (SELECT 1 FROM growths g WHERE g.file_id = r.file_id AND g.root = :root);
+
+-- name: rows_beside_deferred
+-- The same where no index leads to the times: the files that may hold some do.
+SELECT r.sensor_id, r.reading_type, r.ts, r.value, r.dedupe_key
+  FROM raw_readings r
+ WHERE r.ts = ANY(CAST(:ts AS timestamptz[])) AND r.ts BETWEEN :low AND :high
+   AND r.file_id = ANY(ARRAY(
+       SELECT f.id FROM growths g JOIN files f ON f.id = g.file_id
+        WHERE g.root = :root AND f.id <> :id AND f.ts_max >= :low AND f.ts_min <= :high));
+
+-- name: chain_grew
+-- Before `finish`, which forgets what was there before.
+UPDATE growing_files c
+   SET rows_read = c.rows_read + :read - coalesce(CAST(f.previous->>'rows_read' AS bigint), 0),
+       rows_rejected = c.rows_rejected + :rejected
+                     - coalesce(CAST(f.previous->>'rows_rejected' AS bigint), 0),
+       ts_max = greatest(c.ts_max, :ts_max)
+  FROM files f
+ WHERE f.id = :id AND c.root = :root;
+
+-- name: chain_shrank
+UPDATE growing_files c
+   SET rows_read = c.rows_read - f.rows_read, rows_rejected = c.rows_rejected - f.rows_rejected
+  FROM files f JOIN growths g ON g.file_id = f.id
+ WHERE f.id = :id AND c.root = g.root;
+
+-- name: chains
+-- The growths of those of these files that are one, by the file that was asked for.
+SELECT asked.id AS asked, c.size AS taken, c.lines, f.*
+  FROM unnest(CAST(:ids AS bigint[])) AS asked(id)
+  JOIN growths mine ON mine.file_id = asked.id
+  JOIN growing_files c ON c.root = mine.root
+  JOIN growths g ON g.root = mine.root JOIN files f ON f.id = g.file_id
+ ORDER BY asked.id, g.byte_offset;
+
 -- ---- audit: reads of one snapshot, and the mending after it ----
 
 -- name: audit_snapshot
@@ -629,10 +751,14 @@ SELECT f.id, f.source, f.key, f.key_text, f.version, f.sha256, f.md5, f.size, f.
        f.lease_until, f.not_before, f.published_at, f.rows_read, f.rows_loaded, f.rows_rejected,
        f.rows_duplicate, f.rows_missing, f.checksum, CAST(f.previous->>'rows_loaded' AS bigint) AS previous,
        f.quarantined_to, f.profile, f.profile_hash, f.code_version, f.identity, f.expired, f.tidy,
+       g.root, g.follows, g.byte_offset, g.line_base, c.ts_max AS chain_ts_max,
+       c.rows_read - CASE WHEN f.state = 'loaded' THEN f.rows_read ELSE 0 END AS chain_read,
+       c.rows_rejected - CASE WHEN f.state = 'loaded' THEN f.rows_rejected ELSE 0 END
+           AS chain_rejected,
        CASE WHEN f.state IN ('pending', 'running') THEN
             (SELECT e.at FROM file_events e WHERE e.file_id = f.id ORDER BY e.id DESC LIMIT 1)
        END AS moved_at
-  FROM files f
+  FROM files f LEFT JOIN growths g ON g.file_id = f.id LEFT JOIN growing_files c ON c.root = g.root
  WHERE CAST(:ids AS bigint[]) IS NULL OR f.id = ANY(CAST(:ids AS bigint[]))
  ORDER BY f.id;
 
