@@ -293,7 +293,7 @@ class _Look:
     def _landed(self, taken: Taken | None) -> list[Growth]:
         """Land the complete lines behind what was taken; none where there are none, or it changed."""
         start = taken.size if taken else 0
-        end = complete(self._stream, start, self.stat.size)
+        end = complete(self._stream, start, self.stat.size, CAP)
         if end == start:
             if self.stat.size - start >= CAP:
                 why = f"{CAP:,} bytes without the end of a line"
