@@ -434,6 +434,8 @@ class MemoryLedger(GrowingFiles):
         same = (other.arrival.source, other.identity) == (file.arrival.source, file.identity)
         if not same or other.state is not State.LOADED or not other.counts.duplicate:
             return False
+        if other.part is not None and file.part is not None and other.part.root == file.part.root:
+            return True
         a, b = other.span, file.span
         return None not in (a.low, b.low) and a.low <= b.high and b.low <= a.high  # type: ignore[operator]
 

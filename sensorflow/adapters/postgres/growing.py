@@ -65,9 +65,9 @@ class GrowingFiles:
     def rows_beside(self, part: Part, file_id: int, ts: pa.Array) -> pa.RecordBatch:
         import pyarrow as pa
 
-        from sensorflow.core.readings import BESIDE, Span
+        from sensorflow.core.readings import BESIDE, NS, Span
 
-        span = Span().over(ts)
+        span = Span().over(ts.cast(NS))
         facts: dict[str, Any] = {"root": part.root, "id": file_id, "ts": ts.to_pylist()}
         query = "rows_beside"
         if self._wanted.deferred:

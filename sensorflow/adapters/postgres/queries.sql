@@ -495,11 +495,13 @@ UPDATE files SET state = 'undone', finished_at = now(), tidy = false
 RETURNING id, source, identity, ts_min, ts_max;
 
 -- name: sharers
--- Loaded files whose keys hold the same file name, and that left readings of this span out. Files
--- loaded by 0.1.0 do not tell what their keys hold.
+-- Loaded files whose keys hold the same file name, and that left readings of this span out; of a growing
+-- file any other part, for what it left out may lie outside of its own span. Files loaded by 0.1.0 do not
+-- tell what their keys hold.
 SELECT id FROM files
  WHERE source = :source AND id <> :id AND state = 'loaded' AND rows_duplicate > 0
-   AND ts_min <= :high AND ts_max >= :low
+   AND (ts_min <= :high AND ts_max >= :low
+        OR id IN (SELECT o.file_id FROM growths g JOIN growths o USING (root) WHERE g.file_id = :id))
    AND (CAST(:identity AS text) IS NULL OR identity = :identity
         OR identity IS NULL AND :identity = :source || '/')
    AND NOT id = ANY(CAST(:along AS bigint[]))
