@@ -23,7 +23,6 @@ from sensorflow.core.growth import (
     CHECK_RATE,
     Growth,
     Lines,
-    Segment,
     Taken,
     Verdict,
     compare,
@@ -34,6 +33,7 @@ from sensorflow.core.growth import (
 )
 from sensorflow.core.stability import Stat
 from sensorflow.flow.register import Found, arrivals_of
+from sensorflow.flow.segments import segments
 from sensorflow.ports import Landing, LandingGroup, Ledger
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log
@@ -216,16 +216,11 @@ class _Look:
     def _verdict(self, taken: Taken, named: bool) -> Verdict:
         verdict = compare(taken, self.stat, self._stream)
         if verdict is Verdict.PERHAPS:  # an editor, rsync: the same, written to a new inode
-            whole = named and holds(self._stream, self._segments(taken))
+            whole = named and holds(
+                self._stream, segments(self._all._ledger, taken.root, taken.size)
+            )
             return Verdict.SAME if whole else Verdict.REPLACED
         return verdict
-
-    def _segments(self, taken: Taken) -> Iterator[Segment]:
-        start = 0
-        while start < taken.size:
-            page = self._all._ledger.segments(taken.root, start)
-            yield from page
-            start = page[-1].byte_offset + page[-1].size if page else taken.size
 
     def _more(self, taken: Taken) -> list[Growth]:
         """What the file has beyond what was taken of it."""
@@ -236,7 +231,7 @@ class _Look:
             return found
         mark, whole = self.stat.fingerprint, False
         if taken.checked != mark and taken.idle:
-            if not holds(self._stream, self._segments(taken)):
+            if not holds(self._stream, segments(self._all._ledger, taken.root, taken.size)):
                 return self._replaced(taken, Verdict.REWRITTEN)
             whole = True
         if whole or (taken.key, taken.inode, taken.fingerprint) != (

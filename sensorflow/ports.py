@@ -316,13 +316,13 @@ class FileView:
 
 @dataclass(frozen=True)
 class ChainView:
-    """A growing file as people see it: all its growths, from the first on, and sums over the loaded ones.
+    """A growing file as people see it: how many growths it has, and sums over the loaded ones.
 
     size, lines: taken of it so far. newest: its last growth.
     """
 
     root: int
-    file_ids: tuple[int, ...]
+    growths: int
     states: dict[State, int]
     counts: Counts
     size: int
@@ -576,6 +576,14 @@ class DropFolder(Protocol):
 
     def busy(self, key: bytes, stat: Stat) -> bool:
         """Whether a file is gone, changed since `stat`, or open for writing."""
+        ...
+
+    def has_line(self, key: bytes, start: int) -> bool:
+        """Whether a file has a complete line behind byte `start`. False of one that cannot be read."""
+        ...
+
+    def holds(self, key: bytes, segments: Iterable[Segment]) -> bool:
+        """Whether a file begins with exactly these growths. True of one that cannot be read."""
         ...
 
 

@@ -88,8 +88,11 @@ def undo(
     ledger = bootstrap.ledger(settings, "cli")
     lake, landing = bootstrap.lake(settings), bootstrap.landing(settings)
     refused = False
-    for view in chosen(ledger, files, source, None, tuple(State)):
-        rows = undo_flow(ledger, lake, landing, view.file_id, why)
+    found = chosen(ledger, files, source, None, tuple(State))
+    found.reverse()  # of a file that grows, the last growth first
+    along = [view.file_id for view in found]
+    for view in found:
+        rows = undo_flow(ledger, lake, landing, view.file_id, why, along)
         if rows is None:
             refused = True
             line(f"not undone: {view.file_id} {view.name}: it is {view.state}, not loaded")
@@ -112,14 +115,14 @@ def chosen(
 ) -> list[FileView]:
     """The files of these numbers or names, or all that fit. Raises Misuse for one that is not there.
 
-    A name means its newest version, in each source that has it.
+    A name means its newest version, in each source that has it; of a file that grows, all growths.
     """
     if not files:
         return ledger.select(states, source, since)
     found: list[FileView] = []
     for given in files:
         numbered = ledger.file(int(given)) if given.isdecimal() else None
-        named = [numbered] if numbered else _newest(ledger.named(given, source))
+        named = [numbered] if numbered else _whole(ledger, _newest(ledger.named(given, source)))
         if not named:
             raise Misuse(f"no file {given!r}; see `sensorflow files ls`")
         found += named
@@ -133,6 +136,22 @@ def _newest(views: list[FileView]) -> list[FileView]:
         if known is None or view.version > known.version:
             newest[view.source] = view
     return list(newest.values())
+
+
+def _whole(ledger: Ledger, views: list[FileView]) -> list[FileView]:
+    """Every growth of those that are one of a file that grows, in the file's order."""
+    from sensorflow.flow.segments import segments
+
+    found: list[FileView] = []
+    chains = ledger.chains([view.file_id for view in views])
+    for view in views:
+        chain = chains.get(view.file_id)
+        if chain is None:
+            found.append(view)
+            continue
+        ids = (segment.file_id for segment in segments(ledger, chain.root, chain.size))
+        found += filter(None, map(ledger.file, ids))
+    return found
 
 
 def _states(state: str | None, rejected: bool) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import takewhile
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ from sensorflow.core.growth import HEADER, Joined, Part
 from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.core.quality import Watch
 from sensorflow.errors import Code, Permanent, Transient
+from sensorflow.flow.segments import segments
 from sensorflow.flow.work import Job
 from sensorflow.ports import Unreadable
 
@@ -29,17 +29,12 @@ def up_to(job: Job, part: Part, last: BinaryIO) -> BinaryIO:
 
 
 def _before(job: Job, part: Part) -> Iterator[BinaryIO]:
-    start = 0
-    while start < part.byte_offset:
-        page = job.world.ledger.segments(part.root, start)
-        for segment in takewhile(lambda s: s.byte_offset < part.byte_offset, page):
-            if segment.byte_offset >= HEADER:
-                raise Permanent(
-                    Code.UNREADABLE,
-                    f"the first {HEADER:,} bytes of the growing file hold no header",
-                )
-            yield job.world.landing.open(segment.landing)
-        start = page[-1].byte_offset + page[-1].size if page else part.byte_offset
+    for segment in segments(job.world.ledger, part.root, part.byte_offset):
+        if segment.byte_offset >= HEADER:
+            raise Permanent(
+                Code.UNREADABLE, f"the first {HEADER:,} bytes of the growing file hold no header"
+            )
+        yield job.world.landing.open(segment.landing)
 
 
 def numbered(job: Job, seen: Numbering) -> Numbering:

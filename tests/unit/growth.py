@@ -48,7 +48,8 @@ def keep(_claims: Sequence[Claim]) -> Iterator[None]:
 
 
 class Site:
-    """profile: all of it, or what is not as in `LONG`. drop: the folder. Each `look` is one of the daemon's, eleven seconds after the last."""
+    """profile: all of it, or what is not as in `LONG`. drop: the folder. Each `look` is one of the
+    daemon's, eleven seconds after the last."""
 
     def __init__(
         self,

@@ -24,6 +24,7 @@ from sensorflow.adapters.files import (
     storage_errors,
     sync_folder,
 )
+from sensorflow.core.growth import Segment, complete, holds
 from sensorflow.core.stability import Stat, takes
 from sensorflow.errors import Transient
 from sensorflow.settings import Source
@@ -200,6 +201,18 @@ class Folder:
             return True
         except OSError:
             return False
+
+    def has_line(self, key: bytes, start: int) -> bool:
+        """See `ports.DropFolder`."""
+        with suppress(NotAFile, StillOpen, OSError), self.open(key) as stream:
+            return complete(stream, start, stat_of(stream).size) > start
+        return False
+
+    def holds(self, key: bytes, segments: Iterable[Segment]) -> bool:
+        """See `ports.DropFolder`."""
+        with suppress(NotAFile, StillOpen, OSError), self.open(key) as stream:
+            return holds(stream, segments)
+        return True
 
     def put_away(self, files: Iterable[tuple[bytes, Stat]], day: date) -> dict[bytes, str]:
         """Archive or delete registered files, each unless it is no longer the one that was landed.

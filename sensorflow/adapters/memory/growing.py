@@ -147,7 +147,7 @@ class GrowingFiles:
         loaded = [file.counts for file in growing.files if file.state is State.LOADED]
         return ChainView(
             root=root,
-            file_ids=tuple(file.id for file in growing.files),
+            growths=len(growing.files),
             states={state: states.count(state) for state in State if state in states},
             counts=Counts(
                 read=sum(c.read for c in loaded),
@@ -161,7 +161,7 @@ class GrowingFiles:
             newest=view_of(growing.files[-1]),
         )
 
-    def _part(self, file: File) -> Part | None:
+    def part_of(self, file: File) -> Part | None:
         """As it is now, with what the file's other growths have brought."""
         if file.part is None:
             return None

@@ -217,7 +217,7 @@ class MemoryLedger(GrowingFiles):
         file.lease_until = now + timedelta(seconds=lease)
         file.not_before = None
         file.published_at = file.published_at or now
-        return replace(claim_of(file), fresh=fresh, part=self._part(file))
+        return replace(claim_of(file), fresh=fresh, part=self.part_of(file))
 
     def _guard(self, claim: Claim) -> File:
         file = self._files[claim.file_id]

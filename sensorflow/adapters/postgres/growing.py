@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -12,11 +11,11 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.queries import run
-from sensorflow.adapters.postgres.rows import facts_of, view_of
+from sensorflow.adapters.postgres.rows import counts_of, facts_of, view_of
 from sensorflow.core.arrival import printable
 from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.states import State
-from sensorflow.ports import ChainView, Counts, Kind, Registration
+from sensorflow.ports import ChainView, FileView, Kind, Registration
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,8 +80,9 @@ class GrowingFiles:
     def chains(self, file_ids: Sequence[int]) -> dict[int, ChainView]:
         with self._transaction() as c:
             rows = run(c, "chains", ids=list(file_ids)).mappings().all()
-        found = groupby(rows, lambda row: int(row["asked"]))
-        return {asked: _chain(list(growths)) for asked, growths in found}
+            last = run(c, "files_of", ids=[row["last_file"] for row in rows]).mappings()
+            newest = {row["id"]: view_of(row) for row in last}
+        return {row["asked"]: _chain(row, newest[row["last_file"]]) for row in rows}
 
 
 def _taken(row: Any) -> Taken:
@@ -162,22 +162,13 @@ def _note(c: sa.Connection, growth: Growth, file_id: int, mark: str) -> None:
     run(c, "add_arrival", file_id=file_id, **name, fingerprint=mark, kind=kind)
 
 
-def _chain(rows: list[sa.RowMapping]) -> ChainView:
-    views = [view_of(row) for row in rows]
-    states = [view.state for view in views]
-    loaded = [view.counts for view in views if view.state is State.LOADED]
+def _chain(row: sa.RowMapping, newest: FileView) -> ChainView:
     return ChainView(
-        root=views[0].file_id,
-        file_ids=tuple(view.file_id for view in views),
-        states={state: states.count(state) for state in State if state in states},
-        counts=Counts(
-            read=sum(c.read for c in loaded),
-            loaded=sum(c.loaded for c in loaded),
-            rejected=sum(c.rejected for c in loaded),
-            duplicate=sum(c.duplicate for c in loaded),
-            missing=sum(c.missing for c in loaded),
-        ),
-        size=rows[0]["taken"],
-        lines=rows[0]["lines"],
-        newest=views[-1],
+        root=row["root"],
+        growths=row["growths"],
+        states={state: row[state] for state in State if row[state]},
+        counts=counts_of(row),
+        size=row["size"],
+        lines=row["lines"],
+        newest=newest,
     )

@@ -732,13 +732,28 @@ UPDATE growing_files c
  WHERE f.id = :id AND c.root = g.root;
 
 -- name: chains
--- The growths of those of these files that are one, by the file that was asked for.
-SELECT asked.id AS asked, c.size AS taken, c.lines, f.*
+-- Of those of these files that are a growth: sums over all growths of the file.
+SELECT asked.id AS asked, c.root, c.size, c.lines, c.last_file, sums.*
   FROM unnest(CAST(:ids AS bigint[])) AS asked(id)
   JOIN growths mine ON mine.file_id = asked.id
   JOIN growing_files c ON c.root = mine.root
-  JOIN growths g ON g.root = mine.root JOIN files f ON f.id = g.file_id
- ORDER BY asked.id, g.byte_offset;
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS growths,
+              count(*) FILTER (WHERE f.state = 'pending') AS pending,
+              count(*) FILTER (WHERE f.state = 'running') AS running,
+              count(*) FILTER (WHERE f.state = 'loaded') AS loaded,
+              count(*) FILTER (WHERE f.state = 'quarantined') AS quarantined,
+              count(*) FILTER (WHERE f.state = 'superseded') AS superseded,
+              count(*) FILTER (WHERE f.state = 'undone') AS undone,
+              coalesce(sum(f.rows_read) FILTER (WHERE f.state = 'loaded'), 0) AS rows_read,
+              coalesce(sum(f.rows_loaded) FILTER (WHERE f.state = 'loaded'), 0) AS rows_loaded,
+              coalesce(sum(f.rows_rejected) FILTER (WHERE f.state = 'loaded'), 0) AS rows_rejected,
+              coalesce(sum(f.rows_duplicate) FILTER (WHERE f.state = 'loaded'), 0) AS rows_duplicate,
+              coalesce(sum(f.rows_missing) FILTER (WHERE f.state = 'loaded'), 0) AS rows_missing
+         FROM growths g JOIN files f ON f.id = g.file_id WHERE g.root = c.root) sums;
+
+-- name: files_of
+SELECT * FROM files WHERE id = ANY(CAST(:ids AS bigint[]));
 
 -- ---- audit: reads of one snapshot, and the mending after it ----
 

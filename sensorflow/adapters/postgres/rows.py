@@ -34,13 +34,13 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\\x00")
 
 
-def _counts(row: sa.RowMapping) -> Counts:
+def counts_of(row: sa.RowMapping) -> Counts:
     return Counts(
-        read=row["rows_read"],
-        loaded=row["rows_loaded"],
-        rejected=row["rows_rejected"],
-        duplicate=row["rows_duplicate"],
-        missing=row["rows_missing"],
+        read=int(row["rows_read"]),
+        loaded=int(row["rows_loaded"]),
+        rejected=int(row["rows_rejected"]),
+        duplicate=int(row["rows_duplicate"]),
+        missing=int(row["rows_missing"]),
     )
 
 
@@ -61,7 +61,7 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         size=row.size,
         landing=row.landing,
         received_at=row.landed_at,
-        counts=_counts(row._mapping),
+        counts=counts_of(row._mapping),
         error=error,
         quarantines=row.quarantines,
         retries=row.retries,
@@ -81,7 +81,7 @@ def view_of(row: sa.RowMapping) -> FileView:
         version=row["version"],
         state=State(row["state"]),
         stage=Stage(row["stage"]),
-        counts=_counts(row),
+        counts=counts_of(row),
         facts=dict(row),
     )
 
@@ -167,7 +167,7 @@ def book_of(row: sa.RowMapping) -> Book:
         not_before=row["not_before"],
         published_at=row["published_at"],
         moved_at=row["moved_at"],
-        counts=_counts(row),
+        counts=counts_of(row),
         checksum=None if row["checksum"] is None else int(row["checksum"]),
         previous=row["previous"],
         quarantined_to=row["quarantined_to"],

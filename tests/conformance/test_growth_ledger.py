@@ -197,7 +197,7 @@ def test_a_chain_is_shown_as_one_file(ledger: Ledger) -> None:
     found = ledger.chains([second, plain])
     assert list(found) == [second]
     chain = found[second]
-    assert (chain.root, chain.file_ids) == (first, (first, second, third))
+    assert (chain.root, chain.growths) == (first, 3)
     assert chain.counts == Counts(5, 5)
     assert chain.states == {State.PENDING: 1, State.LOADED: 2}
     assert (chain.size, chain.lines, chain.newest.file_id) == (300, 30, third)
