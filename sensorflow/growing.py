@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -21,12 +22,15 @@ from sensorflow.core.growth import (
     CAP,
     CHECK_AFTER,
     CHECK_RATE,
+    EDGE,
     Growth,
     Lines,
     Taken,
     Verdict,
+    begins,
     compare,
     complete,
+    edges,
     holds,
     inode_of,
     refused,
@@ -42,6 +46,10 @@ GROUP = 100
 """Files that are looked up in the ledger, landed and registered together."""
 GROUP_BYTES = 8 << 20
 """Bytes of growths that are landed together: a large one keeps no small one waiting."""
+NEWEST = 100
+"""Files that a file with a new name may be a copy of."""
+SIBLINGS = 20
+"""Files in a folder in which the rest of one is looked for that was truncated after it was copied."""
 SOONEST = 0.25
 """Seconds between two looks at a folder."""
 
@@ -63,9 +71,11 @@ class Growing:
     ) -> None:
         self._settings, self.folder = settings, folder
         self._landing, self._ledger = landing, ledger
+        self.name_matters = settings.profile_of(folder.source).name_matters
         self._rest: dict[bytes, _Rest] = {}
         self._next = 0.0
         self._hurry = False
+        self._newest: list[Taken] | None = None
 
     @property
     def is_due(self) -> bool:
@@ -101,6 +111,7 @@ class Growing:
         taken = self._ledger.grown(name, keys, inodes)
         by_key = {t.key: t for t in taken}
         by_inode = {t.inode: t for t in taken}
+        self._newest = None
         queue, grew = list(zip(keys, inodes, strict=True)), False
         while queue:
             growths: list[Growth] = []
@@ -137,6 +148,13 @@ class Growing:
         except (PermissionError, Unreadable) as error:
             self._set_aside(key, known, Event.FILE_UNREADABLE, str(error))
         return []
+
+    def newest(self) -> list[Taken]:
+        """What was taken of the newest files of all, the last first; asked for once for each group."""
+        if self._newest is None:
+            found = self._ledger.grown(self.folder.name, [], [], NEWEST)
+            self._newest = found[::-1]
+        return self._newest
 
     def _set_aside(self, key: bytes, known: dict[bytes, _Rest], event: Event, why: str) -> None:
         """Said once for each state of a file."""
@@ -197,11 +215,48 @@ class _Look:
             verdict = verdicts[taken.root] = self._verdict(taken, taken is by_key)
             if verdict is Verdict.SAME:
                 return self._more(taken)
-        if by_key is None or (by_key is by_inode and by_key.key != self._key):
-            return self._new(None)
+        if by_key is None:
+            copied = self._copied(by_inode)
+            return self._new() if copied is None else copied
         if not by_key.due(self._every):
             return self._later(by_key)
         return self._replaced(by_key, verdicts[by_key.root])
+
+    def _copied(self, by_inode: Taken | None) -> list[Growth] | None:
+        """What is new in a file that was copied from another one; None if it was not, or not as far as is
+        known. The original may have been truncated after it (`copytruncate` of logrotate)."""
+        if by_inode is not None or self._all.name_matters:
+            return None
+        for taken in self._all.newest():
+            if self._is_copy(taken):
+                if self.stat.size > taken.size:
+                    return self._landed(taken) or None
+                place = (self._all.folder.name, self._key, taken, None)
+                self._all._ledger.looked_at(*place, self.stat.fingerprint, False)
+                self._known[self._key] = _Rest(self.stat.fingerprint, math.inf)
+                return []
+        return None
+
+    def _is_copy(self, taken: Taken) -> bool:
+        """Whether this file holds nothing but what was taken of another, or more where that is gone."""
+        size = self.stat.size
+        if not taken.rows or taken.key == self._key:
+            return False
+        if size > taken.size:
+            verdict = compare(taken, self.stat, self._stream)
+            whole = verdict is Verdict.PERHAPS and not self._is_live(taken)
+            parts = segments(self._all._ledger, taken.root, taken.size)
+            return whole and holds(self._stream, parts)
+        if size >= EDGE and edges(self._stream, EDGE)[0] != taken.head:
+            return False
+        landed = segments(self._all._ledger, taken.root, size)
+        return begins(self._stream, size, (self._all._landing.open(s.landing) for s in landed))
+
+    def _is_live(self, taken: Taken) -> bool:
+        """Whether the file of which something was taken is still there under its name, and goes on."""
+        with suppress(NotAFile, PermissionError), self._all.folder.open(taken.key) as stream:
+            return compare(taken, stat_of(stream), stream) is Verdict.SAME
+        return False
 
     @property
     def _every(self) -> float:
@@ -249,8 +304,8 @@ class _Look:
 
     def _replaced(self, taken: Taken, verdict: Verdict) -> list[Growth]:
         """Begin the file anew; what was written to the old one since may be under another name."""
-        rest = self._rest_of(taken) if verdict is Verdict.REPLACED else []
-        begun = self._new(taken)
+        rest = self._rest_of(taken, verdict)
+        begun = self._new()
         if begun:
             log().warning(
                 Event.FILE_REPLACED,
@@ -263,18 +318,22 @@ class _Look:
             return [*rest, *begun]
         return rest
 
-    def _rest_of(self, taken: Taken) -> list[Growth]:
-        device, _, inode = taken.inode.partition(":")
-        folder = self._all.folder
-        key = folder.beside(self._key, (int(device), int(inode)))
-        if key is None or key == self._key:
-            return []
-        with folder.open(key) as stream:
-            look = _Look(self._all, self._group, key, stream, {})
-            same = compare(taken, look.stat, stream) is Verdict.SAME
-            return look._landed(taken) if same else []
+    def _rest_of(self, taken: Taken, verdict: Verdict) -> list[Growth]:
+        """Of a file that was renamed, or copied and then truncated."""
+        siblings = self._all.folder.siblings(self._key)
+        if verdict is Verdict.REPLACED:
+            wanted = [key for key, stat in siblings if inode_of(stat) == taken.inode]
+        else:
+            wanted = [key for key, stat in siblings[:SIBLINGS] if stat.size > taken.size]
+        for key in wanted:
+            with suppress(NotAFile, PermissionError), self._all.folder.open(key) as stream:
+                look = _Look(self._all, self._group, key, stream, {})
+                same = look._verdict(taken, True) is Verdict.SAME
+                if found := look._landed(taken) if same else []:
+                    return found
+        return []
 
-    def _new(self, instead: Taken | None) -> list[Growth]:
+    def _new(self) -> list[Growth]:
         self._stream.seek(0)
         why = refused(self._stream.read(8))
         if why is not None:

@@ -515,9 +515,11 @@ class Ledger(Protocol):
         """All files in one of `states`, landed at `since` or later, oldest first."""
         ...
 
-    def grown(self, source: str, keys: Sequence[bytes], inodes: Sequence[str]) -> list[Taken]:
-        """What was taken of growing files: of each of these names the newest one, and of each of these
-        inodes ("device:inode")."""
+    def grown(
+        self, source: str, keys: Sequence[bytes], inodes: Sequence[str], newest: int = 0
+    ) -> list[Taken]:
+        """What was taken of growing files, from the oldest on: of each of these names the newest file, of
+        each of these inodes ("device:inode"), and so many of the newest of all."""
         ...
 
     def grow(self, growths: Sequence[Growth]) -> list[Registration | None]:
@@ -529,11 +531,18 @@ class Ledger(Protocol):
         ...
 
     def looked_at(
-        self, source: str, key: bytes, taken: Taken, inode: str, fingerprint: str, whole: bool
+        self,
+        source: str,
+        key: bytes,
+        taken: Taken,
+        inode: str | None,
+        fingerprint: str,
+        whole: bool,
     ) -> None:
         """A growing file was seen in a state, perhaps under another name, and nothing of it was taken.
 
-        whole: all that was taken of it before was compared, and is there unchanged.
+        inode: None of a copy of the file. whole: all that was taken of it before was compared, and is there
+        unchanged.
         """
         ...
 

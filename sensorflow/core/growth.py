@@ -46,6 +46,7 @@ class Taken:
     lines: of all growths. head, tail: SHA-256 of the first `EDGE` bytes, and of the last before `size`.
     fingerprint: the state in which it was taken last; checked: that in which all of it was compared.
     age: seconds since the last growth, by the database's clock. waiting: whether that is not finished.
+    rows: readings in its loaded growths.
     """
 
     root: int
@@ -60,6 +61,7 @@ class Taken:
     checked: str | None = None
     age: float = 0.0
     waiting: bool = False
+    rows: int = 0
 
     def due(self, every: float) -> bool:
         """Whether the file may grow again, at most one growth each `every` seconds."""
@@ -178,6 +180,21 @@ def holds(stream: BinaryIO, segments: Iterable[Segment]) -> bool:
         if left or found.digest() != segment.sha256:
             return False
     return True
+
+
+def begins(stream: BinaryIO, size: int, landed: Iterable[BinaryIO]) -> bool:
+    """Whether a file of `size` bytes is the beginning of these growths, which are given as streams."""
+    stream.seek(0)
+    left = size
+    for part in landed:
+        with part:
+            while left and (block := part.read(min(left, BLOCK))):
+                if stream.read(len(block)) != block:
+                    return False
+                left -= len(block)
+        if not left:
+            return True
+    return left == 0
 
 
 def complete(stream: BinaryIO, start: int, size: int, cap: int = CAP) -> int:

@@ -128,8 +128,13 @@ def test_what_goes_on_under_another_name_keeps_its_own(ledger: Ledger) -> None:
     ledger.looked_at("plant", b"a.2.csv", newest(ledger), "1:1", "later", False)
     ledger.looked_at("plant", b"a.2.csv", newest(ledger), "1:1", "last", True)
     assert [a["name"] for a in ledger.arrivals(done.file_id)] == ["a.1.csv", "a.2.csv"]
+    for mark in ("copied", "copied", "more"):
+        ledger.looked_at("plant", b"copy.csv", newest(ledger), None, mark, False)
+    found = [(a["name"], a["fingerprint"]) for a in ledger.arrivals(done.file_id)]
+    assert found[2:] == [("copy.csv", "copied"), ("copy.csv", "more")]
     taken = newest(ledger)
     assert (taken.fingerprint, taken.checked, taken.root) == ("last", "last", first)
+    assert [t.root for t in ledger.grown("plant", [], [], 1)] == [first]
 
 
 def test_a_growth_is_due_and_claimed_when_the_one_before_is_finished(ledger: Ledger) -> None:

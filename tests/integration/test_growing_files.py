@@ -1,4 +1,4 @@
-"""Files that grow, with the real database and a real folder: accounts, undo, replay and audit of a chain."""
+"""Files that grow, with the real database: accounts, undo, replay and audit of all parts of a file."""
 
 from __future__ import annotations
 
@@ -183,6 +183,11 @@ def test_lines_that_nobody_takes_are_overdue(
     assert growth.audit("--fast").faults == []  # its line is not whole
     growth.write(line(2, 2)[-5:])
     assert growth.audit("--fast").faults == ["A501"]
+    growth.take()
+    growth.write((growth.drop / "a.csv").read_text(), "copy.csv")
+    assert growth.audit("--fast").faults == ["A501"]
+    growth.take()
+    assert growth.audit("--fast").faults == []
 
 
 def test_a_deep_audit_finds_what_was_rewritten_in_place(growth: Growth) -> None:

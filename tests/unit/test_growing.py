@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -434,7 +435,48 @@ def test_what_cannot_be_cut_is_left_alone(site: Site) -> None:
     assert [view.name for view in site.ledger.files()] == ["a.csv"]
 
 
-def test_equal_files_are_two(site: Site) -> None:
+@pytest.mark.parametrize("name", ["a.1.csv", "z.csv", "a.csv.1"])
+def test_a_file_copied_and_truncated_is_one_file_and_its_rest_is_taken(
+    site: Site, name: str
+) -> None:
+    """logrotate's copytruncate, to a name that the source takes, before and after its own, and not."""
+    site.write(HEAD + line(1))
+    site.take()
+    site.write(line(2))  # in the last moment
+    shutil.copy(site.drop / "a.csv", site.drop / name)
+    os.truncate(site.drop / "a.csv", 0)
+    site.write(HEAD + line(3))
+    for _ in range(3):
+        site.take()
+    site.restart()
+    site.take()
+    assert len(site.ledger.rows) == 3
+    assert sum(view.counts.read for view in site.ledger.files()) == 3
+    assert sizes(site, 1) == [len(HEAD + line(1)), len(line(2))]
+
+
+def test_a_copy_of_what_was_taken_is_not_taken_again(site: Site) -> None:
+    site.write(HEAD + line(1) + line(2))
+    site.take()
+    for name, cut in (("b.csv", None), ("c.csv", len(HEAD + line(1)))):
+        site.write((site.drop / "a.csv").read_bytes()[:cut], name)
+        site.take()
+    assert len(site.ids) == 1
+    assert {a["name"] for a in site.ledger.arrivals(1)} == {"a.csv", "b.csv", "c.csv"}
+    site.write(line(3), "c.csv")  # another file, from here on
+    site.take()
+    assert sizes(site, 2) == [len(HEAD + line(1) + line(3))]
+
+
+def test_where_names_matter_a_copy_is_another_file(tmp_path: Path) -> None:
+    site = Site(tmp_path, {"sensor": {"file_name": "^(\\w+)"}})
+    for name in ("a.csv", "b.csv"):
+        site.write(HEAD + line(1), name)
+        site.take()
+    assert {r["sensor_id"][0].as_py() for r in site.ledger.readings.values()} == {"a", "b"}
+
+
+def test_equal_files_that_go_on_in_the_same_way_are_two(site: Site) -> None:
     for name in ("a.csv", "b.csv"):
         site.write(HEAD + line(1), name)
     site.take()

@@ -181,16 +181,17 @@ class Folder:
                     raise StillOpen(os.fsdecode(key))
                 yield stream
 
-    def beside(self, key: bytes, inode: tuple[int, int]) -> bytes | None:
-        """The key of the regular file with this (device, inode) in the folder of `key`, whatever its
-        name is; None if it is not there."""
-        head, slash, _ = key.rpartition(b"/")
+    def siblings(self, key: bytes) -> list[tuple[bytes, Stat]]:
+        """The other regular files in the folder of `key`, whatever their names are; the one that was
+        changed last is the first."""
+        head, slash, name = key.rpartition(b"/")
+        found: list[tuple[bytes, Stat]] = []
         with suppress(NotAFile), self._parent(key) as (folder, _):
-            for name in _names(folder):
-                found = _status(folder, name)
-                if found is not None and (found.device, found.inode) == inode:
-                    return head + slash + name
-        return None
+            for other in _names(folder):
+                stat = _regular(folder, other)
+                if stat is not None and other != name:
+                    found.append((head + slash + other, stat))
+        return sorted(found, key=lambda pair: -pair[1].ctime_ns)
 
     def busy(self, key: bytes, stat: Stat) -> bool:
         """See `ports.DropFolder`. A file that may not be read is not busy."""
@@ -378,6 +379,13 @@ def _by_folder(files: Iterable[tuple[bytes, Stat]]) -> dict[bytes, list[tuple[by
 def _status(folder: int, name: bytes) -> Stat | None:
     with suppress(FileNotFoundError):
         return _stat(os.stat(name, dir_fd=folder, follow_symlinks=False))
+    return None
+
+
+def _regular(folder: int, name: bytes) -> Stat | None:
+    with suppress(FileNotFoundError):
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        return _stat(status) if modes.S_ISREG(status.st_mode) else None
     return None
 
 

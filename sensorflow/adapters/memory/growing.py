@@ -45,18 +45,22 @@ class GrowingFiles:
     def _arrive(self, file: File, key: bytes, mark: str, kind: Kind) -> None:
         raise NotImplementedError
 
-    def grown(self, source: str, keys: Sequence[bytes], inodes: Sequence[str]) -> list[Taken]:
+    def grown(
+        self, source: str, keys: Sequence[bytes], inodes: Sequence[str], newest: int = 0
+    ) -> list[Taken]:
         with self._lock:
             mine = [g for g in self._growing.values() if g.source == source]
             named = {g.taken.key: g for g in mine if g.taken.key in keys}
             placed = {g.taken.inode: g for g in mine if g.taken.inode in inodes}
-            found = {g.taken.root: g for g in (*named.values(), *placed.values())}
+            last = mine[-newest:] if newest else []
+            found = {g.taken.root: g for g in (*named.values(), *placed.values(), *last)}
             return [self._now(found[root]) for root in sorted(found)]
 
     def _now(self, growing: Growing) -> Taken:
         age = (self._clock() - growing.grown_at).total_seconds()
         waiting = growing.files[-1].state in (State.PENDING, State.RUNNING)
-        return replace(growing.taken, age=age, waiting=waiting)
+        rows = sum(f.counts.read for f in growing.files if f.state is State.LOADED)
+        return replace(growing.taken, age=age, waiting=waiting, rows=rows)
 
     def grow(self, growths: Sequence[Growth]) -> list[Registration | None]:
         with self._lock:
@@ -98,19 +102,25 @@ class GrowingFiles:
         return Registration(file.id, file.version, Kind.NEW)
 
     def looked_at(
-        self, source: str, key: bytes, taken: Taken, inode: str, fingerprint: str, whole: bool
+        self,
+        source: str,
+        key: bytes,
+        taken: Taken,
+        inode: str | None,
+        fingerprint: str,
+        whole: bool,
     ) -> None:
         with self._lock:
             growing = self._growing[taken.root]
-            if growing.taken.last != taken.last:
-                return
-            checked = fingerprint if whole else growing.taken.checked
-            state: dict[str, Any] = {"inode": inode, "fingerprint": fingerprint, "checked": checked}
-            growing.taken = replace(growing.taken, **state)
+            if inode is not None and growing.taken.last == taken.last:
+                checked = fingerprint if whole else growing.taken.checked
+                state: dict[str, Any] = {"inode": inode, "fingerprint": fingerprint}
+                growing.taken = replace(growing.taken, **state, checked=checked)
             ids = {file.id for file in growing.files}
-            known = any(a[:2] == (source, key) and a[4] in ids for a in self._arrivals)
+            names = [a for a in self._arrivals if a[:2] == (source, key) and a[4] in ids]
+            known = any(a[2] == fingerprint for a in names) if inode is None else bool(names)
             if key != taken.key and not known:
-                self._arrive(growing.files[-1], key, fingerprint, Kind.ALIAS)
+                self._arrive(self._files[taken.last], key, fingerprint, Kind.ALIAS)
 
     def segments(self, root: int, start: int = 0, limit: int = 100) -> list[Segment]:
         with self._lock:

@@ -30,9 +30,12 @@ class GrowingFiles:
     def _transaction(self) -> AbstractContextManager[sa.Connection]:
         raise NotImplementedError
 
-    def grown(self, source: str, keys: Sequence[bytes], inodes: Sequence[str]) -> list[Taken]:
+    def grown(
+        self, source: str, keys: Sequence[bytes], inodes: Sequence[str], newest: int = 0
+    ) -> list[Taken]:
+        facts = {"keys": list(keys), "inodes": list(inodes), "newest": newest}
         with self._transaction() as c:
-            rows = run(c, "grown", source=source, keys=list(keys), inodes=list(inodes)).all()
+            rows = run(c, "grown", source=source, **facts).all()
         return [_taken(row) for row in rows]
 
     def grow(self, growths: Sequence[Growth]) -> list[Registration | None]:
@@ -41,14 +44,21 @@ class GrowingFiles:
             return [_grow(c, self._who, growth) for growth in growths]
 
     def looked_at(
-        self, source: str, key: bytes, taken: Taken, inode: str, fingerprint: str, whole: bool
+        self,
+        source: str,
+        key: bytes,
+        taken: Taken,
+        inode: str | None,
+        fingerprint: str,
+        whole: bool,
     ) -> None:
         facts = {"root": taken.root, "fingerprint": fingerprint}
         with self._transaction() as c:
-            run(c, "looked_at", **facts, inode=inode, last=taken.last, whole=whole)
+            if inode is not None:
+                run(c, "looked_at", **facts, inode=inode, last=taken.last, whole=whole)
             if key != taken.key:
                 name = {"source": source, "key": key, "key_text": printable(key)}
-                run(c, "add_other_name", **facts, **name, id=taken.last)
+                run(c, "add_other_name", **facts, **name, id=taken.last, copy=inode is None)
 
     def segments(self, root: int, start: int = 0, limit: int = 100) -> list[Segment]:
         with self._transaction() as c:
@@ -99,6 +109,7 @@ def _taken(row: Any) -> Taken:
         checked=row.checked,
         age=float(row.age),
         waiting=row.waiting,
+        rows=row.rows_read,
     )
 
 

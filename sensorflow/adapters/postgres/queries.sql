@@ -636,13 +636,16 @@ SELECT source, state, count(*) AS files, sum(rows_read) AS rows_read,
 -- ---- files that grow ----
 
 -- name: grown
--- What was taken of growing files: the newest of each name, and the newest of each inode.
+-- What was taken of growing files: the newest of each name and of each inode, and the newest of all.
 WITH found AS (
     (SELECT DISTINCT ON (key) * FROM growing_files
       WHERE source = :source AND key = ANY(CAST(:keys AS bytea[])) ORDER BY key, root DESC)
     UNION
     (SELECT DISTINCT ON (inode) * FROM growing_files
-      WHERE source = :source AND inode = ANY(CAST(:inodes AS text[])) ORDER BY inode, root DESC))
+      WHERE source = :source AND inode = ANY(CAST(:inodes AS text[])) ORDER BY inode, root DESC)
+    UNION
+    (SELECT * FROM growing_files WHERE source = :source
+      ORDER BY root DESC LIMIT CAST(:newest AS bigint)))
 SELECT c.*, extract(epoch FROM now() - c.grown_at) AS age,
        f.state IN ('pending', 'running') AS waiting
   FROM found c JOIN files f ON f.id = c.last_file ORDER BY c.root;
@@ -681,11 +684,12 @@ UPDATE growing_files
  WHERE root = :root AND last_file = :last;
 
 -- name: add_other_name
--- Of a file that was renamed: once for each name.
+-- Of a file that was renamed or copied: once for each name.
 INSERT INTO arrivals (file_id, source, key, key_text, fingerprint, kind)
 SELECT :id, :source, :key, :key_text, :fingerprint, 'alias'
  WHERE NOT EXISTS (SELECT 1 FROM arrivals a JOIN growths g ON g.file_id = a.file_id
-                    WHERE a.source = :source AND a.key = :key AND g.root = :root);
+                    WHERE a.source = :source AND a.key = :key AND g.root = :root
+                      AND (NOT :copy OR a.fingerprint = :fingerprint));
 
 -- name: segments
 SELECT f.id, f.version, g.byte_offset, f.size, f.sha256, f.landing, f.sensor_type, f.landed_at,

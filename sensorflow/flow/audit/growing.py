@@ -29,7 +29,9 @@ def overdue(sight: Sight, report: Report, folder: DropFolder) -> None:
         since = 0 if taken is None else taken.size
         quiet = stat.ctime_ns < old  # nothing was written for so long
         passed = taken is not None and taken.age > limit and stat.size > since
-        if (quiet or passed) and stat.size > since and folder.has_line(key, since):
+        if not (quiet or passed) or stat.size <= since or not folder.has_line(key, since):
+            continue
+        if taken is not None or sight.books.unknown(folder.name, [(key, stat.fingerprint)]):
             expected = f"taken {rules.grow_every:g} s after it was written"
             found = f"complete lines behind byte {since:,} for {limit:,.0f} s or more"
             fault = Fault.DROP_OVERDUE
@@ -85,6 +87,8 @@ def _unchanged(
     def still(_: Book | None) -> bool:
         now = sight.world.ledger.grown(folder.name, [key], [inode_of(stat)])
         known = {(t.root, t.last) for t in now}
-        return (taken is None and not now) or (taken is not None and (taken.root, taken.last) in known)
+        return (taken is None and not now) or (
+            taken is not None and (taken.root, taken.last) in known
+        )
 
     return still
