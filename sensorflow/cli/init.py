@@ -31,6 +31,7 @@ path = "drop/readings"      # put files here
 profile = "long"
 after = "archive"           # then they go to data/archive; or "delete", or "keep" them where they are
 on_change = "supersede"     # the same name with other bytes replaces; or "keep" both, or "reject"
+# growing = true            # read files while they grow; with after = "keep" and on_change = "merge"
 max_rejects = "10%"         # more bad readings than this, and the file is quarantined whole
 
 # One row is one reading:
