@@ -167,9 +167,9 @@ class Kind(StrEnum):
 
 
 class OnChange(StrEnum):
-    """What becomes of a file when other bytes come under its name."""
+    """What to do when a file's content changes."""
 
-    MERGE = "merge"
+    MERGE = "merge"  # replace the readings that it states again, keep everything else
     SUPERSEDE = "supersede"
     KEEP = "keep"
     REJECT = "reject"
@@ -184,13 +184,22 @@ class Registration:
 
 @dataclass(frozen=True)
 class Counts:
-    """The account of one file, in readings: read = loaded + rejected + duplicate. missing is apart."""
+    """The account of one file, in readings: read = loaded + rejected + duplicate. missing is apart.
+
+    replaced: the part of loaded whose place newer statements of the same readings have taken.
+    """
 
     read: int = 0
     loaded: int = 0
     rejected: int = 0
     duplicate: int = 0
     missing: int = 0
+    replaced: int = 0
+
+    @property
+    def served(self) -> int:
+        """Rows of the file in the database, and in silver."""
+        return self.loaded - self.replaced
 
     @property
     def balanced(self) -> bool:
@@ -249,7 +258,9 @@ class Load:
     """What a load leaves in the ledger beside the rows.
 
     on_change: what becomes of older versions. profile, profile_hash: how the file was read.
-    identity: the file name that its dedupe keys hold.
+    identity: the file name that its dedupe keys hold. covered: ids of older versions, pending or
+    quarantined, whose bytes this version begins with. name_matters: the same bytes under another name
+    are other readings. remarks: what was noticed about this version and the one before it.
     """
 
     counts: Counts
@@ -259,6 +270,9 @@ class Load:
     code_version: str
     reports: tuple[StageReport, ...]
     identity: str = ""
+    covered: tuple[int, ...] = ()
+    name_matters: bool = False
+    remarks: str = ""
 
 
 class Expirable(StrEnum):
@@ -271,11 +285,16 @@ class Expirable(StrEnum):
     ROWS = "rows"
 
 
+Holds: TypeAlias = "Callable[[pa.Array, pa.Array], pa.Array]"
+"""(ts of silver, dedupe keys) -> whether the database has each row as the file's own."""
+
+
 @dataclass(frozen=True)
 class Leftover:
     """A finished file of which layers may lie about that its state no longer wants.
 
-    landing: the landed object, where nothing needs it any more.
+    landing: the landed object, where nothing needs it any more. counts: its account, where it is loaded.
+    identity: the file name in its dedupe keys. holds: tells which of its rows were not replaced.
     """
 
     file_id: int
@@ -286,18 +305,9 @@ class Leftover:
     state: State
     expired: frozenset[str]
     landing: str | None
-
-
-@dataclass(frozen=True)
-class Loaded:
-    counts: Counts
-    replaced: int = 0
-
-
-@dataclass(frozen=True)
-class Swept:
-    expired: int
-    stale: int
+    counts: Counts = Counts()
+    identity: str = ""
+    holds: Holds | None = None
 
 
 @dataclass(frozen=True)
@@ -312,6 +322,47 @@ class FileView:
     stage: Stage
     counts: Counts
     facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A load that was committed. garbage: whether silver of this file or of others has to follow.
+
+    replaced: readings of other files whose place these took. kept: the newest of the older versions that
+    still holds readings, of the twenty before this one.
+    """
+
+    counts: Counts
+    garbage: bool = False
+    replaced: int = 0
+    kept: FileView | None = None
+
+
+@dataclass(frozen=True)
+class Swept:
+    expired: int
+    stale: int
+
+
+@dataclass(frozen=True)
+class Unloaded:
+    """An older version of a file that is pending or quarantined. size in bytes."""
+
+    file_id: int
+    size: int
+    sha256: bytes
+
+
+@dataclass(frozen=True)
+class Older:
+    """Versions before one that is to be loaded.
+
+    unloaded: between it and the loaded version before it, not larger than it, at most a hundred.
+    loaded: the newest of the twenty before it that is loaded and holds rows.
+    """
+
+    unloaded: tuple[Unloaded, ...] = ()
+    loaded: FileView | None = None
 
 
 @dataclass(frozen=True)
@@ -431,12 +482,20 @@ class Ledger(Protocol):
         load: Load,
         closing: Callable[[], Load] | None = None,
     ) -> Loaded:
-        """Insert silver batches with their dedupe keys, supersede older versions, close the file.
+        """Insert silver batches with their dedupe keys, see to older versions, close the file.
 
         All or nothing. Rows whose key is there already are counted as duplicates. Of a file that is
         replayed, what is there and right is left alone, and only the difference is written.
         closing: asked when the batches are through, for what was not known before.
+
+        `OnChange.MERGE`: of versions that state the same reading the newest one holds it, whichever
+        is loaded first; the others count it as replaced. The same holds of files with the same bytes
+        under two names, where names do not matter.
         """
+        ...
+
+    def older(self, claim: Claim) -> Older:
+        """The versions before a claimed file that its load may have to do with."""
         ...
 
     def load_together(self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]) -> bool:
@@ -459,8 +518,8 @@ class Ledger(Protocol):
     def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> int | None:
         """Take a loaded file's rows out of the database; returns how many, None if it is not loaded.
 
-        Files that had readings in common with it, and left them out as duplicates, are replayed, but
-        for those in `along`, which are to be undone too.
+        Files that left readings out as duplicates of this one's, and files whose readings this one
+        had replaced, are replayed, but for those in `along`, which are to be undone too.
         """
         ...
 
@@ -506,7 +565,7 @@ class Ledger(Protocol):
     def file(self, file_id: int) -> FileView | None: ...
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
-        """All versions of a name, as people see it."""
+        """All versions of a name, as people see it; of an alias, the file that has its bytes."""
         ...
 
     def select(
@@ -569,7 +628,7 @@ class Ledger(Protocol):
 
     def totals(self) -> dict[str, dict[str, int]]:
         """Source -> number of files, in all and by state, and sums over the loaded ones: rows_read,
-        rows_loaded, rows_rejected, rows_duplicate."""
+        rows_loaded, rows_rejected, rows_duplicate, rows_replaced."""
         ...
 
 
@@ -647,7 +706,7 @@ class Book:
     def rows(self) -> int | None:
         """How many rows of it should be in the database; None where none may be."""
         if self.state is State.LOADED:
-            return self.counts.loaded
+            return self.counts.served
         return self.previous if self.in_flight else None
 
     def moved(self, now: Book) -> bool:
@@ -656,7 +715,7 @@ class Book:
 
     @property
     def step(self) -> tuple[Any, ...]:
-        done = (self.state, self.stage, self.token, self.finished_at, self.checksum)
+        done = (self.state, self.stage, self.token, self.finished_at, self.checksum, self.counts)
         return (*done, self.published_at, self.expired, self.tidy)
 
 

@@ -133,7 +133,7 @@ class Source(Strict):
     )
     exclude: tuple[str, ...] = IGNORED
     after: Literal["archive", "delete", "keep"] = "archive"
-    on_change: Literal["merge", "supersede", "keep", "reject"] = "supersede"
+    on_change: Literal["merge", "supersede", "keep", "reject"] = "merge"
     dedupe_scope: Literal["file", "source"] = "file"
     max_rejects: str = "10%"
     drift: Drift = Drift()
@@ -158,10 +158,10 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _scope(self) -> Source:
-        if self.dedupe_scope == "source" and self.on_change == "supersede":
+        if self.dedupe_scope == "source" and self.on_change in ("merge", "supersede"):
             raise ValueError(
-                'dedupe_scope = "source" needs on_change = "keep" or "reject": a replaced file would '
-                "take readings with it that other files hold too"
+                'dedupe_scope = "source" needs on_change = "keep" or "reject": there a reading belongs '
+                "to the first file that brought it, so that no newer version of another may replace it"
             )
         return self
 

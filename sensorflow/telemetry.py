@@ -33,6 +33,8 @@ class Event(StrEnum):
     PUBLISH_PAUSED = "publish.paused"  # broker or database away; resumes by itself
     WATCH_DEGRADED = "watch.degraded"  # inotify lost events or has no watches: rescanning
     FILE_LOADED = "file.loaded"
+    READINGS_REPLACED = "readings.replaced"  # a newer version states readings of older ones again
+    READINGS_KEPT = "readings.kept"  # a newer version does not state all readings of an older one
     FILE_RETRIED = "file.retried"
     WORK_PAUSED = "work.paused"  # not even a failure can be written down; tried until it can
     FILE_CONDEMNED = "file.condemned"  # on its way to quarantine

@@ -124,6 +124,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield Check("schema", "ok", str(found))
         yield _index(settings, url)
         yield _roles(inspect.missing_roles(url))
+        yield from _versions(settings, url)
     skew = (server.now - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW:
         todo = "set both by NTP; leases go by the database's clock and are safe"
@@ -160,6 +161,37 @@ def _roles(missing: list[str]) -> Check:
     todo = f"only for users with fewer rights: as an administrator run {make} `sensorflow db roles`"
     todo += " prints this and the grants: pipe it to psql"
     return Check("roles", "warn", f"not there, or without rights: {', '.join(missing)}", todo)
+
+
+def _versions(settings: Settings, url: str) -> Iterator[Check]:
+    """What of older versions stays beside newer ones, and what was noticed about them."""
+    from sensorflow.adapters.postgres import inspect
+
+    for name, source in settings.sources.items():
+        if source.on_change == "supersede":
+            found = 'on_change = "supersede": a newer version deletes what it does not state again'
+            todo = (
+                'on_change = "merge" keeps it, unless every file of this source is always complete'
+            )
+            yield Check(f"source {name}", "ok", found, todo)
+    rows = inspect.survivors(url)
+    for row in rows:
+        found = f"{row.rows:,} readings of {row.key_text}, version {row.version} and older, stay"
+        found += (
+            f" beside a newer version, from {row.low:%Y-%m-%d %H:%M} to {row.high:%Y-%m-%d %H:%M}"
+        )
+        todo = f"right for chunks; else `sensorflow undo '{row.key_text}@{row.version}'`, or "
+        yield Check(
+            "versions", "ok", found, f'{todo}on_change = "supersede" for source {row.source}'
+        )
+    if rows and rows[0].names > len(rows):
+        found = (
+            f"{rows[0].total:,} readings of {rows[0].names:,} names in all stay beside newer ones"
+        )
+        yield Check("versions", "ok", found)
+    for row in inspect.remarks(url):
+        found = f"{row.key_text}, version {row.version}: {row.remarks}"
+        yield Check("versions", "warn", found, f"see `sensorflow files show {row.id}`")
 
 
 def _broker(settings: Settings) -> Iterator[Check]:

@@ -43,7 +43,8 @@ def ls(
         line("no files yet: put one into a drop folder, or see `sensorflow doctor`")
         return
     heads = ("id", "source", "file", "version", "state", "read", "loaded", "rejected", "dupl.")
-    table("", (*heads, "error"), [_row(view, chains.get(view.file_id)) for view in found])
+    rows = [_row(view, chains.get(view.file_id)) for view in found]
+    table("", (*heads, "replaced", "error"), rows)
 
 
 def _row(view: FileView, chain: ChainView | None) -> list[Any]:
@@ -52,7 +53,7 @@ def _row(view: FileView, chain: ChainView | None) -> list[Any]:
     if chain is not None:
         root, view, c, where = view.file_id, chain.newest, chain.counts, grown(chain)
         view = replace(view, file_id=root)
-    numbers = [c.read, c.loaded, c.rejected, c.duplicate]
+    numbers = [c.read, c.loaded, c.rejected, c.duplicate, c.replaced]
     name = [view.file_id, view.source, view.name, view.version, str(where)]
     return [*name, *numbers, view.facts["error_code"]]
 
@@ -97,13 +98,18 @@ def show(
         raise Misuse(f"no file {file_id}; see `sensorflow files ls`")
     history, arrivals = ledger.history(view.file_id), ledger.arrivals(view.file_id)
     chain = ledger.chains([view.file_id]).get(view.file_id)
+    versions = [] if chain else ledger.named(view.name, view.source)
     if json:
-        as_json({**record(view, chain), "history": history, "arrivals": arrivals})
+        others = [record(version) for version in versions]
+        told = {"history": history, "arrivals": arrivals, "versions": others}
+        as_json({**record(view, chain), **told})
         return
     _print(view, history, arrivals)
     if chain is not None:
         line()
         _print_chain(view, chain)
+    elif versions:
+        _print_versions(view, versions)
 
 
 def _print_chain(view: FileView, chain: ChainView) -> None:
@@ -117,6 +123,7 @@ def _print_chain(view: FileView, chain: ChainView) -> None:
             "all loaded": c.loaded,
             "all rejected": c.rejected,
             "all duplicates": c.duplicate,
+            "all replaced": c.replaced,
         }
     )
     line(f"each: sensorflow files ls --each --source {view.source}")
@@ -137,9 +144,12 @@ def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[st
             "loaded": c.loaded,
             "rejected": c.rejected,
             "duplicates": c.duplicate,
+            "replaced": f"{c.replaced:,} of the loaded, by newer statements of the same readings",
             "missing cells": c.missing,
         }
     )
+    if f["remarks"]:
+        facts({"remarks": f["remarks"]})
     if f["error_code"]:
         facts({"error": f"{f['error_code']}: {f['error_detail']}"})
     if f["quarantined_to"]:
@@ -150,3 +160,49 @@ def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[st
     line()
     rows = [[a["at"], a["kind"], a["name"]] for a in arrivals]
     table("arrivals", ("at", "kind", "name"), rows)
+
+
+SHOWN = 10
+"""Versions of a name that are shown, the newest first."""
+
+
+def _print_versions(view: FileView, versions: list[FileView]) -> None:
+    if len(versions) == 1:
+        return
+    newest = sorted(versions, key=lambda v: -v.version)
+    rows = [
+        [v.version, v.file_id, str(v.state), v.counts.loaded, v.counts.replaced, *_span(v)]
+        for v in newest[:SHOWN]
+    ]
+    line()
+    heads = ("version", "id", "state", "loaded", "replaced", "from", "to")
+    table("versions of this name", heads, rows)
+    if len(newest) > SHOWN:
+        line(f"and {len(newest) - SHOWN:,} older ones")
+    for text in surviving(newest):
+        line(text)
+
+
+def _span(view: FileView) -> tuple[Any, Any]:
+    return view.facts["ts_min"], view.facts["ts_max"]
+
+
+def surviving(newest: list[FileView]) -> list[str]:
+    """What is to be said where readings of older versions stay beside a newer one. newest: first."""
+    loaded = [v for v in newest if v.state == "loaded"]
+    older = [v for v in loaded[1:] if v.counts.served]
+    if not older:
+        return []
+    total = sum(v.counts.served for v in older)
+    low = min(v.facts["ts_min"] for v in older)
+    high = max(v.facts["ts_max"] for v in older)
+    last = older[0]
+    stay = (
+        f"{total:,} readings of older versions stay, from {low:%Y-%m-%d %H:%M:%S} to "
+        f"{high:%Y-%m-%d %H:%M:%S}: version {loaded[0].version} does not state them again"
+    )
+    out = (
+        f"to take them out: sensorflow undo '{last.name}@{last.version}'; for a source whose files "
+        'always replace the whole older one: on_change = "supersede"'
+    )
+    return [stay, out]

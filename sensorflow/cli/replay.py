@@ -101,9 +101,20 @@ def undo(
             names = {a["name"] for a in ledger.arrivals(view.file_id)} - {view.name}
             if names:
                 line(f"  the same bytes also came as {', '.join(sorted(names))}")
+            if returning := _returning(ledger, view):
+                line(f"  what it had replaced comes back from {returning} when a worker is free")
             line(f"  to reverse it: sensorflow replay {view.file_id}")
     if refused:
         raise typer.Exit(1)
+
+
+def _returning(ledger: Ledger, undone: FileView) -> str:
+    """The older versions that go through again, and hold again what an undone one had replaced."""
+    found = ledger.named(undone.name, undone.source)
+    again = [v for v in found if v.state == "pending" and v.version < undone.version]
+    names = [f"version {v.version}, file {v.file_id}" for v in again[-3:]]
+    more = f" and {len(again) - 3:,} more" if len(again) > 3 else ""
+    return "; ".join(names) + more
 
 
 def chosen(
@@ -115,18 +126,28 @@ def chosen(
 ) -> list[FileView]:
     """The files of these numbers or names, or all that fit. Raises Misuse for one that is not there.
 
-    A name means its newest version, in each source that has it; of a file that grows, all growths.
+    A name means its newest version, in each source that has it, and of a file that grows all growths;
+    `name@2` its second version.
     """
     if not files:
         return ledger.select(states, source, since)
     found: list[FileView] = []
     for given in files:
         numbered = ledger.file(int(given)) if given.isdecimal() else None
-        named = [numbered] if numbered else _whole(ledger, _newest(ledger.named(given, source)))
+        named = [numbered] if numbered else _named(ledger, given, source)
         if not named:
             raise Misuse(f"no file {given!r}; see `sensorflow files ls`")
         found += named
     return found
+
+
+def _named(ledger: Ledger, given: str, source: str | None) -> list[FileView]:
+    if found := _newest(ledger.named(given, source)):
+        return _whole(ledger, found)
+    name, at, number = given.rpartition("@")
+    if not at or not number.isdecimal():
+        return []
+    return [v for v in ledger.named(name, source) if v.version == int(number)]
 
 
 def _newest(views: list[FileView]) -> list[FileView]:

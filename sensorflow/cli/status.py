@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 STATES = ("pending", "running", "loaded", "quarantined", "superseded", "undone")
-SUMS = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate")
+SUMS = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate", "rows_replaced")
 
 
 def status(json: Json = False) -> None:
@@ -62,6 +62,8 @@ def balance(totals: dict[str, dict[str, int]]) -> str:
     """The line that says whether every reading of the loaded files is accounted for."""
     s = sums_of(totals)
     verdict = "ok" if balanced(totals) else "WRONG"
+    if s["rows_replaced"]:
+        verdict += f"; {s['rows_replaced']} of the loaded were replaced by newer versions"
     return (
         f"balance: read={s['rows_read']} loaded={s['rows_loaded']} rejected={s['rows_rejected']} "
         f"duplicates={s['rows_duplicate']} {verdict}"

@@ -48,6 +48,7 @@ TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
         (State.LOADED, State.UNDONE),
         (State.UNDONE, State.PENDING),  # replay
         (State.UNDONE, State.SUPERSEDED),
+        (State.SUPERSEDED, State.PENDING),  # the version that begins with its bytes was undone
     }
 )
 

@@ -21,6 +21,7 @@ from sensorflow.flow.chained import numbered
 from sensorflow.flow.chained import watch as watch_of
 from sensorflow.flow.load import done, load_of
 from sensorflow.flow.validate import Validation
+from sensorflow.flow.versions import NOTHING_BEFORE, Before, before
 from sensorflow.flow.work import Job
 from sensorflow.ports import Counts, Keyed, Load, StageReport
 
@@ -38,12 +39,19 @@ class Ingest:
     Both layers lie in the lake, whole, before the iteration ends; where it is left early, or fails,
     neither does. Raises Permanent as validate does, and `dedupe.Disordered` of a file that is too
     large for one pass. job, load: what is known when it is through. made: what was made of the whole file
-    already, with others. key: makes the keys.
+    already, with others. key: makes the keys. older: the versions before it.
     """
 
-    def __init__(self, job: Job, made: Made | None = None, key: Key = keys) -> None:
+    def __init__(
+        self,
+        job: Job,
+        made: Made | None = None,
+        key: Key = keys,
+        older: Before = NOTHING_BEFORE,
+    ) -> None:
         self.job = job
-        self._made, self._key = made, key
+        self._made, self._key, self._older = made, key, older
+        self._first: pa.RecordBatch | None = None
         self._seconds = {Stage.VALIDATE: 0.0, Stage.TRANSFORM: 0.0}
         self._since = time.perf_counter()
 
@@ -59,6 +67,8 @@ class Ingest:
                 self._spent(Stage.VALIDATE)
                 made = self._made.reshaped if self._made else reshape(bronze, watch, seen)
                 silver.write(made.silver)
+                if self._older.head is not None and rows == 0:  # else it would be kept for nothing
+                    self._first = made.silver
                 rows += len(made.silver)
                 duplicates += made.duplicates
                 keyed = made.silver, self._key(made.silver, job.identity)
@@ -83,7 +93,7 @@ class Ingest:
 
     @property
     def load(self) -> Load:
-        return load_of(self.job, self._reports)
+        return load_of(self.job, self._reports, self._older, self._first)
 
 
 ROWS = 32768
@@ -120,7 +130,7 @@ def load_in_one_pass(job: Job) -> Counts:
 
     Raises what they raise, and Disordered where transform alone can tell the repeats.
     """
-    made = Ingest(job)
+    made = Ingest(job, older=before(job))
     apart = job.claim.size > AHEAD and cores() > 1
     with closing(ahead(made) if apart else iter(made)) as readings:
         loaded = job.world.ledger.load(job.claim, readings, load_of(job, ()), lambda: made.load)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from sensorflow import crash
 from sensorflow.core.dedupe import keys
 from sensorflow.core.partitions import Layer
 from sensorflow.errors import Transient
 from sensorflow.flow.tidy import tidy
+from sensorflow.flow.versions import NOTHING_BEFORE, Before, before, remarks_of
 from sensorflow.flow.work import Job
-from sensorflow.ports import Counts, Keyed, Load, Loaded, OnChange, StageReport
+from sensorflow.ports import Counts, FileView, Keyed, Load, Loaded, OnChange, StageReport
+from sensorflow.telemetry import Event, log
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def load(job: Job, reports: tuple[StageReport, ...]) -> Counts:
@@ -19,11 +25,19 @@ def load(job: Job, reports: tuple[StageReport, ...]) -> Counts:
 
     Raises Fenced when the claim was lost: nothing is loaded, then.
     """
-    return done(job, job.world.ledger.load(job.claim, _keyed(job), load_of(job, reports)))
+    older = before(job)
+    first = next(job.world.lake.read(job.path(Layer.SILVER)), None) if older.head else None
+    plan = load_of(job, reports, older, first)
+    return done(job, job.world.ledger.load(job.claim, _keyed(job), plan))
 
 
-def load_of(job: Job, reports: tuple[StageReport, ...]) -> Load:
-    """What the ledger is to hold of a loaded file."""
+def load_of(
+    job: Job,
+    reports: tuple[StageReport, ...],
+    older: Before = NOTHING_BEFORE,
+    first: pa.RecordBatch | None = None,
+) -> Load:
+    """What the ledger is to hold of a loaded file. first: its first readings."""
     return Load(
         counts=job.counts,
         on_change=OnChange(job.source.on_change),
@@ -32,15 +46,37 @@ def load_of(job: Job, reports: tuple[StageReport, ...]) -> Load:
         code_version=job.world.code_version,
         reports=reports,
         identity=job.identity,
+        covered=older.covered,
+        name_matters=job.profile.name_matters,
+        remarks=remarks_of(older.head, first),
     )
 
 
 def done(job: Job, loaded: Loaded) -> Counts:
     """After the commit: silver may lag behind, it never runs ahead."""
     crash.point(crash.Point.COMMITTED)
+    facts = {"file_id": job.claim.file_id, "version": job.claim.version}
     if loaded.replaced:
+        log().info(Event.READINGS_REPLACED, **facts, readings=loaded.replaced)
+    if loaded.kept is not None:
+        _log_kept(job, loaded.kept)
+    if loaded.garbage:
         _tidy(job)
     return loaded.counts
+
+
+def _log_kept(job: Job, old: FileView) -> None:
+    """Right for chunks, and wrong for a correction that leaves something out: only the user knows."""
+    log().info(
+        Event.READINGS_KEPT,
+        file_id=job.claim.file_id,
+        version=job.claim.version,
+        of_version=old.version,
+        readings=old.counts.served,
+        first=old.facts["ts_min"].isoformat(),
+        last=old.facts["ts_max"].isoformat(),
+        do=f"sensorflow undo '{old.name}@{old.version}', or on_change = \"supersede\"",
+    )
 
 
 def _tidy(job: Job) -> None:

@@ -1,15 +1,25 @@
 """Make the disk agree with the ledger: remove what a finished file's state no longer wants.
 
-Silver of what was superseded or undone, layers that have expired, landed bytes that nobody needs. The
+Silver of what was superseded or undone, readings in silver that a newer version replaced, layers that have
+expired, landed bytes that nobody needs. The
 ledger says so first, in the transaction that makes it true; whoever is killed before the removal leaves it
 to the sweeper.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import closing, suppress
+from itertools import chain
+from typing import TYPE_CHECKING
+
 from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.core.states import State
-from sensorflow.ports import Book, Lake, Landing, Ledger, Leftover
+from sensorflow.errors import Transient
+from sensorflow.ports import Book, Lake, Landing, Ledger, Leftover, Unreadable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def tidy(ledger: Ledger, lake: Lake, landing: Landing) -> int:
@@ -18,10 +28,38 @@ def tidy(ledger: Ledger, lake: Lake, landing: Landing) -> int:
     def remove(left: Leftover) -> None:
         for layer in unwanted(left):
             lake.remove(path_of(layer, left))
+        if left.holds is not None and not left.expired & {"silver", "rows"}:
+            _rewrite(lake, path_of(Layer.SILVER, left), left)
         if left.landing is not None:
             landing.remove(left.landing)
 
     return ledger.tidy(remove)
+
+
+def _rewrite(lake: Lake, place: str, left: Leftover) -> None:
+    """Leave in silver what the database still holds of a file. Unreadable silver is left to the audit."""
+    if left.counts.served == 0:
+        lake.remove(place)
+        return
+    with suppress(Unreadable), closing(_served(lake, place, left)) as batches:
+        first = next(batches, None)
+        if first is not None:
+            with lake.writer(place, first.schema) as silver:
+                for batch in chain([first], batches):
+                    silver.write(batch)
+
+
+def _served(lake: Lake, place: str, left: Leftover) -> Generator[pa.RecordBatch, None, None]:
+    assert left.holds is not None
+    from sensorflow.core.dedupe import keys
+
+    try:
+        for batch in lake.read(place):
+            yield batch.filter(left.holds(batch["ts"], keys(batch, left.identity)))
+    except Transient as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise Unreadable(place) from error
+        raise
 
 
 def unwanted(left: Leftover | Book) -> list[Layer]:

@@ -97,7 +97,7 @@ def identity_of(rules: Source | None, source: str, key: bytes, version: int) -> 
         return f"{source}/"
     text = key.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
     name = f"{source}/{text}"
-    if rules is not None and rules.on_change not in ("merge", "supersede") and version > 1:
+    if rules is not None and rules.on_change in ("keep", "reject") and version > 1:
         name += f"\0v{version}"
     return name
 

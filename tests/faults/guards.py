@@ -40,8 +40,20 @@ def _faults(file: str, test: str) -> str:
     return f"tests/faults/{file}.py::{test}"
 
 
+def _growing(test: str) -> str:
+    return f"tests/unit/test_growing.py::{test}"
+
+
+def _conformance(test: str) -> str:
+    return f"tests/conformance/test_growth_ledger.py::{test}"
+
+
 ANYWHERE = _faults(
     "test_daemon", "test_fault_01_and_24_killed_or_not_running_the_daemon_loses_and_doubles_nothing"
+)
+MERGED = _faults(
+    "test_files",
+    "test_fault_20_new_content_replaces_what_it_states_again_and_deletes_nothing[rewritten]",
 )
 LEDGER, SQL = f"{POSTGRES}/ledger.py", f"{POSTGRES}/queries.sql"
 LOADING = f"{POSTGRES}/loading.py"
@@ -107,9 +119,9 @@ GUARDS = [
     Guard(  # and nothing is left to do after it
         5,
         LOADING,
-        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)\n",
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, outside, wanted)\n",
         '    c.exec_driver_sql("COMMIT")\n    crash.point(crash.Point.COMMITTED)\n'
-        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)\n",
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, outside, wanted)\n",
         _faults(
             "test_worker",
             "test_fault_05_child_killed_between_commit_and_acknowledgement[load.committed]",
@@ -198,7 +210,7 @@ GUARDS = [
     Guard(  # also one that has many files in hand
         16,
         f"{POSTGRES}/together.py",
-        '    run(c, "hold_together", ids=[claim.file_id for claim, _, _ in files])\n',
+        '    run(c, "hold_together", ids=ids)\n',
         "",
         _faults(
             "test_worker", "test_fault_16_a_worker_stopped_with_many_files_in_hand_cannot_commit"
@@ -269,21 +281,90 @@ GUARDS = [
         "            return error.errno != errno.EAGAIN\n",
         _faults("test_files", "test_fault_19_a_file_is_not_taken_before_it_is_whole"),
     ),
-    Guard(
+    Guard(  # what is stated again takes the place of what was stated before
         20,
-        LOADING,
-        "    if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:\n",
+        f"{POSTGRES}/contest.py",
+        "        older = [i for i in group.states if i < self.claim.file_id]\n",
+        "        older: list[int] = []\n",
+        MERGED,
+    ),
+    Guard(  # and a version that is loaded late takes nothing from a newer one
+        20,
+        f"{POSTGRES}/contest.py",
+        "        newer = [i for i in group.states if i > self.claim.file_id]\n",
+        "        newer: list[int] = []\n",
+        "tests/integration/test_versions.py::test_what_is_served_is_what_the_model_says",
+    ),
+    Guard(  # silver follows
+        20,
+        "sensorflow/flow/tidy.py",
+        '        if left.holds is not None and not left.expired & {"silver", "rows"}:\n',
+        "        if False:\n",
+        "tests/integration/test_versions.py::test_what_is_served_is_what_the_model_says",
+    ),
+    Guard(  # a growth ends with a line
+        20,
+        "sensorflow/core/growth.py",
+        "            return end - width + at + 1\n",
+        "            return end\n",
+        _growing("test_a_half_line_waits_for_its_end"),
+    ),
+    Guard(  # a growth follows what is the newest one
+        20,
+        SQL,
+        "WHERE root = :root AND last_file = :last AND size = :size);",
+        "WHERE root = :root AND :last > 0 AND :size >= 0);",
+        _conformance("test_of_two_that_go_on_at_one_place_the_first_is_taken[postgres]"),
+    ),
+    Guard(  # and is claimed after that is finished
+        20,
+        SQL,
+        "                        WHERE g.file_id = f.id AND p.state IN ('pending', 'running'))\n",
+        "                        WHERE g.file_id = f.id AND p.state IN ('none'))\n",
+        _conformance("test_a_growth_is_due_and_claimed_when_the_one_before_is_finished[postgres]"),
+    ),
+    Guard(  # a file that was written anew is told by its edges
+        20,
+        "sensorflow/core/growth.py",
+        "    if edges(stream, taken.size) != (taken.head, taken.tail):\n",
         "    if False:\n",
-        _faults(
-            "test_files",
-            "test_fault_20_new_content_under_an_old_name_supersedes_and_both_are_kept[rewritten]",
-        ),
+        _growing("test_a_file_that_was_rewritten_begins_anew"),
+    ),
+    Guard(  # a renamed file is known by its inode
+        20,
+        "sensorflow/growing.py",
+        "ours = [by_inode.get(inode), by_key.get(key)]",
+        "ours = [None, by_key.get(key)]",
+        _growing("test_a_file_rotated_on_and_on_is_known_under_each_name"),
+        also=(("if by_inode is not None or self._all.name_matters:", "if True:"),),
+    ),
+    Guard(  # and its rest is looked for before the new one is begun
+        20,
+        "sensorflow/growing.py",
+        "            return [*rest, *begun]\n",
+        "            return begun\n",
+        _growing("test_a_rotated_file_is_one_file_and_its_rest_is_taken"),
+    ),
+    Guard(  # repeats are those of the whole file
+        20,
+        "sensorflow/core/chained.py",
+        "                if identity in self._others:\n",
+        "                if False:\n",
+        _growing("test_repeats_are_told_over_all_parts"),
+    ),
+    Guard(  # equal parts of two files have nothing to do with each other
+        20,
+        f"{POSTGRES}/contest.py",
+        "    by_content = by_content and claim.part is None\n",
+        "",
+        "tests/integration/test_growing_files.py"
+        "::test_equal_parts_of_two_files_are_readings_of_both[unique]",
     ),
     Guard(
         21,
         SQL,
-        "            ELSE NOT :name_matters AND NOT EXISTS (\n",
-        "            ELSE NOT :name_matters AND false AND NOT EXISTS (\n",
+        "            ELSE NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (\n",
+        "            ELSE NOT :name_matters AND false AND f.rows_replaced = 0 AND NOT EXISTS (\n",
         _faults(
             "test_files", "test_fault_21_the_same_content_under_two_names_and_twice_is_loaded_once"
         ),

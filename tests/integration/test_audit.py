@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from fleet import rows, text
 from yard import Act, Yard, content
 
 from sensorflow.adapters.postgres import settle
@@ -53,11 +55,12 @@ def test_a_sound_project_is_clean_without_a_unique_index(open_yard: Yard, level:
 def hold_sound(yard: Yard, level: str) -> None:
     for number in range(3):
         yard.load(f"{number}.csv", content(number))
-    yard.load("0.csv", content(7))  # supersedes
+    yard.load("0.csv", content(7))  # beside the first version
+    yard.load("1.csv", text(rows(1, 5, random.Random(9))))  # in place of some of its readings
     yard.quarantine()
     told = yard.audit(*options(level))
-    assert (told.code, told.faults, told.report["files"]) == (0, [], 5)
-    assert told.report["rows"] == 60
+    assert (told.code, told.faults, told.report["files"]) == (0, [], 6)
+    assert told.report["rows"] == 80
     assert "accounted for" in told.report["verdict"]
 
 

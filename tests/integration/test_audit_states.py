@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from fleet import rows, text
 from yard import SETTINGS, Told, Yard, content
 
 from sensorflow import bootstrap
@@ -198,6 +200,13 @@ def test_rows_and_lake_files_that_no_ledger_row_knows_are_never_touched(yard: Ya
     assert yard.audit().faults == ["A301", "A303"]
 
 
+@pytest.fixture
+def superseding(project: Path, database: str) -> Iterator[Yard]:
+    made = Yard(project, database, 'on_change = "supersede"')
+    yield made
+    made.close()
+
+
 def replaced(yard: Yard) -> tuple[int, Path, bytes]:
     """A superseded file whose silver is still there, as after a kill between commit and removal."""
     old = yard.load("a.csv", content(1))
@@ -209,25 +218,27 @@ def replaced(yard: Yard) -> tuple[int, Path, bytes]:
     return old, path, kept
 
 
-def test_silver_of_a_replaced_file_is_orphaned_once_there_was_time_to_remove_it(yard: Yard) -> None:
-    old, path, _ = replaced(yard)
-    assert yard.audit().code == 0
-    yard.sql("UPDATE files SET finished_at = now() - interval '1 hour' WHERE id = %s", old)
-    told = yard.audit()
+def test_silver_of_a_replaced_file_is_orphaned_once_there_was_time_to_remove_it(
+    superseding: Yard,
+) -> None:
+    old, path, _ = replaced(superseding)
+    assert superseding.audit().code == 0
+    superseding.sql("UPDATE files SET finished_at = now() - interval '1 hour' WHERE id = %s", old)
+    told = superseding.audit()
     only(told, "orphaned", "A304")
-    assert yard.audit("--repair", "--apply").code == 0
+    assert superseding.audit("--repair", "--apply").code == 0
     assert not path.exists()
-    told = yard.audit()
+    told = superseding.audit()
     assert (told.code, told.report["notes"]) == (0, [])
 
 
-def test_silver_of_a_replaced_file_stays_when_it_may_be_the_only_copy(yard: Yard) -> None:
-    old, path, _ = replaced(yard)
-    yard.sql("UPDATE files SET finished_at = now() - interval '1 hour' WHERE id = %s", old)
-    for landed in (yard.data / "landing").rglob("*"):
+def test_silver_of_a_replaced_file_stays_when_it_may_be_the_only_copy(superseding: Yard) -> None:
+    old, path, _ = replaced(superseding)
+    superseding.sql("UPDATE files SET finished_at = now() - interval '1 hour' WHERE id = %s", old)
+    for landed in (superseding.data / "landing").rglob("*"):
         if landed.is_file():
             landed.unlink()
-    told = yard.audit("--repair", "--apply")
+    told = superseding.audit("--repair", "--apply")
     assert told.code == 1
     assert path.exists()
     assert not any(step["done"] for step in told.report["repair"])
@@ -245,7 +256,9 @@ def test_what_retention_removed_is_expired_and_not_lost(yard: Yard) -> None:
     assert told.report["expired"] == {"landing": 1, "silver": 1, "rows": 1}
 
 
-def test_the_rows_of_a_file_that_goes_through_again_are_those_of_its_last_load(yard: Yard) -> None:
+def test_the_rows_of_a_file_that_goes_through_again_are_those_of_its_last_load(
+    yard: Yard,
+) -> None:
     file_id = yard.load("a.csv", content(1))
     yard.sql(
         "UPDATE files SET state = 'pending', stage = 'validate', finished_at = NULL,"
@@ -375,7 +388,8 @@ def test_an_audit_during_loads_finds_nothing(yard: Yard) -> None:
         try:
             while not stop.is_set():
                 number += 1
-                yard.load(f"{number % 7}.csv", content(number))  # new names and new versions
+                lines = rows(number % 7, 20, random.Random(number))[number % 3 :]
+                yard.load(f"{number % 7}.csv", text(lines))  # new names and new versions
                 if number % 5 == 0:
                     yard.quarantine(f"{number}.csv.gz", b"\x1f\x8b%d" % number)
         except Exception as error:
@@ -386,7 +400,7 @@ def test_an_audit_during_loads_finds_nothing(yard: Yard) -> None:
     worker.start()
     try:
         turn = 0
-        while turn < 12 or yard.ledger.totals()["plant"]["superseded"] < 10:
+        while turn < 12 or yard.ledger.totals()["plant"]["rows_replaced"] < 200:
             turn += 1
             report = audit(bootstrap.sight(yard.settings), tuple(Level)[turn % 4])
             assert (report.findings, report.unseen) == ([], [])
@@ -486,7 +500,7 @@ def test_a_project_that_has_not_begun_is_clean(yard: Yard) -> None:
 
 def test_a_lake_whose_ledger_is_empty_is_orphaned(yard: Yard) -> None:
     yard.load("a.csv", content(1))
-    yard.sql("TRUNCATE files, arrivals, file_events, raw_readings")
+    yard.sql("TRUNCATE files, replacements, arrivals, file_events, raw_readings")
     told = yard.audit()
     assert (told.code, set(told.faults)) == (1, {"A303"})
 

@@ -172,6 +172,67 @@ def test_a_file_rotated_again_and_again_is_taken_once(growth: Growth) -> None:
     assert growth.audit("--deep").faults == []
 
 
+def drained(growth: Growth) -> None:
+    """Whatever goes through again has done so."""
+    growth.take()
+    while growth.ledger.due(10, 10):
+        growth.take()
+
+
+@pytest.mark.parametrize("how", ["truncated", "rotated", "replaced"])
+def test_a_file_begun_anew_replaces_what_it_states_again_and_nothing_else(
+    growth: Growth, how: str
+) -> None:
+    growth.write(HEAD + line(1, 1) + line(2, 2))
+    growth.take()
+    growth.write(line(3, 3))
+    growth.take()
+    if how == "rotated":
+        os.rename(growth.drop / "a.csv", growth.drop / "a.1.csv")
+    growth.write(HEAD + line(2, 20), "new" if how == "replaced" else "a.csv", "w")
+    if how == "replaced":
+        os.rename(growth.drop / "new", growth.drop / "a.csv")
+    growth.take()
+    growth.write(line(3, 3) + line(4, 4) + line(2, 21))
+    growth.take()
+    assert growth.values() == [1, 3, 4, 20, 21]
+    assert growth.audit("--deep").faults == []
+    first, second = reversed(growth.ls())
+    assert first["growing"]["rows"]["replaced"] == 2  # type: ignore[index]
+    assert second["growing"]["rows"]["read"] == 4  # type: ignore[index]
+    assert growth.invoke(_app(undo), "a.csv").exit_code == 0
+    drained(growth)
+    assert growth.values() == [1, 2, 3]
+    assert growth.audit("--deep").faults == []
+    assert growth.invoke(_app(replay), "a.csv").exit_code == 0
+    drained(growth)
+    assert growth.values() == [1, 3, 4, 20, 21]
+    assert growth.audit("--deep").faults == []
+
+
+def test_equal_parts_of_two_files_are_readings_of_both(growth: Growth) -> None:
+    """Their bytes are the same, and what they mean is in the header."""
+    for name in ("a.csv", "b.csv"):
+        growth.write(HEAD + line(1, ord(name[0])), name)
+    growth.take()
+    for name in ("a.csv", "b.csv"):
+        growth.write(line(2, 2), name)
+    growth.take()
+    assert growth.values() == [2, 2, 97, 98]
+    assert growth.audit("--deep").faults == []
+
+
+def test_a_file_that_was_taken_whole_before_goes_on_as_one_that_grows(growth: Growth) -> None:
+    text = HEAD + line(1, 1) + line(2, 2)
+    growth.load("a.csv", text.encode())
+    growth.write(text)
+    growth.take()
+    growth.write(line(3, 3))
+    growth.take()
+    assert growth.values() == [1, 2, 3]
+    assert growth.audit("--deep").faults == []
+
+
 def test_lines_that_nobody_takes_are_overdue(
     growth: Growth, monkeypatch: pytest.MonkeyPatch
 ) -> None:

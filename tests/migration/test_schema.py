@@ -79,7 +79,7 @@ def test_autogenerate_finds_no_difference(database: str) -> None:
 def test_the_states_of_the_migration_are_those_of_the_core() -> None:
     words = [
         re.sub(r'"\s*\n\s*"', "", next((migrate.folder() / "versions").glob(name)).read_text())
-        for name in ("0001_*.py", "0002_*.py")
+        for name in ("0001_*.py", "0006_*.py")
     ]
     assert STATES in words[0]
     assert STAGES in words[0]

@@ -178,8 +178,20 @@ def test_a_replayed_file_goes_through_by_the_settings_as_they_are_now() -> None:
     assert "read=10 loaded=8 rejected=2" in result.text
 
 
-def test_corrections_replace_the_rows_and_the_silver_of_the_first_version() -> None:
+def test_a_newer_version_replaces_what_it_states_again_in_rows_and_in_silver() -> None:
     plant = Plant()
+    first = plant.drop(content(5))
+    plant.work()
+    second = plant.drop(content(3, "9.5"))
+    plant.work()
+    assert (plant.state(first.file_id), plant.state(second.file_id)) == ("loaded", "loaded")
+    values = sorted(value for _, value in plant.ledger.rows.values())
+    assert values == [1.5, 1.5, 9.5, 9.5, 9.5]
+    assert (plant.silver_rows(first.file_id), plant.silver_rows(second.file_id)) == (2, 3)
+
+
+def test_a_superseding_version_replaces_the_rows_and_the_silver_of_the_first_one() -> None:
+    plant = Plant(on_change="supersede")
     first = plant.drop(content(5))
     plant.work()
     second = plant.drop(content(4, "9.5"))

@@ -543,6 +543,7 @@ STEPS = st.lists(
         st.tuples(st.just("restart"), st.just(0)),
         st.tuples(st.just("rotate"), st.just(0)),
         st.tuples(st.just("truncate"), st.just(0)),
+        st.tuples(st.just("restate"), st.integers(1, 5)),
     ),
     max_size=25,
 )
@@ -553,13 +554,16 @@ STEPS = st.lists(
 def test_every_complete_line_is_loaded_once_whatever_happens(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:
-    """Truncation comes after a look, as only what was seen can be known."""
+    """A file that is begun anew may state the last readings again, with other values. That comes after a
+    look, as only what was seen can be known."""
     site = Site(tmp_path_factory.mktemp("site"))
     written, half, rotations = 0, "", 0
+    expected: dict[int, float] = {}
     site.write(HEAD)
     for what, count in steps:
         if what == "append":
             more = "".join(line(written + n, written + n) for n in range(count))
+            expected.update((n, float(n)) for n in range(written, written + count))
             written += count
             site.write(more[len(half) :])
             half = ""
@@ -580,11 +584,15 @@ def test_every_complete_line_is_loaded_once_whatever_happens(
                 rotations += 1
                 os.rename(site.drop / "a.csv", site.drop / f"a.{rotations}.csv")
             site.write(HEAD, how="wb")
+            if what == "restate":
+                again = {n: v + 0.125 for n, v in expected.items() if n >= written - count}
+                site.write("".join(line(n, v) for n, v in again.items()))
+                expected |= again
     for _ in range(3):
         site.work()
         site.look(100)
     site.work()
-    assert site.values == [float(n) for n in range(written)]
+    assert site.values == sorted(expected.values())
     assert all(view.counts.balanced for view in site.ledger.files(limit=1000))
     assert sum(view.counts.duplicate for view in site.ledger.files(limit=1000)) == 0
 

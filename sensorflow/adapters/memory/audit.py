@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -113,9 +114,9 @@ def _books(ledger: MemoryLedger) -> dict[int, Book]:
             not_before=file.not_before,
             published_at=file.published_at,
             moved_at=file.events[-1]["at"] if file.events else None,
-            counts=file.counts,
+            counts=replace(file.counts, replaced=file.replaced),
             checksum=file.checksum,
-            previous=None if file.previous is None else file.previous[0].loaded,
+            previous=None if file.previous is None else file.previous[0].loaded - file.replaced,
             quarantined_to=file.quarantined_to,
             profile=file.profile,
             profile_hash=None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from sensorflow.errors import SensorflowError
 from sensorflow.ports import Claim, Counts, FileView
 
 OPEN = (State.PENDING, State.RUNNING)
+REPLAYED = (State.LOADED, State.QUARANTINED, State.UNDONE)
 SETTLED = (State.LOADED, State.SUPERSEDED, State.UNDONE)
 
 
@@ -35,6 +36,7 @@ class File:
     finished_at: datetime | None = None
     counts: Counts = field(default_factory=Counts)
     checksum: int | None = None
+    replaced: int = 0
     error: tuple[str, str, dict[str, Any]] | None = None
     quarantined_to: str | None = None
     lane: Lane = Lane.LIVE
@@ -117,9 +119,13 @@ def view_of(file: File) -> FileView:
         version=file.version,
         state=file.state,
         stage=file.stage,
-        counts=file.counts,
+        counts=replace(file.counts, replaced=file.replaced),
         facts={
             "id": file.id,
+            "ts_min": file.span.low,
+            "ts_max": file.span.high,
+            "sensor_type": file.arrival.sensor_type,
+            "landed_at": file.arrival.landed_at,
             "error_code": code,
             "error_detail": detail,
             "checksum": file.checksum,

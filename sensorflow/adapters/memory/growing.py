@@ -165,6 +165,7 @@ class GrowingFiles:
                 rejected=sum(c.rejected for c in loaded),
                 duplicate=sum(c.duplicate for c in loaded),
                 missing=sum(c.missing for c in loaded),
+                replaced=sum(f.replaced for f in growing.files if f.state is State.LOADED),
             ),
             size=growing.taken.size,
             lines=growing.taken.lines,

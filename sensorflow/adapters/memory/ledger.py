@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,8 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from sensorflow.adapters.memory.contest import Contest, cover
 from sensorflow.adapters.memory.file import (
     OPEN,
+    REPLAYED,
     SETTLED,
     File,
     claim_of,
@@ -34,15 +37,18 @@ from sensorflow.ports import (
     Counts,
     Expirable,
     FileView,
+    Holds,
     Keyed,
     Kind,
     Leftover,
     Load,
     Loaded,
+    Older,
     OnChange,
     Registration,
     StageReport,
     Swept,
+    Unloaded,
 )
 
 
@@ -61,6 +67,8 @@ class MemoryLedger(GrowingFiles):
         """The readings: dedupe key -> (file id, value)."""
         self.readings: dict[bytes, pa.RecordBatch] = {}
         """All of each reading: a row of silver."""
+        self.replacements: Counter[tuple[int, int]] = Counter()
+        """(file id, id of the file that states its readings again) -> how many readings."""
 
     @property
     def lock(self) -> threading.RLock:
@@ -68,6 +76,9 @@ class MemoryLedger(GrowingFiles):
 
     def all_files(self) -> list[File]:
         return list(self._files.values())
+
+    def file_of(self, file_id: int) -> File:
+        return self._files[file_id]
 
     # --- arrivals ---
 
@@ -86,12 +97,32 @@ class MemoryLedger(GrowingFiles):
             file = self._files[file_id]
             if same and file.arrival.landed.sha256 == arrival.landed.sha256:
                 return Registration(file_id, file.version, Kind.SEEN)
+        if on_change is OnChange.MERGE:
+            self._own(arrival)
         twin = self._twin(arrival, name_matters)
         kind = Kind.NEW if twin is None else Kind.ALIAS
         file = twin or self._add(arrival, on_change is OnChange.REJECT)
         file.expired.discard(str(Expirable.LANDING))
         self._arrive(file, arrival.key, arrival.fingerprint, kind)
         return Registration(file.id, file.version, kind)
+
+    def _own(self, arrival: Arrival) -> None:
+        """A name that was an alias, and has content of its own now: what it had is a version before."""
+        named = [a[4] for a in self._arrivals if a[:2] == (arrival.source, arrival.key)]
+        old = self._files[named[-1]] if named else None
+        if old is None or old.arrival.key == arrival.key or old.state not in (*OPEN, State.LOADED):
+            return
+        if old.part is not None:
+            return
+        if old.arrival.landed.sha256 != arrival.landed.sha256:
+            heir = self._add(replace(old.arrival, key=arrival.key), False)
+            self._move_alias(old.id, heir.id, arrival.key)
+
+    def _move_alias(self, old: int, heir: int, key: bytes) -> None:
+        self._arrivals = [
+            (*a[:3], Kind.NEW, heir, a[5]) if (a[1], a[4]) == (key, old) else a
+            for a in self._arrivals
+        ]
 
     def _arrive(self, file: File, key: bytes, mark: str, kind: Kind) -> None:
         place = (file.arrival.source, key, mark, kind, file.id, self._clock())
@@ -109,11 +140,12 @@ class MemoryLedger(GrowingFiles):
             for f in self._files.values()
             if f.arrival.source == arrival.source
             and f.arrival.landed.sha256 == arrival.landed.sha256
+            and f.part is None
             and f.state in (*OPEN, State.LOADED)
             and (
                 f.version == newest
                 if f.arrival.key == arrival.key
-                else not name_matters and newest == 0
+                else not name_matters and newest == 0 and not f.replaced
             )
         ]
         return min(found, key=lambda f: (f.arrival.key != arrival.key, f.id), default=None)
@@ -326,32 +358,62 @@ class MemoryLedger(GrowingFiles):
         load = closing() if closing is not None else load
         with self._lock:
             file = self._guard(claim)
-            replaced = 0
+            why = f"by version {claim.version}, file {claim.file_id}"
+            replaced = cover(self, load.covered, claim.file_id, why)
             if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:
-                replaced = self._supersede(claim)
-            if claim.again:
-                self._take_out(file)
-            file.span = Span()
-            offered = loaded = total = 0
+                replaced += self._supersede(claim, why)
+            before = self._take_out(file) if claim.again else 0
+            contest, file.span, file.identity = Contest(self, file, load), Span(), load.identity
+            offered = inserted = total = 0
             for silver, keys in given:
                 offered += len(silver)
                 file.span = file.span.over(silver["ts"])
+                silver, keys = contest.decide(silver, keys)
                 new = self._insert(file.id, silver, keys)
-                loaded += len(new)
+                inserted += len(new)
                 kept = pa.array(new, pa.int64())
                 total += checksum(keys.take(kept), silver["value"].take(kept))
+            contest.settle()
+            lost = file.replaced = contest.lost.total()
+            loaded = inserted + lost
             duplicate = load.counts.duplicate + offered - loaded
-            file.counts = replace(load.counts, loaded=loaded, duplicate=duplicate)
-            assert file.counts.balanced, file.counts
+            counts = replace(load.counts, loaded=loaded, duplicate=duplicate)
+            assert counts.balanced, counts
+            file.counts = counts
             for report in load.reports:
                 facts = {"seconds": report.seconds, "rows": report.rows, "why": report.note or None}
                 self._tell(file, "stage done", **{**facts, "stage": str(report.stage)})
             file.stage = Stage.LOAD
             self._move(file, State.LOADED, "loaded", rows=loaded)
             file.checksum, file.finished_at, file.error = total % MODULUS, self._clock(), None
-            file.previous, file.identity = None, load.identity
+            file.previous, file.tidy = None, file.tidy and not lost
             file.expired &= {"landing"}
-            return Loaded(file.counts, replaced)
+            if before > inserted:
+                self.return_replaced(file.id)
+            garbage = bool(replaced or lost or contest.taken)
+            counts = replace(counts, replaced=lost)
+            kept = self.older(claim).loaded if load.on_change is OnChange.MERGE else None
+            return Loaded(counts, garbage, contest.taken.total(), kept)
+
+    def older(self, claim: Claim) -> Older:
+        with self._lock:
+            named = self._named(claim.source, claim.key)
+            named = sorted(
+                (f for f in named if f.version < claim.version), key=lambda f: -f.version
+            )
+            last = max((f.version for f in named if f.state is State.LOADED), default=0)
+            unloaded = [
+                Unloaded(f.id, f.arrival.landed.size, f.arrival.landed.sha256)
+                for f in named
+                if f.version > last
+                and f.state in (State.PENDING, State.QUARANTINED)
+                and f.previous is None
+                and f.arrival.landed.size <= claim.size
+                and f.part is None
+            ]
+            served = (f for f in named if f.state is State.LOADED and f.counts.loaded > f.replaced)
+            found = next(served, None)
+            return Older(tuple(unloaded[:100]), None if found is None else view_of(found))
 
     def _take_out(self, file: File) -> int:
         return self.take_out(file.id)
@@ -373,22 +435,48 @@ class MemoryLedger(GrowingFiles):
                 new.append(place)
         return new
 
-    def _supersede(self, claim: Claim) -> int:
+    def _supersede(self, claim: Claim, why: str) -> int:
         replaced = 0
         for old in self._named(claim.source, claim.key):
             if old.version >= claim.version or not allowed(old.state, State.SUPERSEDED):
                 continue
-            self._take_out(old)
-            undone = old.state is State.UNDONE
-            self._move(old, State.SUPERSEDED, "superseded", why=f"by version {claim.version}")
-            old.finished_at, old.previous, old.tidy = self._clock(), None, False
-            if not undone:
-                self._pass_on(old)
+            self.supersede(old, why)
             replaced += 1
         return replaced
 
-    def _pass_on(self, old: File) -> None:
+    def supersede(self, old: File, why: str) -> None:
+        self._take_out(old)
+        undone = old.state is State.UNDONE
+        self._move(old, State.SUPERSEDED, "superseded", why=why)
+        old.finished_at, old.previous, old.tidy = self._clock(), None, False
+        self._forget_replacements(old)
+        self.reevaluate(old.id, old.arrival.key)
+        if not undone:
+            self.pass_on(old)
+
+    def _forget_replacements(self, file: File) -> None:
+        file.replaced = 0
+        for pair in [pair for pair in self.replacements if pair[0] == file.id]:
+            del self.replacements[pair]
+
+    def reevaluate(self, by: int, key: bytes) -> None:
+        """Files under other names than `key` whose readings a file held go through again."""
+        for number, holder in list(self.replacements):
+            file = self._files[number]
+            if holder == by and file.state is State.LOADED and file.arrival.key != key:
+                self.replay(number, file.profile)
+
+    def return_replaced(self, by: int) -> None:
+        """Files whose readings a file had replaced go through again."""
+        for (number, holder), rows in list(self.replacements.items()):
+            file = self._files[number]
+            if holder == by and (file.state is State.LOADED or not rows):
+                self._replay(file, file.profile)
+
+    def pass_on(self, old: File) -> None:
         """The name of an alias takes over what its twin no longer holds."""
+        if old.part is not None:
+            return
         latest = {(a[0], a[1]): a[4] for a in self._arrivals}
         for source, key, mark, _, file_id, _ in list(self._arrivals):
             if file_id == old.id and key != old.arrival.key and latest[source, key] == old.id:
@@ -401,20 +489,24 @@ class MemoryLedger(GrowingFiles):
                 ]
                 return
 
+    def note(self, file: File, what: str, **facts: Any) -> None:
+        self._tell(file, what, **facts)
+
     def replay(self, file_id: int, profile: str | None = None) -> bool:
         with self._lock:
             file = self._files.get(file_id)
-            if file is None or not allowed(file.state, State.PENDING) or file.state in OPEN:
-                return False
-            if Expirable.LANDING in file.expired:
-                return False
-            if file.state is State.LOADED:
-                file.previous = (file.counts, file.finished_at)
-            self._move(file, State.PENDING, "replayed")
-            file.stage, file.attempts, file.counts = Stage.VALIDATE, 0, Counts()
-            file.retries, file.lane, file.profile = 0, Lane.BACKFILL, profile
-            file.published_at = file.not_before = file.finished_at = file.error = None
-            return True
+            return file is not None and file.state in REPLAYED and self._replay(file, profile)
+
+    def _replay(self, file: File, profile: str | None) -> bool:
+        if Expirable.LANDING in file.expired:
+            return False
+        if file.state is State.LOADED:
+            file.previous = (file.counts, file.finished_at)
+        self._move(file, State.PENDING, "replayed")
+        file.stage, file.attempts, file.counts = Stage.VALIDATE, 0, Counts()
+        file.retries, file.lane, file.profile = 0, Lane.BACKFILL, profile
+        file.published_at = file.not_before = file.finished_at = file.error = None
+        return True
 
     def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> int | None:
         with self._lock:
@@ -427,6 +519,8 @@ class MemoryLedger(GrowingFiles):
             for other in list(self._files.values()):
                 if self._shares(other, file) and other.id not in along:
                     self.replay(other.id)
+            self.return_replaced(file.id)
+            self._forget_replacements(file)
             return rows
 
     @staticmethod
@@ -464,7 +558,16 @@ class MemoryLedger(GrowingFiles):
             state=file.state,
             expired=frozenset(file.expired),
             landing=None if needed else name,
+            counts=replace(file.counts, replaced=file.replaced),
+            identity=file.identity,
+            holds=self._holds(file) if file.state is State.LOADED and file.replaced else None,
         )
+
+    def _holds(self, file: File) -> Holds:
+        def holds(_: pa.Array, keys: pa.Array) -> pa.Array:
+            return pa.array([self.rows.get(k, (0, 0.0))[0] == file.id for k in keys.to_pylist()])
+
+        return holds
 
     def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> int:
         with self._lock:
@@ -543,7 +646,11 @@ class MemoryLedger(GrowingFiles):
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
         found = self.select(tuple(State), source)
-        return [view for view in found if view.name == name]
+        with self._lock:
+            known = [a for a in self._arrivals if printable(a[1]) == name and a[3] is Kind.ALIAS]
+            aliases = {a[4] for a in known if source in (None, a[0])}
+        own = [view for view in found if view.name == name]
+        return own or [view for view in found if view.file_id in aliases]
 
     def select(
         self, states: tuple[str, ...], source: str | None = None, since: datetime | None = None
@@ -570,7 +677,7 @@ class MemoryLedger(GrowingFiles):
             ]
 
     def totals(self) -> dict[str, dict[str, int]]:
-        names = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate")
+        names = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate", "rows_replaced")
         totals: dict[str, dict[str, int]] = {}
         with self._lock:
             for file in self._files.values():
@@ -578,7 +685,8 @@ class MemoryLedger(GrowingFiles):
                 sums = totals.setdefault(file.arrival.source, empty)
                 sums["files"] += 1
                 sums[file.state] += 1
+                counts = replace(file.counts, replaced=file.replaced)
                 if file.state is State.LOADED:
                     for name in names:
-                        sums[name] += getattr(file.counts, name.removeprefix("rows_"))
+                        sums[name] += getattr(counts, name.removeprefix("rows_"))
         return totals

@@ -17,7 +17,6 @@ from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.dedupe import KEY
 from sensorflow.core.readings import US, Span, micros
 
-COLUMNS = "ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key"
 _WIRE = pa.schema(
     [
         ("ts", US),
@@ -31,6 +30,7 @@ _WIRE = pa.schema(
         ("dedupe_key", KEY),  # sixteen bytes on the wire, which is what a uuid is
     ]
 )
+COLUMNS = ", ".join(_WIRE.names)
 
 
 def wire(silver: pa.RecordBatch, keys: pa.Array, file_id: int) -> pa.RecordBatch:
@@ -51,12 +51,17 @@ def wire(silver: pa.RecordBatch, keys: pa.Array, file_id: int) -> pa.RecordBatch
     )
 
 
-def copy_in(connection: sa.Connection, table: str, rows: Iterable[pa.RecordBatch]) -> None:
-    """COPY rows made by `wire`. Raises errors of psycopg."""
+def copy_in(
+    connection: sa.Connection,
+    table: str,
+    rows: Iterable[pa.RecordBatch],
+    schema: pa.Schema = _WIRE,
+) -> None:
+    """COPY rows of a schema, by default those made by `wire`. Raises errors of psycopg."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
-    encoder = ArrowToPostgresBinaryEncoder(_WIRE)
-    statement = f"COPY {table} ({COLUMNS}) FROM STDIN (FORMAT BINARY)"
+    encoder = ArrowToPostgresBinaryEncoder(schema)
+    statement = f"COPY {table} ({', '.join(schema.names)}) FROM STDIN (FORMAT BINARY)"
     with driver.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(encoder.write_header())
         for batch in rows:
@@ -129,6 +134,7 @@ class Difference(Loader):
     """
 
     note = ""
+    removed = 0
 
     def load(self, silver: pa.RecordBatch, keys: pa.Array) -> None:
         self._stage(wire(silver, keys, self._file_id))
@@ -149,6 +155,7 @@ class Difference(Loader):
                 self._leave_out()
             added = run(self._connection, "merge_difference").rowcount
         untouched = self.inserted.rows - added
+        self.removed = removed
         self.note = f"{added:,} readings added, {removed:,} removed, {untouched:,} untouched"
 
     def _merge_by_looking(self) -> int:

@@ -15,10 +15,13 @@ from sensorflow.adapters.postgres.rows import counts_of, facts_of, view_of
 from sensorflow.core.arrival import printable
 from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.states import State
-from sensorflow.ports import ChainView, FileView, Kind, Registration
+from sensorflow.ports import ChainView, FileView, Kind, OnChange, Registration
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+MERGE = str(OnChange.MERGE)
 
 
 class GrowingFiles:
@@ -135,14 +138,14 @@ def _grow(c: sa.Connection, who: str, growth: Growth) -> Registration | None:
     if taken is None:
         if run(c, "seen", **place, fingerprint=mark, sha256=arrival.landed.sha256).first():
             return None
-        none = {"refuse": False, "refusal_code": None, "refusal": None}
+        none = {"refuse": False, "refusal_code": None, "refusal": None, "on_change": MERGE}
         row = run(c, "add_file", source=arrival.source, **none, **facts).one()
     else:
         known = {"root": taken.root, "last": taken.last, "size": taken.size}
         if not run(c, "is_newest_growth", **known).scalar_one():
             return None
         facts |= {"key": taken.key, "key_text": printable(taken.key)}
-        row = run(c, "add_growth", source=arrival.source, **facts).one()
+        row = run(c, "add_growth", source=arrival.source, on_change=MERGE, **facts).one()
     _note(c, growth, row.id, mark)
     follows = f", after file {taken.last}" if taken else ""
     why = f"bytes {growth.byte_offset:,} to {growth.size:,} of a growing file{follows}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.indexing import is_deferred
+from sensorflow.adapters.postgres.queries import run
 
 _QUERY = sa.text(
     "SELECT current_setting('server_version') AS version, clock_timestamp() AS now,"
@@ -58,3 +60,23 @@ def missing_roles(url: str) -> list[str]:
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
         return list(connection.scalars(_ROLES, {"names": list(ROLES)}))
+
+
+def survivors(url: str, most: int = 3) -> list[sa.Row[Any]]:
+    """Names of which older versions hold readings beside a newer one: those with most of them.
+
+    source, key_text, version (the newest of the older), rows, low, high; names and total of all.
+    Raises Transient DATABASE.
+    """
+    return _rows(url, "survivors", most=most)
+
+
+def remarks(url: str, days: int = 30, most: int = 3) -> list[sa.Row[Any]]:
+    """The newest remarks about versions: id, source, key_text, version, remarks; files: how many in all."""
+    return _rows(url, "remarks", days=days, most=most)
+
+
+def _rows(url: str, query: str, **facts: Any) -> list[sa.Row[Any]]:
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    with translated(), engine.connect() as connection:
+        return list(run(connection, query, **facts))

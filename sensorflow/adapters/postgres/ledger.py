@@ -36,10 +36,12 @@ from sensorflow.ports import (
     Leftover,
     Load,
     Loaded,
+    Older,
     OnChange,
     Registration,
     StageReport,
     Swept,
+    Unloaded,
 )
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ class PostgresLedger(GrowingFiles):
     ) -> list[Registration]:
         with self._transaction() as c:
             run(c, "lock_source", source=arrivals[0].source)
-            plain = self._add_plain(c, arrivals)
+            plain = self._add_plain(c, arrivals, on_change)
             return [
                 Registration(plain[place], 1, Kind.NEW)
                 if place in plain
@@ -99,12 +101,15 @@ class PostgresLedger(GrowingFiles):
                 for place, arrival in enumerate(arrivals, 1)
             ]
 
-    def _add_plain(self, c: sa.Connection, arrivals: Sequence[Arrival]) -> dict[int, int]:
+    def _add_plain(
+        self, c: sa.Connection, arrivals: Sequence[Arrival], on_change: OnChange
+    ) -> dict[int, int]:
         """Place, from 1 on -> id, of those that are neither a version nor a twin of anything."""
         facts = [facts_of(arrival) for arrival in arrivals]
         columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
         source = arrivals[0].source
-        rows = run(c, "add_plain", source=source, who=self._who, **columns)
+        given = {"source": source, "who": self._who, "on_change": str(on_change)}
+        rows = run(c, "add_plain", **given, **columns)
         return {row.place: row.id for row in rows}
 
     def _register(
@@ -115,6 +120,8 @@ class PostgresLedger(GrowingFiles):
         seen = run(c, "seen", **place, fingerprint=arrival.fingerprint, sha256=sha).first()
         if seen is not None:
             return Registration(seen.file_id, seen.version, Kind.SEEN)
+        if on_change is OnChange.MERGE:
+            self._own(c, place, arrival)
         twin = run(c, "twin", **place, sha256=sha, name_matters=name_matters).first()
         kind = Kind.NEW if twin is None else Kind.ALIAS
         row = twin or self._add(c, arrival, on_change)
@@ -131,6 +138,17 @@ class PostgresLedger(GrowingFiles):
         )
         return Registration(row.id, row.version, kind)
 
+    def _own(self, c: sa.Connection, place: dict[str, Any], arrival: Arrival) -> None:
+        """A name that was an alias, and has content of its own now: what it had is a version before."""
+        row = run(c, "alias_of", **place, sha256=arrival.landed.sha256).first()
+        if row is None:
+            return
+        named = {"key": arrival.key, "key_text": printable(arrival.key)}
+        heir = run(c, "take_over", id=row.id, **named).scalar_one()
+        run(c, "move_alias", id=row.id, heir=heir, key=arrival.key)
+        why = f"the name was an alias of file {row.id}, and has content of its own now"
+        self._event(c, heir, "registered", Stage.VALIDATE, why=why)
+
     def _add(self, c: sa.Connection, arrival: Arrival, on_change: OnChange) -> Any:
         facts = facts_of(arrival)
         del facts["fingerprint"]
@@ -138,6 +156,7 @@ class PostgresLedger(GrowingFiles):
             c,
             "add_file",
             source=arrival.source,
+            on_change=str(on_change),
             refuse=on_change is OnChange.REJECT,
             refusal_code=str(Code.VERSION_REFUSED),
             refusal=REMEDY[Code.VERSION_REFUSED],
@@ -299,6 +318,14 @@ class PostgresLedger(GrowingFiles):
             return False
         return True
 
+    def older(self, claim: Claim) -> Older:
+        place = {"source": claim.source, "key": claim.key, "version": claim.version}
+        with self._transaction() as c:
+            unloaded = run(c, "unloaded_versions", **place, size=claim.size).all()
+            before = run(c, "predecessor", **place).mappings().first()
+        waiting = tuple(Unloaded(row.id, row.size, bytes(row.sha256)) for row in unloaded)
+        return Older(waiting, None if before is None else view_of(before))
+
     def replay(self, file_id: int, profile: str | None = None) -> bool:
         with self._transaction() as c:
             return reversal.replay(c, self._who, file_id, profile, None)
@@ -390,4 +417,4 @@ class PostgresLedger(GrowingFiles):
         return totals
 
 
-_SUMS = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate")
+_SUMS = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate", "rows_replaced")

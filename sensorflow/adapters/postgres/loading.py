@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -14,11 +14,14 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from sensorflow import crash
+from sensorflow.adapters.postgres import reversal, versions
+from sensorflow.adapters.postgres.contest import Contest, contest_of
 from sensorflow.adapters.postgres.copy import Difference, Loader
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import count_values, stored_identity
+from sensorflow.core.history import outside_text
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, Fenced, Transient
@@ -38,43 +41,67 @@ def load(
     """See `ports.Ledger.load`; within the transaction of `c`."""
     began = time.perf_counter()
     wanted.check(c)
-    _alone(c, claim)
-    replaced: list[Any] = []
+    rivals = contest_of(c, claim, load)
+    _alone(c, claim, rivals)
+    superseded: list[Any] = []
     if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:
-        replaced = _supersede(c, who, claim)
+        superseded = versions.supersede(c, who, claim)
     kind = Difference if claim.again else Loader
     loader: Loader | Difference = kind(c, claim.file_id, wanted.deferred)
-    offered, span, waited = _insert(loader, batches, months)
+    decided = rivals if rivals.any() else None
+    offered, span, waited = _insert(loader, decided, batches, months)
     crash.point(crash.Point.COPIED)
     if closing is not None:  # the time in which the batches were made is that of other stages
         load, began = closing(), began + waited
-    _pass_on(c, who, claim, replaced)
+    outside = months.outside(superseded, span)
+    touched = versions.settle(c, who, claim, load, superseded, outside, rivals)
+    lost = rivals.lost.total()
+    stated = loader.inserted.rows + lost
+    _require_parts(claim, offered - stated)
     counts = replace(
         load.counts,
-        loaded=loader.inserted.rows,
-        duplicate=load.counts.duplicate + offered - loader.inserted.rows,
+        loaded=stated,
+        duplicate=load.counts.duplicate + offered - stated,
+        replaced=lost,
     )
-    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)
+    _finish(c, claim, counts, loader.inserted.checksum, span, load, outside, wanted)
+    if isinstance(loader, Difference) and loader.removed:
+        why = "which states fewer readings after a replay"
+        reversal.return_replaced(c, who, claim.file_id, why)
     note = loader.note if isinstance(loader, Difference) else ""
     done = StageReport(Stage.LOAD, time.perf_counter() - began, counts.loaded, note)
     _tell(c, who, claim, (*load.reports, done))
-    return Loaded(counts, len(replaced))
+    merged = load.on_change is OnChange.MERGE and claim.part is None
+    kept = versions.kept(c, claim) if merged else None
+    return Loaded(counts, touched or lost > 0, rivals.rows_taken, kept)
 
 
-def _alone(c: sa.Connection, claim: Claim) -> None:
+def _require_parts(claim: Claim, repeats: int) -> None:
+    """Of a part of a growing file all repeats are known beforehand, unless another part of it was loaded
+    meanwhile: with what that has, they are to be told once more. Raises Transient, the first time."""
+    if claim.part is not None and repeats and not claim.retries:
+        raise Transient(
+            Code.DATABASE, f"{repeats:,} readings are in a part of the file loaded meanwhile"
+        )
+
+
+def _alone(c: sa.Connection, claim: Claim, rivals: Contest) -> None:
     """End the session of a worker that was stopped in the middle of loading this very file.
 
     It could not commit, for its token is old; but until it ends it holds the keys of its rows, and
-    everybody who loads the same file would wait for it.
+    everybody who loads the same file would wait for it. Then wait for whoever loads a rival.
     """
     name = f"sensorflow load {claim.file_id}"
     if claim.attempt > 1:
         run(c, "evict", name=name)
-    run(c, "name_session", name=name)
+    rivals.hold(name)
 
 
 def _insert(
-    loader: Loader | Difference, batches: Iterable[Keyed], months: Months
+    loader: Loader | Difference,
+    rivals: Contest | None,
+    batches: Iterable[Keyed],
+    months: Months,
 ) -> tuple[int, Span, float]:
     """How many rows were offered, when they were measured, and the seconds waited for them."""
     rows, span, waited = 0, Span(), 0.0
@@ -89,13 +116,17 @@ def _insert(
         if not len(silver):
             continue
         months.ensure(silver["ts"])
+        span = span.over(silver["ts"])
+        rows += len(silver)
+        if rivals is not None:
+            silver, keys = rivals.decide(silver, keys)
+            if not len(silver):
+                continue
         try:
             loader.load(silver, keys)
         except psycopg.errors.CheckViolation as error:  # a month's partition was dropped meanwhile
             months.forget()
             raise Transient(Code.DATABASE, f"no partition: {error}") from error
-        span = span.over(silver["ts"])
-        rows += len(silver)
     loader.finish()
     return rows, span, waited
 
@@ -107,6 +138,7 @@ def _finish(
     checksum: int,
     span: Span,
     load: Load,
+    outside: str,
     wanted: Wanted,
 ) -> None:
     facts = {
@@ -119,6 +151,9 @@ def _finish(
         "profile_hash": load.profile_hash,
         "code_version": load.code_version,
         "identity": stored_identity(load.identity),
+        "replaced": counts.replaced,
+        "on_change": str(load.on_change),
+        "remarks": "; ".join(filter(None, (load.remarks, outside))) or None,
     }
     if claim.part is not None:
         totals = {"read": counts.read, "rejected": counts.rejected, "ts_max": span.high}
@@ -149,45 +184,6 @@ def _tell(c: sa.Connection, who: str, claim: Claim, reports: tuple[StageReport, 
         )
 
 
-def _supersede(c: sa.Connection, who: str, claim: Claim) -> list[Any]:
-    place = {"source": claim.source, "key": claim.key}
-    replaced = run(c, "older_versions", **place, version=claim.version).all()
-    for old in replaced:
-        if old.ts_min is not None and old.state_before != State.UNDONE:
-            run(c, "delete_rows", id=old.id, low=old.ts_min, high=old.ts_max)
-        add_event(
-            c,
-            who,
-            old.id,
-            "superseded",
-            old.stage,
-            from_state=old.state_before,
-            to_state="superseded",
-            attempt=old.attempts,
-            why=f"by version {claim.version}, file {claim.file_id}",
-        )
-    return list(replaced)
-
-
-def _pass_on(c: sa.Connection, who: str, claim: Claim, replaced: list[Any]) -> None:
-    """Names that had the bytes of a replaced file take them over, unless those were undone.
-
-    Last, and with registrations of this source shut out until the commit: an alias that was
-    registered while the rows went in is seen, and a later one finds the file superseded.
-    """
-    if replaced:
-        run(c, "lock_source", source=claim.source)
-    for old in (r.id for r in replaced if r.state_before != State.UNDONE):
-        alias = run(c, "orphaned_alias", id=old, key=claim.key).first()
-        if alias is None:
-            continue
-        named = {"key": alias.key, "key_text": alias.key_text}
-        heir = run(c, "take_over", id=old, **named).scalar_one()
-        run(c, "move_aliases", id=old, heir=heir, key=alias.key)
-        why = f"file {old} had the same bytes and was superseded"
-        add_event(c, who, heir, "registered", Stage.VALIDATE, why=why)
-
-
 class Months:
     """Makes the partitions for months of readings, each in a transaction of its own before the rows."""
 
@@ -209,3 +205,25 @@ class Months:
 
     def forget(self) -> None:
         self._made.clear()
+
+    def outside(self, superseded: Sequence[Any], span: Span) -> str:
+        """What superseded versions held before and after the new one's span; "" for nothing.
+
+        Their rows are deleted by now, but to nobody else: another session still counts them.
+        """
+        spans = [r for r in superseded if r.ts_min is not None and r.state_before != State.UNDONE]
+        if span.low is not None and span.high is not None:
+            spans = [r for r in spans if r.ts_min < span.low or r.ts_max > span.high]
+        if not spans:
+            return ""
+        with self._engine.connect() as c:
+            row = run(
+                c,
+                "rows_outside",
+                ids=[r.id for r in spans],
+                first=min(r.ts_min for r in spans),
+                last=max(r.ts_max for r in spans),
+                low=span.low,
+                high=span.high,
+            ).one()
+        return outside_text(row.found, row.low, row.high) if row.found else ""

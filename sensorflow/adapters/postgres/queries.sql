@@ -16,8 +16,9 @@ SELECT a.file_id, f.version
  ORDER BY a.id DESC LIMIT 1;
 
 -- name: twin
--- A file of the same content that still counts: under this name only if it is its newest version,
--- under another name only where names do not matter and this one has no content of its own yet.
+-- A file of the same content that still counts, which a part of a growing file never does: under this name only if it is its newest version,
+-- under another name only where names do not matter, this one has no content of its own yet and nothing of
+-- the file was replaced.
 -- A quarantined file is no twin: the same bytes again are another try.
 SELECT f.id, f.version
   FROM files f
@@ -25,8 +26,9 @@ SELECT f.id, f.version
    AND CASE WHEN f.key = :key
             THEN f.version = (SELECT max(v.version) FROM files v
                                WHERE v.source = :source AND v.key = :key)
-            ELSE NOT :name_matters AND NOT EXISTS (
+            ELSE NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (
                  SELECT 1 FROM files v WHERE v.source = :source AND v.key = :key) END
+   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = f.id)
  ORDER BY f.key = :key DESC, f.id
  LIMIT 1;
 
@@ -51,13 +53,13 @@ WITH given AS (
 plain AS (
     SELECT * FROM given g
      WHERE nth = 2
-       AND NOT EXISTS (SELECT 1 FROM files f WHERE f.source = :source AND f.key = g.key)
+       AND NOT EXISTS (SELECT 1 FROM arrivals a WHERE a.source = :source AND a.key = g.key)
        AND NOT EXISTS (SELECT 1 FROM files f WHERE f.source = :source AND f.sha256 = g.sha256)),
 added AS (
     INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
-                       sensor_type, stage, discovered_at, landed_at, lane)
+                       sensor_type, stage, discovered_at, landed_at, lane, on_change)
     SELECT :source, key, key_text, 1, sha256, md5, size, mtime_ns, landing, sensor_type,
-           'validate', discovered_at, landed_at, lane
+           'validate', discovered_at, landed_at, lane, :on_change
       FROM plain ORDER BY place
     RETURNING id, key, stage),
 told AS (
@@ -77,12 +79,13 @@ WITH older AS (
       FROM files WHERE source = :source AND key = :key)
 INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
                    sensor_type, stage, discovered_at, landed_at, supersedes, error_code,
-                   error_detail, lane)
+                   error_detail, lane, on_change)
 SELECT :source, :key, :key_text, newest + 1, :sha256, :md5, :size, :mtime_ns, :landing,
        :sensor_type, CASE WHEN refused THEN 'quarantine' ELSE 'validate' END,
        :discovered_at, :landed_at,
        (SELECT id FROM files WHERE source = :source AND key = :key AND version = newest),
-       CASE WHEN refused THEN :refusal_code END, CASE WHEN refused THEN :refusal END, :lane
+       CASE WHEN refused THEN :refusal_code END, CASE WHEN refused THEN :refusal END, :lane,
+       :on_change
   FROM older
 RETURNING id, version, stage;
 
@@ -164,7 +167,7 @@ won AS (
                         WHERE g.file_id = f.id AND p.state IN ('pending', 'running'))
     RETURNING f.id, f.lease_token, f.attempts, f.stage, f.source, f.key, f.version, f.sha256, f.md5,
               f.size, f.landing, f.landed_at, f.rows_read, f.rows_loaded, f.rows_rejected,
-              f.rows_duplicate, f.rows_missing, f.error_code, f.error_detail, f.error_place,
+              f.rows_duplicate, f.rows_missing, f.rows_replaced, f.error_code, f.error_detail, f.error_place,
               f.quarantines, f.retries, f.sensor_type, f.wanted_profile,
               f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before, f.previous),
 told AS (
@@ -225,7 +228,8 @@ UPDATE files
 -- What a newer version replaces. The row locks wait for a loader of an older version to end, and let
 -- an arrival that refers to it be registered.
 UPDATE files f
-   SET state = 'superseded', lease_until = NULL, finished_at = now(), previous = NULL, tidy = false
+   SET state = 'superseded', lease_until = NULL, finished_at = now(), previous = NULL, tidy = false,
+       rows_replaced = 0
   FROM (SELECT id, state, stage, attempts FROM files
          WHERE source = :source AND key = :key AND version < :version
            AND state IN ('pending', 'running', 'loaded', 'quarantined', 'undone')
@@ -237,11 +241,20 @@ RETURNING f.id, b.state AS state_before, f.stage, f.attempts, f.ts_min, f.ts_max
 -- The time range lets whole partitions be left alone, and the unique index find the rest.
 DELETE FROM raw_readings WHERE file_id = :id AND ts BETWEEN :low AND :high;
 
+-- name: rows_outside
+-- Rows of superseded files outside the span of the version that replaced them.
+SELECT count(*) AS found, min(ts) AS low, max(ts) AS high
+  FROM raw_readings
+ WHERE file_id = ANY(CAST(:ids AS bigint[])) AND ts BETWEEN :first AND :last
+   AND (CAST(:low AS timestamptz) IS NULL OR ts < :low OR ts > :high);
+
 -- name: orphaned_alias
--- A file just superseded may still be the newest content of another name: that name takes it over.
+-- A file just superseded may still be the newest content of another name: that name takes it over. Not of a
+-- growing file, which other names are for all parts.
 SELECT a.source, a.key, a.key_text
   FROM arrivals a
  WHERE a.file_id = :id AND a.key <> :key
+   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = :id)
    AND NOT EXISTS (SELECT 1 FROM arrivals later
                     WHERE later.source = a.source AND later.key = a.key AND later.id > a.id
                       AND later.file_id <> a.file_id)
@@ -249,13 +262,24 @@ SELECT a.source, a.key, a.key_text
 
 -- name: take_over
 INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
-                   sensor_type, discovered_at, landed_at)
+                   sensor_type, discovered_at, landed_at, on_change)
 SELECT source, :key, :key_text,
        (SELECT coalesce(max(v.version), 0) + 1 FROM files v
          WHERE v.source = f.source AND v.key = :key),
-       sha256, md5, size, mtime_ns, landing, sensor_type, discovered_at, landed_at
+       sha256, md5, size, mtime_ns, landing, sensor_type, discovered_at, landed_at, on_change
   FROM files f WHERE id = :id
 RETURNING id;
+
+-- name: alias_of
+-- The file with other bytes that a name is an alias of, while it counts: the name has none of its own.
+SELECT f.id FROM files f
+ WHERE f.id = (SELECT a.file_id FROM arrivals a WHERE a.source = :source AND a.key = :key
+                ORDER BY a.id DESC LIMIT 1)
+   AND f.key <> :key AND f.sha256 <> :sha256 AND f.state IN ('pending', 'running', 'loaded')
+   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = f.id);
+
+-- name: move_alias
+UPDATE arrivals SET file_id = :heir, kind = 'new' WHERE file_id = :id AND key = :key;
 
 -- name: move_aliases
 UPDATE arrivals a SET file_id = :heir, kind = CASE WHEN a.key = :key THEN 'new' ELSE 'alias' END
@@ -271,6 +295,8 @@ UPDATE files
        rows_duplicate = :duplicate, rows_missing = :missing, checksum = :checksum,
        ts_min = :ts_min, ts_max = :ts_max, profile = :profile, profile_hash = :profile_hash,
        code_version = :code_version, identity = :identity, previous = NULL,
+       rows_replaced = :replaced, tidy = tidy AND :replaced = 0, on_change = :on_change,
+       remarks = :remarks,
        expired = ARRAY(SELECT layer FROM unnest(expired) layer WHERE layer = 'landing'),
        error_code = NULL, error_detail = NULL, error_place = NULL
  WHERE id = :id AND lease_token = :token AND state = 'running'
@@ -283,15 +309,16 @@ UPDATE files f
        rows_read = d.read, rows_loaded = d.loaded, rows_rejected = d.rejected,
        rows_duplicate = d.duplicate, rows_missing = d.missing, checksum = d.checksum,
        ts_min = d.ts_min, ts_max = d.ts_max, profile = d.profile, profile_hash = d.profile_hash,
-       code_version = :code_version, identity = d.identity,
+       code_version = :code_version, identity = d.identity, on_change = d.on_change,
        error_code = NULL, error_detail = NULL, error_place = NULL
   FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[]), CAST(:read AS bigint[]),
               CAST(:loaded AS bigint[]), CAST(:rejected AS bigint[]), CAST(:duplicate AS bigint[]),
               CAST(:missing AS bigint[]), CAST(:checksum AS numeric[]),
               CAST(:ts_min AS timestamptz[]), CAST(:ts_max AS timestamptz[]),
-              CAST(:profile AS text[]), CAST(:profile_hash AS text[]), CAST(:identity AS text[]))
+              CAST(:profile AS text[]), CAST(:profile_hash AS text[]), CAST(:identity AS text[]),
+              CAST(:on_change AS text[]))
        AS d(id, token, read, loaded, rejected, duplicate, missing, checksum, ts_min, ts_max,
-            profile, profile_hash, identity)
+            profile, profile_hash, identity, on_change)
  WHERE f.id = d.id AND f.lease_token = d.token AND f.state = 'running'
    AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;
 
@@ -304,6 +331,127 @@ SELECT e.file_id, e.what, e.from_state, e.to_state, e.stage, e.attempt, :who, e.
        WITH ORDINALITY
        AS e(file_id, what, from_state, to_state, stage, attempt, why, seconds, rows, place)
  ORDER BY e.place;
+
+-- name: hold_name
+-- Versions of one name are merged one after the other, and so are files with the same bytes. In the order of
+-- ids, so that no two loaders wait for each other. Also the name that `evict` knows the session by.
+SELECT set_config('application_name', :name, true),
+       pg_advisory_xact_lock(hashtextextended('sensorflow load ' || id, 0))
+  FROM (SELECT id FROM files
+         WHERE :by_name AND source = :source AND key = :key AND version = 1
+        UNION SELECT id FROM files
+         WHERE :by_content AND source = :source AND sha256 = :sha256
+           AND state IN ('pending', 'running', 'loaded')
+        UNION SELECT CAST(:id AS bigint)
+         ORDER BY id) names;
+
+-- name: rivals
+-- Files with rows in the database that may hold readings which file :id states, of a time. Other versions
+-- of its name, but for other parts of the same growing file; its bytes under other names, which of a part
+-- of a growing file mean nothing; and files under other names that hold what newer versions of
+-- its name state, having the same bytes as these. states: the file that states them.
+SELECT id, identity, true AS same_name, id AS states FROM files
+ WHERE :by_name AND source = :source AND key = :key AND id <> :id
+   AND ts_max >= CAST(:low AS timestamptz) AND ts_min <= CAST(:high AS timestamptz)
+   AND (identity IS NULL OR identity = :identity)
+   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = files.id AND g.root = :root)
+   AND ts_max IS NOT NULL
+   AND (state = 'loaded' AND rows_loaded > rows_replaced OR previous IS NOT NULL)
+UNION ALL
+SELECT id, identity, false, id FROM files
+ WHERE :by_content AND source = :source AND sha256 = :sha256 AND key <> :key AND id <> :id
+   AND ts_max >= CAST(:low AS timestamptz) AND ts_min <= CAST(:high AS timestamptz)
+   AND ts_max IS NOT NULL AND identity IS NOT NULL
+   AND (state = 'loaded' AND rows_loaded > rows_replaced OR previous IS NOT NULL)
+   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = files.id)
+UNION ALL
+SELECT h.id, h.identity, false, n.id
+  FROM files n JOIN files h ON h.source = n.source AND h.sha256 = n.sha256
+ WHERE :by_name AND n.source = :source AND n.key = :key AND n.version > :version
+   AND n.state = 'loaded' AND n.rows_replaced > 0 AND h.key <> :key AND h.identity IS NOT NULL
+   AND h.ts_max >= CAST(:low AS timestamptz) AND h.ts_min <= CAST(:high AS timestamptz)
+   AND h.ts_max IS NOT NULL
+   AND (h.state = 'loaded' AND h.rows_loaded > h.rows_replaced OR h.previous IS NOT NULL)
+ LIMIT CAST(:most AS bigint);
+
+-- name: rivals_of_many
+-- Whether one of these new files has a version beside it, or its bytes under another name, that holds rows.
+SELECT EXISTS (
+    SELECT 1 FROM files f JOIN files o ON o.source = f.source AND o.key = f.key AND o.id <> f.id
+     WHERE f.id = ANY(CAST(:ids AS bigint[])) AND o.ts_max IS NOT NULL
+       AND (o.state = 'loaded' AND o.rows_loaded > o.rows_replaced OR o.previous IS NOT NULL))
+    OR EXISTS (
+    SELECT 1 FROM files f JOIN files o ON o.source = f.source AND o.sha256 = f.sha256 AND o.id <> f.id
+     WHERE f.id = ANY(CAST(:by_content AS bigint[])) AND o.ts_max IS NOT NULL
+       AND (o.state = 'loaded' AND o.rows_loaded > o.rows_replaced OR o.previous IS NOT NULL));
+
+-- name: other_content
+-- Whether one of these files has other bytes.
+SELECT EXISTS (SELECT 1 FROM files WHERE id = ANY(CAST(:ids AS bigint[])) AND sha256 <> :sha256);
+
+-- name: stage_of_stated
+-- The keys of a batch, to find out who holds them. Dropped with the transaction.
+CREATE TEMPORARY TABLE stated (ts timestamptz, dedupe_key uuid) ON COMMIT DROP;
+
+-- name: unloaded_versions
+SELECT id, size, sha256 FROM files
+ WHERE source = :source AND key = :key AND version < :version
+   AND version > coalesce((SELECT v.version FROM files v
+                            WHERE v.source = :source AND v.key = :key AND v.version < :version
+                              AND v.state = 'loaded'
+                            ORDER BY v.version DESC LIMIT 1), 0)
+   AND state IN ('pending', 'quarantined') AND previous IS NULL AND size <= :size
+   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = files.id)
+ ORDER BY version DESC LIMIT 100;
+
+-- name: predecessor
+-- The newest loaded version before a version, of the last twenty.
+SELECT * FROM files
+ WHERE source = :source AND key = :key AND version BETWEEN :version - 20 AND :version - 1
+   AND state = 'loaded' AND rows_loaded > rows_replaced
+ ORDER BY version DESC LIMIT 1;
+
+-- name: covered
+-- Versions that never were loaded and whose bytes a newer one begins with.
+UPDATE files f
+   SET state = 'superseded', finished_at = now(), tidy = false
+  FROM (SELECT id, state, stage, attempts FROM files
+         WHERE id = ANY(CAST(:ids AS bigint[])) AND previous IS NULL
+           AND state IN ('pending', 'quarantined')
+         ORDER BY id FOR NO KEY UPDATE) b
+ WHERE f.id = b.id
+RETURNING f.id, b.state AS state_before, f.stage, f.attempts;
+
+-- name: replaced
+-- Readings of these files were replaced: their accounts, and their silver has to follow.
+UPDATE files f
+   SET rows_replaced = f.rows_replaced + d.rows, tidy = false,
+       checksum = mod(f.checksum - d.checksum + 18446744073709551616, 18446744073709551616)
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:rows AS bigint[]), CAST(:checksums AS numeric[]))
+       AS d(id, rows, checksum)
+ WHERE f.id = d.id
+RETURNING f.id, f.stage, f.attempts, f.sha256, d.rows;
+
+-- name: forget_replacements
+DELETE FROM replacements WHERE file_id = ANY(CAST(:ids AS bigint[]));
+
+-- name: add_replacements
+INSERT INTO replacements (file_id, by_file, rows)
+SELECT d.file_id, d.by_file, d.rows
+  FROM unnest(CAST(:file_ids AS bigint[]), CAST(:by_files AS bigint[]), CAST(:rows AS bigint[]))
+       AS d(file_id, by_file, rows)
+ ORDER BY 1, 2
+ON CONFLICT (file_id, by_file) DO UPDATE SET rows = replacements.rows + excluded.rows;
+
+-- name: replaced_by
+-- Loaded files whose readings these replaced, and files that were superseded because these begin with their
+-- bytes; under other names than :key only, where one is given.
+SELECT r.file_id, f.wanted_profile, r.by_file, r.rows
+  FROM replacements r JOIN files f ON f.id = r.file_id
+ WHERE r.by_file = ANY(CAST(:ids AS bigint[]))
+   AND (f.state = 'loaded' OR f.state = 'superseded' AND r.rows = 0)
+   AND (CAST(:key AS bytea) IS NULL OR f.key <> :key)
+ ORDER BY r.file_id;
 
 -- name: stage_of_incoming
 -- The slow path of a load: rows whose key may be there already. Dropped with the transaction.
@@ -435,17 +583,18 @@ SELECT ts, min(sensor_id) AS sensor_id, min(reading_type) AS reading_type,
        array_agg(line_no ORDER BY file_id, line_no) AS line_nos, count(*) OVER () AS total
   FROM raw_readings WHERE ts >= :low AND ts < :high
  GROUP BY ts, dedupe_key HAVING count(*) > 1
- ORDER BY ts, dedupe_key LIMIT :most;
+ ORDER BY ts, dedupe_key LIMIT CAST(:most AS bigint);
 
 -- name: evict
--- Sessions of the same user that are still loading this file, alone or together with others: their
--- workers have lost it.
+-- Sessions of the same user that are still loading this file, alone or together with others (which hold
+-- the lock shared; whoever merges a version of the name holds it alone): their workers have lost it.
 SELECT pg_terminate_backend(pid, 5000)
   FROM pg_stat_activity
  WHERE usename = current_user AND datname = current_database() AND pid <> pg_backend_pid()
    AND (application_name = :name
         OR pid IN (SELECT l.pid FROM pg_locks l
                     WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+                      AND l.mode = 'ShareLock'
                       AND l.database = (SELECT oid FROM pg_database
                                          WHERE datname = current_database())
                       AND (CAST(l.classid AS bigint) << 32 | CAST(l.objid AS bigint))
@@ -455,10 +604,6 @@ SELECT pg_terminate_backend(pid, 5000)
 -- What `evict` knows a session by that loads many files.
 SELECT count(pg_advisory_xact_lock_shared(hashtextextended('sensorflow load ' || id, 0)))
   FROM unnest(CAST(:ids AS bigint[])) AS id;
-
--- name: name_session
--- Until the end of the transaction.
-SELECT set_config('application_name', :name, true);
 
 -- name: replay
 -- Through again, from the landed bytes. The rows of a loaded file stay, and so does their account.
@@ -472,7 +617,8 @@ UPDATE files f
        finished_at = NULL, rows_read = 0, rows_loaded = 0, rows_rejected = 0, rows_duplicate = 0,
        rows_missing = 0, error_code = NULL, error_detail = NULL, error_place = NULL
   FROM (SELECT id, state FROM files WHERE id = :id FOR UPDATE) b
- WHERE f.id = b.id AND b.state IN ('loaded', 'quarantined', 'undone')
+ WHERE f.id = b.id AND (b.state IN ('loaded', 'quarantined', 'undone')
+                        OR :also_superseded AND b.state = 'superseded')
    AND NOT 'landing' = ANY(f.expired)
 RETURNING f.id, b.state AS state_before;
 
@@ -489,10 +635,13 @@ UPDATE files
        error_code = :code, error_detail = :detail, error_place = CAST(:place AS jsonb)
  WHERE id = :id AND lease_token = :token AND state = 'running' AND previous IS NOT NULL;
 
+-- name: place_of
+SELECT source, key, sha256 FROM files WHERE id = :id;
+
 -- name: undo
-UPDATE files SET state = 'undone', finished_at = now(), tidy = false
+UPDATE files SET state = 'undone', finished_at = now(), tidy = false, rows_replaced = 0
  WHERE id = :id AND state = 'loaded'
-RETURNING id, source, identity, ts_min, ts_max;
+RETURNING id, source, key, identity, ts_min, ts_max;
 
 -- name: sharers
 -- Loaded files whose keys hold the same file name, and that left readings of this span out; of a growing
@@ -610,9 +759,38 @@ SELECT * FROM files
  ORDER BY id DESC LIMIT :limit;
 
 -- name: named
+-- The versions of a name, oldest first; of a name that has none of its own, the file whose bytes it has.
 SELECT * FROM files
  WHERE key_text = :name AND (CAST(:source AS text) IS NULL OR source = :source)
+UNION
+SELECT f.* FROM files f
+ WHERE f.id IN (SELECT a.file_id FROM arrivals a
+                 WHERE a.key_text = :name AND a.kind = 'alias'
+                   AND (CAST(:source AS text) IS NULL OR a.source = :source))
+   AND NOT EXISTS (SELECT 1 FROM files o WHERE o.source = f.source AND o.key_text = :name)
  ORDER BY id;
+
+-- name: survivors
+-- Names of which older versions hold readings beside a newer loaded one; parts of growing files always do.
+WITH newest AS (
+    SELECT source, key, max(version) AS version FROM files
+     WHERE version > 1 AND state = 'loaded'
+       AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = files.id)
+     GROUP BY source, key),
+older AS (
+    SELECT f.source, f.key_text, max(f.version) AS version,
+           sum(f.rows_loaded - f.rows_replaced) AS rows, min(f.ts_min) AS low, max(f.ts_max) AS high
+      FROM newest n JOIN files f ON f.source = n.source AND f.key = n.key AND f.version < n.version
+     WHERE f.state = 'loaded' AND f.rows_loaded > f.rows_replaced
+     GROUP BY f.source, f.key_text)
+SELECT *, count(*) OVER () AS names, sum(rows) OVER () AS total FROM older
+ ORDER BY rows DESC LIMIT :most;
+
+-- name: remarks
+SELECT id, source, key_text, version, remarks, count(*) OVER () AS files
+  FROM files
+ WHERE remarks IS NOT NULL AND finished_at > now() - make_interval(days => :days)
+ ORDER BY finished_at DESC LIMIT :most;
 
 -- name: select_files
 SELECT * FROM files
@@ -630,7 +808,7 @@ SELECT at, kind, key_text AS name, fingerprint FROM arrivals WHERE file_id = :id
 -- name: totals
 SELECT source, state, count(*) AS files, sum(rows_read) AS rows_read,
        sum(rows_loaded) AS rows_loaded, sum(rows_rejected) AS rows_rejected,
-       sum(rows_duplicate) AS rows_duplicate
+       sum(rows_duplicate) AS rows_duplicate, sum(rows_replaced) AS rows_replaced
   FROM files GROUP BY source, state ORDER BY source, state;
 
 -- ---- files that grow ----
@@ -656,11 +834,11 @@ SELECT EXISTS (SELECT 1 FROM growing_files WHERE root = :root AND last_file = :l
 -- name: add_growth
 -- A version of its own, of a file that goes on.
 INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
-                   sensor_type, stage, discovered_at, landed_at, lane)
+                   sensor_type, stage, discovered_at, landed_at, lane, on_change)
 SELECT :source, :key, :key_text,
        (SELECT coalesce(max(version), 0) + 1 FROM files WHERE source = :source AND key = :key),
        :sha256, :md5, :size, :mtime_ns, :landing, :sensor_type, 'validate', :discovered_at,
-       :landed_at, :lane
+       :landed_at, :lane, :on_change
 RETURNING id, version, stage;
 
 -- name: begin_growing
@@ -753,7 +931,8 @@ SELECT asked.id AS asked, c.root, c.size, c.lines, c.last_file, sums.*
               coalesce(sum(f.rows_loaded) FILTER (WHERE f.state = 'loaded'), 0) AS rows_loaded,
               coalesce(sum(f.rows_rejected) FILTER (WHERE f.state = 'loaded'), 0) AS rows_rejected,
               coalesce(sum(f.rows_duplicate) FILTER (WHERE f.state = 'loaded'), 0) AS rows_duplicate,
-              coalesce(sum(f.rows_missing) FILTER (WHERE f.state = 'loaded'), 0) AS rows_missing
+              coalesce(sum(f.rows_missing) FILTER (WHERE f.state = 'loaded'), 0) AS rows_missing,
+              coalesce(sum(f.rows_replaced) FILTER (WHERE f.state = 'loaded'), 0) AS rows_replaced
          FROM growths g JOIN files f ON f.id = g.file_id WHERE g.root = c.root) sums;
 
 -- name: files_of
@@ -770,7 +949,8 @@ SELECT pg_export_snapshot() AS name, now() AS taken_at;
 SELECT f.id, f.source, f.key, f.key_text, f.version, f.sha256, f.md5, f.size, f.landing, f.sensor_type,
        f.state, f.stage, f.lane, coalesce(f.lease_token, 0) AS token, f.landed_at, f.finished_at,
        f.lease_until, f.not_before, f.published_at, f.rows_read, f.rows_loaded, f.rows_rejected,
-       f.rows_duplicate, f.rows_missing, f.checksum, CAST(f.previous->>'rows_loaded' AS bigint) AS previous,
+       f.rows_duplicate, f.rows_missing, f.rows_replaced, f.checksum,
+       CAST(f.previous->>'rows_loaded' AS bigint) - f.rows_replaced AS previous,
        f.quarantined_to, f.profile, f.profile_hash, f.code_version, f.identity, f.expired, f.tidy,
        g.root, g.follows, g.byte_offset, g.line_base, c.ts_max AS chain_ts_max,
        c.rows_read - CASE WHEN f.state = 'loaded' THEN f.rows_read ELSE 0 END AS chain_read,

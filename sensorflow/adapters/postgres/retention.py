@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import run
+from sensorflow.adapters.postgres.rows import counts_of, identity_of_row
 from sensorflow.core.growth import HEADER
 from sensorflow.core.states import State
 from sensorflow.ports import Expirable, Leftover
@@ -30,6 +31,9 @@ def _leftover(c: sa.Connection, row: Any) -> Leftover:
         # no registration can decide to rely on the object until it is gone
         run(c, "lock_landing")
         free = run(c, "unneeded_landing", landing=row.landing).scalar()
+    changed = row.state == State.LOADED and row.rows_replaced > 0
+    if changed:
+        from sensorflow.adapters.postgres.contest import holds_of  # Arrow: only who rewrites silver
     return Leftover(
         file_id=row.id,
         source=row.source,
@@ -39,6 +43,9 @@ def _leftover(c: sa.Connection, row: Any) -> Leftover:
         state=State(row.state),
         expired=frozenset(row.expired),
         landing=free,
+        counts=counts_of(row._mapping),
+        identity=identity_of_row(row.identity) or "",
+        holds=holds_of(c, row) if changed else None,
     )
 
 

@@ -12,8 +12,16 @@ from sensorflow.adapters.postgres.queries import run
 from sensorflow.core.states import Stage
 
 
-def replay(c: sa.Connection, who: str, file_id: int, profile: str | None, why: str | None) -> bool:
-    row = run(c, "replay", id=file_id, profile=profile).first()
+def replay(
+    c: sa.Connection,
+    who: str,
+    file_id: int,
+    profile: str | None,
+    why: str | None,
+    also_superseded: bool = False,
+) -> bool:
+    facts = {"profile": profile, "also_superseded": also_superseded}
+    row = run(c, "replay", id=file_id, **facts).first()
     if row is None:
         return False
     steps = {"from_state": row.state_before, "to_state": "pending"}
@@ -25,6 +33,11 @@ def replay(c: sa.Connection, who: str, file_id: int, profile: str | None, why: s
 def undo(
     c: sa.Connection, who: str, file_id: int, why: str, along: Sequence[int] = ()
 ) -> int | None:
+    place = run(c, "place_of", id=file_id).first()
+    if place is None:
+        return None
+    name = {"by_name": True, "by_content": True, "name": f"sensorflow undo {file_id}"}
+    run(c, "hold_name", id=file_id, **place._mapping, **name)
     row = run(c, "undo", id=file_id).first()
     if row is None:
         return None
@@ -36,6 +49,8 @@ def undo(
         _return_shared(c, who, row, span, along)
     steps = {"from_state": "loaded", "to_state": "undone"}
     add_event(c, who, file_id, "undone", Stage.LOAD, **steps, rows=rows, why=why)
+    return_replaced(c, who, file_id, "which held readings of it, was undone")
+    run(c, "forget_replacements", ids=[file_id])
     return rows
 
 
@@ -47,3 +62,12 @@ def _return_shared(
     for other in run(c, "sharers", **facts, **span).scalars().all():
         why = f"file {row.id}, which held readings of it, was undone"
         replay(c, who, other, None, why)
+
+
+def return_replaced(c: sa.Connection, who: str, file_id: int, why: str) -> None:
+    """Files whose readings this one had replaced go through again, and hold them again."""
+    for row in run(c, "replaced_by", ids=[file_id], key=None).all():
+        reason = f"file {file_id}, {why}"
+        if not replay(c, who, row.file_id, row.wanted_profile, reason, also_superseded=True):
+            facts = {"rows": row.rows, "why": f"{reason}; the landed bytes have expired"}
+            add_event(c, who, row.file_id, "readings not returned", Stage.LOAD, **facts)

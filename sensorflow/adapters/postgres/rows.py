@@ -41,6 +41,7 @@ def counts_of(row: sa.RowMapping) -> Counts:
         rejected=int(row["rows_rejected"]),
         duplicate=int(row["rows_duplicate"]),
         missing=int(row["rows_missing"]),
+        replaced=int(row["rows_replaced"]),
     )
 
 
@@ -141,7 +142,8 @@ def stored_identity(identity: str) -> str:
     return identity.replace("\0", "//")
 
 
-def _identity(stored: str | None) -> str | None:
+def identity_of_row(stored: str | None) -> str | None:
+    """What `stored_identity` stored."""
     return None if stored is None else stored.replace("//", "\0")
 
 
@@ -174,7 +176,7 @@ def book_of(row: sa.RowMapping) -> Book:
         profile=row["profile"],
         profile_hash=row["profile_hash"],
         code_version=row["code_version"],
-        identity=_identity(row["identity"]),
+        identity=identity_of_row(row["identity"]),
         expired=tuple(row["expired"]),
         tidy=row["tidy"],
         part=part_of(row),

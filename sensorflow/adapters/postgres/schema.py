@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    event,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -107,6 +109,12 @@ files = Table(
     Column("tidy", Boolean, nullable=False, server_default=text("true")),
     # the file whose message its own is a part of
     Column("sent_with", BigInteger),
+    # of the rows loaded, those whose place newer statements of the same readings have taken
+    _count("rows_replaced"),
+    # what was to be done with older versions, as the settings had it
+    Column("on_change", Text),
+    # what was noticed about this version and the ones before it
+    Column("remarks", Text),
     UniqueConstraint("source", "key", "version", name="uq_files_version"),
     CheckConstraint(f"state IN ({STATES})", name="ck_files_state"),
     CheckConstraint(f"stage IN ({STAGES})", name="ck_files_stage"),
@@ -129,6 +137,24 @@ files = Table(
         "previous IS NULL OR state IN ('pending', 'running', 'superseded')",
         name="ck_files_previous",
     ),
+    CheckConstraint(
+        "rows_replaced >= 0 AND (state <> 'loaded' OR rows_replaced <= rows_loaded)",
+        name="ck_files_replaced",
+    ),
+    CheckConstraint(
+        "on_change IN ('merge', 'supersede', 'keep', 'reject')", name="ck_files_on_change"
+    ),
+    # versions that hold rows of the database, by the time that these reach to
+    Index(
+        "ix_files_served",
+        "source",
+        "key",
+        "ts_max",
+        postgresql_where=text(
+            "ts_max IS NOT NULL AND "
+            "(state = 'loaded' AND rows_loaded > rows_replaced OR previous IS NOT NULL)"
+        ),
+    ),
     Index("ix_files_content", "source", "sha256"),
     Index(
         "ix_files_due",
@@ -149,6 +175,18 @@ files = Table(
     ),
     Index("ix_files_lease", "lease_until", postgresql_where=text("state = 'running'")),
 )
+
+replacements = Table(
+    "replacements",
+    metadata,
+    Column("file_id", BigInteger, ForeignKey("files.id"), primary_key=True),
+    Column("by_file", BigInteger, ForeignKey("files.id"), primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+    CheckConstraint("rows >= 0", name="ck_replacements_rows"),
+    Index("ix_replacements_by", "by_file"),
+)
+"""How many readings of a file have had their place taken by another file's; 0 of a file that was never
+loaded because the other one begins with its bytes."""
 
 arrivals = Table(
     "arrivals",
@@ -246,3 +284,16 @@ raw_readings = Table(
     Index("uq_raw_dedupe", "ts", "dedupe_key", unique=True),
     postgresql_partition_by="RANGE (ts)",
 )
+
+REFUSE = """
+CREATE OR REPLACE FUNCTION refuse_load_without_merge() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RETURN NULL; END $$
+"""  # the body is the migration's
+GUARD = """
+CREATE TRIGGER tr_files_merge BEFORE UPDATE OF state ON files FOR EACH ROW
+WHEN (NEW.state = 'loaded' AND NEW.version > 1 AND NEW.code_version LIKE '0.1.%%'
+      AND coalesce(NEW.on_change, 'merge') = 'merge')
+EXECUTE FUNCTION refuse_load_without_merge()
+"""
+for _statement in (REFUSE, GUARD):
+    event.listen(files, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]

@@ -33,7 +33,7 @@ def load(c: sa.Connection, who: str, files: Files, months: Months, wanted: Wante
     """See `ports.Ledger.load_together`; within the transaction of `c`. Raises Apart."""
     began = time.perf_counter()
     wanted.check(c)
-    run(c, "hold_together", ids=[claim.file_id for claim, _, _ in files])
+    _alone(c, files)
     _copy(c, files, months)
     crash.point(crash.Point.COPIED)
     _finish(c, files, wanted)
@@ -53,6 +53,15 @@ def load(c: sa.Connection, who: str, files: Files, months: Months, wanted: Wante
             rows=load.counts.loaded,
         )
     events.write(c)
+
+
+def _alone(c: sa.Connection, files: Files) -> None:
+    """Keep whoever loads a rival of one of them waiting; Apart where one holds rows already."""
+    ids = [claim.file_id for claim, _, _ in files]
+    run(c, "hold_together", ids=ids)
+    by_content = [claim.file_id for claim, _, load in files if not load.name_matters]
+    if run(c, "rivals_of_many", ids=ids, by_content=by_content).scalar():
+        raise Apart
 
 
 def _copy(c: sa.Connection, files: Files, months: Months) -> None:
@@ -88,6 +97,7 @@ def _finish(c: sa.Connection, files: Files, wanted: Wanted) -> None:
             *(counts.read, counts.loaded, counts.rejected, counts.duplicate, counts.missing),
             *(total % MODULUS, span.low, span.high),
             *(load.profile, load.profile_hash, stored_identity(load.identity)),
+            str(load.on_change),
         )
         for name, value in zip(_FINISHED, values, strict=True):
             columns[name].append(value)
@@ -99,5 +109,5 @@ def _finish(c: sa.Connection, files: Files, wanted: Wanted) -> None:
 
 _FINISHED = (
     *("ids", "tokens", "read", "loaded", "rejected", "duplicate", "missing"),
-    *("checksum", "ts_min", "ts_max", "profile", "profile_hash", "identity"),
+    *("checksum", "ts_min", "ts_max", "profile", "profile_hash", "identity", "on_change"),
 )

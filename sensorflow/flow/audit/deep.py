@@ -83,8 +83,7 @@ def _read(sight: Sight, report: Report, snapshot: Snapshot, book: Book) -> str:
             return ""
         found = held(sight, snapshot, book, lake.read(job.path(Layer.SILVER)))
     expected, here = _account(book.counts, book.checksum or 0), job.counts
-    repeated = found.rows - found.own_rows  # what other files of the source brought
-    counts = replace(here, loaded=found.own_rows, duplicate=here.duplicate + repeated)
+    counts = _counts(book, here, found.own_rows, found.rows - found.own_rows)
     text = _account(counts, found.own_checksum)
     shared = whole_source(book.source, identity_of_book(sight, book))
     if text != expected and not (shared and "rows" in book.expired):
@@ -92,10 +91,17 @@ def _read(sight: Sight, report: Report, snapshot: Snapshot, book: Book) -> str:
     return ""
 
 
+def _counts(book: Book, here: Counts, own: int, others: int) -> Counts:
+    """others: readings that other files hold, having stated them again, or brought them first."""
+    if book.counts.replaced:
+        return replace(here, loaded=own + others, replaced=others)
+    return replace(here, loaded=own, duplicate=here.duplicate + others)
+
+
 def _account(c: Counts, checksum: int) -> str:
     return (
         f"read={c.read} loaded={c.loaded} rejected={c.rejected} duplicates={c.duplicate} "
-        f"missing={c.missing} checksum={checksum}"
+        f"missing={c.missing} replaced={c.replaced} checksum={checksum}"
     )
 
 

@@ -70,6 +70,8 @@ def _silver(sight: Sight, book: Book) -> Finding | None:
         found = sight.world.lake.rows(place)
     except Unreadable as error:
         return finding(Fault.SILVER_UNREADABLE, book, expected, str(error), place)
+    if found is None and least == 0 and book.counts.replaced:
+        return None
     if found is None:
         return finding(Fault.SILVER_MISSING, book, expected, "no file", place)
     if not least <= found <= most:
@@ -83,9 +85,11 @@ def silver_rows(sight: Sight, book: Book) -> tuple[int, int]:
     Where the same reading may come in several files of a source, those that another file brought first
     are in silver too, and count as duplicates.
     """
-    loaded = book.counts.loaded
+    served = book.counts.served
+    if not book.tidy:  # what newer versions replaced is taken out by the next sweep
+        return served, book.counts.loaded
     shared = whole_source(book.source, identity_of_book(sight, book))
-    return loaded, loaded + book.counts.duplicate if shared else loaded
+    return served, served + book.counts.duplicate if shared else served
 
 
 def orphans(sight: Sight, report: Report) -> None:

@@ -1,0 +1,247 @@
+"""Which file holds a reading that several files state: the newest of them, whichever is loaded first.
+
+Two files state the same reading when they are versions of one name (their dedupe keys are the same), or
+have the same bytes under two names (then the keys differ by the name alone, and are made for both).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres.copy import copy_in
+from sensorflow.adapters.postgres.queries import queries, run
+from sensorflow.adapters.postgres.rows import identity_of_row, stored_identity
+from sensorflow.core.checksum import MODULUS, checksum
+from sensorflow.core.dedupe import KEY, keys
+from sensorflow.core.readings import US, Span, micros
+from sensorflow.flow.work import whole_source
+from sensorflow.ports import Claim, Holds, Load, OnChange
+
+_STATED = pa.schema([("ts", US), ("dedupe_key", KEY)])
+_HEAD, _TAIL = 19, 2  # bytes before and after the rows of a binary COPY without extensions
+_HOLDER = np.dtype([("n", ">i2"), ("a", ">i4"), ("file", ">i8"), ("b", ">i4"), ("key", "V16")])
+_TAKEN = np.dtype(
+    [
+        *(("n", ">i2"), ("a", ">i4"), ("file", ">i8"), ("b", ">i4"), ("value", ">f8")),
+        *(("c", ">i4"), ("key", "V16")),
+    ]
+)
+
+_MATCHING = """raw_readings r {} stated s
+ WHERE r.ts = s.ts AND r.dedupe_key = s.dedupe_key AND r.ts BETWEEN %(low)s AND %(high)s
+   AND r.file_id = ANY(%(ids)s)"""
+HOLDERS = (
+    "COPY (SELECT r.file_id, r.dedupe_key FROM "
+    + _MATCHING.format(",")
+    + ") TO STDOUT (FORMAT BINARY)"
+)
+TAKE = (
+    "COPY (DELETE FROM "
+    + _MATCHING.format("USING")
+    + " RETURNING r.file_id, r.value, r.dedupe_key) TO STDOUT (FORMAT BINARY)"
+)
+UNLIMITED_DECOMPRESSION = sa.text(
+    "SELECT set_config(name, '0', true) FROM pg_settings"
+    " WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'"
+)
+"""TimescaleDB refuses to change more than 100,000 compressed rows in a transaction unless it is told."""
+
+
+class Stated:
+    """A temporary table with the keys of some readings, and what of these the database holds."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._made = False
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        self._driver = driver
+
+    def fill(self, ts: pa.Array, made: pa.Array) -> None:
+        """ts: of silver; made: the dedupe key of each."""
+        if self._made:
+            self._connection.execute(sa.text("TRUNCATE stated"))
+        else:
+            self._connection.execute(UNLIMITED_DECOMPRESSION)
+            self._connection.execute(queries()["stage_of_stated"])
+            self._made = True
+        batch = pa.RecordBatch.from_arrays([pa.array(micros(ts)).cast(US), made], schema=_STATED)
+        copy_in(self._connection, "stated", [batch], _STATED)
+
+    def holders(self, ids: Sequence[int], span: Span) -> npt.NDArray[Any]:
+        """(file, key) of the rows of these files that have one of the keys."""
+        return self._rows(HOLDERS, _HOLDER, ids, span)
+
+    def take(self, ids: Sequence[int], span: Span) -> npt.NDArray[Any]:
+        """Delete these rows; returns (file, value, key) of each."""
+        return self._rows(TAKE, _TAKEN, ids, span)
+
+    def _rows(
+        self, statement: str, kind: np.dtype[Any], ids: Sequence[int], span: Span
+    ) -> npt.NDArray[Any]:
+        facts = {"low": span.low, "high": span.high, "ids": list(ids)}
+        with self._driver.cursor() as cursor, cursor.copy(statement, facts) as copy:
+            data = b"".join(map(bytes, copy))
+        return np.frombuffer(data[_HEAD : len(data) - _TAIL], kind)
+
+
+def keys_of(rows: npt.NDArray[Any]) -> pa.Array:
+    return pa.Array.from_buffers(KEY, len(rows), [None, pa.py_buffer(rows["key"].tobytes())])
+
+
+@dataclass
+class Taken:
+    """What was taken from one file: rows, and their checksum."""
+
+    rows: int = 0
+    checksum: int = 0
+
+
+class Rivals(NamedTuple):
+    """Files that may hold the same readings, with one file name in their keys.
+
+    states: id -> the file that states what it holds, which is another one where that has the same bytes.
+    """
+
+    same_name: bool
+    states: dict[int, int]
+
+
+@dataclass
+class Contest:
+    """Decides batch by batch which of a file's readings it holds itself.
+
+    by_name, by_content: whether versions of its name, and its bytes under other names, take part.
+    lost: newer file -> readings of this file that it states again. taken: older file -> what it held.
+    """
+
+    connection: sa.Connection
+    claim: Claim
+    identity: str
+    by_name: bool
+    by_content: bool
+    lost: Counter[int] = field(default_factory=Counter)
+    taken: dict[int, Taken] = field(default_factory=lambda: defaultdict(Taken))
+
+    def __post_init__(self) -> None:
+        self._stated = Stated(self.connection)
+
+    @property
+    def rows_taken(self) -> int:
+        return sum(taken.rows for taken in self.taken.values())
+
+    def hold(self, name: str) -> None:
+        """Wait for whoever is loading a rival, and keep others waiting until the transaction ends."""
+        run(self.connection, "hold_name", **self._place, id=self.claim.file_id, name=name)
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        c = self.claim
+        place = {"source": c.source, "key": c.key, "sha256": c.sha256}
+        return {**place, "by_name": self.by_name, "by_content": self.by_content}
+
+    def rivals(self, low: Any, high: Any, most: int | None = None) -> dict[str, Rivals]:
+        """The file name in their keys -> files that may hold readings of a time."""
+        part = self.claim.part
+        facts = {"id": self.claim.file_id, "version": self.claim.version, "low": low, "high": high}
+        facts["root"] = None if part is None else part.root
+        stored = stored_identity(self.identity)
+        rows = run(self.connection, "rivals", **self._place, **facts, identity=stored, most=most)
+        found: dict[str, Rivals] = {}
+        for row in rows:
+            name = self.identity if row.same_name else identity_of_row(row.identity)
+            group = found.setdefault(name or "", Rivals(row.same_name, {}))
+            group.states[row.id] = row.states
+        return found
+
+    def any(self) -> bool:
+        """Whether there are rivals at all. Not asked of a part of a growing file, which may be one of
+        many: there each batch asks for its own time."""
+        if self.claim.part is not None:
+            return True
+        return bool(self.rivals("-infinity", "infinity", 1))
+
+    def decide(self, silver: pa.RecordBatch, own: pa.Array) -> tuple[pa.RecordBatch, pa.Array]:
+        """The readings of a batch that this file is to hold, with their keys.
+
+        Those that a newer file states are left out, and those that an older one holds are taken from it.
+        """
+        span = Span().over(silver["ts"])
+        lost = np.zeros(len(silver), np.bool_)
+        rivals = self.rivals(span.low, span.high)
+        if (own_name := rivals.pop(self.identity, None)) is not None:
+            self._yield(silver, own, own_name, span, lost)
+            self._take(silver, own, own_name, span)
+        kept = pa.array(
+            ~lost
+        )  # what a newer version of the name states is none of the others' matter
+        for name, group in rivals.items():
+            made = keys(silver, name)
+            self._yield(silver, made, group, span, lost)
+            self._take(silver.filter(kept), made.filter(kept), group, span)
+        if lost.any():
+            silver, own = silver.filter(pa.array(~lost)), own.filter(pa.array(~lost))
+        return silver, own
+
+    def _yield(
+        self,
+        silver: pa.RecordBatch,
+        made: pa.Array,
+        group: Rivals,
+        span: Span,
+        lost: npt.NDArray[np.bool_],
+    ) -> None:
+        """Mark the readings that newer files of a group state."""
+        newer = [i for i in group.states if i > self.claim.file_id]
+        if not newer:
+            return
+        self._stated.fill(silver["ts"], made)
+        held = self._stated.holders(newer, span)
+        place = pc.index_in(made, keys_of(held)).fill_null(-1).to_numpy()
+        fresh = np.flatnonzero((place >= 0) & ~lost)
+        self.lost.update(group.states[i] for i in held["file"][place[fresh]].tolist())
+        lost[fresh] = True
+
+    def _take(self, silver: pa.RecordBatch, made: pa.Array, group: Rivals, span: Span) -> None:
+        older = [i for i in group.states if i < self.claim.file_id]
+        if not older or not len(silver):
+            return
+        self._stated.fill(silver["ts"], made)
+        rows = self._stated.take(older, span)
+        for file in np.unique(rows["file"]).tolist():
+            part = rows[rows["file"] == file]
+            values = pa.array(part["value"].astype(np.float64))
+            taken = self.taken[file]
+            taken.rows += len(part)
+            taken.checksum = (taken.checksum + checksum(keys_of(part), values)) % MODULUS
+
+
+def contest_of(connection: sa.Connection, claim: Claim, load: Load) -> Contest:
+    """The contest of a file that is to be loaded."""
+    shared = whole_source(claim.source, load.identity)
+    by_content = bool(load.identity) and not (load.name_matters or shared)
+    by_content = by_content and claim.part is None
+    by_name = load.on_change is OnChange.MERGE and not shared
+    return Contest(connection, claim, load.identity, by_name, by_content)
+
+
+def holds_of(connection: sa.Connection, row: Any) -> Holds:
+    """Which readings of a loaded file, a row of the ledger, the database has as the file's own."""
+    stated = Stated(connection)
+
+    def holds(ts: pa.Array, made: pa.Array) -> pa.Array:
+        stated.fill(ts, made)
+        mine = stated.holders([row.id], Span(row.ts_min, row.ts_max))
+        return pc.is_in(made, keys_of(mine))
+
+    return holds

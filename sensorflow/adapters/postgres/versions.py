@@ -1,0 +1,138 @@
+"""What the load of a version does to other files, in the load's own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres import reversal
+from sensorflow.adapters.postgres.contest import Contest
+from sensorflow.adapters.postgres.history import add_event
+from sensorflow.adapters.postgres.queries import run
+from sensorflow.adapters.postgres.rows import view_of
+from sensorflow.core.states import Stage, State
+from sensorflow.ports import Claim, FileView, Load
+
+
+def supersede(c: sa.Connection, who: str, claim: Claim) -> list[Any]:
+    """Delete the rows of all older versions, before those of the new one are inserted."""
+    place = {"source": claim.source, "key": claim.key}
+    replaced = run(c, "older_versions", **place, version=claim.version).all()
+    for old in replaced:
+        if old.ts_min is not None and old.state_before != State.UNDONE:
+            run(c, "delete_rows", id=old.id, low=old.ts_min, high=old.ts_max)
+    return list(replaced)
+
+
+def settle(
+    c: sa.Connection,
+    who: str,
+    claim: Claim,
+    load: Load,
+    superseded: Sequence[Any],
+    outside: str,
+    rivals: Contest,
+) -> bool:
+    """Keep the accounts of files whose rows were deleted or replaced; whether there are any.
+
+    Registrations of the source are shut out until the commit where an alias may have to be promoted: one
+    that was registered while the rows went in is seen, and a later one finds its file replaced.
+    """
+    covered = run(c, "covered", ids=list(load.covered)).all() if load.covered else []
+    if superseded or covered or rivals.taken or rivals.lost:
+        run(c, "lock_source", source=claim.source)
+    _tell(c, who, claim, [*superseded, *covered], outside)
+    if superseded:
+        run(c, "forget_replacements", ids=[old.id for old in superseded])
+        _reevaluate(c, who, [old.id for old in superseded], claim.key)
+    stale = [old.id for old in (*superseded, *covered) if old.state_before != State.UNDONE]
+    stale += _keep_accounts(c, who, claim, rivals, [old.id for old in covered])
+    _promote(c, who, claim, stale)
+    return bool(superseded or covered or rivals.taken)
+
+
+def _tell(
+    c: sa.Connection, who: str, claim: Claim, superseded: Iterable[Any], outside: str
+) -> None:
+    why = f"by version {claim.version}, file {claim.file_id}"
+    for old in superseded:
+        add_event(
+            c,
+            who,
+            old.id,
+            "superseded",
+            old.stage,
+            from_state=old.state_before,
+            to_state="superseded",
+            attempt=old.attempts,
+            why=f"{why}; {outside}" if outside else why,
+        )
+
+
+def _keep_accounts(
+    c: sa.Connection, who: str, claim: Claim, rivals: Contest, covered: list[int]
+) -> list[int]:
+    """Note what was replaced, and by whom; returns the files that no longer hold all that they state.
+
+    Not for files with the same bytes: there the one holds what both state.
+    """
+    me = claim.file_id
+    if claim.again:
+        run(c, "forget_replacements", ids=[me])
+    pairs = [(me, holder, rows) for holder, rows in rivals.lost.items()]
+    pairs += [(old, me, taken.rows) for old, taken in rivals.taken.items()]
+    pairs += [(old, me, 0) for old in covered]
+    if not pairs:
+        return []
+    ids, by, rows = (list(column) for column in zip(*pairs, strict=True))
+    run(c, "add_replacements", file_ids=ids, by_files=by, rows=rows)
+    taken = sorted(rivals.taken.items())
+    changed = run(
+        c,
+        "replaced",
+        ids=[old for old, _ in taken],
+        rows=[found.rows for _, found in taken],
+        checksums=[found.checksum for _, found in taken],
+    ).all()
+    for old in changed:
+        why = f"by version {claim.version}, file {me}"
+        add_event(
+            c, who, old.id, "replaced", old.stage, attempt=old.attempts, rows=old.rows, why=why
+        )
+    stale = [old.id for old in changed if bytes(old.sha256) != claim.sha256]
+    holders = list(rivals.lost)
+    if holders and run(c, "other_content", ids=holders, sha256=claim.sha256).scalar():
+        stale.append(me)
+    _reevaluate(c, who, stale, claim.key)
+    return stale
+
+
+def _reevaluate(c: sa.Connection, who: str, by: list[int], key: bytes) -> None:
+    """Files under other names whose readings these held, and which they hold no more, go through again."""
+    for row in run(c, "replaced_by", ids=by, key=key).all():
+        why = f"file {row.by_file}, which held readings of it, was replaced"
+        reversal.replay(c, who, row.file_id, row.wanted_profile, why)
+
+
+def kept(c: sa.Connection, claim: Claim) -> FileView | None:
+    """The newest older version that still holds readings."""
+    if claim.version == 1:
+        return None
+    place = {"source": claim.source, "key": claim.key, "version": claim.version}
+    row = run(c, "predecessor", **place).mappings().first()
+    return None if row is None else view_of(row)
+
+
+def _promote(c: sa.Connection, who: str, claim: Claim, stale: list[int]) -> None:
+    """Names that had the bytes of a file whose readings are no longer there become files of their own."""
+    for old in stale:
+        alias = run(c, "orphaned_alias", id=old, key=claim.key).first()
+        if alias is None:
+            continue
+        named = {"key": alias.key, "key_text": alias.key_text}
+        heir = run(c, "take_over", id=old, **named).scalar_one()
+        run(c, "move_aliases", id=old, heir=heir, key=alias.key)
+        why = f"file {old} had the same bytes and was superseded"
+        add_event(c, who, heir, "registered", Stage.VALIDATE, why=why)

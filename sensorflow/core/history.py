@@ -1,0 +1,82 @@
+"""What is to be said of a version of a file and the one before it. Nothing is decided by it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sensorflow.core.readings import micros
+
+LOOK = 2000
+"""Readings at the beginning of each version that are compared."""
+LEAST = 5
+"""Readings of a series that are compared at least; of fewer, equal values may be chance."""
+
+Points: TypeAlias = "tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]"
+"""Times of a series in microseconds, and values, in the file's order."""
+
+
+def outside_text(rows: int, low: datetime, high: datetime) -> str:
+    """Of readings that a superseding version deleted although it does not reach so far."""
+    return (
+        f"{rows:,} readings outside its own span are gone with the older version, "
+        f"from {low.isoformat()} to {high.isoformat()}"
+    )
+
+
+def remarks(older: pa.RecordBatch, newer: pa.RecordBatch) -> str:
+    """Whether a version looks like the one before it with a shifted clock or a renamed sensor.
+
+    older, newer: the first rows of silver of each. Returns "" where neither is seen.
+    """
+    old, new = _series(older), _series(newer)
+    shifts = {_shift(old[name], new[name]) for name in old.keys() & new.keys()} - {0}
+    if len(shifts) == 1:
+        moved = timedelta(microseconds=shifts.pop())
+        sign, size = ("-", -moved) if moved < timedelta(0) else ("+", moved)
+        return f"the values are those of the version before, with times shifted by {sign}{size}"
+    for sensor, kind in sorted(old.keys() - new.keys()):
+        for other, same in sorted(new.keys() - old.keys()):
+            if kind == same and _equal(old[sensor, kind], new[other, same]):
+                return f"the readings of sensor {sensor!r} are now those of sensor {other!r}"
+    return ""
+
+
+def _series(batch: pa.RecordBatch) -> dict[tuple[str, str], Points]:
+    batch = batch.slice(0, LOOK)
+    names = list(
+        zip(batch["sensor_id"].to_pylist(), batch["reading_type"].to_pylist(), strict=True)
+    )
+    ts, values = micros(batch["ts"]), batch["value"].to_numpy()
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return {name: (ts[found], values[found]) for name, found in places.items()}
+
+
+def _shift(old: Points, new: Points) -> int:
+    """Microseconds between equal values, the same for all; 0 where the values are not equal."""
+    for cut in (slice(None, _common(old, new)), slice(-_common(old, new) or None, None)):
+        times = np.unique(new[0][cut] - old[0][cut])
+        if len(times) == 1 and _telling(old[1][cut]) and (old[1][cut] == new[1][cut]).all():
+            return int(times[0])
+    return 0
+
+
+def _common(old: Points, new: Points) -> int:
+    return min(len(old[0]), len(new[0]))
+
+
+def _telling(values: npt.NDArray[np.float64]) -> bool:
+    """Whether equal values are no chance: enough of them, and not all the same."""
+    return len(values) >= LEAST and len(np.unique(values)) > 2
+
+
+def _equal(old: Points, new: Points) -> bool:
+    n = _common(old, new)
+    same = (old[0][:n] == new[0][:n]).all() and (old[1][:n] == new[1][:n]).all()
+    return bool(same) and _telling(old[1][:n])

@@ -1,0 +1,83 @@
+"""What is to be known of the versions before one that is to be loaded."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import BinaryIO, NamedTuple
+
+import pyarrow as pa
+
+from sensorflow.core.history import LOOK, remarks
+from sensorflow.core.partitions import Layer, layer_path
+from sensorflow.errors import Transient
+from sensorflow.flow.work import Job
+from sensorflow.ports import FileView, OnChange, Unloaded
+
+BLOCK = 1 << 20
+
+
+class Before(NamedTuple):
+    """covered: ids of versions that never were loaded and are the first bytes of this one.
+    head: the first readings of the loaded version before it."""
+
+    covered: tuple[int, ...] = ()
+    head: pa.RecordBatch | None = None
+
+
+NOTHING_BEFORE = Before()
+
+
+def before(job: Job) -> Before:
+    """Look at the versions before a file that is to be merged; nothing of any other file, and nothing of a
+    part of a growing one, which states nothing again."""
+    merged = OnChange(job.source.on_change) is OnChange.MERGE and job.claim.part is None
+    if job.claim.version == 1 or job.claim.again or not merged:
+        return NOTHING_BEFORE
+    older = job.world.ledger.older(job.claim)
+    return Before(_covered(job, older.unloaded), _head(job, older.loaded))
+
+
+def remarks_of(head: pa.RecordBatch | None, silver: pa.RecordBatch | None) -> str:
+    """See `core.history.remarks`; "" where there is nothing to compare."""
+    if head is None or silver is None or not len(head) or not len(silver):
+        return ""
+    return remarks(head, silver)
+
+
+def _covered(job: Job, unloaded: tuple[Unloaded, ...]) -> tuple[int, ...]:
+    if not unloaded:
+        return ()
+    with job.world.landing.open(job.claim.landing) as stream:
+        prefixes = _prefixes(stream, {old.size for old in unloaded})
+    return tuple(old.file_id for old in unloaded if prefixes[old.size] == old.sha256)
+
+
+def _prefixes(stream: BinaryIO, sizes: Iterable[int]) -> dict[int, bytes]:
+    """SHA-256 of the first bytes of a stream, for each of these numbers of bytes."""
+    digest, done, found = hashlib.sha256(), 0, {}
+    for size in sorted(sizes):
+        while done < size and (block := stream.read(min(BLOCK, size - done))):
+            digest.update(block)
+            done += len(block)
+        found[size] = digest.digest() if done == size else b""
+    return found
+
+
+def _head(job: Job, old: FileView | None) -> pa.RecordBatch | None:
+    if old is None:
+        return None
+    facts = old.facts
+    place = layer_path(
+        Layer.SILVER,
+        old.source,
+        facts["sensor_type"],
+        facts["landed_at"],
+        old.file_id,
+        old.version,
+    )
+    with suppress(Transient):  # it has expired, or is just being rewritten
+        for batch in job.world.lake.read(place):
+            return batch.slice(0, LOOK)
+    return None

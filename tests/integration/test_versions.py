@@ -1,0 +1,178 @@
+"""What is served is a function of the loaded versions in landing order, and of nothing else."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+from versions.histories import History, version_of
+from versions.model import Model, Version
+from yard import Yard
+
+from sensorflow.core.states import WORK, State
+from sensorflow.flow.handle import Outcome
+from sensorflow.flow.tidy import tidy
+from sensorflow.flow.undo import undo
+
+SEEDS = int(os.environ.get("HISTORIES", "6"))
+
+
+@pytest.fixture
+def yard(project: Path, indexed: str, index: str) -> Iterator[Yard]:
+    made = Yard(project, indexed, extra=f'dedupe_index = "{index}"\ndeferred_close = "90y"')
+    yield made
+    made.close()
+
+
+@dataclass
+class Play:
+    """A random history of a few names, in the project and in the model."""
+
+    yard: Yard
+    draw: random.Random
+    model: Model = field(default_factory=Model)
+    versions: dict[int, Version] = field(default_factory=dict)
+    """File id -> the version that it is, of files that are not aliases."""
+    names: dict[str, History] = field(default_factory=dict)
+    contents: list[Version] = field(default_factory=list)
+
+    def step(self) -> None:
+        act = self.draw.choices(
+            (
+                self.arrive,
+                self.arrive_again,
+                self.work,
+                self.undo,
+                self.replay,
+                self.kill,
+                self.tidy,
+            ),
+            (6, 2, 6, 1, 1, 1, 1),
+        )[0]
+        act()
+
+    def arrive(self) -> None:
+        name = self.draw.choice(("a.csv", "b.csv", "c.csv"))
+        known = self.names.get(name)
+        if known is None:
+            sensors = self.draw.choice((("s1",), ("s1", "s2"), ("s2",)))
+            known = self.names[name] = History.begun(self.draw, sensors)
+            self._arrive(name, version_of(known.lines))
+        else:
+            self._arrive(name, version_of(known.next()))
+
+    def arrive_again(self) -> None:
+        """A content that came before, under the same name or another."""
+        if self.contents:
+            old = self.draw.choice(self.contents)
+            self._arrive(
+                self.draw.choice(("a.csv", "b.csv", "c.csv")), Version(old.content, old.readings)
+            )
+
+    def _arrive(self, name: str, version: Version) -> None:
+        self.contents.append(version)
+        file_id = self.yard.arrive(name, version.content)
+        if file_id not in self.versions:
+            self.versions[file_id] = self.model.arrive(name, version)
+        else:
+            self.model.arrive(name, version)
+
+    def pending(self) -> list[int]:
+        return [view.file_id for view in self.yard.ledger.select((State.PENDING,))]
+
+    def work(self) -> None:
+        if not (found := self.pending()):
+            return
+        file_id = self.draw.choice(found)
+        if self.yard.fact(file_id, "stage") == "quarantine":
+            self.yard.put_aside(file_id)
+        else:
+            outcome = self.yard.work(file_id)
+            version = self.versions.get(file_id)  # None of an alias that became a file of its own
+            expected = [Outcome.LOADED, Outcome.CONDEMNED]
+            assert outcome in (
+                expected if version is None else expected[not version.readings :][:1]
+            )
+
+    def undo(self) -> None:
+        """Of a file, under each name that it has."""
+        loaded = self.yard.ledger.select((State.LOADED,))
+        if loaded:
+            view = self.draw.choice(loaded)
+            undo(self.yard.ledger, self.yard.world.lake, self.yard.world.landing, view.file_id, "")
+            names = {a["name"] for a in self.yard.ledger.arrivals(view.file_id)} | {view.name}
+            sha = view.facts["sha256"]
+            self._undone(view.name, view.version, names, sha)
+
+    def _undone(self, name: str, number: int, names: set[str], sha: bytes) -> None:
+        import hashlib
+
+        own = self.yard.ledger.named(name)
+        same = [v.version for v in own if bytes(v.facts["sha256"]) == bytes(sha)]
+        nth = sorted(same).index(number)
+        for each in names:
+            found = [
+                v
+                for v in self.model.names.get(each, [])
+                if hashlib.sha256(v.content).digest() == bytes(sha)
+            ]
+            found[nth if each == name else -1].loaded = False
+
+    def replay(self) -> None:
+        loaded = self.yard.ledger.select((State.LOADED,))
+        if loaded:
+            self.yard.ledger.replay(self.draw.choice(loaded).file_id)
+
+    def kill(self) -> None:
+        """A worker that claimed a file is gone; its lease ends."""
+        found = [i for i in self.pending() if not self.yard.fact(i, "attempts")]
+        if found:
+            self.yard.ledger.claim(self.draw.choice(found), WORK, "gone", 30)
+            self.yard.sql(
+                "UPDATE files SET lease_until = now() - interval '1s' WHERE state = 'running'"
+            )
+            self.yard.ledger.sweep(0, None)
+
+    def tidy(self) -> None:
+        tidy(self.yard.ledger, self.yard.world.lake, self.yard.world.landing)
+
+    def finish(self) -> None:
+        for _ in range(500):
+            if not self.pending():
+                break
+            self.work()
+        assert not self.pending()
+        self.tidy()
+
+
+def served(url: str) -> Counter[tuple[str, int, float]]:
+    query = "SELECT sensor_id, extract(epoch FROM ts)::bigint, value FROM raw_readings"
+    with psycopg.connect(url) as connection:
+        return Counter(connection.execute(query).fetchall())
+
+
+def in_silver(yard: Yard) -> Counter[tuple[str, int, float]]:
+    found: Counter[tuple[str, int, float]] = Counter()
+    for path in (yard.data / "silver").rglob("file-*.parquet"):
+        for row in pq.read_table(path, partitioning=None).to_pylist():
+            found[row["sensor_id"], int(row["ts"].timestamp()), row["value"]] += 1
+    return found
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_what_is_served_is_what_the_model_says(yard: Yard, seed: int) -> None:
+    play = Play(yard, random.Random(seed))
+    for _ in range(play.draw.randrange(5, 40)):
+        play.step()
+    play.finish()
+    assert served(yard.database) == play.model.served()
+    assert in_silver(yard) == play.model.served()
+    told = yard.audit("--deep")
+    assert told.code == 0, told.report["findings"]
