@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import BinaryIO
@@ -218,8 +218,8 @@ class _Look:
         if by_key is None:
             copied = self._copied(by_inode)
             return self._new() if copied is None else copied
-        if not by_key.due(self._every):
-            return self._later(by_key)
+        if by_key.age < self._every:  # a backlog is no reason to wait: the old file may go for good
+            return self._later(replace(by_key, waiting=False))
         return self._replaced(by_key, verdicts[by_key.root])
 
     def _copied(self, by_inode: Taken | None) -> list[Growth] | None:

@@ -91,6 +91,7 @@ def undo(
     found = chosen(ledger, files, source, None, tuple(State))
     found.reverse()  # of a file that grows, the last growth first
     along = [view.file_id for view in found]
+    lasts = {(view.source, view.name): view.file_id for view in found}
     for view in found:
         rows = undo_flow(ledger, lake, landing, view.file_id, why, along)
         if rows is None:
@@ -101,7 +102,8 @@ def undo(
             names = {a["name"] for a in ledger.arrivals(view.file_id)} - {view.name}
             if names:
                 line(f"  the same bytes also came as {', '.join(sorted(names))}")
-            if returning := _returning(ledger, view):
+            last = lasts[view.source, view.name] == view.file_id  # said once for a file that grows
+            if last and (returning := _returning(ledger, view)):
                 line(f"  what it had replaced comes back from {returning} when a worker is free")
             line(f"  to reverse it: sensorflow replay {view.file_id}")
     if refused:

@@ -389,6 +389,15 @@ def test_a_rotated_file_is_one_file_and_its_rest_is_taken(site: Site, name: str)
     assert names == {"a.csv", name}
 
 
+def test_a_rotated_file_is_taken_at_once_also_when_nobody_loads(site: Site) -> None:
+    site.write(HEAD + line(1))
+    site.look()
+    os.rename(site.drop / "a.csv", site.drop / "a.csv.1")
+    site.write(HEAD + line(3))
+    assert site.look()
+    assert len(site.ids) == 2
+
+
 def test_a_file_rotated_on_and_on_is_known_under_each_name(site: Site) -> None:
     for n in range(4):
         for old in range(n, 0, -1):
