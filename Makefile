@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test chaos chaos-long chaos-proof faults-long faults-proof real-data fuzz lint wheel bench bench-quick bench-latency bench-memory bench-audit clean
+.PHONY: help demo up test growing chaos chaos-long chaos-proof faults-long faults-proof real-data fuzz lint wheel bench bench-quick bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ chaos: .venv/.has-dev ## 200 kills on each broker, nothing lost: SEED= KILLS= BR
 
 chaos-long: ## the same with 2,000 kills; an hour
 	@$(MAKE) --no-print-directory chaos KILLS=2000
+
+growing: .venv/.has-dev ## a logger writes 1,000 lines a second for two minutes, daemon and workers are killed ten times
+	@SENSORFLOW_GROWING="1000 120 10" $(BIN)/python -m pytest tests/acceptance/test_growing_logger.py
 
 chaos-proof: .venv/.has-dev ## the harness finds seven bugs that are planted in copies of the code
 	@PYTHONPATH=.:tests $(BIN)/python -m chaos --proof

@@ -83,7 +83,7 @@ class Backfill:
         ahead: int = 200,
         rate: float | None = None,
     ) -> None:
-        quiet = settings.sources[source].model_copy(update={"after": "keep"})
+        quiet = settings.sources[source].model_copy(update={"after": "keep", "growing": False})
         self._folder = Folder(source, root.resolve(), quiet, Path())
         self._settings = settings
         self._window = window

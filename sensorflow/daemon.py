@@ -45,6 +45,7 @@ from sensorflow.flow.land import land
 from sensorflow.flow.publish import publish
 from sensorflow.flow.register import Found, register_many
 from sensorflow.flow.sweep import sweep
+from sensorflow.growing import Growing
 from sensorflow.ports import IntakeLease, Landing, LandingGroup, Ledger, Queue
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log
@@ -96,6 +97,9 @@ class Daemon:
         self._intake = _intake(settings, folders, ledger)
         self._leases: dict[str, IntakeLease] = {}
         """Of the sources that are taken in here, by this thread's knowledge."""
+        self._whole = [f for f in folders if not f.source.growing]
+        growing = [f for f in folders if f.source.growing]
+        self._growing = [Growing(settings, f, landing, ledger) for f in growing]
         self._settling = {f.name: Settling(f.source.settle) for f in folders}
         self._known: set[bytes] = set()
         self._more = False
@@ -131,7 +135,7 @@ class Daemon:
 
     def _watch(self) -> Watch | None:
         """Start the fast path; without it the rescan alone does the work."""
-        watched = [f for f in self._folders if not f.source.polling]
+        watched = [f for f in self._whole if not f.source.polling]
         if not watched:
             return None
         try:
@@ -166,6 +170,7 @@ class Daemon:
                 if now >= next_look:
                     next_look = now + TICK
                     self._look_again()
+                    self._grow()
                 self._drain(min(next_scan, next_look))
                 self._troubles = 0
             except Transient as error:
@@ -243,7 +248,20 @@ class Daemon:
 
     @property
     def _ours(self) -> list[Folder]:
-        return [folder for folder in self._folders if folder.name in self._leases]
+        """The folders of whole files that this daemon takes in."""
+        return [folder for folder in self._whole if folder.name in self._leases]
+
+    def _grow(self) -> None:
+        for growing in self._growing:
+            lease = self._leases.get(growing.folder.name)
+            if lease is None or not growing.is_due:
+                continue
+            try:
+                with self._sources_apart(growing.folder):
+                    if growing.look(self._stop.is_set, lease):
+                        self._fresh.set()
+            except IntakeLost:
+                self._lose(lease)
 
     def _scan(self) -> None:
         for folder in self._ours:
@@ -313,8 +331,11 @@ class Daemon:
                 try:
                     self._enter(folder, found, lease)
                 except IntakeLost:
-                    self._leases.pop(folder.name, None)
-                    self._intake.lost(lease)
+                    self._lose(lease)
+
+    def _lose(self, lease: IntakeLease) -> None:
+        self._leases.pop(lease.source, None)
+        self._intake.lost(lease)
 
     def _land_some(self, waiting: deque[_Seen]) -> dict[Folder, list[Found]]:
         """Land the first of the waiting files together, and take them off."""

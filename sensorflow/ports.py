@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
 from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
+from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, IntakeLost, SensorflowError
@@ -268,6 +269,7 @@ class Claim:
     fresh: bool = False
     name: bytes = b""
     first_key: bytes = b""
+    part: Part | None = None
 
     @property
     def known_as(self) -> bytes:
@@ -430,6 +432,22 @@ class Older:
 
     unloaded: tuple[Unloaded, ...] = ()
     loaded: FileView | None = None
+
+
+@dataclass(frozen=True)
+class ChainView:
+    """A growing file as people see it: how many growths it has, and sums over the loaded ones.
+
+    size, lines: taken of it so far. newest: its last growth.
+    """
+
+    root: int
+    growths: int
+    states: dict[State, int]
+    counts: Counts
+    size: int
+    lines: int
+    newest: FileView
 
 
 class Ledger(Protocol):
@@ -607,11 +625,11 @@ class Ledger(Protocol):
         """
         ...
 
-    def undo(self, file_id: int, why: str) -> int | None:
+    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> int | None:
         """Take a loaded file's rows out of the database; returns how many, None if it is not loaded.
 
         Files that left readings out as duplicates of this one's, and files whose readings this one
-        had replaced, are replayed.
+        had replaced, are replayed, but for those in `along`, which are to be undone too.
         """
         ...
 
@@ -651,8 +669,14 @@ class Ledger(Protocol):
         ...
 
     def files(
-        self, state: State | None = None, source: str | None = None, limit: int = 50
-    ) -> list[FileView]: ...
+        self,
+        state: State | None = None,
+        source: str | None = None,
+        limit: int = 50,
+        whole: bool = False,
+    ) -> list[FileView]:
+        """The newest first. whole: of a growing file its first growth alone."""
+        ...
 
     def file(self, file_id: int) -> FileView | None: ...
 
@@ -665,6 +689,57 @@ class Ledger(Protocol):
         self, states: tuple[str, ...], source: str | None = None, since: datetime | None = None
     ) -> list[FileView]:
         """All files in one of `states`, landed at `since` or later, oldest first."""
+        ...
+
+    def grown(
+        self, source: str, keys: Sequence[bytes], inodes: Sequence[str], newest: int = 0
+    ) -> list[Taken]:
+        """What was taken of growing files, from the oldest on: of each of these names the newest file, of
+        each of these inodes ("device:inode"), and so many of the newest of all."""
+        ...
+
+    def grow(
+        self, growths: Sequence[Growth], lease: IntakeLease | None = None
+    ) -> list[Registration | None]:
+        """Register parts of growing files of one source, all or none; each is a version of its own.
+
+        A part that follows another has the name of that, whatever it is called by now. None for one
+        that is known already, or whose file has grown otherwise since it was looked up. lease: see
+        `register_many`.
+        """
+        ...
+
+    def looked_at(
+        self,
+        source: str,
+        key: bytes,
+        taken: Taken,
+        inode: str | None,
+        fingerprint: str,
+        whole: bool,
+    ) -> None:
+        """A growing file was seen in a state, perhaps under another name, and nothing of it was taken.
+
+        inode: None of a copy of the file. whole: all that was taken of it before was compared, and is there
+        unchanged.
+        """
+        ...
+
+    def segments(self, root: int, start: int = 0, limit: int = 100) -> list[Segment]:
+        """The growths of a growing file in its order, from byte `start` on."""
+        ...
+
+    def segments_before(self, part: Part, limit: int) -> list[Segment]:
+        """The last growths before a part of a growing file, in the file's order."""
+        ...
+
+    def rows_beside(self, part: Part, file_id: int, ts: pa.Array) -> pa.RecordBatch:
+        """The readings at these times (of the schema `BESIDE`, in arbitrary order) that other growths
+        of the same file hold."""
+        ...
+
+    def chains(self, file_ids: Sequence[int]) -> dict[int, ChainView]:
+        """Of those of these files that are a growth: the whole file, by the id that was given."""
         ...
 
     def history(self, file_id: int) -> list[dict[str, Any]]: ...
@@ -691,6 +766,14 @@ class DropFolder(Protocol):
         """Whether a file is gone, changed since `stat`, or open for writing."""
         ...
 
+    def has_line(self, key: bytes, start: int) -> bool:
+        """Whether a file has a complete line behind byte `start`. False of one that cannot be read."""
+        ...
+
+    def holds(self, key: bytes, segments: Iterable[Segment]) -> bool:
+        """Whether a file begins with exactly these growths. True of one that cannot be read."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Book:
@@ -700,6 +783,7 @@ class Book:
     pending or running. previous: the rows of the load that is there while the file goes through again.
     identity: the file name that its keys hold; None when that was not written down.
     expired: the layers that retention has removed, "landing" and "rows" among them.
+    part: which part of a growing file it is.
     """
 
     file_id: int
@@ -732,6 +816,7 @@ class Book:
     identity: str | None
     expired: tuple[str, ...]
     tidy: bool
+    part: Part | None = None
 
     @property
     def in_flight(self) -> bool:

@@ -26,6 +26,7 @@ from pydantic import (
 )
 
 from sensorflow import profiles, tls
+from sensorflow.core import growth
 from sensorflow.core.drift import Drift
 from sensorflow.core.profile import Profile, Strict
 from sensorflow.core.stability import IGNORED
@@ -140,6 +141,8 @@ class Source(Strict):
     polling: bool = False
     retention: Retention = Retention()
     settle: float = Field(default=2.0, ge=0, le=3600)
+    growing: bool = False
+    grow_every: float = Field(default=10.0, ge=0, le=86400)
 
     @field_validator("drift", mode="before")
     @classmethod
@@ -160,6 +163,17 @@ class Source(Strict):
             raise ValueError(
                 'dedupe_scope = "source" needs on_change = "keep" or "reject": there a reading belongs '
                 "to the first file that brought it, so that no newer version of another may replace it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _growing(self) -> Source:
+        if self.growing and self.after != "keep":
+            raise ValueError('growing = true needs after = "keep": the file stays where it grows')
+        if self.growing and self.on_change != "merge":
+            raise ValueError(
+                'growing = true needs on_change = "merge": a file that is begun anew under its name '
+                "replaces the readings that it states again, and no others"
             )
         return self
 
@@ -376,6 +390,12 @@ def _check_profiles(settings: Settings, path: Path | None) -> None:
             hint = profiles.unknown(source.profile, settings.profiles).partition("; ")[2]
             raise Misuse(
                 f"{path}: sources.{name}.profile = {source.profile!r}: no such profile; {hint}",
+                Code.SETTINGS,
+            )
+        why = growth.unfit(settings.profile_of(source)) if source.growing else None
+        if why is not None:
+            raise Misuse(
+                f"{path}: sources.{name}.growing = true with the profile {source.profile!r}: {why}",
                 Code.SETTINGS,
             )
 

@@ -26,6 +26,9 @@ class Event(StrEnum):
     FILE_VANISHED = (
         "file.vanished"  # it was seen, and was gone or no file before it was landed: a loss
     )
+    FILE_REPLACED = (
+        "file.replaced"  # a growing file was truncated, rewritten or rotated: begun anew
+    )
     FILES_PUBLISHED = "files.published"
     INTAKE_TAKEN = "intake.taken"  # this daemon takes the files of a source in from now on
     INTAKE_STANDBY = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +11,7 @@ from sensorflow.cli.show import Json, as_json, facts, line, readings, table
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.ports import FileView
+    from sensorflow.ports import ChainView, FileView
 
 app = typer.Typer(help="Where each file stands; its history.", no_args_is_help=True)
 
@@ -21,38 +21,65 @@ def ls(
     state: Annotated[str | None, typer.Option(help="Only files in this state.")] = None,
     source: Annotated[str | None, typer.Option(help="Only files of this source.")] = None,
     limit: Annotated[int, typer.Option("-n", min=1, help="How many, newest first.")] = 50,
+    each: Annotated[
+        bool, typer.Option("--each", help="Of files that grow, every growth by itself.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """List files, newest first."""
+    """List files, newest first. A file that grows is one line, unless --each or --state is given."""
     from sensorflow import bootstrap
     from sensorflow.core.states import State
 
     if state is not None and state not in list(State):
         raise Misuse(f"--state {state}: no such state; one of {', '.join(State)}")
     ledger = bootstrap.ledger(bootstrap.settings(), "cli")
-    found = ledger.files(State(state) if state else None, source, limit)
+    whole = not each and state is None
+    found = ledger.files(State(state) if state else None, source, limit, whole)
+    chains = ledger.chains([view.file_id for view in found]) if whole else {}
     if json:
-        as_json([record(view) for view in found])
+        as_json([record(view, chains.get(view.file_id)) for view in found])
         return
     if not found:
         line("no files yet: put one into a drop folder, or see `sensorflow doctor`")
         return
     heads = ("id", "source", "file", "version", "state", "read", "loaded", "rejected", "dupl.")
-    table("", (*heads, "replaced", "error"), [_row(view) for view in found])
+    rows = [_row(view, chains.get(view.file_id)) for view in found]
+    table("", (*heads, "replaced", "error"), rows)
 
 
-def _row(view: FileView) -> list[Any]:
+def _row(view: FileView, chain: ChainView | None) -> list[Any]:
     c = view.counts
     where = f"{view.state} ({view.stage})" if view.state in ("pending", "running") else view.state
+    if chain is not None:
+        root, view, c, where = view.file_id, chain.newest, chain.counts, grown(chain)
+        view = replace(view, file_id=root)
     numbers = [c.read, c.loaded, c.rejected, c.duplicate, c.replaced]
     name = [view.file_id, view.source, view.name, view.version, str(where)]
     return [*name, *numbers, view.facts["error_code"]]
 
 
-def record(view: FileView) -> dict[str, Any]:
+def grown(chain: ChainView) -> str:
+    """The states of the growths of a file, in words."""
+    states = ", ".join(f"{count:,} {state}" for state, count in chain.states.items())
+    return f"{chain.growths:,} growths: {states}"
+
+
+def record(view: FileView, chain: ChainView | None = None) -> dict[str, Any]:
     """A file for JSON, its counts apart from its other facts."""
     known = {k: v for k, v in view.facts.items() if not k.startswith("rows_")}
-    return {**known, "rows": asdict(view.counts)}
+    return {**known, "rows": asdict(view.counts), **({"growing": _whole(chain)} if chain else {})}
+
+
+def _whole(chain: ChainView) -> dict[str, Any]:
+    return {
+        "root": chain.root,
+        "growths": chain.growths,
+        "states": {str(state): count for state, count in chain.states.items()},
+        "rows": asdict(chain.counts),
+        "size": chain.size,
+        "lines": chain.lines,
+        "newest": chain.newest.file_id,
+    }
 
 
 @app.command("show")
@@ -70,14 +97,36 @@ def show(
     if view is None:
         raise Misuse(f"no file {file_id}; see `sensorflow files ls`")
     history, arrivals = ledger.history(view.file_id), ledger.arrivals(view.file_id)
-    versions = ledger.named(view.name, view.source)
+    chain = ledger.chains([view.file_id]).get(view.file_id)
+    versions = [] if chain else ledger.named(view.name, view.source)
     if json:
         others = [record(version) for version in versions]
         told = {"history": history, "arrivals": arrivals, "versions": others}
-        as_json({**record(view), **told})
+        as_json({**record(view, chain), **told})
         return
     _print(view, history, arrivals)
-    _print_versions(view, versions)
+    if chain is not None:
+        line()
+        _print_chain(view, chain)
+    elif versions:
+        _print_versions(view, versions)
+
+
+def _print_chain(view: FileView, chain: ChainView) -> None:
+    c = chain.counts
+    facts(
+        {
+            "part of": f"a file that grows, {chain.size:,} bytes and {chain.lines:,} lines so far",
+            "its growths": f"{grown(chain)}; the first is file {chain.root}",
+            "its newest": f"file {chain.newest.file_id}, {chain.newest.state}",
+            "all read": c.read,
+            "all loaded": c.loaded,
+            "all rejected": c.rejected,
+            "all duplicates": c.duplicate,
+            "all replaced": c.replaced,
+        }
+    )
+    line(f"each: sensorflow files ls --each --source {view.source}")
 
 
 def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[str, Any]]) -> None:

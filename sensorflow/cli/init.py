@@ -33,6 +33,7 @@ profile = "long"
 after = "archive"           # then they go to data/archive; or "delete", or "keep" them where they are
 on_change = "merge"         # a newer version of a file replaces the readings that it states again,
                             # everything else stays until you say otherwise; or supersede, keep, reject
+# growing = true            # read files while they grow, for loggers that append; with after = "keep"
 max_rejects = "10%"         # more bad readings than this, and the file is quarantined whole
 
 # One row is one reading:

@@ -88,8 +88,12 @@ def undo(
     ledger = bootstrap.ledger(settings, "cli")
     lake, landing = bootstrap.lake(settings), bootstrap.landing(settings)
     refused = False
-    for view in chosen(ledger, files, source, None, tuple(State)):
-        rows = undo_flow(ledger, lake, landing, view.file_id, why)
+    found = chosen(ledger, files, source, None, tuple(State))
+    found.reverse()  # of a file that grows, the last growth first
+    along = [view.file_id for view in found]
+    lasts = {(view.source, view.name): view.file_id for view in found}
+    for view in found:
+        rows = undo_flow(ledger, lake, landing, view.file_id, why, along)
         if rows is None:
             refused = True
             line(f"not undone: {view.file_id} {view.name}: it is {view.state}, not loaded")
@@ -98,7 +102,8 @@ def undo(
             names = {a["name"] for a in ledger.arrivals(view.file_id)} - {view.name}
             if names:
                 line(f"  the same bytes also came as {', '.join(sorted(names))}")
-            if returning := _returning(ledger, view):
+            last = lasts[view.source, view.name] == view.file_id  # said once for a file that grows
+            if last and (returning := _returning(ledger, view)):
                 line(f"  what it had replaced comes back from {returning} when a worker is free")
             line(f"  to reverse it: sensorflow replay {view.file_id}")
     if refused:
@@ -123,7 +128,8 @@ def chosen(
 ) -> list[FileView]:
     """The files of these numbers or names, or all that fit. Raises Misuse for one that is not there.
 
-    A name means its newest version, in each source that has it; `name@2` its second version.
+    A name means its newest version, in each source that has it, and of a file that grows all growths;
+    `name@2` its second version.
     """
     if not files:
         return ledger.select(states, source, since)
@@ -139,7 +145,7 @@ def chosen(
 
 def _named(ledger: Ledger, given: str, source: str | None) -> list[FileView]:
     if found := _newest(ledger.named(given, source)):
-        return found
+        return _whole(ledger, found)
     name, at, number = given.rpartition("@")
     if not at or not number.isdecimal():
         return []
@@ -153,6 +159,22 @@ def _newest(views: list[FileView]) -> list[FileView]:
         if known is None or view.version > known.version:
             newest[view.source] = view
     return list(newest.values())
+
+
+def _whole(ledger: Ledger, views: list[FileView]) -> list[FileView]:
+    """Every growth of those that are one of a file that grows, in the file's order."""
+    from sensorflow.flow.segments import segments
+
+    found: list[FileView] = []
+    chains = ledger.chains([view.file_id for view in views])
+    for view in views:
+        chain = chains.get(view.file_id)
+        if chain is None:
+            found.append(view)
+            continue
+        ids = (segment.file_id for segment in segments(ledger, chain.root, chain.size))
+        found += filter(None, map(ledger.file, ids))
+    return found
 
 
 def _states(state: str | None, rejected: bool) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ class Fault(StrEnum):
     COLUMNS_CHANGED = "A408 columns-changed"
     KEYS_CHANGED = "A409 keys-changed"
     READ_AGAIN = "A410 reads-differently"
+    GROWING_CHANGED = "A411 growing-file-changed"
     DROP_OVERDUE = "A501 drop-overdue"
     LEASE_OVERDUE = "A502 lease-overdue"
     PUBLISH_OVERDUE = "A503 publish-overdue"
@@ -81,6 +82,8 @@ TODO: dict[Fault, str] = {
     Fault.COLUMNS_CHANGED: _REPLAY,
     Fault.KEYS_CHANGED: _REPLAY,
     Fault.READ_AGAIN: "see `sensorflow files show`, then `sensorflow replay` if what is read now is right",
+    Fault.GROWING_CHANGED: "it was rewritten in place: the daemon takes it anew when it has not grown for "
+    "ten minutes or more",
     Fault.DROP_OVERDUE: _FLEET,
     Fault.LEASE_OVERDUE: _FLEET,
     Fault.PUBLISH_OVERDUE: _FLEET,

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from sensorflow.core import formats
 from sensorflow.core.drift import Drift
 from sensorflow.core.formats.chunk import Chunk
+from sensorflow.core.growth import Part
 from sensorflow.core.judge import Accepted, Judge
 from sensorflow.core.layout import Place, resolver
 from sensorflow.core.profile import Profile
@@ -23,6 +24,7 @@ def read(
     scratch: Callable[[], BinaryIO],
     drift: Drift | None = None,
     received: int | None = None,
+    part: Part | None = None,
 ) -> Iterator[Accepted]:
     """Judge a file part by part; memory is bounded by a part. stream: can seek.
 
@@ -30,9 +32,9 @@ def read(
     what is raised: as of `chunks`.
     """
     judge = Judge(profile, received)
-    for chunk in chunks(stream, profile, place, scratch, drift):
-        for part in chunk.parts(READINGS):
-            yield judge.judge(part)
+    for chunk in chunks(stream, profile, place, scratch, drift, part):
+        for piece in chunk.parts(READINGS):
+            yield judge.judge(piece)
 
 
 def chunks(
@@ -41,10 +43,13 @@ def chunks(
     place: Place,
     scratch: Callable[[], BinaryIO],
     drift: Drift | None = None,
+    part: Part | None = None,
 ) -> Iterator[Chunk]:
     """The rows of a file, not judged yet.
 
-    place: the file's name and path. scratch: makes an empty temporary file.
+    place: the file's name and path. scratch: makes an empty temporary file. part: of a growing file, up
+    to whose end the stream is; see `growth.Joined`.
     Raises Permanent when the file as a whole cannot be read.
     """
-    return formats.chunks(stream, profile, resolver(profile, place, drift or Drift()), scratch)
+    resolve = resolver(profile, place, drift or Drift())
+    return formats.chunks(stream, profile, resolve, scratch, part)

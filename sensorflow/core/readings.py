@@ -59,6 +59,11 @@ READING = pa.schema(
 )
 """A row of the database, as an audit reads it."""
 
+BESIDE = pa.schema(
+    [READING.field(n) for n in ("sensor_id", "reading_type", "ts", "value", "dedupe_key")]
+)
+"""A row of the database, as far as it tells which occurrence of its identity it is."""
+
 BRONZE = pa.schema(
     [
         pa.field("line_no", pa.int64(), nullable=False),

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sensorflow.core.dedupe import Occurrences
+from sensorflow.core.chained import Numbering
 from sensorflow.core.quality import Watch
 from sensorflow.core.readings import SILVER
 
@@ -19,14 +19,14 @@ class Reshaped:
     duplicates: int
 
 
-def reshape(bronze: pa.RecordBatch, watch: Watch, seen: Occurrences) -> Reshaped:
+def reshape(bronze: pa.RecordBatch, watch: Watch, seen: Numbering) -> Reshaped:
     """One bronze batch -> its readings (see `readings.SILVER`), without the exact repeats."""
     silver, duplicate = told(bronze, watch, seen)
     return Reshaped(silver, int(duplicate.sum()))
 
 
 def told(
-    bronze: pa.RecordBatch, watch: Watch, seen: Occurrences
+    bronze: pa.RecordBatch, watch: Watch, seen: Numbering
 ) -> tuple[pa.RecordBatch, npt.NDArray[np.bool_]]:
     """The readings, and which rows of bronze are exact repeats and none of them."""
     ordinal, duplicate = seen.number(bronze)

@@ -13,11 +13,12 @@ from sensorflow import crash
 from sensorflow.core.dedupe import Occurrences, keys
 from sensorflow.core.judge import Accepted
 from sensorflow.core.partitions import Layer
-from sensorflow.core.quality import Watch
 from sensorflow.core.readings import SILVER
 from sensorflow.core.reshape import Reshaped, reshape
 from sensorflow.core.states import Stage
 from sensorflow.flow.ahead import ahead, cores
+from sensorflow.flow.chained import numbered
+from sensorflow.flow.chained import watch as watch_of
 from sensorflow.flow.load import done, load_of
 from sensorflow.flow.validate import Validation
 from sensorflow.flow.versions import NOTHING_BEFORE, Before, before
@@ -56,7 +57,7 @@ class Ingest:
 
     def __iter__(self) -> Generator[Keyed, None, None]:
         job, rows, duplicates = self.job, 0, 0
-        seen, watch = Occurrences(), Watch(job.profile.rules)
+        seen, watch = numbered(job, Occurrences()), watch_of(job)
         with ExitStack() as layers:
             silver = layers.enter_context(job.world.lake.writer(job.path(Layer.SILVER), SILVER))
             accepted = None if self._made is None else [self._made.accepted]

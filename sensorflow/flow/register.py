@@ -49,8 +49,16 @@ def register_many(
 ) -> list[Registration]:
     """Enter landed files of one source, all or none. lease: see `Ledger.register_many`."""
     rules = settings.sources[source]
+    arrivals = arrivals_of(settings, source, files)
+    matters = settings.profile_of(rules).name_matters
+    return ledger.register_many(arrivals, OnChange(rules.on_change), matters, lease)
+
+
+def arrivals_of(settings: Settings, source: str, files: Sequence[Found]) -> list[Arrival]:
+    """What the ledger is told of landed files of one source."""
+    rules = settings.sources[source]
     profile = settings.profile_of(rules)
-    arrivals = [
+    return [
         Arrival(
             source=source,
             key=file.key,
@@ -64,5 +72,3 @@ def register_many(
         )
         for file in files
     ]
-    on_change = OnChange(rules.on_change)
-    return ledger.register_many(arrivals, on_change, profile.name_matters, lease)

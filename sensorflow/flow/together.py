@@ -33,6 +33,7 @@ def fits(job: Job) -> bool:
     """Whether a file may be committed with others: new, and with readings that no other file has."""
     claim, source = job.claim, job.world.settings.sources.get(job.claim.source)
     plain = claim.stage is Stage.VALIDATE and claim.version == 1 and not claim.again
+    plain = plain and claim.part is None
     return claim.fresh and plain and source is not None and source.dedupe_scope == "file"
 
 

@@ -7,9 +7,10 @@ from typing import BinaryIO
 
 from sensorflow.core.dedupe import Disordered, Occurrences
 from sensorflow.core.partitions import Layer
-from sensorflow.core.quality import Watch
 from sensorflow.core.readings import SILVER
 from sensorflow.core.reshape import reshape
+from sensorflow.flow.chained import numbered
+from sensorflow.flow.chained import watch as watch_of
 from sensorflow.flow.work import Job
 
 
@@ -28,11 +29,11 @@ def transform(job: Job) -> tuple[Job, int, str]:
 
 
 def _write(job: Job, seen: Occurrences) -> tuple[int, int]:
-    watch = Watch(job.profile.rules)
+    watch, numbering = watch_of(job), numbered(job, seen)
     rows = duplicates = 0
     with job.world.lake.writer(job.path(Layer.SILVER), SILVER) as silver:
         for batch in job.world.lake.read(job.path(Layer.BRONZE)):
-            done = reshape(batch, watch, seen)
+            done = reshape(batch, watch, numbering)
             silver.write(done.silver)
             rows += len(done.silver)
             duplicates += done.duplicates

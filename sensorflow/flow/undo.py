@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sensorflow.flow.tidy import tidy
 from sensorflow.ports import Lake, Landing, Ledger
 
 
-def undo(ledger: Ledger, lake: Lake, landing: Landing, file_id: int, why: str) -> int | None:
-    """Returns how many readings went; None when the file is not loaded.
+def undo(
+    ledger: Ledger,
+    lake: Lake,
+    landing: Landing,
+    file_id: int,
+    why: str,
+    along: Sequence[int] = (),
+) -> int | None:
+    """Returns how many readings went; None when the file is not loaded. along: see `Ledger.undo`.
 
     The database first, rows and state in one transaction; silver follows, by the sweeper if need be.
     The landed bytes and bronze stay: `replay` reverses it.
     """
-    rows = ledger.undo(file_id, why)
+    rows = ledger.undo(file_id, why, along)
     if rows is not None:
         tidy(ledger, lake, landing)
     return rows

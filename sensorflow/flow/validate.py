@@ -17,6 +17,7 @@ from sensorflow.core.judge import Accepted
 from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import BRONZE, REJECTS
 from sensorflow.errors import Code, Permanent
+from sensorflow.flow.chained import up_to
 from sensorflow.flow.work import Job
 from sensorflow.memory import lean
 from sensorflow.ports import Counts, LayerWriter
@@ -101,9 +102,13 @@ class Validation:
 
 
 def _tolerate(job: Job) -> None:
-    rejected, read = job.counts.rejected, job.counts.read
+    """Of a growing file all of it counts, as far as it was loaded."""
+    rejected, read, whose = job.counts.rejected, job.counts.read, "readings"
+    if rejected and (part := job.claim.part) is not None:
+        rejected, read = rejected + part.rows_rejected, read + part.rows_read
+        whose = "readings of the file so far"
     if not job.source.tolerates(rejected, read):
-        found = f"{rejected:,} of {read:,} readings are rejected"
+        found = f"{rejected:,} of {read:,} {whose} are rejected"
         raise TooManyRejects(job.counts, f"{found}, the source tolerates {job.source.max_rejects}")
 
 
@@ -122,7 +127,7 @@ def _accepted(stream: BinaryIO, job: Job) -> Iterator[Accepted]:
     received = int(job.claim.received_at.timestamp()) * 10**9
     began, limit = time.monotonic(), job.profile.max_seconds
     for accepted in reading.read(
-        stream, job.profile, job.place, scratch, job.source.drift, received
+        stream, job.profile, job.place, scratch, job.source.drift, received, job.claim.part
     ):
         yield accepted
         if time.monotonic() - began > limit:
@@ -131,10 +136,11 @@ def _accepted(stream: BinaryIO, job: Job) -> Iterator[Accepted]:
 
 @contextmanager
 def opened(job: Job) -> Iterator[BinaryIO]:
-    """The landed bytes of a file; Permanent if they are not those that were landed."""
+    """The landed bytes of a file; Permanent if they are not those that were landed. Of a growing file
+    those up to the end of its part, of which the part's are looked at."""
     with job.world.landing.open(job.claim.landing) as stream:
         _check_bytes(stream, job.claim.sha256)
-        yield stream
+        yield stream if job.claim.part is None else up_to(job, job.claim.part, stream)
 
 
 def scratch() -> BinaryIO:

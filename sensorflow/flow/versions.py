@@ -30,8 +30,9 @@ NOTHING_BEFORE = Before()
 
 
 def before(job: Job) -> Before:
-    """Look at the versions before a file that is to be merged; nothing of any other file."""
-    merged = OnChange(job.source.on_change) is OnChange.MERGE
+    """Look at the versions before a file that is to be merged; nothing of any other file, and nothing of a
+    part of a growing one, which states nothing again."""
+    merged = OnChange(job.source.on_change) is OnChange.MERGE and job.claim.part is None
     if job.claim.version == 1 or job.claim.again or not merged:
         return NOTHING_BEFORE
     older = job.world.ledger.older(job.claim)

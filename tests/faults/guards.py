@@ -40,6 +40,14 @@ def _faults(file: str, test: str) -> str:
     return f"tests/faults/{file}.py::{test}"
 
 
+def _growing(test: str) -> str:
+    return f"tests/unit/test_growing.py::{test}"
+
+
+def _conformance(test: str) -> str:
+    return f"tests/conformance/test_growth_ledger.py::{test}"
+
+
 ANYWHERE = _faults(
     "test_daemon", "test_fault_01_and_24_killed_or_not_running_the_daemon_loses_and_doubles_nothing"
 )
@@ -316,6 +324,64 @@ GUARDS = [
         "        if False:\n",
         "tests/integration/test_versions.py::test_what_is_served_is_what_the_model_says",
     ),
+    Guard(  # a growth ends with a line
+        20,
+        "sensorflow/core/growth.py",
+        "            return end - width + at + 1\n",
+        "            return end\n",
+        _growing("test_a_half_line_waits_for_its_end"),
+    ),
+    Guard(  # a growth follows what is the newest one
+        20,
+        SQL,
+        "WHERE root = :root AND last_file = :last AND size = :size);",
+        "WHERE root = :root AND :last > 0 AND :size >= 0);",
+        _conformance("test_of_two_that_go_on_at_one_place_the_first_is_taken[postgres]"),
+    ),
+    Guard(  # and is claimed after that is finished
+        20,
+        SQL,
+        "                        WHERE g.file_id = files.id AND p.state IN ('pending', 'running'))\n",
+        "                        WHERE g.file_id = files.id AND p.state IN ('none'))\n",
+        _conformance("test_a_growth_is_due_and_claimed_when_the_one_before_is_finished[postgres]"),
+    ),
+    Guard(  # a file that was written anew is told by its edges
+        20,
+        "sensorflow/core/growth.py",
+        "    if edges(stream, taken.size) != (taken.head, taken.tail):\n",
+        "    if False:\n",
+        _growing("test_a_file_that_was_rewritten_begins_anew"),
+    ),
+    Guard(  # a renamed file is known by its inode
+        20,
+        "sensorflow/growing.py",
+        "ours = [by_inode.get(inode), by_key.get(key)]",
+        "ours = [None, by_key.get(key)]",
+        _growing("test_a_file_rotated_on_and_on_is_known_under_each_name"),
+        also=(("if by_inode is not None or self._all.name_matters:", "if True:"),),
+    ),
+    Guard(  # and its rest is looked for before the new one is begun
+        20,
+        "sensorflow/growing.py",
+        "            return [*rest, *begun]\n",
+        "            return begun\n",
+        _growing("test_a_rotated_file_is_one_file_and_its_rest_is_taken"),
+    ),
+    Guard(  # repeats are those of the whole file
+        20,
+        "sensorflow/core/chained.py",
+        "                if identity in self._others:\n",
+        "                if False:\n",
+        _growing("test_repeats_are_told_over_all_parts"),
+    ),
+    Guard(  # equal parts of two files have nothing to do with each other
+        20,
+        f"{POSTGRES}/contest.py",
+        "    by_content = by_content and claim.part is None\n",
+        "",
+        "tests/integration/test_growing_files.py"
+        "::test_equal_parts_of_two_files_are_readings_of_both[unique]",
+    ),
     Guard(
         21,
         SQL,
@@ -477,7 +543,7 @@ GUARDS = [
     Guard(  # what was read by an older lease of the intake is not registered
         48,
         LEDGER,
-        "            if lease is not None and not _holds(c, lease):\n",
+        "            if lease is not None and not holds_intake(c, lease):\n",
         "            if False:\n",
         _faults(
             "test_two_daemons",

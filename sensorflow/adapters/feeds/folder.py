@@ -25,6 +25,7 @@ from sensorflow.adapters.files import (
     storage_errors,
     sync_folder,
 )
+from sensorflow.core.growth import Segment, complete, holds
 from sensorflow.core.stability import Stat, takes
 from sensorflow.errors import Transient
 from sensorflow.settings import Source
@@ -181,7 +182,8 @@ class Folder:
 
     @contextmanager
     def open(self, key: bytes) -> Iterator[BinaryIO]:
-        """The file, for reading. Raises NotAFile, StillOpen, or PermissionError."""
+        """The file, for reading. Raises NotAFile, PermissionError, or, where files are taken when they
+        are whole, StillOpen."""
         with self._parent(key) as (folder, name):
             try:
                 descriptor = os.open(name, FILE, dir_fd=folder)
@@ -192,9 +194,21 @@ class Folder:
             with os.fdopen(descriptor, "rb") as stream:
                 if not modes.S_ISREG(os.fstat(stream.fileno()).st_mode):
                     raise NotAFile("not a regular file")
-                if self._being_written(stream.fileno()):
+                if not self.source.growing and self._being_written(stream.fileno()):
                     raise StillOpen(os.fsdecode(key))
                 yield stream
+
+    def siblings(self, key: bytes) -> list[tuple[bytes, Stat]]:
+        """The other regular files in the folder of `key`, whatever their names are; the one that was
+        changed last is the first."""
+        head, slash, name = key.rpartition(b"/")
+        found: list[tuple[bytes, Stat]] = []
+        with suppress(NotAFile), self._parent(key) as (folder, _):
+            for other in _names(folder):
+                stat = _regular(folder, other)
+                if stat is not None and other != name:
+                    found.append((head + slash + other, stat))
+        return sorted(found, key=lambda pair: -pair[1].ctime_ns)
 
     def busy(self, key: bytes, stat: Stat) -> bool:
         """See `ports.DropFolder`. A file that may not be read is not busy."""
@@ -205,6 +219,18 @@ class Folder:
             return True
         except OSError:
             return False
+
+    def has_line(self, key: bytes, start: int) -> bool:
+        """See `ports.DropFolder`."""
+        with suppress(NotAFile, StillOpen, OSError), self.open(key) as stream:
+            return complete(stream, start, stat_of(stream).size) > start
+        return False
+
+    def holds(self, key: bytes, segments: Iterable[Segment]) -> bool:
+        """See `ports.DropFolder`."""
+        with suppress(NotAFile, StillOpen, OSError), self.open(key) as stream:
+            return holds(stream, segments)
+        return True
 
     def put_away(
         self, files: Iterable[tuple[bytes, Stat]], day: date, by: Putting = Putting()
@@ -374,6 +400,13 @@ def _by_folder(files: Iterable[tuple[bytes, Stat]]) -> dict[bytes, list[tuple[by
 def _status(folder: int, name: bytes) -> Stat | None:
     with suppress(FileNotFoundError):
         return _stat(os.stat(name, dir_fd=folder, follow_symlinks=False))
+    return None
+
+
+def _regular(folder: int, name: bytes) -> Stat | None:
+    with suppress(FileNotFoundError):
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        return _stat(status) if modes.S_ISREG(status.st_mode) else None
     return None
 
 

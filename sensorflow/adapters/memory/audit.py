@@ -124,6 +124,7 @@ def _books(ledger: MemoryLedger) -> dict[int, Book]:
             identity=file.identity or None,
             expired=tuple(sorted(file.expired)),
             tidy=file.tidy,
+            part=ledger.part_of(file),
         )
         for file in ledger.all_files()
     }

@@ -38,13 +38,19 @@ class Contest:
         shared = whole_source(arrival.source, load.identity)
         by_name = load.on_change is OnChange.MERGE and not shared
         by_content = bool(load.identity) and not (load.name_matters or shared)
+        part = self.file.part
+        by_content = by_content and part is None
         others = [f for f in self.ledger.all_files() if f.arrival.source == arrival.source]
         others = [f for f in others if f.id != self.file.id]
+        if part is not None:
+            others = [f for f in others if f.part is None or f.part.root != part.root]
         self.same_name = by_name * [f for f in others if f.name == self.file.name]
         self.same_bytes = by_content * [
             f
             for f in others
-            if f.arrival.landed.sha256 == arrival.landed.sha256 and f.name != self.file.name
+            if f.arrival.landed.sha256 == arrival.landed.sha256
+            and f.name != self.file.name
+            and f.part is None
         ]
 
     def decide(self, silver: pa.RecordBatch, own: pa.Array) -> tuple[pa.RecordBatch, pa.Array]:

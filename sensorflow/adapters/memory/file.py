@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
+from sensorflow.core.growth import Part
 from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
@@ -48,6 +49,7 @@ class File:
     tidy: bool = True
     collected_for: datetime | None = None
     span: Span = field(default_factory=Span)
+    part: Part | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -113,6 +115,7 @@ def claim_of(file: File) -> Claim:
         profile=file.profile,
         again=file.previous is not None,
         name=file.name,
+        part=file.part,
     )
 
 

@@ -26,8 +26,10 @@ from sensorflow.adapters.memory.file import (
     view_of,
     waiting_of,
 )
+from sensorflow.adapters.memory.growing import Growing, GrowingFiles
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
+from sensorflow.core.growth import HEADER
 from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State, allowed
@@ -59,7 +61,7 @@ from sensorflow.ports import (
 )
 
 
-class MemoryLedger:
+class MemoryLedger(GrowingFiles):
     """See `ports.Ledger`. `clock` stands for the database's."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -68,6 +70,7 @@ class MemoryLedger:
         self._publisher = threading.Lock()
         self._files: dict[int, File] = {}
         self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
+        self._growing: dict[int, Growing] = {}
         self._tokens = 0
         self._intake: dict[str, tuple[IntakeLease, datetime]] = {}
         self.rows: dict[bytes, tuple[int, float]] = {}
@@ -153,6 +156,8 @@ class MemoryLedger:
         old = self._files[named[-1][4]] if named else None
         if old is None or old.name == name or old.state not in (*OPEN, State.LOADED):
             return
+        if old.part is not None:
+            return
         if old.arrival.landed.sha256 != arrival.landed.sha256:
             heir = self._add(replace(old.arrival, key=named[-1][1]), False)
             self._move_alias(old.id, heir.id, name)
@@ -180,6 +185,7 @@ class MemoryLedger:
             for f in self._files.values()
             if f.arrival.source == arrival.source
             and f.arrival.landed.sha256 == arrival.landed.sha256
+            and f.part is None
             and f.state in (*OPEN, State.LOADED)
             and (
                 f.version == newest
@@ -247,6 +253,7 @@ class MemoryLedger:
             and f.published_at is None
             and f.lane is lane
             and (f.not_before is None or f.not_before <= now)
+            and not self._held_back(f)
         ]
         room = min(max_in_flight - len(flying), room - sum(f.lane is lane for f in flying))
         return [waiting_of(f) for f in due[: min(limit, max(0, room))]]
@@ -279,6 +286,7 @@ class MemoryLedger:
         with self._lock:
             found = [self._files[n] for n in sorted(set(file_ids)) if n in self._files]
             free = [f for f in found if f.stage in stages and claimable(f, now)]
+            free = [f for f in free if not self._held_back(f)]
             return [self._take(f, lease, first) for f in free if f.id == first or f.token is None]
 
     def claim_batch(
@@ -331,7 +339,8 @@ class MemoryLedger:
         file.not_before = None
         file.published_at = file.published_at or now
         oldest = self._named(file.arrival.source, file.name)[0]
-        return replace(claim_of(file), fresh=fresh, first_key=oldest.arrival.key)
+        facts = {"first_key": oldest.arrival.key, "part": self.part_of(file)}
+        return replace(claim_of(file), fresh=fresh, **facts)  # type: ignore[arg-type]
 
     def _guard(self, claim: Claim) -> File:
         file = self._files[claim.file_id]
@@ -491,6 +500,7 @@ class MemoryLedger:
                 and f.state in (State.PENDING, State.QUARANTINED)
                 and f.previous is None
                 and f.arrival.landed.size <= claim.size
+                and f.part is None
             ]
             served = (f for f in named if f.state is State.LOADED and f.counts.loaded > f.replaced)
             found = next(served, None)
@@ -556,6 +566,8 @@ class MemoryLedger:
 
     def pass_on(self, old: File) -> None:
         """The name of an alias takes over what its twin no longer holds."""
+        if old.part is not None:
+            return
         latest = {(a[0], canonical(a[1])): a[4] for a in self._arrivals}
         for source, key, mark, _, file_id, _ in list(self._arrivals):
             name = canonical(key)
@@ -588,7 +600,7 @@ class MemoryLedger:
         file.published_at = file.not_before = file.finished_at = file.error = None
         return True
 
-    def undo(self, file_id: int, why: str) -> int | None:
+    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> int | None:
         with self._lock:
             file = self._files.get(file_id)
             if file is None or file.state is not State.LOADED:
@@ -597,7 +609,7 @@ class MemoryLedger:
             self._move(file, State.UNDONE, "undone", rows=rows, why=why)
             file.finished_at, file.tidy = self._clock(), False
             for other in list(self._files.values()):
-                if self._shares(other, file):
+                if self._shares(other, file) and other.id not in along:
                     self.replay(other.id)
             self.return_replaced(file.id)
             self._forget_replacements(file)
@@ -608,6 +620,8 @@ class MemoryLedger:
         same = (other.arrival.source, other.identity) == (file.arrival.source, file.identity)
         if not same or other.state is not State.LOADED or not other.counts.duplicate:
             return False
+        if other.part is not None and file.part is not None and other.part.root == file.part.root:
+            return True
         a, b = other.span, file.span
         return None not in (a.low, b.low) and a.low <= b.high and b.low <= a.high  # type: ignore[operator]
 
@@ -661,6 +675,8 @@ class MemoryLedger:
                 since = file.span.high if layer is Expirable.ROWS else file.finished_at
                 wanted = (State.LOADED,) if layer is Expirable.ROWS else SETTLED
                 old = file.state in wanted and since is not None and since < cut
+                head = file.part is not None and file.part.byte_offset < HEADER
+                old = old and not (head and layer is Expirable.LANDING)
                 if file.arrival.source != source or not old or layer in file.expired:
                     continue
                 if done == limit:
@@ -709,13 +725,18 @@ class MemoryLedger:
     # --- views ---
 
     def files(
-        self, state: State | None = None, source: str | None = None, limit: int = 50
+        self,
+        state: State | None = None,
+        source: str | None = None,
+        limit: int = 50,
+        whole: bool = False,
     ) -> list[FileView]:
         with self._lock:
             found = [
                 view_of(f)
                 for f in reversed(self._files.values())
                 if state in (None, f.state) and source in (None, f.arrival.source)
+                if not (whole and f.part is not None and f.part.follows is not None)
             ]
         return found[:limit]
 

@@ -153,7 +153,9 @@ class Contest:
 
     def rivals(self, low: Any, high: Any, most: int | None = None) -> dict[str, Rivals]:
         """The file name in their keys -> files that may hold readings of a time."""
+        part = self.claim.part
         facts = {"id": self.claim.file_id, "version": self.claim.version, "low": low, "high": high}
+        facts["root"] = None if part is None else part.root
         stored = stored_identity(self.identity)
         rows = run(self.connection, "rivals", **self._place, **facts, identity=stored, most=most)
         found: dict[str, Rivals] = {}
@@ -164,6 +166,10 @@ class Contest:
         return found
 
     def any(self) -> bool:
+        """Whether there are rivals at all. Not asked of a part of a growing file, which may be one of
+        many: there each batch asks for its own time."""
+        if self.claim.part is not None:
+            return True
         return bool(self.rivals("-infinity", "infinity", 1))
 
     def decide(self, silver: pa.RecordBatch, own: pa.Array) -> tuple[pa.RecordBatch, pa.Array]:
@@ -225,6 +231,7 @@ def contest_of(connection: sa.Connection, claim: Claim, load: Load) -> Contest:
     """The contest of a file that is to be loaded."""
     shared = whole_source(claim.source, load.identity)
     by_content = bool(load.identity) and not (load.name_matters or shared)
+    by_content = by_content and claim.part is None
     by_name = load.on_change is OnChange.MERGE and not shared
     return Contest(connection, claim, load.identity, by_name, by_content)
 

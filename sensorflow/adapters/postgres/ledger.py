@@ -11,13 +11,16 @@ import sqlalchemy as sa
 
 from sensorflow.adapters.postgres import retention, reversal
 from sensorflow.adapters.postgres.connect import engine_of, translated
+from sensorflow.adapters.postgres.growing import GrowingFiles
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
+from sensorflow.adapters.postgres.naming import holds_intake, name_of
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import (
     claim_of,
     count_values,
     error_values,
+    facts_of,
     unclaimed_of,
     view_of,
     waiting_of,
@@ -57,7 +60,7 @@ PUBLISHER = 0x5E4502F10  # the advisory lock of the one publisher at a time
 ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
-class PostgresLedger:
+class PostgresLedger(GrowingFiles):
     """See `ports.Ledger`. Safe to share between threads; make one in each process, after a fork.
 
     who: the name under which this process writes history. deferred: how the settings say that the
@@ -127,7 +130,7 @@ class PostgresLedger:
     ) -> list[Registration]:
         with self._transaction() as c:
             run(c, "lock_source", source=arrivals[0].source)
-            if lease is not None and not _holds(c, lease):
+            if lease is not None and not holds_intake(c, lease):
                 raise intake_lost(lease)
             plain = self._add_plain(c, arrivals, on_change)
             return [
@@ -142,7 +145,7 @@ class PostgresLedger:
     ) -> dict[int, int]:
         """Place, from 1 on -> id, of those that are neither a version nor a twin of anything."""
         source = arrivals[0].source
-        facts = [{**_facts(a), "name": _name(c, source, a.key)} for a in arrivals]
+        facts = [{**facts_of(a), "name": name_of(c, source, a.key)} for a in arrivals]
         columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
         given = {"source": source, "who": self._who, "on_change": str(on_change)}
         rows = run(c, "add_plain", **given, **columns)
@@ -156,7 +159,7 @@ class PostgresLedger:
         seen = run(c, "seen", **place, fingerprint=arrival.fingerprint, sha256=sha).first()
         if seen is not None:
             return Registration(seen.file_id, seen.version, Kind.SEEN)
-        name = _name(c, arrival.source, arrival.key)
+        name = name_of(c, arrival.source, arrival.key)
         known = {"source": arrival.source, "name": name or arrival.key}
         if on_change is OnChange.MERGE:
             self._own(c, arrival, name)
@@ -192,7 +195,7 @@ class PostgresLedger:
     def _add(
         self, c: sa.Connection, arrival: Arrival, on_change: OnChange, name: bytes | None
     ) -> Any:
-        facts = {**_facts(arrival), "name": name}
+        facts = {**facts_of(arrival), "name": name}
         del facts["fingerprint"]
         row = run(
             c,
@@ -214,7 +217,7 @@ class PostgresLedger:
 
     def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
         with self._statement() as c:
-            name = _name(c, source, key) or key
+            name = name_of(c, source, key) or key
             facts = {"source": source, "key": key, "name": name, "sha256": sha256}
             found = run(c, "spelt_otherwise", **facts).scalar()
         return None if found is None else bytes(found)
@@ -397,9 +400,9 @@ class PostgresLedger:
         with self._transaction() as c:
             return reversal.replay(c, self._who, file_id, profile, None)
 
-    def undo(self, file_id: int, why: str) -> int | None:
+    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> int | None:
         with self._transaction() as c:
-            return reversal.undo(c, self._who, file_id, why)
+            return reversal.undo(c, self._who, file_id, why, along)
 
     def tidy(self, remove: Callable[[Leftover], None], limit: int = 100) -> int:
         after, done = 0, 0
@@ -438,10 +441,15 @@ class PostgresLedger:
         return Swept(expired, int(stale))
 
     def files(
-        self, state: State | None = None, source: str | None = None, limit: int = 50
+        self,
+        state: State | None = None,
+        source: str | None = None,
+        limit: int = 50,
+        whole: bool = False,
     ) -> list[FileView]:
+        facts = {"state": state, "source": source, "limit": limit, "whole": whole}
         with self._transaction() as c:
-            rows = run(c, "list_files", state=state, source=source, limit=limit).mappings().all()
+            rows = run(c, "list_files", **facts).mappings().all()
         return [view_of(row) for row in rows]
 
     def file(self, file_id: int) -> FileView | None:
@@ -485,41 +493,6 @@ class PostgresLedger:
                 for name in _SUMS:
                     sums[name] += int(getattr(row, name))
         return totals
-
-
-def _holds(c: sa.Connection, lease: IntakeLease) -> bool:
-    found = run(c, "intake_held", source=lease.source, token=lease.token)
-    return bool(found.scalar_one())
-
-
-def _name(c: sa.Connection, source: str, key: bytes) -> bytes | None:
-    """What a file is known by, where that is not its key.
-
-    Names that were apart before they were compared composed stay apart: they are known by their key.
-    """
-    name = canonical(key)
-    if name == key or run(c, "is_name", source=source, name=key).scalar_one():
-        return None
-    return name
-
-
-def _facts(arrival: Arrival) -> dict[str, Any]:
-    landed = arrival.landed
-    return {
-        "key": arrival.key,
-        "key_text": printable(arrival.key),
-        "sha256": landed.sha256,
-        "md5": landed.md5,
-        "size": landed.size,
-        # a file system may hold times that no bigint of nanoseconds does
-        "mtime_ns": min(max(arrival.mtime_ns, -(2**63)), 2**63 - 1),
-        "landing": landed.name,
-        "sensor_type": arrival.sensor_type,
-        "fingerprint": arrival.fingerprint,
-        "discovered_at": arrival.discovered_at,
-        "landed_at": arrival.landed_at,
-        "lane": str(arrival.lane),
-    }
 
 
 _SUMS = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate", "rows_replaced")

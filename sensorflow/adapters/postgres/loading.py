@@ -58,6 +58,7 @@ def load(
     touched = versions.settle(c, who, claim, load, superseded, outside, rivals)
     lost = rivals.lost.total()
     stated = loader.inserted.rows + lost
+    _require_parts(claim, offered - stated)
     counts = replace(
         load.counts,
         loaded=stated,
@@ -71,8 +72,18 @@ def load(
     note = loader.note if isinstance(loader, Difference) else ""
     done = StageReport(Stage.LOAD, time.perf_counter() - began, counts.loaded, note)
     _tell(c, who, claim, (*load.reports, done))
-    kept = versions.kept(c, claim) if load.on_change is OnChange.MERGE else None
+    merged = load.on_change is OnChange.MERGE and claim.part is None
+    kept = versions.kept(c, claim) if merged else None
     return Loaded(counts, touched or lost > 0, rivals.rows_taken, kept, load.remarks)
+
+
+def _require_parts(claim: Claim, repeats: int) -> None:
+    """Of a part of a growing file all repeats are known beforehand, unless another part of it was loaded
+    meanwhile: with what that has, they are to be told once more. Raises Transient, the first time."""
+    if claim.part is not None and repeats and not claim.retries:
+        raise Transient(
+            Code.DATABASE, f"{repeats:,} readings are in a part of the file loaded meanwhile"
+        )
 
 
 def _alone(c: sa.Connection, claim: Claim, rivals: Contest) -> None:
@@ -144,6 +155,9 @@ def _finish(
         "on_change": str(load.on_change),
         "remarks": load.remarks or None,
     }
+    if claim.part is not None:
+        totals = {"read": counts.read, "rejected": counts.rejected, "ts_max": span.high}
+        run(c, "chain_grew", id=claim.file_id, root=claim.part.root, **totals)
     try:
         guarded(c, "finish", claim, **facts, deferred=wanted.deferred)
     except Fenced:

@@ -49,7 +49,7 @@ SELECT a.file_id, f.version
 SELECT EXISTS (SELECT 1 FROM files WHERE source = :source AND coalesce(name, key) = :name);
 
 -- name: twin
--- A file of the same content that still counts: under this name only if it is its newest version,
+-- A file of the same content that still counts, which a part of a growing file never does: under this name only if it is its newest version,
 -- under another name only where names do not matter, this one has no content of its own yet and nothing of
 -- the file was replaced.
 -- A quarantined file is no twin: the same bytes again are another try.
@@ -58,11 +58,13 @@ WITH newest AS (
      WHERE source = :source AND coalesce(name, key) = :name
      ORDER BY version DESC LIMIT 1)
 (SELECT id, version FROM newest
-  WHERE sha256 = :sha256 AND state IN ('pending', 'running', 'loaded'))
+  WHERE sha256 = :sha256 AND state IN ('pending', 'running', 'loaded')
+    AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = newest.id))
 UNION ALL
 (SELECT f.id, f.version FROM files f
   WHERE f.source = :source AND f.sha256 = :sha256 AND f.state IN ('pending', 'running', 'loaded')
     AND NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (SELECT 1 FROM newest)
+   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = f.id)
   ORDER BY f.id LIMIT 1);
 
 -- name: spelt_otherwise
@@ -168,6 +170,8 @@ SELECT id, source, key, version, size, md5, landing, stage, landed_at, lane,
   FROM files
  WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
    AND (not_before IS NULL OR not_before <= now())
+   AND NOT EXISTS (SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
+                    WHERE g.file_id = files.id AND p.state IN ('pending', 'running'))
  ORDER BY id
  LIMIT least(:limit, greatest(0, least(
        :max_in_flight - (SELECT count(*) FROM flying),
@@ -213,6 +217,8 @@ WITH message AS (
        AND (id = :first OR started_at IS NULL)
        AND (state = 'pending' AND (not_before IS NULL OR not_before <= now())
             OR state = 'running' AND lease_until < now())
+       AND NOT EXISTS (SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
+                        WHERE g.file_id = files.id AND p.state IN ('pending', 'running'))
      ORDER BY id FOR UPDATE),
 lead AS MATERIALIZED (
     SELECT id, source, lane, size FROM message
@@ -249,7 +255,7 @@ won AS (
               f.size, f.landing, f.landed_at, f.rows_read, f.rows_loaded, f.rows_rejected,
               f.rows_duplicate, f.rows_missing, f.rows_replaced, f.error_code, f.error_detail, f.error_place,
               f.quarantines, f.retries, f.sensor_type, f.wanted_profile,
-              f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before,
+              f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before, f.previous,
               coalesce(f.name, f.key) AS name,
               -- as the first version of the name was spelt: its readings' keys hold that
               CASE WHEN f.version > 1 THEN
@@ -262,9 +268,13 @@ told AS (
     SELECT id, 'claimed', state_before, 'running', stage, attempts, :owner,
            CASE WHEN id <> :first THEN 'together with file ' || :first END
       FROM won ORDER BY id)
-SELECT won.*, other.state AS other_state, other.why AS other_why
+SELECT won.*, other.state AS other_state, other.why AS other_why,
+       g.root, g.follows, g.byte_offset, g.line_base, c.ts_max AS chain_ts_max,
+       c.rows_read - coalesce(CAST(won.previous->>'rows_read' AS bigint), 0) AS chain_read,
+       c.rows_rejected - coalesce(CAST(won.previous->>'rows_rejected' AS bigint), 0) AS chain_rejected
   FROM (SELECT) AS one
   LEFT JOIN won ON true
+  LEFT JOIN growths g ON g.file_id = won.id LEFT JOIN growing_files c ON c.root = g.root
   LEFT JOIN LATERAL (
        SELECT f.state, (SELECT e.why FROM file_events e
                          WHERE e.file_id = f.id AND e.what = 'claimed'
@@ -340,10 +350,12 @@ SELECT count(*) AS found, min(ts) AS low, max(ts) AS high
    AND (CAST(:low AS timestamptz) IS NULL OR ts < :low OR ts > :high);
 
 -- name: orphaned_alias
--- A file just superseded may still be the newest content of another name: that name takes it over.
+-- A file just superseded may still be the newest content of another name: that name takes it over. Not of a
+-- growing file, which other names are for all parts.
 SELECT a.source, a.key, a.name, a.key_text
   FROM arrivals a
  WHERE a.file_id = :id AND coalesce(a.name, a.key) <> :name
+   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = :id)
    AND NOT EXISTS (SELECT 1 FROM arrivals later
                     WHERE later.source = a.source AND later.id > a.id
                       AND (later.key = coalesce(a.name, a.key) AND later.name IS NULL
@@ -370,7 +382,8 @@ SELECT f.id, l.key, l.name, l.key_text
          WHERE a.source = :source AND (a.key = :name AND a.name IS NULL OR a.name = :name)
          ORDER BY a.id DESC LIMIT 1) l JOIN files f ON f.id = l.file_id
  WHERE coalesce(f.name, f.key) <> :name AND f.sha256 <> :sha256
-   AND f.state IN ('pending', 'running', 'loaded');
+   AND f.state IN ('pending', 'running', 'loaded')
+   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = f.id);
 
 -- name: move_alias
 UPDATE arrivals SET file_id = :heir, kind = 'new'
@@ -446,12 +459,14 @@ SELECT set_config('application_name', :name, true),
 
 -- name: rivals
 -- Files with rows in the database that may hold readings which file :id states, of a time. Other versions
--- of its name; its bytes under other names; and files under other names that hold what newer versions of
+-- of its name, but for other parts of the same growing file; its bytes under other names, which of a part
+-- of a growing file mean nothing; and files under other names that hold what newer versions of
 -- its name state, having the same bytes as these. states: the file that states them.
 SELECT id, identity, true AS same_name, id AS states FROM files
  WHERE :by_name AND source = :source AND coalesce(name, key) = :known_as AND id <> :id
    AND ts_max >= CAST(:low AS timestamptz) AND ts_min <= CAST(:high AS timestamptz)
    AND (identity IS NULL OR identity = :identity)
+   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = files.id AND g.root = :root)
    AND ts_max IS NOT NULL
    AND (state = 'loaded' AND rows_loaded > rows_replaced OR previous IS NOT NULL)
 UNION ALL
@@ -461,6 +476,7 @@ SELECT id, identity, false, id FROM files
    AND ts_max >= CAST(:low AS timestamptz) AND ts_min <= CAST(:high AS timestamptz)
    AND ts_max IS NOT NULL AND identity IS NOT NULL
    AND (state = 'loaded' AND rows_loaded > rows_replaced OR previous IS NOT NULL)
+   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = files.id)
 UNION ALL
 SELECT h.id, h.identity, false, n.id
   FROM files n JOIN files h ON h.source = n.source AND h.sha256 = n.sha256
@@ -502,6 +518,7 @@ SELECT id, size, sha256 FROM files
                               AND v.state = 'loaded'
                             ORDER BY v.version DESC LIMIT 1), 0)
    AND state IN ('pending', 'quarantined') AND previous IS NULL AND size <= :size
+   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = files.id)
  ORDER BY version DESC LIMIT 100;
 
 -- name: predecessor
@@ -750,13 +767,16 @@ UPDATE files SET state = 'undone', finished_at = now(), tidy = false, rows_repla
 RETURNING id, source, key, identity, ts_min, ts_max;
 
 -- name: sharers
--- Loaded files whose keys hold the same file name, and that left readings of this span out. Files
--- loaded by 0.1.0 do not tell what their keys hold.
+-- Loaded files whose keys hold the same file name, and that left readings of this span out; of a growing
+-- file any other part, for what it left out may lie outside of its own span. Files loaded by 0.1.0 do not
+-- tell what their keys hold.
 SELECT id FROM files
  WHERE source = :source AND id <> :id AND state = 'loaded' AND rows_duplicate > 0
-   AND ts_min <= :high AND ts_max >= :low
+   AND (ts_min <= :high AND ts_max >= :low
+        OR id IN (SELECT o.file_id FROM growths g JOIN growths o USING (root) WHERE g.file_id = :id))
    AND (CAST(:identity AS text) IS NULL OR identity = :identity
         OR identity IS NULL AND :identity = :source || '/')
+   AND NOT id = ANY(CAST(:along AS bigint[]))
  ORDER BY id;
 
 -- name: untidy
@@ -787,12 +807,15 @@ SELECT :landing WHERE NOT EXISTS (
     SELECT 1 FROM files WHERE landing = :landing AND NOT 'landing' = ANY(expired));
 
 -- name: expire_layer
--- The bytes of a file that is not finished are its last copy, and so are those of a quarantined one.
+-- The bytes of a file that is not finished are its last copy, and so are those of a quarantined one. The
+-- beginning of a growing file holds the header that what comes later is read by.
 UPDATE files SET expired = array_append(expired, :layer), tidy = false
  WHERE id IN (SELECT id FROM files
                WHERE source = :source AND state IN ('loaded', 'superseded', 'undone')
                  AND finished_at < now() - make_interval(secs => :age)
                  AND NOT :layer = ANY(expired)
+                 AND NOT (:layer = 'landing' AND EXISTS (
+                     SELECT 1 FROM growths g WHERE g.file_id = files.id AND g.byte_offset < :head))
                ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
 RETURNING id, stage;
 
@@ -860,9 +883,12 @@ told AS (
 SELECT count(*) FROM lost;
 
 -- name: list_files
+-- whole: of a growing file the first growth alone.
 SELECT * FROM files
  WHERE (CAST(:state AS text) IS NULL OR state = :state)
    AND (CAST(:source AS text) IS NULL OR source = :source)
+   AND (NOT :whole OR NOT EXISTS (
+        SELECT 1 FROM growths g WHERE g.file_id = files.id AND g.follows IS NOT NULL))
  ORDER BY id DESC LIMIT :limit;
 
 -- name: named
@@ -887,10 +913,12 @@ SELECT * FROM (
  ORDER BY id;
 
 -- name: survivors
--- Names of which older versions hold readings beside a newer loaded one.
+-- Names of which older versions hold readings beside a newer loaded one; parts of growing files always do.
 WITH newest AS (
     SELECT source, coalesce(name, key) AS name, max(version) AS version FROM files
-     WHERE version > 1 AND state = 'loaded' GROUP BY 1, 2),
+     WHERE version > 1 AND state = 'loaded'
+       AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = files.id)
+     GROUP BY 1, 2),
 older AS (
     SELECT f.source, f.key_text, max(f.version) AS version,
            sum(f.rows_loaded - f.rows_replaced) AS rows, min(f.ts_min) AS low, max(f.ts_max) AS high
@@ -926,6 +954,136 @@ SELECT source, state, count(*) AS files, sum(rows_read) AS rows_read,
        sum(rows_duplicate) AS rows_duplicate, sum(rows_replaced) AS rows_replaced
   FROM files GROUP BY source, state ORDER BY source, state;
 
+-- ---- files that grow ----
+
+-- name: grown
+-- What was taken of growing files: the newest of each name and of each inode, and the newest of all.
+WITH found AS (
+    (SELECT DISTINCT ON (key) * FROM growing_files
+      WHERE source = :source AND key = ANY(CAST(:keys AS bytea[])) ORDER BY key, root DESC)
+    UNION
+    (SELECT DISTINCT ON (inode) * FROM growing_files
+      WHERE source = :source AND inode = ANY(CAST(:inodes AS text[])) ORDER BY inode, root DESC)
+    UNION
+    (SELECT * FROM growing_files WHERE source = :source
+      ORDER BY root DESC LIMIT CAST(:newest AS bigint)))
+SELECT c.*, extract(epoch FROM now() - c.grown_at) AS age,
+       f.state IN ('pending', 'running') AS waiting
+  FROM found c JOIN files f ON f.id = c.last_file ORDER BY c.root;
+
+-- name: is_newest_growth
+SELECT EXISTS (SELECT 1 FROM growing_files WHERE root = :root AND last_file = :last AND size = :size);
+
+-- name: add_growth
+-- A version of its own, of a file that goes on.
+INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
+                   sensor_type, stage, discovered_at, landed_at, lane, on_change)
+SELECT :source, :key, CAST(:name AS bytea), :key_text,
+       coalesce((SELECT version FROM files
+                  WHERE source = :source
+                    AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
+                  ORDER BY version DESC LIMIT 1), 0) + 1,
+       :sha256, :md5, :size, :mtime_ns, :landing, :sensor_type, 'validate', :discovered_at,
+       :landed_at, :lane, :on_change
+RETURNING id, version, stage;
+
+-- name: begin_growing
+INSERT INTO growing_files (root, source, key, last_file, inode, size, lines, head, tail, fingerprint)
+VALUES (:root, :source, :key, :root, :inode, :size, :lines, :head, :tail, :fingerprint);
+
+-- name: go_on_growing
+UPDATE growing_files
+   SET last_file = :id, inode = :inode, size = :size, lines = :lines, head = :head, tail = :tail,
+       fingerprint = :fingerprint, grown_at = now()
+ WHERE root = :root;
+
+-- name: add_part
+INSERT INTO growths (file_id, root, follows, byte_offset, line_base)
+VALUES (:id, :root, :follows, :byte_offset, :line_base);
+
+-- name: looked_at
+UPDATE growing_files
+   SET fingerprint = :fingerprint, inode = :inode,
+       checked = CASE WHEN :whole THEN :fingerprint ELSE checked END
+ WHERE root = :root AND last_file = :last;
+
+-- name: add_other_name
+-- Of a file that was renamed or copied: once for each name.
+INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
+SELECT :id, :source, :key, CAST(:name AS bytea), :key_text, :fingerprint, 'alias'
+ WHERE NOT EXISTS (SELECT 1 FROM arrivals a JOIN growths g ON g.file_id = a.file_id
+                    WHERE a.source = :source AND a.key = :key AND g.root = :root
+                      AND (NOT :copy OR a.fingerprint = :fingerprint));
+
+-- name: segments
+SELECT f.id, f.version, g.byte_offset, f.size, f.sha256, f.landing, f.sensor_type, f.landed_at,
+       f.state = 'loaded' AS loaded
+  FROM growths g JOIN files f ON f.id = g.file_id
+ WHERE g.root = :root AND g.byte_offset >= :start ORDER BY g.byte_offset LIMIT :limit;
+
+-- name: segments_before
+SELECT f.id, f.version, g.byte_offset, f.size, f.sha256, f.landing, f.sensor_type, f.landed_at,
+       f.state = 'loaded' AS loaded
+  FROM growths g JOIN files f ON f.id = g.file_id
+ WHERE g.root = :root AND g.byte_offset < :end ORDER BY g.byte_offset DESC LIMIT :limit;
+
+-- name: rows_beside
+-- What other growths of a file hold at some times. The times lead to the partitions and the index.
+SELECT r.sensor_id, r.reading_type, r.ts, r.value, r.dedupe_key
+  FROM raw_readings r
+ WHERE r.ts = ANY(CAST(:ts AS timestamptz[])) AND r.file_id <> :id
+   AND EXISTS (SELECT 1 FROM growths g WHERE g.file_id = r.file_id AND g.root = :root);
+
+-- name: rows_beside_deferred
+-- The same where no index leads to the times: the files that may hold some do.
+SELECT r.sensor_id, r.reading_type, r.ts, r.value, r.dedupe_key
+  FROM raw_readings r
+ WHERE r.ts = ANY(CAST(:ts AS timestamptz[])) AND r.ts BETWEEN :low AND :high
+   AND r.file_id = ANY(ARRAY(
+       SELECT f.id FROM growths g JOIN files f ON f.id = g.file_id
+        WHERE g.root = :root AND f.id <> :id AND f.ts_max >= :low AND f.ts_min <= :high));
+
+-- name: chain_grew
+-- Before `finish`, which forgets what was there before.
+UPDATE growing_files c
+   SET rows_read = c.rows_read + :read - coalesce(CAST(f.previous->>'rows_read' AS bigint), 0),
+       rows_rejected = c.rows_rejected + :rejected
+                     - coalesce(CAST(f.previous->>'rows_rejected' AS bigint), 0),
+       ts_max = greatest(c.ts_max, :ts_max)
+  FROM files f
+ WHERE f.id = :id AND c.root = :root;
+
+-- name: chain_shrank
+UPDATE growing_files c
+   SET rows_read = c.rows_read - f.rows_read, rows_rejected = c.rows_rejected - f.rows_rejected
+  FROM files f JOIN growths g ON g.file_id = f.id
+ WHERE f.id = :id AND c.root = g.root;
+
+-- name: chains
+-- Of those of these files that are a growth: sums over all growths of the file.
+SELECT asked.id AS asked, c.root, c.size, c.lines, c.last_file, sums.*
+  FROM unnest(CAST(:ids AS bigint[])) AS asked(id)
+  JOIN growths mine ON mine.file_id = asked.id
+  JOIN growing_files c ON c.root = mine.root
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS growths,
+              count(*) FILTER (WHERE f.state = 'pending') AS pending,
+              count(*) FILTER (WHERE f.state = 'running') AS running,
+              count(*) FILTER (WHERE f.state = 'loaded') AS loaded,
+              count(*) FILTER (WHERE f.state = 'quarantined') AS quarantined,
+              count(*) FILTER (WHERE f.state = 'superseded') AS superseded,
+              count(*) FILTER (WHERE f.state = 'undone') AS undone,
+              coalesce(sum(f.rows_read) FILTER (WHERE f.state = 'loaded'), 0) AS rows_read,
+              coalesce(sum(f.rows_loaded) FILTER (WHERE f.state = 'loaded'), 0) AS rows_loaded,
+              coalesce(sum(f.rows_rejected) FILTER (WHERE f.state = 'loaded'), 0) AS rows_rejected,
+              coalesce(sum(f.rows_duplicate) FILTER (WHERE f.state = 'loaded'), 0) AS rows_duplicate,
+              coalesce(sum(f.rows_missing) FILTER (WHERE f.state = 'loaded'), 0) AS rows_missing,
+              coalesce(sum(f.rows_replaced) FILTER (WHERE f.state = 'loaded'), 0) AS rows_replaced
+         FROM growths g JOIN files f ON f.id = g.file_id WHERE g.root = c.root) sums;
+
+-- name: files_of
+SELECT * FROM files WHERE id = ANY(CAST(:ids AS bigint[]));
+
 -- ---- audit: reads of one snapshot, and the mending after it ----
 
 -- name: audit_snapshot
@@ -940,10 +1098,14 @@ SELECT f.id, f.source, f.key, f.key_text, f.version, f.sha256, f.md5, f.size, f.
        f.rows_duplicate, f.rows_missing, f.rows_replaced, f.checksum,
        CAST(f.previous->>'rows_loaded' AS bigint) - f.rows_replaced AS previous,
        f.quarantined_to, f.profile, f.profile_hash, f.code_version, f.identity, f.expired, f.tidy,
+       g.root, g.follows, g.byte_offset, g.line_base, c.ts_max AS chain_ts_max,
+       c.rows_read - CASE WHEN f.state = 'loaded' THEN f.rows_read ELSE 0 END AS chain_read,
+       c.rows_rejected - CASE WHEN f.state = 'loaded' THEN f.rows_rejected ELSE 0 END
+           AS chain_rejected,
        CASE WHEN f.state IN ('pending', 'running') THEN
             (SELECT e.at FROM file_events e WHERE e.file_id = f.id ORDER BY e.id DESC LIMIT 1)
        END AS moved_at
-  FROM files f
+  FROM files f LEFT JOIN growths g ON g.file_id = f.id LEFT JOIN growing_files c ON c.root = g.root
  WHERE CAST(:ids AS bigint[]) IS NULL OR f.id = ANY(CAST(:ids AS bigint[]))
  ORDER BY f.id;
 

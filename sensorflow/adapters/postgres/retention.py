@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import counts_of, identity_of_row
+from sensorflow.core.growth import HEADER
 from sensorflow.core.states import State
 from sensorflow.ports import COLLECT_AGAIN, Expirable, Leftover
 
@@ -51,8 +52,11 @@ def _leftover(c: sa.Connection, row: Any) -> Leftover:
 def expire(
     c: sa.Connection, who: str, source: str, layer: Expirable, age: float, limit: int
 ) -> int:
-    facts = {"source": source, "layer": str(layer), "age": age, "limit": limit}
-    rows = run(c, "expire_rows" if layer is Expirable.ROWS else "expire_layer", **facts).all()
+    facts: dict[str, Any] = {"source": source, "layer": str(layer), "age": age, "limit": limit}
+    if layer is Expirable.ROWS:
+        rows = run(c, "expire_rows", **facts).all()
+    else:
+        rows = run(c, "expire_layer", **facts, head=HEADER).all()
     for row in rows:
         if layer is Expirable.ROWS and row.ts_min is not None:
             run(c, "delete_rows", id=row.id, low=row.ts_min, high=row.ts_max)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,7 +30,9 @@ def replay(
     return True
 
 
-def undo(c: sa.Connection, who: str, file_id: int, why: str) -> int | None:
+def undo(
+    c: sa.Connection, who: str, file_id: int, why: str, along: Sequence[int] = ()
+) -> int | None:
     place = run(c, "place_of", id=file_id).first()
     if place is None:
         return None
@@ -39,10 +42,11 @@ def undo(c: sa.Connection, who: str, file_id: int, why: str) -> int | None:
     if row is None:
         return None
     rows = 0
+    run(c, "chain_shrank", id=file_id)
     if row.ts_min is not None:
         span = {"low": row.ts_min, "high": row.ts_max}
         rows = run(c, "delete_rows", id=file_id, **span).rowcount
-        _return_shared(c, who, row, span)
+        _return_shared(c, who, row, span, along)
     steps = {"from_state": "loaded", "to_state": "undone"}
     add_event(c, who, file_id, "undone", Stage.LOAD, **steps, rows=rows, why=why)
     return_replaced(c, who, file_id, "which held readings of it, was undone")
@@ -50,9 +54,11 @@ def undo(c: sa.Connection, who: str, file_id: int, why: str) -> int | None:
     return rows
 
 
-def _return_shared(c: sa.Connection, who: str, row: Any, span: dict[str, Any]) -> None:
+def _return_shared(
+    c: sa.Connection, who: str, row: Any, span: dict[str, Any], along: Sequence[int]
+) -> None:
     """Readings that other files left out because this one had them: those files add them now."""
-    facts = {"id": row.id, "source": row.source, "identity": row.identity}
+    facts = {"id": row.id, "source": row.source, "identity": row.identity, "along": list(along)}
     for other in run(c, "sharers", **facts, **span).scalars().all():
         why = f"file {row.id}, which held readings of it, was undone"
         replay(c, who, other, None, why)

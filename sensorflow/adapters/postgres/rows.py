@@ -8,7 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sensorflow.core.arrival import Lane, Waiting
+from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
+from sensorflow.core.growth import Part
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
 from sensorflow.ports import Book, Claim, Claimed, Counts, FileView
@@ -35,12 +36,12 @@ def _storable(text: str) -> str:
 
 def counts_of(row: sa.RowMapping) -> Counts:
     return Counts(
-        read=row["rows_read"],
-        loaded=row["rows_loaded"],
-        rejected=row["rows_rejected"],
-        duplicate=row["rows_duplicate"],
-        missing=row["rows_missing"],
-        replaced=row["rows_replaced"],
+        read=int(row["rows_read"]),
+        loaded=int(row["rows_loaded"]),
+        rejected=int(row["rows_rejected"]),
+        duplicate=int(row["rows_duplicate"]),
+        missing=int(row["rows_missing"]),
+        replaced=int(row["rows_replaced"]),
     )
 
 
@@ -71,6 +72,7 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         fresh=row.fresh,
         name=bytes(row.name),
         first_key=bytes(row.first_key or row.key),
+        part=part_of(row._mapping),
     )
 
 
@@ -90,6 +92,40 @@ def view_of(row: sa.RowMapping) -> FileView:
         stage=Stage(row["stage"]),
         counts=counts_of(row),
         facts=dict(row),
+    )
+
+
+def facts_of(arrival: Arrival) -> dict[str, Any]:
+    landed = arrival.landed
+    return {
+        "key": arrival.key,
+        "key_text": printable(arrival.key),
+        "sha256": landed.sha256,
+        "md5": landed.md5,
+        "size": landed.size,
+        # a file system may hold times that no bigint of nanoseconds does
+        "mtime_ns": min(max(arrival.mtime_ns, -(2**63)), 2**63 - 1),
+        "landing": landed.name,
+        "sensor_type": arrival.sensor_type,
+        "fingerprint": arrival.fingerprint,
+        "discovered_at": arrival.discovered_at,
+        "landed_at": arrival.landed_at,
+        "lane": str(arrival.lane),
+    }
+
+
+def part_of(row: sa.RowMapping) -> Part | None:
+    """Of a row that has the columns of `growths`; None of a file that is whole."""
+    if row["root"] is None:
+        return None
+    return Part(
+        root=row["root"],
+        follows=row["follows"],
+        byte_offset=row["byte_offset"],
+        line_base=row["line_base"],
+        rows_read=row["chain_read"],
+        rows_rejected=row["chain_rejected"],
+        ts_max=row["chain_ts_max"],
     )
 
 
@@ -151,4 +187,5 @@ def book_of(row: sa.RowMapping) -> Book:
         identity=identity_of_row(row["identity"]),
         expired=tuple(row["expired"]),
         tidy=row["tidy"],
+        part=part_of(row),
     )

@@ -244,6 +244,47 @@ intake_leases = Table(
     _time("until", nullable=False),
 )
 
+growing_files = Table(
+    "growing_files",
+    metadata,
+    # the first growth
+    Column("root", BigInteger, ForeignKey("files.id"), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    # the newest growth
+    Column("last_file", BigInteger, ForeignKey("files.id"), nullable=False),
+    # the file on disk: "device:inode", bytes and lines that were taken, SHA-256 of their two ends
+    Column("inode", Text, nullable=False),
+    _count("size"),
+    _count("lines"),
+    Column("head", LargeBinary, nullable=False),
+    Column("tail", LargeBinary, nullable=False),
+    # the state in which it was seen last, and that in which all that was taken was compared
+    Column("fingerprint", Text, nullable=False),
+    Column("checked", Text),
+    _time("grown_at", nullable=False, default="now()"),
+    # over its loaded growths; ts_max may be later than the last reading that is there
+    _count("rows_read"),
+    _count("rows_rejected"),
+    _time("ts_max"),
+    Index("ix_growing_key", "source", "key", "root"),
+    Index("ix_growing_inode", "source", "inode", "root"),
+)
+
+growths = Table(
+    "growths",
+    metadata,
+    Column("file_id", BigInteger, ForeignKey("files.id"), primary_key=True),
+    Column("root", BigInteger, ForeignKey("growing_files.root"), nullable=False),
+    # the growth before it; none has two successors
+    Column("follows", BigInteger, ForeignKey("files.id")),
+    # bytes and lines of the file before it
+    Column("byte_offset", BigInteger, nullable=False),
+    Column("line_base", BigInteger, nullable=False),
+    UniqueConstraint("follows", name="uq_growths_follows"),
+    UniqueConstraint("root", "byte_offset", name="uq_growths_offset"),
+)
+
 raw_readings = Table(
     "raw_readings",
     metadata,

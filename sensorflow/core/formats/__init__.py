@@ -1,7 +1,9 @@
 """File formats: bytes -> chunks of rows as they stand in the file. One file a format.
 
 A format is a function ``chunks(stream, profile, resolve) -> Iterator[Chunk]``. `stream` is binary, and
-can seek for formats in `SEEKING`; `resolve` tells which column is what. Add one here and in
+can seek for formats in `SEEKING`; `resolve` tells which column is what. Those in `growth.FORMATS` also take
+`part`: the stream is a growing file up to the end of that part, and the chunks are those of the part. Add
+one here and in
 `profile.FORMATS`, and the suites run it; other packages bring theirs as entry points in the group
 `profile.PLUGINS`.
 """
@@ -14,23 +16,32 @@ from typing import BinaryIO
 
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.formats.compression import decompressed
+from sensorflow.core.growth import Part
 from sensorflow.core.layout import Resolve
 from sensorflow.core.profile import FORMATS, Profile, plugins
 from sensorflow.errors import Code, Permanent
 
-Reader = Callable[[BinaryIO, Profile, Resolve], Iterator[Chunk]]
+Reader = Callable[..., Iterator[Chunk]]
 SEEKING = frozenset({"parquet", "xlsx", "json", "senml"})
 
 
 def chunks(
-    stream: BinaryIO, profile: Profile, resolve: Resolve, scratch: Callable[[], BinaryIO]
+    stream: BinaryIO,
+    profile: Profile,
+    resolve: Resolve,
+    scratch: Callable[[], BinaryIO],
+    part: Part | None = None,
 ) -> Iterator[Chunk]:
     """Read a file, compressed or not; `stream` can seek. Memory is bounded by a block, whatever the
     file's size.
 
-    scratch: makes an empty temporary file, for compressed files of a format that seeks.
+    scratch: makes an empty temporary file, for compressed files of a format that seeks. part: of a
+    growing file, which is not compressed; it may hold no rows.
     Raises Permanent with a code F2xx when the file as a whole cannot be read.
     """
+    if part is not None:
+        yield from _reader(profile.format)(stream, profile, resolve, part)
+        return
     seeking = scratch if profile.format in SEEKING else None
     plain = decompressed(stream, profile, seeking)
     rows = 0

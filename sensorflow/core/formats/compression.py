@@ -18,6 +18,7 @@ from typing import BinaryIO, cast
 
 import pyarrow as pa
 
+from sensorflow.core.containers import kind_of
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
@@ -36,20 +37,6 @@ _BROKEN = (
     NotImplementedError,
     pa.ArrowException,
 )
-
-MAGIC: dict[bytes, str] = {
-    b"\x1f\x8b": "gzip",
-    b"\xfd7zXZ\0": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"PK\x03\x04": "zip",
-    b"PK\x05\x06": "zip",
-}
-
-
-def kind_of(head: bytes) -> str | None:
-    if head.startswith(b"BZh") and head[4:8] == b"1AY&":
-        return "bzip2"
-    return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
 
 
 class _Bounded(io.RawIOBase):

@@ -23,6 +23,7 @@ from sensorflow.core.formats import titles
 from sensorflow.core.formats.chunk import Chunk, Reject, Spot, text_of
 from sensorflow.core.formats.encoding import Plain
 from sensorflow.core.formats.lines import Block, Line, Lines
+from sensorflow.core.growth import Part
 from sensorflow.core.layout import Layout, Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
@@ -37,13 +38,32 @@ PREAMBLE = 1 << 16
 """Bytes of the text before the header in which patterns are searched."""
 
 
-def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
+class NoHeader(Permanent):
+    """The file ends before its header does."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.UNREADABLE, message)
+
+    def __reduce__(self) -> tuple[type[NoHeader], tuple[str]]:
+        return (NoHeader, (self.message,))
+
+
+def chunks(
+    stream: BinaryIO, profile: Profile, resolve: Resolve, part: Part | None = None
+) -> Iterator[Chunk]:
     csv.field_size_limit(1 << 30)  # what a line may hold is the profile's to say
     plain = Plain(stream, profile.encoding)
     table = _Table(Lines(plain, profile.max_line, plain.start), profile, resolve)
     if table.lines.peek() is None:
         return
-    table.open()
+    try:
+        table.open()
+    except NoHeader:
+        if part is None:
+            raise
+        return  # a file that grows: its header is not whole yet
+    if part is not None and table.lines.number <= part.line_base:
+        table.lines.jump(part.byte_offset, part.line_base + 1)
     yield from table.chunks()
 
 
@@ -86,7 +106,7 @@ class _Table:
             if size <= PREAMBLE:
                 before.append(text)
         if first is not None:
-            raise Permanent(Code.UNREADABLE, f"no line matches skip_until = {profile.skip_until!r}")
+            raise NoHeader(f"no line matches skip_until = {profile.skip_until!r}")
         return "\n".join(before)
 
     def _is_aside(self, text: str) -> bool:
@@ -97,7 +117,7 @@ class _Table:
     def _header_row(self) -> list[str]:
         line = self.lines.next()
         if line is None:
-            raise Permanent(Code.UNREADABLE, "the file ends before its header does")
+            raise NoHeader("the file ends before its header does")
         prefix = self.profile.header_prefix.encode()
         bare = line._replace(raw=line.raw.removeprefix(prefix))
         cells, problem = self.splitting.cells(self.lines, bare)

@@ -52,6 +52,13 @@ class Plain:
                 data = self._more(data, size)
         return data.replace(b"\r", b"\n") if self._returns else data
 
+    def jump(self, offset: int) -> None:
+        """Go on at this byte of the stream, which begins a line."""
+        self._head = b""
+        self._stream.seek(offset)
+        if self._decoder is not None:
+            self._decoder.reset()
+
     def _more(self, data: bytes, size: int) -> bytes:
         while True:
             text = self._decoded(data, not data)

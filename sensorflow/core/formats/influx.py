@@ -16,6 +16,7 @@ from sensorflow.core.formats.chunk import Chunk, Spot, text_of
 from sensorflow.core.formats.decoded import Readings, Told
 from sensorflow.core.formats.encoding import Plain
 from sensorflow.core.formats.lines import Line, Lines
+from sensorflow.core.growth import Part
 from sensorflow.core.layout import Resolve, decoded
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
@@ -29,11 +30,15 @@ _NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|NaN|[-+]?[Ii]n
 _BOOLEANS = frozenset({"t", "T", "true", "True", "TRUE", "f", "F", "false", "False", "FALSE"})
 
 
-def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
+def chunks(
+    stream: BinaryIO, profile: Profile, resolve: Resolve, part: Part | None = None
+) -> Iterator[Chunk]:
     formats = profile.time.format if profile.time is not None else ("epoch_ns",)
     formats = ("epoch_ns",) if formats == ("iso8601",) else formats
     plain = Plain(stream, profile.encoding)
     lines = Lines(plain, profile.max_line, plain.start)
+    if part is not None and part.byte_offset:
+        lines.jump(part.byte_offset, part.line_base + 1)
     found = Readings(decoded(profile, formats))
     while (line := lines.next()) is not None:
         raw = line.raw.strip()

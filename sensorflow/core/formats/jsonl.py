@@ -10,14 +10,19 @@ from sensorflow.core.formats.chunk import Chunk, Reject, Spot, text_of
 from sensorflow.core.formats.encoding import Plain
 from sensorflow.core.formats.lines import Block, Lines
 from sensorflow.core.formats.records import ROWS, Columns, Record, explode, path
+from sensorflow.core.growth import Part
 from sensorflow.core.layout import Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
 
 
-def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
+def chunks(
+    stream: BinaryIO, profile: Profile, resolve: Resolve, part: Part | None = None
+) -> Iterator[Chunk]:
     plain = Plain(stream, profile.encoding)
     lines = Lines(plain, profile.max_line, plain.start)
+    if part is not None and part.byte_offset:
+        lines.jump(part.byte_offset, part.line_base + 1)
     steps = path(profile.records or "")
     columns = Columns(profile, resolve, steps)
     while (block := lines.block()) is not None:
@@ -48,7 +53,8 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
                 yield from columns.chunks(found, rejects, read if steps else None)
                 found, rejects, read = [], [], 0
         yield from columns.chunks(found, rejects, read if steps else None)
-    columns.finish()
+    if part is None:  # of a file that grows, a column may be in another part
+        columns.finish()
 
 
 def _spot(block: Block, index: int) -> Callable[[], Spot]:

@@ -18,6 +18,8 @@ BLOCK = 1 << 21
 class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
+    def jump(self, offset: int) -> None: ...
+
 
 @dataclass(frozen=True)
 class Block:
@@ -145,6 +147,20 @@ class Lines:
         data = b"".join(line.raw for line in self._waiting) + (left.data if left else b"")
         self._waiting.clear()
         return Block(data, first.offset, first.number)
+
+    @property
+    def number(self) -> int:
+        """Of the next line."""
+        if self._waiting:
+            return self._waiting[0].number
+        return self._line if self._opened is None else self._opened[0].line + self._opened[1]
+
+    def jump(self, offset: int, number: int) -> None:
+        """Go on with this line, which begins at byte `offset`."""
+        self._stream.jump(offset)
+        self._rest, self._opened = b"", None
+        self._waiting.clear()
+        self._offset, self._line = offset, number
 
     @property
     def pending(self) -> bool:

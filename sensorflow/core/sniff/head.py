@@ -10,7 +10,8 @@ import zipfile
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from sensorflow.core.formats.compression import decompressed, kind_of
+from sensorflow.core.containers import kind_of
+from sensorflow.core.formats.compression import decompressed
 from sensorflow.core.formats.encoding import MARKS
 from sensorflow.core.profile import Profile
 from sensorflow.core.sniff.guess import Line

@@ -131,4 +131,5 @@ def claim_of(book: Book) -> Claim:
         retries=0,
         sensor_type=book.sensor_type,
         profile=book.profile,
+        part=book.part,
     )

@@ -12,6 +12,7 @@ from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
+from sensorflow.flow.audit import growing
 from sensorflow.flow.audit.report import Report, names
 from sensorflow.flow.audit.sight import Sight, finding, landing_wanted, unmoved
 from sensorflow.ports import Book, DropFolder
@@ -26,6 +27,9 @@ def drops(sight: Sight, report: Report) -> None:
     for folder in sight.folders:
         if sight.source in (None, folder.name):
             try:
+                if folder.source.growing:
+                    growing.overdue(sight, report, folder)
+                    continue
                 for key, stat in _unseen(sight, folder):
                     _overdue_drop(sight, report, folder, key, stat)
             except Transient as error:
@@ -68,12 +72,18 @@ def overdue(sight: Sight, report: Report) -> None:
         if book.state is State.RUNNING:
             _lease(sight, report, book)
         elif book.state is State.PENDING and book.published_at is None:
-            if room[Lane(book.lane)]:
+            if room[Lane(book.lane)] and not _held_back(sight, book):
                 _unpublished(sight, report, book)
         elif book.state is State.PENDING and _is_slow(sight, book):
             slow.append(f"{book.source}/{book.name}")
     if slow:
         report.note(f"published and not taken for {LONG} sweeps: {names(slow)}; are workers there?")
+
+
+def _held_back(sight: Sight, book: Book) -> bool:
+    """Whether it is a growth of a file of which the growth before is not finished."""
+    before = book.part and sight.books_by_id.get(book.part.follows or 0)
+    return bool(before and before.in_flight)
 
 
 def _idle(sight: Sight) -> bool:

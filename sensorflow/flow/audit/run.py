@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sensorflow.errors import Code, Transient
-from sensorflow.flow.audit import deep, files, layers, sums
+from sensorflow.flow.audit import deep, files, growing, layers, sums
 from sensorflow.flow.audit.report import Level, Report, Subset
 from sensorflow.flow.audit.sight import Sight
 from sensorflow.ports import Snapshot
@@ -57,6 +57,7 @@ class _Run:
             self._do("checksums", lambda: sums.checksums(sight, report, snapshot))
         if level >= Level.DEEP:
             self._do("landed originals", lambda: deep.read_again(sight, report, snapshot, subset))
+            self._do("files that grow", lambda: growing.changed(sight, report))
 
     def _open(self, snapshot: Snapshot) -> None:
         sight, report = self.sight, self.report

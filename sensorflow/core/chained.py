@@ -1,0 +1,100 @@
+"""Repeats over all growths of a file: what one growth holds is compared with what the others brought."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sensorflow.core.ordinals import recomputed
+from sensorflow.core.readings import US, micros
+
+Told = tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]
+Identity = tuple[str, str, int]
+"""Sensor, type, time (microseconds)."""
+Beside = Callable[[pa.Array], pa.RecordBatch]
+"""The readings that other growths hold at these times (microseconds), of the schema `BESIDE`."""
+
+
+class Numbering(Protocol):
+    def number(self, batch: pa.RecordBatch) -> Told:
+        """(ordinal, duplicate) of each row of a batch; call once a batch, in order."""
+        ...
+
+
+class Chained:
+    """Tells the repeats in one growth as `inner` does, and those of readings of other growths.
+
+    The same identity with the same value (to the bit) is a duplicate. With another value it is a reading
+    of its own, with the first ordinal that no other growth's reading has. until: no other growth has a
+    reading after it (microseconds); for what is later nobody is asked, which is the rule.
+    """
+
+    def __init__(self, inner: Numbering, file_name: str, until: int, beside: Beside) -> None:
+        self._inner, self._file_name, self._until, self._beside = inner, file_name, until, beside
+        self._asked = np.zeros(0, np.int64)
+        self._others: dict[Identity, dict[int, int]] = {}
+        self._own: dict[Identity, dict[int, int]] = {}
+
+    def number(self, batch: pa.RecordBatch) -> Told:
+        ordinal, duplicate = self._inner.number(batch)
+        times = micros(batch["ts"])
+        near = np.flatnonzero(times <= self._until)
+        if not len(near):
+            return ordinal, duplicate
+        self._ask(np.setdiff1d(times[near], self._asked))
+        if self._others:
+            ordinal, duplicate = ordinal.copy(), duplicate.copy()
+            rows = _identities(batch.take(pa.array(near)))
+            for row, (identity, bits) in zip(near.tolist(), rows, strict=True):
+                if identity in self._others:
+                    place = self._place(identity, bits)
+                    ordinal[row], duplicate[row] = max(place, 0), place < 0
+        return ordinal, duplicate
+
+    def _ask(self, times: npt.NDArray[np.int64]) -> None:
+        if not len(times):
+            return
+        self._asked = np.union1d(self._asked, times)
+        rows = self._beside(pa.array(times, pa.int64()).cast(US))
+        if not len(rows):
+            return
+        names = pa.array([self._file_name] * len(rows))
+        _, ordinals, strange = recomputed(rows, names, rows["dedupe_key"], _sharing(rows))
+        places = np.where(strange, -1, ordinals).tolist()
+        for (identity, bits), place in zip(_identities(rows), places, strict=True):
+            self._others.setdefault(identity, {})[bits] = place
+
+    def _place(self, identity: Identity, bits: int) -> int:
+        """The ordinal of a reading, -1 of a repeat."""
+        others, own = self._others[identity], self._own.setdefault(identity, {})
+        if bits in others or bits in own:
+            return -1
+        used = {*others.values(), *own.values()}
+        own[bits] = next(n for n in range(len(used) + 1) if n not in used)
+        return own[bits]
+
+
+def _identities(rows: pa.RecordBatch) -> list[tuple[Identity, int]]:
+    """The identity of each row, and its value's bits."""
+    columns = (rows["sensor_id"].to_pylist(), rows["reading_type"].to_pylist())
+    times = micros(rows["ts"]).tolist()
+    bits = rows["value"].to_numpy().view(np.int64).tolist()
+    return [((s, k, t), b) for s, k, t, b in zip(*columns, times, bits, strict=True)]
+
+
+def _sharing(rows: pa.RecordBatch) -> Callable[[pa.RecordBatch], list[int]]:
+    """How many of these rows have the identity of each that is asked for."""
+    counts: dict[Identity, int] = {}
+    for identity, _ in _identities(rows):
+        counts[identity] = counts.get(identity, 0) + 1
+
+    def sharing(asked: pa.RecordBatch) -> list[int]:
+        names = (asked["sensor_id"].to_pylist(), asked["reading_type"].to_pylist())
+        times = micros(asked["ts"]).tolist()
+        return [counts[identity] for identity in zip(*names, times, strict=True)]
+
+    return sharing

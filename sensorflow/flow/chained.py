@@ -1,0 +1,67 @@
+"""What a part of a growing file needs of the parts before it: header, repeats, and the last readings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from sensorflow.core.chained import Chained, Numbering
+from sensorflow.core.growth import HEADER, Joined, Part
+from sensorflow.core.partitions import Layer, layer_path
+from sensorflow.core.quality import Watch
+from sensorflow.errors import Code, Permanent, Transient
+from sensorflow.flow.segments import segments
+from sensorflow.flow.work import Job
+from sensorflow.ports import Unreadable
+
+LOOK_BACK = 16
+"""Parts before this one in which the last readings are looked for, for rules that compare with them."""
+
+
+def up_to(job: Job, part: Part, last: BinaryIO) -> BinaryIO:
+    """A growing file up to the end of a part, as a stream. last: the part's landed bytes."""
+    return Joined(_before(job, part), last, part.byte_offset)  # type: ignore[return-value]
+
+
+def _before(job: Job, part: Part) -> Iterator[BinaryIO]:
+    for segment in segments(job.world.ledger, part.root, part.byte_offset):
+        if segment.byte_offset >= HEADER:
+            raise Permanent(
+                Code.UNREADABLE, f"the first {HEADER:,} bytes of the growing file hold no header"
+            )
+        yield job.world.landing.open(segment.landing)
+
+
+def numbered(job: Job, seen: Numbering) -> Numbering:
+    """Tells the repeats of a file; of a growing one, over all of its parts."""
+    part = job.claim.part
+    if part is None or part.ts_max is None:
+        return seen
+    beside = partial(job.world.ledger.rows_beside, part, job.claim.file_id)
+    until = (part.ts_max - _EPOCH) // timedelta(microseconds=1)
+    return Chained(seen, job.identity, until, beside)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def watch(job: Job) -> Watch:
+    """Flags what only the readings before tell; it has seen the last ones of the parts before."""
+    made, part = Watch(job.profile.rules), job.claim.part
+    if part is None or made.idle or part.follows is None:
+        return made
+    for batch in _bronze(job, part):
+        made.flags(batch)
+    return made
+
+
+def _bronze(job: Job, part: Part) -> Iterator[pa.RecordBatch]:
+    for s in job.world.ledger.segments_before(part, LOOK_BACK):
+        where = (job.claim.source, s.sensor_type, s.received_at, s.file_id, s.version)
+        with suppress(Transient, Unreadable):  # it has expired, or was never loaded
+            yield from job.world.lake.read(layer_path(Layer.BRONZE, *where))

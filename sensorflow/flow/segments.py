@@ -1,0 +1,17 @@
+"""The growths of a growing file, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sensorflow.core.growth import Segment
+from sensorflow.ports import Ledger
+
+
+def segments(ledger: Ledger, root: int, end: int) -> Iterator[Segment]:
+    """Those that begin before byte `end`, in the file's order."""
+    start = 0
+    while start < end:
+        page = ledger.segments(root, start)
+        yield from (segment for segment in page if segment.byte_offset < end)
+        start = page[-1].byte_offset + page[-1].size if page else end

@@ -1,0 +1,144 @@
+"""A source of growing files on in-memory adapters, with a real folder and a clock that the test moves."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from sensorflow.adapters.feeds.folder import Folder
+from sensorflow.adapters.memory import (
+    MemoryLake,
+    MemoryLanding,
+    MemoryLedger,
+    MemoryQuarantine,
+    MemoryQueue,
+)
+from sensorflow.core.states import State
+from sensorflow.flow.handle import Result, handle
+from sensorflow.flow.publish import publish
+from sensorflow.flow.work import World
+from sensorflow.growing import Growing
+from sensorflow.ports import Claim
+from sensorflow.settings import Limits, Settings
+
+HEAD = "time,sensor,type,value,unit\n"
+LONG = {
+    "format": "csv",
+    "time": "time",
+    "sensor": "sensor",
+    "type": "type",
+    "value": "value",
+    "unit": "unit",
+}
+RULES = {"after": "keep", "on_change": "merge", "growing": True, "grow_every": 10}
+
+
+def line(second: int, value: float = 1.5, sensor: str = "s") -> str:
+    time = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
+    return f"{time:%Y-%m-%dT%H:%M:%SZ},{sensor},temperature,{value},degC\n"
+
+
+@contextlib.contextmanager
+def keep(_claims: Sequence[Claim]) -> Iterator[None]:
+    yield
+
+
+class Site:
+    """profile: all of it, or what is not as in `LONG`. drop: the folder. Each `look` is one of the
+    daemon's, eleven seconds after the last."""
+
+    def __init__(
+        self,
+        root: Path,
+        profile: Mapping[str, Any] = MappingProxyType({}),
+        inline: bool = True,
+        **source: Any,
+    ) -> None:
+        self.drop = root / "drop"
+        self.drop.mkdir()
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.ledger = MemoryLedger(lambda: self.now)
+        self.queue = MemoryQueue()
+        self.inline = inline
+        self.settings = Settings.model_validate(
+            {
+                "sources": {"plant": {"path": "drop", "profile": "long", **RULES, **source}},
+                "profiles": {"long": profile if "format" in profile else {**LONG, **profile}},
+                "home": root,
+            }
+        )
+        self.landing, self.lake = MemoryLanding(), MemoryLake()
+        self.world = World(
+            ledger=self.ledger,
+            landing=self.landing,
+            lake=self.lake,
+            quarantine=MemoryQuarantine(),
+            settings=self.settings,
+            owner="me",
+        )
+        self.restart()
+
+    def restart(self) -> None:
+        """As a new daemon, which has nothing in memory."""
+        rules = self.settings.sources["plant"]
+        folder = Folder("plant", self.drop, rules, self.drop)
+        self.growing = Growing(self.settings, folder, self.landing, self.ledger)
+
+    def write(self, text: str | bytes, name: str = "a.csv", how: str = "ab") -> None:
+        data = text.encode() if isinstance(text, str) else text
+        with (self.drop / name).open(how) as stream:
+            stream.write(data)
+
+    def look(self, seconds: float = 11) -> bool:
+        self.now += timedelta(seconds=seconds)
+        self.growing._rest = {  # what it believes runs by the real clock
+            key: rest for key, rest in self.growing._rest.items() if rest.state is not None
+        }
+        return self.growing.look(lambda: False)
+
+    def work(self) -> list[Result]:
+        """What is due, until nothing is."""
+        results: list[Result] = []
+        limit = 10**9 if self.inline else 0
+        while publish(self.ledger, self.queue, Limits(limit, 1000, 8)):
+            while (message := self.queue.take()) is not None:
+                files, whole = message
+                stages = [None] if whole else [files[0].stage]
+                if not whole and files[0].stage == "validate":
+                    stages = ["validate", "transform", "load"]  # type: ignore[list-item]
+                for stage in stages:
+                    results += handle(self.world, [f.file_id for f in files], stage, keep)  # type: ignore[arg-type]
+        return results
+
+    def take(self, seconds: float = 11) -> list[Result]:
+        self.look(seconds)
+        return self.work()
+
+    @property
+    def ids(self) -> list[int]:
+        return [view.file_id for view in reversed(self.ledger.files(limit=10_000))]
+
+    @property
+    def states(self) -> list[State]:
+        return [view.state for view in reversed(self.ledger.files(limit=10_000))]
+
+    @property
+    def values(self) -> list[float]:
+        return sorted(value for _, value in self.ledger.rows.values())
+
+    def account(self) -> tuple[int, int, int, int]:
+        """(read, loaded, rejected, duplicate) over all growths of the newest file."""
+        counts = self.ledger.chains([self.ids[-1]])[self.ids[-1]].counts
+        assert counts.balanced
+        return counts.read, counts.loaded, counts.rejected, counts.duplicate
+
+    def rejects(self) -> list[dict[str, Any]]:
+        paths = sorted(p for p in self.lake.paths() if p.startswith("rejects"))
+        return [row for p in paths for batch in self.lake.read(p) for row in batch.to_pylist()]
+
+    def lines(self) -> list[int]:
+        return sorted(r["line_no"][0].as_py() for r in self.ledger.readings.values())
