@@ -240,7 +240,7 @@ def yard(project: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Itera
     with psycopg.connect(database, autocommit=True) as connection:
         name = connection.info.dbname
         connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")  # type: ignore[arg-type]
-    made = Yard(project, database)
+    made = Yard(project, database, 'on_change = "supersede"')
     yield made
     made.close()
 
