@@ -58,3 +58,7 @@ _TASKS = [] if command() == "beat" else ["workers.tasks", "workers.signals"]
 
 app = Celery("sensorflow", include=_TASKS)
 app.add_defaults(settle)
+if command() == "worker":
+    from workers.events import Gathered
+
+    app.steps["consumer"].add(Gathered)

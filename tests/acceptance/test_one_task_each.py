@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+import signal
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -110,3 +111,18 @@ def test_small_files_share_messages_where_the_settings_say_so(
         f.wait(lambda: f.counts()["loaded"] == FILES)
         assert_exact(f, manifest)
         assert sum(claimed(f).values()) == FILES
+
+
+def test_a_worker_that_is_stopped_has_told_flower_of_its_last_task(
+    project: Path, database: str, broker: str
+) -> None:
+    """Events wait for others, a fifth of a second."""
+    with fleet(project, database, broker) as f:
+        f.env["SENSORFLOW_FLOWER_PASSWORD"] = PASSWORD
+        f.start("flower", "worker", "daemon")
+        f.wait(lambda: flower_is_up(f))
+        for number in range(3):
+            f.put(f"{number}.csv", text(rows(number, 2, random.Random(number))))
+            f.wait(lambda: f.counts()["loaded"] == number + 1)  # noqa: B023
+        f.running["worker"].send_signal(signal.SIGTERM)
+        f.wait(lambda: len(tasks(f)) == 3, 20)

@@ -1,0 +1,41 @@
+"""Events of tasks go to Flower some at a time: one by one they cost more than a task whose file is done."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from celery import bootsteps
+from celery.worker.consumer.events import Events
+from kombu.common import ignore_errors
+
+PAUSE = 0.2
+"""Seconds that an event waits for others. It holds its own time."""
+
+
+class Gathered(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+    """Celery sends what is buffered in the next turn of its loop, which is almost always one event."""
+
+    requires = (Events,)
+
+    def __init__(self, c: Any, **options: Any) -> None:
+        self._due = 0.0
+        super().__init__(c, **options)
+
+    def start(self, c: Any) -> None:
+        """At each connection, which has a dispatcher of its own. Without a loop nothing is buffered."""
+        if c.hub is not None:
+            c.event_dispatcher.on_send_buffered = lambda: self._later(c)
+
+    def _later(self, c: Any) -> None:
+        now = time.monotonic()
+        if now >= self._due:  # not a flag: a timer may be gone with its connection
+            self._due = now + PAUSE
+            c.hub.call_later(PAUSE, c.on_send_event_buffered)
+
+    def stop(self, c: Any) -> None:
+        """Of a broken connection too: what cannot be sent goes with the next one."""
+        if c.event_dispatcher is not None:
+            ignore_errors(c, c.event_dispatcher.flush)
+
+    shutdown = stop
