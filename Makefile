@@ -50,7 +50,7 @@ chaos-long: ## the same with 2,000 kills; an hour
 growing: .venv/.has-dev ## a logger writes 1,000 lines a second for two minutes, daemon and workers are killed ten times
 	@SENSORFLOW_GROWING="1000 120 10" $(BIN)/python -m pytest tests/acceptance/test_growing_logger.py
 
-chaos-proof: .venv/.has-dev ## the harness finds six bugs that are planted in copies of the code
+chaos-proof: .venv/.has-dev ## the harness finds seven bugs that are planted in copies of the code
 	@PYTHONPATH=.:tests $(BIN)/python -m chaos --proof
 
 real-data: .venv/.has-dev ## real files of real loggers through the pipeline, a line each

@@ -15,9 +15,11 @@ import sqlalchemy as sa
 
 from benchmarks.reference import engine
 from benchmarks.stand import Stand, spread, stand
+from sensorflow.adapters.postgres.ledger import ALONE
 from sensorflow.adapters.postgres.queries import queries
 from sensorflow.core.arrival import Lane
 from sensorflow.core.states import WORK
+from sensorflow.flow.publish import MOST, PARTS, SIZE, SMALL
 
 FILES = 1_000_000
 LIMIT_MS = 5.0
@@ -58,7 +60,11 @@ SELECT id, registered_at, 'registered', NULL, 'validate', 0, 'daemon' FROM files
 def values(files: int) -> dict[str, dict[str, Any]]:
     """Each statement and what it is asked, as the ledger asks it."""
     waiting = files - 100
-    claim = {"stages": [str(stage) for stage in WORK], "owner": "worker", "lease": 30.0}
+    stages = {"stages": [str(stage) for stage in WORK], "owner": "worker", "lease": 30.0}
+    claim = {**stages, **vars(ALONE), "sources": []}
+    sent = files - files // 10 - 1
+    source = f"plant-{sent % 8}"
+    batch = {**stages, "sources": [source], "file_bytes": SMALL, "total_bytes": SIZE, "files": MOST}
     due = {"limit": 50, "max_in_flight": 3000, "lane": Lane.LIVE, "room": 3000}
     name = f"line-{waiting % 97}/logger-{waiting}.csv".encode()
     arrival = {"source": f"plant-{waiting % 8}", "key": name}
@@ -70,6 +76,14 @@ def values(files: int) -> dict[str, dict[str, Any]]:
             "first": waiting,
             **claim,
         },
+        "claim, 62 along": {
+            "query": "claim",
+            "ids": [sent],
+            "first": sent,
+            **batch,
+            "share": PARTS,
+        },
+        "claim, in vain": {"query": "claim", "ids": [1], "first": 1, **batch, "share": PARTS},
         "due": due,
         "due, full": {"query": "due", **due, "max_in_flight": 1000, "room": 1000},
         "due, backfill": {"query": "due", **due, "lane": Lane.BACKFILL, "room": 8},

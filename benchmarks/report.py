@@ -85,6 +85,8 @@ def _goals(runs: Found, found: Found) -> Iterator[tuple[str, str, float | None, 
     yield goal("two workers on two cores: speed of one", 1.6, _worker(scale, 2))
     cpu = found["small_file_cpu_ms"]
     yield goal("CPU of a small file, daemon and workers, ms", 5, cpu, True)
+    grouped = small.get("small_file_cpu_ms_grouped")
+    yield goal("the same, several files in each message", 5, grouped, True)
     yield goal(
         "small files a second, of a chain of three tasks", 5, small.get("small_file_vs_chain")
     )
@@ -191,7 +193,8 @@ def case_name(case: Found) -> str:
 
 
 WAYS = {
-    "one": "some in each task",
+    "one": "one task each",
+    "grouped": "several in each task",
     "chain": "chain of three tasks",
     "script": "the usual script",
     "script_psycopg3": "the same with psycopg 3",
@@ -210,6 +213,8 @@ def small_files(ran: Found) -> str:
         if key != "cpu_ms"
     )
     text = f"{ran['files']:,} files of {ran['rows_each']} rows, {ran['broker']}. CPU of a file: {parts}."
+    if "small_file_cpu_vs_grouped" in ran:
+        text += f" One task each costs {ran['small_file_cpu_vs_grouped']:g} times several in each."
     heads = ["", "files/s", "own CPU a file, ms"]
     return f"## Small files\n\n{text}\n\n" + picture("small_files") + table(heads, rows)
 
@@ -328,7 +333,7 @@ def _throughput_bars(ran: Found) -> Iterator[Bar]:
 
 def _small_bars(ran: Found) -> Iterator[Bar]:
     for way, figure in ran["figures"].items():
-        whose = "ours" if way in ("one", "running") else "reference"
+        whose = "ours" if way in ("one", "grouped", "running") else "reference"
         yield WAYS[way], figure["files_per_second"]["median"], whose
 
 

@@ -1,11 +1,12 @@
 """Files per second and CPU per file of many small files through the running fleet.
 
 Each round: the files are dropped and the daemon registers and publishes them while the worker is held;
-then the worker goes on, and the ledger tells the time from the first claim to the last commit. Three
-ways, one after the other: one task a file, as it is; a chain of three tasks a file (`inline_below =
-0`); and the usual script in a loop. A last round drops files while all run, and tells the time from the
-first rename to the last commit. CPU is of all processes of ours and of their children, after they have
-started and have taken a few files.
+then the worker goes on, and the ledger tells the time from the first claim to the last commit. Four
+ways, one after the other: one task a file, as it is; several files a message (`group_small_files =
+true`); a chain of three tasks a file (`inline_below = 0`); and the usual script in a loop. A last round
+drops files while all run, and tells the time from the first rename to the last commit. CPU is of all
+processes of ours and of their children, after they have started and have taken a few files, until no
+message is left: most tasks find their file done.
 """
 
 from __future__ import annotations
@@ -20,6 +21,11 @@ from benchmarks.stack import Broker, Fleet, fleet, spent
 from benchmarks.stand import Stand, spread, stand
 
 ROWS = 100
+SETTINGS = {
+    "grouped": {"SENSORFLOW_GROUP_SMALL_FILES": "true"},
+    "chain": {"SENSORFLOW_INLINE_BELOW": "0"},
+}
+"""Of the daemon, which is who makes the messages."""
 WARM = 20
 
 
@@ -28,7 +34,7 @@ def measure(
 ) -> dict[str, Any]:
     files = files or (800 if quick else 2000)
     few = files // 8 if quick else files
-    ways = ("one", "chain", *reference.DRIVERS, "running")
+    ways = ("one", "grouped", "chain", *reference.DRIVERS, "running")
     runs: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     with stand() as here:
         server = Broker(broker, here.root)
@@ -38,6 +44,7 @@ def measure(
                 made.worker.start()
                 for _ in range(repeat):
                     runs["one"].append(waiting(made, drops, "one", files))
+                    runs["grouped"].append(waiting(made, drops, "grouped", files))
                     runs["chain"].append(waiting(made, drops, "chain", few))
                     for way, driver in reference.DRIVERS.items():
                         runs[way].append(script(here, drops, driver, few))
@@ -76,12 +83,12 @@ class Drops:
 
 def begin(made: Fleet, drops: Drops, way: str) -> None:
     """A daemon of this round, warm; an empty ledger."""
-    made.daemon.env = {**made.env, **({"SENSORFLOW_INLINE_BELOW": "0"} if way == "chain" else {})}
+    made.daemon.env = {**made.env, **SETTINGS.get(way, {})}
     made.daemon.start()
     warm = drops.make(WARM)
     before = sum(made.counts().values())
     drops.put(warm)
-    made.wait(lambda: made.drained(before + WARM))
+    made.wait(lambda: made.drained(before + WARM) and made.taken())
     empty(made.stand)
 
 
@@ -101,7 +108,7 @@ def waiting(made: Fleet, drops: Drops, way: str, files: int) -> dict[str, Any]:
     made.wait(lambda: made.published() >= min(files, limit))
     arrived = made.cpu()
     made.go_on()
-    made.wait(lambda: made.drained(files))
+    made.wait(lambda: made.drained(files) and made.taken())
     seconds, rows = made.span()
     found = counted(files, rows, seconds, spent(before, made.cpu()))
     made.daemon.end(20)
@@ -114,7 +121,7 @@ def running(made: Fleet, drops: Drops) -> dict[str, Any]:
     paths = drops.make(drops.files)
     before, began = made.cpu(), time.time()
     drops.put(paths)
-    made.wait(lambda: made.drained(drops.files))
+    made.wait(lambda: made.drained(drops.files) and made.taken())
     last = made.stand.sql.execute(
         "SELECT extract(epoch FROM max(finished_at)) FROM files"
     ).fetchone()
@@ -176,6 +183,10 @@ def tell(
         "rows_each": ROWS,
         "broker": broker,
         "small_file_cpu_ms": figures["one"]["cpu_ms"]["median"],
+        "small_file_cpu_ms_grouped": figures["grouped"]["cpu_ms"]["median"],
+        "small_file_cpu_vs_grouped": round(
+            figures["one"]["cpu_ms"]["median"] / figures["grouped"]["cpu_ms"]["median"], 2
+        ),
         "small_file_vs_chain": round(speed["one"] / speed["chain"], 2),
         "small_file_vs_script": round(speed["one"] / speed["script"], 2),
         "small_file_vs_script_psycopg3": round(speed["one"] / speed["script_psycopg3"], 2),

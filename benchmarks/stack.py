@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.stand import Stand
+from sensorflow.adapters.queues.celery import CeleryQueue
 from sensorflow.embedded.process import Process
 from sensorflow.embedded.stack import celery
 from sensorflow.embedded.valkey import Valkey
@@ -48,6 +49,7 @@ class Fleet:
             "SENSORFLOW_BROKER_URL": broker.url,
             "SENSORFLOW_CONFIG": str(stand.project / "sensorflow.toml"),
         }
+        self._queue = CeleryQueue(broker.url, "landing")
         quick = ("--loglevel=WARNING", "--without-mingle", "--without-gossip")
         self.daemon = self._process("daemon", [sys.executable, "-m", "sensorflow", "watch"])
         self.worker = self._process("worker", celery("worker", f"--concurrency={pool}", *quick))
@@ -67,6 +69,10 @@ class Fleet:
     def drained(self, files: int) -> bool:
         found = self.counts()
         return sum(found.get(state, 0) for state in DRAINED) >= files
+
+    def taken(self) -> bool:
+        """Whether no message waits at the broker."""
+        return self._queue.depth() == 0
 
     def wait(self, done: Callable[[], bool], seconds: float = 600, every: float = 0.1) -> None:
         until = time.monotonic() + seconds

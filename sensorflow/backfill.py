@@ -22,6 +22,7 @@ from sensorflow.adapters.feeds.folder import (
     stat_of,
 )
 from sensorflow.core.arrival import Lane, printable
+from sensorflow.core.names import composed
 from sensorflow.core.stability import Stat
 from sensorflow.flow.land import land
 from sensorflow.flow.register import register
@@ -41,8 +42,8 @@ class Window:
     until: datetime | None = None
 
     def takes(self, key: bytes, stat: Stat) -> bool:
-        name = key.decode("utf-8", "surrogateescape")
-        if self.patterns and not any(fnmatchcase(name, p) for p in self.patterns):
+        name = composed(key.decode("utf-8", "surrogateescape"))
+        if self.patterns and not any(fnmatchcase(name, composed(p)) for p in self.patterns):
             return False
         modified = stat.mtime_ns / 1e9
         late = self.until is not None and modified >= self.until.timestamp()

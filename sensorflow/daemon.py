@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import queue
+import secrets
 import signal
 import threading
 import time
@@ -25,23 +26,27 @@ from sensorflow import bootstrap, crash
 from sensorflow.adapters.feeds.folder import (
     Folder,
     NotAFile,
+    Putting,
     Readable,
     StillOpen,
     Unreadable,
     stat_of,
 )
+from sensorflow.adapters.feeds.spelling import Spellings
 from sensorflow.adapters.feeds.watch import Watch
+from sensorflow.adapters.host import has_ended, process
 from sensorflow.core.arrival import Landed, printable
 from sensorflow.core.retry import backoff
 from sensorflow.core.stability import Stat
-from sensorflow.errors import REMEDY, Code, Transient
+from sensorflow.errors import REMEDY, Code, IntakeLost, Transient
 from sensorflow.flow.detect import Settling
+from sensorflow.flow.intake import Intake
 from sensorflow.flow.land import land
 from sensorflow.flow.publish import publish
 from sensorflow.flow.register import Found, register_many
 from sensorflow.flow.sweep import sweep
 from sensorflow.growing import Growing
-from sensorflow.ports import Landing, LandingGroup, Ledger, Queue
+from sensorflow.ports import IntakeLease, Landing, LandingGroup, Ledger, Queue
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log
 
@@ -89,13 +94,15 @@ class Daemon:
         self._landing = landing
         self._ledger = ledger
         self._queue = queue_
-        self._whole = [f for f in folders if not f.source.growing]
-        growing = [f for f in folders if f.source.growing]
-        self._growing = [Growing(settings, f, landing, ledger) for f in growing]
+        self._intake = _intake(settings, folders, ledger)
+        self._leases: dict[str, IntakeLease] = {}
+        """Of the sources that are taken in here, by this thread's knowledge."""
+        self._growing = [Growing(settings, f, landing, ledger) for f in folders if f.source.growing]
         self._settling = {f.name: Settling(f.source.settle) for f in folders}
         self._known: set[bytes] = set()
         self._more = False
         self._refused: dict[tuple[str, bytes], Stat] = {}
+        self._spellings = Spellings(ledger)
         self._closed: queue.SimpleQueue[_Seen] = queue.SimpleQueue()
         self._doubt = threading.Event()
         self._fresh = threading.Event()
@@ -109,6 +116,7 @@ class Daemon:
 
     def run(self) -> None:
         """Until `stop`."""
+        self._intake.start()
         watch = self._watch()
         publisher = threading.Thread(target=self._publish, name="publisher")
         publisher.start()
@@ -117,6 +125,7 @@ class Daemon:
             self._take_in()
         finally:
             self.stop()
+            self._intake.stop()
             if watch is not None:
                 watch.stop()
             publisher.join()
@@ -124,7 +133,7 @@ class Daemon:
 
     def _watch(self) -> Watch | None:
         """Start the fast path; without it the rescan alone does the work."""
-        watched = [f for f in self._whole if not f.source.polling]
+        watched = [f for f in self._folders if not (f.source.polling or f.source.growing)]
         if not watched:
             return None
         try:
@@ -145,13 +154,10 @@ class Daemon:
     def _take_in(self) -> None:
         next_scan = time.monotonic()
         next_look = next_room = next_scan
-        recovered = False
         while not self._stop.is_set():
             now = time.monotonic()
             try:
-                if not recovered:
-                    self._recover()
-                    recovered = True
+                self._heed_leases()
                 if now >= next_room:
                     self._require_room()
                     next_room = now + FULL_EVERY
@@ -171,19 +177,30 @@ class Daemon:
                 log().exception(Event.DEFECT)
                 self._pause(Transient(Code.UNEXPECTED, f"{type(error).__name__}: {error}"))
 
-    def _recover(self) -> None:
-        """What a killed daemon left half put away."""
+    def _heed_leases(self) -> None:
+        """Begin with the folders that this daemon has just taken over, and leave others alone."""
         for folder in self._folders:
+            lease = self._intake.held(folder.name)
+            if lease == self._leases.get(folder.name):
+                continue
+            self._leases.pop(folder.name, None)
+            if lease is not None:
+                self._recover(folder)
+                self._leases[folder.name] = lease
+                self._doubt.set()
 
-            def registered(key: bytes, stream: BinaryIO, name: str = folder.name) -> bool:
-                sha256 = self._landing.put(stream).sha256
-                return self._ledger.has_content(name, key, sha256)
+    def _recover(self, folder: Folder) -> None:
+        """What a killed daemon left half put away."""
 
-            with self._sources_apart(folder):
-                for key in folder.recover(registered, datetime.now(UTC).date()):
-                    why = "left half put away, and not readable now"
-                    name = printable(key)
-                    log().error(Event.FILE_STUCK, source=folder.name, file=name, why=why)
+        def registered(key: bytes, stream: BinaryIO) -> bool:
+            sha256 = self._landing.put(stream).sha256
+            return self._ledger.has_content(folder.name, key, sha256)
+
+        with self._sources_apart(folder):
+            for key in folder.recover(registered, datetime.now(UTC).date()):
+                why = "left half put away, and not readable now"
+                name = printable(key)
+                log().error(Event.FILE_STUCK, source=folder.name, file=name, why=why)
 
     @contextmanager
     def _sources_apart(self, folder: Folder) -> Iterator[None]:
@@ -227,15 +244,27 @@ class Daemon:
             for _ in range(GROUP - 1):
                 yield self._closed.get_nowait()
 
+    @property
+    def _ours(self) -> list[Folder]:
+        """Folders that are taken in here, of which the files are taken when they are whole."""
+        mine = (folder for folder in self._folders if folder.name in self._leases)
+        return [folder for folder in mine if not folder.source.growing]
+
     def _grow(self) -> None:
         for growing in self._growing:
-            if growing.is_due:
+            lease = self._leases.get(growing.folder.name)
+            if lease is None or not growing.is_due:
+                continue
+            try:
                 with self._sources_apart(growing.folder):
-                    if growing.look(self._stop.is_set):
+                    if growing.look(self._stop.is_set, lease):
                         self._fresh.set()
+            except IntakeLost:
+                self._leases.pop(lease.source, None)
+                self._intake.lost(lease)
 
     def _scan(self) -> None:
-        for folder in self._whole:
+        for folder in self._ours:
             with self._sources_apart(folder):
                 found = (key for key, stat in folder.scan() if self._is_new(folder, key, stat))
                 self._take_all(folder, found)
@@ -248,7 +277,7 @@ class Daemon:
         return not self._is_known(folder, key, stat) and self._complete(folder, key, stat)
 
     def _look_again(self) -> None:
-        for folder in self._whole:
+        for folder in self._ours:
             self._take_all(folder, self._settled(folder))
         if self._more and all(len(s) < SETTLING / 2 for s in self._settling.values()):
             self._more = False
@@ -277,6 +306,8 @@ class Daemon:
         """Whether a file that stays in its folder was registered in this very state."""
         if self._refused.get((folder.name, key)) == stat:
             return True
+        if self._spellings.is_refused(folder, key, stat):
+            return True
         if folder.source.after != "keep":
             return False
         mark = _mark(folder, key, stat)
@@ -288,11 +319,20 @@ class Daemon:
         return False
 
     def _take(self, files: Iterable[_Seen]) -> None:
-        """Land, register and put away, in groups; a file that is not ready is looked at again."""
+        """Land, register and put away, in groups; a file that is not ready is looked at again.
+
+        What was read by one lease is registered by that one: it may have been lost and taken again.
+        """
         waiting = deque(files)
         while waiting and not self._stop.is_set():
+            leases = dict(self._leases)
             for folder, found in self._land_some(waiting).items():
-                self._enter(folder, found)
+                lease = leases[folder.name]
+                try:
+                    self._enter(folder, found, lease)
+                except IntakeLost:
+                    self._leases.pop(folder.name, None)
+                    self._intake.lost(lease)
 
     def _land_some(self, waiting: deque[_Seen]) -> dict[Folder, list[Found]]:
         """Land the first of the waiting files together, and take them off."""
@@ -314,6 +354,8 @@ class Daemon:
 
     def _land_seen(self, group: LandingGroup, seen: _Seen, room: float) -> Found | None:
         discovered, folder, key = datetime.now(UTC), seen.folder, seen.key
+        if folder.name not in self._leases:
+            return None  # another daemon's; all files are looked at when this one takes over
         try:
             landed = self._land(group, folder, key, room)
         except NotAFile as error:
@@ -324,23 +366,26 @@ class Daemon:
             return None
         return None if landed is None else Found(key, *landed, discovered, datetime.now(UTC))
 
-    def _enter(self, folder: Folder, files: list[Found]) -> None:
-        """Register landed files of a folder, and put them away."""
+    def _enter(self, folder: Folder, files: list[Found], lease: IntakeLease) -> None:
+        """Register landed files of a folder, and put them away. Raises IntakeLost."""
+        files = self._apart(folder, files)
+        if not files:
+            return
         try:
-            entered = register_many(self._ledger, self._settings, folder.name, files)
+            entered = register_many(self._ledger, self._settings, folder.name, files, lease)
         except Transient:
             raise
         except Exception:
             if len(files) == 1:
                 raise
-            self._enter_each(folder, files)
+            self._enter_each(folder, files, lease)
             return
         for file in files:
             self._keep_landed(folder, file)
         for _ in files:
             crash.point(crash.Point.REGISTERED)
         self._fresh.set()
-        self._put_away(folder, files)
+        self._put_away(folder, files, lease)
         for _ in files:
             crash.point(crash.Point.PUT_AWAY)
         told = log()
@@ -355,12 +400,23 @@ class Daemon:
                 size=file.landed.size,
             )
 
-    def _enter_each(self, folder: Folder, files: list[Found]) -> None:
+    def _apart(self, folder: Folder, files: list[Found]) -> list[Found]:
+        """Without those whose name, spelt otherwise, another file in the folder has."""
+        done = self._spellings.sort_out(folder, files)
+        for file in done.later:
+            self._settling[folder.name].again(file.key, file.stat, time.monotonic())
+        for file, other in done.refused:
+            facts = {"source": folder.name, "file": printable(file.key), "code": Code.NAME_TAKEN}
+            facts |= {"spelt": ascii(file.key.decode()), "taken_by": ascii(other.decode())}
+            log().error(Event.FILE_REFUSED, **facts, do=REMEDY[Code.NAME_TAKEN])
+        return done.taken
+
+    def _enter_each(self, folder: Folder, files: list[Found], lease: IntakeLease) -> None:
         """One of them cannot be registered, which is a defect: the others do not wait for it."""
         defects = []
         for file in files:
             try:
-                self._enter(folder, [file])
+                self._enter(folder, [file], lease)
             except Transient:
                 raise
             except Exception as error:  # noqa: BLE001 - raised below
@@ -374,13 +430,17 @@ class Daemon:
             with folder.open(file.key) as stream:
                 self._landing.put(Readable(stream))
 
-    def _put_away(self, folder: Folder, files: list[Found]) -> None:
-        """A file that cannot be moved is registered all the same, and left until it changes."""
+    def _put_away(self, folder: Folder, files: list[Found], lease: IntakeLease) -> None:
+        """A file that cannot be moved is registered all the same, and left until it changes.
+
+        Where another daemon may have taken over, nothing is touched any more: it finds the files there.
+        """
         stats = {file.key: file.stat for file in files}
         if folder.source.after == "keep":
             for key, stat in stats.items():
                 self._known.add(_mark(folder, key, stat))
-        stuck = folder.put_away(stats.items(), datetime.now(UTC).date())
+        ours = Putting(lease.token, lambda: self._intake.is_certain(lease))
+        stuck = folder.put_away(stats.items(), datetime.now(UTC).date(), ours)
         for key, why in stuck.items():
             self._refused[folder.name, key] = stats[key]
             log().error(Event.FILE_STUCK, source=folder.name, file=printable(key), why=why)
@@ -445,6 +505,12 @@ class Daemon:
             troubles = 0
             if sent:
                 log().info(Event.FILES_PUBLISHED, files=sent)
+
+
+def _intake(settings: Settings, folders: list[Folder], ledger: Ledger) -> Intake:
+    mine = f"{process()} {secrets.token_hex(4)}"
+    names, owner = [folder.name for folder in folders], bootstrap.who("daemon")
+    return Intake(ledger, names, owner, mine, settings.lease, has_ended)
 
 
 def _mark(folder: Folder, key: bytes, stat: Stat) -> bytes:

@@ -57,6 +57,7 @@ class Code(StrEnum):
     TOO_SLOW = "F215 too-slow"
     ARCHIVE = "F216 archive-refused"
     OUT_OF_MEMORY = "F217 out-of-memory"
+    NAME_TAKEN = "F218 name-taken"
     UNEXPECTED = "F299 unexpected-error"
     # infrastructure
     DATABASE = "I501 database-unavailable"
@@ -65,6 +66,7 @@ class Code(StrEnum):
     FENCED = "I504 lease-lost"
     DATABASE_FULL = "I505 database-full"
     INDEX_DIFFERS = "I506 dedupe-index-differs"
+    INTAKE_LOST = "I507 intake-lease-lost"
     # use
     SETTINGS = "S001 settings"
     COMMAND = "S002 command"
@@ -102,6 +104,8 @@ REMEDY: dict[Code, str] = {
     Code.TOO_SLOW: "raise max_seconds if the file is honest, then replay",
     Code.ARCHIVE: "drop the one file itself, or name it by member, then replay",
     Code.OUT_OF_MEMORY: "split the file, or raise max_memory if the host has it, then replay",
+    Code.NAME_TAKEN: "the names of two files in the folder differ only in how their letters are encoded "
+    "(NFC, NFD): rename one of them, or remove the one that is not wanted",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
     Code.INDEX_DIFFERS: "run `sensorflow db upgrade`, or set dedupe_index right and start again",
@@ -150,6 +154,20 @@ class Fenced(Transient):
 
 def _rebuild_fenced(message: str, place: dict[str, Any]) -> Fenced:
     return Fenced(message, **place)
+
+
+class IntakeLost(Transient):
+    """Another daemon has taken over the intake of a source: nothing of it may be registered here."""
+
+    def __init__(self, message: str, **place: Any) -> None:
+        super().__init__(Code.INTAKE_LOST, message, **place)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild_intake_lost, (self.message, self.place))
+
+
+def _rebuild_intake_lost(message: str, place: dict[str, Any]) -> IntakeLost:
+    return IntakeLost(message, **place)
 
 
 class Permanent(SensorflowError):

@@ -38,7 +38,7 @@ from sensorflow.core.growth import (
 from sensorflow.core.stability import Stat
 from sensorflow.flow.register import Found, arrivals_of
 from sensorflow.flow.segments import segments
-from sensorflow.ports import Landing, LandingGroup, Ledger
+from sensorflow.ports import IntakeLease, Landing, LandingGroup, Ledger
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log
 
@@ -76,13 +76,18 @@ class Growing:
         self._next = 0.0
         self._hurry = False
         self._newest: list[Taken] | None = None
+        self._lease: IntakeLease | None = None
 
     @property
     def is_due(self) -> bool:
         return time.monotonic() >= self._next
 
-    def look(self, stopped: Callable[[], bool]) -> bool:
-        """Take what is new in the folder; returns whether there was anything. Raises Transient."""
+    def look(self, stopped: Callable[[], bool], lease: IntakeLease | None = None) -> bool:
+        """Take what is new in the folder; returns whether there was anything.
+
+        lease: see `Ledger.register_many`. Raises Transient, and IntakeLost.
+        """
+        self._lease = lease
         began, grew, self._hurry = time.monotonic(), False, False
         known: dict[bytes, _Rest] = {}
         files = self._restless(known)
@@ -165,7 +170,7 @@ class Growing:
         log().error(event, source=self.folder.name, file=printable(key), why=why)
 
     def _enter(self, growths: list[Growth]) -> None:
-        done = self._ledger.grow(growths)
+        done = self._ledger.grow(growths, self._lease)
         for growth in growths:
             self._keep_landed(growth)
         told = log()

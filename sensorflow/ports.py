@@ -14,7 +14,7 @@ from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
 from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
-from sensorflow.errors import Code, SensorflowError
+from sensorflow.errors import Code, IntakeLost, SensorflowError
 from sensorflow.settings import Source
 
 if TYPE_CHECKING:  # the daemon knows no Arrow
@@ -183,6 +183,26 @@ class Registration:
 
 
 @dataclass(frozen=True)
+class IntakeLease:
+    """The right to take files of a source in. Of a source's leases only the newest, by token, holds.
+
+    owner: the daemon's name for people. process: identifies it among all processes of all hosts.
+    """
+
+    source: str
+    owner: str
+    process: str
+    token: int
+
+
+def intake_lost(held: IntakeLease) -> IntakeLost:
+    reason = (
+        "another daemon has taken over the intake of this source; its folder is looked at again"
+    )
+    return IntakeLost(f"{held.source}: {reason}", token=held.token)
+
+
+@dataclass(frozen=True)
 class Counts:
     """The account of one file, in readings: read = loaded + rejected + duplicate. missing is apart.
 
@@ -223,7 +243,8 @@ class Claim:
 
     token: the fencing token; whoever holds an older one cannot commit. profile: what the file is to be
     read by, where that is not its source's. again: rows of an earlier load are in the database. fresh:
-    nobody has held the file before.
+    nobody has held the file before. name: what its versions have in common, see `names.canonical`; empty
+    for `key`. first_key: how the first version's name was spelt, which its readings' keys hold.
     """
 
     file_id: int
@@ -247,6 +268,42 @@ class Claim:
     again: bool = False
     fresh: bool = False
     part: Part | None = None
+    name: bytes = b""
+    first_key: bytes = b""
+
+    @property
+    def known_as(self) -> bytes:
+        """What all versions of the file's name have in common."""
+        return self.name or self.key
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """Which waiting files may be claimed with the one of a message.
+
+    sources: of these only. file_bytes: each is smaller than that. total_bytes: of all, the first
+    included. files: at most so many beside the first. share: at most one in so many of those that
+    wait, so that other workers have some.
+    """
+
+    sources: tuple[str, ...]
+    file_bytes: int
+    total_bytes: int
+    files: int
+    share: int
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What a message led to.
+
+    state: of its file where nothing was claimed, None if there is no such file. taken_with: the file
+    that it was claimed together with last, None if it was claimed by itself or never.
+    """
+
+    claims: list[Claim]
+    state: State | None = None
+    taken_with: int | None = None
 
 
 Keyed: TypeAlias = "tuple[pa.RecordBatch, pa.Array]"
@@ -273,6 +330,10 @@ class Load:
     covered: tuple[int, ...] = ()
     name_matters: bool = False
     remarks: str = ""
+
+
+COLLECT_AGAIN = 120.0
+"""Seconds. Longer than a worker takes, after it was sure to have a file, to name what it wrote of it."""
 
 
 class Expirable(StrEnum):
@@ -329,13 +390,21 @@ class Loaded:
     """A load that was committed. garbage: whether silver of this file or of others has to follow.
 
     replaced: readings of other files whose place these took. kept: the newest of the older versions that
-    still holds readings, of the twenty before this one.
+    still holds readings, of the twenty before this one. remarks: what was noticed, as the ledger has it.
     """
 
     counts: Counts
     garbage: bool = False
     replaced: int = 0
     kept: FileView | None = None
+    remarks: str = ""
+
+
+HIDDEN = 10
+"""Files that a sweep publishes again although the broker holds more messages than there are files: those of
+files that were taken along wait there too, and a lost one may be hidden behind them."""
+HIDDEN_AFTER = 20
+"""After so many times the usual span."""
 
 
 @dataclass(frozen=True)
@@ -388,6 +457,25 @@ class Ledger(Protocol):
     cannot be reached, and Fenced where a claim is no longer valid.
     """
 
+    def take_intake(
+        self, source: str, owner: str, process: str, lease: float, ended: str = ""
+    ) -> IntakeLease:
+        """Become the one who takes files of `source` in, for `lease` seconds, if nobody else is.
+
+        Returns the lease that holds now: ours if it has our `process`. Atomic: exactly one caller wins.
+        After that no registration with an older lease is committed any more. ended: a process that has
+        ended for certain; its lease need not run out.
+        """
+        ...
+
+    def renew_intake(self, held: IntakeLease, lease: float) -> None:
+        """Raises IntakeLost when somebody else has taken over, also if their lease has ended."""
+        ...
+
+    def release_intake(self, held: IntakeLease) -> None:
+        """End a lease now. Idempotent; does nothing when somebody else has taken over."""
+        ...
+
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         """One row for each version of a file's content; idempotent for one fingerprint.
 
@@ -396,13 +484,25 @@ class Ledger(Protocol):
         ...
 
     def register_many(
-        self, arrivals: Sequence[Arrival], on_change: OnChange, name_matters: bool
+        self,
+        arrivals: Sequence[Arrival],
+        on_change: OnChange,
+        name_matters: bool,
+        lease: IntakeLease | None = None,
     ) -> list[Registration]:
-        """`register` for each of these, in this order and all or none. They are of one source."""
+        """`register` for each of these, in this order and all or none. They are of one source.
+
+        lease: the one that was held before these files were opened. Raises IntakeLost when somebody
+        else has taken over since. None for what is read from elsewhere than the source's drop folder.
+        """
         ...
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
         """Whether this state of this file was registered."""
+        ...
+
+    def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
+        """The key of the newest version of this name, where that is spelt otherwise and has other bytes."""
         ...
 
     def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
@@ -445,6 +545,16 @@ class Ledger(Protocol):
     ) -> list[Claim]:
         """`claim` the files of one message, all at once, in the order of their ids. After the first of
         `file_ids` only those that nobody ever held."""
+        ...
+
+    def claim_batch(
+        self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
+    ) -> Claimed:
+        """`claim` the file of a message and, if it is small, of version 1 and nobody ever held it,
+        others like it of the same source and lane: those whose messages were published first.
+
+        Waits for no worker that claims others. The claims are in the order of their ids.
+        """
         ...
 
     def renew(self, claim: Claim, lease: float) -> None: ...
@@ -527,7 +637,13 @@ class Ledger(Protocol):
         """Call `remove` for finished files that may have leftovers; none of them moves meanwhile.
 
         Returns how many were seen to. What `remove` raises is raised, and the file is left for later.
+        A file that is not loaded comes twice, the second time when whatever a worker was writing of it
+        as it was finished is surely written (`COLLECT_AGAIN` seconds).
         """
+        ...
+
+    def collect_again(self, file_id: int) -> None:
+        """There may be leftovers of a file, whatever its state is now or will be: for `tidy`."""
         ...
 
     def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> int:
@@ -565,7 +681,8 @@ class Ledger(Protocol):
     def file(self, file_id: int) -> FileView | None: ...
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
-        """All versions of a name, as people see it; of an alias, the file that has its bytes."""
+        """All versions of a name, as people see it, however its letters are encoded; of an alias, the
+        file that has its bytes."""
         ...
 
     def select(
@@ -581,10 +698,13 @@ class Ledger(Protocol):
         each of these inodes ("device:inode"), and so many of the newest of all."""
         ...
 
-    def grow(self, growths: Sequence[Growth]) -> list[Registration | None]:
+    def grow(
+        self, growths: Sequence[Growth], lease: IntakeLease | None = None
+    ) -> list[Registration | None]:
         """Register parts of growing files of one source, all or none; each is a version of its own.
 
-        A part that follows another has the name of that, whatever it is called by now. None for one
+        lease: see `register_many`. A part that follows another has the name of that, whatever it is called
+        by now. None for one
         that is known already, or whose file has grown otherwise since it was looked up.
         """
         ...

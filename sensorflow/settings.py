@@ -100,12 +100,13 @@ class Retention(Strict):
 
 @dataclass(frozen=True)
 class Limits:
-    """inline_below: bytes; smaller files are one task. The others: files published and unfinished, in
-    all and of the backfill lane."""
+    """inline_below: bytes; smaller files are one task. max_in_flight, backfill_in_flight: files published
+    and unfinished, in all and of the backfill lane. group_small_files: several small files a message."""
 
     inline_below: int
     max_in_flight: int
     backfill_in_flight: int
+    group_small_files: bool = False
 
 
 class Source(Strict):
@@ -196,6 +197,7 @@ class Settings(Strict):
     max_in_flight: int = Field(default=1000, ge=1)
     backfill_in_flight: int = Field(default=8, ge=1)
     inline_below: ByteSize = ByteSize(128 * 1024**2)
+    group_small_files: bool = False
     max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
     dedupe_index: Literal["unique", "deferred"] = "unique"
     deferred_close: Annotated[timedelta, BeforeValidator(_span)] = timedelta(days=7)
@@ -243,7 +245,12 @@ class Settings(Strict):
 
     @property
     def limits(self) -> Limits:
-        return Limits(self.inline_below, self.max_in_flight, self.backfill_in_flight)
+        return Limits(
+            self.inline_below,
+            self.max_in_flight,
+            self.backfill_in_flight,
+            self.group_small_files,
+        )
 
     @property
     def embedded(self) -> bool:

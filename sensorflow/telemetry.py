@@ -20,6 +20,7 @@ class Event(StrEnum):
     FILE_UNREADABLE = (
         "file.unreadable"  # permissions, a bad disk; tried again when the file changes
     )
+    FILE_REFUSED = "file.refused"  # left in its folder: another file there has its name
     FILE_STUCK = "file.stuck"  # registered, but it cannot be moved out of its folder
     SOURCE_AWAY = "source.away"  # a drop folder cannot be read; the others go on
     FILE_VANISHED = (
@@ -29,11 +30,18 @@ class Event(StrEnum):
         "file.replaced"  # a growing file was truncated, rewritten or rotated: begun anew
     )
     FILES_PUBLISHED = "files.published"
+    INTAKE_TAKEN = "intake.taken"  # this daemon takes the files of a source in from now on
+    INTAKE_STANDBY = (
+        "intake.standby"  # another daemon does; this one takes over when its lease ends
+    )
     INTAKE_PAUSED = "intake.paused"  # disk or database away; resumes by itself
     PUBLISH_PAUSED = "publish.paused"  # broker or database away; resumes by itself
     WATCH_DEGRADED = "watch.degraded"  # inotify lost events or has no watches: rescanning
     FILE_LOADED = "file.loaded"
     READINGS_REPLACED = "readings.replaced"  # a newer version states readings of older ones again
+    VERSION_NOTICED = (
+        "version.noticed"  # a shifted clock, a renamed sensor, readings deleted outside its span
+    )
     READINGS_KEPT = "readings.kept"  # a newer version does not state all readings of an older one
     FILE_RETRIED = "file.retried"
     WORK_PAUSED = "work.paused"  # not even a failure can be written down; tried until it can

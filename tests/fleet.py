@@ -40,7 +40,7 @@ value = "value"
 unit = "unit"
 """
 HEAD = "time,sensor,type,value,unit\n"
-PATIENCE = float(os.environ.get("SENSORFLOW_PATIENCE", "inf"))
+PATIENCE = float(os.environ.pop("SENSORFLOW_PATIENCE", "inf"))
 """Seconds after which a wait is given up, however long it may take: for runs that are to fail."""
 
 
@@ -113,7 +113,7 @@ class Fleet:
         self.ledger = PostgresLedger(database, "test")
 
     def start(self, *names: str, env: dict[str, str] | None = None, crash: str = "") -> None:
-        """Names are daemon, flower, beat, and any that begin with worker. env, crash (see
+        """Names are daemon, daemon-…, flower, beat, and any that begin with worker. env, crash (see
         `sensorflow.crash`): for these alone."""
         celery = [sys.executable, "-m", "celery", "-A", "workers"]
         quick = [f"--loglevel={self.level}", "--without-mingle", "--without-gossip"]
@@ -132,7 +132,7 @@ class Fleet:
             worker = [*celery, "worker", "--autoscale=2,1", *quick, f"--hostname={name}@%h"]
             with (self.project / f"{name}.log").open("ab") as log:
                 self.running[name] = subprocess.Popen(
-                    commands.get(name, worker),
+                    commands.get(name.partition("-")[0], worker),
                     env={**self.env, **(env or {}), **crashing},
                     cwd=self.project,
                     stdin=subprocess.DEVNULL,

@@ -56,10 +56,6 @@ STEPS = (
     "('running', 'running'), ('running', 'superseded'), ('superseded', 'pending'), "
     "('undone', 'pending'), ('undone', 'superseded')"
 )
-SERVED = (
-    "ts_max IS NOT NULL AND "
-    "(state = 'loaded' AND rows_loaded > rows_replaced OR previous IS NOT NULL)"
-)
 
 
 def transitions(steps: str) -> None:
@@ -85,9 +81,6 @@ def upgrade() -> None:
     )
     op.create_check_constraint(
         "ck_files_on_change", "files", "on_change IN ('merge', 'supersede', 'keep', 'reject')"
-    )
-    op.create_index(
-        "ix_files_served", "files", ["source", "key", "ts_max"], postgresql_where=sa.text(SERVED)
     )
     op.create_table(
         "replacements",
@@ -115,7 +108,6 @@ def downgrade() -> None:
     op.execute("DROP TRIGGER tr_files_merge ON files")
     op.execute("DROP FUNCTION refuse_load_without_merge()")
     op.drop_table("replacements")
-    op.drop_index("ix_files_served", "files")
     for name in ("ck_files_on_change", "ck_files_replaced"):
         op.drop_constraint(name, "files")
     for name in ("remarks", "on_change", "rows_replaced"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from sensorflow.cli.show import Json, as_json, line
+from sensorflow.cli.show import Json, as_json, line, readings
 from sensorflow.errors import Misuse, SensorflowError
 
 if TYPE_CHECKING:
@@ -176,18 +176,14 @@ def _versions(settings: Settings, url: str) -> Iterator[Check]:
             yield Check(f"source {name}", "ok", found, todo)
     rows = inspect.survivors(url)
     for row in rows:
-        found = f"{row.rows:,} readings of {row.key_text}, version {row.version} and older, stay"
-        found += (
-            f" beside a newer version, from {row.low:%Y-%m-%d %H:%M} to {row.high:%Y-%m-%d %H:%M}"
-        )
+        low, high = (f"{at:%Y-%m-%d %H:%M}" for at in (row.low, row.high))
+        found = f"{readings(row.rows)} of {row.key_text}, version {row.version} and older (spanning"
+        found += f" {low} to {high}), kept beside a newer version"
         todo = f"right for chunks; else `sensorflow undo '{row.key_text}@{row.version}'`, or "
-        yield Check(
-            "versions", "ok", found, f'{todo}on_change = "supersede" for source {row.source}'
-        )
+        todo += f'on_change = "supersede" for source {row.source}'
+        yield Check("versions", "ok", found, todo)
     if rows and rows[0].names > len(rows):
-        found = (
-            f"{rows[0].total:,} readings of {rows[0].names:,} names in all stay beside newer ones"
-        )
+        found = f"{readings(rows[0].total)} of {rows[0].names:,} names in all kept beside newer versions"
         yield Check("versions", "ok", found)
     for row in inspect.remarks(url):
         found = f"{row.key_text}, version {row.version}: {row.remarks}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sensorflow.cli.show import Json, as_json, facts, line, table
+from sensorflow.cli.show import Json, as_json, facts, line, readings, table
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -198,11 +198,11 @@ def surviving(newest: list[FileView]) -> list[str]:
     high = max(v.facts["ts_max"] for v in older)
     last = older[0]
     stay = (
-        f"{total:,} readings of older versions stay, from {low:%Y-%m-%d %H:%M:%S} to "
-        f"{high:%Y-%m-%d %H:%M:%S}: version {loaded[0].version} does not state them again"
+        f"kept: {readings(total)} of older versions (spanning {low:%Y-%m-%d %H:%M:%S} to "
+        f"{high:%Y-%m-%d %H:%M:%S}) that version {loaded[0].version} does not state again"
     )
     out = (
-        f"to take them out: sensorflow undo '{last.name}@{last.version}'; for a source whose files "
+        f"to remove them: sensorflow undo '{last.name}@{last.version}'; for a source whose files "
         'always replace the whole older one: on_change = "supersede"'
     )
     return [stay, out]

@@ -24,6 +24,7 @@ data = "data"               # landing, bronze, rejects, silver, quarantine, arch
 # sweep = 15                # seconds between looks for anything forgotten
 # workers = 4               # worker processes at most; they come and go with the load
 # inline_below = "128 MiB"  # smaller files take one task, larger ones a chain of three
+# group_small_files = true  # small files share messages and tasks: less CPU, but not each is seen in Flower
 # max_in_flight = 1000      # published and unfinished files at most
 
 [sources.readings]

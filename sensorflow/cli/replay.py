@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorflow.cli.show import line, table
+from sensorflow.cli.show import line, readings, table
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def undo(
             refused = True
             line(f"not undone: {view.file_id} {view.name}: it is {view.state}, not loaded")
         else:
-            line(f"undone: {view.file_id} {view.name}: {rows:,} readings taken out")
+            line(f"undone: {view.file_id} {view.name}: {readings(rows)} taken out")
             names = {a["name"] for a in ledger.arrivals(view.file_id)} - {view.name}
             if names:
                 line(f"  the same bytes also came as {', '.join(sorted(names))}")

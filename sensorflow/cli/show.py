@@ -34,6 +34,11 @@ def line(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
+def readings(count: int) -> str:
+    """A number of readings, in words."""
+    return f"{count:,} reading" if count == 1 else f"{count:,} readings"
+
+
 def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     wide_console().print(made_table(title, heads, rows))
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from sensorflow.core import clocktime
 from sensorflow.core.clocktime import Clock
 from sensorflow.core.drift import Drift
+from sensorflow.core.names import composed
 from sensorflow.core.numbers import Style
 from sensorflow.core.profile import (
     TEMPLATE,
@@ -252,8 +253,8 @@ class _Resolving:
     def searched(self, origin: Origin) -> str | None:
         """The first group of the origin's pattern, in the text that it is searched in."""
         for pattern, text in (
-            (origin.file_name, self.place.file_name),
-            (origin.path, self.place.path),
+            (_composed(origin.file_name), composed(self.place.file_name)),
+            (_composed(origin.path), composed(self.place.path)),
             (origin.preamble, self.preamble),
             (origin.header, getattr(self, "header", "")),
         ):
@@ -441,6 +442,10 @@ class _Resolving:
         if found is None:
             raise Permanent(Code.UNREADABLE, f"since {text!r} is no date in ISO 8601")
         return found
+
+
+def _composed(pattern: str | None) -> str | None:
+    return None if pattern is None else composed(pattern)
 
 
 def _text(found: str | None) -> Text:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from sensorflow.core.names import composed
+
 IGNORED = ("*.part", "*.tmp", "*.partial", "*.crdownload", "*.filepart", "*.swp", "*~", ".*")
 """Names of files that somebody is still writing, and dot files (``.~lock``, ``.nfs…``)."""
 
@@ -38,10 +40,10 @@ def takes(key: bytes, include: Iterable[str], exclude: Iterable[str] = IGNORED) 
 
     Every part of the path is held against `exclude`, the last part against `include`.
     """
-    parts = key.decode("utf-8", "surrogateescape").split("/")
-    if any(fnmatchcase(part, pattern) for part in parts for pattern in exclude):
+    parts = composed(key.decode("utf-8", "surrogateescape")).split("/")
+    if any(fnmatchcase(part, composed(pattern)) for part in parts for pattern in exclude):
         return False
-    return any(fnmatchcase(parts[-1].lower(), pattern.lower()) for pattern in include)
+    return any(fnmatchcase(parts[-1].lower(), composed(p).lower()) for p in include)
 
 
 @dataclass(frozen=True)

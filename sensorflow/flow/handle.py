@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -15,16 +15,17 @@ from sensorflow import crash
 from sensorflow.core.arrival import printable
 from sensorflow.core.dedupe import Disordered
 from sensorflow.core.retry import backoff
-from sensorflow.core.states import WORK, Stage
+from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import REMEDY, Code, Fenced, Permanent, SensorflowError, Transient
-from sensorflow.flow import together
+from sensorflow.flow import publish, together
+from sensorflow.flow.clock import now
 from sensorflow.flow.ingest import load_in_one_pass
 from sensorflow.flow.load import load
 from sensorflow.flow.quarantine import quarantine
 from sensorflow.flow.transform import transform
 from sensorflow.flow.validate import TooManyRejects, validate
 from sensorflow.flow.work import Job, World
-from sensorflow.ports import Claim, Counts, StageReport
+from sensorflow.ports import BatchLimits, Claim, Claimed, Counts, StageReport
 from sensorflow.telemetry import Event, log
 
 
@@ -40,12 +41,14 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a message. text: one line for people; error and delay (seconds) on failure."""
+    """The outcome of one file. text: one line for people; error and delay (seconds) on failure. along:
+    the file was taken along, and has a task of its own that finds it done."""
 
     outcome: Outcome
     text: str
     error: SensorflowError | None = None
     delay: float = 0.0
+    along: bool = False
 
 
 RELEASE_PAUSE = 1.0
@@ -59,27 +62,55 @@ Keep = Callable[[Sequence[Claim]], Any]
 
 def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep) -> list[Result]:
     """Work on the files of a message: all their stages from where they stand, or `only` one of a chain.
+    A small new file that comes by itself takes waiting ones along.
 
-    Returns what became of each that was there to be worked on, or one result if none was. Never raises
-    for a file's fault. Raises Transient DATABASE when not even the outcome could be written down: then
-    the lease ends by itself and the sweeper publishes the file again.
+    Returns the outcome of each file that was there to be worked on, or one result if none was. Never
+    raises for a file's fault. Raises Transient DATABASE when not even the outcome could be written
+    down: then the lease ends by itself and the sweeper publishes the file again.
     """
-    stages = WORK if only is None else (only,)
-    claims = world.ledger.claim_many(file_ids, stages, world.owner, world.settings.lease)
-    if not claims:
-        return [Result(Outcome.NOTHING, "nothing to do: done, not due, or another worker has it")]
+    at = now()
+    claimed = _claim(world, file_ids, only)
+    if not claimed.claims:
+        return [Result(Outcome.NOTHING, _nothing(claimed))]
     crash.point(crash.Point.CLAIMED)
-    jobs = [Job(world, claimed) for claimed in claims]
-    results: list[Result] = []
-    with keep(claims):
+    jobs, alike = [Job(world, claim, at) for claim in claimed.claims], []
+    with keep(claimed.claims):
         if len(jobs) > 1:  # all stages, then: a message of a chain is of one file
             alike, jobs = (
                 [j for j in jobs if together.fits(j)],
                 [j for j in jobs if not together.fits(j)],
             )
-            results += together.work(alike, _outcome, lambda job: _work(job, None), _loaded)
+        results = together.work(alike, _outcome, lambda job: _work(job, None), _loaded)
         results += [_outcome(job, partial(_work, job, only)) for job in jobs]
-    return results
+    return [
+        replace(result, along=job.claim.file_id not in file_ids)
+        for job, result in zip([*alike, *jobs], results, strict=True)
+    ]
+
+
+def _claim(world: World, file_ids: Sequence[int], only: Stage | None) -> Claimed:
+    s, stages = world.settings, WORK if only is None else (only,)
+    if only is not None or len(file_ids) > 1 or s.group_small_files:
+        return Claimed(world.ledger.claim_many(file_ids, stages, world.owner, s.lease))
+    limits = BatchLimits(
+        sources=tuple(name for name, source in s.sources.items() if source.dedupe_scope == "file"),
+        file_bytes=min(publish.SMALL, s.inline_below),
+        total_bytes=publish.SIZE,
+        files=publish.MOST,
+        share=publish.PARTS,
+    )
+    return world.ledger.claim_batch(file_ids[0], stages, world.owner, s.lease, limits)
+
+
+def _nothing(found: Claimed) -> str:
+    """Why there is nothing to do: with which file it was loaded, where that is known."""
+    if found.state is None or found.taken_with is None:
+        return "nothing to do: done, not due, or another worker has it"
+    if found.state is State.LOADED:
+        return f"nothing to do: loaded together with file {found.taken_with}"
+    if found.state is State.RUNNING:
+        return f"nothing to do: being loaded together with file {found.taken_with}"
+    return f"nothing to do: taken along with file {found.taken_with}, now {found.state}"
 
 
 def _outcome(job: Job, work: Callable[[], Result]) -> Result:
@@ -180,6 +211,8 @@ def _condemn(job: Job, error: Permanent) -> Result:
 
 
 def _fenced(job: Job, error: Fenced) -> Result:
+    with suppress(Transient):  # then `Ledger.tidy` comes to it by itself
+        job.world.ledger.collect_again(job.claim.file_id)
     log().warning(Event.LEASE_LOST, file_id=job.claim.file_id, token=job.claim.token)
     return Result(Outcome.FENCED, str(error), error)
 

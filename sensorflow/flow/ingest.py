@@ -75,6 +75,7 @@ class Ingest:
                 self._spent(Stage.TRANSFORM)
                 yield keyed
                 self._since = time.perf_counter()
+            job.confirm()
         crash.point(crash.Point.VALIDATED)
         self.job = validation.job.counted(duplicate=duplicates)
         self._spent(Stage.VALIDATE)

@@ -58,6 +58,8 @@ def done(job: Job, loaded: Loaded) -> Counts:
     facts = {"file_id": job.claim.file_id, "version": job.claim.version}
     if loaded.replaced:
         log().info(Event.READINGS_REPLACED, **facts, readings=loaded.replaced)
+    if loaded.remarks:
+        log().warning(Event.VERSION_NOTICED, **facts, remarks=loaded.remarks)
     if loaded.kept is not None:
         _log_kept(job, loaded.kept)
     if loaded.garbage:

@@ -1,11 +1,10 @@
-"""Messages for the files that are due: each its own, small new ones a few together. The ledger keeps what
-the broker has no room for."""
+"""Messages for the files that are due, one each. The ledger keeps what the broker has no room for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, islice
 
 from sensorflow import crash
 from sensorflow.core.arrival import Waiting
@@ -14,12 +13,16 @@ from sensorflow.ports import Ledger, Queue
 from sensorflow.settings import Limits
 
 BATCH = 400
+RECORDED = 50
+"""Messages after which the ledger is told that they are sent: a worker takes along what it knows of."""
 PARTS = 4
-"""Messages that small files which are due at a time are spread over, at least: other workers want some."""
+"""Batches that small files which wait at a time are spread over, at least: other workers want some."""
 SMALL = 256 << 10
 """Bytes; a file as large as this is worth a message and a transaction of its own."""
 SIZE = 4 << 20
-"""Bytes of all files of a message."""
+"""Bytes of all files of a batch."""
+MOST = 100
+"""Files of a batch."""
 
 
 def publish(ledger: Ledger, queue: Queue, limits: Limits) -> int:
@@ -32,27 +35,38 @@ def publish(ledger: Ledger, queue: Queue, limits: Limits) -> int:
     total = 0
     with ledger.publishing() as mine:
         while mine and (due := _due(ledger, limits)):
-            sent: list[Waiting] = []
-            try:
-                for first, *others in _messages(due, limits.inline_below):
-                    crash.point(crash.Point.PUBLISH)
-                    queue.publish(first, _inline(first, limits.inline_below), others)
-                    crash.point(crash.Point.SENT)
-                    sent += (first, *(replace(o, sent_with=first.file_id) for o in others))
-            finally:
-                if sent:
-                    ledger.published(sent)
-                    crash.point(crash.Point.PUBLISHED)
-            total += len(sent)
+            if limits.group_small_files:
+                total += _send(ledger, queue, _groups(due, limits.inline_below), limits)
+                continue
+            messages = ([waiting] for waiting in due)
+            while some := list(islice(messages, RECORDED)):
+                total += _send(ledger, queue, some, limits)
     return total
+
+
+def _send(ledger: Ledger, queue: Queue, messages: Iterable[list[Waiting]], limits: Limits) -> int:
+    """Send messages, each of one file or more, and record them; returns how many files were sent."""
+    sent: list[Waiting] = []
+    try:
+        for first, *others in messages:
+            crash.point(crash.Point.PUBLISH)
+            queue.publish(first, _inline(first, limits.inline_below), others)
+            crash.point(crash.Point.SENT)
+            sent += (first, *(replace(o, sent_with=first.file_id) for o in others))
+    finally:
+        if sent:
+            ledger.published(sent)
+            crash.point(crash.Point.PUBLISHED)
+    return len(sent)
 
 
 def _inline(waiting: Waiting, below: int) -> bool:
     return waiting.size < below and waiting.stage is Stage.VALIDATE
 
 
-def _messages(due: list[Waiting], below: int) -> Iterator[list[Waiting]]:
-    """The files of each message. What was ever held goes alone: it may be what ended its worker."""
+def _groups(due: list[Waiting], below: int) -> Iterator[list[Waiting]]:
+    """The files of each message, small new ones a few together. What was ever held goes alone: it may be
+    what ended its worker."""
 
     def plain(waiting: Waiting) -> str:
         """The source of a file that others may go with."""

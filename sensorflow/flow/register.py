@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sensorflow.core.arrival import Arrival, Landed, Lane
 from sensorflow.core.stability import Stat
-from sensorflow.ports import Ledger, OnChange, Registration
+from sensorflow.ports import IntakeLease, Ledger, OnChange, Registration
 from sensorflow.settings import Settings
 
 
@@ -41,13 +41,17 @@ class Found:
 
 
 def register_many(
-    ledger: Ledger, settings: Settings, source: str, files: Sequence[Found]
+    ledger: Ledger,
+    settings: Settings,
+    source: str,
+    files: Sequence[Found],
+    lease: IntakeLease | None = None,
 ) -> list[Registration]:
-    """Enter landed files of one source, all or none."""
+    """Enter landed files of one source, all or none. lease: see `Ledger.register_many`."""
     rules = settings.sources[source]
     arrivals = arrivals_of(settings, source, files)
     matters = settings.profile_of(rules).name_matters
-    return ledger.register_many(arrivals, OnChange(rules.on_change), matters)
+    return ledger.register_many(arrivals, OnChange(rules.on_change), matters, lease)
 
 
 def arrivals_of(settings: Settings, source: str, files: Sequence[Found]) -> list[Arrival]:

@@ -1,4 +1,4 @@
-"""Small files of one message are committed at once; each keeps its own account and outcome."""
+"""Small files that were claimed together are committed at once; each keeps its own account and outcome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sensorflow.core import joint, reading
 from sensorflow.core.dedupe import KEY, keys
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.states import Stage
-from sensorflow.errors import Permanent, Transient
+from sensorflow.errors import Fenced, Permanent, Transient
 from sensorflow.flow.ingest import Ingest, Made
 from sensorflow.flow.load import done
 from sensorflow.flow.validate import opened, scratch
@@ -74,8 +74,12 @@ def work(
     try:
         with world.lake.together():
             _prepare(jobs, ready, failed)
+            for file in ready.values():
+                file.job.confirm()
         files = list(ready.values())
         once = world.ledger.load_together([(f.job.claim, f.batches, f.loaded) for f in files])
+    except Fenced:  # of one of them: each is worked on by itself
+        once, ready = False, {}
     except Exception as error:  # noqa: BLE001 - each file is told of it
         once, failed = False, {**dict.fromkeys(ready, error), **failed}
     if once and ready:

@@ -37,6 +37,7 @@ def _write(job: Job, seen: Occurrences) -> tuple[int, int]:
             silver.write(done.silver)
             rows += len(done.silver)
             duplicates += done.duplicates
+        job.confirm()
     return rows, duplicates
 
 

@@ -33,6 +33,7 @@ def validate(job: Job) -> tuple[Job, int, str]:
     with Validation(job) as validation:
         for _ in validation:
             pass
+        job.confirm()
     return validation.job, validation.rows, validation.note
 
 

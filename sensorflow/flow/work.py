@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sensorflow import __version__
 from sensorflow.core.arrival import printable
 from sensorflow.core.layout import Place
+from sensorflow.core.names import composed
 from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
+from sensorflow.flow.clock import now
 from sensorflow.ports import Claim, Counts, Lake, Landing, Ledger, QuarantineStore
 from sensorflow.settings import Settings, Source
 
@@ -28,12 +31,19 @@ class World:
     code_version: str = __version__
 
 
+CERTAIN = 15.0
+"""Seconds after a claim in which nobody else can have the file."""
+NEVER_LOST = math.inf
+"""When a file was claimed that nobody can take: it is read, and nothing of it is kept."""
+
+
 @dataclass(frozen=True)
 class Job:
-    """One claimed file, with the settings that hold for it."""
+    """One claimed file, with the settings that hold for it. claimed_at: see `clock.now`."""
 
     world: World
     claim: Claim
+    claimed_at: float = -math.inf
 
     @cached_property
     def source(self) -> Source:
@@ -65,17 +75,33 @@ class Job:
     @cached_property
     def base_name(self) -> str:
         """The last part of the name, for patterns of the profile."""
-        return self.claim.key.rsplit(b"/", 1)[-1].decode("utf-8", "backslashreplace")
+        return self.place.path.rsplit("/", 1)[-1]
 
     @cached_property
     def place(self) -> Place:
         """The file's name and path, for patterns of the profile."""
-        return Place(self.base_name, self.claim.key.decode("utf-8", "backslashreplace"))
+        path = composed(self.claim.key.decode("utf-8", "backslashreplace"))
+        return Place(path.rsplit("/", 1)[-1], path)
 
     @cached_property
     def identity(self) -> str:
-        """The file_name of the dedupe key: the source and the path below it, not the base name."""
-        return identity_of(self.source, self.claim.source, self.claim.key, self.claim.version)
+        """The file_name of the dedupe key: the source and the path below it, not the base name.
+
+        As the first version was spelt: whatever comes under the name later, its readings keep their keys.
+        """
+        c = self.claim
+        return identity_of(self.source, c.source, c.first_key or c.key, c.version)
+
+    def confirm(self) -> None:
+        """Raises Fenced if somebody else has the file: what was written of it must not be named.
+
+        Nobody can name a file of the lake and be sure of the ledger at the same instant. Where this comes
+        just before, whatever a worker names that has lost its claim, it names soon after: `Ledger.tidy`
+        looks twice.
+        """
+        lease = self.world.settings.lease
+        if now() - self.claimed_at > min(CERTAIN, lease / 2):
+            self.world.ledger.renew(self.claim, lease)
 
     def path(self, layer: Layer) -> str:
         """Where this file's part of a layer lies in the lake."""

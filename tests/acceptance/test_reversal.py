@@ -99,7 +99,7 @@ def test_undo_takes_a_file_out_of_database_and_silver_and_replay_brings_it_back(
         f.put("b.csv", (HEAD + GOOD.format(1, 2)).encode())
         f.start("daemon", "worker")
         f.wait(lambda: f.counts()["loaded"] == 2)
-        assert "1 readings taken out" in command(f, "undo", "a.csv", "--why", "wrong sensor")
+        assert "1 reading taken out" in command(f, "undo", "a.csv", "--why", "wrong sensor")
         assert values(database) == [2.0]
         assert len(silver(f)) == 1
         assert "not undone" in command(f, "undo", "a.csv", code=1)

@@ -1,4 +1,4 @@
-"""Six bugs, each a change of exact text in a copy of the code. The product has no switches for them."""
+"""Seven bugs, each a change of exact text in a copy of the code. The product has no switches for them."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ NO_ON_CONFLICT = (
         "sensorflow/adapters/postgres/queries.sql",
         "ON CONFLICT (ts, dedupe_key) DO NOTHING\n",
         "",
+    ),
+)
+
+DELETE_BY_ABSENCE = (
+    Patch(
+        "sensorflow/adapters/postgres/loading.py",
+        "    if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:\n",
+        "    if claim.version > 1:\n",
     ),
 )
 

@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -31,6 +31,8 @@ class Kind(StrEnum):
     TWIN = "twin"  # the same bytes come again under another name
     AGAIN = "again"  # the same bytes come again under the same name
     FEED = "feed"  # its source sends overlapping windows
+    REUSED = "reused"  # a version of a name: the next chunk, a correction, a window, a grown file
+    BORROWED = "borrowed"  # a name that had other content gets the bytes of another name
     CORRUPT = "corrupt"
     POISON = "poison"  # ends every process that parses it
 
@@ -45,7 +47,11 @@ SHARES = {
     Kind.AGAIN: 0.02,
     Kind.REPEATS: 0.03,
     Kind.FEED: 0.04,
+    Kind.REUSED: 0.04,
+    Kind.BORROWED: 0.01,
 }
+VERSIONS = 5
+"""Versions that come under a name that is used again."""
 SOURCES = {Kind.FEED: "feed", Kind.POISON: "trap"}
 QUARANTINED = {Kind.CORRUPT: "F203", Kind.POISON: "F207"}
 
@@ -59,12 +65,14 @@ class Drop:
     content: bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Made:
     """One file's content, and what must become of it.
 
     seconds, values: its readings, each once, of `sensor`; none where the file is to be quarantined.
-    read: readings of its account, repeats: those that stand in it before.
+    read: readings of its account, repeats: those that stand in it before. replaced: readings that later
+    versions of its name state again. copies: files of the ledger that may have these bytes. outgrown:
+    whether a later version begins with its bytes.
     """
 
     kind: Kind
@@ -77,6 +85,9 @@ class Made:
     read: int = 0
     rejected: int = 0
     repeats: int = 0
+    replaced: int = 0
+    copies: int = 1
+    outgrown: bool = False
 
     @property
     def code(self) -> str:
@@ -119,6 +130,13 @@ def generate(seed: int, wanted: list[Kind], rows: int, manifest: Manifest) -> It
     feeds = 0
     later: list[Drop] = []
     for number, kind in enumerate(wanted):
+        if kind in (Kind.REUSED, Kind.BORROWED):
+            several = _reused if kind is Kind.REUSED else _borrowed
+            for made, names, content in several(number, rows, seed, draw):
+                if made not in manifest.files:
+                    manifest.files.append(made)
+                yield [Drop(made.source, name, content) for name in names]
+            continue
         if kind is Kind.FEED:
             made, content = _feed(number, feeds * rows // 2, rows, series)
             feeds += 1
@@ -146,6 +164,59 @@ def _feed(
     content = _text(seconds, "feed", values)
     name = f"{number:04}-feed.csv"
     return _made(Kind.FEED, (name,), content, "feed", seconds, values, read=rows), content
+
+
+Several = Iterator[tuple[Made, tuple[str, ...], bytes]]
+"""Files with the names under which they come now."""
+
+
+def _reused(number: int, rows: int, seed: int, draw: random.Random) -> Several:
+    """Versions of one name, as a logger makes them that begins its file anew, or as people correct it."""
+    values = np.random.default_rng([seed, number + 1]).uniform(-50, 50, (VERSIONS, rows))
+    sensor, size = f"s{number:04}", rows // VERSIONS
+    low, high, contents = 0, size, []
+    for version in range(VERSIONS):
+        way = draw.choice(("chunk", "correction", "window", "grown", "without")) if version else ""
+        if way == "chunk":
+            low, high = high, high + size
+        elif way == "window":
+            low, high = (low + high) // 2, high + size // 2
+        elif way == "without":
+            low = (low + high) // 2  # a correction that leaves its beginning out
+        grown = contents[-1] if way == "grown" else None
+        seconds = FIRST + number * APART + np.arange(low, high)
+        found = values[version, : len(seconds)]
+        if grown is not None:
+            high += size
+            more = FIRST + number * APART + np.arange(high - size, high)
+            seconds = np.concatenate((grown[0], more))
+            found = np.concatenate((grown[1], values[version, : len(more)]))
+        contents.append((seconds, found))
+    for version, (seconds, found) in enumerate(contents):
+        later = [c[0] for c in contents[version + 1 :]]
+        again = np.isin(seconds, np.concatenate(later)).sum() if later else 0
+        text = _text(seconds, sensor, found)
+        outgrown = any(_text(s, sensor, v).startswith(text) for s, v in contents[version + 1 :])
+        name = f"{number:04}-reused.csv"
+        made = _made(Kind.REUSED, (name,), text, sensor, seconds, found, read=len(seconds))
+        yield replace(made, replaced=int(again), outgrown=outgrown), (name,), text
+
+
+def _borrowed(number: int, rows: int, seed: int, draw: random.Random) -> Several:
+    """b = Y, a = X, b = X: the readings of X are there once, and those of Y stay."""
+    names = [f"{number:04}-{part}-borrowed.csv" for part in ("a", "b")]
+    drawn = np.random.default_rng([seed, number + 1]).uniform(-50, 50, (2, rows))
+    seconds = FIRST + number * APART + np.arange(rows)
+    made, texts = [], []
+    for part, values in zip("xy", drawn, strict=True):
+        sensor = f"s{number:04}{part}"
+        texts.append(_text(seconds, sensor, values))
+        whose = tuple(names) if part == "x" else (names[1],)
+        made.append(_made(Kind.BORROWED, whose, texts[-1], sensor, seconds, values, read=rows))
+    x, y = replace(made[0], copies=2), made[1]
+    yield y, (names[1],), texts[1]
+    yield x, (names[0],), texts[0]
+    yield x, (names[1],), texts[0]
 
 
 def _file(number: int, kind: Kind, rows: int, seed: int, draw: random.Random) -> tuple[Made, bytes]:

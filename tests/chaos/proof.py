@@ -60,6 +60,11 @@ def no_on_conflict(run: Run) -> None:
     run.settle(PATIENCE)
 
 
+def deleted_by_absence(run: Run) -> None:
+    """A name is used again, for chunks, corrections and windows."""
+    no_on_conflict(run)
+
+
 def two_transactions(run: Run) -> None:
     """A child dies when all rows of its file are sent, and nothing is committed."""
     run.fleet.start("daemon", "beat")
@@ -120,6 +125,12 @@ PROOFS = (
     Proof("ack before work", bugs.ACK_BEFORE_WORK, ack_before_work, [GOOD]),
     Proof("no sweeper", bugs.NO_SWEEPER, no_sweeper, [GOOD] * 5),
     Proof("no ON CONFLICT", bugs.NO_ON_CONFLICT, no_on_conflict, [Kind.FEED, Kind.FEED, GOOD]),
+    Proof(
+        "a merge that deletes by absence",
+        bugs.DELETE_BY_ABSENCE,
+        deleted_by_absence,
+        [Kind.REUSED] * 2,
+    ),
     Proof("rows and ledger in two transactions", bugs.TWO_TRANSACTIONS, two_transactions, [GOOD]),
     Proof("no fencing", bugs.NO_FENCING, no_fencing, [GOOD]),
     Proof("manifest before copy", bugs.MANIFEST_BEFORE_COPY, manifest_before_copy, [Kind.CORRUPT]),

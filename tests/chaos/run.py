@@ -125,6 +125,7 @@ class Run:
             chosen = [Kind.GOOD if kind is Kind.FEED else kind for kind in chosen]
         self._files = len(chosen)
         self._drops = generate(plan.seed, chosen, plan.rows, self.manifest)
+        self._held: list[Drop] = []
         self._closers: list[subprocess.Popen[str]] = []
         self._redis = None
         if not scene.broker.startswith("amqp"):
@@ -140,6 +141,7 @@ class Run:
                 return
             for made in batch:
                 self._put(made)
+            self._put_held()
 
     def _close_months(self) -> subprocess.Popen[str]:
         """All of them are over; files of them may still come."""
@@ -159,7 +161,18 @@ class Run:
                 self.findings.unexpected.append(f"months are not closed: {told} {failed}")
 
     def _put(self, drop: Drop) -> None:
-        self.fleet.put(drop.name, drop.content, self.folder / drop.source)
+        """A name that is still in its folder is not used again: nobody has seen what is in it."""
+        place = (drop.source, drop.name)
+        before = {(held.source, held.name) for held in self._held}
+        if place in before or (self.folder / drop.source / drop.name).exists():
+            self._held.append(drop)
+        else:
+            self.fleet.put(drop.name, drop.content, self.folder / drop.source)
+
+    def _put_held(self) -> None:
+        held, self._held = self._held, []
+        for drop in held:
+            self._put(drop)
 
     # --- what the fleet is doing ---
 
@@ -230,8 +243,14 @@ class Run:
         seen, since = None, time.monotonic()
         while time.monotonic() - since < patience:
             self.supervise()
+            self._put_held()
             now = self._progress()
-            if now is not None and now[0] == 0 and now[1] >= self._expected() and not self._left():
+            if (
+                now is not None
+                and now[0] == 0
+                and now[1] >= self._expected()
+                and not (self._held or self._left())
+            ):
                 return
             if now != seen:
                 seen, since = now, time.monotonic()

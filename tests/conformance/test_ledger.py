@@ -11,6 +11,8 @@ import pytest
 from samples import add, arrival, batch, claim, load, state
 
 from sensorflow.adapters.memory import MemoryLedger
+from sensorflow.adapters.memory import ledger as memory
+from sensorflow.adapters.postgres import retention
 from sensorflow.core.arrival import Lane
 from sensorflow.core.dedupe import keys
 from sensorflow.core.states import WORK, Stage, State
@@ -566,6 +568,31 @@ def test_what_is_undone_or_replaced_is_to_be_tidied_once(ledger: Ledger) -> None
         (old, State.SUPERSEDED),
         (new, State.UNDONE),
     }
+    assert ledger.tidy(seen.append) == 0
+
+
+def test_what_is_not_loaded_is_tidied_once_more_after_a_while(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that had it as it was undone may have written something since."""
+    for module in (retention, memory):
+        monkeypatch.setattr(module, "COLLECT_AGAIN", 0.5)
+    file_id = loaded(ledger)
+    seen: list[Leftover] = []
+    for _ in range(2):
+        ledger.undo(file_id, "")
+        assert [ledger.tidy(seen.append) for _ in range(2)] == [1, 0]
+        ledger.replay(file_id)
+        load(ledger, claim(ledger, file_id), batch(3))
+        assert ledger.tidy(seen.append) == 1  # and there is nothing to remove
+        assert seen[-1].state is State.LOADED
+    ledger.undo(file_id, "")
+    assert ledger.tidy(seen.append) == 1
+    ledger.collect_again(file_id)
+    assert [ledger.tidy(seen.append) for _ in range(2)] == [1, 0]
+    time.sleep(0.6)
+    assert [ledger.tidy(seen.append) for _ in range(2)] == [1, 0]
+    time.sleep(0.6)
     assert ledger.tidy(seen.append) == 0
 
 

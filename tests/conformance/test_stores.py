@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
-from sensorflow.adapters.feeds.folder import DEPTH, Folder, NotAFile, StillOpen, stat_of
+from sensorflow.adapters.feeds.folder import DEPTH, Folder, NotAFile, Putting, StillOpen, stat_of
 from sensorflow.adapters.lake.parquet import LocalLake
 from sensorflow.adapters.memory import MemoryLake, MemoryLanding, MemoryQuarantine, MemoryQueue
 from sensorflow.adapters.queues.celery import CeleryQueue
@@ -352,6 +352,32 @@ def test_what_a_killed_daemon_left_half_put_away_is_seen_to(
     assert [key for key, _ in feed.scan()] == ([] if registered else [b"deep/a.csv"])
     assert len(list((tmp_path / "archive").rglob("a.csv"))) == registered
     assert not hold.exists()
+
+
+def test_what_is_put_away_by_one_who_is_replaced_meanwhile_is_left_from_then_on(
+    tmp_path: Path,
+) -> None:
+    """Each works in a hold of its own, and the next one sees to both."""
+    feed = folder(tmp_path)
+    stats = []
+    for name in (b"a.csv", b"b.csv", b"c.csv"):
+        (feed.root / name.decode()).write_text("x")
+        stats.append((name, feed.stat(name)))
+    answers, holds = iter((True, True, True, False)), []
+
+    def allowed() -> bool:
+        holds.append([p.name for p in feed.root.glob(".sensorflow*")])
+        return next(answers)
+
+    assert feed.put_away(stats, DAY, Putting(7, allowed)) == {}
+    assert holds == [[], *[[".sensorflow-7"]] * 3]
+    assert [p.name for p in feed.root.iterdir()] == ["c.csv"]
+    (feed.root / ".sensorflow-8").mkdir()
+    (feed.root / "c.csv").rename(feed.root / ".sensorflow-8" / "c.csv")
+    assert feed.put_away(stats, DAY, Putting(9, lambda: False)) == {}
+    feed.recover(lambda _key, _stream: True, DAY)
+    assert list(feed.root.iterdir()) == []
+    assert len(list((tmp_path / "archive").rglob("*.csv"))) == 3
 
 
 def test_a_file_that_is_opened_again_for_more_is_not_put_away(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ MERGED = _faults(
 )
 LEDGER, SQL = f"{POSTGRES}/ledger.py", f"{POSTGRES}/queries.sql"
 LOADING = f"{POSTGRES}/loading.py"
+STALE = "tests/integration/test_stale_silver.py::"
 
 GUARDS = [
     Guard(  # a file leaves its folder only after it is registered
@@ -119,9 +120,9 @@ GUARDS = [
     Guard(  # and nothing is left to do after it
         5,
         LOADING,
-        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, outside, wanted)\n",
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)\n",
         '    c.exec_driver_sql("COMMIT")\n    crash.point(crash.Point.COMMITTED)\n'
-        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, outside, wanted)\n",
+        "    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)\n",
         _faults(
             "test_worker",
             "test_fault_05_child_killed_between_commit_and_acknowledgement[load.committed]",
@@ -183,8 +184,8 @@ GUARDS = [
     Guard(  # a claim has one winner
         15,
         SQL,
-        "            OR f.state = 'running' AND f.lease_until < now())\n",
-        "            OR f.state = 'running')\n",
+        "            OR state = 'running' AND lease_until < now())\n",
+        "            OR state = 'running')\n",
         _faults(
             "test_worker", "test_fault_15_a_message_delivered_five_times_has_one_effect[valkey]"
         ),
@@ -229,10 +230,31 @@ GUARDS = [
     Guard(  # what ended a worker once takes no neighbours along again
         27,
         SQL,
-        "f.stage = ANY(:stages) AND (f.id = :first OR b.fresh)\n",
-        "f.stage = ANY(:stages)\n",
+        "       AND (id = :first OR started_at IS NULL)\n",
+        "",
         "tests/conformance/test_ledger.py"
         "::test_what_was_held_before_is_not_fresh_and_claimed_by_its_own_message_only[postgres]",
+    ),
+    Guard(  # nor does it take them along
+        27,
+        SQL,
+        "WHERE id = :first AND fresh AND version = 1",
+        "WHERE id = :first AND version = 1",
+        "tests/conformance/test_taking_along.py::test_what_was_held_before_takes_nothing_along[postgres]",
+    ),
+    Guard(  # nor is it taken along
+        27,
+        SQL,
+        "       AND started_at IS NULL AND version = 1 AND stage = 'validate' AND size < :file_bytes\n",
+        "       AND version = 1 AND stage = 'validate' AND size < :file_bytes\n",
+        "tests/conformance/test_taking_along.py"
+        "::test_only_small_new_published_files_of_the_same_source_and_lane_are_taken_along[postgres]",
+        also=(
+            (
+                "(SELECT id FROM waiting) AND state = 'pending' AND started_at IS NULL\n",
+                "(SELECT id FROM waiting) AND state = 'pending'\n",
+            ),
+        ),
     ),
     Guard(  # nor is it sent with them
         27,
@@ -319,8 +341,8 @@ GUARDS = [
     Guard(  # and is claimed after that is finished
         20,
         SQL,
-        "                        WHERE g.file_id = f.id AND p.state IN ('pending', 'running'))\n",
-        "                        WHERE g.file_id = f.id AND p.state IN ('none'))\n",
+        "                        WHERE g.file_id = files.id AND p.state IN ('pending', 'running'))\n",
+        "                        WHERE g.file_id = files.id AND p.state IN ('none'))\n",
         _conformance("test_a_growth_is_due_and_claimed_when_the_one_before_is_finished[postgres]"),
     ),
     Guard(  # a file that was written anew is told by its edges
@@ -363,8 +385,8 @@ GUARDS = [
     Guard(
         21,
         SQL,
-        "            ELSE NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (\n",
-        "            ELSE NOT :name_matters AND false AND f.rows_replaced = 0 AND NOT EXISTS (\n",
+        "    AND NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (SELECT 1 FROM newest)\n",
+        "    AND NOT :name_matters AND false\n",
         _faults(
             "test_files", "test_fault_21_the_same_content_under_two_names_and_twice_is_loaded_once"
         ),
@@ -440,6 +462,21 @@ GUARDS = [
         '        return sorted(os.fsencode(n).decode("utf-8", "replace").encode() for n in wanted)\n',
         _faults("test_files", "test_fault_32_odd_names_are_kept_byte_for_byte"),
     ),
+    Guard(  # however their letters are encoded, they are one
+        32,
+        "sensorflow/core/names.py",
+        '    return unicodedata.normalize("NFC", text)\n',
+        "    return text\n",
+        "tests/conformance/test_names.py::test_two_spellings_of_a_name_are_versions_and_keep_their_bytes",
+    ),
+    Guard(  # and where both lie in a folder, the second is no version of the first
+        32,
+        "sensorflow/adapters/feeds/spelling.py",
+        "        return key if key is not None and _is_there(folder, key, file.stat) else None\n",
+        "        return None\n",
+        "tests/integration/test_spellings.py"
+        "::test_of_two_spellings_that_stay_in_a_folder_the_second_is_refused_until_the_first_is_gone",
+    ),
     Guard(  # what two versions call a task
         36,
         "sensorflow/adapters/queues/celery.py",
@@ -502,6 +539,55 @@ GUARDS = [
             "test_database",
             "test_fault_38_after_a_start_a_lease_is_not_taken_before_its_holder_can_be_back",
         ),
+    ),
+    Guard(  # what was read by an older lease of the intake is not registered
+        48,
+        LEDGER,
+        "            if lease is not None and not _holds(c, lease):\n",
+        "            if False:\n",
+        _faults(
+            "test_two_daemons",
+            "test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes",
+        ),
+    ),
+    Guard(  # nor by one of its own that it has taken again since
+        48,
+        "sensorflow/daemon.py",
+        "                lease = leases[folder.name]\n",
+        "                time.sleep(5)\n                lease = self._intake.held(folder.name)\n",
+        _faults(
+            "test_two_daemons",
+            "test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes",
+        ),
+    ),
+    Guard(  # what is finished is looked at twice
+        52,
+        SQL,
+        "   SET tidy = state = 'loaded' OR finished_at < now() - make_interval(secs => :again),\n",
+        "   SET tidy = :again > 0,\n",
+        STALE
+        + "test_in_every_order_of_events_silver_is_there_for_what_is_loaded_and_for_nothing_else",
+    ),
+    Guard(  # who is refused has it looked at again
+        52,
+        "sensorflow/flow/handle.py",
+        "        job.world.ledger.collect_again(job.claim.file_id)\n",
+        "        pass\n",
+        STALE + "test_who_finds_the_file_lost_has_what_it_wrote_collected_at_once",
+    ),
+    Guard(  # who was stopped for long asks first
+        52,
+        "sensorflow/flow/ingest.py",
+        "            job.confirm()\n",
+        "",
+        STALE + "test_who_was_stopped_for_long_asks_before_it_names_what_it_wrote",
+    ),
+    Guard(
+        52,
+        SQL,
+        "finished_at = now(), tidy = false\n WHERE id = :id AND lease_token = :token AND state = 'running'",
+        "finished_at = now()\n WHERE id = :id AND lease_token = :token AND state = 'running'",
+        STALE + "test_of_a_quarantined_file_no_silver_is_left",
     ),
     Guard(
         39,

@@ -7,6 +7,7 @@ import hashlib
 import io
 import lzma
 import os
+import random
 import signal
 import socket
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from drops import Drops, armed, events, struck, wait_until_stopped
-from fleet import Fleet, fleet, text
+from fleet import Fleet, fleet, rows, text
 
 from sensorflow.core.arrival import printable
 from sensorflow.core.states import State
@@ -113,6 +114,29 @@ def test_fault_18_a_file_deleted_while_it_is_read_is_told(
         f.wait(lambda: events(f, "daemon", "file.vanished") != [], 20)
         assert [e["file"] for e in events(f, "daemon", "file.vanished")] == ["a.csv"]
         assert f.counts()["files"] == 0
+
+
+def test_fault_52_silver_written_by_a_worker_that_lost_its_file_is_removed(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    """A correction is renamed over a file that is being loaded."""
+    point = "stop@load.copying"
+    env = {"SENSORFLOW_LEASE": "60"}
+    with fleet(project, database, valkey_url, environment=env) as f:
+        drops = Drops(f)
+        f.put("a.csv", text(rows(99, 500, random.Random(99))))
+        f.start("daemon", "beat")
+        f.start("worker", env=armed(f, point))
+        f.wait(lambda: struck(f, point) > 0, 30)
+        wait_until_stopped(struck(f, point))
+        drops.put("a.csv", 20)
+        f.wait(lambda: f.counts()["superseded"] == 1, 30)
+        os.kill(struck(f, point), signal.SIGCONT)
+        f.wait(lambda: f.counts()["loaded"] == 1 and "lease.lost" in f.logs(), 30)
+        (newer,) = f.ledger.files(State.LOADED)
+        name = f"file-{newer.file_id}-v2.parquet"
+        f.wait(lambda: [p.name for p in (project / "data/silver").rglob("*.parquet")] == [name], 30)
+        assert drops.manifest.of_database(f.database) == drops.manifest.readings
 
 
 def stopped_while_reading(f: Fleet) -> int:

@@ -6,20 +6,28 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pyarrow.parquet as pq
 import pytest
-from versions.histories import History, version_of
+import sqlalchemy as sa
+import structlog
+from samples import arrival, batch, claim
+from versions.histories import FIRST, History, version_of
 from versions.model import Model, Version
 from yard import Yard
 
+from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.core.dedupe import keys
 from sensorflow.core.states import WORK, State
 from sensorflow.flow.handle import Outcome
 from sensorflow.flow.tidy import tidy
 from sensorflow.flow.undo import undo
+from sensorflow.ports import Counts, Load, OnChange
 
 SEEDS = int(os.environ.get("HISTORIES", "6"))
 
@@ -176,3 +184,95 @@ def test_what_is_served_is_what_the_model_says(yard: Yard, seed: int) -> None:
     assert in_silver(yard) == play.model.served()
     told = yard.audit("--deep")
     assert told.code == 0, told.report["findings"]
+
+
+# --- with many versions ---
+
+
+MANY = """
+INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing, sensor_type,
+                   discovered_at, landed_at, state, finished_at, checksum, rows_read, rows_loaded,
+                   rows_replaced, ts_min, ts_max, identity)
+SELECT 'plant', 'a.csv', 'a.csv', n, sha256(int4send(n)), '', 100, 0, '', 'long', now(), now(),
+       'loaded', now(), 0, 10, 10, {replaced}, to_timestamp(n * 10), to_timestamp(n * 10 + 9), 'plant/a.csv'
+  FROM generate_series({first}, {last}) n
+"""
+READ = """
+SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables
+ WHERE relname = 'files'
+"""
+
+
+@pytest.mark.parametrize("replaced", [0, 10], ids=["chunks", "grown"])
+def test_the_ten_thousandth_version_is_loaded_as_the_tenth_was(
+    ledger: PostgresLedger, database: str, replaced: int
+) -> None:
+    """In rows of the ledger that are looked at, whether the versions before it hold rows or not."""
+    read: list[int] = []
+
+    def load(number: int) -> int:
+        """Register and load a version that states what the one before it does, and more."""
+        landed = replace(arrival().landed, sha256=number.to_bytes(32, "big"))
+        made = replace(arrival(mark=str(number)), landed=landed)
+        file_id = ledger.register(made, OnChange.MERGE, False).file_id
+        silver = batch(10, start=number * 10 - 1_700_000_000)
+        plan = Load(Counts(read=10), OnChange.MERGE, "p", "h", "0.2", (), "plant/a.csv")
+
+        def count(conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if statement.startswith("UPDATE files\n   SET state = 'loaded'"):
+                read.append(int(conn.exec_driver_sql(READ).scalar_one()))
+
+        sa.event.listen(ledger._engine, "after_cursor_execute", count)
+        held = claim(ledger, file_id)
+        ledger.load(held, [(silver, keys(silver, "plant/a.csv"))], plan)
+        sa.event.remove(ledger._engine, "after_cursor_execute", count)
+        return read[-1]
+
+    def add(first: int, last: int) -> None:
+        with psycopg.connect(database, autocommit=True) as c:
+            c.execute(MANY.format(first=first, last=last, replaced=replaced))  # type: ignore[arg-type]
+            c.execute("ANALYZE files")
+
+    add(1, 9)
+    few = load(10)
+    add(11, 9_999)
+    assert load(10_000) < few + 50
+
+
+# --- what is said ---
+
+
+def noticed(yard: Yard, name: str) -> str:
+    newest = yard.ledger.named(name)[-1]
+    return str(newest.facts["remarks"])
+
+
+def test_a_superseding_version_says_what_it_deleted_outside_its_own_span(
+    project: Path, indexed: str, index: str
+) -> None:
+    extra = f'dedupe_index = "{index}"\ndeferred_close = "90y"'
+    yard = Yard(project, indexed, 'on_change = "supersede"', extra)
+    history = History.begun(random.Random(1), ("s1",))
+    yard.load("a.csv", version_of(history.lines).content)
+    with structlog.testing.capture_logs() as logs:
+        yard.load("a.csv", version_of(history.lines[2:]).content)
+    first, second = (datetime.fromtimestamp(history.lines[n][0], UTC) for n in (0, 1))
+    said = "2 readings outside its own span are gone with the older version, "
+    said += f"from {first.isoformat()} to {second.isoformat()}"
+    assert noticed(yard, "a.csv") == said
+    assert [e["remarks"] for e in logs if e["event"] == "version.noticed"] == [said]
+    yard.load("a.csv", version_of(history.grown()).content)  # all that is there, and more
+    assert noticed(yard, "a.csv") == "None"
+    yard.close()
+
+
+def test_a_shifted_clock_and_what_stays_are_reported_and_nothing_is_guessed(yard: Yard) -> None:
+    lines = [(FIRST + n * 10, "s1", float(n % 5)) for n in range(12)]
+    yard.load("a.csv", version_of(lines).content)
+    with structlog.testing.capture_logs() as logs:
+        yard.load("a.csv", version_of([(s + 3600, n, v) for s, n, v in lines]).content)
+    assert "times shifted by +1:00:00" in noticed(yard, "a.csv")
+    assert sum(served(yard.database).values()) == 24
+    (kept,) = [e for e in logs if e["event"] == "readings.kept"]
+    assert (kept["readings"], kept["of_version"]) == (12, 1)
+    assert "sensorflow undo 'a.csv@1'" in kept["do"]

@@ -58,9 +58,9 @@ def keep(_claims: Sequence[Claim]) -> Iterator[None]:
 
 
 class Plant:
-    """One world in memory, with a clock that the test moves."""
+    """One world in memory, with a clock that the test moves. grouped: small files share messages."""
 
-    def __init__(self, **source: Any) -> None:
+    def __init__(self, grouped: bool = False, **source: Any) -> None:
         self.now = NOW
         self.ledger = MemoryLedger(lambda: self.now)
         self.queue = MemoryQueue()
@@ -68,6 +68,7 @@ class Plant:
             {
                 "sources": {"plant": {"path": "drop", "profile": "long", **source}},
                 "profiles": {"long": LONG},
+                "group_small_files": grouped,
                 "home": Path("/nowhere"),
             }
         )
@@ -90,7 +91,7 @@ class Plant:
 
     def work(self, inline: bool = True) -> list[Result]:
         """Publish what is due, and handle every message as a worker does."""
-        publish(self.ledger, self.queue, Limits(10**9 if inline else 0, 100, 8))
+        self.publish(inline)
         results = []
         while (message := self.queue.take()) is not None:
             files, whole = message
@@ -104,6 +105,10 @@ class Plant:
             for stage in stages:
                 results += handle(self.world, ids, stage, keep)
         return results
+
+    def publish(self, inline: bool = True) -> None:
+        limits = Limits(10**9 if inline else 0, 100, 8, self.settings.group_small_files)
+        publish(self.ledger, self.queue, limits)
 
     def state(self, file_id: int) -> State:
         view = self.ledger.file(file_id)
@@ -321,7 +326,7 @@ def names(number: int) -> bytes:
 
 
 def test_small_files_of_one_message_have_each_its_own_outcome() -> None:
-    plant = Plant(max_rejects="10%")
+    plant = Plant(grouped=True, max_rejects="10%")
     files = [plant.drop(content(n + 1), names(n)) for n in range(12)]
     broken = plant.drop(b"no header of ours\n1,2\n", b"broken.csv")
     spoilt = plant.drop(content(3, "x"), b"spoilt.csv")
@@ -349,7 +354,7 @@ def test_small_files_of_one_message_have_each_its_own_outcome() -> None:
 
 
 def test_files_of_one_message_leave_the_rows_and_keys_that_each_leaves_alone() -> None:
-    together_, alone = Plant(), Plant()
+    together_, alone = Plant(grouped=True), Plant()
     for number in range(9):
         for plant in (together_, alone):
             plant.drop(content(number % 3 + 1, f"{number}.5"), names(number))
@@ -415,7 +420,7 @@ def test_a_database_that_is_away_gives_every_file_its_attempt_back() -> None:
 
 def sent(plant: Plant) -> list[list[str]]:
     """The names of the files of each message that is published now."""
-    publish(plant.ledger, plant.queue, LIMITS)
+    plant.publish()
     messages = []
     while (message := plant.queue.take()) is not None:
         messages.append([waiting.key.decode() for waiting in message[0]])
@@ -423,7 +428,7 @@ def sent(plant: Plant) -> list[list[str]]:
 
 
 def test_small_new_files_go_a_few_in_a_message_and_all_others_alone() -> None:
-    plant = Plant()
+    plant = Plant(grouped=True)
     plant.drop(content(1), b"0.csv")
     assert sent(plant) == [["0.csv"]]
     for number in range(1, 9):
@@ -437,7 +442,7 @@ def test_small_new_files_go_a_few_in_a_message_and_all_others_alone() -> None:
 
 
 def test_a_file_that_was_held_before_is_published_alone() -> None:
-    plant = Plant()
+    plant = Plant(grouped=True)
     files = [plant.drop(content(n + 1), names(n)) for n in range(8)]
     assert [len(message) for message in sent(plant)] == [2, 2, 2, 2]
     ids = [file.file_id for file in files]
@@ -448,7 +453,7 @@ def test_a_file_that_was_held_before_is_published_alone() -> None:
 
 def test_a_message_has_only_so_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sensorflow.flow.publish.SIZE", len(content(4)) * 2)
-    plant = Plant()
+    plant = Plant(grouped=True)
     for number in range(20):
         plant.drop(content(4, str(number)), names(number))
     assert max(map(len, sent(plant))) <= 2
@@ -484,7 +489,7 @@ class Together(MemoryLedger):
 @pytest.mark.parametrize(("scope", "together"), [("source", 0), ("file", 9)])
 def test_keys_of_a_whole_source_are_never_loaded_together(scope: str, together: int) -> None:
     """Two files may hold the same reading, and each counts its own."""
-    plant = Plant(dedupe_scope=scope, on_change="keep")
+    plant = Plant(grouped=True, dedupe_scope=scope, on_change="keep")
     plant.ledger = Together(lambda: plant.now)
     plant.world = replace(plant.world, ledger=plant.ledger)
     files = [plant.drop(content(n + 1), names(n)) for n in range(9)]

@@ -32,12 +32,12 @@ class Told(MemoryLedger):
         self._defect = defect
 
     def register_many(
-        self, arrivals: Any, on_change: OnChange, name_matters: bool
+        self, arrivals: Any, on_change: OnChange, name_matters: bool, lease: Any = None
     ) -> list[Registration]:
         keys = [arrival.key for arrival in arrivals]
         if self._defect in keys:
             raise ZeroDivisionError
-        done = super().register_many(arrivals, on_change, name_matters)
+        done = super().register_many(arrivals, on_change, name_matters, lease)
         self.groups.append(list(zip(keys, [r.kind for r in done], strict=True)))
         return done
 

@@ -9,6 +9,7 @@ import os
 import stat as modes
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,22 @@ from sensorflow.settings import Source
 DEPTH = 64
 """Folders below a drop folder that are looked into, one within the other."""
 HOLD = b".sensorflow"
-"""A folder beside the files, in which those lie that are being put away."""
+"""A folder beside the files, for those that are being put away; the token of who does so follows."""
+
+
+@dataclass(frozen=True)
+class Putting:
+    """By whom files are put away. Two never work in one hold: one may have been stopped in the midst of it.
+
+    token: of the intake lease. allowed: whether nobody else has taken over; asked before each file.
+    """
+
+    token: int = 0
+    allowed: Callable[[], bool] = lambda: True
+
+    @property
+    def hold(self) -> bytes:
+        return b"%b-%d" % (HOLD, self.token) if self.token else HOLD
 
 
 class NotAFile(Exception):
@@ -115,13 +131,14 @@ class Folder:
         left: list[bytes] = []
         with storage_errors(), self._open_root() as root:
             for folder, prefix in self._folders(root, b""):
-                if HOLD not in _names(folder, folders=True):
-                    continue
-                try:
-                    with _hold(folder) as hold:
-                        left += self._recover(folder, hold, prefix, registered, day)
-                except PermissionError:
-                    left.append(prefix + HOLD)
+                for name in _names(folder, folders=True):
+                    if name != HOLD and not name.startswith(HOLD + b"-"):
+                        continue
+                    try:
+                        with _hold(folder, name) as hold:
+                            left += self._recover(folder, hold, prefix, registered, day)
+                    except PermissionError:
+                        left.append(prefix + name)
         return left
 
     def _recover(
@@ -215,7 +232,9 @@ class Folder:
             return holds(stream, segments)
         return True
 
-    def put_away(self, files: Iterable[tuple[bytes, Stat]], day: date) -> dict[bytes, str]:
+    def put_away(
+        self, files: Iterable[tuple[bytes, Stat]], day: date, by: Putting = Putting()
+    ) -> dict[bytes, str]:
         """Archive or delete registered files, each unless it is no longer the one that was landed.
 
         A file is first renamed into a folder of our own, and only then looked at: whatever a sender
@@ -228,24 +247,26 @@ class Folder:
         for prefix, members in _by_folder(files).items():
             try:
                 with storage_errors(), suppress(NotAFile):
-                    stuck |= self._put_away(prefix, members, day)
+                    stuck |= self._put_away(prefix, members, day, by)
             except Transient as error:
                 stuck |= dict.fromkeys((prefix + name for name, _ in members), error.message)
         return stuck
 
     def _put_away(
-        self, prefix: bytes, members: list[tuple[bytes, Stat]], day: date
+        self, prefix: bytes, members: list[tuple[bytes, Stat]], day: date, by: Putting
     ) -> dict[bytes, str]:
         stuck: dict[bytes, str] = {}
         done: list[bytes] = []
         with self._parent(prefix + members[0][0]) as (folder, _):
             # new content under the name: the next look takes it
             same = [(name, stat) for name, stat in members if _status(folder, name) == stat]
-            if not same:
+            if not same or not by.allowed():
                 return stuck
-            with _hold(folder) as hold:
+            with _hold(folder, by.hold) as hold:
                 with self._archive_of(prefix, day) as archive:
                     for name, landed in same:
+                        if not by.allowed():
+                            break
                         ours = partial(self._is_still, landed)
                         try:
                             with storage_errors(), suppress(FileNotFoundError):
@@ -354,17 +375,17 @@ def _names(folder: int, folders: bool = False) -> list[bytes]:
 
 
 @contextmanager
-def _hold(folder: int) -> Iterator[int]:
-    """The descriptor of the hold of a folder, which is there only as long as it is needed."""
+def _hold(folder: int, name: bytes) -> Iterator[int]:
+    """The descriptor of a hold of a folder, which is there only as long as it is needed."""
     with suppress(FileExistsError):
-        os.mkdir(HOLD, 0o700, dir_fd=folder)
-    hold = os.open(HOLD, FOLDER, dir_fd=folder)
+        os.mkdir(name, 0o700, dir_fd=folder)
+    hold = os.open(name, FOLDER, dir_fd=folder)
     try:
         yield hold
     finally:
         os.close(hold)
         with suppress(OSError):  # something was left in it: `recover` sees to it at the next start
-            os.rmdir(HOLD, dir_fd=folder)
+            os.rmdir(name, dir_fd=folder)
 
 
 def _by_folder(files: Iterable[tuple[bytes, Stat]]) -> dict[bytes, list[tuple[bytes, Stat]]]:
@@ -391,7 +412,8 @@ def _regular(folder: int, name: bytes) -> Stat | None:
 
 def _unlink(hold: int, names: list[bytes]) -> None:
     for name in names:
-        os.unlink(name, dir_fd=hold)
+        with suppress(FileNotFoundError):  # somebody took over who thought us gone
+            os.unlink(name, dir_fd=hold)
 
 
 def _rename_back(hold: int, folder: int, name: bytes) -> None:

@@ -57,7 +57,7 @@ class _Handler(FileSystemEventHandler):
             self._file(event.src_path)
         elif isinstance(event, FileMovedEvent) and event.dest_path:
             self._file(event.dest_path)
-        elif os.fsencode(event.src_path).endswith(b"/" + HOLD):
+        elif os.path.basename(os.fsencode(event.src_path)).startswith(HOLD):  # noqa: PTH119
             return  # our own, for files that are being put away
         elif isinstance(event, DirMovedEvent | DirCreatedEvent):
             self._on_doubt("")  # files may have come with it, before it was watched

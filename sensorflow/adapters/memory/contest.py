@@ -44,12 +44,12 @@ class Contest:
         others = [f for f in others if f.id != self.file.id]
         if part is not None:
             others = [f for f in others if f.part is None or f.part.root != part.root]
-        self.same_name = by_name * [f for f in others if f.arrival.key == arrival.key]
+        self.same_name = by_name * [f for f in others if f.name == self.file.name]
         self.same_bytes = by_content * [
             f
             for f in others
             if f.arrival.landed.sha256 == arrival.landed.sha256
-            and f.arrival.key != arrival.key
+            and f.name != self.file.name
             and f.part is None
         ]
 
@@ -74,14 +74,14 @@ class Contest:
     def _holding_for(self) -> list[tuple[File, int]]:
         """Files under other names that hold what newer versions of this name state."""
         newer = [f for f in self.same_name if f.version > self.file.version and f.replaced]
-        key, source = self.file.arrival.key, self.file.arrival.source
+        name, source = self.file.name, self.file.arrival.source
         return [
             (holder, states.id)
             for states in newer
             for holder in self.ledger.all_files()
             if (holder.arrival.source, holder.arrival.landed.sha256)
             == (source, states.arrival.landed.sha256)
-            and holder.arrival.key != key
+            and holder.name != name
         ]
 
     def _yield(self, made: list[bytes], states: dict[int, int], lost: Mask) -> None:
@@ -116,7 +116,7 @@ class Contest:
             ledger.note(file, "replaced", rows=rows, why=f"by version {me.version}, file {me.id}")
             stale += [] if self._same(old) else [file]
         for file in stale:
-            ledger.reevaluate(file.id, me.arrival.key)
+            ledger.reevaluate(file.id, me.name)
             ledger.pass_on(file)
 
     def _same(self, other: int) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.growth import Part
+from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
@@ -33,6 +34,7 @@ class File:
     not_before: datetime | None = None
     published_at: datetime | None = None
     sent_with: int | None = None
+    taken_with: int | None = None
     finished_at: datetime | None = None
     counts: Counts = field(default_factory=Counts)
     checksum: int | None = None
@@ -45,9 +47,15 @@ class File:
     previous: tuple[Counts, datetime | None] | None = None
     expired: set[str] = field(default_factory=set)
     tidy: bool = True
+    collected_for: datetime | None = None
     span: Span = field(default_factory=Span)
     part: Part | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def name(self) -> bytes:
+        """What its versions have in common."""
+        return canonical(self.arrival.key)
 
 
 def message_of(file: File) -> int:
@@ -107,6 +115,7 @@ def claim_of(file: File) -> Claim:
         profile=file.profile,
         again=file.previous is not None,
         part=file.part,
+        name=file.name,
     )
 
 

@@ -15,7 +15,7 @@ from sensorflow.core.arrival import Arrival
 from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.readings import BESIDE, US, micros
 from sensorflow.core.states import State
-from sensorflow.ports import ChainView, Counts, Kind, Registration
+from sensorflow.ports import ChainView, Counts, IntakeLease, Kind, Registration
 
 
 @dataclass
@@ -62,8 +62,15 @@ class GrowingFiles:
         rows = sum(f.counts.read for f in growing.files if f.state is State.LOADED)
         return replace(growing.taken, age=age, waiting=waiting, rows=rows)
 
-    def grow(self, growths: Sequence[Growth]) -> list[Registration | None]:
+    def _require_intake(self, held: IntakeLease) -> None:
+        raise NotImplementedError
+
+    def grow(
+        self, growths: Sequence[Growth], lease: IntakeLease | None = None
+    ) -> list[Registration | None]:
         with self._lock:
+            if lease is not None:
+                self._require_intake(lease)
             return [self._grow(growth) for growth in growths]
 
     def _grow(self, growth: Growth) -> Registration | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -29,15 +30,22 @@ from sensorflow.adapters.memory.growing import Growing, GrowingFiles
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.growth import HEADER
+from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State, allowed
-from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
+from sensorflow.errors import REMEDY, Code, Fenced, IntakeLost, SensorflowError
 from sensorflow.ports import (
+    COLLECT_AGAIN,
+    HIDDEN,
+    HIDDEN_AFTER,
+    BatchLimits,
     Claim,
+    Claimed,
     Counts,
     Expirable,
     FileView,
     Holds,
+    IntakeLease,
     Keyed,
     Kind,
     Leftover,
@@ -49,6 +57,7 @@ from sensorflow.ports import (
     StageReport,
     Swept,
     Unloaded,
+    intake_lost,
 )
 
 
@@ -63,6 +72,7 @@ class MemoryLedger(GrowingFiles):
         self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
         self._growing: dict[int, Growing] = {}
         self._tokens = 0
+        self._intake: dict[str, tuple[IntakeLease, datetime]] = {}
         self.rows: dict[bytes, tuple[int, float]] = {}
         """The readings: dedupe key -> (file id, value)."""
         self.readings: dict[bytes, pa.RecordBatch] = {}
@@ -85,10 +95,43 @@ class MemoryLedger(GrowingFiles):
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         return self.register_many([arrival], on_change, name_matters)[0]
 
+    def take_intake(
+        self, source: str, owner: str, process: str, lease: float, ended: str = ""
+    ) -> IntakeLease:
+        with self._lock:
+            now = self._clock()
+            held, until = self._intake.get(source, (None, now))
+            if held is None or until <= now or held.process in (process, ended):
+                self._tokens += 1
+                held = IntakeLease(source, owner, process, self._tokens)
+                self._intake[source] = (held, now + timedelta(seconds=lease))
+            return held
+
+    def renew_intake(self, held: IntakeLease, lease: float) -> None:
+        with self._lock:
+            self._require_intake(held)
+            self._intake[held.source] = (held, self._clock() + timedelta(seconds=lease))
+
+    def release_intake(self, held: IntakeLease) -> None:
+        with self._lock, suppress(IntakeLost):
+            self._require_intake(held)
+            self._intake[held.source] = (held, self._clock())
+
+    def _require_intake(self, held: IntakeLease) -> None:
+        newest, _ = self._intake.get(held.source, (None, None))
+        if newest is None or newest.token != held.token:
+            raise intake_lost(held)
+
     def register_many(
-        self, arrivals: Sequence[Arrival], on_change: OnChange, name_matters: bool
+        self,
+        arrivals: Sequence[Arrival],
+        on_change: OnChange,
+        name_matters: bool,
+        lease: IntakeLease | None = None,
     ) -> list[Registration]:
         with self._lock:
+            if lease is not None:
+                self._require_intake(lease)
             return [self._register(arrival, on_change, name_matters) for arrival in arrivals]
 
     def _register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
@@ -108,19 +151,20 @@ class MemoryLedger(GrowingFiles):
 
     def _own(self, arrival: Arrival) -> None:
         """A name that was an alias, and has content of its own now: what it had is a version before."""
-        named = [a[4] for a in self._arrivals if a[:2] == (arrival.source, arrival.key)]
-        old = self._files[named[-1]] if named else None
-        if old is None or old.arrival.key == arrival.key or old.state not in (*OPEN, State.LOADED):
+        name = canonical(arrival.key)
+        named = [a for a in self._arrivals if (a[0], canonical(a[1])) == (arrival.source, name)]
+        old = self._files[named[-1][4]] if named else None
+        if old is None or old.name == name or old.state not in (*OPEN, State.LOADED):
             return
         if old.part is not None:
             return
         if old.arrival.landed.sha256 != arrival.landed.sha256:
-            heir = self._add(replace(old.arrival, key=arrival.key), False)
-            self._move_alias(old.id, heir.id, arrival.key)
+            heir = self._add(replace(old.arrival, key=named[-1][1]), False)
+            self._move_alias(old.id, heir.id, name)
 
-    def _move_alias(self, old: int, heir: int, key: bytes) -> None:
+    def _move_alias(self, old: int, heir: int, name: bytes) -> None:
         self._arrivals = [
-            (*a[:3], Kind.NEW, heir, a[5]) if (a[1], a[4]) == (key, old) else a
+            (*a[:3], Kind.NEW, heir, a[5]) if (canonical(a[1]), a[4]) == (name, old) else a
             for a in self._arrivals
         ]
 
@@ -129,12 +173,13 @@ class MemoryLedger(GrowingFiles):
         self._arrivals.append(place)
 
     def _named(self, source: str, key: bytes) -> list[File]:
-        return [
-            f for f in self._files.values() if (f.arrival.source, f.arrival.key) == (source, key)
-        ]
+        """The versions of a name, oldest first."""
+        name = canonical(key)
+        return [f for f in self._files.values() if (f.arrival.source, f.name) == (source, name)]
 
     def _twin(self, arrival: Arrival, name_matters: bool) -> File | None:
-        newest = max((f.version for f in self._named(arrival.source, arrival.key)), default=0)
+        name = canonical(arrival.key)
+        newest = max((f.version for f in self._named(arrival.source, name)), default=0)
         found = [
             f
             for f in self._files.values()
@@ -144,11 +189,11 @@ class MemoryLedger(GrowingFiles):
             and f.state in (*OPEN, State.LOADED)
             and (
                 f.version == newest
-                if f.arrival.key == arrival.key
+                if f.name == name
                 else not name_matters and newest == 0 and not f.replaced
             )
         ]
-        return min(found, key=lambda f: (f.arrival.key != arrival.key, f.id), default=None)
+        return min(found, key=lambda f: (f.name != name, f.id), default=None)
 
     def _add(self, arrival: Arrival, refuse: bool) -> File:
         older = self._named(arrival.source, arrival.key)
@@ -164,6 +209,13 @@ class MemoryLedger(GrowingFiles):
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
         with self._lock:
             return any(a[:3] == (source, key, fingerprint) for a in self._arrivals)
+
+    def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
+        with self._lock:
+            newest = max(self._named(source, key), key=lambda f: f.version, default=None)
+        if newest is None or newest.arrival.landed.sha256 == sha256:
+            return None
+        return None if newest.arrival.key == key else newest.arrival.key
 
     def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
         with self._lock:
@@ -235,21 +287,60 @@ class MemoryLedger(GrowingFiles):
             found = [self._files[n] for n in sorted(set(file_ids)) if n in self._files]
             free = [f for f in found if f.stage in stages and claimable(f, now)]
             free = [f for f in free if not self._held_back(f)]
-            return [
-                self._take(f, lease, None if f.id == first else f"together with file {first}")
-                for f in free
-                if f.id == first or f.token is None
-            ]
+            return [self._take(f, lease, first) for f in free if f.id == first or f.token is None]
 
-    def _take(self, file: File, lease: float, why: str | None = None) -> Claim:
+    def claim_batch(
+        self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
+    ) -> Claimed:
+        with self._lock:
+            file = self._files.get(file_id)
+            if file is None:
+                return Claimed([])
+            ready = claimable(file, self._clock()) and not self._held_back(file)
+            if file.stage not in stages or not ready:
+                return Claimed([], file.state, file.taken_with)
+            along = self._along(file, limits)
+            claims = [self._take(f, lease, file_id) for f in (file, *along)]
+            return Claimed(sorted(claims, key=lambda claim: claim.file_id))
+
+    def _along(self, first: File, limits: BatchLimits) -> list[File]:
+        """Files like the first that wait too, as many as the limits allow."""
+
+        def plain(file: File) -> bool:
+            new = file.token is None and file.version == 1 and file.stage is Stage.VALIDATE
+            return new and file.arrival.landed.size < limits.file_bytes
+
+        source = first.arrival.source
+        if not plain(first) or source not in limits.sources:
+            return []
+        found = [
+            f
+            for f in self._files.values()
+            if f is not first
+            and f.state is State.PENDING
+            and f.published_at
+            and plain(f)
+            and (f.arrival.source, f.lane) == (source, first.lane)
+        ]
+        found.sort(key=lambda f: (f.published_at or self._clock(), f.id))
+        found = found[: limits.files * limits.share]
+        room = limits.total_bytes - first.arrival.landed.size
+        sizes = accumulate(f.arrival.landed.size for f in found)
+        most = -(-len(found) // limits.share)
+        return [f for f, size in zip(found[:most], sizes, strict=False) if size <= room]
+
+    def _take(self, file: File, lease: float, first: int) -> Claim:
         now, fresh = self._clock(), file.token is None
         self._tokens += 1
+        file.taken_with = None if file.id == first else first
+        why = file.taken_with and f"together with file {first}"
         self._move(file, State.RUNNING, "claimed", count=1, why=why)
         file.token = self._tokens
         file.lease_until = now + timedelta(seconds=lease)
         file.not_before = None
         file.published_at = file.published_at or now
-        return replace(claim_of(file), fresh=fresh, part=self.part_of(file))
+        oldest, part = self._named(file.arrival.source, file.name)[0], self.part_of(file)
+        return replace(claim_of(file), fresh=fresh, first_key=oldest.arrival.key, part=part)
 
     def _guard(self, claim: Claim) -> File:
         file = self._files[claim.file_id]
@@ -331,7 +422,7 @@ class MemoryLedger(GrowingFiles):
             file = self._guard(claim)
             self._move(file, State.QUARANTINED, "quarantined", seconds=report.seconds)
             file.quarantines += 1
-            file.quarantined_to, file.finished_at = where, self._clock()
+            file.quarantined_to, file.finished_at, file.tidy = where, self._clock(), False
 
     def load_together(self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]) -> bool:
         with self._lock:
@@ -450,7 +541,7 @@ class MemoryLedger(GrowingFiles):
         self._move(old, State.SUPERSEDED, "superseded", why=why)
         old.finished_at, old.previous, old.tidy = self._clock(), None, False
         self._forget_replacements(old)
-        self.reevaluate(old.id, old.arrival.key)
+        self.reevaluate(old.id, old.name)
         if not undone:
             self.pass_on(old)
 
@@ -459,11 +550,11 @@ class MemoryLedger(GrowingFiles):
         for pair in [pair for pair in self.replacements if pair[0] == file.id]:
             del self.replacements[pair]
 
-    def reevaluate(self, by: int, key: bytes) -> None:
-        """Files under other names than `key` whose readings a file held go through again."""
+    def reevaluate(self, by: int, name: bytes) -> None:
+        """Files under other names than `name` whose readings a file held go through again."""
         for number, holder in list(self.replacements):
             file = self._files[number]
-            if holder == by and file.state is State.LOADED and file.arrival.key != key:
+            if holder == by and file.state is State.LOADED and file.name != name:
                 self.replay(number, file.profile)
 
     def return_replaced(self, by: int) -> None:
@@ -477,13 +568,14 @@ class MemoryLedger(GrowingFiles):
         """The name of an alias takes over what its twin no longer holds."""
         if old.part is not None:
             return
-        latest = {(a[0], a[1]): a[4] for a in self._arrivals}
+        latest = {(a[0], canonical(a[1])): a[4] for a in self._arrivals}
         for source, key, mark, _, file_id, _ in list(self._arrivals):
-            if file_id == old.id and key != old.arrival.key and latest[source, key] == old.id:
+            name = canonical(key)
+            if file_id == old.id and name != old.name and latest[source, name] == old.id:
                 heir = self._add(replace(old.arrival, key=key, fingerprint=mark), False)
                 self._arrivals = [
-                    (a[0], a[1], a[2], Kind.NEW if a[1] == key else a[3], heir.id, a[5])
-                    if a[4] == old.id and a[1] != old.arrival.key
+                    (a[0], a[1], a[2], Kind.NEW if canonical(a[1]) == name else a[3], heir.id, a[5])
+                    if a[4] == old.id and canonical(a[1]) != old.name
                     else a
                     for a in self._arrivals
                 ]
@@ -534,14 +626,21 @@ class MemoryLedger(GrowingFiles):
         return None not in (a.low, b.low) and a.low <= b.high and b.low <= a.high  # type: ignore[operator]
 
     def tidy(self, remove: Callable[[Leftover], None], limit: int = 100) -> int:
-        done = 0
+        done, before = 0, self._clock() - timedelta(seconds=COLLECT_AGAIN)
         with self._lock:
             for file in self._files.values():
                 if file.tidy or file.state in OPEN or done == limit:
                     continue
+                last = file.state is State.LOADED or (file.finished_at or before) <= before
+                if not last and file.collected_for == file.finished_at:
+                    continue
                 remove(self._leftover(file))
-                file.tidy, done = True, done + 1
+                file.tidy, file.collected_for, done = last, file.finished_at, done + 1
         return done
+
+    def collect_again(self, file_id: int) -> None:
+        with self._lock:
+            self._files[file_id].tidy, self._files[file_id].collected_for = False, None
 
     def _leftover(self, file: File) -> Leftover:
         name = file.arrival.landed.name
@@ -611,8 +710,10 @@ class MemoryLedger(GrowingFiles):
                     file.published_at = None
                     expired += 1
             out = [f for f in self._files.values() if f.state is State.PENDING and f.published_at]
+            lost = len({message_of(f) for f in out}) - (depth or 0)
+            if lost < 0:
+                stale_after, lost = stale_after * HIDDEN_AFTER, HIDDEN
             old = [f for f in out if (f.published_at or now) < now - timedelta(seconds=stale_after)]
-            lost = max(0, len({message_of(f) for f in out}) - (depth or 0))
             old.sort(key=lambda f: (f.published_at or now, message_of(f)))
             messages = list(dict.fromkeys(map(message_of, old)))[:lost]
             for file in (f for f in old if message_of(f) in messages):
@@ -645,12 +746,17 @@ class MemoryLedger(GrowingFiles):
             return None if file is None else view_of(file)
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
-        found = self.select(tuple(State), source)
+        wanted = canonical(name.encode("utf-8", "surrogateescape"))
         with self._lock:
-            known = [a for a in self._arrivals if printable(a[1]) == name and a[3] is Kind.ALIAS]
+            own = [
+                view_of(file)
+                for file in self._files.values()
+                if wanted == file.name or name == printable(file.arrival.key)
+                if source in (None, file.arrival.source)
+            ]
+            known = [a for a in self._arrivals if canonical(a[1]) == wanted and a[3] is Kind.ALIAS]
             aliases = {a[4] for a in known if source in (None, a[0])}
-        own = [view for view in found if view.name == name]
-        return own or [view for view in found if view.file_id in aliases]
+            return own or [view_of(self._files[number]) for number in sorted(aliases)]
 
     def select(
         self, states: tuple[str, ...], source: str | None = None, since: datetime | None = None

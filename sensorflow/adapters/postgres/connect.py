@@ -14,7 +14,11 @@ from sqlalchemy.engine import URL, Engine, make_url
 
 from sensorflow.errors import Code, Transient
 
-OPTIONS = "-c timezone=UTC -c lock_timeout=20s"
+KEEPALIVE = {"tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}
+"""Also for the server's end: what a host held that is gone (an advisory lock, say) is free again soon."""
+OPTIONS = " ".join(
+    ("-c timezone=UTC -c lock_timeout=20s", *(f"-c {k}={v}" for k, v in KEEPALIVE.items()))
+)
 
 
 def url_of(text: str) -> URL:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -147,7 +148,7 @@ class Contest:
     @property
     def _place(self) -> dict[str, Any]:
         c = self.claim
-        place = {"source": c.source, "key": c.key, "sha256": c.sha256}
+        place = {"source": c.source, "known_as": c.known_as, "sha256": c.sha256}
         return {**place, "by_name": self.by_name, "by_content": self.by_content}
 
     def rivals(self, low: Any, high: Any, most: int | None = None) -> dict[str, Rivals]:
@@ -236,12 +237,29 @@ def contest_of(connection: sa.Connection, claim: Claim, load: Load) -> Contest:
 
 
 def holds_of(connection: sa.Connection, row: Any) -> Holds:
-    """Which readings of a loaded file, a row of the ledger, the database has as the file's own."""
-    stated = Stated(connection)
+    """Which readings of a loaded file, a row of the ledger, the database has as the file's own.
+
+    Only those are looked up that lie within the spans of the files that replaced some of them.
+    """
+    stated, mine = Stated(connection), Span(row.ts_min, row.ts_max)
+    reach = run(connection, "replaced_span", id=row.id).one()
 
     def holds(ts: pa.Array, made: pa.Array) -> pa.Array:
-        stated.fill(ts, made)
-        mine = stated.holders([row.id], Span(row.ts_min, row.ts_max))
-        return pc.is_in(made, keys_of(mine))
+        held = np.ones(len(made), np.bool_)
+        if reach.low is not None:
+            times = micros(ts)
+            asked = (times >= _micros(reach.low)) & (times <= _micros(reach.high))
+        else:
+            asked = held.copy()
+        if asked.any():
+            part = made.filter(pa.array(asked))
+            stated.fill(ts.filter(pa.array(asked)), part)
+            found = pc.is_in(part, keys_of(stated.holders([row.id], mine)))
+            held[asked] = found.to_numpy(zero_copy_only=False)
+        return pa.array(held)
 
     return holds
+
+
+def _micros(at: datetime) -> int:
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)

@@ -10,12 +10,21 @@ import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
+from sensorflow.adapters.postgres.intake import holds_intake, name_of
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import counts_of, facts_of, view_of
 from sensorflow.core.arrival import printable
 from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.states import State
-from sensorflow.ports import ChainView, FileView, Kind, OnChange, Registration
+from sensorflow.ports import (
+    ChainView,
+    FileView,
+    IntakeLease,
+    Kind,
+    OnChange,
+    Registration,
+    intake_lost,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,9 +50,13 @@ class GrowingFiles:
             rows = run(c, "grown", source=source, **facts).all()
         return [_taken(row) for row in rows]
 
-    def grow(self, growths: Sequence[Growth]) -> list[Registration | None]:
+    def grow(
+        self, growths: Sequence[Growth], lease: IntakeLease | None = None
+    ) -> list[Registration | None]:
         with self._transaction() as c:
             run(c, "lock_source", source=growths[0].arrival.source)
+            if lease is not None and not holds_intake(c, lease):
+                raise intake_lost(lease)
             return [_grow(c, self._who, growth) for growth in growths]
 
     def looked_at(
@@ -60,7 +73,8 @@ class GrowingFiles:
             if inode is not None:
                 run(c, "looked_at", **facts, inode=inode, last=taken.last, whole=whole)
             if key != taken.key:
-                name = {"source": source, "key": key, "key_text": printable(key)}
+                name: dict[str, Any] = {"source": source, "key": key, "key_text": printable(key)}
+                name["name"] = name_of(c, source, key)
                 run(c, "add_other_name", **facts, **name, id=taken.last, copy=inode is None)
 
     def segments(self, root: int, start: int = 0, limit: int = 100) -> list[Segment]:
@@ -135,6 +149,7 @@ def _grow(c: sa.Connection, who: str, growth: Growth) -> Registration | None:
     facts = facts_of(arrival)
     mark = facts.pop("fingerprint")
     place = {"source": arrival.source, "key": arrival.key}
+    facts["name"] = name_of(c, arrival.source, taken.key if taken else arrival.key)
     if taken is None:
         if run(c, "seen", **place, fingerprint=mark, sha256=arrival.landed.sha256).first():
             return None
@@ -173,7 +188,8 @@ def _note(c: sa.Connection, growth: Growth, file_id: int, mark: str) -> None:
     run(c, "add_part", id=file_id, root=root, follows=taken.last if taken else None, **where)
     kind = Kind.NEW if taken is None or taken.key == arrival.key else Kind.ALIAS
     name = {"source": arrival.source, "key": arrival.key, "key_text": printable(arrival.key)}
-    run(c, "add_arrival", file_id=file_id, **name, fingerprint=mark, kind=kind)
+    known = name_of(c, arrival.source, arrival.key)
+    run(c, "add_arrival", file_id=file_id, **name, name=known, fingerprint=mark, kind=kind)
 
 
 def _chain(row: sa.RowMapping, newest: FileView) -> ChainView:

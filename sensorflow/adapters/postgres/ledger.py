@@ -14,23 +14,31 @@ from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.growing import GrowingFiles
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
+from sensorflow.adapters.postgres.intake import holds_intake, name_of
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import (
     claim_of,
     count_values,
     error_values,
     facts_of,
+    unclaimed_of,
     view_of,
     waiting_of,
 )
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
+from sensorflow.core.names import canonical
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
 from sensorflow.ports import (
+    HIDDEN,
+    HIDDEN_AFTER,
+    BatchLimits,
     Claim,
+    Claimed,
     Counts,
     Expirable,
     FileView,
+    IntakeLease,
     Keyed,
     Kind,
     Leftover,
@@ -42,12 +50,14 @@ from sensorflow.ports import (
     StageReport,
     Swept,
     Unloaded,
+    intake_lost,
 )
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.loading import Months
 
 PUBLISHER = 0x5E4502F10  # the advisory lock of the one publisher at a time
+ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
 class PostgresLedger(GrowingFiles):
@@ -88,11 +98,40 @@ class PostgresLedger(GrowingFiles):
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         return self.register_many([arrival], on_change, name_matters)[0]
 
+    def take_intake(
+        self, source: str, owner: str, process: str, lease: float, ended: str = ""
+    ) -> IntakeLease:
+        who = {"source": source, "process": process, "ended": ended}
+        with self._statement() as c:
+            holder = run(c, "intake_lease", **who).first()
+        if holder is None or holder.vacant:
+            with self._transaction() as c:
+                run(c, "lock_source", source=source)
+                run(c, "take_intake", **who, owner=owner, lease=lease)
+                holder = run(c, "intake_lease", **who).one()
+        return IntakeLease(source, holder.owner, holder.process, holder.token)
+
+    def renew_intake(self, held: IntakeLease, lease: float) -> None:
+        with self._statement() as c:
+            facts = {"source": held.source, "token": held.token, "lease": lease}
+            if run(c, "renew_intake", **facts).rowcount != 1:
+                raise intake_lost(held)
+
+    def release_intake(self, held: IntakeLease) -> None:
+        with self._statement() as c:
+            run(c, "release_intake", source=held.source, token=held.token)
+
     def register_many(
-        self, arrivals: Sequence[Arrival], on_change: OnChange, name_matters: bool
+        self,
+        arrivals: Sequence[Arrival],
+        on_change: OnChange,
+        name_matters: bool,
+        lease: IntakeLease | None = None,
     ) -> list[Registration]:
         with self._transaction() as c:
             run(c, "lock_source", source=arrivals[0].source)
+            if lease is not None and not holds_intake(c, lease):
+                raise intake_lost(lease)
             plain = self._add_plain(c, arrivals, on_change)
             return [
                 Registration(plain[place], 1, Kind.NEW)
@@ -105,9 +144,9 @@ class PostgresLedger(GrowingFiles):
         self, c: sa.Connection, arrivals: Sequence[Arrival], on_change: OnChange
     ) -> dict[int, int]:
         """Place, from 1 on -> id, of those that are neither a version nor a twin of anything."""
-        facts = [facts_of(arrival) for arrival in arrivals]
-        columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
         source = arrivals[0].source
+        facts = [{**facts_of(a), "name": name_of(c, source, a.key)} for a in arrivals]
+        columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
         given = {"source": source, "who": self._who, "on_change": str(on_change)}
         rows = run(c, "add_plain", **given, **columns)
         return {row.place: row.id for row in rows}
@@ -120,11 +159,13 @@ class PostgresLedger(GrowingFiles):
         seen = run(c, "seen", **place, fingerprint=arrival.fingerprint, sha256=sha).first()
         if seen is not None:
             return Registration(seen.file_id, seen.version, Kind.SEEN)
+        name = name_of(c, arrival.source, arrival.key)
+        known = {"source": arrival.source, "name": name or arrival.key}
         if on_change is OnChange.MERGE:
-            self._own(c, place, arrival)
-        twin = run(c, "twin", **place, sha256=sha, name_matters=name_matters).first()
+            self._own(c, arrival, name)
+        twin = run(c, "twin", **known, sha256=sha, name_matters=name_matters).first()
         kind = Kind.NEW if twin is None else Kind.ALIAS
-        row = twin or self._add(c, arrival, on_change)
+        row = twin or self._add(c, arrival, on_change, name)
         if twin is not None:
             run(c, "landed_again", id=row.id)
         run(
@@ -132,25 +173,29 @@ class PostgresLedger(GrowingFiles):
             "add_arrival",
             **place,
             file_id=row.id,
+            name=name,
             key_text=printable(arrival.key),
             fingerprint=arrival.fingerprint,
             kind=kind,
         )
         return Registration(row.id, row.version, kind)
 
-    def _own(self, c: sa.Connection, place: dict[str, Any], arrival: Arrival) -> None:
+    def _own(self, c: sa.Connection, arrival: Arrival, name: bytes | None) -> None:
         """A name that was an alias, and has content of its own now: what it had is a version before."""
-        row = run(c, "alias_of", **place, sha256=arrival.landed.sha256).first()
+        known = {"source": arrival.source, "name": name or arrival.key}
+        row = run(c, "alias_of", **known, sha256=arrival.landed.sha256).first()
         if row is None:
             return
-        named = {"key": arrival.key, "key_text": printable(arrival.key)}
+        named = {"key": row.key, "key_text": row.key_text, "name": row.name}
         heir = run(c, "take_over", id=row.id, **named).scalar_one()
-        run(c, "move_alias", id=row.id, heir=heir, key=arrival.key)
+        run(c, "move_alias", id=row.id, heir=heir, name=known["name"])
         why = f"the name was an alias of file {row.id}, and has content of its own now"
         self._event(c, heir, "registered", Stage.VALIDATE, why=why)
 
-    def _add(self, c: sa.Connection, arrival: Arrival, on_change: OnChange) -> Any:
-        facts = facts_of(arrival)
+    def _add(
+        self, c: sa.Connection, arrival: Arrival, on_change: OnChange, name: bytes | None
+    ) -> Any:
+        facts = {**facts_of(arrival), "name": name}
         del facts["fingerprint"]
         row = run(
             c,
@@ -169,6 +214,13 @@ class PostgresLedger(GrowingFiles):
         with self._statement() as c:
             place = {"source": source, "key": key, "fingerprint": fingerprint}
             return run(c, "seen", **place, sha256=None).first() is not None
+
+    def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
+        with self._statement() as c:
+            name = name_of(c, source, key) or key
+            facts = {"source": source, "key": key, "name": name, "sha256": sha256}
+            found = run(c, "spelt_otherwise", **facts).scalar()
+        return None if found is None else bytes(found)
 
     def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
         with self._statement() as c:
@@ -215,10 +267,28 @@ class PostgresLedger(GrowingFiles):
     def claim_many(
         self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
     ) -> list[Claim]:
+        return self._claim(file_ids, stages, owner, lease, ALONE).claims
+
+    def claim_batch(
+        self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
+    ) -> Claimed:
+        return self._claim([file_id], stages, owner, lease, limits)
+
+    def _claim(
+        self,
+        file_ids: Sequence[int],
+        stages: tuple[Stage, ...],
+        owner: str,
+        lease: float,
+        limits: BatchLimits,
+    ) -> Claimed:
         facts = {"stages": [str(stage) for stage in stages], "owner": owner, "lease": lease}
+        facts |= {**vars(limits), "sources": list(limits.sources)}
         with self._statement() as c:
-            rows = run(c, "claim", ids=list(file_ids), first=file_ids[0], **facts)
-            return [claim_of(row) for row in rows]
+            rows = run(c, "claim", ids=list(file_ids), first=file_ids[0], **facts).all()
+        if rows[0].id is None:
+            return unclaimed_of(rows[0])
+        return Claimed([claim_of(row) for row in rows])
 
     def renew(self, claim: Claim, lease: float) -> None:
         with self._statement() as c:
@@ -319,7 +389,7 @@ class PostgresLedger(GrowingFiles):
         return True
 
     def older(self, claim: Claim) -> Older:
-        place = {"source": claim.source, "key": claim.key, "version": claim.version}
+        place = {"source": claim.source, "name": claim.known_as, "version": claim.version}
         with self._transaction() as c:
             unloaded = run(c, "unloaded_versions", **place, size=claim.size).all()
             before = run(c, "predecessor", **place).mappings().first()
@@ -344,6 +414,10 @@ class PostgresLedger(GrowingFiles):
             after, done = found, done + 1
         return done
 
+    def collect_again(self, file_id: int) -> None:
+        with self._statement() as c:
+            run(c, "collect_again", id=file_id)
+
     def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> int:
         with self._transaction() as c:
             return retention.expire(c, self._who, source, layer, age, limit)
@@ -358,8 +432,10 @@ class PostgresLedger(GrowingFiles):
         with self._transaction() as c:
             waiting = int(run(c, "waiting_messages").scalar_one())
             lost = waiting - (depth or 0)
-            if lost <= 0:
+            if lost == 0:
                 return Swept(expired, 0)
+            if lost < 0:
+                stale_after, lost = stale_after * HIDDEN_AFTER, HIDDEN
             facts = {"stale_after": stale_after, "lost": lost, "who": self._who}
             stale = run(c, "stale", **facts).scalar_one()
         return Swept(expired, int(stale))
@@ -384,7 +460,9 @@ class PostgresLedger(GrowingFiles):
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
         with self._transaction() as c:
-            rows = run(c, "named", name=name, source=source).mappings().all()
+            exact = name.encode("utf-8", "surrogateescape")
+            names = {"text": name, "exact": exact, "canonical": canonical(exact)}
+            rows = run(c, "named", **names, source=source).mappings().all()
         return [view_of(row) for row in rows]
 
     def select(

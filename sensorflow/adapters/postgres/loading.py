@@ -54,6 +54,7 @@ def load(
     if closing is not None:  # the time in which the batches were made is that of other stages
         load, began = closing(), began + waited
     outside = months.outside(superseded, span)
+    load = replace(load, remarks="; ".join(filter(None, (load.remarks, outside))))
     touched = versions.settle(c, who, claim, load, superseded, outside, rivals)
     lost = rivals.lost.total()
     stated = loader.inserted.rows + lost
@@ -64,7 +65,7 @@ def load(
         duplicate=load.counts.duplicate + offered - stated,
         replaced=lost,
     )
-    _finish(c, claim, counts, loader.inserted.checksum, span, load, outside, wanted)
+    _finish(c, claim, counts, loader.inserted.checksum, span, load, wanted)
     if isinstance(loader, Difference) and loader.removed:
         why = "which states fewer readings after a replay"
         reversal.return_replaced(c, who, claim.file_id, why)
@@ -73,7 +74,7 @@ def load(
     _tell(c, who, claim, (*load.reports, done))
     merged = load.on_change is OnChange.MERGE and claim.part is None
     kept = versions.kept(c, claim) if merged else None
-    return Loaded(counts, touched or lost > 0, rivals.rows_taken, kept)
+    return Loaded(counts, touched or lost > 0, rivals.rows_taken, kept, load.remarks)
 
 
 def _require_parts(claim: Claim, repeats: int) -> None:
@@ -138,7 +139,6 @@ def _finish(
     checksum: int,
     span: Span,
     load: Load,
-    outside: str,
     wanted: Wanted,
 ) -> None:
     facts = {
@@ -153,7 +153,7 @@ def _finish(
         "identity": stored_identity(load.identity),
         "replaced": counts.replaced,
         "on_change": str(load.on_change),
-        "remarks": "; ".join(filter(None, (load.remarks, outside))) or None,
+        "remarks": load.remarks or None,
     }
     if claim.part is not None:
         totals = {"read": counts.read, "rejected": counts.rejected, "ts_max": span.high}

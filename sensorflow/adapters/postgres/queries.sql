@@ -2,9 +2,38 @@
 
 -- name: lock_source
 -- Registrations of one source follow each other, so that versions and aliases are decided once; and
--- no landed object is removed meanwhile.
-SELECT pg_advisory_xact_lock_shared(hashtextextended('sensorflow.landing', 0)),
+-- no landed object is removed meanwhile. A client that falls silent with the lock (a process that is
+-- stopped, a host that is gone) loses its session: others wait for it.
+SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
+       pg_advisory_xact_lock_shared(hashtextextended('sensorflow.landing', 0)),
        pg_advisory_xact_lock(hashtextextended('sensorflow.register:' || :source, 0));
+
+-- name: intake_lease
+-- Who takes files of a source in; vacant: whether :process may take over.
+SELECT owner, process, token, until <= now() OR process IN (:process, :ended) AS vacant
+  FROM intake_leases WHERE source = :source;
+
+-- name: take_intake
+-- One winner: the row count decides. After lock_source: a registration with an older lease is committed by
+-- now, or will be refused.
+INSERT INTO intake_leases AS l (source, owner, process, token, until)
+VALUES (:source, :owner, :process, nextval('lease_tokens'),
+        clock_timestamp() + make_interval(secs => :lease))
+ON CONFLICT (source) DO UPDATE
+   SET owner = excluded.owner, process = excluded.process, token = excluded.token,
+       until = excluded.until
+ WHERE l.until <= now() OR l.process IN (:process, :ended);
+
+-- name: renew_intake
+UPDATE intake_leases SET until = now() + make_interval(secs => :lease)
+ WHERE source = :source AND token = :token;
+
+-- name: release_intake
+UPDATE intake_leases SET until = now() WHERE source = :source AND token = :token;
+
+-- name: intake_held
+-- Whether this lease is the newest of its source; after lock_source it stays so until the commit.
+SELECT EXISTS (SELECT 1 FROM intake_leases WHERE source = :source AND token = :token);
 
 -- name: seen
 -- The arrival of this very state of this very file, if it was registered before; with the same bytes,
@@ -15,22 +44,35 @@ SELECT a.file_id, f.version
    AND (CAST(:sha256 AS bytea) IS NULL OR f.sha256 = :sha256)
  ORDER BY a.id DESC LIMIT 1;
 
+-- name: is_name
+-- Whether files are known by exactly this name.
+SELECT EXISTS (SELECT 1 FROM files WHERE source = :source AND coalesce(name, key) = :name);
+
 -- name: twin
--- A file of the same content that still counts, which a part of a growing file never does: under this name only if it is its newest version,
+-- A file of the same content that still counts (a part of a growing file never does): under this name only if
+-- it is its newest version,
 -- under another name only where names do not matter, this one has no content of its own yet and nothing of
 -- the file was replaced.
 -- A quarantined file is no twin: the same bytes again are another try.
-SELECT f.id, f.version
-  FROM files f
- WHERE f.source = :source AND f.sha256 = :sha256 AND f.state IN ('pending', 'running', 'loaded')
-   AND CASE WHEN f.key = :key
-            THEN f.version = (SELECT max(v.version) FROM files v
-                               WHERE v.source = :source AND v.key = :key)
-            ELSE NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (
-                 SELECT 1 FROM files v WHERE v.source = :source AND v.key = :key) END
-   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = f.id)
- ORDER BY f.key = :key DESC, f.id
- LIMIT 1;
+WITH newest AS (
+    SELECT id, version, sha256, state FROM files
+     WHERE source = :source AND coalesce(name, key) = :name
+     ORDER BY version DESC LIMIT 1)
+(SELECT id, version FROM newest
+  WHERE sha256 = :sha256 AND state IN ('pending', 'running', 'loaded'))
+UNION ALL
+(SELECT f.id, f.version FROM files f
+  WHERE f.source = :source AND f.sha256 = :sha256 AND f.state IN ('pending', 'running', 'loaded')
+    AND NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (SELECT 1 FROM newest)
+  ORDER BY f.id LIMIT 1);
+
+-- name: spelt_otherwise
+-- How the newest version of a name was spelt, where that differs, and the bytes do.
+SELECT key FROM (
+    SELECT key, sha256 FROM files
+     WHERE source = :source AND coalesce(name, key) = :name
+     ORDER BY version DESC LIMIT 1) newest
+ WHERE key <> :key AND sha256 <> :sha256;
 
 -- name: has_content
 -- Whether these bytes were registered under this name, in whatever state they are by now.
@@ -42,23 +84,30 @@ SELECT EXISTS (SELECT 1 FROM arrivals a JOIN files f ON f.id = a.file_id
 -- what the others are depends on what is there, these among it. Sorted, so that ids follow the order.
 WITH given AS (
     SELECT g.*, row_number() OVER (PARTITION BY sha256 ORDER BY place)
-              + row_number() OVER (PARTITION BY key ORDER BY place) AS nth
-      FROM unnest(CAST(:keys AS bytea[]), CAST(:key_texts AS text[]), CAST(:sha256s AS bytea[]),
+              + row_number() OVER (PARTITION BY coalesce(name, key) ORDER BY place) AS nth
+      FROM unnest(CAST(:keys AS bytea[]), CAST(:names AS bytea[]), CAST(:key_texts AS text[]),
+                  CAST(:sha256s AS bytea[]),
                   CAST(:md5s AS bytea[]), CAST(:sizes AS bigint[]), CAST(:mtime_nss AS bigint[]),
                   CAST(:landings AS text[]), CAST(:sensor_types AS text[]),
                   CAST(:fingerprints AS text[]), CAST(:discovered_ats AS timestamptz[]),
                   CAST(:landed_ats AS timestamptz[]), CAST(:lanes AS text[])) WITH ORDINALITY
-           AS g(key, key_text, sha256, md5, size, mtime_ns, landing, sensor_type, fingerprint,
+           AS g(key, name, key_text, sha256, md5, size, mtime_ns, landing, sensor_type, fingerprint,
                 discovered_at, landed_at, lane, place)),
 plain AS (
     SELECT * FROM given g
      WHERE nth = 2
-       AND NOT EXISTS (SELECT 1 FROM arrivals a WHERE a.source = :source AND a.key = g.key)
+       AND (SELECT f.version FROM files f
+             WHERE f.source = :source AND coalesce(f.name, f.key) = coalesce(g.name, g.key)
+             ORDER BY f.version DESC LIMIT 1) IS NULL
+       AND NOT EXISTS (SELECT 1 FROM arrivals a
+                        WHERE a.source = :source AND a.key = coalesce(g.name, g.key) AND a.name IS NULL)
+       AND NOT EXISTS (SELECT 1 FROM arrivals a
+                        WHERE a.source = :source AND a.name = coalesce(g.name, g.key))
        AND NOT EXISTS (SELECT 1 FROM files f WHERE f.source = :source AND f.sha256 = g.sha256)),
 added AS (
-    INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
+    INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
                        sensor_type, stage, discovered_at, landed_at, lane, on_change)
-    SELECT :source, key, key_text, 1, sha256, md5, size, mtime_ns, landing, sensor_type,
+    SELECT :source, key, name, key_text, 1, sha256, md5, size, mtime_ns, landing, sensor_type,
            'validate', discovered_at, landed_at, lane, :on_change
       FROM plain ORDER BY place
     RETURNING id, key, stage),
@@ -66,32 +115,38 @@ told AS (
     INSERT INTO file_events (file_id, what, stage, attempt, who)
     SELECT id, 'registered', stage, 0, :who FROM added ORDER BY id),
 arrived AS (
-    INSERT INTO arrivals (file_id, source, key, key_text, fingerprint, kind)
-    SELECT added.id, :source, plain.key, plain.key_text, plain.fingerprint, 'new'
+    INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
+    SELECT added.id, :source, plain.key, plain.name, plain.key_text, plain.fingerprint, 'new'
       FROM added JOIN plain USING (key) ORDER BY added.id)
 SELECT plain.place, added.id FROM added JOIN plain USING (key);
 
 -- name: add_file
 -- A new version of a name; version 1 when the name is new.
-WITH older AS (
-    SELECT coalesce(max(version), 0) AS newest,
-           :refuse AND count(*) FILTER (WHERE state IN ('pending', 'running', 'loaded')) > 0 AS refused
-      FROM files WHERE source = :source AND key = :key)
-INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
+WITH newest AS (
+    SELECT id, version FROM files
+     WHERE source = :source AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
+     ORDER BY version DESC LIMIT 1),
+older AS (
+    SELECT :refuse AND EXISTS (
+           SELECT 1 FROM files
+            WHERE source = :source AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
+              AND state IN ('pending', 'running', 'loaded')) AS refused)
+INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
                    sensor_type, stage, discovered_at, landed_at, supersedes, error_code,
                    error_detail, lane, on_change)
-SELECT :source, :key, :key_text, newest + 1, :sha256, :md5, :size, :mtime_ns, :landing,
+SELECT :source, :key, CAST(:name AS bytea), :key_text,
+       coalesce((SELECT version FROM newest), 0) + 1, :sha256, :md5, :size, :mtime_ns, :landing,
        :sensor_type, CASE WHEN refused THEN 'quarantine' ELSE 'validate' END,
        :discovered_at, :landed_at,
-       (SELECT id FROM files WHERE source = :source AND key = :key AND version = newest),
+       (SELECT id FROM newest),
        CASE WHEN refused THEN :refusal_code END, CASE WHEN refused THEN :refusal END, :lane,
        :on_change
   FROM older
 RETURNING id, version, stage;
 
 -- name: add_arrival
-INSERT INTO arrivals (file_id, source, key, key_text, fingerprint, kind)
-VALUES (:file_id, :source, :key, :key_text, :fingerprint, :kind);
+INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
+VALUES (:file_id, :source, :key, :name, :key_text, :fingerprint, :kind);
 
 -- name: landed_again
 -- The bytes of a file have come once more: they are there again, until they expire.
@@ -147,12 +202,46 @@ INSERT INTO file_events (file_id, what, stage, attempt, who)
 SELECT id, 'published', stage, attempts, :who FROM done;
 
 -- name: claim
--- One winner, whoever asks: the row count decides. The lease runs by the database's clock. Of the files
--- that come with the first, only those that nobody ever held: what ends a worker must not take its
--- neighbours along a second time.
-WITH before AS (
-    SELECT id, state, started_at IS NULL AS fresh FROM files
-     WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE),
+-- Atomic: exactly one caller wins a file. The lease runs by the database's clock. Of the files that come
+-- with the first, only those that nobody ever held: what ends a worker must not take its neighbours
+-- along a second time.
+-- A first file that is small and that nobody held takes waiting ones of its source along, a share of
+-- them: published ones, for each has a message and a task of its own. Rows that others have locked are
+-- passed over, and the first is locked before them, which prevents a deadlock. A file that cannot be
+-- claimed is not locked at all. If nothing was claimed, one row has the state of the first, and why it
+-- was claimed last.
+WITH message AS (
+    SELECT id, state, source, lane, version, stage, size, started_at IS NULL AS fresh FROM files
+     WHERE id = ANY(CAST(:ids AS bigint[])) AND stage = ANY(:stages)
+       AND (id = :first OR started_at IS NULL)
+       AND (state = 'pending' AND (not_before IS NULL OR not_before <= now())
+            OR state = 'running' AND lease_until < now())
+       AND NOT EXISTS (SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
+                        WHERE g.file_id = files.id AND p.state IN ('pending', 'running'))
+     ORDER BY id FOR UPDATE),
+lead AS MATERIALIZED (
+    SELECT id, source, lane, size FROM message
+     WHERE id = :first AND fresh AND version = 1 AND stage = 'validate' AND size < :file_bytes
+       AND source = ANY(CAST(:sources AS text[]))),
+waiting AS MATERIALIZED (
+    SELECT id FROM files
+     WHERE EXISTS (SELECT FROM lead) AND state = 'pending' AND published_at IS NOT NULL
+       AND started_at IS NULL AND version = 1 AND stage = 'validate' AND size < :file_bytes
+       AND source = (SELECT source FROM lead) AND lane = (SELECT lane FROM lead)
+       AND id <> :first
+     ORDER BY published_at, id LIMIT :files * :share),
+locked AS (
+    SELECT id, size FROM files
+     WHERE id IN (SELECT id FROM waiting) AND state = 'pending' AND started_at IS NULL
+     ORDER BY published_at, id
+     LIMIT (SELECT (count(*) + :share - 1) / :share FROM waiting)
+     FOR UPDATE SKIP LOCKED),
+before AS (
+    SELECT id, state, fresh FROM message
+     UNION ALL
+    SELECT id, 'pending', true
+      FROM (SELECT id, sum(size) OVER (ORDER BY id) AS bytes FROM locked) l
+     WHERE bytes <= :total_bytes - (SELECT size FROM lead)),
 won AS (
     UPDATE files f
        SET state = 'running', lease_token = nextval('lease_tokens'), lease_owner = :owner,
@@ -160,26 +249,38 @@ won AS (
            started_at = coalesce(started_at, now()), not_before = NULL,
            published_at = coalesce(published_at, now())
       FROM before b
-     WHERE f.id = b.id AND f.stage = ANY(:stages) AND (f.id = :first OR b.fresh)
-       AND (f.state = 'pending' AND (f.not_before IS NULL OR f.not_before <= now())
-            OR f.state = 'running' AND f.lease_until < now())
-       AND NOT EXISTS (SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
-                        WHERE g.file_id = f.id AND p.state IN ('pending', 'running'))
+     WHERE f.id = b.id
     RETURNING f.id, f.lease_token, f.attempts, f.stage, f.source, f.key, f.version, f.sha256, f.md5,
               f.size, f.landing, f.landed_at, f.rows_read, f.rows_loaded, f.rows_rejected,
               f.rows_duplicate, f.rows_missing, f.rows_replaced, f.error_code, f.error_detail, f.error_place,
               f.quarantines, f.retries, f.sensor_type, f.wanted_profile,
-              f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before, f.previous),
+              f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before,
+              coalesce(f.name, f.key) AS name,
+              -- as the first version of the name was spelt: its readings' keys hold that
+              CASE WHEN f.version > 1 THEN
+                   (SELECT v.key FROM files v
+                     WHERE v.source = f.source AND v.version = 1
+                       AND coalesce(v.name, v.key) = coalesce(f.name, f.key))
+              END AS first_key, f.previous),
 told AS (
     INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)
     SELECT id, 'claimed', state_before, 'running', stage, attempts, :owner,
            CASE WHEN id <> :first THEN 'together with file ' || :first END
       FROM won ORDER BY id)
-SELECT won.*, g.root, g.follows, g.byte_offset, g.line_base, c.ts_max AS chain_ts_max,
+SELECT won.*, other.state AS other_state, other.why AS other_why,
+       g.root, g.follows, g.byte_offset, g.line_base, c.ts_max AS chain_ts_max,
        c.rows_read - coalesce(CAST(won.previous->>'rows_read' AS bigint), 0) AS chain_read,
        c.rows_rejected - coalesce(CAST(won.previous->>'rows_rejected' AS bigint), 0) AS chain_rejected
-  FROM won LEFT JOIN growths g ON g.file_id = won.id LEFT JOIN growing_files c ON c.root = g.root
- ORDER BY id;
+  FROM (SELECT) AS one
+  LEFT JOIN won ON true
+  LEFT JOIN growths g ON g.file_id = won.id
+  LEFT JOIN growing_files c ON c.root = g.root
+  LEFT JOIN LATERAL (
+       SELECT f.state, (SELECT e.why FROM file_events e
+                         WHERE e.file_id = f.id AND e.what = 'claimed'
+                         ORDER BY e.id DESC LIMIT 1) AS why
+         FROM files f WHERE f.id = :first AND won.id IS NULL) other ON true
+ ORDER BY won.id;
 
 -- name: renew
 UPDATE files SET lease_until = now() + make_interval(secs => :lease)
@@ -221,7 +322,7 @@ UPDATE files
 -- name: quarantined
 UPDATE files
    SET state = 'quarantined', lease_until = NULL, quarantined_to = :where,
-       quarantines = quarantines + 1, finished_at = now()
+       quarantines = quarantines + 1, finished_at = now(), tidy = false
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: older_versions
@@ -231,7 +332,7 @@ UPDATE files f
    SET state = 'superseded', lease_until = NULL, finished_at = now(), previous = NULL, tidy = false,
        rows_replaced = 0
   FROM (SELECT id, state, stage, attempts FROM files
-         WHERE source = :source AND key = :key AND version < :version
+         WHERE source = :source AND coalesce(name, key) = :name AND version < :version
            AND state IN ('pending', 'running', 'loaded', 'quarantined', 'undone')
          ORDER BY id FOR NO KEY UPDATE) b
  WHERE f.id = b.id
@@ -251,39 +352,50 @@ SELECT count(*) AS found, min(ts) AS low, max(ts) AS high
 -- name: orphaned_alias
 -- A file just superseded may still be the newest content of another name: that name takes it over. Not of a
 -- growing file, which other names are for all parts.
-SELECT a.source, a.key, a.key_text
+SELECT a.source, a.key, a.name, a.key_text
   FROM arrivals a
- WHERE a.file_id = :id AND a.key <> :key
+ WHERE a.file_id = :id AND coalesce(a.name, a.key) <> :name
    AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = :id)
    AND NOT EXISTS (SELECT 1 FROM arrivals later
-                    WHERE later.source = a.source AND later.key = a.key AND later.id > a.id
+                    WHERE later.source = a.source AND later.id > a.id
+                      AND (later.key = coalesce(a.name, a.key) AND later.name IS NULL
+                           OR later.name = coalesce(a.name, a.key))
                       AND later.file_id <> a.file_id)
  ORDER BY a.id LIMIT 1;
 
 -- name: take_over
-INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
+INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
                    sensor_type, discovered_at, landed_at, on_change)
-SELECT source, :key, :key_text,
+SELECT source, :key, CAST(:name AS bytea), :key_text,
        (SELECT coalesce(max(v.version), 0) + 1 FROM files v
-         WHERE v.source = f.source AND v.key = :key),
+         WHERE v.source = f.source
+           AND coalesce(v.name, v.key) = coalesce(CAST(:name AS bytea), :key)),
        sha256, md5, size, mtime_ns, landing, sensor_type, discovered_at, landed_at, on_change
   FROM files f WHERE id = :id
 RETURNING id;
 
 -- name: alias_of
 -- The file with other bytes that a name is an alias of, while it counts: the name has none of its own.
-SELECT f.id FROM files f
- WHERE f.id = (SELECT a.file_id FROM arrivals a WHERE a.source = :source AND a.key = :key
-                ORDER BY a.id DESC LIMIT 1)
-   AND f.key <> :key AND f.sha256 <> :sha256 AND f.state IN ('pending', 'running', 'loaded')
+-- As it was spelt then.
+SELECT f.id, l.key, l.name, l.key_text
+  FROM (SELECT a.file_id, a.key, a.name, a.key_text FROM arrivals a
+         WHERE a.source = :source AND (a.key = :name AND a.name IS NULL OR a.name = :name)
+         ORDER BY a.id DESC LIMIT 1) l JOIN files f ON f.id = l.file_id
+ WHERE coalesce(f.name, f.key) <> :name AND f.sha256 <> :sha256
+   AND f.state IN ('pending', 'running', 'loaded')
    AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = f.id);
 
 -- name: move_alias
-UPDATE arrivals SET file_id = :heir, kind = 'new' WHERE file_id = :id AND key = :key;
+UPDATE arrivals SET file_id = :heir, kind = 'new'
+ WHERE file_id = :id AND coalesce(name, key) = :name;
 
 -- name: move_aliases
-UPDATE arrivals a SET file_id = :heir, kind = CASE WHEN a.key = :key THEN 'new' ELSE 'alias' END
- WHERE a.file_id = :id AND a.key <> (SELECT key FROM files WHERE id = :id);
+UPDATE arrivals a
+   SET file_id = :heir,
+       kind = CASE WHEN coalesce(a.name, a.key) = coalesce(CAST(:name AS bytea), :key)
+                   THEN 'new' ELSE 'alias' END
+ WHERE a.file_id = :id
+   AND coalesce(a.name, a.key) <> (SELECT coalesce(name, key) FROM files WHERE id = :id);
 
 -- name: finish
 -- The last statement of a load: refused unless the fencing token is still the newest, and the database
@@ -338,7 +450,7 @@ SELECT e.file_id, e.what, e.from_state, e.to_state, e.stage, e.attempt, :who, e.
 SELECT set_config('application_name', :name, true),
        pg_advisory_xact_lock(hashtextextended('sensorflow load ' || id, 0))
   FROM (SELECT id FROM files
-         WHERE :by_name AND source = :source AND key = :key AND version = 1
+         WHERE :by_name AND source = :source AND coalesce(name, key) = :known_as AND version = 1
         UNION SELECT id FROM files
          WHERE :by_content AND source = :source AND sha256 = :sha256
            AND state IN ('pending', 'running', 'loaded')
@@ -351,7 +463,7 @@ SELECT set_config('application_name', :name, true),
 -- of a growing file mean nothing; and files under other names that hold what newer versions of
 -- its name state, having the same bytes as these. states: the file that states them.
 SELECT id, identity, true AS same_name, id AS states FROM files
- WHERE :by_name AND source = :source AND key = :key AND id <> :id
+ WHERE :by_name AND source = :source AND coalesce(name, key) = :known_as AND id <> :id
    AND ts_max >= CAST(:low AS timestamptz) AND ts_min <= CAST(:high AS timestamptz)
    AND (identity IS NULL OR identity = :identity)
    AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = files.id AND g.root = :root)
@@ -359,7 +471,8 @@ SELECT id, identity, true AS same_name, id AS states FROM files
    AND (state = 'loaded' AND rows_loaded > rows_replaced OR previous IS NOT NULL)
 UNION ALL
 SELECT id, identity, false, id FROM files
- WHERE :by_content AND source = :source AND sha256 = :sha256 AND key <> :key AND id <> :id
+ WHERE :by_content AND source = :source AND sha256 = :sha256 AND id <> :id
+   AND coalesce(name, key) <> :known_as
    AND ts_max >= CAST(:low AS timestamptz) AND ts_min <= CAST(:high AS timestamptz)
    AND ts_max IS NOT NULL AND identity IS NOT NULL
    AND (state = 'loaded' AND rows_loaded > rows_replaced OR previous IS NOT NULL)
@@ -367,8 +480,9 @@ SELECT id, identity, false, id FROM files
 UNION ALL
 SELECT h.id, h.identity, false, n.id
   FROM files n JOIN files h ON h.source = n.source AND h.sha256 = n.sha256
- WHERE :by_name AND n.source = :source AND n.key = :key AND n.version > :version
-   AND n.state = 'loaded' AND n.rows_replaced > 0 AND h.key <> :key AND h.identity IS NOT NULL
+ WHERE :by_name AND n.source = :source AND coalesce(n.name, n.key) = :known_as
+   AND n.version > :version AND n.state = 'loaded' AND n.rows_replaced > 0
+   AND coalesce(h.name, h.key) <> :known_as AND h.identity IS NOT NULL
    AND h.ts_max >= CAST(:low AS timestamptz) AND h.ts_min <= CAST(:high AS timestamptz)
    AND h.ts_max IS NOT NULL
    AND (h.state = 'loaded' AND h.rows_loaded > h.rows_replaced OR h.previous IS NOT NULL)
@@ -377,7 +491,9 @@ SELECT h.id, h.identity, false, n.id
 -- name: rivals_of_many
 -- Whether one of these new files has a version beside it, or its bytes under another name, that holds rows.
 SELECT EXISTS (
-    SELECT 1 FROM files f JOIN files o ON o.source = f.source AND o.key = f.key AND o.id <> f.id
+    SELECT 1 FROM files f
+      JOIN files o ON o.source = f.source AND coalesce(o.name, o.key) = coalesce(f.name, f.key)
+           AND o.id <> f.id
      WHERE f.id = ANY(CAST(:ids AS bigint[])) AND o.ts_max IS NOT NULL
        AND (o.state = 'loaded' AND o.rows_loaded > o.rows_replaced OR o.previous IS NOT NULL))
     OR EXISTS (
@@ -395,9 +511,10 @@ CREATE TEMPORARY TABLE stated (ts timestamptz, dedupe_key uuid) ON COMMIT DROP;
 
 -- name: unloaded_versions
 SELECT id, size, sha256 FROM files
- WHERE source = :source AND key = :key AND version < :version
+ WHERE source = :source AND coalesce(name, key) = :name AND version < :version
    AND version > coalesce((SELECT v.version FROM files v
-                            WHERE v.source = :source AND v.key = :key AND v.version < :version
+                            WHERE v.source = :source AND coalesce(v.name, v.key) = :name
+                              AND v.version < :version
                               AND v.state = 'loaded'
                             ORDER BY v.version DESC LIMIT 1), 0)
    AND state IN ('pending', 'quarantined') AND previous IS NULL AND size <= :size
@@ -407,7 +524,8 @@ SELECT id, size, sha256 FROM files
 -- name: predecessor
 -- The newest loaded version before a version, of the last twenty.
 SELECT * FROM files
- WHERE source = :source AND key = :key AND version BETWEEN :version - 20 AND :version - 1
+ WHERE source = :source AND coalesce(name, key) = :name
+   AND version BETWEEN :version - 20 AND :version - 1
    AND state = 'loaded' AND rows_loaded > rows_replaced
  ORDER BY version DESC LIMIT 1;
 
@@ -432,6 +550,11 @@ UPDATE files f
  WHERE f.id = d.id
 RETURNING f.id, f.stage, f.attempts, f.sha256, d.rows;
 
+-- name: replaced_span
+-- Of the files that replaced readings of a file.
+SELECT min(f.ts_min) AS low, max(f.ts_max) AS high
+  FROM replacements r JOIN files f ON f.id = r.by_file WHERE r.file_id = :id AND r.rows > 0;
+
 -- name: forget_replacements
 DELETE FROM replacements WHERE file_id = ANY(CAST(:ids AS bigint[]));
 
@@ -445,12 +568,12 @@ ON CONFLICT (file_id, by_file) DO UPDATE SET rows = replacements.rows + excluded
 
 -- name: replaced_by
 -- Loaded files whose readings these replaced, and files that were superseded because these begin with their
--- bytes; under other names than :key only, where one is given.
+-- bytes; under other names than :name only, where one is given.
 SELECT r.file_id, f.wanted_profile, r.by_file, r.rows
   FROM replacements r JOIN files f ON f.id = r.file_id
  WHERE r.by_file = ANY(CAST(:ids AS bigint[]))
    AND (f.state = 'loaded' OR f.state = 'superseded' AND r.rows = 0)
-   AND (CAST(:key AS bytea) IS NULL OR f.key <> :key)
+   AND (CAST(:name AS bytea) IS NULL OR coalesce(f.name, f.key) <> :name)
  ORDER BY r.file_id;
 
 -- name: stage_of_incoming
@@ -636,7 +759,7 @@ UPDATE files
  WHERE id = :id AND lease_token = :token AND state = 'running' AND previous IS NOT NULL;
 
 -- name: place_of
-SELECT source, key, sha256 FROM files WHERE id = :id;
+SELECT source, coalesce(name, key) AS known_as, sha256 FROM files WHERE id = :id;
 
 -- name: undo
 UPDATE files SET state = 'undone', finished_at = now(), tidy = false, rows_replaced = 0
@@ -658,12 +781,22 @@ SELECT id FROM files
 
 -- name: untidy
 -- The next file that may have something lying about. Its row is held: it cannot be replayed meanwhile.
+-- One that is not loaded is looked at as soon as it is finished, and again when a worker that had it then
+-- has surely written what it was about to write.
 SELECT * FROM files
  WHERE NOT tidy AND id > :after AND state IN ('loaded', 'quarantined', 'superseded', 'undone')
+   AND (state = 'loaded' OR collected_for IS DISTINCT FROM finished_at
+        OR finished_at < now() - make_interval(secs => :again))
  ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: tidied
-UPDATE files SET tidy = true WHERE id = :id;
+UPDATE files
+   SET tidy = state = 'loaded' OR finished_at < now() - make_interval(secs => :again),
+       collected_for = finished_at
+ WHERE id = :id;
+
+-- name: collect_again
+UPDATE files SET tidy = false, collected_for = NULL WHERE id = :id;
 
 -- name: lock_landing
 SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.landing', 0));
@@ -759,28 +892,38 @@ SELECT * FROM files
  ORDER BY id DESC LIMIT :limit;
 
 -- name: named
--- The versions of a name, oldest first; of a name that has none of its own, the file whose bytes it has.
-SELECT * FROM files
- WHERE key_text = :name AND (CAST(:source AS text) IS NULL OR source = :source)
-UNION
-SELECT f.* FROM files f
- WHERE f.id IN (SELECT a.file_id FROM arrivals a
-                 WHERE a.key_text = :name AND a.kind = 'alias'
-                   AND (CAST(:source AS text) IS NULL OR a.source = :source))
-   AND NOT EXISTS (SELECT 1 FROM files o WHERE o.source = f.source AND o.key_text = :name)
+-- In each source by the name as it is given, if files are known by exactly that; else however it is
+-- spelt; else by what is shown of a name that is no UTF-8; else the file whose bytes an alias has.
+SELECT * FROM (
+    SELECT *, rank() OVER (PARTITION BY source ORDER BY near) AS place
+      FROM (SELECT *, CASE coalesce(name, key) WHEN :exact THEN 1 WHEN :canonical THEN 2 ELSE 3 END
+                      AS near
+              FROM files
+             WHERE (coalesce(name, key) IN (:exact, :canonical) OR key_text = :text)
+               AND (CAST(:source AS text) IS NULL OR source = :source)
+            UNION
+            SELECT f.*, 4 FROM files f
+             WHERE f.id IN (SELECT a.file_id FROM arrivals a
+                             WHERE a.kind = 'alias'
+                               AND (coalesce(a.name, a.key) IN (:exact, :canonical)
+                                    OR a.key_text = :text)
+                               AND (CAST(:source AS text) IS NULL OR a.source = :source))) found
+     ) ranked
+ WHERE place = 1
  ORDER BY id;
 
 -- name: survivors
 -- Names of which older versions hold readings beside a newer loaded one; parts of growing files always do.
 WITH newest AS (
-    SELECT source, key, max(version) AS version FROM files
+    SELECT source, coalesce(name, key) AS name, max(version) AS version FROM files
      WHERE version > 1 AND state = 'loaded'
        AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = files.id)
-     GROUP BY source, key),
+     GROUP BY 1, 2),
 older AS (
     SELECT f.source, f.key_text, max(f.version) AS version,
            sum(f.rows_loaded - f.rows_replaced) AS rows, min(f.ts_min) AS low, max(f.ts_max) AS high
-      FROM newest n JOIN files f ON f.source = n.source AND f.key = n.key AND f.version < n.version
+      FROM newest n JOIN files f ON f.source = n.source AND coalesce(f.name, f.key) = n.name
+           AND f.version < n.version
      WHERE f.state = 'loaded' AND f.rows_loaded > f.rows_replaced
      GROUP BY f.source, f.key_text)
 SELECT *, count(*) OVER () AS names, sum(rows) OVER () AS total FROM older
@@ -833,10 +976,12 @@ SELECT EXISTS (SELECT 1 FROM growing_files WHERE root = :root AND last_file = :l
 
 -- name: add_growth
 -- A version of its own, of a file that goes on.
-INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,
+INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
                    sensor_type, stage, discovered_at, landed_at, lane, on_change)
-SELECT :source, :key, :key_text,
-       (SELECT coalesce(max(version), 0) + 1 FROM files WHERE source = :source AND key = :key),
+SELECT :source, :key, CAST(:name AS bytea), :key_text,
+       (SELECT version + 1 FROM files
+         WHERE source = :source AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
+         ORDER BY version DESC LIMIT 1),
        :sha256, :md5, :size, :mtime_ns, :landing, :sensor_type, 'validate', :discovered_at,
        :landed_at, :lane, :on_change
 RETURNING id, version, stage;
@@ -863,8 +1008,8 @@ UPDATE growing_files
 
 -- name: add_other_name
 -- Of a file that was renamed or copied: once for each name.
-INSERT INTO arrivals (file_id, source, key, key_text, fingerprint, kind)
-SELECT :id, :source, :key, :key_text, :fingerprint, 'alias'
+INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
+SELECT :id, :source, :key, CAST(:name AS bytea), :key_text, :fingerprint, 'alias'
  WHERE NOT EXISTS (SELECT 1 FROM arrivals a JOIN growths g ON g.file_id = a.file_id
                     WHERE a.source = :source AND a.key = :key AND g.root = :root
                       AND (NOT :copy OR a.fingerprint = :fingerprint));

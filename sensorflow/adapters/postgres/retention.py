@@ -12,16 +12,16 @@ from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import counts_of, identity_of_row
 from sensorflow.core.growth import HEADER
 from sensorflow.core.states import State
-from sensorflow.ports import Expirable, Leftover
+from sensorflow.ports import COLLECT_AGAIN, Expirable, Leftover
 
 
 def tidy_one(c: sa.Connection, remove: Callable[[Leftover], None], after: int) -> int | None:
     """See to the next file past id `after`, whose row is held until the transaction ends."""
-    row = run(c, "untidy", after=after).first()
+    row = run(c, "untidy", after=after, again=COLLECT_AGAIN).first()
     if row is None:
         return None
     remove(_leftover(c, row))
-    run(c, "tidied", id=row.id)
+    run(c, "tidied", id=row.id, again=COLLECT_AGAIN)
     return int(row.id)
 
 

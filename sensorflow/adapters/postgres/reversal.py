@@ -36,8 +36,8 @@ def undo(
     place = run(c, "place_of", id=file_id).first()
     if place is None:
         return None
-    name = {"by_name": True, "by_content": True, "name": f"sensorflow undo {file_id}"}
-    run(c, "hold_name", id=file_id, **place._mapping, **name)
+    session = {"by_name": True, "by_content": True, "name": f"sensorflow undo {file_id}"}
+    run(c, "hold_name", id=file_id, **place._mapping, **session)
     row = run(c, "undo", id=file_id).first()
     if row is None:
         return None
@@ -66,7 +66,7 @@ def _return_shared(
 
 def return_replaced(c: sa.Connection, who: str, file_id: int, why: str) -> None:
     """Files whose readings this one had replaced go through again, and hold them again."""
-    for row in run(c, "replaced_by", ids=[file_id], key=None).all():
+    for row in run(c, "replaced_by", ids=[file_id], name=None).all():
         reason = f"file {file_id}, {why}"
         if not replay(c, who, row.file_id, row.wanted_profile, reason, also_superseded=True):
             facts = {"rows": row.rows, "why": f"{reason}; the landed bytes have expired"}

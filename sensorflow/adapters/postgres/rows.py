@@ -12,7 +12,7 @@ from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.growth import Part
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
-from sensorflow.ports import Book, Claim, Counts, FileView
+from sensorflow.ports import Book, Claim, Claimed, Counts, FileView
 
 
 def count_values(counts: Counts) -> dict[str, int]:
@@ -71,7 +71,15 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         again=row.again,
         fresh=row.fresh,
         part=part_of(row._mapping),
+        name=bytes(row.name),
+        first_key=bytes(row.first_key or row.key),
     )
+
+
+def unclaimed_of(row: sa.Row[Any]) -> Claimed:
+    with_file = (row.other_why or "").removeprefix("together with file ")
+    state = None if row.other_state is None else State(row.other_state)
+    return Claimed([], state, int(with_file) if with_file.isdecimal() else None)
 
 
 def view_of(row: sa.RowMapping) -> FileView:

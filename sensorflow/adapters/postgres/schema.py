@@ -115,7 +115,10 @@ files = Table(
     Column("on_change", Text),
     # what was noticed about this version and the ones before it
     Column("remarks", Text),
-    UniqueConstraint("source", "key", "version", name="uq_files_version"),
+    # the finished_at as it was when its leftovers were looked for last
+    _time("collected_for"),
+    # what its versions have in common, where that is not the key
+    Column("name", LargeBinary),
     CheckConstraint(f"state IN ({STATES})", name="ck_files_state"),
     CheckConstraint(f"stage IN ({STAGES})", name="ck_files_stage"),
     CheckConstraint(
@@ -148,13 +151,14 @@ files = Table(
     Index(
         "ix_files_served",
         "source",
-        "key",
+        text("coalesce(name, key)"),
         "ts_max",
         postgresql_where=text(
             "ts_max IS NOT NULL AND "
             "(state = 'loaded' AND rows_loaded > rows_replaced OR previous IS NOT NULL)"
         ),
     ),
+    Index("uq_files_name", "source", text("coalesce(name, key)"), "version", unique=True),
     Index("ix_files_content", "source", "sha256"),
     Index(
         "ix_files_due",
@@ -199,8 +203,10 @@ arrivals = Table(
     Column("fingerprint", Text, nullable=False),
     Column("kind", Text, nullable=False),
     _time("at", nullable=False, default="now()"),
+    Column("name", LargeBinary),
     UniqueConstraint("source", "key", "fingerprint", "file_id", name="uq_arrivals_fingerprint"),
     CheckConstraint("kind IN ('new', 'alias')", name="ck_arrivals_kind"),
+    Index("ix_arrivals_name", "source", "name", postgresql_where=text("name IS NOT NULL")),
     Index("ix_arrivals_file", "file_id"),
 )
 
@@ -225,6 +231,17 @@ file_events = Table(
     ),
     CheckConstraint(f"stage IN ({STAGES})", name="ck_events_stage"),
     Index("ix_events_file", "file_id", "id"),
+)
+
+intake_leases = Table(
+    "intake_leases",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    # boot, namespace, number and start of the process
+    Column("process", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    _time("until", nullable=False),
 )
 
 growing_files = Table(

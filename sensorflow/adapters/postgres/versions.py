@@ -18,7 +18,7 @@ from sensorflow.ports import Claim, FileView, Load
 
 def supersede(c: sa.Connection, who: str, claim: Claim) -> list[Any]:
     """Delete the rows of all older versions, before those of the new one are inserted."""
-    place = {"source": claim.source, "key": claim.key}
+    place = {"source": claim.source, "name": claim.known_as}
     replaced = run(c, "older_versions", **place, version=claim.version).all()
     for old in replaced:
         if old.ts_min is not None and old.state_before != State.UNDONE:
@@ -46,7 +46,7 @@ def settle(
     _tell(c, who, claim, [*superseded, *covered], outside)
     if superseded:
         run(c, "forget_replacements", ids=[old.id for old in superseded])
-        _reevaluate(c, who, [old.id for old in superseded], claim.key)
+        _reevaluate(c, who, [old.id for old in superseded], claim.known_as)
     stale = [old.id for old in (*superseded, *covered) if old.state_before != State.UNDONE]
     stale += _keep_accounts(c, who, claim, rivals, [old.id for old in covered])
     _promote(c, who, claim, stale)
@@ -105,13 +105,13 @@ def _keep_accounts(
     holders = list(rivals.lost)
     if holders and run(c, "other_content", ids=holders, sha256=claim.sha256).scalar():
         stale.append(me)
-    _reevaluate(c, who, stale, claim.key)
+    _reevaluate(c, who, stale, claim.known_as)
     return stale
 
 
-def _reevaluate(c: sa.Connection, who: str, by: list[int], key: bytes) -> None:
+def _reevaluate(c: sa.Connection, who: str, by: list[int], name: bytes) -> None:
     """Files under other names whose readings these held, and which they hold no more, go through again."""
-    for row in run(c, "replaced_by", ids=by, key=key).all():
+    for row in run(c, "replaced_by", ids=by, name=name).all():
         why = f"file {row.by_file}, which held readings of it, was replaced"
         reversal.replay(c, who, row.file_id, row.wanted_profile, why)
 
@@ -120,7 +120,7 @@ def kept(c: sa.Connection, claim: Claim) -> FileView | None:
     """The newest older version that still holds readings."""
     if claim.version == 1:
         return None
-    place = {"source": claim.source, "key": claim.key, "version": claim.version}
+    place = {"source": claim.source, "name": claim.known_as, "version": claim.version}
     row = run(c, "predecessor", **place).mappings().first()
     return None if row is None else view_of(row)
 
@@ -128,11 +128,11 @@ def kept(c: sa.Connection, claim: Claim) -> FileView | None:
 def _promote(c: sa.Connection, who: str, claim: Claim, stale: list[int]) -> None:
     """Names that had the bytes of a file whose readings are no longer there become files of their own."""
     for old in stale:
-        alias = run(c, "orphaned_alias", id=old, key=claim.key).first()
+        alias = run(c, "orphaned_alias", id=old, name=claim.known_as).first()
         if alias is None:
             continue
-        named = {"key": alias.key, "key_text": alias.key_text}
-        heir = run(c, "take_over", id=old, **named).scalar_one()
-        run(c, "move_aliases", id=old, heir=heir, key=alias.key)
+        named = {"key": alias.key, "name": alias.name}
+        heir = run(c, "take_over", id=old, key_text=alias.key_text, **named).scalar_one()
+        run(c, "move_aliases", id=old, heir=heir, **named)
         why = f"file {old} had the same bytes and was superseded"
         add_event(c, who, heir, "registered", Stage.VALIDATE, why=why)

@@ -15,7 +15,7 @@ from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, landin
 from sensorflow.flow.audit.sums import held
 from sensorflow.flow.transform import transform
 from sensorflow.flow.validate import validate
-from sensorflow.flow.work import Job, whole_source
+from sensorflow.flow.work import NEVER_LOST, Job, whole_source
 from sensorflow.ports import Book, Claim, Counts, Landing, Snapshot
 
 SETTINGS = (Code.TOO_MANY_REJECTS, Code.DRIFT, Code.TOO_SLOW)
@@ -66,7 +66,7 @@ def _why_not(sight: Sight, book: Book) -> str:
 def _read(sight: Sight, report: Report, snapshot: Snapshot, book: Book) -> str:
     """Hold a file's readings, made anew, against the ledger; what kept it from that, if anything did."""
     with sight.scratch() as lake:
-        job = Job(replace(sight.world, lake=lake), claim_of(book))
+        job = Job(replace(sight.world, lake=lake), claim_of(book), NEVER_LOST)
         try:
             job, _, _ = validate(job)
             job, _, _ = transform(job)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from sensorflow.core.findings import Fault, Finding
+from sensorflow.core.names import canonical
 from sensorflow.core.partitions import file_of
 from sensorflow.core.states import State
 from sensorflow.errors import SensorflowError, Transient
@@ -110,10 +111,11 @@ def _successors(sight: Sight, book: Book) -> list[Book]:
     """The loaded versions that took the place of a superseded file."""
     if book.state is not State.SUPERSEDED:
         return []
+    name = canonical(book.key)
     return [
         b
         for b in sight.books_by_id.values()
-        if (b.source, b.key, b.state) == (book.source, book.key, State.LOADED)
+        if (b.source, canonical(b.key), b.state) == (book.source, name, State.LOADED)
         and b.version > book.version
     ]
 

@@ -1,0 +1,36 @@
+"""This process among all processes of all hosts, and whether another one of this host has ended."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def process() -> str:
+    """Identifies this process: boot of the kernel, namespace of process numbers, number, start."""
+    return f"{_host()} {os.getpid()} {_start(os.getpid())}"
+
+
+def has_ended(process: str) -> bool:
+    """Whether a process, by `process` of it and whatever follows, has ended; False if unknown.
+
+    Only of this host and its namespace can anything be known: elsewhere the number may be another's.
+    """
+    boot, namespace, number, start, *_ = (*process.split(" "), "", "", "", "")
+    here = f"{boot} {namespace}" == _host() and number.isdecimal()
+    return here and _start(int(number)) != start
+
+
+def _host() -> str:
+    return f"{_BOOT.read_text().strip()} {os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116
+
+
+def _start(pid: int) -> str:
+    """When a process started, in ticks since the boot (proc(5)); "" when it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in ("Z", "X") else fields[19]

@@ -1,0 +1,132 @@
+"""Which sources this daemon takes in. Several daemons on one folder take turns, by a lease for each source.
+
+The lease is renewed in a thread of its own, however long a file takes. A daemon that was stopped or cut off
+while another one took over finds out when it registers: what it read by its old lease is refused, and it
+looks at the folder again when it is its turn.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sensorflow.errors import IntakeLost, Transient
+from sensorflow.flow.clock import now
+from sensorflow.ports import IntakeLease, Ledger
+from sensorflow.telemetry import Event, log
+
+LONGEST = 30.0
+"""Seconds of a lease at most: when a host is gone, another takes over within a minute."""
+LOOK = 2.0
+"""Seconds between looks of who stands by, at most."""
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A lease that nobody else can take before `until`, by this host's clock."""
+
+    lease: IntakeLease
+    until: float
+    renew_at: float
+
+
+class Intake:
+    """owner, process: see `IntakeLease`; `process` is this object's alone. has_ended: whether the process
+    of another daemon has ended for certain."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        sources: Sequence[str],
+        owner: str,
+        process: str,
+        lease: float,
+        has_ended: Callable[[str], bool],
+    ) -> None:
+        self._ledger = ledger
+        self._sources = sources
+        self._owner, self._process = owner, process
+        self._lease = min(lease, LONGEST)
+        self._has_ended = has_ended
+        self._held: dict[str, _Held] = {}
+        self._standing_by: set[str] = set()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="intake-lease")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Release all leases: whoever stands by takes over at once."""
+        self._stop.set()
+        self._thread.join()
+        for held in self._held.values():
+            with suppress(Transient):  # then it ends by itself
+                self._ledger.release_intake(held.lease)
+
+    def held(self, source: str) -> IntakeLease | None:
+        """The lease of a source, as far as is known. It may be lost by now: see `is_certain`."""
+        found = self._held.get(source)
+        return None if found is None else found.lease
+
+    def is_certain(self, lease: IntakeLease) -> bool:
+        """Whether nobody else can have taken over by now."""
+        found = self._held.get(lease.source)
+        return found is not None and found.lease == lease and now() < found.until
+
+    def lost(self, lease: IntakeLease) -> None:
+        """The ledger has refused it. Idempotent."""
+        with self._lock:
+            if self.held(lease.source) == lease:
+                del self._held[lease.source]
+                self._stand_by(lease.source, "another daemon took over after this one's lease")
+
+    def _run(self) -> None:
+        while True:
+            self._keep_all()
+            if self._stop.wait(min(LOOK, self._lease / 3)):
+                return
+
+    def _keep_all(self) -> None:
+        try:
+            for source in self._sources:
+                self._keep(source)
+        except Transient:
+            pass  # the database is away: nobody takes over, and the intake itself reports it
+        except Exception:  # noqa: BLE001 - this thread must outlive any defect
+            log().exception(Event.DEFECT)
+
+    def _keep(self, source: str) -> None:
+        at, held = now(), self._held.get(source)
+        if held is None:
+            self._take(source, at)
+        elif at >= held.renew_at:
+            try:
+                self._ledger.renew_intake(held.lease, self._lease)
+                self._hold(held.lease, at)
+            except IntakeLost:
+                self.lost(held.lease)
+
+    def _take(self, source: str, at: float) -> None:
+        ours = (source, self._owner, self._process, self._lease)
+        lease = self._ledger.take_intake(*ours)
+        if lease.process != self._process and self._has_ended(lease.process):
+            lease = self._ledger.take_intake(*ours, lease.process)
+        if lease.process == self._process:
+            self._hold(lease, at)
+            self._standing_by.discard(source)
+            log().info(Event.INTAKE_TAKEN, source=source)
+        else:
+            self._stand_by(source, f"held by {lease.owner}")
+
+    def _hold(self, lease: IntakeLease, since: float) -> None:
+        until = since + self._lease
+        self._held[lease.source] = _Held(lease, until, renew_at=since + self._lease / 3)
+
+    def _stand_by(self, source: str, why: str) -> None:
+        if source not in self._standing_by:
+            self._standing_by.add(source)
+            log().warning(Event.INTAKE_STANDBY, source=source, why=why)

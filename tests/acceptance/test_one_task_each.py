@@ -1,0 +1,112 @@
+"""Each small file has its own message and its own task, seen in Flower by its name; none is slower for it:
+a worker takes waiting ones along, and their tasks say with which file they were loaded."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import urllib.error
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from fleet import Fleet, Manifest, fleet, rows, text
+
+from sensorflow.adapters.queues.celery import CeleryQueue
+
+FILES = 60
+PASSWORD = "seen"
+
+
+def dropped(f: Fleet) -> Manifest:
+    """Small files that all wait, as messages, before there is a worker."""
+    manifest = Manifest(files=FILES)
+    for number in range(FILES):
+        readings = rows(number, number % 5 + 1, random.Random(number))
+        manifest.readings.update(readings)
+        f.put(f"{number}.csv", text(readings))
+    f.start("daemon")
+    f.wait(lambda: f.counts()["pending"] == FILES and f.ledger.due(99, 1000) == [])
+    return manifest
+
+
+def messages(f: Fleet) -> int:
+    return CeleryQueue(f.env["SENSORFLOW_BROKER_URL"], "landing").declare()
+
+
+def tasks(f: Fleet) -> list[dict[str, Any]]:
+    """Those that Flower shows as done."""
+    url = f"http://127.0.0.1:{f.flower_port}/api/tasks?state=SUCCESS&taskname=sensorflow.ingest"
+    word = base64.b64encode(f"sensorflow:{PASSWORD}".encode()).decode()
+    request = urllib.request.Request(url, headers={"Authorization": f"Basic {word}"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return list(json.load(answer).values())
+    except (urllib.error.URLError, OSError):
+        return []
+
+
+def flower_is_up(f: Fleet) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{f.flower_port}/healthcheck", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def assert_exact(f: Fleet, manifest: Manifest) -> None:
+    assert manifest.of_database(f.database) == manifest.readings
+    assert f.counts()["loaded"] == f.counts()["files"] == FILES
+    assert all(v.counts.read == v.counts.loaded for v in f.ledger.files(limit=FILES))
+
+
+def claimed(f: Fleet) -> Counter[str | None]:
+    """Why each file was claimed, and how often."""
+    with psycopg.connect(f.database) as connection:
+        query = "SELECT why FROM file_events WHERE what = 'claimed'"
+        return Counter(why for (why,) in connection.execute(query).fetchall())
+
+
+def test_every_small_file_has_a_message_and_a_task_and_most_are_loaded_together(
+    project: Path, database: str, broker: str
+) -> None:
+    with fleet(project, database, broker) as f:
+        f.env["SENSORFLOW_FLOWER_PASSWORD"] = PASSWORD
+        f.start("flower")
+        manifest = dropped(f)
+        assert messages(f) == FILES
+        f.wait(lambda: flower_is_up(f))
+        f.start("worker")
+        f.wait(lambda: len(tasks(f)) >= FILES)
+        assert_exact(f, manifest)
+        done = tasks(f)
+        names = [task["args"].split("file=")[1].split()[0] for task in done]
+        assert sorted(names) == sorted(f"{n}.csv" for n in range(FILES))
+        results = dict(zip(names, (task["result"] for task in done), strict=True))
+        leads = {v.file_id: v.name for v in f.ledger.files(limit=FILES)}
+        for view in f.ledger.files(limit=FILES):
+            why = next(e["why"] for e in f.ledger.history(view.file_id) if e["what"] == "claimed")
+            told = results[view.name]
+            if why is None:
+                assert f"loaded {view.name}: read={view.counts.read}" in told, told
+            else:
+                assert f"loaded {why}" in told or "another worker has it" in told, told
+                assert "taken along" in results[leads[int(why.rpartition(" ")[2])]]
+        assert sum(claimed(f).values()) == FILES
+        assert claimed(f)[None] < FILES / 2
+        assert messages(f) == 0
+
+
+def test_small_files_share_messages_where_the_settings_say_so(
+    project: Path, database: str, broker: str
+) -> None:
+    with fleet(project, database, broker, extra="group_small_files = true") as f:
+        manifest = dropped(f)
+        assert messages(f) < FILES / 2
+        f.start("worker")
+        f.wait(lambda: f.counts()["loaded"] == FILES)
+        assert_exact(f, manifest)
+        assert sum(claimed(f).values()) == FILES

@@ -1,0 +1,327 @@
+"""What a worker writes to the lake that has lost its file, in every order of events.
+
+Two workers may have a file; each stops just before it names its silver and just before it commits, and goes
+on sooner or later, or never. Meanwhile the lease ends, a correction replaces the file, people undo and
+replay, the collector looks. Every state that this leads to is visited, over the real ledger and lake. From
+each, all workers are killed, time passes, and what is left to do is done: then silver is there for what is
+loaded, and for nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+from yard import Yard, content
+
+from sensorflow.core.states import State
+from sensorflow.flow import work
+from sensorflow.flow.handle import Outcome, handle
+from sensorflow.flow.tidy import tidy
+from sensorflow.flow.work import Job, World
+from sensorflow.ports import COLLECT_AGAIN, LayerWriter
+
+OPEN = (State.PENDING, State.RUNNING)
+
+
+class Killed(BaseException):
+    """Ends a worker where it stands: nothing is written down."""
+
+
+class Gates:
+    """Where a worker stops, until it is let on or killed."""
+
+    def __init__(self) -> None:
+        self._turn, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
+        self.at = ""
+        self._killed = False
+
+    def stop(self, at: str) -> None:
+        """Called by the worker."""
+        self.at = at
+        self._stopped.release()
+        self._turn.acquire()
+        if self._killed:
+            raise Killed
+
+    def ended(self) -> None:
+        self.at = ""
+        self._stopped.release()
+
+    def go_on(self) -> None:
+        """To the next gate, or to the end."""
+        self._turn.release()
+        self._stopped.acquire()
+
+    def kill(self) -> None:
+        self._killed = True
+        self.go_on()
+
+
+@dataclass
+class Lake:
+    """A lake whose silver is named when the worker is let on."""
+
+    inner: Any
+    gates: Gates
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    @contextmanager
+    def writer(self, path: str, schema: pa.Schema) -> Iterator[LayerWriter]:
+        silver = path.startswith("silver")
+        with self.inner.writer(path, schema) as writer:
+            yield writer
+            if silver:
+                self.gates.stop("naming")
+        if silver:
+            self.gates.stop("named")
+
+
+class Worker:
+    def __init__(self, world: World, file_id: int) -> None:
+        self.gates = Gates()
+        gated = replace(world, lake=Lake(world.lake, self.gates))
+        self.outcomes: list[Outcome] = []
+
+        def work() -> None:
+            try:
+                done = handle(gated, [file_id], None, lambda _: nullcontext())
+                self.outcomes += [result.outcome for result in done]
+            except Killed:
+                pass
+            finally:
+                self.gates.ended()
+
+        self._thread = threading.Thread(target=work)
+        self._thread.start()
+        self.gates._stopped.acquire()
+
+    @property
+    def at(self) -> str:
+        return self.gates.at
+
+    def end(self, how: Callable[[], None]) -> None:
+        how()
+        if not self.at:
+            self._thread.join()
+
+
+@dataclass
+class Scene:
+    """A file of its own, and what was done to it. budget: how often each may yet happen."""
+
+    yard: Yard
+    number: int
+    workers: list[Worker] = field(default_factory=list)
+    budget: dict[str, int] = field(
+        default_factory=lambda: {"begin": 2, "expire": 1, "correct": 1, "undo": 1, "replay": 1}
+    )
+    collected: bool = False
+
+    def __post_init__(self) -> None:
+        self.file_id = self.yard.arrive(f"{self.number}.csv", content(self.number, 3))
+        self.newer = 0
+
+    # --- what may happen ---
+
+    def possible(self) -> list[str]:
+        state = self.state(self.file_id)
+        names = [f"on {n}" for n, worker in enumerate(self.workers) if worker.at]
+        rules = {
+            "begin": state is State.PENDING,
+            "expire": state is State.RUNNING,
+            "correct": self.newer == 0,
+            "undo": state is State.LOADED,
+            "replay": state in (State.LOADED, State.UNDONE),
+        }
+        names += [name for name, may in rules.items() if may and self.budget[name]]
+        return names if self.collected else [*names, "collect"]
+
+    def do(self, what: str) -> None:
+        self.collected = what == "collect"
+        name, _, number = what.partition(" ")
+        if name == "on":
+            self.workers[int(number)].end(self.workers[int(number)].gates.go_on)
+        else:
+            self.budget[name] = self.budget.get(name, 0) - 1
+            getattr(self, f"_{name}")()
+
+    def _begin(self) -> None:
+        self.workers.append(Worker(self.yard.world, self.file_id))
+
+    def _expire(self) -> None:
+        self.yard.sql("UPDATE files SET lease_until = now() WHERE id = %s", self.file_id)
+        self.yard.ledger.sweep(60, None)
+
+    def _correct(self) -> None:
+        self.newer = self.yard.load(f"{self.number}.csv", content(self.number + 1_000_000, 2))
+
+    def _undo(self) -> None:
+        assert self.yard.ledger.undo(self.file_id, "") is not None
+
+    def _replay(self) -> None:
+        assert self.yard.ledger.replay(self.file_id)
+
+    def _collect(self) -> None:
+        world = self.yard.world
+        tidy(world.ledger, world.lake, world.landing)
+
+    # --- what is seen ---
+
+    def state(self, file_id: int) -> State:
+        view = self.yard.ledger.file(file_id)
+        assert view is not None
+        return view.state
+
+    def silver(self, file_id: int) -> bool:
+        return any((self.yard.data / "silver").rglob(f"file-{file_id}-v*.parquet"))
+
+    def seen(self) -> tuple[Any, ...]:
+        """All that matters for what may happen from here on."""
+        facts = [self.yard.fact(self.file_id, n) for n in ("state", "tidy")]
+        first = self.yard.fact(self.file_id, "collected_for") is None
+        again = self.yard.fact(self.file_id, "previous") is None
+        token = self.yard.fact(self.file_id, "lease_token")
+        at = [worker.at for worker in self.workers]
+        budget = tuple(self.budget[n] for n in ("begin", "expire", "correct", "undo", "replay"))
+        newest = token is not None and self.state(self.file_id) is State.RUNNING
+        silver = self.silver(self.file_id)
+        return (*facts, first, again, newest, tuple(at), budget, silver, self.collected)
+
+    # --- the end ---
+
+    def kill(self) -> None:
+        for worker in self.workers:
+            if worker.at:
+                worker.end(worker.gates.kill)
+
+    def settle(self) -> None:
+        """No worker goes on; time passes; what is left to do is done."""
+        self.kill()
+        ids = [self.file_id, self.newer]
+        for _ in range(2):
+            self.yard.sql(_LATER, COLLECT_AGAIN + 1, COLLECT_AGAIN + 1, COLLECT_AGAIN + 1, ids)
+            self.yard.ledger.sweep(60, None)
+            for file_id in ids:
+                if file_id and self.state(file_id) in OPEN:
+                    assert self.yard.work(file_id) is Outcome.LOADED
+            self._collect()
+
+    def assert_agrees(self) -> None:
+        for file_id in filter(None, (self.file_id, self.newer)):
+            state = self.state(file_id)
+            assert state in (State.LOADED, State.UNDONE, State.SUPERSEDED)
+            assert self.silver(file_id) is (state is State.LOADED), (file_id, state)
+            assert self.yard.fact(file_id, "tidy")
+
+
+_LATER = """
+UPDATE files SET lease_until = lease_until - make_interval(secs => %s),
+                 finished_at = finished_at - make_interval(secs => %s), not_before = NULL,
+                 collected_for = collected_for - make_interval(secs => %s)
+ WHERE id = ANY(%s)
+"""
+
+
+@pytest.fixture
+def yard(project: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Yard]:
+    """One that survives no loss of power, and is quick."""
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
+    with psycopg.connect(database, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")  # type: ignore[arg-type]
+    made = Yard(project, database)
+    yield made
+    made.close()
+
+
+def play(yard: Yard, number: int, path: tuple[str, ...]) -> Scene:
+    scene = Scene(yard, number)
+    for what in path:
+        scene.do(what)
+    return scene
+
+
+def test_in_every_order_of_events_silver_is_there_for_what_is_loaded_and_for_nothing_else(
+    yard: Yard,
+) -> None:
+    known: set[tuple[Any, ...]] = set()
+    waiting: list[tuple[str, ...]] = [()]
+    number = 0
+    while waiting:
+        path = waiting.pop(0)
+        number += 2
+        scene = play(yard, number, path)
+        seen = scene.seen()
+        if seen in known:
+            scene.kill()
+            continue
+        known.add(seen)
+        waiting += [(*path, what) for what in scene.possible()]
+        try:
+            scene.settle()
+            scene.assert_agrees()
+        except AssertionError as error:
+            raise AssertionError(f"after {', '.join(path)}: {error}") from error
+    print(f"{len(known)} states")
+    assert len(known) > 100
+
+
+def test_who_finds_the_file_lost_has_what_it_wrote_collected_at_once(yard: Yard) -> None:
+    """A large file is being read as a correction is renamed over it."""
+    scene = play(yard, 2, ("begin", "correct", "collect"))
+    assert scene.state(scene.file_id) is State.SUPERSEDED
+    scene.do("on 0")
+    assert scene.silver(scene.file_id)
+    scene.do("on 0")
+    assert scene.workers[0].outcomes == [Outcome.FENCED]
+    scene.do("collect")
+    assert not scene.silver(scene.file_id)
+    assert scene.silver(scene.newer)
+
+
+def test_who_was_stopped_for_long_asks_before_it_names_what_it_wrote(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work, "CERTAIN", 0.0)
+    other: list[Worker] = []
+    named = []
+    confirm = work.Job.confirm
+
+    def late(job: Job) -> None:
+        if job.claim.file_id == file_id:
+            other.append(Worker(yard.world, newer))
+            while other[0].at:
+                other[0].end(other[0].gates.go_on)
+        confirm(job)
+        named.append(job.claim.file_id)
+
+    file_id = yard.arrive("a.csv", content(1, 3))
+    newer = yard.arrive("a.csv", content(2, 3))
+    monkeypatch.setattr(work.Job, "confirm", late)
+    assert yard.work(file_id) is Outcome.FENCED
+    assert other[0].outcomes == [Outcome.LOADED]
+    assert named == [newer]
+
+
+def test_of_a_quarantined_file_no_silver_is_left(yard: Yard) -> None:
+    """Its last worker removes what is there; one that lost it before goes on, and is killed."""
+    scene = play(yard, 4, ("begin",))
+    scene.yard.sql("UPDATE files SET attempts = 3 WHERE id = %s", scene.file_id)
+    scene.do("expire")
+    assert yard.work(scene.file_id) is Outcome.CONDEMNED
+    yard.put_aside(scene.file_id)
+    scene.do("on 0")
+    scene.settle()
+    assert scene.state(scene.file_id) is State.QUARANTINED
+    assert not scene.silver(scene.file_id)

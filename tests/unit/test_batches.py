@@ -1,0 +1,146 @@
+"""One message and one task a file; a worker takes waiting ones along, and each keeps its own outcome."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from celery.exceptions import Retry
+from test_flow import LIMITS, Plant, Together, content, keep, names, sent
+
+from sensorflow.core.states import WORK, State
+from sensorflow.errors import Code, SensorflowError, Transient
+from sensorflow.flow.handle import Outcome, Result, handle
+from sensorflow.flow.publish import SIZE, SMALL, publish
+from sensorflow.ports import BatchLimits
+from workers.outcome import tell
+
+
+def work(plant: Plant) -> dict[str, list[Result]]:
+    """Publish, and handle each message; the results by the name of the message's file."""
+    plant.publish()
+    results = {}
+    while (message := plant.queue.take()) is not None:
+        ((waiting,), whole) = message
+        stage = None if whole else waiting.stage
+        results[waiting.key.decode()] = handle(plant.world, [waiting.file_id], stage, keep)
+    return results
+
+
+def claims(plant: Plant, file_id: int) -> list[str | None]:
+    return [e["why"] for e in plant.ledger.history(file_id) if e["what"] == "claimed"]
+
+
+def test_every_file_has_a_message_of_its_own() -> None:
+    plant = Plant()
+    for number in range(120):
+        plant.drop(content(number % 7 + 1, str(number)), names(number))
+    assert sent(plant) == [
+        [f"{number}.csv"] for number in range(100)
+    ]  # as many as may be in flight
+
+
+def test_the_ledger_knows_soon_which_messages_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker takes along what is known to have a message."""
+    monkeypatch.setattr("sensorflow.flow.publish.RECORDED", 3)
+    plant = Plant()
+    for number in range(7):
+        plant.drop(content(number + 1), names(number))
+    recorded = []
+    published = plant.ledger.published
+    plant.ledger.published = lambda sent: (recorded.append(len(sent)), published(sent))[1]  # type: ignore[method-assign]
+    publish(plant.ledger, plant.queue, LIMITS)
+    assert recorded == [3, 3, 1]
+
+
+def test_waiting_files_are_taken_along_and_their_own_tasks_say_with_which() -> None:
+    plant = Plant()
+    plant.ledger = Together(lambda: plant.now)
+    plant.world = replace(plant.world, ledger=plant.ledger)
+    files = [plant.drop(content(n + 1), names(n)) for n in range(9)]
+    results = work(plant)
+    assert [len(results[f"{n}.csv"]) for n in range(9)] == [3, 1, 1, 3, 1, 1, 2, 1, 1]
+    assert {plant.state(f.file_id) for f in files} == {State.LOADED}
+    assert [claims(plant, f.file_id) for f in files] == [
+        *([None], ["together with file 1"], ["together with file 1"]),
+        *([None], ["together with file 4"], ["together with file 4"]),
+        *([None], ["together with file 7"], [None]),
+    ]
+    assert plant.ledger.files == 8
+    views = [plant.ledger.file(f.file_id) for f in files]
+    assert [v and (v.counts.read, v.counts.loaded) for v in views] == [(n, n) for n in range(1, 10)]
+    told = [tell(results[f"{n}.csv"]) for n in range(3)]
+    account = "loaded 0.csv: read=1 loaded=1 rejected=0 duplicates=0"
+    assert told == [
+        f"{account}; taken along 2: loaded=2",
+        *["nothing to do: loaded together with file 1"] * 2,
+    ]
+
+
+def test_a_task_is_that_of_its_own_file_whatever_becomes_of_those_taken_along() -> None:
+    plant = Plant(max_rejects="10%")
+    plant.drop(content(1), b"first.csv")
+    spoilt = plant.drop(content(3, "x"), b"spoilt.csv")
+    results = work(plant)
+    assert tell(results["first.csv"]) == (
+        "loaded first.csv: read=1 loaded=1 rejected=0 duplicates=0; taken along 1: condemned=1"
+    )
+    text = "nothing to do: taken along with file 1, now pending"
+    assert [r.text for r in results["spoilt.csv"]] == [text]
+    assert work(plant)["spoilt.csv"][0].outcome is Outcome.QUARANTINED
+    assert plant.state(spoilt.file_id) is State.QUARANTINED
+
+
+def test_a_task_fails_with_its_own_file_and_not_with_the_others() -> None:
+    plant = Plant(max_rejects="10%")
+    plant.drop(content(3, "x"), b"spoilt.csv")
+    fine = plant.drop(content(1), b"fine.csv")
+    results = work(plant)
+    with pytest.raises(SensorflowError, match=r"spoilt\.csv.*; taken along 1: loaded=1"):
+        tell(results["spoilt.csv"])
+    assert plant.state(fine.file_id) is State.LOADED
+
+
+def test_of_files_that_share_a_message_the_worst_decides() -> None:
+    fine, worse = Result(Outcome.LOADED, "loaded a"), Result(Outcome.RETRY, "b: away")
+    assert tell([fine, fine]) == "2 files: loaded=2; loaded a"
+    with pytest.raises(Retry, match="2 files: retry=1 loaded=1; b: away"):
+        tell([fine, worse])
+
+
+def test_a_message_of_many_files_is_understood_where_each_is_sent_by_itself() -> None:
+    """Of the version before, in flight while the fleet is upgraded."""
+    plant = Plant()
+    files = [plant.drop(content(n + 1), names(n)).file_id for n in range(6)]
+    plant.publish()
+    results = handle(plant.world, files[:3], None, keep)
+    assert [(r.outcome, r.along) for r in results] == [(Outcome.LOADED, False)] * 3
+    assert [plant.state(n) for n in files] == [State.LOADED] * 3 + [State.PENDING] * 3
+
+
+def test_where_small_files_are_grouped_a_message_of_one_takes_nothing_along() -> None:
+    plant = Plant(grouped=True)
+    files = [plant.drop(content(n + 1), names(n)).file_id for n in range(3)]
+    plant.publish()
+    assert len(handle(plant.world, files[:1], None, keep)) == 1
+    assert plant.state(files[1]) is State.PENDING
+
+
+def test_files_of_a_source_whose_readings_are_shared_go_alone() -> None:
+    plant = Plant(dedupe_scope="source", on_change="keep")
+    for number in range(4):
+        plant.drop(content(number + 1), names(number))
+    assert {len(results) for results in work(plant).values()} == {1}
+
+
+def test_a_file_taken_along_that_must_wait_is_tried_again_by_itself() -> None:
+    plant = Plant()
+    first, second = (plant.drop(content(n + 1), names(n)).file_id for n in range(2))
+    plant.publish()
+    limits = BatchLimits(("plant",), SMALL, SIZE, files=1, share=1)
+    for held in plant.ledger.claim_batch(first, WORK, "me", 30, limits).claims:
+        plant.ledger.release(held, Transient(Code.STORAGE, "away"), 0, burned=False)
+    while plant.queue.take() is not None:
+        pass
+    assert {name: len(results) for name, results in work(plant).items()} == {"0.csv": 1, "1.csv": 1}
+    assert claims(plant, second) == ["together with file 1", None]
