@@ -543,7 +543,7 @@ GUARDS = [
     Guard(  # what was read by an older lease of the intake is not registered
         48,
         LEDGER,
-        "            if lease is not None and not _holds(c, lease):\n",
+        "            if lease is not None and not holds_intake(c, lease):\n",
         "            if False:\n",
         _faults(
             "test_two_daemons",
