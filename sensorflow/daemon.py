@@ -97,9 +97,7 @@ class Daemon:
         self._intake = _intake(settings, folders, ledger)
         self._leases: dict[str, IntakeLease] = {}
         """Of the sources that are taken in here, by this thread's knowledge."""
-        self._whole = [f for f in folders if not f.source.growing]
-        growing = [f for f in folders if f.source.growing]
-        self._growing = [Growing(settings, f, landing, ledger) for f in growing]
+        self._growing = [Growing(settings, f, landing, ledger) for f in folders if f.source.growing]
         self._settling = {f.name: Settling(f.source.settle) for f in folders}
         self._known: set[bytes] = set()
         self._more = False
@@ -135,7 +133,7 @@ class Daemon:
 
     def _watch(self) -> Watch | None:
         """Start the fast path; without it the rescan alone does the work."""
-        watched = [f for f in self._whole if not f.source.polling]
+        watched = [f for f in self._folders if not (f.source.polling or f.source.growing)]
         if not watched:
             return None
         try:
@@ -248,8 +246,9 @@ class Daemon:
 
     @property
     def _ours(self) -> list[Folder]:
-        """The folders of whole files that this daemon takes in."""
-        return [folder for folder in self._whole if folder.name in self._leases]
+        """Folders that are taken in here, of which the files are taken when they are whole."""
+        mine = (folder for folder in self._folders if folder.name in self._leases)
+        return [folder for folder in mine if not folder.source.growing]
 
     def _grow(self) -> None:
         for growing in self._growing:
@@ -261,7 +260,8 @@ class Daemon:
                     if growing.look(self._stop.is_set, lease):
                         self._fresh.set()
             except IntakeLost:
-                self._lose(lease)
+                self._leases.pop(lease.source, None)
+                self._intake.lost(lease)
 
     def _scan(self) -> None:
         for folder in self._ours:
@@ -331,11 +331,8 @@ class Daemon:
                 try:
                     self._enter(folder, found, lease)
                 except IntakeLost:
-                    self._lose(lease)
-
-    def _lose(self, lease: IntakeLease) -> None:
-        self._leases.pop(lease.source, None)
-        self._intake.lost(lease)
+                    self._leases.pop(folder.name, None)
+                    self._intake.lost(lease)
 
     def _land_some(self, waiting: deque[_Seen]) -> dict[Folder, list[Found]]:
         """Land the first of the waiting files together, and take them off."""

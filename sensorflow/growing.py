@@ -83,8 +83,10 @@ class Growing:
         return time.monotonic() >= self._next
 
     def look(self, stopped: Callable[[], bool], lease: IntakeLease | None = None) -> bool:
-        """Take what is new in the folder; returns whether there was anything. Raises Transient, and
-        IntakeLost when another daemon has taken the source over."""
+        """Take what is new in the folder; returns whether there was anything.
+
+        lease: see `Ledger.register_many`. Raises Transient, and IntakeLost.
+        """
         self._lease = lease
         began, grew, self._hurry = time.monotonic(), False, False
         known: dict[bytes, _Rest] = {}

@@ -267,9 +267,9 @@ class Claim:
     profile: str | None = None
     again: bool = False
     fresh: bool = False
+    part: Part | None = None
     name: bytes = b""
     first_key: bytes = b""
-    part: Part | None = None
 
     @property
     def known_as(self) -> bytes:
@@ -703,9 +703,9 @@ class Ledger(Protocol):
     ) -> list[Registration | None]:
         """Register parts of growing files of one source, all or none; each is a version of its own.
 
-        A part that follows another has the name of that, whatever it is called by now. None for one
-        that is known already, or whose file has grown otherwise since it was looked up. lease: see
-        `register_many`.
+        lease: see `register_many`. A part that follows another has the name of that, whatever it is called
+        by now. None for one
+        that is known already, or whose file has grown otherwise since it was looked up.
         """
         ...
 

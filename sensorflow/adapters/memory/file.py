@@ -114,8 +114,8 @@ def claim_of(file: File) -> Claim:
         sensor_type=arrival.sensor_type,
         profile=file.profile,
         again=file.previous is not None,
-        name=file.name,
         part=file.part,
+        name=file.name,
     )
 
 

@@ -42,9 +42,6 @@ class GrowingFiles:
     def _add(self, arrival: Arrival, refuse: bool) -> File:
         raise NotImplementedError
 
-    def _require_intake(self, lease: IntakeLease) -> None:
-        raise NotImplementedError
-
     def _arrive(self, file: File, key: bytes, mark: str, kind: Kind) -> None:
         raise NotImplementedError
 
@@ -64,6 +61,9 @@ class GrowingFiles:
         waiting = growing.files[-1].state in (State.PENDING, State.RUNNING)
         rows = sum(f.counts.read for f in growing.files if f.state is State.LOADED)
         return replace(growing.taken, age=age, waiting=waiting, rows=rows)
+
+    def _require_intake(self, held: IntakeLease) -> None:
+        raise NotImplementedError
 
     def grow(
         self, growths: Sequence[Growth], lease: IntakeLease | None = None

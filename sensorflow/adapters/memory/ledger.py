@@ -296,7 +296,8 @@ class MemoryLedger(GrowingFiles):
             file = self._files.get(file_id)
             if file is None:
                 return Claimed([])
-            if file.stage not in stages or not claimable(file, self._clock()):
+            ready = claimable(file, self._clock()) and not self._held_back(file)
+            if file.stage not in stages or not ready:
                 return Claimed([], file.state, file.taken_with)
             along = self._along(file, limits)
             claims = [self._take(f, lease, file_id) for f in (file, *along)]
@@ -338,9 +339,8 @@ class MemoryLedger(GrowingFiles):
         file.lease_until = now + timedelta(seconds=lease)
         file.not_before = None
         file.published_at = file.published_at or now
-        oldest = self._named(file.arrival.source, file.name)[0]
-        facts = {"first_key": oldest.arrival.key, "part": self.part_of(file)}
-        return replace(claim_of(file), fresh=fresh, **facts)  # type: ignore[arg-type]
+        oldest, part = self._named(file.arrival.source, file.name)[0], self.part_of(file)
+        return replace(claim_of(file), fresh=fresh, first_key=oldest.arrival.key, part=part)
 
     def _guard(self, claim: Claim) -> File:
         file = self._files[claim.file_id]

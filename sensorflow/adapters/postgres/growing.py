@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
-from sensorflow.adapters.postgres.naming import holds_intake, name_of
+from sensorflow.adapters.postgres.intake import holds_intake, name_of
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import counts_of, facts_of, view_of
 from sensorflow.core.arrival import printable
@@ -73,7 +73,8 @@ class GrowingFiles:
             if inode is not None:
                 run(c, "looked_at", **facts, inode=inode, last=taken.last, whole=whole)
             if key != taken.key:
-                name = _names(c, source, key)
+                name: dict[str, Any] = {"source": source, "key": key, "key_text": printable(key)}
+                name["name"] = name_of(c, source, key)
                 run(c, "add_other_name", **facts, **name, id=taken.last, copy=inode is None)
 
     def segments(self, root: int, start: int = 0, limit: int = 100) -> list[Segment]:
@@ -148,34 +149,23 @@ def _grow(c: sa.Connection, who: str, growth: Growth) -> Registration | None:
     facts = facts_of(arrival)
     mark = facts.pop("fingerprint")
     place = {"source": arrival.source, "key": arrival.key}
+    facts["name"] = name_of(c, arrival.source, taken.key if taken else arrival.key)
     if taken is None:
         if run(c, "seen", **place, fingerprint=mark, sha256=arrival.landed.sha256).first():
             return None
-        none: dict[str, Any] = {
-            "refuse": False,
-            "refusal_code": None,
-            "refusal": None,
-            "on_change": MERGE,
-        }
-        none["name"] = name_of(c, arrival.source, arrival.key)
+        none = {"refuse": False, "refusal_code": None, "refusal": None, "on_change": MERGE}
         row = run(c, "add_file", source=arrival.source, **none, **facts).one()
     else:
         known = {"root": taken.root, "last": taken.last, "size": taken.size}
         if not run(c, "is_newest_growth", **known).scalar_one():
             return None
         facts |= {"key": taken.key, "key_text": printable(taken.key)}
-        facts["name"] = name_of(c, arrival.source, taken.key)
         row = run(c, "add_growth", source=arrival.source, on_change=MERGE, **facts).one()
     _note(c, growth, row.id, mark)
     follows = f", after file {taken.last}" if taken else ""
     why = f"bytes {growth.byte_offset:,} to {growth.size:,} of a growing file{follows}"
     add_event(c, who, row.id, "registered", row.stage, why=why)
     return Registration(row.id, row.version, Kind.NEW)
-
-
-def _names(c: sa.Connection, source: str, key: bytes) -> dict[str, Any]:
-    names = {"key": key, "key_text": printable(key), "name": name_of(c, source, key)}
-    return {"source": source, **names}
 
 
 def _note(c: sa.Connection, growth: Growth, file_id: int, mark: str) -> None:
@@ -197,8 +187,9 @@ def _note(c: sa.Connection, growth: Growth, file_id: int, mark: str) -> None:
     where = {"byte_offset": growth.byte_offset, "line_base": growth.line_base}
     run(c, "add_part", id=file_id, root=root, follows=taken.last if taken else None, **where)
     kind = Kind.NEW if taken is None or taken.key == arrival.key else Kind.ALIAS
-    name = _names(c, arrival.source, arrival.key)
-    run(c, "add_arrival", file_id=file_id, **name, fingerprint=mark, kind=kind)
+    name = {"source": arrival.source, "key": arrival.key, "key_text": printable(arrival.key)}
+    known = name_of(c, arrival.source, arrival.key)
+    run(c, "add_arrival", file_id=file_id, **name, name=known, fingerprint=mark, kind=kind)
 
 
 def _chain(row: sa.RowMapping, newest: FileView) -> ChainView:

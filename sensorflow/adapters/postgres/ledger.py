@@ -14,7 +14,7 @@ from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.growing import GrowingFiles
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
-from sensorflow.adapters.postgres.naming import holds_intake, name_of
+from sensorflow.adapters.postgres.intake import holds_intake, name_of
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import (
     claim_of,

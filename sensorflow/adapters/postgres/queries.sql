@@ -49,7 +49,8 @@ SELECT a.file_id, f.version
 SELECT EXISTS (SELECT 1 FROM files WHERE source = :source AND coalesce(name, key) = :name);
 
 -- name: twin
--- A file of the same content that still counts, which a part of a growing file never does: under this name only if it is its newest version,
+-- A file of the same content that still counts (a part of a growing file never does): under this name only if
+-- it is its newest version,
 -- under another name only where names do not matter, this one has no content of its own yet and nothing of
 -- the file was replaced.
 -- A quarantined file is no twin: the same bytes again are another try.
@@ -58,13 +59,11 @@ WITH newest AS (
      WHERE source = :source AND coalesce(name, key) = :name
      ORDER BY version DESC LIMIT 1)
 (SELECT id, version FROM newest
-  WHERE sha256 = :sha256 AND state IN ('pending', 'running', 'loaded')
-    AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = newest.id))
+  WHERE sha256 = :sha256 AND state IN ('pending', 'running', 'loaded'))
 UNION ALL
 (SELECT f.id, f.version FROM files f
   WHERE f.source = :source AND f.sha256 = :sha256 AND f.state IN ('pending', 'running', 'loaded')
     AND NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (SELECT 1 FROM newest)
-   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = f.id)
   ORDER BY f.id LIMIT 1);
 
 -- name: spelt_otherwise
@@ -255,14 +254,14 @@ won AS (
               f.size, f.landing, f.landed_at, f.rows_read, f.rows_loaded, f.rows_rejected,
               f.rows_duplicate, f.rows_missing, f.rows_replaced, f.error_code, f.error_detail, f.error_place,
               f.quarantines, f.retries, f.sensor_type, f.wanted_profile,
-              f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before, f.previous,
+              f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before,
               coalesce(f.name, f.key) AS name,
               -- as the first version of the name was spelt: its readings' keys hold that
               CASE WHEN f.version > 1 THEN
                    (SELECT v.key FROM files v
                      WHERE v.source = f.source AND v.version = 1
                        AND coalesce(v.name, v.key) = coalesce(f.name, f.key))
-              END AS first_key),
+              END AS first_key, f.previous),
 told AS (
     INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)
     SELECT id, 'claimed', state_before, 'running', stage, attempts, :owner,
@@ -274,7 +273,8 @@ SELECT won.*, other.state AS other_state, other.why AS other_why,
        c.rows_rejected - coalesce(CAST(won.previous->>'rows_rejected' AS bigint), 0) AS chain_rejected
   FROM (SELECT) AS one
   LEFT JOIN won ON true
-  LEFT JOIN growths g ON g.file_id = won.id LEFT JOIN growing_files c ON c.root = g.root
+  LEFT JOIN growths g ON g.file_id = won.id
+  LEFT JOIN growing_files c ON c.root = g.root
   LEFT JOIN LATERAL (
        SELECT f.state, (SELECT e.why FROM file_events e
                          WHERE e.file_id = f.id AND e.what = 'claimed'
@@ -979,10 +979,9 @@ SELECT EXISTS (SELECT 1 FROM growing_files WHERE root = :root AND last_file = :l
 INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
                    sensor_type, stage, discovered_at, landed_at, lane, on_change)
 SELECT :source, :key, CAST(:name AS bytea), :key_text,
-       coalesce((SELECT version FROM files
-                  WHERE source = :source
-                    AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
-                  ORDER BY version DESC LIMIT 1), 0) + 1,
+       (SELECT version + 1 FROM files
+         WHERE source = :source AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
+         ORDER BY version DESC LIMIT 1),
        :sha256, :md5, :size, :mtime_ns, :landing, :sensor_type, 'validate', :discovered_at,
        :landed_at, :lane, :on_change
 RETURNING id, version, stage;

@@ -70,9 +70,9 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         profile=row.wanted_profile,
         again=row.again,
         fresh=row.fresh,
+        part=part_of(row._mapping),
         name=bytes(row.name),
         first_key=bytes(row.first_key or row.key),
-        part=part_of(row._mapping),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a registration asks before it enters a file: who may, and what its name is known by."""
+"""What registrations ask of the database: who takes a source in, and what a file is known by."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sensorflow.ports import IntakeLease
 
 
 def holds_intake(c: sa.Connection, lease: IntakeLease) -> bool:
-    """Whether a lease is the newest of its source. Asked with the source's lock held."""
+    """Whether a source's intake lease is still the newest."""
     found = run(c, "intake_held", source=lease.source, token=lease.token)
     return bool(found.scalar_one())
 
