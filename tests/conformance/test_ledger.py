@@ -10,7 +10,6 @@ from dataclasses import replace
 import pytest
 from samples import add, arrival, batch, claim, load, state
 
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.adapters.memory import ledger as memory
 from sensorflow.adapters.postgres import retention
 from sensorflow.core.arrival import Lane
@@ -32,17 +31,6 @@ from sensorflow.ports import (
 
 SHORT = 0.05
 DONE = StageReport(Stage.QUARANTINE, 0.1, 0)
-
-
-@pytest.fixture(params=["memory", "postgres"])
-def ledger(request: pytest.FixtureRequest) -> Ledger:
-    if request.param == "memory":
-        return MemoryLedger()
-    from sensorflow.adapters.postgres.ledger import PostgresLedger
-
-    made = PostgresLedger(request.getfixturevalue("database"), "test")
-    request.addfinalizer(made.close)
-    return made
 
 
 def test_the_same_state_of_a_file_is_registered_once(ledger: Ledger) -> None:

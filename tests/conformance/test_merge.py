@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pyarrow as pa
-import pytest
 from samples import arrival, batch, claim, state
 
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.arrival import Lane
 from sensorflow.core.checksum import checksum
 from sensorflow.core.dedupe import keys
@@ -17,17 +15,6 @@ from sensorflow.errors import Code, Permanent
 from sensorflow.ports import Counts, Kind, Ledger, Leftover, Load, Loaded, OnChange, Unloaded
 
 MERGE = OnChange.MERGE
-
-
-@pytest.fixture(params=["memory", "postgres"])
-def ledger(request: pytest.FixtureRequest) -> Ledger:
-    if request.param == "memory":
-        return MemoryLedger()
-    from sensorflow.adapters.postgres.ledger import PostgresLedger
-
-    made = PostgresLedger(request.getfixturevalue("database"), "test")
-    request.addfinalizer(made.close)
-    return made
 
 
 def arrive(ledger: Ledger, content: int, key: bytes = b"a.csv", mark: str = "") -> int:

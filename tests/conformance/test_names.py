@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from samples import add, arrival, batch, claim, load, state
 
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.arrival import printable
 from sensorflow.core.states import State
 from sensorflow.ports import Kind, Ledger, OnChange
@@ -13,17 +12,6 @@ from sensorflow.ports import Kind, Ledger, OnChange
 NFC, NFD = "Kühl.csv".encode(), "Ku\u0308hl.csv".encode()
 WHOLE, APART = "\u1ead.csv".encode(), "a\u0323\u0302.csv".encode()
 BROKEN = b"u\xcc\x88\xff.csv"
-
-
-@pytest.fixture(params=["memory", "postgres"])
-def ledger(request: pytest.FixtureRequest) -> Ledger:
-    if request.param == "memory":
-        return MemoryLedger()
-    from sensorflow.adapters.postgres.ledger import PostgresLedger
-
-    made = PostgresLedger(request.getfixturevalue("database"), "test")
-    request.addfinalizer(made.close)
-    return made
 
 
 def keys_of(ledger: Ledger) -> dict[int, bytes]:

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from samples import add, arrival, batch, claim, load, state
 
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.arrival import Lane
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import Code, Transient
@@ -16,17 +15,6 @@ from sensorflow.ports import BatchLimits, Claim, Claimed, Counts, Ledger, OnChan
 
 SHORT = 0.05
 LIMITS = BatchLimits(sources=("plant",), file_bytes=1000, total_bytes=10_000, files=100, share=1)
-
-
-@pytest.fixture(params=["memory", "postgres"])
-def ledger(request: pytest.FixtureRequest) -> Ledger:
-    if request.param == "memory":
-        return MemoryLedger()
-    from sensorflow.adapters.postgres.ledger import PostgresLedger
-
-    made = PostgresLedger(request.getfixturevalue("database"), "test")
-    request.addfinalizer(made.close)
-    return made
 
 
 def publish(ledger: Ledger) -> None:
