@@ -174,8 +174,8 @@ def report(ledger: Any, expected: int, early: list[FileView]) -> tuple[bool, str
     checks = {
         f"the database holds the {expected:,} readings that were made": rows == expected,
         "the half-written file was not touched before it was closed": not early,
-        "the corrected file replaced the first version": held is not None
-        and any(v.state is State.SUPERSEDED for v in views),
+        "the corrected file replaced every reading of the first version": held is not None
+        and any(v.counts.loaded == v.counts.replaced > 0 for v in views),
         "the corrupt file is in quarantine": any(v.state is State.QUARANTINED for v in views),
         "every file is at its end": not any(v.state in OPEN for v in views),
         f"sensorflow audit --checksum says: {verdict.removeprefix('audit: ')}": not proof.returncode,
@@ -203,7 +203,7 @@ def show_files(ledger: Any, views: list[FileView]) -> None:
         name = f"{many[0].name} … {many[-1].name} ({len(many)} files)"
         states = "/".join(sorted({str(v.state) for v in many}))
         lines.append(["plant", name, states, *numbers(many), *times(ledger, many)])
-    heads = ("source", "file", "state", "read", "loaded", "rejected", "dupl.")
+    heads = ("source", "file", "state", "read", "loaded", "rejected", "dupl.", "replaced")
     console.print()
     console.print(made_table("", (*heads, "validate ms", "transform ms", "load ms"), lines))
 
@@ -212,7 +212,7 @@ def numbers(views: list[FileView]) -> list[int]:
     counts = [v.counts for v in views]
     return [
         sum(getattr(c, name) for c in counts)
-        for name in ("read", "loaded", "rejected", "duplicate")
+        for name in ("read", "loaded", "rejected", "duplicate", "replaced")
     ]
 
 
