@@ -32,7 +32,7 @@ from sensorflow.adapters.feeds.folder import (
     Unreadable,
     stat_of,
 )
-from sensorflow.adapters.feeds.spelling import Spellings
+from sensorflow.adapters.feeds.spelling import Spellings, log_refused
 from sensorflow.adapters.feeds.watch import Watch
 from sensorflow.adapters.host import has_ended, process
 from sensorflow.core.arrival import Landed, printable
@@ -406,9 +406,7 @@ class Daemon:
         for file in done.later:
             self._settling[folder.name].again(file.key, file.stat, time.monotonic())
         for file, other in done.refused:
-            facts = {"source": folder.name, "file": printable(file.key), "code": Code.NAME_TAKEN}
-            facts |= {"spelt": ascii(file.key.decode()), "taken_by": ascii(other.decode())}
-            log().error(Event.FILE_REFUSED, **facts, do=REMEDY[Code.NAME_TAKEN])
+            log_refused(folder, file.key, other)
         return done.taken
 
     def _enter_each(self, folder: Folder, files: list[Found], lease: IntakeLease) -> None:

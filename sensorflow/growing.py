@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from sensorflow import crash
 from sensorflow.adapters.feeds.folder import Folder, NotAFile, Readable, Unreadable, stat_of
+from sensorflow.adapters.feeds.spelling import is_there, log_refused
 from sensorflow.core.arrival import printable
 from sensorflow.core.growth import (
     CAP,
@@ -35,6 +36,7 @@ from sensorflow.core.growth import (
     inode_of,
     refused,
 )
+from sensorflow.core.names import canonical
 from sensorflow.core.stability import Stat
 from sensorflow.flow.register import Found, arrivals_of
 from sensorflow.flow.segments import segments
@@ -77,6 +79,8 @@ class Growing:
         self._hurry = False
         self._newest: list[Taken] | None = None
         self._lease: IntakeLease | None = None
+        self._refused: dict[bytes, bytes] = {}
+        """Files whose name another one in the folder has -> the key of that, as reported last."""
 
     @property
     def is_due(self) -> bool:
@@ -102,13 +106,30 @@ class Growing:
 
     def _restless(self, known: dict[bytes, _Rest]) -> Iterator[tuple[bytes, Stat]]:
         """The files that may have something new; the others are noted as known."""
+        spelt: dict[bytes, bytes] = {}
         for key, stat in self.folder.scan():
+            if not key.isascii() and (other := self._other_spelling(key, stat, spelt)):
+                if self._refused.get(key) != other:
+                    log_refused(self.folder, key, other)
+                self._refused[key] = other
+                continue
             rest = self._rest.get(key)
             same = rest is not None and rest.state in (None, stat.fingerprint)
             if rest is not None and same and time.monotonic() < rest.until:
                 known[key] = rest
             else:
                 yield key, stat
+
+    def _other_spelling(self, key: bytes, stat: Stat, spelt: dict[bytes, bytes]) -> bytes | None:
+        """The key of another file in the folder that has this name, and counts: it was known before.
+
+        spelt: of the files seen so far, name -> key.
+        """
+        known = self._ledger.spelt_otherwise(self.folder.name, key, b"")
+        if known is not None and is_there(self.folder, known, stat):
+            return known
+        first = spelt.setdefault(canonical(key), key)
+        return first if first != key else None
 
     def _take(self, files: Sequence[tuple[bytes, Stat]], known: dict[bytes, _Rest]) -> bool:
         inodes = [inode_of(stat) for _, stat in files]

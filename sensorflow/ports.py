@@ -626,7 +626,8 @@ class Ledger(Protocol):
         ...
 
     def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> int | None:
-        """Take a loaded file's rows out of the database; returns how many, None if it is not loaded.
+        """Take a loaded file's rows out of the database; returns how many, None if it is not loaded,
+        or not waiting to be loaded again.
 
         Files that left readings out as duplicates of this one's, and files whose readings this one
         had replaced, are replayed, but for those in `along`, which are to be undone too.

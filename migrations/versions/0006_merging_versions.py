@@ -51,6 +51,7 @@ $roles$;
 STEPS = (
     "('loaded', 'pending'), ('loaded', 'superseded'), ('loaded', 'undone'), "
     "('pending', 'pending'), ('pending', 'running'), ('pending', 'superseded'), "
+    "('pending', 'undone'), "
     "('quarantined', 'pending'), ('quarantined', 'superseded'), "
     "('running', 'loaded'), ('running', 'pending'), ('running', 'quarantined'), "
     "('running', 'running'), ('running', 'superseded'), ('superseded', 'pending'), "
@@ -104,7 +105,9 @@ def downgrade() -> None:
             f"{count} files have readings that a newer version replaced; undo these versions first"
         )
     op.execute("DELETE FROM file_events WHERE from_state = 'superseded'")
-    transitions(STEPS.replace("('superseded', 'pending'), ", ""))
+    op.execute("DELETE FROM file_events WHERE from_state = 'pending' AND to_state = 'undone'")
+    steps = STEPS.replace("('superseded', 'pending'), ", "")
+    transitions(steps.replace("('pending', 'undone'), ", ""))
     op.execute("DROP TRIGGER tr_files_merge ON files")
     op.execute("DROP FUNCTION refuse_load_without_merge()")
     op.drop_table("replacements")

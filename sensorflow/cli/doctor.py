@@ -179,7 +179,7 @@ def _versions(settings: Settings, url: str) -> Iterator[Check]:
         low, high = (f"{at:%Y-%m-%d %H:%M}" for at in (row.low, row.high))
         found = f"{readings(row.rows)} of {row.key_text}, version {row.version} and older (spanning"
         found += f" {low} to {high}), kept beside a newer version"
-        todo = f"right for chunks; else `sensorflow undo '{row.key_text}@{row.version}'`, or "
+        todo = f"right for chunks; else `sensorflow undo '{row.key_text}@1-{row.version}'`, or "
         todo += f'on_change = "supersede" for source {row.source}'
         yield Check("versions", "ok", found, todo)
     if rows and rows[0].names > len(rows):

@@ -197,12 +197,13 @@ def surviving(newest: list[FileView]) -> list[str]:
     low = min(v.facts["ts_min"] for v in older)
     high = max(v.facts["ts_max"] for v in older)
     last = older[0]
+    wanted = f"{older[-1].version}-{last.version}" if len(older) > 1 else f"{last.version}"
     stay = (
         f"kept: {readings(total)} of older versions (spanning {low:%Y-%m-%d %H:%M:%S} to "
         f"{high:%Y-%m-%d %H:%M:%S}) that version {loaded[0].version} does not state again"
     )
     out = (
-        f"to remove them: sensorflow undo '{last.name}@{last.version}'; for a source whose files "
+        f"to remove them: sensorflow undo '{last.name}@{wanted}'; for a source whose files "
         'always replace the whole older one: on_change = "supersede"'
     )
     return [stay, out]

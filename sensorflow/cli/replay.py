@@ -96,7 +96,7 @@ def undo(
         rows = undo_flow(ledger, lake, landing, view.file_id, why, along)
         if rows is None:
             refused = True
-            line(f"not undone: {view.file_id} {view.name}: it is {view.state}, not loaded")
+            line(f"not undone: {view.file_id} {view.name}: {_hindrance(ledger, view)}")
         else:
             line(f"undone: {view.file_id} {view.name}: {readings(rows)} taken out")
             names = {a["name"] for a in ledger.arrivals(view.file_id)} - {view.name}
@@ -108,6 +108,13 @@ def undo(
             line(f"  to reverse it: sensorflow replay {view.file_id}")
     if refused:
         raise typer.Exit(1)
+
+
+def _hindrance(ledger: Ledger, view: FileView) -> str:
+    now = ledger.file(view.file_id) or view
+    if now.state == "running":
+        return "a worker has it just now; try again in a moment"
+    return f"it is {now.state}, not loaded"
 
 
 def _returning(ledger: Ledger, undone: FileView) -> str:
@@ -129,7 +136,7 @@ def chosen(
     """The files of these numbers or names, or all that fit. Raises Misuse for one that is not there.
 
     A name means its newest version, in each source that has it, and of a file that grows all growths;
-    `name@2` its second version.
+    `name@2` its second version, `name@2-9` these versions.
     """
     if not files:
         return ledger.select(states, source, since)
@@ -147,9 +154,14 @@ def _named(ledger: Ledger, given: str, source: str | None) -> list[FileView]:
     if found := _newest(ledger.named(given, source)):
         return _whole(ledger, found)
     name, at, number = given.rpartition("@")
-    if not at or not number.isdecimal():
+    first, _, last = number.partition("-")
+    if not at or not first.isdecimal() or not (last or first).isdecimal():
         return []
-    return [v for v in ledger.named(name, source) if v.version == int(number)]
+    named = ledger.named(name, source)
+    if not last:
+        return [v for v in named if v.version == int(first)]
+    wanted = range(int(first), int(last) + 1)
+    return [v for v in named if v.version in wanted and v.state in ("loaded", "pending")]
 
 
 def _newest(views: list[FileView]) -> list[FileView]:

@@ -46,6 +46,7 @@ TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
         (State.QUARANTINED, State.PENDING),  # replay
         (State.LOADED, State.PENDING),  # replay: its rows stay until the new ones replace them
         (State.LOADED, State.UNDONE),
+        (State.PENDING, State.UNDONE),  # its rows of an earlier load are there while it waits
         (State.UNDONE, State.PENDING),  # replay
         (State.UNDONE, State.SUPERSEDED),
         (State.SUPERSEDED, State.PENDING),  # the version that begins with its bytes was undone

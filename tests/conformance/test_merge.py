@@ -210,3 +210,27 @@ def test_a_file_that_goes_through_again_waits_behind_live_ones(ledger: Ledger) -
     load(ledger, second, batch(5, value=2.5))
     ledger.undo(second, "")
     assert [(w.file_id, w.lane) for w in ledger.due(9, 9)] == [(first, Lane.BACKFILL)]
+
+
+def test_versions_in_a_row_are_undone_at_once_and_one_after_the_other(ledger: Ledger) -> None:
+    ids = [arrive(ledger, number) for number in (1, 2, 3, 4)]
+    for number, file_id in enumerate(ids):
+        load(ledger, file_id, batch(4 - number, value=float(number)))
+    assert [ledger.undo(n, "", ids[2:]) for n in (ids[3], ids[2])] == [1, 1]
+    assert [state(ledger, n) for n in ids] == [State.LOADED, State.PENDING, *[State.UNDONE] * 2]
+    assert ledger.undo(ids[1], "") == 1  # while it waits to go through again
+    view = ledger.file(ids[1])
+    assert view is not None
+    assert (view.state, view.counts.loaded, view.counts.replaced) == (State.UNDONE, 3, 0)
+    drain(ledger, {ids[0]: batch(4)})
+    assert counts(ledger, ids[0]) == (4, 0)
+
+
+def test_what_was_kept_beside_is_replaced_once_versions_are_merged(ledger: Ledger) -> None:
+    first = ledger.register(arrival(content=1), OnChange.KEEP, False).file_id
+    load(ledger, first, batch(5), on_change=OnChange.KEEP)
+    second = ledger.register(arrival(content=2), OnChange.KEEP, False).file_id
+    load(ledger, second, batch(5, value=2.5), "plant/a.csv\0v2", on_change=OnChange.KEEP)
+    third = arrive(ledger, 3)
+    assert load(ledger, third, batch(4, start=3, value=9.5)).replaced == 4
+    assert [counts(ledger, n) for n in (first, second, third)] == [(5, 2), (5, 2), (4, 0)]

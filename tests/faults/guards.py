@@ -472,7 +472,7 @@ GUARDS = [
     Guard(  # and where both lie in a folder, the second is no version of the first
         32,
         "sensorflow/adapters/feeds/spelling.py",
-        "        return key if key is not None and _is_there(folder, key, file.stat) else None\n",
+        "        return key if key is not None and is_there(folder, key, file.stat) else None\n",
         "        return None\n",
         "tests/integration/test_spellings.py"
         "::test_of_two_spellings_that_stay_in_a_folder_the_second_is_refused_until_the_first_is_gone",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from fleet import HEAD
 from yard import Yard
 
@@ -16,6 +17,7 @@ from sensorflow import bootstrap
 from sensorflow.cli import files as files_cli
 from sensorflow.cli.replay import replay, undo
 from sensorflow.core.states import State
+from sensorflow.errors import Code
 from sensorflow.growing import Growing
 
 RULES = """\
@@ -268,3 +270,22 @@ def _app(command: object) -> object:
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(command)  # type: ignore[type-var]
     return app
+
+
+def test_of_two_spellings_of_a_name_the_one_that_was_registered_first_grows(growth: Growth) -> None:
+    nfc, nfd = "T\u00fcr.csv", "Tu\u0308r.csv"
+    growth.write(HEAD + line(0, 1.0), nfc)
+    growth.take()
+    growth.write(HEAD + line(0, 2.0), nfd)
+    with structlog.testing.capture_logs() as logs:
+        growth.take()
+        growth.restart()
+        growth.write(line(1, 1.5), nfc)
+        growth.take()
+    refused = [entry for entry in logs if entry["event"] == "file.refused"]
+    assert {entry["code"] for entry in refused} == {Code.NAME_TAKEN}
+    assert len(refused) == 2  # once for each start
+    assert growth.values() == [1.0, 1.5]
+    (growth.drop / nfc).unlink()
+    growth.take()
+    assert growth.values() == [1.5, 2.0]

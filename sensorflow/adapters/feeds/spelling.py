@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sensorflow.adapters.feeds.folder import Folder, NotAFile
+from sensorflow.core.arrival import printable
 from sensorflow.core.names import canonical
 from sensorflow.core.stability import Stat
+from sensorflow.errors import REMEDY, Code
 from sensorflow.flow.register import Found
 from sensorflow.ports import Ledger
+from sensorflow.telemetry import Event, log
 
 
 @dataclass
@@ -36,7 +39,7 @@ class Spellings:
         known = self._refused.get((folder.name, key))
         if known is None:
             return False
-        if known[0] == stat and _is_there(folder, known[1], stat):
+        if known[0] == stat and is_there(folder, known[1], stat):
             return True
         del self._refused[folder.name, key]
         return False
@@ -59,10 +62,17 @@ class Spellings:
         if file.key.isascii():
             return None
         key = self._ledger.spelt_otherwise(folder.name, file.key, file.landed.sha256)
-        return key if key is not None and _is_there(folder, key, file.stat) else None
+        return key if key is not None and is_there(folder, key, file.stat) else None
 
 
-def _is_there(folder: Folder, key: bytes, stat: Stat) -> bool:
+def log_refused(folder: Folder, key: bytes, other: bytes) -> None:
+    """Reported once for each state of a file."""
+    facts = {"source": folder.name, "file": printable(key), "code": Code.NAME_TAKEN}
+    facts |= {"spelt": ascii(key.decode()), "taken_by": ascii(other.decode())}
+    log().error(Event.FILE_REFUSED, **facts, do=REMEDY[Code.NAME_TAKEN])
+
+
+def is_there(folder: Folder, key: bytes, stat: Stat) -> bool:
     """Whether another file than `stat` has this key. Some file systems find one file by either spelling."""
     try:
         found = folder.stat(key)

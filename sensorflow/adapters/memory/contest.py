@@ -59,6 +59,10 @@ class Contest:
         self._yield(named, {f.id: f.id for f in self.same_name}, lost)
         self._take(named, {f.id for f in self.same_name})
         before = lost.copy()
+        for old in self.same_name:  # loaded with on_change = "keep", by keys of its own
+            if old.id < self.file.id and old.identity not in ("", self.load.identity):
+                made = self._made(silver, old)
+                self._take([k for k, gone in zip(made, before, strict=True) if not gone], {old.id})
         for other in self.same_bytes:
             made = self._made(silver, other)
             self._yield(made, {other.id: other.id}, lost)

@@ -557,11 +557,11 @@ class MemoryLedger(GrowingFiles):
             if holder == by and file.state is State.LOADED and file.name != name:
                 self.replay(number, file.profile)
 
-    def return_replaced(self, by: int) -> None:
-        """Files whose readings a file had replaced go through again."""
+    def return_replaced(self, by: int, along: Sequence[int] = ()) -> None:
+        """Files whose readings a file had replaced go through again, but for those in `along`."""
         for (number, holder), rows in list(self.replacements.items()):
             file = self._files[number]
-            if holder == by and (file.state is State.LOADED or not rows):
+            if holder == by and number not in along and (file.state is State.LOADED or not rows):
                 self._replay(file, file.profile)
 
     def pass_on(self, old: File) -> None:
@@ -603,15 +603,18 @@ class MemoryLedger(GrowingFiles):
     def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> int | None:
         with self._lock:
             file = self._files.get(file_id)
-            if file is None or file.state is not State.LOADED:
+            waiting = file is not None and file.state is State.PENDING and file.previous
+            if file is None or not (file.state is State.LOADED or waiting):
                 return None
+            if file.previous is not None:
+                (file.counts, _), file.previous = file.previous, None
             rows = self._take_out(file)
             self._move(file, State.UNDONE, "undone", rows=rows, why=why)
             file.finished_at, file.tidy = self._clock(), False
             for other in list(self._files.values()):
                 if self._shares(other, file) and other.id not in along:
                     self.replay(other.id)
-            self.return_replaced(file.id)
+            self.return_replaced(file.id, along)
             self._forget_replacements(file)
             return rows
 

@@ -114,7 +114,6 @@ class Rivals(NamedTuple):
     states: id -> the file that states what it holds, which is another one where that has the same bytes.
     """
 
-    same_name: bool
     states: dict[int, int]
 
 
@@ -160,8 +159,10 @@ class Contest:
         rows = run(self.connection, "rivals", **self._place, **facts, identity=stored, most=most)
         found: dict[str, Rivals] = {}
         for row in rows:
-            name = self.identity if row.same_name else identity_of_row(row.identity)
-            group = found.setdefault(name or "", Rivals(row.same_name, {}))
+            name = identity_of_row(row.identity)
+            if name is None:  # loaded by 0.1.0, which did not write it down
+                name = self.identity
+            group = found.setdefault(name, Rivals({}))
             group.states[row.id] = row.states
         return found
 

@@ -458,19 +458,20 @@ SELECT set_config('application_name', :name, true),
          ORDER BY id) names;
 
 -- name: rivals
--- Files with rows in the database that may hold readings which file :id states, of a time. Other versions
--- of its name, but for other parts of the same growing file; its bytes under other names, which of a part
--- of a growing file mean nothing; and files under other names that hold what newer versions of
--- its name state, having the same bytes as these. states: the file that states them.
-SELECT id, identity, true AS same_name, id AS states FROM files
+-- Files with rows in the database that may hold readings which file :id states, of a time. Other versions of
+-- its name (of those loaded with on_change = "keep" the older ones), but for other parts of the same growing
+-- file; its bytes under other names, which of a part of a growing file mean nothing; and files under other
+-- names that hold what newer versions of its name state, having the same bytes as these. states: the file
+-- that states them.
+SELECT id, identity, id AS states FROM files
  WHERE :by_name AND source = :source AND coalesce(name, key) = :known_as AND id <> :id
    AND ts_max >= CAST(:low AS timestamptz) AND ts_min <= CAST(:high AS timestamptz)
-   AND (identity IS NULL OR identity = :identity)
+   AND (identity IS NULL OR identity = :identity OR id < :id AND identity <> source || '/')
    AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = files.id AND g.root = :root)
    AND ts_max IS NOT NULL
    AND (state = 'loaded' AND rows_loaded > rows_replaced OR previous IS NOT NULL)
 UNION ALL
-SELECT id, identity, false, id FROM files
+SELECT id, identity, id FROM files
  WHERE :by_content AND source = :source AND sha256 = :sha256 AND id <> :id
    AND coalesce(name, key) <> :known_as
    AND ts_max >= CAST(:low AS timestamptz) AND ts_min <= CAST(:high AS timestamptz)
@@ -478,7 +479,7 @@ SELECT id, identity, false, id FROM files
    AND (state = 'loaded' AND rows_loaded > rows_replaced OR previous IS NOT NULL)
    AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = files.id)
 UNION ALL
-SELECT h.id, h.identity, false, n.id
+SELECT h.id, h.identity, n.id
   FROM files n JOIN files h ON h.source = n.source AND h.sha256 = n.sha256
  WHERE :by_name AND n.source = :source AND coalesce(n.name, n.key) = :known_as
    AND n.version > :version AND n.state = 'loaded' AND n.rows_replaced > 0
@@ -573,6 +574,7 @@ SELECT r.file_id, f.wanted_profile, r.by_file, r.rows
   FROM replacements r JOIN files f ON f.id = r.file_id
  WHERE r.by_file = ANY(CAST(:ids AS bigint[]))
    AND (f.state = 'loaded' OR f.state = 'superseded' AND r.rows = 0)
+   AND f.id <> ALL(CAST(:along AS bigint[]))
    AND (CAST(:name AS bytea) IS NULL OR coalesce(f.name, f.key) <> :name)
  ORDER BY r.file_id;
 
@@ -762,9 +764,18 @@ UPDATE files
 SELECT source, coalesce(name, key) AS known_as, sha256 FROM files WHERE id = :id;
 
 -- name: undo
-UPDATE files SET state = 'undone', finished_at = now(), tidy = false, rows_replaced = 0
- WHERE id = :id AND state = 'loaded'
-RETURNING id, source, key, identity, ts_min, ts_max;
+-- Also of a file that waits to go through again: the account of the rows that are there is given back first.
+UPDATE files f
+   SET state = 'undone', finished_at = now(), tidy = false, rows_replaced = 0, stage = 'load',
+       rows_read = coalesce((f.previous->>'rows_read')::bigint, f.rows_read),
+       rows_loaded = coalesce((f.previous->>'rows_loaded')::bigint, f.rows_loaded),
+       rows_rejected = coalesce((f.previous->>'rows_rejected')::bigint, f.rows_rejected),
+       rows_duplicate = coalesce((f.previous->>'rows_duplicate')::bigint, f.rows_duplicate),
+       rows_missing = coalesce((f.previous->>'rows_missing')::bigint, f.rows_missing),
+       previous = NULL
+  FROM (SELECT id, state FROM files WHERE id = :id FOR UPDATE) b
+ WHERE f.id = b.id AND (b.state = 'loaded' OR b.state = 'pending' AND f.previous IS NOT NULL)
+RETURNING f.id, f.source, f.key, f.identity, f.ts_min, f.ts_max, b.state AS state_before;
 
 -- name: sharers
 -- Loaded files whose keys hold the same file name, and that left readings of this span out; of a growing

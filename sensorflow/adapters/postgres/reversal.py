@@ -47,9 +47,9 @@ def undo(
         span = {"low": row.ts_min, "high": row.ts_max}
         rows = run(c, "delete_rows", id=file_id, **span).rowcount
         _return_shared(c, who, row, span, along)
-    steps = {"from_state": "loaded", "to_state": "undone"}
+    steps = {"from_state": row.state_before, "to_state": "undone"}
     add_event(c, who, file_id, "undone", Stage.LOAD, **steps, rows=rows, why=why)
-    return_replaced(c, who, file_id, "which held readings of it, was undone")
+    return_replaced(c, who, file_id, "which held readings of it, was undone", along)
     run(c, "forget_replacements", ids=[file_id])
     return rows
 
@@ -64,9 +64,11 @@ def _return_shared(
         replay(c, who, other, None, why)
 
 
-def return_replaced(c: sa.Connection, who: str, file_id: int, why: str) -> None:
+def return_replaced(
+    c: sa.Connection, who: str, file_id: int, why: str, along: Sequence[int] = ()
+) -> None:
     """Files whose readings this one had replaced go through again, and hold them again."""
-    for row in run(c, "replaced_by", ids=[file_id], name=None).all():
+    for row in run(c, "replaced_by", ids=[file_id], name=None, along=list(along)).all():
         reason = f"file {file_id}, {why}"
         if not replay(c, who, row.file_id, row.wanted_profile, reason, also_superseded=True):
             facts = {"rows": row.rows, "why": f"{reason}; the landed bytes have expired"}

@@ -111,7 +111,7 @@ def _keep_accounts(
 
 def _reevaluate(c: sa.Connection, who: str, by: list[int], name: bytes) -> None:
     """Files under other names whose readings these held, and which they hold no more, go through again."""
-    for row in run(c, "replaced_by", ids=by, name=name).all():
+    for row in run(c, "replaced_by", ids=by, name=name, along=[]).all():
         why = f"file {row.by_file}, which held readings of it, was replaced"
         reversal.replay(c, who, row.file_id, row.wanted_profile, why)
 
