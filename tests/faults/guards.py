@@ -374,14 +374,6 @@ GUARDS = [
         "                if False:\n",
         _growing("test_repeats_are_told_over_all_parts"),
     ),
-    Guard(  # equal parts of two files have nothing to do with each other
-        20,
-        f"{POSTGRES}/contest.py",
-        "    by_content = by_content and claim.part is None\n",
-        "",
-        "tests/integration/test_growing_files.py"
-        "::test_equal_parts_of_two_files_are_readings_of_both[unique]",
-    ),
     Guard(
         21,
         SQL,
