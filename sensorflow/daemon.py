@@ -260,8 +260,12 @@ class Daemon:
                     if growing.look(self._stop.is_set, lease):
                         self._fresh.set()
             except IntakeLost:
-                self._leases.pop(lease.source, None)
-                self._intake.lost(lease)
+                self._lose(lease)
+
+    def _lose(self, lease: IntakeLease) -> None:
+        """Another daemon has taken a source over."""
+        self._leases.pop(lease.source, None)
+        self._intake.lost(lease)
 
     def _scan(self) -> None:
         for folder in self._ours:
@@ -331,8 +335,7 @@ class Daemon:
                 try:
                     self._enter(folder, found, lease)
                 except IntakeLost:
-                    self._leases.pop(folder.name, None)
-                    self._intake.lost(lease)
+                    self._lose(lease)
 
     def _land_some(self, waiting: deque[_Seen]) -> dict[Folder, list[Found]]:
         """Land the first of the waiting files together, and take them off."""

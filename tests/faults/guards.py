@@ -306,14 +306,14 @@ GUARDS = [
     Guard(  # what is stated again takes the place of what was stated before
         20,
         f"{POSTGRES}/contest.py",
-        "        older = [i for i in group.states if i < self.claim.file_id]\n",
+        "        older = [i for i in group if i < self.claim.file_id]\n",
         "        older: list[int] = []\n",
         MERGED,
     ),
     Guard(  # and a version that is loaded late takes nothing from a newer one
         20,
         f"{POSTGRES}/contest.py",
-        "        newer = [i for i in group.states if i > self.claim.file_id]\n",
+        "        newer = [i for i in group if i > self.claim.file_id]\n",
         "        newer: list[int] = []\n",
         "tests/integration/test_versions.py::test_what_is_served_is_what_the_model_says",
     ),

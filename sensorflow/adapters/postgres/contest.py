@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -108,13 +108,9 @@ class Taken:
     checksum: int = 0
 
 
-class Rivals(NamedTuple):
-    """Files that may hold the same readings, with one file name in their keys.
-
-    states: id -> the file that states what it holds, which is another one where that has the same bytes.
-    """
-
-    states: dict[int, int]
+Rivals: TypeAlias = "dict[int, int]"
+"""Files that may hold the same readings, with one file name in their keys: id -> the file that states what
+it holds, which is another one where that has the same bytes."""
 
 
 @dataclass
@@ -162,8 +158,7 @@ class Contest:
             name = identity_of_row(row.identity)
             if name is None:  # loaded by 0.1.0, which did not write it down
                 name = self.identity
-            group = found.setdefault(name, Rivals({}))
-            group.states[row.id] = row.states
+            found.setdefault(name, {})[row.id] = row.states
         return found
 
     def any(self) -> bool:
@@ -184,9 +179,8 @@ class Contest:
         if (own_name := rivals.pop(self.identity, None)) is not None:
             self._yield(silver, own, own_name, span, lost)
             self._take(silver, own, own_name, span)
-        kept = pa.array(
-            ~lost
-        )  # what a newer version of the name states is none of the others' matter
+        # what a newer version of the name states is none of the others' matter
+        kept = pa.array(~lost)
         for name, group in rivals.items():
             made = keys(silver, name)
             self._yield(silver, made, group, span, lost)
@@ -204,18 +198,18 @@ class Contest:
         lost: npt.NDArray[np.bool_],
     ) -> None:
         """Mark the readings that newer files of a group state."""
-        newer = [i for i in group.states if i > self.claim.file_id]
+        newer = [i for i in group if i > self.claim.file_id]
         if not newer:
             return
         self._stated.fill(silver["ts"], made)
         held = self._stated.holders(newer, span)
         place = pc.index_in(made, keys_of(held)).fill_null(-1).to_numpy()
         fresh = np.flatnonzero((place >= 0) & ~lost)
-        self.lost.update(group.states[i] for i in held["file"][place[fresh]].tolist())
+        self.lost.update(group[i] for i in held["file"][place[fresh]].tolist())
         lost[fresh] = True
 
     def _take(self, silver: pa.RecordBatch, made: pa.Array, group: Rivals, span: Span) -> None:
-        older = [i for i in group.states if i < self.claim.file_id]
+        older = [i for i in group if i < self.claim.file_id]
         if not older or not len(silver):
             return
         self._stated.fill(silver["ts"], made)
