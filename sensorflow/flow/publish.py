@@ -33,8 +33,10 @@ def publish(ledger: Ledger, queue: Queue, limits: Limits) -> int:
     the database is away, what was sent until then being recorded.
     """
     total = 0
-    with ledger.publishing() as mine:
-        while mine and (due := _due(ledger, limits)):
+    if not _due(ledger, limits, 1):
+        return total
+    with ledger.publishing() as is_mine:
+        while is_mine() and (due := _due(ledger, limits)):
             if limits.group_small_files:
                 total += _send(ledger, queue, _groups(due, limits.inline_below), limits)
                 continue
@@ -89,5 +91,5 @@ def _parts(files: list[Waiting]) -> Iterator[list[Waiting]]:
     yield part
 
 
-def _due(ledger: Ledger, limits: Limits) -> list[Waiting]:
-    return ledger.due(BATCH, limits.max_in_flight, limits.backfill_in_flight)
+def _due(ledger: Ledger, limits: Limits, most: int = BATCH) -> list[Waiting]:
+    return ledger.due(most, limits.max_in_flight, limits.backfill_in_flight)

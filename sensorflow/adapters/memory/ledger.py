@@ -38,6 +38,7 @@ from sensorflow.ports import (
     COLLECT_AGAIN,
     HIDDEN,
     HIDDEN_AFTER,
+    PUBLISHING,
     BatchLimits,
     Claim,
     Claimed,
@@ -60,6 +61,8 @@ from sensorflow.ports import (
     intake_lost,
 )
 
+_NOBODY: tuple[object, datetime] = (None, datetime.min.replace(tzinfo=UTC))
+
 
 class MemoryLedger(GrowingFiles):
     """See `ports.Ledger`. `clock` stands for the database's."""
@@ -67,7 +70,7 @@ class MemoryLedger(GrowingFiles):
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._lock = threading.RLock()
-        self._publisher = threading.Lock()
+        self._publisher: tuple[object, datetime] = _NOBODY
         self._files: dict[int, File] = {}
         self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
         self._growing: dict[int, Growing] = {}
@@ -227,13 +230,24 @@ class MemoryLedger(GrowingFiles):
     # --- publishing ---
 
     @contextmanager
-    def publishing(self) -> Iterator[bool]:
-        mine = self._publisher.acquire(blocking=False)
+    def publishing(self, lease: float = PUBLISHING) -> Iterator[Callable[[], bool]]:
+        mine = object()
+
+        def is_mine() -> bool:
+            with self._lock:
+                if self._publisher[0] is mine:
+                    self._publisher = (mine, self._clock() + timedelta(seconds=lease))
+                return self._publisher[0] is mine
+
+        with self._lock:
+            if self._publisher[1] <= self._clock():
+                self._publisher = (mine, self._clock() + timedelta(seconds=lease))
         try:
-            yield mine
+            yield is_mine
         finally:
-            if mine:
-                self._publisher.release()
+            with self._lock:
+                if self._publisher[0] is mine:
+                    self._publisher = _NOBODY
 
     def due(
         self, limit: int, max_in_flight: int, backfill_in_flight: int | None = None
