@@ -44,6 +44,9 @@ def settle() -> dict[str, Any]:
         "control_queue_durable": True,
         "worker_hijack_root_logger": False,
         "worker_max_memory_per_child": 1_000_000,  # KiB
+        "worker_consumer": "workers.consumer:Consumer",
+        "worker_autoscaler": "workers.autoscaler:Autoscaler",
+        "worker_disable_rate_limits": True,
     }
 
 
