@@ -1,8 +1,8 @@
 """kombu's transport for RabbitMQ, but that a message whose frames cannot be decoded is still delivered.
 
-py-amqp raises while it reads such a message from the connection, before anybody could refuse it: text
-that is not UTF-8, a time beyond the calendar, a table nested too deep. The consumer would lose its connection, and
-get the same message again, for ever. Here it arrives without its properties, and the worker rejects it.
+py-amqp raises while it reads such a message from the connection, before anybody could refuse it: text that
+is not UTF-8, a time beyond the calendar, a table nested too deep. The consumer would lose its connection,
+and get the same message again, for ever. Here it arrives without its properties, and the worker rejects it.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ def _frames(connection: Any, callback: Callable[..., Any]) -> Callable[[Any], An
 
 
 class Channel(pyamqp.Channel):  # type: ignore[misc]  # kombu has no types
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """A body stays bytes: which codec it is for is the sender's word."""
+        super().__init__(*args, auto_decode=False, **options)
+
     def message_to_python(self, raw_message: Any) -> Any:
         """None of our messages is compressed, and kombu would unpack any without a limit."""
         headers = raw_message.properties.get("application_headers")
