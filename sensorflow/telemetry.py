@@ -51,6 +51,11 @@ class Event(StrEnum):
     SWEPT = "swept"  # leases had ended, or messages were missing
     MONTH_CLOSED = "month.closed"  # its unique index is built: no reading of it is there twice
     MONTH_DOUBLED = "month.doubled"  # it cannot be: readings are there twice, and named here
+    MESSAGE_REFUSED = "message.refused"  # not one of ours; rejected before anything is done with it
+    COMMAND_REFUSED = "command.refused"  # by remote control, which may not end what works on a file
+    BROKER_REFUSED = "broker.refused"  # the broker is full or read-only; work goes on
+    BROKER_LOST = "broker.lost"  # by an error that Celery does not expect; connected to again
+    ACK_DROPPED = "acknowledgement.dropped"  # of a lost connection: the ledger has the outcome
     DEFECT = "defect"  # something that should not happen; tried again
 
 

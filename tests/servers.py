@@ -146,6 +146,21 @@ class RabbitMQ:
     def delete_queue(self, vhost: str, queue: str) -> None:
         assert self._ctl("delete_queue", "-p", vhost, queue) == 0
 
+    @contextmanager
+    def impatient(self, milliseconds: int) -> Iterator[None]:
+        """Channels of connections made meanwhile are closed when a message waits so long for its word."""
+        known = {"consumer_timeout": 1_800_000, "channel_tick_interval": 60_000}
+        for name in known:
+            self._set(name, milliseconds)
+        try:
+            yield
+        finally:
+            for name, value in known.items():
+                self._set(name, value)
+
+    def _set(self, name: str, value: int) -> None:
+        assert self._ctl("eval", f"application:set_env(rabbit, {name}, {value}).") == 0
+
     def queues(self, vhost: str) -> dict[str, str]:
         """Name -> type of the queues of a virtual host."""
         shown = self._run("list_queues", "-p", vhost, "--no-table-headers", "name", "type").stdout

@@ -38,12 +38,17 @@ def settle() -> dict[str, Any]:
         "worker_send_task_events": True,
         "task_send_sent_event": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
+        # else a pool that is small when the broker restarts gets so few messages, and never grows
+        "worker_enable_prefetch_count_reduction": False,
         # RabbitMQ may see the end of a killed worker late, a child of it being busy: the one that is
         # started in its place would find its mailbox locked, and end
         "control_queue_exclusive": False,
         "control_queue_durable": True,
         "worker_hijack_root_logger": False,
         "worker_max_memory_per_child": 1_000_000,  # KiB
+        "worker_consumer": "workers.consumer:Consumer",
+        "worker_autoscaler": "workers.autoscaler:Autoscaler",
+        "worker_disable_rate_limits": True,
     }
 
 
