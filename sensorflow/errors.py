@@ -58,6 +58,7 @@ class Code(StrEnum):
     ARCHIVE = "F216 archive-refused"
     OUT_OF_MEMORY = "F217 out-of-memory"
     NAME_TAKEN = "F218 name-taken"
+    PATTERN_TOO_SLOW = "F219 pattern-too-slow"
     UNEXPECTED = "F299 unexpected-error"
     # infrastructure
     DATABASE = "I501 database-unavailable"
@@ -106,6 +107,8 @@ REMEDY: dict[Code, str] = {
     Code.OUT_OF_MEMORY: "split the file, or raise max_memory if the host has it, then replay",
     Code.NAME_TAKEN: "the names of two files in the folder differ only in how their letters are encoded "
     "(NFC, NFD): rename one of them, or remove the one that is not wanted",
+    Code.PATTERN_TOO_SLOW: "make the pattern plainer in sensorflow.toml: no repeat within a repeat as in "
+    "(a+)+, [^;]* in place of .*, ^ at its begin; then replay",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
     Code.INDEX_DIFFERS: "run `sensorflow db upgrade`, or set dedupe_index right and start again",
