@@ -58,7 +58,7 @@ class Code(StrEnum):
     ARCHIVE = "F216 archive-refused"
     OUT_OF_MEMORY = "F217 out-of-memory"
     NAME_TAKEN = "F218 name-taken"
-    PATTERN_TOO_SLOW = "F219 pattern-too-slow"
+    PATTERN_TOO_SLOW = "F230 pattern-too-slow"
     UNEXPECTED = "F299 unexpected-error"
     # infrastructure
     DATABASE = "I501 database-unavailable"
@@ -68,6 +68,7 @@ class Code(StrEnum):
     DATABASE_FULL = "I505 database-full"
     INDEX_DIFFERS = "I506 dedupe-index-differs"
     INTAKE_LOST = "I507 intake-lease-lost"
+    HOST = "I520 host-refuses"
     # use
     SETTINGS = "S001 settings"
     COMMAND = "S002 command"
@@ -111,6 +112,8 @@ REMEDY: dict[Code, str] = {
     "(a+)+, [^;]* in place of .*, ^ at its begin; then replay",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
+    Code.HOST: "give this host more memory or threads (ulimit -v, -u), or fewer workers; "
+    "work resumes by itself",
     Code.INDEX_DIFFERS: "run `sensorflow db upgrade`, or set dedupe_index right and start again",
 }
 

@@ -20,7 +20,16 @@ SLOW = "(a|aa)+$"
 """Takes a minute for 43 letters and a comma, and a lifetime for 60."""
 ALIKE = [
     *(r"^(\w+)_(\d{4})\.csv$", r"\bm²", r"a{e<=1}", r"x{i}", r"[[:alpha:]]", r"[a&&b]", r"[a||b]"),
-    *(r"[]a]+", r"[^]a]+", r"\Aµ", r"\N{DEGREE SIGN}C", r"(?#[c)ü", r"[\d\-]+", r"\S+\s", r"a{,2}b"),
+    *(
+        r"[]a]+",
+        r"[^]a]+",
+        r"\Aµ",
+        r"\N{DEGREE SIGN}C",
+        r"(?#[c)ü",
+        r"[\d\-]+",
+        r"\S+\s",
+        r"a{,2}b",
+    ),
     *(
         r"(?P<n>a+)?(b)?",
         r"(a)|b",
@@ -73,9 +82,7 @@ def test_what_cannot_take_long_stays_with_the_library_it_was_written_for(
     assert Pattern(text)._safe >= length
 
 
-@pytest.mark.parametrize(
-    "text", [SLOW, r"(a+)+$", r"(a*)*b", r"(.*)(.*)(.*)(.*)(.*)x"]
-)
+@pytest.mark.parametrize("text", [SLOW, r"(a+)+$", r"(a*)*b", r"(.*)(.*)(.*)(.*)(.*)x"])
 def test_what_may_take_long_does_not(text: str) -> None:
     assert Pattern(text)._safe < 60
 
