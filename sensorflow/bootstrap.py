@@ -66,6 +66,15 @@ def _embedded(settings: Settings, what: str) -> state.Running:
     return running
 
 
+def digest(settings: Settings) -> str:
+    """Of the settings that hold here, with the URLs of the embedded servers: a process of `sensorflow up`
+    and a command beside it have the same one. Raises Misuse where an embedded server does not run."""
+    if not settings.embedded:
+        return settings.digest()
+    running = _embedded(settings, "database" if settings.database_url is None else "broker")
+    return settings.digest(running.database_url, running.broker_url)
+
+
 def flower_password(settings: Settings) -> tuple[str, str]:
     """Flower's password, as set or made once, and in words where it is. Raises Misuse."""
     if settings.flower_password is not None:

@@ -58,6 +58,7 @@ class Code(StrEnum):
     ARCHIVE = "F216 archive-refused"
     OUT_OF_MEMORY = "F217 out-of-memory"
     NAME_TAKEN = "F218 name-taken"
+    PATTERN_TOO_SLOW = "F230 pattern-too-slow"
     UNEXPECTED = "F299 unexpected-error"
     # infrastructure
     DATABASE = "I501 database-unavailable"
@@ -72,6 +73,7 @@ class Code(StrEnum):
     DATABASE_RIGHTS = "I510 database-rights-missing"
     SCHEMA = "I511 schema-outdated"
     DATABASE_LIMIT = "I512 database-limit"
+    HOST = "I520 host-refuses"
     # use
     SETTINGS = "S001 settings"
     COMMAND = "S002 command"
@@ -111,6 +113,8 @@ REMEDY: dict[Code, str] = {
     Code.OUT_OF_MEMORY: "split the file, or raise max_memory if the host has it, then replay",
     Code.NAME_TAKEN: "the names of two files in the folder differ only in how their letters are encoded "
     "(NFC, NFD): rename one of them, or remove the one that is not wanted",
+    Code.PATTERN_TOO_SLOW: "make the pattern plainer in sensorflow.toml: no repeat within a repeat as in "
+    "(a+)+, [^;]* in place of .*, ^ at its begin; then replay",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
     Code.POOLER: "set the pooler in front of the database to session mode (PgBouncer: "
@@ -122,6 +126,8 @@ REMEDY: dict[Code, str] = {
     "an administrator; work resumes by itself",
     Code.SCHEMA: "run `sensorflow db upgrade`; work resumes by itself",
     Code.DATABASE_LIMIT: "raise the limit that the message names at the database; work resumes by itself",
+    Code.HOST: "give this host more memory or threads (ulimit -v, -u), or fewer workers; "
+    "work resumes by itself",
     Code.INDEX_DIFFERS: "run `sensorflow db upgrade`, or set dedupe_index right and start again",
 }
 

@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from sensorflow import profiles, tls
+from sensorflow import digest, profiles, tls
 from sensorflow.core import growth
 from sensorflow.core.drift import Drift
 from sensorflow.core.profile import Profile, Strict
@@ -284,6 +284,20 @@ class Settings(Strict):
     @property
     def data_folder(self) -> Path:
         return self.path(self.data)
+
+    def compared(self, database_url: str | None = None, broker_url: str | None = None) -> Any:
+        """What `digest.plain` and `digest.digest` take. The URLs: where they are not set, of the
+        embedded servers."""
+        set_ = (self.database_url, self.broker_url)
+        given = [url.get_secret_value() if url else None for url in set_]
+        apart = digest.HOST | set(digest.URLS)
+        values = self.model_dump(mode="json", exclude=set(apart))
+        urls = (given[0] or database_url, given[1] or broker_url)
+        return {**values, **dict(zip(digest.URLS, urls, strict=True))}
+
+    def digest(self, database_url: str | None = None, broker_url: str | None = None) -> str:
+        """The same for all processes that work with the same settings; see `bootstrap.digest`."""
+        return digest.digest(self.compared(database_url, broker_url))
 
 
 def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:

@@ -45,6 +45,9 @@ class Event(StrEnum):
     READINGS_KEPT = "readings.kept"  # a newer version does not state all readings of an older one
     FILE_RETRIED = "file.retried"
     WORK_PAUSED = "work.paused"  # not even a failure can be written down; tried until it can
+    WORK_STUCK = "work.stuck"  # a child of a worker is ended: a file has it for too long
+    WORK_REFUSED = "work.refused"  # the host refuses memory, processes or threads: tried again
+    WORK_UNWATCHED = "work.unwatched"  # that cannot be seen to; leases end all the same
     FILE_CONDEMNED = "file.condemned"  # on its way to quarantine
     FILE_QUARANTINED = "file.quarantined"
     LEASE_LOST = "lease.lost"

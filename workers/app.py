@@ -45,6 +45,9 @@ def settle() -> dict[str, Any]:
         "control_queue_exclusive": False,
         "control_queue_durable": True,
         "worker_hijack_root_logger": False,
+        # no child that dies early ends its worker; one on a busy host may take a while to begin
+        "worker_pool": "workers.pool:TaskPool",
+        "worker_proc_alive_timeout": 30.0,
         "worker_max_memory_per_child": 1_000_000,  # KiB
         "worker_consumer": "workers.consumer:Consumer",
         "worker_autoscaler": "workers.autoscaler:Autoscaler",

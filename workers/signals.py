@@ -6,21 +6,25 @@ import gc
 import io
 import os
 import resource
-import threading
 import time
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
-from celery.signals import task_received, worker_init, worker_process_init
+from billiard import current_process
+from celery.signals import task_received, worker_init, worker_process_init, worker_ready
 
-from sensorflow import bootstrap, crash
+from sensorflow import bootstrap, crash, threads
 from sensorflow.core.dedupe import Occurrences, keys
 from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read
 from sensorflow.core.reshape import reshape
-from workers import process
+from sensorflow.errors import Transient
+from sensorflow.flow import pulse
+from sensorflow.telemetry import Event, log
+from workers import process, watchdog
 
 _SAMPLE = b"t,s,k,v\n2026-01-01T00:00:00Z,s,k,1\n2026-01-01,s,k,x\n"
 _PROFILE = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
@@ -62,10 +66,15 @@ def started(**_: Any) -> None:
     if most == resource.RLIM_INFINITY or limit <= most:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
     if process.parent != os.getpid():  # a pool that does not fork (solo) is its own
-        watch = threading.Thread(
-            target=_end_with, args=(process.parent,), name="parent", daemon=True
-        )
-        watch.start()
+        process.board.join(current_process().index)
+        pulse.watched_by(process.board.mark)
+        try:
+            threads.start(partial(_end_with, process.parent))
+            process.keeper()
+        except Transient as error:  # nothing is in hand, and the next one may be luckier
+            log().error(Event.WORK_REFUSED, code=error.code, reason=error.message)
+            time.sleep(1.0)
+            os._exit(1)
 
 
 @task_received.connect
@@ -74,7 +83,13 @@ def received(**_: Any) -> None:
     crash.point(crash.Point.RECEIVED)
 
 
+@worker_ready.connect
+def watched(**_: Any) -> None:
+    watchdog.watch(process.board)
+
+
 def _end_with(parent: int) -> None:
     while os.getppid() == parent:
+        process.board.beat()
         time.sleep(0.5)
     os._exit(1)

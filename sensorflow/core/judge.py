@@ -23,7 +23,7 @@ from sensorflow.core.profile import Profile, Time
 from sensorflow.core.readings import BRONZE, Flag
 from sensorflow.core.rules import Rules, matching
 from sensorflow.core.texts import bare, may_hold_nul
-from sensorflow.errors import Code
+from sensorflow.errors import Code, Permanent
 
 Bools = npt.NDArray[np.bool_]
 
@@ -237,8 +237,16 @@ class _Case:
         if isinstance(part, str):
             return pa.repeat(pa.scalar(part, pa.string()), self.count)
         if isinstance(part, Cut):
-            return numbers.first_group(self._part(part.column), part.pattern, strict=True)
+            return self._first_group(self._part(part.column), part.pattern, strict=True)
         return bare(_as_text(self.chunk.columns[part]))
+
+    def _first_group(self, texts: pa.Array, pattern: str, strict: bool = False) -> pa.Array:
+        try:
+            return numbers.first_group(texts, pattern, strict)
+        except Permanent as error:
+            if (row := error.place.pop("row", None)) is not None:
+                error.place["line"] = int(self.chunk.lines[row])
+            raise
 
     def _times(self) -> list[clocktime.Instants]:
         """The time of each row, or, where it stands in the titles, of each row for each measure."""
@@ -266,7 +274,7 @@ class _Case:
         if len(parts) > 1:
             whole = pc.binary_join_element_wise(*parts, time.join, null_handling="emit_null")
         if time.extract is not None:
-            whole = numbers.first_group(whole, time.extract)
+            whole = self._first_group(whole, time.extract)
         if self.profile.decimal == "," and layout.formats[0] in timeformats.NUMERIC:
             whole = pc.replace_substring(whole, ",", ".")
         self.when[texts] = whole

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from sensorflow import crash
+from sensorflow import crash, threads
 from sensorflow.core.arrival import printable
 from sensorflow.core.dedupe import Disordered
 from sensorflow.core.retry import backoff
@@ -60,7 +60,7 @@ SELDOM = {"base": 2.0, "cap": 300.0}
 """How long to wait with what no waiting cures."""
 
 Keep = Callable[[Sequence[Claim]], Any]
-"""Makes a context in which the leases of claims are renewed."""
+"""Makes a context in which the leases of claims are renewed. Its begin may raise Transient."""
 
 
 def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep) -> list[Result]:
@@ -77,7 +77,11 @@ def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep
         return [Result(Outcome.NOTHING, _nothing(claimed))]
     crash.point(crash.Point.CLAIMED)
     jobs, alike = [Job(world, claim, at) for claim in claimed.claims], []
-    with keep(claimed.claims):
+    with ExitStack() as kept:
+        try:
+            kept.enter_context(keep(claimed.claims))
+        except Transient as error:
+            return [_retry(job, error, burned=False) for job in jobs]
         if len(jobs) > 1:  # all stages, then: a message of a chain is of one file
             alike, jobs = (
                 [j for j in jobs if together.fits(j)],
@@ -134,8 +138,12 @@ def _outcome(job: Job, work: Callable[[], Result]) -> Result:
     except Transient as error:
         return _retry(job, error, burned=False)
     except OSError as error:  # of the disk below us: files' faults are Permanent where they arise
-        return _retry(job, Transient(Code.STORAGE, str(error)), burned=False)
+        why = threads.refused(error)
+        code = Code.STORAGE if why is None else Code.HOST
+        return _retry(job, Transient(code, why or str(error)), burned=False)
     except Exception as error:  # noqa: BLE001 - a defect must end in the ledger too
+        if (why := threads.refused(error)) is not None:
+            return _retry(job, Transient(Code.HOST, why), burned=False)
         return _unexpected(job, error)
 
 

@@ -28,6 +28,8 @@ STARRED = (
     36,
     38,
     39,
+    44,
+    45,
 )
 """Those without which nothing is released."""
 

@@ -80,6 +80,37 @@ GUARDS = [
             "test_fault_02_and_05_worker_parent_killed_is_made_good_without_the_brokers_message",
         ),
     ),
+    Guard(  # what holds the interpreter is ended from outside
+        44,
+        "workers/watchdog.py",
+        "        os.kill(slot.pid, signal.SIGKILL)\n",
+        "",
+        _faults(
+            "test_stuck",
+            "test_fault_44_a_decoder_that_never_comes_back_is_ended_and_its_file_quarantined",
+        ),
+    ),
+    Guard(  # a pattern that backtracks is searched by a library with a time limit
+        44,
+        "sensorflow/core/patterns.py",
+        "        if len(text) <= self._safe:\n",
+        "        if len(text) <= 60:\n",
+        "tests/unit/test_patterns.py::test_a_pattern_that_backtracks_costs_its_file_alone",
+    ),
+    Guard(  # a worker outlives a child that dies as it starts
+        45,
+        "workers/pool.py",
+        "        return True\n",
+        "        return bool(super().did_start_ok())\n",
+        _faults("test_stuck", "test_fault_45_a_child_killed_as_its_worker_starts_does_not_end_it"),
+    ),
+    Guard(  # memory that the host refuses is not the file's fault
+        45,
+        "sensorflow/flow/handle.py",
+        "        if (why := threads.refused(error)) is not None:\n",
+        "        if (why := None) is not None:\n",
+        _faults("test_stuck", "test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing"),
+    ),
     Guard(  # a worker's mailbox is not exclusive
         2,
         "workers/app.py",

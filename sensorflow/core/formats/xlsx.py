@@ -6,7 +6,6 @@ text that gives the same double; a formula is the value that was last computed.
 
 from __future__ import annotations
 
-import re
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import pyarrow as pa
 from sensorflow.core.formats import titles
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot
 from sensorflow.core.layout import Layout, Resolve
+from sensorflow.core.patterns import compiled, found_in
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
@@ -117,12 +117,12 @@ def _text(cell: Any) -> str:
 
 def _preamble(rows: Iterator[Row], profile: Profile) -> tuple[str, Iterator[Row]]:
     before: list[str] = []
-    first = re.compile(profile.skip_until) if profile.skip_until else None
+    first = compiled(profile.skip_until) if profile.skip_until else None
     for number, cells in rows:
         line = "\t".join(cells)
         skipped = number > profile.skip
         comment = profile.comment is not None and line.startswith(profile.comment)
-        if skipped and (first.search(line) if first else not comment):
+        if skipped and (found_in(first, line, number) if first else not comment):
             return "\n".join(before), chain([(number, cells)], rows)
         before.append(line)
     if first is not None:
@@ -138,7 +138,7 @@ def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chu
             reason = f"{len(cells)} cells where the header has {width}"
             raw = "\t".join(cells)[:RAW_LIMIT]
             rejects.append(Reject(number, None, None, Code.COLUMN_COUNT, reason, raw))
-        elif not _dropped("\t".join(cells), profile):
+        elif not _dropped("\t".join(cells), number, profile):
             rows.append((number, cells))
     columns = {
         i: pa.array([cells[i] if i < len(cells) else "" for _, cells in rows], pa.string())
@@ -150,9 +150,9 @@ def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chu
     )
 
 
-def _dropped(line: str, profile: Profile) -> bool:
+def _dropped(line: str, number: int, profile: Profile) -> bool:
     if profile.comment is not None and line.startswith(profile.comment):
         return True
-    if profile.keep is not None and not re.search(profile.keep, line):
+    if profile.keep is not None and not found_in(compiled(profile.keep), line, number):
         return True
-    return profile.drop is not None and re.search(profile.drop, line) is not None
+    return profile.drop is not None and found_in(compiled(profile.drop), line, number)
