@@ -76,6 +76,36 @@ def remarks(url: str, days: int = 30, most: int = 3) -> list[sa.Row[Any]]:
     return _rows(url, "remarks", days=days, most=most)
 
 
+@dataclass(frozen=True)
+class Session:
+    """A session of sensorflow in the database that holds locks.
+
+    name: its application name, "sensorflow load ID" while it loads a file. client: the address it comes
+    from, None for a socket. age: seconds of its transaction. silent: seconds since its client last said
+    something, or since its statement began. locks: what it holds, in words. waiting: how many sessions wait
+    for it. outdated: it loads a file that it has no claim to any more.
+    """
+
+    pid: int
+    name: str
+    client: str | None
+    state: str | None
+    age: float
+    silent: float | None
+    locks: tuple[str, ...]
+    waiting: int
+    outdated: bool
+
+
+def old_sessions(url: str, older_than: float) -> list[Session]:
+    """Sessions whose transaction is older than so many seconds and that hold locks, the oldest first.
+
+    Raises Transient DATABASE.
+    """
+    rows = _rows(url, "old_sessions", older_than=older_than)
+    return [Session(**{**row._mapping, "locks": tuple(row.locks)}) for row in rows]
+
+
 def _rows(url: str, query: str, **facts: Any) -> list[sa.Row[Any]]:
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:

@@ -725,6 +725,41 @@ SELECT pg_terminate_backend(pid, 5000)
                       AND (CAST(l.classid AS bigint) << 32 | CAST(l.objid AS bigint))
                           = hashtextextended(:name, 0)));
 
+-- name: old_sessions
+-- Sessions of sensorflow with a transaction older than :older_than seconds that hold locks others may wait
+-- for. silent: seconds since the client last said something, or since its statement began. outdated: it
+-- loads a file that it has no claim to any more. waiting: how many sessions it blocks at this moment.
+-- Of other users' sessions the state is hidden from who may not see it.
+WITH known AS (
+    SELECT hashtextextended(name, 0) AS key, name
+      FROM unnest(ARRAY['sensorflow.landing', 'sensorflow.indexes', 'sensorflow.partitions']) AS name
+     UNION ALL
+    SELECT hashtextextended('sensorflow.register:' || source, 0), 'registration of source ' || source
+      FROM (SELECT DISTINCT source FROM intake_leases) s),
+held AS (
+    SELECT l.pid, CASE WHEN l.locktype = 'advisory' THEN coalesce(k.name, 'files being loaded')
+                       ELSE CAST(CAST(l.relation AS regclass) AS text) || ' ' || l.mode END AS lock
+      FROM pg_locks l LEFT JOIN known k
+        ON l.locktype = 'advisory'
+       AND (CAST(l.classid AS bigint) << 32 | CAST(l.objid AS bigint)) = k.key
+     WHERE l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND (l.locktype = 'advisory' OR l.locktype = 'relation' AND l.mode <> 'AccessShareLock'
+            AND CAST(l.relation AS regclass) IN (SELECT oid FROM pg_class WHERE relkind IN ('r', 'p'))))
+SELECT a.pid, a.application_name AS name, host(a.client_addr) AS client, a.state,
+       CAST(extract(epoch FROM clock_timestamp() - a.xact_start) AS float8) AS age,
+       CAST(extract(epoch FROM clock_timestamp() - a.state_change) AS float8) AS silent,
+       array_agg(DISTINCT held.lock ORDER BY held.lock) AS locks,
+       (SELECT count(*) FROM pg_stat_activity b
+         WHERE b.wait_event_type = 'Lock' AND a.pid = ANY(pg_blocking_pids(b.pid))) AS waiting,
+       coalesce((SELECT NOT (f.state = 'running' AND f.lease_until >= clock_timestamp()) FROM files f
+                  WHERE a.application_name = 'sensorflow load ' || f.id), false) AS outdated
+  FROM pg_stat_activity a JOIN held ON held.pid = a.pid
+ WHERE a.datname = current_database() AND a.application_name LIKE 'sensorflow%'
+   AND a.pid <> pg_backend_pid()
+   AND a.xact_start < clock_timestamp() - make_interval(secs => :older_than)
+ GROUP BY a.pid, a.application_name, a.client_addr, a.state, a.xact_start, a.state_change
+ ORDER BY a.xact_start;
+
 -- name: hold_together
 -- What `evict` knows a session by that loads many files.
 SELECT count(pg_advisory_xact_lock_shared(hashtextextended('sensorflow load ' || id, 0)))
