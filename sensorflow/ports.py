@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
 from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
 from sensorflow.core.growth import Growth, Part, Segment, Taken
+from sensorflow.core.heartbeat import Heartbeat, Pulse
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, IntakeLost, SensorflowError
@@ -741,6 +742,18 @@ class Ledger(Protocol):
 
     def chains(self, file_ids: Sequence[int]) -> dict[int, ChainView]:
         """Of those of these files that are a growth: the whole file, by the id that was given."""
+        ...
+
+    def beat(self, pulse: Pulse) -> None:
+        """A loop of a process is alive. Removes what is older than `heartbeat.FORGOTTEN`."""
+        ...
+
+    def end_beats(self, process: str) -> None:
+        """A process ends: remove its heartbeats. Idempotent."""
+        ...
+
+    def heartbeats(self) -> list[Heartbeat]:
+        """The last heartbeat of each loop, by role, the oldest loops first."""
         ...
 
     def history(self, file_id: int) -> list[dict[str, Any]]: ...

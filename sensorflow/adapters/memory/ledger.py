@@ -27,9 +27,11 @@ from sensorflow.adapters.memory.file import (
     waiting_of,
 )
 from sensorflow.adapters.memory.growing import Growing, GrowingFiles
+from sensorflow.adapters.memory.heartbeats import Heartbeats
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.growth import HEADER
+from sensorflow.core.heartbeat import Heartbeat
 from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State, allowed
@@ -61,7 +63,7 @@ from sensorflow.ports import (
 )
 
 
-class MemoryLedger(GrowingFiles):
+class MemoryLedger(GrowingFiles, Heartbeats):
     """See `ports.Ledger`. `clock` stands for the database's."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -72,6 +74,7 @@ class MemoryLedger(GrowingFiles):
         self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
         self._growing: dict[int, Growing] = {}
         self._tokens = 0
+        self._beats: dict[tuple[str, str], Heartbeat] = {}
         self._intake: dict[str, tuple[IntakeLease, datetime]] = {}
         self.rows: dict[bytes, tuple[int, float]] = {}
         """The readings: dedupe key -> (file id, value)."""

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres import retention, reversal
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.growing import GrowingFiles
+from sensorflow.adapters.postgres.heartbeats import Heartbeats
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.intake import holds_intake, name_of
@@ -60,7 +61,7 @@ PUBLISHER = 0x5E4502F10  # the advisory lock of the one publisher at a time
 ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
-class PostgresLedger(GrowingFiles):
+class PostgresLedger(GrowingFiles, Heartbeats):
     """See `ports.Ledger`. Safe to share between threads; make one in each process, after a fork.
 
     who: the name under which this process writes history. deferred: how the settings say that the

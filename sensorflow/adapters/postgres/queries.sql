@@ -1000,6 +1000,24 @@ SELECT source, state, count(*) AS files, sum(rows_read) AS rows_read,
        sum(rows_duplicate) AS rows_duplicate, sum(rows_replaced) AS rows_replaced
   FROM files GROUP BY source, state ORDER BY source, state;
 
+-- ---- heartbeats ----
+
+-- name: beat
+-- A loop of a process is alive. Rows of processes that ended without a word go after a day.
+WITH old AS (DELETE FROM heartbeats WHERE beat_at < now() - make_interval(secs => :forgotten))
+INSERT INTO heartbeats AS h (process, role, host, pid, settings, state)
+VALUES (:process, :role, :host, :pid, :settings, CAST(:state AS jsonb))
+ON CONFLICT (process, role) DO UPDATE
+   SET settings = excluded.settings, state = excluded.state, beat_at = now();
+
+-- name: end_beats
+DELETE FROM heartbeats WHERE process = :process;
+
+-- name: heartbeats
+SELECT process, role, host, pid, settings, state, started_at, beat_at,
+       CAST(extract(epoch FROM now() - beat_at) AS float8) AS age
+  FROM heartbeats ORDER BY role, started_at, process;
+
 -- ---- files that grow ----
 
 -- name: grown
