@@ -584,7 +584,7 @@ GUARDS = [
     Guard(
         39,
         "sensorflow/flow/publish.py",
-        "    return ledger.due(BATCH, limits.max_in_flight, limits.backfill_in_flight)\n",
+        "    return ledger.due(BATCH, limits.max_in_flight, limits.backfill_in_flight, share)\n",
         "    return ledger.due(BATCH, 10**9)\n",
         _faults(
             "test_fleet",

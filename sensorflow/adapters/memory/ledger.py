@@ -24,10 +24,10 @@ from sensorflow.adapters.memory.file import (
     error_of,
     message_of,
     view_of,
-    waiting_of,
 )
 from sensorflow.adapters.memory.growing import Growing, GrowingFiles
 from sensorflow.adapters.memory.heartbeats import Heartbeats
+from sensorflow.adapters.memory.outbox import Outbox
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.growth import HEADER
@@ -63,7 +63,7 @@ from sensorflow.ports import (
 )
 
 
-class MemoryLedger(GrowingFiles, Heartbeats):
+class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
     """See `ports.Ledger`. `clock` stands for the database's."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -237,29 +237,6 @@ class MemoryLedger(GrowingFiles, Heartbeats):
         finally:
             if mine:
                 self._publisher.release()
-
-    def due(
-        self, limit: int, max_in_flight: int, backfill_in_flight: int | None = None
-    ) -> list[Waiting]:
-        room = max_in_flight if backfill_in_flight is None else backfill_in_flight
-        with self._lock:
-            live = self._due(Lane.LIVE, limit, max_in_flight, max_in_flight)
-            return live or self._due(Lane.BACKFILL, limit, max_in_flight, room)
-
-    def _due(self, lane: Lane, limit: int, max_in_flight: int, room: int) -> list[Waiting]:
-        now, files = self._clock(), self._files.values()
-        flying = [f for f in files if f.published_at and f.state in OPEN]
-        due = [
-            f
-            for f in files
-            if f.state is State.PENDING
-            and f.published_at is None
-            and f.lane is lane
-            and (f.not_before is None or f.not_before <= now)
-            and not self._held_back(f)
-        ]
-        room = min(max_in_flight - len(flying), room - sum(f.lane is lane for f in flying))
-        return [waiting_of(f) for f in due[: min(limit, max(0, room))]]
 
     def unfinished(self, lane: Lane) -> int:
         with self._lock:

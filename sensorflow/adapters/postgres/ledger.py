@@ -16,6 +16,7 @@ from sensorflow.adapters.postgres.heartbeats import Heartbeats
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.intake import holds_intake, name_of
+from sensorflow.adapters.postgres.outbox import Outbox
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import (
     claim_of,
@@ -24,7 +25,6 @@ from sensorflow.adapters.postgres.rows import (
     facts_of,
     unclaimed_of,
     view_of,
-    waiting_of,
 )
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.names import canonical
@@ -61,7 +61,7 @@ PUBLISHER = 0x5E4502F10  # the advisory lock of the one publisher at a time
 ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
-class PostgresLedger(GrowingFiles, Heartbeats):
+class PostgresLedger(GrowingFiles, Heartbeats, Outbox):
     """See `ports.Ledger`. Safe to share between threads; make one in each process, after a fork.
 
     who: the name under which this process writes history. deferred: how the settings say that the
@@ -238,17 +238,6 @@ class PostgresLedger(GrowingFiles, Heartbeats):
             finally:
                 if mine:
                     connection.execute(sa.select(sa.func.pg_advisory_unlock(PUBLISHER)))
-
-    def due(
-        self, limit: int, max_in_flight: int, backfill_in_flight: int | None = None
-    ) -> list[Waiting]:
-        room = max_in_flight if backfill_in_flight is None else backfill_in_flight
-        with self._statement() as c:
-            facts = {"limit": limit, "max_in_flight": max_in_flight}
-            rows = run(c, "due", **facts, lane=Lane.LIVE, room=max_in_flight).all()
-            if not rows:  # no live file is kept waiting by an old one
-                rows = run(c, "due", **facts, lane=Lane.BACKFILL, room=room).all()
-        return [waiting_of(row) for row in rows]
 
     def unfinished(self, lane: Lane) -> int:
         with self._transaction() as c:
