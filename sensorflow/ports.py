@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
 from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
 from sensorflow.core.growth import Growth, Part, Segment, Taken
+from sensorflow.core.heartbeat import Heartbeat, Pulse
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, IntakeLost, SensorflowError
@@ -452,6 +453,43 @@ class ChainView:
     newest: FileView
 
 
+WORK_BYTES, WORK_MOST = 32 << 10, 4 << 20
+
+
+def work_of(size: int) -> int:
+    """What a file costs a worker, about, in small files of a transaction that they share. A large file is
+    not said to cost all that it does: it works in one child, beside which others work."""
+    return 1 + min(size, WORK_MOST) // WORK_BYTES
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much may be in flight, so that what comes next need not wait long for it.
+
+    window: work of all, see `work_of`. files: of all. least: files that may always be in flight, so that
+    no worker waits for one. large: at most so many of `large_bytes` and more. A live source may have its
+    part of the window in flight, or one file, whatever others have.
+    """
+
+    window: int
+    files: int
+    least: int
+    large: int
+    large_bytes: int
+
+
+UNSHARED = Share(window=1 << 60, files=1 << 60, least=0, large=1 << 30, large_bytes=1 << 60)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What the fleet has done of late. work: a second. children: how many files it can work on at a time,
+    None if unknown."""
+
+    work: float
+    children: int | None
+
+
 class Ledger(Protocol):
     """The truth about files and the rows of the database, which change together.
 
@@ -520,13 +558,23 @@ class Ledger(Protocol):
         ...
 
     def due(
-        self, limit: int, max_in_flight: int, backfill_in_flight: int | None = None
+        self,
+        limit: int,
+        max_in_flight: int,
+        backfill_in_flight: int | None = None,
+        share: Share = UNSHARED,
     ) -> list[Waiting]:
-        """Pending files that are not published and not waiting for a retry, oldest first.
+        """Pending files that are not published and not waiting for a retry: of each source the oldest
+        first, and each source in its turn, those first that have the least work in flight. Perhaps fewer
+        than there are, never none.
 
         Files of the backfill lane only when no live one is due, and no more than
         `backfill_in_flight` (default: `max_in_flight`) of them at a time.
         """
+        ...
+
+    def pace(self) -> Pace:
+        """Of the last seconds; work is 0 while no file waits to be published."""
         ...
 
     def unfinished(self, lane: Lane) -> int:
@@ -747,6 +795,18 @@ class Ledger(Protocol):
 
     def chains(self, file_ids: Sequence[int]) -> dict[int, ChainView]:
         """Of those of these files that are a growth: the whole file, by the id that was given."""
+        ...
+
+    def beat(self, pulse: Pulse) -> None:
+        """A loop of a process is alive. Removes what is older than `heartbeat.FORGOTTEN`."""
+        ...
+
+    def end_beats(self, process: str) -> None:
+        """A process ends: remove its heartbeats. Idempotent."""
+        ...
+
+    def heartbeats(self) -> list[Heartbeat]:
+        """The last heartbeat of each loop, by role, the oldest loops first."""
         ...
 
     def history(self, file_id: int) -> list[dict[str, Any]]: ...

@@ -101,12 +101,14 @@ class Retention(Strict):
 @dataclass(frozen=True)
 class Limits:
     """inline_below: bytes; smaller files are one task. max_in_flight, backfill_in_flight: files published
-    and unfinished, in all and of the backfill lane. group_small_files: several small files a message."""
+    and unfinished, in all and of the backfill lane. group_small_files: several small files a message.
+    workers: how many files are taken to be worked on at a time while no worker says."""
 
     inline_below: int
     max_in_flight: int
     backfill_in_flight: int
     group_small_files: bool = False
+    workers: int = 4
 
 
 class Source(Strict):
@@ -250,6 +252,7 @@ class Settings(Strict):
             self.max_in_flight,
             self.backfill_in_flight,
             self.group_small_files,
+            self.workers,
         )
 
     @property

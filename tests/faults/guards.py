@@ -646,7 +646,7 @@ GUARDS = [
     Guard(
         39,
         "sensorflow/flow/publish.py",
-        "    return ledger.due(most, limits.max_in_flight, limits.backfill_in_flight)\n",
+        "    return ledger.due(most, limits.max_in_flight, limits.backfill_in_flight, share)\n",
         "    return ledger.due(most, 10**9)\n",
         _faults(
             "test_fleet",

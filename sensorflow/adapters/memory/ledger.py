@@ -24,12 +24,14 @@ from sensorflow.adapters.memory.file import (
     error_of,
     message_of,
     view_of,
-    waiting_of,
 )
 from sensorflow.adapters.memory.growing import Growing, GrowingFiles
+from sensorflow.adapters.memory.heartbeats import Heartbeats
+from sensorflow.adapters.memory.outbox import Outbox
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.growth import HEADER
+from sensorflow.core.heartbeat import Heartbeat
 from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State, allowed
@@ -64,7 +66,7 @@ from sensorflow.ports import (
 _NOBODY: tuple[object, datetime] = (None, datetime.min.replace(tzinfo=UTC))
 
 
-class MemoryLedger(GrowingFiles):
+class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
     """See `ports.Ledger`. `clock` stands for the database's."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -75,6 +77,7 @@ class MemoryLedger(GrowingFiles):
         self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
         self._growing: dict[int, Growing] = {}
         self._tokens = 0
+        self._beats: dict[tuple[str, str], Heartbeat] = {}
         self._intake: dict[str, tuple[IntakeLease, datetime]] = {}
         self.rows: dict[bytes, tuple[int, float]] = {}
         """The readings: dedupe key -> (file id, value)."""
@@ -248,29 +251,6 @@ class MemoryLedger(GrowingFiles):
             with self._lock:
                 if self._publisher[0] is mine:
                     self._publisher = _NOBODY
-
-    def due(
-        self, limit: int, max_in_flight: int, backfill_in_flight: int | None = None
-    ) -> list[Waiting]:
-        room = max_in_flight if backfill_in_flight is None else backfill_in_flight
-        with self._lock:
-            live = self._due(Lane.LIVE, limit, max_in_flight, max_in_flight)
-            return live or self._due(Lane.BACKFILL, limit, max_in_flight, room)
-
-    def _due(self, lane: Lane, limit: int, max_in_flight: int, room: int) -> list[Waiting]:
-        now, files = self._clock(), self._files.values()
-        flying = [f for f in files if f.published_at and f.state in OPEN]
-        due = [
-            f
-            for f in files
-            if f.state is State.PENDING
-            and f.published_at is None
-            and f.lane is lane
-            and (f.not_before is None or f.not_before <= now)
-            and not self._held_back(f)
-        ]
-        room = min(max_in_flight - len(flying), room - sum(f.lane is lane for f in flying))
-        return [waiting_of(f) for f in due[: min(limit, max(0, room))]]
 
     def unfinished(self, lane: Lane) -> int:
         with self._lock:

@@ -12,9 +12,11 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres import retention, reversal
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.growing import GrowingFiles
+from sensorflow.adapters.postgres.heartbeats import Heartbeats
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.intake import holds_intake, name_of
+from sensorflow.adapters.postgres.outbox import Outbox
 from sensorflow.adapters.postgres.publishing import publishing
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import (
@@ -24,7 +26,6 @@ from sensorflow.adapters.postgres.rows import (
     facts_of,
     unclaimed_of,
     view_of,
-    waiting_of,
 )
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.names import canonical
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
-class PostgresLedger(GrowingFiles):
+class PostgresLedger(GrowingFiles, Heartbeats, Outbox):
     """See `ports.Ledger`. Safe to share between threads; make one in each process, after a fork.
 
     who: the name under which this process writes history. deferred: how the settings say that the
@@ -230,17 +231,6 @@ class PostgresLedger(GrowingFiles):
 
     def publishing(self, lease: float = PUBLISHING) -> AbstractContextManager[Callable[[], bool]]:
         return publishing(self._statement, self._who, lease)
-
-    def due(
-        self, limit: int, max_in_flight: int, backfill_in_flight: int | None = None
-    ) -> list[Waiting]:
-        room = max_in_flight if backfill_in_flight is None else backfill_in_flight
-        with self._statement() as c:
-            facts = {"limit": limit, "max_in_flight": max_in_flight}
-            rows = run(c, "due", **facts, lane=Lane.LIVE, room=max_in_flight).all()
-            if not rows:  # no live file is kept waiting by an old one
-                rows = run(c, "due", **facts, lane=Lane.BACKFILL, room=room).all()
-        return [waiting_of(row) for row in rows]
 
     def unfinished(self, lane: Lane) -> int:
         with self._transaction() as c:

@@ -179,23 +179,96 @@ INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, wh
 VALUES (:file_id, :what, :from_state, :to_state, :stage, :attempt, :who, :why, :seconds, :rows);
 
 -- name: due
--- What is to be published of one lane, oldest first, while fewer than :max_in_flight files are in
--- flight, and fewer than :room of this lane.
-WITH flying AS (
-    SELECT lane FROM files
+-- What is to be published of one lane: of each source the oldest first, and each source in its turn, by what
+-- it has in flight (work: see `ports.work_of`). A file goes
+-- while the work in flight, of all, is less than :window and the files fewer than :files; or while the files
+-- in flight are fewer than :least, so that no worker waits; or, of a :live lane, while its source has less than
+-- its share of both in flight, or nothing: no source keeps another one waiting. Never more than :large
+-- files of :large_bytes or more at a time, than :max_in_flight of all, than :room of this lane.
+WITH RECURSIVE flying AS MATERIALIZED (
+    SELECT source, lane, size >= :large_bytes AS large,
+           1 + least(size, :work_most) / :work_bytes AS work
+      FROM files
      WHERE state IN ('pending', 'running') AND published_at IS NOT NULL
-     LIMIT :max_in_flight)
-SELECT id, source, key, version, size, md5, landing, stage, landed_at, lane,
-       coalesce(lease_token, 0) AS token
-  FROM files
- WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
-   AND (not_before IS NULL OR not_before <= now())
-   AND NOT EXISTS (SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
-                    WHERE g.file_id = files.id AND p.state IN ('pending', 'running'))
- ORDER BY id
- LIMIT least(:limit, greatest(0, least(
-       :max_in_flight - (SELECT count(*) FROM flying),
-       :room - (SELECT count(*) FROM flying WHERE lane = :lane))));
+     LIMIT :max_in_flight),
+waiting AS (
+    (SELECT source FROM files
+      WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
+      ORDER BY source LIMIT 1)
+    UNION ALL
+    SELECT (SELECT f.source FROM files f
+             WHERE f.state = 'pending' AND f.published_at IS NULL AND f.lane = :lane
+               AND f.source > w.source
+             ORDER BY f.source LIMIT 1)
+      FROM waiting w WHERE w.source IS NOT NULL),
+sources AS MATERIALIZED (
+    SELECT w.source, count(flying.source) AS files, coalesce(sum(flying.work), 0) AS held
+      FROM waiting w LEFT JOIN flying USING (source)
+     WHERE w.source IS NOT NULL GROUP BY w.source),
+now_ AS MATERIALIZED (
+    SELECT count(*) AS files, coalesce(sum(work), 0) AS work,
+           count(*) FILTER (WHERE lane = :lane) AS of_lane,
+           greatest(0, :large - count(*) FILTER (WHERE large)) AS large,
+           least(:limit, greatest(:a_turn, :limit / greatest(1, (SELECT count(*) FROM sources)))) AS each,
+           (SELECT count(*) FROM (SELECT source FROM sources UNION SELECT source FROM flying) s) AS sources
+      FROM flying),
+ready AS (
+    SELECT found.*,
+           s.files + row_number() OVER (PARTITION BY found.source ORDER BY found.id) AS nth,
+           s.held - found.work + sum(found.work) OVER (PARTITION BY found.source ORDER BY found.id)
+               AS turn
+      FROM sources s CROSS JOIN now_ CROSS JOIN LATERAL (
+           (SELECT id, source, size, 1 + least(size, :work_most) / :work_bytes AS work, false AS large
+              FROM files
+             WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
+               AND source = s.source AND size < :large_bytes
+               AND (not_before IS NULL OR not_before <= now())
+               AND NOT EXISTS (SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
+                                WHERE g.file_id = files.id AND p.state IN ('pending', 'running'))
+             ORDER BY id LIMIT now_.each)
+           UNION ALL
+           (SELECT id, source, size, 1 + least(size, :work_most) / :work_bytes, true
+              FROM (SELECT id, source, size FROM files
+                     WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
+                       AND source = s.source AND now_.large > 0
+                       AND (not_before IS NULL OR not_before <= now())
+                       AND NOT EXISTS (
+                           SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
+                            WHERE g.file_id = files.id AND p.state IN ('pending', 'running'))
+                     ORDER BY id LIMIT now_.each) first -- those behind many small ones have time
+             WHERE size >= :large_bytes LIMIT now_.large)) found),
+placed AS (
+    SELECT id, turn, work, nth, row_number() OVER by_turn AS place, sum(work) OVER by_turn AS total
+      FROM (SELECT ready.*, row_number() OVER (PARTITION BY large ORDER BY turn, id) AS of_size
+              FROM ready) r
+     WHERE NOT large OR of_size <= (SELECT now_.large FROM now_)
+    WINDOW by_turn AS (ORDER BY turn, id)),
+chosen AS (
+    SELECT placed.id, turn FROM placed CROSS JOIN now_
+     WHERE total <= :window - now_.work AND place <= :files - now_.files
+        OR place <= :least - now_.files
+        OR :live AND (turn = 0 OR turn + placed.work <= :window / now_.sources
+                                  AND nth <= :files / now_.sources)
+     ORDER BY turn, placed.id
+     LIMIT (SELECT least(:limit, greatest(0, least(:max_in_flight - files, :room - of_lane)))
+              FROM now_))
+SELECT f.id, f.source, f.key, f.version, f.size, f.md5, f.landing, f.stage, f.landed_at, f.lane,
+       coalesce(f.lease_token, 0) AS token
+  FROM chosen JOIN files f USING (id) ORDER BY turn, id;
+
+-- name: pace
+-- How much work the fleet has finished lately, a second, while files wait; children: of the workers that
+-- are alive, at most.
+SELECT CAST(coalesce(sum(1 + least(f.size, :work_most) / :work_bytes), 0)
+            / greatest(0.5, extract(epoch FROM now() - min(e.at))) AS float8) AS work,
+       (SELECT sum(CAST(state->>'most' AS int)) FROM heartbeats
+         WHERE role = 'worker' AND beat_at > now() - make_interval(secs => :live)) AS children
+  FROM (SELECT file_id, at, from_state = 'running' AND to_state <> 'pending' AS finished
+          FROM file_events ORDER BY id DESC LIMIT :events) e
+  LEFT JOIN files f ON e.finished AND f.id = e.file_id
+ WHERE e.at > now() - make_interval(secs => :seconds)
+   -- asked all the time: without a file that waits nothing is looked at
+   AND EXISTS (SELECT 1 FROM files WHERE state = 'pending' AND published_at IS NULL);
 
 -- name: unfinished
 -- In two parts, as there are two indexes.
@@ -1029,6 +1102,24 @@ SELECT source, state, count(*) AS files, sum(rows_read) AS rows_read,
        sum(rows_loaded) AS rows_loaded, sum(rows_rejected) AS rows_rejected,
        sum(rows_duplicate) AS rows_duplicate, sum(rows_replaced) AS rows_replaced
   FROM files GROUP BY source, state ORDER BY source, state;
+
+-- ---- heartbeats ----
+
+-- name: beat
+-- A loop of a process is alive. Rows of processes that ended without a word go after a day.
+WITH old AS (DELETE FROM heartbeats WHERE beat_at < now() - make_interval(secs => :forgotten))
+INSERT INTO heartbeats AS h (process, role, host, pid, settings, state)
+VALUES (:process, :role, :host, :pid, :settings, CAST(:state AS jsonb))
+ON CONFLICT (process, role) DO UPDATE
+   SET settings = excluded.settings, state = excluded.state, beat_at = now();
+
+-- name: end_beats
+DELETE FROM heartbeats WHERE process = :process;
+
+-- name: heartbeats
+SELECT process, role, host, pid, settings, state, started_at, beat_at,
+       CAST(extract(epoch FROM now() - beat_at) AS float8) AS age
+  FROM heartbeats ORDER BY role, started_at, process;
 
 -- ---- files that grow ----
 

@@ -163,6 +163,7 @@ files = Table(
     Index(
         "ix_files_due",
         "lane",
+        "source",
         "id",
         postgresql_where=text("state = 'pending' AND published_at IS NULL"),
     ),
@@ -253,6 +254,21 @@ leases = Table(
     Column("process", Text, nullable=False),
     Column("token", BigInteger, nullable=False),
     _time("until", nullable=False),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    # boot, namespace, number and start of the process
+    Column("process", Text, primary_key=True),
+    # the loop of it, see `core.heartbeat.Role`
+    Column("role", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("state", JSONB, nullable=False, server_default=text("'{}'")),
+    _time("started_at", nullable=False, default="now()"),
+    _time("beat_at", nullable=False, default="now()"),
 )
 
 growing_files = Table(
