@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test growing chaos chaos-long chaos-proof faults-long faults-proof real-data fuzz lint wheel bench bench-quick bench-latency bench-memory bench-audit clean
+.PHONY: help demo up test growing chaos chaos-long chaos-proof faults-long faults-proof real-data fuzz fuzz-messages lint wheel bench bench-quick bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ real-data: .venv/.has-dev ## real files of real loggers through the pipeline, a 
 
 fuzz: .venv/.has-dev ## ten minutes of broken files: FUZZ_SECONDS=600
 	@$(BIN)/python tests/fuzz/fuzz.py --seconds $${FUZZ_SECONDS:-600}
+
+fuzz-messages: .venv/.has-dev ## 5,000 spoiled messages on each broker, with good files in between: MESSAGES= SEED=
+	@sh tools/rabbitmq.sh
+	@MESSAGES=$${MESSAGES:-5000} $(BIN)/python -m pytest tests/fuzz/test_messages_fuzz.py
 
 lint: .venv/.has-dev ## format, lint, types, and which way imports run
 	@$(BIN)/ruff format --check .
