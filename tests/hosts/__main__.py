@@ -26,10 +26,11 @@ def main() -> int:
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**9))
     cut = float(os.environ.get("CUT") or 120)
     hosts = os.environ.get("HOSTS", "").split() or ORDER
-    strikes = [Strike(host, kill, cut) for kill in (False, True) for host in hosts]
+    broker = os.environ.get("BROKER") or "valkey"
+    strikes = [Strike((host,), kill, cut) for kill in (False, True) for host in hosts]
     folder = Path(tempfile.mkdtemp(prefix="hosts-"))
-    print(f"hosts: seed={seed}, {len(strikes)} strikes of {cut:.0f} s, default settings")
-    with stand(folder) as made:
+    print(f"hosts: seed={seed} broker={broker} cut={cut:.0f} s, the settings' defaults")
+    with stand(folder, broker) as made:
         found = run(made, strikes, seed, print)
     if found.clean:
         shutil.rmtree(folder)

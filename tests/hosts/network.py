@@ -124,6 +124,12 @@ class Host:
             popen.wait()
         self._started.clear()
 
+    @property
+    def entering(self) -> list[str]:
+        """What a command begins with that runs on this host."""
+        assert self._space is not None
+        return ["nsenter", "-t", str(self._space.pid), "--net", "--pid", "--mount", "--uts"]
+
     def run(
         self,
         command: Sequence[str],
@@ -132,8 +138,7 @@ class Host:
         cwd: Path = Path("/"),
         user: tuple[int, int] | None = None,
     ) -> Popen:
-        assert self._space is not None
-        entering = ["nsenter", "-t", str(self._space.pid), "--net", "--pid", "--mount", "--uts"]
+        entering = self.entering
         if user is not None:
             entering += ["-S", str(user[0]), "-G", str(user[1])]
         with log.open("ab") as out:

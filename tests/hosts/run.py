@@ -21,14 +21,15 @@ HEAD = "time,sensor,type,value,unit\n"
 
 @dataclass(frozen=True)
 class Strike:
-    """host: "daemon" stands for the one that takes files in at the time, "standby" for the other one."""
+    """hosts: "daemon" is the one that takes files in at the time, "standby" the other one."""
 
-    host: str
+    hosts: tuple[str, ...]
     kill: bool
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.host} {'killed' if self.kill else 'cut'} for {self.seconds:.0f} s"
+        names = " and ".join(self.hosts)
+        return f"{names} {'killed' if self.kill else 'cut'} for {self.seconds:.0f} s"
 
 
 @dataclass
@@ -88,13 +89,20 @@ class Generator:
             time.sleep(PACE)
 
 
-def run(stand: Stand, strikes: list[Strike], seed: int, say: Callable[[str], None]) -> Found:
+def run(
+    stand: Stand,
+    strikes: list[Strike],
+    seed: int,
+    say: Callable[[str], None],
+    before_return: Callable[[], None] = lambda: None,
+) -> Found:
+    """before_return: called when a host is still away, and about to be back."""
     found, files = Found(), Generator(stand, seed)
     files.flow(time.time() + 60, lambda: len(_loaded(stand)) > 3)
     assert _loaded(stand), f"no file is loaded\n{stand.logs()}"
     for strike in strikes:
         began = len(files.dropped)
-        at, back = _strike(stand, files, strike)
+        at, back = _strike(stand, files, strike, before_return)
         files.flow(time.time() + 3)
         late = _wait(stand, files)
         found.takeovers[strike] = _takeover(stand, files, strike, began, at, back)
@@ -123,24 +131,29 @@ def _loaded(stand: Stand) -> dict[str, float]:
     return {name: at.timestamp() for name, at in stand.ask(_LOADED)}
 
 
-def _strike(stand: Stand, files: Generator, strike: Strike) -> tuple[float, float]:
-    """When it struck, and when the host was back."""
-    name = strike.host
-    if name in ("daemon", "standby"):
-        owner = (
-            stand.ask("SELECT owner FROM intake_leases")[0][0].partition("@")[2].partition(":")[0]
-        )
-        name = owner if name == "daemon" else ({"daemon", "standby"} - {owner}).pop()
-    host = stand.hosts[name]
-    _large(stand, files, host.address if strike.host.startswith("worker") else None)
+def _strike(
+    stand: Stand, files: Generator, strike: Strike, before_return: Callable[[], None]
+) -> tuple[float, float]:
+    """When it struck, and when the hosts were back."""
+    names = [_name(stand, name) for name in strike.hosts]
+    worker = next((name for name in names if name.startswith("worker")), None)
+    _large(stand, files, stand.hosts[worker].address if worker else None)
     at = time.time()
-    (host.kill if strike.kill else host.cut)()
+    for name in names:
+        (stand.hosts[name].kill if strike.kill else stand.hosts[name].cut)()
     files.flow(at + strike.seconds)
-    if strike.kill:
-        stand.start_again(name)
-    else:
-        host.mend()
+    before_return()
+    for name in names:
+        stand.start_again(name) if strike.kill else stand.hosts[name].mend()
     return at, time.time()
+
+
+def _name(stand: Stand, name: str) -> str:
+    if name not in ("daemon", "standby"):
+        return name
+    ((owner,),) = stand.ask("SELECT owner FROM intake_leases")
+    active = str(owner).partition("@")[2].partition(":")[0]
+    return active if name == "daemon" else ({"daemon", "standby"} - {active}).pop()
 
 
 def _large(stand: Stand, files: Generator, address: str | None) -> None:
@@ -172,7 +185,7 @@ def _takeover(
 ) -> float:
     """Of a daemon's or worker's host: until each file was loaded that was in hand or came meanwhile. Of a
     server's: from its return until a file was loaded that came after it."""
-    loaded, serves = _loaded(stand), strike.host not in RUNS
+    loaded, serves = _loaded(stand), strike.hosts[0] not in RUNS
     late = 0.0
     for name, dropped in list(files.dropped.items())[began:]:
         if serves and dropped < back:

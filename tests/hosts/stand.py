@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 import psycopg
 from hosts.network import Host, Network
-from servers import Place, place_for_servers
+from servers import Place, RabbitMQ, place_for_servers
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.embedded.postgres import DATABASE, USER, Postgres
@@ -51,23 +52,33 @@ RUNS = {
 class Stand:
     """watch: a connection to the database that no cut concerns, through the disk."""
 
-    def __init__(self, network: Network, place: Place, folder: Path, extra: str) -> None:
+    def __init__(
+        self, network: Network, place: Place, folder: Path, broker: str, extra: str
+    ) -> None:
         self.folder, self.drop = folder, folder / "drop"
         self.drop.mkdir(parents=True)
         (folder / "sensorflow.toml").write_text(SETTINGS.format(extra=extra))
         self.hosts = {name: network.add(name) for name in ("database", "broker", *RUNS)}
         self._place = place
-        self._postgres, self._valkey = _postgres(place), Valkey(place.root, place.logs)
-        self._url = self._postgres.url.replace("127.0.0.1", self.hosts["database"].address)
-        self._broker = self._valkey.url.replace("127.0.0.1", self.hosts["broker"].address)
+        self._postgres = _postgres(place)
+        self._valkey: Valkey | None = None
+        self._rabbit: RabbitOnHost | None = None
+        if broker == "valkey":
+            self._valkey = Valkey(place.root, place.logs)
+        else:
+            self._rabbit = RabbitOnHost(place, self.hosts["broker"])
+        self.url = self._postgres.url.replace("127.0.0.1", self.hosts["database"].address)
+        self._broker = self._valkey.url if self._valkey else ""
         for name in self.hosts:
             self.serve(name)
 
     def env(self) -> dict[str, str]:
         return {
             **{k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")},
-            "SENSORFLOW_DATABASE_URL": self._url,
-            "SENSORFLOW_BROKER_URL": self._broker,
+            "SENSORFLOW_DATABASE_URL": self.url,
+            "SENSORFLOW_BROKER_URL": self._broker.replace(
+                "127.0.0.1", self.hosts["broker"].address
+            ),
             "SENSORFLOW_CONFIG": str(self.folder / "sensorflow.toml"),
         }
 
@@ -80,8 +91,13 @@ class Stand:
             (self._place.root / "postgres" / "postmaster.pid").unlink(missing_ok=True)
             host.run(command, log, user=server_user())
             self._wait_for_database()
+        elif name == "broker" and self._rabbit:
+            self._rabbit.start()
+            self._broker = self._broker or self._rabbit.fresh()
         elif name == "broker":
-            host.run([*self._valkey.process.command, "--bind", "0.0.0.0"], log, user=server_user())
+            assert self._valkey is not None
+            command = [*self._valkey.process.command, "--bind", "0.0.0.0"]
+            host.run(command, log, user=server_user())
         else:
             for command in RUNS[name]:
                 host.run(command, log, self.env(), self.folder)
@@ -119,6 +135,34 @@ class Stand:
         )
 
 
+class RabbitOnHost(RabbitMQ):
+    """RabbitMQ that listens on its host's network, and is asked there."""
+
+    def __init__(self, place: Place, host: Host) -> None:
+        super().__init__(place)
+        self._host = host
+
+    def _env(self) -> dict[str, str]:
+        made = super()._env()
+        config = Path(made["RABBITMQ_CONFIG_FILE"])
+        text = config.read_text().replace("= 127.0.0.1:", "= 0.0.0.0:")
+        config.write_text(text.replace("loopback_users.guest = true", "loopback_users = none"))
+        return made
+
+    def start(self) -> None:
+        self._host.run([self._program], self._log, self._env(), self._folder)
+        deadline = time.monotonic() + 90
+        while self._ctl("await_startup", "--timeout", "5") != 0:
+            assert time.monotonic() < deadline, self._log.read_text()
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        ctl = str(Path(self._program).with_name("rabbitmqctl"))
+        command = [*self._host.entering, ctl, "-q", "-n", self._env()["RABBITMQ_NODENAME"]]
+        return subprocess.run(
+            [*command, *arguments], env=self._env(), capture_output=True, check=False
+        )
+
+
 def _postgres(place: Place) -> Postgres:
     """Migrated, and stopped: it starts on its host."""
     server = Postgres(place.root, place.logs)
@@ -141,11 +185,12 @@ def _postgres(place: Place) -> Postgres:
 
 
 @contextmanager
-def stand(folder: Path, extra: str = "") -> Iterator[Stand]:
+def stand(folder: Path, broker: str = "valkey", extra: str = "") -> Iterator[Stand]:
+    """extra: further settings."""
     with place_for_servers() as place:
         network = Network()
         try:
-            yield Stand(network, place, folder, extra)
+            yield Stand(network, place, folder, broker, extra)
         finally:
             network.end()
 
