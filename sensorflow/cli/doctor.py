@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from sensorflow.cli.show import Json, as_json, line, readings
-from sensorflow.errors import Misuse, SensorflowError
+from sensorflow.errors import REMEDY, Misuse, SensorflowError
 
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
@@ -104,7 +104,7 @@ def _guarded(
     except Misuse as error:
         yield Check(what, "fail", str(error))
     except SensorflowError as error:
-        todo = f"check {what}_url and that the server runs and lets us in"
+        todo = REMEDY.get(error.code, f"check {what}_url and that the server runs and lets us in")
         yield Check(what, "fail", str(error), todo)
 
 

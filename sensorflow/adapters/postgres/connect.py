@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import select
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine, make_url
 
+from sensorflow.adapters.postgres import pooler
 from sensorflow.adapters.postgres.sqlstates import fault_of
 from sensorflow.errors import Code, Transient
 
@@ -48,6 +50,10 @@ FRESH = 1.0
 """Seconds since its last use within which a connection is taken to be there still."""
 
 
+LOOK = 60.0
+"""Seconds between looks at a pooler, as far as there are new connections."""
+
+
 def engine_of(text: str, **options: Any) -> Engine:
     """An engine; it connects when it is used. Sessions are in UTC, whatever the server is set to.
 
@@ -65,17 +71,28 @@ def engine_of(text: str, **options: Any) -> Engine:
         },
         **options,
     )
-    sa.event.listen(engine, "connect", _begin)
+    sa.event.listen(engine, "connect", _Begin())
     sa.event.listen(engine, "checkin", _note_use)
     sa.event.listen(engine, "checkout", _try_again)
     return engine
 
 
-def _begin(connection: psycopg.Connection[Any], record: Any) -> None:
-    """In one round trip, and without a transaction: a pooler of statements allows none."""
-    connection.autocommit = True
-    connection.execute(_SET, (list(SESSION), list(SESSION.values())))
-    connection.autocommit = False
+class _Begin:
+    """Of each new connection: the settings, in one round trip and without a transaction, and a look at what
+    it leads to."""
+
+    def __init__(self) -> None:
+        self._looked = -math.inf
+
+    def __call__(self, connection: psycopg.Connection[Any], record: Any) -> None:
+        connection.autocommit = True
+        row = connection.execute(_SET, (list(SESSION), list(SESSION.values()))).fetchone()
+        assert row is not None
+        record.info["pid"] = pid = row[0]
+        if pooler.is_pooled(connection, pid) and time.monotonic() - self._looked > LOOK:
+            pooler.require_session_mode(connection)
+            self._looked = time.monotonic()
+        connection.autocommit = False
 
 
 def _note_use(_connection: Any, record: Any) -> None:
@@ -90,10 +107,12 @@ def _try_again(connection: Any, record: Any, _proxy: Any) -> None:
     if silent and time.monotonic() - record.info.get("used", time.monotonic()) < FRESH:
         return  # a server that had ended it would have said so
     try:
-        connection.execute("SELECT 1")
+        row = connection.execute("SELECT pg_backend_pid()").fetchone()
         connection.rollback()
     except psycopg.Error as error:
         raise sa.exc.DisconnectionError from error
+    if row[0] != record.info.get("pid", row[0]):
+        raise pooler.not_in_session_mode("a session was given another connection")
 
 
 @contextlib.contextmanager

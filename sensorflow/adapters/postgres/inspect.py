@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.indexing import is_deferred
 from sensorflow.adapters.postgres.queries import run
+from sensorflow.errors import REMEDY, Code, Misuse, Transient
 
 _QUERY = sa.text(
     "SELECT current_setting('server_version') AS version, clock_timestamp() AS now,"
@@ -36,6 +37,18 @@ def server(url: str) -> Server:
         assert isinstance(driver, psycopg.Connection)
         secure = bool(driver.pgconn.ssl_in_use)
     return Server(f"PostgreSQL {row.version.split()[0]}", row.timescale, row.now, secure)
+
+
+def require_sessions(url: str) -> None:
+    """Raises Misuse POOLER where `url` leads to a pooler that is not in session mode.
+
+    A database that is away is no reason not to begin.
+    """
+    try:
+        server(url)
+    except Transient as error:
+        if error.code is Code.POOLER:
+            raise Misuse(f"{error.message}; {REMEDY[error.code]}", error.code) from error
 
 
 def deferred(url: str) -> bool:

@@ -10,6 +10,7 @@ import re
 
 import psycopg
 
+from sensorflow.adapters.postgres.pooler import not_in_session_mode
 from sensorflow.errors import Code, Transient
 
 _EXACT: dict[str, Code | None] = {
@@ -62,6 +63,8 @@ def fault_of(cause: BaseException | None) -> Transient | None:
     if code is None:
         return None
     text = line(cause)
+    if code is Code.POOLER:
+        return not_in_session_mode(text)
     return Transient(code, f"{text}: {_HINTS[code]}" if code in _HINTS else text)
 
 
