@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
 from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.heartbeat import Heartbeat, Pulse
+from sensorflow.core.partitions import Layer
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, IntakeLost, SensorflowError
@@ -60,6 +61,10 @@ class Landing(Protocol):
 
     def size(self, name: str) -> int | None:
         """Of an object, in bytes; None when it is not there. Raises when the whole zone is not."""
+        ...
+
+    def began(self) -> datetime | None:
+        """Since when the zone is there, if it was made anew by a writer; None if unknown."""
         ...
 
     def unfinished(self, older: float) -> list[str]:
@@ -116,6 +121,10 @@ class Lake(Protocol):
         """
         ...
 
+    def began(self, layer: Layer) -> datetime | None:
+        """As `Landing.began`, of a layer's folder."""
+        ...
+
     def unfinished(self, older: float) -> list[str]:
         """What writers left that were killed more than `older` seconds ago: it may be removed."""
         ...
@@ -136,6 +145,14 @@ class QuarantineStore(Protocol):
 
     def size(self, where: str) -> int | None:
         """Of the file kept there, in bytes; None when it is not there. Raises when the store is not."""
+        ...
+
+    def open(self, where: str) -> BinaryIO:
+        """The file kept there. Raises Transient STORAGE when it is not there."""
+        ...
+
+    def began(self) -> datetime | None:
+        """As `Landing.began`."""
         ...
 
     def unfinished(self, older: float) -> list[str]:
@@ -906,6 +923,26 @@ class Book:
         return (*done, self.published_at, self.expired, self.tidy)
 
 
+@dataclass(frozen=True)
+class Altered:
+    """A file whose events were changed, removed or added past the ledger.
+
+    expected, found: how many there should be, and are; None where nothing is known of its history.
+    """
+
+    file_id: int
+    expected: int | None
+    found: int | None
+
+
+@dataclass(frozen=True)
+class History:
+    """How many events are hashed, and a digest of the newest hash of every file."""
+
+    events: int
+    digest: str
+
+
 class Snapshot(Protocol):
     """The database as it was at one instant, read-only; nothing is locked. Raises Transient DATABASE."""
 
@@ -918,6 +955,14 @@ class Snapshot(Protocol):
 
     def rows_per_file(self) -> dict[int, int]:
         """How many rows of each file id are in the database, ids unknown to the ledger among them."""
+        ...
+
+    def altered(self) -> list[Altered]:
+        """Files whose history is not the one that was written, by id."""
+        ...
+
+    def history(self) -> History:
+        """What all histories come to."""
         ...
 
     def unproved(self) -> list[tuple[str, bool]]:

@@ -13,6 +13,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +21,9 @@ from sensorflow.errors import Code, Transient
 
 WRITING = ".writing-"
 """How the names of files begin that are not whole yet."""
+
+BEGAN = ".began"
+"""Tells in a folder that a writer had to make since when it is there."""
 
 BUFFER = 1 << 16
 """Bytes. Told, it also spares the question whether the file is a terminal."""
@@ -101,8 +105,26 @@ def _root(root: Path, make: bool) -> int:
     except FileNotFoundError:
         if not make:
             raise
-    make_folders(root)
+    make_root(root)
     return os.open(root, ROOT)
+
+
+def make_root(root: Path) -> None:
+    """mkdir -p. Where it has to be made, it says since when it is there: what was written before lay
+    elsewhere, in a folder that was moved away, or on a disk that is not mounted."""
+    if root.is_dir():
+        return
+    make_folders(root)
+    with contextlib.suppress(FileExistsError), (root / BEGAN).open("x") as note:
+        note.write(f"{time.time():.6f}\n")
+
+
+def began(root: Path) -> datetime | None:
+    """When `make_root` made a folder; None where it did not, or the folder is not there."""
+    try:
+        return datetime.fromtimestamp(float((root / BEGAN).read_text("ascii")), UTC)
+    except (OSError, ValueError, OverflowError):
+        return None
 
 
 def _step(folder: int, name: str, make: bool) -> int:
@@ -151,7 +173,7 @@ def open_below(root: Path, relative: str) -> BinaryIO:
 @contextlib.contextmanager
 def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """A new file in `folder`, removed at the end unless it was renamed away."""
-    make_folders(folder)
+    make_root(folder)
     new = _Unnamed(folder)
     try:
         yield new.stream, new.path

@@ -110,6 +110,9 @@ def test_files_go_through_daemon_and_workers_with_a_loaders_url(
         "DELETE FROM arrivals",
         "UPDATE raw_readings SET value = 0",
         "UPDATE file_events SET why = ''",
+        "DELETE FROM file_events",
+        "DELETE FROM file_histories",
+        "UPDATE file_histories SET events = 0",
         "UPDATE alembic_version SET version_num = '0001'",
         "DROP FUNCTION ensure_reading_partitions",
         "SELECT setval('lease_tokens', 1)",
@@ -118,6 +121,21 @@ def test_files_go_through_daemon_and_workers_with_a_loaders_url(
 )
 def test_a_loader_may_not(loader: str, statement: str) -> None:
     refused(loader, statement)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ("0001-01-01Z", "2026-01-01Z"),
+        ("-infinity", "2026-01-01Z"),
+        ("2026-01-01Z", "infinity"),
+        ("0044-03-15Z BC", "0044-03-15Z BC"),
+        ("99999-01-01Z", "99999-01-01Z"),
+    ],
+)
+def test_a_loader_makes_no_absurd_months(loader: str, low: str, high: str) -> None:
+    with psycopg.connect(loader) as c, pytest.raises(psycopg.errors.InvalidParameterValue):
+        c.execute("SELECT ensure_reading_partitions(%s, %s)", (low, high))
 
 
 def test_a_loader_may_make_temporary_tables_and_months(loader: str) -> None:

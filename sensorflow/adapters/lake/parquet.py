@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +18,7 @@ import pyarrow.parquet as pq
 from sensorflow.adapters.files import (
     Together,
     alone,
+    began,
     below,
     open_below,
     require,
@@ -125,6 +127,9 @@ class LocalLake:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise
                 raise Unreadable(f"{path}: {error}") from error
+
+    def began(self, layer: Layer) -> datetime | None:
+        return began(self._root / layer)
 
     def unfinished(self, older: float) -> list[str]:
         return [

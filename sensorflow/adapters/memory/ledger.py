@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from sensorflow.adapters.memory.file import (
     REPLAYED,
     SETTLED,
     File,
+    chain,
     claim_of,
     claimable,
     error_of,
@@ -353,6 +354,7 @@ class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
         place = {"at": self._clock(), "what": what, "stage": str(file.stage), "who": "memory"}
         none = dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows"))
         file.events.append({**none, **place, "attempt": file.attempts, **facts})
+        file.head, file.told = chain(file.events[-1:], file.head), file.told + 1
 
     def renew(self, claim: Claim, lease: float) -> None:
         with self._lock:
@@ -691,9 +693,9 @@ class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
             for file in self._files.values():
                 if file.arrival.source != source or file.state in OPEN:
                     continue
-                kept = [e for e in file.events[:-1] if e["at"] >= cut] + file.events[-1:]
-                done += len(file.events) - len(kept)
-                file.events = kept
+                old = list(takewhile(lambda e: e["at"] < cut, file.events[:-1]))
+                file.base, file.events = chain(old, file.base), file.events[len(old) :]
+                done, file.told = done + len(old), file.told - len(old)
             return done
 
     def sweep(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Swept:

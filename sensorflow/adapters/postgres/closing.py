@@ -90,8 +90,12 @@ def months(url: str, after: timedelta) -> list[Month]:
         return months_of(c, after)
 
 
-def months_of(c: sa.Connection, after: timedelta) -> list[Month]:
-    rows = run(c, "months", after=after.total_seconds(), quiet=QUIET).mappings()
+def months_of(
+    c: sa.Connection, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET)
+) -> list[Month]:
+    """quiet: a month that was loaded into within this time is `busy`."""
+    facts = {"after": after.total_seconds(), "quiet": quiet.total_seconds()}
+    rows = run(c, "months", **facts).mappings()
     return [Month(**row) for row in rows]
 
 

@@ -407,7 +407,7 @@ class PostgresLedger(GrowingFiles, Heartbeats, Outbox):
 
     def forget(self, source: str, age: float, limit: int = 10000) -> int:
         with self._transaction() as c:
-            return run(c, "forget", source=source, age=age, limit=limit).rowcount
+            return int(run(c, "forget", source=source, age=age, limit=limit).scalar_one())
 
     def sweep(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Swept:
         with self._transaction() as c:

@@ -979,12 +979,7 @@ UPDATE files SET expired = array_append(expired, :layer)
 RETURNING id, stage, ts_min, ts_max;
 
 -- name: forget
-DELETE FROM file_events
- WHERE id IN (SELECT e.id FROM file_events e JOIN files f ON f.id = e.file_id
-               WHERE f.source = :source AND e.at < now() - make_interval(secs => :age)
-                 AND f.state IN ('loaded', 'quarantined', 'superseded', 'undone')
-                 AND e.id < (SELECT max(l.id) FROM file_events l WHERE l.file_id = f.id)
-               LIMIT :limit);
+SELECT forget_events(:source, :age, :limit);
 
 -- name: expire
 -- Leases that ended: their workers are gone, or will be refused. Not just after a start: their workers
@@ -1277,6 +1272,22 @@ SELECT f.id, f.source, f.key, f.key_text, f.version, f.sha256, f.md5, f.size, f.
 
 -- name: audit_rows
 SELECT file_id, count(*) AS found FROM raw_readings GROUP BY file_id;
+
+-- name: audit_histories
+-- Files whose events are not those that were hashed; and files of which no hash, or nothing but that, is
+-- there. Files that are there when nothing was hashed yet have a row since the migration.
+SELECT coalesce(h.file_id, f.id) AS file_id, h.events AS expected, c.events AS found
+  FROM file_histories h FULL JOIN files f ON f.id = h.file_id
+  LEFT JOIN LATERAL history_chain(h.file_id, h.after, h.base, 9223372036854775807) c
+       ON h.file_id IS NOT NULL
+ WHERE h.file_id IS NULL OR f.id IS NULL OR c.events <> h.events OR c.head <> h.head
+ ORDER BY 1;
+
+-- name: audit_history_digest
+SELECT coalesce(sum(events), 0) AS events,
+       encode(sha256(coalesce(string_agg(int8send(file_id) || head, '' ORDER BY file_id), '')), 'hex')
+           AS digest
+  FROM file_histories;
 
 -- name: audit_held
 -- Which file holds each key. The time leads to the partition and the index.

@@ -234,6 +234,21 @@ file_events = Table(
     Index("ix_events_file", "file_id", "id"),
 )
 
+file_histories = Table(
+    "file_histories",
+    metadata,
+    # no foreign key: what is known of a file's history outlives its row
+    Column("file_id", BigInteger, primary_key=True, autoincrement=False),
+    # events that are hashed, and the newest of them
+    Column("events", BigInteger, nullable=False),
+    Column("last_event", BigInteger, nullable=False),
+    # the hash of the newest event, over that of the one before it, and so on down to `base`
+    Column("head", LargeBinary, nullable=False),
+    Column("base", LargeBinary, nullable=False),
+    # the last event that is not hashed, or that retention has removed
+    Column("after", BigInteger, nullable=False),
+)
+
 intake_leases = Table(
     "intake_leases",
     metadata,
@@ -339,5 +354,28 @@ WHEN (NEW.state = 'loaded' AND NEW.version > 1 AND NEW.code_version LIKE '0.1.%%
       AND coalesce(NEW.on_change, 'merge') = 'merge')
 EXECUTE FUNCTION refuse_load_without_merge()
 """
-for _statement in (REFUSE, GUARD):
-    event.listen(files, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]
+CHAIN = """
+CREATE OR REPLACE FUNCTION add_to_history() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RETURN NULL; END $$
+"""  # the body is the migration's
+CHAINED = """
+CREATE TRIGGER tr_events_history AFTER INSERT ON file_events REFERENCING NEW TABLE AS added
+FOR EACH STATEMENT EXECUTE FUNCTION add_to_history()
+"""
+HASH = """
+CREATE OR REPLACE FUNCTION event_hash(chain bytea, e file_events) RETURNS bytea LANGUAGE plpgsql
+IMMUTABLE AS $$ BEGIN RETURN chain; END $$
+"""
+KEEP = """
+CREATE OR REPLACE FUNCTION keep_history(h file_histories, late boolean) RETURNS void
+LANGUAGE plpgsql AS $$ BEGIN NULL; END $$
+"""
+for _table, _statement in (
+    (files, REFUSE),
+    (files, GUARD),
+    (file_events, CHAIN),
+    (file_events, CHAINED),
+    (file_events, HASH),
+    (file_histories, KEEP),
+):
+    event.listen(_table, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]

@@ -6,11 +6,13 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from sensorflow import crash
 from sensorflow.adapters.files import (
+    began,
     below,
     open_below,
     opened,
@@ -58,6 +60,9 @@ class LocalLanding:
             except FileNotFoundError:
                 require(self._root)
                 return None
+
+    def began(self) -> datetime | None:
+        return began(self._root)
 
     def unfinished(self, older: float) -> list[str]:
         return unfinished(self._root, older)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from sensorflow import crash
 from sensorflow.adapters.files import (
+    began,
     below,
     open_below,
     require,
@@ -50,12 +53,26 @@ class LocalQuarantine:
 
     def size(self, where: str) -> int | None:
         with storage_errors():
-            try:
-                kept = [path for path in (self._root / where / "file").iterdir() if path.is_file()]
-            except FileNotFoundError:
-                require(self._root)
-                return None
-            return kept[0].stat().st_size if len(kept) == 1 else None
+            kept = self._kept(where)
+            return None if kept is None else kept.stat().st_size
+
+    def open(self, where: str) -> BinaryIO:
+        with storage_errors():
+            kept = self._kept(where)
+            if kept is None:
+                raise FileNotFoundError(errno.ENOENT, "nothing kept", str(self._root / where))
+            return open_below(self._root, str(kept.relative_to(self._root)))
+
+    def _kept(self, where: str) -> Path | None:
+        try:
+            kept = [path for path in (self._root / where / "file").iterdir() if path.is_file()]
+        except FileNotFoundError:
+            require(self._root)
+            return None
+        return kept[0] if len(kept) == 1 else None
+
+    def began(self) -> datetime | None:
+        return began(self._root)
 
     def unfinished(self, older: float) -> list[str]:
         return unfinished(self._root, older)

@@ -49,8 +49,9 @@ class _Run:
         self._do("the balance", lambda: files.balance(sight, report))
         if level >= Level.DEFAULT:
             self._do("rows in the database", lambda: layers.rows(sight, report, snapshot))
+            self._do("histories", lambda: layers.histories(sight, report, snapshot))
             self._do("closed months", lambda: layers.months(sight, report, snapshot))
-            self._do("silver", lambda: layers.silver(sight, report))
+            self._do("the lake's layers", lambda: layers.lake(sight, report))
             self._do("the lake", lambda: layers.orphans(sight, report))
             self._do("leftovers", lambda: layers.leftovers(sight, report))
         if level >= Level.CHECKSUM:
