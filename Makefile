@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test growing hosts chaos chaos-long chaos-proof faults-long faults-proof real-data fuzz fuzz-messages lint wheel bench bench-quick bench-latency bench-memory bench-audit clean
+.PHONY: help demo up test growing hosts chaos chaos-long chaos-proof fair faults-long faults-proof real-data fuzz fuzz-messages lint wheel bench bench-quick bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ hosts: .venv/.has-dev ## each host in turn is cut off for two minutes, then kill
 
 growing: .venv/.has-dev ## a logger writes 1,000 lines a second for two minutes, daemon and workers are killed ten times
 	@SENSORFLOW_GROWING="1000 120 10" $(BIN)/python -m pytest tests/acceptance/test_growing_logger.py
+
+fair: .venv/.has-dev ## 20,000 files of one source, and what a file of another one waits meanwhile: FILES= BROKER=
+	@sh tools/rabbitmq.sh
+	@PYTHONPATH=.:tests $(BIN)/python tests/fair.py $(if $(FILES),--files $(FILES)) $(if $(BROKER),--broker $(BROKER))
 
 chaos-proof: .venv/.has-dev ## the harness finds seven bugs that are planted in copies of the code
 	@PYTHONPATH=.:tests $(BIN)/python -m chaos --proof

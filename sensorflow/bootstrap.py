@@ -82,6 +82,14 @@ def digest(settings: Settings) -> str:
     return settings.digest(running.database_url, running.broker_url)
 
 
+def own_digest(settings: Settings) -> str:
+    """Of the settings that this process works with, whatever runs."""
+    try:
+        return digest(settings)
+    except Misuse:
+        return settings.digest()
+
+
 def flower_password(settings: Settings) -> tuple[str, str]:
     """Flower's password, as set or made once, and in words where it is. Raises Misuse."""
     if settings.flower_password is not None:

@@ -67,7 +67,7 @@ class Board:
         self._put(_SINCE, "=d", now() if claims else 0.0)
 
     def mark(self, file_id: int, seconds: float) -> None:
-        """See `pulse.Mark`."""
+        """See `deadlines.Mark`."""
         at = now()
         told = (at + seconds, file_id, at) if file_id else (0.0, 0, 0.0)
         self._put(_READING, "=dqd", *told)

@@ -22,7 +22,7 @@ from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read
 from sensorflow.core.reshape import reshape
 from sensorflow.errors import Transient
-from sensorflow.flow import pulse
+from sensorflow.flow import deadlines
 from sensorflow.telemetry import Event, log
 from workers import process, watchdog
 
@@ -67,7 +67,7 @@ def started(**_: Any) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
     if process.parent != os.getpid():  # a pool that does not fork (solo) is its own
         process.board.join(current_process().index)
-        pulse.watched_by(process.board.mark)
+        deadlines.watched_by(process.board.mark)
         try:
             threads.start(partial(_end_with, process.parent))
             process.keeper()

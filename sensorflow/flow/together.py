@@ -17,7 +17,7 @@ from sensorflow.core.dedupe import KEY, keys
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.states import Stage
 from sensorflow.errors import Fenced, Permanent, Transient
-from sensorflow.flow import pulse
+from sensorflow.flow import deadlines
 from sensorflow.flow.ingest import Ingest, Made
 from sensorflow.flow.load import done
 from sensorflow.flow.validate import opened, scratch
@@ -151,7 +151,7 @@ def _only_chunk(job: Job) -> Chunk | None:
         return None
     with (
         opened(job) as stream,
-        pulse.reading(job.claim.file_id, job.profile.max_seconds),
+        deadlines.reading(job.claim.file_id, job.profile.max_seconds),
     ):
         chunks = reading.chunks(stream, job.profile, job.place, scratch, job.source.drift)
         return joint.only(chunks)

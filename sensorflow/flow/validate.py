@@ -17,7 +17,7 @@ from sensorflow.core.judge import Accepted
 from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import BRONZE, REJECTS
 from sensorflow.errors import Code, Permanent
-from sensorflow.flow import pulse
+from sensorflow.flow import deadlines
 from sensorflow.flow.chained import up_to
 from sensorflow.flow.work import Job
 from sensorflow.memory import lean
@@ -131,7 +131,7 @@ def _accepted(stream: BinaryIO, job: Job) -> Iterator[Accepted]:
         stream, job.profile, job.place, scratch, job.source.drift, received, job.claim.part
     )
     while True:
-        with pulse.reading(job.claim.file_id, max(0.0, began + limit - time.monotonic())):
+        with deadlines.reading(job.claim.file_id, max(0.0, began + limit - time.monotonic())):
             accepted = next(parts, None)
         if accepted is None:
             return

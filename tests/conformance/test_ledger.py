@@ -91,6 +91,31 @@ def test_a_group_is_registered_as_its_files_one_after_the_other_would_be(ledger:
     assert len(ledger.due(100, 100)) == 5
 
 
+def test_many_aliases_of_a_group_are_what_they_would_be_one_by_one(ledger: Ledger) -> None:
+    known, gone = add(ledger), add(ledger, b"gone.csv", 7)
+    quarantine_it(ledger, gone)
+    ledger.register(arrival(b"old.csv", 1), OnChange.MERGE, False)
+    group = [
+        arrival(b"new.csv", 2),
+        *(arrival(b"%d.csv" % n, 2) for n in range(3)),
+        arrival(b"other.csv", 1),
+        arrival(b"old.csv", 1),  # seen
+        arrival(b"old.csv", 2),  # an alias that takes other bytes
+        arrival(b"again.csv", 7),  # the bytes of a quarantined file
+        arrival(b"twice.csv", 1),
+        arrival(b"twice.csv", 2),
+    ]
+    done = ledger.register_many(group, OnChange.MERGE, False)
+    new = done[0].file_id
+    expected = [Kind.NEW, *[Kind.ALIAS] * 4, Kind.SEEN, Kind.NEW, Kind.NEW, Kind.ALIAS, Kind.NEW]
+    assert [r.kind for r in done] == expected
+    assert [r.file_id for r in done[1:6]] == [new, new, new, known, known]
+    assert [a["name"] for a in ledger.arrivals(new)] == ["new.csv", "0.csv", "1.csv", "2.csv"]
+    assert [r.kind for r in ledger.register_many(group[:5], OnChange.MERGE, False)] == [
+        Kind.SEEN
+    ] * 5
+
+
 def test_plain_files_of_a_group_are_due_in_its_order(ledger: Ledger) -> None:
     group = [arrival(b"%d.csv" % n, n) for n in (5, 1, 4, 2, 3)]
     done = ledger.register_many(group, OnChange.SUPERSEDE, False)

@@ -607,8 +607,8 @@ GUARDS = [
     Guard(  # nor by one of its own that it has taken again since
         48,
         "sensorflow/daemon.py",
-        "                lease = leases[folder.name]\n",
-        "                time.sleep(5)\n                lease = self._intake.held(folder.name)\n",
+        "            lease = leases[folder.name]\n",
+        "            time.sleep(5)\n            lease = self._intake.held(folder.name)\n",
         _faults(
             "test_two_daemons",
             "test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes",

@@ -64,12 +64,14 @@ class Unreadable(Exception):
 
 
 class Readable:
-    """A file that is read; its own errors are told from those of where it is written to."""
+    """A file that is read; its own errors are told from those of where it is written to. touch: called at
+    each read."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: BinaryIO, touch: Callable[[], object] = lambda: None) -> None:
+        self._stream, self._touch = stream, touch
 
     def read(self, size: int = -1) -> bytes:
+        self._touch()
         try:
             return self._stream.read(size)
         except OSError as error:

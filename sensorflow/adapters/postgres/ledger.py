@@ -59,6 +59,9 @@ from sensorflow.ports import (
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.loading import Months
 
+ALIASES = 3
+"""Arrivals of a group that are not plain, from which on it pays to look for aliases among them together."""
+_ALIAS = ("keys", "names", "key_texts", "sha256s", "fingerprints")
 ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
@@ -134,24 +137,36 @@ class PostgresLedger(GrowingFiles, Heartbeats, Outbox):
             run(c, "lock_source", source=arrivals[0].source)
             if lease is not None and not holds_intake(c, lease):
                 raise intake_lost(lease)
-            plain = self._add_plain(c, arrivals, on_change)
+            known = self._add_many(c, arrivals, on_change, name_matters)
             return [
-                Registration(plain[place], 1, Kind.NEW)
-                if place in plain
-                else self._register(c, arrival, on_change, name_matters)
+                known.get(place) or self._register(c, arrival, on_change, name_matters)
                 for place, arrival in enumerate(arrivals, 1)
             ]
 
-    def _add_plain(
-        self, c: sa.Connection, arrivals: Sequence[Arrival], on_change: OnChange
-    ) -> dict[int, int]:
-        """Place, from 1 on -> id, of those that are neither a version nor a twin of anything."""
+    def _add_many(
+        self,
+        c: sa.Connection,
+        arrivals: Sequence[Arrival],
+        on_change: OnChange,
+        name_matters: bool,
+    ) -> dict[int, Registration]:
+        """By their place, from 1 on, those that are neither a version nor a twin of anything, and those
+        that are an alias of one that was there or came with them, and nothing else."""
         source = arrivals[0].source
         facts = [{**facts_of(a), "name": name_of(c, source, a.key)} for a in arrivals]
         columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
         given = {"source": source, "who": self._who, "on_change": str(on_change)}
-        rows = run(c, "add_plain", **given, **columns)
-        return {row.place: row.id for row in rows}
+        rows = run(c, "add_plain", **given, **columns).all()
+        done = {row.place: Registration(row.id, 1, Kind.NEW) for row in rows}
+        if name_matters or len(arrivals) - len(done) < ALIASES:
+            return done
+        left = [n for n in range(len(arrivals)) if n + 1 not in done]
+        some = {
+            name: [values[n] for n in left] for name, values in columns.items() if name in _ALIAS
+        }
+        for row in run(c, "add_aliases", source=source, **some):
+            done[left[row.place - 1] + 1] = Registration(row.id, row.version, Kind.ALIAS)
+        return done
 
     def _register(
         self, c: sa.Connection, arrival: Arrival, on_change: OnChange, name_matters: bool

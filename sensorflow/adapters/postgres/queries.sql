@@ -141,6 +141,36 @@ arrived AS (
       FROM added JOIN plain USING (key) ORDER BY added.id)
 SELECT plain.place, added.id FROM added JOIN plain USING (key);
 
+-- name: add_aliases
+-- Those of a group of arrivals whose bytes are there under another name (see `twin`), and whose own name is
+-- new, to the ledger and within the group. All else of the group may be registered before or after them.
+WITH given AS (
+    SELECT g.*, count(*) OVER (PARTITION BY coalesce(name, key)) AS named
+      FROM unnest(CAST(:keys AS bytea[]), CAST(:names AS bytea[]), CAST(:key_texts AS text[]),
+                  CAST(:sha256s AS bytea[]), CAST(:fingerprints AS text[]))
+           WITH ORDINALITY AS g(key, name, key_text, sha256, fingerprint, place)),
+twins AS (
+    SELECT g.*, t.id, t.version FROM given g CROSS JOIN LATERAL (
+           SELECT f.id, f.version FROM files f
+            WHERE f.source = :source AND f.sha256 = g.sha256
+              AND f.state IN ('pending', 'running', 'loaded') AND f.rows_replaced = 0
+            ORDER BY f.id LIMIT 1) t
+     WHERE g.named = 1
+       AND NOT EXISTS (SELECT 1 FROM files f
+                        WHERE f.source = :source
+                          AND coalesce(f.name, f.key) = coalesce(g.name, g.key))
+       AND NOT EXISTS (SELECT 1 FROM arrivals a
+                        WHERE a.source = :source AND a.key = coalesce(g.name, g.key) AND a.name IS NULL)
+       AND NOT EXISTS (SELECT 1 FROM arrivals a
+                        WHERE a.source = :source AND a.name = coalesce(g.name, g.key))),
+landed AS (
+    UPDATE files SET expired = array_remove(expired, 'landing')
+     WHERE id IN (SELECT id FROM twins) AND 'landing' = ANY(expired)),
+arrived AS (
+    INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
+    SELECT id, :source, key, name, key_text, fingerprint, 'alias' FROM twins ORDER BY place)
+SELECT place, id, version FROM twins;
+
 -- name: add_file
 -- A new version of a name; version 1 when the name is new.
 WITH newest AS (
@@ -224,7 +254,7 @@ ready AS (
                AND source = s.source AND size < :large_bytes
                AND (not_before IS NULL OR not_before <= now())
                AND NOT EXISTS (SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
-                                WHERE g.file_id = files.id AND p.state IN ('pending', 'running'))
+                                WHERE p.state IN ('pending', 'running') AND g.file_id = files.id)
              ORDER BY id LIMIT now_.each)
            UNION ALL
            (SELECT id, source, size, 1 + least(size, :work_most) / :work_bytes, true
@@ -234,7 +264,7 @@ ready AS (
                        AND (not_before IS NULL OR not_before <= now())
                        AND NOT EXISTS (
                            SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
-                            WHERE g.file_id = files.id AND p.state IN ('pending', 'running'))
+                            WHERE p.state IN ('pending', 'running') AND g.file_id = files.id)
                      ORDER BY id LIMIT now_.each) first -- those behind many small ones have time
              WHERE size >= :large_bytes LIMIT now_.large)) found),
 placed AS (
