@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test growing hosts chaos chaos-long chaos-proof fair faults-long faults-proof real-data fuzz fuzz-messages lint wheel bench bench-quick bench-latency bench-memory bench-audit clean
+.PHONY: help demo up test growing hosts chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data fuzz fuzz-messages lint wheel bench bench-quick bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ growing: .venv/.has-dev ## a logger writes 1,000 lines a second for two minutes,
 fair: .venv/.has-dev ## 20,000 files of one source, and what a file of another one waits meanwhile: FILES= BROKER=
 	@sh tools/rabbitmq.sh
 	@PYTHONPATH=.:tests $(BIN)/python tests/fair.py $(if $(FILES),--files $(FILES)) $(if $(BROKER),--broker $(BROKER))
+
+fault-soak: .venv/.has-dev ## every fault of a fleet's surroundings once a minute: MINUTES=15 SEED= BROKER=; needs root
+	@sh tools/rabbitmq.sh
+	@PYTHONPATH=.:tests $(BIN)/python -m chaos --soak $(or $(MINUTES),15) $(CHAOS)
 
 chaos-proof: .venv/.has-dev ## the harness finds seven bugs that are planted in copies of the code
 	@PYTHONPATH=.:tests $(BIN)/python -m chaos --proof

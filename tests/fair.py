@@ -168,7 +168,7 @@ def main() -> int:
     worst, lost = 0.0, 0
     for broker in [options.broker] if options.broker else ["valkey", "rabbitmq"]:
         folder = Path(tempfile.mkdtemp(prefix="fair-"))
-        with servers(broker) as (postgres, url):
+        with servers(broker) as (postgres, _, url):
             spent, missing = run(scene(postgres, url), folder, options.files)
         p99 = percentile(spent, 0.99)
         middle = percentile(spent, 0.5)

@@ -48,7 +48,9 @@ CHILD = Path(process.__file__).with_name("child.py")
 class RabbitMQ:
     """A broker with its own data, ports and Erlang node; a virtual host for each test."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, also: str = "") -> None:
+        """also: another address that it listens at."""
+        self._also = also
         self._folder = place.root / "rabbitmq"
         self._folder.mkdir()
         self._log = self._folder / "console.log"
@@ -64,14 +66,15 @@ class RabbitMQ:
 
     def _env(self) -> dict[str, str]:
         config = self._folder / "rabbitmq.conf"
+        more = f"listeners.tcp.2 = {self._also}:{self._port}\n" if self._also else ""
         config.write_text(
-            f"listeners.tcp.1 = 127.0.0.1:{self._port}\n"
+            f"listeners.tcp.1 = 127.0.0.1:{self._port}\n{more}"
             f"listeners.ssl.1 = 127.0.0.1:{self._secure}\n"
             f"ssl_options.cacertfile = {self.authority.file}\n"
             f"ssl_options.certfile = {self._certificate.cert}\n"
             f"ssl_options.keyfile = {self._certificate.key}\n"
             "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n"
-            "loopback_users.guest = true\n"
+            f"loopback_users{' = none' if self._also else '.guest = true'}\n"
             "vm_memory_high_watermark.absolute = 1GB\n"
             "disk_free_limit.absolute = 50MB\n"
             "log.console = true\nlog.console.level = warning\nlog.file = false\n"
@@ -134,6 +137,9 @@ class RabbitMQ:
 
     def let_in(self, name: str, vhost: str) -> None:
         assert self._ctl("set_permissions", "-p", vhost, name, ".*", ".*", ".*") == 0
+
+    def close_connections(self, vhost: str) -> None:
+        assert self._ctl("close_all_connections", "--vhost", vhost, "test") == 0
 
     def remove_user(self, name: str) -> None:
         assert self._ctl("delete_user", name) == 0
