@@ -58,7 +58,7 @@ sensor = "sensor"
 type = "type"
 value = "value"
 unit = "unit"
-drop = '^(x+x+)+y$'
+drop = '^(x|xx)+[yz]'
 [profiles.stuck]
 format = "stuck"
 max_seconds = 3
