@@ -239,6 +239,55 @@ GUARDS = [
         "            if not holder:\n",
         SESSIONS + "test_of_a_publisher_that_was_killed_the_lease_need_not_run_out",
     ),
+    Guard(  # what a host held that is cut is free again by itself
+        53,
+        f"{POSTGRES}/connect.py",
+        '    "tcp_user_timeout": f"{SILENT}s",\n',
+        "",
+        "tests/acceptance/test_hosts.py::"
+        "test_hosts_that_are_cut_in_the_middle_of_their_work_are_followed_by_others",
+        also=(('    "tcp_keepalives_idle": "6",\n', '    "tcp_keepalives_idle": "600",\n'),),
+    ),
+    Guard(  # a process that is stopped keeps its locks no longer
+        53,
+        f"{POSTGRES}/connect.py",
+        '    "idle_in_transaction_session_timeout": f"{IDLE}s",\n',
+        "",
+        SESSIONS + "test_each_session_gives_up_a_silent_client",
+    ),
+    Guard(  # a pooler that gives a session's connection to others
+        54,
+        f"{POSTGRES}/connect.py",
+        "            pooler.require_session_mode(connection)\n",
+        "            pass\n",
+        "tests/integration/test_pooler.py::"
+        "test_a_pooler_that_is_not_in_session_mode_is_refused[transaction-0]",
+    ),
+    Guard(
+        54,
+        f"{POSTGRES}/connect.py",
+        '    if row[0] != record.info.get("pid", row[0]):\n',
+        "    if row is None:\n",
+        "tests/integration/test_pooler.py::test_a_session_that_is_moved_later_is_noticed",
+    ),
+    Guard(  # no outage where no waiting helps
+        55,
+        STATES,
+        '    "53400": Code.DATABASE_LIMIT,',
+        '    "53400": Code.DATABASE,',
+        _faults(
+            "test_database",
+            "test_faults_09_to_12_and_37_what_the_database_says_is_no_files_fault"
+            "[53400-I512 database-limit]",
+        ),
+    ),
+    Guard(
+        55,
+        "sensorflow/cli/doctor.py",
+        "        for found in lasting(url):\n",
+        "        for found in lasting(url)[:0]:\n",
+        SESSIONS + "test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy",
+    ),
     Guard(  # also one that has many files in hand
         16,
         f"{POSTGRES}/together.py",
