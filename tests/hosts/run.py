@@ -98,7 +98,7 @@ def run(
 ) -> Found:
     """before_return: called when a host is still away, and about to be back."""
     found, files = Found(), Generator(stand, seed)
-    files.flow(time.time() + 60, lambda: len(_loaded(stand)) > 3)
+    files.flow(time.time() + 180, lambda: len(_loaded(stand)) > 3)
     assert _loaded(stand), f"no file is loaded\n{stand.logs()}"
     for strike in strikes:
         began = len(files.dropped)

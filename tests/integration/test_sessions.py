@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from samples import add, batch, claim, load, state
 
-from sensorflow.adapters.postgres import inspect
+from sensorflow.adapters.postgres import connect, inspect
+from sensorflow.adapters.postgres.connect import engine_of
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.states import State
-from sensorflow.errors import Code, Fenced, Transient
+from sensorflow.errors import REMEDY, Code, Fenced, Transient
 
 AWAY = Transient(Code.STORAGE, "away")
 HOLD = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
@@ -107,3 +111,67 @@ def test_of_a_publisher_that_was_killed_the_lease_need_not_run_out(
     assert done.returncode == -signal.SIGKILL
     with ledger.publishing() as is_mine:
         assert is_mine()
+
+
+def test_each_session_gives_up_a_silent_client(database: str) -> None:
+    engine = engine_of(database)
+    with engine.connect() as connection:
+        for name, value in (
+            ("idle_in_transaction_session_timeout", "1min"),
+            ("tcp_keepalives_idle", "6"),
+            ("tcp_user_timeout", "18000"),
+            ("lock_timeout", "20s"),
+            ("TimeZone", "UTC"),
+        ):
+            assert connection.scalar(sa.text(f"SHOW {name}")) == value
+    engine.dispose()
+
+
+def test_a_setting_that_the_server_does_not_know_breaks_no_connection(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connect.SESSION, "tcp_of_the_next_version", "1")
+    engine = engine_of(database)
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("SHOW lock_timeout")) == "20s"
+    engine.dispose()
+
+
+@pytest.mark.parametrize("wrong", ["password", "user", "database"])
+def test_a_login_that_no_waiting_cures_is_no_outage(database: str, wrong: str) -> None:
+    url = sa.make_url(database)
+    parts = {"password": {"password": "x"}, "user": {"username": "nobody-here"}}
+    given = url.set(**parts.get(wrong, {"database": "not_there"}))
+    with pytest.raises(Transient) as caught:
+        inspect.server(given.render_as_string(False))
+    assert caught.value.code is Code.DATABASE_LOGIN
+
+
+def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
+    ledger: PostgresLedger, database: str, project: Path, valkey_url: str
+) -> None:
+    limit = Transient(Code.DATABASE_LIMIT, "tuple decompression limit exceeded by operation")
+    for key in (b"a.csv", b"b.csv"):
+        held = claim(ledger, add(ledger, key, key[0]))
+        ledger.release(held, limit, 300, burned=False)
+    assert inspect.lasting(database) == []
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE file_events SET at = at - interval '11 minutes'")
+    (project / "sensorflow.toml").write_text("")
+    env = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")},
+        "SENSORFLOW_DATABASE_URL": database,
+        "SENSORFLOW_BROKER_URL": valkey_url,
+    }
+    for command in ("doctor", "status"):
+        told = subprocess.run(
+            [sys.executable, "-m", "sensorflow", command],
+            cwd=project,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        assert "2 files given back since" in told
+        assert "I512 database-limit: tuple decompression limit" in told
+        assert REMEDY[Code.DATABASE_LIMIT] in told

@@ -9,17 +9,20 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing as closing_
 from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 from fleet import fleet, rows, text
+from samples import add, batch, claim, load, state
 from servers import Place
 
 from sensorflow.adapters.postgres import closing, inspect, migrate, settle
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.postgres.schema import metadata
+from sensorflow.core.states import State
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.errors import Code, Transient
 
@@ -145,6 +148,30 @@ def test_a_loader_may_make_temporary_tables_and_months(loader: str) -> None:
         assert made.fetchone() == (1,)
         connection.execute(READING)
         assert connection.execute("SELECT count(*) FROM raw_readings").fetchone() == (1,)
+
+
+def test_a_loader_ends_its_own_old_sessions_and_names_those_of_others(
+    database: str, loader: str
+) -> None:
+    ledger = PostgresLedger(loader, "test")
+    file_id = add(ledger)
+    name = f"sensorflow load {file_id}"
+    for url, ended in ((database, False), (loader, True)):
+        ledger.release(
+            claim(ledger, file_id, -1), Transient(Code.STORAGE, "away"), -1, burned=False
+        )
+        with closing_(psycopg.connect(url, application_name=name)) as old:
+            old.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
+            held = claim(ledger, file_id)
+            if ended:
+                load(ledger, held, batch())
+                continue
+            with pytest.raises(Transient, match="may not end it") as caught:
+                load(ledger, held, batch())
+            assert caught.value.code is Code.DATABASE_RIGHTS
+            ledger.release(held, caught.value, -1, burned=False)
+    assert state(ledger, file_id) is State.LOADED
+    ledger.close()
 
 
 def test_a_loader_closes_months_that_are_over(database: str, loader: str, reader: str) -> None:

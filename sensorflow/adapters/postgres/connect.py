@@ -31,6 +31,8 @@ SESSION = {
     "tcp_keepalives_interval": "4",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": f"{SILENT}s",
+    # TimescaleDB's limit of compressed rows that a transaction may change: an undo, a retention of rows
+    "timescaledb.max_tuples_decompressed_per_dml_transaction": "0",
 }
 """Settings of each session, at the server. Set after connecting, for a pooler refuses them before; what a
 server does not know is left out, and so is what the URL itself sets."""

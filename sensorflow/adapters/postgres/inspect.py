@@ -119,6 +119,18 @@ def old_sessions(url: str, older_than: float) -> list[Session]:
     return [Session(**{**row._mapping, "locks": tuple(row.locks)}) for row in rows]
 
 
+OUTAGE = 600.0
+"""Seconds after which an error of the infrastructure is no outage that passes by itself."""
+
+
+def lasting(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
+    """Errors with which the same files have been given back for longer than an outage may last.
+
+    code, files (how many), since, and of the one that waits longest file_id and detail.
+    """
+    return _rows(url, "lasting", longer=longer)
+
+
 def _rows(url: str, query: str, **facts: Any) -> list[sa.Row[Any]]:
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:

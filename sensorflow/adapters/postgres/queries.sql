@@ -435,6 +435,25 @@ SELECT EXISTS (SELECT 1 FROM files
                   AND (state = 'running'
                        OR not_before > now() - make_interval(secs => :within)));
 
+-- name: lasting
+-- What keeps files from being loaded for longer than an outage lasts: infrastructure errors with which the
+-- same file has been given back for more than :longer seconds. since: of the file that waits longest.
+SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY since, id))[1] AS file_id,
+       (array_agg(detail ORDER BY since, id))[1] AS detail
+  FROM (SELECT f.id, f.error_code AS code, f.error_detail AS detail,
+               (SELECT min(e.at) FROM file_events e
+                 WHERE e.file_id = f.id AND e.what = 'will be tried again'
+                   AND e.why LIKE f.error_code || ':%'
+                   AND e.id > coalesce((SELECT max(d.id) FROM file_events d
+                                         WHERE d.file_id = f.id
+                                           AND d.to_state IN ('loaded', 'quarantined', 'undone')), 0)
+               ) AS since
+          FROM files f
+         WHERE f.state IN ('pending', 'running') AND f.retries > 0 AND f.error_code LIKE 'I5%'
+         ORDER BY f.id LIMIT 1000) AS waiting
+ WHERE since < now() - make_interval(secs => :longer)
+ GROUP BY code ORDER BY since;
+
 -- name: condemn
 UPDATE files
    SET state = 'pending', stage = 'quarantine', attempts = 0, retries = 0, lease_until = NULL,

@@ -23,7 +23,7 @@ with engine_of(sys.argv[1]).begin() as connection:
 HELD = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {LOCK} AND granted"
 
 
-def test_hosts_that_are_cut_in_the_middle_of_their_work_are_followed_by_others(
+def test_fault_40_hosts_that_are_cut_in_the_middle_of_work_are_followed_by_others(
     tmp_path: Path,
 ) -> None:
     """A worker's and the daemon's, for long enough that the database drops what they hold, not longer."""
