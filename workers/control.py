@@ -48,17 +48,17 @@ def refusal(command: str, arguments: dict[str, Any]) -> str | None:
         numbers = [value for value in arguments.values() if value is not None]
         if all(type(value) is int and 0 < value <= MOST for value in numbers):
             return None
-        return f"{command}: numbers from 1 to {MOST} only"
+        return f"{command} is refused: numbers from 1 to {MOST} only"
     if command in _CONSUMING:
         queue = arguments.get("queue")
         known = isinstance(queue, str) and queue in _QUEUES
         other = any(arguments.get(n) for n in arguments.keys() - {"queue"})
-        return None if known and not other else f"{command}: one of sensorflow's own queues only"
+        return None if known and not other else f"{command} is refused: only for our own queues"
     if command == "revoke" and not arguments.get("terminate"):
         return None
     if command in _HARMLESS:
         return None
-    return f"{command[:50]!a} is refused: it could end what works on a file; see docs/security.md"
+    return f"{command[:50]!a} is refused, see docs/security.md"
 
 
 class Guarded(Node):  # type: ignore[misc]  # kombu has no types

@@ -18,6 +18,8 @@ from sensorflow.errors import Code, Misuse
 
 MOST = 1 << 20
 """Bytes of a message; ours have a few thousand."""
+_DEPTH = 10
+"""Levels of its arguments; ours have three."""
 _LONGEST = 2000
 _NAMES = frozenset(task_name(task) for task in TASKS)
 _HOUSEKEEPING = frozenset((task_name(SWEEP), task_name(RETAIN)))
@@ -68,7 +70,15 @@ def _body(message: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
         raise Misuse("a body that is not [args, kwargs, embed] in JSON", Code.MESSAGE) from error
     if not (isinstance(args, list) and isinstance(kwargs, dict) and isinstance(embed, dict)):
         raise Misuse("a body that is not [args, kwargs, embed]", Code.MESSAGE)
+    if _deeper(args, _DEPTH) or _deeper(kwargs, _DEPTH):
+        raise Misuse("arguments that are nested too deep", Code.MESSAGE)
     return args, kwargs, embed
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether it has more levels than these: what JSON can hold, pickle need not."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_deeper(part, levels - 1) for part in inner)
 
 
 def _embed(chain: list[dict[str, Any]] | None) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fleet import Fleet, fleet, rows, text
+from proxy import Proxy
 
 KEEPALIVE = 4
 FILES = 30
@@ -15,9 +17,17 @@ FILES = 30
 def test_the_pool_grows_to_its_most_and_shrinks_although_sweeps_go_on(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with fleet(project, database, valkey_url, extra='inline_below = "1 KiB"') as f:
+    """Also when the broker's connection was lost while it was small."""
+    parts = urlsplit(valkey_url)
+    with (
+        Proxy(str(parts.hostname), int(parts.port or 0)) as proxy,
+        fleet(project, database, proxy.url(valkey_url), extra='inline_below = "1 KiB"') as f,
+    ):
         f.start("worker", "beat", env={"AUTOSCALE_KEEPALIVE": str(KEEPALIVE)})
-        f.wait(lambda: len(f.children("worker")) == 1)
+        f.wait(lambda: swept(f) > 0)
+        proxy.reset()
+        seen = swept(f)
+        f.wait(lambda: swept(f) > seen + 1)
         most = work(f)
         assert most == 2, f.logs()
         sweeps = swept(f)

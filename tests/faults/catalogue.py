@@ -92,6 +92,15 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
         "unit/test_zones.py::test_every_time_of_a_day_with_a_change",
         "unit/test_zones.py::test_mixed_offsets",
     ),
+    41: (
+        "acceptance/test_pool.py::test_the_pool_grows_to_its_most_and_shrinks_although_sweeps_go_on",
+    ),
+    42: (
+        "fuzz/test_messages_fuzz.py::test_fault_42_spoiled_messages_on_valkey",
+        "fuzz/test_messages_fuzz.py::test_fault_42_spoiled_messages_on_rabbitmq",
+        "unit/test_strange_messages.py::test_nothing_that_acts_on_a_child_or_asks_for_a_message_is_kept",
+    ),
+    43: ("unit/test_strange_messages.py::test_commands",),
     38: (
         "unit/test_core.py::test_waits_grow_and_are_bounded",
         "conformance/test_ledger.py::test_a_lease_that_ended_in_an_outage_is_given_back_with_its_attempt",

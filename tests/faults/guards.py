@@ -59,6 +59,12 @@ LEDGER, SQL = f"{POSTGRES}/ledger.py", f"{POSTGRES}/queries.sql"
 LOADING = f"{POSTGRES}/loading.py"
 STATES = f"{POSTGRES}/sqlstates.py"
 SESSIONS = "tests/integration/test_sessions.py::"
+POOL = (
+    "tests/acceptance/test_pool.py::"
+    "test_the_pool_grows_to_its_most_and_shrinks_although_sweeps_go_on"
+)
+FUZZ = "tests/fuzz/test_messages_fuzz.py::test_fault_42_spoiled_messages_on_"
+STRANGERS = _faults("test_strangers", "test_fault_43_time_limits_and_commands_end_no_child")
 STALE = "tests/integration/test_stale_silver.py::"
 
 GUARDS = [
@@ -167,6 +173,82 @@ GUARDS = [
         "            lost = waiting - (depth or 0)\n",
         "            lost = waiting * 0\n",
         _faults("test_broker", "test_fault_06_emptied_valkey_costs_nothing"),
+    ),
+    Guard(  # whatever ends the consumer's loop is a lost connection
+        41,
+        "workers/consumer.py",
+        "            raise BrokerLost(reason) from error\n",
+        "            raise\n",
+        _faults(
+            "test_acknowledgements",
+            "test_fault_41_a_channel_is_closed_by_rabbitmq_for_it_waited_too_long",
+        ),
+    ),
+    Guard(  # all of it
+        41,
+        "workers/app.py",
+        '        "worker_consumer": "workers.consumer:Consumer",\n',
+        "",
+        _faults(
+            "test_acknowledgements",
+            "test_fault_41_valkey_ends_with_a_task_in_flight[killed]",
+        ),
+    ),
+    Guard(  # a full server does not refuse what only removes
+        41,
+        "sensorflow/adapters/queues/redis.py",
+        "yield found.pipeline(transaction=False)",
+        "yield found.pipeline()",
+        _faults("test_acknowledgements", "test_fault_41_valkey_is_full_with_a_task_in_flight"),
+    ),
+    Guard(  # a pool that is small when the connection is lost grows again
+        41,
+        "workers/app.py",
+        '"worker_enable_prefetch_count_reduction": False',
+        '"worker_enable_prefetch_count_reduction": True',
+        POOL,
+    ),
+    Guard(  # and sweeps keep nobody
+        41,
+        "workers/app.py",
+        '        "worker_autoscaler": "workers.autoscaler:Autoscaler",\n',
+        "",
+        POOL,
+    ),
+    Guard(  # a message is taken apart before Celery has it
+        42,
+        "workers/consumer.py",
+        "                messages.own(message)\n",
+        "",
+        f"{FUZZ}rabbitmq",
+    ),
+    Guard(  # an envelope before kombu has it
+        42,
+        "sensorflow/adapters/queues/redis.py",
+        "            _check(message)\n",
+        "            pass\n",
+        f"{FUZZ}valkey",
+    ),
+    Guard(  # and what no driver can decode
+        42,
+        "sensorflow/adapters/queues/rabbitmq.py",
+        "return handle((kind, channel, _readable(kind, payload)))",
+        "return handle(frame)",
+        f"{FUZZ}rabbitmq",
+    ),
+    Guard(  # a time limit in a message is nobody's
+        43,
+        "workers/messages.py",
+        '"retries": 0}\n',
+        '"retries": 0, "timelimit": given.get("timelimit")}\n',
+        f"{STRANGERS}[rabbitmq]",
+    ),
+    Guard(  # and commands end no child
+        43,
+        "workers/control.py",
+        "        if reason := refusal(method, arguments or {}):\n",
+        "        if reason := None:\n",
+        f"{STRANGERS}[valkey]",
     ),
     *(
         Guard(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import random
+import re
+import sys
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,9 +21,18 @@ import redis
 from sensorflow.adapters.queues.celery import QUEUES, TASKS, task_name
 from sensorflow.core.arrival import EVENT_TYPE
 
+
+def _nested(levels: int) -> Any:
+    made: Any = 1
+    for _ in range(levels):
+        made = {"a": made}
+    return made
+
+
 DEEP = 5000
 _DEEP = '{"a":' * DEEP + "1" + "}" * DEEP
 ODD: list[Any] = [
+    *("@900", "@400", "@50"),
     *(None, True, False, 0, -1, 1, 2**31, 2**63, 10**400, 1.5, float("inf"), float("nan")),
     *(
         "",
@@ -115,9 +127,9 @@ class Stranger:
             if kind == 0:
                 name = self.draw.choice(list(EXTRA))
                 if isinstance(made["headers"], dict):
-                    made["headers"][name] = self.draw.choice(EXTRA[name])
+                    made["headers"][name] = copy.deepcopy(self.draw.choice(EXTRA[name]))
             elif kind == 1 and isinstance(made["body"], list) and len(made["body"]) == 3:
-                made["body"][2] = self.draw.choice(EMBEDDED)
+                made["body"][2] = copy.deepcopy(self.draw.choice(EMBEDDED))
             else:
                 self._spoil(made)
         return made
@@ -128,7 +140,7 @@ class Stranger:
         part = self.draw.choice(parts) if parts else whole
         key = self.draw.choice(list(part) if isinstance(part, dict) else range(len(part)))
         if part is whole or self.draw.random() < 0.75:
-            part[key] = self.draw.choice(ODD)
+            part[key] = copy.deepcopy(self.draw.choice(ODD))
         else:
             del part[key]
 
@@ -178,14 +190,14 @@ def _parts(value: Any) -> list[Any]:
 
 
 def text(value: Any) -> str:
+    """JSON; "@900" in it is an object of so many levels."""
     with _long_numbers():
-        return json.dumps(value)
+        made = json.dumps(value)
+    return re.sub(r'"@(\d+)"', lambda m: '{"a":' * int(m[1]) + "1" + "}" * int(m[1]), made)
 
 
 @contextlib.contextmanager
 def _long_numbers() -> Any:
-    import sys
-
     before = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)
     yield
@@ -278,13 +290,6 @@ _HEADERS: list[Callable[[], Any]] = [
     lambda: _nested(10),
     lambda: [None, True, 1.5, -(2**31)],
 ]
-
-
-def _nested(levels: int) -> Any:
-    made: Any = 1
-    for _ in range(levels):
-        made = {"a": made}
-    return made
 
 
 class OnRabbitMQ:
