@@ -126,7 +126,9 @@ def profile_for(
     drift = source.drift if source else None
     if named is not None:
         if settings is not None and named in settings.profiles:
-            return (named, settings.profiles[named]), drift
+            found = settings.profile(named, source)
+            assert found is not None
+            return (named, found), drift
         return profiles.load(named), drift
     if settings is not None and source is not None:
         return (source.profile, settings.profile_of(source)), drift
