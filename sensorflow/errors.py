@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
+from sensorflow.shown import shown, shown_in
+
 
 class Code(StrEnum):
     """Stable codes. F1xx: one row or cell; F2xx: a whole file; I5xx: the infrastructure; S: use."""
@@ -120,9 +122,16 @@ REMEDY: dict[Code, str] = {
 
 
 class SensorflowError(Exception):
-    """A failure with a code and a place. Survives pickling, so that it can cross processes."""
+    """A failure with a code and a place. Survives pickling, so that it can cross processes.
+
+    What a file holds and its message tells goes to terminals and logs: it is escaped here, once.
+    """
+
+    _kept = "\n"
 
     def __init__(self, code: Code, message: str, **place: Any) -> None:
+        message = shown(message, keep=self._kept)
+        place = shown_in(place)
         super().__init__(code, message, place)
         self.code = code
         self.message = message
@@ -179,6 +188,8 @@ def _rebuild_intake_lost(message: str, place: dict[str, Any]) -> IntakeLost:
 
 class Permanent(SensorflowError):
     """The file cannot be loaded as it is: quarantine."""
+
+    _kept = ""  # a line of a file looks like none of ours
 
 
 class Misuse(SensorflowError):

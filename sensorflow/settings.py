@@ -208,6 +208,7 @@ class Settings(Strict):
     deferred_close: Annotated[timedelta, BeforeValidator(_span)] = timedelta(days=7)
     workers: int = Field(default=4, ge=1, le=512)
     flower_port: int = Field(default=5555, ge=0, le=65535)
+    flower_hosts: tuple[str, ...] = ()
     flower_user: str = "sensorflow"
     flower_password: SecretStr | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -161,7 +161,7 @@ def _index(settings: Settings, url: str) -> Check:
 def _months(count: int) -> Iterator[Check]:
     if count > MONTHS:
         found = f"{count:,} months have a table each: every query over all of them plans for each"
-        todo = "earliest and latest of a source keep out times that cannot be; empty months go by themselves"
+        todo = "a source can set earliest and latest, to keep out times that cannot be"
         yield Check("months", "warn", found, todo)
 
 
