@@ -124,6 +124,12 @@ def close_months(settings: Settings) -> list[Closing]:
     return list(closing.close(url, closing.ripe(found, datetime.now(UTC))))
 
 
+def drop_empty_months(settings: Settings) -> int:
+    from sensorflow.adapters.postgres import months
+
+    return months.drop_empty(database_url(settings))
+
+
 def sight(settings: Settings, source: str | None = None) -> Sight:
     """What an audit looks at."""
     from sensorflow.flow.audit import Sight

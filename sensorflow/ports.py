@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
 from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.heartbeat import Heartbeat, Pulse
+from sensorflow.core.months import MonthLimits
 from sensorflow.core.partitions import Layer
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
@@ -335,7 +336,8 @@ class Load:
     on_change: what becomes of older versions. profile, profile_hash: how the file was read.
     identity: the file name that its dedupe keys hold. covered: ids of older versions, pending or
     quarantined, whose bytes this version begins with. name_matters: the same bytes under another name
-    are other readings. remarks: what was noticed about this version and the one before it.
+    are other readings. remarks: what was noticed about this version and the one before it. months: how
+    many it may be the first to have readings of.
     """
 
     counts: Counts
@@ -348,6 +350,7 @@ class Load:
     covered: tuple[int, ...] = ()
     name_matters: bool = False
     remarks: str = ""
+    months: MonthLimits = field(default_factory=MonthLimits)
 
 
 COLLECT_AGAIN = 120.0

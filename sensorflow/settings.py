@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ from pydantic import (
 from sensorflow import digest, profiles, tls
 from sensorflow.core import growth
 from sensorflow.core.drift import Drift
-from sensorflow.core.profile import Profile, Strict
+from sensorflow.core.profile import Instant, Profile, Strict
 from sensorflow.core.stability import IGNORED
 from sensorflow.errors import Code, Misuse
 from sensorflow.explain import explain
@@ -139,6 +140,10 @@ class Source(Strict):
     on_change: Literal["merge", "supersede", "keep", "reject"] = "merge"
     dedupe_scope: Literal["file", "source"] = "file"
     max_rejects: str = "10%"
+    earliest: Instant = None
+    latest: Instant = None
+    new_months: int = Field(default=1200, ge=1)
+    sparse_months: int = Field(default=120, ge=1)
     drift: Drift = Drift()
     polling: bool = False
     retention: Retention = Retention()
@@ -205,6 +210,7 @@ class Settings(Strict):
     deferred_close: Annotated[timedelta, BeforeValidator(_span)] = timedelta(days=7)
     workers: int = Field(default=4, ge=1, le=512)
     flower_port: int = Field(default=5555, ge=0, le=65535)
+    flower_hosts: tuple[str, ...] = ()
     flower_user: str = "sensorflow"
     flower_password: SecretStr | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -272,13 +278,33 @@ class Settings(Strict):
         return self.broker_tls and self.broker_tls.below(self.home)
 
     def profile_of(self, source: Source) -> Profile:
-        return self.profiles[source.profile]
+        return self._bounded(source.profile, self.profiles[source.profile], source)
 
-    def profile(self, name: str) -> Profile | None:
-        """A profile of these settings, or of the library; None when there is none of that name."""
+    def profile(self, name: str, source: Source | None = None) -> Profile | None:
+        """A profile of these settings, or of the library; None when there is none of that name.
+
+        source: what it is of, which may set bounds of its own.
+        """
         if name in self.profiles or name not in profiles.builtin():
-            return self.profiles.get(name)
-        return profiles.load(name)[1]
+            found = self.profiles.get(name)
+        else:
+            found = profiles.load(name)[1]
+        return found if source is None or found is None else self._bounded(name, found, source)
+
+    def _bounded(self, name: str, found: Profile, source: Source) -> Profile:
+        """The same object each time: files of one profile are judged at once."""
+        given = {"earliest": source.earliest, "latest": source.latest}
+        bounds = {key: value for key, value in given.items() if value is not None}
+        if not bounds:
+            return found
+        place = name, source.earliest, source.latest
+        if place not in self._with_bounds:
+            self._with_bounds[place] = found.model_copy(update=bounds)
+        return self._with_bounds[place]
+
+    @cached_property
+    def _with_bounds(self) -> dict[tuple[Any, ...], Profile]:
+        return {}
 
     def path(self, relative: Path) -> Path:
         """A path as the settings mean it: below the folder of sensorflow.toml."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import structlog
 
+from sensorflow.shown import shown_in
+
 
 class Event(StrEnum):
     """Everything that sensorflow says in its logs."""
@@ -74,13 +76,18 @@ def configure(level: str = "INFO") -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if terminal else [structlog.processors.ExceptionRenderer(trace)]),
+            *([harmless] if terminal else [structlog.processors.ExceptionRenderer(trace)]),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def harmless(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """For a terminal: JSON lines are ASCII anyway."""
+    return {name: shown_in(value) for name, value in event.items()}
 
 
 def log() -> Any:

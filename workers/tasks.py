@@ -68,8 +68,10 @@ def sweep() -> str:
 
 @shared_task(name=task_name(RETAIN), throws=EXPECTED, Request=HandedOver)
 def retain() -> str:
-    """Remove what the sources keep for a time only; close the months that are over."""
+    """Remove what the sources keep for a time only, and empty months; close the months that are over."""
     here = world()
     done: dict[str, Any] = {**retain_flow(here.ledger, here.lake, here.landing, here.settings)}
+    if dropped := bootstrap.drop_empty_months(here.settings):
+        done["empty months"] = dropped
     done |= {m.month.name: m.outcome for m in bootstrap.close_months(here.settings)}
     return " ".join(f"{layer}={count}" for layer, count in done.items()) or "nothing expires"

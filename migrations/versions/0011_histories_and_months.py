@@ -158,7 +158,7 @@ $$
 """
 
 # As in 0001, and bounded: whoever may call it makes no more than the planner bears.
-MOST = 3600
+MOST = 2400
 ENSURE_MONTHS = f"""
 CREATE OR REPLACE FUNCTION ensure_reading_partitions(low timestamptz, high timestamptz)
 RETURNS integer

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Verdict = Literal["ok", "warn", "fail"]
 ROOM = 1 << 30
+MONTHS = 1200
+"""A hundred years; from there on a query takes a second to plan."""
 SKEW = 5.0
 WATCHES = 8192
 
@@ -125,6 +127,7 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield Check("schema", "ok", str(at))
         yield _index(settings, url)
         yield _roles(inspect.missing_roles(url))
+        yield from _months(inspect.months(url))
         yield from _versions(settings, url)
         for found in lasting(url):
             yield Check("files", "fail", str(found), found.todo)
@@ -145,16 +148,24 @@ def _index(settings: Settings, url: str) -> Check:
         return Check(what, "fail", f"the settings say {found}, the database differs", todo)
     if not settings.deferred:
         return Check(what, "ok", found)
-    months = closing.months(url, settings.deferred_close + closing.AGAIN)
+    patience = settings.deferred_close + closing.AGAIN
+    months = closing.months(url, patience, patience)
     opened = [m for m in months if not m.closed]
     found += f", {len(months) - len(opened)} months closed, {len(opened)} open"
     if doubled := [m.name for m in opened if m.doubled_at is not None]:
         todo = f"`sensorflow db close --month {doubled[0]}` names them"
         return Check(what, "fail", f"{found}; readings doubled in {', '.join(doubled)}", todo)
-    if late := [m.name for m in opened if m.due]:
+    if late := [m.name for m in opened if m.due and not m.busy]:
         todo = "does beat run? `sensorflow db close` does it now"
         return Check(what, "warn", f"{found}; over and not closed: {', '.join(late)}", todo)
     return Check(what, "ok", found)
+
+
+def _months(count: int) -> Iterator[Check]:
+    if count > MONTHS:
+        found = f"{count:,} months have a table each: every query over all of them plans for each"
+        todo = "a source can set earliest and latest, to keep out times that cannot be"
+        yield Check("months", "warn", found, todo)
 
 
 def _roles(missing: list[str]) -> Check:

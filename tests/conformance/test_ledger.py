@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 from samples import add, arrival, batch, claim, load, state
 
@@ -14,6 +15,7 @@ from sensorflow.adapters.memory import ledger as memory
 from sensorflow.adapters.postgres import retention
 from sensorflow.core.arrival import Lane
 from sensorflow.core.dedupe import keys
+from sensorflow.core.months import MonthLimits
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import Code, Fenced, Permanent, Transient
 from sensorflow.ports import (
@@ -835,3 +837,17 @@ def test_what_is_known_only_at_the_end_of_a_load_is_asked_for_then(ledger: Ledge
     counts = ledger.load(claim(ledger, file_id), rows(), before, closing).counts
     assert asked == ["rows", "closing"]
     assert (counts.read, counts.loaded, counts.rejected, counts.duplicate) == (5, 3, 1, 1)
+
+
+def test_a_file_that_is_the_first_of_too_many_months_is_not_loaded(ledger: Ledger) -> None:
+    silver = batch(40)
+    ts = pa.array([1_000_000_000 * 10**9 + n * 32 * 86400 * 10**9 for n in range(40)], pa.int64())
+    silver = silver.set_column(0, silver.schema.field(0), ts.cast(silver.schema.field(0).type))
+    held = claim(ledger, add(ledger))
+    rows = [(silver, keys(silver, "plant/a.csv"))]
+    plan = Load(Counts(read=40), OnChange.MERGE, "p", "h", "0", (), months=MonthLimits(100, 39))
+    with pytest.raises(Permanent) as caught:
+        ledger.load(held, rows, plan)
+    assert caught.value.code == Code.TOO_MANY_MONTHS
+    plan = replace(plan, months=MonthLimits(100, 40))
+    assert ledger.load(held, rows, plan).counts.loaded == 40

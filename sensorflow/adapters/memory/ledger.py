@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate, takewhile
 from typing import Any
 
@@ -33,6 +33,7 @@ from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.growth import HEADER
 from sensorflow.core.heartbeat import Heartbeat
+from sensorflow.core.months import NewMonths, months_of
 from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State, allowed
@@ -75,6 +76,7 @@ class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
         self._lock = threading.RLock()
         self._publisher: tuple[object, datetime] = _NOBODY
         self._files: dict[int, File] = {}
+        self._months: set[date] = set()
         self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
         self._growing: dict[int, Growing] = {}
         self._tokens = 0
@@ -434,6 +436,14 @@ class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
                 self.load(claim, batches, load)
             return True
 
+    def _count_months(self, given: Sequence[Keyed], load: Load) -> None:
+        made = NewMonths(load.months)
+        for silver, _ in given:
+            found = months_of(silver["ts"])
+            new = found.keys() - self._months
+            made.count(found, new)
+            self._months |= new
+
     def load(
         self,
         claim: Claim,
@@ -445,6 +455,7 @@ class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
         load = closing() if closing is not None else load
         with self._lock:
             file = self._guard(claim)
+            self._count_months(given, load)
             why = f"by version {claim.version}, file {claim.file_id}"
             replaced = cover(self, load.covered, claim.file_id, why)
             if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:

@@ -83,11 +83,12 @@ class Closing:
     rows: tuple[Doubled, ...] = ()
 
 
-def months(url: str, after: timedelta) -> list[Month]:
-    """All months of readings; `due` when over for `after`. Raises Transient DATABASE."""
+def months(url: str, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET)) -> list[Month]:
+    """All months of readings; `due` when over for `after`, `busy` when loaded into within `quiet`. Raises
+    Transient DATABASE."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as c:
-        return months_of(c, after)
+        return months_of(c, after, quiet)
 
 
 def months_of(

@@ -135,3 +135,11 @@ def _rows(url: str, query: str, **facts: Any) -> list[sa.Row[Any]]:
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
         return list(run(connection, query, **facts))
+
+
+def months(url: str) -> int:
+    """How many partitions the readings have. Raises Transient DATABASE."""
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    query = "SELECT count(*) FROM pg_inherits WHERE inhparent = CAST('raw_readings' AS regclass)"
+    with translated(), engine.connect() as c:
+        return int(c.execute(sa.text(query)).scalar_one())

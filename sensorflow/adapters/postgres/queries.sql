@@ -821,6 +821,12 @@ CREATE UNIQUE INDEX IF NOT EXISTS uq_raw_dedupe ON raw_readings (ts, dedupe_key)
 -- name: take_back_file
 DROP INDEX IF EXISTS ix_raw_file;
 
+-- name: missing_months
+SELECT missing_reading_partitions(CAST(:months AS timestamptz[]));
+
+-- name: drop_empty_months
+SELECT drop_empty_reading_partitions(make_interval(secs => :pause));
+
 -- name: months
 -- The months of readings. closed: its unique index is there. due: over for so long. busy: readings of it
 -- were loaded lately. doubled_at: when it could not be closed last.

@@ -20,6 +20,7 @@ from sensorflow.adapters.files import (
     temporary,
     unfinished,
 )
+from sensorflow.shown import json_of
 
 BLOCK = 1 << 20
 MANIFEST = "manifest.json"
@@ -41,7 +42,7 @@ class LocalQuarantine:
             crash.point(crash.Point.KEPT)
             if not (place / MANIFEST).exists():
                 with temporary(place) as (copy, path):
-                    copy.write(json.dumps(manifest, indent=2, ensure_ascii=False).encode())
+                    copy.write(json_of(manifest, indent=2).encode())
                     settle(copy, path, place / MANIFEST)
         return folder
 
