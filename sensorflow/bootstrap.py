@@ -50,6 +50,13 @@ def database_url(settings: Settings) -> str:
     return _embedded(settings, "database").database_url
 
 
+def require_sessions(settings: Settings) -> None:
+    """Raises Misuse where the database is reached through a pooler that is not in session mode."""
+    from sensorflow.adapters.postgres import inspect
+
+    inspect.require_sessions(database_url(settings))
+
+
 def broker_url(settings: Settings) -> str:
     if settings.broker_url is not None:
         return settings.broker_url.get_secret_value()

@@ -67,6 +67,11 @@ class Code(StrEnum):
     DATABASE_FULL = "I505 database-full"
     INDEX_DIFFERS = "I506 dedupe-index-differs"
     INTAKE_LOST = "I507 intake-lease-lost"
+    POOLER = "I508 pooler-not-in-session-mode"
+    DATABASE_LOGIN = "I509 database-login-refused"
+    DATABASE_RIGHTS = "I510 database-rights-missing"
+    SCHEMA = "I511 schema-outdated"
+    DATABASE_LIMIT = "I512 database-limit"
     # use
     SETTINGS = "S001 settings"
     COMMAND = "S002 command"
@@ -108,8 +113,30 @@ REMEDY: dict[Code, str] = {
     "(NFC, NFD): rename one of them, or remove the one that is not wanted",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
+    Code.POOLER: "set the pooler in front of the database to session mode (PgBouncer: "
+    "pool_mode = session), or let database_url lead to the server itself; then start daemon, workers and "
+    "beat again",
+    Code.DATABASE_LOGIN: "correct the user, password or database in database_url, or the server's "
+    "pg_hba.conf, then start daemon, workers and beat again",
+    Code.DATABASE_RIGHTS: "`sensorflow db roles` prints the grants this user needs: pipe them to psql as "
+    "an administrator; work resumes by itself",
+    Code.SCHEMA: "run `sensorflow db upgrade`; work resumes by itself",
+    Code.DATABASE_LIMIT: "raise the limit that the message names at the database; work resumes by itself",
     Code.INDEX_DIFFERS: "run `sensorflow db upgrade`, or set dedupe_index right and start again",
 }
+
+
+LASTING = frozenset(
+    {
+        Code.POOLER,
+        Code.DATABASE_LOGIN,
+        Code.DATABASE_RIGHTS,
+        Code.SCHEMA,
+        Code.DATABASE_LIMIT,
+        Code.INDEX_DIFFERS,
+    }
+)
+"""What no waiting cures: somebody must change something at the database. Retried all the same, seldom."""
 
 
 class SensorflowError(Exception):

@@ -401,6 +401,8 @@ class Loaded:
     remarks: str = ""
 
 
+PUBLISHING = 15.0
+"""Seconds of the publisher's lease: when its host is gone, another one takes over after them."""
 HIDDEN = 10
 """Files that a sweep publishes again although the broker holds more messages than there are files: those of
 files that were taken along wait there too, and a lost one may be hidden behind them."""
@@ -547,8 +549,12 @@ class Ledger(Protocol):
         """Whether these bytes were ever registered under this name."""
         ...
 
-    def publishing(self) -> AbstractContextManager[bool]:
-        """True for one publisher at a time, False for the others."""
+    def publishing(self, lease: float = PUBLISHING) -> AbstractContextManager[Callable[[], bool]]:
+        """Whether the caller is the one publisher at a time: to be asked again before each batch.
+
+        Another one takes over when it was not asked for `lease` seconds, and at once when its process
+        has ended, where that can be known. Two that publish at a time do no harm but to send twice.
+        """
         ...
 
     def due(

@@ -19,6 +19,8 @@ def settle() -> dict[str, Any]:
     try:
         settings = bootstrap.settings()
         broker = bootstrap.broker_url(settings)
+        if _COMMAND in ("worker", "beat"):
+            bootstrap.require_sessions(settings)
     except Misuse as error:
         raise SystemExit(f"sensorflow: {error}") from error
     telemetry.configure(settings.log_level)
@@ -53,12 +55,13 @@ def command() -> str | None:
     return None if context is None else context.invoked_subcommand
 
 
+_COMMAND = command()
 # beat knows tasks by name: without theirs it starts in half the time, in half the memory
-_TASKS = [] if command() == "beat" else ["workers.tasks", "workers.signals"]
+_TASKS = [] if _COMMAND == "beat" else ["workers.tasks", "workers.signals"]
 
 app = Celery("sensorflow", include=_TASKS)
 app.add_defaults(settle)
-if command() == "worker":
+if _COMMAND == "worker":
     from workers.events import Gathered
 
     app.steps["consumer"].add(Gathered)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from sensorflow.cli.show import Json, as_json, line, readings
-from sensorflow.errors import Misuse, SensorflowError
+from sensorflow.errors import REMEDY, Misuse, SensorflowError
 
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
@@ -104,27 +104,30 @@ def _guarded(
     except Misuse as error:
         yield Check(what, "fail", str(error))
     except SensorflowError as error:
-        todo = f"check {what}_url and that the server runs and lets us in"
+        todo = REMEDY.get(error.code, f"check {what}_url and that the server runs and lets us in")
         yield Check(what, "fail", str(error), todo)
 
 
 def _database(settings: Settings) -> Iterator[Check]:
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres import inspect, migrate
+    from sensorflow.cli.lasting import lasting
 
     url = bootstrap.database_url(settings)
     server = inspect.server(url)
     way = f"{server.version} over TLS" if server.tls else server.version
     yield Check("database", "ok", f"{way}, TimescaleDB {server.timescale or 'not used'}")
-    found, wanted = migrate.current(url), migrate.head()
-    if found != wanted:
+    at, wanted = migrate.current(url), migrate.head()
+    if at != wanted:
         todo = "run `sensorflow db upgrade`"
-        yield Check("schema", "fail", f"{found or 'empty'}, wanted {wanted}", todo)
+        yield Check("schema", "fail", f"{at or 'empty'}, wanted {wanted}", todo)
     else:
-        yield Check("schema", "ok", str(found))
+        yield Check("schema", "ok", str(at))
         yield _index(settings, url)
         yield _roles(inspect.missing_roles(url))
         yield from _versions(settings, url)
+        for found in lasting(url):
+            yield Check("files", "fail", str(found), found.todo)
     skew = (server.now - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW:
         todo = "set both by NTP; leases go by the database's clock and are safe"

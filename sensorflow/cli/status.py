@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +18,28 @@ SUMS = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate", "rows_rep
 def status(json: Json = False) -> None:
     """How many files are where, and whether every row is accounted for."""
     from sensorflow import bootstrap
+    from sensorflow.cli.lasting import lasting
     from sensorflow.embedded import state
 
     settings = bootstrap.settings()
     totals = bootstrap.ledger(settings, "cli").totals()
+    stuck = lasting(bootstrap.database_url(settings))
     running = state.running(settings.data_folder) if settings.embedded else None
     flower = running.flower_url if running else None
     if json:
-        as_json({"sources": totals, "balanced": balanced(totals), "flower": flower})
+        as_json(
+            {
+                "sources": totals,
+                "balanced": balanced(totals),
+                "flower": flower,
+                "lasting": [asdict(s) for s in stuck],
+            }
+        )
         return
     show(totals)
     line(balance(totals))
+    for found in stuck:
+        line(f"{found}\n    {found.todo}")
     if flower:
         line(f"Flower: {flower}, user {settings.flower_user}, password in {secret_file(settings)}")
 

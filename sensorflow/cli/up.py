@@ -93,7 +93,7 @@ def _reset(settings: Settings, place: Path, yes: bool) -> None:
 
 def _servers(settings: Settings, place: Path, stack: ExitStack) -> tuple[Running, list[Process]]:
     """Start what is not given by URL, and bring the schema up to date."""
-    from sensorflow.adapters.postgres import migrate, settle
+    from sensorflow.adapters.postgres import inspect, migrate, settle
     from sensorflow.embedded.postgres import Postgres
     from sensorflow.embedded.state import Running
     from sensorflow.embedded.valkey import Valkey
@@ -117,6 +117,7 @@ def _servers(settings: Settings, place: Path, stack: ExitStack) -> tuple[Running
         urls["broker_url"] = broker.url
     else:
         urls["broker_url"] = settings.broker_url.get_secret_value()
+    inspect.require_sessions(settings.database or urls["database_url"])
     migrate.upgrade(settings.database or urls["database_url"])
     if told := settle.settle(settings.database or urls["database_url"], settings.deferred):
         line(told)

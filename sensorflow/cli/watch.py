@@ -13,5 +13,6 @@ def watch() -> None:
     if not settings.sources:
         raise Misuse("no [sources.*] in the settings: nothing to watch; see `sensorflow init`")
     require_folders(settings)
+    bootstrap.require_sessions(settings)
     telemetry.configure(settings.log_level)
     daemon.run(settings)

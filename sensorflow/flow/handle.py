@@ -16,7 +16,7 @@ from sensorflow.core.arrival import printable
 from sensorflow.core.dedupe import Disordered
 from sensorflow.core.retry import backoff
 from sensorflow.core.states import WORK, Stage, State
-from sensorflow.errors import REMEDY, Code, Fenced, Permanent, SensorflowError, Transient
+from sensorflow.errors import LASTING, REMEDY, Code, Fenced, Permanent, SensorflowError, Transient
 from sensorflow.flow import publish, together
 from sensorflow.flow.clock import now
 from sensorflow.flow.ingest import load_in_one_pass
@@ -55,6 +55,9 @@ RELEASE_PAUSE = 1.0
 """Seconds between tries to write down an outcome while the database is away."""
 RELEASE_PATIENCE = 600.0
 """Seconds of such tries. An outage is longer than a lease, and none of it is the file's fault."""
+
+SELDOM = {"base": 2.0, "cap": 300.0}
+"""How long to wait with what no waiting cures."""
 
 Keep = Callable[[Sequence[Claim]], Any]
 """Makes a context in which the leases of claims are renewed."""
@@ -218,7 +221,8 @@ def _fenced(job: Job, error: Fenced) -> Result:
 
 
 def _retry(job: Job, error: SensorflowError, burned: bool) -> Result:
-    delay = backoff(job.claim.retries + 1, random.random())
+    waits = SELDOM if error.code in LASTING else {}
+    delay = backoff(job.claim.retries + 1, random.random(), **waits)
     try:
         _release(job, error, delay, burned)
     except Fenced as fenced:

@@ -9,7 +9,7 @@ from itertools import groupby, islice
 from sensorflow import crash
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
-from sensorflow.ports import Ledger, Pace, Queue, Share
+from sensorflow.ports import UNSHARED, Ledger, Pace, Queue, Share
 from sensorflow.settings import Limits
 
 BATCH = 400
@@ -42,9 +42,11 @@ def publish(
     the database is away, what was sent until then being recorded.
     """
     total = 0
-    with ledger.publishing() as mine:
-        for share in _shares(ledger, limits) if mine else ():
-            while due := _due(ledger, limits, share):
+    if not _due(ledger, limits, UNSHARED, 1):
+        return total
+    with ledger.publishing() as is_mine:
+        for share in _shares(ledger, limits) if is_mine() else ():
+            while is_mine() and (due := _due(ledger, limits, share)):
                 for some in _messages(due, limits):
                     touch()
                     total += _send(ledger, queue, some, limits)
@@ -125,5 +127,5 @@ def _parts(files: list[Waiting]) -> Iterator[list[Waiting]]:
     yield part
 
 
-def _due(ledger: Ledger, limits: Limits, share: Share) -> list[Waiting]:
-    return ledger.due(BATCH, limits.max_in_flight, limits.backfill_in_flight, share)
+def _due(ledger: Ledger, limits: Limits, share: Share, most: int = BATCH) -> list[Waiting]:
+    return ledger.due(most, limits.max_in_flight, limits.backfill_in_flight, share)

@@ -194,11 +194,32 @@ def test_no_more_than_max_in_flight_are_due(ledger: Ledger) -> None:
 
 
 def test_one_publisher_at_a_time(ledger: Ledger) -> None:
-    with ledger.publishing() as mine, ledger.publishing() as other:
-        assert mine
-        assert not other
-    with ledger.publishing() as mine:
-        assert mine
+    with ledger.publishing() as is_mine, ledger.publishing() as is_others:
+        assert is_mine()
+        assert not is_others()
+        assert is_mine()
+    with ledger.publishing() as is_mine:
+        assert is_mine()
+
+
+def test_a_publisher_that_falls_silent_is_followed_by_another_one(ledger: Ledger) -> None:
+    """A process that is stopped, a host that is gone: it holds nothing for longer than its lease."""
+    with ledger.publishing(SHORT) as is_olds:
+        assert is_olds()
+        time.sleep(2 * SHORT)
+        with ledger.publishing() as is_mine:
+            assert is_mine()
+            assert not is_olds()
+            assert is_mine()
+
+
+def test_a_publisher_that_is_busy_for_longer_than_its_lease_goes_on(ledger: Ledger) -> None:
+    with ledger.publishing(1.0) as is_mine:
+        for _ in range(6):
+            time.sleep(0.25)
+            assert is_mine()
+            with ledger.publishing() as is_others:
+                assert not is_others()
 
 
 def test_one_of_many_claims_wins(ledger: Ledger) -> None:

@@ -57,6 +57,8 @@ MERGED = _faults(
 )
 LEDGER, SQL = f"{POSTGRES}/ledger.py", f"{POSTGRES}/queries.sql"
 LOADING = f"{POSTGRES}/loading.py"
+STATES = f"{POSTGRES}/sqlstates.py"
+SESSIONS = "tests/integration/test_sessions.py::"
 STALE = "tests/integration/test_stale_silver.py::"
 
 GUARDS = [
@@ -157,9 +159,9 @@ GUARDS = [
     ),
     Guard(  # a full disk is told from a server that is away
         12,
-        f"{POSTGRES}/connect.py",
-        "    if isinstance(cause, psycopg.errors.DiskFull):\n",
-        "    if False:\n",
+        STATES,
+        '    "53100": Code.DATABASE_FULL,\n',
+        '    "53100": Code.DATABASE,\n',
         _faults(
             "test_disk", "test_fault_12_a_full_database_disk_pauses_the_intake_and_blames_no_file"
         ),
@@ -204,9 +206,87 @@ GUARDS = [
     Guard(  # a stopped worker's session is ended
         16,
         LOADING,
-        '        run(c, "evict", name=name)\n',
-        "        pass\n",
+        "    if not claim.fresh:\n",
+        "    if claim.attempt > 1_000:\n",
         _faults("test_worker", "test_fault_16_a_worker_stopped_past_its_lease_cannot_commit"),
+    ),
+    Guard(  # at any attempt: one that was given back is the first again
+        53,
+        LOADING,
+        "    if not claim.fresh:\n",
+        "    if claim.attempt > 1:\n",
+        SESSIONS
+        + "test_at_its_first_attempt_too_a_file_is_taken_from_the_session_of_a_host_that_is_cut",
+    ),
+    Guard(  # but only by who has the file
+        53,
+        SQL,
+        "                WHERE id = :id AND lease_token = :token AND state = 'running');\n",
+        "                WHERE id = :id AND :token > 0);\n",
+        SESSIONS + "test_a_worker_that_has_lost_a_file_ends_nobodys_session",
+    ),
+    Guard(  # a publisher that is stopped holds up nobody
+        53,
+        SQL,
+        " WHERE l.until <= clock_timestamp() OR l.process = :ended\n",
+        " WHERE l.process = :ended\n",
+        "tests/conformance/test_ledger.py::test_a_publisher_that_falls_silent_is_followed_by_another_one[postgres]",
+    ),
+    Guard(  # nor one that was killed, for a moment
+        53,
+        f"{POSTGRES}/publishing.py",
+        "            if has_ended(holder):\n",
+        "            if not holder:\n",
+        SESSIONS + "test_of_a_publisher_that_was_killed_the_lease_need_not_run_out",
+    ),
+    Guard(  # what a host held that is cut is free again by itself
+        53,
+        f"{POSTGRES}/connect.py",
+        '    "tcp_user_timeout": f"{SILENT}s",\n',
+        "",
+        "tests/acceptance/test_hosts.py::"
+        "test_hosts_that_are_cut_in_the_middle_of_their_work_are_followed_by_others",
+        also=(('    "tcp_keepalives_idle": "6",\n', '    "tcp_keepalives_idle": "600",\n'),),
+    ),
+    Guard(  # a process that is stopped keeps its locks no longer
+        53,
+        f"{POSTGRES}/connect.py",
+        '    "idle_in_transaction_session_timeout": f"{IDLE}s",\n',
+        "",
+        SESSIONS + "test_each_session_gives_up_a_silent_client",
+    ),
+    Guard(  # a pooler that gives a session's connection to others
+        54,
+        f"{POSTGRES}/connect.py",
+        "            pooler.require_session_mode(connection)\n",
+        "            pass\n",
+        "tests/integration/test_pooler.py::"
+        "test_a_pooler_that_is_not_in_session_mode_is_refused[transaction-0]",
+    ),
+    Guard(
+        54,
+        f"{POSTGRES}/connect.py",
+        '    if row[0] != record.info.get("pid", row[0]):\n',
+        "    if row is None:\n",
+        "tests/integration/test_pooler.py::test_a_session_that_is_moved_later_is_noticed",
+    ),
+    Guard(  # no outage where no waiting helps
+        55,
+        STATES,
+        '    "53400": Code.DATABASE_LIMIT,',
+        '    "53400": Code.DATABASE,',
+        _faults(
+            "test_database",
+            "test_faults_09_to_12_and_37_what_the_database_says_is_no_files_fault"
+            "[53400-I512 database-limit]",
+        ),
+    ),
+    Guard(
+        55,
+        "sensorflow/cli/doctor.py",
+        "        for found in lasting(url):\n",
+        "        for found in lasting(url)[:0]:\n",
+        SESSIONS + "test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy",
     ),
     Guard(  # also one that has many files in hand
         16,
@@ -490,9 +570,9 @@ GUARDS = [
     ),
     Guard(
         37,
-        f"{POSTGRES}/connect.py",
-        '    if isinstance(cause, _CHANGED) and "cached plan" in str(cause):\n',
-        "    if False:\n",
+        STATES,
+        '        return Code.DATABASE if "cached plan" in str(cause) else None\n',
+        "        return None\n",
         _faults(
             "test_database", "test_fault_37_a_table_altered_under_prepared_statements_is_transient"
         ),
@@ -584,8 +664,8 @@ GUARDS = [
     Guard(
         39,
         "sensorflow/flow/publish.py",
-        "    return ledger.due(BATCH, limits.max_in_flight, limits.backfill_in_flight, share)\n",
-        "    return ledger.due(BATCH, 10**9)\n",
+        "    return ledger.due(most, limits.max_in_flight, limits.backfill_in_flight, share)\n",
+        "    return ledger.due(most, 10**9)\n",
         _faults(
             "test_fleet",
             "test_fault_39_thousands_of_waiting_files_leave_work_connections_and_memory_bounded",

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-import psycopg
-from samples import add, claim
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
-from sensorflow.adapters.postgres import inspect
+import psycopg
+import pytest
+import sqlalchemy as sa
+from samples import add, batch, claim, load, state
+
+from sensorflow.adapters.postgres import connect, inspect
+from sensorflow.adapters.postgres.connect import engine_of
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.errors import Code, Transient
+from sensorflow.core.states import State
+from sensorflow.errors import REMEDY, Code, Fenced, Transient
+
+AWAY = Transient(Code.STORAGE, "away")
+HOLD = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
 def test_an_old_session_that_holds_locks_is_listed_with_what_it_holds(
@@ -17,16 +32,15 @@ def test_an_old_session_that_holds_locks_is_listed_with_what_it_holds(
     lease = claim(ledger, file_id)
     assert inspect.old_sessions(database, 0) == []
     name = f"sensorflow load {file_id}"
-    lock = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
     with (
         psycopg.connect(database, application_name=name) as held,
         psycopg.connect(database, application_name="sensorflow") as idle,
         psycopg.connect(database, application_name="psql") as foreign,
     ):
         idle.execute("SELECT 1")
-        foreign.execute(lock, ("sensorflow.indexes",))
-        held.execute(lock, (name,))
-        held.execute(lock, ("sensorflow.landing",))
+        foreign.execute(HOLD, ("sensorflow.indexes",))
+        held.execute(HOLD, (name,))
+        held.execute(HOLD, ("sensorflow.landing",))
         held.execute("DELETE FROM raw_readings WHERE file_id = 0 AND ts = now()")
         (found,) = inspect.old_sessions(database, 0)
         assert (found.pid, found.name) == (held.info.backend_pid, name)
@@ -36,7 +50,128 @@ def test_an_old_session_that_holds_locks_is_listed_with_what_it_holds(
         assert "files being loaded" in found.locks
         assert "raw_readings RowExclusiveLock" in found.locks
         assert (found.waiting, found.outdated) == (0, False)
-        ledger.release(lease, Transient(Code.STORAGE, "away"), 0, burned=False)
+        ledger.release(lease, AWAY, 0, burned=False)
         (found,) = inspect.old_sessions(database, 0)
         assert found.outdated
         assert inspect.old_sessions(database, 600) == []
+
+
+@contextmanager
+def loading(database: str, file_id: int) -> Iterator[psycopg.Connection]:
+    """The session of a worker that copied readings of a file and is not heard of any more."""
+    name = f"sensorflow load {file_id}"
+    with closing(psycopg.connect(database, application_name=name)) as connection:
+        connection.execute(HOLD, (name,))
+        yield connection
+
+
+def test_at_its_first_attempt_too_a_file_is_taken_from_the_session_of_a_host_that_is_cut(
+    ledger: PostgresLedger, database: str
+) -> None:
+    file_id = add(ledger)
+    ledger.release(claim(ledger, file_id), AWAY, -1, burned=False)
+    with loading(database, file_id):
+        held = claim(ledger, file_id)
+        assert held.attempt == 1
+        load(ledger, held, batch())
+    assert state(ledger, file_id) is State.LOADED
+
+
+def test_a_worker_that_has_lost_a_file_ends_nobodys_session(
+    ledger: PostgresLedger, database: str
+) -> None:
+    """It was stopped just before its load, and goes on while the file's new worker loads it."""
+    file_id = add(ledger)
+    ledger.release(claim(ledger, file_id), AWAY, -1, burned=False)
+    old = claim(ledger, file_id, -1)
+    claim(ledger, file_id)
+    impatient = PostgresLedger(database + "?options=-c%20lock_timeout%3D200ms", "test")
+    with loading(database, file_id) as new:
+        with pytest.raises(Transient):
+            load(impatient, old, batch())
+        new.execute("SELECT 1")
+    with pytest.raises(Fenced):
+        load(impatient, old, batch())
+    impatient.close()
+
+
+KILLED = """
+import os, signal, sys
+from sensorflow.adapters.postgres.ledger import PostgresLedger
+with PostgresLedger(sys.argv[1], "killed").publishing(3600) as is_mine:
+    assert is_mine()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_of_a_publisher_that_was_killed_the_lease_need_not_run_out(
+    ledger: PostgresLedger, database: str
+) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, database], check=False)
+    assert done.returncode == -signal.SIGKILL
+    with ledger.publishing() as is_mine:
+        assert is_mine()
+
+
+def test_each_session_gives_up_a_silent_client(database: str) -> None:
+    engine = engine_of(database)
+    with engine.connect() as connection:
+        for name, value in (
+            ("idle_in_transaction_session_timeout", "1min"),
+            ("tcp_keepalives_idle", "6"),
+            ("tcp_user_timeout", "18000"),
+            ("lock_timeout", "20s"),
+            ("TimeZone", "UTC"),
+        ):
+            assert connection.scalar(sa.text(f"SHOW {name}")) == value
+    engine.dispose()
+
+
+def test_a_setting_that_the_server_does_not_know_breaks_no_connection(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connect.SESSION, "tcp_of_the_next_version", "1")
+    engine = engine_of(database)
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("SHOW lock_timeout")) == "20s"
+    engine.dispose()
+
+
+@pytest.mark.parametrize("wrong", ["password", "user", "database"])
+def test_a_login_that_no_waiting_cures_is_no_outage(database: str, wrong: str) -> None:
+    url = sa.make_url(database)
+    parts = {"password": {"password": "x"}, "user": {"username": "nobody-here"}}
+    given = url.set(**parts.get(wrong, {"database": "not_there"}))
+    with pytest.raises(Transient) as caught:
+        inspect.server(given.render_as_string(False))
+    assert caught.value.code is Code.DATABASE_LOGIN
+
+
+def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
+    ledger: PostgresLedger, database: str, project: Path, valkey_url: str
+) -> None:
+    limit = Transient(Code.DATABASE_LIMIT, "tuple decompression limit exceeded by operation")
+    for key in (b"a.csv", b"b.csv"):
+        held = claim(ledger, add(ledger, key, key[0]))
+        ledger.release(held, limit, 300, burned=False)
+    assert inspect.lasting(database) == []
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE file_events SET at = at - interval '11 minutes'")
+    (project / "sensorflow.toml").write_text("")
+    env = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")},
+        "SENSORFLOW_DATABASE_URL": database,
+        "SENSORFLOW_BROKER_URL": valkey_url,
+    }
+    for command in ("doctor", "status"):
+        told = subprocess.run(
+            [sys.executable, "-m", "sensorflow", command],
+            cwd=project,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        assert "2 files given back since" in told
+        assert "I512 database-limit: tuple decompression limit" in told
+        assert REMEDY[Code.DATABASE_LIMIT] in told

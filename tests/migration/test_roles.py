@@ -185,7 +185,7 @@ def test_the_ledger_says_that_a_readers_url_is_the_wrong_one(reader: str) -> Non
     assert ledger.totals() == {}
     with pytest.raises(Transient, match=r"permission denied .* role") as caught:
         ledger.replay(1)
-    assert caught.value.code is Code.DATABASE
+    assert caught.value.code is Code.DATABASE_RIGHTS
     ledger.close()
 
 

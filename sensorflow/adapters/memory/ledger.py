@@ -40,6 +40,7 @@ from sensorflow.ports import (
     COLLECT_AGAIN,
     HIDDEN,
     HIDDEN_AFTER,
+    PUBLISHING,
     BatchLimits,
     Claim,
     Claimed,
@@ -62,6 +63,8 @@ from sensorflow.ports import (
     intake_lost,
 )
 
+_NOBODY: tuple[object, datetime] = (None, datetime.min.replace(tzinfo=UTC))
+
 
 class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
     """See `ports.Ledger`. `clock` stands for the database's."""
@@ -69,7 +72,7 @@ class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._lock = threading.RLock()
-        self._publisher = threading.Lock()
+        self._publisher: tuple[object, datetime] = _NOBODY
         self._files: dict[int, File] = {}
         self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
         self._growing: dict[int, Growing] = {}
@@ -230,13 +233,24 @@ class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
     # --- publishing ---
 
     @contextmanager
-    def publishing(self) -> Iterator[bool]:
-        mine = self._publisher.acquire(blocking=False)
+    def publishing(self, lease: float = PUBLISHING) -> Iterator[Callable[[], bool]]:
+        mine = object()
+
+        def is_mine() -> bool:
+            with self._lock:
+                if self._publisher[0] is mine:
+                    self._publisher = (mine, self._clock() + timedelta(seconds=lease))
+                return self._publisher[0] is mine
+
+        with self._lock:
+            if self._publisher[1] <= self._clock():
+                self._publisher = (mine, self._clock() + timedelta(seconds=lease))
         try:
-            yield mine
+            yield is_mine
         finally:
-            if mine:
-                self._publisher.release()
+            with self._lock:
+                if self._publisher[0] is mine:
+                    self._publisher = _NOBODY
 
     def unfinished(self, lane: Lane) -> int:
         with self._lock:

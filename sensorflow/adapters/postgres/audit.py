@@ -34,6 +34,8 @@ class PostgresSnapshot:
         self, main: sa.Connection, second: sa.Connection, after: timedelta | None = None
     ) -> None:
         """second: a connection to look things up with while `readings` streams on the main one."""
+        for connection in (main, second):  # each is left alone while the other one is read
+            connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         row = main.execute(queries()["audit_snapshot"]).one()
         self.name: str = row.name
         self.taken_at: datetime = row.taken_at

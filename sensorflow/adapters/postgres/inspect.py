@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.indexing import is_deferred
 from sensorflow.adapters.postgres.queries import run
+from sensorflow.errors import REMEDY, Code, Misuse, Transient
 
 _QUERY = sa.text(
     "SELECT current_setting('server_version') AS version, clock_timestamp() AS now,"
@@ -36,6 +37,18 @@ def server(url: str) -> Server:
         assert isinstance(driver, psycopg.Connection)
         secure = bool(driver.pgconn.ssl_in_use)
     return Server(f"PostgreSQL {row.version.split()[0]}", row.timescale, row.now, secure)
+
+
+def require_sessions(url: str) -> None:
+    """Raises Misuse POOLER where `url` leads to a pooler that is not in session mode.
+
+    A database that is away is no reason not to begin.
+    """
+    try:
+        server(url)
+    except Transient as error:
+        if error.code is Code.POOLER:
+            raise Misuse(f"{error.message}; {REMEDY[error.code]}", error.code) from error
 
 
 def deferred(url: str) -> bool:
@@ -104,6 +117,18 @@ def old_sessions(url: str, older_than: float) -> list[Session]:
     """
     rows = _rows(url, "old_sessions", older_than=older_than)
     return [Session(**{**row._mapping, "locks": tuple(row.locks)}) for row in rows]
+
+
+OUTAGE = 600.0
+"""Seconds after which an error of the infrastructure is no outage that passes by itself."""
+
+
+def lasting(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
+    """Errors with which the same files have been given back for longer than an outage may last.
+
+    code, files (how many), since, and of the one that waits longest file_id and detail.
+    """
+    return _rows(url, "lasting", longer=longer)
 
 
 def _rows(url: str, query: str, **facts: Any) -> list[sa.Row[Any]]:

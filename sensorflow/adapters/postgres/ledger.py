@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.intake import holds_intake, name_of
 from sensorflow.adapters.postgres.outbox import Outbox
+from sensorflow.adapters.postgres.publishing import publishing
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import (
     claim_of,
@@ -33,6 +34,7 @@ from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
 from sensorflow.ports import (
     HIDDEN,
     HIDDEN_AFTER,
+    PUBLISHING,
     BatchLimits,
     Claim,
     Claimed,
@@ -57,7 +59,6 @@ from sensorflow.ports import (
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.loading import Months
 
-PUBLISHER = 0x5E4502F10  # the advisory lock of the one publisher at a time
 ALIASES = 3
 """Arrivals of a group that are not plain, from which on it pays to look for aliases among them together."""
 _ALIAS = ("keys", "names", "key_texts", "sha256s", "fingerprints")
@@ -243,16 +244,8 @@ class PostgresLedger(GrowingFiles, Heartbeats, Outbox):
             found = run(c, "has_content", source=source, key=key, sha256=sha256)
             return bool(found.scalar_one())
 
-    @contextmanager
-    def publishing(self) -> Iterator[bool]:
-        with translated(), self._engine.connect() as connection:
-            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-            mine = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(PUBLISHER)))
-            try:
-                yield bool(mine)
-            finally:
-                if mine:
-                    connection.execute(sa.select(sa.func.pg_advisory_unlock(PUBLISHER)))
+    def publishing(self, lease: float = PUBLISHING) -> AbstractContextManager[Callable[[], bool]]:
+        return publishing(self._statement, self._who, lease)
 
     def unfinished(self, lane: Lane) -> int:
         with self._transaction() as c:

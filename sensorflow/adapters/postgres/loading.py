@@ -87,15 +87,25 @@ def _require_parts(claim: Claim, repeats: int) -> None:
 
 
 def _alone(c: sa.Connection, claim: Claim, rivals: Contest) -> None:
-    """End the session of a worker that was stopped in the middle of loading this very file.
+    """End the session of a worker that was stopped or cut off in the middle of loading this very file.
 
     It could not commit, for its token is old; but until it ends it holds the keys of its rows, and
     everybody who loads the same file would wait for it. Then wait for whoever loads a rival.
     """
     name = f"sensorflow load {claim.file_id}"
-    if claim.attempt > 1:
-        run(c, "evict", name=name)
+    if not claim.fresh:
+        for row in run(c, "evict", name=name, id=claim.file_id, token=claim.token).all():
+            _require_ended(claim, row)
     rivals.hold(name)
+
+
+def _require_ended(claim: Claim, row: Any) -> None:
+    if row.ended is None:
+        raise Transient(
+            Code.DATABASE_RIGHTS,
+            f"session {row.pid} of user {row.usename} still loads file {claim.file_id} and this user may "
+            f"not end it: run SELECT pg_terminate_backend({row.pid}) as {row.usename}",
+        )
 
 
 def _insert(

@@ -35,6 +35,27 @@ UPDATE intake_leases SET until = now() WHERE source = :source AND token = :token
 -- Whether this lease is the newest of its source; after lock_source it stays so until the commit.
 SELECT EXISTS (SELECT 1 FROM intake_leases WHERE source = :source AND token = :token);
 
+-- name: take_lease
+-- One winner. No row: somebody else has it. ended: a process that has ended for certain.
+INSERT INTO leases AS l (name, owner, process, token, until)
+VALUES (:name, :owner, :process, nextval('lease_tokens'),
+        clock_timestamp() + make_interval(secs => :lease))
+ON CONFLICT (name) DO UPDATE
+   SET owner = excluded.owner, process = excluded.process, token = excluded.token,
+       until = excluded.until
+ WHERE l.until <= clock_timestamp() OR l.process = :ended
+RETURNING token;
+
+-- name: lease_holder
+SELECT process FROM leases WHERE name = :name;
+
+-- name: renew_lease
+UPDATE leases SET until = clock_timestamp() + make_interval(secs => :lease)
+ WHERE name = :name AND token = :token;
+
+-- name: release_lease
+UPDATE leases SET until = clock_timestamp() WHERE name = :name AND token = :token;
+
 -- name: seen
 -- The arrival of this very state of this very file, if it was registered before; with the same bytes,
 -- where those are known (two writes within one tick of a coarse clock look alike).
@@ -414,6 +435,25 @@ SELECT EXISTS (SELECT 1 FROM files
                   AND (state = 'running'
                        OR not_before > now() - make_interval(secs => :within)));
 
+-- name: lasting
+-- What keeps files from being loaded for longer than an outage lasts: infrastructure errors with which the
+-- same file has been given back for more than :longer seconds. since: of the file that waits longest.
+SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY since, id))[1] AS file_id,
+       (array_agg(detail ORDER BY since, id))[1] AS detail
+  FROM (SELECT f.id, f.error_code AS code, f.error_detail AS detail,
+               (SELECT min(e.at) FROM file_events e
+                 WHERE e.file_id = f.id AND e.what = 'will be tried again'
+                   AND e.why LIKE f.error_code || ':%'
+                   AND e.id > coalesce((SELECT max(d.id) FROM file_events d
+                                         WHERE d.file_id = f.id
+                                           AND d.to_state IN ('loaded', 'quarantined', 'undone')), 0)
+               ) AS since
+          FROM files f
+         WHERE f.state IN ('pending', 'running') AND f.retries > 0 AND f.error_code LIKE 'I5%'
+         ORDER BY f.id LIMIT 1000) AS waiting
+ WHERE since < now() - make_interval(secs => :longer)
+ GROUP BY code ORDER BY since;
+
 -- name: condemn
 UPDATE files
    SET state = 'pending', stage = 'quarantine', attempts = 0, retries = 0, lease_until = NULL,
@@ -549,8 +589,10 @@ SELECT e.file_id, e.what, e.from_state, e.to_state, e.stage, e.attempt, :who, e.
 
 -- name: hold_name
 -- Versions of one name are merged one after the other, and so are files with the same bytes. In the order of
--- ids, so that no two loaders wait for each other. Also the name that `evict` knows the session by.
+-- ids, so that no two loaders wait for each other. Also the name that `evict` knows the session by. Where a
+-- client is silent for long, it may be busy with the next piece: who takes the file over ends its session.
 SELECT set_config('application_name', :name, true),
+       set_config('idle_in_transaction_session_timeout', '0', true),
        pg_advisory_xact_lock(hashtextextended('sensorflow load ' || id, 0))
   FROM (SELECT id FROM files
          WHERE :by_name AND source = :source AND coalesce(name, key) = :known_as AND version = 1
@@ -814,19 +856,25 @@ SELECT ts, min(sensor_id) AS sensor_id, min(reading_type) AS reading_type,
  ORDER BY ts, dedupe_key LIMIT CAST(:most AS bigint);
 
 -- name: evict
--- Sessions of the same user that are still loading this file, alone or together with others (which hold
--- the lock shared; whoever merges a version of the name holds it alone): their workers have lost it.
-SELECT pg_terminate_backend(pid, 5000)
-  FROM pg_stat_activity
- WHERE usename = current_user AND datname = current_database() AND pid <> pg_backend_pid()
-   AND (application_name = :name
-        OR pid IN (SELECT l.pid FROM pg_locks l
-                    WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
-                      AND l.mode = 'ShareLock'
-                      AND l.database = (SELECT oid FROM pg_database
-                                         WHERE datname = current_database())
-                      AND (CAST(l.classid AS bigint) << 32 | CAST(l.objid AS bigint))
-                          = hashtextextended(:name, 0)));
+-- Sessions that are still loading this file, alone or together with others (which hold the lock shared;
+-- whoever merges a version of the name holds it alone): who holds the newest claim ends them, at any attempt,
+-- for their workers have lost it. ended: false where that takes longer, null where this user may not.
+SELECT a.pid, a.usename,
+       CASE WHEN pg_has_role(a.usesysid, 'USAGE')
+                 OR pg_has_role('pg_signal_backend', 'USAGE') AND NOT r.rolsuper
+            THEN pg_terminate_backend(a.pid, 5000) END AS ended
+  FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
+ WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+   AND (a.application_name = :name AND a.usename = current_user
+        OR a.pid IN (SELECT l.pid FROM pg_locks l
+                      WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+                        AND (l.mode = 'ShareLock' OR a.application_name = :name)
+                        AND l.database = (SELECT oid FROM pg_database
+                                           WHERE datname = current_database())
+                        AND (CAST(l.classid AS bigint) << 32 | CAST(l.objid AS bigint))
+                            = hashtextextended(:name, 0)))
+   AND EXISTS (SELECT FROM files
+                WHERE id = :id AND lease_token = :token AND state = 'running');
 
 -- name: old_sessions
 -- Sessions of sensorflow with a transaction older than :older_than seconds that hold locks others may wait
@@ -864,8 +912,9 @@ SELECT a.pid, a.application_name AS name, host(a.client_addr) AS client, a.state
  ORDER BY a.xact_start;
 
 -- name: hold_together
--- What `evict` knows a session by that loads many files.
-SELECT count(pg_advisory_xact_lock_shared(hashtextextended('sensorflow load ' || id, 0)))
+-- What `evict` knows a session by that loads many files. A client may be busy for long between two pieces.
+SELECT set_config('idle_in_transaction_session_timeout', '0', true),
+       count(pg_advisory_xact_lock_shared(hashtextextended('sensorflow load ' || id, 0)))
   FROM unnest(CAST(:ids AS bigint[])) AS id;
 
 -- name: replay
@@ -1310,8 +1359,8 @@ SELECT k.key, k.fingerprint
                       AND a.fingerprint = k.fingerprint);
 
 -- name: audit_hold
--- No replay, no load and no other mending begins until the transaction ends.
-SELECT id FROM files WHERE id = :id FOR NO KEY UPDATE;
+-- No replay, no load and no other mending begins until the transaction ends. Silver is made meanwhile.
+SELECT set_config('idle_in_transaction_session_timeout', '10min', true) FROM files WHERE id = :id FOR NO KEY UPDATE;
 
 -- name: audit_remove_rows
 DELETE FROM raw_readings WHERE file_id = :id;

@@ -245,6 +245,17 @@ intake_leases = Table(
     _time("until", nullable=False),
 )
 
+leases = Table(
+    "leases",
+    metadata,
+    # what one process does at a time, of all hosts
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("process", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    _time("until", nullable=False),
+)
+
 heartbeats = Table(
     "heartbeats",
     metadata,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sensorflow.errors import Code, Transient
+from sensorflow.errors import LASTING, Code, Transient
 from sensorflow.flow.audit import deep, files, growing, layers, sums
 from sensorflow.flow.audit.report import Level, Report, Subset
 from sensorflow.flow.audit.sight import Sight
@@ -81,7 +81,7 @@ class _Run:
         try:
             yield
         except Transient as error:
-            self.away = self.away or error.code is Code.DATABASE
+            self.away = self.away or error.code in (Code.DATABASE, *LASTING)
             self.report.unseen.append(f"{what}: {error}")
         except OSError as error:
             self.report.unseen.append(f"{what}: {error}")
