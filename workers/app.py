@@ -30,6 +30,8 @@ def settle() -> dict[str, Any]:
         **configuration(broker, settings.to_broker),
         "beat_schedule": schedule(settings),
         "beat_schedule_filename": str(settings.data_folder / "beat-schedule"),
+        "beat_scheduler": "workers.pulse:Scheduler",
+        "beat_max_loop_interval": 5,  # seconds between two ticks at most: each is a sign of life
         "timezone": "UTC",
         # a task is acknowledged when its outcome is in the ledger, not when it is received
         "task_acks_late": True,
@@ -71,5 +73,7 @@ app = Celery("sensorflow", include=_TASKS)
 app.add_defaults(settle)
 if _COMMAND == "worker":
     from workers.events import Gathered
+    from workers.pulse import Pulse
 
     app.steps["consumer"].add(Gathered)
+    app.steps["consumer"].add(Pulse)

@@ -6,20 +6,20 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensorflow.cli.show import Json, as_json, line, readings
+from sensorflow.core.health import Check
 from sensorflow.errors import REMEDY, Misuse, SensorflowError
 
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
-Verdict = Literal["ok", "warn", "fail"]
 ROOM = 1 << 30
 MONTHS = 1200
 """A hundred years; from there on a query takes a second to plan."""
@@ -27,19 +27,18 @@ SKEW = 5.0
 WATCHES = 8192
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing looked at. todo: what to do when it is not ok."""
+def doctor(
+    json: Json = False,
+    strict: Annotated[bool, typer.Option("--strict", help="A warning is a failure too.")] = False,
+    only: Annotated[
+        str, typer.Option("--only", help="Nothing but the heartbeats: daemon, workers or beat.")
+    ] = "",
+) -> None:
+    """Check what runs, settings, folders, database, broker and kernel limits; say what to do.
 
-    what: str
-    verdict: Verdict
-    found: str
-    todo: str = ""
-
-
-def doctor(json: Json = False) -> None:
-    """Check settings, folders, database, broker and kernel limits; say what to do."""
-    checks = list(_checks())
+    Exits with 0 when nothing fails, with 1 when something does, with 2 when it was called wrongly.
+    """
+    checks = _alone(only) if only else list(_checks())
     if json:
         as_json([asdict(check) for check in checks])
     else:
@@ -47,8 +46,28 @@ def doctor(json: Json = False) -> None:
             line(f"{check.verdict:<4}  {check.what}: {check.found}")
             if check.todo:
                 line(f"      -> {check.todo}")
-    if any(check.verdict == "fail" for check in checks):
+    bad = ("fail", "warn") if strict else ("fail",)
+    if any(check.verdict in bad for check in checks):
         raise typer.Exit(1)
+
+
+def _alone(what: str) -> list[Check]:
+    """Of the processes on this host."""
+    import socket
+
+    from sensorflow import bootstrap
+    from sensorflow.adapters.host import has_ended
+    from sensorflow.core.health import NAMES, health
+
+    if what not in NAMES:
+        raise Misuse(f"--only {what}: give one of {', '.join(NAMES)}")
+    settings = bootstrap.settings()
+    ledger = bootstrap.ledger(settings, "doctor")
+    try:
+        here = [b for b in ledger.heartbeats() if b.pulse.host == socket.gethostname()]
+    except SensorflowError as error:
+        return [Check(what, "fail", str(error), REMEDY.get(error.code, ""))]
+    return [check for check in health(here, None, has_ended) if check.what == what]
 
 
 def _checks() -> Iterator[Check]:
@@ -69,6 +88,7 @@ def _checks() -> Iterator[Check]:
     yield _room(settings)
     yield from _guarded("database", settings, _database)
     yield from _guarded("broker", settings, _broker)
+    yield from _guarded("drop folders", settings, _drops)
     yield from _kernel(settings)
 
 
@@ -113,6 +133,7 @@ def _guarded(
 def _database(settings: Settings) -> Iterator[Check]:
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres import inspect, migrate
+    from sensorflow.cli import running
     from sensorflow.cli.lasting import lasting
 
     url = bootstrap.database_url(settings)
@@ -131,6 +152,8 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield from _versions(settings, url)
         for found in lasting(url):
             yield Check("files", "fail", str(found), found.todo)
+        yield from running.processes(settings, bootstrap.ledger(settings, "doctor"))
+        yield from running.ledger(settings, url)
     skew = (server.now - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW:
         todo = "set both by NTP; leases go by the database's clock and are safe"
@@ -209,6 +232,17 @@ def _broker(settings: Settings) -> Iterator[Check]:
 
     queue = bootstrap.queue(settings)
     yield Check("broker", "ok", f"{queue.kind}, {queue.declare()} messages waiting")
+
+
+def _drops(settings: Settings) -> Iterator[Check]:
+    from sensorflow import bootstrap
+    from sensorflow.cli import drops
+
+    folders = bootstrap.folders(settings)
+    try:
+        yield from drops.checks(settings, folders, bootstrap.books(settings))
+    except (Misuse, SensorflowError):  # reported above; what needs no ledger is said all the same
+        yield from drops.checks(settings, folders, None)
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:

@@ -19,10 +19,14 @@ def status(json: Json = False) -> None:
     """How many files are where, and whether every row is accounted for."""
     from sensorflow import bootstrap
     from sensorflow.cli.lasting import lasting
+    from sensorflow.cli.running import processes
+    from sensorflow.core.health import summary
     from sensorflow.embedded import state
 
     settings = bootstrap.settings()
-    totals = bootstrap.ledger(settings, "cli").totals()
+    ledger = bootstrap.ledger(settings, "cli")
+    totals = ledger.totals()
+    checks = processes(settings, ledger)
     stuck = lasting(bootstrap.database_url(settings))
     running = state.running(settings.data_folder) if settings.embedded else None
     flower = running.flower_url if running else None
@@ -31,6 +35,7 @@ def status(json: Json = False) -> None:
             {
                 "sources": totals,
                 "balanced": balanced(totals),
+                "health": summary(checks),
                 "flower": flower,
                 "lasting": [asdict(s) for s in stuck],
             }
@@ -38,6 +43,7 @@ def status(json: Json = False) -> None:
         return
     show(totals)
     line(balance(totals))
+    line(f"health: {summary(checks)}")
     for found in stuck:
         line(f"{found}\n    {found.todo}")
     if flower:

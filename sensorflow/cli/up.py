@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 REFRESH = 1.0
+STARTING = 30.0
+"""Seconds in which the processes may come up before their heartbeats are missed."""
 RESTART = "sensorflow.toml was edited: daemon, workers and beat start again with it"
 
 
@@ -230,6 +232,7 @@ class _View:
         self._ledger = ledger
         self._supervisor = supervisor
         self._last: tuple[float, int] | None = None
+        self._began = time.monotonic()
 
     def render(self) -> Any:
         from rich.console import Group
@@ -238,18 +241,30 @@ class _View:
         from sensorflow.cli import status
         from sensorflow.cli.show import made_table
 
-        down = [p.name for p in self._supervisor.all if not p.alive]
-        health = f"starting again: {', '.join(down)}" if down else "all processes run"
         try:
-            totals = self._ledger.totals()
+            health, totals = self._health(), self._ledger.totals()
         except Transient as error:
-            return Text(f"{health} | {error}")
+            return Text(str(error))
         heads = ("source", "files", *status.STATES, "rows loaded")
         table = made_table("", heads, status.rows(totals))
         backlog = sum(s["pending"] + s["running"] for s in totals.values())
         rate = self._rate(status.sums_of(totals)["rows_loaded"])
         words = f"{rate:,.0f} rows/s | backlog {backlog:,} files | {health}"
         return Group(table, Text(words), Text(status.balance(totals)))
+
+    def _health(self) -> str:
+        """By the word of the processes themselves: one that is stopped or hangs is alive and does not
+        answer."""
+        from sensorflow.adapters.host import has_ended
+        from sensorflow.core.health import health, summary
+
+        down = [p.name for p in self._supervisor.all if not p.alive]
+        if down:
+            return f"starting again: {', '.join(down)}"
+        if time.monotonic() - self._began < STARTING:
+            return "all processes run"
+        told = summary(list(health(self._ledger.heartbeats(), None, has_ended)))
+        return "all processes run and answer" if told == "ok" else told
 
     def _rate(self, rows: int) -> float:
         now, before = time.monotonic(), self._last

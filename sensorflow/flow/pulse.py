@@ -37,10 +37,15 @@ class Loop:
         self._pulse, self._wake = pulse, wake
         self._state: Mapping[str, Any] = pulse.state
         self._touched = self._paused_at = now()
+        self._held = False
 
     def touch(self) -> None:
         """The loop goes on."""
-        self._touched = now()
+        self._touched, self._held = now(), False
+
+    def hold(self) -> None:
+        """The loop waits where it cannot say so, until the next `touch`."""
+        self._held = True
 
     def note(self, **state: Any) -> None:
         """Facts for people; a value of None removes one. Sent at once where they change."""
@@ -67,7 +72,7 @@ class Loop:
 
     def pulse(self) -> Pulse | None:
         """What is to be written now; None of a loop that does not go on."""
-        if now() - self._touched > SILENT:
+        if not self._held and now() - self._touched > SILENT:
             return None
         p = self._pulse
         return Pulse(p.role, p.host, p.pid, p.process, p.settings, dict(self._state))

@@ -56,7 +56,7 @@ class Scene:
 
 @contextmanager
 def servers(broker: str, also: str = "") -> Iterator[tuple[Postgres, Valkey | RabbitMQ, str]]:
-    """PostgreSQL, a broker and its URL, on free ports of 127.0.0.1; also: another address they listen at."""
+    """PostgreSQL, a broker and its URL, on free ports of 127.0.0.1; also: another address of theirs."""
     with place_for_servers() as place, ExitStack() as stack:
         postgres = Postgres(place.root, place.logs)
         if also:

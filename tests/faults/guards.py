@@ -621,7 +621,7 @@ GUARDS = [
     Guard(  # what is no file is not even looked at
         31,
         "sensorflow/adapters/feeds/folder.py",
-        "                    if modes.S_ISREG(status.st_mode) and self.takes(prefix + name):\n",
+        "                    if modes.S_ISREG(status.st_mode) and wanted(prefix + name):\n",
         "                    if self.takes(prefix + name):\n",
         _faults("test_files", "test_fault_31_what_is_no_file_is_left_alone_and_blocks_nothing"),
         also=(

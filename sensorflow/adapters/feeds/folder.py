@@ -98,6 +98,12 @@ class Folder:
 
     def scan(self) -> Iterator[tuple[bytes, Stat]]:
         """Every regular file that the source takes, with its state. Raises Transient STORAGE."""
+        return self.all_files(self.takes)
+
+    def all_files(
+        self, wanted: Callable[[bytes], bool] = lambda _key: True
+    ) -> Iterator[tuple[bytes, Stat]]:
+        """The regular files with a wanted key, and their state. Raises Transient STORAGE."""
         with storage_errors(), self._open_root() as root:
             for folder, prefix in self._folders(root, b""):
                 for name in _names(folder):
@@ -105,7 +111,7 @@ class Folder:
                         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
                     except FileNotFoundError:
                         continue
-                    if modes.S_ISREG(status.st_mode) and self.takes(prefix + name):
+                    if modes.S_ISREG(status.st_mode) and wanted(prefix + name):
                         yield prefix + name, _stat(status)
 
     def _folders(self, folder: int, prefix: bytes, depth: int = 0) -> Iterator[tuple[int, bytes]]:

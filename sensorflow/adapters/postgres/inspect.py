@@ -131,6 +131,21 @@ def lasting(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
     return _rows(url, "lasting", longer=longer)
 
 
+def holders(url: str) -> list[sa.Row[Any]]:
+    """Who takes sources in ("intake of SOURCE") and who publishes ("publishing"): name, owner, ended."""
+    return _rows(url, "holders")
+
+
+def backlog(url: str) -> list[sa.Row[Any]]:
+    """Sources with files that wait: source, files, and key_text and age (seconds) of the oldest."""
+    return _rows(url, "backlog")
+
+
+def quarantined_lately(url: str) -> list[sa.Row[Any]]:
+    """Sources with files quarantined within a day: source, files, key_text and error_code of the last."""
+    return _rows(url, "quarantined_lately")
+
+
 def _rows(url: str, query: str, **facts: Any) -> list[sa.Row[Any]]:
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:

@@ -1171,6 +1171,28 @@ SELECT process, role, host, pid, settings, state, started_at, beat_at,
        CAST(extract(epoch FROM now() - beat_at) AS float8) AS age
   FROM heartbeats ORDER BY role, started_at, process;
 
+-- name: holders
+SELECT 'intake of ' || source AS name, owner, until <= now() AS ended FROM intake_leases
+ UNION ALL
+SELECT name, owner, until <= now() FROM leases;
+
+-- name: backlog
+-- In two parts, as there are two indexes.
+SELECT DISTINCT ON (source) source, count(*) OVER (PARTITION BY source) AS files, key_text,
+       CAST(extract(epoch FROM now() - registered_at) AS float8) AS age
+  FROM (SELECT source, key_text, registered_at, id FROM files
+         WHERE state = 'pending' AND published_at IS NULL
+        UNION ALL
+        SELECT source, key_text, registered_at, id FROM files
+         WHERE state IN ('pending', 'running') AND published_at IS NOT NULL) open
+ ORDER BY source, id;
+
+-- name: quarantined_lately
+SELECT DISTINCT ON (source) source, count(*) OVER (PARTITION BY source) AS files, key_text, error_code
+  FROM files
+ WHERE state = 'quarantined' AND finished_at > now() - interval '1 day'
+ ORDER BY source, finished_at DESC;
+
 -- ---- files that grow ----
 
 -- name: grown
