@@ -483,15 +483,17 @@ class Daemon:
     # --- publishing ---
 
     def _publish(self) -> None:
-        troubles, swept = 0, False
+        troubles, sweep_at = 0, -math.inf
         s = self._settings
         while not self._stop.is_set():
             self._fresh.wait(PUBLISH_EVERY)
             self._fresh.clear()
             try:
-                if not swept:
+                if (
+                    time.monotonic() >= sweep_at
+                ):  # beat does it too: its host may be the one that is gone
                     sweep(self._ledger, self._queue, s.sweep, s.lease, s.limits)
-                    swept = True
+                    sweep_at = time.monotonic() + s.sweep
                 sent = publish(self._ledger, self._queue, s.limits)
             except Exception as error:  # noqa: BLE001 - this thread must outlive any defect
                 troubles += 1
