@@ -564,7 +564,7 @@ class Daemon:
     # --- publishing ---
 
     def _publish(self) -> None:
-        troubles, swept, soon_until = 0, False, 0.0
+        troubles, sweep_at, soon_until = 0, -math.inf, 0.0
         s, loop = self._settings, self._sending
         while not self._stop.is_set():
             soon = time.monotonic() < soon_until
@@ -572,9 +572,9 @@ class Daemon:
             self._fresh.clear()
             loop.touch()
             try:
-                if not swept:
+                if time.monotonic() >= sweep_at:  # as beat does, whose host may be gone
                     sweep(self._ledger, self._queue, s.sweep, s.lease, s.limits)
-                    swept = True
+                    sweep_at = time.monotonic() + s.sweep
                 sent = publish(self._ledger, self._queue, s.limits, loop.touch)
             except Exception as error:  # noqa: BLE001 - this thread must outlive any defect
                 troubles += 1

@@ -363,6 +363,16 @@ GUARDS = [
         ),
         also=(('    "tcp_keepalives_idle": "6",\n', '    "tcp_keepalives_idle": "600",\n'),),
     ),
+    Guard(  # beat's host may be the one that is gone
+        40,
+        "sensorflow/daemon.py",
+        "                    sweep_at = time.monotonic() + s.sweep\n",
+        "                    sweep_at = math.inf\n",
+        _faults(
+            "test_hosts",
+            "test_fault_40_hosts_that_are_cut_in_the_middle_of_work_are_followed_by_others",
+        ),
+    ),
     Guard(  # a process that is stopped keeps its locks no longer
         40,
         f"{POSTGRES}/connect.py",
