@@ -69,15 +69,22 @@ def log(f: Fleet) -> str:
 
 
 def in_flight(f: Fleet, drops: Drops, name: str, spoil: Callable[[], None], first: bool) -> None:
-    """Spoil the broker while a message is with a child that stands still, or (`first`) just goes on.
+    """Spoil the broker while messages are with children that stand still, or (`first`) just go on.
 
-    The file's, or sweeps that came before it.
+    As many as the worker takes at once, so that it does not wait for another: the files', or sweeps
+    that came before them.
     """
-    received, until = log(f).count("sensorflow.ingest["), time.monotonic() + 5
-    for child in f.children("worker"):
-        os.kill(child, signal.SIGSTOP)
-    drops.put(name)
-    f.wait(lambda: log(f).count("sensorflow.ingest[") > received or time.monotonic() > until)
+    received, until = log(f).count(" received"), time.monotonic() + 10
+
+    def held() -> bool:
+        for child in f.children("worker"):  # new ones too
+            os.kill(child, signal.SIGSTOP)
+        return log(f).count(" received") >= received + 2 or time.monotonic() > until
+
+    held()
+    for number in range(3):
+        drops.put(f"{number}-{name}")
+    f.wait(held)
     if not first:
         spoil()
     for child in f.children("worker"):
