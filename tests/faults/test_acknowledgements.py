@@ -69,15 +69,22 @@ def log(f: Fleet) -> str:
 
 
 def in_flight(f: Fleet, drops: Drops, name: str, spoil: Callable[[], None], first: bool) -> None:
-    """Spoil the broker while a message is with a child that stands still, or (`first`) just goes on.
+    """Spoil the broker while messages are with children that stand still, or (`first`) just go on.
 
-    The file's, or sweeps that came before it.
+    As many as the worker takes at once, so that it does not wait for another: the files', or sweeps
+    that came before them.
     """
-    received, until = log(f).count("sensorflow.ingest["), time.monotonic() + 5
-    for child in f.children("worker"):
-        os.kill(child, signal.SIGSTOP)
-    drops.put(name)
-    f.wait(lambda: log(f).count("sensorflow.ingest[") > received or time.monotonic() > until)
+    received, until = log(f).count(" received"), time.monotonic() + 10
+
+    def held() -> bool:
+        for child in f.children("worker"):  # new ones too
+            os.kill(child, signal.SIGSTOP)
+        return log(f).count(" received") >= received + 2 or time.monotonic() > until
+
+    held()
+    for number in range(3):
+        drops.put(f"{number}-{name}")
+    f.wait(held)
     if not first:
         spoil()
     for child in f.children("worker"):
@@ -114,15 +121,20 @@ def test_fault_41_valkey_is_full_with_a_task_in_flight(
         redis.Redis.from_url(server.url) as client,
         working(project, database, server.url) as (f, drops),
     ):
+
+        def fill() -> None:
+            """With a message in the queue: it is handed over when the server takes nothing any more."""
+            for other in range(4):
+                drops.put(f"{number}-{other}.csv")
+            f.wait(lambda: client.llen("sensorflow.ingest") > 0)
+            client.config_set("maxmemory", 1)
+
         for number in range(TIMES):
-            in_flight(f, drops, f"{number}.csv", lambda: fill(client), bool(number % 2))
+            in_flight(f, drops, f"{number}.csv", fill, first=False)
             loaded(f, drops)
             client.config_set("maxmemory", 0)
             f.wait(lambda: client.hlen("unacked") == 0)
-
-
-def fill(client: redis.Redis) -> None:
-    client.config_set("maxmemory", 1)
+        assert "broker.lost" not in log(f), f.logs()
 
 
 def test_fault_41_a_channel_is_closed_by_rabbitmq_for_it_waited_too_long(

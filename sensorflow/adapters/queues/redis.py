@@ -95,13 +95,24 @@ class Channel(redis.Channel):  # type: ignore[misc]
             log().warning(Event.BROKER_REFUSED, operation="bind", reason=str(error))
 
     def _brpop_read(self, **options: Any) -> Any:
-        try:
+        with _refusing():
             return super()._brpop_read(**options)
-        except (*_AWAY, ResponseError, redis.Empty):
-            raise
-        except Exception as error:  # what is read is read: it is off the queue
-            refuse("?", f"an envelope that cannot be read: {type(error).__name__}")
-            raise redis.Empty from error
+
+    def _receive_one(self, c: Any) -> Any:
+        with _refusing():
+            return super()._receive_one(c)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """What is read is read: an envelope that is not even JSON, or nested too deep, is off its queue."""
+    try:
+        yield
+    except (*_AWAY, ResponseError, redis.Empty):
+        raise
+    except Exception as error:
+        refuse("?", f"an envelope that cannot be read: {type(error).__name__}")
+        raise redis.Empty from error
 
 
 class Transport(redis.Transport):  # type: ignore[misc]
