@@ -78,6 +78,27 @@ GUARDS = [
             "test_fault_02_and_05_worker_parent_killed_is_made_good_without_the_brokers_message",
         ),
     ),
+    Guard(  # a drop folder that was replaced is watched anew
+        49,
+        "sensorflow/adapters/feeds/watch.py",
+        "            if root != now.root or not self._lives(now) or _replaced(now.places, folder.places):\n",
+        "            if now.watch is None:\n",
+        "tests/unit/test_watch.py::test_a_folder_that_was_removed_and_made_again_is_watched",
+    ),
+    Guard(  # also one whose inode has the number of the old one, and one within
+        49,
+        "sensorflow/adapters/feeds/watch.py",
+        " or _replaced(now.places, folder.places):\n",
+        ":\n",
+        "tests/unit/test_watch.py::test_a_folder_within_that_is_mounted_over_is_watched",
+    ),
+    Guard(  # on a share a file is known by what lasts
+        49,
+        SQL,
+        "        OR (starts_with(CAST(:fingerprint AS text), '*:*:')\n",
+        "        OR (false\n",
+        "tests/conformance/test_ledger.py::test_a_state_without_a_lasting_inode_is_known_by_one_that_had_it",
+    ),
     Guard(  # what holds the interpreter is ended from outside
         44,
         "workers/watchdog.py",
