@@ -54,6 +54,7 @@ class Event(StrEnum):
     SWEPT = "swept"  # leases had ended, or messages were missing
     MONTH_CLOSED = "month.closed"  # its unique index is built: no reading of it is there twice
     MONTH_DOUBLED = "month.doubled"  # it cannot be: readings are there twice, and named here
+    BEAT_UNKEPT = "beat.unkept"  # its times cannot be written down: it goes on
     DEFECT = "defect"  # something that should not happen; tried again
 
 

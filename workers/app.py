@@ -27,6 +27,7 @@ def settle() -> dict[str, Any]:
     return {
         **configuration(broker, settings.to_broker),
         "beat_schedule": schedule(settings),
+        "beat_scheduler": "workers.schedule:Scheduler",
         "beat_schedule_filename": str(settings.data_folder / "beat-schedule"),
         "timezone": "UTC",
         # a task is acknowledged when its outcome is in the ledger, not when it is received

@@ -37,7 +37,7 @@ def up(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Run everything here: PostgreSQL, Valkey, daemon, workers, beat and Flower. Ctrl-C stops all."""
-    from sensorflow import bootstrap
+    from sensorflow import bootstrap, steady
     from sensorflow.cli import init
     from sensorflow.embedded import state
     from sensorflow.settings import find, require_folders
@@ -53,6 +53,7 @@ def up(
             "--reset removes landed files, and the ledger of database_url still needs them; "
             "empty that database yourself, then remove the data folder"
         )
+    steady.streams()
     with state.held(settings.data_folder) as place, _stopping() as stopped, ExitStack() as stack:
         if reset:
             _reset(settings, place, yes)

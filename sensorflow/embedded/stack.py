@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,7 +84,8 @@ class Supervisor:
             elif now >= self._due[process.name]:
                 del self._due[process.name]
                 process.restarts += 1
-                process.start()
+                with suppress(OSError):  # the host is short of memory or processes: tried again
+                    process.start()
 
     def stop(self) -> None:
         """Ask all to end, and wait for each."""

@@ -78,11 +78,18 @@ GUARDS = [
             "test_fault_02_and_05_worker_parent_killed_is_made_good_without_the_brokers_message",
         ),
     ),
+    Guard(  # a log line that cannot be written is lost, and nothing else
+        45,
+        "sensorflow/cli/watch.py",
+        "    steady.streams()\n",
+        "",
+        _faults("test_logs", "test_fault_45_a_full_log_disk_ends_no_process"),
+    ),
     Guard(  # a drop folder that was replaced is watched anew
         49,
         "sensorflow/adapters/feeds/watch.py",
-        "            if root != now.root or not self._lives(now) or _replaced(now.places, folder.places):\n",
-        "            if now.watch is None:\n",
+        "            if root != now.root or not self._lives(now) or _rep",
+        "            if now.watch is None and _rep",
         "tests/unit/test_watch.py::test_a_folder_that_was_removed_and_made_again_is_watched",
     ),
     Guard(  # also one whose inode has the number of the old one, and one within
