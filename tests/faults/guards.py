@@ -78,6 +78,20 @@ GUARDS = [
             "test_fault_02_and_05_worker_parent_killed_is_made_good_without_the_brokers_message",
         ),
     ),
+    Guard(  # an edit that was refused is tried again
+        51,
+        "sensorflow/cli/up.py",
+        "        if now == self._seen and not (self._refused and time.monotonic() >= self._next):\n",
+        "        if now == self._seen:\n",
+        "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
+    ),
+    Guard(  # and holds for the URLs too
+        51,
+        "sensorflow/cli/up.py",
+        "        self.running = self._servers(settings)\n        self._generation += 1\n",
+        "        self._generation += 1\n",
+        "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
+    ),
     Guard(  # a log line that cannot be written is lost, and nothing else
         45,
         "sensorflow/cli/watch.py",
