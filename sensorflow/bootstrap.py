@@ -90,6 +90,18 @@ def own_digest(settings: Settings) -> str:
         return settings.digest()
 
 
+def differs(settings: Settings) -> str | None:
+    """What to report where `sensorflow up` works with other settings; None where it does not run."""
+    running = state.running(settings.data_folder)
+    if running is None or not running.digest:
+        return None
+    if settings.digest(running.database_url, running.broker_url) == running.digest:
+        return None
+    return (
+        "sensorflow.toml is not what `sensorflow up` works with: it says why, or is to be restarted"
+    )
+
+
 def flower_password(settings: Settings) -> tuple[str, str]:
     """Flower's password, as set or made once, and in words where it is. Raises Misuse."""
     if settings.flower_password is not None:

@@ -31,7 +31,6 @@ from sensorflow.adapters.feeds.folder import (
     Readable,
     StillOpen,
     Unreadable,
-    stat_of,
 )
 from sensorflow.adapters.feeds.spelling import Spellings, log_refused
 from sensorflow.adapters.feeds.watch import Watch
@@ -60,6 +59,8 @@ FULL_EVERY = 2.0
 """Seconds between questions whether the database's disk is full, while files come in."""
 FULL_FOR = 120.0
 """Seconds after which a report of that is too old to keep files out."""
+WATCH_EVERY = 1.0
+"""Seconds between looks whether what inotify watches is still the drop folder."""
 SETTLING = 5_000
 """Files of a folder that are settling at a time. A folder may hold any number: the others' turn comes when
 half of these are through, or what closes them announces them."""
@@ -129,6 +130,7 @@ class Daemon:
         self._fresh = threading.Event()
         self._stop = threading.Event()
         self._troubles = 0
+        self._watch: Watch | None = None
 
     def stop(self) -> None:
         """Finish the files in hand, and end."""
@@ -140,7 +142,7 @@ class Daemon:
         """Until `stop`."""
         self._intake.start()
         self._heart.start()
-        watch = self._watch()
+        self._watch = self._watched()
         publisher = threading.Thread(target=self._publish, name="publisher")
         publisher.start()
         log().info(Event.DAEMON_STARTED, sources=[f.name for f in self._folders])
@@ -149,13 +151,13 @@ class Daemon:
         finally:
             self.stop()
             self._intake.stop()
-            if watch is not None:
-                watch.stop()
+            if self._watch is not None:
+                self._watch.stop()
             publisher.join()
             self._heart.stop()
             log().info(Event.DAEMON_STOPPED)
 
-    def _watch(self) -> Watch | None:
+    def _watched(self) -> Watch | None:
         """Start the fast path; without it the rescan alone does the work."""
         watched = [f for f in self._folders if not (f.source.polling or f.source.growing)]
         if not watched:
@@ -182,7 +184,7 @@ class Daemon:
 
     def _take_in(self) -> None:
         next_scan = time.monotonic()
-        next_look = next_room = next_scan
+        next_look = next_room = next_watch = next_scan
         while not self._stop.is_set():
             now = time.monotonic()
             self._taking.touch()
@@ -199,6 +201,9 @@ class Daemon:
                     next_look = now + TICK
                     self._look_again()
                 self._grow()
+                if self._watch is not None and now >= next_watch:
+                    next_watch = now + WATCH_EVERY
+                    self._watch.renew()
                 self._take_turn(min(next_scan, next_look))
                 self._troubles = 0
                 self._taking.resume(sure=False)
@@ -536,15 +541,15 @@ class Daemon:
         settling = self._settling[folder.name]
         try:
             with folder.open(key) as stream:
-                stat = stat_of(stream)
+                stat = folder.stat_of(stream)
                 if self._is_known(folder, key, stat):
                     return None
                 if stat.size > room:
                     raise _TooLarge
                 reader = Readable(stream, self._taking.touch)
-                landed = land(group, reader, lambda: stat_of(stream))
+                landed = land(group, reader, lambda: folder.stat_of(stream))
                 if landed is None:
-                    settling.again(key, stat_of(stream), time.monotonic())
+                    settling.again(key, folder.stat_of(stream), time.monotonic())
         except StillOpen:
             settling.again(key, folder.stat(key), time.monotonic())
             return None

@@ -61,6 +61,7 @@ class Event(StrEnum):
     BROKER_REFUSED = "broker.refused"  # the broker is full or read-only; work goes on
     BROKER_LOST = "broker.lost"  # by an error that Celery does not expect; connected to again
     ACK_DROPPED = "acknowledgement.dropped"  # of a lost connection: the ledger has the outcome
+    BEAT_UNKEPT = "beat.unkept"  # its times cannot be written down: it goes on
     DEFECT = "defect"  # something that should not happen; tried again
 
 

@@ -7,7 +7,6 @@ import socket
 from typing import Any
 
 from celery import bootsteps
-from celery.beat import PersistentScheduler
 from celery.signals import worker_shutdown
 
 from sensorflow import bootstrap
@@ -15,6 +14,7 @@ from sensorflow.adapters.host import process
 from sensorflow.core.heartbeat import Role
 from sensorflow.errors import Code, Misuse, Transient
 from sensorflow.flow.pulse import Heart, Loop
+from workers import schedule
 
 EVERY = 2.0
 """Seconds between signs of life of a worker's loop."""
@@ -71,8 +71,8 @@ class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no typ
 AWAY = Transient(Code.BROKER, "connecting to the broker")
 
 
-class Scheduler(PersistentScheduler):  # type: ignore[misc]
-    """Celery's, which says with each tick that beat goes on."""
+class Scheduler(schedule.Scheduler):
+    """Says with each tick that beat goes on."""
 
     _heart: Heart | None = None
     _loop: Loop | None = None

@@ -84,6 +84,10 @@ def _checks() -> Iterator[Check]:
         yield Check("settings", "warn", "no sensorflow.toml here", "run `sensorflow init`")
     else:
         yield Check("settings", "ok", f"{path}, {len(settings.sources)} sources")
+    if (told := bootstrap.differs(settings)) is not None:
+        yield Check(
+            "running settings", "fail", told, "mend what it names, or restart `sensorflow up`"
+        )
     yield from _folders(settings)
     yield _room(settings)
     yield from _guarded("database", settings, _database)

@@ -20,15 +20,18 @@ from sensorflow.cli.show import line
 from sensorflow.errors import Misuse, Transient
 
 if TYPE_CHECKING:
+    from sensorflow.embedded.postgres import Postgres
     from sensorflow.embedded.process import Process
-    from sensorflow.embedded.stack import Supervisor
     from sensorflow.embedded.state import Running
+    from sensorflow.embedded.valkey import Valkey
     from sensorflow.ports import Ledger
     from sensorflow.settings import Settings
 
 REFRESH = 1.0
 STARTING = 30.0
 """Seconds in which the processes may come up before their heartbeats are missed."""
+AGAIN = 3.0
+"""Seconds between tries of an edit that was refused."""
 RESTART = "sensorflow.toml was edited: daemon, workers and beat start again with it"
 
 
@@ -39,7 +42,7 @@ def up(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Run everything here: PostgreSQL, Valkey, daemon, workers, beat and Flower. Ctrl-C stops all."""
-    from sensorflow import bootstrap
+    from sensorflow import bootstrap, steady
     from sensorflow.cli import init
     from sensorflow.embedded import state
     from sensorflow.settings import find, require_folders
@@ -55,15 +58,13 @@ def up(
             "--reset removes landed files, and the ledger of database_url still needs them; "
             "empty that database yourself, then remove the data folder"
         )
+    steady.streams()
     with state.held(settings.data_folder) as place, _stopping() as stopped, ExitStack() as stack:
         if reset:
             _reset(settings, place, yes)
-        running, servers = _servers(settings, place, stack)
-        supervisor, running = _fleet(settings, place, running, stack)
-        supervisor.servers = servers
-        state.announce(place, running)
-        _welcome(settings, running)
-        _live(settings, supervisor, _Edits(find(Path.cwd())), stopped)
+        running = _Stack(settings, place, stack)
+        _welcome(settings, running.running)
+        _live(running, _Edits(find(Path.cwd())), stopped)
         line("stopping: workers finish the file in hand")
 
 
@@ -93,56 +94,101 @@ def _reset(settings: Settings, place: Path, yes: bool) -> None:
         shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
 
 
-def _servers(settings: Settings, place: Path, stack: ExitStack) -> tuple[Running, list[Process]]:
-    """Start what is not given by URL, and bring the schema up to date."""
-    from sensorflow.adapters.postgres import inspect, migrate, settle
-    from sensorflow.embedded.postgres import Postgres
-    from sensorflow.embedded.state import Running
-    from sensorflow.embedded.valkey import Valkey
+class _Stack:
+    """What runs: servers, and a fleet that works with the newest settings that could be applied."""
 
-    logs = settings.data_folder / "logs"
-    urls = {"database_url": "", "broker_url": ""}
-    servers: list[Process] = []
-    if settings.database_url is None:
-        server = Postgres(place, logs)
-        stack.callback(server.process.end, 60.0)
-        server.start()
-        servers.append(server.process)
-        urls["database_url"] = server.url
-    else:
-        urls["database_url"] = settings.database_url.get_secret_value()
-    if settings.broker_url is None:
-        broker = Valkey(place, logs)
-        stack.callback(broker.process.end, 30.0)
-        broker.start()
-        servers.append(broker.process)
-        urls["broker_url"] = broker.url
-    else:
-        urls["broker_url"] = settings.broker_url.get_secret_value()
-    inspect.require_sessions(settings.database or urls["database_url"])
-    migrate.upgrade(settings.database or urls["database_url"])
-    if told := settle.settle(settings.database or urls["database_url"], settings.deferred):
-        line(told)
-    return Running(pid=os.getpid(), **urls), servers
+    def __init__(self, settings: Settings, place: Path, stack: ExitStack) -> None:
+        from sensorflow.embedded import state
+        from sensorflow.embedded.stack import Supervisor
 
+        self.settings, self.place = settings, place
+        self._stack = stack
+        self._postgres: Postgres | None = None
+        self._valkey: Valkey | None = None
+        self._generation = self._port = 0
+        self.running = self._servers(settings)
+        self.supervisor = Supervisor(self._fleet(settings), self._processes())
+        stack.callback(self.supervisor.stop)
+        self.supervisor.start()
+        state.announce(place, self.running)
 
-def _fleet(
-    settings: Settings, place: Path, running: Running, stack: ExitStack
-) -> tuple[Supervisor, Running]:
-    from sensorflow.embedded.process import free_port
-    from sensorflow.embedded.stack import Supervisor, fleet
-    from sensorflow.settings import FILE_NAME, find
+    def apply(self, settings: Settings) -> None:
+        """The whole of new settings, or nothing of them. Raises Misuse or Transient."""
+        from sensorflow.embedded import state
 
-    port = free_port(settings.flower_port)
-    env = {
-        "SENSORFLOW_DATABASE_URL": running.database_url,
-        "SENSORFLOW_BROKER_URL": running.broker_url,
-        "SENSORFLOW_CONFIG": str(find(Path.cwd()) or settings.home / FILE_NAME),
-    }
-    supervisor = Supervisor(fleet(settings, place, env, port))
-    stack.callback(supervisor.stop)
-    supervisor.start()
-    return supervisor, replace(running, flower_url=f"http://127.0.0.1:{port}")
+        if settings.data_folder != self.settings.data_folder:
+            raise Misuse(
+                f"data = {str(settings.data)!r} is another folder: restart `sensorflow up`"
+            )
+        before = self.running
+        self.running = self._servers(settings)
+        self._generation += 1
+        try:
+            processes = self._fleet(settings)
+        except BaseException:
+            self.running = before
+            raise
+        self.settings = settings
+        self.supervisor.servers = self._processes()
+        state.announce(self.place, self.running)
+        self.supervisor.renew(processes)
+
+    def _servers(self, settings: Settings) -> Running:
+        """Start what is not given by URL and does not run yet, and bring the schema up to date."""
+        from sensorflow.adapters.postgres import inspect, migrate, settle
+        from sensorflow.embedded.state import Running
+
+        database = settings.database or self._embedded_postgres().url
+        given = settings.database_url
+        plain = given.get_secret_value() if given else database
+        broker = settings.broker_url
+        inspect.require_sessions(database)
+        migrate.upgrade(database)
+        if told := settle.settle(database, settings.deferred):
+            line(told)
+        url = broker.get_secret_value() if broker else self._embedded_valkey().url
+        digest = settings.digest(plain, url)
+        return Running(pid=os.getpid(), database_url=plain, broker_url=url, digest=digest)
+
+    def _embedded_postgres(self) -> Postgres:
+        from sensorflow.embedded.postgres import Postgres
+
+        if self._postgres is None:
+            server = Postgres(self.place, self.settings.data_folder / "logs")
+            self._stack.callback(server.process.end, 60.0)
+            server.start()
+            self._postgres = server
+        return self._postgres
+
+    def _embedded_valkey(self) -> Valkey:
+        from sensorflow.embedded.valkey import Valkey
+
+        if self._valkey is None:
+            server = Valkey(self.place, self.settings.data_folder / "logs")
+            self._stack.callback(server.process.end, 30.0)
+            server.start()
+            self._valkey = server
+        return self._valkey
+
+    def _processes(self) -> list[Process]:
+        """The servers, also one that the settings name no more: a worker may still finish with it."""
+        return [s.process for s in (self._postgres, self._valkey) if s is not None]
+
+    def _fleet(self, settings: Settings) -> list[Process]:
+        from sensorflow.embedded.process import free_port
+        from sensorflow.embedded.stack import fleet
+        from sensorflow.settings import FILE_NAME, find
+
+        same = settings.flower_port == self.settings.flower_port and self._generation
+        port = self._port if same else free_port(settings.flower_port)
+        self._port = port
+        self.running = replace(self.running, flower_url=f"http://127.0.0.1:{port}")
+        env = {
+            "SENSORFLOW_DATABASE_URL": self.running.database_url,
+            "SENSORFLOW_BROKER_URL": self.running.broker_url,
+            "SENSORFLOW_CONFIG": str(find(Path.cwd()) or settings.home / FILE_NAME),
+        }
+        return fleet(settings, self.place, env, port, self._generation)
 
 
 def _welcome(settings: Settings, running: Running) -> None:
@@ -160,11 +206,14 @@ def _welcome(settings: Settings, running: Running) -> None:
 
 
 class _Edits:
-    """Tells when sensorflow.toml was edited, once for each edit."""
+    """Applies edits of sensorflow.toml. One that is refused for a reason outside of the file (a folder that
+    is missing, a database that is away) is tried again; the reason is printed once."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._seen = self._stamp()
+        self._next = 0.0
+        self._refused = ""
 
     def _stamp(self) -> int | None:
         try:
@@ -172,65 +221,65 @@ class _Edits:
         except OSError:
             return self._seen
 
-    def accepted(self) -> str | None:
-        """What to tell the person about a new edit; the fleet is to start again if it is RESTART."""
+    def apply(self, running: _Stack) -> bool:
+        """Whether there are new settings by now."""
         from sensorflow import bootstrap
         from sensorflow.settings import require_folders
 
         now = self._stamp()
-        if now == self._seen:
-            return None
-        self._seen = now
+        if now == self._seen and not (self._refused and time.monotonic() >= self._next):
+            return False
+        if now != self._seen:
+            self._refused = ""
+        self._seen, self._next = now, time.monotonic() + AGAIN
         try:
-            require_folders(bootstrap.settings())
-        except Misuse as error:
-            return f"{error}\nthe stack goes on with the settings that it has"
-        return RESTART
+            settings = bootstrap.settings()
+            require_folders(settings)
+            running.apply(settings)
+        except (Misuse, Transient) as error:
+            if str(error) != self._refused:
+                line(f"{error}\nthe stack goes on with the settings that it has")
+                sys.stdout.flush()
+            self._refused = str(error)
+            return False
+        self._refused = ""
+        line(RESTART)
+        sys.stdout.flush()
+        return True
 
 
-def _live(settings: Settings, supervisor: Supervisor, edits: _Edits, stopped: list[int]) -> None:
+def _live(running: _Stack, edits: _Edits, stopped: list[int]) -> None:
     """Until a signal: watch the processes and the settings, and show what the ledger says."""
     from rich.console import Console
     from rich.live import Live
 
-    from sensorflow import bootstrap
-
-    ledger = bootstrap.ledger(settings, "up")
     console = Console()
-    view = _View(ledger, supervisor)
     if not console.is_terminal:
         while not stopped:
-            supervisor.check()
-            _heed(edits, supervisor)
+            running.supervisor.check()
+            edits.apply(running)
             time.sleep(0.2)
         return
+    view = _View(running)
     with Live(console=console, auto_refresh=False) as live:
         while not stopped:
-            supervisor.check()
-            _heed(edits, supervisor)
+            running.supervisor.check()
+            if edits.apply(running):
+                view = _View(running)
             live.update(view.render(), refresh=True)
             for _ in range(int(REFRESH / 0.1)):
                 if not stopped:
                     time.sleep(0.1)
 
 
-def _heed(edits: _Edits, supervisor: Supervisor) -> None:
-    """New settings hold for every file from now on: all but the servers start again."""
-    news = edits.accepted()
-    if news is None:
-        return
-    line(news)
-    sys.stdout.flush()
-    if news == RESTART:
-        supervisor.renew()
-
-
 class _View:
     """The live table: files by state, rows a second, backlog, processes."""
 
-    def __init__(self, ledger: Ledger, supervisor: Supervisor) -> None:
-        self._ledger = ledger
-        self._supervisor = supervisor
+    def __init__(self, running: _Stack) -> None:
+        from sensorflow import bootstrap
+
+        self._ledger: Ledger = bootstrap.ledger(running.settings, "up")
+        self._supervisor = running.supervisor
         self._last: tuple[float, int] | None = None
         self._began = time.monotonic()
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from sensorflow.adapters.postgres import migrate
@@ -130,6 +131,30 @@ def test_an_edit_of_the_settings_is_taken_over_by_the_running_stack(project: Pat
         wait(lambda: loaded(program, project) == 1, project)
         shell = ("db", "shell", "-c", "SELECT sensor_id FROM raw_readings")
         assert "tank-7" in sensorflow(program, project, *shell).stdout
+
+
+def test_an_edit_holds_for_the_database_too_as_soon_as_it_can(
+    project: Path, empty_database: str
+) -> None:
+    """And as a whole: nothing is written to the old database that the commands do not show."""
+    program = [sys.executable, "-m", "sensorflow"]
+    sensorflow(program, project, "init")
+    settings, drop = project / "sensorflow.toml", project / "drop" / "readings"
+    with up(program, project):
+        (drop / "first.csv").write_text(HEAD + ROW.format(0, 21.5))
+        wait(lambda: loaded(program, project) == 1, project)
+        text = settings.read_text().replace('"drop/readings"', '"drop/later"')
+        settings.write_text(f'database_url = "{empty_database}"\n{text}')
+        wait(lambda: "no folder" in (project / "up.log").read_text(), project)
+        assert "running settings" in sensorflow(program, project, "doctor").stdout
+        (project / "drop" / "later").mkdir()
+        wait(lambda: "start again with it" in (project / "up.log").read_text(), project)
+        (project / "drop" / "later" / "second.csv").write_text(HEAD + ROW.format(1, 22.5))
+        wait(lambda: loaded(program, project) == 1, project)
+        with psycopg.connect(empty_database) as connection:
+            found = connection.execute("SELECT value FROM raw_readings").fetchall()
+        assert found == [(22.5,)]
+        assert "running settings" not in sensorflow(program, project, "doctor").stdout
 
 
 def test_two_stacks_on_one_folder_are_refused(project: Path) -> None:

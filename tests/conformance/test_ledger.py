@@ -44,6 +44,16 @@ def test_the_same_state_of_a_file_is_registered_once(ledger: Ledger) -> None:
     assert not ledger.seen("plant", b"a.csv", "another")
 
 
+def test_a_state_without_a_lasting_inode_is_known_by_one_that_had_it(ledger: Ledger) -> None:
+    ledger.register(arrival(mark="7:8:5:60:61"), OnChange.SUPERSEDE, False)
+    assert ledger.seen("plant", b"a.csv", "*:*:5:60:61")
+    assert not ledger.seen("plant", b"a.csv", "*:*:5:60:62")
+    assert not ledger.seen("plant", b"a.csv", "*:*:15:60:61")
+    assert not ledger.seen("plant", b"a.csv", "7:9:5:60:61")
+    again = ledger.register(arrival(mark="*:*:5:60:61"), OnChange.SUPERSEDE, False)
+    assert again.kind is Kind.SEEN
+
+
 def test_the_same_bytes_are_an_alias_under_any_name(ledger: Ledger) -> None:
     first = add(ledger)
     redrop = ledger.register(arrival(mark="later"), OnChange.SUPERSEDE, False)

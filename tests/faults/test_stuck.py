@@ -8,9 +8,11 @@ import signal
 import textwrap
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from drops import Drops
 from fleet import SETTINGS, Fleet, fleet
+from proxy import Proxy
 
 STUCK = """
 max_attempts = 1
@@ -64,16 +66,19 @@ def test_fault_44_a_decoder_that_never_comes_back_is_ended_and_its_file_quaranti
 def test_fault_45_a_child_killed_as_its_worker_starts_does_not_end_it(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with fleet(project, database, valkey_url) as f:
+    parts = urlsplit(valkey_url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    with (
+        Proxy(parts.hostname, parts.port) as proxy,
+        fleet(project, database, proxy.url(valkey_url)) as f,
+    ):
+        proxy.refuse()  # it looks at its children when it is connected
         f.start("daemon", "worker")
-        killed = 0
         f.wait(lambda: f.children("worker") != [], 30)
-        until = time.monotonic() + 2
-        while time.monotonic() < until or not killed:
-            for pid in f.children("worker"):
-                os.kill(pid, signal.SIGKILL)
-                killed += 1
-            time.sleep(0.02)
+        for pid in f.children("worker"):
+            os.kill(pid, signal.SIGKILL)
+        proxy.pass_all()
         drops = Drops(f)
         drops.put("after.csv")
         f.wait(lambda: f.counts()["loaded"] == 1, 30)

@@ -36,6 +36,7 @@ from sensorflow.core.heartbeat import Heartbeat
 from sensorflow.core.months import NewMonths, months_of
 from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span
+from sensorflow.core.stability import same_state
 from sensorflow.core.states import Stage, State, allowed
 from sensorflow.errors import REMEDY, Code, Fenced, IntakeLost, SensorflowError
 from sensorflow.ports import (
@@ -145,7 +146,8 @@ class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
 
     def _register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         for source, key, mark, _, file_id, _ in self._arrivals:
-            same = (source, key, mark) == (arrival.source, arrival.key, arrival.fingerprint)
+            same = (source, key) == (arrival.source, arrival.key)
+            same = same and same_state(mark, arrival.fingerprint)
             file = self._files[file_id]
             if same and file.arrival.landed.sha256 == arrival.landed.sha256:
                 return Registration(file_id, file.version, Kind.SEEN)
@@ -217,7 +219,9 @@ class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
         with self._lock:
-            return any(a[:3] == (source, key, fingerprint) for a in self._arrivals)
+            return any(
+                a[:2] == (source, key) and same_state(a[2], fingerprint) for a in self._arrivals
+            )
 
     def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
         with self._lock:

@@ -58,10 +58,14 @@ UPDATE leases SET until = clock_timestamp() WHERE name = :name AND token = :toke
 
 -- name: seen
 -- The arrival of this very state of this very file, if it was registered before; with the same bytes,
--- where those are known (two writes within one tick of a coarse clock look alike).
+-- where those are known (two writes within one tick of a coarse clock look alike). A state without
+-- device and inode ("*:*:size:mtime:ctime") is known by those of before, which had their numbers.
 SELECT a.file_id, f.version
   FROM arrivals a JOIN files f ON f.id = a.file_id
- WHERE a.source = :source AND a.key = :key AND a.fingerprint = :fingerprint
+ WHERE a.source = :source AND a.key = :key
+   AND (a.fingerprint = :fingerprint
+        OR (starts_with(CAST(:fingerprint AS text), '*:*:')
+            AND a.fingerprint LIKE '%' || substr(CAST(:fingerprint AS text), 4)))
    AND (CAST(:sha256 AS bytea) IS NULL OR f.sha256 = :sha256)
  ORDER BY a.id DESC LIMIT 1;
 
@@ -1395,7 +1399,9 @@ SELECT count(r.ts) AS found
 SELECT k.key, k.fingerprint
   FROM unnest(CAST(:keys AS bytea[]), CAST(:fingerprints AS text[])) AS k(key, fingerprint)
  WHERE NOT EXISTS (SELECT 1 FROM arrivals a WHERE a.source = :source AND a.key = k.key
-                      AND a.fingerprint = k.fingerprint);
+                      AND (a.fingerprint = k.fingerprint
+                           OR (starts_with(k.fingerprint, '*:*:')
+                               AND a.fingerprint LIKE '%' || substr(k.fingerprint, 4))));
 
 -- name: audit_hold
 -- No replay, no load and no other mending begins until the transaction ends. Silver is made meanwhile.
