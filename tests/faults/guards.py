@@ -602,7 +602,7 @@ GUARDS = [
     Guard(  # files that are loaded at once are bounded one by one
         50,
         f"{POSTGRES}/together.py",
-        "        except Permanent as error:  # of one of them, or of all together: each is looked at by itself\n",
+        "        except Permanent as error:  # perhaps of all of them together\n",
         "        except ZeroDivisionError as error:\n",
         "tests/integration/test_months.py::test_files_that_are_loaded_at_once_share_no_bound",
     ),
