@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from sensorflow.flow.audit import Sight
     from sensorflow.flow.work import World
 
+GARBAGE = 3600.0
+
 
 def settings(start: Path | None = None) -> Settings:
     """The settings that hold here, from file and environment. Raises Misuse."""
@@ -134,6 +136,16 @@ def close_months(settings: Settings) -> list[Closing]:
     url = database_url(settings)
     found = closing.months(url, settings.deferred_close)
     return list(closing.close(url, closing.ripe(found, datetime.now(UTC))))
+
+
+def collect_garbage(settings: Settings) -> int:
+    """Remove what writers that were killed left half written, an hour ago or more."""
+    from sensorflow.adapters.files import collect
+    from sensorflow.core.partitions import Layer
+
+    data = settings.data_folder
+    places = ("landing", "quarantine", "archive", *Layer)
+    return sum(collect(data / place, GARBAGE) for place in places)
 
 
 def drop_empty_months(settings: Settings) -> int:

@@ -218,6 +218,14 @@ class Settings(Strict):
     profiles: dict[str, Profile] = Field(default_factory=dict)
     home: Path = Field(default=Path(), exclude=True)
 
+    @field_validator("flower_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, given: Any) -> Any:
+        """A variable has them with commas between."""
+        if isinstance(given, str):
+            return tuple(filter(None, (name.strip() for name in given.split(","))))
+        return given
+
     @field_validator("database_url")
     @classmethod
     def _database(cls, url: SecretStr | None) -> SecretStr | None:

@@ -71,6 +71,8 @@ def retain() -> str:
     """Remove what the sources keep for a time only, and empty months; close the months that are over."""
     here = world()
     done: dict[str, Any] = {**retain_flow(here.ledger, here.lake, here.landing, here.settings)}
+    if garbage := bootstrap.collect_garbage(here.settings):
+        done["half written"] = garbage
     if dropped := bootstrap.drop_empty_months(here.settings):
         done["empty months"] = dropped
     done |= {m.month.name: m.outcome for m in bootstrap.close_months(here.settings)}

@@ -105,13 +105,13 @@ def _root(root: Path, make: bool) -> int:
     except FileNotFoundError:
         if not make:
             raise
-    make_root(root)
+    make_folders(root)
     return os.open(root, ROOT)
 
 
 def make_root(root: Path) -> None:
-    """mkdir -p. Where it has to be made, it says since when it is there: what was written before lay
-    elsewhere, in a folder that was moved away, or on a disk that is not mounted."""
+    """mkdir -p of a store's folder. Where it has to be made, it says since when it is there: what was
+    written before lay elsewhere, in a folder that was moved away, or on a disk that is not mounted."""
     if root.is_dir():
         return
     make_folders(root)
@@ -173,7 +173,7 @@ def open_below(root: Path, relative: str) -> BinaryIO:
 @contextlib.contextmanager
 def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """A new file in `folder`, removed at the end unless it was renamed away."""
-    make_root(folder)
+    make_folders(folder)
     new = _Unnamed(folder)
     try:
         yield new.stream, new.path
@@ -191,6 +191,22 @@ def unfinished(folder: Path, older: float) -> list[str]:
                 if path.is_file() and path.stat().st_mtime < before:
                     found.append(str(path.relative_to(folder)))
     return sorted(found)
+
+
+def collect(folder: Path, older: float) -> int:
+    """Remove what `unfinished` finds; returns how many. A writer that is still at it fails, and its file is
+    tried again. Raises Transient STORAGE."""
+    done = 0
+    for name in unfinished(folder, older):
+        parent, _, leaf = name.rpartition("/")
+        with (
+            storage_errors(),
+            contextlib.suppress(FileNotFoundError),
+            below(folder, parent, make=False) as place,
+        ):
+            (place / leaf).unlink()
+            done += 1
+    return done
 
 
 def require(folder: Path) -> None:
@@ -337,13 +353,28 @@ def _numbered(name: bytes, number: int) -> bytes:
 
 
 def _copy_new(stream: BinaryIO, target: Path) -> bool:
+    """Whole under its name, or not there: who is killed leaves what `collect` removes."""
     stream.seek(0)
+    with temporary(target.parent) as (new, path):
+        while block := stream.read(1 << 20):
+            new.write(block)
+        sync(new)
+        try:
+            os.link(path, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            return _claim(path, target)
+    return True
+
+
+def _claim(path: Path, target: Path) -> bool:
+    """Where there are no links: the name is taken by an empty file first, which the copy replaces."""
     try:
-        with target.open("xb") as new:
-            while block := stream.read(1 << 20):
-                new.write(block)
-            new.flush()
-            os.fsync(new.fileno())
+        target.open("xb").close()
     except FileExistsError:
         return False
+    path.replace(target)
     return True

@@ -118,7 +118,7 @@ def hosted(f: Fleet, host: str, path: str = "/workers") -> int:
 
 def test_it_answers_to_no_name_but_its_own(plain: Fleet) -> None:
     """A page of evil.example, whose name leads here by now, reads nothing."""
-    plain.env["SENSORFLOW_FLOWER_HOSTS"] = '["plant.example"]'
+    plain.env["SENSORFLOW_FLOWER_HOSTS"] = "plant.example, other.example"
     started(plain)
     port = plain.flower_port
     ours = (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", "Plant.Example")

@@ -838,6 +838,103 @@ GUARDS = [
             "test_fault_39_thousands_of_waiting_files_leave_work_connections_and_memory_bounded",
         ),
     ),
+    Guard(  # a file makes few months with a handful of readings
+        50,
+        "sensorflow/core/months.py",
+        "        if new and sparse > self.limits.sparse:\n",
+        "        if new and sparse > 10**9:\n",
+        "tests/integration/test_months.py::"
+        "test_a_reading_a_month_over_decades_makes_no_month_and_is_quarantined_with_advice",
+    ),
+    Guard(  # files that are loaded at once are bounded one by one
+        50,
+        f"{POSTGRES}/together.py",
+        "        except Permanent as error:  # perhaps of all of them together\n",
+        "        except ZeroDivisionError as error:\n",
+        "tests/integration/test_months.py::test_files_that_are_loaded_at_once_share_no_bound",
+    ),
+    Guard(  # a month is empty under its lock when it is dropped
+        50,
+        "migrations/versions/0011_histories_and_months.py",
+        "                EXECUTE format('LOCK TABLE ONLY raw_readings IN ACCESS EXCLUSIVE MODE');\n",
+        "                EXECUTE 'SET LOCAL lock_timeout = 0';\n",
+        "tests/integration/test_months.py::test_a_month_that_is_being_loaded_into_is_not_dropped",
+    ),
+    Guard(  # times that a source does not expect
+        50,
+        "sensorflow/core/judge.py",
+        "        codes[bad] = Code.TIMESTAMP_OUTSIDE.number\n        return clocktime.Instants("
+        "pc.if_else(pa.array(bad), None, found.ts), codes)\n",
+        "        return found\n",
+        "tests/unit/test_costs.py::test_times_that_a_source_does_not_expect_are_rejects",
+    ),
+    Guard(  # rows for each byte
+        28,
+        "sensorflow/core/formats/__init__.py",
+        "rows > size * profile.max_rows_per_byte",
+        "rows < 0",
+        "tests/unit/test_costs.py::test_millions_of_equal_rows_in_a_few_bytes_of_parquet",
+    ),
+    Guard(  # cells that are walked
+        28,
+        "sensorflow/core/formats/xlsx.py",
+        "                walked += len(row) or 1\n",
+        "",
+        "tests/unit/test_costs.py::test_a_cell_far_from_the_table_in_every_row",
+    ),
+    Guard(  # texts of a spreadsheet, whatever their part is called
+        28,
+        "sensorflow/core/formats/xlsx.py",
+        "            held = sum(info.file_size for info in infos if info.filename not in sheets)\n",
+        '            held = sum(i.file_size for i in infos if "sharedStrings" in i.filename)\n',
+        "tests/unit/test_costs.py::test_what_openpyxl_holds_is_bounded_whatever_its_part_is_called",
+    ),
+    Guard(  # texts of files are escaped in the error's constructor
+        32,
+        "sensorflow/errors.py",
+        "        message = shown(message, keep=self._kept)\n",
+        "",
+        "tests/integration/test_hostile_texts.py::test_manifests_ledger_and_audit",
+    ),
+    Guard(  # and in JSON
+        32,
+        "sensorflow/shown.py",
+        "    return _HIDDEN.sub(lambda found: _escaped(found[0]), text)\n",
+        "    return text\n",
+        "tests/integration/test_hostile_texts.py::test_what_commands_print_of_a_file",
+    ),
+    Guard(  # events of one file are hashed in the order of their numbers
+        22,
+        "migrations/versions/0011_histories_and_months.py",
+        "            late := e.id < h.last_event;\n",
+        "",
+        "tests/integration/test_audit_history.py::"
+        "test_events_of_one_file_by_several_writers_at_once_stay_one_chain",
+    ),
+    Guard(  # what retention forgets is hashed before it goes
+        22,
+        "migrations/versions/0011_histories_and_months.py",
+        "base = start, after",
+        "after",
+        "tests/integration/test_audit_history.py::"
+        "test_what_retention_removes_of_a_history_leaves_the_rest_provable",
+    ),
+    Guard(  # a folder that was made anew is not taken for losses
+        22,
+        "sensorflow/flow/audit/elsewhere.py",
+        "        if made is None:\n",
+        "        if made is not None:\n",
+        "tests/integration/test_audit_history.py::"
+        "test_a_data_folder_that_was_moved_away_is_not_thirty_losses[True]",
+    ),
+    Guard(  # a copy to the archive has its name when it is whole
+        22,
+        "sensorflow/adapters/files.py",
+        "    with temporary(target.parent) as (new, path):\n        while block := stream.read(1 << 20):\n",
+        '    with target.open("xb") as new, temporary(target.parent) as (_, path):\n'
+        "        while block := stream.read(1 << 20):\n",
+        "tests/integration/test_garbage.py::test_what_a_killed_writer_left_goes_after_an_hour[archive]",
+    ),
 ]
 
 

@@ -20,6 +20,7 @@ from sensorflow.adapters.files import (
     alone,
     began,
     below,
+    make_root,
     open_below,
     require,
     storage_errors,
@@ -81,6 +82,8 @@ class LocalLake:
     @contextmanager
     def writer(self, path: str, schema: pa.Schema) -> Iterator[LayerWriter]:
         root, folder, leaf = self._place(path)
+        with storage_errors():
+            make_root(root)
         with storage_errors(), (self._together or alone)(root, folder, leaf) as stream:
             writer = _Writer(stream, schema)
             try:

@@ -82,9 +82,7 @@ def _copy(c: sa.Connection, files: Files, months: Months) -> None:
     for batch in whole:
         try:
             months.ensure(batch["ts"], NewMonths(MonthLimits(FEW, FEW)))
-        except (
-            Permanent
-        ) as error:  # of one of them, or of all together: each is looked at by itself
+        except Permanent as error:  # perhaps of all of them together
             raise Apart from error
     try:
         copy_in(c, "raw_readings", whole)

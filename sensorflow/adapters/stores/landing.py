@@ -14,6 +14,7 @@ from sensorflow import crash
 from sensorflow.adapters.files import (
     began,
     below,
+    make_root,
     open_below,
     opened,
     require,
@@ -95,6 +96,7 @@ class _Group:
     def put(self, stream: Reader) -> Landed:
         sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
         with storage_errors():
+            make_root(self._root)
             copy, path = self._copies.enter_context(temporary(self._root))
             while block := stream.read(BLOCK):
                 sha256.update(block)

@@ -13,6 +13,7 @@ from sensorflow import crash
 from sensorflow.adapters.files import (
     began,
     below,
+    make_root,
     open_below,
     require,
     settle,
@@ -33,6 +34,8 @@ class LocalQuarantine:
         self._root = root
 
     def put(self, folder: str, name: bytes, stream: BinaryIO, manifest: dict[str, Any]) -> str:
+        with storage_errors():
+            make_root(self._root)
         with storage_errors(), below(self._root, folder) as place:
             # beside file/, so that nothing lies in there but the file
             with below(place, "file") as inner, temporary(place) as (copy, path):

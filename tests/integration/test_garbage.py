@@ -1,0 +1,100 @@
+"""What writers leave that are killed in the middle is removed after a time; nothing else is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from yard import Yard, content
+
+from sensorflow import bootstrap
+
+KILLED = """
+import io, os, signal, sys
+from pathlib import Path
+import pyarrow as pa
+from sensorflow.adapters import files
+from sensorflow.adapters.lake.parquet import LocalLake
+from sensorflow.adapters.stores.landing import LocalLanding
+from sensorflow.adapters.stores.quarantine import LocalQuarantine
+
+data = Path(sys.argv[2])
+
+class Deadly(io.BytesIO):
+    def read(self, size=-1):
+        block = super().read(1)
+        if not block:
+            sys.stdout.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return block
+
+def landing():
+    LocalLanding(data / "landing").put(Deadly(b"half"))
+
+def quarantine():
+    LocalQuarantine(data / "quarantine").put("plant/9-v1-1", b"a.csv", Deadly(b"half"), {})
+
+def lake():
+    schema = pa.schema([("ts", pa.int64())])
+    with LocalLake(data).writer("silver/ingest_date=2026-01-01/sensor_type=x/file-9-v1.parquet", schema):
+        Deadly().read()
+
+def archive():
+    class Unlinkable(Deadly):
+        def fileno(self):
+            return lost.fileno()
+    (data / "archive" / "plant").mkdir(parents=True, exist_ok=True)
+    lost = open(data / "lost", "w+b")
+    os.unlink(lost.name)  # no link to it can be made: it is copied
+    files.keep(Unlinkable(b"half"), data / "archive" / "plant", b"a.csv")
+
+globals()[sys.argv[1]]()
+"""
+
+
+@pytest.fixture
+def yard(project: Path, database: str) -> Iterator[Yard]:
+    made = Yard(project, database)
+    made.load("a.csv", content(1))
+    made.quarantine()
+    yield made
+    made.close()
+
+
+def everything(data: Path) -> set[Path]:
+    return {path for path in data.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("writer", ["landing", "quarantine", "lake", "archive"])
+def test_what_a_killed_writer_left_goes_after_an_hour(yard: Yard, writer: str) -> None:
+    before = everything(yard.data)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, writer, str(yard.data)], check=False, capture_output=True
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    left = everything(yard.data) - before
+    assert [path.name.startswith(".writing-") for path in left] == [True]
+    assert bootstrap.collect_garbage(yard.settings) == 0  # its writer may be at it
+    old = time.time() - 3700
+    for path in everything(yard.data):
+        os.utime(path, (old, old))
+    assert bootstrap.collect_garbage(yard.settings) == 1
+    assert everything(yard.data) == before
+    assert yard.audit("--deep").code == 0
+
+
+def test_nothing_outside_is_followed(yard: Yard, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    kept = outside / ".writing-x"
+    kept.write_bytes(b"")
+    os.utime(kept, (0, 0))
+    (yard.data / "quarantine" / "link").symlink_to(outside)
+    bootstrap.collect_garbage(yard.settings)
+    assert kept.exists()
