@@ -8,17 +8,19 @@ import psycopg
 from fair import SETTINGS, Flood
 from fleet import fleet
 
-FILES = 1200
+from sensorflow.embedded.valkey import Valkey
+
+FILES = 400
 WAITING = "SELECT count(*) FROM files WHERE source = 'flood' AND state IN ('pending', 'running')"
 QUIET = "SELECT count(*) FROM files WHERE source = 'quiet' AND state = 'loaded'"
 
 
 def test_a_quiet_source_does_not_wait_for_the_flood_of_another(
-    project: Path, database: str, broker: str
+    project: Path, database: str, valkey: Valkey
 ) -> None:
     for name in ("flood", "quiet"):
         (project / name).mkdir()
-    with fleet(project, database, broker, settings=SETTINGS) as f:
+    with fleet(project, database, valkey.url, settings=SETTINGS) as f:
         flood = Flood(f, FILES)
         flood.drop(flood.prepare())
         f.start("daemon")
