@@ -675,8 +675,8 @@ GUARDS = [
     Guard(  # each source has its turn in the outbox
         39,
         SQL,
-        "    WINDOW by_turn AS (ORDER BY turn, id)),\n",
-        "    WINDOW by_turn AS (ORDER BY id)),\n",
+        "     ORDER BY turn, placed.id\n",
+        "     ORDER BY placed.id\n",
         TURNS + "test_what_is_in_flight_counts_for_whose_turn_it_is[postgres]",
     ),
     Guard(  # and its share, whatever others have in flight
