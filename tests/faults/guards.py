@@ -67,6 +67,7 @@ FUZZ = "tests/fuzz/test_messages_fuzz.py::test_fault_42_spoiled_messages_on_"
 STRANGERS = _faults("test_strangers", "test_fault_43_time_limits_and_commands_end_no_child")
 STALE = "tests/integration/test_stale_silver.py::"
 
+TURNS = "tests/conformance/test_turns.py::"
 GUARDS = [
     Guard(  # a file leaves its folder only after it is registered
         1,
@@ -934,6 +935,49 @@ GUARDS = [
         '    with target.open("xb") as new, temporary(target.parent) as (_, path):\n'
         "        while block := stream.read(1 << 20):\n",
         "tests/integration/test_garbage.py::test_what_a_killed_writer_left_goes_after_an_hour[archive]",
+    ),
+    Guard(  # each source has its turn in the outbox
+        39,
+        SQL,
+        "     ORDER BY turn, placed.id\n",
+        "     ORDER BY placed.id\n",
+        TURNS + "test_what_is_in_flight_counts_for_whose_turn_it_is[postgres]",
+    ),
+    Guard(  # and its share, whatever others have in flight
+        39,
+        SQL,
+        "        OR :live AND (turn = 0 OR",
+        "        OR NOT :live AND (turn = 0 OR",
+        TURNS + "test_a_flood_fills_its_window_and_another_source_goes_beyond_it[postgres]",
+    ),
+    Guard(  # of what is in flight; which follows what is finished, and nothing else
+        39,
+        SQL,
+        "/ :work_bytes) FILTER (WHERE e.finished), 0)\n",
+        "/ :work_bytes), 0)\n",
+        TURNS + "test_the_pace_is_of_what_was_finished_while_files_wait[postgres]",
+    ),
+    Guard(  # and in the intake
+        39,
+        "sensorflow/flow/turns.py",
+        "            if not ended:\n                self._feeds.append(feed)\n",
+        "            if not ended:\n                self._feeds.appendleft(feed)\n",
+        "tests/unit/test_turns.py::test_a_group_has_files_of_each_feed_in_turn",
+    ),
+    Guard(  # an alias among others is one, also where its name comes twice
+        39,
+        SQL,
+        "     WHERE g.named = 1\n",
+        "     WHERE g.named > 0\n",
+        "tests/conformance/test_ledger.py::"
+        "test_many_aliases_of_a_group_are_what_they_would_be_one_by_one[postgres]",
+    ),
+    Guard(  # a heartbeat is of the loop, not of the thread that sends it
+        1,
+        "sensorflow/flow/pulse.py",
+        "        if not self._held and now() - self._touched > SILENT:\n",
+        "        if False:\n",
+        "tests/unit/test_pulse.py::test_a_loop_that_does_not_go_on_is_not_vouched_for",
     ),
 ]
 

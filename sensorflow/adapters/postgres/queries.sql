@@ -293,7 +293,7 @@ SELECT f.id, f.source, f.key, f.version, f.size, f.md5, f.landing, f.stage, f.la
 -- name: pace
 -- How much work the fleet has finished lately, a second, while files wait; children: of the workers that
 -- are alive, at most.
-SELECT CAST(coalesce(sum(1 + least(f.size, :work_most) / :work_bytes), 0)
+SELECT CAST(coalesce(sum(1 + least(f.size, :work_most) / :work_bytes) FILTER (WHERE e.finished), 0)
             / greatest(0.5, extract(epoch FROM now() - min(e.at))) AS float8) AS work,
        (SELECT sum(CAST(state->>'most' AS int)) FROM heartbeats
          WHERE role = 'worker' AND beat_at > now() - make_interval(secs => :live)) AS children

@@ -1,0 +1,60 @@
+"""A heartbeat is of the loop, not of the thread that sends it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sensorflow.adapters.memory import MemoryLedger
+from sensorflow.core.health import health, summary
+from sensorflow.core.heartbeat import Role
+from sensorflow.errors import Code, Transient
+from sensorflow.flow import pulse
+from sensorflow.flow.pulse import Heart
+
+
+def test_a_loop_that_does_not_go_on_is_not_vouched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = Heart(MemoryLedger(), "host", 1, "p", "digest").loop(Role.INTAKE)
+    assert loop.pulse() is not None
+    real = pulse.now
+    monkeypatch.setattr(pulse, "now", lambda: real() + pulse.SILENT + 1)
+    assert loop.pulse() is None
+    loop.hold()
+    assert loop.pulse() is not None
+    loop.touch()
+    assert loop.pulse() is not None
+
+
+def test_a_pause_is_told_since_when_until_it_is_over() -> None:
+    loop = Heart(MemoryLedger(), "host", 1, "p", "digest").loop(Role.INTAKE)
+    loop.pause(Transient(Code.STORAGE, "full"))
+    first = loop.pulse()
+    loop.pause(Transient(Code.STORAGE, "still full"))
+    loop.resume(sure=False)
+    second = loop.pulse()
+    assert first is not None
+    assert second is not None
+    assert first.paused is not None
+    assert second.paused is not None
+    assert (second.paused["since"], second.paused["reason"]) == (
+        first.paused["since"],
+        "still full",
+    )
+    loop.resume()
+    third = loop.pulse()
+    assert third is not None
+    assert third.paused is None
+
+
+def test_health_names_what_is_missing_paused_or_set_otherwise() -> None:
+    ledger = MemoryLedger()
+    heart = Heart(ledger, "host", 1, "p", "digest")
+    for role in (Role.INTAKE, Role.PUBLISHER, Role.WORKER):
+        loop = heart.loop(role)
+        loop.pause(Transient(Code.BROKER, "away"))
+        found = loop.pulse()
+        assert found is not None
+        ledger.beat(found)
+    checks = list(health(ledger.heartbeats(), "edited", lambda _: False))
+    failed = [c.what for c in checks if c.verdict == "fail"]
+    assert failed == ["beat", "paused", "paused", "paused", "running settings"]
+    assert "beat: none runs" in summary(checks)
