@@ -8,9 +8,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
 
-import numpy as np
-import pyarrow as pa
-
 from sensorflow.errors import Code, Permanent
 
 SPARSE = 10
@@ -23,16 +20,6 @@ class MonthLimits:
 
     new: int = 1200
     sparse: int = 120
-
-
-def months_of(ts: pa.Array) -> dict[date, int]:
-    """How many of some times lie in each month."""
-    times = ts.cast(pa.int64()).to_numpy().view(f"M8[{ts.type.unit}]")
-    ends = np.array([times.min(), times.max()]).astype("M8[M]")
-    if ends[0] == ends[1]:  # mostly; and to tell the month of each costs
-        return {ends[0].astype("M8[D]").item(): len(times)}
-    found, counts = np.unique(times.astype("M8[M]"), return_counts=True)
-    return dict(zip(found.astype("M8[D]").tolist(), counts.tolist(), strict=True))
 
 
 @dataclass

@@ -15,8 +15,9 @@ from test_limits import LONG, in_zip, read, refused
 from writers import workbook
 
 from sensorflow.core.formats import xlsx
-from sensorflow.core.months import MonthLimits, NewMonths, months_of
+from sensorflow.core.months import MonthLimits, NewMonths
 from sensorflow.core.profile import Profile
+from sensorflow.core.readings import months_of
 from sensorflow.errors import Code, Permanent
 from sensorflow.settings import Source
 

@@ -33,9 +33,9 @@ from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.growth import HEADER
 from sensorflow.core.heartbeat import Heartbeat
-from sensorflow.core.months import NewMonths, months_of
+from sensorflow.core.months import NewMonths
 from sensorflow.core.names import canonical
-from sensorflow.core.readings import Span
+from sensorflow.core.readings import Span, months_of
 from sensorflow.core.stability import same_state
 from sensorflow.core.states import Stage, State, allowed
 from sensorflow.errors import REMEDY, Code, Fenced, IntakeLost, SensorflowError

@@ -22,8 +22,8 @@ from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import count_values, stored_identity
 from sensorflow.core.history import outside_text
-from sensorflow.core.months import NewMonths, months_of
-from sensorflow.core.readings import Span
+from sensorflow.core.months import NewMonths
+from sensorflow.core.readings import Span, months_of
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, Fenced, Permanent, Transient
 from sensorflow.ports import Claim, Counts, Keyed, Load, Loaded, OnChange, StageReport
