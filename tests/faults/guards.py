@@ -227,16 +227,6 @@ GUARDS = [
             "test_fault_41_a_channel_is_closed_by_rabbitmq_for_it_waited_too_long",
         ),
     ),
-    Guard(  # all of it
-        41,
-        "workers/app.py",
-        '        "worker_consumer": "workers.consumer:Consumer",\n',
-        "",
-        _faults(
-            "test_acknowledgements",
-            "test_fault_41_valkey_ends_with_a_task_in_flight[killed]",
-        ),
-    ),
     Guard(  # what a full server hands over is worked on
         41,
         "sensorflow/adapters/queues/redis.py",
@@ -244,14 +234,7 @@ GUARDS = [
         "        except ZeroDivisionError as error:\n",
         _faults("test_acknowledgements", "test_fault_41_valkey_is_full_with_a_task_in_flight"),
     ),
-    Guard(  # a pool that is small when the connection is lost grows again
-        41,
-        "workers/app.py",
-        '"worker_enable_prefetch_count_reduction": False',
-        '"worker_enable_prefetch_count_reduction": True',
-        POOL,
-    ),
-    Guard(  # and sweeps keep nobody
+    Guard(  # sweeps keep no child
         41,
         "workers/app.py",
         '        "worker_autoscaler": "workers.autoscaler:Autoscaler",\n',

@@ -131,9 +131,9 @@ def test_fault_41_valkey_is_full_with_a_task_in_flight(
 
         for number in range(TIMES):
             in_flight(f, drops, f"{number}.csv", fill, first=False)
-            loaded(f, drops)
+            f.wait(lambda: client.llen("sensorflow.ingest") + client.hlen("unacked") == 0)
             client.config_set("maxmemory", 0)
-            f.wait(lambda: client.hlen("unacked") == 0)
+            loaded(f, drops)
         assert "broker.lost" not in log(f), f.logs()
 
 

@@ -4,8 +4,8 @@ A channel that closes gives its unacknowledged messages back. Where the connecti
 full, that cannot be: kombu 5.7 raises then, which Celery takes for a defect. The messages come back all the
 same, after the visibility timeout; the sweeper publishes their files much sooner.
 
-A full server (`maxmemory` with noeviction) refuses what is written, and everything between MULTI and EXEC.
-Work goes on all the same: it is what empties the queues.
+A full server (`maxmemory` with noeviction) refuses what is written, and some versions refuse all that
+stands between MULTI and EXEC. Work goes on all the same: it is what empties the queues.
 
 An envelope that is none of kombu's is taken off its queue and logged, before anything believes it.
 """
