@@ -878,7 +878,7 @@ GUARDS = [
         "sensorflow/errors.py",
         "        message = shown(message, keep=self._kept)\n",
         "",
-        "tests/integration/test_hostile_texts.py::test_manifests_ledger_and_audit",
+        "tests/unit/test_shown.py::test_an_error_is_escaped_where_it_is_made_whatever_becomes_of_it",
     ),
     Guard(  # and in JSON
         32,
