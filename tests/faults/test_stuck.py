@@ -75,7 +75,8 @@ def test_fault_45_a_child_killed_as_its_worker_starts_does_not_end_it(
     ):
         proxy.refuse()  # it looks at its children when it is connected
         f.start("daemon", "worker")
-        f.wait(lambda: f.children("worker") != [], 30)
+        log = project / "worker.log"
+        f.wait(lambda: "Cannot connect" in log.read_text(), 60)  # its children were forked before
         for pid in f.children("worker"):
             os.kill(pid, signal.SIGKILL)
         proxy.pass_all()
