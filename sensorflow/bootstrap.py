@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 GARBAGE = 3600.0
 
 
-def settings(start: Path | None = None) -> Settings:
-    """The settings that hold here, from file and environment. Raises Misuse."""
+def settings(start: Path | None = None, copy: Path | None = None) -> Settings:
+    """The settings that hold here, from file and environment. copy: of the file, read in its place. Raises
+    Misuse."""
     crash.refuse_outside_tests()
-    return settings_.load(settings_.find(start or Path.cwd()))
+    environ = {**os.environ, **({settings_.COPY: str(copy)} if copy else {})}
+    return settings_.load(settings_.find(start or Path.cwd()), environ)
 
 
 def who(role: str) -> str:

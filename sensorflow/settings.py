@@ -36,8 +36,11 @@ from sensorflow.explain import explain
 from sensorflow.tls import Tls
 
 FILE_NAME = "sensorflow.toml"
+COPY = "SENSORFLOW_CONFIG_COPY"
+"""Names a copy of the settings file that is read in its place: `sensorflow up` has its processes work with
+what was there when they were started, whatever is written meanwhile."""
 PREFIX = "SENSORFLOW_"
-APART = re.compile(r"CONFIG|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
+APART = re.compile(r"CONFIG(_COPY)?|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
 """Variables with the prefix that are no settings: Kubernetes makes the last ones of a service's name."""
 
 
@@ -373,7 +376,8 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
 
     path: the TOML file; None for defaults and environment alone.
     """
-    given = {} if path is None else profiles.read_toml(path)
+    copy = environ.get(COPY)
+    given = {} if path is None else profiles.read_toml(path, Path(copy) if copy else None)
     origins = _overlay(given, environ)
     _resolve_profiles(given, path)
     home = path.parent.absolute() if path else Path.cwd()

@@ -11,13 +11,14 @@ from celery import Celery
 from sensorflow import bootstrap, telemetry
 from sensorflow.adapters.queues.celery import configuration
 from sensorflow.errors import Misuse
+from workers import configured
 from workers.schedule import schedule
 
 
 def settle() -> dict[str, Any]:
     """All of Celery's settings, from sensorflow's. A mistake in them ends the command with one line."""
     try:
-        settings = bootstrap.settings()
+        settings = configured.settings()
         broker = bootstrap.broker_url(settings)
         if _COMMAND in ("worker", "beat"):
             bootstrap.require_sessions(settings)

@@ -16,6 +16,7 @@ from sensorflow.flow.work import World
 from sensorflow.ports import Claim
 from sensorflow.telemetry import Event, log
 from workers.board import Board
+from workers.configured import settings
 
 parent = 0
 """The process that forks; noted before it does."""
@@ -25,8 +26,7 @@ board = Board()
 
 @cache
 def world() -> World:
-    settings = bootstrap.settings()
-    return bootstrap.world(settings, "worker", bootstrap.ledger(settings, "worker"))
+    return bootstrap.world(settings(), "worker", bootstrap.ledger(settings(), "worker"))
 
 
 @cache

@@ -15,6 +15,7 @@ from sensorflow.core.heartbeat import Role
 from sensorflow.errors import Code, Misuse, Transient
 from sensorflow.flow.pulse import Heart, Loop
 from workers import schedule
+from workers.configured import settings
 
 EVERY = 2.0
 """Seconds between signs of life of a worker's loop."""
@@ -22,12 +23,11 @@ EVERY = 2.0
 
 def heart(role: Role) -> tuple[Heart, Loop] | None:
     """Of this process; None where the settings lead to no database. Begins when it is started."""
-    settings = bootstrap.settings()
     try:
-        ledger = bootstrap.ledger(settings, role)
+        ledger = bootstrap.ledger(settings(), role)
     except Misuse:
         return None
-    digest = bootstrap.own_digest(settings)
+    digest = bootstrap.own_digest(settings())
     made = Heart(ledger, socket.gethostname(), os.getpid(), process(), digest)
     return made, made.loop(role)
 

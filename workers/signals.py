@@ -25,6 +25,7 @@ from sensorflow.errors import Transient
 from sensorflow.flow import deadlines
 from sensorflow.telemetry import Event, log
 from workers import process, watchdog
+from workers.configured import settings
 
 _SAMPLE = b"t,s,k,v\n2026-01-01T00:00:00Z,s,k,1\n2026-01-01,s,k,x\n"
 _PROFILE = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
@@ -43,9 +44,8 @@ def warm(**_: Any) -> None:
         keys(reshape(accepted.bronze, Watch({}), Occurrences()).silver, "warm.csv")
     import sensorflow.adapters.postgres.together  # noqa: F401 - a ledger does so at its first load
 
-    settings = bootstrap.settings()
-    ledger = bootstrap.ledger(settings, "warm")  # loads the driver; connects to nothing
-    bootstrap.world(settings, "warm", ledger)
+    ledger = bootstrap.ledger(settings(), "warm")  # loads the driver; connects to nothing
+    bootstrap.world(settings(), "warm", ledger)
     ledger.close()
     gc.collect()
     gc.freeze()  # what is shared is left alone, and a child looks for cycles among its own alone
@@ -61,7 +61,7 @@ def started(**_: Any) -> None:
     autoscaler forks from a thread of its own.
     """
     process.forget()
-    limit = int(bootstrap.settings().max_memory)
+    limit = int(settings().max_memory)
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
     if most == resource.RLIM_INFINITY or limit <= most:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, most))

@@ -25,6 +25,7 @@ from sensorflow.flow.clock import now
 from sensorflow.ports import Claim, Ledger
 from sensorflow.telemetry import Event, log
 from workers.board import Board, Slot
+from workers.configured import settings
 
 EVERY = 1.0
 GRACE = 5.0
@@ -48,7 +49,7 @@ class Stuck:
 def watch(board: Board) -> None:
     """Watch the children of this process, in a thread, for good. To be called after they are forked."""
     try:
-        silent = max(SILENT, bootstrap.settings().lease * 2 / 3)
+        silent = max(SILENT, settings().lease * 2 / 3)
         threads.start(lambda: _watch(board, silent))
     except SensorflowError as error:
         log().error(Event.WORK_UNWATCHED, reason=str(error))
@@ -118,7 +119,7 @@ def _ended(pid: int) -> bool:
 
 
 def _tell(claims: list[Claim], found: Stuck) -> None:
-    told = pickle.dumps((claims, found.reading, found.why))
+    told = pickle.dumps((settings(), claims, found.reading, found.why))
     command = [sys.executable, "-c", "from workers import watchdog; watchdog.charge()"]
     done = subprocess.run(command, input=told, timeout=2 * AWAY, check=False)
     if done.returncode:
@@ -127,17 +128,16 @@ def _tell(claims: list[Claim], found: Stuck) -> None:
 
 def charge() -> None:
     """What `_tell` runs: write down what became of the claims of a child that was ended."""
-    claims, reading, why = pickle.load(sys.stdin.buffer)
+    given, claims, reading, why = pickle.load(sys.stdin.buffer)
     known = any(claim.file_id == reading for claim in claims)
-    settings = bootstrap.settings()
-    ledger = bootstrap.ledger(settings, "watchdog")
+    ledger = bootstrap.ledger(given, "watchdog")
     deadline = time.monotonic() + AWAY
     for claim in claims:
         # where no decoder had one of them, nobody knows which it was: they are tried one by one
         guilty = not known or claim.file_id == reading
         while time.monotonic() < deadline:
             try:
-                _charge(ledger, claim, guilty, why, settings.max_attempts)
+                _charge(ledger, claim, guilty, why, given.max_attempts)
                 break
             except Fenced:
                 break

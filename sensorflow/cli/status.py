@@ -24,6 +24,9 @@ def status(json: Json = False) -> None:
     from sensorflow.embedded import state
 
     settings = bootstrap.settings()
+    differs = bootstrap.differs(settings)
+    if differs and not json:  # first: what follows may be of another database
+        line(differs)
     ledger = bootstrap.ledger(settings, "cli")
     totals = ledger.totals()
     checks = processes(settings, ledger)
@@ -36,6 +39,7 @@ def status(json: Json = False) -> None:
                 "sources": totals,
                 "balanced": balanced(totals),
                 "health": summary(checks),
+                "settings": differs or "ok",
                 "flower": flower,
                 "lasting": [asdict(s) for s in stuck],
             }

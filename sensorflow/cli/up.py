@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli.show import line
-from sensorflow.errors import Misuse, Transient
+from sensorflow.errors import Code, Misuse, Transient
 
 if TYPE_CHECKING:
     from sensorflow.embedded.postgres import Postgres
@@ -62,9 +62,10 @@ def up(
     with state.held(settings.data_folder) as place, _stopping() as stopped, ExitStack() as stack:
         if reset:
             _reset(settings, place, yes)
+        edits = _Edits(find(Path.cwd()))
         running = _Stack(settings, place, stack)
         _welcome(settings, running.running)
-        _live(running, _Edits(find(Path.cwd())), stopped)
+        _live(running, edits, stopped)
         line("stopping: workers finish the file in hand")
 
 
@@ -106,16 +107,32 @@ class _Stack:
         self._postgres: Postgres | None = None
         self._valkey: Valkey | None = None
         self._generation = self._port = 0
+        self._copy = _copied(place, 0)
         self.running = self._servers(settings)
         self.supervisor = Supervisor(self._fleet(settings), self._processes())
         stack.callback(self.supervisor.stop)
         self.supervisor.start()
         state.announce(place, self.running)
 
-    def apply(self, settings: Settings) -> None:
-        """The whole of new settings, or nothing of them. Raises Misuse or Transient."""
-        from sensorflow.embedded import state
+    def apply(self) -> None:
+        """The whole of sensorflow.toml as it is by now, or nothing of it. Raises Misuse or Transient."""
+        copy = _copied(self.place, self._generation + 1)
+        before, self._copy = self._copy, copy
+        try:
+            self._apply(copy)
+        except BaseException:
+            self._copy = before
+            copy.unlink()
+            raise
+        before.unlink()
 
+    def _apply(self, copy: Path) -> None:
+        from sensorflow import bootstrap
+        from sensorflow.embedded import state
+        from sensorflow.settings import require_folders
+
+        settings = bootstrap.settings(copy=copy)
+        require_folders(settings)
         if settings.data_folder != self.settings.data_folder:
             raise Misuse(
                 f"data = {str(settings.data)!r} is another folder: restart `sensorflow up`"
@@ -126,7 +143,7 @@ class _Stack:
         try:
             processes = self._fleet(settings)
         except BaseException:
-            self.running = before
+            self.running, self._generation = before, self._generation - 1
             raise
         self.settings = settings
         self.supervisor.servers = self._processes()
@@ -177,7 +194,7 @@ class _Stack:
     def _fleet(self, settings: Settings) -> list[Process]:
         from sensorflow.embedded.process import free_port
         from sensorflow.embedded.stack import fleet
-        from sensorflow.settings import FILE_NAME, find
+        from sensorflow.settings import COPY, FILE_NAME, find
 
         same = settings.flower_port == self.settings.flower_port and self._generation
         port = self._port if same else free_port(settings.flower_port)
@@ -187,8 +204,23 @@ class _Stack:
             "SENSORFLOW_DATABASE_URL": self.running.database_url,
             "SENSORFLOW_BROKER_URL": self.running.broker_url,
             "SENSORFLOW_CONFIG": str(find(Path.cwd()) or settings.home / FILE_NAME),
+            COPY: str(self._copy),
         }
         return fleet(settings, self.place, env, port, self._generation)
+
+
+def _copied(place: Path, generation: int) -> Path:
+    """A copy of sensorflow.toml as it is now, which may hold passwords. Raises Misuse."""
+    from sensorflow.embedded.state import write_secret
+    from sensorflow.settings import find
+
+    path, copy = find(Path.cwd()), place / f"settings-{generation}.toml"
+    try:
+        text = path.read_text("utf-8") if path else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misuse(f"{path}: cannot be read: {error}", Code.SETTINGS) from error
+    write_secret(copy, text)
+    return copy
 
 
 def _welcome(settings: Settings, running: Running) -> None:
@@ -223,9 +255,6 @@ class _Edits:
 
     def apply(self, running: _Stack) -> bool:
         """Whether there are new settings by now."""
-        from sensorflow import bootstrap
-        from sensorflow.settings import require_folders
-
         now = self._stamp()
         if now == self._seen and not (self._refused and time.monotonic() >= self._next):
             return False
@@ -233,9 +262,7 @@ class _Edits:
             self._refused = ""
         self._seen, self._next = now, time.monotonic() + AGAIN
         try:
-            settings = bootstrap.settings()
-            require_folders(settings)
-            running.apply(settings)
+            running.apply()
         except (Misuse, Transient) as error:
             if str(error) != self._refused:
                 line(f"{error}\nthe stack goes on with the settings that it has")

@@ -86,6 +86,12 @@ def family(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
+def end(pid: int, command: str) -> None:
+    """Kill what runs below a process by this command."""
+    (found,) = [p for p in family(pid) if command in p.cmdline()]
+    found.kill()
+
+
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
@@ -140,13 +146,17 @@ def test_an_edit_holds_for_the_database_too_as_soon_as_it_can(
     program = [sys.executable, "-m", "sensorflow"]
     sensorflow(program, project, "init")
     settings, drop = project / "sensorflow.toml", project / "drop" / "readings"
-    with up(program, project):
+    with up(program, project) as process:
         (drop / "first.csv").write_text(HEAD + ROW.format(0, 21.5))
         wait(lambda: loaded(program, project) == 1, project)
         text = settings.read_text().replace('"drop/readings"', '"drop/later"')
         settings.write_text(f'database_url = "{empty_database}"\n{text}')
         wait(lambda: "no folder" in (project / "up.log").read_text(), project)
         assert "running settings" in sensorflow(program, project, "doctor").stdout
+        assert "is not what" in sensorflow(program, project, "status").stdout
+        end(process.pid, "watch")
+        (drop / "between.csv").write_text(HEAD + ROW.format(2, 23.5))
+        wait(lambda: not (drop / "between.csv").exists(), project)  # all start again as they were
         (project / "drop" / "later").mkdir()
         wait(lambda: "start again with it" in (project / "up.log").read_text(), project)
         (project / "drop" / "later" / "second.csv").write_text(HEAD + ROW.format(1, 22.5))
