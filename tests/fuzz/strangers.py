@@ -263,7 +263,7 @@ class OnRedis:
         made = text(envelope).encode()
         kind = self._draw.randrange(30)
         if kind == 0:
-            return made[: self._draw.randrange(1, len(made))]
+            return made[: self._draw.randrange(len(made))]
         if kind == 1:
             at = self._draw.randrange(len(made))
             return made[:at] + self._draw.randbytes(3) + made[at:]
