@@ -236,7 +236,7 @@ class Soak:
 
     def send_nonsense(self) -> Steps:
         """Messages that no client of Celery would send."""
-        stranger = Stranger(self._draw, len(self.run.manifest.files))
+        stranger = Stranger(self._draw, max(1, len(self.run.manifest.files)))
         url = self.run.scene.broker
         rabbit = isinstance(self.server, RabbitMQ)
         sender = OnRabbitMQ(url, stranger) if rabbit else OnRedis(normal(url), stranger)
