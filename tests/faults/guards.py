@@ -67,7 +67,7 @@ FUZZ = "tests/fuzz/test_messages_fuzz.py::test_fault_42_spoiled_messages_on_"
 STRANGERS = _faults("test_strangers", "test_fault_43_time_limits_and_commands_end_no_child")
 STALE = "tests/integration/test_stale_silver.py::"
 
-TURNS = "tests/conformance/test_turns.py::"
+TURNS = "tests/conformance/test_turns_ledger.py::"
 GUARDS = [
     Guard(  # a file leaves its folder only after it is registered
         1,
