@@ -962,6 +962,13 @@ GUARDS = [
         "        if False:\n",
         "tests/unit/test_pulse.py::test_a_loop_that_does_not_go_on_is_not_vouched_for",
     ),
+    Guard(  # an event without a message does not hold a worker's loop
+        41,
+        "sensorflow/adapters/queues/redis.py",
+        "block=False, timeout=READ)\n",
+        "block=True)\n",
+        "tests/integration/test_valkey.py::test_an_event_without_a_message_does_not_hold_the_loop",
+    ),
 ]
 
 

@@ -15,9 +15,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES, redis, virtual
+from kombu.utils.objects import cached_property
 from redis.exceptions import ConnectionError as Lost
 from redis.exceptions import OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as Late
@@ -25,6 +27,8 @@ from redis.exceptions import TimeoutError as Late
 from sensorflow.errors import Code, Misuse
 from sensorflow.telemetry import Event, log
 
+READ = 1.0
+"""Seconds that a command or an event may take that is on its way."""
 _AWAY = (OSError, Lost, Late)
 """The connection is gone; kombu counts KeyError among these, which a bad message may raise as well."""
 
@@ -93,6 +97,15 @@ class Channel(redis.Channel):  # type: ignore[misc]
             super()._queue_bind(*args)
         except OutOfMemoryError as error:  # it was bound by whoever filled the server
             log().warning(Event.BROKER_REFUSED, operation="bind", reason=str(error))
+
+    @cached_property
+    def subclient(self) -> Any:
+        """redis-py would wait for ever for what does not come, and the whole event loop with it. An event
+        may be of a connection that is gone, whose number a new one has, or of half a reply of a host that
+        was cut off."""
+        made = self._create_client(asynchronous=True).pubsub()
+        made.parse_response = partial(made.parse_response, block=False, timeout=READ)
+        return made
 
     def _brpop_read(self, **options: Any) -> Any:
         with _refusing():
