@@ -22,7 +22,7 @@ def processes(settings: Settings, ledger: Ledger) -> list[Check]:
     from sensorflow import bootstrap
     from sensorflow.adapters.host import has_ended
 
-    return list(health(ledger.heartbeats(), bootstrap.own_digest(settings), has_ended))
+    return list(health(ledger.heartbeats(), bootstrap.shared_digest(settings), has_ended))
 
 
 def ledger(settings: Settings, url: str) -> Iterator[Check]:
