@@ -23,7 +23,7 @@ def has_ended(process: str) -> bool:
 
 
 def is_near(process: str) -> bool:
-    """Whether a process, by `process` of it, is of this boot and namespace: its number means the same here."""
+    """Whether a process, by `process` of it, is of this boot and namespace: its number is valid here."""
     return " ".join(process.split(" ")[:2]) == _host()
 
 

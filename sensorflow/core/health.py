@@ -41,7 +41,8 @@ def health(
 ) -> Iterator[Check]:
     """Of daemon, workers and beat, then of what they wait for, then of their settings.
 
-    digest: of the settings that hold here, as far as all processes share them. has_ended: whether a process has ended for certain.
+    digest: of the settings that hold here, as far as all processes share them. has_ended: whether a process
+    has ended for certain.
     """
     known = [b for b in beats if b.live or not has_ended(b.pulse.process)]
     gone = [b for b in replaced(known) if b.age > MISSED]

@@ -175,3 +175,11 @@ def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
         assert "2 files given back since" in told
         assert "I512 database-limit: tuple decompression limit" in told
         assert REMEDY[Code.DATABASE_LIMIT] in told
+    with psycopg.connect(
+        database
+    ) as connection:  # the outage is over, and there is much to catch up
+        connection.execute("UPDATE files SET not_before = now() - interval '6 minutes'")
+    assert inspect.lasting(database) == []
+    ledger.release(claim(ledger, 1), limit, 300, burned=False)
+    (again,) = inspect.lasting(database)
+    assert (again.files, again.file_id) == (1, 1)
