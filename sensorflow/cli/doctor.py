@@ -244,12 +244,14 @@ def _broker(settings: Settings) -> Iterator[Check]:
 def _drops(settings: Settings) -> Iterator[Check]:
     from sensorflow import bootstrap
     from sensorflow.cli import drops
+    from sensorflow.core.heartbeat import Role
 
-    folders = bootstrap.folders(settings)
-    try:
-        yield from drops.checks(settings, folders, bootstrap.books(settings))
-    except (Misuse, SensorflowError):  # reported above; what needs no ledger is said all the same
-        yield from drops.checks(settings, folders, None)
+    books, taken_in = None, False
+    with suppress(SensorflowError):  # reported above; what needs no ledger is said all the same
+        beats = bootstrap.ledger(settings, "doctor").heartbeats()
+        taken_in = any(b.live for b in beats if b.pulse.role is Role.INTAKE)
+        books = bootstrap.books(settings)
+    yield from drops.checks(settings, bootstrap.folders(settings), books, taken_in)
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:
