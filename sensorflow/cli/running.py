@@ -39,6 +39,9 @@ def ledger(settings: Settings, url: str) -> Iterator[Check]:
             )
         else:
             yield Check(f"source {name}", "ok", f"taken in by {row.owner}")
+    if (row := holders.get("publishing")) is not None:
+        lease = f"free, last held by {row.owner}" if row.ended else f"held by {row.owner}"
+        yield Check("publisher's lease", "ok", lease)
     for session in inspect.old_sessions(url, OLD):
         yield held(session)
     for row in inspect.backlog(url):

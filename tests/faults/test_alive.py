@@ -36,9 +36,12 @@ def doctor(f: Fleet) -> tuple[int, list[dict[str, Any]]]:
 
 
 def status(f: Fleet) -> str:
-    command = [sys.executable, "-m", "sensorflow", "status"]
-    done = subprocess.run(command, env=f.env, cwd=f.project, capture_output=True, check=False)
-    return done.stdout.decode()
+    return _status(f).stdout.decode()
+
+
+def _status(f: Fleet, *options: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "sensorflow", "status", *options]
+    return subprocess.run(command, env=f.env, cwd=f.project, capture_output=True, check=False)
 
 
 def _age(f: Fleet, seconds: float) -> None:
@@ -58,6 +61,7 @@ def test_who_runs_and_who_was_stopped_is_named(running: Fleet) -> None:
     f.wait(lambda: live(f) == set(Role))
     f.wait(lambda: not any(b.pulse.paused for b in f.ledger.heartbeats()))
     f.wait(lambda: "health: ok" in status(f), 30)
+    assert _status(f, "--check").returncode == 0
     worker = next(b.pulse for b in f.ledger.heartbeats() if b.pulse.role is Role.WORKER)
     assert (worker.pid, worker.state["most"]) == (f.running["worker"].pid, 2)
     for process in f.running.values():
@@ -68,6 +72,11 @@ def test_who_runs_and_who_was_stopped_is_named(running: Fleet) -> None:
     failed = {check["what"] for check in checks if check["verdict"] == "fail"}
     assert (code, failed - {"source plant"}) == (1, {"daemon", "workers", "beat"})
     assert "daemon" in status(f).split("health: ")[1]
+    assert [_status(f, *o).returncode for o in ((), ("--check",), ("--check", "--json"))] == [
+        0,
+        1,
+        1,
+    ]
     for process in f.running.values():
         os.kill(process.pid, signal.SIGCONT)
     f.wait(lambda: live(f) == set(Role))

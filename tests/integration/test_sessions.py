@@ -23,6 +23,7 @@ from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.cli import running
 from sensorflow.core.states import State
 from sensorflow.errors import REMEDY, Code, Fenced, Transient
+from sensorflow.settings import Settings
 
 AWAY = Transient(Code.STORAGE, "away")
 HOLD = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
@@ -136,6 +137,8 @@ def test_of_a_publisher_that_was_killed_the_lease_need_not_run_out(
 ) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, database], check=False)
     assert done.returncode == -signal.SIGKILL
+    (shown,) = running.ledger(Settings(), database)
+    assert (shown.what, shown.found) == ("publisher's lease", "held by killed")
     with ledger.publishing() as is_mine:
         assert is_mine()
 
