@@ -25,8 +25,8 @@ def status(
 ) -> None:
     """How many files are where, and whether every row is accounted for.
 
-    Exits with 0 whatever it shows. With --check it exits with 1 where a process does not run or answer, or is
-    paused, `sensorflow up` works with other settings, an error keeps files, or a row is missing.
+    Exits with 0 whatever it shows. With --check it exits with 1 where a process does not run or answer,
+    or is paused, `sensorflow up` works with other settings, an error keeps files, or a row is missing.
     """
     from sensorflow import bootstrap
     from sensorflow.cli.lasting import lasting
