@@ -77,21 +77,11 @@ def _embedded(settings: Settings, what: str) -> state.Running:
     return running
 
 
-def digest(settings: Settings) -> str:
-    """Of the settings that hold here, with the URLs of the embedded servers: a process of `sensorflow up`
-    and a command beside it have the same one. Raises Misuse where an embedded server does not run."""
-    if not settings.embedded:
-        return settings.digest()
-    running = _embedded(settings, "database" if settings.database_url is None else "broker")
-    return settings.digest(running.database_url, running.broker_url)
-
-
-def own_digest(settings: Settings) -> str:
-    """Of the settings that this process works with, whatever runs."""
-    try:
-        return digest(settings)
-    except Misuse:
-        return settings.digest()
+def shared_digest(settings: Settings) -> str:
+    """Of the settings that this process works with, as far as all processes of a fleet share them: one of
+    `sensorflow up` and a command beside it have the same one."""
+    running = state.running(settings.data_folder) if settings.broker_url is None else None
+    return settings.shared_digest(running.broker_url if running else None)
 
 
 def differs(settings: Settings) -> str | None:

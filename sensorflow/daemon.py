@@ -610,7 +610,9 @@ def _heart(
     settings: Settings, folders: list[Folder], ledger: Ledger, mine: str
 ) -> tuple[Heart, Loop, Loop]:
     """With the loops of the intake and of the publisher."""
-    heart = Heart(ledger, socket.gethostname(), os.getpid(), mine, bootstrap.own_digest(settings))
+    heart = Heart(
+        ledger, socket.gethostname(), os.getpid(), mine, bootstrap.shared_digest(settings)
+    )
     sources = [folder.name for folder in folders]
     return heart, heart.loop(Role.INTAKE, sources=sources), heart.loop(Role.PUBLISHER)
 

@@ -336,8 +336,12 @@ class Settings(Strict):
         return {**values, **dict(zip(digest.URLS, urls, strict=True))}
 
     def digest(self, database_url: str | None = None, broker_url: str | None = None) -> str:
-        """The same for all processes that work with the same settings; see `bootstrap.digest`."""
+        """Of all settings but those of `digest.HOST`: what `sensorflow up` was started with."""
         return digest.digest(self.compared(database_url, broker_url))
+
+    def shared_digest(self, broker_url: str | None = None) -> str:
+        """The same in all processes of a fleet, on any host and as any user; see `digest.shared`."""
+        return digest.shared(self.compared(None, broker_url))
 
 
 def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:

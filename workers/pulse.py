@@ -27,7 +27,7 @@ def heart(role: Role) -> tuple[Heart, Loop] | None:
         ledger = bootstrap.ledger(settings(), role)
     except Misuse:
         return None
-    digest = bootstrap.own_digest(settings())
+    digest = bootstrap.shared_digest(settings())
     made = Heart(ledger, socket.gethostname(), os.getpid(), process(), digest)
     return made, made.loop(role)
 

@@ -52,11 +52,12 @@ def doctor(
 
 
 def _alone(what: str) -> list[Check]:
-    """Of the processes on this host."""
+    """Of the processes on this host. Where some run in this very container, of these alone: others of the
+    same host name are other containers, or this one before it was started again."""
     import socket
 
     from sensorflow import bootstrap
-    from sensorflow.adapters.host import has_ended
+    from sensorflow.adapters.host import has_ended, is_near
     from sensorflow.core.health import NAMES, health
 
     if what not in NAMES:
@@ -67,6 +68,8 @@ def _alone(what: str) -> list[Check]:
         here = [b for b in ledger.heartbeats() if b.pulse.host == socket.gethostname()]
     except SensorflowError as error:
         return [Check(what, "fail", str(error), REMEDY.get(error.code, ""))]
+    near = [b for b in here if b.pulse.role in NAMES[what] and is_near(b.pulse.process)]
+    here = near or here
     return [check for check in health(here, None, has_ended) if check.what == what]
 
 
@@ -241,12 +244,14 @@ def _broker(settings: Settings) -> Iterator[Check]:
 def _drops(settings: Settings) -> Iterator[Check]:
     from sensorflow import bootstrap
     from sensorflow.cli import drops
+    from sensorflow.core.heartbeat import Role
 
-    folders = bootstrap.folders(settings)
-    try:
-        yield from drops.checks(settings, folders, bootstrap.books(settings))
-    except (Misuse, SensorflowError):  # reported above; what needs no ledger is said all the same
-        yield from drops.checks(settings, folders, None)
+    books, taken_in = None, False
+    with suppress(SensorflowError):  # reported above; what needs no ledger is said all the same
+        beats = bootstrap.ledger(settings, "doctor").heartbeats()
+        taken_in = any(b.live for b in beats if b.pulse.role is Role.INTAKE)
+        books = bootstrap.books(settings)
+    yield from drops.checks(settings, bootstrap.folders(settings), books, taken_in)
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:

@@ -6,12 +6,14 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sensorflow.core.arrival import printable
 from sensorflow.core.health import Check, span
 from sensorflow.core.stability import takes
+from sensorflow.errors import SensorflowError
 
 if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder import Folder
@@ -35,6 +37,7 @@ class Found:
     """Names by what is the matter with them; not_included by pattern, such as "*.pdf"."""
 
     files: int = 0
+    whole: bool = True
     unreadable: list[bytes] = field(default_factory=list)
     unfinished: list[bytes] = field(default_factory=list)
     overdue: list[bytes] = field(default_factory=list)
@@ -42,11 +45,13 @@ class Found:
     oldest: float = 0.0
 
 
-def checks(settings: Settings, folders: list[Folder], books: Books | None) -> Iterator[Check]:
-    """books: the ledger, where it can be asked."""
+def checks(
+    settings: Settings, folders: list[Folder], books: Books | None, taken_in: bool
+) -> Iterator[Check]:
+    """books: the ledger, where it can be asked. taken_in: a daemon goes on, which takes in what waits."""
     for folder in folders:
         if folder.readable():
-            yield from _told(folder.name, look(settings, folder, books))
+            yield from _told(folder.name, look(settings, folder, books), taken_in)
 
 
 def look(settings: Settings, folder: Folder, books: Books | None) -> Found:
@@ -54,9 +59,10 @@ def look(settings: Settings, folder: Folder, books: Books | None) -> Found:
     late = max(LATE, 4 * settings.rescan, 4 * folder.source.settle)
     kept: list[tuple[bytes, str]] = []
     for key, stat in folder.all_files():
-        found.files += 1
-        if found.files > MOST or time.monotonic() > until:
+        if found.files >= MOST or time.monotonic() > until:
+            found.whole = False
             break
+        found.files += 1
         age = now - max(stat.mtime_ns, stat.ctime_ns) / 1e9
         if not folder.takes(key):
             _apart(folder, key, now - stat.mtime_ns / 1e9, found)
@@ -67,11 +73,15 @@ def look(settings: Settings, folder: Folder, books: Books | None) -> Found:
                 kept.append((key, stat.fingerprint))
             else:
                 _overdue(found, key, age)
-    for start in range(0, len(kept), BATCH):
-        if books is None:
-            break
-        found.overdue += [key for key, _ in books.unknown(folder.name, kept[start : start + BATCH])]
+    if books is not None:
+        with suppress(SensorflowError):  # of the ledger, which is looked at apart
+            found.overdue += _unknown(books, folder.name, kept)
     return found
+
+
+def _unknown(books: Books, source: str, kept: list[tuple[bytes, str]]) -> list[bytes]:
+    pieces = (kept[start : start + BATCH] for start in range(0, len(kept), BATCH))
+    return [key for piece in pieces for key, _ in books.unknown(source, piece)]
 
 
 def _apart(folder: Folder, key: bytes, age: float, found: Found) -> None:
@@ -95,7 +105,7 @@ def _readable(folder: Folder, key: bytes) -> bool:
     return os.access(os.path.join(os.fsencode(folder.root), key), os.R_OK)  # noqa: PTH118
 
 
-def _told(source: str, found: Found) -> Iterator[Check]:
+def _told(source: str, found: Found, taken_in: bool) -> Iterator[Check]:
     what = f"source {source}"
     for pattern, keys in sorted(found.not_included.items()):
         todo = f"set include in sources.{source} to take them, or move them elsewhere"
@@ -109,8 +119,17 @@ def _told(source: str, found: Found) -> Iterator[Check]:
     if found.overdue:
         oldest = f", the oldest since {span(found.oldest)}" if found.oldest else ""
         shown = f"waiting to be taken in for too long: {_shown(found.overdue)}{oldest}"
-        todo = "does the daemon run? is a file open for writing all the time? its log names it"
-        yield Check(what, "fail", shown, todo)
+        todo = "is a file open for writing all the time? the daemon's log names it"
+        todo = (
+            f"nothing, while they become fewer; {todo}"
+            if taken_in
+            else f"does the daemon run? {todo}"
+        )
+        yield Check(what, "warn" if taken_in else "fail", shown, todo)
+    if not found.whole:
+        yield Check(
+            what, "ok", f"of its drop folder the first {found.files:,} files were looked at"
+        )
 
 
 def _shown(keys: list[bytes], pattern: str = "") -> str:

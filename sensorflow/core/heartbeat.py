@@ -45,6 +45,11 @@ class Pulse:
         return f"{self.role}@{self.host}:{self.pid}"
 
     @property
+    def namespace(self) -> str:
+        """Boot and namespace of process numbers; two with the same host name may be two containers."""
+        return " ".join(self.process.split(" ")[:2])
+
+    @property
     def paused(self) -> dict[str, Any] | None:
         found = self.state.get("paused")
         return found if isinstance(found, dict) else None

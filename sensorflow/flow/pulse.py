@@ -23,8 +23,8 @@ SILENT = 12.0
 """Seconds after which a loop that did not go on is not vouched for."""
 
 
-class Book(Protocol):
-    """Of a ledger what is needed here."""
+class HeartbeatStore(Protocol):
+    """Where they are kept: of a ledger what is needed here."""
 
     def beat(self, pulse: Pulse) -> None: ...
     def end_beats(self, process: str) -> None: ...
@@ -82,9 +82,15 @@ class Heart:
     """process, settings: see `Pulse`. A database that is away is no concern here."""
 
     def __init__(
-        self, book: Book, host: str, pid: int, process: str, settings: str, every: float = EVERY
+        self,
+        store: HeartbeatStore,
+        host: str,
+        pid: int,
+        process: str,
+        settings: str,
+        every: float = EVERY,
     ) -> None:
-        self._book, self._every = book, every
+        self._store, self._every = store, every
         self._facts = (host, pid, process, settings)
         self._process = process
         self._loops: list[Loop] = []
@@ -107,13 +113,13 @@ class Heart:
         if self._thread.is_alive():
             self._thread.join()
         with suppress(Transient):
-            self._book.end_beats(self._process)
+            self._store.end_beats(self._process)
 
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
                 for pulse in filter(None, [loop.pulse() for loop in self._loops]):
-                    self._book.beat(pulse)
+                    self._store.beat(pulse)
             except Transient:
                 pass  # who works with the database reports it
             except Exception:  # noqa: BLE001 - this thread must outlive any defect

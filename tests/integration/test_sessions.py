@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -18,8 +20,10 @@ from samples import add, batch, claim, load, state
 from sensorflow.adapters.postgres import connect, inspect
 from sensorflow.adapters.postgres.connect import engine_of
 from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.cli import running
 from sensorflow.core.states import State
 from sensorflow.errors import REMEDY, Code, Fenced, Transient
+from sensorflow.settings import Settings
 
 AWAY = Transient(Code.STORAGE, "away")
 HOLD = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
@@ -50,10 +54,34 @@ def test_an_old_session_that_holds_locks_is_listed_with_what_it_holds(
         assert "files being loaded" in found.locks
         assert "raw_readings RowExclusiveLock" in found.locks
         assert (found.waiting, found.outdated) == (0, False)
+        assert running.held(found).verdict == "ok"
+        with waiting_for(database, name):
+            (found,) = inspect.old_sessions(database, 0)
+            assert (found.waiting, running.held(found).verdict) == (1, "ok")
+        assert running.held(replace(found, silent=90.0)).verdict == "ok"  # it decodes a large file
+        other = replace(found, name="sensorflow", silent=90.0)
+        assert "pg_terminate_backend" in running.held(other).todo
+        assert running.held(replace(other, state="active")).verdict == "ok"
         ledger.release(lease, AWAY, 0, burned=False)
         (found,) = inspect.old_sessions(database, 0)
         assert found.outdated
+        assert running.held(found).verdict == "fail"
         assert inspect.old_sessions(database, 600) == []
+
+
+@contextmanager
+def waiting_for(database: str, name: str) -> Iterator[None]:
+    """A second session, of no name that is listed, waits for a file's lock."""
+    with closing(psycopg.connect(database, application_name="psql")) as second:
+        second.pgconn.send_query_params(HOLD.replace("%s", "$1::text").encode(), [name.encode()])
+        blocked = "SELECT cardinality(pg_blocking_pids(%s))"
+        with psycopg.connect(database, autocommit=True) as seen:
+            deadline = time.monotonic() + 30
+            while seen.execute(blocked, [second.info.backend_pid]).fetchone() == (0,):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            yield
+            seen.execute("SELECT pg_terminate_backend(%s)", [second.info.backend_pid])
 
 
 @contextmanager
@@ -109,6 +137,8 @@ def test_of_a_publisher_that_was_killed_the_lease_need_not_run_out(
 ) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, database], check=False)
     assert done.returncode == -signal.SIGKILL
+    (shown,) = running.ledger(Settings(), database)
+    assert (shown.what, shown.found) == ("publisher's lease", "held by killed")
     with ledger.publishing() as is_mine:
         assert is_mine()
 
@@ -175,3 +205,11 @@ def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
         assert "2 files given back since" in told
         assert "I512 database-limit: tuple decompression limit" in told
         assert REMEDY[Code.DATABASE_LIMIT] in told
+    with psycopg.connect(
+        database
+    ) as connection:  # the outage is over, and there is much to catch up
+        connection.execute("UPDATE files SET not_before = now() - interval '6 minutes'")
+    assert inspect.lasting(database) == []
+    ledger.release(claim(ledger, 1), limit, 300, burned=False)
+    (again,) = inspect.lasting(database)
+    assert (again.files, again.file_id) == (1, 1)

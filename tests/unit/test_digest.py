@@ -26,6 +26,28 @@ def test_embedded_servers_count_by_their_urls() -> None:
     assert ours == Settings.model_validate(told).digest()
 
 
+def test_processes_on_other_hosts_share_their_settings_and_not_their_places() -> None:
+    plant = {"path": "drop", "profile": "any"}
+    here = made(broker_url="redis://:a@127.0.0.1", data="data", sources={"plant": plant})
+    there = made(
+        database_url="postgresql://loader:word@timescaledb:5432/sensorflow",
+        database_tls={"ca": "/run/secrets/ca.pem"},
+        broker_url="rediss://:b@valkey:6379/0",
+        data="/data",
+        sources={"plant": plant | {"path": "/drop/plant"}},
+    )
+    assert here.shared_digest() == there.shared_digest()
+    assert here.digest() != there.digest()
+    for other in (
+        made(broker_url="redis://127.0.0.1/1", sources={"plant": plant}),
+        made(broker_url="amqp://127.0.0.1", sources={"plant": plant}),
+        made(broker_url="redis://127.0.0.1", sources={"plant": plant}, lease=31),
+        made(broker_url="redis://127.0.0.1", sources={"plant": plant | {"settle": 9}}),
+        made(broker_url="redis://127.0.0.1"),
+    ):
+        assert other.shared_digest() != here.shared_digest()
+
+
 def test_no_secret_is_shown() -> None:
     settings = made(broker_url="redis://:hidden@h/0?password=hidden", flower_password="hidden")
     shown = json.dumps(digest.plain(settings.compared()))

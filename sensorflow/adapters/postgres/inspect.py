@@ -121,6 +121,9 @@ def old_sessions(url: str, older_than: float) -> list[Session]:
 
 OUTAGE = 600.0
 """Seconds after which an error of the infrastructure is no outage that passes by itself."""
+RECENT = 600.0
+"""Seconds within which a file is given back again while an outage lasts: twice the longest wait between two
+tries (`flow.handle.SELDOM`)."""
 
 
 def lasting(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
@@ -128,7 +131,7 @@ def lasting(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
 
     code, files (how many), since, and of the one that waits longest file_id and detail.
     """
-    return _rows(url, "lasting", longer=longer)
+    return _rows(url, "lasting", longer=longer, recent=RECENT)
 
 
 def holders(url: str) -> list[sa.Row[Any]]:

@@ -441,21 +441,24 @@ SELECT EXISTS (SELECT 1 FROM files
 
 -- name: lasting
 -- What keeps files from being loaded for longer than an outage lasts: infrastructure errors with which the
--- same file has been given back for more than :longer seconds. since: of the file that waits longest.
+-- same file has been given back for more than :longer seconds, the last time within :recent seconds or until a
+-- time that is not over: else it is not tried any more, and no outage keeps it. since: of the file that waits
+-- longest.
 SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY since, id))[1] AS file_id,
        (array_agg(detail ORDER BY since, id))[1] AS detail
-  FROM (SELECT f.id, f.error_code AS code, f.error_detail AS detail,
-               (SELECT min(e.at) FROM file_events e
+  FROM (SELECT f.id, f.error_code AS code, f.error_detail AS detail, f.not_before, given_back.*
+          FROM files f, LATERAL
+               (SELECT min(e.at) AS since, max(e.at) AS latest FROM file_events e
                  WHERE e.file_id = f.id AND e.what = 'will be tried again'
                    AND e.why LIKE f.error_code || ':%'
                    AND e.id > coalesce((SELECT max(d.id) FROM file_events d
                                          WHERE d.file_id = f.id
                                            AND d.to_state IN ('loaded', 'quarantined', 'undone')), 0)
-               ) AS since
-          FROM files f
+               ) AS given_back
          WHERE f.state IN ('pending', 'running') AND f.retries > 0 AND f.error_code LIKE 'I5%'
          ORDER BY f.id LIMIT 1000) AS waiting
  WHERE since < now() - make_interval(secs => :longer)
+   AND (latest > now() - make_interval(secs => :recent) OR not_before > now())
  GROUP BY code ORDER BY since;
 
 -- name: condemn
