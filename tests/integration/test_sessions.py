@@ -175,3 +175,11 @@ def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
         assert "2 files given back since" in told
         assert "I512 database-limit: tuple decompression limit" in told
         assert REMEDY[Code.DATABASE_LIMIT] in told
+
+
+def test_no_session_compiles_its_statements(database: str) -> None:
+    """A statement of a millisecond is estimated at many rows where most files wait, and compiled for 300 ms."""
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute("ALTER DATABASE {} SET jit = on".format(admin.info.dbname))  # type: ignore[arg-type]
+    with engine_of(database, poolclass=sa.pool.NullPool).connect() as c:
+        assert c.exec_driver_sql("SHOW jit").scalar() == "off"

@@ -218,7 +218,8 @@ VALUES (:file_id, :what, :from_state, :to_state, :stage, :attempt, :who, :why, :
 -- while the work in flight, of all, is less than :window and the files fewer than :files; or while the files
 -- in flight are fewer than :least, so that no worker waits; or, of a :live lane, while its source has less than
 -- its share of both in flight, or nothing: no source keeps another one waiting. Never more than :large
--- files of :large_bytes or more at a time, than :max_in_flight of all, than :room of this lane.
+-- files of :large_bytes or more at a time, than :max_in_flight of all, than :room of this lane. The last LIMIT
+-- is for the planner: without it the join with files is expected to be a large one, and reads them all.
 WITH RECURSIVE flying AS MATERIALIZED (
     SELECT source, lane, size >= :large_bytes AS large,
            1 + least(size, :work_most) / :work_bytes AS work
@@ -288,7 +289,8 @@ chosen AS (
               FROM now_))
 SELECT f.id, f.source, f.key, f.version, f.size, f.md5, f.landing, f.stage, f.landed_at, f.lane,
        coalesce(f.lease_token, 0) AS token
-  FROM chosen JOIN files f USING (id) ORDER BY turn, id;
+  FROM chosen JOIN files f USING (id) ORDER BY turn, id
+ LIMIT :limit;
 
 -- name: pace
 -- How much work the fleet has finished lately, a second, while files wait; children: of the workers that
