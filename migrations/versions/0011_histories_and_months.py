@@ -228,28 +228,31 @@ END $$
 
 # A month is dropped when it was empty at two looks that are :pause apart, so that no load that has just
 # made it finds it gone (it would be tried again). Only parts that no view or the like depends on; whoever
-# is loading or reading comes first. The comment says since when it is empty.
+# is loading or reading comes first: `busy`, and no month is looked at after that. The comment says since when
+# a month is empty. Each takes some places of the server's table of locks until the commit, also one that is
+# looked at alone: whoever has many months asks for a few at a time.
 DROP_EMPTY = r"""
-CREATE FUNCTION drop_empty_reading_partitions(pause interval) RETURNS integer
+CREATE FUNCTION drop_empty_reading_partitions(months timestamptz[], pause interval,
+                                              OUT dropped integer, OUT busy boolean)
 LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
 DECLARE
     part record;
     since timestamptz;
     rows boolean;
-    dropped integer := 0;
 BEGIN
+    dropped := 0;
+    busy := false;
     FOR part IN
         SELECT c.oid, c.relname, obj_description(c.oid, 'pg_class') AS said
           FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
          WHERE i.inhparent = 'raw_readings'::regclass
-           AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}\Z'
-           AND to_date(right(c.relname, 7), 'YYYY_MM')
-               NOT BETWEEN now() - interval '2 months' AND now() + interval '1 month'
+           AND c.relname IN (SELECT 'raw_readings_' || to_char(m AT TIME ZONE 'UTC', 'YYYY_MM')
+                               FROM unnest(months) AS m)
          ORDER BY c.relname
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I)', part.relname) INTO rows;
         since := CAST(substring(part.said FROM '^sensorflow: empty since (.*)') AS timestamptz);
         BEGIN
+            EXECUTE format('SELECT EXISTS (SELECT FROM %I)', part.relname) INTO rows;
             IF rows THEN
                 IF since IS NOT NULL THEN
                     EXECUTE format('COMMENT ON TABLE %I IS NULL', part.relname);
@@ -268,21 +271,22 @@ BEGIN
             END IF;
         EXCEPTION
             WHEN lock_not_available THEN
-                RETURN dropped;
-            WHEN dependent_objects_still_exist THEN
+                busy := true;
+                RETURN;
+            WHEN undefined_table OR dependent_objects_still_exist THEN
                 NULL;
         END;
     END LOOP;
-    RETURN dropped;
 END $$
 """
 DROP_NOTHING = """
-CREATE FUNCTION drop_empty_reading_partitions(pause interval) RETURNS integer
-LANGUAGE sql AS $$ SELECT 0 $$
+CREATE FUNCTION drop_empty_reading_partitions(months timestamptz[], pause interval,
+                                              OUT dropped integer, OUT busy boolean)
+LANGUAGE sql AS $$ SELECT 0, false $$
 """
 MONTHS = (
     "missing_reading_partitions(timestamptz[])",
-    "drop_empty_reading_partitions(interval)",
+    "drop_empty_reading_partitions(timestamptz[], interval)",
 )
 
 # As for ensure_reading_partitions: the owner's rights, and the owner's tables alone.
@@ -292,7 +296,7 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['add_to_history()', 'forget_events(text, double precision, bigint)',
-                                'drop_empty_reading_partitions(interval)',
+                                'drop_empty_reading_partitions(timestamptz[], interval)',
                                 'ensure_reading_partitions(timestamptz, timestamptz)'] LOOP
         EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = %I, pg_temp', name,
                        current_schema());
@@ -311,7 +315,7 @@ BEGIN
     FOREACH role IN ARRAY ARRAY['sensorflow_owner', 'sensorflow_loader'] LOOP
         CONTINUE WHEN to_regrole(role) IS NULL;
         FOREACH name IN ARRAY ARRAY['forget_events(text, double precision, bigint)',
-                                    'drop_empty_reading_partitions(interval)'] LOOP
+                                    'drop_empty_reading_partitions(timestamptz[], interval)'] LOOP
             EXECUTE format('GRANT EXECUTE ON FUNCTION %I.%s TO %I', current_schema(), name, role);
         END LOOP;
     END LOOP;
@@ -334,7 +338,7 @@ BEGIN
                                     'add_to_history()',
                                     'forget_events(text, double precision, bigint)',
                                     'missing_reading_partitions(timestamptz[])',
-                                    'drop_empty_reading_partitions(interval)'] LOOP
+                                    'drop_empty_reading_partitions(timestamptz[], interval)'] LOOP
             EXECUTE format('ALTER FUNCTION %I.%s OWNER TO sensorflow_owner', current_schema(), name);
         END LOOP;
     END IF;

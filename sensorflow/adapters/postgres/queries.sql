@@ -830,8 +830,19 @@ DROP INDEX IF EXISTS ix_raw_file;
 -- name: missing_months
 SELECT missing_reading_partitions(CAST(:months AS timestamptz[]));
 
+-- name: droppable_months
+-- Months of readings but the last ones, which loads make again and again. None of a hypertable.
+SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low
+  FROM (SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS month
+          FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+         WHERE h.inhparent = CAST('raw_readings' AS regclass) AND c.relkind = 'r'
+           AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}$') p
+ WHERE p.month NOT BETWEEN now() - interval '2 months' AND now() + interval '1 month'
+ ORDER BY 1;
+
 -- name: drop_empty_months
-SELECT drop_empty_reading_partitions(make_interval(secs => :pause));
+SELECT dropped, busy
+  FROM drop_empty_reading_partitions(CAST(:months AS timestamptz[]), make_interval(secs => :pause));
 
 -- name: months
 -- The months of readings. closed: its unique index is there. due: over for so long. busy: readings of it
