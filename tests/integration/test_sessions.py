@@ -180,6 +180,6 @@ def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
 def test_no_session_compiles_its_statements(database: str) -> None:
     """A statement of a millisecond is estimated at many rows where most files wait, and compiled for 300 ms."""
     with psycopg.connect(database, autocommit=True) as admin:
-        admin.execute("ALTER DATABASE {} SET jit = on".format(admin.info.dbname))  # type: ignore[arg-type]
+        admin.execute(f"ALTER DATABASE {admin.info.dbname} SET jit = on")  # type: ignore[arg-type]
     with engine_of(database, poolclass=sa.pool.NullPool).connect() as c:
         assert c.exec_driver_sql("SHOW jit").scalar() == "off"
