@@ -2,7 +2,9 @@
 
 The hash of an event covers the one before it: changing, removing or adding one changes the last, which
 stands in ``file_histories``. Only the trigger and ``forget_events`` write there, with the owner's rights.
-Events that are there at the migration stay outside of it, as reading them all would take too long.
+Events that are there at the migration stay outside of it, as reading them all would take too long: the row
+of no file, number 0, has the last of them as `after`, and the last file as `events`. A file of before has a
+row of its own from its next event on, so that nobody waits for the migration.
 
 Revision: 0011
 """
@@ -51,6 +53,7 @@ DECLARE
     e file_events;
     h file_histories;
     late boolean := false;
+    began bigint;
 BEGIN
     FOR e IN SELECT * FROM added ORDER BY file_id, id LOOP
         IF h.file_id IS DISTINCT FROM e.file_id THEN
@@ -59,7 +62,12 @@ BEGIN
             END IF;
             SELECT * INTO h FROM file_histories WHERE file_id = e.file_id FOR UPDATE;
             IF NOT FOUND THEN
-                h := ROW(e.file_id, 0, 0, '', '', 0);
+                SELECT coalesce(max(b.after), 0) INTO began FROM file_histories b WHERE b.file_id = 0;
+                h := ROW(e.file_id, 0, began, '', '', began);
+                IF EXISTS (SELECT FROM file_events WHERE file_id = e.file_id AND id <= began) THEN
+                    INSERT INTO file_histories SELECT (h).* ON CONFLICT DO NOTHING;
+                    SELECT * INTO h FROM file_histories WHERE file_id = e.file_id FOR UPDATE;
+                END IF;
             END IF;
             late := e.id < h.last_event;
         END IF;
@@ -88,6 +96,11 @@ END $$
 TRIGGER = """
 CREATE TRIGGER tr_events_history AFTER INSERT ON file_events REFERENCING NEW TABLE AS added
 FOR EACH STATEMENT EXECUTE FUNCTION add_to_history()
+"""
+BEGINNING = """
+INSERT INTO file_histories
+SELECT 0, (SELECT coalesce(max(id), 0) FROM files), l.id, '', '', l.id
+  FROM (SELECT coalesce(max(id), 0) AS id FROM file_events) l
 """
 
 # Old events of finished files, but for each one's last. What is left is hashed from where they ended.
@@ -228,9 +241,9 @@ END $$
 
 # A month is dropped when it was empty at two looks that are :pause apart, so that no load that has just
 # made it finds it gone (it would be tried again). Only parts that no view or the like depends on; whoever
-# is loading or reading comes first: `busy`, and no month is looked at after that. The comment says since when
-# a month is empty. Each takes some places of the server's table of locks until the commit, also one that is
-# looked at alone: whoever has many months asks for a few at a time.
+# is loading or reading comes first: `busy`, and no month is looked at after that. The comment says since
+# when a month is empty. Each takes some places of the server's table of locks until the commit, also one
+# that is looked at alone: whoever has many months asks for a few at a time.
 DROP_EMPTY = r"""
 CREATE FUNCTION drop_empty_reading_partitions(months timestamptz[], pause interval,
                                               OUT dropped integer, OUT busy boolean)
@@ -363,12 +376,6 @@ def upgrade() -> None:
     )
     for function in HISTORY:
         op.execute(function)
-    op.execute(TRIGGER)  # nobody writes an event until the commit
-    op.execute(
-        "INSERT INTO file_histories"
-        " SELECT f.id, 0, l.id, '', '', l.id FROM files f,"
-        " (SELECT coalesce(max(id), 0) AS id FROM file_events) l"
-    )
     if partitioned():
         for function in (ENSURE_MONTHS, MISSING_MONTHS, DROP_EMPTY):
             op.execute(function)
@@ -377,6 +384,8 @@ def upgrade() -> None:
             op.execute(function)
     op.execute(SAFE)
     op.execute(GRANTS)
+    op.execute(TRIGGER)  # from here to the commit nobody writes an event
+    op.execute(BEGINNING)
 
 
 def downgrade() -> None:

@@ -144,9 +144,9 @@ def test_where_there_are_no_links_a_copy_has_its_name_at_once_and_takes_nobodys(
 
     monkeypatch.setattr(os, "link", refused)
     (tmp_path / "archive").mkdir()
-    for content in (b"one", b"two"):
+    for text in (b"one", b"two"):
         with (tmp_path / "sent").open("w+b") as sent:
-            sent.write(content)
+            sent.write(text)
             files.keep(sent, tmp_path / "archive", b"a.csv")
     kept = {path.name: path.read_bytes() for path in (tmp_path / "archive").iterdir()}
     assert kept == {"a.csv": b"one", "a~2.csv": b"two"}

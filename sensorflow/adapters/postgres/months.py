@@ -14,8 +14,8 @@ PAUSE = timedelta(minutes=50)
 
 
 AT_ONCE = 50
-"""Months of one transaction: each takes some places of the server's table of locks, which all sessions share,
-and while one is dropped nobody loads."""
+"""Months of one transaction: each takes some places of the server's table of locks, which all sessions
+share, and while one is dropped nobody loads."""
 
 
 def drop_empty(url: str, pause: timedelta = PAUSE) -> int:

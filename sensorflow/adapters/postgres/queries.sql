@@ -1369,16 +1369,21 @@ SELECT file_id, count(*) AS found FROM raw_readings GROUP BY file_id;
 
 -- name: audit_histories
 -- Files whose events are not those that were hashed; and files of which no hash, or nothing but that, is
--- there. Files that are there when nothing was hashed yet have a row since the migration.
+-- there. A file of before anything was hashed (row 0) has none until its next event.
 SELECT coalesce(h.file_id, f.id) AS file_id, h.events AS expected, c.events AS found
-  FROM file_histories h FULL JOIN files f ON f.id = h.file_id
+  FROM (SELECT * FROM file_histories WHERE file_id <> 0) h FULL JOIN files f ON f.id = h.file_id
+  LEFT JOIN file_histories old ON old.file_id = 0
   LEFT JOIN LATERAL history_chain(h.file_id, h.after, h.base, 9223372036854775807) c
        ON h.file_id IS NOT NULL
- WHERE h.file_id IS NULL OR f.id IS NULL OR c.events <> h.events OR c.head <> h.head
+ WHERE h.file_id IS NULL
+       AND (f.id > coalesce(old.events, 0)
+            OR EXISTS (SELECT FROM file_events e
+                        WHERE e.file_id = f.id AND e.id > coalesce(old.after, 0)))
+    OR f.id IS NULL OR c.events <> h.events OR c.head <> h.head
  ORDER BY 1;
 
 -- name: audit_history_digest
-SELECT coalesce(sum(events), 0) AS events,
+SELECT coalesce(sum(events) FILTER (WHERE file_id <> 0), 0) AS events,
        encode(sha256(coalesce(string_agg(int8send(file_id) || head, '' ORDER BY file_id), '')), 'hex')
            AS digest
   FROM file_histories;
