@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from sensorflow.flow.work import World
 
 GARBAGE = 3600.0
+DAY = 23.5 * 3600
+COLLECTED = ".collected"
+"""In the data folder: when it was searched for garbage last."""
 
 
 def settings(start: Path | None = None, copy: Path | None = None) -> Settings:
@@ -133,11 +137,26 @@ def close_months(settings: Settings) -> list[Closing]:
 def collect_garbage(settings: Settings) -> int:
     """Remove what writers that were killed left half written, an hour ago or more."""
     from sensorflow.adapters.files import collect
+    from sensorflow.adapters.stores.quarantine import FILES
     from sensorflow.core.partitions import Layer
 
     data = settings.data_folder
-    places = ("landing", "quarantine", "archive", *Layer)
-    return sum(collect(data / place, GARBAGE) for place in places)
+    found = sum(collect(data / place, GARBAGE) for place in ("landing", "archive", *Layer))
+    return found + collect(data / "quarantine", GARBAGE, FILES)
+
+
+def collect_garbage_daily(settings: Settings) -> int:
+    """As `collect_garbage`, by the first that asks on a day: it walks through all that is stored."""
+    from sensorflow.adapters.files import storage_errors
+
+    note = settings.data_folder / COLLECTED
+    with storage_errors():
+        if not settings.data_folder.is_dir():
+            return 0
+        if note.exists() and 0 <= time.time() - note.stat().st_mtime < DAY:
+            return 0
+        note.touch()
+    return collect_garbage(settings)
 
 
 def drop_empty_months(settings: Settings) -> int:

@@ -146,7 +146,7 @@ class Source(Strict):
     earliest: Instant = None
     latest: Instant = None
     new_months: int = Field(default=1200, ge=1)
-    sparse_months: int = Field(default=120, ge=1)
+    sparse_months: int = Field(default=360, ge=1)
     drift: Drift = Drift()
     polling: bool = False
     retention: Retention = Retention()

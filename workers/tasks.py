@@ -6,15 +6,14 @@ from typing import Any
 
 from celery import shared_task
 
-from sensorflow import bootstrap
 from sensorflow.adapters.queues.celery import INGEST, RETAIN, SWEEP, task_name
 from sensorflow.core.arrival import file_ids_of
 from sensorflow.core.states import Stage
 from sensorflow.errors import SensorflowError
 from sensorflow.flow.handle import handle
-from sensorflow.flow.retain import retain as retain_flow
 from sensorflow.flow.sweep import sweep as sweep_flow
 from sensorflow.flow.tidy import tidy
+from workers import housekeeping
 from workers.outcome import tell
 from workers.process import keep, queue, world
 from workers.request import HandedOver, Message
@@ -69,11 +68,4 @@ def sweep() -> str:
 @shared_task(name=task_name(RETAIN), throws=EXPECTED, Request=HandedOver)
 def retain() -> str:
     """Remove what the sources keep for a time only, and empty months; close the months that are over."""
-    here = world()
-    done: dict[str, Any] = {**retain_flow(here.ledger, here.lake, here.landing, here.settings)}
-    if garbage := bootstrap.collect_garbage(here.settings):
-        done["half written"] = garbage
-    if dropped := bootstrap.drop_empty_months(here.settings):
-        done["empty months"] = dropped
-    done |= {m.month.name: m.outcome for m in bootstrap.close_months(here.settings)}
-    return " ".join(f"{layer}={count}" for layer, count in done.items()) or "nothing expires"
+    return housekeeping.run(world())

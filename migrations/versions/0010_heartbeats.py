@@ -10,6 +10,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 revision = "0010"
 down_revision = "0009"
 
+# Beside the one that is there, while daemon and workers go on. A migration that was killed left one that is
+# not valid. Waiting for a lock, it keeps nobody else waiting.
+BROKEN = "SELECT NOT indisvalid FROM pg_index WHERE indexrelid = to_regclass('ix_files_turn')"
+TURN = """
+CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_files_turn ON files (lane, source, id, size)
+WHERE state = 'pending' AND published_at IS NULL
+"""
 GRANTS = """
 DO $roles$
 BEGIN
@@ -34,6 +41,14 @@ DUE = sa.text("state = 'pending' AND published_at IS NULL")
 
 
 def upgrade() -> None:
+    with op.get_context().autocommit_block():
+        waits = op.get_bind().scalar(sa.text("SHOW lock_timeout"))
+        op.execute("SET lock_timeout = 0")
+        if op.get_bind().scalar(sa.text(BROKEN)):
+            op.execute("DROP INDEX CONCURRENTLY ix_files_turn")
+        op.execute(TURN)
+        op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix_files_due")
+        op.execute(f"SET lock_timeout = '{waits}'")
     op.create_table(
         "heartbeats",
         sa.Column("process", sa.Text, primary_key=True),
@@ -46,11 +61,9 @@ def upgrade() -> None:
         sa.Column("beat_at", TIME, nullable=False, server_default=sa.text("now()")),
     )
     op.execute(GRANTS)
-    op.drop_index("ix_files_due", "files")
-    op.create_index("ix_files_due", "files", ["lane", "source", "id"], postgresql_where=DUE)
 
 
 def downgrade() -> None:
-    op.drop_index("ix_files_due", "files")
+    op.drop_index("ix_files_turn", "files")
     op.create_index("ix_files_due", "files", ["lane", "id"], postgresql_where=DUE)
     op.drop_table("heartbeats")

@@ -2,7 +2,9 @@
 
 The hash of an event covers the one before it: changing, removing or adding one changes the last, which
 stands in ``file_histories``. Only the trigger and ``forget_events`` write there, with the owner's rights.
-Events that are there at the migration stay outside of it, as reading them all would take too long.
+Events that are there at the migration stay outside of it, as reading them all would take too long: the row
+of no file, number 0, has the last of them as `after`, and the last file as `events`. A file of before has a
+row of its own from its next event on, so that nobody waits for the migration.
 
 Revision: 0011
 """
@@ -51,6 +53,7 @@ DECLARE
     e file_events;
     h file_histories;
     late boolean := false;
+    began bigint;
 BEGIN
     FOR e IN SELECT * FROM added ORDER BY file_id, id LOOP
         IF h.file_id IS DISTINCT FROM e.file_id THEN
@@ -59,7 +62,12 @@ BEGIN
             END IF;
             SELECT * INTO h FROM file_histories WHERE file_id = e.file_id FOR UPDATE;
             IF NOT FOUND THEN
-                h := ROW(e.file_id, 0, 0, '', '', 0);
+                SELECT coalesce(max(b.after), 0) INTO began FROM file_histories b WHERE b.file_id = 0;
+                h := ROW(e.file_id, 0, began, '', '', began);
+                IF EXISTS (SELECT FROM file_events WHERE file_id = e.file_id AND id <= began) THEN
+                    INSERT INTO file_histories SELECT (h).* ON CONFLICT DO NOTHING;
+                    SELECT * INTO h FROM file_histories WHERE file_id = e.file_id FOR UPDATE;
+                END IF;
             END IF;
             late := e.id < h.last_event;
         END IF;
@@ -88,6 +96,11 @@ END $$
 TRIGGER = """
 CREATE TRIGGER tr_events_history AFTER INSERT ON file_events REFERENCING NEW TABLE AS added
 FOR EACH STATEMENT EXECUTE FUNCTION add_to_history()
+"""
+BEGINNING = """
+INSERT INTO file_histories
+SELECT 0, (SELECT coalesce(max(id), 0) FROM files), l.id, '', '', l.id
+  FROM (SELECT coalesce(max(id), 0) AS id FROM file_events) l
 """
 
 # Old events of finished files, but for each one's last. What is left is hashed from where they ended.
@@ -228,28 +241,31 @@ END $$
 
 # A month is dropped when it was empty at two looks that are :pause apart, so that no load that has just
 # made it finds it gone (it would be tried again). Only parts that no view or the like depends on; whoever
-# is loading or reading comes first. The comment says since when it is empty.
+# is loading or reading comes first: `busy`, and no month is looked at after that. The comment says since
+# when a month is empty. Each takes some places of the server's table of locks until the commit, also one
+# that is looked at alone: whoever has many months asks for a few at a time.
 DROP_EMPTY = r"""
-CREATE FUNCTION drop_empty_reading_partitions(pause interval) RETURNS integer
+CREATE FUNCTION drop_empty_reading_partitions(months timestamptz[], pause interval,
+                                              OUT dropped integer, OUT busy boolean)
 LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
 DECLARE
     part record;
     since timestamptz;
     rows boolean;
-    dropped integer := 0;
 BEGIN
+    dropped := 0;
+    busy := false;
     FOR part IN
         SELECT c.oid, c.relname, obj_description(c.oid, 'pg_class') AS said
           FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
          WHERE i.inhparent = 'raw_readings'::regclass
-           AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}\Z'
-           AND to_date(right(c.relname, 7), 'YYYY_MM')
-               NOT BETWEEN now() - interval '2 months' AND now() + interval '1 month'
+           AND c.relname IN (SELECT 'raw_readings_' || to_char(m AT TIME ZONE 'UTC', 'YYYY_MM')
+                               FROM unnest(months) AS m)
          ORDER BY c.relname
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %I)', part.relname) INTO rows;
         since := CAST(substring(part.said FROM '^sensorflow: empty since (.*)') AS timestamptz);
         BEGIN
+            EXECUTE format('SELECT EXISTS (SELECT FROM %I)', part.relname) INTO rows;
             IF rows THEN
                 IF since IS NOT NULL THEN
                     EXECUTE format('COMMENT ON TABLE %I IS NULL', part.relname);
@@ -268,21 +284,22 @@ BEGIN
             END IF;
         EXCEPTION
             WHEN lock_not_available THEN
-                RETURN dropped;
-            WHEN dependent_objects_still_exist THEN
+                busy := true;
+                RETURN;
+            WHEN undefined_table OR dependent_objects_still_exist THEN
                 NULL;
         END;
     END LOOP;
-    RETURN dropped;
 END $$
 """
 DROP_NOTHING = """
-CREATE FUNCTION drop_empty_reading_partitions(pause interval) RETURNS integer
-LANGUAGE sql AS $$ SELECT 0 $$
+CREATE FUNCTION drop_empty_reading_partitions(months timestamptz[], pause interval,
+                                              OUT dropped integer, OUT busy boolean)
+LANGUAGE sql AS $$ SELECT 0, false $$
 """
 MONTHS = (
     "missing_reading_partitions(timestamptz[])",
-    "drop_empty_reading_partitions(interval)",
+    "drop_empty_reading_partitions(timestamptz[], interval)",
 )
 
 # As for ensure_reading_partitions: the owner's rights, and the owner's tables alone.
@@ -292,7 +309,7 @@ DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['add_to_history()', 'forget_events(text, double precision, bigint)',
-                                'drop_empty_reading_partitions(interval)',
+                                'drop_empty_reading_partitions(timestamptz[], interval)',
                                 'ensure_reading_partitions(timestamptz, timestamptz)'] LOOP
         EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = %I, pg_temp', name,
                        current_schema());
@@ -311,7 +328,7 @@ BEGIN
     FOREACH role IN ARRAY ARRAY['sensorflow_owner', 'sensorflow_loader'] LOOP
         CONTINUE WHEN to_regrole(role) IS NULL;
         FOREACH name IN ARRAY ARRAY['forget_events(text, double precision, bigint)',
-                                    'drop_empty_reading_partitions(interval)'] LOOP
+                                    'drop_empty_reading_partitions(timestamptz[], interval)'] LOOP
             EXECUTE format('GRANT EXECUTE ON FUNCTION %I.%s TO %I', current_schema(), name, role);
         END LOOP;
     END LOOP;
@@ -334,7 +351,7 @@ BEGIN
                                     'add_to_history()',
                                     'forget_events(text, double precision, bigint)',
                                     'missing_reading_partitions(timestamptz[])',
-                                    'drop_empty_reading_partitions(interval)'] LOOP
+                                    'drop_empty_reading_partitions(timestamptz[], interval)'] LOOP
             EXECUTE format('ALTER FUNCTION %I.%s OWNER TO sensorflow_owner', current_schema(), name);
         END LOOP;
     END IF;
@@ -359,12 +376,6 @@ def upgrade() -> None:
     )
     for function in HISTORY:
         op.execute(function)
-    op.execute(TRIGGER)  # nobody writes an event until the commit
-    op.execute(
-        "INSERT INTO file_histories"
-        " SELECT f.id, 0, l.id, '', '', l.id FROM files f,"
-        " (SELECT coalesce(max(id), 0) AS id FROM file_events) l"
-    )
     if partitioned():
         for function in (ENSURE_MONTHS, MISSING_MONTHS, DROP_EMPTY):
             op.execute(function)
@@ -373,6 +384,8 @@ def upgrade() -> None:
             op.execute(function)
     op.execute(SAFE)
     op.execute(GRANTS)
+    op.execute(TRIGGER)  # from here to the commit nobody writes an event
+    op.execute(BEGINNING)
 
 
 def downgrade() -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import re
 import stat
 import tempfile
 import time
@@ -21,6 +23,8 @@ from sensorflow.errors import Code, Transient
 
 WRITING = ".writing-"
 """How the names of files begin that are not whole yet."""
+_WRITING = re.compile(re.escape(WRITING) + r"[a-z0-9_]{8}")
+"""Their whole names, as `tempfile` makes them."""
 
 BEGAN = ".began"
 """Tells in a folder that a writer had to make since when it is there."""
@@ -181,23 +185,37 @@ def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
         new.close()
 
 
-def unfinished(folder: Path, older: float) -> list[str]:
-    """Paths below `folder` of what `temporary` made more than `older` seconds ago and nobody named."""
+def unfinished(folder: Path, older: float, kept: str = "") -> list[str]:
+    """Paths below `folder` of what `temporary` made more than `older` seconds ago and nobody named.
+
+    kept: a pattern of folders that hold files under names that others gave; nothing in there is looked at.
+    """
     before = time.time() - older
     found = []
     with storage_errors():
-        for path in folder.rglob(f"{WRITING}*"):
-            with contextlib.suppress(FileNotFoundError):
-                if path.is_file() and path.stat().st_mtime < before:
-                    found.append(str(path.relative_to(folder)))
+        for path, folders, names in os.walk(folder, onerror=_missing):
+            place = Path(path)
+            if kept:
+                inner = place.relative_to(folder)
+                folders[:] = [name for name in folders if not (inner / name).match(kept)]
+            for name in filter(_WRITING.fullmatch, names):
+                with contextlib.suppress(FileNotFoundError):
+                    fact = (place / name).lstat()
+                    if stat.S_ISREG(fact.st_mode) and fact.st_mtime < before:
+                        found.append(str((place / name).relative_to(folder)))
     return sorted(found)
 
 
-def collect(folder: Path, older: float) -> int:
+def _missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def collect(folder: Path, older: float, kept: str = "") -> int:
     """Remove what `unfinished` finds; returns how many. A writer that is still at it fails, and its file is
     tried again. Raises Transient STORAGE."""
     done = 0
-    for name in unfinished(folder, older):
+    for name in unfinished(folder, older, kept):
         parent, _, leaf = name.rpartition("/")
         with (
             storage_errors(),
@@ -318,8 +336,11 @@ def keep(stream: BinaryIO, folder: Path, name: bytes) -> None:
     """Put an open file into `folder` without ever overwriting: a taken name gets a number.
 
     It is the file that is open, whatever has its name by now. A link on one file system, which is
-    atomic; copied and synced across file systems. The folder is still to be synced.
+    atomic; copied and synced across file systems. The folder is still to be synced. A name that looks
+    like that of a file that is not whole gets a `_` in front, or `collect` would remove it.
     """
+    if _WRITING.fullmatch(os.fsdecode(name)):
+        name = b"_" + name
     source, descriptor = f"/proc/self/fd/{stream.fileno()}", stream.fileno()
     for number in range(1, 1_000_000):
         target = folder / os.fsdecode(_numbered(name, number))
@@ -371,10 +392,13 @@ def _copy_new(stream: BinaryIO, target: Path) -> bool:
 
 
 def _claim(path: Path, target: Path) -> bool:
-    """Where there are no links: the name is taken by an empty file first, which the copy replaces."""
+    """Where there are no links: nobody else of ours gives a name in the folder meanwhile."""
+    folder = os.open(target.parent, ROOT)
     try:
-        target.open("xb").close()
-    except FileExistsError:
-        return False
-    path.replace(target)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if os.path.lexists(target):
+            return False
+        path.replace(target)
+    finally:
+        os.close(folder)
     return True

@@ -19,7 +19,7 @@ class MonthLimits:
     """new: months in all; sparse: those of them with fewer than `SPARSE` of the file's readings."""
 
     new: int = 1200
-    sparse: int = 120
+    sparse: int = 360
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,12 @@ import psycopg
 import pytest
 from yard import Yard, content
 
-from sensorflow.adapters.postgres import settle
+from sensorflow.adapters.postgres import migrate, settle
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.ledger import PostgresLedger
+
+MIGRATION = "0011_histories_and_months.py"
+BEGINNING = runpy.run_path(str(migrate.folder() / "versions" / MIGRATION))["BEGINNING"]
 
 
 @pytest.fixture
@@ -98,11 +102,27 @@ def test_what_retention_removes_of_a_history_leaves_the_rest_provable(
 def test_a_file_of_before_the_hashes_counts_from_then_on(yard: Yard, database: str) -> None:
     file_id = yard.load("a.csv", content(1))
     with psycopg.connect(database) as c:  # as the migration leaves it
-        c.execute("UPDATE file_histories SET events = 0, head = '', after = last_event")
+        c.execute("DELETE FROM file_histories")
+        c.execute(BEGINNING)
     assert yard.audit().code == 0
+    with psycopg.connect(database) as first, psycopg.connect(database) as second:
+        for c in (first, second):  # neither sees the other's
+            c.execute("SET lock_timeout = '5s'")
+        write = """INSERT INTO file_events (file_id, what, stage, attempt, who)
+                   VALUES (%s, 'noted', 'load', 1, 'me')"""
+        first.execute(write, (file_id,))
+        waiting = threading.Thread(target=second.execute, args=(write, (file_id,)))
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive()
+        first.commit()
+        waiting.join(10)
+        second.commit()
     yard.ledger.undo(file_id, "wrong sensor")
-    assert yard.audit().code == 0
+    assert (yard.audit().code, yard.audit().report["history"]["events"]) == (0, 3)
     yard.sql("DELETE FROM file_events WHERE what = 'undone'")
+    assert yard.audit().faults == ["A414"]
+    yard.sql(f"DELETE FROM file_histories WHERE file_id = {file_id}")
     assert yard.audit().faults == ["A414"]
 
 

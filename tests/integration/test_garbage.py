@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import subprocess
@@ -14,6 +16,8 @@ import pytest
 from yard import Yard, content
 
 from sensorflow import bootstrap
+from sensorflow.adapters import files
+from sensorflow.adapters.stores.quarantine import LocalQuarantine
 
 KILLED = """
 import io, os, signal, sys
@@ -92,9 +96,57 @@ def test_what_a_killed_writer_left_goes_after_an_hour(yard: Yard, writer: str) -
 def test_nothing_outside_is_followed(yard: Yard, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
-    kept = outside / ".writing-x"
+    kept = outside / ".writing-abcdefgh"
     kept.write_bytes(b"")
     os.utime(kept, (0, 0))
     (yard.data / "quarantine" / "link").symlink_to(outside)
     bootstrap.collect_garbage(yard.settings)
     assert kept.exists()
+
+
+NAME = b".writing-abcdefgh"
+"""A sender's, as a writer's are."""
+
+
+def test_a_file_whose_sender_named_it_like_a_half_written_one_stays(yard: Yard) -> None:
+    archive, kept = yard.data / "archive" / "plant", yard.data / "quarantine"
+    archive.mkdir(parents=True)
+    with (yard.project / "sent").open("w+b") as sent:
+        files.keep(sent, archive, NAME)
+    (archive / ".writing-notes.csv").write_bytes(b"x")
+    LocalQuarantine(kept).put("file/9-v1-1", NAME, io.BytesIO(b"x"), {})
+    (kept / "file" / "9-v1-1" / ".writing-00000000").write_bytes(b"x")
+    for path in everything(yard.data):
+        os.utime(path, (0, 0))
+    assert LocalQuarantine(kept).unfinished(3600) == ["file/9-v1-1/.writing-00000000"]
+    assert bootstrap.collect_garbage(yard.settings) == 1
+    assert sorted(os.listdir(archive)) == [".writing-notes.csv", "_.writing-abcdefgh"]
+    assert LocalQuarantine(kept).size("file/9-v1-1") == 1
+
+
+def test_garbage_is_looked_for_once_a_day(yard: Yard) -> None:
+    left = yard.data / "landing" / ".writing-abcdefgh"
+    for old, found in ((0.0, 1), (3600.0, 0), (25 * 3600.0, 1)):
+        left.write_bytes(b"x")
+        os.utime(left, (0, 0))
+        if old:
+            then = time.time() - old
+            os.utime(yard.data / bootstrap.COLLECTED, (then, then))
+        assert bootstrap.collect_garbage_daily(yard.settings) == found
+    assert yard.audit("--deep").code == 0
+
+
+def test_where_there_are_no_links_a_copy_has_its_name_at_once_and_takes_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    (tmp_path / "archive").mkdir()
+    for text in (b"one", b"two"):
+        with (tmp_path / "sent").open("w+b") as sent:
+            sent.write(text)
+            files.keep(sent, tmp_path / "archive", b"a.csv")
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "archive").iterdir()}
+    assert kept == {"a.csv": b"one", "a~2.csv": b"two"}

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,7 +14,9 @@ from yard import Yard, content
 
 from sensorflow.adapters.postgres import inspect, months
 from sensorflow.core.states import State
+from sensorflow.errors import Transient
 from sensorflow.flow.handle import Outcome
+from workers import housekeeping
 
 HEAD = b"time,sensor,type,value,unit\n"
 
@@ -54,7 +57,7 @@ def test_a_reading_a_month_over_decades_makes_no_month_and_is_quarantined_with_a
     assert inspect.months(yard.database) == before
     manifest = next((yard.data / "quarantine").rglob("manifest.json")).read_text()
     assert "sparse_months" in manifest
-    yard.load("ten.csv", monthly(1991, 10))  # as much as is honest
+    yard.load("thirty.csv", monthly(1991, 30))  # as much as is honest
     assert yard.audit("--checksum").code == 0
 
 
@@ -118,6 +121,45 @@ def test_a_month_that_is_being_loaded_into_is_not_dropped(yard: Yard) -> None:
         assert inspect.months(yard.database) == 12
     assert months.drop_empty(yard.database, timedelta(0)) == 11
     assert yard.sql("SELECT 1 FROM raw_readings") == 1
+
+
+def test_a_thousand_empty_months_take_no_more_of_the_servers_locks_than_a_few(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looked at and dropped in transactions of few months; one that is busy ends the look."""
+    yard.sql("SELECT ensure_reading_partitions('1951-01-01', '1962-12-31')")
+    held = 0
+    watch = psycopg.connect(yard.database, autocommit=True)
+    real = months.run
+
+    def looking(c: Any, query: str, **values: Any) -> Any:
+        nonlocal held
+        result = real(c, query, **values)
+        assert len(values.get("months", ())) <= months.AT_ONCE
+        row = watch.execute("SELECT count(*) FROM pg_locks WHERE relation IS NOT NULL").fetchone()
+        held = max(held, row[0] if row else 0)
+        return result
+
+    monkeypatch.setattr(months, "run", looking)
+    assert months.drop_empty(yard.database) == 0
+    assert months.drop_empty(yard.database, timedelta(0)) == 144
+    assert held < 20  # each call has committed before the next one
+    watch.close()
+
+
+def test_a_step_of_retention_that_fails_keeps_no_other_one(
+    project: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yard = Yard(project, database, source='retention = { history = "30d" }')
+    file_id = yard.load("b.csv", monthly(1991, 1))
+    yard.ledger.undo(file_id, "wrong")
+    months.drop_empty(yard.database)
+    monkeypatch.setattr(months.drop_empty, "__defaults__", (timedelta(0),))
+    yard.sql("DROP FUNCTION forget_events")
+    with pytest.raises(Transient, match="forget_events"):
+        housekeeping.run(yard.world)
+    assert inspect.months(yard.database) == 0
+    yard.close()
 
 
 def test_the_database_makes_no_more_months_than_it_bears(yard: Yard) -> None:

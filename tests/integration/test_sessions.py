@@ -213,3 +213,11 @@ def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
     ledger.release(claim(ledger, 1), limit, 300, burned=False)
     (again,) = inspect.lasting(database)
     assert (again.files, again.file_id) == (1, 1)
+
+
+def test_no_session_compiles_its_statements(database: str) -> None:
+    """A statement of a millisecond looks like a long one where most files wait, and would be compiled."""
+    with psycopg.connect(database, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {admin.info.dbname} SET jit = on")  # type: ignore[arg-type]
+    with engine_of(database, poolclass=sa.pool.NullPool).connect() as c:
+        assert c.exec_driver_sql("SHOW jit").scalar() == "off"

@@ -31,6 +31,8 @@ SESSION = {
     "tcp_keepalives_interval": "4",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": f"{SILENT}s",
+    # no statement here runs long enough to be worth compiling, which costs hundreds of milliseconds
+    "jit": "off",
     # TimescaleDB's limit of compressed rows that a transaction may change: an undo, a retention of rows
     "timescaledb.max_tuples_decompressed_per_dml_transaction": "0",
 }

@@ -218,7 +218,8 @@ VALUES (:file_id, :what, :from_state, :to_state, :stage, :attempt, :who, :why, :
 -- while the work in flight, of all, is less than :window and the files fewer than :files; or while the files
 -- in flight are fewer than :least, so that no worker waits; or, of a :live lane, while its source has less than
 -- its share of both in flight, or nothing: no source keeps another one waiting. Never more than :large
--- files of :large_bytes or more at a time, than :max_in_flight of all, than :room of this lane.
+-- files of :large_bytes or more at a time, than :max_in_flight of all, than :room of this lane. The last LIMIT
+-- is for the planner: without it the join with files is expected to be a large one, and reads them all.
 WITH RECURSIVE flying AS MATERIALIZED (
     SELECT source, lane, size >= :large_bytes AS large,
            1 + least(size, :work_most) / :work_bytes AS work
@@ -288,7 +289,8 @@ chosen AS (
               FROM now_))
 SELECT f.id, f.source, f.key, f.version, f.size, f.md5, f.landing, f.stage, f.landed_at, f.lane,
        coalesce(f.lease_token, 0) AS token
-  FROM chosen JOIN files f USING (id) ORDER BY turn, id;
+  FROM chosen JOIN files f USING (id) ORDER BY turn, id
+ LIMIT :limit;
 
 -- name: pace
 -- How much work the fleet has finished lately, a second, while files wait; children: of the workers that
@@ -831,8 +833,19 @@ DROP INDEX IF EXISTS ix_raw_file;
 -- name: missing_months
 SELECT missing_reading_partitions(CAST(:months AS timestamptz[]));
 
+-- name: droppable_months
+-- Months of readings but the last ones, which loads make again and again. None of a hypertable.
+SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low
+  FROM (SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS month
+          FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+         WHERE h.inhparent = CAST('raw_readings' AS regclass) AND c.relkind = 'r'
+           AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}$') p
+ WHERE p.month NOT BETWEEN now() - interval '2 months' AND now() + interval '1 month'
+ ORDER BY 1;
+
 -- name: drop_empty_months
-SELECT drop_empty_reading_partitions(make_interval(secs => :pause));
+SELECT dropped, busy
+  FROM drop_empty_reading_partitions(CAST(:months AS timestamptz[]), make_interval(secs => :pause));
 
 -- name: months
 -- The months of readings. closed: its unique index is there. due: over for so long. busy: readings of it
@@ -1359,16 +1372,21 @@ SELECT file_id, count(*) AS found FROM raw_readings GROUP BY file_id;
 
 -- name: audit_histories
 -- Files whose events are not those that were hashed; and files of which no hash, or nothing but that, is
--- there. Files that are there when nothing was hashed yet have a row since the migration.
+-- there. A file of before anything was hashed (row 0) has none until its next event.
 SELECT coalesce(h.file_id, f.id) AS file_id, h.events AS expected, c.events AS found
-  FROM file_histories h FULL JOIN files f ON f.id = h.file_id
+  FROM (SELECT * FROM file_histories WHERE file_id <> 0) h FULL JOIN files f ON f.id = h.file_id
+  LEFT JOIN file_histories old ON old.file_id = 0
   LEFT JOIN LATERAL history_chain(h.file_id, h.after, h.base, 9223372036854775807) c
        ON h.file_id IS NOT NULL
- WHERE h.file_id IS NULL OR f.id IS NULL OR c.events <> h.events OR c.head <> h.head
+ WHERE h.file_id IS NULL
+       AND (f.id > coalesce(old.events, 0)
+            OR EXISTS (SELECT FROM file_events e
+                        WHERE e.file_id = f.id AND e.id > coalesce(old.after, 0)))
+    OR f.id IS NULL OR c.events <> h.events OR c.head <> h.head
  ORDER BY 1;
 
 -- name: audit_history_digest
-SELECT coalesce(sum(events), 0) AS events,
+SELECT coalesce(sum(events) FILTER (WHERE file_id <> 0), 0) AS events,
        encode(sha256(coalesce(string_agg(int8send(file_id) || head, '' ORDER BY file_id), '')), 'hex')
            AS digest
   FROM file_histories;

@@ -161,10 +161,11 @@ files = Table(
     Index("uq_files_name", "source", text("coalesce(name, key)"), "version", unique=True),
     Index("ix_files_content", "source", "sha256"),
     Index(
-        "ix_files_due",
+        "ix_files_turn",
         "lane",
         "source",
         "id",
+        "size",  # large files are passed over within the index
         postgresql_where=text("state = 'pending' AND published_at IS NULL"),
     ),
     Index("ix_files_untidy", "id", postgresql_where=text("NOT tidy")),
@@ -237,7 +238,8 @@ file_events = Table(
 file_histories = Table(
     "file_histories",
     metadata,
-    # no foreign key: what is known of a file's history outlives its row
+    # no foreign key: what is known of a file's history outlives its row. 0: what was there before histories
+    # were, the last file as `events`, the last event as `after`
     Column("file_id", BigInteger, primary_key=True, autoincrement=False),
     # events that are hashed, and the newest of them
     Column("events", BigInteger, nullable=False),

@@ -25,6 +25,8 @@ from sensorflow.shown import json_of
 
 BLOCK = 1 << 20
 MANIFEST = "manifest.json"
+FILES = "*/*/file"
+"""The folders of the files themselves, which have the names that their senders gave."""
 
 
 class LocalQuarantine:
@@ -79,4 +81,4 @@ class LocalQuarantine:
         return began(self._root)
 
     def unfinished(self, older: float) -> list[str]:
-        return unfinished(self._root, older)
+        return unfinished(self._root, older, FILES)
