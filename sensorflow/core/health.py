@@ -44,6 +44,7 @@ def health(
     digest: of the settings that are written down. has_ended: whether a process has ended for certain.
     """
     known = [b for b in beats if b.live or not has_ended(b.pulse.process)]
+    known = [b for b in known if not b.pulse.state.get("ending")]  # it finishes its last files
     for name, roles in NAMES.items():
         yield from _running(name, [b for b in known if b.pulse.role in roles], len(roles))
     live = [b for b in known if b.live]

@@ -147,9 +147,7 @@ def _failed(job: Job, error: Exception) -> Result:
         return _unexpected(job, MemoryError())
     if isinstance(error, Transient):
         return _retry(job, error, burned=False)
-    if isinstance(
-        error, OSError
-    ):  # of the disk below us: files' faults are Permanent where they arise
+    if isinstance(error, OSError):  # the disk's: those of files are Permanent where they arise
         return _retry(job, Transient(Code.STORAGE, str(error)), burned=False)
     return _unexpected(job, error)
 

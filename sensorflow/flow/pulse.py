@@ -7,8 +7,8 @@ while the loop itself goes on: one that hangs is as silent as one that was stopp
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ SILENT = 12.0
 """Seconds after which a loop that did not go on is not vouched for."""
 
 
-class Book(Protocol):
+class Beats(Protocol):
     """Of a ledger what is needed here."""
 
     def beat(self, pulse: Pulse) -> None: ...
@@ -46,6 +46,15 @@ class Loop:
     def hold(self) -> None:
         """The loop waits where it cannot say so, until the next `touch`."""
         self._held = True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While a call is made that cannot say so, and that has an end: a tree is walked, a lock waited for."""
+        self.hold()
+        try:
+            yield
+        finally:
+            self.touch()
 
     def note(self, **state: Any) -> None:
         """Facts for people; a value of None removes one. Sent at once where they change."""
@@ -82,7 +91,7 @@ class Heart:
     """process, settings: see `Pulse`. A database that is away is no concern here."""
 
     def __init__(
-        self, book: Book, host: str, pid: int, process: str, settings: str, every: float = EVERY
+        self, book: Beats, host: str, pid: int, process: str, settings: str, every: float = EVERY
     ) -> None:
         self._book, self._every = book, every
         self._facts = (host, pid, process, settings)

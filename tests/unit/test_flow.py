@@ -613,10 +613,11 @@ def test_a_file_that_takes_too_long_is_given_up() -> None:
 def test_a_file_that_uses_up_its_memory_is_quarantined_whatever_was_refused_last() -> None:
     plant = Plant()
     with_lake(plant, BrokenLake(OSError(errno.ENOMEM, "Cannot allocate memory")))
-    file = plant.drop(content(1))
-    for _ in range(plant.settings.max_attempts):
-        plant.work()
+    plant.drop(content(1))
+    outcomes = []
+    for _ in range(3):
+        outcomes += [r.outcome for r in plant.work()]
         plant.now += timedelta(hours=1)
+    assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.CONDEMNED]
     (view,) = plant.ledger.files()
     assert view.facts["error_code"] == Code.OUT_OF_MEMORY
-    assert attempts(plant, file) == plant.settings.max_attempts
