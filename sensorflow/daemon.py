@@ -142,7 +142,8 @@ class Daemon:
         """Until `stop`."""
         self._intake.start()
         self._heart.start()
-        self._watch = self._watched()
+        with self._taking.held():
+            self._watch = self._watched()
         publisher = threading.Thread(target=self._publish, name="publisher")
         publisher.start()
         log().info(Event.DAEMON_STARTED, sources=[f.name for f in self._folders])
@@ -203,7 +204,8 @@ class Daemon:
                 self._grow()
                 if self._watch is not None and now >= next_watch:
                     next_watch = now + WATCH_EVERY
-                    self._watch.renew()
+                    with self._taking.held():
+                        self._watch.renew()
                 self._take_turn(min(next_scan, next_look))
                 self._troubles = 0
                 self._taking.resume(sure=False)
@@ -232,7 +234,7 @@ class Daemon:
             sha256 = self._landing.put(stream).sha256
             return self._ledger.has_content(folder.name, key, sha256)
 
-        with self._sources_apart(folder):
+        with self._sources_apart(folder), self._taking.held():
             for key in folder.recover(registered, datetime.now(UTC).date()):
                 why = "left half put away, and not readable now"
                 name = printable(key)
@@ -454,7 +456,8 @@ class Daemon:
         if not files:
             return
         try:
-            entered = register_many(self._ledger, self._settings, folder.name, files, lease)
+            with self._taking.held():
+                entered = register_many(self._ledger, self._settings, folder.name, files, lease)
         except Transient:
             raise
         except Exception:
@@ -578,7 +581,8 @@ class Daemon:
             loop.touch()
             try:
                 if time.monotonic() >= sweep_at:  # as beat does, whose host may be gone
-                    sweep(self._ledger, self._queue, s.sweep, s.lease, s.limits)
+                    loop.hold()  # until a message is sent, or this is over
+                    sweep(self._ledger, self._queue, s.sweep, s.lease, s.limits, loop.touch)
                     sweep_at = time.monotonic() + s.sweep
                 sent = publish(self._ledger, self._queue, s.limits, loop.touch)
             except Exception as error:  # noqa: BLE001 - this thread must outlive any defect

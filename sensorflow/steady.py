@@ -14,6 +14,17 @@ class Steady:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self._before: Any = None
+
+    def anew(self) -> None:
+        """In a child: another thread may have been writing as it was forked, and have the lock of the
+        stream's buffer, for ever. What was in the buffer is the parent's to write."""
+        with suppress(OSError, ValueError, AttributeError):
+            number, encoding = self._stream.fileno(), self._stream.encoding
+            self._before = self._stream  # kept: its end would wait for the lock
+            self._stream = open(  # noqa: SIM115
+                number, "w", 1, encoding=encoding, errors=self._stream.errors, closefd=False
+            )
 
     def write(self, text: str) -> int:
         with suppress(OSError, ValueError):  # ValueError: it is closed
@@ -45,5 +56,6 @@ def streams() -> None:
         if isinstance(stream, Steady):
             continue
         steady = Steady(open(os.devnull, "w") if stream is None else stream)  # noqa: PTH123, SIM115
+        os.register_at_fork(after_in_child=steady.anew)
         setattr(sys, name, steady)
         setattr(sys, f"__{name}__", steady)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from enum import StrEnum
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import structlog
 
 from sensorflow.shown import shown_in
+from sensorflow.steady import Steady
 
 
 class Event(StrEnum):
@@ -65,9 +67,32 @@ class Event(StrEnum):
     DEFECT = "defect"  # something that should not happen; tried again
 
 
+class _Lines:
+    """Makes loggers that print to stderr. They share a lock, which structlog has for each stream."""
+
+    def __init__(self) -> None:
+        self._stream: Any = sys.stderr
+        self._file: Any = self._stream
+
+    def use(self, stream: Any) -> None:
+        self._stream, self._file = stream, Steady(stream)
+
+    def anew(self) -> None:
+        """In a child: another thread may have been logging as it was forked, and have the lock for ever."""
+        self.use(self._stream)
+
+    def __call__(self, *_: Any) -> structlog.PrintLogger:
+        return structlog.PrintLogger(self._file)
+
+
+_LINES = _Lines()
+os.register_at_fork(after_in_child=_LINES.anew)
+
+
 def configure(level: str = "INFO") -> None:
     """Send logs to stderr: for people on a terminal, as JSON lines elsewhere."""
     terminal = sys.stderr.isatty()
+    _LINES.use(sys.stderr)
     # tracebacks without the frames' variables: they hold URLs with passwords, and data
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     renderer: Any = plain if terminal else structlog.processors.JSONRenderer()
@@ -81,7 +106,7 @@ def configure(level: str = "INFO") -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_LINES,
         cache_logger_on_first_use=False,
     )
 

@@ -81,11 +81,19 @@ class Board:
         heads = enumerate(_SLOT.iter_unpack(self._memory[:_CLAIMS]))
         return [(number, Slot(*head)) for number, head in heads if head[0]]
 
-    def claims(self, number: int) -> list[Claim]:
-        """What a child held that is gone."""
-        slot = Slot(*_SLOT.unpack_from(self._memory, number * _SLOT.size))
-        if not slot.since or not slot.length:
-            return []
+    def claims(self, number: int, pid: int) -> list[Claim]:
+        """What a child held that was killed just now; none if the place is another one's by now, or if it
+        was killed as it wrote."""
+        slot = self._slot(number)
         start = _CLAIMS + number * SIZE
-        found: list[Claim] = pickle.loads(self._memory[start : start + slot.length])
+        held = self._memory[start : start + slot.length]
+        if not slot.since or not held or (slot.pid, self._slot(number).pid) != (pid, pid):
+            return []
+        try:
+            found: list[Claim] = pickle.loads(held)
+        except Exception:  # noqa: BLE001 - half a pickle may raise anything
+            return []
         return found
+
+    def _slot(self, number: int) -> Slot:
+        return Slot(*_SLOT.unpack_from(self._memory, number * _SLOT.size))

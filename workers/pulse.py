@@ -8,6 +8,7 @@ from typing import Any
 
 from celery import bootsteps
 from celery.signals import worker_shutdown
+from celery.worker import state
 
 from sensorflow import bootstrap
 from sensorflow.adapters.host import process
@@ -57,9 +58,14 @@ class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no typ
             c.timer.call_repeatedly(EVERY, self._note, (c,))
 
     def stop(self, c: Any) -> None:
-        if self._loop is not None:
+        """At the end of each connection. A worker that is told to end finishes its files, without one."""
+        if self._loop is None:
+            return
+        if state.should_stop in (None, False) and state.should_terminate in (None, False):
             self._loop.pause(AWAY)
-            self._loop.hold()
+        else:
+            self._loop.note(paused=None, ending=True)
+        self._loop.hold()
 
     def _note(self, c: Any) -> None:
         if self._loop is not None:

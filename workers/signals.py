@@ -21,7 +21,7 @@ from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read
 from sensorflow.core.reshape import reshape
-from sensorflow.errors import Transient
+from sensorflow.errors import Code, Transient
 from sensorflow.flow import deadlines
 from sensorflow.telemetry import Event, log
 from workers import process, watchdog
@@ -71,8 +71,8 @@ def started(**_: Any) -> None:
         try:
             threads.start(partial(_end_with, process.parent))
             process.keeper()
-        except Transient as error:  # nothing is in hand, and the next one may be luckier
-            log().error(Event.WORK_REFUSED, code=error.code, reason=error.message)
+        except (Transient, MemoryError) as error:  # nothing is in hand; the next one may be luckier
+            log().error(Event.WORK_REFUSED, code=Code.HOST, reason=str(error))
             time.sleep(1.0)
             os._exit(1)
 

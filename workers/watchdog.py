@@ -33,8 +33,10 @@ GRACE = 5.0
 SILENT = 20.0
 """Seconds, or two thirds of a lease, without any Python: before another worker has the file."""
 GONE = 10.0
+"""Seconds in which a killed child must be dead; one that waits for a disk is not."""
 AWAY = 60.0
 """Seconds in which the ledger is told; then the lease ends by itself, and the attempt counts as well."""
+UNTOLD = "the ledger was not told; the lease will end"
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,47 @@ def watch(board: Board) -> None:
         log().error(Event.WORK_UNWATCHED, reason=str(error))
 
 
+class Ended:
+    """A child that was killed, until the ledger has what it held."""
+
+    def __init__(self, found: Stuck, claims: list[Claim]) -> None:
+        self.found, self.claims = found, claims
+        self.teller: subprocess.Popen[bytes] | None = None
+        self._until = time.monotonic() + GONE
+
+    def over(self) -> bool:
+        """Go on with it, waiting for nothing: whether nothing is left to do."""
+        if self.teller is None:
+            return self._begin()
+        code = self.teller.poll()
+        if code is None and time.monotonic() < self._until:
+            return False
+        if code is None:
+            self.teller.kill()
+            self.teller.wait()
+        if code != 0:
+            log().error(Event.WORK_UNWATCHED, reason=UNTOLD)
+        return True
+
+    def _begin(self) -> bool:
+        """Only when it is dead: until then its file may still be loaded."""
+        if not _gone(self.found.pid):
+            return time.monotonic() > self._until
+        file_id = self.found.reading or None
+        log().error(Event.WORK_STUCK, pid=self.found.pid, file_id=file_id, why=self.found.why)
+        if not self.claims:
+            return True
+        try:
+            self.teller = _tell(self.claims, self.found)
+        except (OSError, MemoryError) as error:
+            log().error(Event.WORK_UNWATCHED, reason=f"{UNTOLD}: {error}")
+            return True
+        self._until = time.monotonic() + 2 * AWAY
+        return False
+
+
 def _watch(board: Board, silent: float) -> None:
-    last = now()
+    last, ended = now(), list[Ended]()
     while True:
         time.sleep(EVERY)
         at = now()
@@ -66,20 +107,22 @@ def _watch(board: Board, silent: float) -> None:
             last = now()
             continue
         try:
-            _look(board, at, silent)
+            look(board, at, silent, ended)
         except Exception:  # noqa: BLE001 - it goes on, whatever it is
             log().exception(Event.DEFECT)
 
 
-def _look(board: Board, at: float, silent: float) -> None:
+def look(board: Board, at: float, silent: float, ended: list[Ended]) -> None:
+    """Kill those that are stuck, and go on with those that were. What a child held is read at once: as soon
+    as it is dead, the main thread may fork another one, which takes its place on the board."""
+    known = {one.found.pid for one in ended}
     for number, slot in board.slots():
         found = judge(slot, at, silent)
-        if found is None or not _ours(slot.pid):
+        if found is None or slot.pid in known or not _ours(slot.pid):
             continue
         os.kill(slot.pid, signal.SIGKILL)
-        log().error(Event.WORK_STUCK, pid=slot.pid, file_id=slot.reading or None, why=found.why)
-        if _ended(slot.pid) and (claims := board.claims(number)):
-            _tell(claims, found)
+        ended.append(Ended(found, board.claims(number, slot.pid)))
+    ended[:] = [one for one in ended if not one.over()]
 
 
 def judge(slot: Slot, at: float, silent: float) -> Stuck | None:
@@ -109,21 +152,17 @@ def _ours(pid: int) -> bool:
     return parent == os.getpid() and state not in ("Z", "X", "T", "t", "")
 
 
-def _ended(pid: int) -> bool:
-    deadline = time.monotonic() + GONE
-    while _status(pid)[0] not in ("Z", "X", ""):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+def _gone(pid: int) -> bool:
+    return _status(pid)[0] in ("Z", "X", "")
 
 
-def _tell(claims: list[Claim], found: Stuck) -> None:
-    told = pickle.dumps((settings(), claims, found.reading, found.why))
+def _tell(claims: list[Claim], found: Stuck) -> subprocess.Popen[bytes]:
+    """Not by a pipe, which could be full, and of which each child that is forked now would have an end."""
     command = [sys.executable, "-c", "from workers import watchdog; watchdog.charge()"]
-    done = subprocess.run(command, input=told, timeout=2 * AWAY, check=False)
-    if done.returncode:
-        log().error(Event.WORK_UNWATCHED, reason="the ledger was not told; the lease will end")
+    with os.fdopen(os.memfd_create("claims"), "w+b") as given:
+        pickle.dump((settings(), claims, found.reading, found.why), given)
+        given.seek(0)
+        return subprocess.Popen(command, stdin=given)
 
 
 def charge() -> None:

@@ -47,6 +47,7 @@ def health(
     known = [b for b in beats if b.live or not has_ended(b.pulse.process)]
     gone = [b for b in replaced(known) if b.age > MISSED]
     known = [b for b in known if b not in gone]
+    known = [b for b in known if not b.pulse.state.get("ending")]  # it finishes its last files
     for name, roles in NAMES.items():
         yield from _running(name, [b for b in known if b.pulse.role in roles], len(roles))
     live = [b for b in known if b.live]

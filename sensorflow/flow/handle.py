@@ -135,16 +135,21 @@ def _outcome(job: Job, work: Callable[[], Result]) -> Result:
         return _fenced(job, error)
     except Permanent as error:
         return _condemn(job, error)
-    except Transient as error:
-        return _retry(job, error, burned=False)
-    except OSError as error:  # of the disk below us: files' faults are Permanent where they arise
-        why = threads.refused(error)
-        code = Code.STORAGE if why is None else Code.HOST
-        return _retry(job, Transient(code, why or str(error)), burned=False)
     except Exception as error:  # noqa: BLE001 - a defect must end in the ledger too
-        if (why := threads.refused(error)) is not None:
+        return _failed(job, error)
+
+
+def _failed(job: Job, error: Exception) -> Result:
+    """Of no attempt where it is not the file's fault."""
+    if (lack := threads.lack(error)) is not None:
+        if (why := threads.refused(lack)) is not None:
             return _retry(job, Transient(Code.HOST, why), burned=False)
-        return _unexpected(job, error)
+        return _unexpected(job, MemoryError())
+    if isinstance(error, Transient):
+        return _retry(job, error, burned=False)
+    if isinstance(error, OSError):  # the disk's: those of files are Permanent where they arise
+        return _retry(job, Transient(Code.STORAGE, str(error)), burned=False)
+    return _unexpected(job, error)
 
 
 def _work(job: Job, only: Stage | None) -> Result:

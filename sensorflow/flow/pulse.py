@@ -7,8 +7,8 @@ while the loop itself goes on: one that hangs is as silent as one that was stopp
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -46,6 +46,15 @@ class Loop:
     def hold(self) -> None:
         """The loop waits where it cannot say so, until the next `touch`."""
         self._held = True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While a call is made that cannot say so, and that has an end: a tree is walked, a lock waited for."""
+        self.hold()
+        try:
+            yield
+        finally:
+            self.touch()
 
     def note(self, **state: Any) -> None:
         """Facts for people; a value of None removes one. Sent at once where they change."""

@@ -156,7 +156,7 @@ GUARDS = [
     Guard(  # memory that the host refuses is not the file's fault
         45,
         "sensorflow/flow/handle.py",
-        "        if (why := threads.refused(error)) is not None:\n",
+        "        if (why := threads.refused(lack)) is not None:\n",
         "        if (why := None) is not None:\n",
         _faults("test_stuck", "test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing"),
     ),
@@ -315,8 +315,8 @@ GUARDS = [
     Guard(  # the attempt is given back
         14,
         "sensorflow/flow/handle.py",
-        "        return _retry(job, error, burned=False)\n    except OSError",
-        "        return _retry(job, error, burned=True)\n    except OSError",
+        "        return _retry(job, error, burned=False)\n    if isinstance(error, OSError)",
+        "        return _retry(job, error, burned=True)\n    if isinstance(error, OSError)",
         _faults(
             "test_disk",
             "test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothing",
@@ -731,8 +731,8 @@ GUARDS = [
     Guard(  # faults of the infrastructure burn no attempt
         38,
         "sensorflow/flow/handle.py",
-        "        return _retry(job, error, burned=False)\n    except OSError",
-        "        return _retry(job, error, burned=True)\n    except OSError",
+        "        return _retry(job, error, burned=False)\n    if isinstance(error, OSError)",
+        "        return _retry(job, error, burned=True)\n    if isinstance(error, OSError)",
         _faults(
             "test_database", "test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing"
         ),

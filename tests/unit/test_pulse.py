@@ -95,3 +95,23 @@ def test_a_stopped_worker_beside_others_of_its_host_is_missed() -> None:
     two = stopped, worker("boot ns1 8 5", 900, 60), worker("boot ns2 7 9", 50, 1)
     assert sorted(verdicts(*two)) == ["fail", "ok", "warn"]
     assert verdicts(worker("ended ns1 7 5", 900, 60), worker("boot ns1 8 6", 50, 1)) == ["ok"]
+
+
+def test_a_worker_that_ends_neither_waits_nor_counts_as_running() -> None:
+    ledger = MemoryLedger()
+    heart = Heart(ledger, "host", 1, "p", "digest")
+    loop = heart.loop(Role.WORKER, ending=True)
+    found = loop.pulse()
+    assert found is not None
+    ledger.beat(found)
+    checks = list(health(ledger.heartbeats(), "edited", lambda _: False))
+    assert {c.found for c in checks} == {"none runs"}
+
+
+def test_a_loop_is_vouched_for_while_a_long_call_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, real = Heart(MemoryLedger(), "host", 1, "p", "digest").loop(Role.INTAKE), pulse.now
+    with loop.held():
+        monkeypatch.setattr(pulse, "now", lambda: real() + pulse.SILENT + 1)
+        assert loop.pulse() is not None
+    monkeypatch.setattr(pulse, "now", lambda: real() + 3 * pulse.SILENT)
+    assert loop.pulse() is None
