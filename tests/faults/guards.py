@@ -432,6 +432,16 @@ GUARDS = [
             "[53400-I512 database-limit]",
         ),
     ),
+    Guard(  # nothing that the server says of itself is a file's fault, listed or not
+        38,
+        STATES,
+        "    unlisted = Code.DATABASE if isinstance(cause, _AWAY) else None\n",
+        "    unlisted = None\n",
+        _faults(
+            "test_database",
+            "test_faults_09_to_12_and_37_what_the_database_says_is_no_files_fault[24000-I501 database-unavailable]",
+        ),
+    ),
     Guard(
         38,
         "sensorflow/cli/doctor.py",
