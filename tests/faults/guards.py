@@ -406,11 +406,26 @@ GUARDS = [
         "",
         SESSIONS + "test_each_session_gives_up_a_silent_client",
     ),
+    Guard(  # a pool at its limit still serves
+        46,
+        f"{POSTGRES}/pooler.py",
+        "            return not is_said(str(error))\n",
+        "            raise\n",
+        "tests/integration/test_pooler.py::test_a_pool_at_its_limit_keeps_nobody_from_the_start",
+    ),
+    Guard(  # what was found once holds for the next connection too
+        46,
+        f"{POSTGRES}/pooler.py",
+        "        _looked.pop(where, None)\n",
+        "",
+        "tests/integration/test_pooler.py::"
+        "test_a_pooler_that_is_not_in_session_mode_is_refused[transaction-0]",
+    ),
     Guard(  # a pooler that gives a session's connection to others
         46,
         f"{POSTGRES}/connect.py",
-        "            pooler.require_session_mode(connection)\n",
-        "            pass\n",
+        "        pooler.require_session_mode(connection)\n",
+        "        pass\n",
         "tests/integration/test_pooler.py::"
         "test_a_pooler_that_is_not_in_session_mode_is_refused[transaction-0]",
     ),
@@ -439,7 +454,8 @@ GUARDS = [
         "    unlisted = None\n",
         _faults(
             "test_database",
-            "test_faults_09_to_12_and_37_what_the_database_says_is_no_files_fault[24000-I501 database-unavailable]",
+            "test_faults_09_to_12_and_37_what_the_database_says_is_no_files_fault"
+            "[24000-I501 database-unavailable]",
         ),
     ),
     Guard(

@@ -11,7 +11,7 @@ import re
 
 import psycopg
 
-from sensorflow.adapters.postgres.pooler import not_in_session_mode
+from sensorflow.adapters.postgres import pooler
 from sensorflow.errors import Code, Transient
 
 _EXACT: dict[str, Code | None] = {
@@ -46,7 +46,6 @@ _REFUSED = re.compile(
     r"|server does not support SSL|certificate verify failed|does not match host name",
     re.IGNORECASE,
 )
-_POOLED = re.compile(r"statement pooling|prepared statement \".*\" (already exists|does not exist)")
 _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 _HINTS = {
     Code.DATABASE_RIGHTS: "this user of the database has not the role for it, see `doctor`",
@@ -63,13 +62,13 @@ def fault_of(cause: BaseException | None) -> Transient | None:
         return None
     text = line(cause)
     if code is Code.POOLER:
-        return not_in_session_mode(text)
+        return pooler.not_in_session_mode(text)
     return Transient(code, f"{text}: {_HINTS[code]}" if code in _HINTS else text)
 
 
 def _code(cause: psycopg.Error) -> Code | None:
     state = cause.sqlstate
-    if _POOLED.search(str(cause)):
+    if pooler.is_said(str(cause)):
         return Code.POOLER
     if state is None:
         if not isinstance(cause, _AWAY):
@@ -77,7 +76,7 @@ def _code(cause: psycopg.Error) -> Code | None:
         return Code.DATABASE_LOGIN if _REFUSED.search(str(cause)) else Code.DATABASE
     if (
         state == "0A000"
-    ):  # of a prepared statement whose table was altered; the next try prepares it anew
+    ):  # a prepared statement whose table was altered; the next try prepares it anew
         return Code.DATABASE if "cached plan" in str(cause) else None
     unlisted = Code.DATABASE if isinstance(cause, _AWAY) else None
     return _EXACT.get(state, _CLASS.get(state[:2], unlisted))
