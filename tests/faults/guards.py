@@ -115,6 +115,20 @@ GUARDS = [
         "            if now.watch is None and _rep",
         "tests/unit/test_watch.py::test_a_folder_that_was_removed_and_made_again_is_watched",
     ),
+    Guard(  # a link may lead elsewhere by now
+        49,
+        "sensorflow/bootstrap.py",
+        "settings.path(source.path), source, ",
+        "settings.path(source.path).resolve(), source, ",
+        "tests/unit/test_watch.py::test_a_link_that_leads_elsewhere_by_now_is_watched",
+    ),
+    Guard(  # a scan takes its turns, with looks at what is watched in between
+        49,
+        "sensorflow/adapters/feeds/folder.py",
+        "            places: dict[bytes, tuple[int, int]] = {}\n",
+        "            places = self.places = {}\n",
+        "tests/unit/test_watch.py::test_a_folder_within_that_is_mounted_over_is_watched",
+    ),
     Guard(  # also one whose inode has the number of the old one, and one within
         49,
         "sensorflow/adapters/feeds/watch.py",
