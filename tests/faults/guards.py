@@ -94,6 +94,21 @@ GUARDS = [
         "        if now == self._seen:\n",
         "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
     ),
+    Guard(  # whatever an edit ends with, the stack goes on
+        51,
+        "sensorflow/cli/up.py",
+        "        except Exception as error:  # noqa: BLE001 - no edit ends what runs\n",
+        "        except (Misuse, Transient) as error:\n",
+        "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
+    ),
+    Guard(  # settings without sources are half an edit
+        51,
+        "sensorflow/cli/up.py",
+        "        _require_sources(settings)\n        if settings.data_folder",
+        "        if settings.data_folder",
+        "tests/acceptance/test_up.py::"
+        "test_an_edit_of_the_settings_is_taken_over_by_the_running_stack",
+    ),
     Guard(  # and holds for the URLs too
         51,
         "sensorflow/cli/up.py",
