@@ -213,7 +213,7 @@ def folders(settings: Settings) -> list[Folder]:
     """The drop folders of all sources."""
     archive = settings.data_folder / "archive"
     return [
-        Folder(name, settings.path(source.path).resolve(), source, archive / name)
+        Folder(name, settings.path(source.path), source, archive / name)
         for name, source in settings.sources.items()
     ]
 

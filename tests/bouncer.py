@@ -25,12 +25,14 @@ auth_type = trust
 auth_file = {folder}/users.txt
 pool_mode = {mode}
 server_round_robin = {round_robin}
-default_pool_size = 40
+default_pool_size = {size}
 """
 
 
 @contextmanager
-def bouncer(database: str, folder: Path, mode: str, round_robin: int = 0) -> Iterator[str]:
+def bouncer(
+    database: str, folder: Path, mode: str, round_robin: int = 0, size: int = 40
+) -> Iterator[str]:
     """The URL of a database behind a pooler with nothing but its mode set."""
     program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")
     assert program, "PgBouncer is not installed: sh tools/pgbouncer.sh"
@@ -38,8 +40,9 @@ def bouncer(database: str, folder: Path, mode: str, round_robin: int = 0) -> Ite
     folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
     (folder / "users.txt").write_text(f'"{url.username}" "{url.password}"\n')
+    given = {"mode": mode, "round_robin": round_robin, "size": size}
     (folder / "pgbouncer.ini").write_text(
-        CONFIG.format(server=url.port, port=port, folder=folder, mode=mode, round_robin=round_robin)
+        CONFIG.format(server=url.port, port=port, folder=folder, **given)
     )
     process = Process(
         "pgbouncer",

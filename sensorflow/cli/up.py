@@ -45,14 +45,12 @@ def up(
     from sensorflow import bootstrap, steady
     from sensorflow.cli import init
     from sensorflow.embedded import state
-    from sensorflow.settings import find, require_folders
+    from sensorflow.settings import find
 
     if find(Path.cwd()) is None:
         line(f"no sensorflow.toml here: wrote {init.write(Path())}, with the folder drop/readings/")
     settings = bootstrap.settings()
-    require_folders(settings)
-    if not settings.sources:
-        raise Misuse("no [sources.*] in sensorflow.toml: nothing to watch; see `sensorflow init`")
+    _require_sources(settings)
     if reset and settings.database_url is not None:
         raise Misuse(
             "--reset removes landed files, and the ledger of database_url still needs them; "
@@ -67,6 +65,15 @@ def up(
         _welcome(settings, running.running)
         _live(running, edits, stopped)
         line("stopping: workers finish the file in hand")
+
+
+def _require_sources(settings: Settings) -> None:
+    """Raises Misuse."""
+    from sensorflow.settings import require_folders
+
+    require_folders(settings)
+    if not settings.sources:
+        raise Misuse("no [sources.*] in sensorflow.toml: nothing to watch; see `sensorflow init`")
 
 
 @contextmanager
@@ -101,13 +108,15 @@ class _Stack:
     def __init__(self, settings: Settings, place: Path, stack: ExitStack) -> None:
         from sensorflow.embedded import state
         from sensorflow.embedded.stack import Supervisor
+        from sensorflow.settings import find
 
         self.settings, self.place = settings, place
         self._stack = stack
         self._postgres: Postgres | None = None
         self._valkey: Valkey | None = None
         self._generation = self._port = 0
-        self._copy = _copied(place, 0)
+        self._path = find(Path.cwd())
+        self._copy = _copied(place, 0, self._path)
         self.running = self._servers(settings)
         self.supervisor = Supervisor(self._fleet(settings), self._processes())
         stack.callback(self.supervisor.stop)
@@ -116,23 +125,22 @@ class _Stack:
 
     def apply(self) -> None:
         """The whole of sensorflow.toml as it is by now, or nothing of it. Raises Misuse or Transient."""
-        copy = _copied(self.place, self._generation + 1)
+        copy = _copied(self.place, self._generation + 1, self._path)
         before, self._copy = self._copy, copy
         try:
             self._apply(copy)
         except BaseException:
             self._copy = before
-            copy.unlink()
+            copy.unlink(missing_ok=True)
             raise
-        before.unlink()
+        before.unlink(missing_ok=True)
 
     def _apply(self, copy: Path) -> None:
         from sensorflow import bootstrap
         from sensorflow.embedded import state
-        from sensorflow.settings import require_folders
 
         settings = bootstrap.settings(copy=copy)
-        require_folders(settings)
+        _require_sources(settings)
         if settings.data_folder != self.settings.data_folder:
             raise Misuse(
                 f"data = {str(settings.data)!r} is another folder: restart `sensorflow up`"
@@ -209,12 +217,11 @@ class _Stack:
         return fleet(settings, self.place, env, port, self._generation)
 
 
-def _copied(place: Path, generation: int) -> Path:
+def _copied(place: Path, generation: int, path: Path | None) -> Path:
     """A copy of sensorflow.toml as it is now, which may hold passwords. Raises Misuse."""
     from sensorflow.embedded.state import write_secret
-    from sensorflow.settings import find
 
-    path, copy = find(Path.cwd()), place / f"settings-{generation}.toml"
+    copy = place / f"settings-{generation}.toml"
     try:
         text = path.read_text("utf-8") if path else ""
     except (OSError, UnicodeDecodeError) as error:
@@ -239,7 +246,8 @@ def _welcome(settings: Settings, running: Running) -> None:
 
 class _Edits:
     """Applies edits of sensorflow.toml. One that is refused for a reason outside of the file (a folder that
-    is missing, a database that is away) is tried again; the reason is printed once."""
+    is missing, a database that is away) is tried again; the reason is printed once. Whatever it is, what
+    runs goes on."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -263,11 +271,14 @@ class _Edits:
         self._seen, self._next = now, time.monotonic() + AGAIN
         try:
             running.apply()
-        except (Misuse, Transient) as error:
-            if str(error) != self._refused:
-                line(f"{error}\nthe stack goes on with the settings that it has")
+        except Exception as error:  # noqa: BLE001 - no edit ends what runs
+            known = isinstance(error, Misuse | Transient)
+            what = " ".join(str(error).split())[:300]
+            reason = str(error) if known else f"{type(error).__name__}: {what}"
+            if reason != self._refused:
+                line(f"{reason}\nthe stack goes on with the settings that it has")
                 sys.stdout.flush()
-            self._refused = str(error)
+            self._refused = reason
             return False
         self._refused = ""
         line(RESTART)

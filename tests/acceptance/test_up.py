@@ -131,7 +131,10 @@ def test_an_edit_of_the_settings_is_taken_over_by_the_running_stack(project: Pat
         wait(lambda: "F204" in sensorflow(program, project, *quarantined).stdout, project)
         settings.write_text(settings.read_text().replace('"10%"', '"50 percent"'))
         wait(lambda: "goes on with the settings" in (project / "up.log").read_text(), project)
-        settings.write_text(settings.read_text().replace('"50 percent"', '"50%"'))
+        kept = settings.read_text()
+        settings.write_text("")  # as an editor may leave it for a moment
+        wait(lambda: "no [sources.*]" in (project / "up.log").read_text(), project)
+        settings.write_text(kept.replace('"50 percent"', '"50%"'))
         wait(lambda: "start again with it" in (project / "up.log").read_text(), project)
         assert sensorflow(program, project, "quarantine", "replay", "1").returncode == 0
         wait(lambda: loaded(program, project) == 1, project)
@@ -149,7 +152,14 @@ def test_an_edit_holds_for_the_database_too_as_soon_as_it_can(
     with up(program, project) as process:
         (drop / "first.csv").write_text(HEAD + ROW.format(0, 21.5))
         wait(lambda: loaded(program, project) == 1, project)
-        text = settings.read_text().replace('"drop/readings"', '"drop/later"')
+        text = settings.read_text()
+        with psycopg.connect(empty_database) as connection:
+            connection.execute("CREATE TABLE files ()")  # somebody else's
+        settings.write_text(f'database_url = "{empty_database}"\n{text}')
+        wait(lambda: "DuplicateTable" in (project / "up.log").read_text(), project)
+        with psycopg.connect(empty_database) as connection:
+            connection.execute("DROP TABLE files")
+        text = text.replace('"drop/readings"', '"drop/later"')
         settings.write_text(f'database_url = "{empty_database}"\n{text}')
         wait(lambda: "no folder" in (project / "up.log").read_text(), project)
         assert "running settings" in sensorflow(program, project, "doctor").stdout

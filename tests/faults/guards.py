@@ -94,6 +94,21 @@ GUARDS = [
         "        if now == self._seen:\n",
         "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
     ),
+    Guard(  # whatever an edit ends with, the stack goes on
+        51,
+        "sensorflow/cli/up.py",
+        "        except Exception as error:  # noqa: BLE001 - no edit ends what runs\n",
+        "        except (Misuse, Transient) as error:\n",
+        "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
+    ),
+    Guard(  # settings without sources are half an edit
+        51,
+        "sensorflow/cli/up.py",
+        "        _require_sources(settings)\n        if settings.data_folder",
+        "        if settings.data_folder",
+        "tests/acceptance/test_up.py::"
+        "test_an_edit_of_the_settings_is_taken_over_by_the_running_stack",
+    ),
     Guard(  # and holds for the URLs too
         51,
         "sensorflow/cli/up.py",
@@ -114,6 +129,20 @@ GUARDS = [
         "            if root != now.root or not self._lives(now) or _rep",
         "            if now.watch is None and _rep",
         "tests/unit/test_watch.py::test_a_folder_that_was_removed_and_made_again_is_watched",
+    ),
+    Guard(  # a link may lead elsewhere by now
+        49,
+        "sensorflow/bootstrap.py",
+        "settings.path(source.path), source, ",
+        "settings.path(source.path).resolve(), source, ",
+        "tests/unit/test_watch.py::test_a_link_that_leads_elsewhere_by_now_is_watched",
+    ),
+    Guard(  # a scan takes its turns, with looks at what is watched in between
+        49,
+        "sensorflow/adapters/feeds/folder.py",
+        "            places: dict[bytes, tuple[int, int]] = {}\n",
+        "            places = self.places = {}\n",
+        "tests/unit/test_watch.py::test_a_folder_within_that_is_mounted_over_is_watched",
     ),
     Guard(  # also one whose inode has the number of the old one, and one within
         49,
@@ -406,11 +435,26 @@ GUARDS = [
         "",
         SESSIONS + "test_each_session_gives_up_a_silent_client",
     ),
+    Guard(  # a pool at its limit still serves
+        46,
+        f"{POSTGRES}/pooler.py",
+        "            return not is_said(str(error))\n",
+        "            raise\n",
+        "tests/integration/test_pooler.py::test_a_pool_at_its_limit_keeps_nobody_from_the_start",
+    ),
+    Guard(  # what was found once holds for the next connection too
+        46,
+        f"{POSTGRES}/pooler.py",
+        "        _looked.pop(where, None)\n",
+        "",
+        "tests/integration/test_pooler.py::"
+        "test_a_pooler_that_is_not_in_session_mode_is_refused[transaction-0]",
+    ),
     Guard(  # a pooler that gives a session's connection to others
         46,
         f"{POSTGRES}/connect.py",
-        "            pooler.require_session_mode(connection)\n",
-        "            pass\n",
+        "        pooler.require_session_mode(connection)\n",
+        "        pass\n",
         "tests/integration/test_pooler.py::"
         "test_a_pooler_that_is_not_in_session_mode_is_refused[transaction-0]",
     ),
@@ -430,6 +474,17 @@ GUARDS = [
             "test_database",
             "test_faults_09_to_12_and_37_what_the_database_says_is_no_files_fault"
             "[53400-I512 database-limit]",
+        ),
+    ),
+    Guard(  # nothing that the server says of itself is a file's fault, listed or not
+        38,
+        STATES,
+        "    unlisted = Code.DATABASE if isinstance(cause, _AWAY) else None\n",
+        "    unlisted = None\n",
+        _faults(
+            "test_database",
+            "test_faults_09_to_12_and_37_what_the_database_says_is_no_files_fault"
+            "[24000-I501 database-unavailable]",
         ),
     ),
     Guard(

@@ -200,6 +200,10 @@ def assert_no_attempt_burned(f: Fleet) -> None:
         ("57P01", Code.DATABASE),  # 9: terminated by an administrator
         ("55P03", Code.DATABASE),  # 37: lock not available
         ("25006", Code.DATABASE),  # read-only: a standby
+        ("25P04", Code.DATABASE),  # transaction_timeout
+        ("55000", Code.DATABASE),  # not in the state that it takes
+        ("55006", Code.DATABASE),  # a table that is in use
+        ("24000", Code.DATABASE),  # of no class that is listed: by the driver's own
         ("08006", Code.DATABASE),
         ("57P03", Code.DATABASE),  # it starts up
         ("25P03", Code.DATABASE),  # idle in a transaction for too long
@@ -226,6 +230,16 @@ def test_faults_09_to_12_and_37_what_the_database_says_is_no_files_fault(
         driver.execute(raising)
     assert caught.value.code is code
     engine.dispose()
+
+
+@pytest.mark.parametrize("sqlstate", ["22003", "23514", "42601", "P0001"])
+def test_fault_38_what_a_statement_or_its_values_are_to_blame_for_is_no_outage(
+    database: str, sqlstate: str
+) -> None:
+    raising = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END $$"
+    driver = psycopg.connect(database)
+    with pytest.raises(psycopg.Error), translated(), driver:
+        driver.execute(raising)
 
 
 def test_fault_11_no_connection_left_is_transient(database: str) -> None:

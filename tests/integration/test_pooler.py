@@ -15,7 +15,7 @@ from fleet import fleet, rows, text
 from samples import add, batch, claim, load, state
 from servers import Place
 
-from sensorflow.adapters.postgres import inspect
+from sensorflow.adapters.postgres import inspect, pooler
 from sensorflow.adapters.postgres.connect import FRESH, engine_of, translated
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.states import State
@@ -39,8 +39,9 @@ def test_a_pooler_that_is_not_in_session_mode_is_refused(
         assert caught.value.code is Code.POOLER
         assert "\n" not in str(caught.value)
         ledger = PostgresLedger(url, "test")
-        with pytest.raises(Transient, match="session mode"):
-            ledger.totals()
+        for _ in range(2):
+            with pytest.raises(Transient, match="session mode"):
+                ledger.totals()
         ledger.close()
 
 
@@ -61,6 +62,16 @@ def test_in_session_mode_files_are_loaded_and_no_setting_of_the_pooler_is_needed
             assert connection.scalar(sa.text("SHOW lock_timeout")) == "20s"
             assert connection.scalar(sa.text("SHOW TimeZone")) == "UTC"
         engine.dispose()
+
+
+def test_a_pool_at_its_limit_keeps_nobody_from_the_start(
+    database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no connection left for a look at the pooler."""
+    monkeypatch.setattr(pooler, "PATIENCE", 1.0)
+    with bouncer(database, folder, "session", size=1) as url:
+        for _ in range(2):
+            assert inspect.server(url).version.startswith("PostgreSQL")
 
 
 def test_a_session_that_is_moved_later_is_noticed(database: str, folder: Path) -> None:

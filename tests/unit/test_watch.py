@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from sensorflow import bootstrap
 from sensorflow.adapters.feeds.folder import Folder
 from sensorflow.adapters.feeds.watch import Watch
-from sensorflow.settings import Source
+from sensorflow.settings import Settings, Source
 
 
 class Seen:
@@ -32,6 +33,11 @@ class Seen:
         """A file that is dropped now is told of, without a scan."""
         (self.folder.root / name).write_bytes(b"1")
         assert self.files.get(timeout=10) == name.encode()
+
+    def scan(self) -> None:
+        """As the daemon does: in turns, with other work in between."""
+        for _ in self.folder.scan():
+            self.watch.renew()
 
     def anew(self) -> None:
         """As the daemon does each second; what came before is looked for."""
@@ -69,6 +75,24 @@ def test_another_folder_under_the_name_is_watched(seen: Seen) -> None:
     seen.told("b.csv")
 
 
+def test_a_link_that_leads_elsewhere_by_now_is_watched(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "drop").symlink_to("one")
+    settings = Settings.model_validate(
+        {"home": tmp_path, "sources": {"plant": {"path": "drop", "profile": "long"}}}
+    )
+    (folder,) = bootstrap.folders(settings)
+    seen = Seen(folder.root)
+    seen.told("a.csv")
+    (tmp_path / "new").symlink_to("two")
+    (tmp_path / "new").rename(tmp_path / "drop")
+    seen.anew()
+    seen.told("b.csv")
+    assert (tmp_path / "two" / "b.csv").exists()
+    seen.watch.stop()
+
+
 def test_a_folder_that_comes_later_is_watched(tmp_path: Path) -> None:
     seen = Seen(tmp_path / "drop")
     seen.watch.renew()
@@ -82,15 +106,16 @@ def test_a_folder_within_that_is_mounted_over_is_watched(seen: Seen) -> None:
     """The scan sees that it is another one: the kernel tells nothing of a mount."""
     sub = seen.folder.root / "sub"
     sub.mkdir()
-    list(seen.folder.scan())
-    seen.watch.renew()
+    (seen.folder.root / "old.csv").write_bytes(b"1")
+    seen.scan()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "sensorflow-test", str(sub)]
     subprocess.run(mount, check=True)
     try:
-        list(seen.folder.scan())
+        seen.scan()
         seen.anew()
         (sub / "a.csv").write_bytes(b"1")
-        assert seen.files.get(timeout=10) == b"sub/a.csv"
+        while (key := seen.files.get(timeout=10)) != b"sub/a.csv":
+            assert key == b"old.csv"
     finally:
         seen.watch.stop()
         subprocess.run(["umount", str(sub)], check=True)

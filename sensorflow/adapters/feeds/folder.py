@@ -87,7 +87,7 @@ class Folder:
         self.source = source
         self._archive = archive
         self.places: dict[bytes, tuple[int, int]] = {}
-        """Which folders the last scan found, each with its `identity`."""
+        """Which folders the last whole scan found, each with its `identity`."""
 
     def readable(self) -> bool:
         """Whether the folder itself can be listed."""
@@ -107,7 +107,7 @@ class Folder:
     ) -> Iterator[tuple[bytes, Stat]]:
         """The regular files with a wanted key, and their state. Raises Transient STORAGE."""
         with storage_errors(), self._open_root() as root:
-            places = self.places = {}
+            places: dict[bytes, tuple[int, int]] = {}
             for folder, prefix in self._folders(root, b""):
                 places[prefix] = identity(os.fstat(folder))
                 for name in _names(folder):
@@ -117,6 +117,7 @@ class Folder:
                         continue
                     if modes.S_ISREG(status.st_mode) and wanted(prefix + name):
                         yield prefix + name, self._stat(status)
+            self.places = places  # as a whole: it is compared while a scan takes its turns
 
     def _folders(self, folder: int, prefix: bytes, depth: int = 0) -> Iterator[tuple[int, bytes]]:
         """This folder and those below it, as descriptors; no links, no dot folders."""
@@ -207,11 +208,6 @@ class Folder:
 
     def takes(self, key: bytes) -> bool:
         return takes(key, self.source.include, self.source.exclude)
-
-    def key_of(self, path: bytes) -> bytes | None:
-        """The key of a path that inotify named; None when it is not below this folder."""
-        root = os.fsencode(self.root) + b"/"
-        return path.removeprefix(root) if path.startswith(root) else None
 
     @contextmanager
     def open(self, key: bytes) -> Iterator[BinaryIO]:

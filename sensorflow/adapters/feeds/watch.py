@@ -50,8 +50,11 @@ class _Emitter(InotifyFullEmitter):
 
 
 class _Handler(FileSystemEventHandler):
-    def __init__(self, folder: Folder, on_file: OnFile, on_doubt: OnDoubt) -> None:
+    """root: where the folder lies while it is watched, without links."""
+
+    def __init__(self, folder: Folder, root: str, on_file: OnFile, on_doubt: OnDoubt) -> None:
         self._folder = folder
+        self._prefix = os.fsencode(root).rstrip(b"/") + b"/"
         self._on_file = on_file
         self._on_doubt = on_doubt
 
@@ -66,8 +69,9 @@ class _Handler(FileSystemEventHandler):
             self._on_doubt("")  # files may have come with it, before it was watched
 
     def _file(self, path: bytes | str) -> None:
-        key = self._folder.key_of(os.fsencode(path))
-        if key is not None and self._folder.takes(key):
+        whole = os.fsencode(path)
+        key = whole.removeprefix(self._prefix)
+        if key != whole and self._folder.takes(key):
             self._on_file(self._folder, key)
 
 
@@ -125,7 +129,8 @@ class Watch:
     def renew(self) -> None:
         """Watch anew what is another folder than was watched, and what could not be: to be called often.
 
-        inotify watches an inode. One that is removed, renamed or mounted over has nothing more to tell.
+        inotify watches an inode. One that is removed, renamed or mounted over, or that a link leads to no
+        more, has nothing more to tell.
         """
         for folder, now in self._watched.items():
             root = _root(folder)
@@ -146,8 +151,8 @@ class Watch:
             with suppress(KeyError):
                 self._observer.unschedule(now.watch)
             now.watch = None
-        handler = _Handler(folder, self._on_file, self._on_doubt)
-        path = os.fspath(folder.root)
+        path = os.path.realpath(folder.root)  # the kernel is asked not to follow a link
+        handler = _Handler(folder, path, self._on_file, self._on_doubt)
         try:
             now.watch = self._observer.schedule(handler, path, recursive=True, event_filter=WANTED)
         except OSError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import select
 import time
 from collections.abc import Iterator
@@ -54,10 +53,6 @@ FRESH = 1.0
 """Seconds since its last use within which a connection is taken to be there still."""
 
 
-LOOK = 60.0
-"""Seconds between looks at a pooler, as far as there are new connections."""
-
-
 def engine_of(text: str, **options: Any) -> Engine:
     """An engine; it connects when it is used. Sessions are in UTC, whatever the server is set to.
 
@@ -75,28 +70,22 @@ def engine_of(text: str, **options: Any) -> Engine:
         },
         **options,
     )
-    sa.event.listen(engine, "connect", _Begin())
+    sa.event.listen(engine, "connect", _begin)
     sa.event.listen(engine, "checkin", _note_use)
     sa.event.listen(engine, "checkout", _try_again)
     return engine
 
 
-class _Begin:
+def _begin(connection: psycopg.Connection[Any], record: Any) -> None:
     """Of each new connection: the settings, in one round trip and without a transaction, and a look at what
     it leads to."""
-
-    def __init__(self) -> None:
-        self._looked = -math.inf
-
-    def __call__(self, connection: psycopg.Connection[Any], record: Any) -> None:
-        connection.autocommit = True
-        row = connection.execute(_SET, (list(SESSION), list(SESSION.values()))).fetchone()
-        assert row is not None
-        record.info["pid"] = pid = row[0]
-        if pooler.is_pooled(connection, pid) and time.monotonic() - self._looked > LOOK:
-            pooler.require_session_mode(connection)
-            self._looked = time.monotonic()
-        connection.autocommit = False
+    connection.autocommit = True
+    row = connection.execute(_SET, (list(SESSION), list(SESSION.values()))).fetchone()
+    assert row is not None
+    record.info["pid"] = pid = row[0]
+    if pooler.is_pooled(connection, pid):
+        pooler.require_session_mode(connection)
+    connection.autocommit = False
 
 
 def _note_use(_connection: Any, record: Any) -> None:

@@ -6,9 +6,12 @@ somebody else gets next. A pooler gives itself away by a process number that is 
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,9 +20,15 @@ import psycopg
 
 from sensorflow.errors import Code, Transient
 
-PATIENCE = 10.0
-"""Seconds that a pooler may take to find a connection for the second session."""
+PATIENCE = 5.0
+"""Seconds that a pooler may take to find a connection for the second session. Meanwhile the first one keeps
+a connection that others may wait for."""
 TRIES = 3
+LOOK = 60.0
+"""Seconds between looks at a pooler by a process, as far as there are new connections."""
+_SAID = re.compile(r"statement pooling|prepared statement \".*\" (already exists|does not exist)")
+_looked: dict[str, float] = {}
+"""When this process looked, by where the connection leads."""
 _PID = "SELECT pg_backend_pid()"
 
 
@@ -34,19 +43,41 @@ def is_pooled(connection: psycopg.Connection[Any], pid: int) -> bool:
     return connection.info.backend_pid != pid
 
 
+def is_said(text: str) -> bool:
+    """Whether an error is one of a pooler that is not in session mode, by its text."""
+    return _SAID.search(text) is not None
+
+
 def require_session_mode(connection: psycopg.Connection[Any]) -> None:
     """Raises Transient POOLER. The connection is in no transaction, and begins none by itself.
 
-    A second session holds a transaction: it gets our server's connection only where that is not ours. In
-    the very moment a third client may have that, so it is tried some times.
+    A process looks once in a while, for a look takes a second connection of the pool. Where there is none
+    to be had nothing is found out: to fail then, and to try again together with all others, would keep a
+    pool at its limit from ever serving anybody.
     """
+    where = connection.info.dsn
+    if time.monotonic() - _looked.get(where, -math.inf) <= LOOK:
+        return
+    _looked[where] = time.monotonic()
+    if not _keeps_sessions(connection):
+        _looked.pop(where, None)
+        raise not_in_session_mode("one session was served by different connections")
+
+
+def _keeps_sessions(connection: psycopg.Connection[Any]) -> bool:
+    """A second session holds a transaction: it gets our server's connection only where that is not ours. In
+    the very moment a third client may have that, so it is tried some times."""
     for _ in range(TRIES):
-        with _another(connection) as other:
-            before = _pid(connection)
-            taken = _pid(other)
-            after = _pid(connection)
+        before = _pid(connection)
+        try:
+            with _another(connection) as other:
+                taken = _pid(other)
+                after = _pid(connection)
+        except psycopg.Error as error:
+            return not is_said(str(error))
         if taken == before or after != before:
-            raise not_in_session_mode("one session was served by different connections")
+            return False
+    return True
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What an error of the database means: an outage that passes, or something that somebody must change.
 
-By its SQLSTATE (PostgreSQL's manual, appendix A), the exact code before its class. While connecting libpq
-passes on the server's text alone: there the text decides, where it is English.
+By its SQLSTATE (PostgreSQL's manual, appendix A), the exact code before its class. What is not listed here
+follows the driver's own class: an operational or internal error is an outage, for no file can cause one.
+While connecting libpq passes on the server's text alone: there the text decides, where it is English.
 """
 
 from __future__ import annotations
@@ -10,13 +11,10 @@ import re
 
 import psycopg
 
-from sensorflow.adapters.postgres.pooler import not_in_session_mode
+from sensorflow.adapters.postgres import pooler
 from sensorflow.errors import Code, Transient
 
 _EXACT: dict[str, Code | None] = {
-    "25006": Code.DATABASE,  # read-only: a standby, before or after a failover
-    "25P02": Code.DATABASE,  # the transaction has failed before
-    "25P03": Code.DATABASE,  # ended for being idle in a transaction
     "3D000": Code.DATABASE_LOGIN,  # there is no such database
     "3F000": Code.SCHEMA,
     "42501": Code.DATABASE_RIGHTS,
@@ -26,16 +24,17 @@ _EXACT: dict[str, Code | None] = {
     "42883": Code.SCHEMA,
     "53100": Code.DATABASE_FULL,
     "53400": Code.DATABASE_LIMIT,  # as TimescaleDB says of too many decompressed rows
-    "55P03": Code.DATABASE,  # a lock was not to be had in time
     "57P04": Code.DATABASE_LOGIN,  # the database was dropped
 }
 _CLASS: dict[str, Code] = {
     "08": Code.DATABASE,  # connection
+    "25": Code.DATABASE,  # read-only: a standby; a transaction that failed before, or took too long
     "26": Code.DATABASE,  # a prepared statement that is gone
     "28": Code.DATABASE_LOGIN,
     "40": Code.DATABASE,  # deadlock, serialization
     "53": Code.DATABASE,  # resources, too many connections
     "54": Code.DATABASE_LIMIT,
+    "55": Code.DATABASE,  # a lock that was not to be had, an object in use or not ready
     "57": Code.DATABASE,  # shutdown, cancelled
     "58": Code.DATABASE,  # its own disk
     "XX": Code.DATABASE,
@@ -47,7 +46,6 @@ _REFUSED = re.compile(
     r"|server does not support SSL|certificate verify failed|does not match host name",
     re.IGNORECASE,
 )
-_POOLED = re.compile(r"statement pooling|prepared statement \".*\" (already exists|does not exist)")
 _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 _HINTS = {
     Code.DATABASE_RIGHTS: "this user of the database has not the role for it, see `doctor`",
@@ -64,13 +62,13 @@ def fault_of(cause: BaseException | None) -> Transient | None:
         return None
     text = line(cause)
     if code is Code.POOLER:
-        return not_in_session_mode(text)
+        return pooler.not_in_session_mode(text)
     return Transient(code, f"{text}: {_HINTS[code]}" if code in _HINTS else text)
 
 
 def _code(cause: psycopg.Error) -> Code | None:
     state = cause.sqlstate
-    if _POOLED.search(str(cause)):
+    if pooler.is_said(str(cause)):
         return Code.POOLER
     if state is None:
         if not isinstance(cause, _AWAY):
@@ -78,9 +76,10 @@ def _code(cause: psycopg.Error) -> Code | None:
         return Code.DATABASE_LOGIN if _REFUSED.search(str(cause)) else Code.DATABASE
     if (
         state == "0A000"
-    ):  # of a prepared statement whose table was altered; the next try prepares it anew
+    ):  # a prepared statement whose table was altered; the next try prepares it anew
         return Code.DATABASE if "cached plan" in str(cause) else None
-    return _EXACT.get(state, _CLASS.get(state[:2]))
+    unlisted = Code.DATABASE if isinstance(cause, _AWAY) else None
+    return _EXACT.get(state, _CLASS.get(state[:2], unlisted))
 
 
 def line(error: BaseException) -> str:
