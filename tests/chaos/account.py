@@ -192,7 +192,7 @@ class Account:
     # --- history ---
 
     def _hold_outcomes(self) -> None:
-        """Whoever wrote an outcome was the last to claim the file, or ended who did: what fencing is for."""
+        """Whoever wrote an outcome was the last to claim the file, or ended who did: by fencing."""
         holders: dict[int, str] = {}
         query = "SELECT file_id, what, who FROM file_events ORDER BY id"
         for file_id, what, who in self._observer.rows(query):

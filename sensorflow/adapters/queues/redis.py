@@ -98,7 +98,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
         except OutOfMemoryError as error:  # it was bound by whoever filled the server
             log().warning(Event.BROKER_REFUSED, operation="bind", reason=str(error))
 
-    @cached_property
+    @cached_property  # type: ignore[untyped-decorator]  # kombu has no types
     def subclient(self) -> Any:
         """redis-py would wait for ever for what does not come, and the whole event loop with it. An event
         may be of a connection that is gone, whose number a new one has, or of half a reply of a host that
