@@ -110,6 +110,8 @@ class Daemon:
         identity = f"{process()} {secrets.token_hex(4)}"
         self._intake = _intake(settings, folders, ledger, identity)
         self._heart, self._taking, self._sending = _heart(settings, folders, ledger, identity)
+        self._unrecovered: set[str] = set()
+        """Folders that were away when they were taken over."""
         self._leases: dict[str, IntakeLease] = {}
         """Of the sources that are taken in here, by this thread's knowledge."""
         self._growing = [Growing(settings, f, landing, ledger) for f in folders if f.source.growing]
@@ -234,11 +236,17 @@ class Daemon:
             sha256 = self._landing.put(stream).sha256
             return self._ledger.has_content(folder.name, key, sha256)
 
+<<<<<<< HEAD
         with self._sources_apart(folder), self._taking.held():
+=======
+        self._unrecovered.add(folder.name)
+        with self._sources_apart(folder):
+>>>>>>> f4
             for key in folder.recover(registered, datetime.now(UTC).date()):
                 why = "left half put away, and not readable now"
                 name = printable(key)
                 log().error(Event.FILE_STUCK, source=folder.name, file=name, why=why)
+            self._unrecovered.discard(folder.name)
 
     @contextmanager
     def _sources_apart(self, folder: Folder) -> Iterator[None]:
@@ -342,6 +350,8 @@ class Daemon:
                 self._turns.add(folder.name, "scan", self._scanned(folder))
 
     def _scanned(self, folder: Folder) -> Iterator[_Seen | None]:
+        if folder.name in self._unrecovered and folder.readable():
+            self._recover(folder)
         while True:
             for key, stat in folder.scan():
                 yield _Seen(folder, key) if self._is_new(folder, key, stat) else None

@@ -144,6 +144,16 @@ GUARDS = [
         "            places = self.places = {}\n",
         "tests/unit/test_watch.py::test_a_folder_within_that_is_mounted_over_is_watched",
     ),
+    Guard(  # a folder that comes later is recovered too
+        49,
+        "sensorflow/daemon.py",
+        "        if folder.name in self._unrecovered and folder.readable():\n",
+        "        if not self._unrecovered:\n",
+        _faults(
+            "test_daemon",
+            "test_fault_49_a_share_that_is_mounted_late_keeps_no_other_source_waiting",
+        ),
+    ),
     Guard(  # also one whose inode has the number of the old one, and one within
         49,
         "sensorflow/adapters/feeds/watch.py",
