@@ -236,12 +236,8 @@ class Daemon:
             sha256 = self._landing.put(stream).sha256
             return self._ledger.has_content(folder.name, key, sha256)
 
-<<<<<<< HEAD
-        with self._sources_apart(folder), self._taking.held():
-=======
         self._unrecovered.add(folder.name)
-        with self._sources_apart(folder):
->>>>>>> f4
+        with self._sources_apart(folder), self._taking.held():
             for key in folder.recover(registered, datetime.now(UTC).date()):
                 why = "left half put away, and not readable now"
                 name = printable(key)
