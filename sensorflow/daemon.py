@@ -414,7 +414,8 @@ class Daemon:
         for folder, found in landed.items():
             lease = leases[folder.name]
             try:
-                self._enter(folder, found, lease)
+                with self._sources_apart(folder):
+                    self._enter(folder, found, lease)
             except IntakeLost:
                 self._lose(lease)
         left: dict[Folder, list[_Seen]] = {}
@@ -432,8 +433,10 @@ class Daemon:
                 while waiting and not self._stop.is_set():
                     self._taking.touch()
                     crash.point(crash.Point.FOUND)
-                    found = self._land_seen(group, waiting[0], room if landed else math.inf)
-                    seen = waiting.popleft()
+                    seen, found = waiting[0], None
+                    with self._sources_apart(seen.folder):
+                        found = self._land_seen(group, seen, room if landed else math.inf)
+                    waiting.popleft()
                     if found is not None:
                         landed.setdefault(seen.folder, []).append(found)
                         room -= found.landed.size

@@ -454,6 +454,7 @@ class Profile(Cell):
     max_rows: int | None = Field(default=None, ge=1)
     max_rows_per_byte: float = Field(default=4.0, gt=0)
     max_cells: int | None = Field(default=None, ge=1)
+    max_parts: ByteSize = ByteSize(64 * 1024**2)
     max_nesting: int = Field(default=64, ge=1, le=200)
     max_record: ByteSize = ByteSize(16 * 1024**2)
     max_decompressed: ByteSize = ByteSize(100 * 1024**3)
@@ -599,6 +600,6 @@ class Profile(Cell):
     @cached_property
     def hash(self) -> str:
         """Changes with anything that changes what is read."""
-        without = {"max_rows_per_byte", "max_cells"}
+        without = {"max_rows_per_byte", "max_cells", "max_parts"}
         without |= {name for name in ("earliest", "latest") if getattr(self, name) is None}
         return hashlib.sha256(self.model_dump_json(exclude=without).encode()).hexdigest()[:16]

@@ -49,7 +49,7 @@ class Loop:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """While a call is made that cannot say so, and has an end: a tree is walked, a lock waited for."""
+        """During a call that cannot say so: a tree is walked, a lock waited for."""
         self.hold()
         try:
             yield

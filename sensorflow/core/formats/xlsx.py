@@ -102,10 +102,10 @@ def _check_archive(stream: BinaryIO, profile: Profile) -> int:
         if size > HELD:
             sheets = _sheets(archive)
             held = sum(info.file_size for info in infos if info.filename not in sheets)
-            if held > HELD:
-                raise Permanent(
-                    Code.TOO_LARGE, f"beside its sheets the spreadsheet has {held:,} bytes of text"
-                )
+            if held > (most := int(profile.max_parts)):
+                what = f"beside its sheets the spreadsheet has {held:,} bytes of texts, styles and images"
+                what += f", which may have to be held in memory; max_parts allows {most:,}"
+                raise Permanent(Code.TOO_LARGE, what)
     stream.seek(0)
     return size
 
