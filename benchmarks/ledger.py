@@ -15,14 +15,14 @@ import sqlalchemy as sa
 
 from benchmarks.reference import engine
 from benchmarks.stand import Stand, spread, stand
+from sensorflow.adapters.postgres import outbox
 from sensorflow.adapters.postgres.ledger import ALONE
-from sensorflow.adapters.postgres.outbox import _WORK, A_TURN, EVENTS, SECONDS
 from sensorflow.adapters.postgres.queries import queries
 from sensorflow.core.arrival import Lane
 from sensorflow.core.heartbeat import LIVE
 from sensorflow.core.states import WORK
 from sensorflow.flow.publish import MOST, PARTS, SIZE, SMALL, share_of
-from sensorflow.ports import Pace
+from sensorflow.ports import COLLECT_AGAIN, Pace
 from sensorflow.settings import Limits
 
 FILES = 1_000_000
@@ -71,7 +71,13 @@ def values(files: int) -> dict[str, dict[str, Any]]:
     batch = {**stages, "sources": [source], "file_bytes": SMALL, "total_bytes": SIZE, "files": MOST}
     limits = Limits(inline_below=SMALL, max_in_flight=3000, backfill_in_flight=8)
     share = share_of(limits, Pace(work=200.0, children=8))
-    due = {**vars(share), **_WORK, "a_turn": A_TURN, "limit": 50, "max_in_flight": 3000}
+    due = {
+        **vars(share),
+        **outbox._WORK,
+        "a_turn": outbox.A_TURN,
+        "limit": 50,
+        "max_in_flight": 3000,
+    }
     due |= {"lane": Lane.LIVE, "live": True, "room": 3000}
     name = f"line-{waiting % 97}/logger-{waiting}.csv".encode()
     arrival = {"source": f"plant-{waiting % 8}", "key": name}
@@ -94,7 +100,7 @@ def values(files: int) -> dict[str, dict[str, Any]]:
         "due": due,
         "due, full": {"query": "due", **due, "max_in_flight": 1000, "room": 1000},
         "due, backfill": {"query": "due", **due, "lane": Lane.BACKFILL, "live": False, "room": 8},
-        "pace": {"live": LIVE, "seconds": SECONDS, "events": EVENTS, **_WORK},
+        "pace": {"live": LIVE, "seconds": outbox.SECONDS, "events": outbox.EVENTS, **outbox._WORK},
         "published": {
             "ids": [waiting + n for n in range(50)],
             "tokens": [0] * 50,
@@ -105,11 +111,16 @@ def values(files: int) -> dict[str, dict[str, Any]]:
         "waiting_messages": {},
         "stale": {"stale_after": 15.0, "lost": 10, "who": "beat"},
         "stale, 500 lost": {"query": "stale", "stale_after": 15.0, "lost": 500, "who": "beat"},
-        "untidy": {"after": 0},
+        "untidy": {"after": 0, "again": COLLECT_AGAIN},
         "unfinished": {"lane": Lane.BACKFILL},
         "given_back_lately": {"code": "I505 database-full", "within": 120.0},
         "seen": {**arrival, "fingerprint": "1-2-3", "sha256": None},
-        "twin": {**arrival, "sha256": b"0" * 32, "name_matters": True},
+        "twin": {
+            "source": arrival["source"],
+            "name": name,
+            "sha256": b"0" * 32,
+            "name_matters": True,
+        },
         "totals": {},
     }
 

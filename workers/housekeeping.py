@@ -19,8 +19,8 @@ def run(here: World) -> str:
             done |= step(here)
         except Exception as error:  # noqa: BLE001 - raised below
             errors.append(error)
-    for error in errors[1:]:
-        log().error(Event.DEFECT, exc_info=error)
+    for other in errors[1:]:
+        log().error(Event.DEFECT, exc_info=other)
     if errors:
         raise errors[0]
     return " ".join(f"{layer}={count}" for layer, count in done.items()) or "nothing expires"
