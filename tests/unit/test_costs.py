@@ -129,17 +129,17 @@ def test_one_reading_a_month_over_centuries_is_refused() -> None:
     assert "1900-01" in caught.value.message
 
 
-def test_decades_of_daily_readings_are_loaded_and_ten_years_of_monthly_ones() -> None:
+def test_decades_of_daily_readings_are_loaded_and_thirty_years_of_monthly_ones() -> None:
     made(times(date(1960, 1, 1), 720, 28))
-    made(times(date(2016, 1, 1), 120, 1))
+    made(times(date(1996, 1, 1), 360, 1))
     with pytest.raises(Permanent):
-        made(times(date(2016, 1, 1), 121, 1))
+        made(times(date(1996, 1, 1), 361, 1))
     made(times(date(1900, 1, 1), 1500, 1), limits=MonthLimits(2000, 2000))
 
 
 def test_months_are_counted_over_all_batches_of_a_file() -> None:
-    years = [times(date(1990 + n, 1, 1), 12, 1) for n in range(11)]
-    made(*years[:10])
+    years = [times(date(1990 + n, 1, 1), 12, 1) for n in range(31)]
+    made(*years[:30])
     with pytest.raises(Permanent):
         made(*years)
     with pytest.raises(Permanent):
