@@ -72,7 +72,13 @@ def lack(error: BaseException) -> BaseException | None:
 def _lacks(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    return isinstance(error, MemoryError) or _threadless(error)
+    return isinstance(error, MemoryError) or _threadless(error) or _unmapped(error)
+
+
+def _unmapped(error: BaseException) -> bool:
+    """A library that is loaded at its first use, in the words of the dynamic loader."""
+    texts = ("failed to map segment", "cannot allocate memory", "cannot create shared object")
+    return isinstance(error, ImportError) and any(t in str(error).lower() for t in texts)
 
 
 def _threadless(error: BaseException) -> bool:

@@ -47,6 +47,10 @@ try:
     threading.Thread(target=print).start()
 except RuntimeError as error:
     found.append(why(error))
+try:
+    import datafusion
+except ImportError as error:
+    found.append(why(error))
 print(found)
 """
 
@@ -55,4 +59,4 @@ print(found)
 def test_who_is_to_blame_is_found_by_what_others_would_be_given(limit: str, host: bool) -> None:
     command = [sys.executable, "-c", FILLED, limit]
     told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert told.stdout == f"{[host] * 4}\n"
+    assert told.stdout == f"{[host] * 5}\n"
