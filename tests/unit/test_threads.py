@@ -49,7 +49,7 @@ except RuntimeError as error:
     found.append(why(error))
 try:
     import datafusion
-except ImportError as error:
+except (ImportError, MemoryError) as error:
     found.append(why(error))
 print(found)
 """
