@@ -47,10 +47,11 @@ try:
     threading.Thread(target=print).start()
 except RuntimeError as error:
     found.append(why(error))
-try:
-    import datafusion
-except (ImportError, MemoryError) as error:
-    found.append(why(error))
+if used_up == "VmSize":  # else Python itself may find no words for it
+    try:
+        import datafusion
+    except (ImportError, MemoryError) as error:
+        found.append(why(error))
 print(found)
 """
 
@@ -59,4 +60,4 @@ print(found)
 def test_who_is_to_blame_is_found_by_what_others_would_be_given(limit: str, host: bool) -> None:
     command = [sys.executable, "-c", FILLED, limit]
     told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert told.stdout == f"{[host] * 5}\n"
+    assert told.stdout == f"{[host] * (5 if host else 4)}\n"
