@@ -41,6 +41,9 @@ def own(message: Any) -> None:
     if not _short(headers.get("id"), 100):
         raise Misuse("a message without an id", Code.MESSAGE)
     args, kwargs, embed = _body(message)
+    about = [] if task in _HOUSEKEEPING else [dict]
+    if [type(value) for value in args] != about or kwargs:
+        raise Misuse("arguments that this task does not take", Code.MESSAGE)
     chain = _chain(embed, args)
     message.headers = _headers(headers, task)
     # what asks for a reply, or for an order of its own, is left out

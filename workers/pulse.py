@@ -17,6 +17,7 @@ from sensorflow.errors import Code, Misuse, Transient
 from sensorflow.flow.pulse import Heart, Loop
 from workers import schedule
 from workers.configured import settings
+from workers.watchdog import status
 
 EVERY = 2.0
 """Seconds between signs of life of a worker's loop."""
@@ -71,7 +72,14 @@ class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no typ
         if self._loop is not None:
             scaler = getattr(c.controller, "autoscaler", None)
             most = scaler.max_concurrency if scaler else c.controller.concurrency
-            self._loop.note(children=int(getattr(c.pool, "num_processes", 0) or 0), most=int(most))
+            children = int(getattr(c.pool, "num_processes", 0) or 0)
+            self._loop.note(children=children, most=int(most), stopped=_stopped(c.pool) or None)
+
+
+def _stopped(pool: Any) -> int:
+    """How many children of a pool somebody has stopped (SIGSTOP)."""
+    children = getattr(getattr(pool, "_pool", None), "_pool", ())
+    return sum(status(child.pid)[0] in ("T", "t") for child in list(children) if child.pid)
 
 
 AWAY = Transient(Code.BROKER, "connecting to the broker")

@@ -137,7 +137,7 @@ def judge(slot: Slot, at: float, silent: float) -> Stuck | None:
     return None
 
 
-def _status(pid: int) -> tuple[str, int]:
+def status(pid: int) -> tuple[str, int]:
     """The kernel's letter for what a process does, and its parent; ("", 0) when it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -148,12 +148,12 @@ def _status(pid: int) -> tuple[str, int]:
 
 def _ours(pid: int) -> bool:
     """Whether it is a living child of this process that nobody has stopped on purpose."""
-    state, parent = _status(pid)
+    state, parent = status(pid)
     return parent == os.getpid() and state not in ("Z", "X", "T", "t", "")
 
 
 def _gone(pid: int) -> bool:
-    return _status(pid)[0] in ("Z", "X", "")
+    return status(pid)[0] in ("Z", "X", "")
 
 
 def _tell(claims: list[Claim], found: Stuck) -> subprocess.Popen[bytes]:

@@ -44,7 +44,8 @@ def status(
     stuck = lasting(bootstrap.database_url(settings))
     running = state.running(settings.data_folder) if settings.embedded else None
     flower = running.flower_url if running else None
-    well = balanced(totals) and not (differs or stuck or any(c.verdict == "fail" for c in checks))
+    lasts = any(not s.passing for s in stuck)
+    well = balanced(totals) and not (differs or lasts or any(c.verdict == "fail" for c in checks))
     if json:
         as_json(
             {

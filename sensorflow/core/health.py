@@ -73,6 +73,12 @@ def _running(name: str, beats: Sequence[Heartbeat], loops: int) -> Iterator[Chec
             yield Check(name, "warn", found, "nothing, if it is gone for good: another one runs")
         else:
             yield Check(name, "fail", found, STUCK)
+    for beat in live:
+        if stopped := beat.pulse.state.get("stopped"):
+            found = f"{stopped} processes of {beat.pulse.place} are stopped (SIGSTOP), and may hold files"
+            yield Check(
+                name, "fail", found, "`kill -CONT` them, or end them: others take their place"
+            )
     if complete:
         yield Check(name, "ok", _places(name, live))
     elif not silent:
@@ -121,7 +127,8 @@ def _paused(live: Sequence[Heartbeat]) -> Iterator[Check]:
         if (paused := beat.pulse.paused) is not None:
             found = f"{beat.pulse.place} waits since {paused.get('since')}: "
             found += f"{paused.get('code')}: {paused.get('reason')}"
-            yield Check("paused", "fail", found, str(paused.get("do") or "it goes on by itself"))
+            todo = paused.get("do") or "see the reason; it goes on by itself when that is gone"
+            yield Check("paused", "fail", found, str(todo))
 
 
 def _settings(live: Sequence[Heartbeat], digest: str) -> Iterator[Check]:

@@ -64,6 +64,10 @@ def test_who_runs_and_who_was_stopped_is_named(running: Fleet) -> None:
     assert _status(f, "--check").returncode == 0
     worker = next(b.pulse for b in f.ledger.heartbeats() if b.pulse.role is Role.WORKER)
     assert (worker.pid, worker.state["most"]) == (f.running["worker"].pid, 2)
+    child = f.children("worker")[0]
+    os.kill(child, signal.SIGSTOP)
+    f.wait(lambda: "1 processes of worker" in status(f), 30)
+    os.kill(child, signal.SIGCONT)
     for process in f.running.values():
         os.kill(process.pid, signal.SIGSTOP)
     _age(f, LIVE - 12)  # one that still lived would say so within ten seconds
