@@ -23,6 +23,11 @@ from workers import control, messages
 PAUSE = 1.0
 """Seconds before connecting again after what is not known as an error of a connection."""
 
+SOON = 30.0
+"""Seconds of a connection after which what ends it has nothing to do with what ended the one before."""
+DEFECT = 30
+"""Connections that ended soon, one after the other: it is not the broker. A new worker may do better."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -31,12 +36,18 @@ class BrokerLost(ConnectionError):
 
 
 class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[misc]  # celery has no types
+    _soon = 0
+
     def start(self, parent: Any) -> None:
+        began = time.monotonic()
         try:
             super().start(parent)
         except (*parent.connection_errors, MemoryError, WorkerLostError):
             raise
         except Exception as error:
+            self._soon = self._soon + 1 if time.monotonic() - began < SOON else 1
+            if self._soon >= DEFECT:
+                raise
             reason = _short(error)
             log().error(Event.BROKER_LOST, reason=reason, exc_info=error)
             time.sleep(PAUSE)

@@ -20,6 +20,12 @@ class Processes(AsynPool):  # type: ignore[misc]  # celery has no types
         except (MemoryError, OSError) as error:
             log().error(Event.WORK_REFUSED, code=Code.HOST, reason=str(error) or "no memory")
 
+    def _track_child_process(self, proc: Any, hub: Any) -> None:
+        """At each connection. A child that ended while there was none is still listed, and has nothing left
+        by which it could be watched; `maintain_pool` takes it off."""
+        if getattr(proc, "_sentinel_poll", hub) is not None:
+            super()._track_child_process(proc, hub)
+
     def _create_worker_process(self, i: int) -> Any:
         before = list(self._pool)
         try:

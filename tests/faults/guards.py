@@ -1042,6 +1042,14 @@ GUARDS = [
         "block=True)\n",
         "tests/integration/test_valkey.py::test_an_event_without_a_message_does_not_hold_the_loop",
     ),
+    Guard(  # a child that has ended keeps no worker from connecting again
+        41,
+        "workers/pool.py",
+        '        if getattr(proc, "_sentinel_poll", hub) is not None:\n',
+        "        if True:\n",
+        "tests/unit/test_pool_of_processes.py::"
+        "test_a_child_that_has_ended_keeps_no_worker_from_connecting_again",
+    ),
 ]
 
 
