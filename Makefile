@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test growing chaos chaos-long chaos-proof faults-long faults-proof real-data fuzz lint wheel bench bench-quick bench-latency bench-memory bench-audit clean
+.PHONY: help demo up test growing hosts chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data fuzz fuzz-messages lint wheel bench bench-quick bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,7 @@ up: .venv/.has-demo ## run the whole stack on the demo's project, with Flower; C
 
 test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey and RabbitMQ
 	@sh tools/rabbitmq.sh
+	@sh tools/pgbouncer.sh
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(TESTS)
 
 faults-long: .venv/.has-dev ## the faults with outages of a minute
@@ -38,6 +39,7 @@ faults-long: .venv/.has-dev ## the faults with outages of a minute
 
 faults-proof: .venv/.has-dev ## each fault's test must notice the loss of its guard; FAULTS="8 12"; half an hour
 	@sh tools/rabbitmq.sh
+	@sh tools/pgbouncer.sh
 	@$(BIN)/python tests/faults/guards.py
 
 chaos: .venv/.has-dev ## 200 kills on each broker, nothing lost: SEED= KILLS= BROKER= FAULT=kills|broker|database|commit INDEX=deferred
@@ -47,8 +49,20 @@ chaos: .venv/.has-dev ## 200 kills on each broker, nothing lost: SEED= KILLS= BR
 chaos-long: ## the same with 2,000 kills; an hour
 	@$(MAKE) --no-print-directory chaos KILLS=2000
 
+hosts: .venv/.has-dev ## each host in turn is cut off for two minutes, then killed, nothing lost: SEED= CUT=120 HOSTS="worker1 daemon" BROKER=; root
+	@sh tools/rabbitmq.sh
+	@PYTHONPATH=.:tests $(BIN)/python -m hosts
+
 growing: .venv/.has-dev ## a logger writes 1,000 lines a second for two minutes, daemon and workers are killed ten times
 	@SENSORFLOW_GROWING="1000 120 10" $(BIN)/python -m pytest tests/acceptance/test_growing_logger.py
+
+fair: .venv/.has-dev ## 20,000 files of one source, and what a file of another one waits meanwhile: FILES= BROKER=
+	@sh tools/rabbitmq.sh
+	@PYTHONPATH=.:tests $(BIN)/python tests/fair.py $(if $(FILES),--files $(FILES)) $(if $(BROKER),--broker $(BROKER))
+
+fault-soak: .venv/.has-dev ## every fault of a fleet's surroundings once a minute: MINUTES=15 SEED= BROKER=; needs root
+	@sh tools/rabbitmq.sh
+	@PYTHONPATH=.:tests $(BIN)/python -m chaos --soak $(or $(MINUTES),15) $(CHAOS)
 
 chaos-proof: .venv/.has-dev ## the harness finds seven bugs that are planted in copies of the code
 	@PYTHONPATH=.:tests $(BIN)/python -m chaos --proof
@@ -58,6 +72,10 @@ real-data: .venv/.has-dev ## real files of real loggers through the pipeline, a 
 
 fuzz: .venv/.has-dev ## ten minutes of broken files: FUZZ_SECONDS=600
 	@$(BIN)/python tests/fuzz/fuzz.py --seconds $${FUZZ_SECONDS:-600}
+
+fuzz-messages: .venv/.has-dev ## 5,000 spoiled messages on each broker, with good files in between: MESSAGES= SEED=
+	@sh tools/rabbitmq.sh
+	@MESSAGES=$${MESSAGES:-5000} $(BIN)/python -m pytest tests/fuzz/test_messages_fuzz.py
 
 lint: .venv/.has-dev ## format, lint, types, and which way imports run
 	@$(BIN)/ruff format --check .

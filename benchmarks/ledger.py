@@ -15,11 +15,15 @@ import sqlalchemy as sa
 
 from benchmarks.reference import engine
 from benchmarks.stand import Stand, spread, stand
+from sensorflow.adapters.postgres import outbox
 from sensorflow.adapters.postgres.ledger import ALONE
 from sensorflow.adapters.postgres.queries import queries
 from sensorflow.core.arrival import Lane
+from sensorflow.core.heartbeat import LIVE
 from sensorflow.core.states import WORK
-from sensorflow.flow.publish import MOST, PARTS, SIZE, SMALL
+from sensorflow.flow.publish import MOST, PARTS, SIZE, SMALL, share_of
+from sensorflow.ports import COLLECT_AGAIN, Pace
+from sensorflow.settings import Limits
 
 FILES = 1_000_000
 LIMIT_MS = 5.0
@@ -65,7 +69,16 @@ def values(files: int) -> dict[str, dict[str, Any]]:
     sent = files - files // 10 - 1
     source = f"plant-{sent % 8}"
     batch = {**stages, "sources": [source], "file_bytes": SMALL, "total_bytes": SIZE, "files": MOST}
-    due = {"limit": 50, "max_in_flight": 3000, "lane": Lane.LIVE, "room": 3000}
+    limits = Limits(inline_below=SMALL, max_in_flight=3000, backfill_in_flight=8)
+    share = share_of(limits, Pace(work=200.0, children=8))
+    due = {
+        **vars(share),
+        **outbox._WORK,
+        "a_turn": outbox.A_TURN,
+        "limit": 50,
+        "max_in_flight": 3000,
+    }
+    due |= {"lane": Lane.LIVE, "live": True, "room": 3000}
     name = f"line-{waiting % 97}/logger-{waiting}.csv".encode()
     arrival = {"source": f"plant-{waiting % 8}", "key": name}
     return {
@@ -86,7 +99,8 @@ def values(files: int) -> dict[str, dict[str, Any]]:
         "claim, in vain": {"query": "claim", "ids": [1], "first": 1, **batch, "share": PARTS},
         "due": due,
         "due, full": {"query": "due", **due, "max_in_flight": 1000, "room": 1000},
-        "due, backfill": {"query": "due", **due, "lane": Lane.BACKFILL, "room": 8},
+        "due, backfill": {"query": "due", **due, "lane": Lane.BACKFILL, "live": False, "room": 8},
+        "pace": {"live": LIVE, "seconds": outbox.SECONDS, "events": outbox.EVENTS, **outbox._WORK},
         "published": {
             "ids": [waiting + n for n in range(50)],
             "tokens": [0] * 50,
@@ -97,11 +111,16 @@ def values(files: int) -> dict[str, dict[str, Any]]:
         "waiting_messages": {},
         "stale": {"stale_after": 15.0, "lost": 10, "who": "beat"},
         "stale, 500 lost": {"query": "stale", "stale_after": 15.0, "lost": 500, "who": "beat"},
-        "untidy": {"after": 0},
+        "untidy": {"after": 0, "again": COLLECT_AGAIN},
         "unfinished": {"lane": Lane.BACKFILL},
         "given_back_lately": {"code": "I505 database-full", "within": 120.0},
         "seen": {**arrival, "fingerprint": "1-2-3", "sha256": None},
-        "twin": {**arrival, "sha256": b"0" * 32, "name_matters": True},
+        "twin": {
+            "source": arrival["source"],
+            "name": name,
+            "sha256": b"0" * 32,
+            "name_matters": True,
+        },
         "totals": {},
     }
 

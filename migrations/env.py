@@ -25,6 +25,7 @@ def run() -> None:
     url = context.config.attributes.get("url") or url_of_settings()
     with engine_of(url, poolclass=pool.NullPool).connect() as connection:
         connection.exec_driver_sql(f"SET lock_timeout = '{LOCKS}'")
+        connection.exec_driver_sql("SET idle_in_transaction_session_timeout = 0")
         connection.commit()
         return _migrate(connection)
 

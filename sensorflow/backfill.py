@@ -19,7 +19,6 @@ from sensorflow.adapters.feeds.folder import (
     Readable,
     StillOpen,
     Unreadable,
-    stat_of,
 )
 from sensorflow.core.arrival import Lane, printable
 from sensorflow.core.names import composed
@@ -136,7 +135,7 @@ class Backfill:
         if self._ledger.seen(name, key, stat.fingerprint):
             return Kind.SEEN
         with self._folder.open(key) as stream:
-            landed = land(self._landing, Readable(stream), lambda: stat_of(stream))
+            landed = land(self._landing, Readable(stream), lambda: self._folder.stat_of(stream))
         if landed is None:
             raise StillOpen
         now, lane = datetime.now(UTC), Lane.BACKFILL

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -32,11 +33,18 @@ if TYPE_CHECKING:
     from sensorflow.flow.audit import Sight
     from sensorflow.flow.work import World
 
+GARBAGE = 3600.0
+DAY = 23.5 * 3600
+COLLECTED = ".collected"
+"""In the data folder: when it was searched for garbage last."""
 
-def settings(start: Path | None = None) -> Settings:
-    """The settings that hold here, from file and environment. Raises Misuse."""
+
+def settings(start: Path | None = None, copy: Path | None = None) -> Settings:
+    """The settings that hold here, from file and environment. copy: of the file, read in its place. Raises
+    Misuse."""
     crash.refuse_outside_tests()
-    return settings_.load(settings_.find(start or Path.cwd()))
+    environ = {**os.environ, **({settings_.COPY: str(copy)} if copy else {})}
+    return settings_.load(settings_.find(start or Path.cwd()), environ)
 
 
 def who(role: str) -> str:
@@ -48,6 +56,13 @@ def database_url(settings: Settings) -> str:
     if (url := settings.database) is not None:
         return url
     return _embedded(settings, "database").database_url
+
+
+def require_sessions(settings: Settings) -> None:
+    """Raises Misuse where the database is reached through a pooler that is not in session mode."""
+    from sensorflow.adapters.postgres import inspect
+
+    inspect.require_sessions(database_url(settings))
 
 
 def broker_url(settings: Settings) -> str:
@@ -64,6 +79,25 @@ def _embedded(settings: Settings, what: str) -> state.Running:
             f"or set {what}_url in sensorflow.toml"
         )
     return running
+
+
+def shared_digest(settings: Settings) -> str:
+    """Of the settings that this process works with, as far as all processes of a fleet share them: one of
+    `sensorflow up` and a command beside it have the same one."""
+    running = state.running(settings.data_folder) if settings.broker_url is None else None
+    return settings.shared_digest(running.broker_url if running else None)
+
+
+def differs(settings: Settings) -> str | None:
+    """What to report where `sensorflow up` works with other settings; None where it does not run."""
+    running = state.running(settings.data_folder)
+    if running is None or not running.digest:
+        return None
+    if settings.digest(running.database_url, running.broker_url) == running.digest:
+        return None
+    return (
+        "sensorflow.toml is not what `sensorflow up` works with: it says why, or is to be restarted"
+    )
 
 
 def flower_password(settings: Settings) -> tuple[str, str]:
@@ -98,6 +132,37 @@ def close_months(settings: Settings) -> list[Closing]:
     url = database_url(settings)
     found = closing.months(url, settings.deferred_close)
     return list(closing.close(url, closing.ripe(found, datetime.now(UTC))))
+
+
+def collect_garbage(settings: Settings) -> int:
+    """Remove what writers that were killed left half written, an hour ago or more."""
+    from sensorflow.adapters.files import collect
+    from sensorflow.adapters.stores.quarantine import FILES
+    from sensorflow.core.partitions import Layer
+
+    data = settings.data_folder
+    found = sum(collect(data / place, GARBAGE) for place in ("landing", "archive", *Layer))
+    return found + collect(data / "quarantine", GARBAGE, FILES)
+
+
+def collect_garbage_daily(settings: Settings) -> int:
+    """As `collect_garbage`, by the first that asks on a day: it walks through all that is stored."""
+    from sensorflow.adapters.files import storage_errors
+
+    note = settings.data_folder / COLLECTED
+    with storage_errors():
+        if not settings.data_folder.is_dir():
+            return 0
+        if note.exists() and 0 <= time.time() - note.stat().st_mtime < DAY:
+            return 0
+        note.touch()
+    return collect_garbage(settings)
+
+
+def drop_empty_months(settings: Settings) -> int:
+    from sensorflow.adapters.postgres import months
+
+    return months.drop_empty(database_url(settings))
 
 
 def sight(settings: Settings, source: str | None = None) -> Sight:
@@ -148,7 +213,7 @@ def folders(settings: Settings) -> list[Folder]:
     """The drop folders of all sources."""
     archive = settings.data_folder / "archive"
     return [
-        Folder(name, settings.path(source.path).resolve(), source, archive / name)
+        Folder(name, settings.path(source.path), source, archive / name)
         for name, source in settings.sources.items()
     ]
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-import queue
+import os
 import secrets
 import signal
+import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import chain
 from types import FrameType
 from typing import BinaryIO
 
@@ -30,12 +31,12 @@ from sensorflow.adapters.feeds.folder import (
     Readable,
     StillOpen,
     Unreadable,
-    stat_of,
 )
 from sensorflow.adapters.feeds.spelling import Spellings, log_refused
 from sensorflow.adapters.feeds.watch import Watch
 from sensorflow.adapters.host import has_ended, process
 from sensorflow.core.arrival import Landed, printable
+from sensorflow.core.heartbeat import Role
 from sensorflow.core.retry import backoff
 from sensorflow.core.stability import Stat
 from sensorflow.errors import REMEDY, Code, IntakeLost, Transient
@@ -43,8 +44,10 @@ from sensorflow.flow.detect import Settling
 from sensorflow.flow.intake import Intake
 from sensorflow.flow.land import land
 from sensorflow.flow.publish import publish
+from sensorflow.flow.pulse import Heart, Loop
 from sensorflow.flow.register import Found, register_many
 from sensorflow.flow.sweep import sweep
+from sensorflow.flow.turns import Turns
 from sensorflow.growing import Growing
 from sensorflow.ports import IntakeLease, Landing, LandingGroup, Ledger, Queue
 from sensorflow.settings import Settings
@@ -56,6 +59,8 @@ FULL_EVERY = 2.0
 """Seconds between questions whether the database's disk is full, while files come in."""
 FULL_FOR = 120.0
 """Seconds after which a report of that is too old to keep files out."""
+WATCH_EVERY = 1.0
+"""Seconds between looks whether what inotify watches is still the drop folder."""
 SETTLING = 5_000
 """Files of a folder that are settling at a time. A folder may hold any number: the others' turn comes when
 half of these are through, or what closes them announces them."""
@@ -63,8 +68,16 @@ GROUP = 100
 """Files that are landed, registered and put away together when so many are waiting."""
 GROUP_BYTES = 8 << 20
 """Bytes of a group: a large file keeps no small one waiting."""
+LOOKING = 0.25
+"""Seconds in which files for a group are looked for, at most."""
 PUBLISH_EVERY = 1.0
 """Seconds between looks for retries that are due, when no new file wakes the publisher."""
+PUBLISH_SOON = 0.25
+"""The same while files are sent: others may wait for those that the workers finish."""
+SOON_FOR = 5.0
+"""Seconds after the last one was sent for which that holds."""
+PATIENCE = 5.0
+"""Seconds between signs of life of a loop that waits."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +86,7 @@ class _Seen:
 
     folder: Folder
     key: bytes
-    doubtful: bool = False
+    doubtful: bool = field(default=False, compare=False)
 
 
 class _TooLarge(Exception):
@@ -94,7 +107,11 @@ class Daemon:
         self._landing = landing
         self._ledger = ledger
         self._queue = queue_
-        self._intake = _intake(settings, folders, ledger)
+        identity = f"{process()} {secrets.token_hex(4)}"
+        self._intake = _intake(settings, folders, ledger, identity)
+        self._heart, self._taking, self._sending = _heart(settings, folders, ledger, identity)
+        self._unrecovered: set[str] = set()
+        """Folders that were away when they were taken over."""
         self._leases: dict[str, IntakeLease] = {}
         """Of the sources that are taken in here, by this thread's knowledge."""
         self._growing = [Growing(settings, f, landing, ledger) for f in folders if f.source.growing]
@@ -103,21 +120,32 @@ class Daemon:
         self._more = False
         self._refused: dict[tuple[str, bytes], Stat] = {}
         self._spellings = Spellings(ledger)
-        self._closed: queue.SimpleQueue[_Seen] = queue.SimpleQueue()
+        self._told: dict[str, deque[_Seen]] = {f.name: deque() for f in folders}
+        """What inotify told of."""
+        self._news = threading.Event()
+        self._turns: Turns[_Seen] = Turns()
+        self._again: set[str] = set()
+        """Folders to be scanned once more when the scan of them that runs is through."""
+        self._looks: dict[str, tuple[IntakeLease, Iterator[bool]]] = {}
+        """Growing sources that are being looked at, with the lease since the begin."""
         self._doubt = threading.Event()
         self._fresh = threading.Event()
         self._stop = threading.Event()
         self._troubles = 0
+        self._watch: Watch | None = None
 
     def stop(self) -> None:
         """Finish the files in hand, and end."""
         self._stop.set()
         self._fresh.set()
+        self._news.set()
 
     def run(self) -> None:
         """Until `stop`."""
         self._intake.start()
-        watch = self._watch()
+        self._heart.start()
+        with self._taking.held():
+            self._watch = self._watched()
         publisher = threading.Thread(target=self._publish, name="publisher")
         publisher.start()
         log().info(Event.DAEMON_STARTED, sources=[f.name for f in self._folders])
@@ -126,36 +154,43 @@ class Daemon:
         finally:
             self.stop()
             self._intake.stop()
-            if watch is not None:
-                watch.stop()
+            if self._watch is not None:
+                self._watch.stop()
             publisher.join()
+            self._heart.stop()
             log().info(Event.DAEMON_STOPPED)
 
-    def _watch(self) -> Watch | None:
+    def _watched(self) -> Watch | None:
         """Start the fast path; without it the rescan alone does the work."""
         watched = [f for f in self._folders if not (f.source.polling or f.source.growing)]
         if not watched:
             return None
         try:
-            watch = Watch(lambda f, key: self._closed.put(_Seen(f, key, True)), self._rescan)
+            watch = Watch(self._tell, self._rescan)
             watch.start(watched)
         except OSError as error:
             log().warning(Event.WATCH_DEGRADED, reason=str(error), rescan=self._settings.rescan)
             return None
         return watch
 
+    def _tell(self, folder: Folder, key: bytes) -> None:
+        self._told[folder.name].append(_Seen(folder, key, True))
+        self._news.set()
+
     def _rescan(self, reason: str) -> None:
         if reason:
             log().warning(Event.WATCH_DEGRADED, reason=reason)
         self._doubt.set()
+        self._news.set()
 
     # --- taking in ---
 
     def _take_in(self) -> None:
         next_scan = time.monotonic()
-        next_look = next_room = next_scan
+        next_look = next_room = next_watch = next_scan
         while not self._stop.is_set():
             now = time.monotonic()
+            self._taking.touch()
             try:
                 self._heed_leases()
                 if now >= next_room:
@@ -168,9 +203,14 @@ class Daemon:
                 if now >= next_look:
                     next_look = now + TICK
                     self._look_again()
-                    self._grow()
-                self._drain(min(next_scan, next_look))
+                self._grow()
+                if self._watch is not None and now >= next_watch:
+                    next_watch = now + WATCH_EVERY
+                    with self._taking.held():
+                        self._watch.renew()
+                self._take_turn(min(next_scan, next_look))
                 self._troubles = 0
+                self._taking.resume(sure=False)
             except Transient as error:
                 self._pause(error)
             except Exception as error:  # noqa: BLE001 - a defect must not end the intake
@@ -196,11 +236,13 @@ class Daemon:
             sha256 = self._landing.put(stream).sha256
             return self._ledger.has_content(folder.name, key, sha256)
 
-        with self._sources_apart(folder):
+        self._unrecovered.add(folder.name)
+        with self._sources_apart(folder), self._taking.held():
             for key in folder.recover(registered, datetime.now(UTC).date()):
                 why = "left half put away, and not readable now"
                 name = printable(key)
                 log().error(Event.FILE_STUCK, source=folder.name, file=name, why=why)
+            self._unrecovered.discard(folder.name)
 
     @contextmanager
     def _sources_apart(self, folder: Folder) -> Iterator[None]:
@@ -223,26 +265,34 @@ class Daemon:
         delay = backoff(self._troubles, 0.5, cap=15.0)
         facts = {"code": error.code, "reason": error.message, "seconds": delay}
         log().error(Event.INTAKE_PAUSED, **facts, do=REMEDY.get(error.code, ""))
+        self._taking.pause(error)
+        self._turns.clear()
+        self._again.clear()
+        self._looks.clear()
         self._doubt.set()
-        self._stop.wait(delay)
+        self._wait(delay, self._taking)
 
-    def _drain(self, until: float) -> None:
-        """Take the files that inotify told of, until the next look is due."""
-        while not self._stop.is_set() and not self._doubt.is_set():
-            timeout = until - time.monotonic()
-            try:
-                first = self._closed.get(timeout=max(timeout, 0.001))
-            except queue.Empty:
-                return
-            self._take(dict.fromkeys((first, *self._told())))
-            if timeout <= 0:
-                return
+    def _wait(self, seconds: float, loop: Loop) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, PATIENCE)):
+            loop.touch()
 
-    def _told(self) -> Iterator[_Seen]:
-        """What else inotify has told of by now: nothing is waited for."""
-        with suppress(queue.Empty):
-            for _ in range(GROUP - 1):
-                yield self._closed.get_nowait()
+    def _take_turn(self, until: float) -> None:
+        """Take a group of files, some of each source; where there is none, wait for one, not for long."""
+        if not (self._turns or self._looks or self._doubt.is_set()):
+            self._news.wait(max(until - time.monotonic(), 0.001))
+        self._news.clear()
+        for name, told in self._told.items():
+            if told and not self._turns.has(name, "told"):
+                self._turns.add(name, "told", _popped(told))
+        if group := self._turns.gather(GROUP, LOOKING, self._apart_by_name):
+            self._take(group)
+
+    def _apart_by_name(self, name: str) -> AbstractContextManager[None]:
+        self._taking.touch()
+        return next(
+            (self._sources_apart(f) for f in self._folders if f.name == name), nullcontext()
+        )
 
     @property
     def _ours(self) -> list[Folder]:
@@ -251,16 +301,37 @@ class Daemon:
         return [folder for folder in mine if not folder.source.growing]
 
     def _grow(self) -> None:
+        """A group of each growing source that is being looked at, or is to be."""
         for growing in self._growing:
-            lease = self._leases.get(growing.folder.name)
-            if lease is None or not growing.is_due:
+            name = growing.folder.name
+            lease = self._leases.get(name)
+            if lease is None or (name not in self._looks and not growing.is_due):
+                self._looks.pop(name, None)
                 continue
             try:
                 with self._sources_apart(growing.folder):
-                    if growing.look(self._stop.is_set, lease):
-                        self._fresh.set()
+                    self._look_on(growing, lease)
+                    continue
+                self._looks.pop(name, None)  # its folder is away
             except IntakeLost:
+                self._looks.pop(name, None)
                 self._lose(lease)
+
+    def _look_on(self, growing: Growing, lease: IntakeLease) -> None:
+        name = growing.folder.name
+        begun, steps = self._looks.get(name, (None, None))
+        if steps is None or begun != lease:
+            steps = growing.steps(self._stopped, lease)
+            self._looks[name] = (lease, steps)
+        grew = next(steps, None)
+        if grew is None:
+            del self._looks[name]
+        elif grew:
+            self._fresh.set()
+
+    def _stopped(self) -> bool:
+        self._taking.touch()
+        return self._stop.is_set()
 
     def _lose(self, lease: IntakeLease) -> None:
         """Another daemon has taken a source over."""
@@ -269,9 +340,20 @@ class Daemon:
 
     def _scan(self) -> None:
         for folder in self._ours:
-            with self._sources_apart(folder):
-                found = (key for key, stat in folder.scan() if self._is_new(folder, key, stat))
-                self._take_all(folder, found)
+            if self._turns.has(folder.name, "scan"):
+                self._again.add(folder.name)
+            else:
+                self._turns.add(folder.name, "scan", self._scanned(folder))
+
+    def _scanned(self, folder: Folder) -> Iterator[_Seen | None]:
+        if folder.name in self._unrecovered and folder.readable():
+            self._recover(folder)
+        while True:
+            for key, stat in folder.scan():
+                yield _Seen(folder, key) if self._is_new(folder, key, stat) else None
+            if folder.name not in self._again:
+                return
+            self._again.discard(folder.name)
 
     def _is_new(self, folder: Folder, key: bytes, stat: Stat) -> bool:
         settling = self._settling[folder.name]
@@ -282,25 +364,23 @@ class Daemon:
 
     def _look_again(self) -> None:
         for folder in self._ours:
-            self._take_all(folder, self._settled(folder))
+            if len(self._settling[folder.name]) and not self._turns.has(folder.name, "settled"):
+                self._turns.add(folder.name, "settled", self._settled(folder))
         if self._more and all(len(s) < SETTLING / 2 for s in self._settling.values()):
             self._more = False
             self._doubt.set()
 
-    def _settled(self, folder: Folder) -> Iterator[bytes]:
-        for key in self._settling[folder.name].waiting:
+    def _settled(self, folder: Folder) -> Iterator[_Seen | None]:
+        settling = self._settling[folder.name]
+        for key in settling.waiting:
             try:
-                if self._complete(folder, key, folder.stat(key)):
-                    yield key
+                whole = key in settling and self._complete(folder, key, folder.stat(key))
+                yield _Seen(folder, key) if whole else None
             except NotAFile as error:
                 self._vanished(folder, key, error)
 
     def _complete(self, folder: Folder, key: bytes, stat: Stat) -> bool:
         return self._settling[folder.name].complete(key, stat, time.monotonic())
-
-    def _take_all(self, folder: Folder, keys: Iterator[bytes]) -> None:
-        while not self._stop.is_set() and (some := list(islice(keys, GROUP))):
-            self._take([_Seen(folder, key) for key in some])
 
     def _vanished(self, folder: Folder, key: bytes, error: NotAFile) -> None:
         self._settling[folder.name].forget(key)
@@ -323,19 +403,26 @@ class Daemon:
         return False
 
     def _take(self, files: Iterable[_Seen]) -> None:
-        """Land, register and put away, in groups; a file that is not ready is looked at again.
+        """Land, register and put away the first of some files, and put the others back; a file that is not
+        ready is looked at again.
 
         What was read by one lease is registered by that one: it may have been lost and taken again.
         """
         waiting = deque(files)
-        while waiting and not self._stop.is_set():
-            leases = dict(self._leases)
-            for folder, found in self._land_some(waiting).items():
-                lease = leases[folder.name]
-                try:
+        leases = dict(self._leases)
+        landed = self._land_some(waiting)
+        for folder, found in landed.items():
+            lease = leases[folder.name]
+            try:
+                with self._sources_apart(folder):
                     self._enter(folder, found, lease)
-                except IntakeLost:
-                    self._lose(lease)
+            except IntakeLost:
+                self._lose(lease)
+        left: dict[Folder, list[_Seen]] = {}
+        for seen in waiting:
+            left.setdefault(seen.folder, []).append(seen)
+        for folder, some in left.items():
+            self._turns.put_back(folder.name, some, first=folder not in landed)
 
     def _land_some(self, waiting: deque[_Seen]) -> dict[Folder, list[Found]]:
         """Land the first of the waiting files together, and take them off."""
@@ -343,10 +430,13 @@ class Daemon:
         room = GROUP_BYTES
         with self._landing.group() as group:
             with suppress(_TooLarge):
-                while waiting:
+                while waiting and not self._stop.is_set():
+                    self._taking.touch()
                     crash.point(crash.Point.FOUND)
-                    found = self._land_seen(group, waiting[0], room if landed else math.inf)
-                    seen = waiting.popleft()
+                    seen, found = waiting[0], None
+                    with self._sources_apart(seen.folder):
+                        found = self._land_seen(group, seen, room if landed else math.inf)
+                    waiting.popleft()
                     if found is not None:
                         landed.setdefault(seen.folder, []).append(found)
                         room -= found.landed.size
@@ -375,7 +465,8 @@ class Daemon:
         if not files:
             return
         try:
-            entered = register_many(self._ledger, self._settings, folder.name, files, lease)
+            with self._taking.held():
+                entered = register_many(self._ledger, self._settings, folder.name, files, lease)
         except Transient:
             raise
         except Exception:
@@ -383,6 +474,7 @@ class Daemon:
                 raise
             self._enter_each(folder, files, lease)
             return
+        self._taking.resume()
         for file in files:
             self._keep_landed(folder, file)
         for _ in files:
@@ -440,7 +532,12 @@ class Daemon:
         if folder.source.after == "keep":
             for key, stat in stats.items():
                 self._known.add(_mark(folder, key, stat))
-        ours = Putting(lease.token, lambda: self._intake.is_certain(lease))
+
+        def allowed() -> bool:
+            self._taking.touch()
+            return self._intake.is_certain(lease)
+
+        ours = Putting(lease.token, allowed)
         stuck = folder.put_away(stats.items(), datetime.now(UTC).date(), ours)
         for key, why in stuck.items():
             self._refused[folder.name, key] = stats[key]
@@ -456,14 +553,15 @@ class Daemon:
         settling = self._settling[folder.name]
         try:
             with folder.open(key) as stream:
-                stat = stat_of(stream)
+                stat = folder.stat_of(stream)
                 if self._is_known(folder, key, stat):
                     return None
                 if stat.size > room:
                     raise _TooLarge
-                landed = land(group, Readable(stream), lambda: stat_of(stream))
+                reader = Readable(stream, self._taking.touch)
+                landed = land(group, reader, lambda: folder.stat_of(stream))
                 if landed is None:
-                    settling.again(key, stat_of(stream), time.monotonic())
+                    settling.again(key, folder.stat_of(stream), time.monotonic())
         except StillOpen:
             settling.again(key, folder.stat(key), time.monotonic())
             return None
@@ -483,33 +581,56 @@ class Daemon:
     # --- publishing ---
 
     def _publish(self) -> None:
-        troubles, swept = 0, False
-        s = self._settings
+        troubles, sweep_at, soon_until = 0, -math.inf, 0.0
+        s, loop = self._settings, self._sending
         while not self._stop.is_set():
-            self._fresh.wait(PUBLISH_EVERY)
+            soon = time.monotonic() < soon_until
+            self._fresh.wait(PUBLISH_SOON if soon else PUBLISH_EVERY)
             self._fresh.clear()
+            loop.touch()
             try:
-                if not swept:
-                    sweep(self._ledger, self._queue, s.sweep, s.lease, s.limits)
-                    swept = True
-                sent = publish(self._ledger, self._queue, s.limits)
+                if time.monotonic() >= sweep_at:  # as beat does, whose host may be gone
+                    loop.hold()  # until a message is sent, or this is over
+                    sweep(self._ledger, self._queue, s.sweep, s.lease, s.limits, loop.touch)
+                    sweep_at = time.monotonic() + s.sweep
+                sent = publish(self._ledger, self._queue, s.limits, loop.touch)
             except Exception as error:  # noqa: BLE001 - this thread must outlive any defect
                 troubles += 1
                 delay = backoff(troubles, 0.5, cap=15.0)
                 if isinstance(error, Transient):
                     facts = {"code": error.code, "reason": error.message}
                     log().error(Event.PUBLISH_PAUSED, **facts, seconds=delay)
+                    loop.pause(error)
                 else:
                     log().exception(Event.DEFECT)
-                self._stop.wait(delay)
+                    defect = f"{type(error).__name__}: {error}"
+                    loop.pause(Transient(Code.UNEXPECTED, defect))
+                self._wait(delay, loop)
                 continue
             troubles = 0
+            loop.resume(sure=sent > 0)
             if sent:
+                soon_until = time.monotonic() + SOON_FOR
                 log().info(Event.FILES_PUBLISHED, files=sent)
 
 
-def _intake(settings: Settings, folders: list[Folder], ledger: Ledger) -> Intake:
-    mine = f"{process()} {secrets.token_hex(4)}"
+def _popped(told: deque[_Seen]) -> Iterator[_Seen | None]:
+    while told:
+        yield told.popleft()
+
+
+def _heart(
+    settings: Settings, folders: list[Folder], ledger: Ledger, mine: str
+) -> tuple[Heart, Loop, Loop]:
+    """With the loops of the intake and of the publisher."""
+    heart = Heart(
+        ledger, socket.gethostname(), os.getpid(), mine, bootstrap.shared_digest(settings)
+    )
+    sources = [folder.name for folder in folders]
+    return heart, heart.loop(Role.INTAKE, sources=sources), heart.loop(Role.PUBLISHER)
+
+
+def _intake(settings: Settings, folders: list[Folder], ledger: Ledger, mine: str) -> Intake:
     names, owner = [folder.name for folder in folders], bootstrap.who("daemon")
     return Intake(ledger, names, owner, mine, settings.lease, has_ended)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
+from sensorflow.shown import shown, shown_in
+
 
 class Code(StrEnum):
     """Stable codes. F1xx: one row or cell; F2xx: a whole file; I5xx: the infrastructure; S: use."""
@@ -22,6 +24,7 @@ class Code(StrEnum):
     TIMESTAMP_AMBIGUOUS = "F106 timestamp-ambiguous"
     TIMESTAMP_NO_ZONE = "F107 timestamp-no-zone"
     TIMESTAMP_RELATIVE = "F108 timestamp-relative"
+    TIMESTAMP_OUTSIDE = "F109 timestamp-outside-bounds"
     VALUE_NOT_A_NUMBER = "F111 value-not-a-number"
     VALUE_NOT_REPRESENTABLE = "F112 value-not-representable"
     VALUE_NOT_FINITE = "F113 value-not-finite"
@@ -58,6 +61,9 @@ class Code(StrEnum):
     ARCHIVE = "F216 archive-refused"
     OUT_OF_MEMORY = "F217 out-of-memory"
     NAME_TAKEN = "F218 name-taken"
+    TOO_MANY_MONTHS = "F219 too-many-months"
+    TOO_MANY_CELLS = "F220 too-many-cells"
+    PATTERN_TOO_SLOW = "F221 pattern-too-slow"
     UNEXPECTED = "F299 unexpected-error"
     # infrastructure
     DATABASE = "I501 database-unavailable"
@@ -67,6 +73,12 @@ class Code(StrEnum):
     DATABASE_FULL = "I505 database-full"
     INDEX_DIFFERS = "I506 dedupe-index-differs"
     INTAKE_LOST = "I507 intake-lease-lost"
+    POOLER = "I508 pooler-not-in-session-mode"
+    DATABASE_LOGIN = "I509 database-login-refused"
+    DATABASE_RIGHTS = "I510 database-rights-missing"
+    SCHEMA = "I511 schema-outdated"
+    DATABASE_LIMIT = "I512 database-limit"
+    HOST = "I520 host-refuses"
     # use
     SETTINGS = "S001 settings"
     COMMAND = "S002 command"
@@ -99,23 +111,60 @@ REMEDY: dict[Code, str] = {
     Code.TOO_LARGE: "raise max_decompressed if the file is honest, then replay",
     Code.DRIFT: "mend the profile, or set the source's drift to ignore or rescue, then replay",
     Code.TOO_MANY_COLUMNS: "check the delimiter; raise max_columns if the file is honest, then replay",
-    Code.TOO_MANY_ROWS: "raise max_rows if the file is honest, then replay",
+    Code.TOO_MANY_ROWS: "raise max_rows, or max_rows_per_byte, if the file is honest, then replay",
     Code.TOO_DEEP: "raise max_nesting or max_record if the file is honest, then replay",
     Code.TOO_SLOW: "raise max_seconds if the file is honest, then replay",
     Code.ARCHIVE: "drop the one file itself, or name it by member, then replay",
     Code.OUT_OF_MEMORY: "split the file, or raise max_memory if the host has it, then replay",
     Code.NAME_TAKEN: "the names of two files in the folder differ only in how their letters are encoded "
     "(NFC, NFD): rename one of them, or remove the one that is not wanted",
+    Code.TOO_MANY_MONTHS: "are its times read rightly? See time.format and the source's earliest; raise "
+    "the source's sparse_months or new_months if the file is honest, then replay",
+    Code.TOO_MANY_CELLS: "clear what lies far from the table, or raise max_cells if the file is honest, "
+    "then replay",
+    Code.PATTERN_TOO_SLOW: "make the pattern plainer in sensorflow.toml: no repeat within a repeat as in "
+    "(a+)+, [^;]* in place of .*, ^ at its begin; then replay",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
+    Code.POOLER: "set the pooler in front of the database to session mode (PgBouncer: "
+    "pool_mode = session), or let database_url lead to the server itself; then start daemon, workers and "
+    "beat again",
+    Code.DATABASE_LOGIN: "correct the user, password or database in database_url, or the server's "
+    "pg_hba.conf, then start daemon, workers and beat again",
+    Code.DATABASE_RIGHTS: "`sensorflow db roles` prints the grants this user needs: pipe them to psql as "
+    "an administrator; work resumes by itself",
+    Code.SCHEMA: "run `sensorflow db upgrade`; work resumes by itself",
+    Code.DATABASE_LIMIT: "raise the limit that the message names at the database; work resumes by itself",
+    Code.HOST: "give this host more memory or threads (ulimit -v, -u), or fewer workers; "
+    "work resumes by itself",
     Code.INDEX_DIFFERS: "run `sensorflow db upgrade`, or set dedupe_index right and start again",
 }
 
 
+LASTING = frozenset(
+    {
+        Code.POOLER,
+        Code.DATABASE_LOGIN,
+        Code.DATABASE_RIGHTS,
+        Code.SCHEMA,
+        Code.DATABASE_LIMIT,
+        Code.INDEX_DIFFERS,
+    }
+)
+"""What no waiting cures: somebody must change something at the database. Retried all the same, seldom."""
+
+
 class SensorflowError(Exception):
-    """A failure with a code and a place. Survives pickling, so that it can cross processes."""
+    """A failure with a code and a place. Survives pickling, so that it can cross processes.
+
+    What a file holds and its message tells goes to terminals and logs: it is escaped here, once.
+    """
+
+    _kept = "\n"
 
     def __init__(self, code: Code, message: str, **place: Any) -> None:
+        message = shown(message, keep=self._kept)
+        place = shown_in(place)
         super().__init__(code, message, place)
         self.code = code
         self.message = message
@@ -172,6 +221,8 @@ def _rebuild_intake_lost(message: str, place: dict[str, Any]) -> IntakeLost:
 
 class Permanent(SensorflowError):
     """The file cannot be loaded as it is: quarantine."""
+
+    _kept = ""  # a line of a file looks like none of ours
 
 
 class Misuse(SensorflowError):

@@ -91,18 +91,32 @@ class Growing:
 
         lease: see `Ledger.register_many`. Raises Transient, and IntakeLost.
         """
+        grew = False
+        for more in self.steps(stopped, lease):
+            grew = grew or more
+        return grew
+
+    def steps(
+        self, stopped: Callable[[], bool], lease: IntakeLease | None = None
+    ) -> Iterator[bool]:
+        """A look, some files at a time: others have their turn in between. Yields whether there was
+        anything in these."""
         self._lease = lease
-        began, grew, self._hurry = time.monotonic(), False, False
+        began, spent, grew, self._hurry = time.monotonic(), 0.0, False, False
         known: dict[bytes, _Rest] = {}
         files = self._restless(known)
         while not stopped() and (some := list(islice(files, GROUP))):
-            grew = self._take(some, known) or grew
+            for more in self._take(some, known):
+                grew = grew or more
+                spent += time.monotonic() - began
+                yield more
+                began = time.monotonic()
         if not stopped():
             self._rest = known
         now = time.monotonic()
         every = max(SOONEST, min(self.folder.source.grow_every / 4, self._settings.rescan))
-        self._next = now + (0.0 if self._hurry else max(every, 0.0 if grew else 10 * (now - began)))
-        return grew
+        spent += now - began
+        self._next = now + (0.0 if self._hurry else max(every, 0.0 if grew else 10 * spent))
 
     def _restless(self, known: dict[bytes, _Rest]) -> Iterator[tuple[bytes, Stat]]:
         """The files that may have something new; the others are noted as known."""
@@ -131,14 +145,16 @@ class Growing:
         first = spelt.setdefault(canonical(key), key)
         return first if first != key else None
 
-    def _take(self, files: Sequence[tuple[bytes, Stat]], known: dict[bytes, _Rest]) -> bool:
+    def _take(
+        self, files: Sequence[tuple[bytes, Stat]], known: dict[bytes, _Rest]
+    ) -> Iterator[bool]:
         inodes = [inode_of(stat) for _, stat in files]
         name, keys = self.folder.name, [key for key, _ in files]
         taken = self._ledger.grown(name, keys, inodes)
         by_key = {t.key: t for t in taken}
         by_inode = {t.inode: t for t in taken}
         self._newest = None
-        queue, grew = list(zip(keys, inodes, strict=True)), False
+        queue = list(zip(keys, inodes, strict=True))
         while queue:
             growths: list[Growth] = []
             room = GROUP_BYTES
@@ -154,8 +170,7 @@ class Growing:
             if growths:
                 crash.point(crash.Point.LANDED)
                 self._enter(growths)
-                grew = True
-        return grew
+            yield bool(growths)
 
     def _look_at(
         self,

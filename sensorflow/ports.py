@@ -5,13 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
 from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
 from sensorflow.core.growth import Growth, Part, Segment, Taken
+from sensorflow.core.heartbeat import Heartbeat, Pulse
+from sensorflow.core.months import MonthLimits
+from sensorflow.core.partitions import Layer
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, IntakeLost, SensorflowError
@@ -59,6 +62,10 @@ class Landing(Protocol):
 
     def size(self, name: str) -> int | None:
         """Of an object, in bytes; None when it is not there. Raises when the whole zone is not."""
+        ...
+
+    def began(self) -> datetime | None:
+        """Since when the zone is there, if it was made anew by a writer; None if unknown."""
         ...
 
     def unfinished(self, older: float) -> list[str]:
@@ -115,6 +122,10 @@ class Lake(Protocol):
         """
         ...
 
+    def began(self, layer: Layer) -> datetime | None:
+        """As `Landing.began`, of a layer's folder."""
+        ...
+
     def unfinished(self, older: float) -> list[str]:
         """What writers left that were killed more than `older` seconds ago: it may be removed."""
         ...
@@ -135,6 +146,14 @@ class QuarantineStore(Protocol):
 
     def size(self, where: str) -> int | None:
         """Of the file kept there, in bytes; None when it is not there. Raises when the store is not."""
+        ...
+
+    def open(self, where: str) -> BinaryIO:
+        """The file kept there. Raises Transient STORAGE when it is not there."""
+        ...
+
+    def began(self) -> datetime | None:
+        """As `Landing.began`."""
         ...
 
     def unfinished(self, older: float) -> list[str]:
@@ -317,7 +336,8 @@ class Load:
     on_change: what becomes of older versions. profile, profile_hash: how the file was read.
     identity: the file name that its dedupe keys hold. covered: ids of older versions, pending or
     quarantined, whose bytes this version begins with. name_matters: the same bytes under another name
-    are other readings. remarks: what was noticed about this version and the one before it.
+    are other readings. remarks: what was noticed about this version and the one before it. months: how
+    many it may be the first to have readings of.
     """
 
     counts: Counts
@@ -330,6 +350,7 @@ class Load:
     covered: tuple[int, ...] = ()
     name_matters: bool = False
     remarks: str = ""
+    months: MonthLimits = field(default_factory=MonthLimits)
 
 
 COLLECT_AGAIN = 120.0
@@ -400,6 +421,8 @@ class Loaded:
     remarks: str = ""
 
 
+PUBLISHING = 15.0
+"""Seconds of the publisher's lease: when its host is gone, another one takes over after them."""
 HIDDEN = 10
 """Files that a sweep publishes again although the broker holds more messages than there are files: those of
 files that were taken along wait there too, and a lost one may be hidden behind them."""
@@ -448,6 +471,43 @@ class ChainView:
     size: int
     lines: int
     newest: FileView
+
+
+WORK_BYTES, WORK_MOST = 32 << 10, 4 << 20
+
+
+def work_of(size: int) -> int:
+    """What a file costs a worker, about, in small files of a transaction that they share. A large file is
+    not said to cost all that it does: it works in one child, beside which others work."""
+    return 1 + min(size, WORK_MOST) // WORK_BYTES
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much may be in flight, so that what comes next need not wait long for it.
+
+    window: work of all, see `work_of`. files: of all. least: files that may always be in flight, so that
+    no worker waits for one. large: at most so many of `large_bytes` and more. A live source may have its
+    part of the window in flight, or one file, whatever others have.
+    """
+
+    window: int
+    files: int
+    least: int
+    large: int
+    large_bytes: int
+
+
+UNSHARED = Share(window=1 << 60, files=1 << 60, least=0, large=1 << 30, large_bytes=1 << 60)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What the fleet has done of late. work: a second. children: how many files it can work on at a time,
+    None if unknown."""
+
+    work: float
+    children: int | None
 
 
 class Ledger(Protocol):
@@ -509,18 +569,32 @@ class Ledger(Protocol):
         """Whether these bytes were ever registered under this name."""
         ...
 
-    def publishing(self) -> AbstractContextManager[bool]:
-        """True for one publisher at a time, False for the others."""
+    def publishing(self, lease: float = PUBLISHING) -> AbstractContextManager[Callable[[], bool]]:
+        """Whether the caller is the one publisher at a time: to be asked again before each batch.
+
+        Another one takes over when it was not asked for `lease` seconds, and at once when its process
+        has ended, where that can be known. Two that publish at a time do no harm but to send twice.
+        """
         ...
 
     def due(
-        self, limit: int, max_in_flight: int, backfill_in_flight: int | None = None
+        self,
+        limit: int,
+        max_in_flight: int,
+        backfill_in_flight: int | None = None,
+        share: Share = UNSHARED,
     ) -> list[Waiting]:
-        """Pending files that are not published and not waiting for a retry, oldest first.
+        """Pending files that are not published and not waiting for a retry: of each source the oldest
+        first, and each source in its turn, those first that have the least work in flight. Perhaps fewer
+        than there are, never none.
 
         Files of the backfill lane only when no live one is due, and no more than
         `backfill_in_flight` (default: `max_in_flight`) of them at a time.
         """
+        ...
+
+    def pace(self) -> Pace:
+        """Of the last seconds; work is 0 while no file waits to be published."""
         ...
 
     def unfinished(self, lane: Lane) -> int:
@@ -743,6 +817,18 @@ class Ledger(Protocol):
         """Of those of these files that are a growth: the whole file, by the id that was given."""
         ...
 
+    def beat(self, pulse: Pulse) -> None:
+        """A loop of a process is alive. Removes what is older than `heartbeat.FORGOTTEN`."""
+        ...
+
+    def end_beats(self, process: str) -> None:
+        """A process ends: remove its heartbeats. Idempotent."""
+        ...
+
+    def heartbeats(self) -> list[Heartbeat]:
+        """The last heartbeat of each loop, by role, the oldest loops first."""
+        ...
+
     def history(self, file_id: int) -> list[dict[str, Any]]: ...
 
     def arrivals(self, file_id: int) -> list[dict[str, Any]]: ...
@@ -840,6 +926,26 @@ class Book:
         return (*done, self.published_at, self.expired, self.tidy)
 
 
+@dataclass(frozen=True)
+class Altered:
+    """A file whose events were changed, removed or added past the ledger.
+
+    expected, found: how many there should be, and are; None where nothing is known of its history.
+    """
+
+    file_id: int
+    expected: int | None
+    found: int | None
+
+
+@dataclass(frozen=True)
+class History:
+    """How many events are hashed, and a digest of the newest hash of every file."""
+
+    events: int
+    digest: str
+
+
 class Snapshot(Protocol):
     """The database as it was at one instant, read-only; nothing is locked. Raises Transient DATABASE."""
 
@@ -852,6 +958,14 @@ class Snapshot(Protocol):
 
     def rows_per_file(self) -> dict[int, int]:
         """How many rows of each file id are in the database, ids unknown to the ledger among them."""
+        ...
+
+    def altered(self) -> list[Altered]:
+        """Files whose history is not the one that was written, by id."""
+        ...
+
+    def history(self) -> History:
+        """What all histories come to."""
         ...
 
     def unproved(self) -> list[tuple[str, bool]]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -25,18 +26,21 @@ from pydantic import (
     model_validator,
 )
 
-from sensorflow import profiles, tls
+from sensorflow import digest, profiles, tls
 from sensorflow.core import growth
 from sensorflow.core.drift import Drift
-from sensorflow.core.profile import Profile, Strict
+from sensorflow.core.profile import Instant, Profile, Strict
 from sensorflow.core.stability import IGNORED
 from sensorflow.errors import Code, Misuse
 from sensorflow.explain import explain
 from sensorflow.tls import Tls
 
 FILE_NAME = "sensorflow.toml"
+COPY = "SENSORFLOW_CONFIG_COPY"
+"""Names a copy of the settings file that is read in its place: `sensorflow up` has its processes work with
+what was there when they were started, whatever is written meanwhile."""
 PREFIX = "SENSORFLOW_"
-APART = re.compile(r"CONFIG|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
+APART = re.compile(r"CONFIG(_COPY)?|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
 """Variables with the prefix that are no settings: Kubernetes makes the last ones of a service's name."""
 
 
@@ -101,12 +105,14 @@ class Retention(Strict):
 @dataclass(frozen=True)
 class Limits:
     """inline_below: bytes; smaller files are one task. max_in_flight, backfill_in_flight: files published
-    and unfinished, in all and of the backfill lane. group_small_files: several small files a message."""
+    and unfinished, in all and of the backfill lane. group_small_files: several small files a message.
+    workers: how many files are taken to be worked on at a time while no worker says."""
 
     inline_below: int
     max_in_flight: int
     backfill_in_flight: int
     group_small_files: bool = False
+    workers: int = 4
 
 
 class Source(Strict):
@@ -137,6 +143,10 @@ class Source(Strict):
     on_change: Literal["merge", "supersede", "keep", "reject"] = "merge"
     dedupe_scope: Literal["file", "source"] = "file"
     max_rejects: str = "10%"
+    earliest: Instant = None
+    latest: Instant = None
+    new_months: int = Field(default=1200, ge=1)
+    sparse_months: int = Field(default=360, ge=1)
     drift: Drift = Drift()
     polling: bool = False
     retention: Retention = Retention()
@@ -203,12 +213,21 @@ class Settings(Strict):
     deferred_close: Annotated[timedelta, BeforeValidator(_span)] = timedelta(days=7)
     workers: int = Field(default=4, ge=1, le=512)
     flower_port: int = Field(default=5555, ge=0, le=65535)
+    flower_hosts: tuple[str, ...] = ()
     flower_user: str = "sensorflow"
     flower_password: SecretStr | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     sources: dict[str, Source] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
     home: Path = Field(default=Path(), exclude=True)
+
+    @field_validator("flower_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, given: Any) -> Any:
+        """A variable has them with commas between."""
+        if isinstance(given, str):
+            return tuple(filter(None, (name.strip() for name in given.split(","))))
+        return given
 
     @field_validator("database_url")
     @classmethod
@@ -250,6 +269,7 @@ class Settings(Strict):
             self.max_in_flight,
             self.backfill_in_flight,
             self.group_small_files,
+            self.workers,
         )
 
     @property
@@ -269,13 +289,33 @@ class Settings(Strict):
         return self.broker_tls and self.broker_tls.below(self.home)
 
     def profile_of(self, source: Source) -> Profile:
-        return self.profiles[source.profile]
+        return self._bounded(source.profile, self.profiles[source.profile], source)
 
-    def profile(self, name: str) -> Profile | None:
-        """A profile of these settings, or of the library; None when there is none of that name."""
+    def profile(self, name: str, source: Source | None = None) -> Profile | None:
+        """A profile of these settings, or of the library; None when there is none of that name.
+
+        source: what it is of, which may set bounds of its own.
+        """
         if name in self.profiles or name not in profiles.builtin():
-            return self.profiles.get(name)
-        return profiles.load(name)[1]
+            found = self.profiles.get(name)
+        else:
+            found = profiles.load(name)[1]
+        return found if source is None or found is None else self._bounded(name, found, source)
+
+    def _bounded(self, name: str, found: Profile, source: Source) -> Profile:
+        """The same object each time: files of one profile are judged at once."""
+        given = {"earliest": source.earliest, "latest": source.latest}
+        bounds = {key: value for key, value in given.items() if value is not None}
+        if not bounds:
+            return found
+        place = name, source.earliest, source.latest
+        if place not in self._with_bounds:
+            self._with_bounds[place] = found.model_copy(update=bounds)
+        return self._with_bounds[place]
+
+    @cached_property
+    def _with_bounds(self) -> dict[tuple[Any, ...], Profile]:
+        return {}
 
     def path(self, relative: Path) -> Path:
         """A path as the settings mean it: below the folder of sensorflow.toml."""
@@ -284,6 +324,24 @@ class Settings(Strict):
     @property
     def data_folder(self) -> Path:
         return self.path(self.data)
+
+    def compared(self, database_url: str | None = None, broker_url: str | None = None) -> Any:
+        """What `digest.plain` and `digest.digest` take. The URLs: where they are not set, of the
+        embedded servers."""
+        set_ = (self.database_url, self.broker_url)
+        given = [url.get_secret_value() if url else None for url in set_]
+        apart = digest.HOST | set(digest.URLS)
+        values = self.model_dump(mode="json", exclude=set(apart))
+        urls = (given[0] or database_url, given[1] or broker_url)
+        return {**values, **dict(zip(digest.URLS, urls, strict=True))}
+
+    def digest(self, database_url: str | None = None, broker_url: str | None = None) -> str:
+        """Of all settings but those of `digest.HOST`: what `sensorflow up` was started with."""
+        return digest.digest(self.compared(database_url, broker_url))
+
+    def shared_digest(self, broker_url: str | None = None) -> str:
+        """The same in all processes of a fleet, on any host and as any user; see `digest.shared`."""
+        return digest.shared(self.compared(None, broker_url))
 
 
 def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
@@ -322,7 +380,8 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
 
     path: the TOML file; None for defaults and environment alone.
     """
-    given = {} if path is None else profiles.read_toml(path)
+    copy = environ.get(COPY)
+    given = {} if path is None else profiles.read_toml(path, Path(copy) if copy else None)
     origins = _overlay(given, environ)
     _resolve_profiles(given, path)
     home = path.parent.absolute() if path else Path.cwd()

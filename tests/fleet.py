@@ -110,6 +110,8 @@ class Fleet:
         self.flower_port = free_port()
         self.level = options.get("level", "INFO")
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.elsewhere: dict[str, tuple[list[str], dict[str, str]]] = {}
+        """Of a process on another host: what its command begins with, and its environment."""
         self.ledger = PostgresLedger(database, "test")
 
     def start(self, *names: str, env: dict[str, str] | None = None, crash: str = "") -> None:
@@ -130,10 +132,11 @@ class Fleet:
         crashing = {"SENSORFLOW_TESTING": "1", "SENSORFLOW_CRASH": crash} if crash else {}
         for name in names:
             worker = [*celery, "worker", "--autoscale=2,1", *quick, f"--hostname={name}@%h"]
+            entering, there = self.elsewhere.get(name, ([], {}))
             with (self.project / f"{name}.log").open("ab") as log:
                 self.running[name] = subprocess.Popen(
-                    commands.get(name.partition("-")[0], worker),
-                    env={**self.env, **(env or {}), **crashing},
+                    [*entering, *commands.get(name.partition("-")[0], worker)],
+                    env={**self.env, **there, **(env or {}), **crashing},
                     cwd=self.project,
                     stdin=subprocess.DEVNULL,
                     stdout=log,

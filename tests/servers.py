@@ -48,7 +48,9 @@ CHILD = Path(process.__file__).with_name("child.py")
 class RabbitMQ:
     """A broker with its own data, ports and Erlang node; a virtual host for each test."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, also: str = "") -> None:
+        """also: another address that it listens at."""
+        self._also = also
         self._folder = place.root / "rabbitmq"
         self._folder.mkdir()
         self._log = self._folder / "console.log"
@@ -64,14 +66,15 @@ class RabbitMQ:
 
     def _env(self) -> dict[str, str]:
         config = self._folder / "rabbitmq.conf"
+        more = f"listeners.tcp.2 = {self._also}:{self._port}\n" if self._also else ""
         config.write_text(
-            f"listeners.tcp.1 = 127.0.0.1:{self._port}\n"
+            f"listeners.tcp.1 = 127.0.0.1:{self._port}\n{more}"
             f"listeners.ssl.1 = 127.0.0.1:{self._secure}\n"
             f"ssl_options.cacertfile = {self.authority.file}\n"
             f"ssl_options.certfile = {self._certificate.cert}\n"
             f"ssl_options.keyfile = {self._certificate.key}\n"
             "ssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n"
-            "loopback_users.guest = true\n"
+            f"loopback_users{' = none' if self._also else '.guest = true'}\n"
             "vm_memory_high_watermark.absolute = 1GB\n"
             "disk_free_limit.absolute = 50MB\n"
             "log.console = true\nlog.console.level = warning\nlog.file = false\n"
@@ -135,6 +138,9 @@ class RabbitMQ:
     def let_in(self, name: str, vhost: str) -> None:
         assert self._ctl("set_permissions", "-p", vhost, name, ".*", ".*", ".*") == 0
 
+    def close_connections(self, vhost: str) -> None:
+        assert self._ctl("close_all_connections", "--vhost", vhost, "test") == 0
+
     def remove_user(self, name: str) -> None:
         assert self._ctl("delete_user", name) == 0
 
@@ -145,6 +151,21 @@ class RabbitMQ:
 
     def delete_queue(self, vhost: str, queue: str) -> None:
         assert self._ctl("delete_queue", "-p", vhost, queue) == 0
+
+    @contextmanager
+    def impatient(self, milliseconds: int) -> Iterator[None]:
+        """Channels of connections made meanwhile are closed when a message waits so long for its word."""
+        known = {"consumer_timeout": 1_800_000, "channel_tick_interval": 60_000}
+        for name in known:
+            self._set(name, milliseconds)
+        try:
+            yield
+        finally:
+            for name, value in known.items():
+                self._set(name, value)
+
+    def _set(self, name: str, value: int) -> None:
+        assert self._ctl("eval", f"application:set_env(rabbit, {name}, {value}).") == 0
 
     def queues(self, vhost: str) -> dict[str, str]:
         """Name -> type of the queues of a virtual host."""

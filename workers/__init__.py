@@ -2,7 +2,7 @@
 
 import sys
 
-from sensorflow import memory
+from sensorflow import memory, steady
 
 
 class _WithoutPandas:
@@ -18,8 +18,10 @@ memory.frugal()
 sys.meta_path.insert(0, _WithoutPandas())
 
 from workers import flower  # noqa: E402 - what they import is to find it so
-from workers.app import app  # noqa: E402
+from workers.app import app, command  # noqa: E402
 
+if command() is not None:
+    steady.streams()
 flower.guard()
 
 __all__ = ["app"]

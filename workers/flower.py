@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sys
+from collections.abc import Collection
+from functools import cache
+from typing import Any
 
 from sensorflow import bootstrap
 from sensorflow.errors import Misuse
@@ -22,8 +26,49 @@ def guard() -> None:
     from tornado.options import options
 
     options.address = "127.0.0.1"
+    _refuse_other_hosts()
     if not _told():
         options.basic_auth = [_word()]
+
+
+def _refuse_other_hosts() -> None:
+    """Answer only to an address, to localhost and to the names of `flower_hosts`.
+
+    A page of somebody else may give its own name our address (DNS rebinding), and would be let read here
+    what the browser's user may. Flower has no setting for it.
+    """
+    from flower.app import Flower
+    from tornado.web import ErrorHandler
+
+    find = Flower.find_handler
+
+    def find_handler(app: Any, request: Any, **kwargs: Any) -> Any:
+        if allowed(request.host_name, _hosts()):
+            return find(app, request, **kwargs)
+        return app.get_handler_delegate(request, ErrorHandler, {"status_code": MISDIRECTED})
+
+    Flower.find_handler = find_handler
+
+
+MISDIRECTED = 421
+"""The status of RFC 9110, 15.5.20: not for this server."""
+
+
+def allowed(host: str, names: Collection[str]) -> bool:
+    """Whether a request may be for this host. An address is nobody's name."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host.lower().rstrip(".") in {"localhost", *map(str.lower, names)}
+    return True
+
+
+@cache
+def _hosts() -> tuple[str, ...]:
+    try:
+        return bootstrap.settings().flower_hosts
+    except Misuse:
+        return ()
 
 
 def _told() -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dbm
 import os
 from pathlib import Path
 from typing import Any
 
+from celery.beat import PersistentScheduler
 from celery.signals import beat_init
 
 from sensorflow.adapters.queues.celery import RETAIN, SWEEP, task_name
 from sensorflow.settings import Settings
+from sensorflow.telemetry import Event, log
 
 RETAIN_EVERY = 3600.0
 """Seconds between looks for what has expired."""
@@ -28,6 +31,16 @@ def schedule(settings: Settings) -> dict[str, Any]:
             "options": {"expires": RETAIN_EVERY},
         },
     }
+
+
+class Scheduler(PersistentScheduler):  # type: ignore[misc]  # celery has no types
+    """What it keeps between runs is worth little: a full disk does not end it."""
+
+    def sync(self) -> None:
+        try:
+            super().sync()
+        except (OSError, *dbm.error) as error:
+            log().error(Event.BEAT_UNKEPT, reason=str(error))
 
 
 @beat_init.connect

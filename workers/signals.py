@@ -6,21 +6,26 @@ import gc
 import io
 import os
 import resource
-import threading
 import time
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
-from celery.signals import task_received, worker_init, worker_process_init
+from billiard import current_process
+from celery.signals import task_received, worker_init, worker_process_init, worker_ready
 
-from sensorflow import bootstrap, crash
+from sensorflow import bootstrap, crash, threads
 from sensorflow.core.dedupe import Occurrences, keys
 from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read
 from sensorflow.core.reshape import reshape
-from workers import process
+from sensorflow.errors import Code, Transient
+from sensorflow.flow import deadlines
+from sensorflow.telemetry import Event, log
+from workers import process, watchdog
+from workers.configured import settings
 
 _SAMPLE = b"t,s,k,v\n2026-01-01T00:00:00Z,s,k,1\n2026-01-01,s,k,x\n"
 _PROFILE = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
@@ -39,9 +44,8 @@ def warm(**_: Any) -> None:
         keys(reshape(accepted.bronze, Watch({}), Occurrences()).silver, "warm.csv")
     import sensorflow.adapters.postgres.together  # noqa: F401 - a ledger does so at its first load
 
-    settings = bootstrap.settings()
-    ledger = bootstrap.ledger(settings, "warm")  # loads the driver; connects to nothing
-    bootstrap.world(settings, "warm", ledger)
+    ledger = bootstrap.ledger(settings(), "warm")  # loads the driver; connects to nothing
+    bootstrap.world(settings(), "warm", ledger)
     ledger.close()
     gc.collect()
     gc.freeze()  # what is shared is left alone, and a child looks for cycles among its own alone
@@ -57,15 +61,20 @@ def started(**_: Any) -> None:
     autoscaler forks from a thread of its own.
     """
     process.forget()
-    limit = int(bootstrap.settings().max_memory)
+    limit = int(settings().max_memory)
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
     if most == resource.RLIM_INFINITY or limit <= most:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
     if process.parent != os.getpid():  # a pool that does not fork (solo) is its own
-        watch = threading.Thread(
-            target=_end_with, args=(process.parent,), name="parent", daemon=True
-        )
-        watch.start()
+        process.board.join(current_process().index)
+        deadlines.watched_by(process.board.mark)
+        try:
+            threads.start(partial(_end_with, process.parent))
+            process.keeper()
+        except (Transient, MemoryError) as error:  # nothing is in hand; the next one may be luckier
+            log().error(Event.WORK_REFUSED, code=Code.HOST, reason=str(error))
+            time.sleep(1.0)
+            os._exit(1)
 
 
 @task_received.connect
@@ -74,7 +83,13 @@ def received(**_: Any) -> None:
     crash.point(crash.Point.RECEIVED)
 
 
+@worker_ready.connect
+def watched(**_: Any) -> None:
+    watchdog.watch(process.board)
+
+
 def _end_with(parent: int) -> None:
     while os.getppid() == parent:
+        process.board.beat()
         time.sleep(0.5)
     os._exit(1)

@@ -5,31 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from celery import shared_task
-from celery.worker.request import Request
 
-from sensorflow import bootstrap, crash
 from sensorflow.adapters.queues.celery import INGEST, RETAIN, SWEEP, task_name
 from sensorflow.core.arrival import file_ids_of
 from sensorflow.core.states import Stage
 from sensorflow.errors import SensorflowError
 from sensorflow.flow.handle import handle
-from sensorflow.flow.retain import retain as retain_flow
 from sensorflow.flow.sweep import sweep as sweep_flow
 from sensorflow.flow.tidy import tidy
+from workers import housekeeping
 from workers.outcome import tell
 from workers.process import keep, queue, world
+from workers.request import HandedOver, Message
 
 EXPECTED = (SensorflowError,)
 """Faults of files, and servers that are away: one line in the log, no traceback."""
-
-
-class Message(Request):  # type: ignore[misc]  # celery has no types
-    """A message in the worker's parent, with the crash points of its end."""
-
-    def acknowledge(self) -> None:
-        crash.point(crash.Point.ACK)
-        super().acknowledge()
-        crash.point(crash.Point.ACKED)
 
 
 def _run(message: dict[str, Any], only: Stage | None) -> str:
@@ -62,7 +52,7 @@ def quarantine(message: dict[str, Any]) -> str:
     return _run(message, Stage.QUARANTINE)
 
 
-@shared_task(name=task_name(SWEEP), throws=EXPECTED)
+@shared_task(name=task_name(SWEEP), throws=EXPECTED, Request=HandedOver)
 def sweep() -> str:
     """Publish again whatever is stale."""
     here = world()
@@ -75,10 +65,7 @@ def sweep() -> str:
     )
 
 
-@shared_task(name=task_name(RETAIN), throws=EXPECTED)
+@shared_task(name=task_name(RETAIN), throws=EXPECTED, Request=HandedOver)
 def retain() -> str:
-    """Remove what the sources keep for a time only; close the months that are over."""
-    here = world()
-    done: dict[str, Any] = {**retain_flow(here.ledger, here.lake, here.landing, here.settings)}
-    done |= {m.month.name: m.outcome for m in bootstrap.close_months(here.settings)}
-    return " ".join(f"{layer}={count}" for layer, count in done.items()) or "nothing expires"
+    """Remove what the sources keep for a time only, and empty months; close the months that are over."""
+    return housekeeping.run(world())

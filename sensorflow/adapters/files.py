@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import re
 import stat
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +23,11 @@ from sensorflow.errors import Code, Transient
 
 WRITING = ".writing-"
 """How the names of files begin that are not whole yet."""
+_WRITING = re.compile(re.escape(WRITING) + r"[a-z0-9_]{8}")
+"""Their whole names, as `tempfile` makes them."""
+
+BEGAN = ".began"
+"""Tells in a folder that a writer had to make since when it is there."""
 
 BUFFER = 1 << 16
 """Bytes. Told, it also spares the question whether the file is a terminal."""
@@ -105,6 +113,24 @@ def _root(root: Path, make: bool) -> int:
     return os.open(root, ROOT)
 
 
+def make_root(root: Path) -> None:
+    """mkdir -p of a store's folder. Where it has to be made, it says since when it is there: what was
+    written before lay elsewhere, in a folder that was moved away, or on a disk that is not mounted."""
+    if root.is_dir():
+        return
+    make_folders(root)
+    with contextlib.suppress(FileExistsError), (root / BEGAN).open("x") as note:
+        note.write(f"{time.time():.6f}\n")
+
+
+def began(root: Path) -> datetime | None:
+    """When `make_root` made a folder; None where it did not, or the folder is not there."""
+    try:
+        return datetime.fromtimestamp(float((root / BEGAN).read_text("ascii")), UTC)
+    except (OSError, ValueError, OverflowError):
+        return None
+
+
 def _step(folder: int, name: str, make: bool) -> int:
     if name == "..":
         raise NotADirectoryError(errno.ENOTDIR, "not below the folder", name)
@@ -159,16 +185,46 @@ def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
         new.close()
 
 
-def unfinished(folder: Path, older: float) -> list[str]:
-    """Paths below `folder` of what `temporary` made more than `older` seconds ago and nobody named."""
+def unfinished(folder: Path, older: float, kept: str = "") -> list[str]:
+    """Paths below `folder` of what `temporary` made more than `older` seconds ago and nobody named.
+
+    kept: a pattern of folders that hold files under names that others gave; nothing in there is looked at.
+    """
     before = time.time() - older
     found = []
     with storage_errors():
-        for path in folder.rglob(f"{WRITING}*"):
-            with contextlib.suppress(FileNotFoundError):
-                if path.is_file() and path.stat().st_mtime < before:
-                    found.append(str(path.relative_to(folder)))
+        for path, folders, names in os.walk(folder, onerror=_missing):
+            place = Path(path)
+            if kept:
+                inner = place.relative_to(folder)
+                folders[:] = [name for name in folders if not (inner / name).match(kept)]
+            for name in filter(_WRITING.fullmatch, names):
+                with contextlib.suppress(FileNotFoundError):
+                    fact = (place / name).lstat()
+                    if stat.S_ISREG(fact.st_mode) and fact.st_mtime < before:
+                        found.append(str((place / name).relative_to(folder)))
     return sorted(found)
+
+
+def _missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def collect(folder: Path, older: float, kept: str = "") -> int:
+    """Remove what `unfinished` finds; returns how many. A writer that is still at it fails, and its file is
+    tried again. Raises Transient STORAGE."""
+    done = 0
+    for name in unfinished(folder, older, kept):
+        parent, _, leaf = name.rpartition("/")
+        with (
+            storage_errors(),
+            contextlib.suppress(FileNotFoundError),
+            below(folder, parent, make=False) as place,
+        ):
+            (place / leaf).unlink()
+            done += 1
+    return done
 
 
 def require(folder: Path) -> None:
@@ -280,8 +336,11 @@ def keep(stream: BinaryIO, folder: Path, name: bytes) -> None:
     """Put an open file into `folder` without ever overwriting: a taken name gets a number.
 
     It is the file that is open, whatever has its name by now. A link on one file system, which is
-    atomic; copied and synced across file systems. The folder is still to be synced.
+    atomic; copied and synced across file systems. The folder is still to be synced. A name that looks
+    like that of a file that is not whole gets a `_` in front, or `collect` would remove it.
     """
+    if _WRITING.fullmatch(os.fsdecode(name)):
+        name = b"_" + name
     source, descriptor = f"/proc/self/fd/{stream.fileno()}", stream.fileno()
     for number in range(1, 1_000_000):
         target = folder / os.fsdecode(_numbered(name, number))
@@ -315,13 +374,31 @@ def _numbered(name: bytes, number: int) -> bytes:
 
 
 def _copy_new(stream: BinaryIO, target: Path) -> bool:
+    """Whole under its name, or not there: who is killed leaves what `collect` removes."""
     stream.seek(0)
+    with temporary(target.parent) as (new, path):
+        while block := stream.read(1 << 20):
+            new.write(block)
+        sync(new)
+        try:
+            os.link(path, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            return _claim(path, target)
+    return True
+
+
+def _claim(path: Path, target: Path) -> bool:
+    """Where there are no links: nobody else of ours gives a name in the folder meanwhile."""
+    folder = os.open(target.parent, ROOT)
     try:
-        with target.open("xb") as new:
-            while block := stream.read(1 << 20):
-                new.write(block)
-            new.flush()
-            os.fsync(new.fileno())
-    except FileExistsError:
-        return False
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if os.path.lexists(target):
+            return False
+        path.replace(target)
+    finally:
+        os.close(folder)
     return True

@@ -18,9 +18,13 @@ def has_ended(process: str) -> bool:
 
     Only of this host and its namespace can anything be known: elsewhere the number may be another's.
     """
-    boot, namespace, number, start, *_ = (*process.split(" "), "", "", "", "")
-    here = f"{boot} {namespace}" == _host() and number.isdecimal()
-    return here and _start(int(number)) != start
+    _, _, number, start, *_ = (*process.split(" "), "", "", "", "")
+    return is_near(process) and number.isdecimal() and _start(int(number)) != start
+
+
+def is_near(process: str) -> bool:
+    """Whether a process, by `process` of it, is of this boot and namespace: its number is valid here."""
+    return " ".join(process.split(" ")[:2]) == _host()
 
 
 def _host() -> str:

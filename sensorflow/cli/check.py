@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorflow.cli.show import Json, facts, line, printable, table
+from sensorflow.cli.show import Json, facts, line, table
 from sensorflow.errors import Misuse
+from sensorflow.shown import json_of, shown
 
 if TYPE_CHECKING:
     from sensorflow.core.drift import Drift
@@ -53,7 +53,7 @@ def check(
         found, tolerated = _checked(path, profile, zone, max_rejects, 10_000 if json else rejects)
         bad |= not tolerated
         if json:
-            sys.stdout.write(json_.dumps(found.as_dict(), ensure_ascii=False) + "\n")
+            sys.stdout.write(json_of(found.as_dict()) + "\n")
         else:
             _print(found, tolerated)
     if bad:
@@ -126,7 +126,9 @@ def profile_for(
     drift = source.drift if source else None
     if named is not None:
         if settings is not None and named in settings.profiles:
-            return (named, settings.profiles[named]), drift
+            found = settings.profile(named, source)
+            assert found is not None
+            return (named, found), drift
         return profiles.load(named), drift
     if settings is not None and source is not None:
         return (source.profile, settings.profile_of(source)), drift
@@ -164,16 +166,16 @@ def _print(found: Checked, tolerated: bool) -> None:
     if found.types:
         rows = [(f"  {k}", n, found.units.get(k, "")) for k, n in list(found.types.items())[:40]]
         table("", ("  type", "readings", "unit"), rows)
-        shown = ", ".join(list(found.sensors)[:5])
-        line(f"  {len(found.sensors):,} sensor{'s' if len(found.sensors) != 1 else ''}: {shown}")
+        names = ", ".join(list(found.sensors)[:5])
+        line(f"  {len(found.sensors):,} sensor{'s' if len(found.sensors) != 1 else ''}: {names}")
     for name, example in (("first", found.first), ("last ", found.last)):
         if example is not None:
             sensor, ts, kind, value, unit = example
             line(f"  {name}: {ts.isoformat()}  {sensor}  {kind} = {value!r} {unit}".rstrip())
     for reject in found.rejects:
         column = f", column {reject.column}" if reject.column else ""
-        line(f"  line {reject.line_no}{column}: {reject.code}: {reject.reason}")
-        line(f"      {printable(reject.raw)[:200]}")
+        line(f"  line {reject.line_no}{column}: {reject.code}: {shown(reject.reason)}")
+        line(f"      {shown(reject.raw)[:200]}")
     if len(found.rejects) < found.rejected:
         line(f"  … and {found.rejected - len(found.rejects):,} more")
     verdict = "would be loaded" if tolerated else "would go to quarantine: too many rejects"

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorflow.cli.show import line, printable
+from sensorflow.cli.show import line
 from sensorflow.errors import Code, Misuse
+from sensorflow.shown import shown
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.closing import Closing
@@ -102,7 +103,7 @@ def _show(done: Closing) -> None:
     if done.outcome is Outcome.DOUBLED:
         line(f"{name}: not closed, {done.total:,} readings are there more than once:")
         for row in done.rows:
-            line(f"  {printable(str(row))}")
+            line(f"  {shown(str(row))}")
         if done.total > len(done.rows):
             line(f"  and {done.total - len(done.rows):,} more")
         line("  nothing was removed; `sensorflow audit` says of which files, `replay` mends them")

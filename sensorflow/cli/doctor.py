@@ -6,38 +6,39 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensorflow.cli.show import Json, as_json, line, readings
-from sensorflow.errors import Misuse, SensorflowError
+from sensorflow.core.health import Check
+from sensorflow.errors import REMEDY, Misuse, SensorflowError
 
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
-Verdict = Literal["ok", "warn", "fail"]
 ROOM = 1 << 30
+MONTHS = 1200
+"""A hundred years; from there on a query takes a second to plan."""
 SKEW = 5.0
 WATCHES = 8192
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing looked at. todo: what to do when it is not ok."""
+def doctor(
+    json: Json = False,
+    strict: Annotated[bool, typer.Option("--strict", help="A warning is a failure too.")] = False,
+    only: Annotated[
+        str, typer.Option("--only", help="Nothing but the heartbeats: daemon, workers or beat.")
+    ] = "",
+) -> None:
+    """Check what runs, settings, folders, database, broker and kernel limits; say what to do.
 
-    what: str
-    verdict: Verdict
-    found: str
-    todo: str = ""
-
-
-def doctor(json: Json = False) -> None:
-    """Check settings, folders, database, broker and kernel limits; say what to do."""
-    checks = list(_checks())
+    Exits with 0 when nothing fails, with 1 when something does, with 2 when it was called wrongly.
+    """
+    checks = _alone(only) if only else list(_checks())
     if json:
         as_json([asdict(check) for check in checks])
     else:
@@ -45,8 +46,31 @@ def doctor(json: Json = False) -> None:
             line(f"{check.verdict:<4}  {check.what}: {check.found}")
             if check.todo:
                 line(f"      -> {check.todo}")
-    if any(check.verdict == "fail" for check in checks):
+    bad = ("fail", "warn") if strict else ("fail",)
+    if any(check.verdict in bad for check in checks):
         raise typer.Exit(1)
+
+
+def _alone(what: str) -> list[Check]:
+    """Of the processes on this host. Where some run in this very container, of these alone: others of the
+    same host name are other containers, or this one before it was started again."""
+    import socket
+
+    from sensorflow import bootstrap
+    from sensorflow.adapters.host import has_ended, is_near
+    from sensorflow.core.health import NAMES, health
+
+    if what not in NAMES:
+        raise Misuse(f"--only {what}: give one of {', '.join(NAMES)}")
+    settings = bootstrap.settings()
+    ledger = bootstrap.ledger(settings, "doctor")
+    try:
+        here = [b for b in ledger.heartbeats() if b.pulse.host == socket.gethostname()]
+    except SensorflowError as error:
+        return [Check(what, "fail", str(error), REMEDY.get(error.code, ""))]
+    near = [b for b in here if b.pulse.role in NAMES[what] and is_near(b.pulse.process)]
+    here = near or here
+    return [check for check in health(here, None, has_ended) if check.what == what]
 
 
 def _checks() -> Iterator[Check]:
@@ -63,10 +87,15 @@ def _checks() -> Iterator[Check]:
         yield Check("settings", "warn", "no sensorflow.toml here", "run `sensorflow init`")
     else:
         yield Check("settings", "ok", f"{path}, {len(settings.sources)} sources")
+    if (told := bootstrap.differs(settings)) is not None:
+        yield Check(
+            "running settings", "fail", told, "mend what it names, or restart `sensorflow up`"
+        )
     yield from _folders(settings)
     yield _room(settings)
     yield from _guarded("database", settings, _database)
     yield from _guarded("broker", settings, _broker)
+    yield from _guarded("drop folders", settings, _drops)
     yield from _kernel(settings)
 
 
@@ -104,27 +133,34 @@ def _guarded(
     except Misuse as error:
         yield Check(what, "fail", str(error))
     except SensorflowError as error:
-        todo = f"check {what}_url and that the server runs and lets us in"
+        todo = REMEDY.get(error.code, f"check {what}_url and that the server runs and lets us in")
         yield Check(what, "fail", str(error), todo)
 
 
 def _database(settings: Settings) -> Iterator[Check]:
     from sensorflow import bootstrap
     from sensorflow.adapters.postgres import inspect, migrate
+    from sensorflow.cli import running
+    from sensorflow.cli.lasting import lasting
 
     url = bootstrap.database_url(settings)
     server = inspect.server(url)
     way = f"{server.version} over TLS" if server.tls else server.version
     yield Check("database", "ok", f"{way}, TimescaleDB {server.timescale or 'not used'}")
-    found, wanted = migrate.current(url), migrate.head()
-    if found != wanted:
+    at, wanted = migrate.current(url), migrate.head()
+    if at != wanted:
         todo = "run `sensorflow db upgrade`"
-        yield Check("schema", "fail", f"{found or 'empty'}, wanted {wanted}", todo)
+        yield Check("schema", "fail", f"{at or 'empty'}, wanted {wanted}", todo)
     else:
-        yield Check("schema", "ok", str(found))
+        yield Check("schema", "ok", str(at))
         yield _index(settings, url)
         yield _roles(inspect.missing_roles(url))
+        yield from _months(inspect.months(url))
         yield from _versions(settings, url)
+        for found in lasting(url):
+            yield Check("files", "warn" if found.passing else "fail", str(found), found.todo)
+        yield from running.processes(settings, bootstrap.ledger(settings, "doctor"))
+        yield from running.ledger(settings, url)
     skew = (server.now - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW:
         todo = "set both by NTP; leases go by the database's clock and are safe"
@@ -142,16 +178,24 @@ def _index(settings: Settings, url: str) -> Check:
         return Check(what, "fail", f"the settings say {found}, the database differs", todo)
     if not settings.deferred:
         return Check(what, "ok", found)
-    months = closing.months(url, settings.deferred_close + closing.AGAIN)
+    patience = settings.deferred_close + closing.AGAIN
+    months = closing.months(url, patience, patience)
     opened = [m for m in months if not m.closed]
     found += f", {len(months) - len(opened)} months closed, {len(opened)} open"
     if doubled := [m.name for m in opened if m.doubled_at is not None]:
         todo = f"`sensorflow db close --month {doubled[0]}` names them"
         return Check(what, "fail", f"{found}; readings doubled in {', '.join(doubled)}", todo)
-    if late := [m.name for m in opened if m.due]:
+    if late := [m.name for m in opened if m.due and not m.busy]:
         todo = "does beat run? `sensorflow db close` does it now"
         return Check(what, "warn", f"{found}; over and not closed: {', '.join(late)}", todo)
     return Check(what, "ok", found)
+
+
+def _months(count: int) -> Iterator[Check]:
+    if count > MONTHS:
+        found = f"{count:,} months have a table each: every query over all of them plans for each"
+        todo = "a source can set earliest and latest, to keep out times that cannot be"
+        yield Check("months", "warn", found, todo)
 
 
 def _roles(missing: list[str]) -> Check:
@@ -195,6 +239,19 @@ def _broker(settings: Settings) -> Iterator[Check]:
 
     queue = bootstrap.queue(settings)
     yield Check("broker", "ok", f"{queue.kind}, {queue.declare()} messages waiting")
+
+
+def _drops(settings: Settings) -> Iterator[Check]:
+    from sensorflow import bootstrap
+    from sensorflow.cli import drops
+    from sensorflow.core.heartbeat import Role
+
+    books, taken_in = None, False
+    with suppress(SensorflowError):  # reported above; what needs no ledger is said all the same
+        beats = bootstrap.ledger(settings, "doctor").heartbeats()
+        taken_in = any(b.live for b in beats if b.pulse.role is Role.INTAKE)
+        books = bootstrap.books(settings)
+    yield from drops.checks(settings, bootstrap.folders(settings), books, taken_in)
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:

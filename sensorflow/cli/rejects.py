@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json as json_
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from sensorflow.cli.show import Json, as_json, line, printable, table
+from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.errors import Misuse
+from sensorflow.shown import json_of, shown, shown_in
 
 if TYPE_CHECKING:
     from sensorflow.ports import FileView
@@ -61,8 +61,8 @@ def show(
         return
     for row in rows[:limit]:
         column = f", column {row['column']}" if row["column"] else ""
-        line(f"line {row['line_no']}{column}: {row['code']}: {printable(row['reason'])}")
-        line(f"    {printable(row['raw'])[:300]}")
+        line(f"line {row['line_no']}{column}: {row['code']}: {shown(row['reason'])}")
+        line(f"    {shown(row['raw'])[:300]}")
     if len(rows) > limit:
         line(f"… and {len(rows) - limit:,} more: -n {len(rows)} shows all")
 
@@ -76,7 +76,8 @@ def export(
     ] = None,
 ) -> None:
     """Write rejected rows to a file: those of the given files, or of all. In CSV, what a spreadsheet
-    would take for a formula gets an apostrophe before it."""
+    would take for a formula gets an apostrophe before it. A file or a pipe gets the characters as they are
+    in the row, a terminal gets those it would act on as text."""
     views = [_view(i) for i in file_ids] if file_ids else _refusing(source)
     kind = "csv" if to is None else to.suffix.removeprefix(".")
     if kind not in ("csv", "jsonl", "parquet"):
@@ -150,11 +151,13 @@ def _write(rows: Iterator[dict[str, Any]], kind: str, stream: TextIO) -> None:
     writer = None
     for row in rows:
         if kind == "jsonl":
-            stream.write(json_.dumps(row, ensure_ascii=False) + "\n")
+            stream.write(json_of(row) + "\n")
             continue
         if writer is None:
             writer = csv.DictWriter(stream, list(row))
             writer.writeheader()
+        if stream.isatty():
+            row = shown_in(row)
         writer.writerow({key: harmless(cell) for key, cell in row.items()})
 
 

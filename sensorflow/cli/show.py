@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+
+from sensorflow.shown import json_of, shown
 
 WIDE = 400
 LONG = 40
@@ -17,8 +18,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables
 
 
 def as_json(value: Any) -> None:
-    json.dump(value, sys.stdout, indent=2, default=_plain, ensure_ascii=False)
-    sys.stdout.write("\n")
+    """Every character as it is in what is meant, and none in what is written that a terminal acts on."""
+    sys.stdout.write(json_of(value, indent=2, default=_plain) + "\n")
 
 
 def _plain(value: Any) -> Any:
@@ -30,8 +31,8 @@ def _plain(value: Any) -> Any:
 
 
 def line(text: str = "") -> None:
-    """One line to stdout. Names of files come escaped, so nothing in them is markup or control."""
-    sys.stdout.write(text + "\n")
+    """One line to stdout, or some. Nothing in it is control, whatever file a text comes from."""
+    sys.stdout.write(shown(text, keep="\n") + "\n")
 
 
 def readings(count: int) -> str:
@@ -84,15 +85,10 @@ def _cell(value: Any) -> str:
         return f"{value:.3f}"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M:%S")
-    return str(value)
+    return shown(str(value))
 
 
 def facts(pairs: Mapping[str, Any]) -> None:
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
         line(f"{name:<{width}}  {_cell(value)}")
-
-
-def printable(text: str) -> str:
-    """A text of a file, with nothing in it that a terminal would act on."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

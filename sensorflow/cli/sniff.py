@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorflow.cli.show import line, printable
+from sensorflow.cli.show import line
 from sensorflow.errors import Misuse
+from sensorflow.shown import shown
 
 if TYPE_CHECKING:
     from sensorflow.core.profile import Profile
@@ -40,7 +41,7 @@ def sniff(
         raise Misuse(f"{out}: is there already; name another file")
     found = guess(path, zone)
     text = found.toml()
-    line(f"# A profile for {printable(path.name)}, as sniffed: see whether it is right.")
+    line(f"# A profile for {shown(path.name)}, as sniffed: see whether it is right.")
     line(text)
     _preview(path, found)
     if out is not None:
@@ -103,7 +104,7 @@ def _preview(path: Path, found: Proposal) -> None:
 
 def _print(checked: Checked) -> None:
     if checked.error is not None:
-        line(f"#   refused as a whole: {printable(str(checked.error))}")
+        line(f"#   refused as a whole: {shown(str(checked.error))}")
         return
     line(
         f"#   {checked.rows:,} rows: {checked.valid:,} readings, {checked.missing:,} missing cells, "
@@ -116,19 +117,17 @@ def _print(checked: Checked) -> None:
     if checked.out_of_order:
         line(f"#   {checked.out_of_order:,} out of order")
     for name, count in list(checked.types.items())[:TYPES]:
-        line(
-            f"#   {count:>10,}  {printable(name)} {printable(checked.units.get(name, ''))}".rstrip()
-        )
+        line(f"#   {count:>10,}  {shown(name)} {shown(checked.units.get(name, ''))}".rstrip())
     if len(checked.types) > TYPES:
         line(f"#               … and {len(checked.types) - TYPES} more types")
-    shown = ", ".join(map(printable, list(checked.sensors)[:4]))
-    line(f"#   {len(checked.sensors):,} sensor{'s' if len(checked.sensors) != 1 else ''}: {shown}")
+    names = ", ".join(map(shown, list(checked.sensors)[:4]))
+    line(f"#   {len(checked.sensors):,} sensor{'s' if len(checked.sensors) != 1 else ''}: {names}")
     for name, example in (("first", checked.first), ("last ", checked.last)):
         if example is not None:
             sensor, ts, kind, value, unit = example
             text = f"{ts.isoformat()}  {sensor}  {kind} = {value!r} {unit}"
-            line(f"#   {name}: {printable(text).rstrip()}")
+            line(f"#   {name}: {shown(text).rstrip()}")
     for reject in checked.rejects:
-        line(f"#   line {reject.line_no}: {printable(f'{reject.code}: {reject.reason}')[:150]}")
+        line(f"#   line {reject.line_no}: {shown(f'{reject.code}: {reject.reason}')[:150]}")
     if len(checked.rejects) < checked.rejected:
         line(f"#   … and {checked.rejected - len(checked.rejects):,} more rejects")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from sensorflow.cli.show import Json, as_json, line, table
 
@@ -14,22 +17,57 @@ STATES = ("pending", "running", "loaded", "quarantined", "superseded", "undone")
 SUMS = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate", "rows_replaced")
 
 
-def status(json: Json = False) -> None:
-    """How many files are where, and whether every row is accounted for."""
+def status(
+    json: Json = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 unless all is well, as doctor does.")
+    ] = False,
+) -> None:
+    """How many files are where, and whether every row is accounted for.
+
+    Exits with 0 whatever it shows. With --check it exits with 1 where a process does not run or answer,
+    or is paused, `sensorflow up` works with other settings, an error keeps files, or a row is missing.
+    """
     from sensorflow import bootstrap
+    from sensorflow.cli.lasting import lasting
+    from sensorflow.cli.running import processes
+    from sensorflow.core.health import summary
     from sensorflow.embedded import state
 
     settings = bootstrap.settings()
-    totals = bootstrap.ledger(settings, "cli").totals()
+    differs = bootstrap.differs(settings)
+    if differs and not json:  # first: what follows may be of another database
+        line(differs)
+    ledger = bootstrap.ledger(settings, "cli")
+    totals = ledger.totals()
+    checks = processes(settings, ledger)
+    stuck = lasting(bootstrap.database_url(settings))
     running = state.running(settings.data_folder) if settings.embedded else None
     flower = running.flower_url if running else None
+    lasts = any(not s.passing for s in stuck)
+    well = balanced(totals) and not (differs or lasts or any(c.verdict == "fail" for c in checks))
     if json:
-        as_json({"sources": totals, "balanced": balanced(totals), "flower": flower})
-        return
-    show(totals)
-    line(balance(totals))
-    if flower:
-        line(f"Flower: {flower}, user {settings.flower_user}, password in {secret_file(settings)}")
+        as_json(
+            {
+                "sources": totals,
+                "balanced": balanced(totals),
+                "health": summary(checks),
+                "settings": differs or "ok",
+                "flower": flower,
+                "lasting": [asdict(s) for s in stuck],
+            }
+        )
+    else:
+        show(totals)
+        line(balance(totals))
+        line(f"health: {summary(checks)}")
+        for found in stuck:
+            line(f"{found}\n    {found.todo}")
+        if flower:
+            place = secret_file(settings)
+            line(f"Flower: {flower}, user {settings.flower_user}, password in {place}")
+    if check and not well:
+        raise typer.Exit(1)
 
 
 def secret_file(settings: Settings) -> Path:

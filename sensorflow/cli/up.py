@@ -17,16 +17,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli.show import line
-from sensorflow.errors import Misuse, Transient
+from sensorflow.errors import Code, Misuse, Transient
 
 if TYPE_CHECKING:
+    from sensorflow.embedded.postgres import Postgres
     from sensorflow.embedded.process import Process
-    from sensorflow.embedded.stack import Supervisor
     from sensorflow.embedded.state import Running
+    from sensorflow.embedded.valkey import Valkey
     from sensorflow.ports import Ledger
     from sensorflow.settings import Settings
 
 REFRESH = 1.0
+STARTING = 30.0
+"""Seconds in which the processes may come up before their heartbeats are missed."""
+AGAIN = 3.0
+"""Seconds between tries of an edit that was refused."""
 RESTART = "sensorflow.toml was edited: daemon, workers and beat start again with it"
 
 
@@ -37,32 +42,38 @@ def up(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Run everything here: PostgreSQL, Valkey, daemon, workers, beat and Flower. Ctrl-C stops all."""
-    from sensorflow import bootstrap
+    from sensorflow import bootstrap, steady
     from sensorflow.cli import init
     from sensorflow.embedded import state
-    from sensorflow.settings import find, require_folders
+    from sensorflow.settings import find
 
     if find(Path.cwd()) is None:
         line(f"no sensorflow.toml here: wrote {init.write(Path())}, with the folder drop/readings/")
     settings = bootstrap.settings()
-    require_folders(settings)
-    if not settings.sources:
-        raise Misuse("no [sources.*] in sensorflow.toml: nothing to watch; see `sensorflow init`")
+    _require_sources(settings)
     if reset and settings.database_url is not None:
         raise Misuse(
             "--reset removes landed files, and the ledger of database_url still needs them; "
             "empty that database yourself, then remove the data folder"
         )
+    steady.streams()
     with state.held(settings.data_folder) as place, _stopping() as stopped, ExitStack() as stack:
         if reset:
             _reset(settings, place, yes)
-        running, servers = _servers(settings, place, stack)
-        supervisor, running = _fleet(settings, place, running, stack)
-        supervisor.servers = servers
-        state.announce(place, running)
-        _welcome(settings, running)
-        _live(settings, supervisor, _Edits(find(Path.cwd())), stopped)
+        edits = _Edits(find(Path.cwd()))
+        running = _Stack(settings, place, stack)
+        _welcome(settings, running.running)
+        _live(running, edits, stopped)
         line("stopping: workers finish the file in hand")
+
+
+def _require_sources(settings: Settings) -> None:
+    """Raises Misuse."""
+    from sensorflow.settings import require_folders
+
+    require_folders(settings)
+    if not settings.sources:
+        raise Misuse("no [sources.*] in sensorflow.toml: nothing to watch; see `sensorflow init`")
 
 
 @contextmanager
@@ -91,55 +102,132 @@ def _reset(settings: Settings, place: Path, yes: bool) -> None:
         shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
 
 
-def _servers(settings: Settings, place: Path, stack: ExitStack) -> tuple[Running, list[Process]]:
-    """Start what is not given by URL, and bring the schema up to date."""
-    from sensorflow.adapters.postgres import migrate, settle
-    from sensorflow.embedded.postgres import Postgres
-    from sensorflow.embedded.state import Running
-    from sensorflow.embedded.valkey import Valkey
+class _Stack:
+    """What runs: servers, and a fleet that works with the newest settings that could be applied."""
 
-    logs = settings.data_folder / "logs"
-    urls = {"database_url": "", "broker_url": ""}
-    servers: list[Process] = []
-    if settings.database_url is None:
-        server = Postgres(place, logs)
-        stack.callback(server.process.end, 60.0)
-        server.start()
-        servers.append(server.process)
-        urls["database_url"] = server.url
-    else:
-        urls["database_url"] = settings.database_url.get_secret_value()
-    if settings.broker_url is None:
-        broker = Valkey(place, logs)
-        stack.callback(broker.process.end, 30.0)
-        broker.start()
-        servers.append(broker.process)
-        urls["broker_url"] = broker.url
-    else:
-        urls["broker_url"] = settings.broker_url.get_secret_value()
-    migrate.upgrade(settings.database or urls["database_url"])
-    if told := settle.settle(settings.database or urls["database_url"], settings.deferred):
-        line(told)
-    return Running(pid=os.getpid(), **urls), servers
+    def __init__(self, settings: Settings, place: Path, stack: ExitStack) -> None:
+        from sensorflow.embedded import state
+        from sensorflow.embedded.stack import Supervisor
+        from sensorflow.settings import find
+
+        self.settings, self.place = settings, place
+        self._stack = stack
+        self._postgres: Postgres | None = None
+        self._valkey: Valkey | None = None
+        self._generation = self._port = 0
+        self._path = find(Path.cwd())
+        self._copy = _copied(place, 0, self._path)
+        self.running = self._servers(settings)
+        self.supervisor = Supervisor(self._fleet(settings), self._processes())
+        stack.callback(self.supervisor.stop)
+        self.supervisor.start()
+        state.announce(place, self.running)
+
+    def apply(self) -> None:
+        """The whole of sensorflow.toml as it is by now, or nothing of it. Raises Misuse or Transient."""
+        copy = _copied(self.place, self._generation + 1, self._path)
+        before, self._copy = self._copy, copy
+        try:
+            self._apply(copy)
+        except BaseException:
+            self._copy = before
+            copy.unlink(missing_ok=True)
+            raise
+        before.unlink(missing_ok=True)
+
+    def _apply(self, copy: Path) -> None:
+        from sensorflow import bootstrap
+        from sensorflow.embedded import state
+
+        settings = bootstrap.settings(copy=copy)
+        _require_sources(settings)
+        if settings.data_folder != self.settings.data_folder:
+            raise Misuse(
+                f"data = {str(settings.data)!r} is another folder: restart `sensorflow up`"
+            )
+        before = self.running
+        self.running = self._servers(settings)
+        self._generation += 1
+        try:
+            processes = self._fleet(settings)
+        except BaseException:
+            self.running, self._generation = before, self._generation - 1
+            raise
+        self.settings = settings
+        self.supervisor.servers = self._processes()
+        state.announce(self.place, self.running)
+        self.supervisor.renew(processes)
+
+    def _servers(self, settings: Settings) -> Running:
+        """Start what is not given by URL and does not run yet, and bring the schema up to date."""
+        from sensorflow.adapters.postgres import inspect, migrate, settle
+        from sensorflow.embedded.state import Running
+
+        database = settings.database or self._embedded_postgres().url
+        given = settings.database_url
+        plain = given.get_secret_value() if given else database
+        broker = settings.broker_url
+        inspect.require_sessions(database)
+        migrate.upgrade(database)
+        if told := settle.settle(database, settings.deferred):
+            line(told)
+        url = broker.get_secret_value() if broker else self._embedded_valkey().url
+        digest = settings.digest(plain, url)
+        return Running(pid=os.getpid(), database_url=plain, broker_url=url, digest=digest)
+
+    def _embedded_postgres(self) -> Postgres:
+        from sensorflow.embedded.postgres import Postgres
+
+        if self._postgres is None:
+            server = Postgres(self.place, self.settings.data_folder / "logs")
+            self._stack.callback(server.process.end, 60.0)
+            server.start()
+            self._postgres = server
+        return self._postgres
+
+    def _embedded_valkey(self) -> Valkey:
+        from sensorflow.embedded.valkey import Valkey
+
+        if self._valkey is None:
+            server = Valkey(self.place, self.settings.data_folder / "logs")
+            self._stack.callback(server.process.end, 30.0)
+            server.start()
+            self._valkey = server
+        return self._valkey
+
+    def _processes(self) -> list[Process]:
+        """The servers, also one that the settings name no more: a worker may still finish with it."""
+        return [s.process for s in (self._postgres, self._valkey) if s is not None]
+
+    def _fleet(self, settings: Settings) -> list[Process]:
+        from sensorflow.embedded.process import free_port
+        from sensorflow.embedded.stack import fleet
+        from sensorflow.settings import COPY, FILE_NAME, find
+
+        same = settings.flower_port == self.settings.flower_port and self._generation
+        port = self._port if same else free_port(settings.flower_port)
+        self._port = port
+        self.running = replace(self.running, flower_url=f"http://127.0.0.1:{port}")
+        env = {
+            "SENSORFLOW_DATABASE_URL": self.running.database_url,
+            "SENSORFLOW_BROKER_URL": self.running.broker_url,
+            "SENSORFLOW_CONFIG": str(find(Path.cwd()) or settings.home / FILE_NAME),
+            COPY: str(self._copy),
+        }
+        return fleet(settings, self.place, env, port, self._generation)
 
 
-def _fleet(
-    settings: Settings, place: Path, running: Running, stack: ExitStack
-) -> tuple[Supervisor, Running]:
-    from sensorflow.embedded.process import free_port
-    from sensorflow.embedded.stack import Supervisor, fleet
-    from sensorflow.settings import FILE_NAME, find
+def _copied(place: Path, generation: int, path: Path | None) -> Path:
+    """A copy of sensorflow.toml as it is now, which may hold passwords. Raises Misuse."""
+    from sensorflow.embedded.state import write_secret
 
-    port = free_port(settings.flower_port)
-    env = {
-        "SENSORFLOW_DATABASE_URL": running.database_url,
-        "SENSORFLOW_BROKER_URL": running.broker_url,
-        "SENSORFLOW_CONFIG": str(find(Path.cwd()) or settings.home / FILE_NAME),
-    }
-    supervisor = Supervisor(fleet(settings, place, env, port))
-    stack.callback(supervisor.stop)
-    supervisor.start()
-    return supervisor, replace(running, flower_url=f"http://127.0.0.1:{port}")
+    copy = place / f"settings-{generation}.toml"
+    try:
+        text = path.read_text("utf-8") if path else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misuse(f"{path}: cannot be read: {error}", Code.SETTINGS) from error
+    write_secret(copy, text)
+    return copy
 
 
 def _welcome(settings: Settings, running: Running) -> None:
@@ -157,11 +245,15 @@ def _welcome(settings: Settings, running: Running) -> None:
 
 
 class _Edits:
-    """Tells when sensorflow.toml was edited, once for each edit."""
+    """Applies edits of sensorflow.toml. One that is refused for a reason outside of the file (a folder that
+    is missing, a database that is away) is tried again; the reason is printed once. Whatever it is, what
+    runs goes on."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._seen = self._stamp()
+        self._next = 0.0
+        self._refused = ""
 
     def _stamp(self) -> int | None:
         try:
@@ -169,66 +261,65 @@ class _Edits:
         except OSError:
             return self._seen
 
-    def accepted(self) -> str | None:
-        """What to tell the person about a new edit; the fleet is to start again if it is RESTART."""
-        from sensorflow import bootstrap
-        from sensorflow.settings import require_folders
-
+    def apply(self, running: _Stack) -> bool:
+        """Whether there are new settings by now."""
         now = self._stamp()
-        if now == self._seen:
-            return None
-        self._seen = now
+        if now == self._seen and not (self._refused and time.monotonic() >= self._next):
+            return False
+        if now != self._seen:
+            self._refused = ""
+        self._seen, self._next = now, time.monotonic() + AGAIN
         try:
-            require_folders(bootstrap.settings())
-        except Misuse as error:
-            return f"{error}\nthe stack goes on with the settings that it has"
-        return RESTART
+            running.apply()
+        except Exception as error:  # noqa: BLE001 - no edit ends what runs
+            known = isinstance(error, Misuse | Transient)
+            what = " ".join(str(error).split())[:300]
+            reason = str(error) if known else f"{type(error).__name__}: {what}"
+            if reason != self._refused:
+                line(f"{reason}\nthe stack goes on with the settings that it has")
+                sys.stdout.flush()
+            self._refused = reason
+            return False
+        self._refused = ""
+        line(RESTART)
+        sys.stdout.flush()
+        return True
 
 
-def _live(settings: Settings, supervisor: Supervisor, edits: _Edits, stopped: list[int]) -> None:
+def _live(running: _Stack, edits: _Edits, stopped: list[int]) -> None:
     """Until a signal: watch the processes and the settings, and show what the ledger says."""
     from rich.console import Console
     from rich.live import Live
 
-    from sensorflow import bootstrap
-
-    ledger = bootstrap.ledger(settings, "up")
     console = Console()
-    view = _View(ledger, supervisor)
     if not console.is_terminal:
         while not stopped:
-            supervisor.check()
-            _heed(edits, supervisor)
+            running.supervisor.check()
+            edits.apply(running)
             time.sleep(0.2)
         return
+    view = _View(running)
     with Live(console=console, auto_refresh=False) as live:
         while not stopped:
-            supervisor.check()
-            _heed(edits, supervisor)
+            running.supervisor.check()
+            if edits.apply(running):
+                view = _View(running)
             live.update(view.render(), refresh=True)
             for _ in range(int(REFRESH / 0.1)):
                 if not stopped:
                     time.sleep(0.1)
 
 
-def _heed(edits: _Edits, supervisor: Supervisor) -> None:
-    """New settings hold for every file from now on: all but the servers start again."""
-    news = edits.accepted()
-    if news is None:
-        return
-    line(news)
-    sys.stdout.flush()
-    if news == RESTART:
-        supervisor.renew()
-
-
 class _View:
     """The live table: files by state, rows a second, backlog, processes."""
 
-    def __init__(self, ledger: Ledger, supervisor: Supervisor) -> None:
-        self._ledger = ledger
-        self._supervisor = supervisor
+    def __init__(self, running: _Stack) -> None:
+        from sensorflow import bootstrap
+
+        self._ledger: Ledger = bootstrap.ledger(running.settings, "up")
+        self._supervisor = running.supervisor
         self._last: tuple[float, int] | None = None
+        self._began = time.monotonic()
 
     def render(self) -> Any:
         from rich.console import Group
@@ -237,18 +328,30 @@ class _View:
         from sensorflow.cli import status
         from sensorflow.cli.show import made_table
 
-        down = [p.name for p in self._supervisor.all if not p.alive]
-        health = f"starting again: {', '.join(down)}" if down else "all processes run"
         try:
-            totals = self._ledger.totals()
+            health, totals = self._health(), self._ledger.totals()
         except Transient as error:
-            return Text(f"{health} | {error}")
+            return Text(str(error))
         heads = ("source", "files", *status.STATES, "rows loaded")
         table = made_table("", heads, status.rows(totals))
         backlog = sum(s["pending"] + s["running"] for s in totals.values())
         rate = self._rate(status.sums_of(totals)["rows_loaded"])
         words = f"{rate:,.0f} rows/s | backlog {backlog:,} files | {health}"
         return Group(table, Text(words), Text(status.balance(totals)))
+
+    def _health(self) -> str:
+        """By the word of the processes themselves: one that is stopped or hangs is alive and does not
+        answer."""
+        from sensorflow.adapters.host import has_ended
+        from sensorflow.core.health import health, summary
+
+        down = [p.name for p in self._supervisor.all if not p.alive]
+        if down:
+            return f"starting again: {', '.join(down)}"
+        if time.monotonic() - self._began < STARTING:
+            return "all processes run"
+        told = summary(list(health(self._ledger.heartbeats(), None, has_ended)))
+        return "all processes run and answer" if told == "ok" else told
 
     def _rate(self, rows: int) -> float:
         now, before = time.monotonic(), self._last

@@ -21,7 +21,7 @@ def worker(
     from sensorflow.embedded.stack import celery
 
     settings = bootstrap.settings()
-    bootstrap.database_url(settings)
+    bootstrap.require_sessions(settings)
     bootstrap.broker_url(settings)
     scale = f"--autoscale={concurrency or settings.workers},1"
     command = celery("worker", scale, f"--loglevel={settings.log_level}", *(["-B"] if beat else []))

@@ -11,6 +11,7 @@ from typing import Any
 
 from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Misuse
+from sensorflow.shown import shown
 
 
 class Lane(StrEnum):
@@ -29,8 +30,7 @@ def printable(key: bytes) -> str:
     >>> printable(b"a b.csv"), printable(b"x\\ny.csv"), printable(b"\\xff.csv")
     ('a b.csv', 'x\\\\ny.csv', '\\\\xff.csv')
     """
-    text = key.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown(key.decode("utf-8", "backslashreplace"))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ class Fault(StrEnum):
     ROWS_MISSING = "A104 rows-missing"
     SILVER_MISSING = "A105 silver-missing"
     REPEATS_MISSING = "A106 repeats-missing"
+    REJECTS_MISSING = "A107 rejects-missing"
+    BRONZE_MISSING = "A108 bronze-missing"
     ROWS_EXTRA = "A201 rows-extra"
     MONTH_DOUBLED = "A202 month-doubled"
     ROWS_UNKNOWN = "A301 rows-of-unknown-file"
@@ -40,6 +42,9 @@ class Fault(StrEnum):
     KEYS_CHANGED = "A409 keys-changed"
     READ_AGAIN = "A410 reads-differently"
     GROWING_CHANGED = "A411 growing-file-changed"
+    KEPT_HASH = "A412 quarantined-file-changed"
+    REJECTS_ROWS = "A413 rejects-changed"
+    HISTORY_CHANGED = "A414 history-changed"
     DROP_OVERDUE = "A501 drop-overdue"
     LEASE_OVERDUE = "A502 lease-overdue"
     PUBLISH_OVERDUE = "A503 publish-overdue"
@@ -65,6 +70,8 @@ TODO: dict[Fault, str] = {
     Fault.ROWS_MISSING: _REPLAY,
     Fault.SILVER_MISSING: _REPLAY,
     Fault.REPEATS_MISSING: _REPLAY,
+    Fault.REJECTS_MISSING: _REPLAY,
+    Fault.BRONZE_MISSING: _REPLAY,
     Fault.ROWS_EXTRA: _REPLAY,
     Fault.MONTH_DOUBLED: "`sensorflow db close --month` names the rows; `sensorflow replay` of their files "
     "mends them, then close it again",
@@ -84,6 +91,10 @@ TODO: dict[Fault, str] = {
     Fault.READ_AGAIN: "see `sensorflow files show`, then `sensorflow replay` if what is read now is right",
     Fault.GROWING_CHANGED: "it was rewritten in place: the daemon takes it anew when it has not grown for "
     "ten minutes or more",
+    Fault.KEPT_HASH: f"check the disk; {_REPLAY}",
+    Fault.REJECTS_ROWS: f"check the disk; {_REPLAY}",
+    Fault.HISTORY_CHANGED: "somebody changed file_events past sensorflow; a backup of the database has "
+    "the events as they were. Nothing repairs it: it stays named",
     Fault.DROP_OVERDUE: _FLEET,
     Fault.LEASE_OVERDUE: _FLEET,
     Fault.PUBLISH_OVERDUE: _FLEET,

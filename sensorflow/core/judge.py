@@ -23,7 +23,7 @@ from sensorflow.core.profile import Profile, Time
 from sensorflow.core.readings import BRONZE, Flag
 from sensorflow.core.rules import Rules, matching
 from sensorflow.core.texts import bare, may_hold_nul
-from sensorflow.errors import Code
+from sensorflow.errors import Code, Permanent
 
 Bools = npt.NDArray[np.bool_]
 
@@ -31,6 +31,7 @@ _REASONS = {
     Code.TIMESTAMP_MISSING: "the time is missing",
     Code.TIMESTAMP_UNREADABLE: "{cell!r} is no time in the format {format}",
     Code.TIMESTAMP_OUT_OF_RANGE: "{cell!r} lies outside of the years 1900 to 2199",
+    Code.TIMESTAMP_OUTSIDE: "{cell!r} lies outside of what the settings expect, {bounds}",
     Code.TIMESTAMP_NONEXISTENT: "{cell!r} does not exist in {zone}: the clock was put forward",
     Code.TIMESTAMP_AMBIGUOUS: "{cell!r} exists twice in {zone}: the clock was put back",
     Code.TIMESTAMP_NO_ZONE: "{cell!r} has no offset, and the profile gives no zone",
@@ -237,8 +238,16 @@ class _Case:
         if isinstance(part, str):
             return pa.repeat(pa.scalar(part, pa.string()), self.count)
         if isinstance(part, Cut):
-            return numbers.first_group(self._part(part.column), part.pattern, strict=True)
+            return self._first_group(self._part(part.column), part.pattern, strict=True)
         return bare(_as_text(self.chunk.columns[part]))
+
+    def _first_group(self, texts: pa.Array, pattern: str, strict: bool = False) -> pa.Array:
+        try:
+            return numbers.first_group(texts, pattern, strict)
+        except Permanent as error:
+            if (row := error.place.pop("row", None)) is not None:
+                error.place["line"] = int(self.chunk.lines[row])
+            raise
 
     def _times(self) -> list[clocktime.Instants]:
         """The time of each row, or, where it stands in the titles, of each row for each measure."""
@@ -254,7 +263,7 @@ class _Case:
         if len(texts) == 1 and len(columns := texts[0].columns) == 1:
             column = self.chunk.columns[columns[0]]
             if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-                return clocktime.from_timestamps(column, layout.clock)
+                return self._bounded(clocktime.from_timestamps(column, layout.clock))
         parts = [self.text(part) for part in texts]
         markers = self.profile.missing or ()
         if markers and len(parts) == 1:  # of several parts, a 0 may be an hour
@@ -266,11 +275,28 @@ class _Case:
         if len(parts) > 1:
             whole = pc.binary_join_element_wise(*parts, time.join, null_handling="emit_null")
         if time.extract is not None:
-            whole = numbers.first_group(whole, time.extract)
+            whole = self._first_group(whole, time.extract)
         if self.profile.decimal == "," and layout.formats[0] in timeformats.NUMERIC:
             whole = pc.replace_substring(whole, ",", ".")
         self.when[texts] = whole
-        return clocktime.parse(whole, layout.formats, layout.clock)
+        return self._bounded(clocktime.parse(whole, layout.formats, layout.clock))
+
+    def _bounded(self, found: clocktime.Instants) -> clocktime.Instants:
+        """Instants without those that the settings do not expect."""
+        low, high = self.profile.earliest, self.profile.latest
+        if low is None and high is None:
+            return found
+        outside = pa.array(np.zeros(self.count, np.bool_))
+        if low is not None:
+            outside = pc.or_(outside, pc.less(found.ts, pa.scalar(low, found.ts.type)))
+        if high is not None:
+            outside = pc.or_(outside, pc.greater(found.ts, pa.scalar(high, found.ts.type)))
+        bad = np.asarray(outside.fill_null(False).to_numpy(zero_copy_only=False), np.bool_)
+        if not bad.any():
+            return found
+        codes = found.codes.copy()
+        codes[bad] = Code.TIMESTAMP_OUTSIDE.number
+        return clocktime.Instants(pc.if_else(pa.array(bad), None, found.ts), codes)
 
     def readings(self) -> tuple[pa.RecordBatch, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
         """The accepted readings, row by row in the order of the measures; (row, measure) of each."""
@@ -410,7 +436,8 @@ class _Case:
     def _reason(self, code: Code, cell: str | None) -> str:
         formats = " or ".join(self.layout.formats)
         shown = str(cell)[:100]
-        return _REASONS[code].format(cell=shown, format=formats, zone=self.layout.clock.zone)
+        zone, bounds = self.layout.clock.zone, self.profile.bounds
+        return _REASONS[code].format(cell=shown, format=formats, zone=zone, bounds=bounds)
 
     def reject(self, row: int, column: str | None, code: Code, reason: str) -> Reject:
         offset, raw = self.chunk.spot(row)

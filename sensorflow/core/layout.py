@@ -12,6 +12,7 @@ from sensorflow.core.clocktime import Clock
 from sensorflow.core.drift import Drift
 from sensorflow.core.names import composed
 from sensorflow.core.numbers import Style
+from sensorflow.core.patterns import LINES, search
 from sensorflow.core.profile import (
     TEMPLATE,
     Cell,
@@ -166,7 +167,7 @@ def find(reference: str, fields: Sequence[Field]) -> int | None:
     if not places and (match := re.fullmatch(r"#(\d+)", reference)):
         return int(match[1]) - 1 if 1 <= int(match[1]) <= len(fields) else None
     if not places and reference.startswith("~"):
-        places = [i for i, f in enumerate(fields) if re.search(reference[1:], f.name)]
+        places = [i for i, f in enumerate(fields) if search(reference[1:], f.name)]
     for rows in (slice(1), slice(None)):  # the first row of the header goes before the others
         places = places or [i for i, f in enumerate(fields) if reference in f.titles[rows]]
     if len(places) > 1:
@@ -260,7 +261,7 @@ class _Resolving:
         ):
             if pattern is not None:
                 self.placed |= origin.file_name is not None or origin.path is not None
-                match = re.search(pattern, text, re.MULTILINE)
+                match = search(pattern, text, LINES)
                 if match is None or not match[1]:
                     (where,) = origin.model_dump(exclude_none=True)
                     what = f"the pattern {pattern!r} is not found in the {where.replace('_', ' ')}"
@@ -312,14 +313,14 @@ class _Resolving:
 
     def matching(self, name: str) -> Iterable[int]:
         if name.startswith("~"):
-            return [i for i, f in enumerate(self.fields) if re.search(name[1:], f.name)]
+            return [i for i, f in enumerate(self.fields) if search(name[1:], f.name)]
         place = find(name, self.fields)
         return [] if place is None else [place]
 
     def each(self, each: Each, used: set[int]) -> Iterable[tuple[int, dict[str, str]]]:
         excluded = used | {i for name in each.exclude for i in self.matching(name)}
         for place, found in enumerate(self.fields):
-            match = re.search(each.match, found.name)
+            match = search(each.match, found.name)
             if match is None or place in excluded:
                 continue
             numbered = {str(i + 1): g or "" for i, g in enumerate(match.groups())}

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensorflow.core.codes import Codes, unrefused
+from sensorflow.core.patterns import compiled
 from sensorflow.core.texts import some_empty
-from sensorflow.errors import Code
+from sensorflow.errors import Code, Permanent
 
 _NUMBER = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 _NONZERO = r"^[^eE]*[1-9]"
@@ -117,12 +118,19 @@ def _plain(texts: pa.Array, style: Style) -> pa.Array:
 
 
 def first_group(texts: pa.Array, regex: str, strict: bool = False) -> pa.Array:
-    """The first group's text of each; where the pattern is not found the text itself, strictly none."""
-    pattern = re.compile(regex)
+    """The first group's text of each; where the pattern is not found the text itself, strictly none.
+
+    Raises Permanent PATTERN_TOO_SLOW, with the first row that has the text.
+    """
+    pattern = compiled(regex)
     coded = pc.dictionary_encode(texts)
-    found = []
+    found: list[str | None] = []
     for text in coded.dictionary.to_pylist():
-        match = pattern.search(text or "")
+        try:
+            match = pattern.search(text or "")
+        except Permanent as error:
+            error.place["row"] = pc.index(coded.indices, len(found)).as_py()
+            raise
         bare = None if strict else text
         found.append(bare if match is None or match[1] is None else match[1].strip())
     return pa.array(found, pa.string()).take(coded.indices)

@@ -24,6 +24,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+from datetime import UTC, date, datetime
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
@@ -54,6 +55,23 @@ PLUGINS = "sensorflow.decoders"
 def plugins() -> dict[str, EntryPoint]:
     """Decoders of other packages, by name."""
     return {point.name: point for point in entry_points(group=PLUGINS)}
+
+
+def _instant(value: Any) -> Any:
+    """A date, or a time in ISO 8601; UTC where it says nothing else. ValueError for anything else."""
+    if value is None:
+        return None
+    found = value
+    if isinstance(value, str):
+        found = datetime.fromisoformat(value)
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        found = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if not isinstance(found, datetime) or not 1900 <= found.year <= 2199:
+        raise ValueError("give a date or a time in ISO 8601, of the years 1900 to 2199")
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+Instant = Annotated[datetime | None, BeforeValidator(_instant)]
 
 
 def _format(name: str) -> str:
@@ -422,6 +440,9 @@ class Profile(Cell):
     fill_down: References = ()
     decimal: Literal[".", ","] = "."
     thousands: str | None = Field(default=None, min_length=1, max_length=1)
+    # instants
+    earliest: Instant = None
+    latest: Instant = None
     # documents
     records: str | None = None
     orient: Literal["records", "columns"] = "records"
@@ -431,6 +452,9 @@ class Profile(Cell):
     max_line: ByteSize = ByteSize(1024**2)
     max_columns: int = Field(default=10_000, ge=1)
     max_rows: int | None = Field(default=None, ge=1)
+    max_rows_per_byte: float = Field(default=4.0, gt=0)
+    max_cells: int | None = Field(default=None, ge=1)
+    max_parts: ByteSize = ByteSize(64 * 1024**2)
     max_nesting: int = Field(default=64, ge=1, le=200)
     max_record: ByteSize = ByteSize(16 * 1024**2)
     max_decompressed: ByteSize = ByteSize(100 * 1024**3)
@@ -567,7 +591,15 @@ class Profile(Cell):
             origins += [*self.time.parts, self.time.zone, self.time.since]
         return any(origin is not None and origin.name_matters for origin in origins)
 
+    @property
+    def bounds(self) -> str:
+        """What times the settings expect, in words."""
+        ends = {"from": self.earliest, "to": self.latest}
+        return " ".join(f"{word} {end.isoformat()}" for word, end in ends.items() if end)
+
     @cached_property
     def hash(self) -> str:
         """Changes with anything that changes what is read."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        without = {"max_rows_per_byte", "max_cells", "max_parts"}
+        without |= {name for name in ("earliest", "latest") if getattr(self, name) is None}
+        return hashlib.sha256(self.model_dump_json(exclude=without).encode()).hexdigest()[:16]

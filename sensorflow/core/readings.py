@@ -7,7 +7,7 @@ nanoseconds since 1970 in UTC; the database keeps microseconds (truncated toward
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import IntFlag
 
 import numpy as np
@@ -114,3 +114,13 @@ def micros(ts: pa.Array) -> npt.NDArray[np.int64]:
 
 def _datetime(nanos: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanos // 1000)
+
+
+def months_of(ts: pa.Array) -> dict[date, int]:
+    """How many of some times lie in each month."""
+    times = ts.cast(pa.int64()).to_numpy().view(f"M8[{ts.type.unit}]")
+    ends = np.array([times.min(), times.max()]).astype("M8[M]")
+    if ends[0] == ends[1]:  # mostly; and to tell the month of each costs
+        return {ends[0].astype("M8[D]").item(): len(times)}
+    found, counts = np.unique(times.astype("M8[M]"), return_counts=True)
+    return dict(zip(found.astype("M8[D]").tolist(), counts.tolist(), strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensorflow.core.codes import Codes, unrefused
+from sensorflow.core.patterns import search
 from sensorflow.core.profile import Rule
 from sensorflow.core.readings import Flag
 from sensorflow.core.series import Last, Series
@@ -33,7 +33,7 @@ FLAGS: dict[Code, Flag] = {
 def matching(rules: Mapping[str, Sequence[Rule]], kind: str) -> Iterator[Rule]:
     """The rules of a reading type: those under its name, a "~regex" found in it, or "*"."""
     for name, found in rules.items():
-        if name in ("*", kind) or (name.startswith("~") and re.search(name[1:], kind)):
+        if name in ("*", kind) or (name.startswith("~") and search(name[1:], kind)):
             yield from found
 
 

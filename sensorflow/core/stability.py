@@ -12,11 +12,24 @@ IGNORED = ("*.part", "*.tmp", "*.partial", "*.crdownload", "*.filepart", "*.swp"
 """Names of files that somebody is still writing, and dot files (``.~lock``, ``.nfs…``)."""
 
 
+ANY_INODE = "*:*:"
+"""In place of the device's and the inode's number."""
+
+
+def same_state(known: str, mark: str) -> bool:
+    """Whether a file in the state `mark` was registered by the fingerprint `known`. Without a lasting inode
+    also by one that had numbers."""
+    if mark.startswith(ANY_INODE):
+        return known.split(":")[2:] == mark.split(":")[2:]
+    return known == mark
+
+
 @dataclass(frozen=True)
 class Stat:
     """What identifies one state of one file on disk.
 
-    device, inode: st_dev and st_ino; size in bytes; mtime_ns, ctime_ns: nanoseconds since 1970.
+    device, inode: st_dev and st_ino, 0 where they do not last; size in bytes; mtime_ns, ctime_ns:
+    nanoseconds since 1970.
     """
 
     device: int
@@ -32,7 +45,9 @@ class Stat:
 
     @property
     def fingerprint(self) -> str:
-        return f"{self.device}:{self.inode}:{self.size}:{self.mtime_ns}:{self.ctime_ns}"
+        """Of a file without a lasting inode it begins with `ANY_INODE`."""
+        place = f"{self.device}:{self.inode}:" if self.inode else ANY_INODE
+        return f"{place}{self.size}:{self.mtime_ns}:{self.ctime_ns}"
 
 
 def takes(key: bytes, include: Iterable[str], exclude: Iterable[str] = IGNORED) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from sensorflow.errors import Misuse
 
@@ -41,8 +42,7 @@ class Process:
         """Start it; from the main thread only, for the kernel watches the thread that forks."""
         uid, gid = self.user or (-1, -1)
         launcher = [sys.executable, "-I", "-S", _CHILD, str(os.getpid()), str(int(self.orphan))]
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+        with self._log() as log:
             self._popen = subprocess.Popen(
                 [*launcher, str(uid), str(gid), *self.command],
                 stdin=subprocess.DEVNULL,
@@ -52,6 +52,14 @@ class Process:
                 cwd=self.cwd or ("/" if self.user else None),
                 start_new_session=True,  # Ctrl-C is for the supervisor, which ends them in order
             )
+
+    def _log(self) -> BinaryIO:
+        """Where there is no room for one, it goes without."""
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            return self.log.open("ab")
+        except OSError:
+            return Path(os.devnull).open("ab")
 
     @property
     def pid(self) -> int | None:

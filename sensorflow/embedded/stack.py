@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from sensorflow.settings import Settings
 
 PATIENCE = 20.0
 """Seconds that a worker has to finish the file in hand."""
+
+TOGETHER = frozenset(("daemon", "worker"))
+"""Of which an old and a new one may run at a time: leases and claims decide who does what."""
 
 FLOWER = (
     "--logging=warning",
@@ -26,15 +30,21 @@ def celery(*arguments: str) -> list[str]:
 
 
 def fleet(
-    settings: Settings, place: Path, env: Mapping[str, str], flower_port: int
+    settings: Settings, place: Path, env: Mapping[str, str], flower_port: int, generation: int = 0
 ) -> list[Process]:
-    """Daemon, workers, beat and Flower; `env` tells them the URLs."""
+    """Daemon, workers, beat and Flower; `env` tells them the URLs. generation: of the workers, whose names
+    differ while those of before finish their files."""
     logs = settings.data_folder / "logs"
     level = f"--loglevel={settings.log_level}"
+    named = (f"--hostname=celery{generation}@%h",) if generation else ()
     autoscale = f"--autoscale={settings.workers},1"
     commands: list[tuple[str, list[str], Mapping[str, str]]] = [
         ("daemon", [sys.executable, "-m", "sensorflow", "watch"], env),
-        ("worker", celery("worker", autoscale, level, "--without-mingle", "--without-gossip"), env),
+        (
+            "worker",
+            celery("worker", autoscale, level, *named, "--without-mingle", "--without-gossip"),
+            env,
+        ),
         ("beat", celery("beat", level, f"--pidfile={place / 'beat.pid'}"), env),
         (
             "flower",
@@ -52,11 +62,13 @@ def fleet(
 class Supervisor:
     """Keeps processes alive: one that ends is started again, the longer after the more often.
 
-    servers: watched like the others, and ended by whoever started them, after the others.
+    servers: watched like the others, and ended by whoever started them, after the others. ending: those
+    of before an edit, which finish what they have in hand.
     """
 
     processes: list[Process]
     servers: list[Process] = field(default_factory=list)
+    ending: list[Process] = field(default_factory=list)
     _due: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -67,28 +79,40 @@ class Supervisor:
         for process in self.processes:
             process.start()
 
-    def renew(self) -> None:
-        """Ask all but the servers to end; `check` starts them again."""
+    def renew(self, processes: list[Process]) -> None:
+        """Ask all but the servers to end, and start these in their place: daemon and workers at once, for a
+        file in hand may take long; the others, which can be there only once, when the old one is gone."""
         for process in self.processes:
             process.ask_to_end()
+        self.ending += self.processes
+        self.processes = processes
+        self._due.clear()
+        self.check()
 
     def check(self) -> None:
         """Start again what has ended; call it often, from the main thread."""
         now = time.monotonic()
+        self.ending = [process for process in self.ending if process.alive]
+        waited = {process.name for process in self.ending} - TOGETHER
         for process in self.all:
-            if process.alive:
+            if process.alive or process.name in waited:
                 continue
-            if process.name not in self._due:
+            if process.pid is None:  # of an edit: it was never started
+                with suppress(OSError):
+                    process.start()
+            elif process.name not in self._due:
                 self._due[process.name] = now + min(30.0, 0.5 * 2.0 ** min(process.restarts, 6))
             elif now >= self._due[process.name]:
                 del self._due[process.name]
                 process.restarts += 1
-                process.start()
+                with suppress(OSError):  # the host is short of memory or processes: tried again
+                    process.start()
 
     def stop(self) -> None:
         """Ask all to end, and wait for each."""
-        for process in self.processes:
+        every = [*self.processes, *self.ending]
+        for process in every:
             process.ask_to_end()
         deadline = time.monotonic() + PATIENCE
-        for process in self.processes:
+        for process in every:
             process.end(max(0.1, deadline - time.monotonic()))

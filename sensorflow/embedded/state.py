@@ -25,6 +25,8 @@ class Running:
     database_url: str
     broker_url: str
     flower_url: str | None = None
+    digest: str = ""
+    """Of the settings that the fleet works with; see `Settings.digest`."""
 
 
 def home(data: Path) -> Path:

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Generator, Iterable
 from typing import Any, TypeVar
 
+from sensorflow import threads
+
 T = TypeVar("T")
 
 _END = object()
@@ -24,6 +26,7 @@ def ahead(source: Iterable[T], count: int = 2) -> Generator[T, None, None]:
     """Iterate over `source` in a thread of its own, which is at most `count` items ahead.
 
     What the source raises is raised here, in its place. Where this is left early, so is the source.
+    Raises Transient HOST where there is no thread to be had.
     """
     made: queue.Queue[Any] = queue.Queue(count)
     left = threading.Event()
@@ -50,8 +53,7 @@ def ahead(source: Iterable[T], count: int = 2) -> Generator[T, None, None]:
             if close := getattr(items, "close", None):
                 close()
 
-    thread = threading.Thread(target=make, name="ahead", daemon=True)
-    thread.start()
+    thread = threads.start(make)
     try:
         while True:
             item, error = made.get()

@@ -5,18 +5,18 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from sensorflow import crash
+from sensorflow import crash, threads
 from sensorflow.core.arrival import printable
 from sensorflow.core.dedupe import Disordered
 from sensorflow.core.retry import backoff
 from sensorflow.core.states import WORK, Stage, State
-from sensorflow.errors import REMEDY, Code, Fenced, Permanent, SensorflowError, Transient
+from sensorflow.errors import LASTING, REMEDY, Code, Fenced, Permanent, SensorflowError, Transient
 from sensorflow.flow import publish, together
 from sensorflow.flow.clock import now
 from sensorflow.flow.ingest import load_in_one_pass
@@ -56,8 +56,11 @@ RELEASE_PAUSE = 1.0
 RELEASE_PATIENCE = 600.0
 """Seconds of such tries. An outage is longer than a lease, and none of it is the file's fault."""
 
+SELDOM = {"base": 2.0, "cap": 300.0}
+"""How long to wait with what no waiting cures."""
+
 Keep = Callable[[Sequence[Claim]], Any]
-"""Makes a context in which the leases of claims are renewed."""
+"""Makes a context in which the leases of claims are renewed. Its begin may raise Transient."""
 
 
 def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep) -> list[Result]:
@@ -74,7 +77,11 @@ def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep
         return [Result(Outcome.NOTHING, _nothing(claimed))]
     crash.point(crash.Point.CLAIMED)
     jobs, alike = [Job(world, claim, at) for claim in claimed.claims], []
-    with keep(claimed.claims):
+    with ExitStack() as kept:
+        try:
+            kept.enter_context(keep(claimed.claims))
+        except Transient as error:
+            return [_retry(job, error, burned=False) for job in jobs]
         if len(jobs) > 1:  # all stages, then: a message of a chain is of one file
             alike, jobs = (
                 [j for j in jobs if together.fits(j)],
@@ -128,12 +135,21 @@ def _outcome(job: Job, work: Callable[[], Result]) -> Result:
         return _fenced(job, error)
     except Permanent as error:
         return _condemn(job, error)
-    except Transient as error:
-        return _retry(job, error, burned=False)
-    except OSError as error:  # of the disk below us: files' faults are Permanent where they arise
-        return _retry(job, Transient(Code.STORAGE, str(error)), burned=False)
     except Exception as error:  # noqa: BLE001 - a defect must end in the ledger too
-        return _unexpected(job, error)
+        return _failed(job, error)
+
+
+def _failed(job: Job, error: Exception) -> Result:
+    """Of no attempt where it is not the file's fault."""
+    if (lack := threads.lack(error)) is not None:
+        if (why := threads.refused(lack)) is not None:
+            return _retry(job, Transient(Code.HOST, why), burned=False)
+        return _unexpected(job, MemoryError())
+    if isinstance(error, Transient):
+        return _retry(job, error, burned=False)
+    if isinstance(error, OSError):  # the disk's: those of files are Permanent where they arise
+        return _retry(job, Transient(Code.STORAGE, str(error)), burned=False)
+    return _unexpected(job, error)
 
 
 def _work(job: Job, only: Stage | None) -> Result:
@@ -218,7 +234,8 @@ def _fenced(job: Job, error: Fenced) -> Result:
 
 
 def _retry(job: Job, error: SensorflowError, burned: bool) -> Result:
-    delay = backoff(job.claim.retries + 1, random.random())
+    waits = SELDOM if error.code in LASTING else {}
+    delay = backoff(job.claim.retries + 1, random.random(), **waits)
     try:
         _release(job, error, delay, burned)
     except Fenced as fenced:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sensorflow import crash
 from sensorflow.core.dedupe import keys
+from sensorflow.core.months import MonthLimits
 from sensorflow.core.partitions import Layer
 from sensorflow.errors import Transient
 from sensorflow.flow.tidy import tidy
@@ -49,6 +50,7 @@ def load_of(
         covered=older.covered,
         name_matters=job.profile.name_matters,
         remarks=remarks_of(older.head, first),
+        months=MonthLimits(job.source.new_months, job.source.sparse_months),
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby, islice
 
 from sensorflow import crash
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
-from sensorflow.ports import Ledger, Queue
+from sensorflow.ports import UNSHARED, Ledger, Pace, Queue, Share
 from sensorflow.settings import Limits
 
 BATCH = 400
@@ -23,25 +23,63 @@ SIZE = 4 << 20
 """Bytes of all files of a batch."""
 MOST = 100
 """Files of a batch."""
+WAIT = 2.0
+"""Seconds of work that may wait in the broker: what comes next of a source waits behind it."""
+WINDOW = 100
+"""Work that may be in flight whatever the pace, see `ports.work_of`."""
+LARGE = 8 << 20
+"""Bytes; a file as large as this keeps its worker for seconds."""
 
 
-def publish(ledger: Ledger, queue: Queue, limits: Limits) -> int:
-    """Publish all that is due, within the limits; live files before those of the backfill lane.
+def publish(
+    ledger: Ledger, queue: Queue, limits: Limits, touch: Callable[[], object] = lambda: None
+) -> int:
+    """Publish all that is due, within the limits; live files before those of the backfill lane, and each
+    source in its turn. touch: called again and again meanwhile.
 
     `published_at` is set after the broker's confirm; a crash between the two sends a message twice,
     which the claim makes harmless. Returns how many were sent; raises Transient when the broker or
     the database is away, what was sent until then being recorded.
     """
     total = 0
-    with ledger.publishing() as mine:
-        while mine and (due := _due(ledger, limits)):
-            if limits.group_small_files:
-                total += _send(ledger, queue, _groups(due, limits.inline_below), limits)
-                continue
-            messages = ([waiting] for waiting in due)
-            while some := list(islice(messages, RECORDED)):
-                total += _send(ledger, queue, some, limits)
+    if not _due(ledger, limits, UNSHARED, 1):
+        return total
+    with ledger.publishing() as is_mine:
+        for share in _shares(ledger, limits) if is_mine() else ():
+            while is_mine() and (due := _due(ledger, limits, share)):
+                for some in _messages(due, limits):
+                    touch()
+                    total += _send(ledger, queue, some, limits)
     return total
+
+
+def _shares(ledger: Ledger, limits: Limits) -> Iterator[Share]:
+    """First what may be in flight at any time, then what the pace of the fleet allows beyond that."""
+    yield share_of(limits, Pace(0.0, None))
+    yield share_of(limits, ledger.pace())
+
+
+def share_of(limits: Limits, pace: Pace) -> Share:
+    """A quarter of what may be in flight is left to those who come next. Of three children or more one is
+    left to files that are not large."""
+    children = pace.children or limits.workers
+    return Share(
+        window=max(WINDOW, round(pace.work * WAIT)),
+        files=max(1, limits.max_in_flight * 3 // 4),
+        least=children + 1,
+        large=children - 1 if children > 2 else children,
+        large_bytes=LARGE,
+    )
+
+
+def _messages(due: list[Waiting], limits: Limits) -> Iterator[list[list[Waiting]]]:
+    """The files of each message, a few messages at a time."""
+    if limits.group_small_files:
+        yield list(_groups(due, limits.inline_below))
+        return
+    messages = ([waiting] for waiting in due)
+    while some := list(islice(messages, RECORDED)):
+        yield some
 
 
 def _send(ledger: Ledger, queue: Queue, messages: Iterable[list[Waiting]], limits: Limits) -> int:
@@ -89,5 +127,5 @@ def _parts(files: list[Waiting]) -> Iterator[list[Waiting]]:
     yield part
 
 
-def _due(ledger: Ledger, limits: Limits) -> list[Waiting]:
-    return ledger.due(BATCH, limits.max_in_flight, limits.backfill_in_flight)
+def _due(ledger: Ledger, limits: Limits, share: Share, most: int = BATCH) -> list[Waiting]:
+    return ledger.due(most, limits.max_in_flight, limits.backfill_in_flight, share)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sensorflow.flow.publish import publish
 from sensorflow.ports import Ledger, Queue, Swept
 from sensorflow.settings import Limits
@@ -9,13 +11,19 @@ from sensorflow.telemetry import Event, log
 
 
 def sweep(
-    ledger: Ledger, queue: Queue, stale_after: float, grace: float, limits: Limits
+    ledger: Ledger,
+    queue: Queue,
+    stale_after: float,
+    grace: float,
+    limits: Limits,
+    touch: Callable[[], object] = lambda: None,
 ) -> tuple[Swept, int]:
     """Free expired leases, take back messages that the broker lost, publish what is due.
 
     stale_after: seconds after which a message that nobody took may be lost. grace: see `Ledger.sweep`.
+    touch: see `publish`.
     """
     swept = ledger.sweep(stale_after, queue.depth(), grace)
     if swept.expired or swept.stale:
         log().warning(Event.SWEPT, leases_ended=swept.expired, messages_missing=swept.stale)
-    return swept, publish(ledger, queue, limits)
+    return swept, publish(ledger, queue, limits, touch)

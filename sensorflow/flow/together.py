@@ -17,6 +17,7 @@ from sensorflow.core.dedupe import KEY, keys
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.states import Stage
 from sensorflow.errors import Fenced, Permanent, Transient
+from sensorflow.flow import deadlines
 from sensorflow.flow.ingest import Ingest, Made
 from sensorflow.flow.load import done
 from sensorflow.flow.validate import opened, scratch
@@ -148,7 +149,10 @@ def _read(jobs: list[Job]) -> dict[int, Made]:
 def _only_chunk(job: Job) -> Chunk | None:
     if not joint.plain(job.profile):
         return None
-    with opened(job) as stream:
+    with (
+        opened(job) as stream,
+        deadlines.reading(job.claim.file_id, job.profile.max_seconds),
+    ):
         chunks = reading.chunks(stream, job.profile, job.place, scratch, job.source.drift)
         return joint.only(chunks)
 

@@ -17,6 +17,7 @@ from sensorflow.core.judge import Accepted
 from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import BRONZE, REJECTS
 from sensorflow.errors import Code, Permanent
+from sensorflow.flow import deadlines
 from sensorflow.flow.chained import up_to
 from sensorflow.flow.work import Job
 from sensorflow.memory import lean
@@ -126,9 +127,14 @@ class TooManyRejects(Permanent):
 def _accepted(stream: BinaryIO, job: Job) -> Iterator[Accepted]:
     received = int(job.claim.received_at.timestamp()) * 10**9
     began, limit = time.monotonic(), job.profile.max_seconds
-    for accepted in reading.read(
+    parts = reading.read(
         stream, job.profile, job.place, scratch, job.source.drift, received, job.claim.part
-    ):
+    )
+    while True:
+        with deadlines.reading(job.claim.file_id, max(0.0, began + limit - time.monotonic())):
+            accepted = next(parts, None)
+        if accepted is None:
+            return
         yield accepted
         if time.monotonic() - began > limit:
             raise Permanent(Code.TOO_SLOW, f"the file took more than {limit:g} s to read")

@@ -61,7 +61,8 @@ class Job:
 
     @cached_property
     def profile(self) -> Profile:
-        found = self.world.settings.profile(self.profile_name)
+        source = self.world.settings.sources.get(self.claim.source)
+        found = self.world.settings.profile(self.profile_name, source)
         if found is None:
             reason = f"there is no profile {self.profile_name!r} in the settings"
             raise Permanent(Code.SOURCE_UNKNOWN, reason)

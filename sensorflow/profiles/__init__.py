@@ -104,10 +104,10 @@ def validated(table: Any, where: str) -> Profile:
         raise Misuse(f"{where}: {explain(error, Profile, table)[1]}", Code.SETTINGS) from error
 
 
-def read_toml(file: Path) -> Table:
-    """Misuse with one line for a file that cannot be read or is no TOML."""
+def read_toml(file: Path, copy: Path | None = None) -> Table:
+    """Misuse with one line for a file that cannot be read or is no TOML. copy: read in its place."""
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads((copy or file).read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Misuse(f"{file}: not valid TOML: {error}", Code.SETTINGS) from error
     except OSError as error:

@@ -212,7 +212,7 @@ def test_final_stage_runs_as_a_user_of_a_fixed_number():
 def test_final_stage_has_a_health_check_labels_zones_and_an_init():
     final = stages()[-1]
     given = {word: rest for word, rest in final if word != "RUN"}
-    assert given["HEALTHCHECK"].endswith('CMD ["sensorflow", "doctor"]')
+    assert given["HEALTHCHECK"].endswith('CMD ["sensorflow", "doctor", "--only", "daemon"]')
     assert given["ENTRYPOINT"] == '["tini", "--"]'
     assert "org.opencontainers.image.licenses" in given["LABEL"]
     installed = next(rest for word, rest in final if word == "RUN")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import shutil
 import stat
 import subprocess
@@ -105,3 +106,29 @@ def test_other_commands_make_no_password(plain: Fleet) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert not (state.home(plain.project / "data") / "flower-password").exists()
+
+
+def hosted(f: Fleet, host: str, path: str = "/workers") -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", f.flower_port, timeout=10)
+    path_word = state.home(f.project / "data") / "flower-password"
+    given = base64.b64encode(f"sensorflow:{path_word.read_text()}".encode()).decode()
+    connection.request("GET", path, headers={"Host": host, "Authorization": f"Basic {given}"})
+    return connection.getresponse().status
+
+
+def test_it_answers_to_no_name_but_its_own(plain: Fleet) -> None:
+    """A page of evil.example, whose name leads here by now, reads nothing."""
+    plain.env["SENSORFLOW_FLOWER_HOSTS"] = "plant.example, other.example"
+    started(plain)
+    port = plain.flower_port
+    ours = (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", "Plant.Example")
+    assert [host for host in ours if hosted(plain, host) != 200] == []
+    others = (
+        "evil.example",
+        f"evil.example:{port}",
+        "127.0.0.1.evil.example",
+        "localhost.evil",
+        "",
+    )
+    for path in ("/workers", "/healthcheck", "/static/css/flower.css", "/api/workers"):
+        assert [host for host in others if hosted(plain, host, path) not in (400, 421)] == []

@@ -170,7 +170,7 @@ def test_what_has_expired_is_gone_and_the_rest_is_there(
             connection.execute(age)
         assert "1d" in command(f, "retention")
         assert "landing of 1 files" in command(f, "retention", "--apply")
-        landed = [p for p in (project / "data" / "landing").rglob("*") if p.is_file()]
+        landed = [p for p in (project / "data" / "landing").rglob("[!.]*") if p.is_file()]
         assert len(landed) == 1
         assert len(list((project / "data" / "bronze").rglob("*.parquet"))) == 1
         assert len(silver(f)) == 2

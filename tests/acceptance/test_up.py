@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import psycopg
 import pytest
 
 from sensorflow.adapters.postgres import migrate
@@ -85,6 +86,12 @@ def family(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
+def end(pid: int, command: str) -> None:
+    """Kill what runs below a process by this command."""
+    (found,) = [p for p in family(pid) if command in p.cmdline()]
+    found.kill()
+
+
 def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
@@ -124,12 +131,50 @@ def test_an_edit_of_the_settings_is_taken_over_by_the_running_stack(project: Pat
         wait(lambda: "F204" in sensorflow(program, project, *quarantined).stdout, project)
         settings.write_text(settings.read_text().replace('"10%"', '"50 percent"'))
         wait(lambda: "goes on with the settings" in (project / "up.log").read_text(), project)
-        settings.write_text(settings.read_text().replace('"50 percent"', '"50%"'))
+        kept = settings.read_text()
+        settings.write_text("")  # as an editor may leave it for a moment
+        wait(lambda: "no [sources.*]" in (project / "up.log").read_text(), project)
+        settings.write_text(kept.replace('"50 percent"', '"50%"'))
         wait(lambda: "start again with it" in (project / "up.log").read_text(), project)
         assert sensorflow(program, project, "quarantine", "replay", "1").returncode == 0
         wait(lambda: loaded(program, project) == 1, project)
         shell = ("db", "shell", "-c", "SELECT sensor_id FROM raw_readings")
         assert "tank-7" in sensorflow(program, project, *shell).stdout
+
+
+def test_an_edit_holds_for_the_database_too_as_soon_as_it_can(
+    project: Path, empty_database: str
+) -> None:
+    """And as a whole: nothing is written to the old database that the commands do not show."""
+    program = [sys.executable, "-m", "sensorflow"]
+    sensorflow(program, project, "init")
+    settings, drop = project / "sensorflow.toml", project / "drop" / "readings"
+    with up(program, project) as process:
+        (drop / "first.csv").write_text(HEAD + ROW.format(0, 21.5))
+        wait(lambda: loaded(program, project) == 1, project)
+        text = settings.read_text()
+        with psycopg.connect(empty_database) as connection:
+            connection.execute("CREATE TABLE files ()")  # somebody else's
+        settings.write_text(f'database_url = "{empty_database}"\n{text}')
+        wait(lambda: "DuplicateTable" in (project / "up.log").read_text(), project)
+        with psycopg.connect(empty_database) as connection:
+            connection.execute("DROP TABLE files")
+        text = text.replace('"drop/readings"', '"drop/later"')
+        settings.write_text(f'database_url = "{empty_database}"\n{text}')
+        wait(lambda: "no folder" in (project / "up.log").read_text(), project)
+        assert "running settings" in sensorflow(program, project, "doctor").stdout
+        assert "is not what" in sensorflow(program, project, "status").stdout
+        end(process.pid, "watch")
+        (drop / "between.csv").write_text(HEAD + ROW.format(2, 23.5))
+        wait(lambda: not (drop / "between.csv").exists(), project)  # all start again as they were
+        (project / "drop" / "later").mkdir()
+        wait(lambda: "start again with it" in (project / "up.log").read_text(), project)
+        (project / "drop" / "later" / "second.csv").write_text(HEAD + ROW.format(1, 22.5))
+        wait(lambda: loaded(program, project) == 1, project)
+        with psycopg.connect(empty_database) as connection:
+            found = connection.execute("SELECT value FROM raw_readings").fetchall()
+        assert found == [(22.5,)]
+        assert "running settings" not in sensorflow(program, project, "doctor").stdout
 
 
 def test_two_stacks_on_one_folder_are_refused(project: Path) -> None:

@@ -23,11 +23,14 @@ def main() -> int:
         from chaos.proof import prove
 
         return prove()
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**9)
+    brokers = [options.broker] if options.broker else ["valkey", "rabbitmq"]
+    if options.soak:
+        return _soak(options, seed, brokers)
     fault = Fault(options.fault)
     kills = options.kills or (200 if fault is Fault.KILLS else 20)
-    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**9)
     clean = True
-    for broker in [options.broker] if options.broker else ["valkey", "rabbitmq"]:
+    for broker in brokers:
         plan = Plan(
             broker,
             seed,
@@ -39,8 +42,26 @@ def main() -> int:
             index=options.index,
         )
         folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-        with servers(broker) as (postgres, url):
+        with servers(broker) as (postgres, _, url):
             found = execute(scene(postgres, url), plan, folder, print)
+        if found.clean:
+            shutil.rmtree(folder)
+        else:
+            print(f"logs and files are kept in {folder}", file=sys.stderr)
+        clean &= found.clean
+    return 0 if clean else 1
+
+
+def _soak(options: argparse.Namespace, seed: int, brokers: list[str]) -> int:
+    from chaos import network, soak
+
+    if not options.inside:
+        return network.alone(*sys.argv[1:], "--inside")
+    clean = True
+    for broker in brokers:
+        folder = Path(tempfile.mkdtemp(prefix="soak-"))
+        found = soak.soak(broker, seed, options.soak, folder, print)
+        print(soak.line(broker, seed, options.soak, found))
         if found.clean:
             shutil.rmtree(folder)
         else:
@@ -62,6 +83,10 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--index", choices=["unique", "deferred"], default="unique")
     parser.add_argument("--proof", action="store_true", help="does it find planted bugs?")
+    parser.add_argument(
+        "--soak", type=int, metavar="MINUTES", help="all other faults, once a minute"
+    )
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

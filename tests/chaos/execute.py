@@ -64,8 +64,6 @@ def _report(run: Run, stormed: float, settled: float, say: Say) -> None:
         f"  {len(manifest.files)} files, {manifest.rows:,} rows; {stormed - run.began:.0f} s of storm, "
         f"all terminal {settled - stormed:.1f} s after it"
     )
-    if run.restarts:
-        say(f"  {run.restarts} workers whose first child was killed ended, and were started again")
     if times := recoveries(run):
         p99 = times[min(len(times) - 1, int(len(times) * 0.99))]
         say(

@@ -35,6 +35,8 @@ class Kind(StrEnum):
     BORROWED = "borrowed"  # a name that had other content gets the bytes of another name
     CORRUPT = "corrupt"
     POISON = "poison"  # ends every process that parses it
+    TANGLED = "tangled"  # a pattern of its profile would search it for years; of the soak alone
+    STUCK = "stuck"  # no thread of a process runs on that parses it; of the soak alone
 
 
 SHARES = {
@@ -52,8 +54,13 @@ SHARES = {
 }
 VERSIONS = 5
 """Versions that come under a name that is used again."""
-SOURCES = {Kind.FEED: "feed", Kind.POISON: "trap"}
-QUARANTINED = {Kind.CORRUPT: "F203", Kind.POISON: "F207"}
+SOURCES = {
+    Kind.FEED: "feed",
+    Kind.POISON: "trap",
+    Kind.TANGLED: "tangle",
+    Kind.STUCK: "stuck",
+}
+QUARANTINED = {Kind.CORRUPT: "F203", Kind.POISON: "F207", Kind.TANGLED: "F2", Kind.STUCK: "F2"}
 
 
 @dataclass(frozen=True)
@@ -153,6 +160,13 @@ def generate(seed: int, wanted: list[Kind], rows: int, manifest: Manifest) -> It
         yield drops
     if later:
         yield later
+
+
+def trap(number: int, kind: Kind) -> tuple[Made, bytes]:
+    """A file of the soak's own that is to be quarantined, whoever reads it."""
+    content = f"{HEAD}{'x' * 64},{number},,,\n".encode()
+    none = np.array([], np.int64), np.array([], np.float64)
+    return _made(kind, (f"{number:04}-{kind}.csv",), content, "", *none), content
 
 
 def _feed(

@@ -141,7 +141,7 @@ def prove() -> int:
     """Prints a line a bug; 0 when all are found and the true code is clean in every scenario."""
     found, began = 0, time.monotonic()
     clean = True
-    with servers("valkey") as (postgres, url):
+    with servers("valkey") as (postgres, _, url):
         for proof in PROOFS:
             true = _play(scene(postgres, url), proof, ())
             planted = _play(scene(postgres, url), proof, proof.patches)

@@ -88,7 +88,8 @@ class Claimed:
 
 
 class Run:
-    """tree: where the fleet's code lies. through: the database's URL as the fleet is told it."""
+    """tree: where the fleet's code lies. through: the database's URL as the fleet is told it. more: further
+    sources, each with a folder of its name, and the settings of them."""
 
     def __init__(
         self,
@@ -98,9 +99,11 @@ class Run:
         tree: Path = ROOT,
         wanted: list[Kind] | None = None,
         through: str = "",
+        more: tuple[tuple[str, ...], str] = ((), ""),
     ) -> None:
         self.scene, self.plan, self.folder = scene, plan, folder
-        for name in FOLDERS:
+        self.folders = (*FOLDERS, *more[0])
+        for name in self.folders:
             (folder / name).mkdir(parents=True)
         settings = SETTINGS.format(
             rescan=30 if plan.defaults else 2,
@@ -110,6 +113,7 @@ class Run:
             index=plan.index,
             scope="file" if plan.deferred else "source",
         )
+        settings += more[1]
         settle.settle(scene.database, plan.deferred)
         paths = {"PYTHONPATH": f"{tree}{os.pathsep}{POISON}"}
         database = through or scene.database
@@ -118,7 +122,6 @@ class Run:
         self.manifest = Manifest()
         self.tally = Tally(WHERE[plan.fault])
         self.findings = Findings()
-        self.restarts = 0
         self.began = time.time()
         chosen = kinds(plan.files, random.Random(plan.seed)) if wanted is None else wanted
         if plan.deferred:  # files may not share readings
@@ -140,7 +143,7 @@ class Run:
             if batch is None:
                 return
             for made in batch:
-                self._put(made)
+                self.put(made)
             self._put_held()
 
     def _close_months(self) -> subprocess.Popen[str]:
@@ -160,7 +163,7 @@ class Run:
             if closer is last and closer.returncode:
                 self.findings.unexpected.append(f"months are not closed: {told} {failed}")
 
-    def _put(self, drop: Drop) -> None:
+    def put(self, drop: Drop) -> None:
         """A name that is still in its folder is not used again: nobody has seen what is in it."""
         place = (drop.source, drop.name)
         before = {(held.source, held.name) for held in self._held}
@@ -172,7 +175,7 @@ class Run:
     def _put_held(self) -> None:
         held, self._held = self._held, []
         for drop in held:
-            self._put(drop)
+            self.put(drop)
 
     # --- what the fleet is doing ---
 
@@ -214,10 +217,7 @@ class Run:
                 os.kill(pid, signal.SIGCONT)
 
     def supervise(self) -> None:
-        """Start what has ended by itself, as `sensorflow up`, systemd and Compose do.
-
-        Celery's parent ends when its first child is killed before it was up; nothing else may end.
-        """
+        """Nothing ends by itself; what did is started again, as `sensorflow up`, systemd and Compose do."""
         if self.plan.deferred and len(self._closers) < CLOSERS:
             loaded = self.observer.rows("SELECT count(*) FROM files WHERE state = 'loaded'")[0][0]
             if loaded > self._files * (len(self._closers) + 1) / (CLOSERS + 2):
@@ -225,11 +225,8 @@ class Run:
         for name, process in list(self.fleet.running.items()):
             if process.poll() is None:
                 continue
-            log = (self.folder / f"{name}.log").read_bytes()[-4000:]
-            if b"Could not start worker processes" not in log:
-                self.findings.unexpected.append(f"{name} ended by itself: {process.returncode}")
+            self.findings.unexpected.append(f"{name} ended by itself: {process.returncode}")
             self.fleet.start(name)
-            self.restarts += 1
 
     def pools_are_whole(self) -> bool:
         pools = [self.fleet.children(worker) for worker in WORKERS if worker in self.fleet.running]
@@ -267,7 +264,7 @@ class Run:
         return tuple(self.observer.rows(query)[0])
 
     def _left(self) -> list[str]:
-        folders = [self.folder / name for name in FOLDERS]
+        folders = [self.folder / name for name in self.folders]
         return [p.name for f in folders for p in f.iterdir() if p.is_file()]
 
     def wait(self, done: Callable[[], bool], seconds: float = 30) -> bool:
@@ -320,8 +317,9 @@ def running(
     tree: Path = ROOT,
     wanted: list[Kind] | None = None,
     through: str = "",
+    more: tuple[tuple[str, ...], str] = ((), ""),
 ) -> Iterator[Run]:
-    made = Run(scene, plan, folder, tree, wanted, through)
+    made = Run(scene, plan, folder, tree, wanted, through, more)
     try:
         yield made
     finally:

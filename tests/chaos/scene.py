@@ -7,7 +7,7 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import amqp
 import kombu
 import psycopg
 import redis
-from servers import RabbitMQ, place_for_servers
+from servers import Place, RabbitMQ, place_for_servers
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.adapters.queues.celery import TASKS, normal, task_name
@@ -55,28 +55,35 @@ class Scene:
 
 
 @contextmanager
-def servers(broker: str) -> Iterator[tuple[Postgres, str]]:
-    """PostgreSQL and a broker, on free ports of 127.0.0.1."""
-    with place_for_servers() as place:
+def servers(broker: str, also: str = "") -> Iterator[tuple[Postgres, Valkey | RabbitMQ, str]]:
+    """PostgreSQL, a broker and its URL, on free ports of 127.0.0.1; also: another address of theirs."""
+    with place_for_servers() as place, ExitStack() as stack:
         postgres = Postgres(place.root, place.logs)
+        if also:
+            postgres.process.command.append(f"--listen_addresses=127.0.0.1,{also}")
+        stack.callback(postgres.process.end, 30)
         postgres.start()
-        try:
-            if broker == "valkey":
-                valkey = Valkey(place.root, place.logs)
-                valkey.start()
-                try:
-                    yield postgres, valkey.url
-                finally:
-                    valkey.process.end(30)
-            else:
-                rabbit = RabbitMQ(place)
-                rabbit.start()
-                try:
-                    yield postgres, rabbit.fresh()
-                finally:
-                    rabbit.stop()
-        finally:
-            postgres.process.end(30)
+        if also:
+            _let_in(postgres, place, f"{also}/24")
+        if broker == "rabbitmq":
+            rabbit = RabbitMQ(place, also)
+            stack.callback(rabbit.stop)
+            rabbit.start()
+            yield postgres, rabbit, rabbit.fresh()
+            return
+        valkey = Valkey(place.root, place.logs)
+        if also:
+            valkey.process.command += ["--bind", "127.0.0.1", also]
+        stack.callback(valkey.process.end, 30)
+        valkey.start()
+        yield postgres, valkey, valkey.url
+
+
+def _let_in(postgres: Postgres, place: Place, network: str) -> None:
+    with (place.root / "postgres" / "pg_hba.conf").open("a") as rules:
+        rules.write(f"host all all {network} scram-sha-256\n")
+    with psycopg.connect(postgres.url) as connection:
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def scene(postgres: Postgres, broker: str) -> Scene:

@@ -134,3 +134,23 @@ def test_giving_up_in_the_middle_of_the_rows_harms_nobody(pair: Pair) -> None:
     with books.snapshot() as seen:
         next(iter(seen.readings()))
     assert file_id in books.present([file_id])
+
+
+def test_a_history_is_the_one_that_was_written_also_when_its_beginning_is_forgotten(
+    pair: Pair,
+) -> None:
+    ledger, books = pair
+    first = loaded(ledger)
+    second = loaded(ledger, b"b.csv", 2, 10)
+    ledger.undo(first, "wrong")
+    ledger.replay(second)
+    with books.snapshot() as seen:
+        assert seen.altered() == []
+        before = seen.history()
+    assert ledger.forget("plant", -1.0)
+    with books.snapshot() as seen:
+        assert seen.altered() == []
+        assert seen.history().events < before.events
+    ledger.replay(first)
+    with books.snapshot() as seen:
+        assert seen.altered() == []

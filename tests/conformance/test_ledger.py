@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 from samples import add, arrival, batch, claim, load, state
 
@@ -14,6 +15,7 @@ from sensorflow.adapters.memory import ledger as memory
 from sensorflow.adapters.postgres import retention
 from sensorflow.core.arrival import Lane
 from sensorflow.core.dedupe import keys
+from sensorflow.core.months import MonthLimits
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import Code, Fenced, Permanent, Transient
 from sensorflow.ports import (
@@ -40,6 +42,16 @@ def test_the_same_state_of_a_file_is_registered_once(ledger: Ledger) -> None:
     assert first.file_id == again.file_id
     assert ledger.seen("plant", b"a.csv", arrival().fingerprint)
     assert not ledger.seen("plant", b"a.csv", "another")
+
+
+def test_a_state_without_a_lasting_inode_is_known_by_one_that_had_it(ledger: Ledger) -> None:
+    ledger.register(arrival(mark="7:8:5:60:61"), OnChange.SUPERSEDE, False)
+    assert ledger.seen("plant", b"a.csv", "*:*:5:60:61")
+    assert not ledger.seen("plant", b"a.csv", "*:*:5:60:62")
+    assert not ledger.seen("plant", b"a.csv", "*:*:15:60:61")
+    assert not ledger.seen("plant", b"a.csv", "7:9:5:60:61")
+    again = ledger.register(arrival(mark="*:*:5:60:61"), OnChange.SUPERSEDE, False)
+    assert again.kind is Kind.SEEN
 
 
 def test_the_same_bytes_are_an_alias_under_any_name(ledger: Ledger) -> None:
@@ -89,6 +101,31 @@ def test_a_group_is_registered_as_its_files_one_after_the_other_would_be(ledger:
     assert [e["what"] for e in ledger.history(done[0].file_id)] == ["registered"]
     assert [a["name"] for a in ledger.arrivals(done[0].file_id)] == ["b.csv", "c.csv"]
     assert len(ledger.due(100, 100)) == 5
+
+
+def test_many_aliases_of_a_group_are_what_they_would_be_one_by_one(ledger: Ledger) -> None:
+    known, gone = add(ledger), add(ledger, b"gone.csv", 7)
+    quarantine_it(ledger, gone)
+    ledger.register(arrival(b"old.csv", 1), OnChange.MERGE, False)
+    group = [
+        arrival(b"new.csv", 2),
+        *(arrival(b"%d.csv" % n, 2) for n in range(3)),
+        arrival(b"other.csv", 1),
+        arrival(b"old.csv", 1),  # seen
+        arrival(b"old.csv", 2),  # an alias that takes other bytes
+        arrival(b"again.csv", 7),  # the bytes of a quarantined file
+        arrival(b"twice.csv", 1),
+        arrival(b"twice.csv", 2),
+    ]
+    done = ledger.register_many(group, OnChange.MERGE, False)
+    new = done[0].file_id
+    expected = [Kind.NEW, *[Kind.ALIAS] * 4, Kind.SEEN, Kind.NEW, Kind.NEW, Kind.ALIAS, Kind.NEW]
+    assert [r.kind for r in done] == expected
+    assert [r.file_id for r in done[1:6]] == [new, new, new, known, known]
+    assert [a["name"] for a in ledger.arrivals(new)] == ["new.csv", "0.csv", "1.csv", "2.csv"]
+    assert [r.kind for r in ledger.register_many(group[:5], OnChange.MERGE, False)] == [
+        Kind.SEEN
+    ] * 5
 
 
 def test_plain_files_of_a_group_are_due_in_its_order(ledger: Ledger) -> None:
@@ -169,11 +206,32 @@ def test_no_more_than_max_in_flight_are_due(ledger: Ledger) -> None:
 
 
 def test_one_publisher_at_a_time(ledger: Ledger) -> None:
-    with ledger.publishing() as mine, ledger.publishing() as other:
-        assert mine
-        assert not other
-    with ledger.publishing() as mine:
-        assert mine
+    with ledger.publishing() as is_mine, ledger.publishing() as is_others:
+        assert is_mine()
+        assert not is_others()
+        assert is_mine()
+    with ledger.publishing() as is_mine:
+        assert is_mine()
+
+
+def test_a_publisher_that_falls_silent_is_followed_by_another_one(ledger: Ledger) -> None:
+    """A process that is stopped, a host that is gone: it holds nothing for longer than its lease."""
+    with ledger.publishing(SHORT) as is_olds:
+        assert is_olds()
+        time.sleep(2 * SHORT)
+        with ledger.publishing() as is_mine:
+            assert is_mine()
+            assert not is_olds()
+            assert is_mine()
+
+
+def test_a_publisher_that_is_busy_for_longer_than_its_lease_goes_on(ledger: Ledger) -> None:
+    with ledger.publishing(1.0) as is_mine:
+        for _ in range(6):
+            time.sleep(0.25)
+            assert is_mine()
+            with ledger.publishing() as is_others:
+                assert not is_others()
 
 
 def test_one_of_many_claims_wins(ledger: Ledger) -> None:
@@ -789,3 +847,17 @@ def test_what_is_known_only_at_the_end_of_a_load_is_asked_for_then(ledger: Ledge
     counts = ledger.load(claim(ledger, file_id), rows(), before, closing).counts
     assert asked == ["rows", "closing"]
     assert (counts.read, counts.loaded, counts.rejected, counts.duplicate) == (5, 3, 1, 1)
+
+
+def test_a_file_that_is_the_first_of_too_many_months_is_not_loaded(ledger: Ledger) -> None:
+    silver = batch(40)
+    ts = pa.array([1_000_000_000 * 10**9 + n * 32 * 86400 * 10**9 for n in range(40)], pa.int64())
+    silver = silver.set_column(0, silver.schema.field(0), ts.cast(silver.schema.field(0).type))
+    held = claim(ledger, add(ledger))
+    rows = [(silver, keys(silver, "plant/a.csv"))]
+    plan = Load(Counts(read=40), OnChange.MERGE, "p", "h", "0", (), months=MonthLimits(100, 39))
+    with pytest.raises(Permanent) as caught:
+        ledger.load(held, rows, plan)
+    assert caught.value.code == Code.TOO_MANY_MONTHS
+    plan = replace(plan, months=MonthLimits(100, 40))
+    assert ledger.load(held, rows, plan).counts.loaded == 40

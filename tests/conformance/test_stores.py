@@ -180,11 +180,11 @@ def test_what_is_half_written_is_listed_and_no_file_of_the_lake(tmp_path: Path) 
     lake, landing = LocalLake(tmp_path), LocalLanding(tmp_path / "landing")
     with lake.writer("silver/a/x.parquet", SCHEMA):
         landing.put(io.BytesIO(b"abc"))
-        (tmp_path / "landing" / ".writing-b").write_bytes(b"x")
+        (tmp_path / "landing" / ".writing-abcdefgb").write_bytes(b"x")
         assert list(lake.paths()) == []
         assert [name.startswith("silver/a/.writing-") for name in lake.unfinished(-1)] == [True]
         assert lake.unfinished(60) == []
-        assert landing.unfinished(-1) == [".writing-b"]
+        assert landing.unfinished(-1) == [".writing-abcdefgb"]
 
 
 def test_a_broken_file_of_the_lake_is_told_from_a_lake_that_is_away(tmp_path: Path) -> None:

@@ -57,8 +57,17 @@ MERGED = _faults(
 )
 LEDGER, SQL = f"{POSTGRES}/ledger.py", f"{POSTGRES}/queries.sql"
 LOADING = f"{POSTGRES}/loading.py"
+STATES = f"{POSTGRES}/sqlstates.py"
+SESSIONS = "tests/integration/test_sessions.py::"
+POOL = (
+    "tests/acceptance/test_pool.py::"
+    "test_the_pool_grows_to_its_most_and_shrinks_although_sweeps_go_on"
+)
+FUZZ = "tests/fuzz/test_messages_fuzz.py::test_fault_42_spoiled_messages_on_"
+STRANGERS = _faults("test_strangers", "test_fault_43_time_limits_and_commands_end_no_child")
 STALE = "tests/integration/test_stale_silver.py::"
 
+TURNS = "tests/conformance/test_turns_ledger.py::"
 GUARDS = [
     Guard(  # a file leaves its folder only after it is registered
         1,
@@ -77,6 +86,118 @@ GUARDS = [
             "test_worker",
             "test_fault_02_and_05_worker_parent_killed_is_made_good_without_the_brokers_message",
         ),
+    ),
+    Guard(  # an edit that was refused is tried again
+        51,
+        "sensorflow/cli/up.py",
+        "        if now == self._seen and not (self._refused and time.monotonic() >= self._next):\n",
+        "        if now == self._seen:\n",
+        "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
+    ),
+    Guard(  # whatever an edit ends with, the stack goes on
+        51,
+        "sensorflow/cli/up.py",
+        "        except Exception as error:  # noqa: BLE001 - no edit ends what runs\n",
+        "        except (Misuse, Transient) as error:\n",
+        "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
+    ),
+    Guard(  # settings without sources are half an edit
+        51,
+        "sensorflow/cli/up.py",
+        "        _require_sources(settings)\n        if settings.data_folder",
+        "        if settings.data_folder",
+        "tests/acceptance/test_up.py::"
+        "test_an_edit_of_the_settings_is_taken_over_by_the_running_stack",
+    ),
+    Guard(  # and holds for the URLs too
+        51,
+        "sensorflow/cli/up.py",
+        "        self.running = self._servers(settings)\n        self._generation += 1\n",
+        "        self._generation += 1\n",
+        "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
+    ),
+    Guard(  # a log line that cannot be written is lost, and nothing else
+        45,
+        "sensorflow/cli/watch.py",
+        "    steady.streams()\n",
+        "",
+        _faults("test_logs", "test_fault_45_a_full_log_disk_ends_no_process"),
+    ),
+    Guard(  # a drop folder that was replaced is watched anew
+        49,
+        "sensorflow/adapters/feeds/watch.py",
+        "            if root != now.root or not self._lives(now) or _rep",
+        "            if now.watch is None and _rep",
+        "tests/unit/test_watch.py::test_a_folder_that_was_removed_and_made_again_is_watched",
+    ),
+    Guard(  # a link may lead elsewhere by now
+        49,
+        "sensorflow/bootstrap.py",
+        "settings.path(source.path), source, ",
+        "settings.path(source.path).resolve(), source, ",
+        "tests/unit/test_watch.py::test_a_link_that_leads_elsewhere_by_now_is_watched",
+    ),
+    Guard(  # a scan takes its turns, with looks at what is watched in between
+        49,
+        "sensorflow/adapters/feeds/folder.py",
+        "            places: dict[bytes, tuple[int, int]] = {}\n",
+        "            places = self.places = {}\n",
+        "tests/unit/test_watch.py::test_a_folder_within_that_is_mounted_over_is_watched",
+    ),
+    Guard(  # a folder that comes later is recovered too
+        49,
+        "sensorflow/daemon.py",
+        "        if folder.name in self._unrecovered and folder.readable():\n",
+        "        if not self._unrecovered:\n",
+        _faults(
+            "test_daemon",
+            "test_fault_49_a_share_that_is_mounted_late_keeps_no_other_source_waiting",
+        ),
+    ),
+    Guard(  # also one whose inode has the number of the old one, and one within
+        49,
+        "sensorflow/adapters/feeds/watch.py",
+        " or _replaced(now.places, folder.places):\n",
+        ":\n",
+        "tests/unit/test_watch.py::test_a_folder_within_that_is_mounted_over_is_watched",
+    ),
+    Guard(  # on a share a file is known by what lasts
+        49,
+        SQL,
+        "        OR (starts_with(CAST(:fingerprint AS text), '*:*:')\n",
+        "        OR (false\n",
+        "tests/conformance/test_ledger.py::test_a_state_without_a_lasting_inode_is_known_by_one_that_had_it",
+    ),
+    Guard(  # what holds the interpreter is ended from outside
+        44,
+        "workers/watchdog.py",
+        "        os.kill(slot.pid, signal.SIGKILL)\n",
+        "",
+        _faults(
+            "test_stuck",
+            "test_fault_44_a_decoder_that_never_comes_back_is_ended_and_its_file_quarantined",
+        ),
+    ),
+    Guard(  # a pattern that backtracks is searched by a library with a time limit
+        44,
+        "sensorflow/core/patterns.py",
+        "        if len(text) <= self._safe:\n",
+        "        if len(text) <= 60:\n",
+        "tests/unit/test_patterns.py::test_a_pattern_that_backtracks_costs_its_file_alone",
+    ),
+    Guard(  # a worker outlives a child that dies as it starts
+        45,
+        "workers/pool.py",
+        "        return True\n",
+        "        return bool(super().did_start_ok())\n",
+        _faults("test_stuck", "test_fault_45_a_child_killed_as_its_worker_starts_does_not_end_it"),
+    ),
+    Guard(  # memory that the host refuses is not the file's fault
+        45,
+        "sensorflow/flow/handle.py",
+        "        if (why := threads.refused(lack)) is not None:\n",
+        "        if (why := None) is not None:\n",
+        _faults("test_stuck", "test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing"),
     ),
     Guard(  # a worker's mailbox is not exclusive
         2,
@@ -135,6 +256,65 @@ GUARDS = [
         "            lost = waiting * 0\n",
         _faults("test_broker", "test_fault_06_emptied_valkey_costs_nothing"),
     ),
+    Guard(  # whatever ends the consumer's loop is a lost connection
+        41,
+        "workers/consumer.py",
+        "            raise BrokerLost(reason) from error\n",
+        "            raise\n",
+        _faults(
+            "test_acknowledgements",
+            "test_fault_41_a_channel_is_closed_by_rabbitmq_for_it_waited_too_long",
+        ),
+    ),
+    Guard(  # what a full server hands over is worked on
+        41,
+        "sensorflow/adapters/queues/redis.py",
+        "        except ResponseError as error:  # it is off its queue, and only held here from now on\n",
+        "        except ZeroDivisionError as error:\n",
+        _faults("test_acknowledgements", "test_fault_41_valkey_is_full_with_a_task_in_flight"),
+    ),
+    Guard(  # sweeps keep no child
+        41,
+        "workers/app.py",
+        '        "worker_autoscaler": "workers.autoscaler:Autoscaler",\n',
+        "",
+        POOL,
+    ),
+    Guard(  # a message is taken apart before Celery has it
+        42,
+        "workers/consumer.py",
+        "                messages.own(message)\n",
+        "",
+        f"{FUZZ}rabbitmq",
+    ),
+    Guard(  # an envelope before kombu has it
+        42,
+        "sensorflow/adapters/queues/redis.py",
+        "            _check(message)\n",
+        "            pass\n",
+        f"{FUZZ}valkey",
+    ),
+    Guard(  # and what no driver can decode
+        42,
+        "sensorflow/adapters/queues/rabbitmq.py",
+        "return handle((kind, channel, _readable(kind, payload)))",
+        "return handle(frame)",
+        f"{FUZZ}rabbitmq",
+    ),
+    Guard(  # a time limit in a message is nobody's
+        43,
+        "workers/messages.py",
+        '"retries": 0}\n',
+        '"retries": 0, "timelimit": given.get("timelimit")}\n',
+        f"{STRANGERS}[rabbitmq]",
+    ),
+    Guard(  # and commands end no child
+        43,
+        "workers/control.py",
+        "        if reason := refusal(method, arguments or {}):\n",
+        "        if reason := None:\n",
+        f"{STRANGERS}[valkey]",
+    ),
     *(
         Guard(
             8,
@@ -157,9 +337,9 @@ GUARDS = [
     ),
     Guard(  # a full disk is told from a server that is away
         12,
-        f"{POSTGRES}/connect.py",
-        "    if isinstance(cause, psycopg.errors.DiskFull):\n",
-        "    if False:\n",
+        STATES,
+        '    "53100": Code.DATABASE_FULL,\n',
+        '    "53100": Code.DATABASE,\n',
         _faults(
             "test_disk", "test_fault_12_a_full_database_disk_pauses_the_intake_and_blames_no_file"
         ),
@@ -174,8 +354,8 @@ GUARDS = [
     Guard(  # the attempt is given back
         14,
         "sensorflow/flow/handle.py",
-        "        return _retry(job, error, burned=False)\n    except OSError",
-        "        return _retry(job, error, burned=True)\n    except OSError",
+        "        return _retry(job, error, burned=False)\n    if isinstance(error, OSError)",
+        "        return _retry(job, error, burned=True)\n    if isinstance(error, OSError)",
         _faults(
             "test_disk",
             "test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothing",
@@ -204,9 +384,125 @@ GUARDS = [
     Guard(  # a stopped worker's session is ended
         16,
         LOADING,
-        '        run(c, "evict", name=name)\n',
-        "        pass\n",
+        "    if not claim.fresh:\n",
+        "    if claim.attempt > 1_000:\n",
         _faults("test_worker", "test_fault_16_a_worker_stopped_past_its_lease_cannot_commit"),
+    ),
+    Guard(  # at any attempt: one that was given back is the first again
+        40,
+        LOADING,
+        "    if not claim.fresh:\n",
+        "    if claim.attempt > 1:\n",
+        SESSIONS
+        + "test_at_its_first_attempt_too_a_file_is_taken_from_the_session_of_a_host_that_is_cut",
+    ),
+    Guard(  # but only by who has the file
+        40,
+        SQL,
+        "                WHERE id = :id AND lease_token = :token AND state = 'running');\n",
+        "                WHERE id = :id AND :token > 0);\n",
+        SESSIONS + "test_a_worker_that_has_lost_a_file_ends_nobodys_session",
+    ),
+    Guard(  # a publisher that is stopped holds up nobody
+        40,
+        SQL,
+        " WHERE l.until <= clock_timestamp() OR l.process = :ended\n",
+        " WHERE l.process = :ended\n",
+        "tests/conformance/test_ledger.py::test_a_publisher_that_falls_silent_is_followed_by_another_one[postgres]",
+    ),
+    Guard(  # nor one that was killed, for a moment
+        40,
+        f"{POSTGRES}/publishing.py",
+        "            if has_ended(holder):\n",
+        "            if not holder:\n",
+        SESSIONS + "test_of_a_publisher_that_was_killed_the_lease_need_not_run_out",
+    ),
+    Guard(  # what a host held that is cut is free again by itself
+        40,
+        f"{POSTGRES}/connect.py",
+        '    "tcp_user_timeout": f"{SILENT}s",\n',
+        "",
+        _faults(
+            "test_hosts",
+            "test_fault_40_hosts_that_are_cut_in_the_middle_of_work_are_followed_by_others",
+        ),
+        also=(('    "tcp_keepalives_idle": "6",\n', '    "tcp_keepalives_idle": "600",\n'),),
+    ),
+    Guard(  # beat's host may be the one that is gone
+        40,
+        "sensorflow/daemon.py",
+        "                    sweep_at = time.monotonic() + s.sweep\n",
+        "                    sweep_at = math.inf\n",
+        _faults(
+            "test_hosts",
+            "test_fault_40_hosts_that_are_cut_in_the_middle_of_work_are_followed_by_others",
+        ),
+    ),
+    Guard(  # a process that is stopped keeps its locks no longer
+        40,
+        f"{POSTGRES}/connect.py",
+        '    "idle_in_transaction_session_timeout": f"{IDLE}s",\n',
+        "",
+        SESSIONS + "test_each_session_gives_up_a_silent_client",
+    ),
+    Guard(  # a pool at its limit still serves
+        46,
+        f"{POSTGRES}/pooler.py",
+        "            return not is_said(str(error))\n",
+        "            raise\n",
+        "tests/integration/test_pooler.py::test_a_pool_at_its_limit_keeps_nobody_from_the_start",
+    ),
+    Guard(  # what was found once holds for the next connection too
+        46,
+        f"{POSTGRES}/pooler.py",
+        "        _looked.pop(where, None)\n",
+        "",
+        "tests/integration/test_pooler.py::"
+        "test_a_pooler_that_is_not_in_session_mode_is_refused[transaction-0]",
+    ),
+    Guard(  # a pooler that gives a session's connection to others
+        46,
+        f"{POSTGRES}/connect.py",
+        "        pooler.require_session_mode(connection)\n",
+        "        pass\n",
+        "tests/integration/test_pooler.py::"
+        "test_a_pooler_that_is_not_in_session_mode_is_refused[transaction-0]",
+    ),
+    Guard(
+        46,
+        f"{POSTGRES}/connect.py",
+        '    if row[0] != record.info.get("pid", row[0]):\n',
+        "    if row is None:\n",
+        "tests/integration/test_pooler.py::test_a_session_that_is_moved_later_is_noticed",
+    ),
+    Guard(  # no outage where no waiting helps
+        38,
+        STATES,
+        '    "53400": Code.DATABASE_LIMIT,',
+        '    "53400": Code.DATABASE,',
+        _faults(
+            "test_database",
+            "test_faults_09_to_12_and_37_what_the_database_says_is_no_files_fault"
+            "[53400-I512 database-limit]",
+        ),
+    ),
+    Guard(  # nothing that the server says of itself is a file's fault, listed or not
+        38,
+        STATES,
+        "    unlisted = Code.DATABASE if isinstance(cause, _AWAY) else None\n",
+        "    unlisted = None\n",
+        _faults(
+            "test_database",
+            "test_faults_09_to_12_and_37_what_the_database_says_is_no_files_fault"
+            "[24000-I501 database-unavailable]",
+        ),
+    ),
+    Guard(
+        38,
+        "sensorflow/cli/doctor.py",
+        "        for found in lasting(url):\n",
+        "        for found in lasting(url)[:0]:\n",
+        SESSIONS + "test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy",
     ),
     Guard(  # also one that has many files in hand
         16,
@@ -426,7 +722,7 @@ GUARDS = [
     Guard(  # what is no file is not even looked at
         31,
         "sensorflow/adapters/feeds/folder.py",
-        "                    if modes.S_ISREG(status.st_mode) and self.takes(prefix + name):\n",
+        "                    if modes.S_ISREG(status.st_mode) and wanted(prefix + name):\n",
         "                    if self.takes(prefix + name):\n",
         _faults("test_files", "test_fault_31_what_is_no_file_is_left_alone_and_blocks_nothing"),
         also=(
@@ -490,9 +786,9 @@ GUARDS = [
     ),
     Guard(
         37,
-        f"{POSTGRES}/connect.py",
-        '    if isinstance(cause, _CHANGED) and "cached plan" in str(cause):\n',
-        "    if False:\n",
+        STATES,
+        '        return Code.DATABASE if "cached plan" in str(cause) else None\n',
+        "        return None\n",
         _faults(
             "test_database", "test_fault_37_a_table_altered_under_prepared_statements_is_transient"
         ),
@@ -500,8 +796,8 @@ GUARDS = [
     Guard(  # faults of the infrastructure burn no attempt
         38,
         "sensorflow/flow/handle.py",
-        "        return _retry(job, error, burned=False)\n    except OSError",
-        "        return _retry(job, error, burned=True)\n    except OSError",
+        "        return _retry(job, error, burned=False)\n    if isinstance(error, OSError)",
+        "        return _retry(job, error, burned=True)\n    if isinstance(error, OSError)",
         _faults(
             "test_database", "test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing"
         ),
@@ -545,8 +841,8 @@ GUARDS = [
     Guard(  # nor by one of its own that it has taken again since
         48,
         "sensorflow/daemon.py",
-        "                lease = leases[folder.name]\n",
-        "                time.sleep(5)\n                lease = self._intake.held(folder.name)\n",
+        "            lease = leases[folder.name]\n",
+        "            time.sleep(5)\n            lease = self._intake.held(folder.name)\n",
         _faults(
             "test_two_daemons",
             "test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes",
@@ -584,12 +880,175 @@ GUARDS = [
     Guard(
         39,
         "sensorflow/flow/publish.py",
-        "    return ledger.due(BATCH, limits.max_in_flight, limits.backfill_in_flight)\n",
-        "    return ledger.due(BATCH, 10**9)\n",
+        "    return ledger.due(most, limits.max_in_flight, limits.backfill_in_flight, share)\n",
+        "    return ledger.due(most, 10**9)\n",
         _faults(
             "test_fleet",
             "test_fault_39_thousands_of_waiting_files_leave_work_connections_and_memory_bounded",
         ),
+    ),
+    Guard(  # a file makes few months with a handful of readings
+        50,
+        "sensorflow/core/months.py",
+        "        if new and sparse > self.limits.sparse:\n",
+        "        if new and sparse > 10**9:\n",
+        "tests/integration/test_months.py::"
+        "test_a_reading_a_month_over_decades_makes_no_month_and_is_quarantined_with_advice",
+    ),
+    Guard(  # files that are loaded at once are bounded one by one
+        50,
+        f"{POSTGRES}/together.py",
+        "        except Permanent as error:  # perhaps of all of them together\n",
+        "        except ZeroDivisionError as error:\n",
+        "tests/integration/test_months.py::test_files_that_are_loaded_at_once_share_no_bound",
+    ),
+    Guard(  # a month is empty under its lock when it is dropped
+        50,
+        "migrations/versions/0011_histories_and_months.py",
+        "                EXECUTE format('LOCK TABLE ONLY raw_readings IN ACCESS EXCLUSIVE MODE');\n",
+        "                EXECUTE 'SET LOCAL lock_timeout = 0';\n",
+        "tests/integration/test_months.py::test_a_month_that_is_being_loaded_into_is_not_dropped",
+    ),
+    Guard(  # times that a source does not expect
+        50,
+        "sensorflow/core/judge.py",
+        "        codes[bad] = Code.TIMESTAMP_OUTSIDE.number\n        return clocktime.Instants("
+        "pc.if_else(pa.array(bad), None, found.ts), codes)\n",
+        "        return found\n",
+        "tests/unit/test_costs.py::test_times_that_a_source_does_not_expect_are_rejects",
+    ),
+    Guard(  # rows for each byte
+        28,
+        "sensorflow/core/formats/__init__.py",
+        "rows > size * profile.max_rows_per_byte",
+        "rows < 0",
+        "tests/unit/test_costs.py::test_millions_of_equal_rows_in_a_few_bytes_of_parquet",
+    ),
+    Guard(  # cells that are walked
+        28,
+        "sensorflow/core/formats/xlsx.py",
+        "                walked += len(row) or 1\n",
+        "",
+        "tests/unit/test_costs.py::test_a_cell_far_from_the_table_in_every_row",
+    ),
+    Guard(  # texts of a spreadsheet, whatever their part is called
+        28,
+        "sensorflow/core/formats/xlsx.py",
+        "            held = sum(info.file_size for info in infos if info.filename not in sheets)\n",
+        '            held = sum(i.file_size for i in infos if "sharedStrings" in i.filename)\n',
+        "tests/unit/test_costs.py::test_what_openpyxl_holds_is_bounded_whatever_its_part_is_called",
+    ),
+    Guard(  # texts of files are escaped in the error's constructor
+        32,
+        "sensorflow/errors.py",
+        "        message = shown(message, keep=self._kept)\n",
+        "",
+        "tests/unit/test_shown.py::test_an_error_is_escaped_where_it_is_made_whatever_becomes_of_it",
+    ),
+    Guard(  # and in JSON
+        32,
+        "sensorflow/shown.py",
+        "    return _HIDDEN.sub(lambda found: _escaped(found[0]), text)\n",
+        "    return text\n",
+        "tests/integration/test_hostile_texts.py::test_what_commands_print_of_a_file",
+    ),
+    Guard(  # events of one file are hashed in the order of their numbers
+        22,
+        "migrations/versions/0011_histories_and_months.py",
+        "            late := e.id < h.last_event;\n",
+        "",
+        "tests/integration/test_audit_history.py::"
+        "test_events_of_one_file_by_several_writers_at_once_stay_one_chain",
+    ),
+    Guard(  # the first events of a file of before the hashes, by two at once
+        22,
+        "migrations/versions/0011_histories_and_months.py",
+        "                    INSERT INTO file_histories SELECT (h).* ON CONFLICT DO NOTHING;\n",
+        "",
+        "tests/integration/test_audit_history.py::"
+        "test_a_file_of_before_the_hashes_counts_from_then_on",
+    ),
+    Guard(  # what retention forgets is hashed before it goes
+        22,
+        "migrations/versions/0011_histories_and_months.py",
+        "base = start, after",
+        "after",
+        "tests/integration/test_audit_history.py::"
+        "test_what_retention_removes_of_a_history_leaves_the_rest_provable",
+    ),
+    Guard(  # a folder that was made anew is not taken for losses
+        22,
+        "sensorflow/flow/audit/elsewhere.py",
+        "        if made is None:\n",
+        "        if made is not None:\n",
+        "tests/integration/test_audit_history.py::"
+        "test_a_data_folder_that_was_moved_away_is_not_thirty_losses[True]",
+    ),
+    Guard(  # a copy to the archive has its name when it is whole
+        22,
+        "sensorflow/adapters/files.py",
+        "    with temporary(target.parent) as (new, path):\n        while block := stream.read(1 << 20):\n",
+        '    with target.open("xb") as new, temporary(target.parent) as (_, path):\n'
+        "        while block := stream.read(1 << 20):\n",
+        "tests/integration/test_garbage.py::test_what_a_killed_writer_left_goes_after_an_hour[archive]",
+    ),
+    Guard(  # each source has its turn in the outbox
+        39,
+        SQL,
+        "     ORDER BY turn, placed.id\n",
+        "     ORDER BY placed.id\n",
+        TURNS + "test_what_is_in_flight_counts_for_whose_turn_it_is[postgres]",
+    ),
+    Guard(  # and its share, whatever others have in flight
+        39,
+        SQL,
+        "        OR :live AND (turn = 0 OR",
+        "        OR NOT :live AND (turn = 0 OR",
+        TURNS + "test_a_flood_fills_its_window_and_another_source_goes_beyond_it[postgres]",
+    ),
+    Guard(  # of what is in flight; which follows what is finished, and nothing else
+        39,
+        SQL,
+        "/ :work_bytes) FILTER (WHERE e.finished), 0)\n",
+        "/ :work_bytes), 0)\n",
+        TURNS + "test_the_pace_is_of_what_was_finished_while_files_wait[postgres]",
+    ),
+    Guard(  # and in the intake
+        39,
+        "sensorflow/flow/turns.py",
+        "            if not ended:\n                self._feeds.append(feed)\n",
+        "            if not ended:\n                self._feeds.appendleft(feed)\n",
+        "tests/unit/test_turns.py::test_a_group_has_files_of_each_feed_in_turn",
+    ),
+    Guard(  # an alias among others is one, also where its name comes twice
+        39,
+        SQL,
+        "     WHERE g.named = 1\n",
+        "     WHERE g.named > 0\n",
+        "tests/conformance/test_ledger.py::"
+        "test_many_aliases_of_a_group_are_what_they_would_be_one_by_one[postgres]",
+    ),
+    Guard(  # a heartbeat is of the loop, not of the thread that sends it
+        1,
+        "sensorflow/flow/pulse.py",
+        "        if not self._held and now() - self._touched > SILENT:\n",
+        "        if False:\n",
+        "tests/unit/test_pulse.py::test_a_loop_that_does_not_go_on_is_not_vouched_for",
+    ),
+    Guard(  # an event without a message does not hold a worker's loop
+        41,
+        "sensorflow/adapters/queues/redis.py",
+        "block=False, timeout=READ)\n",
+        "block=True)\n",
+        "tests/integration/test_valkey.py::test_an_event_without_a_message_does_not_hold_the_loop",
+    ),
+    Guard(  # a child that has ended keeps no worker from connecting again
+        41,
+        "workers/pool.py",
+        '        if getattr(proc, "_sentinel_poll", hub) is not None:\n',
+        "        if True:\n",
+        "tests/unit/test_pool_of_processes.py::"
+        "test_a_child_that_has_ended_keeps_no_worker_from_connecting_again",
     ),
 ]
 

@@ -125,6 +125,28 @@ def test_fault_23_and_26_without_watches_the_rescan_finds_every_file(
         f.wait(lambda: f.counts()["files"] == 2, 20)
 
 
+def test_fault_49_a_share_that_is_mounted_late_keeps_no_other_source_waiting(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    """And what a killed daemon left half put away in it is taken too."""
+    with fleet(project, database, valkey_url) as f:
+        settings = project / "sensorflow.toml"
+        plant = settings.read_text().partition("[sources.plant]")[2].partition("\n[")[0]
+        late = plant.replace('path = "drop"', 'path = "late"')
+        assert late != plant
+        settings.write_text(f"{settings.read_text()}\n[sources.late]{late}\n")
+        drops = Drops(f)
+        drops.put("a.csv")
+        f.start("daemon")
+        f.wait(lambda: f.counts()["files"] == 1, 30)
+        assert {e["source"] for e in events(f, "daemon", "source.away")} == {"late"}
+        held = project / "mounted" / ".sensorflow"
+        held.mkdir(parents=True)
+        (held / "left.csv").write_bytes(b"1")
+        held.parent.rename(project / "late")
+        f.wait(lambda: f.ledger.totals().get("late", {}).get("files") == 1, 30)
+
+
 @contextmanager
 def limited(what: str, number: int) -> Iterator[None]:
     """A limit of the kernel's, lowered until the daemon has met it."""

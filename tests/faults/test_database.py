@@ -177,7 +177,7 @@ def test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing(
         delays = [e["delay"] for e in events(f, "worker", "file.retried")]
         assert len(set(delays)) > 10  # they do not come all at once
         assert 2 <= max(delays) <= 60  # and later each time
-        assert {v.facts["error_code"] for v in f.ledger.files()} == {"I501 database-unavailable"}
+        assert {v.facts["error_code"] for v in f.ledger.files()} == {"I511 schema-outdated"}
         admin.execute("ALTER FUNCTION gone RENAME TO ensure_reading_partitions")
         f.wait(lambda: f.counts()["loaded"] == 20, 60)
         assert_exact(f, drops.manifest)
@@ -200,9 +200,21 @@ def assert_no_attempt_burned(f: Fleet) -> None:
         ("57P01", Code.DATABASE),  # 9: terminated by an administrator
         ("55P03", Code.DATABASE),  # 37: lock not available
         ("25006", Code.DATABASE),  # read-only: a standby
-        ("42501", Code.DATABASE),  # a privilege that was taken away
-        ("42883", Code.DATABASE),  # a function that a migration is to bring
-        ("42P01", Code.DATABASE),
+        ("25P04", Code.DATABASE),  # transaction_timeout
+        ("55000", Code.DATABASE),  # not in the state that it takes
+        ("55006", Code.DATABASE),  # a table that is in use
+        ("24000", Code.DATABASE),  # of no class that is listed: by the driver's own
+        ("08006", Code.DATABASE),
+        ("57P03", Code.DATABASE),  # it starts up
+        ("25P03", Code.DATABASE),  # idle in a transaction for too long
+        ("42501", Code.DATABASE_RIGHTS),  # a privilege that was taken away
+        ("42883", Code.SCHEMA),  # a function that a migration is to bring
+        ("42P01", Code.SCHEMA),
+        ("3F000", Code.SCHEMA),
+        ("3D000", Code.DATABASE_LOGIN),
+        ("28P01", Code.DATABASE_LOGIN),
+        ("53400", Code.DATABASE_LIMIT),  # TimescaleDB's limit of decompressed rows
+        ("54000", Code.DATABASE_LIMIT),
     ],
 )
 def test_faults_09_to_12_and_37_what_the_database_says_is_no_files_fault(
@@ -218,6 +230,16 @@ def test_faults_09_to_12_and_37_what_the_database_says_is_no_files_fault(
         driver.execute(raising)
     assert caught.value.code is code
     engine.dispose()
+
+
+@pytest.mark.parametrize("sqlstate", ["22003", "23514", "42601", "P0001"])
+def test_fault_38_what_a_statement_or_its_values_are_to_blame_for_is_no_outage(
+    database: str, sqlstate: str
+) -> None:
+    raising = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END $$"
+    driver = psycopg.connect(database)
+    with pytest.raises(psycopg.Error), translated(), driver:
+        driver.execute(raising)
 
 
 def test_fault_11_no_connection_left_is_transient(database: str) -> None:

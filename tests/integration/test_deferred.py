@@ -355,6 +355,8 @@ def test_doubled_rows_are_told_by_close_doctor_and_audit_until_a_replay_mends_th
 
 def test_a_month_that_stays_open_is_told(yard: Yard) -> None:
     yard.load("a.csv", content(1))
+    assert told_by_doctor(yard)["verdict"] == "ok"  # it was loaded a moment ago
+    yard.sql("UPDATE files SET finished_at = finished_at - interval '100 days'")
     assert told_by_doctor(yard)["verdict"] == "warn"
     assert yard.audit().faults == ["A504"]
     assert "2026-02" in database_command(yard, "close")[1]

@@ -219,8 +219,8 @@ def test_the_ten_thousandth_version_is_registered_as_the_tenth_was(
     def read(content: int) -> int:
         """Rows of the ledger that a registration looks at."""
         with ledger._transaction() as c:
-            plain = ledger._add_plain(c, [arrival(key, content)], OnChange.MERGE)
-            assert plain == {}
+            known = ledger._add_many(c, [arrival(key, content)], OnChange.MERGE, False)
+            assert known == {}
             done = ledger._register(c, arrival(key, content), OnChange.SUPERSEDE, False)
             assert done.version > 1
             return int(c.exec_driver_sql(READ).scalar_one())

@@ -192,7 +192,7 @@ def database_failure(given: Settings) -> str:
     with pytest.raises(Transient) as caught:
         ledger.totals()
     ledger.close()
-    assert caught.value.code is Code.DATABASE
+    assert caught.value.code is Code.DATABASE_LOGIN
     return caught.value.message
 
 

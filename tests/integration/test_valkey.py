@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 
+import kombu
 import redis
 
 from sensorflow.adapters.queues.celery import INGEST, CeleryQueue, task_name
@@ -33,4 +35,25 @@ def test_a_channel_of_a_lost_connection_closes_without_giving_messages_back(
     connection.close()
     with redis.Redis.from_url(valkey_url) as held:
         assert held.hlen("unacked") == 1
+    queue.close()
+
+
+def test_an_event_without_a_message_does_not_hold_the_loop(valkey_url: str) -> None:
+    """Of a connection that is gone, say, whose number a new one has: the worker would wait for ever."""
+    queue = CeleryQueue(valkey_url, "landing")
+    connection = queue._app.connection_for_read()
+    channel = connection.channel()
+    commands = kombu.Queue("commands", kombu.Exchange("commands", type="fanout"))
+    heard: list[object] = []
+    consumer = kombu.Consumer(channel, [commands], callbacks=[lambda body, _: heard.append(body)])
+    consumer.consume()
+    connection.transport.cycle._register_LISTEN(channel)
+    looking = threading.Thread(target=lambda: [channel._receive() for _ in range(4)], daemon=True)
+    looking.start()
+    looking.join(20)
+    assert not looking.is_alive()
+    kombu.Producer(connection.channel(), commands.exchange).publish({"a": 1})
+    while not heard:
+        channel._receive()
+    connection.close()
     queue.close()

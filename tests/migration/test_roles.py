@@ -9,17 +9,20 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing as closing_
 from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 from fleet import fleet, rows, text
+from samples import add, batch, claim, load, state
 from servers import Place
 
 from sensorflow.adapters.postgres import closing, inspect, migrate, settle
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.postgres.schema import metadata
+from sensorflow.core.states import State
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.errors import Code, Transient
 
@@ -110,6 +113,9 @@ def test_files_go_through_daemon_and_workers_with_a_loaders_url(
         "DELETE FROM arrivals",
         "UPDATE raw_readings SET value = 0",
         "UPDATE file_events SET why = ''",
+        "DELETE FROM file_events",
+        "DELETE FROM file_histories",
+        "UPDATE file_histories SET events = 0",
         "UPDATE alembic_version SET version_num = '0001'",
         "DROP FUNCTION ensure_reading_partitions",
         "SELECT setval('lease_tokens', 1)",
@@ -120,6 +126,21 @@ def test_a_loader_may_not(loader: str, statement: str) -> None:
     refused(loader, statement)
 
 
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [
+        ("0001-01-01Z", "2026-01-01Z"),
+        ("-infinity", "2026-01-01Z"),
+        ("2026-01-01Z", "infinity"),
+        ("0044-03-15Z BC", "0044-03-15Z BC"),
+        ("99999-01-01Z", "99999-01-01Z"),
+    ],
+)
+def test_a_loader_makes_no_absurd_months(loader: str, low: str, high: str) -> None:
+    with psycopg.connect(loader) as c, pytest.raises(psycopg.errors.InvalidParameterValue):
+        c.execute("SELECT ensure_reading_partitions(%s, %s)", (low, high))
+
+
 def test_a_loader_may_make_temporary_tables_and_months(loader: str) -> None:
     with psycopg.connect(loader) as connection:
         connection.execute("CREATE TEMPORARY TABLE incoming (LIKE raw_readings) ON COMMIT DROP")
@@ -127,6 +148,30 @@ def test_a_loader_may_make_temporary_tables_and_months(loader: str) -> None:
         assert made.fetchone() == (1,)
         connection.execute(READING)
         assert connection.execute("SELECT count(*) FROM raw_readings").fetchone() == (1,)
+
+
+def test_a_loader_ends_its_own_old_sessions_and_names_those_of_others(
+    database: str, loader: str
+) -> None:
+    ledger = PostgresLedger(loader, "test")
+    file_id = add(ledger)
+    name = f"sensorflow load {file_id}"
+    for url, ended in ((database, False), (loader, True)):
+        ledger.release(
+            claim(ledger, file_id, -1), Transient(Code.STORAGE, "away"), -1, burned=False
+        )
+        with closing_(psycopg.connect(url, application_name=name)) as old:
+            old.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (name,))
+            held = claim(ledger, file_id)
+            if ended:
+                load(ledger, held, batch())
+                continue
+            with pytest.raises(Transient, match="may not end it") as caught:
+                load(ledger, held, batch())
+            assert caught.value.code is Code.DATABASE_RIGHTS
+            ledger.release(held, caught.value, -1, burned=False)
+    assert state(ledger, file_id) is State.LOADED
+    ledger.close()
 
 
 def test_a_loader_closes_months_that_are_over(database: str, loader: str, reader: str) -> None:
@@ -168,7 +213,8 @@ def test_a_temporary_table_of_a_loader_does_not_stand_in_for_the_owners(loader: 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_reader_reads_every_table_and_writes_none(reader: str, table: str) -> None:
     with psycopg.connect(reader) as connection:
-        assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)  # type: ignore[arg-type]
+        found = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # type: ignore[arg-type]
+        assert found == (int(table == "file_histories"),)  # where histories begin
     refused(reader, f"DELETE FROM {table}")
     refused(reader, f"INSERT INTO {table} DEFAULT VALUES")
     refused(reader, f"TRUNCATE {table}")
@@ -185,7 +231,7 @@ def test_the_ledger_says_that_a_readers_url_is_the_wrong_one(reader: str) -> Non
     assert ledger.totals() == {}
     with pytest.raises(Transient, match=r"permission denied .* role") as caught:
         ledger.replay(1)
-    assert caught.value.code is Code.DATABASE
+    assert caught.value.code is Code.DATABASE_RIGHTS
     ledger.close()
 
 

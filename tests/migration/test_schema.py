@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psycopg
@@ -118,6 +119,36 @@ def test_the_database_refuses_an_account_that_does_not_balance(database: str) ->
         connection.execute(file, (3,))
         with pytest.raises(psycopg.errors.CheckViolation, match="ck_files_balance"):
             connection.execute(file.replace("'s', ''", "'t', ''"), (2,))
+
+
+def test_nobody_who_writes_files_waits_for_the_index_of_turns(empty_database: str) -> None:
+    migrate.upgrade(empty_database, "0009")
+    with psycopg.connect(empty_database) as long, psycopg.connect(empty_database) as short:
+        long.execute("UPDATE files SET lane = lane")
+        migration = threading.Thread(target=migrate.upgrade, args=(empty_database, "0010"))
+        migration.start()
+        migration.join(3)
+        assert migration.is_alive()
+        short.execute("SET lock_timeout = '50ms'")
+        short.execute("UPDATE files SET lane = lane")
+        short.commit()
+        long.commit()
+        migration.join(60)
+    assert migrate.current(empty_database) == "0010"
+
+
+def test_what_a_migration_that_was_killed_left_of_the_index_is_made_anew(
+    empty_database: str,
+) -> None:
+    migrate.upgrade(empty_database, "0009")
+    index = "'ix_files_turn'::regclass"
+    with psycopg.connect(empty_database, autocommit=True) as c:
+        c.execute("CREATE INDEX ix_files_turn ON files (lane)")
+        c.execute(f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = {index}")
+        migrate.upgrade(empty_database, "0010")
+        made = c.execute(f"SELECT pg_get_indexdef({index})").fetchone()
+        assert made is not None
+        assert "(lane, source, id, size)" in made[0]
 
 
 def test_plain_alembic_works_in_a_checkout(empty_database: str) -> None:

@@ -35,9 +35,8 @@ def test_every_file_has_a_message_of_its_own() -> None:
     plant = Plant()
     for number in range(120):
         plant.drop(content(number % 7 + 1, str(number)), names(number))
-    assert sent(plant) == [
-        [f"{number}.csv"] for number in range(100)
-    ]  # as many as may be in flight
+    # as many as may be in flight, but for a quarter that is left to those who come next
+    assert sent(plant) == [[f"{number}.csv"] for number in range(75)]
 
 
 def test_the_ledger_knows_soon_which_messages_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:

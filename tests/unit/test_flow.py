@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -607,3 +608,16 @@ def test_a_file_that_takes_too_long_is_given_up() -> None:
     assert plant.state(file.file_id) is State.QUARANTINED
     (view,) = plant.ledger.files(State.QUARANTINED)
     assert view.facts["error_code"] == Code.TOO_SLOW
+
+
+def test_a_file_that_uses_up_its_memory_is_quarantined_whatever_was_refused_last() -> None:
+    plant = Plant()
+    with_lake(plant, BrokenLake(OSError(errno.ENOMEM, "Cannot allocate memory")))
+    plant.drop(content(1))
+    outcomes = []
+    for _ in range(3):
+        outcomes += [r.outcome for r in plant.work()]
+        plant.now += timedelta(hours=1)
+    assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.CONDEMNED]
+    (view,) = plant.ledger.files()
+    assert view.facts["error_code"] == Code.OUT_OF_MEMORY

@@ -95,7 +95,8 @@ def test_an_alias_a_version_a_seen_and_an_unreadable_file_among_plain_ones(
 ) -> None:
     ledger = Told()
     drop(root, again=b"one")
-    stat = Folder("plant", root, None, tmp_path).stat(b"again.csv")  # type: ignore[arg-type]
+    source = Source.model_validate({"path": "drop", "profile": "long"})
+    stat = Folder("plant", root, source, tmp_path).stat(b"again.csv")
     landed = MemoryLanding().put((root / "again.csv").open("rb"))
     times: Any = (None, None)
     for key, mark in ((b"again.csv", stat.fingerprint), (b"version.csv", "before")):

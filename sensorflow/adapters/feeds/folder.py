@@ -9,7 +9,7 @@ import os
 import stat as modes
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -64,12 +64,14 @@ class Unreadable(Exception):
 
 
 class Readable:
-    """A file that is read; its own errors are told from those of where it is written to."""
+    """A file that is read; its own errors are told from those of where it is written to. touch: called at
+    each read."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: BinaryIO, touch: Callable[[], object] = lambda: None) -> None:
+        self._stream, self._touch = stream, touch
 
     def read(self, size: int = -1) -> bytes:
+        self._touch()
         try:
             return self._stream.read(size)
         except OSError as error:
@@ -84,6 +86,8 @@ class Folder:
         self.root = root
         self.source = source
         self._archive = archive
+        self.places: dict[bytes, tuple[int, int]] = {}
+        """Which folders the last whole scan found, each with its `identity`."""
 
     def readable(self) -> bool:
         """Whether the folder itself can be listed."""
@@ -96,15 +100,24 @@ class Folder:
 
     def scan(self) -> Iterator[tuple[bytes, Stat]]:
         """Every regular file that the source takes, with its state. Raises Transient STORAGE."""
+        return self.all_files(self.takes)
+
+    def all_files(
+        self, wanted: Callable[[bytes], bool] = lambda _key: True
+    ) -> Iterator[tuple[bytes, Stat]]:
+        """The regular files with a wanted key, and their state. Raises Transient STORAGE."""
         with storage_errors(), self._open_root() as root:
+            places: dict[bytes, tuple[int, int]] = {}
             for folder, prefix in self._folders(root, b""):
+                places[prefix] = identity(os.fstat(folder))
                 for name in _names(folder):
                     try:
                         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
                     except FileNotFoundError:
                         continue
-                    if modes.S_ISREG(status.st_mode) and self.takes(prefix + name):
-                        yield prefix + name, _stat(status)
+                    if modes.S_ISREG(status.st_mode) and wanted(prefix + name):
+                        yield prefix + name, self._stat(status)
+            self.places = places  # as a whole: it is compared while a scan takes its turns
 
     def _folders(self, folder: int, prefix: bytes, depth: int = 0) -> Iterator[tuple[int, bytes]]:
         """This folder and those below it, as descriptors; no links, no dot folders."""
@@ -170,15 +183,31 @@ class Folder:
                 raise NotAFile(str(error)) from error
             if not modes.S_ISREG(status.st_mode):
                 raise NotAFile("not a regular file")
-            return _stat(status)
+            return self._stat(status)
+
+    def stat_of(self, stream: BinaryIO) -> Stat:
+        """The state of an open file of this folder."""
+        return self._stat(os.fstat(stream.fileno()))
+
+    def _stat(self, status: os.stat_result) -> Stat:
+        """On a share the numbers of device and inode may be others after each mount, or each look.
+        A growing file is looked for by them, and compared where they are others."""
+        lasting = not self.source.polling or self.source.growing
+        return _stat(status) if lasting else replace(_stat(status), device=0, inode=0)
+
+    def _status(self, folder: int, name: bytes) -> Stat | None:
+        with suppress(FileNotFoundError):
+            return self._stat(os.stat(name, dir_fd=folder, follow_symlinks=False))
+        return None
+
+    def _regular(self, folder: int, name: bytes) -> Stat | None:
+        with suppress(FileNotFoundError):
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            return self._stat(status) if modes.S_ISREG(status.st_mode) else None
+        return None
 
     def takes(self, key: bytes) -> bool:
         return takes(key, self.source.include, self.source.exclude)
-
-    def key_of(self, path: bytes) -> bytes | None:
-        """The key of a path that inotify named; None when it is not below this folder."""
-        root = os.fsencode(self.root) + b"/"
-        return path.removeprefix(root) if path.startswith(root) else None
 
     @contextmanager
     def open(self, key: bytes) -> Iterator[BinaryIO]:
@@ -205,7 +234,7 @@ class Folder:
         found: list[tuple[bytes, Stat]] = []
         with suppress(NotAFile), self._parent(key) as (folder, _):
             for other in _names(folder):
-                stat = _regular(folder, other)
+                stat = self._regular(folder, other)
                 if stat is not None and other != name:
                     found.append((head + slash + other, stat))
         return sorted(found, key=lambda pair: -pair[1].ctime_ns)
@@ -214,7 +243,7 @@ class Folder:
         """See `ports.DropFolder`. A file that may not be read is not busy."""
         try:
             with self.open(key) as stream:
-                return stat_of(stream) != stat
+                return self.stat_of(stream) != stat
         except (NotAFile, StillOpen):
             return True
         except OSError:
@@ -223,7 +252,7 @@ class Folder:
     def has_line(self, key: bytes, start: int) -> bool:
         """See `ports.DropFolder`."""
         with suppress(NotAFile, StillOpen, OSError), self.open(key) as stream:
-            return complete(stream, start, stat_of(stream).size) > start
+            return complete(stream, start, self.stat_of(stream).size) > start
         return False
 
     def holds(self, key: bytes, segments: Iterable[Segment]) -> bool:
@@ -259,7 +288,7 @@ class Folder:
         done: list[bytes] = []
         with self._parent(prefix + members[0][0]) as (folder, _):
             # new content under the name: the next look takes it
-            same = [(name, stat) for name, stat in members if _status(folder, name) == stat]
+            same = [(name, stat) for name, stat in members if self._status(folder, name) == stat]
             if not same or not by.allowed():
                 return stuck
             with _hold(folder, by.hold) as hold:
@@ -280,7 +309,7 @@ class Folder:
 
     def _is_still(self, landed: Stat, file: BinaryIO) -> bool:
         """Whether a held file is what was landed, and nobody is about to add to it."""
-        return stat_of(file).same_content(landed) and not self._being_written(file.fileno())
+        return self.stat_of(file).same_content(landed) and not self._being_written(file.fileno())
 
     def _decide(
         self,
@@ -397,19 +426,6 @@ def _by_folder(files: Iterable[tuple[bytes, Stat]]) -> dict[bytes, list[tuple[by
     return found
 
 
-def _status(folder: int, name: bytes) -> Stat | None:
-    with suppress(FileNotFoundError):
-        return _stat(os.stat(name, dir_fd=folder, follow_symlinks=False))
-    return None
-
-
-def _regular(folder: int, name: bytes) -> Stat | None:
-    with suppress(FileNotFoundError):
-        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        return _stat(status) if modes.S_ISREG(status.st_mode) else None
-    return None
-
-
 def _unlink(hold: int, names: list[bytes]) -> None:
     for name in names:
         with suppress(FileNotFoundError):  # somebody took over who thought us gone
@@ -422,6 +438,11 @@ def _rename_back(hold: int, folder: int, name: bytes) -> None:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         os.rename(name, name, src_dir_fd=hold, dst_dir_fd=folder)
+
+
+def identity(status: os.stat_result) -> tuple[int, int]:
+    """What another folder under the same path does not have."""
+    return status.st_dev, status.st_ino
 
 
 def stat_of(stream: BinaryIO) -> Stat:

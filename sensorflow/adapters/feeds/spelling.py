@@ -78,4 +78,6 @@ def is_there(folder: Folder, key: bytes, stat: Stat) -> bool:
         found = folder.stat(key)
     except NotAFile:
         return False
+    if not stat.inode:
+        return found != stat
     return (found.device, found.inode) != (stat.device, stat.inode)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +18,9 @@ import pyarrow.parquet as pq
 from sensorflow.adapters.files import (
     Together,
     alone,
+    began,
     below,
+    make_root,
     open_below,
     require,
     storage_errors,
@@ -79,6 +82,8 @@ class LocalLake:
     @contextmanager
     def writer(self, path: str, schema: pa.Schema) -> Iterator[LayerWriter]:
         root, folder, leaf = self._place(path)
+        with storage_errors():
+            make_root(root)
         with storage_errors(), (self._together or alone)(root, folder, leaf) as stream:
             writer = _Writer(stream, schema)
             try:
@@ -125,6 +130,9 @@ class LocalLake:
                 if isinstance(error, OSError) and error.errno is not None:
                     raise
                 raise Unreadable(f"{path}: {error}") from error
+
+    def began(self, layer: Layer) -> datetime | None:
+        return began(self._root / layer)
 
     def unfinished(self, older: float) -> list[str]:
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +11,11 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from sensorflow.adapters.memory.file import chain
 from sensorflow.adapters.memory.ledger import MemoryLedger
 from sensorflow.core.arrival import printable
 from sensorflow.core.readings import READING, US, micros
-from sensorflow.ports import Book
+from sensorflow.ports import Altered, Book, History
 
 
 class MemorySnapshot:
@@ -25,6 +27,15 @@ class MemorySnapshot:
         self.taken_at = datetime.now(UTC)
         self._books = _books(ledger)
         self._holders = {key: file_id for key, (file_id, _) in ledger.rows.items()}
+        files = ledger.all_files()
+        self._altered = [
+            Altered(file.id, file.told, len(file.events))
+            for file in files
+            if file.told != len(file.events) or file.head != chain(file.events, file.base)
+        ]
+        heads = b"".join(file.id.to_bytes(8) + file.head for file in files)
+        digest = hashlib.sha256(heads).hexdigest()
+        self._history = History(sum(file.told for file in files), digest)
         self._rows = [_row(ledger, key) for key in ledger.rows]
 
     def files(self) -> Iterator[Book]:
@@ -32,6 +43,12 @@ class MemorySnapshot:
 
     def rows_per_file(self) -> dict[int, int]:
         return dict(Counter(self._holders.values()))
+
+    def altered(self) -> list[Altered]:
+        return self._altered
+
+    def history(self) -> History:
+        return self._history
 
     def unproved(self) -> list[tuple[str, bool]]:
         return []

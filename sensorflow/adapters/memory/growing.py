@@ -14,6 +14,7 @@ from sensorflow.adapters.memory.file import File, view_of
 from sensorflow.core.arrival import Arrival
 from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.readings import BESIDE, US, micros
+from sensorflow.core.stability import same_state
 from sensorflow.core.states import State
 from sensorflow.ports import ChainView, Counts, IntakeLease, Kind, Registration
 
@@ -77,7 +78,8 @@ class GrowingFiles:
         arrival, taken = growth.arrival, growth.follows
         if taken is None:
             for source, key, mark, _, file_id, _ in self._arrivals:
-                same = (source, key, mark) == (arrival.source, arrival.key, arrival.fingerprint)
+                same = (source, key) == (arrival.source, arrival.key)
+                same = same and same_state(mark, arrival.fingerprint)
                 if same and self._files[file_id].arrival.landed.sha256 == arrival.landed.sha256:
                     return None
             file = self._add(arrival, False)

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from datetime import UTC, date, datetime, timedelta
+from itertools import accumulate, takewhile
 from typing import Any
 
 import pyarrow as pa
@@ -19,25 +19,31 @@ from sensorflow.adapters.memory.file import (
     REPLAYED,
     SETTLED,
     File,
+    chain,
     claim_of,
     claimable,
     error_of,
     message_of,
     view_of,
-    waiting_of,
 )
 from sensorflow.adapters.memory.growing import Growing, GrowingFiles
+from sensorflow.adapters.memory.heartbeats import Heartbeats
+from sensorflow.adapters.memory.outbox import Outbox
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.growth import HEADER
+from sensorflow.core.heartbeat import Heartbeat
+from sensorflow.core.months import NewMonths
 from sensorflow.core.names import canonical
-from sensorflow.core.readings import Span
+from sensorflow.core.readings import Span, months_of
+from sensorflow.core.stability import same_state
 from sensorflow.core.states import Stage, State, allowed
 from sensorflow.errors import REMEDY, Code, Fenced, IntakeLost, SensorflowError
 from sensorflow.ports import (
     COLLECT_AGAIN,
     HIDDEN,
     HIDDEN_AFTER,
+    PUBLISHING,
     BatchLimits,
     Claim,
     Claimed,
@@ -60,18 +66,22 @@ from sensorflow.ports import (
     intake_lost,
 )
 
+_NOBODY: tuple[object, datetime] = (None, datetime.min.replace(tzinfo=UTC))
 
-class MemoryLedger(GrowingFiles):
+
+class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
     """See `ports.Ledger`. `clock` stands for the database's."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._lock = threading.RLock()
-        self._publisher = threading.Lock()
+        self._publisher: tuple[object, datetime] = _NOBODY
         self._files: dict[int, File] = {}
+        self._months: set[date] = set()
         self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
         self._growing: dict[int, Growing] = {}
         self._tokens = 0
+        self._beats: dict[tuple[str, str], Heartbeat] = {}
         self._intake: dict[str, tuple[IntakeLease, datetime]] = {}
         self.rows: dict[bytes, tuple[int, float]] = {}
         """The readings: dedupe key -> (file id, value)."""
@@ -136,7 +146,8 @@ class MemoryLedger(GrowingFiles):
 
     def _register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         for source, key, mark, _, file_id, _ in self._arrivals:
-            same = (source, key, mark) == (arrival.source, arrival.key, arrival.fingerprint)
+            same = (source, key) == (arrival.source, arrival.key)
+            same = same and same_state(mark, arrival.fingerprint)
             file = self._files[file_id]
             if same and file.arrival.landed.sha256 == arrival.landed.sha256:
                 return Registration(file_id, file.version, Kind.SEEN)
@@ -208,7 +219,9 @@ class MemoryLedger(GrowingFiles):
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
         with self._lock:
-            return any(a[:3] == (source, key, fingerprint) for a in self._arrivals)
+            return any(
+                a[:2] == (source, key) and same_state(a[2], fingerprint) for a in self._arrivals
+            )
 
     def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
         with self._lock:
@@ -227,36 +240,24 @@ class MemoryLedger(GrowingFiles):
     # --- publishing ---
 
     @contextmanager
-    def publishing(self) -> Iterator[bool]:
-        mine = self._publisher.acquire(blocking=False)
-        try:
-            yield mine
-        finally:
-            if mine:
-                self._publisher.release()
+    def publishing(self, lease: float = PUBLISHING) -> Iterator[Callable[[], bool]]:
+        mine = object()
 
-    def due(
-        self, limit: int, max_in_flight: int, backfill_in_flight: int | None = None
-    ) -> list[Waiting]:
-        room = max_in_flight if backfill_in_flight is None else backfill_in_flight
+        def is_mine() -> bool:
+            with self._lock:
+                if self._publisher[0] is mine:
+                    self._publisher = (mine, self._clock() + timedelta(seconds=lease))
+                return self._publisher[0] is mine
+
         with self._lock:
-            live = self._due(Lane.LIVE, limit, max_in_flight, max_in_flight)
-            return live or self._due(Lane.BACKFILL, limit, max_in_flight, room)
-
-    def _due(self, lane: Lane, limit: int, max_in_flight: int, room: int) -> list[Waiting]:
-        now, files = self._clock(), self._files.values()
-        flying = [f for f in files if f.published_at and f.state in OPEN]
-        due = [
-            f
-            for f in files
-            if f.state is State.PENDING
-            and f.published_at is None
-            and f.lane is lane
-            and (f.not_before is None or f.not_before <= now)
-            and not self._held_back(f)
-        ]
-        room = min(max_in_flight - len(flying), room - sum(f.lane is lane for f in flying))
-        return [waiting_of(f) for f in due[: min(limit, max(0, room))]]
+            if self._publisher[1] <= self._clock():
+                self._publisher = (mine, self._clock() + timedelta(seconds=lease))
+        try:
+            yield is_mine
+        finally:
+            with self._lock:
+                if self._publisher[0] is mine:
+                    self._publisher = _NOBODY
 
     def unfinished(self, lane: Lane) -> int:
         with self._lock:
@@ -359,6 +360,7 @@ class MemoryLedger(GrowingFiles):
         place = {"at": self._clock(), "what": what, "stage": str(file.stage), "who": "memory"}
         none = dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows"))
         file.events.append({**none, **place, "attempt": file.attempts, **facts})
+        file.head, file.told = chain(file.events[-1:], file.head), file.told + 1
 
     def renew(self, claim: Claim, lease: float) -> None:
         with self._lock:
@@ -438,6 +440,14 @@ class MemoryLedger(GrowingFiles):
                 self.load(claim, batches, load)
             return True
 
+    def _count_months(self, given: Sequence[Keyed], load: Load) -> None:
+        made = NewMonths(load.months)
+        for silver, _ in given:
+            found = months_of(silver["ts"])
+            new = found.keys() - self._months
+            made.count(found, new)
+            self._months |= new
+
     def load(
         self,
         claim: Claim,
@@ -449,6 +459,7 @@ class MemoryLedger(GrowingFiles):
         load = closing() if closing is not None else load
         with self._lock:
             file = self._guard(claim)
+            self._count_months(given, load)
             why = f"by version {claim.version}, file {claim.file_id}"
             replaced = cover(self, load.covered, claim.file_id, why)
             if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:
@@ -697,9 +708,9 @@ class MemoryLedger(GrowingFiles):
             for file in self._files.values():
                 if file.arrival.source != source or file.state in OPEN:
                     continue
-                kept = [e for e in file.events[:-1] if e["at"] >= cut] + file.events[-1:]
-                done += len(file.events) - len(kept)
-                file.events = kept
+                old = list(takewhile(lambda e: e["at"] < cut, file.events[:-1]))
+                file.base, file.events = chain(old, file.base), file.events[len(old) :]
+                done, file.told = done + len(old), file.told - len(old)
             return done
 
     def sweep(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Swept:

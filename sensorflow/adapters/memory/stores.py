@@ -8,11 +8,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from sensorflow.core.arrival import Landed, Waiting
+from sensorflow.core.partitions import Layer
 from sensorflow.errors import Code, Transient
 from sensorflow.ports import LandingGroup, LayerWriter, Reader
 
@@ -40,6 +42,9 @@ class MemoryLanding:
 
     def size(self, name: str) -> int | None:
         return len(self._objects[name]) if name in self._objects else None
+
+    def began(self) -> datetime | None:
+        return None
 
     def unfinished(self, older: float) -> list[str]:
         return []
@@ -102,6 +107,9 @@ class MemoryLake:
     def rows(self, path: str) -> int | None:
         return sum(map(len, self._files[path])) if path in self._files else None
 
+    def began(self, layer: Layer) -> datetime | None:
+        return None
+
     def unfinished(self, older: float) -> list[str]:
         return []
 
@@ -129,6 +137,14 @@ class MemoryQuarantine:
 
     def size(self, where: str) -> int | None:
         return len(self._kept[where][1]) if where in self._kept else None
+
+    def open(self, where: str) -> BinaryIO:
+        if where not in self._kept:
+            raise Transient(Code.STORAGE, f"nothing kept at {where!r}")
+        return io.BytesIO(self._kept[where][1])
+
+    def began(self) -> datetime | None:
+        return None
 
     def unfinished(self, older: float) -> list[str]:
         return []

@@ -18,7 +18,7 @@ from sensorflow.adapters.postgres.closing import AGAIN, months_of
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.queries import queries
 from sensorflow.adapters.postgres.rows import book_of
-from sensorflow.ports import Book
+from sensorflow.ports import Altered, Book, History
 
 PAGE = 5000
 """Ledger rows fetched, and keys looked up, at a time."""
@@ -34,6 +34,8 @@ class PostgresSnapshot:
         self, main: sa.Connection, second: sa.Connection, after: timedelta | None = None
     ) -> None:
         """second: a connection to look things up with while `readings` streams on the main one."""
+        for connection in (main, second):  # each is left alone while the other one is read
+            connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         row = main.execute(queries()["audit_snapshot"]).one()
         self.name: str = row.name
         self.taken_at: datetime = row.taken_at
@@ -52,12 +54,23 @@ class PostgresSnapshot:
         with translated():
             return {r.file_id: r.found for r in self._main.execute(queries()["audit_rows"])}
 
+    def altered(self) -> list[Altered]:
+        with translated():
+            rows = self._main.execute(queries()["audit_histories"]).all()
+        return [Altered(row.file_id, row.expected, row.found) for row in rows]
+
+    def history(self) -> History:
+        with translated():
+            row = self._main.execute(queries()["audit_history_digest"]).one()
+        return History(int(row.events), row.digest)
+
     def unproved(self) -> list[tuple[str, bool]]:
         if self._after is None:
             return []
         with translated():
-            found = months_of(self._main, self._after + AGAIN)
-        late = [m for m in found if not m.closed and (m.due or m.doubled_at is not None)]
+            patience = self._after + AGAIN  # also after the last load into the month
+            found = months_of(self._main, patience, patience)
+        late = [m for m in found if not m.closed and ((m.due and not m.busy) or m.doubled_at)]
         return [(m.name, m.doubled_at is not None) for m in late]
 
     def readings(self) -> Iterator[pa.RecordBatch]:

@@ -83,15 +83,20 @@ class Closing:
     rows: tuple[Doubled, ...] = ()
 
 
-def months(url: str, after: timedelta) -> list[Month]:
-    """All months of readings; `due` when over for `after`. Raises Transient DATABASE."""
+def months(url: str, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET)) -> list[Month]:
+    """All months of readings; `due` when over for `after`, `busy` when loaded into within `quiet`. Raises
+    Transient DATABASE."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as c:
-        return months_of(c, after)
+        return months_of(c, after, quiet)
 
 
-def months_of(c: sa.Connection, after: timedelta) -> list[Month]:
-    rows = run(c, "months", after=after.total_seconds(), quiet=QUIET).mappings()
+def months_of(
+    c: sa.Connection, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET)
+) -> list[Month]:
+    """quiet: a month that was loaded into within this time is `busy`."""
+    facts = {"after": after.total_seconds(), "quiet": quiet.total_seconds()}
+    rows = run(c, "months", **facts).mappings()
     return [Month(**row) for row in rows]
 
 

@@ -12,12 +12,35 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Engine, make_url
 
+from sensorflow.adapters.postgres import pooler
+from sensorflow.adapters.postgres.sqlstates import fault_of
 from sensorflow.errors import Code, Transient
 
-KEEPALIVE = {"tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}
-"""Also for the server's end: what a host held that is gone (an advisory lock, say) is free again soon."""
-OPTIONS = " ".join(
-    ("-c timezone=UTC -c lock_timeout=20s", *(f"-c {k}={v}" for k, v in KEEPALIVE.items()))
+SILENT = 18
+"""Seconds after which a peer that does not answer is given up, at both ends of a connection. What a host
+held that is cut off (a lock, the keys of its rows) is free again after them."""
+IDLE = 60
+"""Seconds in which a client that has a transaction open must ask for something. A process that is stopped
+keeps its locks no longer. What takes longer for good reasons says so in its own transaction."""
+SESSION = {
+    "TimeZone": "UTC",
+    "lock_timeout": "20s",
+    "idle_in_transaction_session_timeout": f"{IDLE}s",
+    "tcp_keepalives_idle": "6",
+    "tcp_keepalives_interval": "4",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": f"{SILENT}s",
+    # no statement here runs long enough to be worth compiling, which costs hundreds of milliseconds
+    "jit": "off",
+    # TimescaleDB's limit of compressed rows that a transaction may change: an undo, a retention of rows
+    "timescaledb.max_tuples_decompressed_per_dml_transaction": "0",
+}
+"""Settings of each session, at the server. Set after connecting, for a pooler refuses them before; what a
+server does not know is left out, and so is what the URL itself sets."""
+_SET = (
+    "SELECT pg_backend_pid(), count(set_config(s.name, given.value, false))"
+    " FROM unnest(%s::text[], %s::text[]) AS given(name, value)"
+    " JOIN pg_settings s ON s.name = given.name AND (s.source <> 'client' OR s.name = 'TimeZone')"
 )
 
 
@@ -40,17 +63,29 @@ def engine_of(text: str, **options: Any) -> Engine:
         connect_args={
             "connect_timeout": 5,
             "application_name": "sensorflow",
-            "options": OPTIONS,
-            "keepalives_idle": 10,
-            "keepalives_interval": 5,
+            "keepalives_idle": 6,
+            "keepalives_interval": 4,
             "keepalives_count": 3,
-            "tcp_user_timeout": 20_000,
+            "tcp_user_timeout": SILENT * 1000,
         },
         **options,
     )
+    sa.event.listen(engine, "connect", _begin)
     sa.event.listen(engine, "checkin", _note_use)
     sa.event.listen(engine, "checkout", _try_again)
     return engine
+
+
+def _begin(connection: psycopg.Connection[Any], record: Any) -> None:
+    """Of each new connection: the settings, in one round trip and without a transaction, and a look at what
+    it leads to."""
+    connection.autocommit = True
+    row = connection.execute(_SET, (list(SESSION), list(SESSION.values()))).fetchone()
+    assert row is not None
+    record.info["pid"] = pid = row[0]
+    if pooler.is_pooled(connection, pid):
+        pooler.require_session_mode(connection)
+    connection.autocommit = False
 
 
 def _note_use(_connection: Any, record: Any) -> None:
@@ -65,55 +100,23 @@ def _try_again(connection: Any, record: Any, _proxy: Any) -> None:
     if silent and time.monotonic() - record.info.get("used", time.monotonic()) < FRESH:
         return  # a server that had ended it would have said so
     try:
-        connection.execute("SELECT 1")
+        row = connection.execute("SELECT pg_backend_pid()").fetchone()
         connection.rollback()
     except psycopg.Error as error:
         raise sa.exc.DisconnectionError from error
+    if row[0] != record.info.get("pid", row[0]):
+        raise pooler.not_in_session_mode("a session was given another connection")
 
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Driver errors that are no fault of a file become Transient DATABASE, with the cause kept."""
+    """Driver errors that are no fault of a file become Transient, with the cause kept."""
     try:
         yield
     except (sa.exc.DBAPIError, psycopg.Error) as error:
         cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        if (fault := _fault(cause)) is None:
+        if (fault := fault_of(cause)) is None:
             raise
         raise fault from error
     except sa.exc.TimeoutError as error:
         raise Transient(Code.DATABASE, "no free connection in the pool") from error
-
-
-_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
-_OUTDATED = (
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.UndefinedColumn,
-    psycopg.errors.UndefinedFunction,
-    psycopg.errors.UndefinedObject,
-    psycopg.errors.InvalidSchemaName,
-)
-_CHANGED = psycopg.errors.FeatureNotSupported
-"""Said of a prepared statement whose table was altered meanwhile; the next try prepares it anew."""
-
-
-def _fault(cause: BaseException | None) -> Transient | None:
-    """What is wrong with the database; None where the statement or its values are to blame."""
-    if isinstance(cause, psycopg.errors.DiskFull):
-        return Transient(Code.DATABASE_FULL, _line(cause))
-    if isinstance(cause, _AWAY):
-        return Transient(Code.DATABASE, _line(cause))
-    if isinstance(cause, psycopg.errors.InsufficientPrivilege):
-        hint = "this user of the database has not the role for it, see `doctor`"
-        return Transient(Code.DATABASE, f"{_line(cause)}: {hint}")
-    if isinstance(cause, _OUTDATED):
-        hint = "the schema is not up to date: run `sensorflow db upgrade`"
-        return Transient(Code.DATABASE, f"{hint} ({_line(cause)})")
-    if isinstance(cause, _CHANGED) and "cached plan" in str(cause):
-        return Transient(Code.DATABASE, _line(cause))
-    return None
-
-
-def _line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

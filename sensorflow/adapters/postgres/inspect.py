@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.indexing import is_deferred
 from sensorflow.adapters.postgres.queries import run
+from sensorflow.errors import REMEDY, Code, Misuse, Transient
 
 _QUERY = sa.text(
     "SELECT current_setting('server_version') AS version, clock_timestamp() AS now,"
@@ -36,6 +37,18 @@ def server(url: str) -> Server:
         assert isinstance(driver, psycopg.Connection)
         secure = bool(driver.pgconn.ssl_in_use)
     return Server(f"PostgreSQL {row.version.split()[0]}", row.timescale, row.now, secure)
+
+
+def require_sessions(url: str) -> None:
+    """Raises Misuse POOLER where `url` leads to a pooler that is not in session mode.
+
+    A database that is away is no reason not to begin.
+    """
+    try:
+        server(url)
+    except Transient as error:
+        if error.code is Code.POOLER:
+            raise Misuse(f"{error.message}; {REMEDY[error.code]}", error.code) from error
 
 
 def deferred(url: str) -> bool:
@@ -76,7 +89,75 @@ def remarks(url: str, days: int = 30, most: int = 3) -> list[sa.Row[Any]]:
     return _rows(url, "remarks", days=days, most=most)
 
 
+@dataclass(frozen=True)
+class Session:
+    """A session of sensorflow in the database that holds locks.
+
+    name: its application name, "sensorflow load ID" while it loads a file. client: the address it comes
+    from, None for a socket. age: seconds of its transaction. silent: seconds since its client last said
+    something, or since its statement began. locks: what it holds, in words. waiting: how many sessions wait
+    for it. outdated: it loads a file that it has no claim to any more.
+    """
+
+    pid: int
+    name: str
+    client: str | None
+    state: str | None
+    age: float
+    silent: float | None
+    locks: tuple[str, ...]
+    waiting: int
+    outdated: bool
+
+
+def old_sessions(url: str, older_than: float) -> list[Session]:
+    """Sessions whose transaction is older than so many seconds and that hold locks, the oldest first.
+
+    Raises Transient DATABASE.
+    """
+    rows = _rows(url, "old_sessions", older_than=older_than)
+    return [Session(**{**row._mapping, "locks": tuple(row.locks)}) for row in rows]
+
+
+OUTAGE = 600.0
+"""Seconds after which an error of the infrastructure is no outage that passes by itself."""
+RECENT = 600.0
+"""Seconds within which a file is given back again while an outage lasts: twice the longest wait between two
+tries (`flow.handle.SELDOM`)."""
+
+
+def lasting(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
+    """Errors with which the same files have been given back for longer than an outage may last.
+
+    code, files (how many), since, and of the one that waits longest file_id and detail.
+    """
+    return _rows(url, "lasting", longer=longer, recent=RECENT)
+
+
+def holders(url: str) -> list[sa.Row[Any]]:
+    """Who takes sources in ("intake of SOURCE") and who publishes ("publishing"): name, owner, ended."""
+    return _rows(url, "holders")
+
+
+def backlog(url: str) -> list[sa.Row[Any]]:
+    """Sources with files that wait: source, files, and key_text and age (seconds) of the oldest."""
+    return _rows(url, "backlog")
+
+
+def quarantined_lately(url: str) -> list[sa.Row[Any]]:
+    """Sources with files quarantined within a day: source, files, key_text and error_code of the last."""
+    return _rows(url, "quarantined_lately")
+
+
 def _rows(url: str, query: str, **facts: Any) -> list[sa.Row[Any]]:
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
         return list(run(connection, query, **facts))
+
+
+def months(url: str) -> int:
+    """How many partitions the readings have. Raises Transient DATABASE."""
+    engine = engine_of(url, poolclass=sa.pool.NullPool)
+    query = "SELECT count(*) FROM pg_inherits WHERE inhparent = CAST('raw_readings' AS regclass)"
+    with translated(), engine.connect() as c:
+        return int(c.execute(sa.text(query)).scalar_one())

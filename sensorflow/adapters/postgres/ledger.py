@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,12 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres import retention, reversal
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.growing import GrowingFiles
+from sensorflow.adapters.postgres.heartbeats import Heartbeats
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.intake import holds_intake, name_of
+from sensorflow.adapters.postgres.outbox import Outbox
+from sensorflow.adapters.postgres.publishing import publishing
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import (
     claim_of,
@@ -23,7 +26,6 @@ from sensorflow.adapters.postgres.rows import (
     facts_of,
     unclaimed_of,
     view_of,
-    waiting_of,
 )
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.names import canonical
@@ -32,6 +34,7 @@ from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
 from sensorflow.ports import (
     HIDDEN,
     HIDDEN_AFTER,
+    PUBLISHING,
     BatchLimits,
     Claim,
     Claimed,
@@ -56,11 +59,13 @@ from sensorflow.ports import (
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.loading import Months
 
-PUBLISHER = 0x5E4502F10  # the advisory lock of the one publisher at a time
+ALIASES = 3
+"""Arrivals of a group that are not plain, from which on it pays to look for aliases among them together."""
+_ALIAS = ("keys", "names", "key_texts", "sha256s", "fingerprints")
 ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
-class PostgresLedger(GrowingFiles):
+class PostgresLedger(GrowingFiles, Heartbeats, Outbox):
     """See `ports.Ledger`. Safe to share between threads; make one in each process, after a fork.
 
     who: the name under which this process writes history. deferred: how the settings say that the
@@ -132,24 +137,36 @@ class PostgresLedger(GrowingFiles):
             run(c, "lock_source", source=arrivals[0].source)
             if lease is not None and not holds_intake(c, lease):
                 raise intake_lost(lease)
-            plain = self._add_plain(c, arrivals, on_change)
+            known = self._add_many(c, arrivals, on_change, name_matters)
             return [
-                Registration(plain[place], 1, Kind.NEW)
-                if place in plain
-                else self._register(c, arrival, on_change, name_matters)
+                known.get(place) or self._register(c, arrival, on_change, name_matters)
                 for place, arrival in enumerate(arrivals, 1)
             ]
 
-    def _add_plain(
-        self, c: sa.Connection, arrivals: Sequence[Arrival], on_change: OnChange
-    ) -> dict[int, int]:
-        """Place, from 1 on -> id, of those that are neither a version nor a twin of anything."""
+    def _add_many(
+        self,
+        c: sa.Connection,
+        arrivals: Sequence[Arrival],
+        on_change: OnChange,
+        name_matters: bool,
+    ) -> dict[int, Registration]:
+        """By their place, from 1 on, those that are neither a version nor a twin of anything, and those
+        that are an alias of one that was there or came with them, and nothing else."""
         source = arrivals[0].source
         facts = [{**facts_of(a), "name": name_of(c, source, a.key)} for a in arrivals]
         columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
         given = {"source": source, "who": self._who, "on_change": str(on_change)}
-        rows = run(c, "add_plain", **given, **columns)
-        return {row.place: row.id for row in rows}
+        rows = run(c, "add_plain", **given, **columns).all()
+        done = {row.place: Registration(row.id, 1, Kind.NEW) for row in rows}
+        if name_matters or len(arrivals) - len(done) < ALIASES:
+            return done
+        left = [n for n in range(len(arrivals)) if n + 1 not in done]
+        some = {
+            name: [values[n] for n in left] for name, values in columns.items() if name in _ALIAS
+        }
+        for row in run(c, "add_aliases", source=source, **some):
+            done[left[row.place - 1] + 1] = Registration(row.id, row.version, Kind.ALIAS)
+        return done
 
     def _register(
         self, c: sa.Connection, arrival: Arrival, on_change: OnChange, name_matters: bool
@@ -227,27 +244,8 @@ class PostgresLedger(GrowingFiles):
             found = run(c, "has_content", source=source, key=key, sha256=sha256)
             return bool(found.scalar_one())
 
-    @contextmanager
-    def publishing(self) -> Iterator[bool]:
-        with translated(), self._engine.connect() as connection:
-            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-            mine = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(PUBLISHER)))
-            try:
-                yield bool(mine)
-            finally:
-                if mine:
-                    connection.execute(sa.select(sa.func.pg_advisory_unlock(PUBLISHER)))
-
-    def due(
-        self, limit: int, max_in_flight: int, backfill_in_flight: int | None = None
-    ) -> list[Waiting]:
-        room = max_in_flight if backfill_in_flight is None else backfill_in_flight
-        with self._statement() as c:
-            facts = {"limit": limit, "max_in_flight": max_in_flight}
-            rows = run(c, "due", **facts, lane=Lane.LIVE, room=max_in_flight).all()
-            if not rows:  # no live file is kept waiting by an old one
-                rows = run(c, "due", **facts, lane=Lane.BACKFILL, room=room).all()
-        return [waiting_of(row) for row in rows]
+    def publishing(self, lease: float = PUBLISHING) -> AbstractContextManager[Callable[[], bool]]:
+        return publishing(self._statement, self._who, lease)
 
     def unfinished(self, lane: Lane) -> int:
         with self._transaction() as c:
@@ -424,7 +422,7 @@ class PostgresLedger(GrowingFiles):
 
     def forget(self, source: str, age: float, limit: int = 10000) -> int:
         with self._transaction() as c:
-            return run(c, "forget", source=source, age=age, limit=limit).rowcount
+            return int(run(c, "forget", source=source, age=age, limit=limit).scalar_one())
 
     def sweep(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Swept:
         with self._transaction() as c:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-import numpy as np
 import psycopg
 import pyarrow as pa
 import sqlalchemy as sa
@@ -22,9 +22,10 @@ from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import count_values, stored_identity
 from sensorflow.core.history import outside_text
-from sensorflow.core.readings import Span
+from sensorflow.core.months import NewMonths
+from sensorflow.core.readings import Span, months_of
 from sensorflow.core.states import Stage, State
-from sensorflow.errors import Code, Fenced, Transient
+from sensorflow.errors import Code, Fenced, Permanent, Transient
 from sensorflow.ports import Claim, Counts, Keyed, Load, Loaded, OnChange, StageReport
 
 
@@ -49,7 +50,7 @@ def load(
     kind = Difference if claim.again else Loader
     loader: Loader | Difference = kind(c, claim.file_id, wanted.deferred)
     decided = rivals if rivals.any() else None
-    offered, span, waited = _insert(loader, decided, batches, months)
+    offered, span, waited = _insert(loader, decided, batches, months, NewMonths(load.months))
     crash.point(crash.Point.COPIED)
     if closing is not None:  # the time in which the batches were made is that of other stages
         load, began = closing(), began + waited
@@ -87,15 +88,25 @@ def _require_parts(claim: Claim, repeats: int) -> None:
 
 
 def _alone(c: sa.Connection, claim: Claim, rivals: Contest) -> None:
-    """End the session of a worker that was stopped in the middle of loading this very file.
+    """End the session of a worker that was stopped or cut off in the middle of loading this very file.
 
     It could not commit, for its token is old; but until it ends it holds the keys of its rows, and
     everybody who loads the same file would wait for it. Then wait for whoever loads a rival.
     """
     name = f"sensorflow load {claim.file_id}"
-    if claim.attempt > 1:
-        run(c, "evict", name=name)
+    if not claim.fresh:
+        for row in run(c, "evict", name=name, id=claim.file_id, token=claim.token).all():
+            _require_ended(claim, row)
     rivals.hold(name)
+
+
+def _require_ended(claim: Claim, row: Any) -> None:
+    if row.ended is None:
+        raise Transient(
+            Code.DATABASE_RIGHTS,
+            f"session {row.pid} of user {row.usename} still loads file {claim.file_id} and this user may "
+            f"not end it: run SELECT pg_terminate_backend({row.pid}) as {row.usename}",
+        )
 
 
 def _insert(
@@ -103,6 +114,7 @@ def _insert(
     rivals: Contest | None,
     batches: Iterable[Keyed],
     months: Months,
+    made: NewMonths,
 ) -> tuple[int, Span, float]:
     """How many rows were offered, when they were measured, and the seconds waited for them."""
     rows, span, waited = 0, Span(), 0.0
@@ -116,7 +128,7 @@ def _insert(
         silver, keys = batch
         if not len(silver):
             continue
-        months.ensure(silver["ts"])
+        months.ensure(silver["ts"], made)
         span = span.over(silver["ts"])
         rows += len(silver)
         if rivals is not None:
@@ -184,6 +196,18 @@ def _tell(c: sa.Connection, who: str, claim: Claim, reports: tuple[StageReport, 
         )
 
 
+@contextmanager
+def translated_months() -> Iterator[None]:
+    """The database holds as many months as it may: that is the file's end, and no outage."""
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        if isinstance(error.orig, psycopg.errors.ProgramLimitExceeded):
+            what = str(error.orig.diag.message_primary)
+            raise Permanent(Code.TOO_MANY_MONTHS, what) from error
+        raise
+
+
 class Months:
     """Makes the partitions for months of readings, each in a transaction of its own before the rows."""
 
@@ -191,17 +215,23 @@ class Months:
         self._engine = engine
         self._made: set[date] = set()
 
-    def ensure(self, ts: pa.Array) -> None:
-        times = ts.cast(pa.int64()).to_numpy().view(f"M8[{ts.type.unit}]")
-        ends = np.array([times.min(), times.max()]).astype("M8[M]")
-        if ends[0] != ends[1]:  # seldom; and to tell the month of each costs
-            ends = times.astype("M8[M]")
-        for month in np.unique(ends).tolist():
-            if month not in self._made:
-                start = datetime(month.year, month.month, 1, tzinfo=UTC)
-                with self._engine.begin() as c:
-                    c.execute(sa.select(sa.func.ensure_reading_partitions(start, start)))
-                self._made.add(month)
+    def ensure(self, ts: pa.Array, made: NewMonths) -> None:
+        """made: what the file has made so far, and may make. Raises Permanent TOO_MANY_MONTHS."""
+        found = months_of(ts)
+        unknown = [month for month in found if month not in self._made]
+        missing = self._missing(unknown) if unknown else []
+        made.count(found, missing)
+        for month in missing:
+            start = datetime(month.year, month.month, 1, tzinfo=UTC)
+            with translated_months(), self._engine.begin() as c:
+                c.execute(sa.select(sa.func.ensure_reading_partitions(start, start)))
+        self._made.update(unknown)
+
+    def _missing(self, months: list[date]) -> list[date]:
+        starts = [datetime(m.year, m.month, 1, tzinfo=UTC) for m in months]
+        with self._engine.begin() as c:
+            absent = set(run(c, "missing_months", months=starts).scalars())
+        return [month for month, start in zip(months, starts, strict=True) if start in absent]
 
     def forget(self) -> None:
         self._made.clear()

@@ -35,12 +35,37 @@ UPDATE intake_leases SET until = now() WHERE source = :source AND token = :token
 -- Whether this lease is the newest of its source; after lock_source it stays so until the commit.
 SELECT EXISTS (SELECT 1 FROM intake_leases WHERE source = :source AND token = :token);
 
+-- name: take_lease
+-- One winner. No row: somebody else has it. ended: a process that has ended for certain.
+INSERT INTO leases AS l (name, owner, process, token, until)
+VALUES (:name, :owner, :process, nextval('lease_tokens'),
+        clock_timestamp() + make_interval(secs => :lease))
+ON CONFLICT (name) DO UPDATE
+   SET owner = excluded.owner, process = excluded.process, token = excluded.token,
+       until = excluded.until
+ WHERE l.until <= clock_timestamp() OR l.process = :ended
+RETURNING token;
+
+-- name: lease_holder
+SELECT process FROM leases WHERE name = :name;
+
+-- name: renew_lease
+UPDATE leases SET until = clock_timestamp() + make_interval(secs => :lease)
+ WHERE name = :name AND token = :token;
+
+-- name: release_lease
+UPDATE leases SET until = clock_timestamp() WHERE name = :name AND token = :token;
+
 -- name: seen
 -- The arrival of this very state of this very file, if it was registered before; with the same bytes,
--- where those are known (two writes within one tick of a coarse clock look alike).
+-- where those are known (two writes within one tick of a coarse clock look alike). A state without
+-- device and inode ("*:*:size:mtime:ctime") is known by those of before, which had their numbers.
 SELECT a.file_id, f.version
   FROM arrivals a JOIN files f ON f.id = a.file_id
- WHERE a.source = :source AND a.key = :key AND a.fingerprint = :fingerprint
+ WHERE a.source = :source AND a.key = :key
+   AND (a.fingerprint = :fingerprint
+        OR (starts_with(CAST(:fingerprint AS text), '*:*:')
+            AND a.fingerprint LIKE '%' || substr(CAST(:fingerprint AS text), 4)))
    AND (CAST(:sha256 AS bytea) IS NULL OR f.sha256 = :sha256)
  ORDER BY a.id DESC LIMIT 1;
 
@@ -120,6 +145,36 @@ arrived AS (
       FROM added JOIN plain USING (key) ORDER BY added.id)
 SELECT plain.place, added.id FROM added JOIN plain USING (key);
 
+-- name: add_aliases
+-- Those of a group of arrivals whose bytes are there under another name (see `twin`), and whose own name is
+-- new, to the ledger and within the group. All else of the group may be registered before or after them.
+WITH given AS (
+    SELECT g.*, count(*) OVER (PARTITION BY coalesce(name, key)) AS named
+      FROM unnest(CAST(:keys AS bytea[]), CAST(:names AS bytea[]), CAST(:key_texts AS text[]),
+                  CAST(:sha256s AS bytea[]), CAST(:fingerprints AS text[]))
+           WITH ORDINALITY AS g(key, name, key_text, sha256, fingerprint, place)),
+twins AS (
+    SELECT g.*, t.id, t.version FROM given g CROSS JOIN LATERAL (
+           SELECT f.id, f.version FROM files f
+            WHERE f.source = :source AND f.sha256 = g.sha256
+              AND f.state IN ('pending', 'running', 'loaded') AND f.rows_replaced = 0
+            ORDER BY f.id LIMIT 1) t
+     WHERE g.named = 1
+       AND NOT EXISTS (SELECT 1 FROM files f
+                        WHERE f.source = :source
+                          AND coalesce(f.name, f.key) = coalesce(g.name, g.key))
+       AND NOT EXISTS (SELECT 1 FROM arrivals a
+                        WHERE a.source = :source AND a.key = coalesce(g.name, g.key) AND a.name IS NULL)
+       AND NOT EXISTS (SELECT 1 FROM arrivals a
+                        WHERE a.source = :source AND a.name = coalesce(g.name, g.key))),
+landed AS (
+    UPDATE files SET expired = array_remove(expired, 'landing')
+     WHERE id IN (SELECT id FROM twins) AND 'landing' = ANY(expired)),
+arrived AS (
+    INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
+    SELECT id, :source, key, name, key_text, fingerprint, 'alias' FROM twins ORDER BY place)
+SELECT place, id, version FROM twins;
+
 -- name: add_file
 -- A new version of a name; version 1 when the name is new.
 WITH newest AS (
@@ -158,23 +213,98 @@ INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, wh
 VALUES (:file_id, :what, :from_state, :to_state, :stage, :attempt, :who, :why, :seconds, :rows);
 
 -- name: due
--- What is to be published of one lane, oldest first, while fewer than :max_in_flight files are in
--- flight, and fewer than :room of this lane.
-WITH flying AS (
-    SELECT lane FROM files
+-- What is to be published of one lane: of each source the oldest first, and each source in its turn, by what
+-- it has in flight (work: see `ports.work_of`). A file goes
+-- while the work in flight, of all, is less than :window and the files fewer than :files; or while the files
+-- in flight are fewer than :least, so that no worker waits; or, of a :live lane, while its source has less than
+-- its share of both in flight, or nothing: no source keeps another one waiting. Never more than :large
+-- files of :large_bytes or more at a time, than :max_in_flight of all, than :room of this lane. The last LIMIT
+-- is for the planner: without it the join with files is expected to be a large one, and reads them all.
+WITH RECURSIVE flying AS MATERIALIZED (
+    SELECT source, lane, size >= :large_bytes AS large,
+           1 + least(size, :work_most) / :work_bytes AS work
+      FROM files
      WHERE state IN ('pending', 'running') AND published_at IS NOT NULL
-     LIMIT :max_in_flight)
-SELECT id, source, key, version, size, md5, landing, stage, landed_at, lane,
-       coalesce(lease_token, 0) AS token
-  FROM files
- WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
-   AND (not_before IS NULL OR not_before <= now())
-   AND NOT EXISTS (SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
-                    WHERE g.file_id = files.id AND p.state IN ('pending', 'running'))
- ORDER BY id
- LIMIT least(:limit, greatest(0, least(
-       :max_in_flight - (SELECT count(*) FROM flying),
-       :room - (SELECT count(*) FROM flying WHERE lane = :lane))));
+     LIMIT :max_in_flight),
+waiting AS (
+    (SELECT source FROM files
+      WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
+      ORDER BY source LIMIT 1)
+    UNION ALL
+    SELECT (SELECT f.source FROM files f
+             WHERE f.state = 'pending' AND f.published_at IS NULL AND f.lane = :lane
+               AND f.source > w.source
+             ORDER BY f.source LIMIT 1)
+      FROM waiting w WHERE w.source IS NOT NULL),
+sources AS MATERIALIZED (
+    SELECT w.source, count(flying.source) AS files, coalesce(sum(flying.work), 0) AS held
+      FROM waiting w LEFT JOIN flying USING (source)
+     WHERE w.source IS NOT NULL GROUP BY w.source),
+now_ AS MATERIALIZED (
+    SELECT count(*) AS files, coalesce(sum(work), 0) AS work,
+           count(*) FILTER (WHERE lane = :lane) AS of_lane,
+           greatest(0, :large - count(*) FILTER (WHERE large)) AS large,
+           least(:limit, greatest(:a_turn, :limit / greatest(1, (SELECT count(*) FROM sources)))) AS each,
+           (SELECT count(*) FROM (SELECT source FROM sources UNION SELECT source FROM flying) s) AS sources
+      FROM flying),
+ready AS (
+    SELECT found.*,
+           s.files + row_number() OVER (PARTITION BY found.source ORDER BY found.id) AS nth,
+           s.held - found.work + sum(found.work) OVER (PARTITION BY found.source ORDER BY found.id)
+               AS turn
+      FROM sources s CROSS JOIN now_ CROSS JOIN LATERAL (
+           (SELECT id, source, size, 1 + least(size, :work_most) / :work_bytes AS work, false AS large
+              FROM files
+             WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
+               AND source = s.source AND size < :large_bytes
+               AND (not_before IS NULL OR not_before <= now())
+               AND NOT EXISTS (SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
+                                WHERE p.state IN ('pending', 'running') AND g.file_id = files.id)
+             ORDER BY id LIMIT now_.each)
+           UNION ALL
+           (SELECT id, source, size, 1 + least(size, :work_most) / :work_bytes, true
+              FROM (SELECT id, source, size FROM files
+                     WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
+                       AND source = s.source AND now_.large > 0
+                       AND (not_before IS NULL OR not_before <= now())
+                       AND NOT EXISTS (
+                           SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
+                            WHERE p.state IN ('pending', 'running') AND g.file_id = files.id)
+                     ORDER BY id LIMIT now_.each) first -- those behind many small ones have time
+             WHERE size >= :large_bytes LIMIT now_.large)) found),
+placed AS (
+    SELECT id, turn, work, nth, row_number() OVER by_turn AS place, sum(work) OVER by_turn AS total
+      FROM (SELECT ready.*, row_number() OVER (PARTITION BY large ORDER BY turn, id) AS of_size
+              FROM ready) r
+     WHERE NOT large OR of_size <= (SELECT now_.large FROM now_)
+    WINDOW by_turn AS (ORDER BY turn, id)),
+chosen AS (
+    SELECT placed.id, turn FROM placed CROSS JOIN now_
+     WHERE total <= :window - now_.work AND place <= :files - now_.files
+        OR place <= :least - now_.files
+        OR :live AND (turn = 0 OR turn + placed.work <= :window / now_.sources
+                                  AND nth <= :files / now_.sources)
+     ORDER BY turn, placed.id
+     LIMIT (SELECT least(:limit, greatest(0, least(:max_in_flight - files, :room - of_lane)))
+              FROM now_))
+SELECT f.id, f.source, f.key, f.version, f.size, f.md5, f.landing, f.stage, f.landed_at, f.lane,
+       coalesce(f.lease_token, 0) AS token
+  FROM chosen JOIN files f USING (id) ORDER BY turn, id
+ LIMIT :limit;
+
+-- name: pace
+-- How much work the fleet has finished lately, a second, while files wait; children: of the workers that
+-- are alive, at most.
+SELECT CAST(coalesce(sum(1 + least(f.size, :work_most) / :work_bytes) FILTER (WHERE e.finished), 0)
+            / greatest(0.5, extract(epoch FROM now() - min(e.at))) AS float8) AS work,
+       (SELECT sum(CAST(state->>'most' AS int)) FROM heartbeats
+         WHERE role = 'worker' AND beat_at > now() - make_interval(secs => :live)) AS children
+  FROM (SELECT file_id, at, from_state = 'running' AND to_state <> 'pending' AS finished
+          FROM file_events ORDER BY id DESC LIMIT :events) e
+  LEFT JOIN files f ON e.finished AND f.id = e.file_id
+ WHERE e.at > now() - make_interval(secs => :seconds)
+   -- asked all the time: without a file that waits nothing is looked at
+   AND EXISTS (SELECT 1 FROM files WHERE state = 'pending' AND published_at IS NULL);
 
 -- name: unfinished
 -- In two parts, as there are two indexes.
@@ -311,6 +441,28 @@ SELECT EXISTS (SELECT 1 FROM files
                   AND (state = 'running'
                        OR not_before > now() - make_interval(secs => :within)));
 
+-- name: lasting
+-- What keeps files from being loaded for longer than an outage lasts: infrastructure errors with which the
+-- same file has been given back for more than :longer seconds, the last time within :recent seconds or until a
+-- time that is not over: else it is not tried any more, and no outage keeps it. since: of the file that waits
+-- longest.
+SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY since, id))[1] AS file_id,
+       (array_agg(detail ORDER BY since, id))[1] AS detail
+  FROM (SELECT f.id, f.error_code AS code, f.error_detail AS detail, f.not_before, given_back.*
+          FROM files f, LATERAL
+               (SELECT min(e.at) AS since, max(e.at) AS latest FROM file_events e
+                 WHERE e.file_id = f.id AND e.what = 'will be tried again'
+                   AND e.why LIKE f.error_code || ':%'
+                   AND e.id > coalesce((SELECT max(d.id) FROM file_events d
+                                         WHERE d.file_id = f.id
+                                           AND d.to_state IN ('loaded', 'quarantined', 'undone')), 0)
+               ) AS given_back
+         WHERE f.state IN ('pending', 'running') AND f.retries > 0 AND f.error_code LIKE 'I5%'
+         ORDER BY f.id LIMIT 1000) AS waiting
+ WHERE since < now() - make_interval(secs => :longer)
+   AND (latest > now() - make_interval(secs => :recent) OR not_before > now())
+ GROUP BY code ORDER BY since;
+
 -- name: condemn
 UPDATE files
    SET state = 'pending', stage = 'quarantine', attempts = 0, retries = 0, lease_until = NULL,
@@ -446,8 +598,10 @@ SELECT e.file_id, e.what, e.from_state, e.to_state, e.stage, e.attempt, :who, e.
 
 -- name: hold_name
 -- Versions of one name are merged one after the other, and so are files with the same bytes. In the order of
--- ids, so that no two loaders wait for each other. Also the name that `evict` knows the session by.
+-- ids, so that no two loaders wait for each other. Also the name that `evict` knows the session by. Where a
+-- client is silent for long, it may be busy with the next piece: who takes the file over ends its session.
 SELECT set_config('application_name', :name, true),
+       set_config('idle_in_transaction_session_timeout', '0', true),
        pg_advisory_xact_lock(hashtextextended('sensorflow load ' || id, 0))
   FROM (SELECT id FROM files
          WHERE :by_name AND source = :source AND coalesce(name, key) = :known_as AND version = 1
@@ -676,6 +830,23 @@ CREATE UNIQUE INDEX IF NOT EXISTS uq_raw_dedupe ON raw_readings (ts, dedupe_key)
 -- name: take_back_file
 DROP INDEX IF EXISTS ix_raw_file;
 
+-- name: missing_months
+SELECT missing_reading_partitions(CAST(:months AS timestamptz[]));
+
+-- name: droppable_months
+-- Months of readings but the last ones, which loads make again and again. None of a hypertable.
+SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low
+  FROM (SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS month
+          FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+         WHERE h.inhparent = CAST('raw_readings' AS regclass) AND c.relkind = 'r'
+           AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}$') p
+ WHERE p.month NOT BETWEEN now() - interval '2 months' AND now() + interval '1 month'
+ ORDER BY 1;
+
+-- name: drop_empty_months
+SELECT dropped, busy
+  FROM drop_empty_reading_partitions(CAST(:months AS timestamptz[]), make_interval(secs => :pause));
+
 -- name: months
 -- The months of readings. closed: its unique index is there. due: over for so long. busy: readings of it
 -- were loaded lately. doubled_at: when it could not be closed last.
@@ -711,23 +882,65 @@ SELECT ts, min(sensor_id) AS sensor_id, min(reading_type) AS reading_type,
  ORDER BY ts, dedupe_key LIMIT CAST(:most AS bigint);
 
 -- name: evict
--- Sessions of the same user that are still loading this file, alone or together with others (which hold
--- the lock shared; whoever merges a version of the name holds it alone): their workers have lost it.
-SELECT pg_terminate_backend(pid, 5000)
-  FROM pg_stat_activity
- WHERE usename = current_user AND datname = current_database() AND pid <> pg_backend_pid()
-   AND (application_name = :name
-        OR pid IN (SELECT l.pid FROM pg_locks l
-                    WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
-                      AND l.mode = 'ShareLock'
-                      AND l.database = (SELECT oid FROM pg_database
-                                         WHERE datname = current_database())
-                      AND (CAST(l.classid AS bigint) << 32 | CAST(l.objid AS bigint))
-                          = hashtextextended(:name, 0)));
+-- Sessions that are still loading this file, alone or together with others (which hold the lock shared;
+-- whoever merges a version of the name holds it alone): who holds the newest claim ends them, at any attempt,
+-- for their workers have lost it. ended: false where that takes longer, null where this user may not.
+SELECT a.pid, a.usename,
+       CASE WHEN pg_has_role(a.usesysid, 'USAGE')
+                 OR pg_has_role('pg_signal_backend', 'USAGE') AND NOT r.rolsuper
+            THEN pg_terminate_backend(a.pid, 5000) END AS ended
+  FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
+ WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+   AND (a.application_name = :name AND a.usename = current_user
+        OR a.pid IN (SELECT l.pid FROM pg_locks l
+                      WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+                        AND (l.mode = 'ShareLock' OR a.application_name = :name)
+                        AND l.database = (SELECT oid FROM pg_database
+                                           WHERE datname = current_database())
+                        AND (CAST(l.classid AS bigint) << 32 | CAST(l.objid AS bigint))
+                            = hashtextextended(:name, 0)))
+   AND EXISTS (SELECT FROM files
+                WHERE id = :id AND lease_token = :token AND state = 'running');
+
+-- name: old_sessions
+-- Sessions of sensorflow with a transaction older than :older_than seconds that hold locks others may wait
+-- for. silent: seconds since the client last said something, or since its statement began. outdated: it
+-- loads a file that it has no claim to any more. waiting: how many sessions it blocks at this moment.
+-- Of other users' sessions the state is hidden from who may not see it.
+WITH known AS (
+    SELECT hashtextextended(name, 0) AS key, name
+      FROM unnest(ARRAY['sensorflow.landing', 'sensorflow.indexes', 'sensorflow.partitions']) AS name
+     UNION ALL
+    SELECT hashtextextended('sensorflow.register:' || source, 0), 'registration of source ' || source
+      FROM (SELECT DISTINCT source FROM intake_leases) s),
+held AS (
+    SELECT l.pid, CASE WHEN l.locktype = 'advisory' THEN coalesce(k.name, 'files being loaded')
+                       ELSE CAST(CAST(l.relation AS regclass) AS text) || ' ' || l.mode END AS lock
+      FROM pg_locks l LEFT JOIN known k
+        ON l.locktype = 'advisory'
+       AND (CAST(l.classid AS bigint) << 32 | CAST(l.objid AS bigint)) = k.key
+     WHERE l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND (l.locktype = 'advisory' OR l.locktype = 'relation' AND l.mode <> 'AccessShareLock'
+            AND CAST(l.relation AS regclass) IN (SELECT oid FROM pg_class WHERE relkind IN ('r', 'p'))))
+SELECT a.pid, a.application_name AS name, host(a.client_addr) AS client, a.state,
+       CAST(extract(epoch FROM clock_timestamp() - a.xact_start) AS float8) AS age,
+       CAST(extract(epoch FROM clock_timestamp() - a.state_change) AS float8) AS silent,
+       array_agg(DISTINCT held.lock ORDER BY held.lock) AS locks,
+       (SELECT count(*) FROM pg_stat_activity b
+         WHERE b.wait_event_type = 'Lock' AND a.pid = ANY(pg_blocking_pids(b.pid))) AS waiting,
+       coalesce((SELECT NOT (f.state = 'running' AND f.lease_until >= clock_timestamp()) FROM files f
+                  WHERE a.application_name = 'sensorflow load ' || f.id), false) AS outdated
+  FROM pg_stat_activity a JOIN held ON held.pid = a.pid
+ WHERE a.datname = current_database() AND a.application_name LIKE 'sensorflow%'
+   AND a.pid <> pg_backend_pid()
+   AND a.xact_start < clock_timestamp() - make_interval(secs => :older_than)
+ GROUP BY a.pid, a.application_name, a.client_addr, a.state, a.xact_start, a.state_change
+ ORDER BY a.xact_start;
 
 -- name: hold_together
--- What `evict` knows a session by that loads many files.
-SELECT count(pg_advisory_xact_lock_shared(hashtextextended('sensorflow load ' || id, 0)))
+-- What `evict` knows a session by that loads many files. A client may be busy for long between two pieces.
+SELECT set_config('idle_in_transaction_session_timeout', '0', true),
+       count(pg_advisory_xact_lock_shared(hashtextextended('sensorflow load ' || id, 0)))
   FROM unnest(CAST(:ids AS bigint[])) AS id;
 
 -- name: replay
@@ -841,12 +1054,7 @@ UPDATE files SET expired = array_append(expired, :layer)
 RETURNING id, stage, ts_min, ts_max;
 
 -- name: forget
-DELETE FROM file_events
- WHERE id IN (SELECT e.id FROM file_events e JOIN files f ON f.id = e.file_id
-               WHERE f.source = :source AND e.at < now() - make_interval(secs => :age)
-                 AND f.state IN ('loaded', 'quarantined', 'superseded', 'undone')
-                 AND e.id < (SELECT max(l.id) FROM file_events l WHERE l.file_id = f.id)
-               LIMIT :limit);
+SELECT forget_events(:source, :age, :limit);
 
 -- name: expire
 -- Leases that ended: their workers are gone, or will be refused. Not just after a start: their workers
@@ -964,6 +1172,46 @@ SELECT source, state, count(*) AS files, sum(rows_read) AS rows_read,
        sum(rows_loaded) AS rows_loaded, sum(rows_rejected) AS rows_rejected,
        sum(rows_duplicate) AS rows_duplicate, sum(rows_replaced) AS rows_replaced
   FROM files GROUP BY source, state ORDER BY source, state;
+
+-- ---- heartbeats ----
+
+-- name: beat
+-- A loop of a process is alive. Rows of processes that ended without a word go after a day.
+WITH old AS (DELETE FROM heartbeats WHERE beat_at < now() - make_interval(secs => :forgotten))
+INSERT INTO heartbeats AS h (process, role, host, pid, settings, state)
+VALUES (:process, :role, :host, :pid, :settings, CAST(:state AS jsonb))
+ON CONFLICT (process, role) DO UPDATE
+   SET settings = excluded.settings, state = excluded.state, beat_at = now();
+
+-- name: end_beats
+DELETE FROM heartbeats WHERE process = :process;
+
+-- name: heartbeats
+SELECT process, role, host, pid, settings, state, started_at, beat_at,
+       CAST(extract(epoch FROM now() - beat_at) AS float8) AS age
+  FROM heartbeats ORDER BY role, started_at, process;
+
+-- name: holders
+SELECT 'intake of ' || source AS name, owner, until <= now() AS ended FROM intake_leases
+ UNION ALL
+SELECT name, owner, until <= now() FROM leases;
+
+-- name: backlog
+-- In two parts, as there are two indexes.
+SELECT DISTINCT ON (source) source, count(*) OVER (PARTITION BY source) AS files, key_text,
+       CAST(extract(epoch FROM now() - registered_at) AS float8) AS age
+  FROM (SELECT source, key_text, registered_at, id FROM files
+         WHERE state = 'pending' AND published_at IS NULL
+        UNION ALL
+        SELECT source, key_text, registered_at, id FROM files
+         WHERE state IN ('pending', 'running') AND published_at IS NOT NULL) open
+ ORDER BY source, id;
+
+-- name: quarantined_lately
+SELECT DISTINCT ON (source) source, count(*) OVER (PARTITION BY source) AS files, key_text, error_code
+  FROM files
+ WHERE state = 'quarantined' AND finished_at > now() - interval '1 day'
+ ORDER BY source, finished_at DESC;
 
 -- ---- files that grow ----
 
@@ -1122,6 +1370,27 @@ SELECT f.id, f.source, f.key, f.key_text, f.version, f.sha256, f.md5, f.size, f.
 -- name: audit_rows
 SELECT file_id, count(*) AS found FROM raw_readings GROUP BY file_id;
 
+-- name: audit_histories
+-- Files whose events are not those that were hashed; and files of which no hash, or nothing but that, is
+-- there. A file of before anything was hashed (row 0) has none until its next event.
+SELECT coalesce(h.file_id, f.id) AS file_id, h.events AS expected, c.events AS found
+  FROM (SELECT * FROM file_histories WHERE file_id <> 0) h FULL JOIN files f ON f.id = h.file_id
+  LEFT JOIN file_histories old ON old.file_id = 0
+  LEFT JOIN LATERAL history_chain(h.file_id, h.after, h.base, 9223372036854775807) c
+       ON h.file_id IS NOT NULL
+ WHERE h.file_id IS NULL
+       AND (f.id > coalesce(old.events, 0)
+            OR EXISTS (SELECT FROM file_events e
+                        WHERE e.file_id = f.id AND e.id > coalesce(old.after, 0)))
+    OR f.id IS NULL OR c.events <> h.events OR c.head <> h.head
+ ORDER BY 1;
+
+-- name: audit_history_digest
+SELECT coalesce(sum(events) FILTER (WHERE file_id <> 0), 0) AS events,
+       encode(sha256(coalesce(string_agg(int8send(file_id) || head, '' ORDER BY file_id), '')), 'hex')
+           AS digest
+  FROM file_histories;
+
 -- name: audit_held
 -- Which file holds each key. The time leads to the partition and the index.
 SELECT r.file_id
@@ -1151,11 +1420,13 @@ SELECT count(r.ts) AS found
 SELECT k.key, k.fingerprint
   FROM unnest(CAST(:keys AS bytea[]), CAST(:fingerprints AS text[])) AS k(key, fingerprint)
  WHERE NOT EXISTS (SELECT 1 FROM arrivals a WHERE a.source = :source AND a.key = k.key
-                      AND a.fingerprint = k.fingerprint);
+                      AND (a.fingerprint = k.fingerprint
+                           OR (starts_with(k.fingerprint, '*:*:')
+                               AND a.fingerprint LIKE '%' || substr(k.fingerprint, 4))));
 
 -- name: audit_hold
--- No replay, no load and no other mending begins until the transaction ends.
-SELECT id FROM files WHERE id = :id FOR NO KEY UPDATE;
+-- No replay, no load and no other mending begins until the transaction ends. Silver is made meanwhile.
+SELECT set_config('idle_in_transaction_session_timeout', '10min', true) FROM files WHERE id = :id FOR NO KEY UPDATE;
 
 -- name: audit_remove_rows
 DELETE FROM raw_readings WHERE file_id = :id;

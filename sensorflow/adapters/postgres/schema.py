@@ -161,9 +161,11 @@ files = Table(
     Index("uq_files_name", "source", text("coalesce(name, key)"), "version", unique=True),
     Index("ix_files_content", "source", "sha256"),
     Index(
-        "ix_files_due",
+        "ix_files_turn",
         "lane",
+        "source",
         "id",
+        "size",  # large files are passed over within the index
         postgresql_where=text("state = 'pending' AND published_at IS NULL"),
     ),
     Index("ix_files_untidy", "id", postgresql_where=text("NOT tidy")),
@@ -233,6 +235,22 @@ file_events = Table(
     Index("ix_events_file", "file_id", "id"),
 )
 
+file_histories = Table(
+    "file_histories",
+    metadata,
+    # no foreign key: what is known of a file's history outlives its row. 0: what was there before histories
+    # were, the last file as `events`, the last event as `after`
+    Column("file_id", BigInteger, primary_key=True, autoincrement=False),
+    # events that are hashed, and the newest of them
+    Column("events", BigInteger, nullable=False),
+    Column("last_event", BigInteger, nullable=False),
+    # the hash of the newest event, over that of the one before it, and so on down to `base`
+    Column("head", LargeBinary, nullable=False),
+    Column("base", LargeBinary, nullable=False),
+    # the last event that is not hashed, or that retention has removed
+    Column("after", BigInteger, nullable=False),
+)
+
 intake_leases = Table(
     "intake_leases",
     metadata,
@@ -242,6 +260,32 @@ intake_leases = Table(
     Column("process", Text, nullable=False),
     Column("token", BigInteger, nullable=False),
     _time("until", nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    # what one process does at a time, of all hosts
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("process", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    _time("until", nullable=False),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    # boot, namespace, number and start of the process
+    Column("process", Text, primary_key=True),
+    # the loop of it, see `core.heartbeat.Role`
+    Column("role", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("state", JSONB, nullable=False, server_default=text("'{}'")),
+    _time("started_at", nullable=False, default="now()"),
+    _time("beat_at", nullable=False, default="now()"),
 )
 
 growing_files = Table(
@@ -312,5 +356,28 @@ WHEN (NEW.state = 'loaded' AND NEW.version > 1 AND NEW.code_version LIKE '0.1.%%
       AND coalesce(NEW.on_change, 'merge') = 'merge')
 EXECUTE FUNCTION refuse_load_without_merge()
 """
-for _statement in (REFUSE, GUARD):
-    event.listen(files, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]
+CHAIN = """
+CREATE OR REPLACE FUNCTION add_to_history() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RETURN NULL; END $$
+"""  # the body is the migration's
+CHAINED = """
+CREATE TRIGGER tr_events_history AFTER INSERT ON file_events REFERENCING NEW TABLE AS added
+FOR EACH STATEMENT EXECUTE FUNCTION add_to_history()
+"""
+HASH = """
+CREATE OR REPLACE FUNCTION event_hash(chain bytea, e file_events) RETURNS bytea LANGUAGE plpgsql
+IMMUTABLE AS $$ BEGIN RETURN chain; END $$
+"""
+KEEP = """
+CREATE OR REPLACE FUNCTION keep_history(h file_histories, late boolean) RETURNS void
+LANGUAGE plpgsql AS $$ BEGIN NULL; END $$
+"""
+for _table, _statement in (
+    (files, REFUSE),
+    (files, GUARD),
+    (file_events, CHAIN),
+    (file_events, CHAINED),
+    (file_events, HASH),
+    (file_histories, KEEP),
+):
+    event.listen(_table, "after_create", DDL(_statement))  # type: ignore[no-untyped-call]

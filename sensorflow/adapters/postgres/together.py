@@ -18,9 +18,14 @@ from sensorflow.adapters.postgres.loading import Months
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import stored_identity
 from sensorflow.core.checksum import MODULUS, checksum
+from sensorflow.core.months import MonthLimits, NewMonths
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage
+from sensorflow.errors import Permanent
 from sensorflow.ports import Claim, Keyed, Load
+
+FEW = 24
+"""Months that files may make together."""
 
 Files = Sequence[tuple[Claim, Sequence[Keyed], Load]]
 
@@ -75,7 +80,10 @@ def _copy(c: sa.Connection, files: Files, months: Months) -> None:
         return
     whole = pa.Table.from_batches(wires).combine_chunks().to_batches()
     for batch in whole:
-        months.ensure(batch["ts"])
+        try:
+            months.ensure(batch["ts"], NewMonths(MonthLimits(FEW, FEW)))
+        except Permanent as error:  # perhaps of all of them together
+            raise Apart from error
     try:
         copy_in(c, "raw_readings", whole)
     except (psycopg.errors.UniqueViolation, psycopg.errors.CheckViolation) as error:

@@ -17,7 +17,7 @@ from kombu import Exchange, Queue
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerError
 
-from sensorflow.adapters.queues import redis
+from sensorflow.adapters.queues import rabbitmq, redis
 from sensorflow.adapters.queues import tls as secure
 from sensorflow.core.arrival import Lane, Waiting, event, printable
 from sensorflow.core.states import WORK, Stage
@@ -58,6 +58,7 @@ def configuration(url: str, tls: Tls | None = None) -> dict[str, Any]:
     recovery rests on is the sweeper, not the broker.
     """
     redis.register()
+    rabbitmq.register()
     amqp = is_amqp(url)
     exchange = Exchange("sensorflow", type="topic" if amqp else "direct", durable=True)
     options: dict[str, Any] = {"socket_timeout": CONFIRM, "socket_connect_timeout": 5.0}

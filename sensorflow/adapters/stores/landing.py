@@ -6,12 +6,15 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from sensorflow import crash
 from sensorflow.adapters.files import (
+    began,
     below,
+    make_root,
     open_below,
     opened,
     require,
@@ -59,6 +62,9 @@ class LocalLanding:
                 require(self._root)
                 return None
 
+    def began(self) -> datetime | None:
+        return began(self._root)
+
     def unfinished(self, older: float) -> list[str]:
         return unfinished(self._root, older)
 
@@ -90,6 +96,7 @@ class _Group:
     def put(self, stream: Reader) -> Landed:
         sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
         with storage_errors():
+            make_root(self._root)
             copy, path = self._copies.enter_context(temporary(self._root))
             while block := stream.read(BLOCK):
                 sha256.update(block)

@@ -11,6 +11,7 @@ one here and in
 from __future__ import annotations
 
 import importlib
+import io
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -22,6 +23,8 @@ from sensorflow.core.profile import FORMATS, Profile, plugins
 from sensorflow.errors import Code, Permanent
 
 Reader = Callable[..., Iterator[Chunk]]
+FREE_ROWS = 1_000_000
+"""Rows up to which it does not matter how few bytes they take: small files of equal rows shrink well."""
 SEEKING = frozenset({"parquet", "xlsx", "json", "senml"})
 
 
@@ -43,12 +46,17 @@ def chunks(
         yield from _reader(profile.format)(stream, profile, resolve, part)
         return
     seeking = scratch if profile.format in SEEKING else None
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
     plain = decompressed(stream, profile, seeking)
     rows = 0
     for chunk in _reader(profile.format)(plain, profile, resolve):
         rows += chunk.rows
         if profile.max_rows is not None and rows > profile.max_rows:
             raise Permanent(Code.TOO_MANY_ROWS, f"more than {profile.max_rows:,} rows")
+        if rows > FREE_ROWS and plain is stream and rows > size * profile.max_rows_per_byte:
+            what = f"more than {profile.max_rows_per_byte:g} rows for each of its {size:,} bytes"
+            raise Permanent(Code.TOO_MANY_ROWS, f"{what}: a bomb?")
         yield chunk
     if rows == 0:
         raise Permanent(Code.EMPTY, "the file holds no rows at all")

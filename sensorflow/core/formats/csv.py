@@ -8,7 +8,6 @@ standard library's reader, so that one bad row costs one row. Both cut rows into
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
@@ -25,6 +24,7 @@ from sensorflow.core.formats.encoding import Plain
 from sensorflow.core.formats.lines import Block, Line, Lines
 from sensorflow.core.growth import Part
 from sensorflow.core.layout import Layout, Resolve
+from sensorflow.core.patterns import compiled, found_in
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
@@ -92,12 +92,12 @@ class _Table:
     def _preamble(self) -> str:
         profile, size = self.profile, 0
         before: list[str] = []
-        first = re.compile(profile.skip_until) if profile.skip_until else None
+        first = compiled(profile.skip_until) if profile.skip_until else None
         skipped = 0
         while (line := self.lines.peek()) is not None:
             text = line.raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
             if skipped >= profile.skip and (
-                first.search(text) if first else not self._is_aside(text)
+                found_in(first, text, line.number) if first else not self._is_aside(text)
             ):
                 return "\n".join(before)
             self.lines.next()
@@ -267,11 +267,11 @@ class _Splitting:
         self.by_pyarrow = not profile.widths and (whitespace or len(profile.delimiter) == 1)
         if whitespace:
             self.quote = b""
-        self.keep = re.compile(profile.keep) if profile.keep else None
-        self.drop = re.compile(profile.drop) if profile.drop else None
+        self.keep = compiled(profile.keep) if profile.keep else None
+        self.drop = compiled(profile.drop) if profile.drop else None
         self.comment = profile.comment.encode() if profile.comment else None
         again = profile.skip_until if profile.header_again else None
-        self.again = re.compile(again) if again else None
+        self.again = compiled(again) if again else None
         ends: list[int] = np.cumsum((0, *profile.widths)).tolist()
         self.slices = [slice(a, b) for a, b in pairwise(ends)]
 
@@ -282,16 +282,18 @@ class _Splitting:
         if self.keep is None and self.drop is None:
             return True
         text = _shown(raw)
-        if self.keep is not None and not self.keep.search(text):
+        if self.keep is not None and not found_in(self.keep, text, line.number):
             return False
-        return self.drop is None or not self.drop.search(text)
+        return self.drop is None or not found_in(self.drop, text, line.number)
 
     def begins_table(self, line: Line) -> bool:
-        return self.again is not None and self.again.search(_shown(line.raw)) is not None
+        return self.again is not None and found_in(self.again, _shown(line.raw), line.number)
 
     def first_match(self, block: Block) -> bool:
         lines = block.data.split(b"\n")
-        return self.again is not None and any(self.again.search(_shown(raw)) for raw in lines)
+        return self.again is not None and any(
+            found_in(self.again, _shown(raw), block.line + i) for i, raw in enumerate(lines)
+        )
 
     def kept(self, block: Block) -> npt.NDArray[np.int64]:
         """The indexes of the lines of a block that are rows."""
@@ -300,7 +302,7 @@ class _Splitting:
             blank = [i for i in short.tolist() if not block.raw(i).strip()]
             every = np.arange(len(block), dtype=np.int64)
             return np.delete(every, blank) if blank else every
-        rows = (i for i in range(len(block)) if self.wanted(Line(block.raw(i), 0, 0)))
+        rows = (i for i in range(len(block)) if self.wanted(Line(block.raw(i), 0, block.line + i)))
         return np.fromiter(rows, np.int64)
 
     def plain(self, block: Block, kept: npt.NDArray[np.int64]) -> bytes:

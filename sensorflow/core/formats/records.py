@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot
 from sensorflow.core.layout import NOTHING, Field, Resolve
+from sensorflow.core.patterns import search
 from sensorflow.core.profile import TEMPLATE, Origin, Profile
 from sensorflow.errors import Code, Permanent
 
@@ -254,7 +255,7 @@ class Columns:
             return True
         if not self.profile.each:
             return True
-        return any(re.search(each.match, name) for each in self.profile.each for name in row)
+        return any(search(each.match, name) for each in self.profile.each for name in row)
 
     def finish(self) -> None:
         """Permanent when a column was in none of the records that were read."""

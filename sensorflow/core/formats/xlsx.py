@@ -6,13 +6,13 @@ text that gives the same double; a formula is the value that was last computed.
 
 from __future__ import annotations
 
-import re
 import warnings
 import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from itertools import chain, islice
 from typing import Any, BinaryIO
+from xml.etree import ElementTree
 
 import numpy as np
 import openpyxl
@@ -21,10 +21,16 @@ import pyarrow as pa
 from sensorflow.core.formats import titles
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot
 from sensorflow.core.layout import Layout, Resolve
+from sensorflow.core.patterns import compiled, found_in
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 ROWS = 8192
+CELLS, CELLS_PER_BYTE = 10_000_000, 2
+"""Cells that are walked, empty ones among them, whatever the sheet's size; and for each byte of it more."""
+HELD = 64 << 20
+TYPES = "[Content_Types].xml"
+WORKSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"
 ROWS_OF_A_SHEET = 1_048_576
 Row = tuple[int, list[str]]
 
@@ -48,12 +54,18 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
 def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
     """The rows that hold anything, as texts."""
     try:
-        _check_archive(stream, profile)
+        size = _check_archive(stream, profile)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and extensions, which hold no reading
             book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
             sheet = _sheet(book, profile)
+            most = profile.max_cells or CELLS + CELLS_PER_BYTE * size
+            walked = 0
             for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+                walked += len(row) or 1
+                if walked > most:
+                    what = f"more than {most:,} cells, empty ones among them"
+                    raise Permanent(Code.TOO_MANY_CELLS, what, line=number)
                 if number > ROWS_OF_A_SHEET:
                     what = f"a sheet has {ROWS_OF_A_SHEET:,} rows at most"
                     raise Permanent(Code.UNREADABLE, what, line=number)
@@ -76,17 +88,38 @@ def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
         ) from error
 
 
-def _check_archive(stream: BinaryIO, profile: Profile) -> None:
-    """openpyxl holds all texts of the book: what they are unpacked is bounded before."""
+def _check_archive(stream: BinaryIO, profile: Profile) -> int:
+    """The bytes that the book is unpacked. openpyxl holds every part that is no sheet, the texts of all
+    cells above all, whatever the parts are called: these are bounded before."""
     with zipfile.ZipFile(stream) as archive:
-        size = sum(info.file_size for info in archive.infolist())
-        packed = sum(info.compress_size for info in archive.infolist())
-        shared = sum(i.file_size for i in archive.infolist() if "sharedStrings" in i.filename)
-    if size > profile.max_decompressed or shared > 64 << 20:
-        raise Permanent(Code.TOO_LARGE, f"decompressed, the spreadsheet has {size:,} bytes")
-    if size > 64 << 20 and size > packed * profile.max_ratio:
-        raise Permanent(Code.TOO_LARGE, f"the spreadsheet grows to {size:,} bytes: a bomb?")
+        infos = archive.infolist()
+        size = sum(info.file_size for info in infos)
+        packed = sum(info.compress_size for info in infos)
+        if size > profile.max_decompressed:
+            raise Permanent(Code.TOO_LARGE, f"decompressed, the spreadsheet has {size:,} bytes")
+        if size > HELD and size > packed * profile.max_ratio:
+            raise Permanent(Code.TOO_LARGE, f"the spreadsheet grows to {size:,} bytes: a bomb?")
+        if size > HELD:
+            sheets = _sheets(archive)
+            held = sum(info.file_size for info in infos if info.filename not in sheets)
+            if held > (most := int(profile.max_parts)):
+                what = f"beside its sheets the spreadsheet has {held:,} bytes of texts, styles and images"
+                what += f", which may have to be held in memory; max_parts allows {most:,}"
+                raise Permanent(Code.TOO_LARGE, what)
     stream.seek(0)
+    return size
+
+
+def _sheets(archive: zipfile.ZipFile) -> set[str]:
+    """The parts that are worksheets and nothing else, by their content types (ECMA-376 part 2, 10.1.2)."""
+    kinds: dict[str, set[str]] = {}
+    if archive.getinfo(TYPES).file_size > HELD:
+        raise Permanent(Code.TOO_LARGE, f"{TYPES} is larger than {HELD:,} bytes")
+    with archive.open(TYPES) as types:
+        for element in ElementTree.parse(types).getroot():
+            name = element.get("PartName", "").removeprefix("/")
+            kinds.setdefault(name, set()).add(element.get("ContentType", ""))
+    return {name for name, found in kinds.items() if found == {WORKSHEET}}
 
 
 def _sheet(book: Any, profile: Profile) -> Any:
@@ -117,12 +150,12 @@ def _text(cell: Any) -> str:
 
 def _preamble(rows: Iterator[Row], profile: Profile) -> tuple[str, Iterator[Row]]:
     before: list[str] = []
-    first = re.compile(profile.skip_until) if profile.skip_until else None
+    first = compiled(profile.skip_until) if profile.skip_until else None
     for number, cells in rows:
         line = "\t".join(cells)
         skipped = number > profile.skip
         comment = profile.comment is not None and line.startswith(profile.comment)
-        if skipped and (first.search(line) if first else not comment):
+        if skipped and (found_in(first, line, number) if first else not comment):
             return "\n".join(before), chain([(number, cells)], rows)
         before.append(line)
     if first is not None:
@@ -138,7 +171,7 @@ def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chu
             reason = f"{len(cells)} cells where the header has {width}"
             raw = "\t".join(cells)[:RAW_LIMIT]
             rejects.append(Reject(number, None, None, Code.COLUMN_COUNT, reason, raw))
-        elif not _dropped("\t".join(cells), profile):
+        elif not _dropped("\t".join(cells), number, profile):
             rows.append((number, cells))
     columns = {
         i: pa.array([cells[i] if i < len(cells) else "" for _, cells in rows], pa.string())
@@ -150,9 +183,9 @@ def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chu
     )
 
 
-def _dropped(line: str, profile: Profile) -> bool:
+def _dropped(line: str, number: int, profile: Profile) -> bool:
     if profile.comment is not None and line.startswith(profile.comment):
         return True
-    if profile.keep is not None and not re.search(profile.keep, line):
+    if profile.keep is not None and not found_in(compiled(profile.keep), line, number):
         return True
-    return profile.drop is not None and re.search(profile.drop, line) is not None
+    return profile.drop is not None and found_in(compiled(profile.drop), line, number)

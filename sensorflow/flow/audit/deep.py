@@ -57,7 +57,7 @@ def _why_not(sight: Sight, book: Book) -> str:
     settings = sight.world.settings
     if book.source not in settings.sources:
         return f"of source {book.source!r}, which is not in the settings"
-    profile = settings.profile(book.profile or "")
+    profile = settings.profile(book.profile or "", settings.sources[book.source])
     if profile is None or profile.hash != book.profile_hash:
         return f"loaded by another profile than {book.profile!r} is now"
     return ""

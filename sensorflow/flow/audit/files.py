@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,11 +14,13 @@ from sensorflow.core.stability import Stat
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
 from sensorflow.flow.audit import growing
+from sensorflow.flow.audit.elsewhere import Elsewhere
 from sensorflow.flow.audit.report import Report, names
 from sensorflow.flow.audit.sight import Sight, finding, landing_wanted, unmoved
 from sensorflow.ports import Book, DropFolder
 
 PAGE = 1000
+NOTHING = "nothing"
 LONG = 10
 """Sweeps after which a message that nobody took is worth a note; rescans that a busy daemon may need."""
 
@@ -131,36 +134,47 @@ def _is_slow(sight: Sight, book: Book) -> bool:
 def landing(sight: Sight, report: Report) -> None:
     """The landed bytes of every file are there, as many as there were."""
     sizes: dict[str, int | None] = {}
+    began = sight.world.landing.began()
+    elsewhere = Elsewhere("landing", began, began)
     for book in sight.mine:
         if "landing" not in book.expired:
             if book.landing not in sizes:
                 sizes[book.landing] = sight.world.landing.size(book.landing)
             size = sizes[book.landing]
+            if size is None and elsewhere.has(book):
+                continue
             if size != book.size:
                 report.find(_landed(book, size), landing_wanted)
+    elsewhere.report(report)
 
 
 def _landed(book: Book, size: int | None) -> Finding:
     expected = f"{book.size:,} bytes at landing/{book.landing}"
     if size is None:
-        return finding(Fault.LANDING_MISSING, book, expected, "nothing")
+        return finding(Fault.LANDING_MISSING, book, expected, NOTHING)
     return finding(Fault.LANDING_SIZE, book, expected, f"{size:,} bytes")
 
 
 def quarantine(sight: Sight, report: Report) -> None:
-    """Every quarantined file is kept, with its manifest."""
+    """Every quarantined file is kept, bit by bit, with its manifest."""
+    world = sight.world
+    elsewhere = Elsewhere("quarantine", world.landing.began(), world.quarantine.began())
     for book in sight.mine:
         if book.state is State.QUARANTINED and book.quarantined_to is not None:
             found = _kept(sight, book, book.quarantined_to)
-            if found is not None:
+            if found is None:
+                continue
+            gone = found.fault is Fault.KEPT_MISSING and found.found == NOTHING
+            if not (gone and elsewhere.has(book)):
                 report.find(found, unmoved(book))
+    elsewhere.report(report)
 
 
 def _kept(sight: Sight, book: Book, where: str) -> Finding | None:
     store, expected = sight.world.quarantine, f"kept at quarantine/{where}"
     size = store.size(where)
     if size != book.size:
-        found = "nothing" if size is None else f"{size:,} bytes"
+        found = NOTHING if size is None else f"{size:,} bytes"
         wanted = f"{book.size:,} bytes {expected}"
         return finding(Fault.KEPT_MISSING, book, wanted, found)
     try:
@@ -171,6 +185,11 @@ def _kept(sight: Sight, book: Book, where: str) -> Finding | None:
         return finding(Fault.MANIFEST_MISSING, book, f"a manifest, {expected}", text)
     if manifest.get("file", {}).get("sha256") != book.sha256.hex():
         return finding(Fault.MANIFEST_MISSING, book, f"its manifest, {expected}", "another file's")
+    with store.open(where) as stream:
+        digest = hashlib.file_digest(stream, "sha256").digest()  # type: ignore[arg-type]
+    if digest != book.sha256:
+        wanted = f"SHA-256 {book.sha256.hex()}, {expected}"
+        return finding(Fault.KEPT_HASH, book, wanted, f"SHA-256 {digest.hex()}")
     return None
 
 

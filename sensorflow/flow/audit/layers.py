@@ -8,6 +8,7 @@ from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.partitions import Layer, file_of
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
+from sensorflow.flow.audit.elsewhere import Elsewhere
 from sensorflow.flow.audit.report import Report, names
 from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, path, unmoved
 from sensorflow.flow.tidy import unwanted
@@ -15,6 +16,7 @@ from sensorflow.flow.work import whole_source
 from sensorflow.ports import Book, Snapshot, Unreadable
 
 HOUR = 3600.0
+NO_FILE = "no file"
 
 
 def rows(sight: Sight, report: Report, snapshot: Snapshot) -> None:
@@ -53,13 +55,72 @@ def months(sight: Sight, report: Report, snapshot: Snapshot) -> None:
         report.find(Finding(fault, "", None, name, "a unique index", found))
 
 
-def silver(sight: Sight, report: Report) -> None:
-    """Rows of each loaded file in silver, by the footers alone."""
-    for book in sight.mine:
-        if book.state is State.LOADED and "silver" not in book.expired:
-            fault = _silver(sight, book)
-            if fault is not None:
-                report.find(fault, unmoved(book))
+def lake(sight: Sight, report: Report) -> None:
+    """Of each loaded file what its bronze, rejects and silver say in their footers."""
+    for layer, look in (
+        (Layer.BRONZE, _bronze),
+        (Layer.REJECTS, _rejects),
+        (Layer.SILVER, _silver),
+    ):
+        elsewhere = Elsewhere(layer, sight.world.landing.began(), sight.world.lake.began(layer))
+        for book in sight.mine:
+            if book.state is not State.LOADED or layer in book.expired:
+                continue
+            fault = look(sight, book)
+            if fault is None or (fault.found == NO_FILE and elsewhere.has(book)):
+                continue
+            report.find(fault, unmoved(book))
+        elsewhere.report(report)
+
+
+def histories(sight: Sight, report: Report, snapshot: Snapshot) -> None:
+    """The events of each file are those that were written, hash by hash."""
+    for altered in snapshot.altered():
+        book = sight.books_by_id.get(altered.file_id)
+        expected = f"{_events(altered.expected)}, as they were written"
+        found = _events(altered.found)
+        if altered.found is not None and altered.found == altered.expected:
+            found = "as many, and not the same"
+        if book is None:
+            if sight.source is None:
+                where = "a row in the ledger for its history"
+                fault = Finding(Fault.HISTORY_CHANGED, "", altered.file_id, "", where, "none")
+                report.find(fault)
+        elif sight.source in (None, book.source):
+            report.find(finding(Fault.HISTORY_CHANGED, book, expected, found))
+    report.history = snapshot.history()
+
+
+def _events(count: int | None) -> str:
+    return "no account of them" if count is None else f"{count:,} events"
+
+
+def _bronze(sight: Sight, book: Book) -> Finding | None:
+    place = path(book, Layer.BRONZE)
+    if _rows_of(sight, place) is None:
+        return finding(Fault.BRONZE_MISSING, book, f"rows in {place}", NO_FILE, place)
+    return None
+
+
+def _rejects(sight: Sight, book: Book) -> Finding | None:
+    place, wanted = path(book, Layer.REJECTS), book.counts.rejected
+    if not wanted:
+        return None
+    found, expected = _rows_of(sight, place), f"{wanted:,} rows in {place}"
+    if found is None:
+        return finding(Fault.REJECTS_MISSING, book, expected, NO_FILE, place)
+    if found != wanted:
+        text = f"{found:,} rows" if found >= 0 else "a Parquet file that cannot be read"
+        return finding(Fault.REJECTS_ROWS, book, expected, text, place)
+    return None
+
+
+def _rows_of(sight: Sight, place: str) -> int | None:
+    """As its footer says; -1 where that cannot be read, None where there is no file."""
+    try:
+        return sight.world.lake.rows(place)
+    except Unreadable:
+        return -1
 
 
 def _silver(sight: Sight, book: Book) -> Finding | None:
@@ -73,7 +134,7 @@ def _silver(sight: Sight, book: Book) -> Finding | None:
     if found is None and least == 0 and book.counts.replaced:
         return None
     if found is None:
-        return finding(Fault.SILVER_MISSING, book, expected, "no file", place)
+        return finding(Fault.SILVER_MISSING, book, expected, NO_FILE, place)
     if not least <= found <= most:
         return finding(Fault.SILVER_ROWS, book, expected, f"{found:,} rows", place)
     return None

@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Any
 
 from sensorflow.core.findings import Finding, Kind
-from sensorflow.ports import Book, Books
+from sensorflow.ports import Book, Books, History
 
 PAGE = 5000
 
@@ -44,7 +44,7 @@ class Report:
     """files, rows: how many were looked at. unseen: what could not be looked at, and why.
 
     in_flight: files that are on their way, or were when they were looked at. expired: files of which
-    retention has removed a layer, by layer.
+    retention has removed a layer, by layer. history: what all histories come to.
     """
 
     level: Level
@@ -58,6 +58,7 @@ class Report:
     unseen: list[str] = field(default_factory=list)
     in_flight: set[int] = field(default_factory=set)
     expired: Counter[str] = field(default_factory=Counter)
+    history: History | None = None
     _doubtful: list[tuple[Finding, Still]] = field(default_factory=list)
 
     def find(self, finding: Finding, still: Still | None = None) -> None:
@@ -134,6 +135,7 @@ class Report:
             "expired": dict(self.expired),
             "counts": self.counts,
             "findings": [record(f) for f in self.findings[:limit]],
+            "history": None if self.history is None else vars(self.history),
             "notes": self.notes,
             "not_looked_at": self.unseen,
             "exit_code": self.exit_code,

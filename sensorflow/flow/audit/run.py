@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sensorflow.errors import Code, Transient
+from sensorflow.errors import LASTING, Code, Transient
 from sensorflow.flow.audit import deep, files, growing, layers, sums
 from sensorflow.flow.audit.report import Level, Report, Subset
 from sensorflow.flow.audit.sight import Sight
@@ -49,8 +49,9 @@ class _Run:
         self._do("the balance", lambda: files.balance(sight, report))
         if level >= Level.DEFAULT:
             self._do("rows in the database", lambda: layers.rows(sight, report, snapshot))
+            self._do("histories", lambda: layers.histories(sight, report, snapshot))
             self._do("closed months", lambda: layers.months(sight, report, snapshot))
-            self._do("silver", lambda: layers.silver(sight, report))
+            self._do("the lake's layers", lambda: layers.lake(sight, report))
             self._do("the lake", lambda: layers.orphans(sight, report))
             self._do("leftovers", lambda: layers.leftovers(sight, report))
         if level >= Level.CHECKSUM:
@@ -81,7 +82,7 @@ class _Run:
         try:
             yield
         except Transient as error:
-            self.away = self.away or error.code is Code.DATABASE
+            self.away = self.away or error.code in (Code.DATABASE, *LASTING)
             self.report.unseen.append(f"{what}: {error}")
         except OSError as error:
             self.report.unseen.append(f"{what}: {error}")

@@ -1,0 +1,88 @@
+"""What an error of the database means: an outage that passes, or something that somebody must change.
+
+By its SQLSTATE (PostgreSQL's manual, appendix A), the exact code before its class. What is not listed here
+follows the driver's own class: an operational or internal error is an outage, for no file can cause one.
+While connecting libpq passes on the server's text alone: there the text decides, where it is English.
+"""
+
+from __future__ import annotations
+
+import re
+
+import psycopg
+
+from sensorflow.adapters.postgres import pooler
+from sensorflow.errors import Code, Transient
+
+_EXACT: dict[str, Code | None] = {
+    "3D000": Code.DATABASE_LOGIN,  # there is no such database
+    "3F000": Code.SCHEMA,
+    "42501": Code.DATABASE_RIGHTS,
+    "42P01": Code.SCHEMA,
+    "42703": Code.SCHEMA,
+    "42704": Code.SCHEMA,
+    "42883": Code.SCHEMA,
+    "53100": Code.DATABASE_FULL,
+    "53400": Code.DATABASE_LIMIT,  # as TimescaleDB says of too many decompressed rows
+    "57P04": Code.DATABASE_LOGIN,  # the database was dropped
+}
+_CLASS: dict[str, Code] = {
+    "08": Code.DATABASE,  # connection
+    "25": Code.DATABASE,  # read-only: a standby; a transaction that failed before, or took too long
+    "26": Code.DATABASE,  # a prepared statement that is gone
+    "28": Code.DATABASE_LOGIN,
+    "40": Code.DATABASE,  # deadlock, serialization
+    "53": Code.DATABASE,  # resources, too many connections
+    "54": Code.DATABASE_LIMIT,
+    "55": Code.DATABASE,  # a lock that was not to be had, an object in use or not ready
+    "57": Code.DATABASE,  # shutdown, cancelled
+    "58": Code.DATABASE,  # its own disk
+    "XX": Code.DATABASE,
+}
+_REFUSED = re.compile(
+    r"password authentication failed|no password supplied|no pg_hba\.conf entry|authentication failed"
+    r"|role \".*\" does not exist|is not permitted to log in|database \".*\" does not exist|no such user"
+    r"|no such database|permission denied for database|certificate authentication failed"
+    r"|server does not support SSL|certificate verify failed|does not match host name",
+    re.IGNORECASE,
+)
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
+_HINTS = {
+    Code.DATABASE_RIGHTS: "this user of the database has not the role for it, see `doctor`",
+    Code.SCHEMA: "the schema is not up to date: run `sensorflow db upgrade`",
+}
+
+
+def fault_of(cause: BaseException | None) -> Transient | None:
+    """What is wrong with the database; None where the statement or its values are to blame."""
+    if not isinstance(cause, psycopg.Error):
+        return None
+    code = _code(cause)
+    if code is None:
+        return None
+    text = line(cause)
+    if code is Code.POOLER:
+        return pooler.not_in_session_mode(text)
+    return Transient(code, f"{text}: {_HINTS[code]}" if code in _HINTS else text)
+
+
+def _code(cause: psycopg.Error) -> Code | None:
+    state = cause.sqlstate
+    if pooler.is_said(str(cause)):
+        return Code.POOLER
+    if state is None:
+        if not isinstance(cause, _AWAY):
+            return None
+        return Code.DATABASE_LOGIN if _REFUSED.search(str(cause)) else Code.DATABASE
+    if (
+        state == "0A000"
+    ):  # a prepared statement whose table was altered; the next try prepares it anew
+        return Code.DATABASE if "cached plan" in str(cause) else None
+    unlisted = Code.DATABASE if isinstance(cause, _AWAY) else None
+    return _EXACT.get(state, _CLASS.get(state[:2], unlisted))
+
+
+def line(error: BaseException) -> str:
+    """The first line of an error's text."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

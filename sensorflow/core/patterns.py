@@ -1,0 +1,191 @@
+"""A profile's regular expressions, searched in what files hold, in bounded time.
+
+The language is that of Python's `re`, which backtracks, cannot be interrupted, and holds the interpreter
+meanwhile. Where the ways that it may try are few, counted from the pattern and the text's length, `re`
+searches. Elsewhere `regex` does, which gives up after `SECONDS`; the pattern is put into its words, so that
+both find the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
+
+from sensorflow.core.steps import steps
+from sensorflow.errors import Code, Permanent
+
+SECONDS = 5.0
+"""Of CPU, that one search may take."""
+FEW = 20_000_000
+"""Steps of `re` that may take a second."""
+LENGTHS = tuple(1 << power for power in range(21))
+LINES = int(re.MULTILINE)
+
+
+Match = re.Match[str]
+"""Of either library: what is used of the other one's is the same."""
+
+
+class Pattern:
+    """A pattern, ready to be searched."""
+
+    def __init__(self, text: str, flags: int = 0) -> None:
+        """Raises re.error."""
+        self.text = text
+        self._re = re.compile(text, flags)
+        self._engines: dict[bool, Any] = {}
+        self._safe = max((n for n in LENGTHS if steps(text, flags, n) <= FEW), default=0)
+
+    def search(self, text: str) -> Match | None:
+        """As `re.search`. Raises Permanent PATTERN_TOO_SLOW."""
+        if len(text) <= self._safe:
+            return self._re.search(text)
+        engine = self._engine(text.isascii())
+        if engine is None:
+            return self._re.search(text)
+        try:
+            found: Match | None = engine.search(text, timeout=SECONDS, concurrent=True)
+        except TimeoutError:
+            what = f"the pattern {self.text!r} is still searched after {SECONDS:g} s in a text of "
+            what += f"{len(text):,} characters: {text[:100]!r}"
+            raise Permanent(Code.PATTERN_TOO_SLOW, what) from None
+        return found
+
+    def _engine(self, ascii_only: bool) -> Any:
+        """None where the pattern cannot be said in the words of `regex`: letters of any language, whatever
+        their case, are not the same to it."""
+        if ascii_only not in self._engines:
+            self._engines[ascii_only] = self._made(ascii_only)
+        return self._engines[ascii_only]
+
+    def _made(self, ascii_only: bool) -> Any:
+        import regex  # half of all workers never need it
+
+        flags = self._re.flags
+        try:
+            said = translated(self.text, ascii_only or bool(flags & re.ASCII))
+            return regex.compile(said, _flags(flags) | regex.V0)
+        except (Untranslatable, regex.error):
+            return None
+
+
+@lru_cache(1024)
+def compiled(text: str, flags: int = 0) -> Pattern:
+    """Raises re.error."""
+    return Pattern(text, flags)
+
+
+def search(pattern: str, text: str, flags: int = 0) -> Match | None:
+    """As `re.search`. Raises re.error and Permanent PATTERN_TOO_SLOW."""
+    return compiled(pattern, flags).search(text)
+
+
+def found_in(pattern: Pattern, text: str, line: int) -> bool:
+    """Whether it is found in a line of a file. Raises Permanent PATTERN_TOO_SLOW with the line's number."""
+    try:
+        return pattern.search(text) is not None
+    except Permanent as error:
+        error.place["line"] = line
+        raise
+
+
+def _flags(flags: int) -> int:
+    """The same flags in the other library: they have the same letters, and other numbers."""
+    import regex
+
+    names = ("ASCII", "IGNORECASE", "MULTILINE", "DOTALL", "VERBOSE", "UNICODE")
+    return sum(int(getattr(regex, name)) for name in names if flags & getattr(re, name))
+
+
+class Untranslatable(Exception):
+    """The other library would read the pattern in another way."""
+
+
+_TOKEN = re.compile(
+    r"(?P<name>\\N\{[^}]*\})"
+    r"|(?P<escape>\\.)"
+    r"|(?P<comment>\(\?\#[^)]*\))"
+    r"|(?P<flags>\(\?[aiLmsux]*(?:-[imsx]+)?[:)])"
+    r"|(?P<count>\{(?:\d+(?:,\d*)?|,\d*)\})"
+    r"|(?P<set>\[\^?\]?)"
+    r"|(?P<other>.)",
+    re.DOTALL,
+)
+_MEMBER = re.compile(r"(?P<name>\\N\{[^}]*\})|(?P<escape>\\.)|(?P<end>\])|(?P<other>.)", re.DOTALL)
+_CLASSES = "wsd"
+
+
+def translated(pattern: str, ascii_only: bool) -> str:
+    """A pattern that is right for `re`, as `regex` is to read it. Raises Untranslatable.
+
+    It takes {e} for a number of errors and [[:alpha:]] for a class: such signs are escaped. ascii_only: of
+    the text it is searched in; else what a letter, a digit and a space are is spelt out.
+    """
+    out: list[str] = []
+    at = 0
+    while at < len(pattern):
+        token = _TOKEN.match(pattern, at)
+        assert token is not None
+        at, text = token.end(), token[0]
+        if token.lastgroup == "flags" and ("x" in text or ("i" in text and not ascii_only)):
+            raise Untranslatable("comments, or letters of any language whatever their case")
+        if token.lastgroup == "set":
+            members, at = _members(pattern, at, ascii_only)
+            out.append(text + members)
+        elif token.lastgroup == "escape":
+            out.append(_escape(text, ascii_only))
+        elif token.lastgroup != "comment":
+            out.append("\\{" if text == "{" else text)
+    return "".join(out)
+
+
+def _members(pattern: str, at: int, ascii_only: bool) -> tuple[str, int]:
+    """Of a set, from behind its opening; where it ends."""
+    out: list[str] = []
+    while True:
+        token = _MEMBER.match(pattern, at)
+        if token is None:
+            raise Untranslatable("a set without an end")
+        at, text = token.end(), token[0]
+        if token.lastgroup == "escape" and text[1].lower() in _CLASSES:
+            out.append(_class(text[1], ascii_only))
+        else:
+            out.append("\\[" if text == "[" else text)
+        if token.lastgroup == "end":
+            return "".join(out), at
+
+
+def _escape(text: str, ascii_only: bool) -> str:
+    letter = text[1]
+    if letter.lower() in _CLASSES:
+        return f"[{_class(letter, ascii_only)}]"
+    if letter in "bB" and not ascii_only:
+        word = f"[{_class('w', False)}]"
+        edge = f"(?:(?<={word})(?!{word})|(?<!{word})(?={word}))"
+        return edge if letter == "b" else f"(?!{edge})"
+    return text
+
+
+def _class(letter: str, ascii_only: bool) -> str:
+    """The members of \\w, \\s, \\d and their opposites, as `re` has them."""
+    if ascii_only:
+        # \s: the separators of ASCII are spaces to `re` alone
+        return {"s": r"\s\x1c-\x1f", "S": _spans("S", 0x80)}.get(letter, f"\\{letter}")
+    return _spans(letter, 0x110000)
+
+
+@lru_cache(16)
+def _spans(letter: str, end: int) -> str:
+    """The characters below `end` that a class holds: "\\x41-\\x5a"."""
+    one = re.compile(f"\\{letter}")
+    found = (code for code in range(end) if one.match(chr(code)))
+    return "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in _runs(found))
+
+
+def _runs(codes: Iterable[int]) -> Iterator[tuple[int, int]]:
+    for _, run in groupby(enumerate(codes), key=lambda pair: pair[1] - pair[0]):
+        members = [code for _, code in run]
+        yield members[0], members[-1]

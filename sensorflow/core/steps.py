@@ -1,0 +1,81 @@
+"""How many ways a regular expression may try, at worst: `re` backtracks through all of them."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from functools import lru_cache
+from math import inf
+from typing import Any
+
+
+def steps(text: str, flags: int, length: int) -> float:
+    """At most so many ways in a text of so many characters; inf of what is not known.
+
+    A product over what stands one behind the other, a sum over what stands in the other's stead. A repeat
+    of something that can itself match in several ways tries each of them each time.
+    """
+    try:
+        parsed = _parsed(text, flags)
+        ways = _ways(parsed, length)
+        return length + ways if _anchored(parsed) else max(1, length) * ways
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return inf  # another Python's parser
+
+
+@lru_cache(1024)
+def _parsed(text: str, flags: int) -> Any:
+    # private, and what `re` itself goes by; not imported above, as it may go
+    from re import _parser  # type: ignore[attr-defined]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `re.compile` has given them
+        return _parser.parse(text, flags)
+
+
+def _anchored(parsed: Any) -> bool:
+    """Whether it is only found at the begin of the text."""
+    name, value = parsed[0] if len(parsed) else ("", "")
+    begin = "AT_BEGINNING_STRING", *(() if parsed.state.flags & re.MULTILINE else ("AT_BEGINNING",))
+    return str(name) == "AT" and str(value) in begin
+
+
+_ONE = frozenset(
+    ("LITERAL", "NOT_LITERAL", "ANY", "IN", "AT", "RANGE", "CATEGORY", "FAILURE", "SUCCESS")
+)
+
+
+def _ways(items: Any, length: int) -> float:
+    return math.prod(_of(str(name), value, length) for name, value in items)
+
+
+def _of(name: str, value: Any, length: int) -> float:
+    if name in _ONE:
+        return 1.0
+    if name == "GROUPREF":
+        return length + 1.0  # is compared, character by character
+    if name == "BRANCH":
+        return sum(_ways(branch, length) for branch in value[1])
+    if name == "SUBPATTERN":
+        return _ways(value[3], length)
+    if name in ("ASSERT", "ASSERT_NOT"):
+        return _ways(value[1], length)
+    if name == "ATOMIC_GROUP":
+        return _ways(value, length)
+    if name == "GROUPREF_EXISTS":
+        return _ways(value[1], length) + (_ways(value[2], length) if value[2] else 1.0)
+    if name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
+        low, high, items = value
+        return _repeated(int(low), int(high), items, length)
+    return inf
+
+
+def _repeated(low: int, high: int, items: Any, length: int) -> float:
+    most = min(high, max(low, length + 1))
+    once = _ways(items, length)
+    if once <= 1:
+        return most - low + 1.0
+    if most * math.log2(once) > 64:
+        return inf
+    return (most - low + 1.0) * once**most

@@ -1,0 +1,46 @@
+"""A folder that was made anew after files were written: what it lacks of these may not be lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sensorflow.flow.audit.report import Report
+from sensorflow.ports import Book
+
+STRADDLED = timedelta(hours=1)
+"""A layer's folder may be made while its first file is loaded, after what the ledger says of the end."""
+
+
+@dataclass
+class Elsewhere:
+    """Counts what a folder lacks and never can have held. landing, began: see `ports.Landing.began`.
+
+    landing: of the landing zone, which is there before all that is made of a file. began: of the folder.
+    """
+
+    folder: str
+    landing: datetime | None
+    began: datetime | None
+    files: int = 0
+
+    def has(self, book: Book) -> bool:
+        """Whether what a file should have there, and has not, was written to another folder."""
+        made = self.began
+        if made is None:
+            return False
+        before = self.landing is not None and book.received_at < self.landing
+        end = book.finished_at
+        if not before and (end is None or end >= made - STRADDLED):
+            return False
+        self.files += 1
+        return True
+
+    def report(self, report: Report) -> None:
+        if self.files and self.began:
+            report.unseen.append(
+                f"{self.files:,} files of data/{self.folder}: the folder was made anew at "
+                f"{self.began:%Y-%m-%d %H:%M:%S} UTC, after they were written to it. Was it moved, or is "
+                f"its disk not mounted? If what it held is gone for good, remove {self.folder}/.began "
+                "and audit again"
+            )

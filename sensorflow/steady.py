@@ -1,0 +1,61 @@
+"""Standard streams that never end a process: a log disk may be full, a pipe closed, a terminal gone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+
+class Steady:
+    """A text stream of which no write fails: what cannot be written is lost. All else is the stream's."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._before: Any = None
+
+    def anew(self) -> None:
+        """In a child: another thread may have been writing as it was forked, and have the lock of the
+        stream's buffer, for ever. What was in the buffer is the parent's to write."""
+        with suppress(OSError, ValueError, AttributeError):
+            number, encoding = self._stream.fileno(), self._stream.encoding
+            self._before = self._stream  # kept: its end would wait for the lock
+            self._stream = open(  # noqa: SIM115
+                number, "w", 1, encoding=encoding, errors=self._stream.errors, closefd=False
+            )
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):  # ValueError: it is closed
+            self._stream.write(text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def streams() -> None:
+    """Make those of this process so. Where one is closed its number is taken: else the next file or
+    socket that is opened would have it, and be written to. Idempotent."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, Steady):
+            continue
+        steady = Steady(open(os.devnull, "w") if stream is None else stream)  # noqa: PTH123, SIM115
+        os.register_at_fork(after_in_child=steady.anew)
+        setattr(sys, name, steady)
+        setattr(sys, f"__{name}__", steady)

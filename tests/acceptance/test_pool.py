@@ -1,0 +1,57 @@
+"""The pool of an autoscaled worker: it grows with the work, and is small again when that is done."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fleet import Fleet, fleet, rows, text
+from proxy import Proxy
+
+KEEPALIVE = 4
+FILES = 30
+
+
+def test_the_pool_grows_to_its_most_and_shrinks_although_sweeps_go_on(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    """Also when the broker's connection was lost while it was small."""
+    parts = urlsplit(valkey_url)
+    with (
+        Proxy(str(parts.hostname), int(parts.port or 0)) as proxy,
+        fleet(project, database, proxy.url(valkey_url), extra='inline_below = "1 KiB"') as f,
+    ):
+        f.start("worker", "beat", env={"AUTOSCALE_KEEPALIVE": str(KEEPALIVE)})
+        f.wait(lambda: swept(f) > 0)
+        proxy.reset()
+        seen = swept(f)
+        f.wait(lambda: swept(f) > seen + 1)
+        most = work(f)
+        assert most == 2, f.logs()
+        sweeps = swept(f)
+        f.wait(lambda: len(f.children("worker")) == 1, 60)
+        time.sleep(2 * KEEPALIVE)  # and it stays so
+        assert len(f.children("worker")) == 1
+        assert swept(f) > sweeps
+        log = (project / "worker.log").read_text()
+        assert log.count("Scaling down") <= 2, f.logs()
+        assert f.running["worker"].poll() is None
+
+
+def work(f: Fleet) -> int:
+    """Load files; the most children that there were at once."""
+    f.start("daemon")
+    for number in range(FILES):
+        f.put(f"{number}.csv", text(rows(number, 100, random.Random(number))))
+    most = 0
+    while f.counts()["loaded"] < FILES:
+        most = max(most, len(f.children("worker")))
+        assert f.running["worker"].poll() is None, f.logs()
+        time.sleep(0.05)
+    return max(most, len(f.children("worker")))
+
+
+def swept(f: Fleet) -> int:
+    return (f.project / "worker.log").read_text().count("Task sensorflow.sweep")

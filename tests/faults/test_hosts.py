@@ -1,0 +1,50 @@
+"""Hosts cut off in short: see `make hosts`, which takes its time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from hosts.network import why_not
+from hosts.run import Strike, run
+from hosts.stand import Stand, stand
+
+QUICK = "lease = 5\nsweep = 2\nrescan = 2\n"
+LOCK = 77
+HOLDS = f"""
+import sys, time
+import sqlalchemy as sa
+from sensorflow.adapters.postgres.connect import engine_of
+with engine_of(sys.argv[1]).begin() as connection:
+    connection.execute(sa.text("SELECT pg_advisory_xact_lock({LOCK})"))
+    time.sleep(3600)
+"""
+HELD = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {LOCK} AND granted"
+
+
+def test_fault_40_hosts_that_are_cut_in_the_middle_of_work_are_followed_by_others(
+    tmp_path: Path,
+) -> None:
+    """A worker's, which is beat's too, and the daemon's. The database drops what they hold meanwhile."""
+    assert not why_not()
+    held: list[int] = []
+
+    def look() -> None:
+        held.append(_held(made))
+
+    with stand(tmp_path / "project", extra=QUICK) as made:
+        made.hosts["worker2"].run([sys.executable, "-c", HOLDS, made.url], tmp_path / "lock.log")
+        deadline = time.monotonic() + 60
+        while not _held(made) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert _held(made) == 1
+        strike = Strike(("worker2", "daemon"), kill=False, seconds=27)
+        found = run(made, [strike], 20260113, print, look)
+        assert found.clean, f"{found.line}\n{made.logs()}"
+        assert found.p99 < strike.seconds, "nothing went on before they were back"
+    assert held == [0]
+
+
+def _held(made: Stand) -> int:
+    return int(made.ask(HELD)[0][0])

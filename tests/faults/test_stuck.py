@@ -1,0 +1,120 @@
+"""What cannot be ended from within is ended from outside; a host that refuses memory is waited for."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import textwrap
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from drops import Drops
+from fleet import SETTINGS, Fleet, fleet
+from proxy import Proxy
+
+STUCK = """
+max_attempts = 1
+[sources.stuck]
+path = "stuck"
+profile = "stuck"
+[profiles.stuck]
+format = "stuck"
+max_seconds = 1
+"""
+DECODER = """
+import re
+
+def chunks(stream, profile, resolve):
+    re.search("(a|aa)+$", "a" * 80 + "!")
+    yield
+"""
+
+
+def plug_in(folder: Path) -> None:
+    """A package of a decoder that holds the interpreter for good."""
+    about = folder / "stuck-1.0.dist-info"
+    about.mkdir(parents=True)
+    (folder / "stuck.py").write_text(textwrap.dedent(DECODER))
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: stuck\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[sensorflow.decoders]\nstuck = stuck:chunks\n")
+
+
+def test_fault_44_a_decoder_that_never_comes_back_is_ended_and_its_file_quarantined(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    plug_in(project / "plug-ins")
+    (project / "stuck").mkdir()
+    # so long that the file is still its child's when that is ended
+    settings = SETTINGS.replace("lease = 3", "lease = 30").format(extra=STUCK, source="")
+    with fleet(project, database, valkey_url, settings=settings) as f:
+        f.env["PYTHONPATH"] = f"{f.env.get('PYTHONPATH', '')}:{project / 'plug-ins'}"
+        f.start("daemon", "worker", "beat")
+        (project / "stuck" / "s.csv").write_bytes(b"anything")
+        drops = Drops(f)
+        f.wait(lambda: f.ledger.totals().get("stuck", {}).get("running") == 1, 30)
+        drops.put("meanwhile.csv")
+        f.wait(lambda: f.ledger.totals()["stuck"]["quarantined"] == 1, 60)
+        (view,) = f.ledger.files(source="stuck")
+        assert view.facts["error_code"] == "F215 too-slow"
+        drops.put("after.csv")
+        f.wait(lambda: f.counts()["loaded"] == 2, 30)
+        assert drops.manifest.of_database(database) == drops.manifest.readings
+
+
+def test_fault_45_a_child_killed_as_its_worker_starts_does_not_end_it(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    parts = urlsplit(valkey_url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    with (
+        Proxy(parts.hostname, parts.port) as proxy,
+        fleet(project, database, proxy.url(valkey_url)) as f,
+    ):
+        proxy.refuse()  # it looks at its children when it is connected
+        f.start("daemon", "worker")
+        log = project / "worker.log"
+        f.wait(lambda: "Cannot connect" in log.read_text(), 60)  # its children were forked before
+        for pid in f.children("worker"):
+            os.kill(pid, signal.SIGKILL)
+        proxy.pass_all()
+        drops = Drops(f)
+        drops.put("after.csv")
+        f.wait(lambda: f.counts()["loaded"] == 1, 30)
+        assert f.running["worker"].poll() is None
+
+
+def limited(f: Fleet, spare: int | None) -> None:
+    """The address space of a worker and its children: as it is now and so many bytes; None: no limit."""
+    for pid in [f.running["worker"].pid, *f.children("worker")]:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+        most = resource.RLIM_INFINITY
+        now = most if spare is None else pages * resource.getpagesize() + spare
+        resource.prlimit(pid, resource.RLIMIT_AS, (now, most))
+
+
+def test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    with fleet(project, database, valkey_url) as f:
+        f.start("daemon", "worker", "beat")
+        drops = Drops(f)
+        drops.put("before.csv")
+        f.wait(lambda: f.counts()["loaded"] == 1, 30)
+        limited(f, 1 << 20)
+        for pid in f.children("worker"):
+            os.kill(pid, signal.SIGKILL)
+        for number in range(4):
+            drops.put(f"{number}.csv")
+        time.sleep(5)
+        assert f.running["worker"].poll() is None
+        limited(f, None)
+        f.wait(lambda: f.counts()["loaded"] == 5, 60)
+        tries = [e for n in range(2, 6) for e in f.ledger.history(n) if e["what"] == "claimed"]
+        assert len(tries) > 4
+        assert {e["attempt"] for e in tries} == {1}
+        limited(f, 1 << 20)
+        f.running["worker"].send_signal(signal.SIGTERM)
+        f.running["worker"].wait(30)

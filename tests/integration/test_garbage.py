@@ -1,0 +1,152 @@
+"""What writers leave that are killed in the middle is removed after a time; nothing else is."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from yard import Yard, content
+
+from sensorflow import bootstrap
+from sensorflow.adapters import files
+from sensorflow.adapters.stores.quarantine import LocalQuarantine
+
+KILLED = """
+import io, os, signal, sys
+from pathlib import Path
+import pyarrow as pa
+from sensorflow.adapters import files
+from sensorflow.adapters.lake.parquet import LocalLake
+from sensorflow.adapters.stores.landing import LocalLanding
+from sensorflow.adapters.stores.quarantine import LocalQuarantine
+
+data = Path(sys.argv[2])
+
+class Deadly(io.BytesIO):
+    def read(self, size=-1):
+        block = super().read(1)
+        if not block:
+            sys.stdout.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return block
+
+def landing():
+    LocalLanding(data / "landing").put(Deadly(b"half"))
+
+def quarantine():
+    LocalQuarantine(data / "quarantine").put("plant/9-v1-1", b"a.csv", Deadly(b"half"), {})
+
+def lake():
+    schema = pa.schema([("ts", pa.int64())])
+    with LocalLake(data).writer("silver/ingest_date=2026-01-01/sensor_type=x/file-9-v1.parquet", schema):
+        Deadly().read()
+
+def archive():
+    class Unlinkable(Deadly):
+        def fileno(self):
+            return lost.fileno()
+    (data / "archive" / "plant").mkdir(parents=True, exist_ok=True)
+    lost = open(data / "lost", "w+b")
+    os.unlink(lost.name)  # no link to it can be made: it is copied
+    files.keep(Unlinkable(b"half"), data / "archive" / "plant", b"a.csv")
+
+globals()[sys.argv[1]]()
+"""
+
+
+@pytest.fixture
+def yard(project: Path, database: str) -> Iterator[Yard]:
+    made = Yard(project, database)
+    made.load("a.csv", content(1))
+    made.quarantine()
+    yield made
+    made.close()
+
+
+def everything(data: Path) -> set[Path]:
+    return {path for path in data.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("writer", ["landing", "quarantine", "lake", "archive"])
+def test_what_a_killed_writer_left_goes_after_an_hour(yard: Yard, writer: str) -> None:
+    before = everything(yard.data)
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, writer, str(yard.data)], check=False, capture_output=True
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    left = everything(yard.data) - before
+    assert [path.name.startswith(".writing-") for path in left] == [True]
+    assert bootstrap.collect_garbage(yard.settings) == 0  # its writer may be at it
+    old = time.time() - 3700
+    for path in everything(yard.data):
+        os.utime(path, (old, old))
+    assert bootstrap.collect_garbage(yard.settings) == 1
+    assert everything(yard.data) == before
+    assert yard.audit("--deep").code == 0
+
+
+def test_nothing_outside_is_followed(yard: Yard, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    kept = outside / ".writing-abcdefgh"
+    kept.write_bytes(b"")
+    os.utime(kept, (0, 0))
+    (yard.data / "quarantine" / "link").symlink_to(outside)
+    bootstrap.collect_garbage(yard.settings)
+    assert kept.exists()
+
+
+NAME = b".writing-abcdefgh"
+"""A sender's, as a writer's are."""
+
+
+def test_a_file_whose_sender_named_it_like_a_half_written_one_stays(yard: Yard) -> None:
+    archive, kept = yard.data / "archive" / "plant", yard.data / "quarantine"
+    archive.mkdir(parents=True)
+    with (yard.project / "sent").open("w+b") as sent:
+        files.keep(sent, archive, NAME)
+    (archive / ".writing-notes.csv").write_bytes(b"x")
+    LocalQuarantine(kept).put("file/9-v1-1", NAME, io.BytesIO(b"x"), {})
+    (kept / "file" / "9-v1-1" / ".writing-00000000").write_bytes(b"x")
+    for path in everything(yard.data):
+        os.utime(path, (0, 0))
+    assert LocalQuarantine(kept).unfinished(3600) == ["file/9-v1-1/.writing-00000000"]
+    assert bootstrap.collect_garbage(yard.settings) == 1
+    assert sorted(os.listdir(archive)) == [".writing-notes.csv", "_.writing-abcdefgh"]
+    assert LocalQuarantine(kept).size("file/9-v1-1") == 1
+
+
+def test_garbage_is_looked_for_once_a_day(yard: Yard) -> None:
+    left = yard.data / "landing" / ".writing-abcdefgh"
+    for old, found in ((0.0, 1), (3600.0, 0), (25 * 3600.0, 1)):
+        left.write_bytes(b"x")
+        os.utime(left, (0, 0))
+        if old:
+            then = time.time() - old
+            os.utime(yard.data / bootstrap.COLLECTED, (then, then))
+        assert bootstrap.collect_garbage_daily(yard.settings) == found
+    assert yard.audit("--deep").code == 0
+
+
+def test_where_there_are_no_links_a_copy_has_its_name_at_once_and_takes_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    (tmp_path / "archive").mkdir()
+    for text in (b"one", b"two"):
+        with (tmp_path / "sent").open("w+b") as sent:
+            sent.write(text)
+            files.keep(sent, tmp_path / "archive", b"a.csv")
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "archive").iterdir()}
+    assert kept == {"a.csv": b"one", "a~2.csv": b"two"}

@@ -1,0 +1,138 @@
+"""inotify, when the folder that it watches is taken away or another one comes in its place."""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sensorflow import bootstrap
+from sensorflow.adapters.feeds.folder import Folder
+from sensorflow.adapters.feeds.watch import Watch
+from sensorflow.settings import Settings, Source
+
+
+class Seen:
+    """A watched folder, and what is told of it."""
+
+    def __init__(self, root: Path) -> None:
+        source = Source.model_validate({"path": "drop", "profile": "long"})
+        self.folder = Folder("plant", root, source, root.parent)
+        self.files: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self.doubts: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self.watch = Watch(lambda _folder, key: self.files.put(key), self.doubts.put)
+        self.watch.start([self.folder])
+        self.watch.renew()
+
+    def told(self, name: str) -> None:
+        """A file that is dropped now is told of, without a scan."""
+        (self.folder.root / name).write_bytes(b"1")
+        assert self.files.get(timeout=10) == name.encode()
+
+    def scan(self) -> None:
+        """As the daemon does: in turns, with other work in between."""
+        for _ in self.folder.scan():
+            self.watch.renew()
+
+    def anew(self) -> None:
+        """As the daemon does each second; what came before is looked for."""
+        while not self.doubts.empty():
+            self.doubts.get()
+        deadline = time.monotonic() + 10
+        while self.doubts.empty() and time.monotonic() < deadline:
+            self.watch.renew()
+            time.sleep(0.05)
+        assert self.doubts.get(timeout=0.1) == ""
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Iterator[Seen]:
+    (tmp_path / "drop").mkdir()
+    seen = Seen(tmp_path / "drop")
+    yield seen
+    seen.watch.stop()
+
+
+def test_a_folder_that_was_removed_and_made_again_is_watched(seen: Seen) -> None:
+    seen.told("a.csv")
+    shutil.rmtree(seen.folder.root)
+    seen.watch.renew()
+    seen.folder.root.mkdir()
+    seen.anew()
+    seen.told("b.csv")
+
+
+def test_another_folder_under_the_name_is_watched(seen: Seen) -> None:
+    (seen.folder.root.parent / "new").mkdir()
+    seen.folder.root.rename(seen.folder.root.parent / "old")
+    (seen.folder.root.parent / "new").rename(seen.folder.root)
+    seen.anew()
+    seen.told("b.csv")
+
+
+def test_a_link_that_leads_elsewhere_by_now_is_watched(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "drop").symlink_to("one")
+    settings = Settings.model_validate(
+        {"home": tmp_path, "sources": {"plant": {"path": "drop", "profile": "long"}}}
+    )
+    (folder,) = bootstrap.folders(settings)
+    seen = Seen(folder.root)
+    seen.told("a.csv")
+    (tmp_path / "new").symlink_to("two")
+    (tmp_path / "new").rename(tmp_path / "drop")
+    seen.anew()
+    seen.told("b.csv")
+    assert (tmp_path / "two" / "b.csv").exists()
+    seen.watch.stop()
+
+
+def test_a_folder_that_comes_later_is_watched(tmp_path: Path) -> None:
+    seen = Seen(tmp_path / "drop")
+    seen.watch.renew()
+    (tmp_path / "drop").mkdir()
+    seen.anew()
+    seen.told("a.csv")
+    seen.watch.stop()
+
+
+def test_a_folder_within_that_is_mounted_over_is_watched(seen: Seen) -> None:
+    """The scan sees that it is another one: the kernel tells nothing of a mount."""
+    sub = seen.folder.root / "sub"
+    sub.mkdir()
+    (seen.folder.root / "old.csv").write_bytes(b"1")
+    seen.scan()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "sensorflow-test", str(sub)]
+    subprocess.run(mount, check=True)
+    try:
+        seen.scan()
+        seen.anew()
+        (sub / "a.csv").write_bytes(b"1")
+        while (key := seen.files.get(timeout=10)) != b"sub/a.csv":
+            assert key == b"old.csv"
+    finally:
+        seen.watch.stop()
+        subprocess.run(["umount", str(sub)], check=True)
+
+
+def test_what_is_watched_is_left_alone(seen: Seen) -> None:
+    before = seen.watch._watched[seen.folder].watch
+    list(seen.folder.scan())
+    seen.watch.renew()
+    assert seen.watch._watched[seen.folder].watch is before
+
+
+def test_on_a_share_a_file_is_known_by_what_lasts(tmp_path: Path) -> None:
+    source = Source.model_validate({"path": "drop", "profile": "long", "polling": True})
+    (tmp_path / "a.csv").write_bytes(b"1")
+    found = Folder("plant", tmp_path, source, tmp_path).stat(b"a.csv")
+    plain = Folder("plant", tmp_path, source.model_copy(update={"polling": False}), tmp_path)
+    stat = plain.stat(b"a.csv")
+    assert found.fingerprint == f"*:*:1:{stat.mtime_ns}:{stat.ctime_ns}"
+    assert stat.fingerprint == f"{stat.device}:{stat.inode}:1:{stat.mtime_ns}:{stat.ctime_ns}"

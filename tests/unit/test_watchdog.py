@@ -1,0 +1,122 @@
+"""When a child of a worker is stuck, as its parent sees it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from sensorflow.core.states import Stage
+from sensorflow.flow.clock import now
+from sensorflow.ports import Claim, Counts
+from workers import configured, watchdog
+from workers.board import Board, Slot
+from workers.watchdog import Ended, judge
+
+SILENT = 20.0
+IDLE = Slot(pid=7, beat=100.0)
+
+
+def test_a_child_that_holds_nothing_is_left_alone() -> None:
+    assert judge(IDLE, 10_000.0, SILENT) is None
+
+
+def test_a_child_that_works_and_answers_is_left_alone() -> None:
+    assert judge(Slot(pid=7, beat=5_000.0, since=1.0), 5_010.0, SILENT) is None
+
+
+def test_a_child_that_does_not_answer_is_stuck() -> None:
+    found = judge(Slot(pid=7, beat=100.0, since=90.0), 121.0, SILENT)
+    assert found is not None
+    assert found.reading == 0
+
+
+def test_a_decoder_has_its_time_and_a_little_more() -> None:
+    slot = Slot(pid=7, beat=260.0, since=100.0, began=100.0, until=200.0, reading=3)
+    assert judge(slot, 214.0, SILENT * 10) is None
+    found = judge(slot, 216.0, SILENT * 10)
+    assert found is not None
+    assert found.reading == 3
+
+
+def test_what_a_child_says_is_seen_and_taken_back() -> None:
+    board = Board()
+    board.mark(3, 60.0)  # nobody joined: nothing is written
+    assert board.slots() == []
+    board.join(5)
+    board.beat()
+    board.mark(3, 60.0)
+    [(number, slot)] = board.slots()
+    assert (number, slot.reading, round(slot.until - slot.began)) == (5, 3, 60)
+    board.mark(0, 0.0)
+    assert board.slots()[0][1].reading == 0
+    assert board.claims(5, os.getpid()) == []
+    board.hold([claim(3)])
+    assert board.claims(5, os.getpid()) == [claim(3)]
+    assert board.claims(5, os.getpid() + 1) == []  # another one has its place by now
+
+
+def claim(file_id: int) -> Claim:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    stage, counts = Stage.VALIDATE, Counts()
+    return Claim(
+        file_id, 1, 1, stage, "s", b"s.csv", 1, b"", b"", 1, "", at, counts, None, 0, 0, ""
+    )
+
+
+@contextmanager
+def holding(board: Board, file_id: int) -> Iterator[int]:
+    """A child of this process that holds a file, and has the board's place 5."""
+    child = os.fork()
+    if not child:
+        board.join(5)
+        board.hold([claim(file_id)])
+        time.sleep(60)
+        os._exit(0)
+    try:
+        until = time.monotonic() + 30
+        while not any(slot.pid == child and slot.since for _, slot in board.slots()):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        yield child
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_what_a_child_held_is_read_before_another_one_has_its_place() -> None:
+    board, ended = Board(), list[Ended]()
+    with holding(board, 1):
+        watchdog.look(board, now() + 100, SILENT, ended)
+    with holding(board, 2):
+        assert [one.claims for one in ended] == [[claim(1)]]
+
+
+def test_another_child_is_ended_while_the_database_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    configured.settings.cache_clear()
+    board, ended = Board(), list[Ended]()
+    try:
+        for file_id in (1, 2):
+            with holding(board, file_id) as child:
+                watchdog.look(board, now() + 100, SILENT, ended)
+                os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+                watchdog.look(board, now(), SILENT, ended)
+        assert [one.claims for one in ended] == [[claim(1)], [claim(2)]]
+        assert all(one.teller and one.teller.poll() is None for one in ended)
+    finally:
+        configured.settings.cache_clear()
+        for one in ended:
+            if one.teller is not None:
+                one.teller.kill()
+                one.teller.wait()

@@ -1,0 +1,99 @@
+"""Memory that a worker's parent shares with its children: each says there what it holds, and since when."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import pickle
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sensorflow.flow.clock import now
+from sensorflow.ports import Claim
+
+SLOTS = 512
+SIZE = 1 << 16
+"""Bytes for the claims of a child. Memory is used of those alone that are written."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What a child says of itself. Times are of `clock.now`, 0.0 where there is nothing to tell.
+
+    beat: when it last ran any Python. since: when it claimed. reading: the file that a decoder has, since
+    `began`; it must have come back at `until`. length: of its claims, in bytes.
+    """
+
+    pid: int = 0
+    beat: float = 0.0
+    since: float = 0.0
+    until: float = 0.0
+    reading: int = 0
+    began: float = 0.0
+    length: int = 0
+
+
+_SLOT = struct.Struct("=qdddqdq")
+_BEAT, _SINCE, _READING, _LENGTH = 8, 16, 24, 48
+_CLAIMS = SLOTS * _SLOT.size
+
+
+class Board:
+    """Made by the parent before it forks."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _CLAIMS + SLOTS * SIZE)
+        self._number: int | None = None
+
+    def join(self, number: int) -> None:
+        """In a child: take the slot of this number, which no other living child of the pool has."""
+        self._number = number % SLOTS
+        slot = Slot(pid=os.getpid(), beat=now())
+        _SLOT.pack_into(self._memory, self._number * _SLOT.size, *vars(slot).values())
+
+    def beat(self) -> None:
+        self._put(_BEAT, "=d", now())
+
+    def hold(self, claims: Sequence[Claim]) -> None:
+        """These from now on; or none."""
+        told = pickle.dumps(list(claims)) if claims and self._number is not None else b""
+        if len(told) > SIZE:
+            told = b""  # nobody will know them, and the lease ends by itself
+        if told and self._number is not None:
+            start = _CLAIMS + self._number * SIZE
+            self._memory[start : start + len(told)] = told
+        self._put(_LENGTH, "=q", len(told))
+        self._put(_SINCE, "=d", now() if claims else 0.0)
+
+    def mark(self, file_id: int, seconds: float) -> None:
+        """See `deadlines.Mark`."""
+        at = now()
+        told = (at + seconds, file_id, at) if file_id else (0.0, 0, 0.0)
+        self._put(_READING, "=dqd", *told)
+
+    def _put(self, place: int, how: str, *what: float) -> None:
+        if self._number is not None:
+            struct.pack_into(how, self._memory, self._number * _SLOT.size + place, *what)
+
+    def slots(self) -> list[tuple[int, Slot]]:
+        """Those that were ever taken, with their numbers; also of children that are gone."""
+        heads = enumerate(_SLOT.iter_unpack(self._memory[:_CLAIMS]))
+        return [(number, Slot(*head)) for number, head in heads if head[0]]
+
+    def claims(self, number: int, pid: int) -> list[Claim]:
+        """What a child held that was killed just now; none if the place is another one's by now, or if it
+        was killed as it wrote."""
+        slot = self._slot(number)
+        start = _CLAIMS + number * SIZE
+        held = self._memory[start : start + slot.length]
+        if not slot.since or not held or (slot.pid, self._slot(number).pid) != (pid, pid):
+            return []
+        try:
+            found: list[Claim] = pickle.loads(held)
+        except Exception:  # noqa: BLE001 - half a pickle may raise anything
+            return []
+        return found
+
+    def _slot(self, number: int) -> Slot:
+        return Slot(*_SLOT.unpack_from(self._memory, number * _SLOT.size))

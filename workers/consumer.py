@@ -1,0 +1,138 @@
+"""Celery's consumer, which no broker error and no message ends.
+
+Celery connects again after the errors that it knows as those of a connection, and ends the worker after any
+other. But a broker that restarts, is full, or closes a channel raises what it happens to raise, in an
+acknowledgement as well as in a read; and a message may raise anything. Nothing is lost by connecting again:
+the ledger has what was done, and publishes what the broker does not deliver again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from celery.exceptions import WorkerLostError
+from celery.worker import consumer, state
+
+from sensorflow.errors import Code, Misuse
+from sensorflow.telemetry import Event, log
+from workers import control, messages
+
+PAUSE = 1.0
+"""Seconds before connecting again after what is not known as an error of a connection."""
+
+SOON = 30.0
+"""Seconds of a connection after which what ends it has nothing to do with what ended the one before."""
+DEFECT = 30
+"""Connections that ended soon, one after the other: it is not the broker. A new worker may do better."""
+
+_LOG = logging.getLogger(__name__)
+
+
+class BrokerLost(ConnectionError):
+    """Whatever it was: connect again."""
+
+
+class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[misc]  # celery has no types
+    _soon = 0
+
+    def start(self, parent: Any) -> None:
+        began = time.monotonic()
+        try:
+            super().start(parent)
+        except (*parent.connection_errors, MemoryError, WorkerLostError):
+            raise
+        except Exception as error:
+            self._soon = self._soon + 1 if time.monotonic() - began < SOON else 1
+            if self._soon >= DEFECT:
+                raise
+            reason = _short(error)
+            log().error(Event.BROKER_LOST, reason=reason, exc_info=error)
+            time.sleep(PAUSE)
+            raise BrokerLost(reason) from error
+
+
+class Consumer(consumer.Consumer):  # type: ignore[misc]
+    Blueprint = Blueprint
+
+    def __init__(self, *args: Any, worker_options: Any = None, **options: Any) -> None:
+        # neither mingle nor gossip does anything for us: both believe what other nodes say
+        alone = {**(worker_options or {}), "without_mingle": True, "without_gossip": True}
+        control.guard(options["app"])
+        super().__init__(*args, worker_options=alone, **options)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        try:
+            super().on_connection_error_after_connected(exc)
+        except Exception as error:  # noqa: BLE001 - it is lost anyway
+            log().warning(Event.BROKER_LOST, reason=f"while closing: {error!r}")
+
+    # acknowledgements
+
+    def call_soon_ack(self, p: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        """`p`: a message's `ack_log_error` or `reject_log_error`."""
+        return super().call_soon_ack(self._settle, p, *args, **options)
+
+    def _settle(self, p: Any, logger: Any = _LOG, errors: Any = (), *args: Any) -> None:
+        """Nothing is raised: in the event loop that would drop what else is to be done in its turn.
+
+        On a live channel a message that is neither acknowledged nor rejected would take up a place for
+        ever, so the connection is made anew.
+        """
+        try:
+            p(logger, (), *args)
+        except Exception as error:  # noqa: BLE001 - whatever a broken channel raises
+            reason = _short(error)
+            log().warning(Event.ACK_DROPPED, reason=reason)
+            if getattr(p.__self__.channel, "connection", None) is not None:
+                self._reconnect(reason)
+
+    def _reconnect(self, reason: str) -> None:
+        """Once for a connection, in the next turn of the event loop."""
+        connection = self.connection
+
+        def lost() -> None:
+            if connection is not None and connection is self.connection:
+                raise BrokerLost(reason)
+
+        self.timer.call_after(0, lost)
+
+    # messages
+
+    def create_task_handler(self, *args: Any, **options: Any) -> Callable[[Any], None]:
+        handle = super().create_task_handler(*args, **options)
+        # a KeyError counts as one of Redis, and may be a message's
+        away = tuple(kind for kind in self.connection_errors if kind is not KeyError)
+
+        def received(message: Any) -> None:
+            try:
+                messages.own(message)
+                handle(message)
+            except (*away, MemoryError):
+                raise
+            except Misuse as error:
+                self._refuse(message, error.message)
+            except Exception as error:  # noqa: BLE001 - whatever a message raises
+                state.requests.pop(message.headers.get("id"), None)
+                self._refuse(message, _short(error))
+
+        return received
+
+    def _refuse(self, message: Any, reason: str) -> None:
+        """On RabbitMQ it goes to the quarantine queue, and from there to nothing."""
+        where = message.delivery_info.get("routing_key")
+        log().error(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue=where, reason=reason)
+        if not message.acknowledged:
+            self._settle(message.reject_log_error)
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Of commands: tasks are looked at in `messages`."""
+        reason = _short(exc)
+        log().error(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue="commands", reason=reason)
+        self._settle(message.ack_log_error)
+
+
+def _short(error: Exception) -> str:
+    return ascii(f"{type(error).__name__}: {error}"[:300])

@@ -1,0 +1,122 @@
+"""What is taken from a message: what our own publisher and beat would have sent, and nothing else.
+
+Whoever reaches the broker can put anything there. Celery acts on much of it: a time limit ends a child at
+work, callbacks and chains make it send messages anywhere, an odd type ends the worker. So a message is made
+anew here, before Celery has it, of the few things that are needed.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kombu.utils.json import loads
+
+from sensorflow.adapters.queues.celery import QUEUES, RETAIN, SWEEP, TASKS, task_name
+from sensorflow.core.states import WORK
+from sensorflow.errors import Code, Misuse
+
+MOST = 1 << 20
+"""Bytes of a message; ours have a few thousand."""
+_DEPTH = 10
+"""Levels of its arguments; ours have three."""
+_LONGEST = 2000
+_NAMES = frozenset(task_name(task) for task in TASKS)
+_HOUSEKEEPING = frozenset((task_name(SWEEP), task_name(RETAIN)))
+_LINKS = frozenset(task_name(stage) for stage in WORK)
+_QUEUES = frozenset(task_name(queue) for queue in QUEUES)
+_SHOWN = ("argsrepr", "kwargsrepr", "origin", "root_id", "parent_id")
+
+
+def own(message: Any) -> None:
+    """Make `message` (kombu's) anew of what is known of it. Raises Misuse MESSAGE."""
+    headers, properties = message.headers, message.properties
+    if not isinstance(headers, dict) or not isinstance(properties, dict):
+        raise Misuse("headers or properties that are no object", Code.MESSAGE)
+    task = headers.get("task")
+    if not isinstance(task, str):
+        raise Misuse("a message without the name of a task", Code.MESSAGE)
+    if task not in _NAMES:
+        raise Misuse(f"an unregistered task {task[:100]!a}", Code.MESSAGE)
+    if not _short(headers.get("id"), 100):
+        raise Misuse("a message without an id", Code.MESSAGE)
+    args, kwargs, embed = _body(message)
+    about = [] if task in _HOUSEKEEPING else [dict]
+    if [type(value) for value in args] != about or kwargs:
+        raise Misuse("arguments that this task does not take", Code.MESSAGE)
+    chain = _chain(embed, args)
+    message.headers = _headers(headers, task)
+    # what asks for a reply, or for an order of its own, is left out
+    message.properties = {"correlation_id": headers["id"], "priority": 0}
+    message.body = json.dumps((args, kwargs, _embed(chain))).encode()
+    message._decoded_cache = [args, kwargs, _embed(chain)]
+
+
+def _headers(given: dict[str, Any], task: str) -> dict[str, Any]:
+    shown = {name: given[name] for name in _SHOWN if _short(given.get(name), _LONGEST)}
+    # a file is worked on, whenever its message comes; only sweeps are not to pile up
+    expires = given.get("expires") if task in _HOUSEKEEPING else None
+    expires = expires if _short(expires, 40) else None
+    fixed = {"lang": "py", "task": task, "id": given["id"], "retries": 0}
+    return {**fixed, **shown, "expires": expires}
+
+
+def _body(message: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
+    if (message.content_type, message.content_encoding) != ("application/json", "utf-8"):
+        kind = f"{message.content_type!a} in {message.content_encoding!a}"[:100]
+        raise Misuse(f"untrusted content of type {kind}", Code.MESSAGE)
+    if len(message.body or b"") > MOST:
+        raise Misuse("a message that is too large", Code.MESSAGE)
+    try:
+        args, kwargs, embed = loads(bytes(message.body))
+    except Exception as error:  # it makes dates and the like of what says to be one
+        raise Misuse("a body that is not [args, kwargs, embed] in JSON", Code.MESSAGE) from error
+    if not (isinstance(args, list) and isinstance(kwargs, dict) and isinstance(embed, dict)):
+        raise Misuse("a body that is not [args, kwargs, embed]", Code.MESSAGE)
+    if _deeper(args, _DEPTH) or _deeper(kwargs, _DEPTH):
+        raise Misuse("arguments that are nested too deep", Code.MESSAGE)
+    return args, kwargs, embed
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether it has more levels than these: what JSON can hold, pickle need not."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_deeper(part, levels - 1) for part in inner)
+
+
+def _embed(chain: list[dict[str, Any]] | None) -> dict[str, Any]:
+    return {"callbacks": None, "errbacks": None, "chord": None, "chain": chain}
+
+
+def _chain(embed: dict[str, Any], args: list[Any]) -> list[dict[str, Any]] | None:
+    """The stages that follow, on the same file. Raises Misuse for any other thing to send."""
+    if any(embed.get(name) for name in ("callbacks", "errbacks", "chord")):
+        raise Misuse("a message with callbacks", Code.MESSAGE)
+    links = embed.get("chain")
+    if not links:
+        return None
+    if not isinstance(links, list) or len(links) >= len(WORK):
+        raise Misuse("a chain of other than the stages of a file", Code.MESSAGE)
+    return [_link(link, args) for link in links]
+
+
+def _link(link: Any, args: list[Any]) -> dict[str, Any]:
+    options = link.get("options") if isinstance(link, dict) else None
+    if not isinstance(options, dict) or not _one_of(link.get("task"), _LINKS):
+        raise Misuse("a chain of other than the stages of a file", Code.MESSAGE)
+    shown = ("argsrepr", "kwargsrepr", "task_id")
+    kept = {name: options[name] for name in shown if _short(options.get(name), _LONGEST)}
+    for name in ("queue", "routing_key"):
+        if _one_of(options.get(name), _QUEUES):
+            kept[name] = options[name]
+    fixed: dict[str, Any] = {"kwargs": {}, "subtask_type": None, "immutable": True}
+    return {**fixed, "task": link["task"], "args": args, "options": kept}
+
+
+def _one_of(value: Any, names: frozenset[str]) -> bool:
+    return isinstance(value, str) and value in names
+
+
+def _short(value: Any, length: int) -> bool:
+    """A printable text of at most `length` characters: what may be shown to people."""
+    return isinstance(value, str) and 0 < len(value) <= length and value.isprintable()

@@ -1,0 +1,52 @@
+"""Celery's pool of processes, which a child that dies early, or that cannot be made, does not end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.concurrency.asynpool import AsynPool
+from celery.concurrency.prefork import TaskPool as Prefork
+
+from sensorflow.errors import Code
+from sensorflow.telemetry import Event, log
+
+
+class Processes(AsynPool):  # type: ignore[misc]  # celery has no types
+    def maintain_pool(self) -> None:
+        """Called every five seconds, and at the end of each child. In a worker's loop ENOMEM is its end:
+        here it is tried again."""
+        try:
+            super().maintain_pool()
+        except (MemoryError, OSError) as error:
+            log().error(Event.WORK_REFUSED, code=Code.HOST, reason=str(error) or "no memory")
+
+    def _track_child_process(self, proc: Any, hub: Any) -> None:
+        """At each connection. A child that ended while there was none is still listed, and has nothing left
+        by which it could be watched; `maintain_pool` takes it off."""
+        if getattr(proc, "_sentinel_poll", hub) is not None:
+            super()._track_child_process(proc, hub)
+
+    def _create_worker_process(self, i: int) -> Any:
+        before = list(self._pool)
+        try:
+            return super()._create_worker_process(i)
+        except (MemoryError, OSError):
+            self._forget([w for w in self._pool if w not in before and w._popen is None])
+            raise
+
+    def _forget(self, unmade: list[Any]) -> None:
+        """Of a process that was listed before it could be made: it has no number to be found by."""
+        for worker in unmade:
+            self._pool.remove(worker)
+            for queues, owner in self._queues.items():
+                if owner is worker:
+                    self._queues[queues] = None
+
+
+class TaskPool(Prefork):  # type: ignore[misc]  # celery has no types
+    Pool = Processes
+
+    def did_start_ok(self) -> bool:
+        """Celery ends a worker of which one child has died by the time it is connected. Another one is
+        forked in its place, then as later."""
+        return True

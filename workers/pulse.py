@@ -1,0 +1,109 @@
+"""The heartbeats of a worker's parent and of beat, each while its own loop goes on."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+from celery import bootsteps
+from celery.signals import worker_shutdown
+from celery.worker import state
+
+from sensorflow import bootstrap
+from sensorflow.adapters.host import process
+from sensorflow.core.heartbeat import Role
+from sensorflow.errors import Code, Misuse, Transient
+from sensorflow.flow.pulse import Heart, Loop
+from workers import schedule
+from workers.configured import settings
+from workers.watchdog import status
+
+EVERY = 2.0
+"""Seconds between signs of life of a worker's loop."""
+
+
+def heart(role: Role) -> tuple[Heart, Loop] | None:
+    """Of this process; None where the settings lead to no database. Begins when it is started."""
+    try:
+        ledger = bootstrap.ledger(settings(), role)
+    except Misuse:
+        return None
+    digest = bootstrap.shared_digest(settings())
+    made = Heart(ledger, socket.gethostname(), os.getpid(), process(), digest)
+    return made, made.loop(role)
+
+
+class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+    """In the consumer's loop, which is there as long as the broker is: while it is not, that is said."""
+
+    requires = ("celery.worker.consumer.connection:Connection",)
+
+    def __init__(self, c: Any, **options: Any) -> None:
+        """After the pool was forked: no child has the thread's half of a lock."""
+        super().__init__(c, **options)
+        self._loop: Loop | None = None
+        if (found := heart(Role.WORKER)) is not None:
+            made, self._loop = found
+            self._note(c)
+            self._loop.pause(AWAY)
+            self._loop.hold()
+            made.start()
+            worker_shutdown.connect(lambda **_: made.stop(), weak=False)
+
+    def start(self, c: Any) -> None:
+        """At each connection."""
+        if self._loop is not None:
+            self._loop.resume()
+            self._note(c)
+            c.timer.call_repeatedly(EVERY, self._note, (c,))
+
+    def stop(self, c: Any) -> None:
+        """At the end of each connection. A worker that is told to end finishes its files, without one."""
+        if self._loop is None:
+            return
+        if state.should_stop in (None, False) and state.should_terminate in (None, False):
+            self._loop.pause(AWAY)
+        else:
+            self._loop.note(paused=None, ending=True)
+        self._loop.hold()
+
+    def _note(self, c: Any) -> None:
+        if self._loop is not None:
+            scaler = getattr(c.controller, "autoscaler", None)
+            most = scaler.max_concurrency if scaler else c.controller.concurrency
+            children = int(getattr(c.pool, "num_processes", 0) or 0)
+            self._loop.note(children=children, most=int(most), stopped=_stopped(c.pool) or None)
+
+
+def _stopped(pool: Any) -> int:
+    """How many children of a pool somebody has stopped (SIGSTOP)."""
+    children = getattr(getattr(pool, "_pool", None), "_pool", ())
+    return sum(status(child.pid)[0] in ("T", "t") for child in list(children) if child.pid)
+
+
+AWAY = Transient(Code.BROKER, "connecting to the broker")
+
+
+class Scheduler(schedule.Scheduler):
+    """Says with each tick that beat goes on."""
+
+    _heart: Heart | None = None
+    _loop: Loop | None = None
+    _begun = False
+
+    def tick(self, *given: Any, **options: Any) -> Any:
+        if not self._begun:
+            self._begun = True
+            if (found := heart(Role.BEAT)) is not None:
+                self._heart, self._loop = found
+                self._heart.start()
+        if self._loop is not None:
+            self._loop.touch()
+        return super().tick(*given, **options)
+
+    def close(self) -> None:
+        super().close()
+        if self._heart is not None:
+            self._heart.stop()
+            self._heart = None

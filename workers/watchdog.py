@@ -1,0 +1,194 @@
+"""Ends children that are stuck, from outside: what holds the interpreter cannot be ended from within.
+
+A child is stuck when a decoder has a file for longer than `max_seconds` and a tenth of that, or when it
+holds files and has not run any Python for a while. It is killed; its attempt counts, and the ledger is told
+by a process of its own, as the parent has no connection that its children could inherit.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from sensorflow import bootstrap, threads
+from sensorflow.core.retry import backoff
+from sensorflow.core.states import Stage
+from sensorflow.errors import Code, Fenced, Permanent, SensorflowError, Transient
+from sensorflow.flow.clock import now
+from sensorflow.ports import Claim, Ledger
+from sensorflow.telemetry import Event, log
+from workers.board import Board, Slot
+from workers.configured import settings
+
+EVERY = 1.0
+GRACE = 5.0
+"""Seconds, and a tenth of max_seconds, that the child has to see by itself that it is too late."""
+SILENT = 20.0
+"""Seconds, or two thirds of a lease, without any Python: before another worker has the file."""
+GONE = 10.0
+"""Seconds in which a killed child must be dead; one that waits for a disk is not."""
+AWAY = 60.0
+"""Seconds in which the ledger is told; then the lease ends by itself, and the attempt counts as well."""
+UNTOLD = "the ledger was not told; the lease will end"
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """A child that is to be ended. reading: the file that is to blame, 0 of those it holds."""
+
+    pid: int
+    why: str
+    reading: int
+
+
+def watch(board: Board) -> None:
+    """Watch the children of this process, in a thread, for good. To be called after they are forked."""
+    try:
+        silent = max(SILENT, settings().lease * 2 / 3)
+        threads.start(lambda: _watch(board, silent))
+    except SensorflowError as error:
+        log().error(Event.WORK_UNWATCHED, reason=str(error))
+
+
+class Ended:
+    """A child that was killed, until the ledger has what it held."""
+
+    def __init__(self, found: Stuck, claims: list[Claim]) -> None:
+        self.found, self.claims = found, claims
+        self.teller: subprocess.Popen[bytes] | None = None
+        self._until = time.monotonic() + GONE
+
+    def over(self) -> bool:
+        """Go on with it, waiting for nothing: whether nothing is left to do."""
+        if self.teller is None:
+            return self._begin()
+        code = self.teller.poll()
+        if code is None and time.monotonic() < self._until:
+            return False
+        if code is None:
+            self.teller.kill()
+            self.teller.wait()
+        if code != 0:
+            log().error(Event.WORK_UNWATCHED, reason=UNTOLD)
+        return True
+
+    def _begin(self) -> bool:
+        """Only when it is dead: until then its file may still be loaded."""
+        if not _gone(self.found.pid):
+            return time.monotonic() > self._until
+        file_id = self.found.reading or None
+        log().error(Event.WORK_STUCK, pid=self.found.pid, file_id=file_id, why=self.found.why)
+        if not self.claims:
+            return True
+        try:
+            self.teller = _tell(self.claims, self.found)
+        except (OSError, MemoryError) as error:
+            log().error(Event.WORK_UNWATCHED, reason=f"{UNTOLD}: {error}")
+            return True
+        self._until = time.monotonic() + 2 * AWAY
+        return False
+
+
+def _watch(board: Board, silent: float) -> None:
+    last, ended = now(), list[Ended]()
+    while True:
+        time.sleep(EVERY)
+        at = now()
+        woken, last = at - last > 5 * EVERY, at
+        if woken:  # the host slept, or we were stopped, and so perhaps were they
+            time.sleep(2 * EVERY)
+            last = now()
+            continue
+        try:
+            look(board, at, silent, ended)
+        except Exception:  # noqa: BLE001 - it goes on, whatever it is
+            log().exception(Event.DEFECT)
+
+
+def look(board: Board, at: float, silent: float, ended: list[Ended]) -> None:
+    """Kill those that are stuck, and go on with those that were. What a child held is read at once: as soon
+    as it is dead, the main thread may fork another one, which takes its place on the board."""
+    known = {one.found.pid for one in ended}
+    for number, slot in board.slots():
+        found = judge(slot, at, silent)
+        if found is None or slot.pid in known or not _ours(slot.pid):
+            continue
+        os.kill(slot.pid, signal.SIGKILL)
+        ended.append(Ended(found, board.claims(number, slot.pid)))
+    ended[:] = [one for one in ended if not one.over()]
+
+
+def judge(slot: Slot, at: float, silent: float) -> Stuck | None:
+    """Whether a child is stuck at this time."""
+    limit = slot.until - slot.began
+    if slot.reading and at > slot.until + GRACE + limit / 10:
+        why = f"a decoder had the file for {at - slot.began:.0f} s and did not come back"
+        return Stuck(slot.pid, why, slot.reading)
+    if slot.since and at - max(slot.beat, slot.since) > silent:
+        why = f"the process has not answered for {at - max(slot.beat, slot.since):.0f} s"
+        return Stuck(slot.pid, why, slot.reading)
+    return None
+
+
+def status(pid: int) -> tuple[str, int]:
+    """The kernel's letter for what a process does, and its parent; ("", 0) when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "", 0
+    return fields[0], int(fields[1])
+
+
+def _ours(pid: int) -> bool:
+    """Whether it is a living child of this process that nobody has stopped on purpose."""
+    state, parent = status(pid)
+    return parent == os.getpid() and state not in ("Z", "X", "T", "t", "")
+
+
+def _gone(pid: int) -> bool:
+    return status(pid)[0] in ("Z", "X", "")
+
+
+def _tell(claims: list[Claim], found: Stuck) -> subprocess.Popen[bytes]:
+    """Not by a pipe, which could be full, and of which each child that is forked now would have an end."""
+    command = [sys.executable, "-c", "from workers import watchdog; watchdog.charge()"]
+    with os.fdopen(os.memfd_create("claims"), "w+b") as given:
+        pickle.dump((settings(), claims, found.reading, found.why), given)
+        given.seek(0)
+        return subprocess.Popen(command, stdin=given)
+
+
+def charge() -> None:
+    """What `_tell` runs: write down what became of the claims of a child that was ended."""
+    given, claims, reading, why = pickle.load(sys.stdin.buffer)
+    known = any(claim.file_id == reading for claim in claims)
+    ledger = bootstrap.ledger(given, "watchdog")
+    deadline = time.monotonic() + AWAY
+    for claim in claims:
+        # where no decoder had one of them, nobody knows which it was: they are tried one by one
+        guilty = not known or claim.file_id == reading
+        while time.monotonic() < deadline:
+            try:
+                _charge(ledger, claim, guilty, why, given.max_attempts)
+                break
+            except Fenced:
+                break
+            except Transient:
+                time.sleep(EVERY)
+
+
+def _charge(ledger: Ledger, claim: Claim, guilty: bool, why: str, attempts: int) -> None:
+    if guilty and claim.attempt >= attempts and claim.stage is not Stage.QUARANTINE:
+        error = Permanent(Code.TOO_SLOW, f"{why}: its worker was ended", attempts=claim.attempt)
+        ledger.condemn(claim, error, claim.counts)
+        return
+    what = why if guilty else f"another file was read in the same process: {why}"
+    delay = backoff(claim.retries + 1, random.random())
+    ledger.release(claim, Transient(Code.TOO_SLOW, f"{what}: its worker was ended"), delay, guilty)
