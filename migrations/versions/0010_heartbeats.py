@@ -4,7 +4,7 @@ Revision: 0010
 """
 
 import sqlalchemy as sa
-from alembic import op
+from alembic import context, op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0010"
@@ -41,6 +41,15 @@ DUE = sa.text("state = 'pending' AND published_at IS NULL")
 
 
 def upgrade() -> None:
+    if context.config.attributes.get("connection") is None:
+        _index_beside_a_fleet()
+    else:  # within the caller's transaction
+        op.execute(TURN.replace("CONCURRENTLY ", ""))
+        op.drop_index("ix_files_due", "files")
+    _make_heartbeats()
+
+
+def _index_beside_a_fleet() -> None:
     with op.get_context().autocommit_block():
         waits = op.get_bind().scalar(sa.text("SHOW lock_timeout"))
         op.execute("SET lock_timeout = 0")
@@ -49,6 +58,9 @@ def upgrade() -> None:
         op.execute(TURN)
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS ix_files_due")
         op.execute(f"SET lock_timeout = '{waits}'")
+
+
+def _make_heartbeats() -> None:
     op.create_table(
         "heartbeats",
         sa.Column("process", sa.Text, primary_key=True),

@@ -113,7 +113,7 @@ def test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing(
         limited(f, None)
         f.wait(lambda: f.counts()["loaded"] == 5, 60)
         tries = [e for n in range(2, 6) for e in f.ledger.history(n) if e["what"] == "claimed"]
-        assert len(tries) > 4
+        assert len(tries) >= 4  # more where a child lived and was refused memory
         assert {e["attempt"] for e in tries} == {1}
         limited(f, 1 << 20)
         f.running["worker"].send_signal(signal.SIGTERM)
