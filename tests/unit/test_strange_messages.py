@@ -68,7 +68,7 @@ def made(**headers: Any) -> Any:
     known = {"task": "sensorflow.ingest", "id": "x", **headers}
     with Connection("memory://") as connection, connection.channel() as channel:
         raw = {
-            "body": json.dumps([[], {}, {}]),
+            "body": json.dumps([[{}], {}, {}]),
             "content-type": "application/json",
             "content-encoding": "utf-8",
             "headers": known,
@@ -109,15 +109,23 @@ LINK = {"task": "sensorflow.load", "options": {}}
 )
 def test_a_message_that_would_send_others_is_refused(embed: dict[str, Any]) -> None:
     message = made()
-    message.body = json.dumps([[], {}, embed]).encode()
+    message.body = json.dumps([[{}], {}, embed]).encode()
     with pytest.raises(Misuse, match=r"chain|callbacks"):
+        own(message)
+
+
+@pytest.mark.parametrize("body", [[[], {}], [[{}, {}], {}], [["x"], {}], [[{}], {"a": 1}]])
+def test_arguments_that_a_task_does_not_take_are_refused(body: list[Any]) -> None:
+    message = made()
+    message.body = json.dumps([*body, {}]).encode()
+    with pytest.raises(Misuse, match="arguments"):
         own(message)
 
 
 def test_a_chain_is_sent_nowhere_but_to_our_queues() -> None:
     message = made()
     elsewhere = {"exchange": "x", "queue": "x", "routing_key": "sensorflow.load", "headers": {}}
-    message.body = json.dumps([[], {}, {"chain": [{**LINK, "options": elsewhere}]}]).encode()
+    message.body = json.dumps([[{}], {}, {"chain": [{**LINK, "options": elsewhere}]}]).encode()
     own(message)
     assert links(message)[0]["options"] == {"routing_key": "sensorflow.load"}
 
