@@ -41,8 +41,7 @@ def own(message: Any) -> None:
     if not _short(headers.get("id"), 100):
         raise Misuse("a message without an id", Code.MESSAGE)
     args, kwargs, embed = _body(message)
-    about = [] if task in _HOUSEKEEPING else [dict]
-    if [type(value) for value in args] != about or kwargs:
+    if len(args) != (task not in _HOUSEKEEPING) or kwargs:  # what it says is looked at by the task
         raise Misuse("arguments that this task does not take", Code.MESSAGE)
     chain = _chain(embed, args)
     message.headers = _headers(headers, task)

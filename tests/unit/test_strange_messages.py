@@ -114,7 +114,7 @@ def test_a_message_that_would_send_others_is_refused(embed: dict[str, Any]) -> N
         own(message)
 
 
-@pytest.mark.parametrize("body", [[[], {}], [[{}, {}], {}], [["x"], {}], [[{}], {"a": 1}]])
+@pytest.mark.parametrize("body", [[[], {}], [[{}, {}], {}], [[{}], {"a": 1}]])
 def test_arguments_that_a_task_does_not_take_are_refused(body: list[Any]) -> None:
     message = made()
     message.body = json.dumps([*body, {}]).encode()
