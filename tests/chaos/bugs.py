@@ -67,7 +67,7 @@ _COPY = """\
 _NOTE = """\
             if not (place / MANIFEST).exists():
                 with temporary(place) as (copy, path):
-                    copy.write(json.dumps(manifest, indent=2, ensure_ascii=False).encode())
+                    copy.write(json_of(manifest, indent=2).encode())
                     settle(copy, path, place / MANIFEST)
 """
 _POINT = "            crash.point(crash.Point.KEPT)\n"
