@@ -6,12 +6,12 @@ import ipaddress
 import os
 import sys
 from collections.abc import Collection
-from functools import cache
 from typing import Any
 
 from sensorflow import bootstrap
 from sensorflow.errors import Misuse
 from workers.app import command
+from workers.configured import settings
 
 
 def guard() -> None:
@@ -63,10 +63,9 @@ def allowed(host: str, names: Collection[str]) -> bool:
     return True
 
 
-@cache
 def _hosts() -> tuple[str, ...]:
     try:
-        return bootstrap.settings().flower_hosts
+        return settings().flower_hosts
     except Misuse:
         return ()
 
@@ -80,9 +79,8 @@ def _told() -> bool:
 
 def _word() -> str:
     try:
-        settings = bootstrap.settings()
-        password, where = bootstrap.flower_password(settings)
+        password, where = bootstrap.flower_password(settings())
     except Misuse as error:
         raise SystemExit(f"sensorflow: {error}") from error
-    sys.stderr.write(f"Flower asks for user {settings.flower_user} and {where}\n")
-    return f"{settings.flower_user}:{password}"
+    sys.stderr.write(f"Flower asks for user {settings().flower_user} and {where}\n")
+    return f"{settings().flower_user}:{password}"

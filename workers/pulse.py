@@ -11,13 +11,12 @@ from celery.signals import worker_shutdown
 from celery.worker import state
 
 from sensorflow import bootstrap
-from sensorflow.adapters.host import process
+from sensorflow.adapters.host import process, status
 from sensorflow.core.heartbeat import Role
 from sensorflow.errors import Code, Misuse, Transient
 from sensorflow.flow.pulse import Heart, Loop
 from workers import schedule
 from workers.configured import settings
-from workers.watchdog import status
 
 EVERY = 2.0
 """Seconds between signs of life of a worker's loop."""

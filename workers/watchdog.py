@@ -15,9 +15,9 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from sensorflow import bootstrap, threads
+from sensorflow.adapters.host import status
 from sensorflow.core.retry import backoff
 from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Fenced, Permanent, SensorflowError, Transient
@@ -135,15 +135,6 @@ def judge(slot: Slot, at: float, silent: float) -> Stuck | None:
         why = f"the process has not answered for {at - max(slot.beat, slot.since):.0f} s"
         return Stuck(slot.pid, why, slot.reading)
     return None
-
-
-def status(pid: int) -> tuple[str, int]:
-    """The kernel's letter for what a process does, and its parent; ("", 0) when it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return "", 0
-    return fields[0], int(fields[1])
 
 
 def _ours(pid: int) -> bool:

@@ -33,8 +33,20 @@ def _host() -> str:
 
 def _start(pid: int) -> str:
     """When a process started, in ticks since the boot (proc(5)); "" when it has ended."""
+    found = fields(pid)
+    return "" if not found or found[0] in ("Z", "X") else found[19]
+
+
+def status(pid: int) -> tuple[str, int]:
+    """The kernel's letter for what a process does, and its parent; ("", 0) when it is gone."""
+    found = fields(pid)
+    return (found[0], int(found[1])) if found else ("", 0)
+
+
+def fields(pid: int) -> list[str]:
+    """What the kernel says of a process behind its name (proc(5), stat), from its state on; none when it is
+    gone."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return ""
-    return "" if fields[0] in ("Z", "X") else fields[19]
+        return []

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from sensorflow.adapters.host import fields
 from sensorflow.errors import Misuse
 
 _CHILD = str(Path(__file__).with_name("child.py"))
@@ -116,9 +117,7 @@ def cpu(*pids: int | None) -> float:
     """Seconds of CPU of processes and of their descendants, ended and waited-for ones too."""
     ticks = 0
     for pid in {p for top in pids if top for p in tree(top)}:
-        with suppress(OSError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(int(text) for text in fields[11:15])
+        ticks += sum(int(text) for text in fields(pid)[11:15])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

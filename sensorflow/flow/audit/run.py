@@ -29,10 +29,6 @@ def audit(sight: Sight, level: Level, subset: Subset | None = None) -> Report:
     return run.report
 
 
-class _DatabaseAway(Exception):
-    """Nothing more can be looked at."""
-
-
 @dataclass
 class _Run:
     sight: Sight
