@@ -170,7 +170,8 @@ LANGUAGE sql STABLE AS $$
 $$
 """
 
-# As in 0001, and bounded: whoever may call it makes no more than the planner bears.
+# As in 0001, and bounded: whoever may call it makes no more than the planner bears. After the wait for the
+# lock it asks the tables: to_regclass would say what this session remembers of before the wait.
 MOST = 2400
 ENSURE_MONTHS = f"""
 CREATE OR REPLACE FUNCTION ensure_reading_partitions(low timestamptz, high timestamptz)
@@ -191,7 +192,8 @@ BEGIN
         part := 'raw_readings_' || to_char(month, 'YYYY_MM');
         IF to_regclass(part) IS NULL THEN
             PERFORM pg_advisory_xact_lock(hashtextextended('sensorflow.partitions', 0));
-            IF to_regclass(part) IS NULL THEN
+            IF NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                            WHERE i.inhparent = 'raw_readings'::regclass AND c.relname = part) THEN
                 IF (SELECT count(*) FROM pg_inherits
                      WHERE inhparent = 'raw_readings'::regclass) >= {MOST} THEN
                     RAISE EXCEPTION 'raw_readings has {MOST} months, and no more are made'

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -176,3 +178,22 @@ def test_the_database_makes_no_more_months_than_it_bears(yard: Yard) -> None:
     assert view is not None
     assert view.facts["error_code"] == "F219 too-many-months"
     assert view.state is State.PENDING
+
+
+ENSURE = "SELECT ensure_reading_partitions('2026-02-01Z', '2026-02-01Z')"
+
+
+def test_a_month_that_two_make_at_once_is_made_once(database: str) -> None:
+    """The second one has looked before it waits, and looks again: not into what it remembers."""
+    with psycopg.connect(database) as first, psycopg.connect(database) as second:
+        first.execute(ENSURE)
+        with ThreadPoolExecutor(1) as pool:
+            made = pool.submit(lambda: second.execute(ENSURE).fetchone())
+            with psycopg.connect(database, autocommit=True) as c:
+                while c.execute(WAITING).fetchone() == (0,):
+                    time.sleep(0.01)
+            first.commit()
+            assert made.result(20) == (0,)
+
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
