@@ -38,9 +38,12 @@ def server(place: Place, tmp_path: Path) -> Iterator[Valkey]:
 
 
 @contextmanager
-def working(project: Path, database: str, broker: str) -> Iterator[tuple[Fleet, Drops]]:
-    """At the end the worker is the one that was started, and all files are loaded."""
-    with fleet(project, database, broker) as f:
+def working(
+    project: Path, database: str, broker: str, lease: int = 3
+) -> Iterator[tuple[Fleet, Drops]]:
+    """At the end the worker is the one that was started, and all files are loaded. lease: seconds, more than
+    a child is stopped that may hold a file."""
+    with fleet(project, database, broker, environment={"SENSORFLOW_LEASE": str(lease)}) as f:
         drops = Drops(f)
         f.start("daemon", "worker", "beat")
         drops.put("first.csv")
@@ -140,7 +143,10 @@ def test_fault_41_valkey_is_full_with_a_task_in_flight(
 def test_fault_41_a_channel_is_closed_by_rabbitmq_for_it_waited_too_long(
     project: Path, database: str, rabbitmq: RabbitMQ
 ) -> None:
-    with rabbitmq.impatient(1000), working(project, database, rabbitmq.fresh()) as (f, drops):
+    with (
+        rabbitmq.impatient(1000),
+        working(project, database, rabbitmq.fresh(), lease=30) as (f, drops),
+    ):
         for number in range(TIMES):
             in_flight(f, drops, f"{number}.csv", lambda: time.sleep(5), first=False)
             loaded(f, drops)
