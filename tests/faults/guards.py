@@ -1054,8 +1054,8 @@ GUARDS = [
         50,
         "migrations/versions/0011_histories_and_months.py",
         "            IF NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid\n"
-        "                            WHERE i.inhparent = 'raw_readings'::regclass AND c.relname = part) "
-        "THEN\n",
+        "                            WHERE i.inhparent = 'raw_readings'::regclass "
+        "AND c.relname = part) THEN\n",
         "            IF to_regclass(part) IS NULL THEN\n",
         "tests/integration/test_months.py::test_a_month_that_two_make_at_once_is_made_once",
     ),
