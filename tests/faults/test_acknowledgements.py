@@ -41,8 +41,8 @@ def server(place: Place, tmp_path: Path) -> Iterator[Valkey]:
 def working(
     project: Path, database: str, broker: str, lease: int = 3
 ) -> Iterator[tuple[Fleet, Drops]]:
-    """At the end the worker is the one that was started, and all files are loaded. lease: seconds, more than
-    a child is stopped that may hold a file."""
+    """At the end the worker is the one that was started, and all files are loaded. lease: seconds, more
+    than a child is stopped that may hold a file."""
     with fleet(project, database, broker, environment={"SENSORFLOW_LEASE": str(lease)}) as f:
         drops = Drops(f)
         f.start("daemon", "worker", "beat")
