@@ -65,7 +65,7 @@ class Valkey:
             copy.with_suffix(".new").replace(copy)
             program = copy
         self._password = secret(place / "valkey-password")
-        self._port = kept_port(place / "valkey-port")
+        self._port, self.moved = kept_port(place / "valkey-port", "Valkey")
         config = place / "valkey.conf"
         text = CONFIG.format(port=self._port, password=self._password, folder=quoted(folder))
         write_secret(config, text, user)
