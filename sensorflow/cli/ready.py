@@ -23,6 +23,23 @@ FULL = 16 << 20
 AGAIN = 3 * FULL
 
 
+class News:
+    """What there is to print: of readiness, and of troubles.
+
+    ledger: opens the ledger. folders: whose disks are looked at.
+    """
+
+    def __init__(
+        self, supervisor: Supervisor, ledger: Callable[[], Ledger], folders: Sequence[Path]
+    ) -> None:
+        self._supervisor = supervisor
+        self._ready = Readiness(supervisor, ledger)
+        self._troubles = Troubles(folders)
+
+    def lines(self) -> list[str]:
+        return [*self._troubles.news(self._supervisor.all), *self._ready.news()]
+
+
 class Readiness:
     """Whether daemon and workers answer by heartbeat. Costs no time at the start: it is asked now and then.
 

@@ -20,6 +20,7 @@ from sensorflow.cli.show import line
 from sensorflow.errors import Code, Misuse, Transient
 
 if TYPE_CHECKING:
+    from sensorflow.cli.ready import News
     from sensorflow.embedded.postgres import Postgres
     from sensorflow.embedded.process import Process
     from sensorflow.embedded.state import Running
@@ -158,6 +159,17 @@ class _Stack:
         state.announce(self.place, self.running)
         self.supervisor.renew(processes)
 
+    def tend_flower(self) -> None:
+        """Another program took its port before it could: another one is taken, unless it was asked for."""
+        from sensorflow.cli import flower
+        from sensorflow.embedded import state
+
+        port = flower.another_port(self.supervisor.processes, self.settings, self._port)
+        if port != self._port:
+            self._port = port
+            self.running = replace(self.running, flower_url=f"http://127.0.0.1:{port}")
+            state.announce(self.place, self.running)
+
     def _servers(self, settings: Settings) -> Running:
         """Start what is not given by URL and does not run yet, and bring the schema up to date."""
         from sensorflow.adapters.postgres import inspect, migrate, settle
@@ -202,11 +214,12 @@ class _Stack:
         return [s.process for s in (self._postgres, self._valkey) if s is not None]
 
     def _fleet(self, settings: Settings) -> list[Process]:
+        from sensorflow.cli import flower
         from sensorflow.embedded.stack import fleet
         from sensorflow.settings import COPY
 
         same = settings.flower_port == self.settings.flower_port and self._generation
-        port = self._port if same else _flower_port(settings)
+        port = self._port if same else flower.port_for(settings)
         self._port = port
         self.running = replace(self.running, flower_url=f"http://127.0.0.1:{port}")
         env = {
@@ -219,29 +232,19 @@ class _Stack:
         return fleet(settings, self.place, env, port, self._generation)
 
 
-def _flower_port(settings: Settings) -> int:
-    """Raises Misuse where a port that was asked for is taken; another one than the default is reported."""
-    from sensorflow.embedded.process import free_port, listener
-
-    wanted = settings.flower_port
-    port = free_port(wanted)
-    if wanted in (0, port):
-        return port
-    who = listener(wanted) or "another program"
-    if "flower_port" in settings.model_fields_set:
-        raise Misuse(
-            f"flower_port = {wanted}: this port is taken by {who}; end that, or set another port "
-            "(0: any that is free)",
-            Code.SETTINGS,
-        )
-    line(f"port {wanted} is taken by {who}: Flower is on port {port}")
-    return port
-
-
-def _report(text: str) -> None:
-    if text:
+def _report(*lines: str) -> None:
+    for text in filter(None, lines):
         line(text)
         sys.stdout.flush()
+
+
+def _news(running: _Stack) -> News:
+    from sensorflow import bootstrap
+    from sensorflow.cli.ready import News
+
+    settings = running.settings
+    folders = (settings.data_folder, running.place)
+    return News(running.supervisor, lambda: bootstrap.ledger(settings, "up"), folders)
 
 
 def _copied(place: Path, generation: int, path: Path | None) -> Path:
@@ -319,45 +322,28 @@ def _live(running: _Stack, edits: _Edits, stopped: list[int]) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    console, news = Console(), _News(running)
+    console, news = Console(), _news(running)
     if not console.is_terminal:
         while not stopped:
-            news.print()
+            _report(*news.lines())
+            running.tend_flower()
             running.supervisor.check()
             if edits.apply(running):
-                news = _News(running)
+                news = _news(running)
             time.sleep(0.2)
         return
     view = _View(running)
     with Live(console=console, auto_refresh=False) as live:
         while not stopped:
-            news.print()
+            _report(*news.lines())
+            running.tend_flower()
             running.supervisor.check()
             if edits.apply(running):
-                view, news = _View(running), _News(running)
+                view, news = _View(running), _news(running)
             live.update(view.render(), refresh=True)
             for _ in range(int(REFRESH / 0.1)):
                 if not stopped:
                     time.sleep(0.1)
-
-
-class _News:
-    """Prints what happens to the processes."""
-
-    def __init__(self, running: _Stack) -> None:
-        from sensorflow import bootstrap
-        from sensorflow.cli.ready import Readiness, Troubles
-
-        self._supervisor = running.supervisor
-        self._ready = Readiness(
-            running.supervisor, lambda: bootstrap.ledger(running.settings, "up")
-        )
-        self._troubles = Troubles((running.settings.data_folder, running.place))
-
-    def print(self) -> None:
-        for text in (*self._troubles.news(self._supervisor.all), *self._ready.news()):
-            line(text)
-            sys.stdout.flush()
 
 
 class _View:

