@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pwd
+import shlex
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -25,10 +26,13 @@ _SAID = {
 }
 
 
-def explained(error: OSError) -> str | None:
-    """One line for what a person can cure; None for any other error."""
-    path = error.filename
-    if error.errno is None or not isinstance(path, str | bytes):
+def explained(error: OSError, path: Path | None = None) -> str | None:
+    """One line for what a person can cure; None for any other error. path: where it does not say one, as
+    when there was no room to write to a file that was open."""
+    path = error.filename or path
+    if error.errno in FULL and path is None:
+        return "no space left on the disk that was written to: `df -h` shows which; make room"
+    if error.errno is None or not isinstance(path, str | bytes | Path):
         return None
     place = os.fsdecode(path)
     if error.errno in FULL:
@@ -36,7 +40,7 @@ def explained(error: OSError) -> str | None:
             f"{place}: no space left on its disk ({room(Path(place))}); make room, then try again"
         )
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"{place}: this user ({user()}) may not do that; {owned(Path(place))}"
+        return f"{place}: permission denied for user {user()}; {owned(Path(place))}"
     said = _SAID.get(error.errno)
     return said and f"{place}: {said}"
 
@@ -63,12 +67,16 @@ def nearest(path: Path) -> Path:
 
 
 def owned(path: Path) -> str:
-    """Whose a path is, or the nearest folder above it."""
+    """Whose a path is, or the nearest folder above it, and how it is made ours to write."""
     there = nearest(path)
     try:
-        return f"{there} belongs to {_named(there.stat().st_uid)}"
+        owner = there.stat().st_uid
     except OSError:
         return "its owner may"
+    if owner == os.geteuid():
+        return f"run `chmod u+rwX {shlex.quote(str(there))}`"
+    command = f"`chown -R {user()} {shlex.quote(str(there))}` as root"
+    return f"{there} belongs to {_named(owner)}: run as that user, or {command}"
 
 
 def mount(path: Path) -> Path:

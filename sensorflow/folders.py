@@ -34,10 +34,10 @@ def folder_fault(folder: Path, after: str = "keep") -> tuple[str, str] | None:
     except OSError as error:
         return f"{folder}: {error.strerror}", "let this user enter the folders above it"
     if not os.access(folder, os.R_OK | os.X_OK):
-        return f"this user ({user()}) may not read {folder}", f"`chmod u+rx {quoted}` as its owner"
+        return f"user {user()} may not read {folder}", f"`chmod u+rx {quoted}` as its owner"
     if after != "keep" and not os.access(folder, os.W_OK):
         return (
-            f"this user ({user()}) may not move files out of {folder}",
+            f"user {user()} may not move files out of {folder}",
             f'`chmod u+w {quoted}` as its owner, or set after = "keep"',
         )
     return None
@@ -55,8 +55,7 @@ def data_fault(folder: Path) -> tuple[str, str] | None:
             f"{there} is on a read-only file system",
             "let data name a folder that can be written",
         )
-    told = f"this user ({user()}) may not write to {there}; {owned(there)}"
-    return told, f"run as that user, or `chown -R {user()} {shlex.quote(str(there))}` as root"
+    return f"user {user()} may not write to {there}", owned(there)
 
 
 def require_data(settings: Settings) -> None:

@@ -375,6 +375,8 @@ def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
                 Code.SETTINGS,
             )
         return path
+    if (start / FILE_NAME).is_dir():
+        raise Misuse(f"{start / FILE_NAME}: is a folder, not a file; rename it", Code.SETTINGS)
     for above in (start.absolute(), *start.absolute().parents):
         if (above / FILE_NAME).is_file():
             return above / FILE_NAME
@@ -421,9 +423,10 @@ class _Where:
     def __init__(self, path: Path | None, variables: Variables) -> None:
         self._path, self._variables = path, variables
 
-    def __call__(self, key: str) -> str:
+    def __call__(self, *keys: str) -> str:
+        """The variable of the first key that has one; else the file."""
         file = str(self._path) if self._path else None
-        return self._variables.of(key, file) or file or "settings"
+        return next(filter(None, (self._variables.of(k, file) for k in keys)), file or "settings")
 
     def begins(self, message: str) -> str:
         """A message that begins with the key which it is about."""
@@ -473,7 +476,7 @@ def _check_folders(settings: Settings, where: _Where) -> None:
         for other, inner in real.items():
             if name != other and inner.is_relative_to(outer):
                 raise Misuse(
-                    f"{where(other)}: {other} lies within {name} ({outer}); give each a folder of its own",
+                    f"{where(other, name)}: {other} lies within {name} ({outer}); give each a folder of its own",
                     Code.SETTINGS,
                 )
 

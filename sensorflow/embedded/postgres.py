@@ -18,12 +18,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from sensorflow.disk import room
+from sensorflow.disk import free, room, size
 from sensorflow.embedded.process import Process, cause, kept_port
 from sensorflow.embedded.state import secret
 from sensorflow.embedded.user import server_user
 from sensorflow.errors import Misuse
 
+CLUSTER = 128 << 20
+"""Bytes that a new cluster takes, with its first log segments."""
 USER = "sensorflow"
 DATABASE = "sensorflow"
 SETTINGS = {
@@ -183,6 +185,11 @@ class Postgres:
         new = self._place / f"postgres.new-{os.getpid()}"
         word = self._place / "initdb-password"
         shutil.rmtree(new, ignore_errors=True)
+        if free(self._place) < CLUSTER:
+            raise Misuse(
+                f"no room for PostgreSQL's data in {self._place}: {room(self._place)}, and it begins with "
+                f"{size(CLUSTER)}; make room, or let data name a folder on another disk"
+            )
         new.mkdir(mode=0o700)
         descriptor = os.open(word, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as stream:

@@ -123,7 +123,7 @@ def tail(log: Path, begin: int = 0) -> list[str]:
 WORDS = 65536
 """Bytes at the end of a log that are searched for the reason of a failure."""
 _CAUSES = (
-    re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE),
+    re.compile(r"no space left on device|disk quota exceeded|wrote only \d+ of", re.IGNORECASE),
     re.compile(r"\b(PANIC|FATAL|initdb: error|Fatal error|FATAL CONFIG FILE ERROR)\b"),
     re.compile(r"\b(ERROR|error:|Error|Misuse|sensorflow:|Bad |Can't |Could not |Failed )"),
 )
