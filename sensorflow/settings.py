@@ -476,7 +476,8 @@ def _check_folders(settings: Settings, where: _Where) -> None:
         for other, inner in real.items():
             if name != other and inner.is_relative_to(outer):
                 raise Misuse(
-                    f"{where(other, name)}: {other} lies within {name} ({outer}); give each a folder of its own",
+                    f"{where(other, name)}: {other} lies within {name} ({outer}); "
+                    "give each a folder of its own",
                     Code.SETTINGS,
                 )
 

@@ -20,7 +20,6 @@ LIMIT = 60.0
 EVERY = 0.3
 FULL = 16 << 20
 """Bytes free below which a disk counts as full: PostgreSQL's log grows by as much at a time."""
-AGAIN = 3 * FULL
 
 
 class News:
@@ -43,11 +42,13 @@ class News:
 class Readiness:
     """Whether daemon and workers answer by heartbeat. Costs no time at the start: it is asked now and then.
 
-    ledger: opened once, and closed when all answer.
+    ledger: opened once, and closed when all answer. limit: seconds that they may take.
     """
 
-    def __init__(self, supervisor: Supervisor, ledger: Callable[[], Ledger]) -> None:
-        self._supervisor, self._open = supervisor, ledger
+    def __init__(
+        self, supervisor: Supervisor, ledger: Callable[[], Ledger], limit: float = LIMIT
+    ) -> None:
+        self._supervisor, self._open, self._limit = supervisor, ledger, limit
         self._ledger: Ledger | None = None
         self._began = time.monotonic()
         self._next = 0.0
@@ -64,10 +65,10 @@ class Readiness:
             self._done = True
             self._close()
             yield f"ready            daemon and workers answer, {now - self._began:.1f} s after their start"
-        elif now - self._began > LIMIT and not self._late:
+        elif now - self._began > self._limit and not self._late:
             self._late = True
             for process in missing:
-                yield process.fault(f"does not answer yet after {LIMIT:.0f} s") + why
+                yield process.fault(f"does not answer yet after {self._limit:.0f} s") + why
 
     def _missing(self) -> tuple[list[Process], str]:
         """Who has no heartbeat yet, and why that may be unknown."""
@@ -97,11 +98,11 @@ class Readiness:
 class Troubles:
     """Processes that end again and again, and disks that are full. Each is reported once, and its end too.
 
-    folders: whose disks are looked at.
+    folders: whose disks are looked at. full: bytes free below which one is full.
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = folders
+    def __init__(self, folders: Sequence[Path], full: int = FULL) -> None:
+        self._folders, self.full = folders, full
         self._told: dict[str, str] = {}
         self._full: set[Path] = set()
         self._next = 0.0
@@ -128,10 +129,10 @@ class Troubles:
                 free, place = disk.free(folder), disk.mount(folder)
             except OSError:
                 continue
-            if free < FULL and place not in self._full:
+            if free < self.full and place not in self._full:
                 self._full.add(place)
                 yield f"the disk of {folder} is full: {disk.room(folder)}; files wait, and nothing is lost."
                 yield "  Make room: all goes on by itself then"
-            elif free > AGAIN and place in self._full:
+            elif free > 3 * self.full and place in self._full:
                 self._full.remove(place)
                 yield f"there is room again: {disk.room(folder)}"

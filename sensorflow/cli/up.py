@@ -206,6 +206,7 @@ class _Stack:
             self._stack.callback(server.process.end, 30.0)
             _report(server.moved)
             server.start()
+            _report(server.damage)
             self._valkey = server
         return self._valkey
 

@@ -155,21 +155,46 @@ class Postgres:
         return f"postgresql://{USER}:{word}@127.0.0.1:{self._port}/{DATABASE}"
 
     def start(self) -> None:
+        """Raises Misuse."""
+        import psycopg
+
         if not (self._data / "PG_VERSION").exists():
             self._init()
         self._bury()
+        self._begin()
+        try:
+            self._make_database()
+        except psycopg.OperationalError as error:
+            if "password authentication failed" not in str(error):
+                raise Misuse(self.process.fault("refuses a connection")) from error
+            self.process.end(60)
+            self._set_password()
+            self._begin()
+            self._make_database()
+
+    def _begin(self) -> None:
         self.process.start()
         self.process.wait_for(self._answers, 600)  # after a crash it may have much to recover
-        self._make_database()
+
+    def _set_password(self) -> None:
+        """Its file was lost, and another one made: the server is told the new one, as its owner may."""
+        order = f"ALTER ROLE {USER} PASSWORD '{self._password}'\n"
+        postgres = (self._bin / "postgres", "--single", "-D", str(self._data), "postgres")
+        done = self._run(*postgres, given=order)
+        if done.returncode != 0:
+            raise Misuse(f"PostgreSQL takes no new password: {cause(done.stderr.splitlines())}")
 
     def _initdb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         with _plainly_named(self._bin) as folder:
             return self._run(folder / "initdb", *arguments)
 
-    def _run(self, program: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _run(
+        self, program: Path, *arguments: str, given: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         uid, gid = self._user or (None, None)
         return subprocess.run(
             [str(program), *arguments],
+            input=given,
             capture_output=True,
             text=True,
             check=False,

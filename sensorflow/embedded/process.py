@@ -139,8 +139,15 @@ def cause(lines: Sequence[str]) -> str:
     told = [line.strip() for line in lines if line.strip() and not _CONSEQUENCES.search(line)]
     for kind in _CAUSES:
         if found := [line for line in told if kind.search(line)]:
-            return found[0][:400]
+            return (found[0] + _detail(lines, found[0]))[:400]
     return told[-1][:400] if told else ""
+
+
+def _detail(lines: Sequence[str], first: str) -> str:
+    """What PostgreSQL says more, in the line after it."""
+    texts = [line.strip() for line in lines]
+    _, mark, detail = texts[min(texts.index(first) + 1, len(texts) - 1)].partition("DETAIL:")
+    return f" ({detail.strip()})" if mark else ""
 
 
 def tree(pid: int) -> Iterator[int]:

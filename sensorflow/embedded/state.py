@@ -101,6 +101,8 @@ def write_secret(path: Path, text: str, owner: tuple[int, int] | None = None) ->
 
 def secret(path: Path) -> str:
     """A password, made at the first call and kept: the same for all who ask at once."""
+    if path.exists() and not path.stat().st_size:
+        path.unlink()  # of a disk that was full, or of a host that lost power
     if not path.exists():
         mine = path.with_name(f"{path.name}.{os.getpid()}")
         write_secret(mine, secrets.token_urlsafe(24))

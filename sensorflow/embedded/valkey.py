@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -26,6 +28,14 @@ save ""
 maxmemory-policy noeviction
 daemonize no
 """
+
+
+_DAMAGED = re.compile(
+    r"bad file format|unexpected end of file reading|wrong signature|rdb load|appendonly|manifest file"
+    r"|AOF .*(invalid|format|corrupt)",
+    re.IGNORECASE,
+)
+"""What Valkey says of an append-only file, a snapshot or their list that it cannot read."""
 
 
 def binary() -> Path:
@@ -50,15 +60,20 @@ def quoted(path: Path) -> str:
 
 
 class Valkey:
-    """One server below `place`; start() returns when it answers."""
+    """One server below `place`; start() returns when it answers.
+
+    moved, damage: what to report, else "".
+    """
+
+    damage = ""
 
     def __init__(self, place: Path, logs: Path) -> None:
         user = server_user()
         folder = place / "valkey"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder, self._user = folder, user
+        self._make_folder()
         program = binary()
         if user:
-            os.chown(folder, *user)
             copy = place / "valkey-server"
             shutil.copyfile(program, copy.with_suffix(".new"))
             copy.with_suffix(".new").chmod(0o755)
@@ -82,8 +97,27 @@ class Valkey:
         return f"redis://:{quote(self._password, safe='')}@127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
+        """What it kept is messages, which the ledger can send again: what is damaged is put aside.
+        Raises Misuse."""
         self.process.start()
-        self.process.wait_for(self._answers, 30)
+        try:
+            self.process.wait_for(self._answers, 30)
+        except Misuse:
+            if not any(_DAMAGED.search(line) for line in self.process.last_words()):
+                raise
+            aside = self._folder.with_name(f"valkey.damaged-{int(time.time())}")
+            self._folder.rename(aside)
+            self._make_folder()
+            self.process.start()
+            self.process.wait_for(self._answers, 30)
+            self.damage = (
+                f"Valkey's data were damaged and lie in {aside} now; messages are sent again"
+            )
+
+    def _make_folder(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._user:
+            os.chown(self._folder, *self._user)
 
     def _answers(self) -> bool:
         try:
