@@ -20,6 +20,7 @@ from sensorflow.cli.show import line
 from sensorflow.errors import Code, Misuse, Transient
 
 if TYPE_CHECKING:
+    from sensorflow.cli.ready import News
     from sensorflow.embedded.postgres import Postgres
     from sensorflow.embedded.process import Process
     from sensorflow.embedded.state import Running
@@ -43,14 +44,13 @@ def up(
 ) -> None:
     """Run everything here: PostgreSQL, Valkey, daemon, workers, beat and Flower. Ctrl-C stops all."""
     from sensorflow import bootstrap, steady
-    from sensorflow.cli import init
     from sensorflow.embedded import state
+    from sensorflow.folders import require_data
     from sensorflow.settings import find
 
-    if find(Path.cwd()) is None:
-        line(f"no sensorflow.toml here: wrote {init.write(Path())}, with the folder drop/readings/")
     settings = bootstrap.settings()
     _require_sources(settings)
+    require_data(settings)
     if reset and settings.database_url is not None:
         raise Misuse(
             "--reset removes landed files, and the ledger of database_url still needs them; "
@@ -65,11 +65,12 @@ def up(
         _welcome(settings, running.running)
         _live(running, edits, stopped)
         line("stopping: workers finish the file in hand")
+        sys.stdout.flush()
 
 
 def _require_sources(settings: Settings) -> None:
     """Raises Misuse."""
-    from sensorflow.settings import require_folders
+    from sensorflow.folders import require_folders
 
     require_folders(settings)
     if not settings.sources:
@@ -158,6 +159,17 @@ class _Stack:
         state.announce(self.place, self.running)
         self.supervisor.renew(processes)
 
+    def tend_flower(self) -> None:
+        """Another program took its port before it could: another one is taken, unless it was asked for."""
+        from sensorflow.cli import flower
+        from sensorflow.embedded import state
+
+        port = flower.another_port(self.supervisor.processes, self.settings, self._port)
+        if port != self._port:
+            self._port = port
+            self.running = replace(self.running, flower_url=f"http://127.0.0.1:{port}")
+            state.announce(self.place, self.running)
+
     def _servers(self, settings: Settings) -> Running:
         """Start what is not given by URL and does not run yet, and bring the schema up to date."""
         from sensorflow.adapters.postgres import inspect, migrate, settle
@@ -181,6 +193,7 @@ class _Stack:
         if self._postgres is None:
             server = Postgres(self.place, self.settings.data_folder / "logs")
             self._stack.callback(server.process.end, 60.0)
+            _report(server.moved)
             server.start()
             self._postgres = server
         return self._postgres
@@ -191,7 +204,9 @@ class _Stack:
         if self._valkey is None:
             server = Valkey(self.place, self.settings.data_folder / "logs")
             self._stack.callback(server.process.end, 30.0)
+            _report(server.moved)
             server.start()
+            _report(server.damage)
             self._valkey = server
         return self._valkey
 
@@ -200,21 +215,37 @@ class _Stack:
         return [s.process for s in (self._postgres, self._valkey) if s is not None]
 
     def _fleet(self, settings: Settings) -> list[Process]:
-        from sensorflow.embedded.process import free_port
+        from sensorflow.cli import flower
         from sensorflow.embedded.stack import fleet
-        from sensorflow.settings import COPY, FILE_NAME, find
+        from sensorflow.settings import COPY
 
         same = settings.flower_port == self.settings.flower_port and self._generation
-        port = self._port if same else free_port(settings.flower_port)
+        port = self._port if same else flower.port_for(settings)
         self._port = port
         self.running = replace(self.running, flower_url=f"http://127.0.0.1:{port}")
         env = {
             "SENSORFLOW_DATABASE_URL": self.running.database_url,
             "SENSORFLOW_BROKER_URL": self.running.broker_url,
-            "SENSORFLOW_CONFIG": str(find(Path.cwd()) or settings.home / FILE_NAME),
-            COPY: str(self._copy),
         }
+        if self._path is None:  # of variables alone: paths are below the folder that we are in
+            return fleet(settings, self.place, env, port, self._generation, settings.home)
+        env |= {"SENSORFLOW_CONFIG": str(self._path), COPY: str(self._copy)}
         return fleet(settings, self.place, env, port, self._generation)
+
+
+def _report(*lines: str) -> None:
+    for text in filter(None, lines):
+        line(text)
+        sys.stdout.flush()
+
+
+def _news(running: _Stack) -> News:
+    from sensorflow import bootstrap
+    from sensorflow.cli.ready import News
+
+    settings = running.settings
+    folders = (settings.data_folder, running.place)
+    return News(running.supervisor, lambda: bootstrap.ledger(settings, "up"), folders)
 
 
 def _copied(place: Path, generation: int, path: Path | None) -> Path:
@@ -241,6 +272,7 @@ def _welcome(settings: Settings, running: Running) -> None:
     line(f"                 user {settings.flower_user}, {shown}")
     line("elsewhere        sensorflow status | files ls | quarantine ls | db shell")
     line("Ctrl-C stops all; nothing in hand is lost")
+    line("starting         daemon, workers, beat and Flower")
     sys.stdout.flush()
 
 
@@ -291,19 +323,24 @@ def _live(running: _Stack, edits: _Edits, stopped: list[int]) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    console = Console()
+    console, news = Console(), _news(running)
     if not console.is_terminal:
         while not stopped:
+            _report(*news.lines())
+            running.tend_flower()
             running.supervisor.check()
-            edits.apply(running)
+            if edits.apply(running):
+                news = _news(running)
             time.sleep(0.2)
         return
     view = _View(running)
     with Live(console=console, auto_refresh=False) as live:
         while not stopped:
+            _report(*news.lines())
+            running.tend_flower()
             running.supervisor.check()
             if edits.apply(running):
-                view = _View(running)
+                view, news = _View(running), _news(running)
             live.update(view.render(), refresh=True)
             for _ in range(int(REFRESH / 0.1)):
                 if not stopped:
