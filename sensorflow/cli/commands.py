@@ -18,6 +18,7 @@ from sensorflow.cli import (
     rejects,
     replay,
     retention,
+    service,
     sniff,
     status,
     up,
@@ -46,5 +47,6 @@ def register(app: typer.Typer) -> None:
     app.command("doctor", short_help="Check everything; say what to do.")(doctor.doctor)
     app.command("watch", short_help="The ingest daemon, alone.")(watch.watch)
     app.command("worker", short_help="A worker, alone, autoscaled.")(worker.worker)
+    app.add_typer(service.app, name="service")
     app.add_typer(db.app, name="db")
     app.command("version")(version.version)

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from sensorflow.adapters.host import fields
+from sensorflow.embedded.logs import Where, opened
 from sensorflow.errors import Misuse
 
 _CHILD = str(Path(__file__).with_name("child.py"))
@@ -37,13 +37,14 @@ class Process:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     restarts: int = 0
+    where: Where = Where.FILES
     _popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it; from the main thread only, for the kernel watches the thread that forks."""
         uid, gid = self.user or (-1, -1)
         launcher = [sys.executable, "-I", "-S", _CHILD, str(os.getpid()), str(int(self.orphan))]
-        with self._log() as log:
+        with opened(self.where, self.log) as log:
             self._popen = subprocess.Popen(
                 [*launcher, str(uid), str(gid), *self.command],
                 stdin=subprocess.DEVNULL,
@@ -53,14 +54,6 @@ class Process:
                 cwd=self.cwd or ("/" if self.user else None),
                 start_new_session=True,  # Ctrl-C is for the supervisor, which ends them in order
             )
-
-    def _log(self) -> BinaryIO:
-        """Where there is no room for one, it goes without."""
-        try:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            return self.log.open("ab")
-        except OSError:
-            return Path(os.devnull).open("ab")
 
     @property
     def pid(self) -> int | None:
@@ -94,6 +87,8 @@ class Process:
             if ready():
                 return
             time.sleep(0.03)
+        if self.where is not Where.FILES:
+            raise Misuse(f"{self.name} did not start; its log: {self.where.told}")
         raise Misuse(f"{self.name} did not start; its log: {self.log}\n  {self.last_words()}")
 
     def last_words(self) -> str:
