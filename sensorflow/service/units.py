@@ -116,6 +116,7 @@ def _run(plan: Plan, part: str) -> list[str]:
     if plan.user is not None:
         lines.append(f"User={plan.user}")
     lines.append(f"Environment={word(f'SENSORFLOW_CONFIG={plan.config}')} PYTHONUNBUFFERED=1")
+    lines.append(f"SyslogIdentifier={part or 'sensorflow'}")
     lines += _secrets(plan)
     lines += [
         "# SENSORFLOW_* variables, if you want any: one NAME=value a line, mode 0600",
