@@ -31,6 +31,7 @@ from sensorflow.core import growth
 from sensorflow.core.drift import Drift
 from sensorflow.core.profile import Instant, Profile, Strict
 from sensorflow.core.stability import IGNORED
+from sensorflow.environment import Variables, names_project
 from sensorflow.errors import Code, Misuse
 from sensorflow.explain import explain
 from sensorflow.tls import Tls
@@ -39,9 +40,6 @@ FILE_NAME = "sensorflow.toml"
 COPY = "SENSORFLOW_CONFIG_COPY"
 """Names a copy of the settings file that is read in its place: `sensorflow up` has its processes work with
 what was there when they were started, whatever is written meanwhile."""
-PREFIX = "SENSORFLOW_"
-APART = re.compile(r"CONFIG(_COPY)?|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
-"""Variables with the prefix that are no settings: Kubernetes makes the last ones of a service's name."""
 
 
 def tolerance(value: Any) -> str:
@@ -361,6 +359,14 @@ def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
     return url
 
 
+def folder() -> Path:
+    """The folder that we are in. Raises Misuse."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise Misuse("the current folder was removed: cd to your project", Code.SETTINGS) from error
+
+
 def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
     """The settings file: $SENSORFLOW_CONFIG, or the nearest sensorflow.toml at or above `start`."""
     if named := environ.get("SENSORFLOW_CONFIG"):
@@ -371,10 +377,20 @@ def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
                 Code.SETTINGS,
             )
         return path
-    for folder in (start.absolute(), *start.absolute().parents):
-        if (folder / FILE_NAME).is_file():
-            return folder / FILE_NAME
+    for above in (start.absolute(), *start.absolute().parents):
+        if (above / FILE_NAME).is_file():
+            return above / FILE_NAME
     return None
+
+
+def require_project(path: Path | None, start: Path, environ: Mapping[str, str]) -> None:
+    """Misuse where there is neither a settings file nor variables that make a project."""
+    if path is None and not names_project(environ):
+        raise Misuse(
+            f"no {FILE_NAME} at or above {start.absolute()}: run `sensorflow init` here, or cd to your "
+            "project, or set SENSORFLOW_CONFIG to its file",
+            Code.SETTINGS,
+        )
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -384,54 +400,40 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings
     """
     copy = environ.get(COPY)
     given = {} if path is None else profiles.read_toml(path, Path(copy) if copy else None)
-    origins = _overlay(given, environ)
-    _resolve_profiles(given, path)
-    home = path.parent.absolute() if path else Path.cwd()
+    variables = Variables(environ, Settings.model_fields)
+    variables.overlay(given)
+    where = _Where(path, variables)
+    _resolve_profiles(given, where)
+    home = path.parent.absolute() if path else folder()
     try:
         settings = Settings.model_validate({**given, "home": home})
     except ValidationError as error:
-        raise Misuse(_explain(error, path, origins, given), Code.SETTINGS) from error
-    _check_profiles(settings, path)
-    _check_folders(settings, path)
-    _check_tls(settings, path)
+        key, message = explain(error, Settings, given)
+        told = f"{where(key)}: {message}" if key else where.begins(message)
+        raise Misuse(told, Code.SETTINGS) from error
+    _check_profiles(settings, where)
+    _check_folders(settings, where)
+    _check_tls(settings, where)
     return settings
 
 
-def _overlay(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
-    """Put the variables over what the file gave; returns which variable gave which key."""
-    origins: dict[str, str] = {}
-    for variable, value in sorted(environ.items()):
-        if not variable.startswith(PREFIX) or APART.fullmatch(variable.removeprefix(PREFIX)):
-            continue
-        name = variable.removeprefix(PREFIX).lower()
-        if name.endswith("_file") and name.removesuffix("_file") in Settings.model_fields:
-            name, value = name.removesuffix("_file"), _secret(variable, value)
-        parts = name.split("__")
-        target = given
-        for part in parts[:-1]:
-            target = target.setdefault(part, {})
-        target[parts[-1]] = value
-        origins[".".join(parts)] = variable
-    return origins
+class _Where:
+    """Who set a key: a variable or the file. For messages."""
+
+    def __init__(self, path: Path | None, variables: Variables) -> None:
+        self._path, self._variables = path, variables
+
+    def __call__(self, key: str) -> str:
+        file = str(self._path) if self._path else None
+        return self._variables.of(key, file) or file or "settings"
+
+    def begins(self, message: str) -> str:
+        """A message that begins with the key which it is about."""
+        key = re.match(r"[\w.-]*", message)
+        return f"{self(key[0].rstrip('.') if key else '')}: {message}"
 
 
-def _secret(variable: str, path: str) -> str:
-    try:
-        return Path(path).read_text("utf-8").strip()
-    except OSError as error:
-        raise Misuse(
-            f"{variable}: {path}: {error.strerror}; it must name a readable file", Code.SETTINGS
-        ) from error
-
-
-def _explain(
-    error: ValidationError, path: Path | None, origins: dict[str, str], given: dict[str, Any]
-) -> str:
-    key, message = explain(error, Settings, given)
-    return f"{origins.get(key) or path or 'settings'}: {message}"
-
-
-def _resolve_profiles(given: dict[str, Any], path: Path | None) -> None:
+def _resolve_profiles(given: dict[str, Any], where: _Where) -> None:
     """Put what profiles extend, and those of the library that sources name, into the settings."""
     tables = given.get("profiles", {})
     sources = given.get("sources", {})
@@ -442,26 +444,29 @@ def _resolve_profiles(given: dict[str, Any], path: Path | None) -> None:
     try:
         given["profiles"] = {name: profiles.resolved(name, tables) for name in wanted}
     except Misuse as error:
-        raise Misuse(f"{path or 'settings'}: {error}", Code.SETTINGS) from error
+        raise Misuse(where.begins(str(error)), Code.SETTINGS) from error
 
 
-def _check_profiles(settings: Settings, path: Path | None) -> None:
+def _check_profiles(settings: Settings, where: _Where) -> None:
     for name, source in settings.sources.items():
         if source.profile not in settings.profiles:
             hint = profiles.unknown(source.profile, settings.profiles).partition("; ")[2]
             raise Misuse(
-                f"{path}: sources.{name}.profile = {source.profile!r}: no such profile; {hint}",
+                f"{where(f'sources.{name}.profile')}: sources.{name}.profile = {source.profile!r}: "
+                f"no such profile; {hint}",
                 Code.SETTINGS,
             )
         why = growth.unfit(settings.profile_of(source)) if source.growing else None
         if why is not None:
             raise Misuse(
-                f"{path}: sources.{name}.growing = true with the profile {source.profile!r}: {why}",
+                where.begins(
+                    f"sources.{name}.growing = true with the profile {source.profile!r}: {why}"
+                ),
                 Code.SETTINGS,
             )
 
 
-def _check_folders(settings: Settings, path: Path | None) -> None:
+def _check_folders(settings: Settings, where: _Where) -> None:
     """No file may be seen by two sources, or be seen as dropped because it was put away."""
     folders = {f"sources.{n}.path": settings.path(s.path) for n, s in settings.sources.items()}
     folders["data"] = settings.data_folder
@@ -470,12 +475,12 @@ def _check_folders(settings: Settings, path: Path | None) -> None:
         for other, inner in real.items():
             if name != other and inner.is_relative_to(outer):
                 raise Misuse(
-                    f"{path}: {other} lies within {name} ({outer}); give each a folder of its own",
+                    f"{where(other)}: {other} lies within {name} ({outer}); give each a folder of its own",
                     Code.SETTINGS,
                 )
 
 
-def _check_tls(settings: Settings, path: Path | None) -> None:
+def _check_tls(settings: Settings, where: _Where) -> None:
     url = settings.broker_url.get_secret_value() if settings.broker_url else None
     try:
         for key in ("database_tls", "broker_tls"):
@@ -484,16 +489,4 @@ def _check_tls(settings: Settings, path: Path | None) -> None:
         tls.check_broker(url, settings.broker_tls)
         _ = settings.database
     except Misuse as error:
-        raise Misuse(f"{path or 'settings'}: {error}", Code.SETTINGS) from error
-
-
-def require_folders(settings: Settings) -> None:
-    """Misuse for the first source whose folder is not there."""
-    for name, source in settings.sources.items():
-        folder = settings.path(source.path)
-        if not folder.is_dir():
-            raise Misuse(
-                f"sources.{name}.path = {str(source.path)!r}: no folder {folder}; "
-                f"make it with `mkdir -p {folder}`",
-                Code.SETTINGS,
-            )
+        raise Misuse(where.begins(str(error)), Code.SETTINGS) from error

@@ -46,10 +46,17 @@ def main() -> None:
     except Misuse as error:
         print(f"sensorflow: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.exit(130)
+    except OSError as error:
+        from sensorflow.disk import explained
+
+        if (told := explained(error)) is None:
+            raise
+        print(f"sensorflow: {told}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
     except SensorflowError as error:
         print(f"sensorflow: {error}", file=sys.stderr)  # noqa: T201
         if error.code.startswith("I"):
             print("run `sensorflow doctor` to see what is wrong", file=sys.stderr)  # noqa: T201
         sys.exit(1)
-    except (KeyboardInterrupt, BrokenPipeError):
-        sys.exit(130)

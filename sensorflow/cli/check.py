@@ -100,7 +100,7 @@ def source_of(path: Path) -> tuple[Settings, Source | None]:
     """The settings that hold here, and the source in whose folder the file lies."""
     from sensorflow import bootstrap
 
-    settings = bootstrap.settings()
+    settings = bootstrap.settings(anywhere=True)
     for source in settings.sources.values():
         if path.resolve().is_relative_to(settings.path(source.path).resolve()):
             return settings, source

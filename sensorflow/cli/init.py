@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -67,7 +68,8 @@ def init(
 ) -> None:
     """Write a commented sensorflow.toml and its folders."""
     written = write(folder)
-    where = "" if folder == Path() else f"cd {folder} && "
+    shown = f"./{folder}" if str(folder).startswith("-") else str(folder)
+    where = "" if folder == Path() else f"cd {shlex.quote(shown)} && "
     line(f"wrote {written} and {folder / 'drop/readings'}/")
     line(f"next: {where}sensorflow up, and put a CSV file into drop/readings/, for example")
     line("  time,sensor,type,value,unit")
@@ -76,17 +78,23 @@ def init(
 
 def write(folder: Path) -> Path:
     """Raises Misuse when there is a settings file already."""
+    from sensorflow.disk import explained
     from sensorflow.settings import FILE_NAME
 
     path = folder / FILE_NAME
     try:
+        if path.exists():
+            raise FileExistsError
         (folder / "drop" / "readings").mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as stream:
             stream.write(TEMPLATE)
-    except FileExistsError:
+    except FileExistsError as error:
+        if not path.is_file():  # a file where a folder is to be
+            raise Misuse(f"{error.filename or path}: is there already, and no folder") from None
         raise Misuse(
             f"{path} exists already; edit it, or remove it to start anew. Try: sensorflow up"
         ) from None
     except OSError as error:
-        raise Misuse(f"{path}: {error.strerror}; choose a folder that you may write to") from error
+        told = explained(error) or f"{path}: {error.strerror}"
+        raise Misuse(f"{told}. Choose a folder that you may write to") from error
     return path

@@ -20,7 +20,7 @@ def ls(json: Json = False) -> None:
     """List the profiles of the project and of the library."""
     from sensorflow import bootstrap, profiles
 
-    settings = bootstrap.settings()
+    settings = bootstrap.settings(anywhere=True)
     used = {source.profile for source in settings.sources.values()}
     found = []
     for name, profile in settings.profiles.items():

@@ -50,15 +50,14 @@ def up(
 ) -> None:
     """Run everything here: PostgreSQL, Valkey, daemon, workers, beat and Flower. Ctrl-C stops all."""
     from sensorflow import bootstrap, steady
-    from sensorflow.cli import init
     from sensorflow.embedded import state
+    from sensorflow.folders import require_data
     from sensorflow.service.notify import notify
     from sensorflow.settings import find
 
-    if find(Path.cwd()) is None:
-        line(f"no sensorflow.toml here: wrote {init.write(Path())}, with the folder drop/readings/")
     settings = bootstrap.settings()
     _require_sources(settings)
+    require_data(settings)
     if reset and settings.database_url is not None:
         raise Misuse(
             "--reset removes landed files, and the ledger of database_url still needs them; "
@@ -75,11 +74,12 @@ def up(
         _live(running, edits, stopped)
         notify("STOPPING=1", "STATUS=workers finish the file in hand")
         line("stopping: workers finish the file in hand")
+        sys.stdout.flush()
 
 
 def _require_sources(settings: Settings) -> None:
     """Raises Misuse."""
-    from sensorflow.settings import require_folders
+    from sensorflow.folders import require_folders
 
     require_folders(settings)
     if not settings.sources:
@@ -200,6 +200,7 @@ class _Stack:
             server = Postgres(self.place, self.settings.data_folder / "logs")
             server.process.where = self._logs
             self._stack.callback(server.process.end, 60.0)
+            _report(server.moved)
             server.start()
             self._postgres = server
         return self._postgres
@@ -211,6 +212,7 @@ class _Stack:
             server = Valkey(self.place, self.settings.data_folder / "logs")
             server.process.where = self._logs
             self._stack.callback(server.process.end, 30.0)
+            _report(server.moved)
             server.start()
             self._valkey = server
         return self._valkey
@@ -220,22 +222,49 @@ class _Stack:
         return [s.process for s in (self._postgres, self._valkey) if s is not None]
 
     def _fleet(self, settings: Settings) -> list[Process]:
-        from sensorflow.embedded.process import free_port
         from sensorflow.embedded.stack import fleet
-        from sensorflow.settings import COPY, FILE_NAME, find
+        from sensorflow.settings import COPY
 
         same = settings.flower_port == self.settings.flower_port and self._generation
-        port = self._port if same else free_port(settings.flower_port)
+        port = self._port if same else _flower_port(settings)
         self._port = port
         self.running = replace(self.running, flower_url=f"http://127.0.0.1:{port}")
         env = {
             "SENSORFLOW_DATABASE_URL": self.running.database_url,
             "SENSORFLOW_BROKER_URL": self.running.broker_url,
-            "SENSORFLOW_CONFIG": str(find(Path.cwd()) or settings.home / FILE_NAME),
-            COPY: str(self._copy),
         }
-        made = fleet(settings, self.place, env, port, self._generation)
+        below = None
+        if self._path is None:  # of variables alone: paths are below the folder that we are in
+            below = settings.home
+        else:
+            env |= {"SENSORFLOW_CONFIG": str(self._path), COPY: str(self._copy)}
+        made = fleet(settings, self.place, env, port, self._generation, below)
         return [replace(process, where=self._logs) for process in made]
+
+
+def _flower_port(settings: Settings) -> int:
+    """Raises Misuse where a port that was asked for is taken; another one than the default is reported."""
+    from sensorflow.embedded.process import free_port, listener
+
+    wanted = settings.flower_port
+    port = free_port(wanted)
+    if wanted in (0, port):
+        return port
+    who = listener(wanted) or "another program"
+    if "flower_port" in settings.model_fields_set:
+        raise Misuse(
+            f"flower_port = {wanted}: this port is taken by {who}; end that, or set another port "
+            "(0: any that is free)",
+            Code.SETTINGS,
+        )
+    line(f"port {wanted} is taken by {who}: Flower is on port {port}")
+    return port
+
+
+def _report(text: str) -> None:
+    if text:
+        line(text)
+        sys.stdout.flush()
 
 
 def _copied(place: Path, generation: int, path: Path | None) -> Path:
@@ -262,6 +291,7 @@ def _welcome(settings: Settings, running: Running) -> None:
     line(f"                 user {settings.flower_user}, {shown}")
     line("elsewhere        sensorflow status | files ls | quarantine ls | db shell")
     line("Ctrl-C stops all; nothing in hand is lost")
+    line("starting         daemon, workers, beat and Flower")
     sys.stdout.flush()
 
 
@@ -312,23 +342,45 @@ def _live(running: _Stack, edits: _Edits, stopped: list[int]) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    console = Console()
+    console, news = Console(), _News(running)
     if not console.is_terminal:
         while not stopped:
+            news.print()
             running.supervisor.check()
-            edits.apply(running)
+            if edits.apply(running):
+                news = _News(running)
             time.sleep(0.2)
         return
     view = _View(running)
     with Live(console=console, auto_refresh=False) as live:
         while not stopped:
+            news.print()
             running.supervisor.check()
             if edits.apply(running):
-                view = _View(running)
+                view, news = _View(running), _News(running)
             live.update(view.render(), refresh=True)
             for _ in range(int(REFRESH / 0.1)):
                 if not stopped:
                     time.sleep(0.1)
+
+
+class _News:
+    """Prints what happens to the processes."""
+
+    def __init__(self, running: _Stack) -> None:
+        from sensorflow import bootstrap
+        from sensorflow.cli.ready import Readiness, Troubles
+
+        self._supervisor = running.supervisor
+        self._ready = Readiness(
+            running.supervisor, lambda: bootstrap.ledger(running.settings, "up")
+        )
+        self._troubles = Troubles((running.settings.data_folder, running.place))
+
+    def print(self) -> None:
+        for text in (*self._troubles.news(self._supervisor.all), *self._ready.news()):
+            line(text)
+            sys.stdout.flush()
 
 
 class _View:

@@ -10,12 +10,14 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from sensorflow.embedded.process import Process, kept_port
+from sensorflow.disk import room
+from sensorflow.embedded.process import Process, cause, kept_port
 from sensorflow.embedded.state import secret
 from sensorflow.embedded.user import server_user
 from sensorflow.errors import Misuse
@@ -93,11 +95,11 @@ class Postgres:
 
     def __init__(self, place: Path, logs: Path) -> None:
         self._user = server_user()
-        self._place = place
+        self._place, self._logs = place, logs
         self._data = place / "postgres"
         self._bin = _staged(binaries(), place) if self._user else binaries()
         self._password = secret(place / "postgres-password")
-        self._port = kept_port(place / "postgres-port")
+        self._port, self.moved = kept_port(place / "postgres-port", "PostgreSQL")
         self.process = Process(
             "postgres",
             [
@@ -160,7 +162,13 @@ class Postgres:
             word.unlink()
         if done.returncode != 0:
             shutil.rmtree(new, ignore_errors=True)
-            raise Misuse(f"initdb failed: {done.stderr.strip().splitlines()[-1:] or done.stdout}")
+            log = self._logs / "initdb.log"
+            with suppress(OSError):
+                log.parent.mkdir(parents=True, exist_ok=True)
+                log.write_text(done.stdout + done.stderr, "utf-8")
+            why = cause((done.stderr + done.stdout).splitlines()) or "no reason given"
+            told = f"its log: {log}" if log.exists() else f"{self._place}: {room(self._place)}"
+            raise Misuse(f"PostgreSQL's initdb failed: {why}; {told}")
         new.rename(self._data)
 
     def _bury(self) -> None:

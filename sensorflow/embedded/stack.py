@@ -30,10 +30,15 @@ def celery(*arguments: str) -> list[str]:
 
 
 def fleet(
-    settings: Settings, place: Path, env: Mapping[str, str], flower_port: int, generation: int = 0
+    settings: Settings,
+    place: Path,
+    env: Mapping[str, str],
+    flower_port: int,
+    generation: int = 0,
+    folder: Path | None = None,
 ) -> list[Process]:
     """Daemon, workers, beat and Flower; `env` tells them the URLs. generation: of the workers, whose names
-    differ while those of before finish their files."""
+    differ while those of before finish their files. folder: where they run; the data folder."""
     logs = settings.data_folder / "logs"
     level = f"--loglevel={settings.log_level}"
     named = (f"--hostname=celery{generation}@%h",) if generation else ()
@@ -53,7 +58,7 @@ def fleet(
         ),
     ]
     return [
-        Process(name, command, logs / f"{name}.log", env=given, cwd=settings.data_folder)
+        Process(name, command, logs / f"{name}.log", env=given, cwd=folder or settings.data_folder)
         for name, command, given in commands
     ]
 

@@ -50,18 +50,24 @@ def root_home(data: Path) -> Path:
 
 def running(data: Path) -> Running | None:
     """The stack that holds the lock of this data folder, once it has told how to reach it."""
-    place = home(data)
+    if not held_by_another(data):
+        return None
     try:
-        with (place / "lock").open() as lock:
+        return Running(**json.loads((home(data) / "running.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def held_by_another(data: Path) -> bool:
+    """Whether a stack holds the lock, also one that cannot be reached yet."""
+    try:
+        with (home(data) / "lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        try:
-            return Running(**json.loads((place / "running.json").read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
+        return True
     except OSError:
-        return None
-    return None
+        return False
+    return False
 
 
 @contextmanager

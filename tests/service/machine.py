@@ -33,7 +33,9 @@ class Machine:
     def boot(self) -> None:
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--cgroup", "--uts"]
         command += ["--ipc", "--net", "sh", str(BOOT), str(self.folder)]
-        join = f"echo $$ >{shlex.quote(str(self._cgroup))}/cgroup.procs && exec {shlex.join(command)}"
+        join = (
+            f"echo $$ >{shlex.quote(str(self._cgroup))}/cgroup.procs && exec {shlex.join(command)}"
+        )
         with (self.folder / "console.log").open("ab") as log:
             self._unshare = subprocess.Popen(
                 ["sh", "-c", join], stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -47,7 +49,9 @@ class Machine:
         path = Path(f"/proc/{self._unshare.pid}/task/{self._unshare.pid}/children")
         return int(path.read_text().split()[0])
 
-    def run(self, command: str, user: str = "root", cwd: str = "/") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: str, user: str = "root", cwd: str = "/"
+    ) -> subprocess.CompletedProcess[str]:
         """A shell command on the machine, as a user there."""
         try:
             pid = self.pid
@@ -57,7 +61,16 @@ class Machine:
         shell = ["sh", "-c", inner]
         if user != "root":
             shell = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *shell]
-        given = ["nsenter", f"--target={pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
+        given = [
+            "nsenter",
+            f"--target={pid}",
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--net",
+            "--pid",
+            "--cgroup",
+        ]
         env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LANG": "C.UTF-8"}
         if user != "root":
             uid = self.uid(user)
@@ -91,7 +104,10 @@ class Machine:
         self._unshare.wait(120)
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._unshare is not None and self._unshare.poll() is None:
             self._unshare.kill()  # its child, PID 1, goes with it, and so does all in there
