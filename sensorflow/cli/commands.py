@@ -13,6 +13,7 @@ from sensorflow.cli import (
     doctor,
     files,
     init,
+    logs,
     profiles,
     quarantine,
     rejects,
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(profiles.app, name="profiles")
     app.command("up", short_help="Run the whole stack here; Ctrl-C stops it.")(up.up)
     app.command("status", short_help="Where files stand; whether rows add up.")(status.status)
+    app.command("logs", short_help="What all processes log, in the order of time.")(logs.logs)
     app.command("audit", short_help="Prove that every reading is accounted for.")(audit.audit)
     app.add_typer(files.app, name="files")
     app.add_typer(rejects.app, name="rejects")

@@ -133,12 +133,13 @@ def _explain(plan: Plan, manager: Manager, who: str, now: bool) -> None:
     log = " ".join(journal(manager, list(units(plan))))
     line(f"  {log} --follow      or: sensorflow logs --follow")
     line(f"  {sudo}{control} restart {plan.unit}      after an upgrade")
-    line(f"  {sudo}sensorflow service uninstall{' --user' if manager.user else ''}")
+    ours = shlex.quote(sys.argv[0] if sudo else "sensorflow")
+    line(f"  {sudo}{ours} service uninstall{' --user' if manager.user else ''}")
 
 
 def _warn(data: Path, now: bool) -> None:
     from sensorflow.embedded import state
-    from sensorflow.settings import APART, PREFIX
+    from sensorflow.environment import APART, PREFIX
 
     there = None if now else state.running(data)
     if there is not None and os.environ.get("INVOCATION_ID") is None:

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sensorflow.embedded import state
+from sensorflow.environment import PREFIX
 from sensorflow.errors import Misuse
 from sensorflow.service.escape import slug
 from sensorflow.service.units import PARTS, Plan
-from sensorflow.settings import PREFIX, Settings, find, load
+from sensorflow.settings import Settings, find, load
 
 SECRETS = ("database_url", "broker_url", "flower_password")
 

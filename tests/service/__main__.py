@@ -84,7 +84,9 @@ def _system(machine: Machine) -> None:
     site.drop("early")
     print(site.flow("service install --now", user="root"))
     shown = machine.must(f"systemctl show -p RequiresMountsFor -p Environment -p User {UNIT}")
-    assert f"{site.home}" in shown, shown
+    words = shlex.split(shown)
+    assert f"RequiresMountsFor={site.home}/data" in words, words
+    assert f"Environment=SENSORFLOW_CONFIG={site.home}/sensorflow.toml" in words, words
     say("installed, started, " + _state(machine, UNIT))
     site.wait()
     say(f"{site.rows} row: a file that was there before")
