@@ -21,13 +21,15 @@ mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
 mount -t tmpfs -o mode=1777 tmpfs dev/shm
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
-# nothing of this machine's own services, and no sweep through its /tmp
-rm -rf etc/systemd/system/*.wants etc/rc?.d
-for unit in systemd-tmpfiles-setup systemd-tmpfiles-clean systemd-udevd systemd-udev-trigger \
+# nothing of this machine's own services, and no sweep through its /tmp; at the first boot
+if [ ! -e "$folder/booted" ]; then rm -rf etc/systemd/system/*.wants etc/rc?.d; fi
+touch "$folder/booted"
+for unit in systemd-tmpfiles-setup systemd-udevd systemd-udev-trigger \
     systemd-resolved systemd-networkd systemd-timesyncd console-getty getty@tty1 apt-daily; do
     ln -sf /dev/null "etc/systemd/system/$unit.service"
 done
 ln -sf /dev/null etc/systemd/system/getty.target
+ln -sf /dev/null etc/systemd/system/systemd-tmpfiles-clean.timer
 mkdir -p before
 pivot_root . before
 umount -l /before
