@@ -215,6 +215,8 @@ class Settings(Strict):
     flower_user: str = "sensorflow"
     flower_password: SecretStr | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_size: ByteSize = Field(default=ByteSize(10 * 1024**2), ge=64 * 1024)
+    log_files: int = Field(default=5, ge=1, le=1000)
     sources: dict[str, Source] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
     home: Path = Field(default=Path(), exclude=True)

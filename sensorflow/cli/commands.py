@@ -13,11 +13,13 @@ from sensorflow.cli import (
     doctor,
     files,
     init,
+    logs,
     profiles,
     quarantine,
     rejects,
     replay,
     retention,
+    service,
     sniff,
     status,
     up,
@@ -35,6 +37,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(profiles.app, name="profiles")
     app.command("up", short_help="Run the whole stack here; Ctrl-C stops it.")(up.up)
     app.command("status", short_help="Where files stand; whether rows add up.")(status.status)
+    app.command("logs", short_help="What all processes log, in the order of time.")(logs.logs)
     app.command("audit", short_help="Prove that every reading is accounted for.")(audit.audit)
     app.add_typer(files.app, name="files")
     app.add_typer(rejects.app, name="rejects")
@@ -46,5 +49,6 @@ def register(app: typer.Typer) -> None:
     app.command("doctor", short_help="Check everything; say what to do.")(doctor.doctor)
     app.command("watch", short_help="The ingest daemon, alone.")(watch.watch)
     app.command("worker", short_help="A worker, alone, autoscaled.")(worker.worker)
+    app.add_typer(service.app, name="service")
     app.add_typer(db.app, name="db")
     app.command("version")(version.version)

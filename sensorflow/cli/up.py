@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli.show import line
+from sensorflow.embedded.where import Where
 from sensorflow.errors import Code, Misuse, Transient
 
 if TYPE_CHECKING:
@@ -41,11 +42,18 @@ def up(
         bool, typer.Option("--reset", help="First remove all data of this project, after asking.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    logs: Annotated[
+        Where,
+        typer.Option(
+            help="Where the programs log to: data/logs, this stdout, or systemd's journal."
+        ),
+    ] = Where.FILES,
 ) -> None:
     """Run everything here: PostgreSQL, Valkey, daemon, workers, beat and Flower. Ctrl-C stops all."""
     from sensorflow import bootstrap, steady
     from sensorflow.embedded import state
     from sensorflow.folders import require_data
+    from sensorflow.service.notify import notify
     from sensorflow.settings import find
 
     settings = bootstrap.settings()
@@ -61,9 +69,11 @@ def up(
         if reset:
             _reset(settings, place, yes)
         edits = _Edits(find(Path.cwd()))
-        running = _Stack(settings, place, stack)
+        running = _Stack(settings, place, stack, logs)
         _welcome(settings, running.running)
+        notify("READY=1", f"STATUS=Flower: {running.running.flower_url}")
         _live(running, edits, stopped)
+        notify("STOPPING=1", "STATUS=workers finish the file in hand")
         line("stopping: workers finish the file in hand")
         sys.stdout.flush()
 
@@ -106,12 +116,15 @@ def _reset(settings: Settings, place: Path, yes: bool) -> None:
 class _Stack:
     """What runs: servers, and a fleet that works with the newest settings that could be applied."""
 
-    def __init__(self, settings: Settings, place: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, settings: Settings, place: Path, stack: ExitStack, logs: Where = Where.FILES
+    ) -> None:
         from sensorflow.embedded import state
+        from sensorflow.embedded.logs import Rotation
         from sensorflow.embedded.stack import Supervisor
         from sensorflow.settings import find
 
-        self.settings, self.place = settings, place
+        self.settings, self.place, self._logs = settings, place, logs
         self._stack = stack
         self._postgres: Postgres | None = None
         self._valkey: Valkey | None = None
@@ -119,7 +132,10 @@ class _Stack:
         self._path = find(Path.cwd())
         self._copy = _copied(place, 0, self._path)
         self.running = self._servers(settings)
-        self.supervisor = Supervisor(self._fleet(settings), self._processes())
+        self._rotation = Rotation(settings.data_folder / "logs", settings)
+        self.supervisor = Supervisor(
+            self._fleet(settings), self._processes(), each_turn=self._rotation.turn
+        )
         stack.callback(self.supervisor.stop)
         self.supervisor.start()
         state.announce(place, self.running)
@@ -154,7 +170,7 @@ class _Stack:
         except BaseException:
             self.running, self._generation = before, self._generation - 1
             raise
-        self.settings = settings
+        self.settings = self._rotation.settings = settings
         self.supervisor.servers = self._processes()
         state.announce(self.place, self.running)
         self.supervisor.renew(processes)
@@ -185,13 +201,16 @@ class _Stack:
             line(told)
         url = broker.get_secret_value() if broker else self._embedded_valkey().url
         digest = settings.digest(plain, url)
-        return Running(pid=os.getpid(), database_url=plain, broker_url=url, digest=digest)
+        return Running(
+            pid=os.getpid(), database_url=plain, broker_url=url, digest=digest, logs=self._logs
+        )
 
     def _embedded_postgres(self) -> Postgres:
         from sensorflow.embedded.postgres import Postgres
 
         if self._postgres is None:
             server = Postgres(self.place, self.settings.data_folder / "logs")
+            server.process.where = self._logs
             self._stack.callback(server.process.end, 60.0)
             _report(server.moved)
             server.start()
@@ -203,6 +222,7 @@ class _Stack:
 
         if self._valkey is None:
             server = Valkey(self.place, self.settings.data_folder / "logs")
+            server.process.where = self._logs
             self._stack.callback(server.process.end, 30.0)
             _report(server.moved)
             server.start()
@@ -227,10 +247,13 @@ class _Stack:
             "SENSORFLOW_DATABASE_URL": self.running.database_url,
             "SENSORFLOW_BROKER_URL": self.running.broker_url,
         }
+        below = None
         if self._path is None:  # of variables alone: paths are below the folder that we are in
-            return fleet(settings, self.place, env, port, self._generation, settings.home)
-        env |= {"SENSORFLOW_CONFIG": str(self._path), COPY: str(self._copy)}
-        return fleet(settings, self.place, env, port, self._generation)
+            below = settings.home
+        else:
+            env |= {"SENSORFLOW_CONFIG": str(self._path), COPY: str(self._copy)}
+        made = fleet(settings, self.place, env, port, self._generation, below)
+        return [replace(process, where=self._logs) for process in made]
 
 
 def _report(*lines: str) -> None:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from sensorflow.adapters.host import fields
 from sensorflow.disk import room
+from sensorflow.embedded.logs import Where, opened
 from sensorflow.errors import Misuse
 
 _CHILD = str(Path(__file__).with_name("child.py"))
@@ -39,6 +39,7 @@ class Process:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     restarts: int = 0
+    where: Where = Where.FILES
     _began: int = 0
     _popen: subprocess.Popen[bytes] | None = None
 
@@ -46,8 +47,8 @@ class Process:
         """Start it; from the main thread only, for the kernel watches the thread that forks."""
         uid, gid = self.user or (-1, -1)
         launcher = [sys.executable, "-I", "-S", _CHILD, str(os.getpid()), str(int(self.orphan))]
-        with self._log() as log:
-            self._began = log.tell() if log.seekable() else 0
+        with opened(self.where, self.log) as log:
+            self._began = os.fstat(log).st_size
             self._popen = subprocess.Popen(
                 [*launcher, str(uid), str(gid), *self.command],
                 stdin=subprocess.DEVNULL,
@@ -57,14 +58,6 @@ class Process:
                 cwd=self.cwd or ("/" if self.user else None),
                 start_new_session=True,  # Ctrl-C is for the supervisor, which ends them in order
             )
-
-    def _log(self) -> BinaryIO:
-        """Where there is no room for one, it goes without."""
-        try:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            return self.log.open("ab")
-        except OSError:
-            return Path(os.devnull).open("ab")
 
     @property
     def pid(self) -> int | None:
@@ -102,6 +95,8 @@ class Process:
 
     def fault(self, what: str) -> str:
         """What is wrong with it, with the line of its log that says why, and where the log is."""
+        if self.where is not Where.FILES:
+            return f"{self.name} {what}; its log: {self.where.told}"
         place = f"its log: {self.log}" if self.log.is_file() else f"no log: {room(self.log)}"
         return f"{self.name} {what}: {cause(self.last_words()) or 'no reason given'}; {place}"
 

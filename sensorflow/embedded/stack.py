@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,12 +68,13 @@ class Supervisor:
     """Keeps processes alive: one that ends is started again, the longer after the more often.
 
     servers: watched like the others, and ended by whoever started them, after the others. ending: those
-    of before an edit, which finish what they have in hand.
+    of before an edit, which finish what they have in hand. each_turn: what else is to be done often.
     """
 
     processes: list[Process]
     servers: list[Process] = field(default_factory=list)
     ending: list[Process] = field(default_factory=list)
+    each_turn: Callable[[], None] = lambda: None
     _due: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -96,6 +97,7 @@ class Supervisor:
 
     def check(self) -> None:
         """Start again what has ended; call it often, from the main thread."""
+        self.each_turn()
         now = time.monotonic()
         self.ending = [process for process in self.ending if process.alive]
         waited = {process.name for process in self.ending} - TOGETHER

@@ -27,6 +27,8 @@ class Running:
     flower_url: str | None = None
     digest: str = ""
     """Of the settings that the fleet works with; see `Settings.digest`."""
+    logs: str = "files"
+    """Where its programs log to; see `Where`."""
 
 
 def home(data: Path) -> Path:
@@ -37,6 +39,11 @@ def home(data: Path) -> Path:
     """
     if os.geteuid() != 0:
         return data / "embedded"
+    return root_home(data)
+
+
+def root_home(data: Path) -> Path:
+    """The same of a stack that root runs."""
     mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
     return ROOT_HOME / f"{data.parent.name or 'root'}-{mark}"
 
