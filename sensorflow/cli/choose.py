@@ -76,9 +76,8 @@ def code_of(given: str | None) -> str | None:
 
 
 def _near_code(given: str, known: Sequence[str]) -> str:
-    found = difflib.get_close_matches(given, known, 1) or difflib.get_close_matches(
-        given.upper(), known, 1
-    )
+    found = difflib.get_close_matches(given, known, 1, 0.8)
+    found = found or difflib.get_close_matches(given.upper(), known, 1, 0.8)
     return f"did you mean {found[0]}?" if found else "docs/errors.md has them all"
 
 

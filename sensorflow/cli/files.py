@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Where each file stands; its history; the file of a reading.", no_args_is_help=True
 )
-app.command("of-row", short_help="Which file and line a reading came from.")(of_row)
 
 
 State_ = Annotated[
@@ -38,7 +37,7 @@ State_ = Annotated[
 ]
 
 
-@app.command("ls")
+@app.command("ls", short_help="List files, newest first, with their account.")
 def ls(
     state: State_ = None,
     source: Source = None,
@@ -112,8 +111,7 @@ def grown(chain: ChainView) -> str:
 def record(view: FileView, chain: ChainView | None = None) -> dict[str, Any]:
     """A file for JSON, its account apart from its other facts."""
     known = {k: v for k, v in view.facts.items() if not k.startswith("rows_")}
-    known = {"id": view.file_id, "source": view.source, "name": view.name, **known}
-    known |= {"name": view.name, "name_bytes": view.facts.get("key")}
+    known = {"id": view.file_id, "source": view.source, **known, "name": view.name}
     return {**known, "rows": asdict(view.account), **({"growing": _whole(chain)} if chain else {})}
 
 
@@ -272,3 +270,6 @@ def surviving(newest: list[FileView]) -> list[str]:
         'always replace the whole older one: on_change = "supersede"'
     )
     return [stay, out]
+
+
+app.command("of-row", short_help="Which file and line a reading came from.")(of_row)
