@@ -91,7 +91,7 @@ def show(
 def export(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE...]", help="Numbers or names of files. Default: all."),
+        typer.Argument(metavar="FILE", help="Numbers or names of files. Default: all."),
     ] = None,
     source: Source = None,
     to: Annotated[

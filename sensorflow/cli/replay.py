@@ -92,7 +92,10 @@ def replay(
 
 
 def undo(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Numbers or names.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE", help="Numbers or names of files, NAME@2, NAME@2-9."),
+    ],
     source: Source = None,
     why: Annotated[str, typer.Option(help="The reason, for the file's history.")] = "",
     json: Json = False,

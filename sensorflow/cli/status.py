@@ -33,12 +33,12 @@ EVERY = 2.0
 def status(
     seconds: Annotated[
         float | None,
-        typer.Argument(metavar="[SECONDS]", help="With --watch: how often. Default: 2.", min=0.2),
+        typer.Argument(metavar="SECONDS", help="With --watch: how often. Default: 2.", min=0.2),
     ] = None,
     watch: Annotated[
         bool,
         typer.Option(
-            "--watch", help="Again and again until Ctrl-C; a line each time if not on a terminal."
+            "--watch", help="Repeat until Ctrl-C: redrawn in a terminal, else a line each time."
         ),
     ] = False,
     source: Source = None,
