@@ -81,7 +81,7 @@ def _told(settings: Settings, ledger: Ledger, row: Any) -> dict[str, Any]:
 
 
 def _print(one: dict[str, Any]) -> None:
-    value = f"{one['value']:g} {one['unit']}".rstrip()
+    value = f"{one['value']!r} {one['unit']}".rstrip()
     told = {"reading": f"{one['sensor']} {one['type']} {one['time'].isoformat()} = {value}"}
     if one["name"] is not None:
         told |= {

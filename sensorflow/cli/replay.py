@@ -56,14 +56,17 @@ def replay(
     settings = bootstrap.settings()
     if not files and not (source or since or state or rejected):
         raise Misuse("name files, or choose by --source, --since, --state or --rejected")
-    if files and (since or state):
-        raise Misuse("name files, or choose them by --since and --state; not both")
     if profile is not None and settings.profile(profile) is None:
         raise Misuse(f"--profile: {profiles.unknown(profile, settings.profiles)}")
     states = _states(state, rejected)
     ledger = bootstrap.ledger(settings, "cli")
     require_source(settings, ledger, source)
-    found = chosen(ledger, files or [], source, given(since, "--since"), states)
+    after = given(since, "--since")
+    found = chosen(ledger, files or [], source, after, states)
+    if state is not None:
+        found = [view for view in found if view.state == state]
+    if after is not None:
+        found = [view for view in found if view.facts["landed_at"] >= after]
     if rejected:
         found = [view for view in found if view.counts.rejected]
     if json and dry_run:
