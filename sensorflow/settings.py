@@ -151,6 +151,7 @@ class Source(Strict):
     settle: float = Field(default=2.0, ge=0, le=3600)
     growing: bool = False
     grow_every: float = Field(default=10.0, ge=0, le=86400)
+    silent_after: Duration = None
 
     @field_validator("drift", mode="before")
     @classmethod

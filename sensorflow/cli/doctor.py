@@ -172,8 +172,10 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield from _versions(settings, url)
         for found in lasting(url):
             yield Check("files", "warn" if found.passing else "fail", str(found), found.todo)
-        yield from running.processes(settings, bootstrap.ledger(settings, "doctor"))
+        ledger = bootstrap.ledger(settings, "doctor")
+        yield from running.processes(settings, ledger)
         yield from running.ledger(settings, url)
+        yield from running.silence(settings, ledger)
     skew = (server.now - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW:
         todo = "set both by NTP; leases go by the database's clock and are safe"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from sensorflow.core.account import Account
 from sensorflow.core.arrival import printable
 from sensorflow.errors import REMEDY
 
@@ -29,9 +30,10 @@ def manifest(
     code_version: str,
     received_at: datetime,
     quarantined_at: datetime,
+    rows: Account,
     rejects: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """JSON-ready; `rejects` is a sample of the first rejected rows."""
+    """JSON-ready; `rejects` is a sample of the first rejected rows. rows: as far as the file was read."""
     return {
         "manifest_version": 1,
         "file": {
@@ -52,6 +54,13 @@ def manifest(
             "where": dict(place),
             "what_to_do": next((REMEDY[c] for c in REMEDY if c == code), None),
             "first_rejects": rejects,
+        },
+        "rows": {
+            "read": rows.read,
+            "loaded": rows.loaded,
+            "rejected": rows.rejected,
+            "duplicate": rows.duplicate,
+            "not_loaded": rows.not_loaded,
         },
         "attempts": attempts,
         "profile": {"name": profile, "hash": profile_hash},
