@@ -6,6 +6,7 @@ what would be right.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -33,12 +34,15 @@ from sensorflow.core.profile import Instant, Profile, Strict
 from sensorflow.core.stability import IGNORED
 from sensorflow.errors import Code, Misuse
 from sensorflow.explain import explain
+from sensorflow.profiles import files
+from sensorflow.profiles.files import Texts
 from sensorflow.tls import Tls
 
 FILE_NAME = "sensorflow.toml"
 COPY = "SENSORFLOW_CONFIG_COPY"
-"""Names a copy of the settings file that is read in its place: `sensorflow up` has its processes work with
-what was there when they were started, whatever is written meanwhile."""
+"""Names a copy of the settings file and of the profile files that it names, read in their place:
+`sensorflow up` has its processes work with what was there when they were started, whatever is written
+meanwhile."""
 PREFIX = "SENSORFLOW_"
 APART = re.compile(r"CONFIG(_COPY)?|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
 """Variables with the prefix that are no settings: Kubernetes makes the last ones of a service's name."""
@@ -220,6 +224,7 @@ class Settings(Strict):
     sources: dict[str, Source] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
     home: Path = Field(default=Path(), exclude=True)
+    profile_files: dict[str, Path] = Field(default_factory=dict, exclude=True)
 
     @field_validator("flower_hosts", mode="before")
     @classmethod
@@ -243,6 +248,9 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _names(self) -> Settings:
+        for name in self.profiles:
+            if "/" in name or not name.isprintable():
+                raise ValueError(f"profiles.{name}: a profile's name has no / in it")
         for name in self.sources:
             if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
                 raise ValueError(f"sources.{name}: a source's name is of letters, digits, - and _")
@@ -375,24 +383,45 @@ def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
     return None
 
 
-def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+def load(
+    path: Path | None, environ: Mapping[str, str] = os.environ, text: str | None = None
+) -> Settings:
     """Read and check settings; Misuse with one line for the first thing that is wrong.
 
-    path: the TOML file; None for defaults and environment alone.
+    path: the TOML file; None for defaults and environment alone. text: in place of what the file holds.
     """
     copy = environ.get(COPY)
-    given = {} if path is None else profiles.read_toml(path, Path(copy) if copy else None)
-    origins = _overlay(given, environ)
+    texts = Texts(path, Path(copy) if copy and text is None else None, text)
+    given, origins, named = _given(texts, environ)
     _resolve_profiles(given, path)
-    home = path.parent.absolute() if path else Path.cwd()
     try:
-        settings = Settings.model_validate({**given, "home": home})
+        settings = Settings.model_validate({**given, "home": texts.home, "profile_files": named})
     except ValidationError as error:
         raise Misuse(_explain(error, path, origins, given), Code.SETTINGS) from error
     _check_profiles(settings, path)
     _check_folders(settings, path)
     _check_tls(settings, path)
     return settings
+
+
+def copied(path: Path | None, environ: Mapping[str, str] = os.environ) -> str:
+    """The settings file and the profile files that it names as they are now: the text of a `COPY`. Raises
+    Misuse."""
+    texts = Texts(path)
+    _given(texts, environ)
+    return texts.copied()
+
+
+def _given(
+    texts: Texts, environ: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, str], dict[str, Path]]:
+    """(what file and variables give, which variable gave which key, the files of profiles)"""
+    try:
+        given = texts.settings()
+    except OSError as error:
+        raise Misuse(f"{texts.path}: cannot be read: {error.strerror}", Code.SETTINGS) from error
+    origins = _overlay(given, environ)
+    return given, origins, files.resolve(given, texts)
 
 
 def _overlay(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
@@ -446,7 +475,10 @@ def _resolve_profiles(given: dict[str, Any], path: Path | None) -> None:
 def _check_profiles(settings: Settings, path: Path | None) -> None:
     for name, source in settings.sources.items():
         if source.profile not in settings.profiles:
+            there = files.toml_files(settings.home)
+            near = difflib.get_close_matches(f"{source.profile}.toml", there, 1)
             hint = profiles.unknown(source.profile, settings.profiles).partition("; ")[2]
+            hint = f"did you mean the file {near[0]!r}?" if near else hint
             raise Misuse(
                 f"{path}: sources.{name}.profile = {source.profile!r}: no such profile; {hint}",
                 Code.SETTINGS,
