@@ -141,6 +141,30 @@ REMEDY: dict[Code, str] = {
 }
 
 
+ROW_REMEDY: dict[Code, str] = {
+    Code.COLUMN_COUNT: 'look at delimiter and quote; short_rows = "missing" where cells are left out at the end',
+    Code.TIMESTAMP_MISSING: "fill_down where the time stands in the first row of several alone",
+    Code.TIMESTAMP_UNREADABLE: "correct time.format; an abbreviation of a zone goes into time.zones",
+    Code.TIMESTAMP_OUT_OF_RANGE: "correct time.format, or the logger's clock",
+    Code.TIMESTAMP_NONEXISTENT: "set time.nonexistent, or a fixed offset as time.zone",
+    Code.TIMESTAMP_AMBIGUOUS: 'set time.ambiguous, for example to "order"',
+    Code.TIMESTAMP_NO_ZONE: 'set time.zone, as in zone = "Europe/Berlin"',
+    Code.TIMESTAMP_RELATIVE: "let the logger send a base time",
+    Code.TIMESTAMP_OUTSIDE: "correct the logger's clock, or the source's earliest and latest",
+    Code.VALUE_NOT_A_NUMBER: "name the text in missing or values; decimal, thousands and clean read other "
+    "ways to write a number",
+    Code.VALUE_NOT_FINITE: "name it in missing if it stands for nothing",
+    Code.SENSOR_MISSING: "correct sensor: its column or pattern gives nothing here",
+    Code.TYPE_MISSING: "correct type: its column gives nothing here",
+    Code.NOTHING_MEASURED: "correct records, or the names in columns",
+    Code.NUL_BYTE: 'set encoding, for example to "utf-16"',
+    Code.INVALID_UTF8: 'set encoding, for example to "cp1252" or "latin-1"',
+    Code.MALFORMED_ROW: 'quote = "" where quotes are none',
+    Code.RULE_UNIT: "another name of a unit goes into units",
+}
+"""What to change for rejected rows, in the profile unless it says otherwise."""
+
+
 LASTING = frozenset(
     {
         Code.POOLER,

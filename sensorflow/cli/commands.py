@@ -19,6 +19,7 @@ from sensorflow.cli import (
     replay,
     retention,
     sniff,
+    sources,
     status,
     up,
     version,
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command("check", short_help="Read files dry: what would be loaded, what not.")(check.check)
     app.command("bench", short_help="Where the time of a file goes, here.")(bench.bench)
     app.add_typer(profiles.app, name="profiles")
+    app.add_typer(sources.app, name="sources")
     app.command("up", short_help="Run the whole stack here; Ctrl-C stops it.")(up.up)
     app.command("status", short_help="Where files stand; whether rows add up.")(status.status)
     app.command("audit", short_help="Prove that every reading is accounted for.")(audit.audit)
