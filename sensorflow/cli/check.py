@@ -146,11 +146,9 @@ def profile_for(
 def _print(found: Checked, tolerated: bool) -> None:
     line(f"{found.file}  (profile: {found.profile})")
     if found.error is not None:
-        from sensorflow.errors import REMEDY
-
         line(f"  refused as a whole: {found.error}")
-        if remedy := REMEDY.get(found.error.code):
-            line(f"  to do: {remedy}")
+        if found.error.remedy:
+            line(f"  to do: {found.error.remedy}")
         line()
         return
     account = f"{found.rows:,} rows: {found.valid:,} readings, {found.missing:,} missing cells, "

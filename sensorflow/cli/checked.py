@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensorflow.cli import steps
-from sensorflow.errors import ROW_REMEDY
+from sensorflow.errors import Code, row_remedy
 
 if TYPE_CHECKING:
     from sensorflow.flow.check import Checked
@@ -25,13 +25,16 @@ def next_steps(
     settings, source = source_of(paths[0])
     if source is not None and named is None:
         if bad:
-            yield from _mend(found, _where(source.profile, settings))
+            profile = settings.profile_of(source)
+            yield from _mend(found, _where(source.profile, settings), profile.format)
         else:
             yield from _taken_in(settings)
+    elif bad and named is not None:
+        yield from _mend(found, _where(named, settings), form_of(named, settings))
     elif bad:
-        yield from _mend(found, _where(named, settings) if named else "")
-        if named is None:
-            yield from _adding(paths[0], zone, found)
+        if not all(r.code is Code.TIMESTAMP_NO_ZONE for each in found for r in each.rejects):
+            yield from _mend(found, "")
+        yield from _adding(paths[0], zone, found)
     elif named is not None:
         yield from _by_name(paths, named, settings, find(Path.cwd()) is not None)
     else:
@@ -92,6 +95,12 @@ def _adding(path: Path, zone: str | None, found: Sequence[Checked]) -> Iterator[
     yield f"  {steps.command('sensorflow', 'sniff', steps.typed(file), '--add', name, *where)}"
 
 
+def form_of(named: str, settings: Settings) -> str:
+    from sensorflow import profiles
+
+    return (settings.profile(named) or profiles.load(named)[1]).format
+
+
 def _where(profile: str, settings: Settings) -> str:
     """In which file a profile stands."""
     from sensorflow.profiles.files import is_path
@@ -103,11 +112,11 @@ def _where(profile: str, settings: Settings) -> str:
     return f"[profiles.{profile}] of sensorflow.toml"
 
 
-def _mend(found: Sequence[Checked], where: str) -> Iterator[str]:
+def _mend(found: Sequence[Checked], where: str, form: str = "") -> Iterator[str]:
     """By the causes of what was refused, the most frequent first."""
     counts = Counter(r.code for each in found if each.error is None for r in each.rejects)
-    advice = [(c, ROW_REMEDY[c]) for c, _ in counts.most_common(3) if c in ROW_REMEDY]
-    if advice:
+    advice = [(c, row_remedy(c, form)) for c, _ in counts.most_common(3)]
+    if advice := [(code, do) for code, do in advice if do]:
         yield f"to change{f' in {where}' if where else ' in the profile'}:"
         yield from (f"  {code}: {todo}" for code, todo in advice)
     elif where:
