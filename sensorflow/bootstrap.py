@@ -23,6 +23,7 @@ from sensorflow.adapters.queues.celery import CeleryQueue
 from sensorflow.adapters.stores.landing import LocalLanding
 from sensorflow.adapters.stores.quarantine import LocalQuarantine
 from sensorflow.embedded import state
+from sensorflow.environment import folder
 from sensorflow.errors import Misuse
 from sensorflow.settings import Settings
 
@@ -46,7 +47,7 @@ def settings(
     anywhere: also outside of a project. Raises Misuse."""
     crash.refuse_outside_tests()
     environ = {**os.environ, **({settings_.COPY: str(copy)} if copy else {})}
-    path = settings_.find(here := start or settings_.folder())
+    path = settings_.find(here := start or folder())
     if not anywhere:
         settings_.require_project(path, here, environ)
     return settings_.load(path, environ)

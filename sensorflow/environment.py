@@ -22,6 +22,14 @@ def names_project(environ: Mapping[str, str]) -> bool:
     return any(PROJECT.fullmatch(name) for name in given)
 
 
+def folder() -> Path:
+    """The folder that we are in. Raises Misuse."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise Misuse("the current folder was removed: cd to your project", Code.SETTINGS) from error
+
+
 class Variables:
     """The variables that are settings. plain: keys that may come as *_FILE."""
 

@@ -6,6 +6,7 @@ what would be right.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -34,12 +35,15 @@ from sensorflow.core.stability import IGNORED
 from sensorflow.environment import Variables, names_project
 from sensorflow.errors import Code, Misuse
 from sensorflow.explain import explain
+from sensorflow.profiles import files
+from sensorflow.profiles.files import Texts
 from sensorflow.tls import Tls
 
 FILE_NAME = "sensorflow.toml"
 COPY = "SENSORFLOW_CONFIG_COPY"
-"""Names a copy of the settings file that is read in its place: `sensorflow up` has its processes work with
-what was there when they were started, whatever is written meanwhile."""
+"""Names a copy of the settings file and of the profile files that it names, read in their place:
+`sensorflow up` has its processes work with what was there when they were started, whatever is written
+meanwhile."""
 
 
 def tolerance(value: Any) -> str:
@@ -221,6 +225,7 @@ class Settings(Strict):
     sources: dict[str, Source] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
     home: Path = Field(default=Path(), exclude=True)
+    profile_files: dict[str, Path] = Field(default_factory=dict, exclude=True)
 
     @field_validator("flower_hosts", mode="before")
     @classmethod
@@ -244,6 +249,9 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _names(self) -> Settings:
+        for name in self.profiles:
+            if "/" in name or not name.isprintable():
+                raise ValueError(f"profiles.{name}: a profile's name has no / in it")
         for name in self.sources:
             if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
                 raise ValueError(f"sources.{name}: a source's name is of letters, digits, - and _")
@@ -360,14 +368,6 @@ def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
     return url
 
 
-def folder() -> Path:
-    """The folder that we are in. Raises Misuse."""
-    try:
-        return Path.cwd()
-    except OSError as error:
-        raise Misuse("the current folder was removed: cd to your project", Code.SETTINGS) from error
-
-
 def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
     """The settings file: $SENSORFLOW_CONFIG, or the nearest sensorflow.toml at or above `start`."""
     if named := environ.get("SENSORFLOW_CONFIG"):
@@ -396,20 +396,20 @@ def require_project(path: Path | None, start: Path, environ: Mapping[str, str]) 
         )
 
 
-def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+def load(
+    path: Path | None, environ: Mapping[str, str] = os.environ, text: str | None = None
+) -> Settings:
     """Read and check settings; Misuse with one line for the first thing that is wrong.
 
-    path: the TOML file; None for defaults and environment alone.
+    path: the TOML file; None for defaults and environment alone. text: in place of what the file holds.
     """
     copy = environ.get(COPY)
-    given = {} if path is None else profiles.read_toml(path, Path(copy) if copy else None)
-    variables = Variables(environ, Settings.model_fields)
-    variables.overlay(given)
+    texts = Texts(path, Path(copy) if copy and text is None else None, text)
+    given, variables, named = _given(texts, environ)
     where = _Where(path, variables)
     _resolve_profiles(given, where)
-    home = path.parent.absolute() if path else folder()
     try:
-        settings = Settings.model_validate({**given, "home": home})
+        settings = Settings.model_validate({**given, "home": texts.home, "profile_files": named})
     except ValidationError as error:
         key, message = explain(error, Settings, given)
         told = f"{where(key)}: {message}" if key else where.begins(message)
@@ -437,6 +437,27 @@ class _Where:
         return f"{self(key[0].rstrip('.') if key else '')}: {message}"
 
 
+def copied(path: Path | None, environ: Mapping[str, str] = os.environ) -> str:
+    """The settings file and the profile files that it names as they are now: the text of a `COPY`. Raises
+    Misuse."""
+    texts = Texts(path)
+    _given(texts, environ)
+    return texts.copied()
+
+
+def _given(
+    texts: Texts, environ: Mapping[str, str]
+) -> tuple[dict[str, Any], Variables, dict[str, Path]]:
+    """(what file and variables give, which variable gave what, the files of profiles)"""
+    try:
+        given = texts.settings()
+    except OSError as error:
+        raise Misuse(f"{texts.path}: cannot be read: {error.strerror}", Code.SETTINGS) from error
+    variables = Variables(environ, Settings.model_fields)
+    variables.overlay(given)
+    return given, variables, files.resolve(given, texts)
+
+
 def _resolve_profiles(given: dict[str, Any], where: _Where) -> None:
     """Put what profiles extend, and those of the library that sources name, into the settings."""
     tables = given.get("profiles", {})
@@ -454,7 +475,10 @@ def _resolve_profiles(given: dict[str, Any], where: _Where) -> None:
 def _check_profiles(settings: Settings, where: _Where) -> None:
     for name, source in settings.sources.items():
         if source.profile not in settings.profiles:
+            there = files.toml_files(settings.home)
+            near = difflib.get_close_matches(f"{source.profile}.toml", there, 1)
             hint = profiles.unknown(source.profile, settings.profiles).partition("; ")[2]
+            hint = f"did you mean the file {near[0]!r}?" if near else hint
             raise Misuse(
                 f"{where(f'sources.{name}.profile')}: sources.{name}.profile = {source.profile!r}: "
                 f"no such profile; {hint}",

@@ -21,6 +21,7 @@ from sensorflow.cli import (
     retention,
     service,
     sniff,
+    sources,
     status,
     up,
     version,
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
         bench.bench
     )
     app.add_typer(profiles.app, name="profiles")
+    app.add_typer(sources.app, name="sources")
     app.command("up", short_help="Run the whole stack here; Ctrl-C stops it.")(up.up)
     app.command("status", short_help="Where files stand; how far behind; do rows add up?")(
         status.status

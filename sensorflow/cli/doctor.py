@@ -76,8 +76,9 @@ def _alone(what: str) -> list[Check]:
 def _checks() -> Iterator[Check]:
     from sensorflow import bootstrap
     from sensorflow import settings as settings_
+    from sensorflow.environment import folder
 
-    path = settings_.find(here := settings_.folder())
+    path = settings_.find(here := folder())
     settings_.require_project(path, here, os.environ)
     try:
         settings = bootstrap.settings()

@@ -18,7 +18,7 @@ import typer
 
 from sensorflow.cli.show import line
 from sensorflow.embedded.where import Where
-from sensorflow.errors import Code, Misuse, Transient
+from sensorflow.errors import Misuse, Transient
 
 if TYPE_CHECKING:
     from sensorflow.cli.ready import News
@@ -34,7 +34,7 @@ STARTING = 30.0
 """Seconds in which the processes may come up before their heartbeats are missed."""
 AGAIN = 3.0
 """Seconds between tries of an edit that was refused."""
-RESTART = "sensorflow.toml was edited: daemon, workers and beat start again with it"
+RESTART = "{} edited: daemon, workers and beat start again with it"
 
 
 def up(
@@ -68,7 +68,7 @@ def up(
     with state.held(settings.data_folder) as place, _stopping() as stopped, ExitStack() as stack:
         if reset:
             _reset(settings, place, yes)
-        edits = _Edits(find(Path.cwd()))
+        edits = _Edits(find(Path.cwd()), settings)
         running = _Stack(settings, place, stack, logs)
         _welcome(settings, running.running)
         notify("READY=1", f"STATUS=Flower: {running.running.flower_url}")
@@ -151,6 +151,15 @@ class _Stack:
             copy.unlink(missing_ok=True)
             raise
         before.unlink(missing_ok=True)
+
+    def as_copied(self) -> bool:
+        """Whether the files still hold what the fleet works with."""
+        from sensorflow.settings import copied
+
+        try:
+            return copied(self._path) == self._copy.read_text("utf-8")
+        except (Misuse, OSError):
+            return False
 
     def _apply(self, copy: Path) -> None:
         from sensorflow import bootstrap
@@ -272,15 +281,13 @@ def _news(running: _Stack) -> News:
 
 
 def _copied(place: Path, generation: int, path: Path | None) -> Path:
-    """A copy of sensorflow.toml as it is now, which may hold passwords. Raises Misuse."""
+    """A copy of sensorflow.toml and of its profile files as they are now, which may hold passwords. Raises
+    Misuse."""
     from sensorflow.embedded.state import write_secret
+    from sensorflow.settings import copied
 
-    copy = place / f"settings-{generation}.toml"
-    try:
-        text = path.read_text("utf-8") if path else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misuse(f"{path}: cannot be read: {error}", Code.SETTINGS) from error
-    write_secret(copy, text)
+    copy = place / f"settings-{generation}.json"
+    write_secret(copy, copied(path))
     return copy
 
 
@@ -300,29 +307,33 @@ def _welcome(settings: Settings, running: Running) -> None:
 
 
 class _Edits:
-    """Applies edits of sensorflow.toml. One that is refused for a reason outside of the file (a folder that
-    is missing, a database that is away) is tried again; the reason is printed once. Whatever it is, what
-    runs goes on."""
+    """Applies edits of sensorflow.toml and of its profile files. One that is refused for a reason outside
+    of the file (a folder that is missing, a database that is away) is tried again; the reason is printed
+    once. Whatever it is, what runs goes on."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, settings: Settings) -> None:
         self._path = path
-        self._seen = self._stamp()
+        self._seen = self._stamps(settings)
         self._next = 0.0
         self._refused = ""
+        self._edited: list[str] = []
 
-    def _stamp(self) -> int | None:
-        try:
-            return None if self._path is None else self._path.stat().st_mtime_ns
-        except OSError:
-            return self._seen
+    def _stamps(self, settings: Settings) -> dict[Path, tuple[int, int, int] | None]:
+        """Of sensorflow.toml, and of the profile files that it names."""
+        paths = [*([self._path] if self._path else []), *settings.profile_files.values()]
+        return {path: _stamp(path) for path in paths}
 
     def apply(self, running: _Stack) -> bool:
         """Whether there are new settings by now."""
-        now = self._stamp()
-        if now == self._seen and not (self._refused and time.monotonic() >= self._next):
+        now = self._stamps(running.settings)
+        edited = [path.name for path, stamp in now.items() if stamp != self._seen.get(path)]
+        if not edited and not (self._refused and time.monotonic() >= self._next):
             return False
-        if now != self._seen:
-            self._refused = ""
+        if edited and not self._refused and running.as_copied():
+            self._seen = now  # a profile file that the last edit was the first to name, or a touch
+            return False
+        if edited:
+            self._refused, self._edited = "", edited
         self._seen, self._next = now, time.monotonic() + AGAIN
         try:
             running.apply()
@@ -336,9 +347,17 @@ class _Edits:
             self._refused = reason
             return False
         self._refused = ""
-        line(RESTART)
+        line(RESTART.format(", ".join(self._edited)))
         sys.stdout.flush()
         return True
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _live(running: _Stack, edits: _Edits, stopped: list[int]) -> None:

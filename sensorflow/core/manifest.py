@@ -8,7 +8,7 @@ from typing import Any
 
 from sensorflow.core.account import Account
 from sensorflow.core.arrival import printable
-from sensorflow.errors import REMEDY
+from sensorflow.errors import DO, REMEDY
 
 
 def manifest(
@@ -51,8 +51,8 @@ def manifest(
         "error": {
             "code": code,
             "message": message,
-            "where": dict(place),
-            "what_to_do": next((REMEDY[c] for c in REMEDY if c == code), None),
+            "where": {name: value for name, value in place.items() if name != DO},
+            "what_to_do": place.get(DO) or next((REMEDY[c] for c in REMEDY if c == code), None),
             "first_rejects": rejects,
         },
         "rows": {
