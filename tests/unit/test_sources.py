@@ -35,7 +35,8 @@ def test_what_stands_in_the_file_stays_and_its_mode_too(toml: Path) -> None:
     assert toml.read_text().startswith(TEMPLATE.rstrip())
     assert toml.stat().st_mode & 0o777 == 0o640
     found = load(toml, {}).profiles["b"].time
-    assert found and found.zone and found.zone.constant == "Europe/Berlin"
+    assert found and found.zone
+    assert found.zone.constant == "Europe/Berlin"
     assert (toml.parent / "drop" / "b").is_dir()
 
 
@@ -100,3 +101,26 @@ def test_a_mistake_in_a_profile_file_names_the_file(
     with pytest.raises(Misuse) as caught:
         load(toml, {})
     assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("profile", "data", "part"),
+    [
+        (LONG + 'skip_until = "^nope"', "t,s,k,v\n", "correct skip_until"),
+        (LONG.replace("csv", "parquet"), "t,s,k,v\n1,2,3,4\n", 'set format = "csv"'),
+        (LONG.replace("csv", "jsonl"), '{"a":\n[1,\n2]}\n', 'format = "json"'),
+        (LONG.replace("csv", "json"), '[{"t": "2020', "request the file again"),
+        (
+            LONG.replace('"t"', "{column='t',format='epoch_s',since={preamble='of (.*)'}}")
+            + "skip=1",
+            "of yesterday\nt,s,k,v\n1,2,3,4\n",
+            "correct time.since",
+        ),
+    ],
+)
+def test_what_to_do_goes_by_the_cause(toml: Path, profile: str, data: str, part: str) -> None:
+    Path("p.toml").write_text(profile)
+    Path("x.csv").write_text(data)
+    done = CliRunner().invoke(app, ["check", "x.csv", "-p", "p.toml"])
+    assert done.exit_code == 1
+    assert part in done.output
