@@ -35,7 +35,8 @@ def test_what_stands_in_the_file_stays_and_its_mode_too(toml: Path) -> None:
     assert toml.read_text().startswith(TEMPLATE.rstrip())
     assert toml.stat().st_mode & 0o777 == 0o640
     found = load(toml, {}).profiles["b"].time
-    assert found and found.zone
+    assert found is not None
+    assert found.zone is not None
     assert found.zone.constant == "Europe/Berlin"
     assert (toml.parent / "drop" / "b").is_dir()
 
