@@ -164,7 +164,9 @@ ROW_REMEDY: dict[Code, str] = {
     Code.RULE_UNIT: "another name of a unit goes into units",
 }
 """What to change for rejected rows, in the profile unless it says otherwise."""
-DOCUMENT = 'format = "json" where the file is one JSON document and no line of it stands alone'
+DOCUMENT = (
+    'format = "json" if the file is one JSON document; `sensorflow sniff` proposes a profile for it'
+)
 
 
 def row_remedy(code: Code, form: str = "") -> str:

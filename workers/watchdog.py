@@ -176,8 +176,8 @@ def charge() -> None:
 
 
 ENDED = (
-    "look at the worker's log for what it did last: a decoder of another package that does not come back is "
-    "to be corrected; raise max_seconds if the file is honest, then replay"
+    "look at the worker's log for what it did last; correct a decoder of another package that does not "
+    "come back, or raise max_seconds if the file is honest, then replay"
 )
 
 

@@ -434,7 +434,7 @@ class _Resolving:
             try:
                 check_zone(zone)
             except ValueError as error:
-                do = "correct time.zone in the profile: its pattern finds this text in the file; then replay"
+                do = "correct time.zone in the profile, whose pattern finds this text; then replay"
                 raise Permanent(Code.UNREADABLE, f"zone {zone!r}: {error}", do=do) from error
         return Clock(zone, time.ambiguous, time.nonexistent, time.zones, self.since(zone), order)
 
@@ -446,7 +446,7 @@ class _Resolving:
         text = self.text(time.since).constant or ""
         found = clocktime.instant(text, zone)
         if found is None:
-            do = "correct time.since in the profile: its pattern finds this text in the file; then replay"
+            do = "correct time.since in the profile, whose pattern finds this text; then replay"
             raise Permanent(Code.UNREADABLE, f"since {text!r} is no date in ISO 8601", do=do)
         return found
 

@@ -51,10 +51,10 @@ def advice(head: bytes, form: str, encoding: str) -> str | None:
     if found == "utf-16":
         told = encoding.lower().startswith(("utf-16", "utf16"))
         return None if told else 'set encoding = "utf-16" in the profile, then replay'
-    if found in (None, form) or (found == "jsonl" and form == "json") or form not in WORDS:
-        if form not in DECODED or found not in ("parquet", "xlsx"):
-            return None
-    assert found is not None
+    if found is None or found == form or (found == "jsonl" and form == "json"):
+        return None
+    if form not in WORDS and not (form in DECODED and found in ("parquet", "xlsx")):
+        return None
     return (
         f'the file looks like {WORDS[found]}: set format = "{found}" in the profile, or let '
         "`sensorflow sniff` propose one, then replay"

@@ -14,12 +14,12 @@ def header_rows(profile: Profile) -> int:
 
 
 UNMATCHED = (
-    "correct skip_until in the profile: it is a pattern of the first line to be read; then replay. If the file "
-    "was cut off before that line, request it again from its sender"
+    "correct skip_until in the profile: it is a pattern of the first line to be read; then replay. If the "
+    "file was cut off before that line, request it again from its sender"
 )
 SHORT = (
-    "correct header and skip in the profile, then replay; if the file was cut off, request it again from its "
-    "sender"
+    "correct header and skip in the profile, then replay; if the file was cut off, request it again from "
+    "its sender"
 )
 WRONG = "correct skip, quote, delimiter or encoding in the profile, then replay"
 
