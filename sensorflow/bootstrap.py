@@ -44,7 +44,9 @@ def settings(start: Path | None = None, copy: Path | None = None) -> Settings:
     Misuse."""
     crash.refuse_outside_tests()
     environ = {**os.environ, **({settings_.COPY: str(copy)} if copy else {})}
-    return settings_.load(settings_.find(start or Path.cwd()), environ)
+    found = settings_.load(settings_.find(start or Path.cwd()), environ)
+    settings_.require_whole(found)
+    return found
 
 
 def who(role: str) -> str:

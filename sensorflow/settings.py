@@ -39,6 +39,8 @@ FILE_NAME = "sensorflow.toml"
 COPY = "SENSORFLOW_CONFIG_COPY"
 """Names a copy of the settings file that is read in its place: `sensorflow up` has its processes work with
 what was there when they were started, whatever is written meanwhile."""
+RESTORING = ".restoring"
+"""In the data folder while a restore is not finished: nothing else works with it."""
 PREFIX = "SENSORFLOW_"
 APART = re.compile(r"CONFIG(_COPY)?|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
 """Variables with the prefix that are no settings: Kubernetes makes the last ones of a service's name."""
@@ -483,6 +485,17 @@ def _check_tls(settings: Settings, path: Path | None) -> None:
         _ = settings.database
     except Misuse as error:
         raise Misuse(f"{path or 'settings'}: {error}", Code.SETTINGS) from error
+
+
+def require_whole(settings: Settings) -> None:
+    """Misuse where a restore was interrupted: half of the data may be there."""
+    mark = settings.data_folder / RESTORING
+    if mark.is_dir():
+        raise Misuse(
+            f"a restore into {settings.data_folder} is not finished: run `sensorflow restore` again with "
+            f"the same backup, or remove {mark} to begin with nothing",
+            Code.SETTINGS,
+        )
 
 
 def require_folders(settings: Settings) -> None:

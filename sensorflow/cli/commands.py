@@ -7,6 +7,7 @@ import typer
 from sensorflow.cli import (
     audit,
     backfill,
+    backup,
     bench,
     check,
     db,
@@ -17,6 +18,7 @@ from sensorflow.cli import (
     quarantine,
     rejects,
     replay,
+    restore,
     retention,
     sniff,
     status,
@@ -43,6 +45,8 @@ def register(app: typer.Typer) -> None:
     app.command("undo", short_help="Take files' rows out again; replay reverses it.")(replay.undo)
     app.command("backfill", short_help="Load old files, behind the new ones.")(backfill.backfill)
     app.command("retention", short_help="How long what is kept.")(retention.retention)
+    app.command("backup", short_help="Copy everything, while it runs.")(backup.backup)
+    app.command("restore", short_help="Bring a backup back, where nothing is.")(restore.restore)
     app.command("doctor", short_help="Check everything; say what to do.")(doctor.doctor)
     app.command("watch", short_help="The ingest daemon, alone.")(watch.watch)
     app.command("worker", short_help="A worker, alone, autoscaled.")(worker.worker)
