@@ -36,6 +36,7 @@ class Done:
     backup: Backup
     tally: Tally
     removed: list[str]
+    same_disk: bool = False
 
 
 Told = Callable[[str, int, int], object]
@@ -73,7 +74,8 @@ def make(
         with folders.locked(target), frozen(url) as now:
             done = _Making(settings, url, tools, target, project, told).run(now)
         removed = folders.prune(target, keep) if keep else []
-    return replace(done, removed=removed)
+        same = target.stat().st_dev == settings.data_folder.stat().st_dev
+    return replace(done, removed=removed, same_disk=same)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Restore a backup into an empty place.
 
 Everything is copied below ``data/.restoring`` first, the database is filled in one transaction, and only
-then do the folders get their places. While ``data/.restoring`` is there no command works with the project: a
-restore that was interrupted is begun anew, or finished, by the same command.
+then do the folders get their places. While ``data/.restoring`` is there no command works with the project:
+a restore that was interrupted is begun anew, or finished, by the same command.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensorflow.adapters.files import sync_folder
+from sensorflow.adapters.files import BEGAN, sync_folder
 from sensorflow.backup import folder as folders
 from sensorflow.backup.folder import Backup
 from sensorflow.backup.make import STORES
@@ -45,15 +45,18 @@ class Restore:
         if self.step == PLACING:
             return
         for store in (*STORES, "archive"):
-            if (there := _first(self._data / store)) is not None:
-                raise Misuse(
-                    f"{self._data} holds data ({there}), and a restore overwrites nothing: move "
-                    f"{self._data / store} away, or restore into another folder with --to"
-                )
+            self._require_empty(store)
         above = next(p for p in (self._data, *self._data.parents) if p.exists())
         free, wanted = shutil.disk_usage(above).free, self._backup.manifest.bytes
         if free < wanted:
             raise Misuse(f"{above}: {free:,} bytes are free, the backup needs {wanted:,} and more")
+
+    def _require_empty(self, store: str) -> None:
+        if (there := _first(self._data / store)) is not None:
+            raise Misuse(
+                f"{self._data} holds data ({there.relative_to(self._data)}), and a restore overwrites "
+                "nothing: move that folder away, or restore into another one with --to FOLDER"
+            )
 
     @property
     def step(self) -> str | None:
@@ -129,7 +132,8 @@ class Restore:
             staged = self._staging / store
             if staged.is_dir():
                 if (self._data / store).is_dir():
-                    (self._data / store).rmdir()
+                    self._require_empty(store)
+                    shutil.rmtree(self._data / store)
                 staged.rename(self._data / store)
         sync_folder(self._data)
         shutil.rmtree(self._staging)
@@ -157,10 +161,10 @@ def require_readable(backup: Backup) -> None:
 
 
 def _first(folder: Path) -> Path | None:
-    """A file in there."""
+    """A file in there; the note of when the folder was made is none."""
     for path, _, names in os.walk(folder):
-        if names:
-            return Path(path) / names[0]
+        if found := [name for name in names if name != BEGAN]:
+            return Path(path) / found[0]
     return None
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sensorflow.cli.show import Json, as_json, line
+from sensorflow.cli.show import Json, as_json, line, readings
 from sensorflow.errors import Misuse, Transient
 
 if TYPE_CHECKING:
@@ -134,11 +134,13 @@ def _record(done: Done, seconds: float) -> dict[str, Any]:
 
 def _show(done: Done, seconds: float) -> None:
     manifest, tally, path = done.backup.manifest, done.tally, done.backup.path
-    line(f"{path}: {manifest.ledger_files:,} files, {manifest.readings:,} readings")
+    line(f"{path}: {manifest.ledger_files:,} files, {readings(manifest.readings)}")
     line(
         f"{size(tally.bytes)} in {seconds:.1f} s; {tally.shared:,} of {tally.files:,} files are shared "
         f"with older backups; the database by pg_dump {manifest.dumped_by}"
     )
+    if done.same_disk:
+        line("note: it is on the same disk as the data, and lost with it: keep one elsewhere too")
     if done.removed:
         line(f"removed: {', '.join(done.removed)}")
     for text in tally.missing[:20]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorflow.cli.backup import bar, check, damages, size, tools
-from sensorflow.cli.show import Json, as_json, line
+from sensorflow.cli.show import Json, as_json, line, readings
 from sensorflow.errors import Misuse, Transient
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _show(found: Backup, settings: Settings, report: Report) -> None:
     manifest = found.manifest
     line(
         f"restored {found.path} into {settings.home}: {manifest.ledger_files:,} files, "
-        f"{manifest.readings:,} readings, {size(manifest.bytes)}, as of {manifest.at[:19]} UTC"
+        f"{readings(manifest.readings)}, {size(manifest.bytes)}, as of {manifest.at[:19]} UTC"
     )
     if manifest.missing:
         line(f"missing in the backup already: {'; '.join(manifest.missing[:5])}")
