@@ -158,14 +158,18 @@ def _settle(found: Backup, settings: Settings, home: Path) -> None:
 
 
 def _audit(settings: Settings, url: str) -> Report:
+    """Of what is there; that nothing moves yet is no finding, for nothing runs."""
     from pydantic import SecretStr
 
     from sensorflow import bootstrap
+    from sensorflow.core.findings import Kind
     from sensorflow.flow.audit import Level, audit
 
     if settings.database_url is None:  # the embedded server is ours, and not announced
         settings = settings.model_copy(update={"database_url": SecretStr(url)})
-    return audit(bootstrap.sight(settings), Level.CHECKSUM)
+    report = audit(bootstrap.sight(settings), Level.CHECKSUM)
+    report.findings = [found for found in report.findings if found.kind is not Kind.OVERDUE]
+    return report
 
 
 def _show(found: Backup, settings: Settings, report: Report) -> None:
