@@ -81,7 +81,8 @@ def frozen(url: str) -> Iterator[Frozen]:
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as holder, engine.connect() as c, engine.connect() as now:
-        _require_plain(holder)
+        require_plain(holder)
+        holder.commit()
         for connection in (holder, c):
             run(connection, "wait_long")
             connection.commit()
@@ -95,9 +96,9 @@ def frozen(url: str) -> Iterator[Frozen]:
         run(holder, "saved_kind")  # raises where the locks went with their connection
 
 
-def _require_plain(c: sa.Connection) -> None:
+def require_plain(c: sa.Connection) -> None:
+    """Raises Misuse for a database that `backup` is not for."""
     row = run(c, "saved_kind").one()
-    c.commit()
     if row.timescale is not None:
         raise Misuse(
             "this database uses TimescaleDB, whose dumps need its own steps to be restored: back it up as "
