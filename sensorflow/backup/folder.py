@@ -175,8 +175,8 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def verify(backup: Backup, told: Callable[[int], object] = lambda _: None) -> Iterator[str]:
-    """What is wrong with a backup, one line for each file. told: of each file's bytes, as it was read."""
+def verify(backup: Backup, progress: Callable[[int], object] = lambda _: None) -> Iterator[str]:
+    """What is wrong with a backup, one line for each file. progress: of the bytes of each, as it was read."""
     if not (backup.path / SUMS).is_file():
         yield f"{SUMS}: missing"
         return
@@ -187,7 +187,7 @@ def verify(backup: Backup, told: Callable[[int], object] = lambda _: None) -> It
         path = backup.path / relative
         try:
             found = digest_of(path)
-            told(path.stat().st_size)
+            progress(path.stat().st_size)
         except OSError as error:
             gone = isinstance(error, FileNotFoundError)
             yield f"{relative}: {'missing' if gone else error.strerror}"

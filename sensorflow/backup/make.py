@@ -39,7 +39,7 @@ class Done:
     same_disk: bool = False
 
 
-Told = Callable[[str, int, int], object]
+Progress = Callable[[str, int, int], object]
 """What is being done, how many files of the ledger of how many."""
 
 
@@ -61,7 +61,7 @@ def make(
     tools: Tools,
     target: Path,
     project: dict[str, Path],
-    told: Told,
+    progress: Progress,
     keep: int | None = None,
 ) -> Done:
     """project: files of the project, by their path in it. keep: how many backups are left. Raises Misuse,
@@ -72,7 +72,7 @@ def make(
     with _writing(target):
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         with folders.locked(target), frozen(url) as now:
-            done = _Making(settings, url, tools, target, project, told).run(now)
+            done = _Making(settings, url, tools, target, project, progress).run(now)
         removed = folders.prune(target, keep) if keep else []
         same = target.stat().st_dev == settings.data_folder.stat().st_dev
     return replace(done, removed=removed, same_disk=same)
@@ -87,7 +87,8 @@ def _writing(target: Path) -> Iterator[None]:
         place = f": {error.filename}" if error.filename else ""
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise Misuse(
-            f"no backup was made in {target}: {reason}{place}; the next one goes on from here"
+            f"no backup was made in {target}: {reason}{place}; "
+            "fix that, then run it again: it goes on from here"
         ) from error
 
 
@@ -99,10 +100,10 @@ class _Making:
         tools: Tools,
         target: Path,
         project: dict[str, Path],
-        told: Told,
+        progress: Progress,
     ) -> None:
         self._settings, self._url, self._tools = settings, url, tools
-        self._target, self._project, self._told = target, project, told
+        self._target, self._project, self._progress = target, project, progress
 
     def run(self, now: Frozen) -> Done:
         final = self._target / folders.name_at(now.taken_at)
@@ -117,7 +118,7 @@ class _Making:
             self._copy(now, copier)
             # what is replayed until here has been copied as it was by then, or as it was before
             replays = now.replayed_since()
-            self._told("database", now.files_count, now.files_count)
+            self._progress("database", now.files_count, now.files_count)
             self._dump(now, work)
             copier.made(folders.DUMP)
         self._finish(now, work, copier.tally, dict(replays))
@@ -135,7 +136,7 @@ class _Making:
             if began.is_file():
                 copier.plain(began, f"{folders.DATA}/{store}/{BEGAN}")
         for number, file in enumerate(now.files(), 1):
-            self._told("files", number, now.files_count)
+            self._progress("files", number, now.files_count)
             self._file(file, copier)
 
     def _file(self, file: Saved, copier: Copier) -> None:

@@ -30,12 +30,12 @@ STEP = "step"
 
 
 class Restore:
-    """told: what is being done, and how many bytes more of it are."""
+    """progress: what is being done, and how many bytes more of it are."""
 
     def __init__(
-        self, backup: Backup, settings: Settings, told: Callable[[str, int], object]
+        self, backup: Backup, settings: Settings, progress: Callable[[str, int], object]
     ) -> None:
-        self._backup, self._settings, self._told = backup, settings, told
+        self._backup, self._settings, self._progress = backup, settings, progress
         self._data = settings.data_folder
         self._staging = self._data / RESTORING
 
@@ -91,7 +91,7 @@ class Restore:
                     while block := stream.read(folders.BLOCK):
                         found.update(block)
                         copy.write(block)
-                        self._told("files", len(block))
+                        self._progress("files", len(block))
                     stat = os.fstat(stream.fileno())
         except FileNotFoundError as error:
             raise Misuse(f"{source}: missing; nothing was restored") from error
@@ -105,7 +105,7 @@ class Restore:
 
         if self.step == PLACING:
             return
-        self._told("database", 0)
+        self._progress("database", 0)
         tables, used = dump.contents(url)
         if tables and own and (not used or self.step is not None):
             dump.recreate(url)

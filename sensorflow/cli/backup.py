@@ -57,15 +57,14 @@ def _made(folder: Path, keep: int | None) -> tuple[Done, float]:
     from sensorflow import bootstrap
     from sensorflow.backup import make
     from sensorflow.cli.db import database
+    from sensorflow.settings import find
 
     settings = bootstrap.settings()
+    if find(Path.cwd()) is None and settings.database_url is None:
+        raise Misuse(f"no sensorflow.toml at or above {Path.cwd()}: nothing to back up here")
     make.require_apart(settings, folder)
     began = time.monotonic()
-    with database(settings) as url, bar("backup", "files") as told:
-
-        def progress(what: str, number: int, total: int) -> None:
-            told(what, number, total)
-
+    with database(settings) as url, bar("backup", "files") as progress:
         found = tools(url)
         done = make.make(settings, url, found, folder, _project(settings), progress, keep)
     _remember(settings, done)
@@ -175,13 +174,13 @@ def check(path: Path, json: bool) -> int:
 def damages(found: Backup) -> list[str]:
     from sensorflow.backup import folder as folders
 
-    with bar("verify", "bytes") as told:
+    with bar("verify", "bytes") as progress:
         read = 0
 
         def count(number: int) -> None:
             nonlocal read
             read += number
-            told("verify", read, found.manifest.bytes)
+            progress("verify", read, found.manifest.bytes)
 
         return list(folders.verify(found, count))
 
@@ -199,7 +198,7 @@ def bar(what: str, of: str) -> Iterator[Callable[[str, int, int], None]]:
     with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as shown:
         task = shown.add_task(what, total=None)
 
-        def told(now: str, number: int, total: int) -> None:
+        def progress(now: str, number: int, total: int) -> None:
             shown.update(task, description=now, completed=number, total=total or None)
 
-        yield told
+        yield progress

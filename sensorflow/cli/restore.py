@@ -66,13 +66,13 @@ def _restored(found: Backup, to: Path | None) -> tuple[Settings, Report]:
     require_readable(found)
     home = _home(to)
     settings = _settings(found, home)
-    with bar("restore", "bytes") as told:
+    with bar("restore", "bytes") as progress:
         done = 0
 
         def count(what: str, number: int) -> None:
             nonlocal done
             done += number
-            told(what, done, found.manifest.bytes)
+            progress(what, done, found.manifest.bytes)
 
         work = Restore(found, settings, count)
         work.require()
@@ -88,7 +88,7 @@ def _restored(found: Backup, to: Path | None) -> tuple[Settings, Report]:
                 raise
             _settle(found, settings, home)
             work.place()
-            told("audit", done, done)
+            progress("audit", done, done)
             return settings, _audit(settings, url)
 
 
@@ -159,6 +159,8 @@ def _settle(found: Backup, settings: Settings, home: Path) -> None:
 
 def _audit(settings: Settings, url: str) -> Report:
     """Of what is there; that nothing moves yet is no finding, for nothing runs."""
+    import signal
+
     from pydantic import SecretStr
 
     from sensorflow import bootstrap
@@ -167,6 +169,8 @@ def _audit(settings: Settings, url: str) -> Report:
 
     if settings.database_url is None:  # the embedded server is ours, and not announced
         settings = settings.model_copy(update={"database_url": SecretStr(url)})
+    # a writer that opens a dropped file while we look whether somebody writes it would end us
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
     report = audit(bootstrap.sight(settings), Level.CHECKSUM)
     report.findings = [found for found in report.findings if found.kind is not Kind.OVERDUE]
     return report

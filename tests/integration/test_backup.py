@@ -26,7 +26,7 @@ from sensorflow.flow.handle import Outcome
 from sensorflow.flow.tidy import tidy
 from sensorflow.flow.undo import undo
 
-Told = Callable[[str, int, int], object]
+Progress = Callable[[str, int, int], object]
 BEGUN = ("landing", "bronze", "rejects", "silver", "quarantine")
 ROW = "2026-03-01T00:00:0{}Z,s,temperature,{},degC\n"
 MENDED = '[profiles.mended]\nextends = "long"\ndecimal = ","\n'
@@ -37,13 +37,13 @@ from sensorflow import bootstrap
 from sensorflow.backup.make import make
 from sensorflow.cli.backup import tools
 
-def told(what, number, total):
+def progress(what, number, total):
     if (what, number) == ("files", 3):
         os.kill(os.getpid(), signal.SIGKILL)
 
 settings = bootstrap.settings()
 url = settings.database
-make(settings, url, tools(url), Path(sys.argv[1]), {"sensorflow.toml": Path("sensorflow.toml")}, told)
+make(settings, url, tools(url), Path(sys.argv[1]), {"sensorflow.toml": Path("sensorflow.toml")}, progress)
 """
 STOPPED = """
 import os, signal, sys
@@ -131,7 +131,7 @@ def fill(yard: Yard) -> dict[str, int]:
     return made
 
 
-def backed_up(yard: Yard, target: Path, meanwhile: Told = lambda *_: None) -> Done:
+def backed_up(yard: Yard, target: Path, meanwhile: Progress = lambda *_: None) -> Done:
     url = yard.database
     project = {"sensorflow.toml": yard.config}
     return make(yard.settings, url, tools(url), target, project, meanwhile)

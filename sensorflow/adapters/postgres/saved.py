@@ -1,4 +1,4 @@
-"""What a backup reads of the ledger, all of one snapshot, and what a restore tells it."""
+"""What a backup reads of the ledger, all of one snapshot, and what a restore writes to it."""
 
 from __future__ import annotations
 
