@@ -176,7 +176,7 @@ def digest_of(path: Path) -> str:
 
 
 def verify(backup: Backup, progress: Callable[[int], object] = lambda _: None) -> Iterator[str]:
-    """What is wrong with a backup, a line for each file. progress: of the bytes of each, once it is read."""
+    """What is wrong with a backup, a line for each file. progress: of the bytes of each that was read."""
     if not (backup.path / SUMS).is_file():
         yield f"{SUMS}: missing"
         return

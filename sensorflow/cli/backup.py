@@ -133,7 +133,7 @@ def _record(done: Done, seconds: float) -> dict[str, Any]:
 
 def _show(done: Done, seconds: float) -> None:
     manifest, tally, path = done.backup.manifest, done.tally, done.backup.path
-    line(f"{path}: {manifest.ledger_files:,} files, {readings(manifest.readings)}")
+    line(f"{path}: {files(manifest.ledger_files)}, {readings(manifest.readings)}")
     line(
         f"{size(tally.bytes)} in {seconds:.1f} s; {tally.shared:,} of {tally.files:,} files are shared "
         f"with older backups; the database by pg_dump {manifest.dumped_by}"
@@ -147,6 +147,10 @@ def _show(done: Done, seconds: float) -> None:
     if tally.missing:
         line(f"{len(tally.missing):,} missing, and missing in this backup too: `sensorflow audit`")
     line(f"to restore it: sensorflow restore {path}")
+
+
+def files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
 
 
 def size(number: int) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorflow.cli.backup import bar, check, damages, size, tools
+from sensorflow.cli.backup import bar, check, damages, files, size, tools
 from sensorflow.cli.show import Json, as_json, line, readings
 from sensorflow.errors import Misuse, Transient
 
@@ -181,7 +181,7 @@ def _show(found: Backup, settings: Settings, report: Report) -> None:
 
     manifest = found.manifest
     line(
-        f"restored {found.path} into {settings.home}: {manifest.ledger_files:,} files, "
+        f"restored {found.path} into {settings.home}: {files(manifest.ledger_files)}, "
         f"{readings(manifest.readings)}, {size(manifest.bytes)}, as of {manifest.at[:19]} UTC"
     )
     if manifest.missing:
@@ -190,5 +190,5 @@ def _show(found: Backup, settings: Settings, report: Report) -> None:
     waiting = sum(manifest.states.get(state, 0) for state in ("pending", "running"))
     waiting += len(manifest.replays)
     if waiting:
-        line(f"{waiting:,} files were in work: they go on with the next `sensorflow up`")
+        line(f"in work at that moment, and going on with the next start: {files(waiting)}")
     line("what came after that moment is not in it: see docs/backup.md for how to bring it back")

@@ -162,7 +162,7 @@ def test_what_is_replayed_corrected_and_undone_meanwhile_is_restored_as_it_was(
     where = ("restore", str(tmp_path / "b"), "--to", str(tmp_path / "p"))
     said = run(yard, *where, url=empty_database)
     assert "every one accounted for" in said
-    assert "2 files were in work" in said
+    assert "next start: 2 files" in said
     assert readings(empty_database) == before
     assert rights(empty_database) == rights(yard.database)
     restored = opened(tmp_path / "p", empty_database)
