@@ -50,7 +50,9 @@ def settings(
     path = settings_.find(here := start or folder())
     if not anywhere:
         settings_.require_project(path, here, environ)
-    return settings_.load(path, environ)
+    found = settings_.load(path, environ)
+    settings_.require_whole(found)
+    return found
 
 
 def who(role: str) -> str:

@@ -44,6 +44,8 @@ COPY = "SENSORFLOW_CONFIG_COPY"
 """Names a copy of the settings file and of the profile files that it names, read in their place:
 `sensorflow up` has its processes work with what was there when they were started, whatever is written
 meanwhile."""
+RESTORING = ".restoring"
+"""In the data folder while a restore is not finished: nothing else works with it."""
 
 
 def tolerance(value: Any) -> str:
@@ -519,3 +521,26 @@ def _check_tls(settings: Settings, where: _Where) -> None:
         _ = settings.database
     except Misuse as error:
         raise Misuse(where.begins(str(error)), Code.SETTINGS) from error
+
+
+def require_whole(settings: Settings) -> None:
+    """Misuse where a restore was interrupted: half of the data may be there."""
+    mark = settings.data_folder / RESTORING
+    if mark.is_dir():
+        raise Misuse(
+            f"a restore into {settings.data_folder} is not finished: run `sensorflow restore` again with "
+            f"the same backup, or remove {mark} to begin with nothing",
+            Code.SETTINGS,
+        )
+
+
+def require_folders(settings: Settings) -> None:
+    """Misuse for the first source whose folder is not there."""
+    for name, source in settings.sources.items():
+        folder = settings.path(source.path)
+        if not folder.is_dir():
+            raise Misuse(
+                f"sources.{name}.path = {str(source.path)!r}: no folder {folder}; "
+                f"make it with `mkdir -p {folder}`",
+                Code.SETTINGS,
+            )

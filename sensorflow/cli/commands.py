@@ -7,6 +7,7 @@ import typer
 from sensorflow.cli import (
     audit,
     backfill,
+    backup,
     bench,
     check,
     db,
@@ -18,6 +19,7 @@ from sensorflow.cli import (
     quarantine,
     rejects,
     replay,
+    restore,
     retention,
     service,
     sniff,
@@ -54,6 +56,8 @@ def register(app: typer.Typer) -> None:
     app.command("retention", short_help="How long data is kept; remove what is due.")(
         retention.retention
     )
+    app.command("backup", short_help="Copy database, files and settings, while it runs.")(backup.backup)
+    app.command("restore", short_help="Bring a backup back, where nothing is.")(restore.restore)
     app.command("doctor", short_help="Check everything; say what to do.")(doctor.doctor)
     app.command("watch", short_help="Run the ingest daemon alone.")(watch.watch)
     app.command("worker", short_help="Run one worker, autoscaled.")(worker.worker)

@@ -95,6 +95,7 @@ def _checks() -> Iterator[Check]:
         )
     yield from _folders(settings)
     yield _room(settings)
+    yield _backup(settings)
     yield from _guarded("database", settings, _database)
     yield from _guarded("broker", settings, _broker)
     yield from _guarded("drop folders", settings, _drops)
@@ -121,6 +122,22 @@ def _room(settings: Settings) -> Check:
     if disk.free(folder) < ROOM:
         return Check("data folder", "warn", found, "make room: every file is kept in landing/")
     return Check("data folder", "ok", found)
+
+
+def _backup(settings: Settings) -> Check:
+    """When the last one was made: a hint, for others make backups by other means."""
+    import json
+
+    from sensorflow.backup.make import LAST
+    from sensorflow.core.health import span
+
+    try:
+        last = json.loads((settings.data_folder / LAST).read_text("utf-8"))
+        age = (datetime.now(UTC) - datetime.fromisoformat(last["at"])).total_seconds()
+        found = f"{last['path']}, {span(max(age, 0))} old"
+    except (OSError, ValueError, KeyError, TypeError):
+        return Check("backup", "ok", "none was made here; see `sensorflow backup --help`")
+    return Check("backup", "ok", found)
 
 
 def _guarded(
