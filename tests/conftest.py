@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import uuid
 from collections.abc import Iterator
@@ -42,7 +43,11 @@ def place() -> Iterator[Place]:
 def postgres(place: Place) -> Iterator[Postgres]:
     server = Postgres(place.root, place.logs)
     server.start()
+    for name in ("fsync", "full_page_writes"):  # no test cuts the power of the machine
+        _execute(server.url, f"ALTER SYSTEM SET {name} = off")
+    _execute(server.url, "SELECT pg_reload_conf()")
     yield server
+    server.process.stop = signal.SIGQUIT  # nothing of it is kept
     server.process.end(30)
 
 
@@ -128,7 +133,8 @@ def flush(url: str) -> None:
 
 def _database(postgres: Postgres, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
-    _execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    # a copy of the files: their pages are not written to the log one by one
+    _execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield _named(postgres.url, name)
     _execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
 
