@@ -7,10 +7,12 @@ import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import settings
+from order import LongestFirst, position
 from servers import Place, RabbitMQ, place_for_servers
 
 from sensorflow.adapters.postgres import migrate, settle
@@ -20,6 +22,19 @@ from sensorflow.embedded.valkey import Valkey
 
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")  # no test asserts a time
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: position(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For `--dist loadfile`."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+    return LongestFirst(config, log)
 
 
 @pytest.fixture(autouse=True)
