@@ -532,15 +532,3 @@ def require_whole(settings: Settings) -> None:
             f"the same backup, or remove {mark} to begin with nothing",
             Code.SETTINGS,
         )
-
-
-def require_folders(settings: Settings) -> None:
-    """Misuse for the first source whose folder is not there."""
-    for name, source in settings.sources.items():
-        folder = settings.path(source.path)
-        if not folder.is_dir():
-            raise Misuse(
-                f"sources.{name}.path = {str(source.path)!r}: no folder {folder}; "
-                f"make it with `mkdir -p {folder}`",
-                Code.SETTINGS,
-            )

@@ -56,7 +56,9 @@ def register(app: typer.Typer) -> None:
     app.command("retention", short_help="How long data is kept; remove what is due.")(
         retention.retention
     )
-    app.command("backup", short_help="Copy database, files and settings, while it runs.")(backup.backup)
+    app.command("backup", short_help="Copy database, files and settings, while it runs.")(
+        backup.backup
+    )
     app.command("restore", short_help="Bring a backup back, where nothing is.")(restore.restore)
     app.command("doctor", short_help="Check everything; say what to do.")(doctor.doctor)
     app.command("watch", short_help="Run the ingest daemon alone.")(watch.watch)
