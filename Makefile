@@ -26,7 +26,7 @@ demo: .venv/.has-demo ## the main job on real files, from dropped file to rows, 
 
 up: .venv/.has-demo ## run the whole stack on the demo's project, with Flower; Ctrl-C stops it
 	@$(BIN)/python demo/project.py
-	@cd .demo && ../$(BIN)/sensorflow up
+	@cd .demo && ../$(BIN)/python -m sensorflow up
 
 test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey and RabbitMQ
 	@sh tools/rabbitmq.sh

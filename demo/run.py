@@ -8,7 +8,6 @@ corrections. Exit status 0 only if every reading is accounted for.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -29,8 +28,15 @@ from sensorflow.core.states import State
 from sensorflow.embedded import state
 from sensorflow.ports import FileView
 
-SENSORFLOW = str(Path(sys.executable).with_name("sensorflow"))
+SENSORFLOW = [sys.executable, "-m", "sensorflow"]
 WEATHER = Path(vega_datasets.__file__).parent / "_data"
+REAL = [
+    plant.Made(source, name, (WEATHER / name).read_bytes(), readings)
+    for source, name, readings in (
+        ("weather", "seattle-weather.csv", 4 * 1461),
+        ("temperatures", "seattle-temps.csv", 8759 - 2),  # two hours have no or no one time
+    )
+]
 MANY, ROWS = 40, 2_000
 LARGE = 200_000
 PATIENCE = 120.0
@@ -64,7 +70,7 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
     console.print("[bold]starting[/] PostgreSQL, Valkey, daemon, workers, beat, Flower")
     log = (folder / "up.log").open("wb")
     stack = subprocess.Popen(
-        [SENSORFLOW, "up", "--reset", "--yes"], stdout=log, stderr=subprocess.STDOUT
+        [*SENSORFLOW, "up", "--reset", "--yes"], stdout=log, stderr=subprocess.STDOUT
     )
     settings = bootstrap.settings()
     wait(lambda: state.running(settings.data_folder) is not None, stack, folder)
@@ -111,8 +117,8 @@ def run(folder: Path) -> tuple[bool, str]:
         plant.parquet("meter.parquet", 20_000, 906),
     ]
     last = plant.corrected(first)
-    # what the database must hold at the end; the real files: days and hours as the files have them
-    expected = sum(made.readings for made in files) + late.readings + 4 * 1461 + 8759 - 2
+    # what the database must hold at the end
+    expected = sum(made.readings for made in [*REAL, *files]) + late.readings
 
     def counts() -> tuple[int, int]:
         totals = ledger.totals().values()
@@ -139,9 +145,7 @@ def run(folder: Path) -> tuple[bool, str]:
         half = Path("drop", late.source, late.name).open("wb")  # noqa: SIM115 - held open on purpose
         half.write(late.content[: len(late.content) // 2])
         half.flush()
-        shutil.copy(WEATHER / "seattle-weather.csv", "drop/weather/")
-        shutil.copy(WEATHER / "seattle-temps.csv", "drop/temperatures/")
-        for made in files:
+        for made in [*REAL, *files]:
             drop(made)
         # the second name of `twice` is an alias, no file of its own
         wait(lambda: reached(len(files) + 1), None, folder)
@@ -168,7 +172,7 @@ def report(ledger: Any, expected: int, early: list[FileView]) -> tuple[bool, str
     show_aliases(ledger, views)
     totals = ledger.totals()
     proof = subprocess.run(
-        [SENSORFLOW, "audit", "--checksum"], capture_output=True, text=True, check=False
+        [*SENSORFLOW, "audit", "--checksum"], capture_output=True, text=True, check=False
     )
     verdict = (proof.stdout.splitlines() or [proof.stderr])[-1]
     checks = {

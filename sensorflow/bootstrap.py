@@ -23,6 +23,7 @@ from sensorflow.adapters.queues.celery import CeleryQueue
 from sensorflow.adapters.stores.landing import LocalLanding
 from sensorflow.adapters.stores.quarantine import LocalQuarantine
 from sensorflow.embedded import state
+from sensorflow.environment import folder
 from sensorflow.errors import Misuse
 from sensorflow.settings import Settings
 
@@ -39,12 +40,19 @@ COLLECTED = ".collected"
 """In the data folder: when it was searched for garbage last."""
 
 
-def settings(start: Path | None = None, copy: Path | None = None) -> Settings:
-    """The settings that hold here, from file and environment. copy: of the file, read in its place. Raises
-    Misuse."""
+def settings(
+    start: Path | None = None, copy: Path | None = None, *, anywhere: bool = False
+) -> Settings:
+    """The settings that hold here, from file and environment. copy: of the file, read in its place.
+    anywhere: also outside of a project. Raises Misuse."""
     crash.refuse_outside_tests()
     environ = {**os.environ, **({settings_.COPY: str(copy)} if copy else {})}
-    return settings_.load(settings_.find(start or Path.cwd()), environ)
+    path = settings_.find(here := start or folder())
+    if not anywhere:
+        settings_.require_project(path, here, environ)
+    found = settings_.load(path, environ)
+    settings_.require_whole(found)
+    return found
 
 
 def who(role: str) -> str:
@@ -75,10 +83,16 @@ def _embedded(settings: Settings, what: str) -> state.Running:
     running = state.running(settings.data_folder)
     if running is None:
         raise Misuse(
-            f"no {what}: the embedded one is not running; start it with `sensorflow up`, "
+            f"no {what}: `sensorflow up` does not run {_where(settings)}; start it there, "
             f"or set {what}_url in sensorflow.toml"
         )
     return running
+
+
+def _where(settings: Settings) -> str:
+    if not state.held_by_another(settings.data_folder):
+        return f"in {settings.home}"
+    return f"yet in {settings.home} (it is starting)"
 
 
 def shared_digest(settings: Settings) -> str:

@@ -10,7 +10,12 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-HOST = frozenset(("workers", "log_level", "flower_port", "flower_user", "flower_password"))
+HOST = frozenset(
+    (
+        *("workers", "log_level", "log_size", "log_files"),
+        *("flower_port", "flower_user", "flower_password"),
+    )
+)
 """Settings that may differ from host to host, and change nothing in what is loaded."""
 URLS = ("database_url", "broker_url")
 PLACE = frozenset((*URLS, "database_tls", "broker_tls", "data", "flower_hosts"))

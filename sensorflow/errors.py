@@ -101,7 +101,7 @@ _NUMBERED = {code.number: code for code in Code}
 REMEDY: dict[Code, str] = {
     Code.EMPTY: "check the logger; drop the file again when it has content",
     Code.COLUMN_MISSING: "mend the profile's column names in sensorflow.toml, then replay the file",
-    Code.UNREADABLE: "ask for the file to be sent again; the bytes received are kept",
+    Code.UNREADABLE: "request the file again from its sender; the bytes received are kept",
     Code.TOO_MANY_REJECTS: "look at the rejected rows; mend the profile or raise max_rejects, then replay",
     Code.BYTES_CHANGED: "check the disk below the landing folder; drop the file again",
     Code.VERSION_REFUSED: "the source refuses changed files; set on_change or rename the file, then replay",
@@ -141,6 +141,45 @@ REMEDY: dict[Code, str] = {
 }
 
 
+ROW_REMEDY: dict[Code, str] = {
+    Code.COLUMN_COUNT: 'look at delimiter and quote; short_rows = "missing" where cells at the end are '
+    "left out",
+    Code.TIMESTAMP_MISSING: "fill_down where the time stands in the first row of several alone",
+    Code.TIMESTAMP_UNREADABLE: "correct time.format; an abbreviation of a zone goes into time.zones",
+    Code.TIMESTAMP_OUT_OF_RANGE: "correct time.format, or the logger's clock",
+    Code.TIMESTAMP_NONEXISTENT: "set time.nonexistent, or a fixed offset as time.zone",
+    Code.TIMESTAMP_AMBIGUOUS: 'set time.ambiguous, for example to "order"',
+    Code.TIMESTAMP_NO_ZONE: 'set time.zone, as in zone = "Europe/Berlin"',
+    Code.TIMESTAMP_RELATIVE: "let the logger send a base time",
+    Code.TIMESTAMP_OUTSIDE: "correct the logger's clock, or the source's earliest and latest",
+    Code.VALUE_NOT_A_NUMBER: "name the text in missing or values; decimal, thousands and clean read other "
+    "ways to write a number",
+    Code.VALUE_NOT_FINITE: "name it in missing if it stands for nothing",
+    Code.SENSOR_MISSING: "correct sensor: its column or pattern gives nothing here",
+    Code.TYPE_MISSING: "correct type: its column gives nothing here",
+    Code.NOTHING_MEASURED: "correct records, or the names in columns",
+    Code.NUL_BYTE: 'set encoding, for example to "utf-16"',
+    Code.INVALID_UTF8: 'set encoding, for example to "cp1252" or "latin-1"',
+    Code.MALFORMED_ROW: 'quote = "" where quotes are none',
+    Code.RULE_UNIT: "another name of a unit goes into units",
+}
+"""What to change for rejected rows, in the profile unless it says otherwise."""
+DOCUMENT = (
+    'format = "json" if the file is one JSON document; `sensorflow sniff` proposes a profile for it'
+)
+
+
+def row_remedy(code: Code, form: str = "") -> str:
+    """What to change for rows that are rejected with a code; "" if nothing helps. form: the format."""
+    if code is Code.MALFORMED_ROW and form == "jsonl":
+        return DOCUMENT
+    return ROW_REMEDY.get(code, "")
+
+
+DO = "do"
+"""The key of a failure's place under which it says what to do, where that depends on the cause."""
+
+
 LASTING = frozenset(
     {
         Code.POOLER,
@@ -172,6 +211,12 @@ class SensorflowError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.code, self.message, self.place))
+
+    @property
+    def remedy(self) -> str:
+        """What to do: by the cause, where it was known when this was raised, or else by the code. "" where
+        that is not known either."""
+        return str(self.place.get(DO) or REMEDY.get(self.code, ""))
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"

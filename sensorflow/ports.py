@@ -10,9 +10,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
+from sensorflow.core.account import Account, account
 from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
 from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.heartbeat import Heartbeat, Pulse
+from sensorflow.core.listing import Activity, FileFilter
 from sensorflow.core.months import MonthLimits
 from sensorflow.core.partitions import Layer
 from sensorflow.core.stability import Stat
@@ -405,6 +407,19 @@ class FileView:
     counts: Counts
     facts: dict[str, Any]
 
+    @property
+    def account(self) -> Account:
+        """What happened to each of its readings; what was undone or superseded is not loaded."""
+        return account(self.state, **vars(self.counts))
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The first of the files that were asked for. total: how many there are."""
+
+    files: list[FileView]
+    total: int
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -459,7 +474,8 @@ class Older:
 
 @dataclass(frozen=True)
 class ChainView:
-    """A growing file as people see it: how many growths it has, and sums over the loaded ones.
+    """A growing file as people see it: how many growths it has, and sums over the loaded ones (counts) and
+    over all (account).
 
     size, lines: taken of it so far. newest: its last growth.
     """
@@ -468,6 +484,7 @@ class ChainView:
     growths: int
     states: dict[State, int]
     counts: Counts
+    account: Account
     size: int
     lines: int
     newest: FileView
@@ -753,6 +770,14 @@ class Ledger(Protocol):
         """The newest first. whole: of a growing file its first growth alone."""
         ...
 
+    def matching(self, wanted: FileFilter, limit: int) -> Listed:
+        """The newest files that fit, and how many fit in all."""
+        ...
+
+    def activity(self) -> dict[str, Activity]:
+        """How each source that ever had a file is doing."""
+        ...
+
     def file(self, file_id: int) -> FileView | None: ...
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
@@ -834,8 +859,7 @@ class Ledger(Protocol):
     def arrivals(self, file_id: int) -> list[dict[str, Any]]: ...
 
     def totals(self) -> dict[str, dict[str, int]]:
-        """Source -> number of files, in all and by state, and sums over the loaded ones: rows_read,
-        rows_loaded, rows_rejected, rows_duplicate, rows_replaced."""
+        """Source -> number of files, in all and by state, and sums over their accounts (`account.SUMS`)."""
         ...
 
 

@@ -6,6 +6,7 @@ what would be right.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -31,17 +32,20 @@ from sensorflow.core import growth
 from sensorflow.core.drift import Drift
 from sensorflow.core.profile import Instant, Profile, Strict
 from sensorflow.core.stability import IGNORED
+from sensorflow.environment import Variables, names_project
 from sensorflow.errors import Code, Misuse
 from sensorflow.explain import explain
+from sensorflow.profiles import files
+from sensorflow.profiles.files import Texts
 from sensorflow.tls import Tls
 
 FILE_NAME = "sensorflow.toml"
 COPY = "SENSORFLOW_CONFIG_COPY"
-"""Names a copy of the settings file that is read in its place: `sensorflow up` has its processes work with
-what was there when they were started, whatever is written meanwhile."""
-PREFIX = "SENSORFLOW_"
-APART = re.compile(r"CONFIG(_COPY)?|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
-"""Variables with the prefix that are no settings: Kubernetes makes the last ones of a service's name."""
+"""Names a copy of the settings file and of the profile files that it names, read in their place:
+`sensorflow up` has its processes work with what was there when they were started, whatever is written
+meanwhile."""
+RESTORING = ".restoring"
+"""In the data folder while a restore is not finished: nothing else works with it."""
 
 
 def tolerance(value: Any) -> str:
@@ -153,6 +157,7 @@ class Source(Strict):
     settle: float = Field(default=2.0, ge=0, le=3600)
     growing: bool = False
     grow_every: float = Field(default=10.0, ge=0, le=86400)
+    silent_after: Duration = None
 
     @field_validator("drift", mode="before")
     @classmethod
@@ -217,9 +222,12 @@ class Settings(Strict):
     flower_user: str = "sensorflow"
     flower_password: SecretStr | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_size: ByteSize = Field(default=ByteSize(10 * 1024**2), ge=64 * 1024)
+    log_files: int = Field(default=5, ge=1, le=1000)
     sources: dict[str, Source] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
     home: Path = Field(default=Path(), exclude=True)
+    profile_files: dict[str, Path] = Field(default_factory=dict, exclude=True)
 
     @field_validator("flower_hosts", mode="before")
     @classmethod
@@ -243,6 +251,9 @@ class Settings(Strict):
 
     @model_validator(mode="after")
     def _names(self) -> Settings:
+        for name in self.profiles:
+            if "/" in name or not name.isprintable():
+                raise ValueError(f"profiles.{name}: a profile's name has no / in it")
         for name in self.sources:
             if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
                 raise ValueError(f"sources.{name}: a source's name is of letters, digits, - and _")
@@ -369,67 +380,87 @@ def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
                 Code.SETTINGS,
             )
         return path
-    for folder in (start.absolute(), *start.absolute().parents):
-        if (folder / FILE_NAME).is_file():
-            return folder / FILE_NAME
+    if (start / FILE_NAME).is_dir():
+        raise Misuse(f"{start / FILE_NAME}: is a folder, not a file; rename it", Code.SETTINGS)
+    for above in (start.absolute(), *start.absolute().parents):
+        if (above / FILE_NAME).is_file():
+            return above / FILE_NAME
     return None
 
 
-def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+def require_project(path: Path | None, start: Path, environ: Mapping[str, str]) -> None:
+    """Misuse where there is neither a settings file nor variables that make a project."""
+    if path is None and not names_project(environ):
+        raise Misuse(
+            f"no {FILE_NAME} at or above {start.absolute()}: run `sensorflow init` here, or cd to your "
+            "project, or set SENSORFLOW_CONFIG to its file",
+            Code.SETTINGS,
+        )
+
+
+def load(
+    path: Path | None, environ: Mapping[str, str] = os.environ, text: str | None = None
+) -> Settings:
     """Read and check settings; Misuse with one line for the first thing that is wrong.
 
-    path: the TOML file; None for defaults and environment alone.
+    path: the TOML file; None for defaults and environment alone. text: in place of what the file holds.
     """
     copy = environ.get(COPY)
-    given = {} if path is None else profiles.read_toml(path, Path(copy) if copy else None)
-    origins = _overlay(given, environ)
-    _resolve_profiles(given, path)
-    home = path.parent.absolute() if path else Path.cwd()
+    texts = Texts(path, Path(copy) if copy and text is None else None, text)
+    given, variables, named = _given(texts, environ)
+    where = _Where(path, variables)
+    _resolve_profiles(given, where)
     try:
-        settings = Settings.model_validate({**given, "home": home})
+        settings = Settings.model_validate({**given, "home": texts.home, "profile_files": named})
     except ValidationError as error:
-        raise Misuse(_explain(error, path, origins, given), Code.SETTINGS) from error
-    _check_profiles(settings, path)
-    _check_folders(settings, path)
-    _check_tls(settings, path)
+        key, message = explain(error, Settings, given)
+        told = f"{where(key)}: {message}" if key else where.begins(message)
+        raise Misuse(told, Code.SETTINGS) from error
+    _check_profiles(settings, where)
+    _check_folders(settings, where)
+    _check_tls(settings, where)
     return settings
 
 
-def _overlay(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
-    """Put the variables over what the file gave; returns which variable gave which key."""
-    origins: dict[str, str] = {}
-    for variable, value in sorted(environ.items()):
-        if not variable.startswith(PREFIX) or APART.fullmatch(variable.removeprefix(PREFIX)):
-            continue
-        name = variable.removeprefix(PREFIX).lower()
-        if name.endswith("_file") and name.removesuffix("_file") in Settings.model_fields:
-            name, value = name.removesuffix("_file"), _secret(variable, value)
-        parts = name.split("__")
-        target = given
-        for part in parts[:-1]:
-            target = target.setdefault(part, {})
-        target[parts[-1]] = value
-        origins[".".join(parts)] = variable
-    return origins
+class _Where:
+    """Who set a key: a variable or the file. For messages."""
+
+    def __init__(self, path: Path | None, variables: Variables) -> None:
+        self._path, self._variables = path, variables
+
+    def __call__(self, *keys: str) -> str:
+        """The variable of the first key that has one; else the file."""
+        file = str(self._path) if self._path else None
+        return next(filter(None, (self._variables.of(k, file) for k in keys)), file or "settings")
+
+    def begins(self, message: str) -> str:
+        """A message that begins with the key which it is about."""
+        key = re.match(r"[\w.-]*", message)
+        return f"{self(key[0].rstrip('.') if key else '')}: {message}"
 
 
-def _secret(variable: str, path: str) -> str:
+def copied(path: Path | None, environ: Mapping[str, str] = os.environ) -> str:
+    """The settings file and the profile files that it names as they are now: the text of a `COPY`. Raises
+    Misuse."""
+    texts = Texts(path)
+    _given(texts, environ)
+    return texts.copied()
+
+
+def _given(
+    texts: Texts, environ: Mapping[str, str]
+) -> tuple[dict[str, Any], Variables, dict[str, Path]]:
+    """(what file and variables give, which variable gave what, the files of profiles)"""
     try:
-        return Path(path).read_text("utf-8").strip()
+        given = texts.settings()
     except OSError as error:
-        raise Misuse(
-            f"{variable}: {path}: {error.strerror}; it must name a readable file", Code.SETTINGS
-        ) from error
+        raise Misuse(f"{texts.path}: cannot be read: {error.strerror}", Code.SETTINGS) from error
+    variables = Variables(environ, Settings.model_fields)
+    variables.overlay(given)
+    return given, variables, files.resolve(given, texts)
 
 
-def _explain(
-    error: ValidationError, path: Path | None, origins: dict[str, str], given: dict[str, Any]
-) -> str:
-    key, message = explain(error, Settings, given)
-    return f"{origins.get(key) or path or 'settings'}: {message}"
-
-
-def _resolve_profiles(given: dict[str, Any], path: Path | None) -> None:
+def _resolve_profiles(given: dict[str, Any], where: _Where) -> None:
     """Put what profiles extend, and those of the library that sources name, into the settings."""
     tables = given.get("profiles", {})
     sources = given.get("sources", {})
@@ -440,26 +471,32 @@ def _resolve_profiles(given: dict[str, Any], path: Path | None) -> None:
     try:
         given["profiles"] = {name: profiles.resolved(name, tables) for name in wanted}
     except Misuse as error:
-        raise Misuse(f"{path or 'settings'}: {error}", Code.SETTINGS) from error
+        raise Misuse(where.begins(str(error)), Code.SETTINGS) from error
 
 
-def _check_profiles(settings: Settings, path: Path | None) -> None:
+def _check_profiles(settings: Settings, where: _Where) -> None:
     for name, source in settings.sources.items():
         if source.profile not in settings.profiles:
+            there = files.toml_files(settings.home)
+            near = difflib.get_close_matches(f"{source.profile}.toml", there, 1)
             hint = profiles.unknown(source.profile, settings.profiles).partition("; ")[2]
+            hint = f"did you mean the file {near[0]!r}?" if near else hint
             raise Misuse(
-                f"{path}: sources.{name}.profile = {source.profile!r}: no such profile; {hint}",
+                f"{where(f'sources.{name}.profile')}: sources.{name}.profile = {source.profile!r}: "
+                f"no such profile; {hint}",
                 Code.SETTINGS,
             )
         why = growth.unfit(settings.profile_of(source)) if source.growing else None
         if why is not None:
             raise Misuse(
-                f"{path}: sources.{name}.growing = true with the profile {source.profile!r}: {why}",
+                where.begins(
+                    f"sources.{name}.growing = true with the profile {source.profile!r}: {why}"
+                ),
                 Code.SETTINGS,
             )
 
 
-def _check_folders(settings: Settings, path: Path | None) -> None:
+def _check_folders(settings: Settings, where: _Where) -> None:
     """No file may be seen by two sources, or be seen as dropped because it was put away."""
     folders = {f"sources.{n}.path": settings.path(s.path) for n, s in settings.sources.items()}
     folders["data"] = settings.data_folder
@@ -468,12 +505,13 @@ def _check_folders(settings: Settings, path: Path | None) -> None:
         for other, inner in real.items():
             if name != other and inner.is_relative_to(outer):
                 raise Misuse(
-                    f"{path}: {other} lies within {name} ({outer}); give each a folder of its own",
+                    f"{where(other, name)}: {other} lies within {name} ({outer}); "
+                    "give each a folder of its own",
                     Code.SETTINGS,
                 )
 
 
-def _check_tls(settings: Settings, path: Path | None) -> None:
+def _check_tls(settings: Settings, where: _Where) -> None:
     url = settings.broker_url.get_secret_value() if settings.broker_url else None
     try:
         for key in ("database_tls", "broker_tls"):
@@ -482,16 +520,15 @@ def _check_tls(settings: Settings, path: Path | None) -> None:
         tls.check_broker(url, settings.broker_tls)
         _ = settings.database
     except Misuse as error:
-        raise Misuse(f"{path or 'settings'}: {error}", Code.SETTINGS) from error
+        raise Misuse(where.begins(str(error)), Code.SETTINGS) from error
 
 
-def require_folders(settings: Settings) -> None:
-    """Misuse for the first source whose folder is not there."""
-    for name, source in settings.sources.items():
-        folder = settings.path(source.path)
-        if not folder.is_dir():
-            raise Misuse(
-                f"sources.{name}.path = {str(source.path)!r}: no folder {folder}; "
-                f"make it with `mkdir -p {folder}`",
-                Code.SETTINGS,
-            )
+def require_whole(settings: Settings) -> None:
+    """Misuse where a restore was interrupted: half of the data may be there."""
+    mark = settings.data_folder / RESTORING
+    if mark.is_dir():
+        raise Misuse(
+            f"a restore into {settings.data_folder} is not finished: run `sensorflow restore` again with "
+            f"the same backup, or remove {mark} to begin with nothing",
+            Code.SETTINGS,
+        )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from hypothesis import settings
+from order import LongestFirst, position
 from servers import Place, RabbitMQ, place_for_servers
 
 from sensorflow.adapters.postgres import migrate, settle
@@ -19,6 +22,19 @@ from sensorflow.embedded.valkey import Valkey
 
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")  # no test asserts a time
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: position(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For `--dist loadfile`."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+    return LongestFirst(config, log)
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +58,11 @@ def place() -> Iterator[Place]:
 def postgres(place: Place) -> Iterator[Postgres]:
     server = Postgres(place.root, place.logs)
     server.start()
+    for name in ("fsync", "full_page_writes"):  # no test cuts the power of the machine
+        _execute(server.url, f"ALTER SYSTEM SET {name} = off")
+    _execute(server.url, "SELECT pg_reload_conf()")
     yield server
+    server.process.stop = signal.SIGQUIT  # nothing of it is kept
     server.process.end(30)
 
 
@@ -128,7 +148,8 @@ def flush(url: str) -> None:
 
 def _database(postgres: Postgres, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
-    _execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    # a copy of the files: their pages are not written to the log one by one
+    _execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield _named(postgres.url, name)
     _execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -41,7 +41,7 @@ def settle() -> dict[str, Any]:
         # one message a child: an idle node must not hoard what another could do
         "worker_prefetch_multiplier": 1,
         "worker_send_task_events": True,
-        "task_send_sent_event": True,
+        "task_send_sent_event": _COMMAND != "beat",  # see tasks.sweep
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         # else a pool that is small when the broker restarts gets so few messages, and never grows
         "worker_enable_prefetch_count_reduction": False,

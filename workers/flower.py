@@ -6,9 +6,11 @@ import ipaddress
 import os
 import sys
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 from sensorflow import bootstrap
+from sensorflow.embedded import state
 from sensorflow.errors import Misuse
 from workers.app import command
 from workers.configured import settings
@@ -26,9 +28,47 @@ def guard() -> None:
     from tornado.options import options
 
     options.address = "127.0.0.1"
+    _keep(options)
     _refuse_other_hosts()
     if not _told():
         options.basic_auth = [_word()]
+
+
+TASKS = 10_000
+"""Tasks that Flower remembers; the oldest go. Each is about 2 KB of memory, and saving them all takes a
+third of a second, in which it shows nothing."""
+SAVE = 30_000
+"""Milliseconds between two savings: a kill loses what came in between."""
+
+
+def _keep(options: Any) -> None:
+    """What it has seen is there again after a restart; what cannot be read is put aside by Flower itself.
+
+    It is read back with pickle: the folder is nobody else's to write. Without a folder it forgets.
+    """
+    options.max_tasks = TASKS
+    folder = history()
+    if folder is None:
+        return
+    options.persistent = True
+    options.db = str(folder / "history")
+    options.state_save_interval = SAVE
+
+
+def history() -> Path | None:
+    """The folder of Flower's history; None where there can be none."""
+    try:
+        folder = state.home(settings().data_folder) / "flower"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = folder.stat()
+        if found.st_uid != os.geteuid() or found.st_mode & 0o022 or not os.access(folder, os.W_OK):
+            reason = "others may write into it"
+        else:
+            return folder
+    except (OSError, Misuse) as error:
+        reason = str(error)
+    sys.stderr.write(f"Flower will forget its tasks when it ends: {reason}\n")
+    return None
 
 
 def _refuse_other_hosts() -> None:

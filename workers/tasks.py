@@ -21,6 +21,8 @@ from workers.request import HandedOver, Message
 EXPECTED = (SensorflowError,)
 """Faults of files, and servers that are away: one line in the log, no traceback."""
 
+# sweep and retain send no events: each 15 s one, and Flower's first page would show nothing else
+
 
 def _run(message: dict[str, Any], only: Stage | None) -> str:
     return tell(handle(world(), file_ids_of(message), only, keep))
@@ -52,7 +54,7 @@ def quarantine(message: dict[str, Any]) -> str:
     return _run(message, Stage.QUARANTINE)
 
 
-@shared_task(name=task_name(SWEEP), throws=EXPECTED, Request=HandedOver)
+@shared_task(name=task_name(SWEEP), throws=EXPECTED, Request=HandedOver, send_events=False)
 def sweep() -> str:
     """Publish again whatever is stale."""
     here = world()
@@ -65,7 +67,7 @@ def sweep() -> str:
     )
 
 
-@shared_task(name=task_name(RETAIN), throws=EXPECTED, Request=HandedOver)
+@shared_task(name=task_name(RETAIN), throws=EXPECTED, Request=HandedOver, send_events=False)
 def retain() -> str:
     """Remove what the sources keep for a time only, and empty months; close the months that are over."""
     return housekeeping.run(world())

@@ -175,9 +175,16 @@ def charge() -> None:
                 time.sleep(EVERY)
 
 
+ENDED = (
+    "look at the worker's log for what it did last; correct a decoder of another package that does not "
+    "come back, or raise max_seconds if the file is honest, then replay"
+)
+
+
 def _charge(ledger: Ledger, claim: Claim, guilty: bool, why: str, attempts: int) -> None:
     if guilty and claim.attempt >= attempts and claim.stage is not Stage.QUARANTINE:
-        error = Permanent(Code.TOO_SLOW, f"{why}: its worker was ended", attempts=claim.attempt)
+        what = f"{why}: its worker was ended"
+        error = Permanent(Code.TOO_SLOW, what, attempts=claim.attempt, do=ENDED)
         ledger.condemn(claim, error, claim.counts)
         return
     what = why if guilty else f"another file was read in the same process: {why}"

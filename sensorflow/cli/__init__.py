@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,8 +13,9 @@ from sensorflow.errors import Misuse, SensorflowError
 app = typer.Typer(
     name="sensorflow",
     help="Dropped sensor files become database rows, exactly once.",
+    epilog="Exit codes: 0 done, 1 failed or findings, 2 called wrongly. More: docs/commands.md",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -42,14 +43,40 @@ def main() -> None:
 
     commands.register(app)
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except typer.Abort:
+        sys.exit(1)
     except Misuse as error:
         print(f"sensorflow: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.exit(130)
+    except OSError as error:
+        from sensorflow.disk import explained
+
+        if (told := explained(error)) is None:
+            raise
+        print(f"sensorflow: {told}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
     except SensorflowError as error:
         print(f"sensorflow: {error}", file=sys.stderr)  # noqa: T201
         if error.code.startswith("I"):
             print("run `sensorflow doctor` to see what is wrong", file=sys.stderr)  # noqa: T201
         sys.exit(1)
-    except (KeyboardInterrupt, BrokenPipeError):
-        sys.exit(130)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        sys.exit(_misread(error))
+
+
+def _misread(error: Any) -> int:
+    """A command line that cannot be read, as one line; a command without anything after it, as its help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return 2
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "sensorflow"
+    message = " ".join(error.format_message().split()).rstrip(".")
+    print(f"sensorflow: {message}; see `{path} --help`", file=sys.stderr)  # noqa: T201
+    return 2

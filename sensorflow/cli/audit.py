@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sensorflow.cli.choose import complete_source, require
 from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.core.findings import TODO
 from sensorflow.errors import Misuse
@@ -26,7 +27,9 @@ def audit(
     subset: Annotated[
         str, typer.Option(metavar="N/T", help="With --deep: part N of T of the files.")
     ] = "1/1",
-    source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Only this source.", autocompletion=complete_source)
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Findings listed; all are counted.")] = 50,
     repair: Annotated[
         bool, typer.Option("--repair", help="Say what would mend each finding; change nothing.")
@@ -51,8 +54,8 @@ def audit(
         raise Misuse("--apply is for --repair; see first what `sensorflow audit --repair` would do")
     part = _subset(subset)
     settings = bootstrap.settings()
-    if source is not None and source not in settings.sources:
-        raise Misuse(f"--source {source}: one of {', '.join(settings.sources) or 'none'}")
+    if source is not None:
+        require("--source", source, "source", settings.sources)
     # a writer that opens a dropped file while we look whether somebody writes it would end us
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     sight = bootstrap.sight(settings, source)

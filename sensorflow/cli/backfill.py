@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import glob
 import os
 import sys
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sensorflow.cli.replay import instant
+from sensorflow.cli.choose import complete_source, require
 from sensorflow.cli.show import line
+from sensorflow.cli.times import SINCE, instant
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -23,12 +25,14 @@ def backfill(
     paths: Annotated[
         list[str], typer.Argument(metavar="FOLDER|PATTERN", help="A folder, or '2024-*/*.csv'.")
     ],
-    source: Annotated[str, typer.Option(help="The source whose files they are.")],
+    source: Annotated[
+        str, typer.Option(help="The source whose files they are.", autocompletion=complete_source)
+    ],
     since: Annotated[
-        str | None, typer.Option(help="Only files modified at or after then (UTC).")
+        str | None, typer.Option(metavar="TIME", help=f"Only files modified since: {SINCE}")
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="Only files modified before then (UTC).")
+        str | None, typer.Option(metavar="TIME", help="Only files modified before; as --since.")
     ] = None,
     ahead: Annotated[
         int, typer.Option(min=1, help="Files registered and not finished at most.")
@@ -43,8 +47,7 @@ def backfill(
     from sensorflow.backfill import Backfill, Window
 
     settings = bootstrap.settings()
-    if source not in settings.sources:
-        raise Misuse(f"--source {source}: no such source; one of {', '.join(settings.sources)}")
+    require("--source", source, "source", settings.sources)
     root, patterns = _below(paths)
     _apart(settings, root)
     window = Window(
@@ -58,7 +61,10 @@ def backfill(
     )
     total = sum(1 for _ in work.files())
     if not total:
-        raise Misuse(f"no file in {root} that the source takes; see include and exclude")
+        asked = " and fits these paths and times" if patterns or since or until else ""
+        raise Misuse(
+            f"no file in {root} that {source} takes{asked}; see include and exclude of the source"
+        )
     try:
         _run(work, total)
     except KeyboardInterrupt:
@@ -77,21 +83,38 @@ def _below(paths: list[str]) -> tuple[Path, tuple[str, ...]]:
     patterns = []
     for folder, rest in fixed:
         below = os.path.relpath(folder, root)
-        patterns.append(os.path.normpath(os.path.join(below, rest or "*")))  # noqa: PTH118
+        patterns.append(os.path.normpath(os.path.join(glob.escape(below), rest or "*")))  # noqa: PTH118
     return root, () if patterns == ["*"] else tuple(patterns)
 
 
 def _fixed(path: str) -> tuple[str, str]:
-    """(folder, pattern below it) of a folder, a file or a pattern."""
+    """(folder, pattern below it) of a folder, a file or a pattern. Raises Misuse for what is not there."""
     whole = os.path.abspath(path)  # noqa: PTH100
     if os.path.isdir(whole):  # noqa: PTH112
         return whole, ""
+    if os.path.exists(whole):  # noqa: PTH110
+        folder, last = os.path.split(whole)
+        return folder, glob.escape(last)
     folder, rest = whole, ""
-    while glob.has_magic(folder) or not os.path.isdir(folder):  # noqa: PTH112
+    while glob.has_magic(folder) and not os.path.isdir(folder):  # noqa: PTH112
         folder, _, last = folder.rpartition("/")
         rest = f"{last}/{rest}" if rest else last
         folder = folder or "/"
+    if not os.path.isdir(folder):  # noqa: PTH112
+        raise Misuse(f"{folder}: no such {'folder' if rest else 'file or folder'}{_near(folder)}")
     return folder, rest
+
+
+def _near(missing: str) -> str:
+    """What is there in place of a missing file or folder, for a message."""
+    above, name = os.path.split(missing)
+    if not os.path.isdir(above):  # noqa: PTH112
+        return ""
+    try:
+        found = difflib.get_close_matches(name, os.listdir(above), 1)  # noqa: PTH208
+    except OSError:
+        return ""
+    return f"; did you mean {os.path.join(above, found[0])}?" if found else ""  # noqa: PTH118
 
 
 def _apart(settings: Settings, root: Path) -> None:

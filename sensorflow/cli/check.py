@@ -48,14 +48,20 @@ def check(
         max_rejects = tolerance(max_rejects) if max_rejects is not None else None
     except ValueError as error:
         raise Misuse(f"--max-rejects {max_rejects}: {error}") from error
-    bad = False
+    bad, all_found = False, []
     for path in _files(paths):
         found, tolerated = _checked(path, profile, zone, max_rejects, 10_000 if json else rejects)
         bad |= not tolerated
+        all_found.append(found)
         if json:
             sys.stdout.write(json_of(found.as_dict()) + "\n")
         else:
             _print(found, tolerated)
+    if not json:
+        from sensorflow.cli import checked
+
+        for text in checked.next_steps(paths, profile, zone, all_found, bad):
+            line(text)
     if bad:
         raise typer.Exit(1)
 
@@ -100,7 +106,7 @@ def source_of(path: Path) -> tuple[Settings, Source | None]:
     """The settings that hold here, and the source in whose folder the file lies."""
     from sensorflow import bootstrap
 
-    settings = bootstrap.settings()
+    settings = bootstrap.settings(anywhere=True)
     for source in settings.sources.values():
         if path.resolve().is_relative_to(settings.path(source.path).resolve()):
             return settings, source
@@ -140,11 +146,9 @@ def profile_for(
 def _print(found: Checked, tolerated: bool) -> None:
     line(f"{found.file}  (profile: {found.profile})")
     if found.error is not None:
-        from sensorflow.errors import REMEDY
-
         line(f"  refused as a whole: {found.error}")
-        if remedy := REMEDY.get(found.error.code):
-            line(f"  to do: {remedy}")
+        if found.error.remedy:
+            line(f"  to do: {found.error.remedy}")
         line()
         return
     account = f"{found.rows:,} rows: {found.valid:,} readings, {found.missing:,} missing cells, "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensorflow.cli.ready import FULL
 from sensorflow.cli.show import Json, as_json, line, readings
 from sensorflow.core.health import Check
 from sensorflow.errors import REMEDY, Misuse, SensorflowError
@@ -76,15 +76,17 @@ def _alone(what: str) -> list[Check]:
 def _checks() -> Iterator[Check]:
     from sensorflow import bootstrap
     from sensorflow import settings as settings_
+    from sensorflow.environment import folder
 
+    path = settings_.find(here := folder())
+    settings_.require_project(path, here, os.environ)
     try:
-        path = settings_.find(Path.cwd())
         settings = bootstrap.settings()
     except Misuse as error:
         yield Check("settings", "fail", str(error), "mend the file, then run this again")
         return
     if path is None:
-        yield Check("settings", "warn", "no sensorflow.toml here", "run `sensorflow init`")
+        yield Check("settings", "ok", f"from variables, {len(settings.sources)} sources")
     else:
         yield Check("settings", "ok", f"{path}, {len(settings.sources)} sources")
     if (told := bootstrap.differs(settings)) is not None:
@@ -93,6 +95,7 @@ def _checks() -> Iterator[Check]:
         )
     yield from _folders(settings)
     yield _room(settings)
+    yield _backup(settings)
     yield from _guarded("database", settings, _database)
     yield from _guarded("broker", settings, _broker)
     yield from _guarded("drop folders", settings, _drops)
@@ -100,29 +103,41 @@ def _checks() -> Iterator[Check]:
 
 
 def _folders(settings: Settings) -> Iterator[Check]:
+    from sensorflow.folders import folder_fault
+
     for name, source in settings.sources.items():
         folder, what = settings.path(source.path), f"source {name}"
-        if not folder.is_dir():
-            yield Check(what, "fail", f"no folder {folder}", f"mkdir -p {folder}")
-        elif not os.access(folder, os.R_OK | os.X_OK):
-            yield Check(what, "fail", f"{folder} is not readable", f"chmod u+rx {folder}")
-        elif source.after != "keep" and not os.access(folder, os.W_OK):
-            todo = f'chmod u+w {folder}, or after = "keep"'
-            yield Check(what, "fail", f"files cannot be moved out of {folder}", todo)
-        else:
-            yield Check(what, "ok", str(folder))
+        fault = folder_fault(folder, source.after)
+        yield Check(what, "fail", *fault) if fault else Check(what, "ok", str(folder))
 
 
 def _room(settings: Settings) -> Check:
+    from sensorflow import disk
+    from sensorflow.folders import data_fault
+
     folder = settings.data_folder
-    there = next(p for p in (folder, *folder.parents) if p.exists())
-    if not os.access(there, os.W_OK):
-        return Check("data folder", "fail", f"{there} is not writable", f"chmod u+w {there}")
-    free = shutil.disk_usage(there).free
-    found = f"{folder}, {free / (1 << 30):.1f} GiB free"
-    if free < ROOM:
+    if fault := data_fault(folder):
+        return Check("data folder", "fail", *fault)
+    found = f"{folder}, {disk.room(folder)}"
+    if disk.free(folder) < ROOM:
         return Check("data folder", "warn", found, "make room: every file is kept in landing/")
     return Check("data folder", "ok", found)
+
+
+def _backup(settings: Settings) -> Check:
+    """When the last one was made: a hint, for others make backups by other means."""
+    import json
+
+    from sensorflow.backup.make import LAST
+    from sensorflow.core.health import span
+
+    try:
+        last = json.loads((settings.data_folder / LAST).read_text("utf-8"))
+        age = (datetime.now(UTC) - datetime.fromisoformat(last["at"])).total_seconds()
+        found = f"{last['path']}, {span(max(age, 0))} old"
+    except (OSError, ValueError, KeyError, TypeError):
+        return Check("backup", "ok", "none was made here; see `sensorflow backup --help`")
+    return Check("backup", "ok", found)
 
 
 def _guarded(
@@ -133,8 +148,24 @@ def _guarded(
     except Misuse as error:
         yield Check(what, "fail", str(error))
     except SensorflowError as error:
-        todo = REMEDY.get(error.code, f"check {what}_url and that the server runs and lets us in")
-        yield Check(what, "fail", str(error), todo)
+        yield Check(what, "fail", str(error), _remedy(what, settings, error))
+
+
+def _remedy(what: str, settings: Settings, error: SensorflowError) -> str:
+    """What to do where a server is away: of an embedded one its disk or its log says why."""
+    from sensorflow import disk
+    from sensorflow.embedded import state
+    from sensorflow.embedded.process import cause, tail
+
+    url = {"database": settings.database_url, "broker": settings.broker_url}.get(what)
+    if error.code in REMEDY or url is not None:
+        return REMEDY.get(error.code, f"check {what}_url and that the server runs and lets us in")
+    place = state.home(settings.data_folder)
+    if disk.free(place) < FULL:
+        return f"make room on the disk of {place}: {disk.room(place)}; work resumes by itself"
+    name = "valkey" if what == "broker" else "postgres"
+    log = settings.data_folder / "logs" / f"{name}.log"
+    return f"`sensorflow up` starts it again; its log {log} says: {cause(tail(log)) or 'nothing'}"
 
 
 def _database(settings: Settings) -> Iterator[Check]:
@@ -159,8 +190,10 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield from _versions(settings, url)
         for found in lasting(url):
             yield Check("files", "warn" if found.passing else "fail", str(found), found.todo)
-        yield from running.processes(settings, bootstrap.ledger(settings, "doctor"))
+        ledger = bootstrap.ledger(settings, "doctor")
+        yield from running.processes(settings, ledger)
         yield from running.ledger(settings, url)
+        yield from running.silence(settings, ledger)
     skew = (server.now - datetime.now(UTC)).total_seconds()
     if abs(skew) > SKEW:
         todo = "set both by NTP; leases go by the database's clock and are safe"

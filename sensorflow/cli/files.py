@@ -7,53 +7,97 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sensorflow.cli.choose import (
+    Source,
+    complete_state,
+    cut,
+    file_of,
+    is_id,
+    require,
+    require_source,
+)
+from sensorflow.cli.origin import of_row
 from sensorflow.cli.show import Json, as_json, facts, line, readings, table
-from sensorflow.errors import Misuse
+from sensorflow.cli.times import SINCE, given
 
 if TYPE_CHECKING:
     from sensorflow.ports import ChainView, FileView
 
-app = typer.Typer(help="Where each file stands; its history.", no_args_is_help=True)
+app = typer.Typer(
+    help="Where each file stands; its history; the file of a reading.", no_args_is_help=True
+)
 
 
-@app.command("ls")
+State_ = Annotated[
+    str | None,
+    typer.Option(
+        help="Only files in this state: pending, running, loaded, quarantined, superseded, undone.",
+        autocompletion=complete_state,
+    ),
+]
+
+
+@app.command("ls", short_help="List files, newest first, with their account.")
 def ls(
-    state: Annotated[str | None, typer.Option(help="Only files in this state.")] = None,
-    source: Annotated[str | None, typer.Option(help="Only files of this source.")] = None,
-    limit: Annotated[int, typer.Option("-n", min=1, help="How many, newest first.")] = 50,
+    state: State_ = None,
+    source: Source = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help=f"Only files that arrived since: {SINCE}")
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="PATTERN", help="Only files of such a name: 'roof-*.csv', 'sub/*'."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")
+    ] = 50,
     each: Annotated[
         bool, typer.Option("--each", help="Of files that grow, every growth by itself.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """List files, newest first. A file that grows is one line, unless --each or --state is given."""
+    """List files, newest first: read = loaded + rejected + duplicates + not loaded.
+
+    Not loaded are good readings that are not in the database, because their file waits, is in
+    quarantine, or was undone or superseded. A file that grows is one line, unless --each or --state is
+    given.
+    """
     from sensorflow import bootstrap
+    from sensorflow.core.listing import FileFilter
     from sensorflow.core.states import State
 
-    if state is not None and state not in list(State):
-        raise Misuse(f"--state {state}: no such state; one of {', '.join(State)}")
-    ledger = bootstrap.ledger(bootstrap.settings(), "cli")
+    if state is not None:
+        require("--state", state, "state", State)
+    settings = bootstrap.settings()
+    ledger = bootstrap.ledger(settings, "cli")
+    require_source(settings, ledger, source)
     whole = not each and state is None
-    found = ledger.files(State(state) if state else None, source, limit, whole)
+    wanted = FileFilter(
+        State(state) if state else None, source, given(since, "--since"), None, name, whole=whole
+    )
+    listed = ledger.matching(wanted, limit)
+    found = listed.files
     chains = ledger.chains([view.file_id for view in found]) if whole else {}
     if json:
         as_json([record(view, chains.get(view.file_id)) for view in found])
-        return
-    if not found:
+    elif not found and wanted == FileFilter(whole=whole):
         line("no files yet: put one into a drop folder, or see `sensorflow doctor`")
-        return
-    heads = ("id", "source", "file", "version", "state", "read", "loaded", "rejected", "dupl.")
-    rows = [_row(view, chains.get(view.file_id)) for view in found]
-    table("", (*heads, "replaced", "error"), rows)
+    elif not found:
+        line("no files fit these options; `sensorflow files ls` lists all")
+    else:
+        heads = ("id", "source", "file", "version", "state", "read", "loaded", "rejected", "dupl.")
+        rows = [_row(view, chains.get(view.file_id)) for view in found]
+        table("", (*heads, "not loaded", "replaced", "error"), rows)
+    cut(len(found), listed.total, json)
 
 
 def _row(view: FileView, chain: ChainView | None) -> list[Any]:
-    c = view.counts
+    a = view.account
     where = f"{view.state} ({view.stage})" if view.state in ("pending", "running") else view.state
     if chain is not None:
-        root, view, c, where = view.file_id, chain.newest, chain.counts, grown(chain)
+        root, view, a, where = view.file_id, chain.newest, chain.account, grown(chain)
         view = replace(view, file_id=root)
-    numbers = [c.read, c.loaded, c.rejected, c.duplicate, c.replaced]
+    numbers = [a.read, a.loaded, a.rejected, a.duplicate, a.not_loaded, a.replaced]
     name = [view.file_id, view.source, view.name, view.version, str(where)]
     return [*name, *numbers, view.facts["error_code"]]
 
@@ -65,9 +109,10 @@ def grown(chain: ChainView) -> str:
 
 
 def record(view: FileView, chain: ChainView | None = None) -> dict[str, Any]:
-    """A file for JSON, its counts apart from its other facts."""
+    """A file for JSON, its account apart from its other facts."""
     known = {k: v for k, v in view.facts.items() if not k.startswith("rows_")}
-    return {**known, "rows": asdict(view.counts), **({"growing": _whole(chain)} if chain else {})}
+    known = {"id": view.file_id, "source": view.source, **known, "name": view.name}
+    return {**known, "rows": asdict(view.account), **({"growing": _whole(chain)} if chain else {})}
 
 
 def _whole(chain: ChainView) -> dict[str, Any]:
@@ -75,7 +120,7 @@ def _whole(chain: ChainView) -> dict[str, Any]:
         "root": chain.root,
         "growths": chain.growths,
         "states": {str(state): count for state, count in chain.states.items()},
-        "rows": asdict(chain.counts),
+        "rows": asdict(chain.account),
         "size": chain.size,
         "lines": chain.lines,
         "newest": chain.newest.file_id,
@@ -84,18 +129,16 @@ def _whole(chain: ChainView) -> dict[str, Any]:
 
 @app.command("show")
 def show(
-    file_id: Annotated[str, typer.Argument(metavar="ID")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A file's number, its name, or NAME@VERSION.")
+    ],
     json: Json = False,
 ) -> None:
-    """One file: state, stages with durations, rows, history."""
+    """One file: state, stages with durations, rows, history. Of a name with several versions the newest."""
     from sensorflow import bootstrap
 
-    if not file_id.isdecimal():
-        raise Misuse(f"{file_id!r}: give the number of the file; see `sensorflow files ls`")
     ledger = bootstrap.ledger(bootstrap.settings(), "cli")
-    view = ledger.file(int(file_id))
-    if view is None:
-        raise Misuse(f"no file {file_id}; see `sensorflow files ls`")
+    view = file_of(ledger, file)
     history, arrivals = ledger.history(view.file_id), ledger.arrivals(view.file_id)
     chain = ledger.chains([view.file_id]).get(view.file_id)
     versions = [] if chain else ledger.named(view.name, view.source)
@@ -104,6 +147,8 @@ def show(
         told = {"history": history, "arrivals": arrivals, "versions": others}
         as_json({**record(view, chain), **told})
         return
+    if not is_id(file) and file.rpartition("@")[0] != view.name != file:
+        line(f"{file} has the same bytes as {view.name}, and is loaded as that:")
     _print(view, history, arrivals)
     if chain is not None:
         line()
@@ -113,7 +158,7 @@ def show(
 
 
 def _print_chain(view: FileView, chain: ChainView) -> None:
-    c = chain.counts
+    c = chain.account
     facts(
         {
             "part of": f"a file that grows, {chain.size:,} bytes and {chain.lines:,} lines so far",
@@ -123,17 +168,34 @@ def _print_chain(view: FileView, chain: ChainView) -> None:
             "all loaded": c.loaded,
             "all rejected": c.rejected,
             "all duplicates": c.duplicate,
+            "all not loaded": c.not_loaded,
             "all replaced": c.replaced,
         }
     )
     line(f"each: sensorflow files ls --each --source {view.source}")
 
 
+WHY = {
+    "pending": "the file waits",
+    "running": "a worker has the file",
+    "quarantined": "the file is in quarantine",
+    "superseded": "a newer version has taken the file's place",
+    "undone": "they were taken out of the database; `sensorflow replay` brings them back",
+}
+
+
+def not_loaded(view: FileView) -> str:
+    """How many good readings of a file are not in the database, and why."""
+    count = view.account.not_loaded
+    return f"{count:,}: {WHY[view.state]}" if count else "0"
+
+
 def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[str, Any]]) -> None:
-    f, c = view.facts, view.counts
+    f, c = view.facts, view.account
     facts(
         {
             "file": view.name,
+            "id": str(view.file_id),
             "source": view.source,
             "version": view.version,
             "state": f"{view.state} ({view.stage})",
@@ -144,6 +206,7 @@ def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[st
             "loaded": c.loaded,
             "rejected": c.rejected,
             "duplicates": c.duplicate,
+            "not loaded": not_loaded(view),
             "replaced": f"{c.replaced:,} of the loaded, by newer statements of the same readings",
             "missing cells": c.missing,
         }
@@ -171,7 +234,7 @@ def _print_versions(view: FileView, versions: list[FileView]) -> None:
         return
     newest = sorted(versions, key=lambda v: -v.version)
     rows = [
-        [v.version, v.file_id, str(v.state), v.counts.loaded, v.counts.replaced, *_span(v)]
+        [v.version, v.file_id, str(v.state), v.account.loaded, v.account.replaced, *_span(v)]
         for v in newest[:SHOWN]
     ]
     line()
@@ -207,3 +270,6 @@ def surviving(newest: list[FileView]) -> list[str]:
         'always replace the whole older one: on_change = "supersede"'
     )
     return [stay, out]
+
+
+app.command("of-row", short_help="Which file and line a reading came from.")(of_row)

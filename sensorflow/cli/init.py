@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -67,8 +68,9 @@ def init(
 ) -> None:
     """Write a commented sensorflow.toml and its folders."""
     written = write(folder)
-    where = "" if folder == Path() else f"cd {folder} && "
-    line(f"wrote {written} and {folder / 'drop/readings'}/")
+    shown = f"./{folder}" if str(folder).startswith("-") else str(folder)
+    where = "" if folder == Path() else f"cd {shlex.quote(shown)} && "
+    line(f"wrote {written} and {written.parent / 'drop/readings'}/")
     line(f"next: {where}sensorflow up, and put a CSV file into drop/readings/, for example")
     line("  time,sensor,type,value,unit")
     line("  2026-01-31T12:00:00Z,tank-7,temperature,21.5,degC")
@@ -76,17 +78,31 @@ def init(
 
 def write(folder: Path) -> Path:
     """Raises Misuse when there is a settings file already."""
+    from sensorflow.disk import explained
     from sensorflow.settings import FILE_NAME
 
-    path = folder / FILE_NAME
+    path = folder.absolute() / FILE_NAME
     try:
-        (folder / "drop" / "readings").mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as stream:
-            stream.write(TEMPLATE)
-    except FileExistsError:
+        if path.exists():
+            raise FileExistsError
+        (path.parent / "drop" / "readings").mkdir(parents=True, exist_ok=True)
+        _write(path)
+    except FileExistsError as error:
+        if not path.is_file():
+            raise Misuse(f"{error.filename or path} is in the way: rename it") from None
         raise Misuse(
             f"{path} exists already; edit it, or remove it to start anew. Try: sensorflow up"
         ) from None
     except OSError as error:
-        raise Misuse(f"{path}: {error.strerror}; choose a folder that you may write to") from error
+        raise Misuse(explained(error, path) or f"{path}: {error.strerror}") from error
     return path
+
+
+def _write(path: Path) -> None:
+    with path.open("x", encoding="utf-8") as stream:
+        try:
+            stream.write(TEMPLATE)
+            stream.flush()
+        except OSError:
+            path.unlink()  # half of it would be taken for a project
+            raise

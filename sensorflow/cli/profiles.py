@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.errors import Misuse
+
+if TYPE_CHECKING:
+    from sensorflow.settings import Settings
 
 app = typer.Typer(
     help="How files are read: the library, and the project's own.", no_args_is_help=True
@@ -20,12 +23,13 @@ def ls(json: Json = False) -> None:
     """List the profiles of the project and of the library."""
     from sensorflow import bootstrap, profiles
 
-    settings = bootstrap.settings()
+    settings = bootstrap.settings(anywhere=True)
     used = {source.profile for source in settings.sources.values()}
     found = []
+    places = {name: file_shown(file, settings) for name, file in settings.profile_files.items()}
     for name, profile in settings.profiles.items():
         if name not in profiles.builtin() or profile != profiles.load(name)[1]:
-            found.append((name, profile.format, "project", name in used, ""))
+            found.append((name, profile.format, places.get(name, "project"), name in used, ""))
             used.discard(name)
     for name in profiles.builtin():
         about = profiles.text(name).splitlines()[0].lstrip("# ")
@@ -40,12 +44,39 @@ def ls(json: Json = False) -> None:
 
 @app.command("show")
 def show(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
-    """Print a profile of the library as TOML, to be used or extended."""
-    from sensorflow import profiles
+    """Print a profile as TOML: the project's, or one of the library, to be used or extended."""
+    from sensorflow import bootstrap, profiles
 
-    if name not in profiles.builtin():
-        raise Misuse(f"{profiles.unknown(name, {})}; those of the project stand in sensorflow.toml")
-    line(profiles.text(name).rstrip())
+    settings = bootstrap.settings()
+    if (file := settings.profile_files.get(name)) is not None:
+        line(f"# {file_shown(file, settings)}\n{file.read_text('utf-8').rstrip()}")
+    elif name in settings.profiles and (text := _inline(name)):
+        line(text)
+    elif name in profiles.builtin():
+        line(profiles.text(name).rstrip())
+    else:
+        raise Misuse(profiles.unknown(name, settings.profiles))
+
+
+def file_shown(file: Path, settings: Settings) -> str:
+    """A file as sensorflow.toml names it."""
+    return str(file.relative_to(settings.home) if file.is_relative_to(settings.home) else file)
+
+
+def _inline(name: str) -> str:
+    """A profile of sensorflow.toml as it stands there; "" for one of the library that a source uses."""
+    import tomlkit
+
+    from sensorflow.settings import find
+
+    path = find(Path.cwd())
+    found = tomlkit.parse(path.read_text("utf-8")).get("profiles", {}) if path else {}
+    if name not in found:
+        return ""
+    whole = tomlkit.document()
+    whole["profiles"] = tomlkit.table(is_super_table=True)
+    whole["profiles"][name] = found[name]
+    return f"# sensorflow.toml\n{tomlkit.dumps(whole).strip()}"
 
 
 @app.command("validate")

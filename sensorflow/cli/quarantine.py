@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensorflow.cli.choose import Source, code_of, cut, file_of, require_source
 from sensorflow.cli.files import record
 from sensorflow.cli.show import Json, as_json, line, table
+from sensorflow.cli.times import SINCE, given
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -15,28 +17,47 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Files that could not be loaded, and why.", no_args_is_help=True)
 
-FileId = Annotated[int, typer.Argument(metavar="ID")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="A file's number or name.")]
 
 
 @app.command("ls")
 def ls(
-    limit: Annotated[int, typer.Option("-n", min=1, help="How many, newest first.")] = 50,
+    source: Source = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help=f"Only files quarantined since: {SINCE}")
+    ] = None,
+    code: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Only files with this error, such as F204.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")
+    ] = 50,
     json: Json = False,
 ) -> None:
-    """List the quarantined files."""
+    """List the quarantined files, and why each is there."""
     from sensorflow import bootstrap
+    from sensorflow.core.listing import FileFilter
     from sensorflow.core.states import State
 
-    ledger = bootstrap.ledger(bootstrap.settings(), "cli")
-    found = ledger.files(State.QUARANTINED, None, limit)
+    settings = bootstrap.settings()
+    ledger = bootstrap.ledger(settings, "cli")
+    require_source(settings, ledger, source)
+    wanted = FileFilter(
+        State.QUARANTINED,
+        source,
+        finished_since=given(since, "--since"),
+        code=code_of(code),
+    )
+    listed = ledger.matching(wanted, limit)
     if json:
-        as_json([record(view) for view in found])
-        return
-    if not found:
-        line("nothing is quarantined")
-        return
-    heads = ("id", "source", "file", "when", "code", "why")
-    table("", heads, [_row(view) for view in found])
+        as_json([record(view) for view in listed.files])
+    elif not listed.files:
+        all_ = source is since is code is None
+        line("nothing is quarantined" if all_ else "nothing is quarantined that fits these options")
+    else:
+        heads = ("id", "source", "file", "when", "code", "why")
+        table("", heads, [_row(view) for view in listed.files])
+    cut(len(listed.files), listed.total, json)
 
 
 def _row(view: FileView) -> list[object]:
@@ -46,37 +67,49 @@ def _row(view: FileView) -> list[object]:
 
 
 @app.command("show")
-def show(file_id: FileId) -> None:
-    """Print the manifest of a quarantined file."""
+def show(
+    file: File,
+    json: Annotated[bool, typer.Option("--json", help="The manifest is JSON in any case.")] = False,
+) -> None:
+    """Print the manifest of a quarantined file (JSON): the error, what to do, its first rejected rows."""
     from sensorflow import bootstrap
 
     settings = bootstrap.settings()
-    view = bootstrap.ledger(settings, "cli").file(file_id)
-    if view is None or not view.facts["quarantined_to"]:
-        raise Misuse(f"file {file_id} is not quarantined; see `sensorflow quarantine ls`")
+    view = file_of(bootstrap.ledger(settings, "cli"), file)
+    if not view.facts["quarantined_to"]:
+        raise Misuse(
+            f"file {view.file_id}, {view.name}, was never quarantined: it is {view.state}; "
+            "see `sensorflow quarantine ls`"
+        )
     as_json(bootstrap.quarantine(settings).manifest(view.facts["quarantined_to"]))
 
 
 @app.command("replay", short_help="Take files through again, from their bytes.")
 def replay(
-    file_ids: Annotated[list[int], typer.Argument(metavar="ID...")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Numbers or names of files.")
+    ],
 ) -> None:
     """Take quarantined files through again, from their landed bytes, by the profile as it is now."""
     from sensorflow import bootstrap
     from sensorflow.core.states import State
 
     ledger = bootstrap.ledger(bootstrap.settings(), "cli")
-    views = {file_id: ledger.file(file_id) for file_id in file_ids}
-    refused = [
-        file_id
-        for file_id, view in views.items()
-        if view is None or view.state is not State.QUARANTINED or not ledger.replay(file_id)
-    ]
-    done = len(file_ids) - len(refused)
+    views = [file_of(ledger, file) for file in files]  # all are known, or none is replayed
+    done, refused = 0, []
+    for view in {view.file_id: view for view in views}.values():
+        if view.state is not State.QUARANTINED:
+            refused.append(f"{view.file_id} {view.name}: it is {view.state}, not quarantined")
+        elif not ledger.replay(view.file_id):
+            refused.append(
+                f"{view.file_id} {view.name}: its bytes have expired, or it goes already"
+            )
+        else:
+            done += 1
     if done:
-        line(
-            f"{done} {'file goes' if done == 1 else 'files go'} through again; see `sensorflow files ls`"
-        )
+        goes = "file goes" if done == 1 else "files go"
+        line(f"{done:,} {goes} through again when a worker is free; see `sensorflow files ls`")
+    for text in refused:
+        line(f"not replayed: {text}")
     if refused:
-        names = ", ".join(map(str, refused))
-        raise Misuse(f"not quarantined: {names}; see `sensorflow quarantine ls`")
+        raise typer.Exit(1)

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from sensorflow.cli.choose import Source, cut, file_of, require_source
 from sensorflow.cli.show import Json, as_json, line, table
+from sensorflow.cli.times import SINCE, given
 from sensorflow.errors import Misuse
 from sensorflow.shown import json_of, shown, shown_in
 
 if TYPE_CHECKING:
-    from sensorflow.ports import FileView
+    from datetime import datetime
+
+    from sensorflow.ports import FileView, Listed
 
 app = typer.Typer(help="Rows that were refused, and why.", no_args_is_help=True)
 
-FileId = Annotated[
-    int, typer.Argument(metavar="ID", help="The file, as `sensorflow files ls` numbers it.")
-]
-Source = Annotated[str | None, typer.Option(help="Only files of this source.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="A file's number or name.")]
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection)."""
 
@@ -31,45 +32,67 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 @app.command("ls")
 def ls(
     source: Source = None,
-    limit: Annotated[int, typer.Option("-n", min=1, help="How many files, newest first.")] = 50,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help=f"Only files that arrived since: {SINCE}")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, help="How many files, newest first.")
+    ] = 50,
     json: Json = False,
 ) -> None:
     """List the files that have rejected rows."""
-    found = _refusing(source)[:limit]
+    listed = _refusing(source, limit, given(since, "--since"))
     if json:
-        as_json(
-            [{"file_id": v.file_id, "file": v.name, "rejected": v.counts.rejected} for v in found]
-        )
-        return
-    if not found:
-        line("nothing was rejected")
-        return
-    rows = [(v.file_id, v.source, v.name, v.state, v.counts.read, v.counts.rejected) for v in found]
-    table("", ("id", "source", "file", "state", "read", "rejected"), rows)
+        as_json([_record(view) for view in listed.files])
+    elif not listed.files:
+        line(_nothing(source, since))
+    else:
+        rows = [
+            (v.file_id, v.source, v.name, v.state, v.counts.read, v.counts.rejected)
+            for v in listed.files
+        ]
+        table("", ("id", "source", "file", "state", "read", "rejected"), rows)
+    cut(len(listed.files), listed.total, json)
+
+
+def _record(view: FileView) -> dict[str, Any]:
+    """file_id, file: as an export has them."""
+    known = {"id": view.file_id, "source": view.source, "name": view.name, "state": view.state}
+    counts = {"read": view.counts.read, "rejected": view.counts.rejected}
+    return {**known, **counts, "file_id": view.file_id, "file": view.name}
+
+
+def _nothing(source: str | None, since: str | None = None) -> str:
+    of = f" of source {source}" if source else ""
+    return f"nothing was rejected{of}{' of files that arrived since then' if since else ''}"
 
 
 @app.command("show")
 def show(
-    file_id: FileId,
-    limit: Annotated[int, typer.Option("-n", min=1, help="How many rows.")] = 50,
+    file: File,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many rows.")] = 50,
     json: Json = False,
 ) -> None:
     """Show the rejected rows of a file: line, column, code, reason and raw text."""
-    rows = list(_rows(_view(file_id)))
+    view = _view(file)
+    rows = list(_rows(view)) if view.counts.rejected else []
     if json:
         as_json(rows[:limit])
-        return
-    for row in rows[:limit]:
+    elif not rows:
+        line(f"file {view.file_id}, {view.name}, has no rejected rows; it is {view.state}")
+    for row in [] if json else rows[:limit]:
         column = f", column {row['column']}" if row["column"] else ""
         line(f"line {row['line_no']}{column}: {row['code']}: {shown(row['reason'])}")
         line(f"    {shown(row['raw'])[:300]}")
-    if len(rows) > limit:
-        line(f"… and {len(rows) - limit:,} more: -n {len(rows)} shows all")
+    cut(min(limit, len(rows)), len(rows), json)
 
 
 @app.command("export")
 def export(
-    file_ids: Annotated[list[int] | None, typer.Argument(metavar="[ID...]")] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE", help="Numbers or names of files. Default: all."),
+    ] = None,
     source: Source = None,
     to: Annotated[
         Path | None, typer.Option(help="x.csv, x.jsonl or x.parquet. Default: CSV to stdout.")
@@ -78,7 +101,9 @@ def export(
     """Write rejected rows to a file: those of the given files, or of all. In CSV, what a spreadsheet
     would take for a formula gets an apostrophe before it. A file or a pipe gets the characters as they are
     in the row, a terminal gets those it would act on as text."""
-    views = [_view(i) for i in file_ids] if file_ids else _refusing(source)
+    if files and source:
+        raise Misuse("give files, or --source")
+    views = [_view(file) for file in files] if files else _refusing(source).files
     kind = "csv" if to is None else to.suffix.removeprefix(".")
     if kind not in ("csv", "jsonl", "parquet"):
         raise Misuse(f"{to}: give a name that ends in .csv, .jsonl or .parquet")
@@ -100,7 +125,7 @@ def export(
 def stats(source: Source = None, json: Json = False) -> None:
     """Count rejected rows by source, code and column."""
     counts: Counter[tuple[str, str, str]] = Counter()
-    for view in _refusing(source):
+    for view in _refusing(source).files:
         counts.update((view.source, r["code"], r["column"] or "") for r in _rows(view))
     found = [(*key, count) for key, count in counts.most_common()]
     if json:
@@ -109,25 +134,24 @@ def stats(source: Source = None, json: Json = False) -> None:
     elif found:
         table("", ("source", "code", "column", "rows"), found)
     else:
-        line("nothing was rejected")
+        line(_nothing(source))
 
 
-def _refusing(source: str | None) -> list[FileView]:
+def _refusing(source: str | None, limit: int = 2**31, since: datetime | None = None) -> Listed:
+    """Files with rejected rows. Raises Misuse for an unknown source."""
+    from sensorflow import bootstrap
+    from sensorflow.core.listing import FileFilter
+
+    settings = bootstrap.settings()
+    ledger = bootstrap.ledger(settings, "cli")
+    require_source(settings, ledger, source)
+    return ledger.matching(FileFilter(None, source, since, rejected=True), limit)
+
+
+def _view(file: str) -> FileView:
     from sensorflow import bootstrap
 
-    views = bootstrap.ledger(bootstrap.settings(), "cli").files(None, source, 100_000)
-    return [view for view in views if view.counts.rejected]
-
-
-def _view(file_id: int) -> FileView:
-    from sensorflow import bootstrap
-
-    view = bootstrap.ledger(bootstrap.settings(), "cli").file(file_id)
-    if view is None:
-        raise Misuse(f"there is no file {file_id}; see `sensorflow files ls`")
-    if not view.counts.rejected:
-        raise Misuse(f"file {file_id} has no rejected rows; see `sensorflow rejects ls`")
-    return view
+    return file_of(bootstrap.ledger(bootstrap.settings(), "cli"), file)
 
 
 def _rows(view: FileView) -> Iterator[dict[str, Any]]:
@@ -135,6 +159,10 @@ def _rows(view: FileView) -> Iterator[dict[str, Any]]:
     from sensorflow.core.partitions import Layer, layer_path
 
     facts = view.facts
+    if "rejects" in facts["expired"]:
+        text = f"{view.name}: retention has removed the text of its {view.counts.rejected:,} rejected rows"
+        print(f"file {view.file_id}, {shown(text)}", file=sys.stderr)  # noqa: T201
+        return
     path = layer_path(
         Layer.REJECTS,
         view.source,

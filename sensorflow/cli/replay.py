@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorflow.cli.show import line, readings, table
+from sensorflow.cli.choose import Source, is_id, require, require_source, unknown_file
+from sensorflow.cli.files import record
+from sensorflow.cli.show import Json, as_json, line, readings, table
+from sensorflow.cli.times import SINCE, given
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
     from sensorflow.ports import FileView, Ledger
 
 Files = Annotated[
-    list[str] | None, typer.Argument(metavar="FILE", help="Numbers or names of files.")
+    list[str] | None,
+    typer.Argument(metavar="FILE", help="Numbers or names of files, NAME@2, NAME@2-9."),
 ]
-Source = Annotated[str | None, typer.Option(help="Only files of this source.")]
+STATES = ("quarantined", "loaded", "undone")
 
 
 def replay(
     files: Files = None,
     source: Source = None,
     since: Annotated[
-        str | None, typer.Option(help="Only files that arrived since then: 2026-01-31, UTC.")
+        str | None, typer.Option(metavar="TIME", help=f"Only files that arrived since: {SINCE}")
     ] = None,
     state: Annotated[
-        str | None, typer.Option(help="quarantined, loaded or undone; default: the first two.")
+        str | None,
+        typer.Option(
+            help="Only quarantined, loaded or undone files. Default: the first two.",
+            autocompletion=lambda: list(STATES),
+        ),
     ] = None,
     rejected: Annotated[
         bool, typer.Option("--rejected", help="Only loaded files that have rejected rows.")
@@ -35,27 +43,37 @@ def replay(
         str | None, typer.Option(help="Read them by this profile, not by their source's.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list them.")] = False,
+    json: Json = False,
 ) -> None:
     """Take files through the pipeline again, from their landed bytes.
 
     What is in the database already and right is not touched: only what is missing is added, and what
     no longer belongs there is removed, at one instant.
     """
-    from sensorflow import bootstrap
+    from sensorflow import bootstrap, profiles
     from sensorflow.core.states import State
 
     settings = bootstrap.settings()
     if not files and not (source or since or state or rejected):
         raise Misuse("name files, or choose by --source, --since, --state or --rejected")
     if profile is not None and settings.profile(profile) is None:
-        raise Misuse(f"--profile {profile}: no such profile; see `sensorflow profiles ls`")
+        raise Misuse(f"--profile: {profiles.unknown(profile, settings.profiles)}")
     states = _states(state, rejected)
     ledger = bootstrap.ledger(settings, "cli")
-    found = chosen(ledger, files or [], source, _time(since), states)
+    require_source(settings, ledger, source)
+    after = given(since, "--since")
+    found = chosen(ledger, files or [], source, after, states)
+    if state is not None:
+        found = [view for view in found if view.state == state]
+    if after is not None:
+        found = [view for view in found if view.facts["landed_at"] >= after]
     if rejected:
         found = [view for view in found if view.counts.rejected]
-    if not found:
-        line("no such file; see `sensorflow files ls`")
+    if json and dry_run:
+        as_json([record(view) for view in found])
+        return
+    if not found and not json:
+        line("nothing to replay: no file fits these options; see `sensorflow files ls`")
         return
     if dry_run:
         rows = [[v.file_id, v.source, v.name, str(v.state), v.counts.rejected] for v in found]
@@ -63,10 +81,12 @@ def replay(
         return
     refused = [v for v in found if not ledger.replay(v.file_id, profile)]
     done = len(found) - len(refused)
-    if done:
+    if json:
+        as_json([{**_named_as(v), "replayed": v not in refused} for v in found])
+    elif done:
         goes = "file goes" if done == 1 else "files go"
         line(f"{done:,} {goes} through again when a worker is free; see `sensorflow files ls`")
-    for view in refused:
+    for view in refused if not json else []:
         gone = State(view.state) in (State.LOADED, State.QUARANTINED, State.UNDONE)
         why = "its bytes have expired, or it goes already" if gone else f"it is {view.state}"
         line(f"not replayed: {view.file_id} {view.name}: {why}")
@@ -75,9 +95,13 @@ def replay(
 
 
 def undo(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Numbers or names.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE", help="Numbers or names of files, NAME@2, NAME@2-9."),
+    ],
     source: Source = None,
-    why: Annotated[str, typer.Option(help="For the file's history.")] = "",
+    why: Annotated[str, typer.Option(help="The reason, for the file's history.")] = "",
+    json: Json = False,
 ) -> None:
     """Take exactly these files' rows out of the database and of silver. `replay` brings them back."""
     from sensorflow import bootstrap
@@ -87,15 +111,18 @@ def undo(
     settings = bootstrap.settings()
     ledger = bootstrap.ledger(settings, "cli")
     lake, landing = bootstrap.lake(settings), bootstrap.landing(settings)
-    refused = False
+    told: list[dict[str, object]] = []
+    require_source(settings, ledger, source)
     found = chosen(ledger, files, source, None, tuple(State))
     found.reverse()  # of a file that grows, the last growth first
     along = [view.file_id for view in found]
     lasts = {(view.source, view.name): view.file_id for view in found}
     for view in found:
         rows = undo_flow(ledger, lake, landing, view.file_id, why, along)
+        told.append({**_named_as(view), "undone": rows is not None, "rows": rows or 0})
+        if json:
+            continue
         if rows is None:
-            refused = True
             line(f"not undone: {view.file_id} {view.name}: {_hindrance(ledger, view)}")
         else:
             line(f"undone: {view.file_id} {view.name}: {readings(rows)} taken out")
@@ -106,8 +133,15 @@ def undo(
             if last and (returning := _returning(ledger, view)):
                 line(f"  what it had replaced comes back from {returning} when a worker is free")
             line(f"  to reverse it: sensorflow replay {view.file_id}")
-    if refused:
+    if json:
+        as_json(told)
+    if not all(one["undone"] for one in told):
         raise typer.Exit(1)
+
+
+def _named_as(view: FileView) -> dict[str, object]:
+    keys = {"id": view.file_id, "source": view.source, "name": view.name}
+    return {**keys, "version": view.version}
 
 
 def _hindrance(ledger: Ledger, view: FileView) -> str:
@@ -141,11 +175,11 @@ def chosen(
     if not files:
         return ledger.select(states, source, since)
     found: list[FileView] = []
-    for given in files:
-        numbered = ledger.file(int(given)) if given.isdecimal() else None
-        named = [numbered] if numbered else _named(ledger, given, source)
+    for name in files:
+        numbered = ledger.file(int(name)) if is_id(name) else None
+        named = [numbered] if numbered else _named(ledger, name, source)
         if not named:
-            raise Misuse(f"no file {given!r}; see `sensorflow files ls`")
+            raise unknown_file(ledger, name)
         found += named
     return found
 
@@ -190,24 +224,10 @@ def _whole(ledger: Ledger, views: list[FileView]) -> list[FileView]:
 
 
 def _states(state: str | None, rejected: bool) -> tuple[str, ...]:
-    known = ("quarantined", "loaded", "undone")
-    if state is not None and state not in known:
-        raise Misuse(f"--state {state}: one of {', '.join(known)}")
+    if state is not None:
+        require("--state", state, "state of files that can be replayed", STATES)
     if rejected and state not in (None, "loaded"):
         raise Misuse("--rejected is of loaded files; leave --state out")
     if rejected:
         return ("loaded",)
-    return (state,) if state else known[:2]
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else instant(text, "--since")
-
-
-def instant(text: str, option: str) -> datetime:
-    """A day or an instant, in UTC where no offset is given. Raises Misuse."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise Misuse(f"{option} {text}: give a day or a time such as 2026-01-31T12:00") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return (state,) if state else STATES[:2]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorflow.cli.show import line, table
+from sensorflow.cli.show import Json, as_json, line, table
+
+if TYPE_CHECKING:
+    from sensorflow.settings import Source
 
 LAYERS = ("landing", "bronze", "rejects", "silver", "rows", "history")
 
@@ -16,12 +19,25 @@ def retention(
     apply: Annotated[
         bool, typer.Option("--apply", help="Remove what is due now; beat does it every hour.")
     ] = False,
+    json: Json = False,
 ) -> None:
-    """Show how long each source keeps what; with --apply, remove what is due."""
+    """Show how long each source keeps which layer; with --apply, remove what is due.
+
+    Layers: landing (the original bytes), bronze, rejects and silver (files of the lake), rows (of the
+    database), history. Set them with `retention` of a source in sensorflow.toml.
+    """
     from sensorflow import bootstrap
     from sensorflow.flow.retain import retain
 
     settings = bootstrap.settings()
+    if not apply and json:
+        as_json(
+            [
+                {"source": name, **{layer: _days(source, layer) for layer in LAYERS}}
+                for name, source in settings.sources.items()
+            ]
+        )
+        return
     if not apply:
         rows = [
             [name, *(_said(getattr(source.retention, layer)) for layer in LAYERS)]
@@ -31,10 +47,19 @@ def retention(
         return
     ledger = bootstrap.ledger(settings, "cli")
     done = retain(ledger, bootstrap.lake(settings), bootstrap.landing(settings), settings)
+    if json:
+        as_json({"removed": {layer: done.get(layer, 0) for layer in LAYERS}})
+        return
     told = [f"{layer} of {count:,} files" for layer, count in done.items() if layer != "history"]
     if done.get("history"):
         told.append(f"{done['history']:,} events of history")
     line(f"removed: {', '.join(told)}" if told else "nothing expires: no source sets retention")
+
+
+def _days(source: Source, layer: str) -> float | None:
+    """How long a layer is kept, in days; None for ever."""
+    age: timedelta | None = getattr(source.retention, layer)
+    return None if age is None else age / timedelta(days=1)
 
 
 def _said(age: timedelta | None) -> str:

@@ -26,6 +26,17 @@ def processes(settings: Settings, ledger: Ledger) -> list[Check]:
     return list(health(ledger.heartbeats(), bootstrap.shared_digest(settings), has_ended))
 
 
+def silence(settings: Settings, ledger: Ledger) -> Iterator[Check]:
+    """Sources of which no file has arrived for longer than they say. Raises Transient."""
+    if any(source.silent_after for source in settings.sources.values()):
+        from sensorflow.cli.status import silent
+
+        for name, age in silent(settings, ledger.activity()).items():
+            found = f"no file has arrived for {span(age)}"
+            todo = "is its logger on, and does it write into the drop folder?"
+            yield Check(f"source {name}", "warn", found, todo)
+
+
 def ledger(settings: Settings, url: str) -> Iterator[Check]:
     """What the database says of intake and publishing, of old sessions, and of files."""
     from sensorflow.adapters.postgres import inspect

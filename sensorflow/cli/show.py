@@ -19,10 +19,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables
 
 def as_json(value: Any) -> None:
     """Every character as it is in what is meant, and none in what is written that a terminal acts on."""
-    sys.stdout.write(json_of(value, indent=2, default=_plain) + "\n")
+    sys.stdout.write(json_of(value, indent=2, default=plain) + "\n")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, bytes | memoryview):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorflow.cli.show import line
+from sensorflow.cli.steps import command, typed
 from sensorflow.errors import Misuse
 from sensorflow.shown import shown
 
@@ -32,25 +32,69 @@ def sniff(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="Write the profile there.")
     ] = None,
+    add: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Write profile and source into sensorflow.toml under this name."
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--path", metavar="DIR", help="With --add: the folder. Default: drop/NAME."),
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(help="With --add: what becomes of files taken in: archive, delete, keep."),
+    ] = None,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="With --add: also what the proposal is unsure of.")
+    ] = False,
 ) -> None:
     """Propose a profile for a file, with the reason for each line, and read the file dry with it.
 
     All that is printed is TOML: the preview stands in comments. What a person must say is marked TODO.
+    With --add the profile goes into sensorflow.toml, as soon as nothing in it is left to be said.
     """
     if out is not None and out.exists():
         raise Misuse(f"{out}: is there already; name another file")
+    if add is not None:
+        from sensorflow.cli import adopt
+
+        adopt.adopt(path, add, zone, adopt.Wanted(folder, after, accept, out))
+        return
+    if (given := next((o for o, v in _only(folder, after, accept) if v), None)) is not None:
+        raise Misuse(f"{given} goes with --add NAME")
     found = guess(path, zone)
     text = found.toml()
     line(f"# A profile for {shown(path.name)}, as sniffed: see whether it is right.")
     line(text)
-    _preview(path, found)
+    preview(path, found)
     if out is not None:
-        try:
-            out.write_text(text, "utf-8")
-        except OSError as error:
-            raise Misuse(f"{out}: cannot be written: {error.strerror}") from error
-        command = shlex.join(["sensorflow", "check", str(path), "--profile", str(out)])
-        line(f"# written to {out}; next: {command}")
+        write(out, text)
+        check = command("sensorflow", "check", typed(path), "--profile", out)
+        line(f"# written to {out}; next: {check}")
+    else:
+        line(f"# next: {_next(path, zone, found)}")
+
+
+def _only(folder: Path | None, after: str | None, accept: bool) -> list[tuple[str, object]]:
+    return [("--path", folder), ("--after", after), ("--accept", accept)]
+
+
+def _next(path: Path, zone: str | None, found: Proposal) -> str:
+    from sensorflow.profiles.files import plain_name
+
+    named = plain_name(path.name.partition(".")[0]) or "NAME"
+    where = ["--zone", zone or "ZONE"] if zone or found.guess.needs_zone else []
+    return command("sensorflow", "sniff", typed(path), "--add", named, *where)
+
+
+def write(out: Path, text: str) -> None:
+    """Raises Misuse."""
+    try:
+        out.write_text(text, "utf-8")
+    except OSError as error:
+        raise Misuse(f"{out}: cannot be written: {error.strerror}") from error
 
 
 @dataclass(frozen=True)
@@ -84,7 +128,7 @@ def guess(path: Path, zone: str | None = None) -> Proposal:
         raise Misuse(f"{path}: {error.message}", error.code) from error
 
 
-def _preview(path: Path, found: Proposal) -> None:
+def preview(path: Path, found: Proposal) -> Checked:
     """What the profile makes of the file. Without a zone the clock is taken for UTC, and said so."""
     from sensorflow.core.drift import Drift
     from sensorflow.core.layout import Place
@@ -93,13 +137,14 @@ def _preview(path: Path, found: Proposal) -> None:
     assumed = Proposal(found.guess.in_zone("UTC", ""))
     profile = assumed.profile()
     with path.open("rb") as stream:
-        place = Place(path.name, str(path))
+        place = Place(path.name, path.name)
         checked = check(stream, str(path), ("sniffed", profile), place, Drift(), REJECTS)
     if found.guess.needs_zone:
         line("# Preview, as if its clock were UTC (give --zone):")
     else:
         line("# Preview:")
     _print(checked)
+    return checked
 
 
 def _print(checked: Checked) -> None:

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli.show import line
-from sensorflow.errors import Code, Misuse, Transient
+from sensorflow.embedded.where import Where
+from sensorflow.errors import Misuse, Transient
 
 if TYPE_CHECKING:
+    from sensorflow.cli.ready import News
     from sensorflow.embedded.postgres import Postgres
     from sensorflow.embedded.process import Process
     from sensorflow.embedded.state import Running
@@ -32,7 +34,7 @@ STARTING = 30.0
 """Seconds in which the processes may come up before their heartbeats are missed."""
 AGAIN = 3.0
 """Seconds between tries of an edit that was refused."""
-RESTART = "sensorflow.toml was edited: daemon, workers and beat start again with it"
+RESTART = "{} edited: daemon, workers and beat start again with it"
 
 
 def up(
@@ -40,17 +42,23 @@ def up(
         bool, typer.Option("--reset", help="First remove all data of this project, after asking.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    logs: Annotated[
+        Where,
+        typer.Option(
+            help="Where the programs log to: data/logs, this stdout, or systemd's journal."
+        ),
+    ] = Where.FILES,
 ) -> None:
     """Run everything here: PostgreSQL, Valkey, daemon, workers, beat and Flower. Ctrl-C stops all."""
     from sensorflow import bootstrap, steady
-    from sensorflow.cli import init
     from sensorflow.embedded import state
+    from sensorflow.folders import require_data
+    from sensorflow.service.notify import notify
     from sensorflow.settings import find
 
-    if find(Path.cwd()) is None:
-        line(f"no sensorflow.toml here: wrote {init.write(Path())}, with the folder drop/readings/")
     settings = bootstrap.settings()
     _require_sources(settings)
+    require_data(settings)
     if reset and settings.database_url is not None:
         raise Misuse(
             "--reset removes landed files, and the ledger of database_url still needs them; "
@@ -60,16 +68,19 @@ def up(
     with state.held(settings.data_folder) as place, _stopping() as stopped, ExitStack() as stack:
         if reset:
             _reset(settings, place, yes)
-        edits = _Edits(find(Path.cwd()))
-        running = _Stack(settings, place, stack)
+        edits = _Edits(find(Path.cwd()), settings)
+        running = _Stack(settings, place, stack, logs)
         _welcome(settings, running.running)
+        notify("READY=1", f"STATUS=Flower: {running.running.flower_url}")
         _live(running, edits, stopped)
+        notify("STOPPING=1", "STATUS=workers finish the file in hand")
         line("stopping: workers finish the file in hand")
+        sys.stdout.flush()
 
 
 def _require_sources(settings: Settings) -> None:
     """Raises Misuse."""
-    from sensorflow.settings import require_folders
+    from sensorflow.folders import require_folders
 
     require_folders(settings)
     if not settings.sources:
@@ -105,12 +116,15 @@ def _reset(settings: Settings, place: Path, yes: bool) -> None:
 class _Stack:
     """What runs: servers, and a fleet that works with the newest settings that could be applied."""
 
-    def __init__(self, settings: Settings, place: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, settings: Settings, place: Path, stack: ExitStack, logs: Where = Where.FILES
+    ) -> None:
         from sensorflow.embedded import state
+        from sensorflow.embedded.logs import Rotation
         from sensorflow.embedded.stack import Supervisor
         from sensorflow.settings import find
 
-        self.settings, self.place = settings, place
+        self.settings, self.place, self._logs = settings, place, logs
         self._stack = stack
         self._postgres: Postgres | None = None
         self._valkey: Valkey | None = None
@@ -118,7 +132,10 @@ class _Stack:
         self._path = find(Path.cwd())
         self._copy = _copied(place, 0, self._path)
         self.running = self._servers(settings)
-        self.supervisor = Supervisor(self._fleet(settings), self._processes())
+        self._rotation = Rotation(settings.data_folder / "logs", settings)
+        self.supervisor = Supervisor(
+            self._fleet(settings), self._processes(), each_turn=self._rotation.turn
+        )
         stack.callback(self.supervisor.stop)
         self.supervisor.start()
         state.announce(place, self.running)
@@ -134,6 +151,15 @@ class _Stack:
             copy.unlink(missing_ok=True)
             raise
         before.unlink(missing_ok=True)
+
+    def as_copied(self) -> bool:
+        """Whether the files still hold what the fleet works with."""
+        from sensorflow.settings import copied
+
+        try:
+            return copied(self._path) == self._copy.read_text("utf-8")
+        except (Misuse, OSError):
+            return False
 
     def _apply(self, copy: Path) -> None:
         from sensorflow import bootstrap
@@ -153,10 +179,21 @@ class _Stack:
         except BaseException:
             self.running, self._generation = before, self._generation - 1
             raise
-        self.settings = settings
+        self.settings = self._rotation.settings = settings
         self.supervisor.servers = self._processes()
         state.announce(self.place, self.running)
         self.supervisor.renew(processes)
+
+    def tend_flower(self) -> None:
+        """Another program took its port before it could: another one is taken, unless it was asked for."""
+        from sensorflow.cli import flower
+        from sensorflow.embedded import state
+
+        port = flower.another_port(self.supervisor.processes, self.settings, self._port)
+        if port != self._port:
+            self._port = port
+            self.running = replace(self.running, flower_url=f"http://127.0.0.1:{port}")
+            state.announce(self.place, self.running)
 
     def _servers(self, settings: Settings) -> Running:
         """Start what is not given by URL and does not run yet, and bring the schema up to date."""
@@ -173,14 +210,18 @@ class _Stack:
             line(told)
         url = broker.get_secret_value() if broker else self._embedded_valkey().url
         digest = settings.digest(plain, url)
-        return Running(pid=os.getpid(), database_url=plain, broker_url=url, digest=digest)
+        return Running(
+            pid=os.getpid(), database_url=plain, broker_url=url, digest=digest, logs=self._logs
+        )
 
     def _embedded_postgres(self) -> Postgres:
         from sensorflow.embedded.postgres import Postgres
 
         if self._postgres is None:
             server = Postgres(self.place, self.settings.data_folder / "logs")
+            server.process.where = self._logs
             self._stack.callback(server.process.end, 60.0)
+            _report(server.moved)
             server.start()
             self._postgres = server
         return self._postgres
@@ -190,8 +231,11 @@ class _Stack:
 
         if self._valkey is None:
             server = Valkey(self.place, self.settings.data_folder / "logs")
+            server.process.where = self._logs
             self._stack.callback(server.process.end, 30.0)
+            _report(server.moved)
             server.start()
+            _report(server.damage)
             self._valkey = server
         return self._valkey
 
@@ -200,33 +244,50 @@ class _Stack:
         return [s.process for s in (self._postgres, self._valkey) if s is not None]
 
     def _fleet(self, settings: Settings) -> list[Process]:
-        from sensorflow.embedded.process import free_port
+        from sensorflow.cli import flower
         from sensorflow.embedded.stack import fleet
-        from sensorflow.settings import COPY, FILE_NAME, find
+        from sensorflow.settings import COPY
 
         same = settings.flower_port == self.settings.flower_port and self._generation
-        port = self._port if same else free_port(settings.flower_port)
+        port = self._port if same else flower.port_for(settings)
         self._port = port
         self.running = replace(self.running, flower_url=f"http://127.0.0.1:{port}")
         env = {
             "SENSORFLOW_DATABASE_URL": self.running.database_url,
             "SENSORFLOW_BROKER_URL": self.running.broker_url,
-            "SENSORFLOW_CONFIG": str(find(Path.cwd()) or settings.home / FILE_NAME),
-            COPY: str(self._copy),
         }
-        return fleet(settings, self.place, env, port, self._generation)
+        below = None
+        if self._path is None:  # of variables alone: paths are below the folder that we are in
+            below = settings.home
+        else:
+            env |= {"SENSORFLOW_CONFIG": str(self._path), COPY: str(self._copy)}
+        made = fleet(settings, self.place, env, port, self._generation, below)
+        return [replace(process, where=self._logs) for process in made]
+
+
+def _report(*lines: str) -> None:
+    for text in filter(None, lines):
+        line(text)
+        sys.stdout.flush()
+
+
+def _news(running: _Stack) -> News:
+    from sensorflow import bootstrap
+    from sensorflow.cli.ready import News
+
+    settings = running.settings
+    folders = (settings.data_folder, running.place)
+    return News(running.supervisor, lambda: bootstrap.ledger(settings, "up"), folders)
 
 
 def _copied(place: Path, generation: int, path: Path | None) -> Path:
-    """A copy of sensorflow.toml as it is now, which may hold passwords. Raises Misuse."""
+    """A copy of sensorflow.toml and of its profile files as they are now, which may hold passwords. Raises
+    Misuse."""
     from sensorflow.embedded.state import write_secret
+    from sensorflow.settings import copied
 
-    copy = place / f"settings-{generation}.toml"
-    try:
-        text = path.read_text("utf-8") if path else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misuse(f"{path}: cannot be read: {error}", Code.SETTINGS) from error
-    write_secret(copy, text)
+    copy = place / f"settings-{generation}.json"
+    write_secret(copy, copied(path))
     return copy
 
 
@@ -241,33 +302,38 @@ def _welcome(settings: Settings, running: Running) -> None:
     line(f"                 user {settings.flower_user}, {shown}")
     line("elsewhere        sensorflow status | files ls | quarantine ls | db shell")
     line("Ctrl-C stops all; nothing in hand is lost")
+    line("starting         daemon, workers, beat and Flower")
     sys.stdout.flush()
 
 
 class _Edits:
-    """Applies edits of sensorflow.toml. One that is refused for a reason outside of the file (a folder that
-    is missing, a database that is away) is tried again; the reason is printed once. Whatever it is, what
-    runs goes on."""
+    """Applies edits of sensorflow.toml and of its profile files. One that is refused for a reason outside
+    of the file (a folder that is missing, a database that is away) is tried again; the reason is printed
+    once. Whatever it is, what runs goes on."""
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, settings: Settings) -> None:
         self._path = path
-        self._seen = self._stamp()
+        self._seen = self._stamps(settings)
         self._next = 0.0
         self._refused = ""
+        self._edited: list[str] = []
 
-    def _stamp(self) -> int | None:
-        try:
-            return None if self._path is None else self._path.stat().st_mtime_ns
-        except OSError:
-            return self._seen
+    def _stamps(self, settings: Settings) -> dict[Path, tuple[int, int, int] | None]:
+        """Of sensorflow.toml, and of the profile files that it names."""
+        paths = [*([self._path] if self._path else []), *settings.profile_files.values()]
+        return {path: _stamp(path) for path in paths}
 
     def apply(self, running: _Stack) -> bool:
         """Whether there are new settings by now."""
-        now = self._stamp()
-        if now == self._seen and not (self._refused and time.monotonic() >= self._next):
+        now = self._stamps(running.settings)
+        edited = [path.name for path, stamp in now.items() if stamp != self._seen.get(path)]
+        if not edited and not (self._refused and time.monotonic() >= self._next):
             return False
-        if now != self._seen:
-            self._refused = ""
+        if edited and not self._refused and running.as_copied():
+            self._seen = now  # a profile file that the last edit was the first to name, or a touch
+            return False
+        if edited:
+            self._refused, self._edited = "", edited
         self._seen, self._next = now, time.monotonic() + AGAIN
         try:
             running.apply()
@@ -281,9 +347,17 @@ class _Edits:
             self._refused = reason
             return False
         self._refused = ""
-        line(RESTART)
+        line(RESTART.format(", ".join(self._edited)))
         sys.stdout.flush()
         return True
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
 
 
 def _live(running: _Stack, edits: _Edits, stopped: list[int]) -> None:
@@ -291,19 +365,24 @@ def _live(running: _Stack, edits: _Edits, stopped: list[int]) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    console = Console()
+    console, news = Console(), _news(running)
     if not console.is_terminal:
         while not stopped:
+            _report(*news.lines())
+            running.tend_flower()
             running.supervisor.check()
-            edits.apply(running)
+            if edits.apply(running):
+                news = _news(running)
             time.sleep(0.2)
         return
     view = _View(running)
     with Live(console=console, auto_refresh=False) as live:
         while not stopped:
+            _report(*news.lines())
+            running.tend_flower()
             running.supervisor.check()
             if edits.apply(running):
-                view = _View(running)
+                view, news = _View(running), _news(running)
             live.update(view.render(), refresh=True)
             for _ in range(int(REFRESH / 0.1)):
                 if not stopped:

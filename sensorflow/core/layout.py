@@ -177,6 +177,7 @@ def find(reference: str, fields: Sequence[Field]) -> int | None:
             f"column {reference!r} stands {len(places)} times in the header: name one by its "
             f"place, {spots}",
             column=reference,
+            do="name the column by its place in the profile, then replay",
         )
     return places[0] if places else None
 
@@ -265,7 +266,10 @@ class _Resolving:
                 if match is None or not match[1]:
                     (where,) = origin.model_dump(exclude_none=True)
                     what = f"the pattern {pattern!r} is not found in the {where.replace('_', ' ')}"
-                    raise Permanent(Code.COLUMN_MISSING, f"{what}: {text[:100]!r}")
+                    do = "correct the pattern in the profile, then replay"
+                    if where in ("file_name", "path"):
+                        do += "; or drop the file again under a name that it fits"
+                    raise Permanent(Code.COLUMN_MISSING, f"{what}: {text[:100]!r}", do=do)
                 return match[1].strip()
         return None
 
@@ -430,7 +434,8 @@ class _Resolving:
             try:
                 check_zone(zone)
             except ValueError as error:
-                raise Permanent(Code.UNREADABLE, f"zone {zone!r}: {error}") from error
+                do = "correct time.zone in the profile, whose pattern finds this text; then replay"
+                raise Permanent(Code.UNREADABLE, f"zone {zone!r}: {error}", do=do) from error
         return Clock(zone, time.ambiguous, time.nonexistent, time.zones, self.since(zone), order)
 
     def since(self, zone: str | None) -> int:
@@ -441,7 +446,8 @@ class _Resolving:
         text = self.text(time.since).constant or ""
         found = clocktime.instant(text, zone)
         if found is None:
-            raise Permanent(Code.UNREADABLE, f"since {text!r} is no date in ISO 8601")
+            do = "correct time.since in the profile, whose pattern finds this text; then replay"
+            raise Permanent(Code.UNREADABLE, f"since {text!r} is no date in ISO 8601", do=do)
         return found
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from sensorflow.core.account import Account
 from sensorflow.core.arrival import printable
-from sensorflow.errors import REMEDY
+from sensorflow.errors import DO, REMEDY
 
 
 def manifest(
@@ -29,9 +30,10 @@ def manifest(
     code_version: str,
     received_at: datetime,
     quarantined_at: datetime,
+    rows: Account,
     rejects: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """JSON-ready; `rejects` is a sample of the first rejected rows."""
+    """JSON-ready; `rejects` is a sample of the first rejected rows. rows: as far as the file was read."""
     return {
         "manifest_version": 1,
         "file": {
@@ -49,9 +51,16 @@ def manifest(
         "error": {
             "code": code,
             "message": message,
-            "where": dict(place),
-            "what_to_do": next((REMEDY[c] for c in REMEDY if c == code), None),
+            "where": {name: value for name, value in place.items() if name != DO},
+            "what_to_do": place.get(DO) or next((REMEDY[c] for c in REMEDY if c == code), None),
             "first_rejects": rejects,
+        },
+        "rows": {
+            "read": rows.read,
+            "loaded": rows.loaded,
+            "rejected": rows.rejected,
+            "duplicate": rows.duplicate,
+            "not_loaded": rows.not_loaded,
         },
         "attempts": attempts,
         "profile": {"name": profile, "hash": profile_hash},

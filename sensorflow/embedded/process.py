@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from sensorflow.adapters.host import fields
+from sensorflow.disk import room
+from sensorflow.embedded.logs import Where, opened
 from sensorflow.errors import Misuse
 
 _CHILD = str(Path(__file__).with_name("child.py"))
@@ -37,13 +39,16 @@ class Process:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     restarts: int = 0
+    where: Where = Where.FILES
+    _began: int = 0
     _popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it; from the main thread only, for the kernel watches the thread that forks."""
         uid, gid = self.user or (-1, -1)
         launcher = [sys.executable, "-I", "-S", _CHILD, str(os.getpid()), str(int(self.orphan))]
-        with self._log() as log:
+        with opened(self.where, self.log) as log:
+            self._began = os.fstat(log).st_size
             self._popen = subprocess.Popen(
                 [*launcher, str(uid), str(gid), *self.command],
                 stdin=subprocess.DEVNULL,
@@ -53,14 +58,6 @@ class Process:
                 cwd=self.cwd or ("/" if self.user else None),
                 start_new_session=True,  # Ctrl-C is for the supervisor, which ends them in order
             )
-
-    def _log(self) -> BinaryIO:
-        """Where there is no room for one, it goes without."""
-        try:
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            return self.log.open("ab")
-        except OSError:
-            return Path(os.devnull).open("ab")
 
     @property
     def pid(self) -> int | None:
@@ -94,14 +91,64 @@ class Process:
             if ready():
                 return
             time.sleep(0.03)
-        raise Misuse(f"{self.name} did not start; its log: {self.log}\n  {self.last_words()}")
+        raise Misuse(self.fault("did not start"))
 
-    def last_words(self) -> str:
-        try:
-            lines = self.log.read_text("utf-8", "replace").strip().splitlines()
-        except OSError:
-            return ""
-        return lines[-1] if lines else ""
+    def fault(self, what: str) -> str:
+        """What is wrong with it, with the line of its log that says why, and where the log is."""
+        if self.where is not Where.FILES:
+            return f"{self.name} {what}; its log: {self.where.told}"
+        place = f"its log: {self.log}" if self.log.is_file() else f"no log: {room(self.log)}"
+        return f"{self.name} {what}: {cause(self.last_words()) or 'no reason given'}; {place}"
+
+    def last_words(self) -> list[str]:
+        """What it wrote since it was started."""
+        return tail(self.log, self._began)
+
+
+def tail(log: Path, begin: int = 0) -> list[str]:
+    """The last lines of a log, from a byte on; none where it cannot be read."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(begin, stream.seek(0, os.SEEK_END) - WORDS))
+            return stream.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+
+
+WORDS = 65536
+"""Bytes at the end of a log that are searched for the reason of a failure."""
+_CAUSES = (
+    re.compile(r"no space left on device|disk quota exceeded|wrote only \d+ of", re.IGNORECASE),
+    re.compile(r"\b(PANIC|FATAL|initdb: error|Fatal error|FATAL CONFIG FILE ERROR)\b"),
+    re.compile(r"\b(ERROR|error:|Error|Misuse|sensorflow:|Bad |Can't |Could not |Failed )"),
+)
+_CONSEQUENCES = re.compile(
+    r"database system is (shut down|starting up|shutting down)|not yet accepting|removing "
+    r"|child process exited|terminated by signal|lock file|hint:|DETAIL:",
+    re.IGNORECASE,
+)
+
+
+def cause(lines: Sequence[str]) -> str:
+    """The line of a log that says why, rather than what followed from it; "" of an empty one."""
+    told = [line.strip() for line in lines if line.strip() and not _CONSEQUENCES.search(line)]
+    for kind in _CAUSES:
+        if found := [line for line in told if kind.search(line)]:
+            return (found[0] + _detail(lines, found[0]))[:400]
+    return told[-1][:400] if told else ""
+
+
+def _detail(lines: Sequence[str], first: str) -> str:
+    """What PostgreSQL says more, in the line after it."""
+    texts = [line.strip() for line in lines]
+    _, mark, detail = texts[min(texts.index(first) + 1, len(texts) - 1)].partition("DETAIL:")
+    return f" ({detail.strip()})" if mark else ""
+
+
+def ending_with_us() -> tuple[str, ...]:
+    """What a command begins with that is not to outlive this process, killed or not; see child.py."""
+    word = str(int(signal.SIGKILL))
+    return (sys.executable, "-I", "-S", _CHILD, str(os.getpid()), word, "-1", "-1")
 
 
 def tree(pid: int) -> Iterator[int]:
@@ -123,7 +170,7 @@ def cpu(*pids: int | None) -> float:
 
 def free_port(wanted: int = 0) -> int:
     """`wanted` when nobody listens there, else any free port of 127.0.0.1."""
-    for port in (wanted, 0):
+    for port in (wanted if wanted < 65536 else 0, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -134,12 +181,38 @@ def free_port(wanted: int = 0) -> int:
     raise Misuse("no free port on 127.0.0.1")
 
 
-def kept_port(path: Path) -> int:
-    """The port of last time, while it is free: clients' URLs stay right over restarts."""
+def kept_port(path: Path, name: str) -> tuple[int, str]:
+    """The port of last time, while it is free: clients' URLs stay right over restarts. With a line to
+    report where it is another one now, else ""."""
     try:
         wanted = int(path.read_text())
     except (OSError, ValueError):
         wanted = 0
+    wanted = wanted if 0 < wanted < 65536 else 0
     port = free_port(wanted)
     path.write_text(str(port))
-    return port
+    if wanted in (0, port):
+        return port, ""
+    who = listener(wanted) or "another program"
+    return port, f"port {wanted} is taken by {who}: {name} is on port {port} now"
+
+
+def listener(port: int) -> str | None:
+    """The program of this host that listens on a port, if that can be seen."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(OSError):
+            for row in Path(table).read_text().splitlines()[1:]:
+                words = row.split()
+                if words[3] == "0A" and int(words[1].rpartition(":")[2], 16) == port:
+                    return _holder(words[9])
+    return None
+
+
+def _holder(inode: str) -> str | None:
+    wanted = f"socket:[{inode}]"
+    for folder in Path("/proc").glob("[0-9]*/fd"):
+        with suppress(OSError):
+            if any(os.readlink(link) == wanted for link in folder.iterdir()):  # noqa: PTH115
+                name = (folder.parent / "comm").read_text().strip()
+                return f"{name} (pid {folder.parent.name})"
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,10 +30,15 @@ def celery(*arguments: str) -> list[str]:
 
 
 def fleet(
-    settings: Settings, place: Path, env: Mapping[str, str], flower_port: int, generation: int = 0
+    settings: Settings,
+    place: Path,
+    env: Mapping[str, str],
+    flower_port: int,
+    generation: int = 0,
+    folder: Path | None = None,
 ) -> list[Process]:
     """Daemon, workers, beat and Flower; `env` tells them the URLs. generation: of the workers, whose names
-    differ while those of before finish their files."""
+    differ while those of before finish their files. folder: where they run; the data folder."""
     logs = settings.data_folder / "logs"
     level = f"--loglevel={settings.log_level}"
     named = (f"--hostname=celery{generation}@%h",) if generation else ()
@@ -53,7 +58,7 @@ def fleet(
         ),
     ]
     return [
-        Process(name, command, logs / f"{name}.log", env=given, cwd=settings.data_folder)
+        Process(name, command, logs / f"{name}.log", env=given, cwd=folder or settings.data_folder)
         for name, command, given in commands
     ]
 
@@ -63,12 +68,13 @@ class Supervisor:
     """Keeps processes alive: one that ends is started again, the longer after the more often.
 
     servers: watched like the others, and ended by whoever started them, after the others. ending: those
-    of before an edit, which finish what they have in hand.
+    of before an edit, which finish what they have in hand. each_turn: what else is to be done often.
     """
 
     processes: list[Process]
     servers: list[Process] = field(default_factory=list)
     ending: list[Process] = field(default_factory=list)
+    each_turn: Callable[[], None] = lambda: None
     _due: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -91,6 +97,7 @@ class Supervisor:
 
     def check(self) -> None:
         """Start again what has ended; call it often, from the main thread."""
+        self.each_turn()
         now = time.monotonic()
         self.ending = [process for process in self.ending if process.alive]
         waited = {process.name for process in self.ending} - TOGETHER

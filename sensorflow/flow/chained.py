@@ -32,7 +32,9 @@ def _before(job: Job, part: Part) -> Iterator[BinaryIO]:
     for segment in segments(job.world.ledger, part.root, part.byte_offset):
         if segment.byte_offset >= HEADER:
             raise Permanent(
-                Code.UNREADABLE, f"the first {HEADER:,} bytes of the growing file hold no header"
+                Code.UNREADABLE,
+                f"the first {HEADER:,} bytes of the growing file hold no header",
+                do="correct skip_until, skip or header in the profile, then replay",
             )
         yield job.world.landing.open(segment.landing)
 

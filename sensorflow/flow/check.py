@@ -22,7 +22,7 @@ from sensorflow.core.reading import read
 from sensorflow.core.readings import Flag, Span
 from sensorflow.core.reshape import reshape
 from sensorflow.core.series import Last, Series
-from sensorflow.errors import REMEDY, Permanent
+from sensorflow.errors import Permanent
 from sensorflow.flow.validate import scratch
 
 Example = tuple[str, datetime, str, float, str]
@@ -88,8 +88,8 @@ class Checked:
             and {
                 "code": str(error.code),
                 "message": error.message,
-                "do": REMEDY.get(error.code, ""),
                 **error.place,
+                "do": error.remedy,
             },
         }
 

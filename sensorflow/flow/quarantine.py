@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from sensorflow.core.account import account
 from sensorflow.core.manifest import manifest
 from sensorflow.core.partitions import Layer
+from sensorflow.core.states import State
 from sensorflow.errors import Code, Permanent, Transient
 from sensorflow.flow.work import Job
 
@@ -40,6 +42,7 @@ def quarantine(job: Job) -> str:
         code_version=world.code_version,
         received_at=claim.received_at,
         quarantined_at=datetime.now(UTC),
+        rows=account(State.QUARANTINED, **vars(claim.counts)),
         rejects=_sample(job),
     )
     folder = f"{claim.source}/{claim.file_id}-v{claim.version}-{claim.quarantines + 1}"

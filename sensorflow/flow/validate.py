@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO
@@ -16,7 +17,7 @@ from sensorflow.core.formats.chunk import Reject, reject_batch
 from sensorflow.core.judge import Accepted
 from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import BRONZE, REJECTS
-from sensorflow.errors import Code, Permanent
+from sensorflow.errors import DO, Code, Permanent, row_remedy
 from sensorflow.flow import deadlines
 from sensorflow.flow.chained import up_to
 from sensorflow.flow.work import Job
@@ -52,6 +53,7 @@ class Validation:
         self._layers = ExitStack()
         self._refused: LayerWriter | None = None
         self._drift: dict[str, None] = {}
+        self._codes: Counter[Code] = Counter()
 
     def __enter__(self) -> Validation:
         job = self.job
@@ -82,19 +84,20 @@ class Validation:
             yield accepted.bronze
         self.job = self.job.counted(read=read, rejected=rejected, missing=missing)
         if self.job.claim.again:  # what a load left is not replaced by what will not be loaded
-            _tolerate(self.job)
+            _tolerate(self.job, self._codes)
 
     def _refuse(self, rejects: list[Reject]) -> None:
         if self._refused is None:
             writer = self.job.world.lake.writer(self.job.path(Layer.REJECTS), REJECTS)
             self._refused = self._layers.enter_context(writer)
         self._refused.write(reject_batch(rejects))
+        self._codes.update(reject.code for reject in rejects)
 
     def _close(self) -> None:
         if self._refused is None and not self.job.claim.fresh:
             # nor those of an earlier try, by another profile
             self.job.world.lake.remove(self.job.path(Layer.REJECTS))
-        _tolerate(self.job)
+        _tolerate(self.job, self._codes)
 
     @property
     def note(self) -> str:
@@ -102,7 +105,7 @@ class Validation:
         return f"drift: {drift}"[:1000] if drift else ""
 
 
-def _tolerate(job: Job) -> None:
+def _tolerate(job: Job, codes: Counter[Code]) -> None:
     """Of a growing file all of it counts, as far as it was loaded."""
     rejected, read, whose = job.counts.rejected, job.counts.read, "readings"
     if rejected and (part := job.claim.part) is not None:
@@ -110,18 +113,30 @@ def _tolerate(job: Job) -> None:
         whose = "readings of the file so far"
     if not job.source.tolerates(rejected, read):
         found = f"{rejected:,} of {read:,} {whose} are rejected"
-        raise TooManyRejects(job.counts, f"{found}, the source tolerates {job.source.max_rejects}")
+        what = f"{found}, the source tolerates {job.source.max_rejects}"
+        raise TooManyRejects(job.counts, what, cause(codes, job.profile.format))
 
 
 class TooManyRejects(Permanent):
     """Knows the counts, so that the ledger can show them."""
 
-    def __init__(self, counts: Counts, message: str) -> None:
-        super().__init__(Code.TOO_MANY_REJECTS, message)
+    def __init__(self, counts: Counts, message: str, do: str | None = None) -> None:
+        super().__init__(Code.TOO_MANY_REJECTS, message, do=do)
         self.counts = counts
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (TooManyRejects, (self.counts, self.message))
+        return (TooManyRejects, (self.counts, self.message, self.place.get(DO)))
+
+
+def cause(codes: Counter[Code], form: str) -> str | None:
+    """What to do, by the code of most rejected rows."""
+    if not codes:
+        return None
+    code = codes.most_common(1)[0][0]
+    if not (do := row_remedy(code, form)):
+        return None
+    what = f"most rejected rows are {code}: {do}; then replay"
+    return f"{what}. Or raise max_rejects, if they are to be left out"
 
 
 def _accepted(stream: BinaryIO, job: Job) -> Iterator[Accepted]:

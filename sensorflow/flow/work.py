@@ -65,7 +65,8 @@ class Job:
         found = self.world.settings.profile(self.profile_name, source)
         if found is None:
             reason = f"there is no profile {self.profile_name!r} in the settings"
-            raise Permanent(Code.SOURCE_UNKNOWN, reason)
+            do = f"put the profile {self.profile_name!r} back into the settings, then replay"
+            raise Permanent(Code.SOURCE_UNKNOWN, reason, do=do)
         return found
 
     @cached_property

@@ -104,12 +104,26 @@ def validated(table: Any, where: str) -> Profile:
         raise Misuse(f"{where}: {explain(error, Profile, table)[1]}", Code.SETTINGS) from error
 
 
-def read_toml(file: Path, copy: Path | None = None) -> Table:
-    """Misuse with one line for a file that cannot be read or is no TOML. copy: read in its place."""
+def read_text(file: Path) -> str:
+    """Misuse for a file that is no text; raises OSError."""
     try:
-        return tomllib.loads((copy or file).read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
         raise Misuse(f"{file}: not valid TOML: {error}", Code.SETTINGS) from error
+
+
+def parsed(text: str, file: Path) -> Table:
+    """Misuse with one line for a text of `file` that is no TOML."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Misuse(f"{file}: not valid TOML: {error}", Code.SETTINGS) from error
+
+
+def read_toml(file: Path) -> Table:
+    """Misuse with one line for a file that cannot be read or is no TOML."""
+    try:
+        return parsed(read_text(file), file)
     except OSError as error:
         raise Misuse(f"{file}: cannot be read: {error.strerror}", Code.SETTINGS) from error
 
@@ -124,13 +138,27 @@ def load(named: str, tables: Mapping[str, Any] | None = None) -> tuple[str, Prof
     if not inner and not named.endswith(".toml") and not file.is_file():
         tables = tables or {}
         return named, validated(resolved(named, tables), f"profile {named}")
-    given = read_toml(file)
-    if "profiles" not in given:
-        return file.stem, validated(resolved(file.stem, {file.stem: given}), str(file))
-    found = given["profiles"]
+    name, table = chosen(read_toml(file), file, inner)
+    return name, validated(table, f"{file}: profiles.{inner}" if inner else str(file))
+
+
+def chosen(given: Table, file: Path, inner: str = "") -> tuple[str, Any]:
+    """(name, resolved table) of the profile in a file. inner: its name, where there are several.
+
+    Raises Misuse."""
+    found = given.get("profiles")
+    if not isinstance(found, dict):
+        return file.stem, _resolved(file.stem, {file.stem: given}, file)
     if not inner and len(found) == 1:
         inner = next(iter(found))
     if inner not in found:
         names = ", ".join(f"{file}:{name}" for name in found)
         raise Misuse(f"{file}: holds several profiles; name one: {names}", Code.SETTINGS)
-    return inner, validated(resolved(inner, found), f"{file}: profiles.{inner}")
+    return inner, _resolved(inner, found, file)
+
+
+def _resolved(name: str, tables: Mapping[str, Any], file: Path) -> Any:
+    try:
+        return resolved(name, tables)
+    except Misuse as error:
+        raise Misuse(f"{file}: {error}", Code.SETTINGS) from error

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import warm
 from fleet import HEAD, Manifest, fleet
 
 LINES = 5
@@ -36,6 +35,5 @@ def test_five_lines_are_five_rows(
         f.wait(lambda: Manifest().of_database(database) == expected, 60)
         f.wait(lambda: f.finished() == f.counts()["files"])
         assert Manifest().of_database(database) == expected
-        command = [sys.executable, "-m", "sensorflow", "audit", "--deep", "--json"]
-        done = subprocess.run(command, env=f.env, cwd=project, capture_output=True, check=False)
+        done = warm.run(["sensorflow", "audit", "--deep", "--json"], f.env, project)
         assert json.loads(done.stdout)["findings"] == []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
+import random
 import shutil
 import stat
 import subprocess
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from fleet import Fleet, fleet
+from fleet import Fleet, fleet, rows, text
 
 from sensorflow.embedded import state
 
@@ -38,6 +40,14 @@ def started(f: Fleet) -> Fleet:
     f.start("flower")
     f.wait(lambda: get(f, "/healthcheck") == 200)
     return f
+
+
+def tasks(f: Fleet) -> list[str]:
+    """The names of all tasks that it shows."""
+    request = urllib.request.Request(f"http://127.0.0.1:{f.flower_port}/api/tasks?limit=1000")
+    request.add_header("Authorization", f"Basic {base64.b64encode(b'ann:pw').decode()}")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return [task["name"] for task in json.load(answer).values()]
 
 
 def get(f: Fleet, path: str, word: str | None = None, method: str = "GET") -> int:
@@ -132,3 +142,26 @@ def test_it_answers_to_no_name_but_its_own(plain: Fleet) -> None:
     )
     for path in ("/workers", "/healthcheck", "/static/css/flower.css", "/api/workers"):
         assert [host for host in others if hosted(plain, host, path) not in (400, 421)] == []
+
+
+def test_its_history_outlives_it_and_holds_no_sweep(plain: Fleet) -> None:
+    """Also a history that cannot be read keeps it from nothing: it is put aside."""
+    plain.env["FLOWER_BASIC_AUTH"] = "ann:pw"
+    started(plain)
+    plain.start("daemon", "worker", "beat")
+    plain.put("a.csv", text(rows(0, 5, random.Random(0))))
+    plain.wait(lambda: plain.counts()["loaded"] == 1)
+    log = plain.project / "worker.log"
+    plain.wait(lambda: log.read_text().count("Task sensorflow.sweep") > 2)
+    plain.wait(lambda: tasks(plain) == ["sensorflow.ingest"], 10)
+    flower = plain.running.pop("flower")
+    flower.terminate()
+    flower.wait(30)
+    assert tasks(started(plain)) == ["sensorflow.ingest"]
+    plain.kill("flower")
+    history = state.home(plain.project / "data") / "flower" / "history"
+    assert stat.S_IMODE(history.parent.stat().st_mode) == 0o700
+    for part in history.parent.glob("history*"):
+        part.write_bytes(b"no history")
+    assert tasks(started(plain)) == []
+    assert list(history.parent.glob("*.corrupt"))

@@ -11,23 +11,18 @@ import time
 from pathlib import Path
 
 import psycopg
+import warm
 from fleet import HEAD, Fleet, fleet, rows, text
 
 GOOD = "2026-02-01T00:00:0{}Z,s,temperature,{},degC\n"
 
 
 def command(f: Fleet, *words: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "sensorflow", *words],
-        env=f.env,
-        cwd=f.project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+    done = warm.run(["sensorflow", *words], f.env, f.project)
+    said = (done.stdout + done.stderr).decode()
+    assert done.returncode == code, said
+    assert b"Traceback" not in done.stderr
+    return said
 
 
 def values(url: str) -> list[float]:

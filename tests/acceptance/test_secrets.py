@@ -24,6 +24,7 @@ import psutil
 import psycopg
 import pytest
 import redis
+import warm
 from fleet import Fleet, fleet, rows, text
 from servers import RabbitMQ
 
@@ -142,15 +143,7 @@ def outage(server: Planted) -> Iterator[None]:
 
 def command(f: Fleet, *words: str, **environ: str) -> bytes:
     """All that a command says, failed or not."""
-    done = subprocess.run(
-        [sys.executable, "-m", *words],
-        env={**f.env, **environ},
-        cwd=f.project,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=90,
-        check=False,
-    )
+    done = warm.run(words, {**f.env, **environ}, f.project)
     return done.stdout + done.stderr
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import warm
 from fleet import Fleet, fleet
 
 from sensorflow import bootstrap, settings
@@ -30,8 +30,7 @@ def running(project: Path, database: str, valkey: Valkey) -> Iterator[Fleet]:
 
 
 def doctor(f: Fleet) -> tuple[int, list[dict[str, Any]]]:
-    command = [sys.executable, "-m", "sensorflow", "doctor", "--json"]
-    done = subprocess.run(command, env=f.env, cwd=f.project, capture_output=True, check=False)
+    done = warm.run(["sensorflow", "doctor", "--json"], f.env, f.project)
     return done.returncode, json.loads(done.stdout)
 
 
@@ -40,8 +39,7 @@ def status(f: Fleet) -> str:
 
 
 def _status(f: Fleet, *options: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "sensorflow", "status", *options]
-    return subprocess.run(command, env=f.env, cwd=f.project, capture_output=True, check=False)
+    return warm.run(["sensorflow", "status", *options], f.env, f.project)
 
 
 def _age(f: Fleet, seconds: float) -> None:

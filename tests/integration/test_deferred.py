@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +14,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 import typer
+import warm
 from samples import add, batch, claim, load, state
 from yard import Yard, content
 
@@ -320,10 +319,9 @@ def yard(project: Path, deferred: str) -> Iterator[Yard]:
 def database_command(yard: Yard, *words: str) -> tuple[int, str]:
     """As a process, for it sets up the logs: the exit code, and what it prints."""
     env = {**os.environ, "SENSORFLOW_CONFIG": str(yard.config)}
-    command = [sys.executable, "-m", "sensorflow", "db", *words]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stdout + done.stderr
+    done = warm.run(["sensorflow", "db", *words], env, yard.project)
+    assert b"Traceback" not in done.stderr
+    return done.returncode, (done.stdout + done.stderr).decode()
 
 
 def told_by_doctor(yard: Yard) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import warm
 from yard import Yard
 
 from sensorflow.cli.files import app as files
@@ -76,12 +77,16 @@ def test_manifests_ledger_and_audit(yard: Yard) -> None:
 
 
 def exported(yard: Yard, *words: str, terminal: bool = False) -> str:
-    command = [sys.executable, "-m", "sensorflow", "rejects", "export", *words]
+    command = ["sensorflow", "rejects", "export", *words]
     env = {**os.environ, "SENSORFLOW_CONFIG": str(yard.config)}
     if not terminal:
-        return subprocess.run(command, env=env, capture_output=True, check=True).stdout.decode()
+        done = warm.run(command, env, yard.project)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode()
     ours, theirs = pty.openpty()
-    with subprocess.Popen(command, env=env, stdout=theirs, stderr=theirs) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", *command], env=env, stdout=theirs, stderr=theirs
+    ) as process:
         os.close(theirs)
         found = b""
         while True:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import warm
 from bouncer import bouncer
 from fleet import fleet, rows, text
 from samples import add, batch, claim, load, state
@@ -93,27 +92,11 @@ def test_daemon_worker_and_doctor_say_session_mode_in_one_line(
         f.put("one.csv", text(rows(1, 3, random.Random(1))))
         celery = ["celery", "-A", "workers", "worker"]
         for command in (["sensorflow", "watch"], ["sensorflow", "worker"], celery):
-            done = subprocess.run(
-                [sys.executable, "-m", *command],
-                env=f.env,
-                cwd=project,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=60,
-            )
+            done = warm.run(command, f.env, project)
             assert done.returncode != 0
-            (said,) = [line for line in done.stderr.splitlines() if "session mode" in line]
+            (said,) = [line for line in done.stderr.decode().splitlines() if "session mode" in line]
             assert said.startswith("sensorflow: database_url leads to a pooler")
-        told = subprocess.run(
-            [sys.executable, "-m", "sensorflow", "doctor"],
-            env=f.env,
-            cwd=project,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        ).stdout
+        told = warm.run(["sensorflow", "doctor"], f.env, project).stdout.decode()
         (found,) = [line for line in told.splitlines() if line.startswith("fail  database")]
         assert "session mode" in found
         assert "pool_mode = session" in told

@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
+import warm
 from samples import add, batch, claim, load, state
 
 from sensorflow.adapters.postgres import connect, inspect
@@ -194,14 +195,7 @@ def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
         "SENSORFLOW_BROKER_URL": valkey_url,
     }
     for command in ("doctor", "status"):
-        told = subprocess.run(
-            [sys.executable, "-m", "sensorflow", command],
-            cwd=project,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stdout
+        told = warm.run(["sensorflow", command], env, project).stdout.decode()
         assert "2 files given back since" in told
         assert "I512 database-limit: tuple decompression limit" in told
         assert REMEDY[Code.DATABASE_LIMIT] in told

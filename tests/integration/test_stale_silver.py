@@ -116,6 +116,21 @@ class Worker:
             self._thread.join()
 
 
+class OpenYard(Yard):
+    """With one connection for all statements."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._connection = psycopg.connect(self.database, autocommit=True)
+
+    def close(self) -> None:
+        self._connection.close()
+        super().close()
+
+    def sql(self, statement: str, *values: Any) -> int:
+        return self._connection.execute(statement, values).rowcount  # type: ignore[arg-type]
+
+
 @dataclass
 class Scene:
     """A file of its own, and what was done to it. budget: how often each may yet happen."""
@@ -188,13 +203,15 @@ class Scene:
 
     def seen(self) -> tuple[Any, ...]:
         """All that matters for what may happen from here on."""
-        facts = [self.yard.fact(self.file_id, n) for n in ("state", "tidy")]
-        first = self.yard.fact(self.file_id, "collected_for") is None
-        again = self.yard.fact(self.file_id, "previous") is None
-        token = self.yard.fact(self.file_id, "lease_token")
+        view = self.yard.ledger.file(self.file_id)
+        assert view is not None
+        facts = [view.facts[n] for n in ("state", "tidy")]
+        first = view.facts["collected_for"] is None
+        again = view.facts["previous"] is None
+        token = view.facts["lease_token"]
         at = [worker.at for worker in self.workers]
         budget = tuple(self.budget[n] for n in ("begin", "expire", "correct", "undo", "replay"))
-        newest = token is not None and self.state(self.file_id) is State.RUNNING
+        newest = token is not None and view.state is State.RUNNING
         silver = self.silver(self.file_id)
         return (*facts, first, again, newest, tuple(at), budget, silver, self.collected)
 
@@ -240,7 +257,7 @@ def yard(project: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Itera
     with psycopg.connect(database, autocommit=True) as connection:
         name = connection.info.dbname
         connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")  # type: ignore[arg-type]
-    made = Yard(project, database, 'on_change = "supersede"')
+    made = OpenYard(project, database, 'on_change = "supersede"')
     yield made
     made.close()
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import random
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import warm
 from authority import Authority, proxied
 from fleet import Fleet, fleet, rows, text
 from servers import RabbitMQ
@@ -112,10 +111,9 @@ def test_a_file_goes_through_the_whole_fleet_by_tls_alone(
         f.wait(lambda: f.counts()["loaded"] == 1)
         f.wait(lambda: "Scheduler: Sending due task sweep" in (project / "beat.log").read_text())
         f.wait(lambda: "worker@" in page(f, "/workers"))
-        doctor = [sys.executable, "-m", "sensorflow", "doctor"]
-        told = subprocess.run(doctor, env=f.env, cwd=project, capture_output=True, text=True)
+        told = warm.run(["sensorflow", "doctor"], f.env, project)
         assert told.returncode == 0, told.stdout
-        assert told.stdout.count("over TLS") == 2
+        assert told.stdout.count(b"over TLS") == 2
         assert "insecure" not in f.logs()
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import warm
 from fleet import fleet, rows, text
 from samples import add, batch, claim, load, state
 from servers import Place
@@ -303,9 +304,8 @@ def env_of(url: str) -> dict[str, str]:
 
 
 def sensorflow(url: str, *words: str) -> str:
-    command = [sys.executable, "-m", "sensorflow", *words]
-    done = subprocess.run(command, env=env_of(url), capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
+    done = warm.run(["sensorflow", *words], env_of(url), Path.cwd())
+    return (done.stdout + done.stderr).decode()
 
 
 def test_where_roles_may_not_be_made_all_goes_on_and_doctor_says_how_to_make_them(

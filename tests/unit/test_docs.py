@@ -24,7 +24,12 @@ def test_every_finding_of_an_audit_is_explained() -> None:
 
 def test_every_setting_is_explained() -> None:
     text = (DOCS / "configuration.md").read_text()
-    keys = {*Settings.model_fields, *Source.model_fields} - {"home", "sources", "profiles"}
+    keys = {*Settings.model_fields, *Source.model_fields} - {
+        "home",
+        "sources",
+        "profiles",
+        "profile_files",
+    }
     assert [key for key in keys if f"`{key}`" not in text] == []
 
 

@@ -1,4 +1,4 @@
-"""requirements/*.txt against pyproject.toml: what make and the image install is what the project asks for."""
+"""requirements/*.txt against pyproject.toml: what is installed is what the project asks for."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ import pytest
 
 from sensorflow.cli.init import write
 from sensorflow.errors import Misuse
-from sensorflow.settings import Settings, Source, find, load, require_folders
+from sensorflow.folders import require_folders
+from sensorflow.settings import Settings, Source, find, load
 
 GOOD = """
 [sources.plant]

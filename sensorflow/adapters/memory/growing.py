@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from sensorflow.adapters.memory.file import File, view_of
+from sensorflow.core.account import total
 from sensorflow.core.arrival import Arrival
 from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.readings import BESIDE, US, micros
@@ -176,6 +177,7 @@ class GrowingFiles:
                 missing=sum(c.missing for c in loaded),
                 replaced=sum(f.replaced for f in growing.files if f.state is State.LOADED),
             ),
+            account=total(view_of(file).account for file in growing.files),
             size=growing.taken.size,
             lines=growing.taken.lines,
             newest=view_of(growing.files[-1]),

@@ -28,6 +28,7 @@ from sensorflow.adapters.memory.file import (
 )
 from sensorflow.adapters.memory.growing import Growing, GrowingFiles
 from sensorflow.adapters.memory.heartbeats import Heartbeats
+from sensorflow.adapters.memory.listing import Listing
 from sensorflow.adapters.memory.outbox import Outbox
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
@@ -69,7 +70,7 @@ from sensorflow.ports import (
 _NOBODY: tuple[object, datetime] = (None, datetime.min.replace(tzinfo=UTC))
 
 
-class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
+class MemoryLedger(GrowingFiles, Heartbeats, Listing, Outbox):
     """See `ports.Ledger`. `clock` stands for the database's."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -738,22 +739,6 @@ class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
 
     # --- views ---
 
-    def files(
-        self,
-        state: State | None = None,
-        source: str | None = None,
-        limit: int = 50,
-        whole: bool = False,
-    ) -> list[FileView]:
-        with self._lock:
-            found = [
-                view_of(f)
-                for f in reversed(self._files.values())
-                if state in (None, f.state) and source in (None, f.arrival.source)
-                if not (whole and f.part is not None and f.part.follows is not None)
-            ]
-        return found[:limit]
-
     def file(self, file_id: int) -> FileView | None:
         with self._lock:
             file = self._files.get(file_id)
@@ -795,18 +780,3 @@ class MemoryLedger(GrowingFiles, Heartbeats, Outbox):
                 for _, key, mark, kind, owner, at in self._arrivals
                 if owner == file_id
             ]
-
-    def totals(self) -> dict[str, dict[str, int]]:
-        names = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate", "rows_replaced")
-        totals: dict[str, dict[str, int]] = {}
-        with self._lock:
-            for file in self._files.values():
-                empty = dict.fromkeys(("files", *State, *names), 0)
-                sums = totals.setdefault(file.arrival.source, empty)
-                sums["files"] += 1
-                sums[file.state] += 1
-                counts = replace(file.counts, replaced=file.replaced)
-                if file.state is State.LOADED:
-                    for name in names:
-                        sums[name] += getattr(counts, name.removeprefix("rows_"))
-        return totals

@@ -13,6 +13,7 @@ from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.intake import holds_intake, name_of
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import counts_of, facts_of, view_of
+from sensorflow.core.account import Account
 from sensorflow.core.arrival import printable
 from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.states import State
@@ -198,6 +199,15 @@ def _chain(row: sa.RowMapping, newest: FileView) -> ChainView:
         growths=row["growths"],
         states={state: row[state] for state in State if row[state]},
         counts=counts_of(row),
+        account=Account(
+            read=int(row["all_read"]),
+            loaded=int(row["rows_loaded"]),
+            rejected=int(row["all_rejected"]),
+            duplicate=int(row["all_duplicate"]),
+            not_loaded=int(row["not_loaded"]),
+            missing=int(row["all_missing"]),
+            replaced=int(row["rows_replaced"]),
+        ),
         size=row["size"],
         lines=row["lines"],
         newest=newest,

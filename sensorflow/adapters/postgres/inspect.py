@@ -155,6 +155,17 @@ def _rows(url: str, query: str, **facts: Any) -> list[sa.Row[Any]]:
         return list(run(connection, query, **facts))
 
 
+def readings_at(url: str, sensor: str, kind: str, ts: datetime) -> list[sa.Row[Any]]:
+    """The readings of a sensor and type at an instant: file_id, line_no, ts, value, unit, quality; growth:
+    whether the file is a part of a growing one, and line_base the lines before that part."""
+    return _rows(url, "readings_at", sensor=sensor, kind=kind, ts=ts)
+
+
+def readings_near(url: str, ts: datetime, seconds: float = 60.0) -> list[sa.Row[Any]]:
+    """What has readings around a time: sensor, kind, and ts of the nearest one; 1,000 of these at most."""
+    return _rows(url, "readings_near", ts=ts, seconds=seconds)
+
+
 def months(url: str) -> int:
     """How many partitions the readings have. Raises Transient DATABASE."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)

@@ -16,6 +16,7 @@ from sensorflow.adapters.postgres.heartbeats import Heartbeats
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.intake import holds_intake, name_of
+from sensorflow.adapters.postgres.listing import Listing
 from sensorflow.adapters.postgres.outbox import Outbox
 from sensorflow.adapters.postgres.publishing import publishing
 from sensorflow.adapters.postgres.queries import guarded, run
@@ -65,7 +66,7 @@ _ALIAS = ("keys", "names", "key_texts", "sha256s", "fingerprints")
 ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
-class PostgresLedger(GrowingFiles, Heartbeats, Outbox):
+class PostgresLedger(GrowingFiles, Heartbeats, Listing, Outbox):
     """See `ports.Ledger`. Safe to share between threads; make one in each process, after a fork.
 
     who: the name under which this process writes history. deferred: how the settings say that the
@@ -438,18 +439,6 @@ class PostgresLedger(GrowingFiles, Heartbeats, Outbox):
             stale = run(c, "stale", **facts).scalar_one()
         return Swept(expired, int(stale))
 
-    def files(
-        self,
-        state: State | None = None,
-        source: str | None = None,
-        limit: int = 50,
-        whole: bool = False,
-    ) -> list[FileView]:
-        facts = {"state": state, "source": source, "limit": limit, "whole": whole}
-        with self._transaction() as c:
-            rows = run(c, "list_files", **facts).mappings().all()
-        return [view_of(row) for row in rows]
-
     def file(self, file_id: int) -> FileView | None:
         with self._transaction() as c:
             query = sa.text("SELECT * FROM files WHERE id = :id")
@@ -478,19 +467,3 @@ class PostgresLedger(GrowingFiles, Heartbeats, Outbox):
     def arrivals(self, file_id: int) -> list[dict[str, Any]]:
         with self._transaction() as c:
             return [dict(row) for row in run(c, "arrivals_of", id=file_id).mappings()]
-
-    def totals(self) -> dict[str, dict[str, int]]:
-        totals: dict[str, dict[str, int]] = {}
-        with self._transaction() as c:
-            rows = run(c, "totals").all()
-        for row in rows:
-            sums = totals.setdefault(row.source, dict.fromkeys(("files", *State, *_SUMS), 0))
-            sums["files"] += row.files
-            sums[row.state] += row.files
-            if row.state == State.LOADED:
-                for name in _SUMS:
-                    sums[name] += int(getattr(row, name))
-        return totals
-
-
-_SUMS = ("rows_read", "rows_loaded", "rows_rejected", "rows_duplicate", "rows_replaced")

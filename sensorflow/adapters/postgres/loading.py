@@ -204,7 +204,9 @@ def translated_months() -> Iterator[None]:
     except sa.exc.DBAPIError as error:
         if isinstance(error.orig, psycopg.errors.ProgramLimitExceeded):
             what = str(error.orig.diag.message_primary)
-            raise Permanent(Code.TOO_MANY_MONTHS, what) from error
+            do = "are its times read rightly? The database takes no more months: set the source's earliest "
+            do += "and latest, or remove old months by retention, then replay"
+            raise Permanent(Code.TOO_MANY_MONTHS, what, do=do) from error
         raise
 
 

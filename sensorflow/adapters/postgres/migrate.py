@@ -87,6 +87,12 @@ def head() -> str:
     return str(ScriptDirectory.from_config(config()).get_current_head())
 
 
+def is_known(revision: str) -> bool:
+    """Whether these migrations lead to it, and on from it."""
+    revisions = ScriptDirectory.from_config(config()).walk_revisions()
+    return any(known.revision == revision for known in revisions)
+
+
 def grants() -> str:
     """The SQL of all revisions that makes the group roles and gives them their rights, idempotent."""
     revisions = ScriptDirectory.from_config(config()).walk_revisions()

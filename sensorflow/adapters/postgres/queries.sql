@@ -1102,10 +1102,16 @@ told AS (
 SELECT count(*) FROM lost;
 
 -- name: list_files
--- whole: of a growing file the first growth alone.
+-- See `listing.FileFilter`; name is a regular expression.
 SELECT * FROM files
  WHERE (CAST(:state AS text) IS NULL OR state = :state)
    AND (CAST(:source AS text) IS NULL OR source = :source)
+   AND (CAST(:landed_since AS timestamptz) IS NULL OR landed_at >= :landed_since)
+   AND (CAST(:finished_since AS timestamptz) IS NULL OR finished_at >= :finished_since)
+   AND (CAST(:code AS text) IS NULL OR error_code = :code)
+   AND (NOT :rejected OR rows_rejected > 0)
+   AND (CAST(:name AS text) IS NULL OR key_text ~ :name
+        OR id IN (SELECT a.file_id FROM arrivals a WHERE a.kind = 'alias' AND a.key_text ~ :name))
    AND (NOT :whole OR NOT EXISTS (
         SELECT 1 FROM growths g WHERE g.file_id = files.id AND g.follows IS NOT NULL))
  ORDER BY id DESC LIMIT :limit;
@@ -1170,8 +1176,54 @@ SELECT at, kind, key_text AS name, fingerprint FROM arrivals WHERE file_id = :id
 -- name: totals
 SELECT source, state, count(*) AS files, sum(rows_read) AS rows_read,
        sum(rows_loaded) AS rows_loaded, sum(rows_rejected) AS rows_rejected,
-       sum(rows_duplicate) AS rows_duplicate, sum(rows_replaced) AS rows_replaced
+       sum(rows_duplicate) AS rows_duplicate, sum(rows_missing) AS rows_missing,
+       sum(rows_replaced) AS rows_replaced
   FROM files GROUP BY source, state ORDER BY source, state;
+
+-- name: activity
+-- See `listing.Activity`. A file that is replayed waits since then, not since it arrived.
+WITH known AS (
+    SELECT source, max(landed_at) AS landed_at,
+           max(ts_max) FILTER (WHERE state = 'loaded' AND rows_loaded > rows_replaced) AS ts_max,
+           sum(rows_loaded) FILTER (
+               WHERE state = 'loaded' AND finished_at > now() - make_interval(secs => :lately)) AS rows,
+           count(*) FILTER (
+               WHERE state = 'quarantined' AND finished_at > now() - interval '1 hour') AS quarantined
+      FROM files GROUP BY source),
+again AS (
+    SELECT source, max(at) AS at FROM arrivals GROUP BY source),
+open AS (
+    SELECT f.source, count(*) AS files, min(greatest(f.registered_at, e.at)) AS since
+      FROM files f
+      LEFT JOIN LATERAL (SELECT max(at) AS at FROM file_events
+                          WHERE file_id = f.id AND what = 'replayed') e ON f.lane = 'backfill'
+     WHERE f.state IN ('pending', 'running') GROUP BY f.source)
+SELECT known.source, coalesce(open.files, 0) AS waiting,
+       CAST(extract(epoch FROM now() - open.since) AS float8) AS oldest,
+       greatest(known.landed_at, again.at) AS last_file,
+       CAST(extract(epoch FROM now() - greatest(known.landed_at, again.at)) AS float8)
+           AS last_file_age,
+       known.ts_max AS last_reading,
+       CAST(extract(epoch FROM now() - known.ts_max) AS float8) AS last_reading_age,
+       CAST(coalesce(known.rows, 0) / CAST(:lately AS float8) AS float8) AS rows_per_second,
+       known.quarantined
+  FROM known LEFT JOIN again USING (source) LEFT JOIN open USING (source) ORDER BY known.source;
+
+-- name: readings_at
+-- The time leads to the partition and the index. line_base: lines of a growing file before the file's own.
+SELECT r.file_id, r.line_no, r.ts, r.value, r.unit, r.quality, coalesce(g.line_base, 0) AS line_base,
+       g.file_id IS NOT NULL AS growth
+  FROM raw_readings r LEFT JOIN growths g ON g.file_id = r.file_id
+ WHERE r.ts = :ts AND r.sensor_id = :sensor AND r.reading_type = :kind
+ ORDER BY r.file_id, r.line_no;
+
+-- name: readings_near
+-- Of each sensor and type the reading that is nearest to a time, within :seconds of it.
+SELECT DISTINCT ON (sensor_id, reading_type) sensor_id AS sensor, reading_type AS kind, ts
+  FROM raw_readings
+ WHERE ts BETWEEN CAST(:ts AS timestamptz) - make_interval(secs => :seconds)
+              AND CAST(:ts AS timestamptz) + make_interval(secs => :seconds)
+ ORDER BY sensor_id, reading_type, abs(extract(epoch FROM ts - CAST(:ts AS timestamptz))) LIMIT 1000;
 
 -- ---- heartbeats ----
 
@@ -1318,7 +1370,7 @@ UPDATE growing_files c
  WHERE f.id = :id AND c.root = g.root;
 
 -- name: chains
--- Of those of these files that are a growth: sums over all growths of the file.
+-- Of those of these files that are a growth: sums over all growths of the file, and over the loaded ones.
 SELECT asked.id AS asked, c.root, c.size, c.lines, c.last_file, sums.*
   FROM unnest(CAST(:ids AS bigint[])) AS asked(id)
   JOIN growths mine ON mine.file_id = asked.id
@@ -1336,7 +1388,11 @@ SELECT asked.id AS asked, c.root, c.size, c.lines, c.last_file, sums.*
               coalesce(sum(f.rows_rejected) FILTER (WHERE f.state = 'loaded'), 0) AS rows_rejected,
               coalesce(sum(f.rows_duplicate) FILTER (WHERE f.state = 'loaded'), 0) AS rows_duplicate,
               coalesce(sum(f.rows_missing) FILTER (WHERE f.state = 'loaded'), 0) AS rows_missing,
-              coalesce(sum(f.rows_replaced) FILTER (WHERE f.state = 'loaded'), 0) AS rows_replaced
+              coalesce(sum(f.rows_replaced) FILTER (WHERE f.state = 'loaded'), 0) AS rows_replaced,
+              sum(f.rows_read) AS all_read, sum(f.rows_rejected) AS all_rejected,
+              sum(f.rows_duplicate) AS all_duplicate, sum(f.rows_missing) AS all_missing,
+              coalesce(sum(f.rows_read - f.rows_rejected - f.rows_duplicate)
+                           FILTER (WHERE f.state <> 'loaded'), 0) AS not_loaded
          FROM growths g JOIN files f ON f.id = g.file_id WHERE g.root = c.root) sums;
 
 -- name: files_of
@@ -1430,3 +1486,58 @@ SELECT set_config('idle_in_transaction_session_timeout', '10min', true) FROM fil
 
 -- name: audit_remove_rows
 DELETE FROM raw_readings WHERE file_id = :id;
+
+-- ---- backup: the ledger as of one moment, and what holds the disk as it is then ----
+
+-- name: saved_kind
+SELECT to_regclass('files') AS files,
+       (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescale;
+
+-- name: wait_long
+SELECT set_config('idle_in_transaction_session_timeout', '0', false), set_config('lock_timeout', '0', false);
+
+-- name: hold_backup
+-- One backup of a database at a time.
+SELECT pg_try_advisory_lock(hashtextextended('sensorflow.backup', 0));
+
+-- name: hold_disk
+-- From here on nothing that the ledger names is removed or rewritten by `tidy`; waits for one that does so now.
+SELECT pg_advisory_lock(hashtextextended('sensorflow.disk', 0));
+
+-- name: may_remove
+-- False while a backup copies what lies on the disk.
+SELECT pg_try_advisory_xact_lock_shared(hashtextextended('sensorflow.disk', 0));
+
+-- name: saved_facts
+SELECT count(*) AS files,
+       coalesce(sum(rows_loaded - rows_replaced) FILTER (WHERE state = 'loaded'), 0) AS rows,
+       (SELECT coalesce(max(id), 0) FROM file_events) AS last_event,
+       (SELECT version_num FROM alembic_version) AS revision,
+       (SELECT jsonb_object_agg(state, n) FROM (SELECT state, count(*) AS n FROM files GROUP BY state) s) AS states
+  FROM files;
+
+-- name: saved_files
+SELECT id AS file_id, source, version, landing, size, sensor_type, landed_at AS received_at, quarantines, expired
+  FROM files ORDER BY id;
+
+-- name: replayed_late
+SELECT e.id AS event, e.file_id, f.wanted_profile
+  FROM file_events e JOIN files f ON f.id = e.file_id
+ WHERE e.id > :after AND e.what = 'replayed';
+
+-- name: known_events
+SELECT id FROM file_events WHERE id = ANY(CAST(:ids AS bigint[]));
+
+-- name: finished_of
+SELECT id FROM files
+ WHERE id = ANY(CAST(:ids AS bigint[])) AND state IN ('loaded', 'quarantined', 'undone', 'superseded');
+
+-- name: revoke_from_public
+-- What runs with its owner's rights is for the roles that it is granted to, and no others.
+DO $$
+DECLARE f regprocedure;
+BEGIN
+    FOR f IN SELECT oid FROM pg_proc WHERE prosecdef AND pronamespace = CAST(current_schema() AS regnamespace) LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
+    END LOOP;
+END $$;

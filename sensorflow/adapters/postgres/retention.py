@@ -16,7 +16,12 @@ from sensorflow.ports import COLLECT_AGAIN, Expirable, Leftover
 
 
 def tidy_one(c: sa.Connection, remove: Callable[[Leftover], None], after: int) -> int | None:
-    """See to the next file past id `after`, whose row is held until the transaction ends."""
+    """See to the next file past id `after`, whose row is held until the transaction ends.
+
+    None also while a backup copies what lies on the disk: it is seen to after that.
+    """
+    if not run(c, "may_remove").scalar_one():
+        return None
     row = run(c, "untidy", after=after, again=COLLECT_AGAIN).first()
     if row is None:
         return None

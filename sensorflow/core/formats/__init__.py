@@ -15,17 +15,26 @@ import io
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from sensorflow.core.formats import likeness
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.formats.compression import decompressed
 from sensorflow.core.growth import Part
 from sensorflow.core.layout import Resolve
 from sensorflow.core.profile import FORMATS, Profile, plugins
-from sensorflow.errors import Code, Permanent
+from sensorflow.errors import DO, Code, Permanent
 
 Reader = Callable[..., Iterator[Chunk]]
 FREE_ROWS = 1_000_000
 """Rows up to which it does not matter how few bytes they take: small files of equal rows shrink well."""
 SEEKING = frozenset({"parquet", "xlsx", "json", "senml"})
+FOREIGN = frozenset(
+    {Code.UNREADABLE, Code.ARCHIVE, Code.COLUMN_MISSING, Code.LINE_TOO_LONG, Code.EMPTY}
+)
+"""Codes that also a file of quite another format gives."""
+SKIPPED = (
+    "if the file has rows, correct skip, header, comment, keep or drop in the profile, then replay; if it "
+    "has a header alone, check the logger and drop the file again when it has rows"
+)
 
 
 def chunks(
@@ -42,6 +51,23 @@ def chunks(
     growing file, which is not compressed; it may hold no rows.
     Raises Permanent with a code F2xx when the file as a whole cannot be read.
     """
+    try:
+        yield from _chunks(stream, profile, resolve, scratch, part)
+    except Permanent as error:
+        if part is None and error.code in FOREIGN and not stream.closed:
+            stream.seek(0)
+            if do := likeness.advice(stream.read(likeness.HEAD), profile.format, profile.encoding):
+                error.place[DO] = do
+        raise
+
+
+def _chunks(
+    stream: BinaryIO,
+    profile: Profile,
+    resolve: Resolve,
+    scratch: Callable[[], BinaryIO],
+    part: Part | None,
+) -> Iterator[Chunk]:
     if part is not None:
         yield from _reader(profile.format)(stream, profile, resolve, part)
         return
@@ -53,13 +79,15 @@ def chunks(
     for chunk in _reader(profile.format)(plain, profile, resolve):
         rows += chunk.rows
         if profile.max_rows is not None and rows > profile.max_rows:
-            raise Permanent(Code.TOO_MANY_ROWS, f"more than {profile.max_rows:,} rows")
+            do = "raise max_rows if the file is honest, then replay"
+            raise Permanent(Code.TOO_MANY_ROWS, f"more than {profile.max_rows:,} rows", do=do)
         if rows > FREE_ROWS and plain is stream and rows > size * profile.max_rows_per_byte:
             what = f"more than {profile.max_rows_per_byte:g} rows for each of its {size:,} bytes"
-            raise Permanent(Code.TOO_MANY_ROWS, f"{what}: a bomb?")
+            do = "raise max_rows_per_byte if the file is honest, then replay"
+            raise Permanent(Code.TOO_MANY_ROWS, f"{what}: a bomb?", do=do)
         yield chunk
     if rows == 0:
-        raise Permanent(Code.EMPTY, "the file holds no rows at all")
+        raise Permanent(Code.EMPTY, "the file holds no rows at all", do=SKIPPED if size else None)
 
 
 def _reader(name: str) -> Reader:

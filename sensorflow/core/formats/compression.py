@@ -60,10 +60,13 @@ class _Bounded(io.RawIOBase):
             ) from error
         if self._count == 0 and kind_of(data) is not None:
             raise Permanent(
-                Code.ARCHIVE, f"in the {self._kind} lies a {kind_of(data)}: one is enough"
+                Code.ARCHIVE,
+                f"in the {self._kind} lies a {kind_of(data)}: one is enough",
+                do="unpack it once, then drop what lies in it",
             )
         if data[257:262] == b"ustar" and self._count == 0:
-            raise Permanent(Code.ARCHIVE, f"in the {self._kind} lies a tar archive")
+            what = f"in the {self._kind} lies a tar archive"
+            raise Permanent(Code.ARCHIVE, what, do="unpack it, then drop the files that lie in it")
         self._count += len(data)
         self._check()
         buffer[: len(data)] = data
@@ -76,8 +79,13 @@ class _Bounded(io.RawIOBase):
         ratio = self._profile.max_ratio
         if self._count > GRACE and self._count > self._packed * ratio:
             raise Permanent(
-                Code.TOO_LARGE, f"the file grows to more than {ratio:,} times its size: a bomb?"
+                Code.TOO_LARGE,
+                f"the file grows to more than {ratio:,} times its size: a bomb?",
+                do=RATIO,
             )
+
+
+RATIO = "raise max_ratio if the file is honest, then replay"
 
 
 def decompressed(
@@ -128,6 +136,7 @@ def _member(stream: BinaryIO, profile: Profile) -> BinaryIO:
                 Code.ARCHIVE,
                 f"{len(found)} files of the archive match member = {profile.member!r}, which must "
                 f"name one; it holds {names or 'none'}",
+                do="set member in the profile to the name of one, or drop the one file itself",
             )
         return cast(BinaryIO, archive.open(found[0]))
     except _BROKEN as error:

@@ -26,7 +26,7 @@ from sensorflow.core.growth import Part
 from sensorflow.core.layout import Layout, Resolve
 from sensorflow.core.patterns import compiled, found_in
 from sensorflow.core.profile import Profile
-from sensorflow.errors import Code, Permanent
+from sensorflow.errors import DO, Code, Permanent
 
 ROWS = 16384
 """Rows of a chunk that is read line by line."""
@@ -41,11 +41,11 @@ PREAMBLE = 1 << 16
 class NoHeader(Permanent):
     """The file ends before its header does."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(Code.UNREADABLE, message)
+    def __init__(self, message: str, do: str = "") -> None:
+        super().__init__(Code.UNREADABLE, message, do=do or None)
 
-    def __reduce__(self) -> tuple[type[NoHeader], tuple[str]]:
-        return (NoHeader, (self.message,))
+    def __reduce__(self) -> tuple[type[NoHeader], tuple[str, str]]:
+        return (NoHeader, (self.message, self.place.get(DO, "")))
 
 
 def chunks(
@@ -106,7 +106,8 @@ class _Table:
             if size <= PREAMBLE:
                 before.append(text)
         if first is not None:
-            raise NoHeader(f"no line matches skip_until = {profile.skip_until!r}")
+            what = f"no line matches skip_until = {profile.skip_until!r}"
+            raise NoHeader(what, titles.UNMATCHED)
         return "\n".join(before)
 
     def _is_aside(self, text: str) -> bool:
@@ -117,13 +118,13 @@ class _Table:
     def _header_row(self) -> list[str]:
         line = self.lines.next()
         if line is None:
-            raise NoHeader("the file ends before its header does")
+            raise NoHeader("the file ends before its header does", titles.SHORT)
         prefix = self.profile.header_prefix.encode()
         bare = line._replace(raw=line.raw.removeprefix(prefix))
         cells, problem = self.splitting.cells(self.lines, bare)
         if problem is not None:
             what = f"the header cannot be read: {problem.reason}"
-            raise Permanent(Code.UNREADABLE, what, line=line.number)
+            raise Permanent(Code.UNREADABLE, what, line=line.number, do=titles.WRONG)
         return cells
 
     def chunks(self) -> Iterator[Chunk]:

@@ -59,7 +59,8 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
             found = []
     if rows == 0:
         where = f"nothing at records = {profile.records!r}" if profile.records else "no record"
-        raise Permanent(Code.COLUMN_MISSING, f"the document has {where}")
+        do = "correct records in the profile: the path to the list of records; then replay"
+        raise Permanent(Code.COLUMN_MISSING, f"the document has {where}", do=do)
     yield from columns.chunks(found, [])
     columns.finish()
 
@@ -134,7 +135,12 @@ def _rows(record: Record, profile: Profile) -> Iterator[Record]:
     lengths = {len(member) for member in lists.values()}
     if len(lengths) > 1:
         sizes = ", ".join(f"{key}: {len(member)}" for key, member in lists.items())[:300]
-        raise Permanent(Code.UNREADABLE, f"the lists are not of the same length: {sizes}")
+        raise Permanent(
+            Code.UNREADABLE,
+            f"the lists are not of the same length: {sizes}",
+            do='correct records in the profile, or its orient = "columns" if the lists are no columns, '
+            "then replay; if the file is broken, request it again from its sender",
+        )
     for index in range(max(lengths, default=0)):
         row = {key: member[index] for key, member in lists.items()}
         yield Record(row, (*record.above, value), (*record.keys, str(index)))
@@ -215,7 +221,8 @@ class Guarded:
         depths = self._depth + np.cumsum(opened.astype(np.int64) - closed)
         if depths.max() > self._profile.max_nesting:
             limit = self._profile.max_nesting
-            raise Permanent(Code.TOO_DEEP, f"nested deeper than {limit} levels")
+            do = "raise max_nesting if the file is honest, then replay"
+            raise Permanent(Code.TOO_DEEP, f"nested deeper than {limit} levels", do=do)
         self._depth = int(depths[-1])
         ends = (depths <= self._at) & outside
         limit = self._profile.max_record

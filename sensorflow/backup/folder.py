@@ -1,0 +1,208 @@
+"""A folder of backups: what each is called, what it says of itself, and whether it is whole."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sensorflow.errors import Misuse
+
+FORMAT = 1
+MANIFEST, SUMS, DUMP, DATA, PROJECT = (
+    "manifest.json",
+    "SHA256SUMS",
+    "database.dump",
+    "data",
+    "project",
+)
+NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ")
+UNFINISHED, REMOVING = ".unfinished-", ".removing-"
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """at: the moment that the backup is of. states: state -> files. bytes: of all files, shared ones too.
+    sums: SHA-256 of SHA256SUMS. server, dumped_by: major versions of the server and of pg_dump.
+    replays: see `Frozen.replayed_since`."""
+
+    format: int
+    version: str
+    revision: str
+    at: str
+    project: str
+    ledger_files: int
+    readings: int
+    states: dict[str, int]
+    files: int
+    bytes: int
+    sums: str
+    server: int
+    dumped_by: int
+    missing: list[str] = field(default_factory=list)
+    replays: dict[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A whole one."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+def name_at(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+
+
+def backups(folder: Path) -> list[Path]:
+    """The whole ones, the oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if NAME.fullmatch(p.name) and p.is_dir())
+
+
+def garbage(folder: Path) -> list[Path]:
+    """What killed backups left."""
+    found = (p for p in folder.iterdir() if p.name.startswith((UNFINISHED, REMOVING)))
+    return sorted(p for p in found if p.is_dir() and not p.is_symlink())
+
+
+def chosen(path: Path) -> Backup:
+    """The backup at a path, or the newest one in a folder of them. Raises Misuse."""
+    if (path / MANIFEST).is_file():
+        return read(path)
+    found = backups(path)
+    if not found:
+        raise Misuse(f"{path}: {_nothing(path)}; give the folder that `sensorflow backup` wrote to")
+    return read(found[-1])
+
+
+def _nothing(path: Path) -> str:
+    if not path.is_dir():
+        return "no such folder"
+    if path.name.startswith(UNFINISHED) or garbage(path):
+        return "no backup here but one that was interrupted, of which nothing can be restored"
+    return "no backup here"
+
+
+def read(path: Path) -> Backup:
+    """Raises Misuse for a manifest that is damaged, or of a newer version."""
+    try:
+        given = json.loads((path / MANIFEST).read_text("utf-8"))
+        number = int(given["format"])
+    except OSError as error:
+        raise Misuse(f"{path / MANIFEST}: cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise Misuse(f"{path / MANIFEST}: damaged; use another backup") from error
+    if number > FORMAT:
+        made = str(given.get("version", "a newer version"))
+        raise Misuse(f"{path}: made by sensorflow {made}, which this version cannot read: upgrade")
+    try:
+        return Backup(path, Manifest(**given))
+    except TypeError as error:
+        raise Misuse(f"{path / MANIFEST}: damaged; use another backup") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    text = json.dumps(asdict(manifest), indent=2) + "\n"
+    with open_new(folder / MANIFEST) as stream:
+        stream.write(text.encode())
+
+
+def open_new(path: Path) -> Any:
+    """For writing, and for nobody else to read."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", BLOCK)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """One at a time writes to a folder of backups. Raises Misuse."""
+    with (folder / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Misuse(f"another backup is being written to {folder}; wait for it") from None
+        yield
+
+
+def remove(path: Path) -> None:
+    """Not half: renamed first, so that nobody takes for whole what is being removed."""
+    if not path.name.startswith((UNFINISHED, REMOVING)):
+        path = path.rename(path.with_name(REMOVING + path.name))
+    shutil.rmtree(path)
+
+
+def sum_line(digest: str, relative: str) -> bytes:
+    """As sha256sum writes it."""
+    name = os.fsencode(relative)
+    escaped = name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
+    return (b"\\" if escaped != name else b"") + digest.encode() + b"  " + escaped + b"\n"
+
+
+def sums(path: Path) -> Iterator[tuple[str, str]]:
+    """(path, SHA-256) of a backup's files, in the order in which they were copied. Raises Misuse."""
+    with (path / SUMS).open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            found = re.fullmatch(rb"(\\?)([0-9a-f]{64})  ([^\n]+)\n", line)
+            if found is None:
+                raise Misuse(f"{path / SUMS}: line {number} is damaged; use another backup")
+            name = found[3]
+            if found[1]:
+                name = re.sub(rb"\\(.)", lambda m: _UNESCAPED.get(m[1], m[1]), name)
+            yield os.fsdecode(name), found[2].decode()
+
+
+_UNESCAPED = {b"n": b"\n", b"r": b"\r"}
+
+
+def digest_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def verify(backup: Backup, progress: Callable[[int], object] = lambda _: None) -> Iterator[str]:
+    """What is wrong with a backup, a line for each file. progress: of the bytes of each that was read."""
+    if not (backup.path / SUMS).is_file():
+        yield f"{SUMS}: missing"
+        return
+    if digest_of(backup.path / SUMS) != backup.manifest.sums:
+        yield f"{SUMS}: changed"
+        return
+    for relative, digest in sums(backup.path):
+        path = backup.path / relative
+        try:
+            found = digest_of(path)
+            progress(path.stat().st_size)
+        except OSError as error:
+            gone = isinstance(error, FileNotFoundError)
+            yield f"{relative}: {'missing' if gone else error.strerror}"
+            continue
+        if found != digest:
+            yield f"{relative}: changed"
+
+
+def prune(folder: Path, keep: int) -> list[str]:
+    """Remove the oldest, so that so many are left; returns their names."""
+    old = backups(folder)[:-keep]
+    for path in old:
+        remove(path)
+    return [path.name for path in old]
+
+
+def total(paths: Iterable[Path]) -> int:
+    return sum(path.lstat().st_size for path in paths)

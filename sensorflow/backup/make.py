@@ -1,0 +1,196 @@
+"""Make a backup while everything runs.
+
+First the disk is held: what the ledger names is removed and rewritten by nobody. Then the moment: a
+snapshot of the database. Then the files that it names, and the dump of it, by pg_dump. Last the manifest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensorflow import __version__
+from sensorflow.adapters.files import BEGAN, sync_folder
+from sensorflow.backup import folder as folders
+from sensorflow.backup.copies import LANDING, Copier, Tally
+from sensorflow.core.partitions import Layer, layer_path
+from sensorflow.errors import Misuse
+
+if TYPE_CHECKING:
+    from sensorflow.adapters.postgres.dump import Tools
+    from sensorflow.adapters.postgres.saved import Frozen, Saved
+    from sensorflow.backup.folder import Backup
+    from sensorflow.settings import Settings
+
+STORES = (LANDING, *Layer, "quarantine")
+LAST = ".backup.json"
+"""In the data folder: when the last backup was made, and where."""
+
+
+@dataclass(frozen=True)
+class Done:
+    backup: Backup
+    tally: Tally
+    removed: list[str]
+    same_disk: bool = False
+
+
+Progress = Callable[[str, int, int], object]
+"""What is being done, how many files of the ledger of how many."""
+
+
+def require_apart(settings: Settings, target: Path) -> None:
+    """Misuse for a folder that the backup would be a part of, or that files are dropped into."""
+    there = target.resolve()
+    folders_ = {f"sources.{n}": settings.path(s.path) for n, s in settings.sources.items()}
+    for name, folder in {"data": settings.data_folder, **folders_}.items():
+        if there.is_relative_to(folder.resolve()):
+            raise Misuse(
+                f"{target} lies within the folder of {name} ({folder}): give another folder, best on "
+                "another disk"
+            )
+
+
+def make(
+    settings: Settings,
+    url: str,
+    tools: Tools,
+    target: Path,
+    project: dict[str, Path],
+    progress: Progress,
+    keep: int | None = None,
+) -> Done:
+    """project: files of the project, by their path in it. keep: how many backups are left. Raises Misuse,
+    and Transient DATABASE."""
+    from sensorflow.adapters.postgres.saved import frozen
+
+    require_apart(settings, target)
+    with _writing(target):
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with folders.locked(target), frozen(url) as now:
+            done = _Making(settings, url, tools, target, project, progress).run(now)
+        removed = folders.prune(target, keep) if keep else []
+        same = target.stat().st_dev == settings.data_folder.stat().st_dev
+    return replace(done, removed=removed, same_disk=same)
+
+
+@contextmanager
+def _writing(target: Path) -> Iterator[None]:
+    """A disk that is full or away is one line. What is copied by then is taken over by the next backup."""
+    try:
+        yield
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise Misuse(
+            f"no backup was made in {target}: {reason}{place}; "
+            "fix that, then run it again: it goes on from here"
+        ) from error
+
+
+class _Making:
+    def __init__(
+        self,
+        settings: Settings,
+        url: str,
+        tools: Tools,
+        target: Path,
+        project: dict[str, Path],
+        progress: Progress,
+    ) -> None:
+        self._settings, self._url, self._tools = settings, url, tools
+        self._target, self._project, self._progress = target, project, progress
+
+    def run(self, now: Frozen) -> Done:
+        final = self._target / folders.name_at(now.taken_at)
+        if final.exists():
+            raise Misuse(f"{final} is there already: wait a second")
+        known, leftovers = folders.backups(self._target), folders.garbage(self._target)
+        work = self._target / f"{folders.UNFINISHED}{final.name}"
+        work.mkdir(mode=0o700)
+        data = self._settings.data_folder
+        with folders.open_new(work / folders.SUMS) as sums:
+            copier = Copier(work, data, known[-1] if known else None, leftovers, sums)
+            self._copy(now, copier)
+            # what is replayed until here has been copied as it was by then, or as it was before
+            replays = now.replayed_since()
+            self._progress("database", now.files_count, now.files_count)
+            self._dump(now, work)
+            copier.made(folders.DUMP)
+        self._finish(now, work, copier.tally, dict(replays))
+        work.rename(final)
+        sync_folder(self._target)
+        for path in leftovers:
+            folders.remove(path)
+        return Done(folders.read(final), copier.tally, [])
+
+    def _copy(self, now: Frozen, copier: Copier) -> None:
+        for relative, path in self._project.items():
+            copier.plain(path, f"{folders.PROJECT}/{relative}")
+        for store in STORES:
+            began = self._settings.data_folder / store / BEGAN
+            if began.is_file():
+                copier.plain(began, f"{folders.DATA}/{store}/{BEGAN}")
+        for number, file in enumerate(now.files(), 1):
+            self._progress("files", number, now.files_count)
+            self._file(file, copier)
+
+    def _file(self, file: Saved, copier: Copier) -> None:
+        if LANDING not in file.expired:
+            copier.landed(file.landing, file.size)
+        for layer in Layer:
+            if layer not in file.expired:
+                whole = layer_path(
+                    layer,
+                    file.source,
+                    file.sensor_type,
+                    file.received_at,
+                    file.file_id,
+                    file.version,
+                )
+                copier.other(file.file_id, layer, whole.removeprefix(f"{layer}/"))
+        for number in range(1, file.quarantines + 1):
+            self._quarantined(
+                file, f"{file.source}/{file.file_id}-v{file.version}-{number}", copier
+            )
+
+    def _quarantined(self, file: Saved, where: str, copier: Copier) -> None:
+        root = self._settings.data_folder / "quarantine"
+        for path, _, names in os.walk(root / where):
+            for name in sorted(names):
+                relative = str((Path(path) / name).relative_to(root))
+                copier.other(file.file_id, "quarantine", relative)
+
+    def _dump(self, now: Frozen, work: Path) -> None:
+        from sensorflow.adapters.postgres import dump
+
+        dump.dump(self._tools, self._url, now.name, work / folders.DUMP)
+
+    def _finish(
+        self, now: Frozen, work: Path, tally: Tally, replays: dict[int, str | None]
+    ) -> None:
+        from sensorflow.adapters.postgres import dump
+
+        manifest = folders.Manifest(
+            format=folders.FORMAT,
+            version=__version__,
+            revision=now.revision,
+            at=now.taken_at.isoformat(),
+            project=str(self._settings.home),
+            ledger_files=now.files_count,
+            readings=now.rows,
+            states=now.states,
+            files=tally.files,
+            bytes=tally.bytes,
+            sums=folders.digest_of(work / folders.SUMS),
+            server=dump.server_major(self._url),
+            dumped_by=self._tools.major,
+            missing=tally.missing,
+            replays={str(i): profile for i, profile in replays.items()},
+        )
+        folders.write_manifest(work, manifest)
+        os.sync()  # all of it, before it is called whole

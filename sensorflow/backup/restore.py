@@ -1,0 +1,172 @@
+"""Restore a backup into an empty place.
+
+Everything is copied below ``data/.restoring`` first, the database is filled in one transaction, and only
+then do the folders get their places. While ``data/.restoring`` is there no command works with the project:
+a restore that was interrupted is begun anew, or finished, by the same command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensorflow.adapters.files import BEGAN, sync_folder
+from sensorflow.backup import folder as folders
+from sensorflow.backup.folder import Backup
+from sensorflow.backup.make import STORES
+from sensorflow.errors import Misuse
+from sensorflow.settings import RESTORING
+
+if TYPE_CHECKING:
+    from sensorflow.adapters.postgres.dump import Tools
+    from sensorflow.settings import Settings
+
+FILLING, PLACING = "filling the database", "placing the files"
+STEP = "step"
+
+
+class Restore:
+    """progress: what is being done, and how many bytes more of it are."""
+
+    def __init__(
+        self, backup: Backup, settings: Settings, progress: Callable[[str, int], object]
+    ) -> None:
+        self._backup, self._settings, self._progress = backup, settings, progress
+        self._data = settings.data_folder
+        self._staging = self._data / RESTORING
+
+    def require(self) -> None:
+        """Raises Misuse where something is in the way, before anything is changed."""
+        require_readable(self._backup)
+        if self.step == PLACING:
+            return
+        for store in (*STORES, "archive"):
+            self._require_empty(store)
+        above = next(p for p in (self._data, *self._data.parents) if p.exists())
+        free, wanted = shutil.disk_usage(above).free, self._backup.manifest.bytes
+        if free < wanted:
+            raise Misuse(f"{above}: {free:,} bytes are free, the backup needs {wanted:,} and more")
+
+    def _require_empty(self, store: str) -> None:
+        if (there := _first(self._data / store)) is not None:
+            raise Misuse(
+                f"{self._data} holds data ({there.relative_to(self._data)}), and a restore overwrites "
+                "nothing: move that folder away, or restore into another one with --to FOLDER"
+            )
+
+    @property
+    def step(self) -> str | None:
+        """Of a restore that was interrupted; None where there was none."""
+        try:
+            return (self._staging / STEP).read_text("utf-8").partition("\n")[0]
+        except OSError:
+            return "" if self._staging.is_dir() else None
+
+    def begin(self) -> None:
+        """What an interrupted restore has copied is removed."""
+        if self.step != PLACING:
+            if self._staging.exists():
+                shutil.rmtree(self._staging)
+            self._staging.mkdir(parents=True)
+
+    def copy(self) -> None:
+        """Raises Misuse that names the first file that is not what it was."""
+        if self.step == PLACING:
+            return
+        for relative, digest in folders.sums(self._backup.path):
+            store, _, name = relative.removeprefix(f"{folders.DATA}/").partition("/")
+            if relative.startswith(f"{folders.DATA}/") and store in STORES:
+                self._copy(self._backup.path / relative, self._staging / store / name, digest)
+
+    def _copy(self, source: Path, target: Path, digest: str) -> None:
+        found = hashlib.sha256()
+        try:
+            with source.open("rb") as stream:
+                _make(target.parent)
+                with target.open("wb") as copy:
+                    while block := stream.read(folders.BLOCK):
+                        found.update(block)
+                        copy.write(block)
+                        self._progress("files", len(block))
+                    stat = os.fstat(stream.fileno())
+        except FileNotFoundError as error:
+            raise Misuse(f"{source}: missing; nothing was restored") from error
+        if found.hexdigest() != digest:
+            raise Misuse(f"{source}: changed since the backup was made; nothing was restored")
+        os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    def fill(self, url: str, tools: Tools, own: bool) -> None:
+        """own: the server is ours, and what an interrupted restore left in it may go. Raises Misuse."""
+        from sensorflow.adapters.postgres import dump, migrate, saved
+
+        if self.step == PLACING:
+            return
+        self._progress("database", 0)
+        tables, used = dump.contents(url)
+        if tables and own and (not used or self.step is not None):
+            dump.recreate(url)
+        elif tables:
+            raise Misuse(
+                f"the database is not empty (it has {', '.join(tables[:3])}): a restore overwrites "
+                "nothing; create an empty one, or move this one away, and set database_url"
+            )
+        self._note(FILLING)
+        try:
+            dump.restore(tools, url, self._backup.path / folders.DUMP)
+        except Misuse:  # nothing was committed
+            (self._staging / STEP).unlink()
+            raise
+        migrate.upgrade(url)
+        manifest = self._backup.manifest
+        saved.resume(url, {int(i): profile for i, profile in manifest.replays.items()})
+        os.sync()
+        self._note(PLACING)
+
+    def place(self) -> None:
+        """The last step: each folder by one rename, and the sign of a restore goes."""
+        for store in STORES:
+            staged = self._staging / store
+            if staged.is_dir():
+                if (self._data / store).is_dir():
+                    self._require_empty(store)
+                    shutil.rmtree(self._data / store)
+                staged.rename(self._data / store)
+        sync_folder(self._data)
+        shutil.rmtree(self._staging)
+
+    def abandon(self) -> None:
+        """Of a restore that failed before the database was filled: the place is as empty as it was."""
+        if self.step == "":
+            shutil.rmtree(self._staging)
+
+    def _note(self, step: str) -> None:
+        path = self._staging / STEP
+        path.write_text(f"{step}\n{self._backup.path}\n", "utf-8")
+
+
+def require_readable(backup: Backup) -> None:
+    """Misuse for a backup of a schema that this version does not know."""
+    from sensorflow.adapters.postgres import migrate
+
+    manifest = backup.manifest
+    if not migrate.is_known(manifest.revision):
+        raise Misuse(
+            f"{backup.path}: its schema {manifest.revision} is of sensorflow {manifest.version}, and newer "
+            f"than this version's {migrate.head()}: upgrade sensorflow, then restore"
+        )
+
+
+def _first(folder: Path) -> Path | None:
+    """A file in there; the note of when the folder was made is none."""
+    for path, _, names in os.walk(folder):
+        if found := [name for name in names if name != BEGAN]:
+            return Path(path) / found[0]
+    return None
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,128 @@
+"""sensorflow sniff FILE --add NAME: from a file to a source that reads it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensorflow.cli import project, sources, steps
+from sensorflow.cli.show import line
+from sensorflow.errors import Misuse
+from sensorflow.shown import shown
+
+if TYPE_CHECKING:
+    from sensorflow.cli.sniff import Proposal
+    from sensorflow.flow.check import Checked
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The options beside the zone."""
+
+    folder: Path | None = None
+    after: str | None = None
+    accept: bool = False
+    out: Path | None = None
+
+
+def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
+    """Raises Misuse where something is in the way, or Exit(1) where the profile would not read the file."""
+    from sensorflow import bootstrap
+    from sensorflow.cli.sniff import guess, preview, write
+
+    file = project.settings_file()
+    settings = bootstrap.settings()
+    project.require_free(file, name, with_profile=wanted.out is None)
+    after = sources.checked_after(wanted.after) if wanted.after else "archive"
+    found = guess(path, zone)
+    line(f"# [profiles.{name}], as sniffed of {shown(path.name)}: see whether it is right.")
+    line(found.toml())
+    checked = preview(path, found)
+    line()
+    _require_answers(path, name, zone, found, wanted.accept)
+    _require_rows(path, name, zone, checked)
+    keys = {"include": included} if (included := include(path.name)) else {}
+    made = project.Added(
+        name,
+        sources.folder_of(wanted.folder, name, settings),
+        name if wanted.out is None else project.relative(wanted.out, settings.home),
+        {**keys, **({"after": after} if after != "archive" else {})},
+        found.toml() if wanted.out is None else None,
+        f"for files such as {shown(path.name)}, as sniffed",
+    )
+    if wanted.out is not None:
+        write(wanted.out, found.toml())
+    try:
+        sources.added(file, made)
+    except Misuse:
+        if wanted.out is not None:
+            wanted.out.unlink(missing_ok=True)
+        raise
+    if included:
+        line(f"include = {included}: such names are not among the default ones")
+    for text in steps.after_adding(bootstrap.settings(), name, [path]):
+        line(text)
+
+
+def _require_answers(
+    path: Path, name: str, zone: str | None, found: Proposal, accept: bool
+) -> None:
+    """Raises Misuse, with what to type, where a person has something to say yet."""
+    again = ["sensorflow", "sniff", steps.typed(path), "--add", name]
+    where = ["--zone", zone] if zone else []
+    if found.guess.needs_zone:
+        example = steps.command(*again, "--zone", "Europe/Berlin")
+        raise Misuse(
+            "nothing was added: the times carry no offset, so say which clock they follow (a name "
+            f"such as Europe/Berlin, an offset such as +01:00, or UTC), as in\n  {example}"
+        )
+    if found.guess.todo and not accept:
+        doubts = "\n".join(f"  TODO: {text}" for text in found.guess.todo)
+        raise Misuse(
+            f"nothing was added: the proposal is unsure of this:\n{doubts}\n"
+            f"if it is right as it stands:\n  {steps.command(*again, *where, '--accept')}\n"
+            f"{_by_hand(path, name, zone, 'if not')}"
+        )
+
+
+def _by_hand(path: Path, name: str, zone: str | None, when: str) -> str:
+    where = ["--zone", zone] if zone else []
+    sniff = steps.command("sensorflow", "sniff", steps.typed(path), *where, "--out", f"{name}.toml")
+    add = steps.command("sensorflow", "sources", "add", name, "--profile", f"{name}.toml")
+    return f"{when}, write it to a file, edit that, and add it:\n  {sniff}\n  {add}"
+
+
+def _require_rows(path: Path, name: str, zone: str | None, checked: Checked) -> None:
+    """Raises Misuse where this very file would go to quarantine."""
+    from sensorflow.settings import tolerates
+
+    if checked.error is not None:
+        why = str(checked.error)
+    elif not checked.valid:
+        why = "no reading of it would be loaded"
+    elif not tolerates("10%", checked.rejected, checked.read):
+        why = f"{checked.rejected:,} of {checked.read:,} readings are rejected"
+    else:
+        return
+    raise Misuse(
+        f"nothing was added: by this profile the file would not be loaded ({why})\n"
+        f"{_by_hand(path, name, zone, 'the profile needs a change')}"
+    )
+
+
+def include(name: str) -> list[str]:
+    """The patterns for files called like this; none where the default ones take it, or a name is excluded
+    whatever is included."""
+    from sensorflow.core.stability import takes
+    from sensorflow.settings import Source
+
+    fields = Source.model_fields
+    default, exclude = fields["include"].default, fields["exclude"].default
+    key = os.fsencode(name)
+    if takes(key, default, exclude) or not takes(key, ("*",), exclude):
+        return []
+    stem, dot, ending = name.rpartition(".")
+    plain = dot and stem and ending.isalnum() and ending.isascii()
+    return [f"*.{ending.lower()}"] if plain else ["*"]

@@ -1,0 +1,208 @@
+"""sensorflow backup"""
+
+from __future__ import annotations
+
+import json as json_
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sensorflow.cli.show import Json, as_json, line, readings
+from sensorflow.errors import Misuse, Transient
+
+if TYPE_CHECKING:
+    from sensorflow.adapters.postgres.dump import Tools
+    from sensorflow.backup.folder import Backup
+    from sensorflow.backup.make import Done
+    from sensorflow.settings import Settings
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Best on another disk.")],
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="So many backups are left; older ones are removed.")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Make none: check that the newest one there is whole.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Copy database, landing zone, lake, quarantine and settings into a new folder in DIR.
+
+    Everything may go on running. What the backup before has too is shared with it, by hard links.
+
+    Exit code 0: it is whole. 1: it was made, and files were missing; with --verify: files are damaged.
+    2: none was made.
+    """
+    if verify:
+        raise typer.Exit(check(folder, json))
+    try:
+        done, seconds = _made(folder, keep)
+    except Transient as error:
+        raise Misuse(f"no backup was made: {error}; see `sensorflow doctor`", error.code) from error
+    record = _record(done, seconds)
+    if json:
+        as_json(record)
+    else:
+        _show(done, seconds)
+    raise typer.Exit(int(bool(done.tally.missing)))
+
+
+def _made(folder: Path, keep: int | None) -> tuple[Done, float]:
+    from sensorflow import bootstrap
+    from sensorflow.backup import make
+    from sensorflow.cli.db import database
+    from sensorflow.settings import find
+
+    settings = bootstrap.settings()
+    if find(Path.cwd()) is None and settings.database_url is None:
+        raise Misuse(f"no sensorflow.toml at or above {Path.cwd()}: nothing to back up here")
+    make.require_apart(settings, folder)
+    began = time.monotonic()
+    with database(settings) as url, bar("backup", "files") as progress:
+        found = tools(url)
+        done = make.make(settings, url, found, folder, _project(settings), progress, keep)
+    _remember(settings, done)
+    return done, time.monotonic() - began
+
+
+def tools(url: str, least: int = 0) -> Tools:
+    """The PostgreSQL programs for a server. least: their major version, where the server is older."""
+    from sensorflow.adapters.postgres import dump
+    from sensorflow.embedded import postgres
+    from sensorflow.embedded.process import ending_with_us
+
+    also = []
+    with suppress(Misuse):
+        also.append(postgres.binaries())
+    return dump.find(max(least, dump.server_major(url)), also, ending_with_us())
+
+
+def _project(settings: Settings) -> dict[str, Path]:
+    """sensorflow.toml, and the profiles that it names by their files, as far as they lie beside it."""
+    import tomllib
+
+    from sensorflow.settings import FILE_NAME, find
+
+    path = find(Path.cwd())
+    if path is None:
+        return {}
+    found = {FILE_NAME: path}
+    sources = tomllib.loads(path.read_text("utf-8")).get("sources", {})
+    for source in sources.values():
+        named = str(source.get("profile", "")).partition(".toml:")[0]
+        named = named if named.endswith(".toml") else f"{named}.toml"
+        file = settings.path(Path(named))
+        if file.is_file() and file.resolve().is_relative_to(settings.home.resolve()):
+            found[str(file.relative_to(settings.home))] = file
+    return found
+
+
+def _remember(settings: Settings, done: Done) -> None:
+    """For `sensorflow doctor`."""
+    from sensorflow.backup.make import LAST
+
+    note = {"at": done.backup.manifest.at, "path": str(done.backup.path.absolute())}
+    note["missing"] = str(len(done.tally.missing))
+    with suppress(OSError):
+        (settings.data_folder / LAST).write_text(json_.dumps(note), "utf-8")
+
+
+def _record(done: Done, seconds: float) -> dict[str, Any]:
+    manifest, tally = done.backup.manifest, done.tally
+    return {
+        "path": str(done.backup.path),
+        "at": manifest.at,
+        "ledger_files": manifest.ledger_files,
+        "readings": manifest.readings,
+        "files": tally.files,
+        "bytes": tally.bytes,
+        "copied_bytes": tally.copied,
+        "shared_files": tally.shared,
+        "missing": tally.missing,
+        "removed": done.removed,
+        "pg_dump": manifest.dumped_by,
+        "seconds": round(seconds, 3),
+    }
+
+
+def _show(done: Done, seconds: float) -> None:
+    manifest, tally, path = done.backup.manifest, done.tally, done.backup.path
+    line(f"{path}: {files(manifest.ledger_files)}, {readings(manifest.readings)}")
+    line(
+        f"{size(tally.bytes)} in {seconds:.1f} s; {tally.shared:,} of {tally.files:,} files are shared "
+        f"with older backups; the database by pg_dump {manifest.dumped_by}"
+    )
+    if done.same_disk:
+        line("note: it is on the same disk as the data, and lost with it: keep one elsewhere too")
+    if done.removed:
+        line(f"removed: {', '.join(done.removed)}")
+    for text in tally.missing[:20]:
+        line(f"missing: {text}")
+    if tally.missing:
+        line(f"{len(tally.missing):,} missing, and missing in this backup too: `sensorflow audit`")
+    line(f"to restore it: sensorflow restore {path}")
+
+
+def files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def size(number: int) -> str:
+    return f"{number / 1e9:,.2f} GB" if number >= 1e9 else f"{number / 1e6:,.2f} MB"
+
+
+def check(path: Path, json: bool) -> int:
+    """Read a whole backup; returns 0, or 1 where files of it are damaged. Raises Misuse."""
+    from sensorflow.backup import folder as folders
+
+    found = folders.chosen(path)
+    damaged = damages(found)
+    if json:
+        as_json({"path": str(found.path), "files": found.manifest.files, "damaged": damaged})
+        return int(bool(damaged))
+    for text in damaged:
+        line(f"damaged: {found.path}/{text}")
+    if damaged:
+        line(f"{len(damaged):,} of {found.manifest.files:,} files; use another backup")
+    else:
+        line(f"{found.path}: whole, {found.manifest.files:,} files")
+    return int(bool(damaged))
+
+
+def damages(found: Backup) -> list[str]:
+    from sensorflow.backup import folder as folders
+
+    with bar("verify", "bytes") as progress:
+        read = 0
+
+        def count(number: int) -> None:
+            nonlocal read
+            read += number
+            progress("verify", read, found.manifest.bytes)
+
+        return list(folders.verify(found, count))
+
+
+@contextmanager
+def bar(what: str, of: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar, on a terminal alone. of: files or bytes."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(file=sys.stderr)
+    amount = DownloadColumn() if of == "bytes" else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount)
+    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as shown:
+        task = shown.add_task(what, total=None)
+
+        def progress(now: str, number: int, total: int) -> None:
+            shown.update(task, description=now, completed=number, total=total or None)
+
+        yield progress

@@ -1,0 +1,123 @@
+"""What to do after `sensorflow check`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensorflow.cli import steps
+from sensorflow.errors import Code, row_remedy
+
+if TYPE_CHECKING:
+    from sensorflow.flow.check import Checked
+    from sensorflow.settings import Settings
+
+
+def next_steps(
+    paths: Sequence[Path], named: str | None, zone: str | None, found: Sequence[Checked], bad: bool
+) -> Iterator[str]:
+    """paths, named, zone: as they were given. bad: whether a file would not be loaded."""
+    from sensorflow.cli.check import source_of
+    from sensorflow.settings import find
+
+    settings, source = source_of(paths[0])
+    if source is not None and named is None:
+        if bad:
+            profile = settings.profile_of(source)
+            yield from _mend(found, _where(source.profile, settings), profile.format)
+        else:
+            yield from _taken_in(settings)
+    elif bad and named is not None:
+        yield from _mend(found, _where(named, settings), form_of(named, settings))
+    elif bad:
+        if not all(r.code is Code.TIMESTAMP_NO_ZONE for each in found for r in each.rejects):
+            yield from _mend(found, "")
+        yield from _adding(paths[0], zone, found)
+    elif named is not None:
+        yield from _by_name(paths, named, settings, find(Path.cwd()) is not None)
+    else:
+        yield from _adding(paths[0], zone, found)
+
+
+def _taken_in(settings: Settings) -> Iterator[str]:
+    up = steps.is_up(settings)
+    yield "next: nothing, `sensorflow up` takes it in" if up else "next:"
+    yield from steps.running(settings)
+
+
+def _by_name(paths: Sequence[Path], named: str, settings: Settings, project: bool) -> Iterator[str]:
+    yield "next:"
+    name = _source_with(named, settings)
+    if name is not None:
+        yield f"  {steps.drop(paths, settings, settings.sources[name])}"
+        yield from steps.running(settings)
+        return
+    if not project:
+        yield "  sensorflow init"
+    source = _name(Path(named.partition(":")[0]).stem, settings)
+    yield f"  {steps.command('sensorflow', 'sources', 'add', source, '--profile', named)}"
+
+
+def _source_with(named: str, settings: Settings) -> str | None:
+    """The source that reads by a profile, which is named or is a file."""
+    for name, source in settings.sources.items():
+        file = settings.profile_files.get(source.profile)
+        same = file is not None and file.resolve() == Path(named).resolve()
+        if same or (source.profile == named and not Path(named).is_file()):
+            return name
+    return None
+
+
+def _name(text: str, settings: Settings) -> str:
+    """A name for a source that is not there yet."""
+    from sensorflow.profiles.files import plain_name
+
+    plain = plain_name(text) or "logger"
+    tries = (plain, *(f"{plain}-{number}" for number in range(2, 1000)))
+    return next(name for name in tries if name not in settings.sources)
+
+
+def _adding(path: Path, zone: str | None, found: Sequence[Checked]) -> Iterator[str]:
+    """Of a guess: the command that makes a source of it."""
+    from sensorflow import bootstrap
+    from sensorflow.cli.sniff import guess
+    from sensorflow.settings import find
+
+    file = path if path.is_file() else Path(found[0].file)
+    name = _name(file.name.partition(".")[0], bootstrap.settings())
+    unknown = zone is None and guess(file).guess.needs_zone
+    where = ["--zone", "Europe/Berlin" if zone is None else zone] if unknown or zone else []
+    yield "next:" + (" (give the zone of its clock in place of Europe/Berlin)" if unknown else "")
+    if find(Path.cwd()) is None:
+        yield "  sensorflow init"
+    yield f"  {steps.command('sensorflow', 'sniff', steps.typed(file), '--add', name, *where)}"
+
+
+def form_of(named: str, settings: Settings) -> str:
+    from sensorflow import profiles
+
+    return (settings.profile(named) or profiles.load(named)[1]).format
+
+
+def _where(profile: str, settings: Settings) -> str:
+    """In which file a profile stands."""
+    from sensorflow.profiles.files import is_path
+
+    if (file := settings.profile_files.get(profile)) is not None:
+        return str(steps.near(file))
+    if is_path(profile) or Path(profile).is_file():
+        return profile
+    return f"[profiles.{profile}] of sensorflow.toml"
+
+
+def _mend(found: Sequence[Checked], where: str, form: str = "") -> Iterator[str]:
+    """By the causes of what was refused, the most frequent first."""
+    counts = Counter(r.code for each in found if each.error is None for r in each.rejects)
+    advice = [(c, row_remedy(c, form)) for c, _ in counts.most_common(3)]
+    if advice := [(code, do) for code, do in advice if do]:
+        yield f"to change{f' in {where}' if where else ' in the profile'}:"
+        yield from (f"  {code}: {todo}" for code, todo in advice)
+    elif where:
+        yield f"to change: {where}; then run this again"

@@ -1,0 +1,51 @@
+"""Flower's port, for `sensorflow up`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sensorflow.cli.show import line
+from sensorflow.errors import Code, Misuse
+
+if TYPE_CHECKING:
+    from sensorflow.embedded.process import Process
+    from sensorflow.settings import Settings
+
+
+def port_for(settings: Settings) -> int:
+    """Raises Misuse where a port that was asked for is taken; another one than the default is reported."""
+    from sensorflow.embedded.process import free_port, listener
+
+    wanted = settings.flower_port
+    port = free_port(wanted)
+    if wanted in (0, port):
+        return port
+    who = listener(wanted) or "another program"
+    if asked_for(settings):
+        raise Misuse(
+            f"flower_port = {wanted}: this port is taken by {who}; end that, or set another port "
+            "(0: any that is free)",
+            Code.SETTINGS,
+        )
+    line(f"port {wanted} is taken by {who}: Flower is on port {port}")
+    return port
+
+
+def another_port(processes: Sequence[Process], settings: Settings, port: int) -> int:
+    """The port, or where Flower ended because another program has it by now, another one with which it will
+    be started again. One that was asked for stays."""
+    from sensorflow.embedded.process import free_port
+
+    for process in processes:
+        ended = process.name == "flower" and process.pid is not None and not process.alive
+        if ended and not asked_for(settings) and free_port(port) != port:
+            new = port_for(settings)
+            before, after = f"--port={port}", f"--port={new}"
+            process.command = [after if word == before else word for word in process.command]
+            return new
+    return port
+
+
+def asked_for(settings: Settings) -> bool:
+    return "flower_port" in settings.model_fields_set and settings.flower_port != 0

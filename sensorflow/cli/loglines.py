@@ -1,0 +1,176 @@
+"""Lines of the stack's logs, whoever wrote them: their times, and how they are shown."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sensorflow.embedded.logs import older
+
+_MOST = 1 << 20
+"""Bytes of a line that are kept."""
+SPARE = 50
+"""Lines more than are asked for: one without a time has that of a line before it."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """at: when; of a line without a time, that of the one before it in its log."""
+
+    at: datetime
+    name: str
+    text: str
+
+
+_CELERY = re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}): (\w+)/(.+?)\] ?(.*)", re.DOTALL)
+_POSTGRES = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) (\w+) (.*)", re.DOTALL)
+_VALKEY = re.compile(r"(\d+:\w) (\d\d? \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3}) (.*)", re.DOTALL)
+_FLOWER = re.compile(r"\[(\w) (\d{6} \d\d:\d\d:\d\d) ([^\]]*)\] (.*)", re.DOTALL)
+_LEVELS = {"D": "DEBUG", "I": "INFO", "W": "WARNING", "E": "ERROR", "C": "CRITICAL"}
+
+
+def parsed(text: str) -> tuple[datetime | None, str]:
+    """The time of a line, None where it has none, and the line without it.
+
+    >>> print(*parsed("2026-11-28 03:42:41.940 UTC [7] LOG:  shutting down"))
+    2026-11-28 03:42:41.940000+00:00 [7] LOG:  shutting down
+    """
+    try:
+        if text.startswith("{"):
+            return _event(text)
+        if found := _POSTGRES.match(text):
+            at = datetime.fromisoformat(found[1])
+            # its settings name the zone, which is UTC where it is made by us
+            return (at.replace(tzinfo=UTC) if found[2] == "UTC" else at.astimezone()), found[3]
+        if found := _CELERY.match(text):
+            at = datetime.fromisoformat(f"{found[1]}.{found[2]}").astimezone()
+            return at, f"{found[3]} {found[4]}: {found[5]}"
+        if found := _VALKEY.match(text):
+            at = datetime.strptime(found[2], "%d %b %Y %H:%M:%S.%f").astimezone()
+            return at, f"[{found[1]}] {found[3]}"
+        if found := _FLOWER.match(text):
+            at = datetime.strptime(found[2], "%y%m%d %H:%M:%S").astimezone()
+            return at, f"{_LEVELS.get(found[1], found[1])} {found[3]}: {found[4]}"
+    except ValueError:
+        pass
+    return None, text
+
+
+def _event(text: str) -> tuple[datetime | None, str]:
+    """One of our own, as `LEVEL event key=value …`. Raises ValueError."""
+    given = json.loads(text)
+    if not isinstance(given, dict) or "timestamp" not in given or "event" not in given:
+        return None, text
+    at = datetime.fromisoformat(str(given.pop("timestamp")))
+    level, event = str(given.pop("level", "info")).upper(), given.pop("event")
+    pairs = (f"{key}={_short(value)}" for key, value in given.items())
+    return at, " ".join((level, str(event), *pairs))
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if text and " " not in text else json.dumps(text, ensure_ascii=False)
+
+
+class Tail:
+    """One log with its older files, read on as it grows and is rotated."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.stem
+        self._path = path
+        self._read = b""
+        """The last bytes that were read: where to go on when the log was cut at its head."""
+        self._offset = 0
+        self._rest = b""
+        self._at = datetime.fromtimestamp(0, UTC)
+
+    def all(self, last: int | None, after: datetime | None) -> Iterator[Line]:
+        """Everything that is there, oldest first; or at least the last lines, and all after a time."""
+        begin = after.timestamp() if after else 0.0
+        parts = [part for part in older(self._path) if _changed(part) >= begin]
+        if last is not None:
+            parts = _newest(parts, last)
+        for part in parts:
+            chunk = _bytes(part)
+            if part == self._path:
+                self._offset = len(chunk)
+            if last is not None and part == parts[0]:
+                chunk = _cut(chunk, last)
+            yield from self._lines(chunk)
+
+    def new(self) -> list[Line]:
+        """What was written since."""
+        try:
+            with self._path.open("rb") as stream:
+                if stream.seek(0, 2) < self._offset:  # its head is in an older file by now
+                    return list(self._lines(self._rotated()))
+                stream.seek(self._offset)
+                chunk = stream.read()
+        except OSError:
+            return []
+        self._offset += len(chunk)
+        return list(self._lines(chunk))
+
+    def _rotated(self) -> bytes:
+        *_, before, now = [b"", *map(_bytes, older(self._path))]
+        self._offset = len(now)
+        at = (before + now).rfind(self._read)
+        return (before + now)[at + len(self._read) :] if at >= 0 else now
+
+    def _lines(self, chunk: bytes) -> Iterator[Line]:
+        if not chunk:
+            return
+        self._read = (self._read + chunk)[-256:]
+        *whole, rest = (self._rest + chunk).split(b"\n")
+        self._rest = rest[-_MOST:]
+        for raw in whole:
+            text = raw.decode("utf-8", "replace").rstrip()
+            if not text:
+                continue
+            at, said = parsed(text)
+            self._at = at or self._at
+            yield Line(self._at, self.name, said)
+
+
+def merged(
+    tails: Sequence[Tail], last: int | None = None, after: datetime | None = None
+) -> Iterator[Line]:
+    """What is there of all, in the order of time; lines without one stay behind theirs. last, after: at
+    least so many lines of each, and all that came after."""
+    return heapq.merge(*(tail.all(last, after) for tail in tails), key=lambda line: line.at)
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _newest(parts: list[Path], last: int) -> list[Path]:
+    """Those that hold so many lines, the newest at the end."""
+    found: list[Path] = []
+    for part in reversed(parts):
+        found.insert(0, part)
+        last -= _bytes(part).count(b"\n")
+        if last + SPARE <= 0:
+            break
+    return found
+
+
+def _cut(text: bytes, last: int) -> bytes:
+    """From so many lines before the end on, and some more."""
+    lines = text.split(b"\n")
+    return b"\n".join(lines[-(last + SPARE) :])

@@ -1,0 +1,118 @@
+"""sensorflow files of-row"""
+
+from __future__ import annotations
+
+import difflib
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sensorflow.cli.show import Json, as_json, facts, line
+from sensorflow.cli.times import instant
+from sensorflow.errors import Misuse
+
+if TYPE_CHECKING:
+    from sensorflow.ports import Ledger
+    from sensorflow.settings import Settings
+
+
+def of_row(
+    sensor: Annotated[str, typer.Argument(metavar="SENSOR", help="sensor_id of the reading.")],
+    kind: Annotated[str, typer.Argument(metavar="TYPE", help="Its reading_type.")],
+    time: Annotated[
+        str,
+        typer.Argument(
+            metavar="TIME", help="Its ts, as SELECT prints it: '2026-01-31 12:00:00+00'."
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Which file, version and line a reading in the database came from, with the text of that line.
+
+    The time is exact; where there is nothing, what is near to it is named. Without an offset it is in UTC.
+    """
+    from sensorflow import bootstrap
+    from sensorflow.adapters.postgres import inspect
+
+    at = instant(time, "TIME")
+    settings = bootstrap.settings()
+    url = bootstrap.database_url(settings)
+    found = inspect.readings_at(url, sensor, kind, at)
+    if not found:
+        raise Misuse(_nothing(url, sensor, kind, at))
+    ledger = bootstrap.ledger(settings, "cli")
+    told = [_told(settings, ledger, row) | {"sensor": sensor, "type": kind} for row in found]
+    if json:
+        as_json(told)
+        return
+    for number, one in enumerate(told):
+        if number:
+            line()
+        _print(one)
+
+
+def _told(settings: Settings, ledger: Ledger, row: Any) -> dict[str, Any]:
+    from sensorflow import bootstrap
+    from sensorflow.flow.original import NotThere, original
+
+    view = ledger.file(row.file_id)
+    known = {"time": row.ts, "value": row.value, "unit": row.unit, "quality": row.quality}
+    known |= {"file_id": row.file_id, "line": row.line_no}
+    if view is None:  # rows written past sensorflow
+        return {**known, "name": None, "text": None, "why": "the ledger knows no such file"}
+    f, text, why = view.facts, None, ""
+    base = row.line_base if row.growth else None
+    try:
+        text = original(bootstrap.landing(settings), settings, view, row.line_no, base)
+    except NotThere as error:
+        why = str(error)
+    return {
+        **known,
+        "source": view.source,
+        "name": view.name,
+        "version": view.version,
+        "landing": f["landing"],
+        "loaded_at": f["finished_at"],
+        "profile": f["profile"],
+        "text": text,
+        "why": why,
+    }
+
+
+def _print(one: dict[str, Any]) -> None:
+    value = f"{one['value']!r} {one['unit']}".rstrip()
+    told = {"reading": f"{one['sensor']} {one['type']} {one['time'].isoformat()} = {value}"}
+    if one["name"] is not None:
+        told |= {
+            "file": f"{one['name']}, version {one['version']}, of source {one['source']}",
+            "id": f"{one['file_id']} (sensorflow files show {one['file_id']})",
+            "line": f"{one['line']:,}",
+            "text": one["text"] if one["text"] is not None else f"not there: {one['why']}",
+            "loaded": f"{one['loaded_at']:%Y-%m-%d %H:%M:%S} UTC, by profile {one['profile']}"
+            if one["loaded_at"]
+            else f"by profile {one['profile']}; the file goes through again now",
+            "landed as": one["landing"],
+        }
+    else:
+        told |= {"id": str(one["file_id"]), "file": one["why"]}
+    facts(told)
+
+
+def _nothing(url: str, sensor: str, kind: str, at: datetime) -> str:
+    """What to say where there is no such reading: what is near to it."""
+    from sensorflow.adapters.postgres import inspect
+
+    near = inspect.readings_near(url, at)
+    here = {(row.sensor, row.kind): row.ts for row in near}
+    said = f"no reading of {sensor} {kind} at {at.isoformat()}"
+    if ts := here.get((sensor, kind)):
+        return f"{said}; the nearest one is at {ts.isoformat()}"
+    if kinds := sorted(k for s, k in here if s == sensor):
+        return f"{said}; of {sensor} there is {', '.join(kinds[:10])} within a minute of that"
+    sensors = sorted({s for s, _ in here})
+    if close := difflib.get_close_matches(sensor, sensors, 1):
+        return f"{said}; did you mean {close[0]!r}?"
+    if sensors:
+        return f"{said}; within a minute of that there are {', '.join(sensors[:10])}"
+    return f"{said}, nor of any sensor within a minute of that; is the offset right?"

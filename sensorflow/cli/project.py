@@ -1,0 +1,174 @@
+"""sensorflow.toml, added to by a command: what stands there stays, byte for byte."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import tempfile
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sensorflow.errors import Code, Misuse
+
+if TYPE_CHECKING:
+    from sensorflow.settings import Settings
+
+
+@dataclass(frozen=True)
+class Added:
+    """A source to be added. folder: absolute, it is made. profile: its name, or a path. keys: more of the
+    source's. table: the TOML of a profile that is added under the source's name. comment: above it all."""
+
+    name: str
+    folder: Path
+    profile: str
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    table: str | None = None
+    comment: str = ""
+
+
+def settings_file() -> Path:
+    """Raises Misuse where there is no project."""
+    from sensorflow.settings import FILE_NAME, find
+
+    path = find(Path.cwd())
+    if path is None:
+        raise Misuse(f"no {FILE_NAME} at or above {Path.cwd()}: run `sensorflow init`")
+    return path
+
+
+def require_free(path: Path, name: str, with_profile: bool) -> None:
+    """Raises Misuse where a source of this name cannot be added to the settings file."""
+    from sensorflow import profiles
+
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        from sensorflow.profiles.files import plain_name
+
+        near = f", for example {plain_name(name)}" if plain_name(name) else ""
+        raise Misuse(f"{name!r}: a source's name is of letters, digits, - and _{near}")
+    given = profiles.read_toml(path)
+    if name in given.get("sources", {}):
+        raise Misuse(f"{path}: [sources.{name}] is there already; take another name, or edit it")
+    if with_profile and name in given.get("profiles", {}):
+        raise Misuse(f"{path}: [profiles.{name}] is there already; take another name, or edit it")
+    if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
+        raise Misuse(f"{path} is read-only: chmod u+w it, or let its owner run this")
+
+
+def relative(path: Path, home: Path) -> str:
+    """A path as sensorflow.toml names it: below its folder, or else absolute."""
+    full = Path(os.path.normpath(path.absolute()))
+    return str(full.relative_to(home) if full.is_relative_to(home) else full)
+
+
+def add(path: Path, added: Added) -> Settings:
+    """Write the source, and its profile; make its folder. All of it, or nothing. Raises Misuse."""
+    from sensorflow import settings
+
+    with _locked(path.parent):
+        require_free(path, added.name, added.table is not None)
+        before = path.read_bytes().decode("utf-8")
+        ending = "\r\n" if "\r\n" in before else "\n"
+        addition = text_of(added, path.parent.absolute()).replace("\n", ending)
+        gap = ending * 2 if before.strip() else ""
+        whole = f"{before.rstrip()}{gap}{addition}"
+        _require_valid(path, whole)
+        found = settings.load(path, text=whole)
+        made = _make(added.folder)
+        try:
+            _write(path, whole)
+        except OSError as error:
+            for folder in made:
+                folder.rmdir()
+            raise Misuse(f"{path}: cannot be written: {error.strerror}") from error
+    return found
+
+
+def text_of(added: Added, home: Path) -> str:
+    """What is added, as TOML."""
+    import tomlkit
+
+    source = tomlkit.table()
+    source.update({"path": relative(added.folder, home), "profile": added.profile, **added.keys})
+    document = tomlkit.document()
+    document["sources"] = _above(added.name, source)
+    if added.table is not None:
+        profile = tomlkit.table()
+        for key, item in tomlkit.parse(added.table).body:
+            profile.append(key, item)
+        document["profiles"] = _above(added.name, profile)
+    comment = f"# {added.comment}\n" if added.comment else ""
+    return f"{comment}{tomlkit.dumps(document).strip()}\n"
+
+
+def _above(name: str, table: Any) -> Any:
+    import tomlkit
+
+    above = tomlkit.table(is_super_table=True)
+    above[name] = table
+    return above
+
+
+def _require_valid(path: Path, text: str) -> None:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Misuse(
+            f"{path}: takes no further table ({error}): write sources and profiles as tables, "
+            "[sources.NAME] and [profiles.NAME]",
+            Code.SETTINGS,
+        ) from error
+
+
+def _make(folder: Path) -> list[Path]:
+    """The folders that were made, the innermost first."""
+    missing = []
+    for place in (folder, *folder.parents):
+        if place.exists():
+            break
+        missing.append(place)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise Misuse(f"{folder}: is a file; give another folder by --path") from error
+    except OSError as error:
+        raise Misuse(
+            f"{folder}: cannot be made: {error.strerror}; give another folder by --path"
+        ) from error
+    return missing
+
+
+def _write(path: Path, text: str) -> None:
+    """In one step, with the owner and mode of before. A link stays one."""
+    target = path.resolve()
+    known = target.stat()
+    descriptor, name = tempfile.mkstemp(prefix=".sensorflow-", dir=target.parent)
+    new = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(text.encode("utf-8"))
+            stream.flush()
+            os.fchmod(stream.fileno(), known.st_mode & 0o7777)
+            if (known.st_uid, known.st_gid) != (os.geteuid(), os.getegid()):
+                os.fchown(stream.fileno(), known.st_uid, known.st_gid)
+            os.fsync(stream.fileno())
+        new.replace(target)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One command at a time: two would each write the file without what the other one adds."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,138 @@
+"""What `sensorflow up` reports of its processes: that they answer, or which one does not and why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensorflow.errors import Misuse, Transient
+
+if TYPE_CHECKING:
+    from sensorflow.embedded.process import Process
+    from sensorflow.embedded.stack import Supervisor
+    from sensorflow.ports import Ledger
+
+LIMIT = 60.0
+"""Seconds after which it is reported which process does not answer yet."""
+EVERY = 0.3
+FULL = 16 << 20
+"""Bytes free below which a disk counts as full: PostgreSQL's log grows by as much at a time."""
+
+
+class News:
+    """What there is to print: of readiness, and of troubles.
+
+    ledger: opens the ledger. folders: whose disks are looked at.
+    """
+
+    def __init__(
+        self, supervisor: Supervisor, ledger: Callable[[], Ledger], folders: Sequence[Path]
+    ) -> None:
+        self._supervisor = supervisor
+        self._ready = Readiness(supervisor, ledger)
+        self._troubles = Troubles(folders)
+
+    def lines(self) -> list[str]:
+        return [*self._troubles.news(self._supervisor.all), *self._ready.news()]
+
+
+class Readiness:
+    """Whether daemon and workers answer by heartbeat. Costs no time at the start: it is asked now and then.
+
+    ledger: opened once, and closed when all answer. limit: seconds that they may take.
+    """
+
+    def __init__(
+        self, supervisor: Supervisor, ledger: Callable[[], Ledger], limit: float = LIMIT
+    ) -> None:
+        self._supervisor, self._open, self._limit = supervisor, ledger, limit
+        self._ledger: Ledger | None = None
+        self._began = time.monotonic()
+        self._next = 0.0
+        self._done = self._late = False
+
+    def news(self) -> Iterator[str]:
+        """Lines to print now."""
+        now = time.monotonic()
+        if self._done or now < self._next:
+            return
+        self._next = now + EVERY
+        missing, why = self._missing()
+        if not missing:
+            self._done = True
+            self._close()
+            yield f"ready            daemon and workers answer, {now - self._began:.1f} s after their start"
+        elif now - self._began > self._limit and not self._late:
+            self._late = True
+            for process in missing:
+                yield process.fault(f"does not answer yet after {self._limit:.0f} s") + why
+
+    def _missing(self) -> tuple[list[Process], str]:
+        """Who has no heartbeat yet, and why that may be unknown."""
+        from sensorflow.adapters.host import has_ended, is_near
+        from sensorflow.core.heartbeat import Role
+
+        wanted = {"daemon": {Role.INTAKE, Role.PUBLISHER}, "worker": {Role.WORKER}}
+        processes = [p for p in self._supervisor.processes if p.name in wanted]
+        try:
+            self._ledger = self._ledger or self._open()
+            beats = [b.pulse for b in self._ledger.heartbeats() if b.live]
+        except (Transient, Misuse) as error:
+            return processes, f"; {error}"
+        near = [p for p in beats if is_near(p.process) and not has_ended(p.process)]
+        there = {
+            process.name: {p.role for p in near if p.pid == process.pid} for process in processes
+        }
+        return [p for p in processes if not wanted[p.name] <= there[p.name]], ""
+
+    def _close(self) -> None:
+        close = getattr(self._ledger, "close", None)
+        if close is not None:
+            with suppress(Transient):
+                close()
+
+
+class Troubles:
+    """Processes that end again and again, and disks that are full. Each is reported once, and its end too.
+
+    folders: whose disks are looked at. full: bytes free below which one is full.
+    """
+
+    def __init__(self, folders: Sequence[Path], full: int = FULL) -> None:
+        self._folders, self.full = folders, full
+        self._told: dict[str, str] = {}
+        self._full: set[Path] = set()
+        self._next = 0.0
+
+    def news(self, processes: Sequence[Process]) -> Iterator[str]:
+        """Lines to print now."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + 1.0
+        yield from self._disks()
+        for process in processes:
+            if process.pid is not None and not process.alive:
+                told = process.fault("ended, and is started again")
+                if self._told.get(process.name) != told:
+                    self._told[process.name] = told
+                    yield told
+
+    def _disks(self) -> Iterator[str]:
+        from sensorflow import disk
+
+        for folder in self._folders:
+            try:
+                free, place = disk.free(folder), disk.mount(folder)
+            except OSError:
+                continue
+            if free < self.full and place not in self._full:
+                self._full.add(place)
+                yield f"the disk of {folder} is full: {disk.room(folder)}; files wait, and nothing is lost."
+                yield "  Make room: all goes on by itself then"
+            elif free > 3 * self.full and place in self._full:
+                self._full.remove(place)
+                yield f"there is room again: {disk.room(folder)}"

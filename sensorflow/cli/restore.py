@@ -1,0 +1,194 @@
+"""sensorflow restore"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorflow.cli.backup import bar, check, damages, files, size, tools
+from sensorflow.cli.show import Json, as_json, line, readings
+from sensorflow.errors import Misuse, Transient
+
+if TYPE_CHECKING:
+    from sensorflow.backup.folder import Backup
+    from sensorflow.flow.audit import Report
+    from sensorflow.settings import Settings
+
+
+def restore(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A backup, or a folder of them: the newest.")
+    ],
+    to: Annotated[
+        Path | None, typer.Option(help="The project's folder; default: the one that we are in.")
+    ] = None,
+    only_check: Annotated[
+        bool, typer.Option("--check", help="Restore nothing: read it, and say whether it is whole.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Bring back database, landing zone, lake, quarantine and settings, where none are.
+
+    Checks every file of the backup first, and audits what was restored at the end.
+
+    Exit code 0: all is there. 1: restored, and the audit found something; with --check: files are damaged.
+    2: nothing was restored.
+    """
+    if only_check:
+        raise typer.Exit(check(folder, json))
+    from sensorflow.backup import folder as folders
+
+    found = folders.chosen(folder)
+    try:
+        settings, report = _restored(found, to)
+    except Transient as error:
+        raise Misuse(f"the restore is not finished: {error}", error.code) from error
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise Misuse(f"the restore is not finished: {reason}{place}; run it again") from error
+    if json:
+        as_json({"backup": str(found.path), "to": str(settings.home), "audit": report.as_dict(50)})
+    else:
+        _show(found, settings, report)
+    raise typer.Exit(int(report.exit_code != 0))
+
+
+def _restored(found: Backup, to: Path | None) -> tuple[Settings, Report]:
+    from sensorflow.backup.restore import Restore, require_readable
+
+    require_readable(found)
+    home = _home(to)
+    settings = _settings(found, home)
+    with bar("restore", "bytes") as progress:
+        done = 0
+
+        def count(what: str, number: int) -> None:
+            nonlocal done
+            done += number
+            progress(what, done, found.manifest.bytes)
+
+        work = Restore(found, settings, count)
+        work.require()
+        _require_whole(found)
+        with _database(settings) as (url, own):
+            programs = tools(url, found.manifest.dumped_by)
+            work.begin()
+            try:
+                work.copy()
+                work.fill(url, programs, own)
+            except BaseException:
+                work.abandon()
+                raise
+            _settle(found, settings, home)
+            work.place()
+            progress("audit", done, done)
+            return settings, _audit(settings, url)
+
+
+def _home(to: Path | None) -> Path:
+    from sensorflow.settings import find
+
+    if to is not None:
+        return to.absolute()
+    path = find(Path.cwd())
+    return path.parent.absolute() if path else Path.cwd()
+
+
+def _settings(found: Backup, home: Path) -> Settings:
+    """Those of the folder, or, where it has none, of the backup as they would hold there. Raises Misuse."""
+    from sensorflow import settings as settings_
+
+    own = home / settings_.FILE_NAME
+    kept = found.path / "project" / settings_.FILE_NAME
+    environ = {k: v for k, v in os.environ.items() if k != settings_.COPY}
+    if own.is_file():
+        return settings_.load(own, environ)
+    if not kept.is_file():
+        raise Misuse(f"{found.path} has no {settings_.FILE_NAME}: write one to {home} first")
+    return settings_.load(own, {**environ, settings_.COPY: str(kept)})
+
+
+def _require_whole(found: Backup) -> None:
+    damaged = damages(found)
+    if damaged:
+        more = f", and {len(damaged) - 3:,} more" if len(damaged) > 3 else ""
+        raise Misuse(
+            f"{found.path} is damaged: {'; '.join(damaged[:3])}{more}; nothing was restored, use another "
+            "backup"
+        )
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[tuple[str, bool]]:
+    """The URL, and whether the server is the embedded one, which runs for as long."""
+    from sensorflow.embedded import state
+    from sensorflow.embedded.postgres import Postgres
+
+    with state.held(settings.data_folder) as place:
+        if (url := settings.database) is not None:
+            yield url, False
+            return
+        server = Postgres(place, settings.data_folder / "logs")
+        server.start()
+        try:
+            yield server.url, True
+        finally:
+            server.process.end(60)
+
+
+def _settle(found: Backup, settings: Settings, home: Path) -> None:
+    """The files of the project that are not there, and its drop folders."""
+    project = found.path / "project"
+    for path in sorted(project.rglob("*")) if project.is_dir() else ():
+        target = home / path.relative_to(project)
+        if path.is_file() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
+    for source in settings.sources.values():
+        folder = settings.path(source.path)
+        if folder.is_relative_to(home):
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def _audit(settings: Settings, url: str) -> Report:
+    """Of what is there; that nothing moves yet is no finding, for nothing runs."""
+    import signal
+
+    from pydantic import SecretStr
+
+    from sensorflow import bootstrap
+    from sensorflow.core.findings import Kind
+    from sensorflow.flow.audit import Level, audit
+
+    if settings.database_url is None:  # the embedded server is ours, and not announced
+        settings = settings.model_copy(update={"database_url": SecretStr(url)})
+    # a writer that opens a dropped file while we look whether somebody writes it would end us
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    report = audit(bootstrap.sight(settings), Level.CHECKSUM)
+    report.findings = [found for found in report.findings if found.kind is not Kind.OVERDUE]
+    return report
+
+
+def _show(found: Backup, settings: Settings, report: Report) -> None:
+    from sensorflow.cli.audit import show
+
+    manifest = found.manifest
+    line(
+        f"restored {found.path} into {settings.home}: {files(manifest.ledger_files)}, "
+        f"{readings(manifest.readings)}, {size(manifest.bytes)}, as of {manifest.at[:19]} UTC"
+    )
+    if manifest.missing:
+        line(f"missing in the backup already: {'; '.join(manifest.missing[:5])}")
+    show(report, 50)
+    waiting = sum(manifest.states.get(state, 0) for state in ("pending", "running"))
+    waiting += len(manifest.replays)
+    if waiting:
+        line(f"in work at that moment, and going on with the next start: {files(waiting)}")
+    line("what came after that moment is not in it: see docs/backup.md for how to bring it back")

@@ -1,0 +1,211 @@
+"""sensorflow service: systemd starts it at boot, and again when it ends"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorflow.cli.show import Json, as_json, line, table
+from sensorflow.errors import Misuse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sensorflow.service.manager import Manager
+    from sensorflow.service.units import Plan
+
+app = typer.Typer(
+    help="Units of systemd: at boot, and again when it ends.",
+    short_help="Units of systemd: at boot, and again when it ends.",
+    no_args_is_help=True,
+)
+
+User = Annotated[bool, typer.Option("--user", help="Of your own user's manager; needs no root.")]
+
+
+@app.command()
+def install(
+    user: User = False,
+    parts: Annotated[
+        str,
+        typer.Option("--parts", help="Only these, with commas between: daemon,worker,beat,flower."),
+    ] = "",
+    run_as: Annotated[
+        str | None,
+        typer.Option("--run-as", help="The user; default: whose sensorflow.toml is."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the units; default: sensorflow-FOLDER.")
+    ] = None,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option("--secret", help="KEY=FILE, such as database_url=/etc/sensorflow/db."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--print", help="Print the units; write nothing.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Enable and start them too.")] = False,
+) -> None:
+    """Write the units of this project: `sensorflow up` as one, or the parts that this host is to run."""
+    from sensorflow.service import plan as plans
+    from sensorflow.service.manager import Manager, login
+    from sensorflow.service.units import units
+
+    _require_no_root(user, run_as, show)
+    secrets = plans.secrets_of(secret or ())
+    path, settings = plans.project(secrets)
+    who = login() if user else plans.owner(path, run_as)
+    given = plans.plan(
+        path,
+        settings,
+        user=None if user else who,
+        parts=plans.parts_of(parts),
+        name=name,
+        secrets=secrets,
+    )
+    texts = units(given)
+    if show:
+        for file, text in texts.items():
+            sys.stdout.write(f"# {Manager(user).folder / file}\n{text}\n")
+        return
+    manager = Manager(user)
+    manager.require()
+    plans.require_usable(path, settings, who)
+    manager.require_free(list(texts), path)
+    _remove_others(manager, path, texts)
+    manager.write(texts)
+    for file in texts:
+        line(f"wrote {manager.folder / file}")
+    if now:
+        manager.must("enable", given.unit)
+        manager.must("restart", given.unit)
+    _explain(given, manager, who, now)
+    _warn(settings.data_folder, now)
+
+
+def _require_no_root(user: bool, run_as: str | None, show: bool) -> None:
+    if user and run_as is not None:
+        raise Misuse("--run-as is for units of the machine: with --user it is you")
+    if user and os.geteuid() == 0:
+        raise Misuse(
+            "--user as root would run the service as root: run it as the ordinary user, without sudo"
+        )
+    if not user and not show and os.geteuid() != 0:
+        again = shlex.join([sys.argv[0], *sys.argv[1:]])
+        raise Misuse(
+            f"units of the machine are root's to write: `sudo {again}`; or add --user for units of your "
+            "own, or --print to see them"
+        )
+
+
+def _remove_others(manager: Manager, path: Path, texts: dict[str, str]) -> None:
+    """Units of an earlier call that are no longer wanted."""
+    old = [unit for unit in manager.ours(path) if unit.name not in texts]
+    if old:
+        manager.must("disable", "--now", *(unit.name for unit in old))
+    for unit in old:
+        unit.unlink()
+        line(f"removed {unit}")
+
+
+def _explain(plan: Plan, manager: Manager, who: str, now: bool) -> None:
+    from sensorflow.service.manager import journal, lingers
+    from sensorflow.service.units import units
+
+    sudo = "" if manager.user else "sudo "
+    control = " ".join(manager.command)
+    what = ", ".join(plan.parts) if plan.parts else "the whole stack, as `sensorflow up` runs it"
+    line(f"\nIt runs {what}, as user {who}: at boot, and again when it ends, 5 s later.")
+    line("It takes its settings from sensorflow.toml, not from variables of this shell.")
+    if "beat" in plan.parts:
+        line("beat may run on one host alone; a second daemon stands by.")
+    line()
+    if not now:
+        line(f"  {sudo}{control} enable --now {plan.unit}")
+        line("      start it, now and at each boot")
+    if manager.user and not lingers(who):
+        line(f"  loginctl enable-linger {who}")
+        line("      without it your services begin when you log in and end when you log out")
+    line(f"  {control} status {plan.unit}")
+    line("  sensorflow service status")
+    log = " ".join(journal(manager, list(units(plan))))
+    line(f"  {log} --follow      or: sensorflow logs --follow")
+    line(f"  {sudo}{control} restart {plan.unit}      after an upgrade")
+    ours = shlex.quote(sys.argv[0] if sudo else "sensorflow")
+    line(f"  {sudo}{ours} service uninstall{' --user' if manager.user else ''}")
+
+
+def _warn(data: Path, now: bool) -> None:
+    from sensorflow.embedded import state
+    from sensorflow.environment import APART, PREFIX
+
+    there = None if now else state.running(data)
+    if there is not None and os.environ.get("INVOCATION_ID") is None:
+        line(f"\nThe stack runs already (pid {there.pid}): end it before you start the service.")
+    names = sorted(
+        name
+        for name in os.environ
+        if name.startswith(PREFIX) and not APART.fullmatch(name.removeprefix(PREFIX))
+    )
+    if names:
+        line(f"\nNot part of the service: {', '.join(names)}; write them into sensorflow.toml.")
+
+
+@app.command()
+def uninstall(user: User = False) -> None:
+    """Stop, disable and remove the units of this project. Its data stays."""
+    manager, path, names = _installed(user)
+    if not user and os.geteuid() != 0:
+        raise Misuse("units of the machine are root's to remove: use sudo")
+    manager.require()
+    manager.must("disable", "--now", *names)
+    for name in names:
+        (manager.folder / name).unlink()
+        line(f"removed {manager.folder / name}")
+    manager.must("daemon-reload")
+    line(f"the data of {path.parent} stays")
+
+
+@app.command()
+def status(user: User = False, json: Json = False) -> None:
+    """What systemd says of this project's units. Exits with 1 when one does not run."""
+    manager, _, names = _installed(user)
+    manager.require()
+    found = manager.facts(names)
+    if json:
+        as_json(found)
+    else:
+        rows = [
+            (
+                fact["Id"],
+                f"{fact['ActiveState']} ({fact['SubState']})",
+                fact["UnitFileState"],
+                "" if fact.get("MainPID", "0") == "0" else fact["MainPID"],
+                fact.get("NRestarts", ""),
+                fact["ActiveEnterTimestamp"],
+            )
+            for fact in found
+        ]
+        table("", ("unit", "state", "at boot", "pid", "restarts", "since"), rows)
+    if any(fact["ActiveState"] != "active" for fact in found):
+        raise typer.Exit(1)
+
+
+def _installed(user: bool) -> tuple[Manager, Path, list[str]]:
+    """Raises Misuse."""
+    from pathlib import Path
+
+    from sensorflow.service.manager import Manager
+    from sensorflow.settings import find
+
+    path = find(Path.cwd())
+    if path is None:
+        raise Misuse(f"no sensorflow.toml at or above {Path.cwd()}")
+    manager = Manager(user)
+    if names := [unit.name for unit in manager.ours(path.absolute())]:
+        return manager, path.absolute(), names
+    other = Manager(not user).ours(path.absolute())
+    hint = f"; there are units {'of the machine: leave --user out' if user else 'of yours: add --user'}"
+    raise Misuse(f"no units of {path.absolute()} in {manager.folder}{hint if other else ''}")

@@ -1,0 +1,32 @@
+"""Times that are given to commands: an instant, a day, or so long ago."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from sensorflow.errors import Misuse
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365.25 * 86_400}
+_AGO = re.compile(r"(\d+(?:\.\d+)?) ?([smhdwy])")
+SINCE = "30m, 1h, 2d (so long ago), or 2026-01-31, 2026-01-31T12:00 (UTC if no offset is given)."
+
+
+def instant(text: str, option: str) -> datetime:
+    """Raises Misuse for what is neither an ISO time nor a duration, which counts back from now."""
+    if ago := _AGO.fullmatch(text.strip()):
+        try:
+            return datetime.now(UTC) - timedelta(seconds=float(ago[1]) * UNITS[ago[2]])
+        except OverflowError:
+            raise Misuse(f"{option} {text}: that is before the year 1") from None
+    try:
+        found = datetime.fromisoformat(text.strip())
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+    except ValueError:
+        raise Misuse(
+            f"{option} {text}: give a time such as 2026-01-31T12:00, or how long ago such as 1h or 2d"
+        ) from None
+
+
+def given(text: str | None, option: str) -> datetime | None:
+    return None if text is None else instant(text, option)

@@ -1,0 +1,61 @@
+"""What a file that cannot be read by its profile's format looks like: the advice is by that."""
+
+from __future__ import annotations
+
+import json
+
+from sensorflow.core.profile import DECODED
+
+HEAD = 1 << 14
+WORDS = {
+    "parquet": "a Parquet file",
+    "xlsx": "a spreadsheet (xlsx)",
+    "json": "a JSON document",
+    "jsonl": "JSON lines",
+    "csv": "a table of text",
+}
+
+
+def like(head: bytes) -> str | None:
+    """The format that the first bytes of a plain file speak for; "utf-16" for a text in that encoding."""
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith(b"PK\x03\x04"):
+        return "xlsx" if b"[Content_Types].xml" in head or b"xl/" in head else None
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or _halves(head):
+        return "utf-16"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text[:1] in (b"{", b"["):
+        first = text.split(b"\n", 1)[0]
+        return "jsonl" if text[:1] == b"{" and _whole(first) and b"\n" in text else "json"
+    return "csv" if text and b"\0" not in text else None
+
+
+def _halves(head: bytes) -> bool:
+    """Whether every other byte is NUL, as of a text in UTF-16 without its mark."""
+    zeros = max(head[:256:2].count(0), head[1:256:2].count(0))
+    return len(head) >= 8 and zeros > 0.4 * len(head[:256]) and head[:256].count(0) == zeros
+
+
+def _whole(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def advice(head: bytes, form: str, encoding: str) -> str | None:
+    """What to change in a profile of the format `form`, where the file looks like another one."""
+    found = like(head)
+    if found == "utf-16":
+        told = encoding.lower().startswith(("utf-16", "utf16"))
+        return None if told else 'set encoding = "utf-16" in the profile, then replay'
+    if found is None or found == form or (found == "jsonl" and form == "json"):
+        return None
+    if form not in WORDS and not (form in DECODED and found in ("parquet", "xlsx")):
+        return None
+    return (
+        f'the file looks like {WORDS[found]}: set format = "{found}" in the profile, or let '
+        "`sensorflow sniff` propose one, then replay"
+    )

@@ -1,0 +1,154 @@
+"""Logs of the programs that `sensorflow up` runs: files that stay bounded, its own stdout, or the journal.
+
+Each program writes its file by itself, appending: nothing stands between, so that a supervisor that is
+stopped or killed keeps no program waiting and loses no line. So a file can be neither renamed (they go on
+writing into it) nor simply emptied (what comes between the copy and that is lost): its head is copied, and
+then cut off by the kernel while the programs go on appending (FALLOC_FL_COLLAPSE_RANGE; ext4, xfs). Where
+the disk cannot do that, it is copied and emptied; a line of that very instant may be lost.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from sensorflow.embedded.where import Where
+
+if TYPE_CHECKING:
+    from sensorflow.settings import Settings
+
+__all__ = ["Rotation", "Where", "opened", "rotate"]
+
+EVERY = 2.0
+"""Seconds between looks."""
+JOURNAL = "/run/systemd/journal/stdout"
+_COLLAPSE = 0x08
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_BLOCK = 1 << 20
+
+
+@contextmanager
+def opened(where: Where, path: Path) -> Iterator[int]:
+    """A descriptor for a program's stdout and stderr. Without room for a log, or a journal, it goes
+    without."""
+    if where is Where.STDOUT:
+        yield sys.stdout.fileno()
+        return
+    made: IO[bytes] | socket.socket
+    try:
+        made = _journal(path.stem) if where is Where.JOURNAL else _file(path)
+    except OSError:
+        made = Path(os.devnull).open("ab")  # noqa: SIM115
+    with made:
+        yield made.fileno()
+
+
+def _file(path: Path) -> IO[bytes]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("ab")
+
+
+def _journal(name: str) -> socket.socket:
+    """A stream of sd_journal_stream_fd(3): identifier, no unit, priority 6, nothing forwarded."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.connect(JOURNAL)
+        made.sendall(f"{name}\n\n6\n0\n0\n0\n0\n".encode())
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+class Rotation:
+    """Keeps the logs of a folder below `log_size` each, with `log_files` older ones beside it."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.settings = settings
+        self._folder = folder
+        self._next = 0.0
+
+    def turn(self) -> None:
+        """Call it often; nothing is raised."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + EVERY
+        with suppress(OSError):
+            for path in self._folder.glob("*.log"):
+                with suppress(OSError):  # a full disk: tried again
+                    rotate(path, int(self.settings.log_size), self.settings.log_files)
+
+
+def rotate(path: Path, most: int, files: int) -> bool:
+    """Move what is in a log to `<name>.1`, and that to `<name>.2`, once it is larger than `most` bytes.
+
+    Together they are one text, oldest first: a line may begin in one and end in the next.
+    """
+    if path.stat().st_size <= most:
+        return False
+    new = path.with_name(f"{path.name}.new")
+    with path.open("r+b") as log:
+        block = os.fstatvfs(log.fileno()).f_frsize
+        head = (os.fstat(log.fileno()).st_size - 1) // block * block  # never all of it
+        try:
+            with new.open("wb") as copy:
+                _copy(log, copy, head)
+        except OSError:
+            new.unlink(missing_ok=True)
+            raise
+        _shift(path, files)
+        new.replace(_numbered(path, 1))
+        if not _collapsed(log.fileno(), head):
+            with _numbered(path, 1).open("ab") as copy:
+                _copy(log, copy, None)
+                log.truncate(0)
+    return True
+
+
+def _copy(source: Any, target: Any, length: int | None) -> None:
+    """So many bytes, or all to the end, for as long as something is appended."""
+    while length is None or length > 0:
+        found = source.read(_BLOCK if length is None else min(_BLOCK, length))
+        if not found:
+            break
+        target.write(found)
+        length = None if length is None else length - len(found)
+    target.flush()
+
+
+def _shift(path: Path, files: int) -> None:
+    for number in range(files - 1, 0, -1):
+        with suppress(FileNotFoundError):
+            _numbered(path, number).replace(_numbered(path, number + 1))
+    for number, old in _rotated(path):
+        if number > files:
+            old.unlink()
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path.with_name(f"{path.name}.{number}")
+
+
+def older(path: Path) -> list[Path]:
+    """The files of a log, oldest first, itself last."""
+    return [*(old for _, old in sorted(_rotated(path), reverse=True)), path]
+
+
+def _rotated(path: Path) -> list[tuple[int, Path]]:
+    found = path.parent.glob(f"{path.name}.*")
+    named = [(old.name.removeprefix(f"{path.name}."), old) for old in found]
+    return [(int(number), old) for number, old in named if number.isdigit()]
+
+
+def _collapsed(descriptor: int, length: int) -> bool:
+    """Whether the kernel has cut that off the head, while others append."""
+    call = _LIBC.fallocate
+    call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    return bool(call(descriptor, _COLLAPSE, 0, length) == 0)

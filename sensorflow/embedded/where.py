@@ -1,0 +1,13 @@
+"""Where the programs of a stack log to."""
+
+from enum import StrEnum
+
+
+class Where(StrEnum):
+    FILES = "files"
+    STDOUT = "stdout"
+    JOURNAL = "journal"
+
+    @property
+    def told(self) -> str:
+        return {"files": "data/logs", "stdout": "above", "journal": "the journal"}[self]

@@ -1,0 +1,108 @@
+"""Settings from the environment: which variable sets which key, laid over what the file gave."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sensorflow.errors import Code, Misuse
+
+PREFIX = "SENSORFLOW_"
+APART = re.compile(r"CONFIG(_COPY)?|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
+"""Variables with the prefix that are no settings: Kubernetes makes the last ones of a service's name."""
+PROJECT = re.compile(r"(DATABASE_URL|BROKER_URL)(_FILE)?|DATA|SOURCES(__.*)?")
+"""Variables that make a project without a file: where its data is, or what it takes in."""
+
+
+def names_project(environ: Mapping[str, str]) -> bool:
+    """Whether the variables alone make a project, as they do in containers."""
+    given = (name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX))
+    return any(PROJECT.fullmatch(name) for name in given)
+
+
+def folder() -> Path:
+    """The folder that we are in. Raises Misuse."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise Misuse("the current folder was removed: cd to your project", Code.SETTINGS) from error
+
+
+class Variables:
+    """The variables that are settings. plain: keys that may come as *_FILE."""
+
+    def __init__(self, environ: Mapping[str, str], plain: Iterable[str]) -> None:
+        self._environ, self._plain = environ, set(plain)
+        self._origins: dict[tuple[str, ...], str] = {}
+        self._tables: set[tuple[str, ...]] = set()
+
+    def overlay(self, given: dict[str, Any]) -> None:
+        """Put them over what the file gave. Raises Misuse."""
+        self._tables = set(_tables(given))
+        for variable, value in sorted(self._environ.items()):
+            name = variable.removeprefix(PREFIX)
+            if variable.startswith(PREFIX) and not APART.fullmatch(name):
+                self._put(given, variable, name.lower(), value)
+
+    def _put(self, given: dict[str, Any], variable: str, name: str, value: str) -> None:
+        if name.endswith("_file") and name.removesuffix("_file") in self._plain:
+            name, value = name.removesuffix("_file"), _secret(variable, value)
+        target, place = given, []
+        *above, last = name.split("__")
+        for part in above:
+            place.append(_spelt(part, target))
+            inner = target.setdefault(place[-1], {})
+            if not isinstance(inner, dict):
+                raise Misuse(
+                    f"{variable}: {'.'.join(place)} is set to {inner!r}, which holds no other keys; "
+                    "set one of the two",
+                    Code.SETTINGS,
+                )
+            target = inner
+        place.append(_spelt(last, target))
+        target[place[-1]] = value
+        self._origins[tuple(place)] = variable
+
+    def of(self, key: str, file: str | None) -> str | None:
+        """Who set a key, for a message about it: a variable, several, or both file and variables where a
+        table is of both. None: the file alone, or nobody."""
+        place = tuple(key.split("."))
+        if place in self._origins:
+            return self._origins[place]
+        if below := self._below(place):
+            return f"{file} with {below}" if file and place in self._tables else below
+        while len(place) > 1 and (place := place[:-1]) not in self._tables:
+            if below := self._below(place):
+                return below
+        return None
+
+    def _below(self, place: tuple[str, ...]) -> str:
+        near = [v for k, v in self._origins.items() if k[: len(place)] == place]
+        return ", ".join(near[:3]) + (" ..." if len(near) > 3 else "")
+
+
+def _tables(given: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The places of all tables of a file."""
+    for key, value in given.items():
+        if isinstance(value, Mapping):
+            yield (*above, key)
+            yield from _tables(value, (*above, key))
+
+
+def _spelt(part: str, target: Mapping[str, Any]) -> str:
+    """A key as the file spells it: a variable can have neither small letters nor hyphens."""
+    if part in target:
+        return part
+    same = [key for key in target if key.lower().replace("-", "_") == part]
+    return same[0] if len(same) == 1 else part
+
+
+def _secret(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except OSError as error:
+        raise Misuse(
+            f"{variable}: {path}: {error.strerror}; it must name a readable file", Code.SETTINGS
+        ) from error

@@ -1,0 +1,66 @@
+"""The text that a reading was read from, out of the landed bytes."""
+
+from __future__ import annotations
+
+import itertools
+from typing import BinaryIO
+
+import numpy as np
+
+from sensorflow.core.arrival import printable
+from sensorflow.core.formats.chunk import text_of
+from sensorflow.core.layout import Place
+from sensorflow.core.names import composed
+from sensorflow.core.profile import Profile
+from sensorflow.core.reading import chunks
+from sensorflow.errors import SensorflowError
+from sensorflow.flow.validate import scratch
+from sensorflow.ports import FileView, Landing
+from sensorflow.settings import Settings
+
+
+class NotThere(Exception):
+    """The text cannot be had; the message says why."""
+
+
+def original(
+    landing: Landing, settings: Settings, view: FileView, line: int, line_base: int | None
+) -> str:
+    """The row of a file that begins at a line. Raises NotThere.
+
+    line_base: of a part of a growing file, the lines before it; None of a whole file.
+    """
+    facts = view.facts
+    if "landing" in (facts.get("expired") or ()):
+        raise NotThere("retention has removed the original bytes")
+    profile = settings.profile(facts.get("profile") or "", settings.sources.get(view.source))
+    if profile is None and line_base is None:
+        raise NotThere(f"there is no profile {facts.get('profile')!r} any more to read it by")
+    try:
+        with landing.open(facts["landing"]) as stream:
+            if line_base is not None:
+                return _plain_line(stream, line - line_base, profile)
+            assert profile is not None
+            return _row(stream, profile, view, line)
+    except SensorflowError as error:
+        raise NotThere(str(error)) from error
+
+
+def _plain_line(stream: BinaryIO, number: int, profile: Profile | None) -> str:
+    found = next(itertools.islice(stream, number - 1, number), None) if number > 0 else None
+    if found is None:
+        raise NotThere(f"its part of the growing file has no line {number:,}")
+    try:
+        return found.decode(profile.encoding if profile else "utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        return text_of(found)
+
+
+def _row(stream: BinaryIO, profile: Profile, view: FileView, line: int) -> str:
+    path = composed(printable(bytes(view.facts["key"])))
+    place = Place(path.rsplit("/", 1)[-1], path)
+    for chunk in chunks(stream, profile, place, scratch):
+        at = np.flatnonzero(chunk.lines == line)
+        if len(at):
+            return chunk.spot(int(at[0])).raw
+    raise NotThere(f"the profile {view.facts['profile']!r}, as it is now, finds no row at {line:,}")

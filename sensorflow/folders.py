@@ -1,0 +1,70 @@
+"""Whether the folders that the settings name can be worked with; else what is wrong, and what to do."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from sensorflow.disk import explained, nearest, owned, user
+from sensorflow.errors import Code, Misuse
+from sensorflow.settings import Settings
+
+
+def require_folders(settings: Settings) -> None:
+    """Misuse for the first source whose folder is not there, or cannot be read or emptied."""
+    for name, source in settings.sources.items():
+        if found := folder_fault(settings.path(source.path), source.after):
+            told, todo = found
+            key = f"sources.{name}.path = {str(source.path)!r}"
+            raise Misuse(f"{key}: {told}; {todo}", Code.SETTINGS)
+
+
+def folder_fault(folder: Path, after: str = "keep") -> tuple[str, str] | None:
+    """What is wrong with a drop folder, and what to do; None where nothing is."""
+    quoted = shlex.quote(str(folder))
+    try:
+        if not folder.exists():
+            above = next(p for p in (folder, *folder.parents) if p.exists() or p.is_symlink())
+            if not above.is_dir():
+                return f"{above} is a file or a broken link, not a folder", "name a folder"
+            return f"no folder {folder}", f"make it with `mkdir -p {quoted}`"
+        if not folder.is_dir():
+            return f"{folder} is a file, not a folder", "name the folder that it lies in"
+    except OSError as error:
+        return f"{folder}: {error.strerror}", "let this user enter the folders above it"
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return f"user {user()} may not read {folder}", f"`chmod u+rx {quoted}` as its owner"
+    if after != "keep" and not os.access(folder, os.W_OK):
+        return (
+            f"user {user()} may not move files out of {folder}",
+            f'`chmod u+w {quoted}` as its owner, or set after = "keep"',
+        )
+    return None
+
+
+def data_fault(folder: Path) -> tuple[str, str] | None:
+    """What is wrong with the data folder, there or to be made, and what to do; None where nothing is."""
+    there = nearest(folder)
+    if not there.is_dir():
+        return f"{there} is a file, not a folder", "remove it, or let data name another folder"
+    if os.access(there, os.W_OK | os.X_OK):
+        return None
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        return (
+            f"{there} is on a read-only file system",
+            "let data name a folder that can be written",
+        )
+    return f"user {user()} may not write to {there}", owned(there)
+
+
+def require_data(settings: Settings) -> None:
+    """Make the data folder. Raises Misuse."""
+    folder = settings.data_folder
+    try:
+        if (fault := data_fault(folder)) is None:
+            return folder.mkdir(parents=True, exist_ok=True)
+        told = "; ".join(fault)
+    except OSError as error:
+        told = explained(error) or f"{folder}: {error.strerror}"
+    raise Misuse(f"data = {str(settings.data)!r}: {told}", Code.SETTINGS)

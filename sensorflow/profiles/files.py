@@ -1,0 +1,161 @@
+"""Profiles in files: a source's `profile = "testo.toml"`, a profile's `extends = "testo.toml"`.
+
+A path is relative to the folder of sensorflow.toml. The profile is called by the file's stem, or by the
+name of its table in the file: whether it stands in a file of its own changes nothing in what is loaded.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sensorflow import profiles
+from sensorflow.environment import folder
+from sensorflow.errors import Code, Misuse
+
+SETTINGS = ""
+"""The key of sensorflow.toml itself among texts."""
+
+
+class Texts:
+    """The settings file and the profile files that it names, of which each is read once.
+
+    copy: a file that `copied` made, read in place of all of them. given: the text of the settings file, in
+    place of what it holds by now.
+    """
+
+    def __init__(
+        self, path: Path | None, copy: Path | None = None, given: str | None = None
+    ) -> None:
+        self.path = path
+        self.home = path.parent.absolute() if path else folder()
+        self._texts: dict[str, str] = {} if given is None else {SETTINGS: given}
+        self._whole = copy is not None and path is not None
+        if copy is not None and path is not None:
+            self._texts = _read_copy(path, copy)
+
+    def settings(self) -> profiles.Table:
+        """Raises Misuse."""
+        return {} if self.path is None else self._table(SETTINGS, self.path)
+
+    def profile(self, named: str) -> tuple[str, profiles.Table, Path]:
+        """(name, resolved table, file) of what a path names. Raises Misuse."""
+        where, inner = _parted(named)
+        file = self.home / where
+        name, table = profiles.chosen(self._table(where, file), file, inner)
+        return name, table, file
+
+    def _table(self, key: str, file: Path) -> profiles.Table:
+        if key not in self._texts:
+            if self._whole:
+                raise Misuse(f"{file}: was not there when the settings were copied", Code.SETTINGS)
+            self._texts[key] = profiles.read_text(file)
+        return profiles.parsed(self._texts[key], file)
+
+    def copied(self) -> str:
+        """All that was read, as a text that `Texts` takes as a copy."""
+        return json.dumps(self._texts)
+
+
+def _read_copy(path: Path, copy: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(copy.read_text("utf-8")))
+    except (OSError, ValueError) as error:
+        raise Misuse(f"{path}: its copy {copy} cannot be read: {error}", Code.SETTINGS) from error
+
+
+def is_path(named: str) -> bool:
+    """Whether a text names a file rather than a profile."""
+    return named.endswith(".toml") or ".toml:" in named or "/" in named
+
+
+def _parted(named: str) -> tuple[str, str]:
+    """(path, name of the table in it or "")"""
+    before, colon, inner = named.partition(".toml:")
+    return (f"{before}.toml", inner) if colon else (named, "")
+
+
+def resolve(given: dict[str, Any], texts: Texts) -> dict[str, Path]:
+    """Read the profiles that settings name by a path, and put them into the settings: those of sources
+    under their names, which go in the path's place. Returns the file of each. Raises Misuse."""
+    tables, sources = given.get("profiles", {}), given.get("sources", {})
+    if not isinstance(tables, dict) or not isinstance(sources, dict):
+        return {}
+    found: dict[str, Path] = {}
+    own = dict(tables)
+    for key, profile, named in _extended(tables):
+        _, base, found[named] = _read(texts, key, named)
+        rest = {k: v for k, v in tables[profile].items() if k != "extends"}
+        own[profile] = profiles.merged(base, rest)
+    for key, source, named in _of_sources(sources, tables):
+        name, table, file = _read(texts, key, named)
+        other = found.get(name) or (f"[profiles.{name}]" if name in tables else file)
+        if other != file:
+            raise Misuse(
+                f"{texts.path}: {key} = {named!r}: {other} is called {name!r} too; rename one of them",
+                Code.SETTINGS,
+            )
+        profiles.validated(table, _place(file, named))
+        found[name], own[name] = file, table
+        source["profile"] = name
+    if own:
+        given["profiles"] = own
+    return found
+
+
+def _of_sources(
+    sources: Mapping[str, Any], tables: Mapping[str, Any]
+) -> Iterator[tuple[str, dict[str, Any], str]]:
+    for name, source in sources.items():
+        named = source.get("profile") if isinstance(source, dict) else None
+        if isinstance(named, str) and named not in tables and is_path(named):
+            yield f"sources.{name}.profile", source, named
+
+
+def _extended(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    for name, table in tables.items():
+        named = table.get("extends") if isinstance(table, dict) else None
+        if isinstance(named, str) and named not in tables and is_path(named):
+            yield f"profiles.{name}.extends", name, named
+
+
+def _read(texts: Texts, key: str, named: str) -> tuple[str, profiles.Table, Path]:
+    try:
+        return texts.profile(named)
+    except FileNotFoundError:
+        file = texts.home / _parted(named)[0]
+        near = difflib.get_close_matches(named, toml_files(texts.home, file), 1)
+        hint = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else f"`sensorflow sniff FILE --out {named}` writes one"
+        )
+        what = f"no such file {file}; {hint}"
+    except OSError as error:
+        file = texts.home / _parted(named)[0]
+        what = f"{file} cannot be read: {error.strerror}; name a TOML file"
+    raise Misuse(f"{texts.path or 'settings'}: {key} = {named!r}: {what}", Code.SETTINGS)
+
+
+def toml_files(home: Path, beside: Path | None = None) -> list[str]:
+    """The TOML files of a folder, and of the one of another file, as settings name them."""
+    folders = {home, *([beside.parent] if beside else [])}
+    files = [
+        file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.toml"))
+    ]
+    kept = [file for file in files if file.name != "sensorflow.toml"]
+    return [str(f.relative_to(home) if f.is_relative_to(home) else f) for f in kept]
+
+
+def _place(file: Path, named: str) -> str:
+    inner = _parted(named)[1]
+    return f"{file}: profiles.{inner}" if inner else str(file)
+
+
+def plain_name(name: str) -> str:
+    """A name made of the letters, digits, - and _ of another one."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")

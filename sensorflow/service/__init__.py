@@ -1,0 +1,1 @@
+"""The stack or its parts as services of systemd."""

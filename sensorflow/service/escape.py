@@ -1,0 +1,82 @@
+"""Texts in unit files, as systemd.syntax(7) and systemd.unit(5) ask."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from sensorflow.errors import Misuse
+
+_SIMPLE = re.compile(r"[0-9A-Za-z:_/.=,@+-]+")
+_PLAIN = re.compile(rb"[0-9A-Za-z:_/.]")
+
+
+def word(text: str | Path) -> str:
+    """One word of a list or a command, in quotes where it needs them. `$` is left to the command's `:`
+    prefix, which takes it literally.
+
+    >>> print(word('my plant\\'s "é" (2) 100%'))
+    "my plant's \\"é\\" (2) 100%%"
+    """
+    given = _checked(text)
+    if _SIMPLE.fullmatch(given):
+        return given
+    return '"' + given.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%") + '"'
+
+
+def value(text: str | Path) -> str:
+    """A setting that is taken whole, without quotes."""
+    given = _checked(text)
+    if given != given.strip() or given.endswith("\\"):
+        raise Misuse(f"{given!r}: a name that begins or ends with a space fits in no unit file")
+    return given.replace("%", "%%")
+
+
+def comment(text: str | Path) -> str:
+    """In a comment; a backslash at its end would take the next line in."""
+    return _checked(text).rstrip("\\")
+
+
+def mount_unit(point: Path) -> str:
+    """The unit of a mount point, as `systemd-escape --path --suffix=mount` names it.
+
+    >>> mount_unit(Path("/mnt/the share"))
+    'mnt-the\\\\x20share.mount'
+    """
+    path = os.fsencode(point).strip(b"/")
+    if not path:
+        return "-.mount"
+    parts = (bytes([byte]) for byte in path)
+    text = "".join(_escaped(part, first=index == 0) for index, part in enumerate(parts))
+    return f"{text}.mount"
+
+
+def _escaped(byte: bytes, first: bool) -> str:
+    if byte == b"/":
+        return "-"
+    if _PLAIN.fullmatch(byte) and not (first and byte == b"."):
+        return byte.decode()
+    return f"\\x{byte[0]:02x}"
+
+
+def slug(text: str) -> str:
+    """A part of a unit's name, of any folder's name.
+
+    >>> slug('my plant\\'s "é" (2) 100%')
+    'my-plant-s-2-100'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "project"
+
+
+def _checked(text: str | Path) -> str:
+    given = str(text)
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise Misuse(
+            f"{given!a}: not UTF-8, which a unit file must be: rename the folder"
+        ) from None
+    if any(ord(c) < 32 or ord(c) == 127 for c in given):
+        raise Misuse(f"{given!a}: a line break or control character fits in no unit file")
+    return given

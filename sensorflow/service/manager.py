@@ -1,0 +1,139 @@
+"""systemd on this machine: where units lie, which are ours, and what it says of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sensorflow.errors import Misuse
+from sensorflow.service.escape import comment
+from sensorflow.service.plan import config_home
+from sensorflow.service.units import MARK, PROJECT
+
+SHOWN = (
+    *("Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "MainPID"),
+    *("NRestarts", "ActiveEnterTimestamp", "Result", "NeedDaemonReload"),
+)
+
+
+@dataclass(frozen=True)
+class Manager:
+    """The machine's manager, or the one of this user."""
+
+    user: bool
+
+    @property
+    def folder(self) -> Path:
+        return config_home() / "systemd" / "user" if self.user else Path("/etc/systemd/system")
+
+    @property
+    def command(self) -> list[str]:
+        return ["systemctl", "--user"] if self.user else ["systemctl"]
+
+    def require(self) -> None:
+        """Raises Misuse where there is none."""
+        if shutil.which("systemctl") is None or not Path("/run/systemd/system").is_dir():
+            raise Misuse(
+                "systemd does not run here: `sensorflow service install --print` shows the units, to take "
+                "elsewhere; in a container use docker/compose.yaml, else start `sensorflow up` by what "
+                "starts programs here"
+            )
+        done = self._run("show", "--property=Version")
+        if done.returncode != 0:
+            hint = "; log in as that user, or set XDG_RUNTIME_DIR=/run/user/$(id -u)"
+            raise Misuse(
+                f"`{' '.join(self.command)}` reaches no manager: {_last(done.stderr)}"
+                + (hint if self.user else "")
+            )
+
+    def ours(self, config: Path) -> list[Path]:
+        """Files of units that are written for a project, those to start first."""
+        return sorted(
+            (path for path, project in _written(self.folder) if project == comment(config)),
+            key=lambda path: (path.suffix != ".target", path.name),
+        )
+
+    def require_free(self, names: Sequence[str], config: Path) -> None:
+        """Misuse when a unit of such a name is another project's, or nobody's of ours."""
+        known = dict(_written(self.folder))
+        for name in names:
+            path = self.folder / name
+            if path.exists() and known.get(path) != comment(config):
+                whose = known.get(path)
+                what = (
+                    f"is of another project, {whose}" if whose else "was written by somebody else"
+                )
+                raise Misuse(f"{path} {what}: give this one another --name")
+
+    def write(self, texts: dict[str, str]) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name, text in texts.items():
+                new = self.folder / f".{name}.new"
+                new.write_text(text, "utf-8")
+                new.replace(self.folder / name)
+        except OSError as error:
+            raise Misuse(f"{self.folder}: {error.strerror}") from error
+        self.must("daemon-reload")
+
+    def must(self, *arguments: str) -> None:
+        done = self._run(*arguments)
+        if done.returncode != 0:
+            raise Misuse(f"`{' '.join((*self.command, *arguments))}`: {_last(done.stderr)}")
+
+    def facts(self, names: Sequence[str]) -> list[dict[str, str]]:
+        """What the manager says of units, a dict for each."""
+        done = self._run("show", f"--property={','.join(SHOWN)}", "--", *names)
+        blocks = done.stdout.strip().split("\n\n")
+        return [
+            dict(line.partition("=")[::2] for line in block.splitlines())
+            for block in blocks
+            if block.strip()
+        ]
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*self.command, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _written(folder: Path) -> Iterator[tuple[Path, str]]:
+    for path in (*folder.glob("*.service"), *folder.glob("*.target")):
+        try:
+            lines = path.read_text("utf-8", "replace").splitlines()[:2]
+        except OSError:
+            continue
+        if len(lines) == 2 and lines[0].startswith(MARK) and lines[1].startswith(PROJECT):
+            yield path, lines[1].removeprefix(PROJECT)
+
+
+def units_of(config: Path) -> tuple[Manager, list[str]] | None:
+    """The units of a project, whichever manager has them."""
+    for manager in (Manager(user=False), Manager(user=True)):
+        if found := manager.ours(config):
+            return manager, [path.name for path in found]
+    return None
+
+
+def lingers(user: str) -> bool:
+    return Path("/var/lib/systemd/linger", user).exists()
+
+
+def journal(manager: Manager, names: Sequence[str]) -> list[str]:
+    """The command that shows what they log."""
+    flag = "--user-unit" if manager.user else "--unit"
+    services = [name for name in names if name.endswith(".service")]
+    return ["journalctl", *(f"{flag}={name}" for name in services)]
+
+
+def login() -> str:
+    import pwd
+
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def _last(text: str) -> str:
+    return (text.strip().splitlines() or ["no word of why"])[-1]

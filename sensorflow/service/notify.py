@@ -1,0 +1,19 @@
+"""What the service manager is told: sd_notify(3), where there is one that listens."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+
+
+def notify(*lines: str) -> None:
+    """Such as READY=1, STOPPING=1 or STATUS=…. Does nothing when not run as a service."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(address)
+        sender.sendall("\n".join(lines).encode())

@@ -1,0 +1,203 @@
+"""From a project to a plan for its units. A person's mistake is said before anything is written."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from sensorflow.embedded import state
+from sensorflow.environment import PREFIX
+from sensorflow.errors import Misuse
+from sensorflow.service.escape import slug
+from sensorflow.service.units import PARTS, Plan
+from sensorflow.settings import Settings, find, load
+
+SECRETS = ("database_url", "broker_url", "flower_password")
+
+
+def project(secrets: Mapping[str, Path]) -> tuple[Path, Settings]:
+    """The settings file and what it holds, with the secrets as the service will have them. Raises
+    Misuse."""
+    path = find(Path.cwd())
+    if path is None:
+        raise Misuse(f"no sensorflow.toml at or above {Path.cwd()}: `sensorflow init` writes one")
+    given = {f"{PREFIX}{key.upper()}_FILE": str(file) for key, file in secrets.items()}
+    ours = {n: v for n, v in os.environ.items() if not n.startswith(PREFIX)}
+    return path.absolute(), load(path, {**ours, **given})
+
+
+def secrets_of(texts: Iterable[str]) -> dict[str, Path]:
+    """KEY=FILE each. Raises Misuse."""
+    found = {}
+    for text in texts:
+        key, sign, file = text.partition("=")
+        if key not in SECRETS or not sign or not file:
+            raise Misuse(f"--secret {text!r}: give KEY=FILE, with one of {', '.join(SECRETS)}")
+        found[key] = Path(file).absolute()
+    return found
+
+
+def parts_of(text: str) -> tuple[str, ...]:
+    """Names with commas between. Raises Misuse."""
+    given = tuple(part.strip() for part in text.split(",") if part.strip())
+    for part in given:
+        if part not in PARTS:
+            raise Misuse(f"--parts: no part {part!r}; there are {', '.join(PARTS)}")
+    return tuple(part for part in PARTS if part in given)
+
+
+def plan(
+    path: Path,
+    settings: Settings,
+    *,
+    user: str | None,
+    parts: Sequence[str] = (),
+    name: str | None = None,
+    secrets: Mapping[str, Path] | None = None,
+) -> Plan:
+    """user: of a system unit; None for one of the user manager. Raises Misuse."""
+    if parts and settings.embedded:
+        raise Misuse(
+            "--parts needs database_url and broker_url: the embedded servers are part of "
+            "`sensorflow up`; without --parts one unit runs all of it"
+        )
+    if not settings.sources:
+        raise Misuse(f"{path}: no [sources.*]: nothing to watch; see `sensorflow init`")
+    data, home = settings.data_folder, path.parent
+    drops = [settings.path(source.path) for source in settings.sources.values()]
+    given = dict(secrets or {})
+    used = [path, data, *drops, Path(sys.prefix), *given.values()]
+    chosen = name or f"sensorflow-{slug(home.name)}"
+    if chosen != slug(chosen):
+        raise Misuse(
+            f"--name {chosen!r}: a unit's name is of a-z, 0-9 and -, such as {slug(chosen)}"
+        )
+    needed = {point for folder in (home, data) if (point := mount_point(folder)) != Path("/")}
+    late = {mount_point(drop) for drop in drops} - needed - {Path("/")}
+    return Plan(
+        name=chosen,
+        config=path,
+        python=sys.executable,
+        folders=(home, data),
+        variables=_variables(chosen, user),
+        user=user,
+        parts=parts,
+        mounts=sorted(needed),
+        late=sorted(late),
+        mountpoint=shutil.which("mountpoint") or "/usr/bin/mountpoint",
+        private_tmp=not any(map(below_tmp, used)) and not _sockets_in_tmp(settings),
+        protect_system=not any(map(below_system, (data, *drops))),
+        workers=settings.workers,
+        log_level=settings.log_level,
+        flower_port=settings.flower_port or 5555,
+        secrets=given,
+    )
+
+
+def _variables(name: str, user: str | None) -> Path:
+    if user is not None:
+        return Path("/etc/sensorflow") / f"{name}.env"
+    return config_home() / "sensorflow" / f"{name}.env"
+
+
+def config_home() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+
+
+def mount_point(folder: Path) -> Path:
+    """Of the folder, or of what is there above it."""
+    while not folder.exists() or not folder.is_mount():
+        if folder == folder.parent:
+            break
+        folder = folder.parent
+    return folder
+
+
+def below_tmp(path: Path) -> bool:
+    return any(path.is_relative_to(tmp) for tmp in ("/tmp", "/var/tmp"))
+
+
+def below_system(path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in ("/usr", "/boot", "/etc"))
+
+
+def _sockets_in_tmp(settings: Settings) -> bool:
+    """Whether a server is reached by a socket there."""
+    urls = (settings.database_url, settings.broker_url)
+    return any(url is not None and "tmp" in url.get_secret_value() for url in urls)
+
+
+def owner(path: Path, wanted: str | None) -> str:
+    """As whom a system unit runs: who the project belongs to, unless told. Never silently as root.
+    Raises Misuse."""
+    if wanted is not None:
+        try:
+            return pwd.getpwnam(wanted).pw_name
+        except KeyError:
+            raise Misuse(f"--run-as {wanted!r}: no such user") from None
+    try:
+        found = pwd.getpwuid(path.stat().st_uid).pw_name
+    except KeyError:
+        raise Misuse(f"{path} belongs to no user of this machine: give --run-as NAME") from None
+    if found == "root":
+        raise Misuse(
+            f"{path} belongs to root, and a service should not run as root: give --run-as NAME, "
+            f"an ordinary user (`useradd --system sensorflow` makes one), and `chown -R` "
+            f"{path.parent} to it; --run-as root if root is meant"
+        )
+    return found
+
+
+def require_usable(path: Path, settings: Settings, user: str) -> None:
+    """That the user can run this Python and has the project's data. Raises Misuse."""
+    found = pwd.getpwnam(user)
+    data = settings.data_folder
+    _require_same_database(settings, found)
+    if data.exists() and data.stat().st_uid != found.pw_uid and found.pw_uid != 0:
+        raise Misuse(f"{data} does not belong to {user}: `chown -R {user}: {_quoted(data)}`")
+    if os.geteuid() != 0 or found.pw_uid == 0:
+        return
+    for what, command in (
+        (sys.executable, [sys.executable, "-c", "import sensorflow"]),
+        (str(path), ["/bin/cat", str(path)]),
+    ):
+        done = subprocess.run(
+            command,
+            user=found.pw_uid,
+            group=found.pw_gid,
+            extra_groups=os.getgrouplist(user, found.pw_gid),
+            cwd="/",
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise Misuse(
+                f"{user} may not use {what}: install sensorflow and keep the project where that "
+                "user may read, such as below /opt, /srv or its own home"
+            )
+
+
+def _require_same_database(settings: Settings, found: pwd.struct_passwd) -> None:
+    """As root the embedded servers' data lies elsewhere: nobody begins anew by accident."""
+    of_root = state.root_home(settings.data_folder)
+    of_user = settings.data_folder / "embedded"
+    here, there = (of_root, of_user) if found.pw_uid == 0 else (of_user, of_root)
+    if not settings.embedded or (here / "postgres").exists() or not (there / "postgres").exists():
+        return
+    whose = "an ordinary user" if found.pw_uid == 0 else "root"
+    raise Misuse(
+        f"the embedded database of this project was made by {whose} and lies in {there}; as "
+        f"{found.pw_name} a new, empty one would be made. Give the --run-as of before, or end the "
+        f"stack, move that folder to {here} and `chown -R` it"
+    )
+
+
+def _quoted(path: Path) -> str:
+    import shlex
+
+    return shlex.quote(str(path))

@@ -1,0 +1,208 @@
+"""The text of the units, with what each setting is for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sensorflow.service.escape import comment, mount_unit, value, word
+
+PARTS = ("daemon", "worker", "beat", "flower")
+MARK = "# Written by `sensorflow service install`"
+PROJECT = "# Project: "
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to write units for.
+
+    user: of system units; None for units of the user manager. parts: none for the whole stack as one
+    unit. folders: what must be there (settings, data). mounts: their mount points but `/`. late: mount
+    points of drop folders, which may come later. secrets: files by setting. variables: a file of
+    SENSORFLOW_* variables that may be there.
+    """
+
+    name: str
+    config: Path
+    python: str
+    folders: Sequence[Path]
+    variables: Path
+    user: str | None = None
+    parts: Sequence[str] = ()
+    mounts: Sequence[Path] = ()
+    late: Sequence[Path] = ()
+    mountpoint: str = "/usr/bin/mountpoint"
+    private_tmp: bool = True
+    protect_system: bool = True
+    workers: int = 4
+    log_level: str = "INFO"
+    flower_port: int = 5555
+    secrets: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def unit(self) -> str:
+        """What is enabled and started."""
+        return f"{self.name}.target" if self.parts else f"{self.name}.service"
+
+
+def units(plan: Plan) -> dict[str, str]:
+    """Texts by file name."""
+    if not plan.parts:
+        return {plan.unit: _service(plan, "")}
+    made = {plan.unit: _target(plan)}
+    return made | {f"{plan.name}-{part}.service": _service(plan, part) for part in plan.parts}
+
+
+def _head(plan: Plan) -> list[str]:
+    return [
+        f"{MARK}, which writes it anew: changes go into `systemctl edit`.",
+        f"{PROJECT}{comment(plan.config)}",
+    ]
+
+
+def _target(plan: Plan) -> str:
+    wants = [f"Wants={plan.name}-{part}.service" for part in plan.parts]
+    lines = [*_head(plan), "[Unit]", "Description=sensorflow: the parts on this host", *wants]
+    return "\n".join([*lines, "", *_install(plan), ""])
+
+
+def _service(plan: Plan, part: str) -> str:
+    blocks = (_head(plan), _unit(plan, part), _run(plan, part), _life(part), _fence(plan))
+    lines = [line for block in blocks for line in (*block, "")]
+    return "\n".join([*lines, *([] if part else _install(plan)), ""]).rstrip("\n") + "\n"
+
+
+def _unit(plan: Plan, part: str) -> list[str]:
+    what = {
+        "": "the whole stack",
+        "daemon": "takes files in from the drop folders",
+        "worker": "loads files",
+        "beat": "the clock of sweeps and retention",
+        "flower": "shows tasks and workers",
+    }[part]
+    lines = ["[Unit]", f"Description=sensorflow {part or 'up'}: {what}"]
+    lines.append("Documentation=man:systemd.service(5)")
+    if part:
+        lines.append(f"PartOf={plan.unit}")
+    if plan.user is not None:
+        lines += [
+            "# after network, clock and mounts; the folders of settings and data must be mounted",
+            "Wants=network-online.target",
+            "After=network-online.target remote-fs.target time-sync.target",
+            f"RequiresMountsFor={' '.join(word(folder) for folder in plan.folders)}",
+        ]
+        for point in plan.late:
+            unit = mount_unit(point)
+            lines += ["# a drop folder, which may come late", f"Wants={unit}", f"After={unit}"]
+    lines += [
+        "# what ends is started again, however often: a database or share may be away for a day",
+        "StartLimitIntervalSec=0",
+    ]
+    return lines
+
+
+def _run(plan: Plan, part: str) -> list[str]:
+    lines = ["[Service]"]
+    if part:
+        lines.append("Type=exec")
+    else:
+        lines += [
+            "# started when the servers answer; recovery or a migration may take its time",
+            "Type=notify",
+            "NotifyAccess=main",
+            "TimeoutStartSec=infinity",
+        ]
+    if plan.user is not None:
+        lines.append(f"User={plan.user}")
+    lines.append(f"Environment={word(f'SENSORFLOW_CONFIG={plan.config}')} PYTHONUNBUFFERED=1")
+    lines.append(f"SyslogIdentifier={part or 'sensorflow'}")
+    lines += _secrets(plan)
+    lines += [
+        "# SENSORFLOW_* variables, if you want any: one NAME=value a line, mode 0600",
+        f"EnvironmentFile=-{value(plan.variables)}",
+    ]
+    lines += [f"ExecStartPre=:{plan.mountpoint} -q {word(point)}" for point in plan.mounts]
+    # the colon: no variables in it, a $ is a $
+    command = " ".join(word(argument) for argument in _command(plan, part))
+    lines.append(f"ExecStart=:{command}")
+    return lines
+
+
+def _secrets(plan: Plan) -> list[str]:
+    """systemd reads the file as root, and gives the user a copy that no other process may read."""
+    lines = []
+    for key, path in sorted(plan.secrets.items()):
+        variable = f"SENSORFLOW_{key.upper()}_FILE"
+        if plan.user is None:
+            lines.append(f"Environment={word(f'{variable}={path}')}")
+        else:
+            lines.append(f"LoadCredential={key}:{value(path)}")
+            lines.append(f"Environment={variable}=%d/{key}")
+    return lines
+
+
+def _command(plan: Plan, part: str) -> list[str]:
+    celery = [plan.python, "-m", "celery", "-A", "workers"]
+    level = f"--loglevel={plan.log_level}"
+    return {
+        "": [plan.python, "-m", "sensorflow", "up", "--logs", "journal"],
+        "daemon": [plan.python, "-m", "sensorflow", "watch"],
+        "worker": [plan.python, "-m", "sensorflow", "worker", "-c", str(plan.workers)],
+        "beat": [*celery, "beat", level, "--pidfile="],
+        "flower": [*celery, "flower", f"--port={plan.flower_port}", *FLOWER],
+    }[part]
+
+
+FLOWER = (
+    "--logging=warning",
+    "--tasks_columns=name,args,state,result,received,runtime,worker,exception",
+)
+
+
+def _life(part: str) -> list[str]:
+    patience = {"": "3min", "daemon": "1min", "worker": "5min", "beat": "30s", "flower": "30s"}[
+        part
+    ]
+    return [
+        "Restart=always",
+        "RestartSec=5s",
+        "# the signal goes to the main process alone, which ends the others in order: workers finish the",
+        "# file in hand, then the servers shut down; whatever is left after that time is killed",
+        "KillMode=mixed",
+        "KillSignal=SIGTERM",
+        f"TimeoutStopSec={patience}",
+        "# a process that the kernel ends for want of memory is replaced, and takes no other with it",
+        "OOMPolicy=continue",
+        "# to bound memory: `systemctl edit`, then [Service] MemoryMax=, at least workers x max_memory",
+        "LimitNOFILE=65536",
+    ]
+
+
+def _fence(plan: Plan) -> list[str]:
+    lines = [
+        "# what it never needs; it still writes wherever its user may, for drop folders are anywhere",
+        "NoNewPrivileges=yes",
+        "LockPersonality=yes",
+        "RestrictRealtime=yes",
+        "RestrictSUIDSGID=yes",
+    ]
+    if plan.user is None:
+        return lines
+    return [
+        *lines,
+        f"ProtectSystem={'full' if plan.protect_system else 'no'}",
+        f"PrivateTmp={'yes' if plan.private_tmp else 'no'}",
+        "PrivateDevices=yes",
+        "ProtectKernelTunables=yes",
+        "ProtectKernelModules=yes",
+        "ProtectControlGroups=yes",
+        "RestrictNamespaces=yes",
+    ]
+
+
+def _install(plan: Plan) -> list[str]:
+    """With the mounts it needs too: when one comes late, it brings the service."""
+    boot = "default.target" if plan.user is None else "multi-user.target"
+    mounts = "" if plan.user is None else "".join(f" {mount_unit(p)}" for p in plan.mounts)
+    return ["[Install]", f"WantedBy={boot}{mounts}"]

@@ -1,0 +1,120 @@
+"""A stack of `sensorflow up` is backed up while it loads, lost as a whole, and restored."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensorflow.embedded import state
+
+HEAD = "time,sensor,type,value,unit\n"
+FILES, ROWS = 40, 50
+
+
+def command(folder: Path, *words: str, code: int = 0) -> str:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")}
+    program = [sys.executable, "-m", "sensorflow", *words]
+    done = subprocess.run(
+        program, cwd=folder, env=clean, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def asked(folder: Path, *words: str) -> Any:
+    return json.loads(command(folder, *words, "--json"))
+
+
+@contextmanager
+def up(folder: Path) -> Iterator[None]:
+    with (folder / "up.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sensorflow", "up"], cwd=folder, stdout=log, stderr=log
+        )
+    try:
+        while state.running(folder / "data") is None:
+            assert process.poll() is None, (folder / "up.log").read_text()
+            time.sleep(0.1)
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def drop(folder: Path, name: str, content: str) -> None:
+    target = folder / "drop" / "readings" / name
+    target.with_suffix(".part").write_text(content)
+    target.with_suffix(".part").rename(target)
+
+
+def rows(number: int) -> str:
+    lines = (
+        f"2026-02-01T00:{s // 60:02}:{s % 60:02}Z,s{number},temperature,{number + s},degC\n"
+        for s in range(ROWS)
+    )
+    return HEAD + "".join(lines)
+
+
+def loaded(folder: Path) -> int:
+    found = asked(folder, "status")
+    return sum(s["rows_loaded"] for s in found["sources"].values())
+
+
+def wait_for(folder: Path, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while loaded(folder) < count:
+        assert time.monotonic() < deadline, command(folder, "files", "ls")
+        time.sleep(0.3)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(project: Path) -> Iterator[None]:
+    yield
+    shutil.rmtree(state.home(project / "data"), ignore_errors=True)
+
+
+def test_all_is_there_again_after_data_and_database_are_gone(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    target = tmp_path_factory.mktemp("elsewhere") / "backups"
+    (project / "drop").rmdir()
+    command(project, "init")
+    with up(project):
+        for number in range(FILES // 2):
+            drop(project, f"{number}.csv", rows(number))
+        drop(project, "bad.csv", HEAD + "never,s,t,x,u\n")
+        wait_for(project, ROWS)
+        for number in range(FILES // 2, FILES):
+            drop(project, f"{number}.csv", rows(number))
+        made = asked(project, "backup", str(target))
+        assert made["missing"] == []
+        wait_for(project, FILES * ROWS)
+    shutil.rmtree(project / "data")
+    shutil.rmtree(state.home(project / "data"), ignore_errors=True)
+    (project / "sensorflow.toml").unlink()
+    said = asked(project, "restore", str(target), "--to", str(project))
+    assert said["audit"]["exit_code"] == 0
+    assert said["audit"]["rows"] == made["readings"] > 0
+    assert said["audit"]["files"] == made["ledger_files"]
+    known = made["ledger_files"] - 1
+    with up(project):
+        wait_for(project, known * ROWS)  # what waited at that moment goes on
+        assert "every one accounted for" in command(project, "audit", "--checksum")
+        listed = {f["key_text"]: f["state"] for f in asked(project, "files", "ls")}
+        assert listed.pop("bad.csv") == "quarantined"
+        assert set(listed.values()) == {"loaded"}
+        again = asked(project, "backup", str(target))
+        assert again["copied_bytes"] < again["bytes"]
+        assert again["shared_files"] > 0
+        assert f"backup: {again['path']}" in command(project, "doctor")

@@ -1,0 +1,256 @@
+"""Backups and restores, file by file: what changes meanwhile, what is damaged, what is interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+from fleet import HEAD
+from yard import Yard, content
+
+from sensorflow import bootstrap
+from sensorflow.adapters.postgres import dump, migrate
+from sensorflow.backup import folder as folders
+from sensorflow.backup.make import Done, make
+from sensorflow.cli.backup import tools
+from sensorflow.flow.handle import Outcome
+from sensorflow.flow.tidy import tidy
+from sensorflow.flow.undo import undo
+
+Progress = Callable[[str, int, int], object]
+BEGUN = ("landing", "bronze", "rejects", "silver", "quarantine")
+ROW = "2026-03-01T00:00:0{}Z,s,temperature,{},degC\n"
+MENDED = '[profiles.mended]\nextends = "long"\ndecimal = ","\n'
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sensorflow import bootstrap
+from sensorflow.backup.make import make
+from sensorflow.cli.backup import tools
+
+def progress(what, number, total):
+    if (what, number) == ("files", 3):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+settings = bootstrap.settings()
+url = settings.database
+make(settings, url, tools(url), Path(sys.argv[1]), {"sensorflow.toml": Path("sensorflow.toml")}, progress)
+"""
+STOPPED = """
+import os, signal, sys
+from sensorflow.backup.restore import Restore
+from sensorflow.cli import main
+
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+at = sys.argv.pop(1)
+setattr(Restore, at, killed)
+main()
+"""
+
+
+@pytest.fixture
+def yard(project: Path, database: str) -> Iterator[Yard]:
+    made = opened(project, database)
+    yield made
+    made.close()
+
+
+def opened(project: Path, database: str) -> Yard:
+    made = Yard(project, database, source='max_rejects = "60%"')
+    made.config.write_text(made.config.read_text() + MENDED)
+    made.settings = bootstrap.settings(project)
+    made.world = replace(made.world, settings=made.settings)
+    return made
+
+
+def run(
+    yard: Yard,
+    *words: str,
+    url: str = "",
+    code: int = 0,
+    program: tuple[str, ...] = (),
+    env: Mapping[str, str] | None = None,
+) -> str:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")}
+    given = {**clean, "SENSORFLOW_DATABASE_URL": url or yard.database, **(env or {})}
+    begin = program or ("-m", "sensorflow")
+    command = [sys.executable, *begin, *words]
+    done = subprocess.run(
+        command, cwd=yard.project, env=given, capture_output=True, text=True, check=False
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said
+    assert "Traceback" not in said
+    return said
+
+
+def readings(url: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(url, options="-c timezone=UTC") as connection:
+        query = (
+            "SELECT ts, sensor_id, reading_type, value, unit, file_id, line_no FROM raw_readings"
+        )
+        return sorted(connection.execute(query).fetchall())
+
+
+def rights(url: str) -> list[tuple[object, ...]]:
+    """Owners and grants of functions and tables."""
+    with psycopg.connect(url) as connection:
+        return connection.execute(
+            "SELECT proname, proacl::text, proowner::regrole::text FROM pg_proc"
+            " WHERE pronamespace = 'public'::regnamespace"
+            " UNION ALL SELECT relname, relacl::text, relowner::regrole::text FROM pg_class"
+            " WHERE relnamespace = 'public'::regnamespace ORDER BY 1, 2, 3"
+        ).fetchall()
+
+
+def fill(yard: Yard) -> dict[str, int]:
+    """A file of each kind."""
+    made = {"plain": yard.load("plain.csv", content(1)), "undone": yard.load("u.csv", content(2))}
+    assert yard.arrive("again.csv", content(1)) == made["plain"]
+    lines = ROW.format(0, 1), ROW.format(1, '"2,5"'), ROW.format(2, 3)
+    made["rejects"] = yard.load("r.csv", (HEAD + "".join(lines)).encode())
+    made["first"] = yard.load("c.csv", content(3))
+    made["corrected"] = yard.load("c.csv", content(3, 12))
+    made["bad"] = yard.quarantine()
+    made["taken out"] = yard.load("t.csv", content(4))
+    undo(yard.ledger, yard.world.lake, yard.world.landing, made["taken out"], "wrong")
+    made["late"] = yard.load("late.csv", content(5))
+    made["waiting"] = yard.arrive("w.csv", content(6))
+    tidy(yard.ledger, yard.world.lake, yard.world.landing)
+    return made
+
+
+def backed_up(yard: Yard, target: Path, meanwhile: Progress = lambda *_: None) -> Done:
+    url = yard.database
+    project = {"sensorflow.toml": yard.config}
+    return make(yard.settings, url, tools(url), target, project, meanwhile)
+
+
+def test_what_is_replayed_corrected_and_undone_meanwhile_is_restored_as_it_was(
+    yard: Yard, empty_database: str, tmp_path: Path
+) -> None:
+    made, world = fill(yard), yard.world
+    before = readings(yard.database)
+
+    def meanwhile(what: str, number: int, _total: int) -> None:
+        if (what, number) != ("files", 1):
+            return
+        for name in ("undone", "late"):
+            undo(yard.ledger, world.lake, world.landing, made[name], "meanwhile")
+        assert yard.ledger.replay(made["rejects"], "mended")
+        assert yard.work(made["rejects"]) is Outcome.LOADED
+        yard.load("plain.csv", content(1, 7))
+        yard.load("new.csv", content(7))
+        assert yard.work(made["waiting"]) is Outcome.LOADED
+        assert tidy(yard.ledger, world.lake, world.landing) == 0  # the disk is held
+
+    done = backed_up(yard, tmp_path / "b", meanwhile)
+    assert readings(yard.database) != before
+    assert done.backup.manifest.replays == {str(made["rejects"]): "mended"}
+    assert tidy(yard.ledger, world.lake, world.landing) > 0
+    where = ("restore", str(tmp_path / "b"), "--to", str(tmp_path / "p"))
+    said = run(yard, *where, url=empty_database)
+    assert "every one accounted for" in said
+    assert "next start: 2 files" in said
+    assert readings(empty_database) == before
+    assert rights(empty_database) == rights(yard.database)
+    restored = opened(tmp_path / "p", empty_database)
+    assert restored.work(made["rejects"]) is Outcome.LOADED
+    assert restored.work(made["waiting"]) is Outcome.LOADED
+    restored.close()
+    assert "every one accounted for" in run(restored, "audit", "--checksum")
+    assert len(readings(empty_database)) == len(before) + 1 + 20
+
+
+def test_a_killed_backup_is_none_and_the_next_ones_copy_what_is_new(
+    yard: Yard, tmp_path: Path
+) -> None:
+    fill(yard)
+    target = tmp_path / "b"
+    run(yard, str(target), program=("-c", KILLED), code=-signal.SIGKILL)
+    [unfinished] = folders.garbage(target)
+    said = run(yard, "restore", str(target), "--to", str(tmp_path / "p"), code=2)
+    assert "interrupted" in said
+    landed = next((unfinished / "data" / "landing").glob("??/*"))
+    inode, name = landed.stat().st_ino, landed.relative_to(unfinished)
+    first = json.loads(run(yard, "backup", str(target), "--json"))
+    assert (Path(first["path"]) / name).stat().st_ino == inode  # taken over, not copied again
+    assert folders.garbage(target) == []
+    yard.load("new.csv", content(8))
+    damage = next((Path(first["path"]) / "data" / "silver").rglob("*.parquet"))
+    time.sleep(1.1)  # backups are named by their second
+    second = json.loads(run(yard, "backup", str(target), "--json", "--keep", "1"))
+    assert second["shared_files"] == first["files"] - 1 - len(BEGUN) - 1  # dump, notes, settings
+    assert second["removed"] == [Path(first["path"]).name]
+    assert not damage.exists()
+    sums = ["sha256sum", "--check", "--quiet", folders.SUMS]
+    assert subprocess.run(sums, cwd=second["path"], check=False).returncode == 0
+    assert "whole" in run(yard, "backup", str(target), "--verify")
+    inside = run(yard, "backup", str(yard.data / "b"), code=2)
+    assert "lies within" in inside
+
+
+def test_a_damaged_backup_is_named_and_nothing_of_it_is_restored(
+    yard: Yard, empty_database: str, tmp_path: Path
+) -> None:
+    fill(yard)
+    path, place = backed_up(yard, tmp_path / "b").backup.path, tmp_path / "p"
+    silver = next((path / "data" / "silver").rglob("*.parquet"))
+    landed = next((path / "data" / "landing").glob("??/*"))
+    where = ("restore", str(path), "--to", str(place))
+    for victim in (silver, landed, path / folders.DUMP, path / folders.SUMS):
+        kept = victim.read_bytes()
+        victim.write_bytes(kept[:15] + bytes([kept[15] ^ 1]) + kept[16:])
+        name = str(victim.relative_to(path))
+        assert list(folders.verify(folders.read(path))) == [f"{name}: changed"]
+        if victim is silver:
+            said = run(yard, *where, url=empty_database, code=2)
+            assert f"{name}: changed; nothing was restored" in said
+            assert name in run(yard, "restore", str(path), "--check", code=1)
+        victim.unlink()
+        assert list(folders.verify(folders.read(path))) == [f"{name}: missing"]
+        victim.write_bytes(kept)
+    assert not place.exists()
+    assert dump.contents(empty_database) == ([], False)
+    yard.landed(1).unlink()
+    time.sleep(1.1)
+    said = run(yard, "backup", str(tmp_path / "other"), code=1)
+    assert "missing: landing/" in said
+
+
+def test_a_restore_overwrites_nothing_and_goes_on_after_a_kill(
+    yard: Yard, empty_database: str, tmp_path: Path
+) -> None:
+    fill(yard)
+    before, place = readings(yard.database), tmp_path / "p"
+    migrate.downgrade(yard.database, "0010")  # as an older version made it
+    backup = backed_up(yard, tmp_path / "b").backup
+    where = ("restore", str(tmp_path / "b"), "--to", str(place))
+    assert "is not empty" in run(yard, *where, code=2)
+    assert "holds data (landing/" in run(yard, "restore", str(tmp_path / "b"), code=2)
+    assert folders.read(backup.path) == backup
+    for step in ("fill", "place"):
+        program = ("-c", STOPPED, step)
+        run(yard, *where, url=empty_database, program=program, code=-signal.SIGKILL)
+        env = {"SENSORFLOW_CONFIG": str(place / "sensorflow.toml")}
+        if step == "place":
+            said = run(yard, "status", code=2, env=env)
+            assert "is not finished" in said
+    assert "every one accounted for" in run(yard, *where, url=empty_database)
+    assert migrate.current(empty_database) == migrate.head()
+    assert readings(empty_database) == before
+    assert "holds data" in run(yard, *where, url=empty_database, code=2)
+    folders.write_manifest(backup.path, replace(backup.manifest, revision="9999"))
+    other = ("restore", str(tmp_path / "b"), "--to", str(tmp_path / "q"))
+    assert "upgrade sensorflow" in run(yard, *other, url=empty_database, code=2)

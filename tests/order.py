@@ -1,0 +1,45 @@
+"""How xdist's workers share the tests: what waits and starts processes first, what only computes last.
+
+A long test that starts last would be waited for by all. Tests of a fleet are given out one by one, unless
+those of their file share a fixture; all others a file at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xdist.scheduler import LoadScopeScheduling
+
+ROOT = Path(__file__).parents[1]
+FIRST = ("acceptance", "faults", "fuzz", "integration", "migration", "conformance", "unit")
+"""Folders by how long their tests take."""
+SINGLY = ("acceptance", "faults")
+LONGEST = (
+    "integration/test_stale_silver.py",
+    "acceptance/test_chaos.py",
+    "faults/test_worker.py",
+    "acceptance/test_secrets.py",
+    "faults/test_fleet.py",
+    "acceptance/test_up.py",
+    "unit/test_round_trip.py",
+)
+"""These before all others."""
+
+
+def position(nodeid: str) -> tuple[int, int]:
+    """Sorts tests; those of a file stay in their order."""
+    file = nodeid.partition("::")[0].removeprefix("tests/")
+    folder = file.partition("/")[0]
+    longest = LONGEST.index(file) if file in LONGEST else len(LONGEST)
+    return longest, FIRST.index(folder) if folder in FIRST else len(FIRST)
+
+
+class LongestFirst(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        alone = file.startswith(tuple(f"tests/{folder}/" for folder in SINGLY))
+        return nodeid if alone and not _shares(file) else file
+
+
+def _shares(file: str) -> bool:
+    return 'scope="module"' in (ROOT / file).read_text()
