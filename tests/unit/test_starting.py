@@ -181,7 +181,10 @@ def test_a_mistake_in_the_file_beside_variables_names_the_file(tmp_path: Path) -
     path = tmp_path / "sensorflow.toml"
     path.write_text('[sources.a-B]\npath = "x"\n')
     with pytest.raises(Misuse, match=r"sensorflow.toml: sources.a-B.profile: is required"):
-        load(path, {"SENSORFLOW_SOURCES__A_B__AFTER": "keep"})  # as no variable can spell it
+        load(path, {"SENSORFLOW_SOURCES__A_B__AFTER": "keep"})
+    path.write_text('[sources.a-B]\npath = "x"\nprofile = "long"\n')
+    found = load(path, {"SENSORFLOW_SOURCES__A_B__AFTER": "keep"})  # as no variable can spell it
+    assert found.sources["a-B"].after == "keep"
 
 
 def test_a_drop_path_that_is_no_folder_is_told_apart_from_one_that_is_missing(
@@ -351,9 +354,10 @@ def test_ready_is_said_once_when_daemon_and_workers_answer(fleet: Supervisor) ->
     daemon, worker = (process.pid for process in fleet.processes)
     beat(Role.WORKER, os.getpid())  # of another stack on the same database
     beat(Role.INTAKE, daemon)
-    beat(Role.WORKER, worker)
     assert news() == []
     beat(Role.PUBLISHER, daemon)
+    assert news() == []
+    beat(Role.WORKER, worker)
     (line,) = news()
     assert line.startswith("ready ")
     assert news() == []
