@@ -208,4 +208,5 @@ def _installed(user: bool) -> tuple[Manager, Path, list[str]]:
         return manager, path.absolute(), names
     other = Manager(not user).ours(path.absolute())
     hint = f"; there are units {'of the machine: leave --user out' if user else 'of yours: add --user'}"
-    raise Misuse(f"no units of {path.absolute()} in {manager.folder}{hint if other else ''}")
+    todo = hint if other else ": `sensorflow service install` writes them"
+    raise Misuse(f"no units of {path.absolute()} in {manager.folder}{todo}")
