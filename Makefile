@@ -7,18 +7,18 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data fuzz fuzz-messages lint wheel bench bench-quick bench-latency bench-memory bench-audit clean
+.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data fuzz fuzz-messages lint lock audit-deps wheel bench bench-quick bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.venv/.has-demo: pyproject.toml tools/setup.sh
+.venv/.has-demo: pyproject.toml tools/setup.sh requirements/demo.txt
 	@sh tools/setup.sh embedded,demo
 
-.venv/.has-dev: pyproject.toml tools/setup.sh
+.venv/.has-dev: pyproject.toml tools/setup.sh requirements/dev.txt
 	@sh tools/setup.sh embedded,dev
 
-.venv/.has-bench: pyproject.toml tools/setup.sh
+.venv/.has-bench: pyproject.toml tools/setup.sh requirements/bench.txt
 	@sh tools/setup.sh embedded,dev,bench
 
 demo: .venv/.has-demo ## the main job on real files, from dropped file to rows, in a minute
@@ -88,7 +88,13 @@ lint: .venv/.has-dev ## format, lint, types, and which way imports run
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-wheel: .venv/.has-dev ## dist/sensorflow-*.whl, with all that is needed at run time
+lock: .venv/.has-dev ## resolve pyproject.toml anew into requirements/: UPGRADE=1 takes the newest of all
+	@sh tools/lock.sh $(if $(UPGRADE),--upgrade)
+
+audit-deps: .venv/.has-dev ## known vulnerabilities of the locked packages (pip-audit); says so where no advisory source answers
+	@sh tools/audit_deps.sh
+
+wheel: .venv/.has-dev ## dist/sensorflow_pipeline-*.whl, with all that is needed at run time
 	@rm -rf dist
 	@$(BIN)/python -m hatchling build -t wheel
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make .venv with the project and the given extras: tools/setup.sh embedded,demo
-# Needs Python 3.11 or newer, and nothing else. uv is used for speed; pip does when it cannot be had.
+# Needs Python 3.11 or newer, and nothing else. uv is used for speed; pip does where it cannot be had.
 set -eu
 cd "$(dirname "$0")/.."
 extras=$1
@@ -45,9 +45,17 @@ if ! "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>
     make_venv
 fi
 say "installing into $venv ($extras)"
-"$venv/bin/python" -m pip install -q --disable-pip-version-check uv >/dev/null 2>&1 || true
-if ! { [ -x "$venv/bin/uv" ] &&
-    "$venv/bin/uv" pip install -q --python "$venv/bin/python" -e ".[$extras]" 2>"$venv/uv.log"; }; then
-    "$venv/bin/python" -m pip install -q --disable-pip-version-check -e ".[$extras]"
+python=$venv/bin/python
+# Exact versions with hashes, as tools/lock.sh wrote them; the last of the extras names the file that has all of them.
+locked=requirements/${extras##*,}.txt
+pip_install() { "$python" -m pip install -q --disable-pip-version-check --no-input "$@"; }
+uv_install() { "$python" -m uv pip install -q --python "$python" "$@" 2>"$venv/uv.log"; }
+
+pip_install --require-hashes -r requirements/uv.txt >/dev/null 2>&1 || true
+# sensorflow on the package index is another project, and would be imported in place of ours
+"$python" -m pip uninstall -q -y sensorflow >/dev/null 2>&1 || true
+if ! uv_install --require-hashes -r "$locked" -r requirements/build.txt; then
+    pip_install --require-hashes -r "$locked" -r requirements/build.txt
 fi
+uv_install --no-deps --no-build-isolation -e . || pip_install --no-deps --no-build-isolation -e .
 for extra in $(printf '%s' "$extras" | tr ',' ' '); do touch "$venv/.has-$extra"; done
