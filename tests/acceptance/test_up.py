@@ -116,6 +116,8 @@ def test_a_killed_stack_in_an_odd_folder_leaves_no_process_and_resumes(odd: Path
     program, project = PROGRAM, odd
     assert sensorflow(program, project, "init").returncode == 0
     drop = project / "drop" / "readings"
+    settings = project / "sensorflow.toml"
+    settings.write_text('log_size = "64 KiB"\nlog_files = 1\n' + settings.read_text())
     with up(program, project) as process:
         (drop / "first.csv").write_text(HEAD + ROW.format(0, 21.5))
         wait(lambda: loaded(program, project) == 1, project)
@@ -124,6 +126,13 @@ def test_a_killed_stack_in_an_odd_folder_leaves_no_process_and_resumes(odd: Path
         assert sensorflow(program, project, *shell).stdout == "tank-7\n"
         doctor = sensorflow(program, project, "doctor")
         assert doctor.returncode == 0, doctor.stdout
+        told = sensorflow(program, project, "logs", "worker", "daemon").stdout
+        assert told.index("daemon.started") < told.index("file.loaded file_id=1")
+        beat = project / "data" / "logs" / "beat.log"
+        with beat.open("ab") as log:
+            log.write(b"x" * 70_000 + b"\n")
+        wait(lambda: beat.stat().st_size < 65_536, project)
+        assert beat.with_name("beat.log.1").stat().st_size > 60_000
         children = family(process.pid)
         names = {c.name() for c in children}
         assert {"postgres", "valkey-server"} <= names
