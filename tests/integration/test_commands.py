@@ -200,7 +200,7 @@ def test_status_says_how_far_behind_and_who_is_silent(run: Run, yard: Yard) -> N
     assert (activity["waiting"], activity["quarantined"]) == (1, 1)
     assert activity["oldest"] > 7000
     assert activity["rows_per_second"] > 0
-    assert activity["last_reading"] == "2026-01-31T12:02:00+00:00"
+    assert activity["last_reading"] == "2026-01-31T12:08:00+00:00"
     assert found["silent"] == {}
     yard.sql("UPDATE files SET landed_at = landed_at - interval '2 hours'")
     yard.sql("UPDATE arrivals SET at = at - interval '2 hours'")
