@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test growing hosts chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data fuzz fuzz-messages lint lock audit-deps wheel bench bench-quick bench-latency bench-memory bench-audit clean
+.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data fuzz fuzz-messages lint lock audit-deps wheel bench bench-quick bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,7 @@ up: .venv/.has-demo ## run the whole stack on the demo's project, with Flower; C
 test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey and RabbitMQ
 	@sh tools/rabbitmq.sh
 	@sh tools/pgbouncer.sh
+	@sh tools/systemd.sh
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(TESTS)
 
 faults-long: .venv/.has-dev ## the faults with outages of a minute
@@ -76,6 +77,10 @@ fuzz: .venv/.has-dev ## ten minutes of broken files: FUZZ_SECONDS=600
 fuzz-messages: .venv/.has-dev ## 5,000 spoiled messages on each broker, with good files in between: MESSAGES= SEED=
 	@sh tools/rabbitmq.sh
 	@MESSAGES=$${MESSAGES:-5000} $(BIN)/python -m pytest tests/fuzz/test_messages_fuzz.py
+
+service: .venv/.has-dev ## a systemd of its own boots the project as a service, which is killed, stopped, booted again; root
+	@sh tools/systemd.sh
+	@PYTHONPATH=.:tests $(BIN)/python -m service
 
 lint: .venv/.has-dev ## format, lint, types, and which way imports run
 	@$(BIN)/ruff format --check .

@@ -69,8 +69,6 @@ class Variables:
         """Who set a key, for a message about it: a variable, several, or both file and variables where a
         table is of both. None: the file alone, or nobody."""
         place = tuple(key.split("."))
-        if place in self._origins:
-            return self._origins[place]
         if below := self._below(place):
             return f"{file} with {below}" if file and place in self._tables else below
         while len(place) > 1 and (place := place[:-1]) not in self._tables:

@@ -87,7 +87,8 @@ def ls(
     else:
         heads = ("id", "source", "file", "version", "state", "read", "loaded", "rejected", "dupl.")
         rows = [_row(view, chains.get(view.file_id)) for view in found]
-        table("", (*heads, "not loaded", "replaced", "error"), rows)
+        spare = ("rejected", "dupl.", "not loaded", "replaced", "error")
+        table("", (*heads, "not loaded", "replaced", "error"), rows, spare)
     cut(len(found), listed.total, json)
 
 

@@ -84,9 +84,10 @@ class Tail:
         self.name = path.stem
         self._path = path
         self._read = b""
-        """The last bytes that were read: where to go on when the log was cut at its head."""
+        """The last bytes that were read: what comes after them is new, also when the head was cut off."""
         self._offset = 0
         self._rest = b""
+        self._before = _inode(path, ".1")
         self._at = datetime.fromtimestamp(0, UTC)
 
     def all(self, last: int | None, after: datetime | None) -> Iterator[Line]:
@@ -105,9 +106,11 @@ class Tail:
 
     def new(self) -> list[Line]:
         """What was written since."""
+        before, self._before = self._before, _inode(self._path, ".1")
         try:
             with self._path.open("rb") as stream:
-                if stream.seek(0, 2) < self._offset:  # its head is in an older file by now
+                cut = stream.seek(0, 2) < self._offset
+                if cut or before != self._before:  # its head is in an older file by now
                     return list(self._lines(self._rotated()))
                 stream.seek(self._offset)
                 chunk = stream.read()
@@ -117,10 +120,16 @@ class Tail:
         return list(self._lines(chunk))
 
     def _rotated(self) -> bytes:
-        *_, before, now = [b"", *map(_bytes, older(self._path))]
-        self._offset = len(now)
-        at = (before + now).rfind(self._read)
-        return (before + now)[at + len(self._read) :] if at >= 0 else now
+        """What follows what was read last, wherever that is by now."""
+        *parts, found = older(self._path)
+        text = _bytes(found)
+        self._offset = len(text)
+        now = text
+        if not self._read:
+            return now
+        while (at := text.rfind(self._read)) < 0 and parts:
+            text = _bytes(parts.pop()) + text
+        return text[at + len(self._read) :] if at >= 0 else now
 
     def _lines(self, chunk: bytes) -> Iterator[Line]:
         if not chunk:
@@ -143,6 +152,13 @@ def merged(
     """What is there of all, in the order of time; lines without one stay behind theirs. last, after: at
     least so many lines of each, and all that came after."""
     return heapq.merge(*(tail.all(last, after) for tail in tails), key=lambda line: line.at)
+
+
+def _inode(path: Path, suffix: str) -> int:
+    try:
+        return path.with_name(path.name + suffix).stat().st_ino
+    except OSError:
+        return 0
 
 
 def _changed(path: Path) -> float:

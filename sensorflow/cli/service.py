@@ -129,7 +129,7 @@ def _explain(plan: Plan, manager: Manager, who: str, now: bool) -> None:
         line(f"  loginctl enable-linger {who}")
         line("      without it your services begin when you log in and end when you log out")
     line(f"  {control} status {plan.unit}")
-    line("  sensorflow service status")
+    line(f"  sensorflow service status{' --user' if manager.user else ''}")
     log = " ".join(journal(manager, list(units(plan))))
     line(f"  {log} --follow      or: sensorflow logs --follow")
     line(f"  {sudo}{control} restart {plan.unit}      after an upgrade")
@@ -208,4 +208,5 @@ def _installed(user: bool) -> tuple[Manager, Path, list[str]]:
         return manager, path.absolute(), names
     other = Manager(not user).ours(path.absolute())
     hint = f"; there are units {'of the machine: leave --user out' if user else 'of yours: add --user'}"
-    raise Misuse(f"no units of {path.absolute()} in {manager.folder}{hint if other else ''}")
+    todo = hint if other else ": `sensorflow service install` writes them"
+    raise Misuse(f"no units of {path.absolute()} in {manager.folder}{todo}")

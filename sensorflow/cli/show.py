@@ -12,7 +12,8 @@ import typer
 from sensorflow.shown import json_of, shown
 
 WIDE = 400
-LONG = 40
+LEAST = 10
+"""Characters of a text column that a narrow terminal leaves together."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
@@ -40,8 +41,17 @@ def readings(count: int) -> str:
     return f"{count:,} reading" if count == 1 else f"{count:,} readings"
 
 
-def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    wide_console().print(made_table(title, heads, rows))
+def table(
+    title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]], spare: Sequence[str] = ()
+) -> None:
+    """spare: columns that are left out where they say nothing and the terminal is too narrow."""
+    console, given = wide_console(), [list(row) for row in rows]
+    made = made_table(title, heads, given)
+    if spare and console.measure(made).minimum > console.width - len(heads):
+        empty = [i for i, h in enumerate(heads) if h in spare and not any(r[i] for r in given)]
+        kept = [i for i in range(len(heads)) if i not in empty]
+        made = made_table(title, [heads[i] for i in kept], [[r[i] for i in kept] for r in given])
+    console.print(made)
 
 
 def wide_console() -> Any:
@@ -53,7 +63,7 @@ def wide_console() -> Any:
 
 
 def made_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
-    """Numbers to the right; only long texts may be broken over lines."""
+    """Numbers to the right, and never cut; in a narrow terminal texts and headings are broken."""
     from rich.table import Table
     from rich.text import Text
 
@@ -61,13 +71,12 @@ def made_table(title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) 
     given = [list(row) for row in rows]
     for index, head in enumerate(heads):
         numeric = any(isinstance(row[index], int | float) for row in given)
-        long = max((len(_cell(row[index])) for row in given), default=0) > LONG
+        longest = max((len(_cell(row[index])) for row in given), default=0)
         made.add_column(
             head,
             justify="right" if numeric else "left",
-            overflow="fold" if long else "ellipsis",
-            no_wrap=not long,
-            min_width=LONG // 2 if long else None,
+            overflow="fold",
+            min_width=longest if numeric else min(longest, LEAST),
         )
     for row in given:
         made.add_row(*(Text(_cell(value)) for value in row))

@@ -271,7 +271,7 @@ HEADS = (
     "last file",
     "last reading",
     "rows/s",
-    "quarantined 1 h",
+    "failed 1 h",
 )
 
 

@@ -124,7 +124,7 @@ _CAUSES = (
 )
 _CONSEQUENCES = re.compile(
     r"database system is (shut down|starting up|shutting down)|not yet accepting|removing "
-    r"|child process exited|terminated by signal|lock file|hint:|DETAIL:",
+    r"|child process exited|terminated by signal|hint:|DETAIL:",
     re.IGNORECASE,
 )
 

@@ -59,11 +59,19 @@ def up(program: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.wait(60)
 
 
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    """A folder whose name every shell, URL and configuration file takes for something else."""
+    folder = tmp_path / 'my plant\'s "é" (2)'
+    folder.mkdir()
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left_behind(tmp_path: Path) -> Iterator[None]:
     """As root the servers' data lies elsewhere."""
     yield
-    for folder in (tmp_path, tmp_path / "empty"):
+    for folder in (tmp_path, *(path for path in tmp_path.iterdir() if path.is_dir())):
         shutil.rmtree(state.home(folder / "data"), ignore_errors=True)
 
 
@@ -103,14 +111,28 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_a_killed_stack_leaves_no_process_and_resumes(project: Path) -> None:
-    program = PROGRAM
-    (project / "drop").rmdir()
+def test_a_killed_stack_in_an_odd_folder_leaves_no_process_and_resumes(odd: Path) -> None:
+    """Also when the file of the database's password is lost."""
+    program, project = PROGRAM, odd
     assert sensorflow(program, project, "init").returncode == 0
     drop = project / "drop" / "readings"
+    settings = project / "sensorflow.toml"
+    settings.write_text('log_size = "64 KiB"\nlog_files = 1\n' + settings.read_text())
     with up(program, project) as process:
         (drop / "first.csv").write_text(HEAD + ROW.format(0, 21.5))
         wait(lambda: loaded(program, project) == 1, project)
+        wait(lambda: "ready  " in (project / "up.log").read_text(), project)
+        shell = ("db", "shell", "-Atc", "SELECT sensor_id FROM raw_readings")
+        assert sensorflow(program, project, *shell).stdout == "tank-7\n"
+        doctor = sensorflow(program, project, "doctor")
+        assert doctor.returncode == 0, doctor.stdout
+        told = sensorflow(program, project, "logs", "worker", "daemon").stdout
+        assert told.index("daemon.started") < told.index("file.loaded file_id=1")
+        beat = project / "data" / "logs" / "beat.log"
+        with beat.open("ab") as log:
+            log.write(b"x" * 70_000 + b"\n")
+        wait(lambda: beat.stat().st_size < 65_536, project)
+        assert beat.with_name("beat.log.1").stat().st_size > 60_000
         children = family(process.pid)
         names = {c.name() for c in children}
         assert {"postgres", "valkey-server"} <= names
@@ -119,6 +141,7 @@ def test_a_killed_stack_leaves_no_process_and_resumes(project: Path) -> None:
         process.wait()
         psutil.wait_procs(children, timeout=15)
         assert alive(children) == []
+    (state.home(project / "data") / "postgres-password").unlink()
     with up(program, project) as process:
         wait(lambda: loaded(program, project) == 2, project)
         children = family(process.pid)
@@ -211,8 +234,10 @@ def test_the_wheel_works_in_an_empty_folder_without_the_checkout(tmp_path: Path)
     where = [program[0], "-c", "import sensorflow; print(sensorflow.__file__)"]
     shown = subprocess.run(where, cwd=empty, capture_output=True, text=True, check=True)
     assert str(site) in shown.stdout
+    assert sensorflow(program, empty, "up").returncode == 2  # there is no project yet
+    assert sensorflow(program, empty, "init").returncode == 0
     assert f"-> {migrate.head()}" in sensorflow(program, empty, "db", "upgrade").stdout
-    with up(program, empty):  # writes its own settings, for there are none
+    with up(program, empty):
         drop = empty / "drop" / "readings"
         (drop / "first.csv").write_text(HEAD + ROW.format(0, 21.5) + ROW.format(1, 22))
         wait(lambda: loaded(PROGRAM, empty) == 2, empty)

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from drops import Drops, assert_exact
 from fleet import fleet, rows, text
+from kombu import pools
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.adapters.queues.celery import INGEST, CeleryQueue, task_name
@@ -120,7 +121,7 @@ def replace_messages(broker: str, task: str, count: int) -> None:
     for number in range(count):
         route = {"queue": task_name(INGEST), "routing_key": task_name(INGEST)}
         app.send_task(task, args=({"file_id": number},), **route)
-    app.pool.force_close_all()
+    pools.reset()  # they are of the whole process: closed and kept, they would fail later tests
     queue.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -59,6 +60,7 @@ def run(yard: Yard, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
     def run(*words: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["sensorflow", *words])
+        capsys.readouterr()  # the log of what was loaded
         with pytest.raises(SystemExit) as ended:
             main()
         out, err = capsys.readouterr()
@@ -170,14 +172,25 @@ def test_accounts_add_up_in_every_state(run: Run, yard: Yard) -> None:
     assert "WRONG" in run("status").out
 
 
-def test_where_a_reading_came_from(run: Run) -> None:
+def test_where_a_reading_came_from(run: Run, yard: Yard) -> None:
     [one] = run("files", "of-row", "tank-7", "temperature", "2026-01-31 12:01:00+00", "--json").json
     assert (one["name"], one["version"], one["line"], one["value"]) == ("sub/first.csv", 2, 3, 3.0)
     assert one["text"] == row(1, 3).decode().rstrip()
     assert one["profile"] == "long"
+    packed = yard.load("packed.csv.gz", gzip.compress(HEAD + row(20, 1) + row(21, 5)))
+    place = ("files", "of-row", "tank-7", "temperature", "2026-01-31T13:21+01:00", "--json")
+    assert run(*place).json[0]["text"] == row(21, 5).decode().rstrip()
+    yard.sql("UPDATE files SET expired = '{landing}' WHERE id = %s", packed)
+    [one] = run(*place).json
+    assert (one["text"], one["line"]) == (None, 3)
+    assert "retention" in one["why"]
 
 
 def test_status_says_how_far_behind_and_who_is_silent(run: Run, yard: Yard) -> None:
+    yard.sql("UPDATE files SET registered_at = now() - interval '2 hours'")
+    run("replay", "gone.csv")
+    assert run("status", "--json").json["activity"]["plant"]["oldest"] < 7000  # since the replay
+    assert yard.work(4) is Outcome.LOADED
     yard.arrive("late.csv", HEAD + row(9, 1))
     yard.sql(
         "UPDATE files SET registered_at = now() - interval '2 hours' WHERE key_text = 'late.csv'"
@@ -187,7 +200,7 @@ def test_status_says_how_far_behind_and_who_is_silent(run: Run, yard: Yard) -> N
     assert (activity["waiting"], activity["quarantined"]) == (1, 1)
     assert activity["oldest"] > 7000
     assert activity["rows_per_second"] > 0
-    assert activity["last_reading"] == "2026-01-31T12:02:00+00:00"
+    assert activity["last_reading"] == "2026-01-31T12:08:00+00:00"
     assert found["silent"] == {}
     yard.sql("UPDATE files SET landed_at = landed_at - interval '2 hours'")
     yard.sql("UPDATE arrivals SET at = at - interval '2 hours'")

@@ -104,6 +104,10 @@ def test_a_file_is_one_whatever_its_parts(growth: Growth) -> None:
     text = growth.invoke(files_cli.app, "ls").stdout
     assert "4 growths: 4 loaded" in text
     assert "29" in growth.invoke(files_cli.app, "show", "2").stdout
+    place = ("of-row", "s", "temperature", line(12, 0)[:20], "--json")
+    [origin] = json.loads(growth.invoke(files_cli.app, *place).stdout)
+    assert (origin["version"], origin["line"]) == (4, 13)
+    assert origin["text"] == line(12, 112).strip()
 
 
 @pytest.mark.parametrize("level", ["--fast", "--checksum", "--deep"])

@@ -1249,15 +1249,20 @@ SELECT 'intake of ' || source AS name, owner, until <= now() AS ended FROM intak
 SELECT name, owner, until <= now() FROM leases;
 
 -- name: backlog
--- In two parts, as there are two indexes.
-SELECT DISTINCT ON (source) source, count(*) OVER (PARTITION BY source) AS files, key_text,
-       CAST(extract(epoch FROM now() - registered_at) AS float8) AS age
-  FROM (SELECT source, key_text, registered_at, id FROM files
-         WHERE state = 'pending' AND published_at IS NULL
-        UNION ALL
-        SELECT source, key_text, registered_at, id FROM files
-         WHERE state IN ('pending', 'running') AND published_at IS NOT NULL) open
- ORDER BY source, id;
+-- In two parts, as there are two indexes. A file that is replayed waits since then.
+SELECT first.source, first.files, first.key_text,
+       CAST(extract(epoch FROM now() - greatest(first.registered_at, e.at)) AS float8) AS age
+  FROM (SELECT DISTINCT ON (source) source, count(*) OVER (PARTITION BY source) AS files, key_text,
+               registered_at, id
+          FROM (SELECT source, key_text, registered_at, id FROM files
+                 WHERE state = 'pending' AND published_at IS NULL
+                UNION ALL
+                SELECT source, key_text, registered_at, id FROM files
+                 WHERE state IN ('pending', 'running') AND published_at IS NOT NULL) open
+         ORDER BY source, id) first
+  LEFT JOIN LATERAL (SELECT max(at) AS at FROM file_events
+                      WHERE file_id = first.id AND what = 'replayed') e ON true
+ ORDER BY first.source;
 
 -- name: quarantined_lately
 SELECT DISTINCT ON (source) source, count(*) OVER (PARTITION BY source) AS files, key_text, error_code
