@@ -31,7 +31,7 @@ up: .venv/.has-demo ## run the whole stack on the demo's project, with Flower; C
 test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey and RabbitMQ
 	@sh tools/rabbitmq.sh
 	@sh tools/pgbouncer.sh
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile $(TESTS)
 
 faults-long: .venv/.has-dev ## the faults with outages of a minute
 	@sh tools/rabbitmq.sh
