@@ -195,12 +195,8 @@ class RabbitMQ:
     def stop(self) -> None:
         """The node, and the Erlang port mapper that it started: all are of our own session."""
         assert self._popen is not None
-        os.killpg(self._popen.pid, signal.SIGTERM)
-        try:
-            self._popen.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._popen.pid, signal.SIGKILL)
-            self._popen.wait()
+        os.killpg(self._popen.pid, signal.SIGKILL)  # nothing of it is kept
+        self._popen.wait()
         _end_epmd(self._epmd)
 
 
