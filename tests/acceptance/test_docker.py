@@ -466,7 +466,9 @@ def test_commands_are_those_of_the_services():
     assert shown["migrate"] == "sensorflow db upgrade"
     assert shown["daemon"] == "sensorflow watch"
     assert all(shown[n].startswith(f"celery -A workers {n} ") for n in ("worker", "beat", "flower"))
-    assert {n for n, s in SERVICES.items() if s["image"] == f"sensorflow:{__version__}"} == set(OURS)
+    assert {n for n, s in SERVICES.items() if s["image"] == f"sensorflow:{__version__}"} == set(
+        OURS
+    )
 
 
 def test_postgres_takes_the_options_of_its_command(tmp_path: Path):
