@@ -86,7 +86,7 @@ def _adding(path: Path, zone: str | None, found: Sequence[Checked]) -> Iterator[
     from sensorflow.settings import find
 
     file = path if path.is_file() else Path(found[0].file)
-    name = _name(file.name.partition(".")[0], bootstrap.settings())
+    name = _name(file.name.partition(".")[0], bootstrap.settings(anywhere=True))
     unknown = zone is None and guess(file).guess.needs_zone
     where = ["--zone", "Europe/Berlin" if zone is None else zone] if unknown or zone else []
     yield "next:" + (" (give the zone of its clock in place of Europe/Berlin)" if unknown else "")

@@ -47,7 +47,7 @@ def show(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     """Print a profile as TOML: the project's, or one of the library, to be used or extended."""
     from sensorflow import bootstrap, profiles
 
-    settings = bootstrap.settings()
+    settings = bootstrap.settings(anywhere=True)
     if (file := settings.profile_files.get(name)) is not None:
         line(f"# {file_shown(file, settings)}\n{file.read_text('utf-8').rstrip()}")
     elif name in settings.profiles and (text := _inline(name)):

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -112,7 +113,10 @@ def _settings(found: Backup, home: Path) -> Settings:
         return settings_.load(own, environ)
     if not kept.is_file():
         raise Misuse(f"{found.path} has no {settings_.FILE_NAME}: write one to {home} first")
-    return settings_.load(own, {**environ, settings_.COPY: str(kept)})
+    with NamedTemporaryFile("w", encoding="utf-8") as copy:  # with the profile files beside it
+        copy.write(settings_.copied(kept, environ))
+        copy.flush()
+        return settings_.load(own, {**environ, settings_.COPY: copy.name})
 
 
 def _require_whole(found: Backup) -> None:

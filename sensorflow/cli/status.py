@@ -15,7 +15,7 @@ import typer
 from sensorflow.cli.choose import Source, require_source
 from sensorflow.cli.show import Json, as_json, line, made_table, table
 from sensorflow.core.account import LEFT, SUMS
-from sensorflow.errors import Misuse, Transient
+from sensorflow.errors import Misuse, SensorflowError, Transient
 from sensorflow.shown import json_of
 
 if TYPE_CHECKING:
@@ -69,7 +69,12 @@ def status(
     if watch:
         _watch(look, seconds or EVERY, json)
         return
-    seen = look()
+    try:
+        seen = look()
+    except SensorflowError:
+        if told := bootstrap.differs(settings):  # it may be why
+            line(told)
+        raise
     if json:
         as_json(seen.as_dict())
     else:
@@ -80,7 +85,8 @@ def status(
 
 @dataclass(frozen=True)
 class Seen:
-    """What `status` says. differs: how the settings of `up` are others. silent: source -> seconds."""
+    """What `status` says. differs: how the settings of `up` are others. silent: source -> seconds. unseen:
+    sources of which no file has come yet."""
 
     totals: Totals
     activity: dict[str, Activity]
@@ -88,6 +94,7 @@ class Seen:
     stuck: list[Lasting] = field(default_factory=list)
     differs: str | None = None
     silent: dict[str, float] = field(default_factory=dict)
+    unseen: list[str] = field(default_factory=list)
     flower: str | None = None
     flower_login: str = ""
 
@@ -111,6 +118,7 @@ class Seen:
             "well": self.well,
             "health": self.health,
             "silent": self.silent,
+            "no_file_yet": self.unseen,
             "settings": self.differs or "ok",
             "flower": self.flower,
             "lasting": [asdict(s) for s in self.stuck],
@@ -129,6 +137,8 @@ class Seen:
 
     def words(self) -> list[str]:
         told = [balance(self.totals), f"health: {self.health}", *silences(self.silent)]
+        if self.unseen:
+            told.append(f"no file of {', '.join(self.unseen)} has come yet")
         told += [f"{found}\n    {found.todo}" for found in self.stuck]
         if self.flower:
             told.append(f"Flower: {self.flower}, {self.flower_login}")
@@ -166,6 +176,7 @@ def looked(settings: Settings, ledger: Ledger, source: str | None = None) -> See
         lasting(bootstrap.database_url(settings)),
         bootstrap.differs(settings),
         silent(settings, activity),
+        [n for n in settings.sources if n not in activity and source in (None, n)],
         running.flower_url if running else None,
         f"user {settings.flower_user}, password in {secret_file(settings)}",
     )

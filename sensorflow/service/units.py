@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,9 +125,16 @@ def _run(plan: Plan, part: str) -> list[str]:
     ]
     lines += [f"ExecStartPre=:{plan.mountpoint} -q {word(point)}" for point in plan.mounts]
     # the colon: no variables in it, a $ is a $
-    command = " ".join(word(argument) for argument in _command(plan, part))
-    lines.append(f"ExecStart=:{command}")
+    lines.append(f"ExecStart=:{_started(_command(plan, part))}")
     return lines
+
+
+def _started(command: list[str]) -> str:
+    """systemd takes no program whose path has quotes or backslashes in it: a shell starts that one in its
+    own place."""
+    if not re.fullmatch(r"[\w /.,:+@=%-]+", command[0]):
+        command = ["/bin/sh", "-c", 'exec "$0" "$@"', *command]
+    return " ".join(word(argument) for argument in command)
 
 
 def _secrets(plan: Plan) -> list[str]:

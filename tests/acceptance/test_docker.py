@@ -286,7 +286,10 @@ class Outside:
         if found := shutil.which("valkey-cli") or shutil.which("redis-cli"):
             client.write_text(f'#!/bin/sh\nexec {found} -p {self.broker} "$@"\n')
         else:
-            client.write_text(f"#!{sys.executable} -IS\n{CLIENT.format(port=self.broker)}")
+            script = programs / "client.py"  # a #! line takes no path with a space
+            script.write_text(CLIENT.format(port=self.broker))
+            command = shlex.join([sys.executable, "-IS", str(script)])
+            client.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         client.chmod(0o755)
 
     def _paths(self, name: str) -> dict[str, str]:

@@ -67,6 +67,7 @@ def test_rejected_rows_are_added_by_a_mended_profile_and_nothing_else_is_touched
             "duplicate": 0,
             "missing": 0,
             "replaced": 0,
+            "not_loaded": 0,
         }
         assert "1 readings added, 0 removed, 2 untouched" in shown["history"][-1]["why"]
 

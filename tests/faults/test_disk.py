@@ -50,8 +50,8 @@ def remount(disk: Path, how: str) -> None:
 
 @pytest.fixture
 def postgres_on_a_small_disk(place: Place) -> Iterator[tuple[Postgres, Path]]:
-    """Its data folder has 96 MB, of which a new cluster takes most."""
-    with small_disk(place.root / "small", 96) as disk:
+    """Its data folder has 144 MB, of which a new cluster takes most."""
+    with small_disk(place.root / "small", 144) as disk:
         server = Postgres(disk, place.logs / "small")
         server.start()
         try:

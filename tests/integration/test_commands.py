@@ -218,7 +218,13 @@ def test_a_quarantined_file_is_replayed_by_its_name(run: Run, yard: Yard) -> Non
 def test_a_watch_appends_lines_and_ends_with_control_c(yard: Yard) -> None:
     command = [sys.executable, "-m", "sensorflow", "status", "--watch", "0.2"]
     env = {**os.environ, "SENSORFLOW_CONFIG": str(yard.config)}
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored below nohup
+    ) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(2)]
         process.send_signal(signal.SIGINT)

@@ -54,10 +54,21 @@ def test_systemd_finds_no_fault_in_a_unit(
     assert verified(tmp_path / "units", a_plan(tmp_path / ODD, user=user, parts=parts)) == ""
 
 
+def test_a_program_of_any_path_is_started(tmp_path: Path) -> None:
+    for name in (ODD, "it's", 'a "b"', "back\\slash", "ünï code", "semi;colon"):
+        plan = a_plan(tmp_path / ODD, python=str(tmp_path / name / "python"))
+        link = tmp_path / name / "python"
+        link.parent.mkdir()
+        link.symlink_to(sys.executable)
+        assert verified(tmp_path / "units", plan) == "", name
+
+
 def test_a_fault_would_be_found(tmp_path: Path) -> None:
-    """A program that is not there, of a path with everything odd in it, is named as it is."""
-    program = tmp_path / ODD / "python"
-    assert str(program) in verified(tmp_path / "units", a_plan(tmp_path, python=str(program)))
+    """A program that is not there is named, also of a path with a space in it."""
+    program = tmp_path / "a folder 100%" / "python"
+    assert f"{program} is not executable" in verified(
+        tmp_path / "units", a_plan(tmp_path, python=str(program))
+    )
 
 
 def test_parts_are_grouped_and_only_named_ones_are_there(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_another_child_is_ended_while_the_database_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setenv("SENSORFLOW_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
     configured.settings.cache_clear()
     board, ended = Board(), list[Ended]()
     try:
