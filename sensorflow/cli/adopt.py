@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensorflow.cli import project, sources, steps
 from sensorflow.cli.show import line
+from sensorflow.core.sniff.who import FILE_NAME
 from sensorflow.errors import Misuse
 from sensorflow.shown import shown
 
@@ -60,6 +63,8 @@ def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
         if wanted.out is not None:
             wanted.out.unlink(missing_ok=True)
         raise
+    for text in _by_file_name(path, name, found):
+        line(text)
     if included:
         line(f"include = {included}: such names are not among the default ones")
     for text in steps.after_adding(bootstrap.settings(), name, [path]):
@@ -92,6 +97,19 @@ def _by_hand(path: Path, name: str, zone: str | None, when: str) -> str:
     sniff = steps.command("sensorflow", "sniff", steps.typed(path), *where, "--out", f"{name}.toml")
     add = steps.command("sensorflow", "sources", "add", name, "--profile", f"{name}.toml")
     return f"{when}, write it to a file, edit that, and add it:\n  {sniff}\n  {add}"
+
+
+def _by_file_name(path: Path, name: str, found: Proposal) -> list[str]:
+    """What to say where each file's name, a date or a counter in it and all, is a sensor."""
+    sensor = next((one.value for one in found.guess.settings if one.key == "sensor"), None)
+    stem = path.name.partition(".")[0]
+    if sensor != {"file_name": FILE_NAME} or not re.search(r"\d", stem):
+        return []
+    return [
+        f"note: the sensor is called by the whole name of its file, here {shown(stem)}: a file of another "
+        "name is another sensor. If all are of one:",
+        f"  sensor = {{ constant = {json.dumps(name)} }}   in [profiles.{name}]",
+    ]
 
 
 def _require_rows(path: Path, name: str, zone: str | None, checked: Checked) -> None:

@@ -125,3 +125,14 @@ def test_what_to_do_goes_by_the_cause(toml: Path, profile: str, data: str, part:
     done = CliRunner().invoke(app, ["check", "x.csv", "-p", "p.toml"])
     assert done.exit_code == 1
     assert part in done.output
+
+
+@pytest.mark.parametrize(("name", "noted"), [("boiler_2026-03.csv", True), ("boiler.csv", False)])
+def test_a_sensor_called_by_a_dated_file_name_is_pointed_out(
+    toml: Path, name: str, noted: bool
+) -> None:
+    file = toml.parent / name
+    file.write_text("time,temp\n2026-01-31T12:00:00Z,1.5\n2026-01-31T12:01:00Z,1.75\n")
+    told = run("sniff", str(file), "--add", "boiler")
+    assert "added [sources.boiler]" in told
+    assert ('sensor = { constant = "boiler" }   in [profiles.boiler]' in told) is noted
