@@ -106,8 +106,8 @@ def _by_file_name(path: Path, name: str, found: Proposal) -> list[str]:
     if sensor != {"file_name": FILE_NAME} or not re.search(r"\d", stem):
         return []
     return [
-        f"note: the sensor is called by the whole name of its file, here {shown(stem)}: a file of another "
-        "name is another sensor. If all are of one:",
+        f"note: the sensor is called by the whole name of its file, here {shown(stem)}:",
+        "  a file of another name is another sensor. If all are of one:",
         f"  sensor = {{ constant = {json.dumps(name)} }}   in [profiles.{name}]",
     ]
 
