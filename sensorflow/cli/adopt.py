@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from sensorflow.flow.check import Checked
 
 
+SAME = 0.01
+"""The part of a file's readings that may be of the same sensor, time and type as another, unasked."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """The options beside the zone."""
@@ -46,6 +50,8 @@ def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
     line()
     _require_answers(path, name, zone, found, wanted.accept)
     _require_rows(path, name, zone, checked)
+    if not wanted.accept:
+        _require_distinct(path, name, zone, checked)
     keys = {"include": included} if (included := include(path.name)) else {}
     made = project.Added(
         name,
@@ -127,6 +133,22 @@ def _require_rows(path: Path, name: str, zone: str | None, checked: Checked) -> 
     raise Misuse(
         f"nothing was added: by this profile the file would not be loaded ({why})\n"
         f"{_by_hand(path, name, zone, 'the profile needs a change')}"
+    )
+
+
+def _require_distinct(path: Path, name: str, zone: str | None, checked: Checked) -> None:
+    """Raises Misuse where sensor, time and type together do not tell readings apart."""
+    same = checked.valid - checked.duplicates - checked.distinct
+    if same <= SAME * checked.valid:
+        return
+    where = ["--zone", zone] if zone else []
+    again = steps.command(
+        "sensorflow", "sniff", steps.typed(path), "--add", name, *where, "--accept"
+    )
+    raise Misuse(
+        f"nothing was added: {same:,} of {checked.valid:,} readings have the sensor, time and type of "
+        "another one, so the proposal may miss what tells sensors or types apart\n"
+        f"if it is right as it stands:\n  {again}\n{_by_hand(path, name, zone, 'if not')}"
     )
 
 

@@ -52,6 +52,9 @@ def _by_name(paths: Sequence[Path], named: str, settings: Settings, project: boo
     name = _source_with(named, settings)
     if name is not None:
         yield f"  {steps.drop(paths, settings, settings.sources[name])}"
+        if len(paths) == 1 and paths[0].is_file():
+            again = steps.command("sensorflow", "replay", paths[0].name)
+            yield f"  {again}   # instead, if its bytes were loaded before: they are not taken twice"
         yield from steps.running(settings)
         return
     if not project:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,7 @@ from sensorflow.cli.choose import (
 from sensorflow.cli.origin import of_row
 from sensorflow.cli.show import Json, as_json, facts, line, readings, table
 from sensorflow.cli.times import SINCE, given
+from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
     from sensorflow.ports import ChainView, FileView
@@ -37,6 +39,16 @@ State_ = Annotated[
 ]
 
 
+def _require_pattern(name: str | None) -> None:
+    """Raises Misuse."""
+    from sensorflow.core.listing import pattern
+
+    try:
+        re.compile(pattern(name or ""))
+    except re.error as error:
+        raise Misuse(f"--name {name}: not a pattern for file names: {error}") from error
+
+
 @app.command("ls", short_help="List files, newest first, with their account.")
 def ls(
     state: State_ = None,
@@ -49,7 +61,7 @@ def ls(
         typer.Option(metavar="PATTERN", help="Only files of such a name: 'roof-*.csv', 'sub/*'."),
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")
+        int, typer.Option("--limit", "-n", min=1, max=1_000_000_000, help="How many, newest first.")
     ] = 50,
     each: Annotated[
         bool, typer.Option("--each", help="Of files that grow, every growth by itself.")
@@ -68,6 +80,7 @@ def ls(
 
     if state is not None:
         require("--state", state, "state", State)
+    _require_pattern(name)
     settings = bootstrap.settings()
     ledger = bootstrap.ledger(settings, "cli")
     require_source(settings, ledger, source)

@@ -7,12 +7,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensorflow.cli import times
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def logs(
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
     since: Annotated[
-        str | None, typer.Option(help="A time or a span: 2026-01-31T12:00, 12:30, 15m, 2h, 1d.")
+        str | None, typer.Option(metavar="TIME", help=f"Only what was said since: {times.SINCE}")
     ] = None,
     lines: Annotated[
         int | None,
@@ -45,7 +46,7 @@ def logs(
     from sensorflow.cli.loglines import Tail, merged
 
     wanted = _known(names or [])
-    after = _moment(since, datetime.now().astimezone()) if since else None
+    after = times.given(since, "--since")
     settings = bootstrap.settings()
     _elsewhere(settings, wanted, follow, after, lines, json)
     folder = settings.data_folder / "logs"
@@ -74,26 +75,6 @@ def _known(names: list[str]) -> tuple[str, ...]:
             hint = f"; do you mean {near[0]}?" if near else ""
             raise Misuse(f"no log of {name!r}; there are {', '.join(NAMES)}{hint}")
     return tuple(name for name in NAMES if not names or name in names)
-
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-def _moment(text: str, now: datetime) -> datetime:
-    """Raises Misuse."""
-    number, unit = text[:-1], text[-1:]
-    if number.isdigit() and unit in UNITS:
-        return now - timedelta(seconds=int(number) * UNITS[unit])
-    try:
-        if len(text) in (5, 8) and ":" in text:
-            return datetime.fromisoformat(f"{now:%Y-%m-%d}T{text}").astimezone()
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise Misuse(
-            f"--since {text!r}: give a span such as 15m, 2h or 1d, or a time such as 12:30 or "
-            f"{now:%Y-%m-%dT%H:%M}"
-        ) from None
-    return found.astimezone()
 
 
 def _more(tails: list[Tail]) -> list[Line]:

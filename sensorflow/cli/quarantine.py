@@ -30,7 +30,7 @@ def ls(
         str | None, typer.Option(metavar="CODE", help="Only files with this error, such as F204.")
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")
+        int, typer.Option("--limit", "-n", min=1, max=1_000_000_000, help="How many, newest first.")
     ] = 50,
     json: Json = False,
 ) -> None:

@@ -36,7 +36,10 @@ def ls(
         str | None, typer.Option(metavar="TIME", help=f"Only files that arrived since: {SINCE}")
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, help="How many files, newest first.")
+        int,
+        typer.Option(
+            "--limit", "-n", min=1, max=1_000_000_000, help="How many files, newest first."
+        ),
     ] = 50,
     json: Json = False,
 ) -> None:
@@ -70,7 +73,9 @@ def _nothing(source: str | None, since: str | None = None) -> str:
 @app.command("show")
 def show(
     file: File,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many rows.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=1_000_000_000, help="How many rows.")
+    ] = 50,
     json: Json = False,
 ) -> None:
     """Show the rejected rows of a file: line, column, code, reason and raw text."""

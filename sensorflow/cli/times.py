@@ -9,7 +9,8 @@ from sensorflow.errors import Misuse
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365.25 * 86_400}
 _AGO = re.compile(r"(\d+(?:\.\d+)?) ?([smhdwy])")
-SINCE = "30m, 1h, 2d (so long ago), or 2026-01-31, 2026-01-31T12:00 (UTC if no offset is given)."
+_CLOCK = re.compile(r"[0-2]\d:[0-5]\d(?::[0-5]\d)?")
+SINCE = "30m, 2d (so long ago), or 12:30, 2026-01-31, 2026-01-31T12:00 (UTC if no offset is given)."
 
 
 def instant(text: str, option: str) -> datetime:
@@ -19,8 +20,9 @@ def instant(text: str, option: str) -> datetime:
             return datetime.now(UTC) - timedelta(seconds=float(ago[1]) * UNITS[ago[2]])
         except OverflowError:
             raise Misuse(f"{option} {text}: that is before the year 1") from None
+    today = f"{datetime.now(UTC):%Y-%m-%d}T" if _CLOCK.fullmatch(text.strip()) else ""
     try:
-        found = datetime.fromisoformat(text.strip())
+        found = datetime.fromisoformat(today + text.strip())
         return found if found.tzinfo else found.replace(tzinfo=UTC)
     except ValueError:
         raise Misuse(

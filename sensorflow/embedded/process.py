@@ -109,7 +109,10 @@ def tail(log: Path, begin: int = 0) -> list[str]:
     """The last lines of a log, from a byte on; none where it cannot be read."""
     try:
         with log.open("rb") as stream:
-            stream.seek(max(begin, stream.seek(0, os.SEEK_END) - WORDS))
+            end = stream.seek(0, os.SEEK_END)
+            stream.seek(
+                max(begin if begin <= end else 0, end - WORDS)
+            )  # its head may have been cut off
             return stream.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return []

@@ -31,8 +31,9 @@ daemonize no
 
 
 _DAMAGED = re.compile(
-    r"bad file format|unexpected end of file reading|wrong signature|rdb load|appendonly|manifest file"
-    r"|AOF .*(invalid|format|corrupt)",
+    r"bad file format reading|unexpected end of file reading|wrong signature trying"
+    r"|short read or oom|internal error in rdb reading|(invalid|empty) aof manifest"
+    r"|aof manifest file (error|.* doesn't exist)",
     re.IGNORECASE,
 )
 """What Valkey says of an append-only file, a snapshot or their list that it cannot read."""
@@ -103,8 +104,9 @@ class Valkey:
         try:
             self.process.wait_for(self._answers, 30)
         except Misuse:
-            if not any(_DAMAGED.search(line) for line in self.process.last_words()):
-                raise
+            said = self.process.last_words()
+            if self.process.alive or not any(_DAMAGED.search(line) for line in said):
+                raise  # it only takes long, or something else is in its way
             aside = self._folder.with_name(f"valkey.damaged-{int(time.time())}")
             self._folder.rename(aside)
             self._make_folder()
