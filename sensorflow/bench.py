@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,7 +149,8 @@ def _settings(
 
 def _warm(world: World, path: Path, rounds: int) -> None:
     """What is imported or connected late is no file's time."""
-    pa.array([0.0]).to_pandas()  # pyarrow imports pandas then, where that is installed
+    with suppress(ImportError):  # pyarrow imports pandas then, where that is installed
+        pa.array([0.0]).to_pandas()
     if rounds > 1:
         _round(world, path, 0)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensorflow.cli import steps
+from sensorflow.environment import folder as here
 from sensorflow.errors import Code, row_remedy
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def next_steps(
             yield from _mend(found, "")
         yield from _adding(paths[0], zone, found)
     elif named is not None:
-        yield from _by_name(paths, named, settings, find(Path.cwd()) is not None)
+        yield from _by_name(paths, named, settings, find(here()) is not None)
     else:
         yield from _adding(paths[0], zone, found)
 
@@ -93,7 +94,7 @@ def _adding(path: Path, zone: str | None, found: Sequence[Checked]) -> Iterator[
     unknown = zone is None and guess(file).guess.needs_zone
     where = ["--zone", "Europe/Berlin" if zone is None else zone] if unknown or zone else []
     yield "next:" + (" (give the zone of its clock in place of Europe/Berlin)" if unknown else "")
-    if find(Path.cwd()) is None:
+    if find(here()) is None:
         yield "  sensorflow init"
     yield f"  {steps.command('sensorflow', 'sniff', steps.typed(file), '--add', name, *where)}"
 

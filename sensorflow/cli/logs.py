@@ -8,12 +8,12 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensorflow.cli import times
+from sensorflow.environment import folder as here
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _elsewhere(
     running = state.running(settings.data_folder)
     if running is not None and running.logs == "stdout":
         raise Misuse(f"the stack (pid {running.pid}) was started with --logs stdout: look there")
-    path = find(Path.cwd())
+    path = find(here())
     found = units_of(path.absolute()) if path else None
     if found is None or (running is not None and running.logs == "files"):
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorflow.cli.show import Json, as_json, line, table
+from sensorflow.environment import folder as here
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _inline(name: str) -> str:
 
     from sensorflow.settings import find
 
-    path = find(Path.cwd())
+    path = find(here())
     found = tomlkit.parse(path.read_text("utf-8")).get("profiles", {}) if path else {}
     if name not in found:
         return ""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sensorflow.environment import folder as here
 from sensorflow.errors import Code, Misuse
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ def settings_file() -> Path:
     """Raises Misuse where there is no project."""
     from sensorflow.settings import FILE_NAME, find
 
-    path = find(Path.cwd())
+    path = find(here())
     if path is None:
-        raise Misuse(f"no {FILE_NAME} at or above {Path.cwd()}: run `sensorflow init`")
+        raise Misuse(f"no {FILE_NAME} at or above {here()}: run `sensorflow init`")
     return path
 
 

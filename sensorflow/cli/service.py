@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorflow.cli.show import Json, as_json, line, table
+from sensorflow.environment import folder as here
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -195,14 +196,13 @@ def status(user: User = False, json: Json = False) -> None:
 
 def _installed(user: bool) -> tuple[Manager, Path, list[str]]:
     """Raises Misuse."""
-    from pathlib import Path
 
     from sensorflow.service.manager import Manager
     from sensorflow.settings import find
 
-    path = find(Path.cwd())
+    path = find(here())
     if path is None:
-        raise Misuse(f"no sensorflow.toml at or above {Path.cwd()}")
+        raise Misuse(f"no sensorflow.toml at or above {here()}")
     manager = Manager(user)
     if names := [unit.name for unit in manager.ours(path.absolute())]:
         return manager, path.absolute(), names

@@ -26,10 +26,9 @@ To = Annotated[
 def ls(json: Json = False) -> None:
     """List the sources: folder, profile, and how many files wait in the folder to be taken in."""
     from sensorflow import bootstrap
-    from sensorflow.cli import project, steps
+    from sensorflow.cli import steps
     from sensorflow.cli.profiles import file_shown
 
-    project.settings_file()
     settings = bootstrap.settings()
     found = []
     for name, source in settings.sources.items():

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sensorflow.environment import folder as here
 from sensorflow.errors import SensorflowError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def _quoted(word: str) -> str:
 def near(path: Path) -> Path:
     """A path as one would type it here."""
     full = Path(os.path.normpath(path.absolute()))
-    return full.relative_to(Path.cwd()) if full.is_relative_to(Path.cwd()) else full
+    return full.relative_to(here()) if full.is_relative_to(here()) else full
 
 
 def typed(path: Path) -> str:

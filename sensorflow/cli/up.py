@@ -18,6 +18,7 @@ import typer
 
 from sensorflow.cli.show import line
 from sensorflow.embedded.where import Where
+from sensorflow.environment import folder as here
 from sensorflow.errors import Misuse, Transient
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def up(
     with state.held(settings.data_folder) as place, _stopping() as stopped, ExitStack() as stack:
         if reset:
             _reset(settings, place, yes)
-        edits = _Edits(find(Path.cwd()), settings)
+        edits = _Edits(find(here()), settings)
         running = _Stack(settings, place, stack, logs)
         _welcome(settings, running.running)
         notify("READY=1", f"STATUS=Flower: {running.running.flower_url}")
@@ -129,7 +130,7 @@ class _Stack:
         self._postgres: Postgres | None = None
         self._valkey: Valkey | None = None
         self._generation = self._port = 0
-        self._path = find(Path.cwd())
+        self._path = find(here())
         self._copy = _copied(place, 0, self._path)
         self.running = self._servers(settings)
         self._rotation = Rotation(settings.data_folder / "logs", settings)
