@@ -527,8 +527,12 @@ def require_whole(settings: Settings) -> None:
     """Misuse where a restore was interrupted: half of the data may be there."""
     mark = settings.data_folder / RESTORING
     if mark.is_dir():
+        begun = (
+            mark / "step"
+        ).exists()  # the database may be filled, with files that are only in there
+        other = "" if begun else f", or remove {mark} to begin with nothing"
         raise Misuse(
             f"a restore into {settings.data_folder} is not finished: run `sensorflow restore` again with "
-            f"the same backup, or remove {mark} to begin with nothing",
+            f"the same backup{other}",
             Code.SETTINGS,
         )

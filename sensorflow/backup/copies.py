@@ -90,10 +90,7 @@ class Copier:
         target = self._place(relative)
         if target.exists():  # the bytes of another file too
             return
-        old = self._before.path and self._before.path / relative
-        if (old and _size(old) == size and self._link(old, target)) or self._resumed(
-            relative, digest, target
-        ):
+        if self._unchanged(name, relative, size, target) or self._resumed(relative, digest, target):
             self._note(relative, digest, size, shared=True)
             return
         found = self._copy(LANDING, name, relative)
@@ -104,6 +101,22 @@ class Copier:
             self._note(relative, digest, target.stat().st_size)
         else:
             self.tally.missing.append(f"{LANDING}/{name}: not there")
+
+    def _unchanged(self, name: str, relative: str, size: int, target: Path) -> bool:
+        """Shared with the backup before. Its copy has the time of the landed file: one that was written to
+        since is not shared."""
+        if self._before.path is None:
+            return False
+        old, live = self._before.path / relative, self._data / LANDING / name
+        try:
+            stat = live.lstat()
+        except FileNotFoundError:
+            return (
+                _size(old) == size
+                and folders.digest_of(old) == name[-64:]
+                and self._link(old, target)
+            )
+        return _size(old) == size and _same(old, stat) and self._link(old, target)
 
     def other(self, file_id: int, root: str, name: str) -> None:
         """A file of the lake or of the quarantine, if it is there. Its name is given again to other bytes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -9,7 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -164,10 +165,33 @@ def sums(path: Path) -> Iterator[tuple[str, str]]:
             name = found[3]
             if found[1]:
                 name = re.sub(rb"\\(.)", lambda m: _UNESCAPED.get(m[1], m[1]), name)
+            if any(part in (b"", b".", b"..") for part in name.split(b"/")):
+                raise Misuse(
+                    f"{path / SUMS}: line {number} leads out of the backup; use another backup"
+                )
             yield os.fsdecode(name), found[2].decode()
 
 
 _UNESCAPED = {b"n": b"\n", b"r": b"\r"}
+
+
+def opened(backup: Path, path: Path) -> Any:
+    """A file of a backup, to be read. Raises OSError ELOOP for a symbolic link on the way to it: a backup
+    has none."""
+    for part in (path, *path.parents):
+        if part == backup:
+            break
+        if part.is_symlink():
+            raise OSError(errno.ELOOP, "a symbolic link", str(part))
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
+
+
+def intact(path: Path) -> bool:
+    """Whether a backup's list of files is the one that it was made with."""
+    try:
+        return digest_of(path / SUMS) == read(path).manifest.sums
+    except (Misuse, OSError):
+        return False
 
 
 def digest_of(path: Path) -> str:
@@ -186,7 +210,8 @@ def verify(backup: Backup, progress: Callable[[int], object] = lambda _: None) -
     for relative, digest in sums(backup.path):
         path = backup.path / relative
         try:
-            found = digest_of(path)
+            with opened(backup.path, path) as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
             progress(path.stat().st_size)
         except OSError as error:
             gone = isinstance(error, FileNotFoundError)
@@ -194,6 +219,13 @@ def verify(backup: Backup, progress: Callable[[int], object] = lambda _: None) -
             continue
         if found != digest:
             yield f"{relative}: changed"
+
+
+def unshare(backup: Backup, damaged: Iterable[str]) -> None:
+    """No later backup shares a damaged file: its time is no longer that of the original."""
+    for text in damaged:
+        with suppress(OSError):
+            os.utime(backup.path / text.rpartition(": ")[0], (0, 0), follow_symlinks=False)
 
 
 def prune(folder: Path, keep: int) -> list[str]:

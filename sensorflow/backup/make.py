@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ class Done:
     tally: Tally
     removed: list[str]
     same_disk: bool = False
+    notes: list[str] = field(default_factory=list)
 
 
 Progress = Callable[[str, int, int], object]
@@ -73,9 +74,19 @@ def make(
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         with folders.locked(target), frozen(url) as now:
             done = _Making(settings, url, tools, target, project, progress).run(now)
-        removed = folders.prune(target, keep) if keep else []
-        same = target.stat().st_dev == settings.data_folder.stat().st_dev
-    return replace(done, removed=removed, same_disk=same)
+            done.removed.extend(_pruned(target, keep, done.notes))
+        data = settings.data_folder
+        same = data.exists() and target.stat().st_dev == data.stat().st_dev
+    return replace(done, same_disk=same)
+
+
+def _pruned(target: Path, keep: int | None, notes: list[str]) -> list[str]:
+    """The backup is whole whatever becomes of older ones."""
+    try:
+        return folders.prune(target, keep) if keep else []
+    except OSError as error:
+        notes.append(f"an older backup could not be removed: {error}")
+        return []
 
 
 @contextmanager
@@ -114,7 +125,8 @@ class _Making:
         work.mkdir(mode=0o700)
         data = self._settings.data_folder
         with folders.open_new(work / folders.SUMS) as sums:
-            copier = Copier(work, data, known[-1] if known else None, leftovers, sums)
+            before = next(filter(folders.intact, reversed(known)), None)
+            copier = Copier(work, data, before, leftovers, sums)
             self._copy(now, copier)
             # what is replayed until here has been copied as it was by then, or as it was before
             replays = now.replayed_since()
@@ -126,7 +138,9 @@ class _Making:
         sync_folder(self._target)
         for path in leftovers:
             folders.remove(path)
-        return Done(folders.read(final), copier.tally, [])
+        damaged = known[known.index(before) + 1 :] if before else known
+        notes = [f"{path} is damaged; nothing is shared with it" for path in damaged]
+        return Done(folders.read(final), copier.tally, [], notes=notes)
 
     def _copy(self, now: Frozen, copier: Copier) -> None:
         for relative, path in self._project.items():

@@ -66,12 +66,35 @@ class Restore:
         except OSError:
             return "" if self._staging.is_dir() else None
 
+    def require_database(self, url: str, own: bool) -> None:
+        """own: the server is ours, and what an interrupted restore left in it may go. Raises Misuse."""
+        from sensorflow.adapters.postgres import dump
+
+        tables, used = dump.contents(url)
+        if not tables or self.step == PLACING or (own and (not used or self.step == FILLING)):
+            return
+        if own:
+            raise Misuse(
+                f"the database of this project ({self._settings.home}) holds files, and a restore "
+                "overwrites nothing: restore into another folder with --to FOLDER, or first remove all "
+                "data of this project: sensorflow up --reset"
+            )
+        raise Misuse(
+            f"the database is not empty (it has {', '.join(tables[:3])}): a restore overwrites "
+            "nothing; create an empty one, or move this one away, and set database_url"
+        )
+
     def begin(self) -> None:
-        """What an interrupted restore has copied is removed."""
-        if self.step != PLACING:
-            if self._staging.exists():
-                shutil.rmtree(self._staging)
-            self._staging.mkdir(parents=True)
+        """What an interrupted restore has copied is removed; that it had begun to fill the database is not
+        forgotten."""
+        if self.step == PLACING:
+            return
+        self._staging.mkdir(parents=True, exist_ok=True)
+        for path in self._staging.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != STEP:
+                path.unlink()
 
     def copy(self) -> None:
         """Raises Misuse that names the first file that is not what it was."""
@@ -85,9 +108,9 @@ class Restore:
     def _copy(self, source: Path, target: Path, digest: str) -> None:
         found = hashlib.sha256()
         try:
-            with source.open("rb") as stream:
+            with folders.opened(self._backup.path, source) as stream:
                 _make(target.parent)
-                with target.open("wb") as copy:
+                with target.open("xb") as copy:
                     while block := stream.read(folders.BLOCK):
                         found.update(block)
                         copy.write(block)
@@ -106,14 +129,9 @@ class Restore:
         if self.step == PLACING:
             return
         self._progress("database", 0)
-        tables, used = dump.contents(url)
-        if tables and own and (not used or self.step is not None):
+        self.require_database(url, own)
+        if own and dump.contents(url)[0]:  # empty tables, or what an interrupted restore left
             dump.recreate(url)
-        elif tables:
-            raise Misuse(
-                f"the database is not empty (it has {', '.join(tables[:3])}): a restore overwrites "
-                "nothing; create an empty one, or move this one away, and set database_url"
-            )
         self._note(FILLING)
         try:
             dump.restore(tools, url, self._backup.path / folders.DUMP)
@@ -135,8 +153,11 @@ class Restore:
                     self._require_empty(store)
                     shutil.rmtree(self._data / store)
                 staged.rename(self._data / store)
+        done = self._staging.with_name(f"{RESTORING}-done")  # at once no longer an unfinished one
+        shutil.rmtree(done, ignore_errors=True)
+        self._staging.rename(done)
         sync_folder(self._data)
-        shutil.rmtree(self._staging)
+        shutil.rmtree(done)
 
     def abandon(self) -> None:
         """Of a restore that failed before the database was filled: the place is as empty as it was."""

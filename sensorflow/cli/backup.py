@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -67,6 +68,11 @@ def _made(folder: Path, keep: int | None) -> tuple[Done, float]:
     with database(settings) as url, bar("backup", "files") as progress:
         found = tools(url)
         done = make.make(settings, url, found, folder, _project(settings), progress, keep)
+    for file in settings.profile_files.values():
+        if _outside(file, settings):
+            done.notes.append(
+                f"{file} is not in it, for it is not in the project: keep a copy of it"
+            )
     _remember(settings, done)
     return done, time.monotonic() - began
 
@@ -84,23 +90,18 @@ def tools(url: str, least: int = 0) -> Tools:
 
 
 def _project(settings: Settings) -> dict[str, Path]:
-    """sensorflow.toml, and the profiles that it names by their files, as far as they lie beside it."""
-    import tomllib
-
+    """sensorflow.toml, and the profile files that it names, as far as they lie in the project."""
     from sensorflow.settings import FILE_NAME, find
 
     path = find(Path.cwd())
     if path is None:
         return {}
-    found = {FILE_NAME: path}
-    sources = tomllib.loads(path.read_text("utf-8")).get("sources", {})
-    for source in sources.values():
-        named = str(source.get("profile", "")).partition(".toml:")[0]
-        named = named if named.endswith(".toml") else f"{named}.toml"
-        file = settings.path(Path(named))
-        if file.is_file() and file.resolve().is_relative_to(settings.home.resolve()):
-            found[str(file.relative_to(settings.home))] = file
-    return found
+    files = [f for f in settings.profile_files.values() if not _outside(f, settings)]
+    return {FILE_NAME: path, **{os.path.relpath(f, settings.home): f for f in files}}
+
+
+def _outside(file: Path, settings: Settings) -> bool:
+    return not file.resolve().is_relative_to(settings.home.resolve())
 
 
 def _remember(settings: Settings, done: Done) -> None:
@@ -126,6 +127,7 @@ def _record(done: Done, seconds: float) -> dict[str, Any]:
         "shared_files": tally.shared,
         "missing": tally.missing,
         "removed": done.removed,
+        "notes": done.notes,
         "pg_dump": manifest.dumped_by,
         "seconds": round(seconds, 3),
     }
@@ -140,6 +142,8 @@ def _show(done: Done, seconds: float) -> None:
     )
     if done.same_disk:
         line("note: it is on the same disk as the data, and lost with it: keep one elsewhere too")
+    for text in done.notes:
+        line(f"note: {text}")
     if done.removed:
         line(f"removed: {', '.join(done.removed)}")
     for text in tally.missing[:20]:
@@ -163,6 +167,7 @@ def check(path: Path, json: bool) -> int:
 
     found = folders.chosen(path)
     damaged = damages(found)
+    folders.unshare(found, damaged)
     if json:
         as_json({"path": str(found.path), "files": found.manifest.files, "damaged": damaged})
         return int(bool(damaged))

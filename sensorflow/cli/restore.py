@@ -79,6 +79,7 @@ def _restored(found: Backup, to: Path | None) -> tuple[Settings, Report]:
         work.require()
         _require_whole(found)
         with _database(settings) as (url, own):
+            work.require_database(url, own)
             programs = tools(url, found.manifest.dumped_by)
             work.begin()
             try:
@@ -149,12 +150,14 @@ def _database(settings: Settings) -> Iterator[tuple[str, bool]]:
 
 def _settle(found: Backup, settings: Settings, home: Path) -> None:
     """The files of the project that are not there, and its drop folders."""
-    project = found.path / "project"
-    for path in sorted(project.rglob("*")) if project.is_dir() else ():
-        target = home / path.relative_to(project)
-        if path.is_file() and not target.exists():
+    from sensorflow.backup import folder as folders
+
+    project = f"{folders.PROJECT}/"
+    for relative, _ in folders.sums(found.path):
+        target = home / relative.removeprefix(project)
+        if relative.startswith(project) and not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, target)
+            shutil.copy2(found.path / relative, target, follow_symlinks=False)
     for source in settings.sources.values():
         folder = settings.path(source.path)
         if folder.is_relative_to(home):

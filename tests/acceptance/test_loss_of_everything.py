@@ -100,6 +100,13 @@ def test_all_is_there_again_after_data_and_database_are_gone(
         made = asked(project, "backup", str(target))
         assert made["missing"] == []
         wait_for(project, FILES * ROWS)
+    aside = project / "aside"
+    aside.mkdir()
+    for store in ("landing", "bronze", "rejects", "silver", "quarantine", "archive"):
+        (project / "data" / store).rename(aside / store)
+    assert "holds files, and a restore overwrites" in command(
+        project, "restore", str(target), code=2
+    )
     shutil.rmtree(project / "data")
     shutil.rmtree(state.home(project / "data"), ignore_errors=True)
     (project / "sensorflow.toml").unlink()

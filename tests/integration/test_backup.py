@@ -254,3 +254,71 @@ def test_a_restore_overwrites_nothing_and_goes_on_after_a_kill(
     folders.write_manifest(backup.path, replace(backup.manifest, revision="9999"))
     other = ("restore", str(tmp_path / "b"), "--to", str(tmp_path / "q"))
     assert "upgrade sensorflow" in run(yard, *other, url=empty_database, code=2)
+
+
+def resealed(path: Path, line: bytes) -> None:
+    """With one more line in its list of files, as somebody who may write there could make it."""
+    with (path / folders.SUMS).open("ab") as sums:
+        sums.write(line)
+    made = folders.read(path).manifest
+    folders.write_manifest(path, replace(made, sums=folders.digest_of(path / folders.SUMS)))
+
+
+def test_a_backup_that_leads_out_of_its_folder_is_refused(
+    yard: Yard, empty_database: str, tmp_path: Path
+) -> None:
+    fill(yard)
+    path = backed_up(yard, tmp_path / "b").backup.path
+    kept = {name: (path / name).read_bytes() for name in (folders.SUMS, folders.MANIFEST)}
+    outside, where = tmp_path / "theirs", ("restore", str(path), "--to", str(tmp_path / "p"))
+    outside.write_text("theirs")
+    for name in ("data/landing/../../../theirs", "/etc/passwd", "data//x"):
+        resealed(path, folders.sum_line("0" * 64, name))
+        assert "leads out of the backup" in run(yard, *where, url=empty_database, code=2)
+        for each, content_ in kept.items():
+            (path / each).write_bytes(content_)
+    victim = next((path / "data" / "landing").glob("??/*"))
+    victim.unlink()
+    victim.symlink_to(outside)
+    assert "symbolic link" in run(yard, *where, url=empty_database, code=2)
+    assert outside.read_text() == "theirs"
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_damaged_backup_is_not_passed_on_to_the_next(yard: Yard, tmp_path: Path) -> None:
+    fill(yard)
+    path = backed_up(yard, tmp_path / "b").backup.path
+    victim = next((path / "data" / "landing").glob("??/*"))
+    relative, stat = victim.relative_to(path), victim.stat()
+    victim.write_bytes(bytes(stat.st_size))
+    os.utime(victim, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # as a disk that forgets
+    assert f"damaged: {victim}" in run(yard, "backup", str(tmp_path / "b"), "--verify", code=1)
+    time.sleep(1.1)
+    second = backed_up(yard, tmp_path / "b")
+    assert list(folders.verify(second.backup)) == []
+    assert (second.backup.path / relative).stat().st_ino != stat.st_ino
+    assert second.tally.shared > 0
+    (second.backup.path / folders.SUMS).write_text("nonsense\n")
+    time.sleep(1.1)
+    third = backed_up(yard, tmp_path / "b")
+    assert third.notes == [f"{second.backup.path} is damaged; nothing is shared with it"]
+    assert list(folders.verify(third.backup)) == []
+
+
+def test_profile_files_are_in_it_or_named(
+    yard: Yard, empty_database: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    own = yard.config.parent / "own.toml"
+    theirs = tmp_path_factory.mktemp("theirs") / "theirs.toml"
+    for file in (own, theirs):
+        file.write_text('format = "csv"\ntime = "t"\nsensor = "s"\ntype = "k"\nvalue = "v"\n')
+    fill(yard)
+    with yard.config.open("a") as settings:
+        settings.write('[profiles.mine]\nextends = "own.toml"\n')
+        settings.write(f'[profiles.other]\nextends = "{theirs}"\n')
+    made = json.loads(run(yard, "backup", str(tmp_path / "b"), "--json"))
+    assert [note.partition(" ")[0] for note in made["notes"]] == [str(theirs)]
+    own.unlink()
+    where = ("restore", str(tmp_path / "b"), "--to", str(tmp_path / "p"))
+    assert "every one accounted for" in run(yard, *where, url=empty_database)
+    assert (tmp_path / "p" / "own.toml").is_file()

@@ -11,8 +11,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO
 
 import psycopg
@@ -41,12 +43,14 @@ class Tools:
     def command(self, program: str, url: str, *arguments: str) -> list[str]:
         """The password is not in it: other users see commands."""
         bare = url_of(url)._replace(drivername="postgresql", password=None)
+        bare = bare.difference_update_query(["password"])
         where = f"--dbname={bare.render_as_string()}"
         return [*self.launcher, str(self.folder / program), *arguments, where]
 
 
 def _env(url: str) -> dict[str, str]:
-    password = url_of(url).password
+    parsed = url_of(url)
+    password = parsed.password or parsed.query.get("password")
     return {**os.environ, **({"PGPASSWORD": str(password)} if password else {}), "PGTZ": "UTC"}
 
 
@@ -107,15 +111,19 @@ def restore(tools: Tools, url: str, source: Path) -> None:
     write = tools.command("psql", url, "-X", "-q", "-o", os.devnull, "-v", "ON_ERROR_STOP=1")
     pipe = subprocess.PIPE
     with (
-        subprocess.Popen([*read, "--file=-", str(source)], stdout=pipe, stderr=pipe) as reader,
-        subprocess.Popen(write, env=_env(url), stdin=pipe, stderr=pipe) as writer,
+        TemporaryFile() as read_errors,  # files: a pipe that nobody reads would fill
+        TemporaryFile() as write_errors,
     ):
-        assert reader.stdout
-        assert reader.stderr
-        assert writer.stdin
-        assert writer.stderr
-        whole = _pass_on(reader, reader.stdout, writer.stdin)
-        said = reader.stderr.read(), writer.stderr.read()
+        with (
+            subprocess.Popen(
+                [*read, "--file=-", str(source)], stdout=pipe, stderr=read_errors
+            ) as reader,
+            subprocess.Popen(write, env=_env(url), stdin=pipe, stderr=write_errors) as writer,
+        ):
+            assert reader.stdout
+            assert writer.stdin
+            whole = _pass_on(reader, reader.stdout, writer.stdin)
+        said = [_end_of(errors) for errors in (read_errors, write_errors)]
     if reader.returncode != 0 and not said[1]:
         raise Misuse(f"pg_restore {tools.major}: {_words(said[0])}")
     if writer.returncode != 0 or not whole:
@@ -135,9 +143,16 @@ def _pass_on(reader: subprocess.Popen[bytes], out: IO[bytes], into: IO[bytes]) -
             into.write(b"COMMIT;\n")
         into.close()
     except BrokenPipeError:  # psql says why
+        with suppress(BrokenPipeError):  # what is buffered yet
+            into.close()
         out.close()
         return False
     return reader.returncode == 0
+
+
+def _end_of(errors: IO[bytes]) -> bytes:
+    errors.seek(max(0, errors.seek(0, os.SEEK_END) - (1 << 16)))
+    return errors.read()
 
 
 def _words(said: bytes) -> str:
