@@ -71,10 +71,11 @@ def name_at(moment: datetime) -> str:
 
 
 def backups(folder: Path) -> list[Path]:
-    """The whole ones, the oldest first."""
+    """The whole ones, the oldest first. Folders of others may be called like them."""
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if NAME.fullmatch(p.name) and p.is_dir())
+    named = (p for p in folder.iterdir() if NAME.fullmatch(p.name) and not p.is_symlink())
+    return sorted(p for p in named if (p / MANIFEST).is_file())
 
 
 def garbage(folder: Path) -> list[Path]:

@@ -52,6 +52,8 @@ class Restore:
             raise Misuse(f"{above}: {free:,} bytes are free, the backup needs {wanted:,} and more")
 
     def _require_empty(self, store: str) -> None:
+        if (self._data / store).is_symlink():
+            raise Misuse(f"{self._data / store} is a symbolic link: remove it, then restore")
         if (there := _first(self._data / store)) is not None:
             raise Misuse(
                 f"{self._data} holds data ({there.relative_to(self._data)}), and a restore overwrites "

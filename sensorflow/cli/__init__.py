@@ -52,6 +52,9 @@ def main() -> None:
         sys.exit(2)
     except (KeyboardInterrupt, BrokenPipeError):
         sys.exit(130)
+    except UnicodeEncodeError as error:
+        print(f"sensorflow: {error.object!a} is not UTF-8: give text that is", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
     except OSError as error:
         from sensorflow.disk import explained
 

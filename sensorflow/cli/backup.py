@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli.show import Json, as_json, line, readings
+from sensorflow.cli.steps import command
 from sensorflow.errors import Misuse, Transient
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _show(done: Done, seconds: float) -> None:
         line(f"missing: {text}")
     if tally.missing:
         line(f"{len(tally.missing):,} missing, and missing in this backup too: `sensorflow audit`")
-    line(f"to restore it: sensorflow restore {path}")
+    line(f"to restore it: {command('sensorflow', 'restore', path)}")
 
 
 def files(count: int) -> str:

@@ -43,7 +43,7 @@ Source = Annotated[
 
 def near(given: str, known: Iterable[str]) -> str:
     """The name that was meant, or all that there are."""
-    names = list(dict.fromkeys(known))
+    names = list(dict.fromkeys(map(str, known)))
     if found := difflib.get_close_matches(given, names, 1):
         return f"did you mean {found[0]!r}?"
     return f"there are: {', '.join(names[:10])}" if names else "there are none yet"

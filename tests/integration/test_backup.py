@@ -299,10 +299,16 @@ def test_a_damaged_backup_is_not_passed_on_to_the_next(yard: Yard, tmp_path: Pat
     assert (second.backup.path / relative).stat().st_ino != stat.st_ino
     assert second.tally.shared > 0
     (second.backup.path / folders.SUMS).write_text("nonsense\n")
+    theirs = tmp_path / "b" / "2099-01-01T00-00-00Z" / "file"  # called like a backup
+    theirs.parent.mkdir()
+    theirs.write_text("theirs")
     time.sleep(1.1)
     third = backed_up(yard, tmp_path / "b")
     assert third.notes == [f"{second.backup.path} is damaged; nothing is shared with it"]
     assert list(folders.verify(third.backup)) == []
+    folders.prune(tmp_path / "b", 1)
+    assert folders.backups(tmp_path / "b") == [third.backup.path]
+    assert theirs.read_text() == "theirs"
 
 
 def test_profile_files_are_in_it_or_named(
