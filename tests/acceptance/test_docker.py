@@ -403,7 +403,7 @@ class Outside:
         process = self.running.pop(name)
         process.terminate()
         try:
-            return process.wait(20)
+            return process.wait(90)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

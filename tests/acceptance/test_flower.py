@@ -156,7 +156,7 @@ def test_its_history_outlives_it_and_holds_no_sweep(plain: Fleet) -> None:
     plain.wait(lambda: tasks(plain) == ["sensorflow.ingest"], 10)
     flower = plain.running.pop("flower")
     flower.terminate()
-    flower.wait(30)
+    flower.wait(90)
     assert tasks(started(plain)) == ["sensorflow.ingest"]
     plain.kill("flower")
     history = state.home(plain.project / "data") / "flower" / "history"

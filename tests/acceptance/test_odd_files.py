@@ -76,7 +76,7 @@ def test_sigterm_finishes_the_file_in_hand(project: Path, database: str, valkey_
             if number == 100:
                 f.wait(lambda: f.counts()["files"] > 0)
                 f.running["daemon"].send_signal(signal.SIGTERM)
-        assert f.running.pop("daemon").wait(20) == 0
+        assert f.running.pop("daemon").wait(90) == 0
         left = {p.name for p in f.drop.iterdir()}
         registered = {v.name for v in f.ledger.files(limit=1000)}
         assert left.isdisjoint(registered)

@@ -85,7 +85,7 @@ def test_faults_36_and_37_two_versions_share_messages_and_a_database_migrated_un
 
 def end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
-    process.wait(30)
+    process.wait(90)
 
 
 def done(database: str) -> int:

@@ -117,4 +117,4 @@ def test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing(
         assert {e["attempt"] for e in tries} == {1}
         limited(f, 1 << 20)
         f.running["worker"].send_signal(signal.SIGTERM)
-        f.running["worker"].wait(30)
+        f.running["worker"].wait(90)

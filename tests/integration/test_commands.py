@@ -232,7 +232,7 @@ def test_a_watch_appends_lines_and_ends_with_control_c(yard: Yard) -> None:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(2)]
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(90) == 0
     assert all("balance: read=" in text for text in lines)
 
 

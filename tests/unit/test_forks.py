@@ -18,7 +18,7 @@ threading.Thread(target=lambda: log().error(Event.DEFECT, reason="x" * 1_000_000
 time.sleep(1.0)  # the pipe is full by then, and the thread waits with the locks
 child = os.fork()
 if not child:
-    signal.alarm(20)
+    signal.alarm(45)
     log().info(Event.SWEPT)
     logging.error("by the standard library")
     print("by print", file=sys.stderr)
