@@ -388,6 +388,14 @@ def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
     return None
 
 
+def required_file(start: Path) -> Path:
+    """The settings file, for what needs one. Raises Misuse."""
+    path = find(start)
+    require_project(path, start, {})
+    assert path is not None
+    return path
+
+
 def require_project(path: Path | None, start: Path, environ: Mapping[str, str]) -> None:
     """Misuse where there is neither a settings file nor variables that make a project."""
     if path is None and not names_project(environ):

@@ -18,6 +18,7 @@ from sensorflow.adapters.files import BEGAN, sync_folder
 from sensorflow.backup import folder as folders
 from sensorflow.backup.folder import Backup
 from sensorflow.backup.make import STORES
+from sensorflow.disk import free, room, size
 from sensorflow.errors import Misuse
 from sensorflow.settings import RESTORING
 
@@ -46,10 +47,11 @@ class Restore:
             return
         for store in (*STORES, "archive"):
             self._require_empty(store)
-        above = next(p for p in (self._data, *self._data.parents) if p.exists())
-        free, wanted = shutil.disk_usage(above).free, self._backup.manifest.bytes
-        if free < wanted:
-            raise Misuse(f"{above}: {free:,} bytes are free, the backup needs {wanted:,} and more")
+        wanted = self._backup.manifest.bytes
+        if free(self._data) < wanted:
+            raise Misuse(
+                f"{self._data}: {room(self._data)}; the backup needs {size(wanted)} and more"
+            )
 
     def _require_empty(self, store: str) -> None:
         if (self._data / store).is_symlink():

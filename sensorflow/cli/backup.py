@@ -15,6 +15,8 @@ import typer
 
 from sensorflow.cli.show import Json, as_json, line, readings
 from sensorflow.cli.steps import command
+from sensorflow.disk import size
+from sensorflow.environment import folder as here
 from sensorflow.errors import Misuse, Transient
 
 if TYPE_CHECKING:
@@ -59,11 +61,8 @@ def _made(folder: Path, keep: int | None) -> tuple[Done, float]:
     from sensorflow import bootstrap
     from sensorflow.backup import make
     from sensorflow.cli.db import database
-    from sensorflow.settings import find
 
     settings = bootstrap.settings()
-    if find(Path.cwd()) is None and settings.database_url is None:
-        raise Misuse(f"no sensorflow.toml at or above {Path.cwd()}: nothing to back up here")
     make.require_apart(settings, folder)
     began = time.monotonic()
     with database(settings) as url, bar("backup", "files") as progress:
@@ -94,7 +93,7 @@ def _project(settings: Settings) -> dict[str, Path]:
     """sensorflow.toml, and the profile files that it names, as far as they lie in the project."""
     from sensorflow.settings import FILE_NAME, find
 
-    path = find(Path.cwd())
+    path = find(here())
     if path is None:
         return {}
     files = [f for f in settings.profile_files.values() if not _outside(f, settings)]
@@ -156,10 +155,6 @@ def _show(done: Done, seconds: float) -> None:
 
 def files(count: int) -> str:
     return "1 file" if count == 1 else f"{count:,} files"
-
-
-def size(number: int) -> str:
-    return f"{number / 1e9:,.2f} GB" if number >= 1e9 else f"{number / 1e6:,.2f} MB"
 
 
 def check(path: Path, json: bool) -> int:

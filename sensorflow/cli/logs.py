@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorflow.cli import times
+from sensorflow.cli.choose import near
 from sensorflow.environment import folder as here
 from sensorflow.errors import Misuse
 
@@ -67,13 +68,9 @@ def logs(
 
 def _known(names: list[str]) -> tuple[str, ...]:
     """Raises Misuse."""
-    from difflib import get_close_matches
-
     for name in names:
         if name not in NAMES:
-            near = get_close_matches(name, NAMES, 1)
-            hint = f"; do you mean {near[0]}?" if near else ""
-            raise Misuse(f"no log of {name!r}; there are {', '.join(NAMES)}{hint}")
+            raise Misuse(f"no log of {name!r}; {near(name, NAMES)}")
     return tuple(name for name in NAMES if not names or name in names)
 
 

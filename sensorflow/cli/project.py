@@ -35,12 +35,9 @@ class Added:
 
 def settings_file() -> Path:
     """Raises Misuse where there is no project."""
-    from sensorflow.settings import FILE_NAME, find
+    from sensorflow.settings import required_file
 
-    path = find(here())
-    if path is None:
-        raise Misuse(f"no {FILE_NAME} at or above {here()}: run `sensorflow init`")
-    return path
+    return required_file(here())
 
 
 def require_free(path: Path, name: str, with_profile: bool) -> None:

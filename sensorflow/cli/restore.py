@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sensorflow.cli.backup import bar, check, damages, files, size, tools
+from sensorflow.cli.backup import bar, check, damages, files, tools
 from sensorflow.cli.show import Json, as_json, line, readings
+from sensorflow.disk import size
+from sensorflow.environment import folder as here
 from sensorflow.errors import Misuse, Transient
 
 if TYPE_CHECKING:
@@ -99,8 +101,8 @@ def _home(to: Path | None) -> Path:
 
     if to is not None:
         return to.absolute()
-    path = find(Path.cwd())
-    return path.parent.absolute() if path else Path.cwd()
+    path = find(here())
+    return path.parent.absolute() if path else here()
 
 
 def _settings(found: Backup, home: Path) -> Settings:

@@ -196,13 +196,10 @@ def status(user: User = False, json: Json = False) -> None:
 
 def _installed(user: bool) -> tuple[Manager, Path, list[str]]:
     """Raises Misuse."""
-
     from sensorflow.service.manager import Manager
-    from sensorflow.settings import find
+    from sensorflow.settings import required_file
 
-    path = find(here())
-    if path is None:
-        raise Misuse(f"no sensorflow.toml at or above {here()}")
+    path = required_file(here())
     manager = Manager(user)
     if names := [unit.name for unit in manager.ours(path.absolute())]:
         return manager, path.absolute(), names

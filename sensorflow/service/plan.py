@@ -16,7 +16,7 @@ from sensorflow.environment import folder as here
 from sensorflow.errors import Misuse
 from sensorflow.service.escape import slug
 from sensorflow.service.units import PARTS, Plan
-from sensorflow.settings import Settings, find, load
+from sensorflow.settings import Settings, load, required_file
 
 SECRETS = ("database_url", "broker_url", "flower_password")
 
@@ -24,9 +24,7 @@ SECRETS = ("database_url", "broker_url", "flower_password")
 def project(secrets: Mapping[str, Path]) -> tuple[Path, Settings]:
     """The settings file and what it holds, with the secrets as the service will have them. Raises
     Misuse."""
-    path = find(here())
-    if path is None:
-        raise Misuse(f"no sensorflow.toml at or above {here()}: `sensorflow init` writes one")
+    path = required_file(here())
     given = {f"{PREFIX}{key.upper()}_FILE": str(file) for key, file in secrets.items()}
     ours = {n: v for n, v in os.environ.items() if not n.startswith(PREFIX)}
     return path.absolute(), load(path, {**ours, **given})
