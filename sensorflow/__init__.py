@@ -16,4 +16,4 @@ The map of the flow, in the data's order:
 ``adapters`` provide it, ``bootstrap`` wires the two together.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"

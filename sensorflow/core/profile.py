@@ -37,7 +37,9 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -88,9 +90,26 @@ ROLES = ("name", "type", "unit", "sensor", "skip")
 
 
 class Strict(BaseModel):
-    """Frozen, and an unknown key is an error."""
+    """Frozen, and an unknown key is an error. A `later` key at its default is not serialized."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_serializer(mode="wrap")
+    def _without_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        made: dict[str, Any] = dump(self)
+        for name, info in type(self).model_fields.items():
+            if info.json_schema_extra == LATER and getattr(self, name) == info.default:
+                made.pop(name, None)
+        return made
+
+
+LATER: Any = {"later": True}
+
+
+def later(default: Any, **constraints: Any) -> Any:
+    """A field added after the first release: at its default it leaves a profile's hash as it was, so
+    that an upgrade does not change the hash of a profile that does not use it."""
+    return Field(default=default, json_schema_extra=LATER, **constraints)
 
 
 def _regex(text: str) -> str:

@@ -100,3 +100,20 @@ def test_no_exported_cell_is_taken_for_a_formula(cell: str) -> None:
     assert harmless(cell) == "'" + cell
     assert harmless("x" + cell) == "x" + cell
     assert harmless(-1) == -1
+
+
+OF_0_2 = {
+    "epw": "20e862a812e985d7",
+    "hobo": "1db2bb22a4c3f569",
+    "home-assistant": "2e86496c0dc32c27",
+    "influx": "7008a122b1f1fa09",
+    "nem12": "58be8c7b168842c7",
+    "surfrad": "e7bfed4e45f3943a",
+    "tmy3": "d5dcccc324953448",
+    "ttn": "b6603adfe306163f",
+    "usgs": "f02b07162a11d3be",
+}
+
+
+def test_keys_of_later_releases_leave_the_hashes_of_profiles_as_they_were():
+    assert {name: profiles.load(name)[1].hash for name in OF_0_2} == OF_0_2
