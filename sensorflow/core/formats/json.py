@@ -15,7 +15,7 @@ import ijson
 import numpy as np
 import numpy.typing as npt
 
-from sensorflow.core.formats.chunk import Chunk, Spot
+from sensorflow.core.formats.chunk import Chunk, Number, Spot
 from sensorflow.core.formats.encoding import utf8
 from sensorflow.core.formats.records import (
     EVERY,
@@ -83,7 +83,7 @@ def _plain(value: Any) -> Any:
         return [_plain(member) for member in value]
     if isinstance(value, Decimal | int) and not isinstance(value, bool):
         near = isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < 30
-        return format(value, "f") if near else str(value)
+        return Number(format(value, "f") if near else value)
     return value
 
 

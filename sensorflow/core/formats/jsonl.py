@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from sensorflow.core.formats.chunk import Chunk, Reject, Spot, text_of
+from sensorflow.core.formats.chunk import Chunk, Number, Reject, Spot, text_of
 from sensorflow.core.formats.encoding import Plain
 from sensorflow.core.formats.lines import Block, Lines
 from sensorflow.core.formats.records import ROWS, Columns, Record, explode, path
@@ -61,13 +61,7 @@ def _spot(block: Block, index: int) -> Callable[[], Spot]:
     return lambda: Spot(block.offset + int(block.starts[index]), text_of(block.raw(index)))
 
 
-class _Text(str):
-    """A number, as it is written in the file."""
-
-    __slots__ = ()
-
-
-_DECODER = json.JSONDecoder(parse_float=_Text, parse_int=_Text, parse_constant=_Text)
+_DECODER = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=Number)
 
 
 class Fault(Exception):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot
+from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot, typed_cells
 from sensorflow.core.layout import NOTHING, Field, Resolve
 from sensorflow.core.patterns import search
 from sensorflow.core.profile import TEMPLATE, Origin, Profile
@@ -232,7 +232,8 @@ class Columns:
         self.never -= {names[i] for i, column in columns.items() if column.null_count < len(rows)}
         self.rows += len(rows)
         numbers = np.array(lines, np.int64)
-        return Chunk(layout, columns, numbers, lambda row: spots[row](), rejects, records)
+        typed = typed_cells(layout, lambda i: (row.get(names[i]) for row in rows))
+        return Chunk(layout, columns, numbers, lambda row: spots[row](), rejects, records, typed)
 
     def _row(self, record: Record) -> tuple[dict[str, str | None], tuple[Code, str] | None]:
         row: dict[str, str | None] = {}
