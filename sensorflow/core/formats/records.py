@@ -221,13 +221,10 @@ class Columns:
                 continue
             offset, raw = spot()
             rejects.append(Reject(line, offset, None, *problem, raw))
+        rejects.sort(key=lambda reject: reject.line_no or 0)
         extra = dict.fromkeys(name for row in rows for name in row)
         names = [*self.named, *(name for name in extra if name not in self.getters)]
-        if len(names) > self.profile.max_columns:
-            limit = self.profile.max_columns
-            raise Permanent(
-                Code.TOO_MANY_COLUMNS, f"{len(names):,} members, the limit is {limit:,}"
-            )
+        self.check_width(names)
         layout = self.resolve([Field(name) for name in names], "") if rows else NOTHING
         columns = {
             i: pa.array([row.get(names[i]) for row in rows], pa.string()) for i in layout.needed
@@ -237,6 +234,13 @@ class Columns:
         numbers = np.array(lines, np.int64)
         typed = typed_cells(layout, lambda i: (row.get(names[i]) for row in rows))
         return Chunk(layout, columns, numbers, lambda row: spots[row](), rejects, records, typed)
+
+    def check_width(self, names: Sequence[str]) -> None:
+        limit = self.profile.max_columns
+        if len(names) > limit:
+            raise Permanent(
+                Code.TOO_MANY_COLUMNS, f"{len(names):,} members, the limit is {limit:,}"
+            )
 
     def _row(self, record: Record) -> tuple[dict[str, str | None], tuple[Code, str] | None]:
         row: dict[str, str | None] = {}
@@ -248,7 +252,7 @@ class Columns:
         if not isinstance(record.value, dict) and not any(row.values()):
             return row, (Code.MALFORMED_ROW, "not a JSON object")
         row.update((k, v) for k, v in flat(record.value) if k and k not in self.getters)
-        bad = next((n for n, t in row.items() if t is not None and not _is_unicode(n + t)), None)
+        bad = next((n for n, t in row.items() if t is not None and not is_unicode(n + t)), None)
         if bad is not None:
             return row, (Code.INVALID_UTF8, "half of a surrogate pair, which is no character")
         if not self._measures(row):
@@ -261,7 +265,11 @@ class Columns:
             return True
         if not self.profile.each:
             return True
-        return any(search(each.match, name) for each in self.profile.each for name in row)
+        return any(map(self.matches, row))
+
+    def matches(self, name: str) -> bool:
+        """Whether `each` takes a member of that name."""
+        return any(search(each.match, name) for each in self.profile.each)
 
     def finish(self) -> None:
         """Permanent when a column was in none of the records that were read."""
@@ -279,7 +287,7 @@ def _twice(record: Record) -> str | None:
     return next((key for key in above if key is not None), None) or twice_in(record.value)
 
 
-def _is_unicode(found: str) -> bool:
+def is_unicode(found: str) -> bool:
     try:
         return found.isascii() or bool(found.encode())
     except UnicodeEncodeError:
