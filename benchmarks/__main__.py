@@ -25,6 +25,7 @@ ALL = (
     "memory",
     "daemon_memory",
     "audit",
+    "formats",
 )
 
 

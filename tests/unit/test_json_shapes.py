@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sensorflow.core import reading
-from sensorflow.core.formats import jsonl
+from sensorflow.core.formats import cut, guarded, jsonl, listed
+from sensorflow.core.formats import json as documents
 from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Permanent
@@ -238,3 +239,63 @@ def test_plain_lines_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonl._Reading, "one_by_one", one_by_one)
     rows, rejects, count, missing, _ = read("\n".join(lines * 50).encode(), 1, 4000, **LONG)
     assert (len(rows), rejects, count, missing) == (100, [], 150, 50)
+
+
+AROUND = [
+    "[{}]",
+    '{{"m":{{"id":"A","n":12}},"d":[{}],"z":[1,{{"d":2}}]}}',
+    '{{"d":[{}],"m":{{"id":"é","n":1.50}}}} ',
+]
+TOP = {"unit": "{$.m.n}", "sensor": "$.m.id"}
+
+
+def documented(
+    data: bytes, records: str, streamed: bool, profile: dict[str, Any]
+) -> tuple[object, ...]:
+    """What a document tells, but for the texts of its numbers: the streaming parser writes 1e2 as 100."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listed, "FEW", 1)
+        patch.setattr(cut, "PIECE", 200)
+        patch.setattr(guarded, "SIZE", 64)
+        if streamed:
+            patch.setattr(documents, "find", lambda *_: None)
+        found = read(data, 1, 1, **{**profile, "format": "json", "records": records})
+    rows, rejects, count, missing, error = found
+    told = [(*row[:5], row[5] or 0.0, *row[6:-1]) for row in rows]
+    return told, [(r[0], r[2], r[3]) for r in rejects], count, missing, error[:4]
+
+
+@steady
+@given(
+    st.lists(LINE, min_size=1, max_size=12),
+    st.sampled_from([(0, PROFILES[0]), (0, PROFILES[1]), (0, PROFILES[2]), (0, PROFILES[6])]
+    + [(n, {**p, **TOP}) for n in (1, 2) for p in PROFILES[:3]]),
+    st.sampled_from([",", " ,\n", ",\r\n\t"]),
+)  # fmt: skip
+def test_a_list_in_a_document_is_read_as_the_streaming_parser_does(
+    lines: list[str], kind: tuple[int, dict[str, Any]], between: str
+) -> None:
+    around, profile = kind
+    data = AROUND[around].format(between.join(lines)).encode()
+    if b"\x0b" in data:  # a space for that parser, and for no other one
+        return
+    records = "d[*]" if around else "[*]"
+    streamed = documented(data, records, True, profile)
+    assert documented(data, records, False, profile) == streamed
+
+
+def test_a_list_in_a_document_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_by_one(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(listed._Reading, "one_by_one", one_by_one)
+    monkeypatch.setattr(listed, "FEW", 1)
+    monkeypatch.setattr(cut, "PIECE", 4000)
+    monkeypatch.setattr(guarded, "SIZE", 1000)
+    line = '{"t": "2026-01-31T12:00:00Z",\n "k": "T,]", "v": 21.5, "u": "%"}'
+    data = AROUND[1].format(", ".join([line] * 300)).encode()
+    profile = {**LONG, "sensor": "$.m.id", "unit": "{u}{$.z[1].d}", "format": "json"}
+    rows, rejects, count, _, _ = read(data, 1, 1, **profile, records="d[*]")
+    assert (len(rows), rejects, count) == (300, [], 300)
+    assert [row[0] for row in rows] == list(range(1, 301))
+    assert {(row[2], row[4]) for row in rows} == {("A", "%2")}

@@ -6,7 +6,6 @@ path goes through. `Guarded` bounds texts, depth and elements before the parser 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import islice
@@ -16,8 +15,11 @@ import ijson
 import numpy as np
 import numpy.typing as npt
 
+from sensorflow.core.formats import listed
 from sensorflow.core.formats.chunk import Chunk, Number, Spot
+from sensorflow.core.formats.cut import find
 from sensorflow.core.formats.encoding import utf8
+from sensorflow.core.formats.guarded import Guarded
 from sensorflow.core.formats.keys import Members, Place, doubled, twice_in
 from sensorflow.core.formats.records import (
     EVERY,
@@ -49,6 +51,10 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
         if profile.records is not None
         else ((EVERY,) if first == b"[" else ())
     )
+    cut = find(stream, profile, steps) if profile.orient == "records" else None
+    if cut is not None:
+        yield from listed.chunks(stream, profile, resolve, steps, cut)
+        return
     outside = _outside(stream, profile, steps)
     columns = Columns(profile, resolve, steps, outside or {})
     found: list[Found] = []
@@ -60,9 +66,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
             yield from columns.chunks(found, [])
             found = []
     if rows == 0:
-        where = f"nothing at records = {profile.records!r}" if profile.records else "no record"
-        do = "correct records in the profile: the path to the list of records; then replay"
-        raise Permanent(Code.COLUMN_MISSING, f"the document has {where}", do=do)
+        raise listed.nothing(profile)
     yield from columns.chunks(found, [])
     columns.finish()
 
@@ -184,115 +188,3 @@ def _outside(stream: BinaryIO, profile: Profile, steps: Path) -> dict[str, Any] 
         record = next(explode(documents[0], wanted[len(plain) :]), None) if documents else None
         found[reference] = record.value if record else None
     return found
-
-
-_STRUCTURE = re.compile(rb'[\\"]')
-_WORDS = re.compile(rb"(?<![\w.+-])(?:NaN|-?Infinity)(?![\w.+-])")
-_OPEN = re.compile(rb"-?(?:N|Na|NaN|I|In|Inf|Infi|Infin|Infini|Infinit|Infinity)?\Z")
-_ESCAPES = re.compile(
-    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
-)
-
-
-def _unpaired(escape: re.Match[bytes]) -> bytes:
-    return rb"\u0000" if len(escape[0]) == 6 else escape[0]
-
-
-class Guarded:
-    """A JSON text in which no string or number is longer than the profile's `max_line`, no nesting
-    deeper than `max_nesting`, and no element at `depth` larger than `max_record`."""
-
-    NUMBER = 1000
-
-    def __init__(self, stream: BinaryIO, profile: Profile, depth: int) -> None:
-        self._stream, self._profile, self._at = stream, profile, depth
-        self._held = b""
-        self._inside = False
-        self._escaped = False
-        self._run = self._word = self._depth = self._element = 0
-        self.documents = 0
-        """Lists and objects that were closed and are in no other one."""
-
-    def read(self, size: int = -1) -> bytes:
-        if size == 0:
-            return b""
-        data, more = b"", b"more"
-        while more and not data:
-            more = self._stream.read(1 << 16)
-            data = self._whole(more)
-        return self._finite(data, self._watch(np.frombuffer(data, np.uint8))) if data else data
-
-    def _whole(self, data: bytes) -> bytes:
-        """Escapes are not cut in two; half of a surrogate pair, which the parser would turn into a
-        question mark, becomes NUL, which is refused."""
-        data, last = self._held + data, not data
-        self._held = b""
-        at = data.find(b"\\", max(len(data) - 12, 0))
-        while at > 0 and data[at - 1 : at] == b"\\":
-            at -= 1
-        if at < 0 and (word := _OPEN.search(data, max(len(data) - 12, 0))):
-            at = word.start()
-        if at > 0 and not last:
-            data, self._held = data[:at], data[at:]
-        return _ESCAPES.sub(_unpaired, data) if b"\\u" in data else data
-
-    def _finite(self, data: bytes, inside: Bools) -> bytes:
-        """NaN and the infinities as texts: they are no JSON, but some write them."""
-        if b"NaN" not in data and b"Infinity" not in data:
-            return data
-        return _WORDS.sub(lambda m: m[0] if inside[m.start()] else b'"%b"' % m[0], data)
-
-    def _watch(self, data: Bytes) -> Bools:
-        inside = self._strings(data)
-        outside = ~inside
-        opened = outside & ((data == 91) | (data == 123))
-        closed = outside & ((data == 93) | (data == 125))
-        depths = self._depth + np.cumsum(opened.astype(np.int64) - closed)
-        if depths.max() > self._profile.max_nesting:
-            limit = self._profile.max_nesting
-            do = "raise max_nesting if the file is honest, then replay"
-            raise Permanent(Code.TOO_DEEP, f"nested deeper than {limit} levels", do=do)
-        self.documents += int((closed & (depths == 0)).sum())
-        self._depth = int(depths[-1])
-        ends = (depths <= self._at) & outside
-        limit = self._profile.max_record
-        self._element = self._longest(ends, self._element, limit, "an element", Code.TOO_DEEP)
-        breaks = inside | (data < 43) | (data == 44) | (data > 57) & (data != 69) & (data != 101)
-        self._word = self._longest(breaks, self._word, self.NUMBER, "a number")
-        return inside
-
-    def _strings(self, data: Bytes) -> Bools:
-        """Which bytes stand within a string."""
-        quotes = []
-        escaped = -2 if not self._escaped else -1
-        for match in _STRUCTURE.finditer(data.tobytes()):
-            at = match.start()
-            if at == escaped + 1:
-                continue
-            if data[at] == 92:
-                escaped = at
-            else:
-                quotes.append(at)
-        self._escaped = escaped == len(data) - 1
-        toggles = np.zeros(len(data), np.int64)
-        toggles[quotes] = 1
-        inside: Bools = (int(self._inside) + np.cumsum(toggles)) % 2 == 1
-        self._inside = bool(inside[-1])
-        self._run = self._longest(~inside, self._run, self._profile.max_line, "a text")
-        return inside
-
-    @staticmethod
-    def _longest(
-        ends: Bools, before: int, limit: int, what: str, code: Code = Code.LINE_TOO_LONG
-    ) -> int:
-        """The length of the open run at the data's end; Permanent when any is over the limit."""
-        places = np.flatnonzero(ends)
-        if not len(places):
-            longest = last = before + len(ends)
-        else:
-            inner = int(np.diff(places).max(initial=0))
-            longest = max(before + int(places[0]), inner)
-            last = len(ends) - 1 - int(places[-1])
-        if max(longest, last) > limit:
-            raise Permanent(code, f"{what} is longer than {limit:,} bytes")
-        return last

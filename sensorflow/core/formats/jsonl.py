@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
-import numpy as np
-
 from sensorflow.core.formats.chunk import Chunk, Reject, Spot, text_of
 from sensorflow.core.formats.encoding import Plain
 from sensorflow.core.formats.lines import Block, Lines
 from sensorflow.core.formats.oneline import Fault, loads
 from sensorflow.core.formats.records import ROWS, Columns, Path, Record, explode, path
-from sensorflow.core.formats.scan import Odd
+from sensorflow.core.formats.scan import Odd, runs
 from sensorflow.core.formats.shaped import Shaped
 from sensorflow.core.growth import Part
 from sensorflow.core.layout import Resolve
@@ -53,7 +51,7 @@ class _Reading:
         self.steps: Path = path(profile.records or "")
         self.columns = Columns(profile, resolve, self.steps)
         self.comment = profile.comment.encode() if profile.comment else None
-        self.shaped = Shaped(self.columns, self.steps, profile.max_nesting, self.comment)
+        self.shaped = Shaped(self.columns, self.steps, self.comment)
 
     def chunks(self, block: Block, rounds: int = ROUNDS) -> Iterator[Chunk]:
         if len(block) < FEW or not rounds:
@@ -62,7 +60,7 @@ class _Reading:
         try:
             chunk = self.shaped.chunk(block)
         except Odd as odd:
-            for begin, end, plain in _runs(odd.lines):
+            for begin, end, plain in runs(odd.lines, NEAR):
                 piece = block.between(begin, end)
                 yield from self.chunks(piece, rounds - 1) if plain else self.one_by_one(piece)
             return
@@ -99,20 +97,6 @@ class _Reading:
                 found, rejects, read = [], [], 0
         if found or rejects:
             yield from columns.chunks(found, rejects, read if steps else None)
-
-
-def _runs(odd: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Iterator[tuple[int, int, bool]]:
-    """(begin, end, whether they are plain) of the lines, in their order."""
-    begin = 0
-    lines = np.flatnonzero(odd)
-    for run in np.split(lines, np.flatnonzero(np.diff(lines) > NEAR) + 1):
-        first, last = int(run[0]), int(run[-1]) + 1
-        if first > begin:
-            yield begin, first, True
-        yield first, last, False
-        begin = last
-    if begin < len(odd):
-        yield begin, len(odd), True
 
 
 def _spot(block: Block, index: int) -> Callable[[], Spot]:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from sensorflow.core.formats.chunk import Number
-from sensorflow.core.formats.keys import doubled
+from sensorflow.core.formats.keys import Members, doubled
 from sensorflow.errors import Code
 
 
@@ -24,6 +24,19 @@ _DECODER = json.JSONDecoder(
 )
 
 
+def _kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = Members()
+    for key, value in pairs:
+        found[key] = value
+    return found if hasattr(found, "twice") else dict(found)
+
+
+MEMBERS = json.JSONDecoder(
+    parse_float=Number, parse_int=Number, parse_constant=Number, object_pairs_hook=_kept
+)
+"""The same, but objects in which a key stands twice are `Members` that say so."""
+
+
 class Fault(Exception):
     """Why a line is refused, and where in it."""
 
@@ -31,8 +44,9 @@ class Fault(Exception):
         self.code, self.reason, self.at = code, reason, at
 
 
-def loads(raw: bytes, nesting: int) -> Any | Fault:
-    """A line's object, its numbers as texts; or why it is refused. nesting: how deep it may be."""
+def loads(raw: bytes, nesting: int, bare: bool = False) -> Any | Fault:
+    """A line's object, its numbers as texts; or why it is refused. nesting: how deep it may be; bare: it
+    may be a text or number."""
     if (at := raw.find(b"\0")) >= 0:
         return Fault(Code.NUL_BYTE, f"a NUL byte at position {at} of the line", at)
     try:
@@ -46,7 +60,7 @@ def loads(raw: bytes, nesting: int) -> Any | Fault:
         return Fault(Code.MALFORMED_ROW, f"not JSON: {error}")
     if raw.count(b"[") + raw.count(b"{") > nesting and _deeper(found, nesting):
         return Fault(Code.MALFORMED_ROW, f"nested deeper than {nesting} levels")
-    if not isinstance(found, dict | list):
+    if not (bare or isinstance(found, dict | list)):
         return Fault(Code.MALFORMED_ROW, "not a JSON object")
     return found
 

@@ -92,10 +92,10 @@ class Getter:
     def __init__(self, reference: str, records: Path, outside: dict[str, Any]) -> None:
         self._reference = reference
         self._constant = outside.get(reference)
-        self._is_constant = reference in outside
+        self.is_constant = reference in outside
         self._level = level(reference, records)
         self._depth, self._steps = -1, path(reference)
-        if reference.startswith("$") and not self._is_constant:
+        if reference.startswith("$") and not self.is_constant:
             shared = 0
             for mine, theirs in zip(self._steps, records, strict=False):
                 if mine != theirs:
@@ -104,7 +104,7 @@ class Getter:
             self._depth, self._steps = shared, self._steps[shared:]
 
     def __call__(self, record: Record) -> Any:
-        if self._is_constant:
+        if self.is_constant:
             return self._constant
         if self._level is not None:
             return at(record.keys, *self._level)

@@ -9,6 +9,7 @@ checked here is what a shape does not tell: that each leaf is a number, a litera
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,6 +43,21 @@ class Odd(Exception):
     def __init__(self, lines: Bools) -> None:
         super().__init__()
         self.lines = lines
+
+
+def runs(odd: Bools, near: int) -> Iterator[tuple[int, int, bool]]:
+    """(begin, end, whether they are plain) of the lines, in their order. near: lines
+    between two odd ones that are not worth a run of their own."""
+    begin = 0
+    lines = np.flatnonzero(odd)
+    for run in np.split(lines, np.flatnonzero(np.diff(lines) > near) + 1):
+        first, last = int(run[0]), int(run[-1]) + 1
+        if first > begin:
+            yield begin, first, True
+        yield first, last, False
+        begin = last
+    if begin < len(odd):
+        yield begin, len(odd), True
 
 
 @dataclass
@@ -93,7 +109,7 @@ class _Scanning:
         places = np.flatnonzero(quotes)
         self.odd(self.starts[:-1][np.diff(np.searchsorted(places, self.starts)) % 2 == 1])
         self.odd(places[-1:] if len(places) % 2 else places[:0])
-        inside = _inside(quotes)
+        inside = inside_strings(quotes)
         controls = np.flatnonzero(self.bytes < 32)
         self.odd(controls[inside[controls]])
         opened, closed = places[0::2], places[1::2]
@@ -126,10 +142,8 @@ class _Scanning:
         slashes = np.zeros(0, np.int64)
         if b"\\" in self.data:
             slashes = np.flatnonzero(self.bytes == 92)
-            begins = np.flatnonzero(np.diff(slashes, prepend=-2) != 1)
-            runs = np.repeat(begins, np.diff(begins, append=len(slashes)))
-            escaping = slashes[(np.arange(len(slashes)) - runs) % 2 == 0]
-            quotes[escaping[escaping + 1 < len(quotes)] + 1] = False
+            after = escaped(slashes)
+            quotes[after[after < len(quotes)]] = False
         return quotes, slashes
 
     def scalars(self, inside: Bools) -> tuple[Ints, Ints]:
@@ -215,7 +229,15 @@ class _Scanning:
         return leaves, meant
 
 
-def _inside(quotes: Bools) -> Bools:
+def escaped(slashes: Ints) -> Ints:
+    """The places that backslashes at these places escape: of several in a row, every other one does."""
+    begins = np.flatnonzero(np.diff(slashes, prepend=-2) != 1)
+    runs = np.repeat(begins, np.diff(begins, append=len(slashes)))
+    after: Ints = slashes[(np.arange(len(slashes)) - runs) % 2 == 0] + 1
+    return after
+
+
+def inside_strings(quotes: Bools) -> Bools:
     """Which bytes stand within a string, the first quote of it with them. Eight at a time: the product
     with ones has in each byte the sum of those up to it."""
     padded = np.zeros(-(-len(quotes) // 8) * 8, np.uint8)

@@ -7,6 +7,7 @@ of the records is asked of that line; the numbers that come out say which leaf o
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -29,6 +30,8 @@ from sensorflow.core.formats.records import (
     explode,
     flat,
     is_unicode,
+    label,
+    text,
 )
 from sensorflow.core.formats.scan import Bools, Ints, Odd, Scan
 from sensorflow.core.layout import NOTHING, Field
@@ -51,9 +54,12 @@ class Shape:
 class Shaped:
     """The fast way to the records of lines, of one file."""
 
-    def __init__(self, columns: Columns, steps: Path, nesting: int, comment: bytes | None) -> None:
-        self.columns, self.steps, self.nesting = columns, steps, nesting
-        self.comment = comment
+    def __init__(
+        self, columns: Columns, steps: Path, comment: bytes | None = None, above: int = 0
+    ) -> None:
+        """above: steps that were taken already, the last of them to an element of a list."""
+        self.columns, self.steps, self.comment, self.above = columns, steps, comment, above
+        self.nesting = columns.profile.max_nesting
         self._shapes: dict[bytes, Shape | None] = {}
 
     def chunk(self, block: Block) -> Chunk:
@@ -88,23 +94,32 @@ class Shaped:
         return self._shapes[name]
 
     def _read(self, found: Scan, block: Block, line: int) -> Shape | None:
-        value = loads(_numbered(found, block, line), self.nesting)
+        value = loads(_numbered(found, block, line), self.nesting, bool(self.above))
         if isinstance(value, Fault):
             return None
-        records = list(explode(value, self.steps))
+        records = list(self.explode(value))
         rows = [self._row(record) for record in records]
         if not rows or any(row is None for row in rows):
             return None
         bare = tuple(not isinstance(record.value, dict) for record in records)
         return Shape(tuple(row for row in rows if row is not None), bare)
 
+    def explode(self, value: Any, place: int = 0) -> Iterator[Record]:
+        if self.above:
+            return explode(value, self.steps, (None,) * self.above, (Place(place),))
+        return explode(value, self.steps)
+
     def _row(self, record: Record) -> dict[str, Cell] | None:
         columns = self.columns
-        if isinstance(record.value, Number) and self.steps[-1:] != (EVERY,):
+        every = self.steps[-1] == EVERY if self.steps else bool(self.above)
+        if isinstance(record.value, Number) and not every:
             return None  # it is no record where it is null
         row: dict[str, Cell] = {}
         for name, get in columns.getters.items():
             value = get(record)
+            if get.is_constant:
+                row[name] = label(value) if name in columns.labels else text(value)
+                continue
             if isinstance(value, dict | list):
                 return None
             row[name] = _cell(value)
@@ -194,6 +209,7 @@ class _Rows:
                 here = self.begins[lines] + place
                 if isinstance(cell, str):
                     found[here] = self._constant(cell)
+                    typed[here] = isinstance(cell, Number)
                 elif cell is not None:
                     leaves = self.found.first[lines] + cell
                     found[here] = self.slots[leaves]

@@ -1,0 +1,117 @@
+"""The records of a document that are a list's elements: as JSON lines, many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from sensorflow.core.formats.chunk import Chunk, Spot
+from sensorflow.core.formats.cut import Found, elements
+from sensorflow.core.formats.keys import Place
+from sensorflow.core.formats.lines import Block
+from sensorflow.core.formats.oneline import MEMBERS
+from sensorflow.core.formats.records import (
+    EVERY,
+    ROWS,
+    Columns,
+    Path,
+    Record,
+    explode,
+    path,
+    raw_of,
+    references,
+)
+from sensorflow.core.formats.scan import Odd, runs
+from sensorflow.core.formats.shaped import Shaped
+from sensorflow.core.layout import Resolve
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code, Permanent
+
+FEW = 24
+NEAR = 128
+ROUNDS = 3
+
+
+def chunks(
+    stream: BinaryIO, profile: Profile, resolve: Resolve, steps: Path, found: Found
+) -> Iterator[Chunk]:
+    reading = _Reading(profile, resolve, steps, found.around)
+    for block in elements(stream, profile, steps, found):
+        yield from reading.chunks(block)
+    if reading.rows == 0:
+        raise nothing(profile)
+    reading.columns.finish()
+
+
+def nothing(profile: Profile) -> Permanent:
+    where = f"nothing at records = {profile.records!r}" if profile.records else "no record"
+    do = "correct records in the profile: the path to the list of records; then replay"
+    return Permanent(Code.COLUMN_MISSING, f"the document has {where}", do=do)
+
+
+class _Reading:
+    def __init__(self, profile: Profile, resolve: Resolve, steps: Path, around: Any) -> None:
+        self.head, self.rest = steps[: steps.index(EVERY)], steps[steps.index(EVERY) + 1 :]
+        outside = dict(_outside(profile, (*self.head, EVERY), around))
+        self.columns = Columns(profile, resolve, steps, outside)
+        self.shaped = Shaped(self.columns, self.rest, above=len(self.head) + 1)
+        self.placed = any(name.startswith("@") for name in self.columns.named)
+        self.rows = 0
+
+    def chunks(self, block: Block, rounds: int = ROUNDS) -> Iterator[Chunk]:
+        if len(block) < FEW or not rounds or self.placed:
+            yield from self.one_by_one(block)
+            return
+        try:
+            chunk = self.shaped.chunk(block)
+        except Odd as odd:
+            for begin, end, plain in runs(odd.lines, NEAR):
+                piece = block.between(begin, end)
+                yield from self.chunks(piece, rounds - 1) if plain else self.one_by_one(piece)
+            return
+        lines = np.arange(self.rows + 1, self.rows + 1 + len(chunk), dtype=np.int64)
+        self.rows += len(chunk)
+        spot = partial(self.spot, block, chunk.lines - block.line)
+        yield replace(chunk, lines=lines, spot=spot, records=None)
+
+    def one_by_one(self, block: Block) -> Iterator[Chunk]:
+        found: list[tuple[int, Record, Callable[[], Spot]]] = []
+        for index in range(len(block)):
+            for record in self.records(block, index):
+                self.rows += 1
+                found.append((self.rows, record, partial(raw_of, record)))
+            if len(found) >= ROWS:
+                yield from self.columns.chunks(found, [])
+                found = []
+        if found:
+            yield from self.columns.chunks(found, [])
+
+    def records(self, block: Block, index: int) -> Iterator[Record]:
+        place = block.line + index - 1
+        raw = block.raw(index)
+        if not raw.strip():  # of a list without any element
+            return iter(())
+        try:
+            value = MEMBERS.decode(raw.decode())
+        except (ValueError, RecursionError) as error:
+            what = " ".join(str(error).split())[:300]
+            raise Permanent(Code.UNREADABLE, f"not JSON: element {place + 1:,}, {what}") from error
+        return explode(value, self.rest, (None,) * (len(self.head) + 1), (Place(place),))
+
+    def spot(self, block: Block, lines: np.ndarray[Any, np.dtype[np.int64]], row: int) -> Spot:
+        before = int(np.searchsorted(lines, lines[row]))
+        records = list(self.records(block, int(lines[row])))
+        return raw_of(records[row - before])
+
+
+def _outside(profile: Profile, streamed: Path, around: Any) -> Iterator[tuple[str, Any]]:
+    """Absolute paths that do not lead into the list."""
+    for reference in dict.fromkeys(name for names in references(profile) for name in names):
+        wanted = path(reference)
+        if reference.startswith("$") and wanted[: len(streamed)] != streamed:
+            record = next(explode(around, wanted), None)
+            yield reference, record.value if record else None
