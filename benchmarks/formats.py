@@ -1,6 +1,6 @@
 """CPU of a row in each format, against the same rows in CSV in the same run: from profile to bronze.
 
-The rounds go through the formats in turn, in one process on one core; the least of the rounds counts, for what
+The rounds go through the formats in turn, in one process on one core; the least counts, for what
 else the machine does can only add.
 """
 
@@ -40,7 +40,12 @@ def measure(quick: bool, rows: int | None = None, repeat: int = 5) -> dict[str, 
                 took = seconds(path, form, count) / count * 1e6
                 best[name] = min(best.get(name, took), took)
     cases = [
-        {"name": n, "us_per_row": round(t, 3), "ratio": round(t / best["csv"], 2), "aim": AIMS.get(n)}
+        {
+            "name": n,
+            "us_per_row": round(t, 3),
+            "ratio": round(t / best["csv"], 2),
+            "aim": AIMS.get(n),
+        }
         for n, t in best.items()
     ]
     for case in cases:
@@ -89,5 +94,7 @@ def seconds(path: Path, form: str, rows: int) -> float:
             found += len(part.bronze)
     took = time.process_time() - began
     if found != rows:
-        raise SystemExit(f"{path.name}: {found:,} readings, {rows:,} expected: no figure of that is one")
+        raise SystemExit(
+            f"{path.name}: {found:,} readings, {rows:,} expected: no figure of that is one"
+        )
     return took

@@ -145,6 +145,9 @@ def cases() -> list[tuple[Made, bytes]]:
             EPOCHS,
         ),
         ({"format": "jsonl", **LONG}, JSONL),
+        ({"format": "jsonl", **LONG}, JSONL * 20),
+        ({"format": "jsonl", **LONG, "decimal": ",", "thousands": "."}, JSONL * 20),
+        ({"format": "json", **LONG, "sensor": "@key(1)", "records": "[*][*]"}, JSON),
         ({"format": "jsonl", **WIDE, "each": "^(v|s)"}, JSONL),
         ({"format": "json", **LONG, "records": "data[*]"}, JSON),
         (

@@ -69,7 +69,8 @@ class Guarded:
             at = word.start()
         if at > 0 and not last:
             data, self._held = data[:at], data[at:]
-        return _ESCAPES.sub(_unpaired, data) if b"\\u" in data else data
+        # two searches: one for both signs stops at every "u"
+        return _ESCAPES.sub(_unpaired, data) if b"\\" in data and b"\\u" in data else data
 
     def _finite(self, data: bytes, inside: Bools) -> bytes:
         """NaN and the infinities as texts: they are no JSON, but some write them."""
@@ -118,6 +119,9 @@ class Guarded:
         ends: Bools, before: int, limit: int, what: str, code: Code = Code.LINE_TOO_LONG
     ) -> int:
         """The length of the open run at the data's end; Permanent when any is over the limit."""
+        if before + len(ends) <= limit or _often(ends, before, limit):
+            at = int(ends[::-1].argmax())
+            return at if ends[len(ends) - 1 - at] else before + len(ends)
         places = np.flatnonzero(ends)
         if not len(places):
             longest = last = before + len(ends)
@@ -128,3 +132,10 @@ class Guarded:
         if max(longest, last) > limit:
             raise Permanent(code, f"{what} is longer than {limit:,} bytes")
         return last
+
+
+def _often(ends: Bools, before: int, limit: int) -> bool:
+    """Whether there is an end in every half of `limit`, so that no run between two is longer."""
+    half = limit // 2
+    whole = len(ends) // half * half if half else 0
+    return whole > 0 and before <= half and bool(ends[:whole].reshape(-1, half).any(axis=1).all())
