@@ -299,3 +299,11 @@ def test_a_list_in_a_document_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -
     assert (len(rows), rejects, count) == (300, [], 300)
     assert [row[0] for row in rows] == list(range(1, 301))
     assert {(row[2], row[4]) for row in rows} == {("A", "%2")}
+
+
+@pytest.mark.parametrize("cell", [*NUMBERS.elements, *(f'"{sign}"' for sign in SIGNS.elements)])  # type: ignore[attr-defined]
+def test_a_strange_cell_among_plain_lines(cell: str) -> None:
+    """Also one that many random lines may not hold."""
+    plain = '{"t":"2026-01-31T12:00:00Z","s":"a","k":"T","v":1.5,"u":"C"}\n'
+    data = (plain * 2 + plain.replace("1.5", cell) + plain + plain.replace('"C"', cell)).encode()
+    assert read(data, 1, 4000, **LONG) == read(data, 10**9, 4000, **LONG)
