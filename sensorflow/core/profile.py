@@ -313,11 +313,12 @@ def check_zone(name: str) -> None:
 
 class Quality(Strict):
     """A column that tells how good a reading is: texts in `good` are, others set the source's flag,
-    and those in `reject` refuse the reading."""
+    and those in `reject` refuse the reading. Those in `missing` say nothing, as an empty cell does."""
 
     column: Reference
     good: Texts = ("", "0")
     reject: Texts = ()
+    missing: Texts = later(())
 
     @model_validator(mode="before")
     @classmethod
@@ -455,6 +456,12 @@ class Profile(Cell):
     keep: Regex | None = None
     drop: Regex | None = None
     short_rows: Literal["reject", "missing"] = "reject"
+    # shapes of tables that only the profile can explain
+    align: Literal["left", "right"] | None = later(None)
+    long_rows: Literal["reject", "ignore"] = later("reject")
+    stop_at: Regex | None = later(None)
+    checksum: Literal["nmea"] | None = later(None)
+    allow_empty: bool = later(False)
     where: dict[Reference, Names] = Field(default_factory=dict)
     fill_down: References = ()
     decimal: Literal[".", ","] = "."
