@@ -126,8 +126,8 @@ REMEDY: dict[Code, str] = {
     "then replay",
     Code.PATTERN_TOO_SLOW: "make the pattern plainer in sensorflow.toml: no repeat within a repeat as in "
     "(a+)+, [^;]* in place of .*, ^ at its begin; then replay",
-    Code.HEADER_ROWS: 'set align to "left" or "right" in the profile, or correct header, delimiter or skip, '
-    "then replay",
+    Code.HEADER_ROWS: 'set align to "left" or "right" in the profile, or correct header, delimiter or '
+    "skip, then replay",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
     Code.POOLER: "set the pooler in front of the database to session mode (PgBouncer: "
@@ -172,14 +172,18 @@ ROW_REMEDY: dict[Code, str] = {
 }
 """What to change for rejected rows, in the profile unless it says otherwise."""
 DOCUMENT = (
-    'format = "json" if the file is one JSON document; `sensorflow sniff` proposes a profile for it'
+    'format = "json" if the file is one JSON document, "csv" if it is a table; `sensorflow sniff` proposes '
+    "a profile for it"
 )
+DECODER = "correct format if the lines are of another one: `sensorflow sniff` proposes a profile"
 
 
 def row_remedy(code: Code, form: str = "") -> str:
     """What to change for rows that are rejected with a code; "" if nothing helps. form: the format."""
     if code is Code.MALFORMED_ROW and form == "jsonl":
         return DOCUMENT
+    if code is Code.MALFORMED_ROW and form in ("influx", "nem12", "senml"):
+        return DECODER
     return ROW_REMEDY.get(code, "")
 
 

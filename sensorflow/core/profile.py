@@ -348,7 +348,7 @@ class Column(Cell):
     """One measured column of a wide file; its type is its title unless told.
 
     type, unit and sensor may be templates of columns and captures; in them {name} is the title.
-    optional: the file may lack it.
+    optional: the file may lack it. In short "temperature [degC]": type and unit.
     """
 
     type: str | None = None
@@ -359,7 +359,12 @@ class Column(Cell):
     @model_validator(mode="before")
     @classmethod
     def _shorthand(cls, given: Any) -> Any:
-        return {"type": given} if isinstance(given, str) else given
+        if not isinstance(given, str):
+            return given
+        if match := re.fullmatch(r"(.*?)\s*\[([^\[\]]+)\]", given):
+            told = {"type": match[1].strip(), "unit": match[2].strip()}
+            return {key: text for key, text in told.items() if text}
+        return {"type": given}
 
 
 class Each(Column):

@@ -47,9 +47,9 @@ def chunks(
     try:
         table.open()
     except NoHeader:
-        if part is None:
+        if part is None and not table.preamble.blank:
             raise
-        return  # a file that grows: its header is not whole yet
+        return  # of a file that grows: its header is not whole yet
     if part is not None and table.lines.number <= part.line_base:
         table.lines.jump(part.byte_offset, part.line_base + 1)
     yield from table.chunks()
@@ -66,6 +66,8 @@ class _Table:
         self.preamble = Preamble(lines, profile, self.splitting)
         self.ended = False
         """Whether no line that is left belongs to a table."""
+        self.begun = False
+        """Whether the table has a row."""
 
     def open(self) -> None:
         """Read up to the first row of data."""
@@ -82,6 +84,7 @@ class _Table:
         named = [i for i, field in enumerate(fields) if field.name]
         self.least = named[-1] + 1 if named else 0
         self.layout = self.resolve(fields, before)
+        self.begun = False
 
     def _data_width(self) -> int:
         """The cells of the first row."""
@@ -135,6 +138,7 @@ class _Table:
         if splitting.borders(block):
             return None
         kept = splitting.kept(block)
+        self.begun |= bool(len(kept))
         data = splitting.plain(block, kept)
         needed = self.layout.needed
         if not len(kept):
@@ -166,7 +170,7 @@ class _Table:
             line = lines.next()
             if line is None:
                 break
-            if (ends := self.splitting.ends_table(line)) or self.splitting.begins_table(line):
+            if (ends := self._ends(line)) or self.splitting.begins_table(line):
                 lines.back([line])
                 if rows or rejects:
                     break
@@ -185,6 +189,7 @@ class _Table:
                 fields, problem = self.splitting.cells(lines, bare)
             if problem is None:
                 fields, problem = self._fitted(line, fields)
+            self.begun = True
             if problem is not None:
                 rejects.append(problem)
             else:
@@ -196,6 +201,11 @@ class _Table:
         return Chunk(
             layout, columns, numbers, lambda row: Spot(spots[row][0].offset, spots[row][1]), rejects
         )
+
+    def _ends(self, line: Line) -> bool:
+        """Whether the table ends before a line. An empty one does not end it before its first row."""
+        ends = self.splitting.ends_table(line)
+        return ends and (self.begun or not self.splitting.blank(line.raw))
 
     def _fitted(self, line: Line, cells: list[str]) -> tuple[list[str], Reject | None]:
         """Exactly as many cells as columns: empty ones at the end are nothing, too few are a fault."""

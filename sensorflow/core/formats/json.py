@@ -24,6 +24,7 @@ from sensorflow.core.formats.records import (
     Path,
     Record,
     explode,
+    hollow,
     path,
     raw_of,
     references,
@@ -57,12 +58,21 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
         if len(found) >= ROWS:
             yield from columns.chunks(found, [])
             found = []
+    if rows == 0 and profile.allow_empty and _is_empty(stream, profile, steps):
+        return
     if rows == 0:
         where = f"nothing at records = {profile.records!r}" if profile.records else "no record"
-        do = "correct records in the profile: the path to the list of records; then replay"
+        do = "correct records in the profile: the path to the list of records; then replay. Where a file "
+        do += "without records is valid: allow_empty = true"
         raise Permanent(Code.COLUMN_MISSING, f"the document has {where}", do=do)
     yield from columns.chunks(found, [])
     columns.finish()
+
+
+def _is_empty(stream: BinaryIO, profile: Profile, steps: Path) -> bool:
+    """Of a document without records: whether the lists that should hold them are there."""
+    listed = profile.orient == "columns"
+    return all(hollow(value, steps, listed) for value in items(stream, profile, "", 0))
 
 
 def _spot(record: Record) -> Callable[[], Spot]:

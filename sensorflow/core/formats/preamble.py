@@ -35,6 +35,8 @@ class Preamble:
         self._first = compiled(profile.skip_until) if profile.skip_until else None
         self._shared: list[str] = []
         self._tables = 0
+        self.blank = True
+        """Whether the file holds nothing but blank lines."""
 
     def read(self) -> str | None:
         """Read up to the header, or, without one, to the first row. None where no further table follows."""
@@ -53,10 +55,12 @@ class Preamble:
             if stop and self._splitting.ends_table(line):
                 self._shared, own, stop = own, [], False
             self._lines.next()
+            self.blank &= not text.strip()
             skipped += 1
             size += len(text)
             if size <= PREAMBLE:
                 own.append(text)
+        self.blank &= line is None
         if line is None and self._first is not None:
             if self._tables > 1:
                 return None
