@@ -332,7 +332,7 @@ def test_tables_without_lines_between_them_share_the_preamble() -> None:
     assert sensors(data, header_again=True, **keys) == [("A", "a", 1), ("A", "b", 2)]
 
 
-@pytest.mark.parametrize("block", [1 << 20, 7])
+@pytest.mark.parametrize("block", [1 << 20, 2])
 def test_what_follows_the_table_is_left_out(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "BLOCK", block)
     assert sensors(f"time,a\n{T},1\n\n{T},2\n", stop_at="^$") == [("roof", "a", 1)]
