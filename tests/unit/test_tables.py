@@ -8,6 +8,7 @@ from functools import reduce
 from operator import xor
 from typing import Any
 
+import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -342,6 +343,35 @@ def test_what_follows_the_table_is_left_out(block: int, monkeypatch: pytest.Monk
     assert sensors(cut, stop_at="^END", skip_until="^time", header_again=True) == [("roof", "a", 1)]
     made = Profile.model_validate({**BASE, "stop_at": "^END"})
     assert "stop_at" in (unfit(made) or "")
+
+
+# sheets
+
+
+def sheet(*rows: list[Any]) -> bytes:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()
+
+
+def test_a_sheet_has_the_same_faults_as_a_text_table() -> None:
+    data = sheet(["time", None, "a"], [" ", " "], [T, 5, 1], [T, None, 2, 9])
+    (part,) = parts(data, format="xlsx")
+    assert (len(part.bronze), part.rows, part.missing) == (1, 2, 0)
+    assert part.drift == ('column "#2" without a title',)
+    assert [(r.line_no, r.code) for r in part.rejects] == [(4, Code.COLUMN_COUNT)]
+    assert len(told(data, format="xlsx", long_rows="ignore")) == 2
+    assert failure(data, drift="quarantine", format="xlsx").code is Code.DRIFT
+    assert failure(sheet(["time", "a", "a"]), format="xlsx").code is Code.COLUMN_MISSING
+
+
+def test_an_empty_sheet_is_taken_where_the_profile_allows_it() -> None:
+    for data in (sheet(), sheet(["time", "a"])):
+        assert failure(data, format="xlsx").code is Code.EMPTY
+        assert parts(data, format="xlsx", allow_empty=True) == []
 
 
 # advice

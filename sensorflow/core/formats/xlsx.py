@@ -79,7 +79,7 @@ def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
                 if max(map(len, cells), default=0) > profile.max_line:
                     what = f"a cell is longer than {profile.max_line:,} bytes"
                     raise Permanent(Code.LINE_TOO_LONG, what, line=number)
-                while cells and not cells[-1]:
+                while cells and not cells[-1].strip():
                     cells.pop()
                 if cells:
                     yield number, cells
