@@ -282,6 +282,34 @@ def test_lines_with_a_wrong_checksum_or_none_are_refused() -> None:
     assert refused(data, **keys) == [(2, Code.CHECKSUM), (3, Code.CHECKSUM)]
 
 
+GARBLED = st.tuples(
+    st.sampled_from(["$", "!", "", "x$", "$$", "$*"]),
+    st.sampled_from([f"WX,{T},1.5", f"WX,{T},2", f"WX,{T},", ",,", "", f"A,{T},3,4"]),
+    st.sampled_from(["*", "", "**", "* "]),
+    st.sampled_from([None, None, None, "2f", "7", "G0", ""]),
+    st.sampled_from(["", "", "", "0", ",9", " ", "\r"]),
+)
+
+
+def garbled(parts: tuple[str, str, str, str | None, str]) -> str:
+    mark, text, star, given, end = parts
+    right = f"{reduce(xor, text.encode(), 0):02X}"
+    return f"{mark}{text}{star}{right if given is None else given}{end}"
+
+
+@given(
+    st.lists(GARBLED.map(garbled) | st.sampled_from([sentence(f"WX,{T},1.5"), "$*2A"]), max_size=6)
+)
+def test_both_ways_verify_checksums_alike(rows: list[str]) -> None:
+    keys = {"names": ["id", "time", "x"], "each": "x", "checksum": "nmea", "allow_empty": True}
+    data = "\n".join([*rows, ""])
+    fast = told(data, **keys), [r for part in parts(data, **keys) for r in part.rejects]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv._Table, "_fast", lambda self, block: None)
+        slow = told(data, **keys), [r for part in parts(data, **keys) for r in part.rejects]
+    assert fast == slow
+
+
 # several tables
 
 

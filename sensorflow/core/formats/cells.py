@@ -68,7 +68,7 @@ class Splitting:
         self.quote = profile.quote.encode()
         whitespace = profile.delimiter == "whitespace"
         self.by_pyarrow = not profile.widths and (whitespace or len(profile.delimiter) == 1)
-        self.by_pyarrow &= profile.checksum is None
+        self.by_pyarrow &= profile.checksum is None or not whitespace
         if whitespace or profile.widths or len(profile.delimiter) > 1:
             self.quote = b""  # there quotes are characters like any other
         self.keep = compiled(profile.keep) if profile.keep else None
@@ -144,8 +144,10 @@ class Splitting:
         found: list[int] = hollow.tolist()
         return found
 
-    def plain(self, block: Block, kept: npt.NDArray[np.int64]) -> bytes:
-        """The chosen lines of a block as pyarrow's reader wants them."""
+    def plain(self, block: Block, kept: npt.NDArray[np.int64]) -> bytes | None:
+        """The chosen lines of a block as pyarrow's reader wants them; None where it cannot have them."""
+        if self.profile.checksum is not None:
+            return checksums.all_nmea(block, kept)
         if self.profile.delimiter == "whitespace":
             return b"\n".join(b"\t".join(block.raw(i).split()) for i in kept.tolist()) + b"\n"
         if len(kept) == len(block):

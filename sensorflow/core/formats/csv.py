@@ -139,11 +139,12 @@ class _Table:
             return None
         kept = splitting.kept(block)
         self.begun |= bool(len(kept))
-        data = splitting.plain(block, kept)
         needed = self.layout.needed
         if not len(kept):
             empty = {i: pa.array([], pa.string()) for i in needed}
             return Chunk(self.layout, empty, kept, lambda _: Spot(None, ""))
+        if (data := splitting.plain(block, kept)) is None:
+            return None
         try:
             options = splitting.options(self.width, needed, len(data))
             table = pacsv.read_csv(pa.BufferReader(data), *options)
