@@ -42,6 +42,7 @@ class Code(StrEnum):
     NUL_BYTE = "F131 nul-byte"
     INVALID_UTF8 = "F132 invalid-utf8"
     MALFORMED_ROW = "F141 malformed-row"
+    CHECKSUM = "F142 checksum-wrong"
     # whole files
     EMPTY = "F201 file-empty"
     COLUMN_MISSING = "F202 column-missing"
@@ -64,6 +65,7 @@ class Code(StrEnum):
     TOO_MANY_MONTHS = "F219 too-many-months"
     TOO_MANY_CELLS = "F220 too-many-cells"
     PATTERN_TOO_SLOW = "F221 pattern-too-slow"
+    HEADER_ROWS = "F222 header-rows-unequal"
     UNEXPECTED = "F299 unexpected-error"
     # infrastructure
     DATABASE = "I501 database-unavailable"
@@ -124,6 +126,8 @@ REMEDY: dict[Code, str] = {
     "then replay",
     Code.PATTERN_TOO_SLOW: "make the pattern plainer in sensorflow.toml: no repeat within a repeat as in "
     "(a+)+, [^;]* in place of .*, ^ at its begin; then replay",
+    Code.HEADER_ROWS: 'set align to "left" or "right" in the profile, or correct header, delimiter or '
+    "skip, then replay",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
     Code.POOLER: "set the pooler in front of the database to session mode (PgBouncer: "
@@ -143,7 +147,8 @@ REMEDY: dict[Code, str] = {
 
 ROW_REMEDY: dict[Code, str] = {
     Code.COLUMN_COUNT: 'look at delimiter and quote; short_rows = "missing" where cells at the end are '
-    "left out",
+    'left out; align = "right" or names where the header lacks a title; long_rows = "ignore" where what '
+    "follows the last title is not wanted",
     Code.TIMESTAMP_MISSING: "fill_down where the time stands in the first row of several alone",
     Code.TIMESTAMP_UNREADABLE: "correct time.format; an abbreviation of a zone goes into time.zones",
     Code.TIMESTAMP_OUT_OF_RANGE: "correct time.format, or the logger's clock",
@@ -158,21 +163,27 @@ ROW_REMEDY: dict[Code, str] = {
     Code.SENSOR_MISSING: "correct sensor: its column or pattern gives nothing here",
     Code.TYPE_MISSING: "correct type: its column gives nothing here",
     Code.NOTHING_MEASURED: "correct records, or the names in columns",
-    Code.NUL_BYTE: 'set encoding, for example to "utf-16"',
+    Code.NUL_BYTE: 'set encoding, for example to "utf-16"; NULs at a file\'s end are space that the logger '
+    "has not written yet",
     Code.INVALID_UTF8: 'set encoding, for example to "cp1252" or "latin-1"',
+    Code.CHECKSUM: "look at the line between logger and file; leave checksum out where lines have none",
     Code.MALFORMED_ROW: 'quote = "" where quotes are none',
     Code.RULE_UNIT: "another name of a unit goes into units",
 }
 """What to change for rejected rows, in the profile unless it says otherwise."""
 DOCUMENT = (
-    'format = "json" if the file is one JSON document; `sensorflow sniff` proposes a profile for it'
+    'format = "json" if the file is one JSON document, "csv" if it is a table; `sensorflow sniff` proposes '
+    "a profile for it"
 )
+DECODER = "correct format if the lines are of another one: `sensorflow sniff` proposes a profile"
 
 
 def row_remedy(code: Code, form: str = "") -> str:
     """What to change for rows that are rejected with a code; "" if nothing helps. form: the format."""
     if code is Code.MALFORMED_ROW and form == "jsonl":
         return DOCUMENT
+    if code is Code.MALFORMED_ROW and form in ("influx", "nem12", "senml"):
+        return DECODER
     return ROW_REMEDY.get(code, "")
 
 

@@ -183,5 +183,7 @@ def _print(found: Checked, tolerated: bool) -> None:
     if len(found.rejects) < found.rejected:
         line(f"  … and {found.rejected - len(found.rejects):,} more")
     verdict = "would be loaded" if tolerated else "would go to quarantine: too many rejects"
+    if not found.rows:
+        verdict += ": the file holds no rows, which allow_empty takes for valid"
     line(f"  {verdict}")
     line()

@@ -221,6 +221,8 @@ def unfit(profile: Profile) -> str | None:
         return f"lines in the encoding {profile.encoding!r} do not end with one byte; use UTF-8"
     if profile.header_again:
         return "header_again has the meaning of a row depend on the rows before it; leave it out"
+    if profile.stop_at is not None:
+        return "stop_at has the meaning of a row depend on the lines before it; leave it out"
     if profile.fill_down:
         return "fill_down takes cells from the rows before, which an earlier part may hold; leave it out"
     if profile.time is not None and profile.time.ambiguous == "order":

@@ -34,6 +34,8 @@ def only(chunks: Iterator[Chunk]) -> Chunk | None:
     first, second = next(chunks, None), next(chunks, None)
     if first is None or second is not None or first.rejects or first.records is not None:
         return None
+    if first.layout.untitled:  # what stands there is noted of each file
+        return None
     return first if len(first) and first.layout.measures else None
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core import clocktime, numbers, timeformats
+from sensorflow.core import clocktime, numbers, timeformats, untitled
 from sensorflow.core.formats.chunk import Chunk, Reject
 from sensorflow.core.layout import Cut, Measure, Text
 from sensorflow.core.profile import Profile, Time
@@ -84,6 +84,7 @@ class Judge:
             nothing = pa.RecordBatch.from_pylist([], schema=BRONZE)
             return Accepted(nothing, chunk.rejects, 0, rows, ())
         chunk = _selected(self._filled(chunk))
+        drift = (*chunk.layout.drift, *untitled.notes(chunk))
         case = _Case(chunk, self._profile)
         self.missing_lines = np.repeat(chunk.lines, case.missing)
         rejects = [*chunk.rejects, *case.row_rejects(), *case.cell_rejects()]
@@ -101,7 +102,7 @@ class Judge:
             batch = batch.filter(pa.array(~bad))
         rejects.sort(key=lambda r: (r.line_no or 0, r.byte_offset or 0))
         missing = len(self.missing_lines)
-        return Accepted(batch, rejects, missing, rows, chunk.layout.drift)
+        return Accepted(batch, rejects, missing, rows, drift)
 
     def _filled(self, chunk: Chunk) -> Chunk:
         """Empty cells of `fill_down` columns take the text above, over chunks too."""
@@ -403,7 +404,7 @@ class _Case:
         """What stands in columns that the profile does not speak of, as JSON."""
         if not self.layout.rescued:
             return pa.nulls(self.count, pa.string())
-        names = [self.layout.names[i] for i in self.layout.rescued]
+        names = untitled.unique(self.layout.names, self.layout.rescued)
         columns = [_as_text(self.chunk.columns[i]).to_pylist() for i in self.layout.rescued]
         rows = (dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True))
         kept = ({name: cell for name, cell in row.items() if cell} for row in rows)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from sensorflow.core import clocktime
+from sensorflow.core import astray, clocktime
 from sensorflow.core.clocktime import Clock
 from sensorflow.core.drift import Drift
 from sensorflow.core.names import composed
@@ -97,7 +97,8 @@ class Measure:
 class Layout:
     """names: of all columns. where: rows whose text in a column is not among these are left out.
     fill: columns whose empty cells take the text above. rescued: columns that nobody asked for.
-    drift: what is not as the profile has it, for people."""
+    drift: what is not as the profile has it, for people. untitled: columns of a table without a title, of
+    which only the cells tell whether they are any; strict: then they refuse the file."""
 
     names: tuple[str, ...]
     time: tuple[Text, ...]
@@ -108,6 +109,8 @@ class Layout:
     fill: tuple[int, ...] = ()
     rescued: tuple[int, ...] = ()
     drift: tuple[str, ...] = ()
+    untitled: tuple[int, ...] = ()
+    strict: bool = False
     needed: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -117,6 +120,7 @@ class Layout:
         used = {c for text in texts for c in text.columns} | {m.column for m in self.measures}
         used |= {m.grade.column for m in self.measures if m.grade}
         used |= {column for column, _ in self.where} | set(self.fill) | set(self.rescued)
+        used |= set(self.untitled)
         object.__setattr__(self, "needed", tuple(sorted(used)))
 
 
@@ -213,9 +217,11 @@ class _Resolving:
             where,
             tuple(self.column(name) for name in profile.fill_down),
         )
-        new = self.new(made.needed)
-        rescued = new if self.policy.new == "rescue" else ()
-        return replace(made, rescued=rescued, drift=tuple(self.notes))
+        new, blank = self.new(made.needed)
+        rescued = (*new, *blank) if self.policy.new == "rescue" else ()
+        strict = self.policy.new == "quarantine"
+        notes = tuple(self.notes)
+        return replace(made, rescued=rescued, drift=notes, untitled=blank, strict=strict)
 
     def is_titled(self, origin: Origin) -> bool:
         """Whether a part of the time is a group of the pattern of the measured columns' titles."""
@@ -238,6 +244,7 @@ class _Resolving:
             Code.COLUMN_MISSING,
             f"column {reference!r} is not in the header; found: {names or 'none'}",
             column=reference,
+            do=astray.advice(reference, [f.name for f in self.fields][:1000], self.profile),
         )
 
     def text(self, origin: Origin | None) -> Text:
@@ -310,10 +317,21 @@ class _Resolving:
             if column.quality is not None:
                 used.add(self.column(column.quality.column))
             yield self.wide(place, column, {}, kind, unit, sensor)
+        taken: dict[object, int] = {}
         for each in profile.each:
             for place, groups in self.each(each, used):
                 used.add(place)
-                yield self.wide(place, each, groups, kind, unit, sensor)
+                made = self.wide(place, each, groups, kind, unit, sensor)
+                what = self.fields[place].name, made.type, made.sensor, made.time
+                if (first := taken.setdefault(what, place)) != place:
+                    raise self.twice(first, place)
+                yield made
+
+    def twice(self, first: int, second: int) -> Permanent:
+        name, one = self.fields[first].name, f'"#{second + 1}"'
+        what = f'two columns taken by each are titled {name!r}, "#{first + 1}" and {one}'
+        do = f"name one by its place in the profile: {one} in columns, with a type of its own, or in ignore"
+        return Permanent(Code.COLUMN_MISSING, what, column=name, do=f"{do}; then replay")
 
     def matching(self, name: str) -> Iterable[int]:
         if name.startswith("~"):
@@ -378,7 +396,8 @@ class _Resolving:
         quality = cell.quality or whole.quality
         grade = None
         if quality is not None:
-            grade = Grade(self.column(quality.column), quality.good, quality.reject)
+            good = (*quality.good, *quality.missing)
+            grade = Grade(self.column(quality.column), good, quality.reject)
 
         def either(name: str, default: object = None) -> object:
             value = getattr(cell, name)
@@ -404,8 +423,8 @@ class _Resolving:
         if not column.optional:
             self.notes.append(f"missing column {name!r}")
 
-    def new(self, needed: tuple[int, ...]) -> tuple[int, ...]:
-        """The columns that the profile does not speak of."""
+    def new(self, needed: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The columns that the profile does not speak of; those of a table without a title apart."""
         left = [
             *self.profile.ignore,
             *(name for each in self.profile.each for name in each.exclude),
@@ -414,11 +433,15 @@ class _Resolving:
         # of JSON: the members of an object that is taken as a whole
         within = tuple(f"{self.fields[i].name}{end}" for i in needed for end in ".[")
         spoken |= {i for i, f in enumerate(self.fields) if f.name.startswith(within)}
-        new = [i for i, f in enumerate(self.fields) if i not in spoken and f.name]
+        unspoken = [i for i in range(len(self.fields)) if i not in spoken]
+        table = self.profile.format in ("csv", "xlsx")
+        new = [i for i in unspoken if self.fields[i].name or not table]
         if new:
             names = ", ".join(repr(self.fields[i].name) for i in new)
             self.note("new", f"new column{'s' if len(new) > 1 else ''} {names[:300]}")
-        return tuple(new)
+        # an empty text in `names` is the profile's own
+        unnamed = [i for i in unspoken if i not in new and i >= len(self.profile.names)]
+        return tuple(new), tuple(unnamed)
 
     def note(self, kind: str, text: str) -> None:
         if getattr(self.policy, kind) == "quarantine":
@@ -470,6 +493,6 @@ def decoded(profile: Profile, formats: tuple[str, ...], zone: str | None = None)
         zone = time.zone.constant
     sensor, kind, unit = Text((1,)), Text((2,)), Text((3,))
     style = Style(profile.missing or ())
-    grade = Grade(5, ("", *(profile.quality.good if profile.quality else ())), ())
+    grade = Grade(5, ("", *(q.good + q.missing if (q := profile.quality) else ())), ())
     measure = Measure(4, "value", kind, unit, sensor, style, grade)
     return Layout(DECODED, (Text((0,)),), formats, Clock(zone), (measure,))

@@ -313,11 +313,12 @@ def check_zone(name: str) -> None:
 
 class Quality(Strict):
     """A column that tells how good a reading is: texts in `good` are, others set the source's flag,
-    and those in `reject` refuse the reading."""
+    and those in `reject` refuse the reading. Those in `missing` say nothing, as an empty cell does."""
 
     column: Reference
     good: Texts = ("", "0")
     reject: Texts = ()
+    missing: Texts = later(())
 
     @model_validator(mode="before")
     @classmethod
@@ -347,7 +348,7 @@ class Column(Cell):
     """One measured column of a wide file; its type is its title unless told.
 
     type, unit and sensor may be templates of columns and captures; in them {name} is the title.
-    optional: the file may lack it.
+    optional: the file may lack it. In short "temperature [degC]": type and unit.
     """
 
     type: str | None = None
@@ -358,7 +359,12 @@ class Column(Cell):
     @model_validator(mode="before")
     @classmethod
     def _shorthand(cls, given: Any) -> Any:
-        return {"type": given} if isinstance(given, str) else given
+        if not isinstance(given, str):
+            return given
+        if match := re.fullmatch(r"(.*?)\s*\[([^\[\]]+)\]", given):
+            told = {"type": match[1].strip(), "unit": match[2].strip()}
+            return {key: text for key, text in told.items() if text}
+        return {"type": given}
 
 
 class Each(Column):
@@ -455,6 +461,12 @@ class Profile(Cell):
     keep: Regex | None = None
     drop: Regex | None = None
     short_rows: Literal["reject", "missing"] = "reject"
+    # shapes of tables that only the profile can explain
+    align: Literal["left", "right"] | None = later(None)
+    long_rows: Literal["reject", "ignore"] = later("reject")
+    stop_at: Regex | None = later(None)
+    checksum: Literal["nmea"] | None = later(None)
+    allow_empty: bool = later(False)
     where: dict[Reference, Names] = Field(default_factory=dict)
     fill_down: References = ()
     decimal: Literal[".", ","] = "."

@@ -39,6 +39,29 @@ SPACED = b"""# station 7
 """
 FIXED = b"".join(b"%-20s%6.2f%8.3f\n" % (b"2024-01-01T00:00:0%d" % i, i, i / 3) for i in range(4))
 EPOCHS = b"1700000000123,a,1\n-5,b,2\n9223372036854775807,c,3\n1700000000124.75,d,4\n"
+BLOCKS = b"""Logger: L7
+Sensor: a
+t,temp,hum
+,C,%
+2024-01-01T00:00:00Z,1.5,
+,,
+
+Sensor: b
+t,hum,,temp
+,%,,C
+2024-01-01T00:00:00Z,50,9,2.5
+END
+Sum,50
+"""
+UNEQUAL = b"""t temp hum
+C %
+1 2024-01-01T00:00:00Z 1.5 50
+2 2024-01-01T00:01:00Z 1.6 51 ok
+\0\0\0\0\0\0\0\0"""
+NMEA = b"""$WX,2024-01-01T00:00:00Z,1.5*2F
+$WX,2024-01-01T00:01:00Z,1.6*00
+$WX,2024-01-01T00:02:00Z,1.7
+"""
 JSONL = b"""{"t": "2024-01-01T00:00:00Z", "s": "a", "k": "temp", "v": 1.5, "u": "C"}
 {"t": "2024-01-01T00:01:00Z", "s": {"x": 1, "y": [1, 2]}, "k": "temp", "v": "2", "u": null}
 {"t": "2024-01-01T00:02:00Z", "s": "\\u00e4", "k": "temp", "v": null, "more": [[{}]]}
@@ -144,6 +167,23 @@ def cases() -> list[tuple[Made, bytes]]:
             | {"unit": {"constant": ""}, "time": {"column": "#1", "format": "epoch_ms"}},
             EPOCHS,
         ),
+        (
+            wide
+            | {"sensor": {"preamble": r"^Sensor: (\w+)"}, "header": ["name", "unit"]}
+            | {"skip_until": "^t,", "header_again": True, "stop_at": "^(Sensor|END)"},
+            BLOCKS,
+        ),
+        (
+            wide
+            | {"delimiter": "whitespace", "header": ["name", "unit"], "align": "right"}
+            | {"long_rows": "ignore", "quality": {"column": "hum", "missing": ["50"]}},
+            UNEQUAL,
+        ),
+        (
+            wide
+            | {"checksum": "nmea", "names": ["id", "t", "v"], "each": "v", "allow_empty": True},
+            NMEA,
+        ),
         ({"format": "jsonl", **LONG}, JSONL),
         ({"format": "jsonl", **LONG}, JSONL * 20),
         ({"format": "jsonl", **LONG, "decimal": ",", "thousands": "."}, JSONL * 20),
@@ -184,6 +224,14 @@ OPTIONS: list[Made] = [
     {"keep": "2024"},
     {"drop": "temp"},
     {"short_rows": "missing"},
+    {"long_rows": "ignore"},
+    {"align": "left"},
+    {"align": "right"},
+    {"stop_at": "^$"},
+    {"stop_at": "temp", "skip_until": "^t", "header_again": True},
+    {"checksum": "nmea"},
+    {"allow_empty": True},
+    {"quality": {"column": "u", "missing": ["C", ""]}},
     {"thousands": ","},
     {"decimal": ","},
     {"missing": ["NaN", "-9999", "inf"]},

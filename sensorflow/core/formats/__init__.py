@@ -31,9 +31,14 @@ FOREIGN = frozenset(
     {Code.UNREADABLE, Code.ARCHIVE, Code.COLUMN_MISSING, Code.LINE_TOO_LONG, Code.EMPTY}
 )
 """Codes that also a file of quite another format gives."""
+VALID = "allow_empty = true takes such files for valid"
 SKIPPED = (
     "if the file has rows, correct skip, header, comment, keep or drop in the profile, then replay; if it "
-    "has a header alone, check the logger and drop the file again when it has rows"
+    f"has a header alone, check the logger and drop the file again when it has rows; {VALID}"
+)
+NOTHING = (
+    "if the file has readings, correct format in the profile, or let `sensorflow sniff` propose one, then "
+    f"replay; if it has none, check the logger and drop the file again when it has; {VALID}"
 )
 
 
@@ -86,8 +91,9 @@ def _chunks(
             do = "raise max_rows_per_byte if the file is honest, then replay"
             raise Permanent(Code.TOO_MANY_ROWS, f"{what}: a bomb?", do=do)
         yield chunk
-    if rows == 0:
-        raise Permanent(Code.EMPTY, "the file holds no rows at all", do=SKIPPED if size else None)
+    if rows == 0 and not profile.allow_empty:
+        do = SKIPPED if profile.format in ("csv", "xlsx") else NOTHING
+        raise Permanent(Code.EMPTY, "the file holds no rows at all", do=do if size else None)
 
 
 def _reader(name: str) -> Reader:

@@ -45,7 +45,7 @@ class Plain:
 
     def read(self, size: int) -> bytes:
         if self._head:
-            data, self._head = self._head, b""
+            data, self._head = self._head[:size], self._head[size:]
         else:
             data = self._stream.read(size)
             if self._decoder is not None and data is not None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from sensorflow.core.formats import csv
+from sensorflow.core.formats.cells import refuse, undecodable
 from sensorflow.core.formats.chunk import Chunk, Spot, text_of
 from sensorflow.core.formats.decoded import Readings, Told
 from sensorflow.core.formats.encoding import Plain
@@ -44,7 +44,7 @@ def chunks(
         raw = line.raw.strip()
         if not raw or raw.startswith(b"#"):
             continue
-        if (bad := csv.undecodable(line)) is not None:
+        if (bad := undecodable(line)) is not None:
             found.rejects.append(bad)
         else:
             _take(line, raw.decode(), found)
@@ -57,11 +57,11 @@ def _take(line: Line, text: str, found: Readings) -> None:
     try:
         series, fields, time = _parse(text)
     except ValueError as error:
-        found.rejects.append(csv.refuse(line, Code.MALFORMED_ROW, str(error)))
+        found.rejects.append(refuse(line, Code.MALFORMED_ROW, str(error)))
         return
     if time is None:
         reason = "no timestamp: when it was received is not when it was measured"
-        found.rejects.append(csv.refuse(line, Code.TIMESTAMP_MISSING, reason))
+        found.rejects.append(refuse(line, Code.TIMESTAMP_MISSING, reason))
         return
     found.records += 1
     found.spots[line.number] = lambda: Spot(line.offset, text_of(line.raw))

@@ -28,6 +28,7 @@ from sensorflow.core.formats.records import (
     Path,
     Record,
     explode,
+    hollow,
     path,
     raw_of,
     references,
@@ -53,7 +54,8 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     )
     cut = find(stream, profile, steps) if profile.orient == "records" else None
     if cut is not None:
-        yield from listed.chunks(stream, profile, resolve, steps, cut)
+        if (yield from listed.chunks(stream, profile, resolve, steps, cut)) == 0:
+            _check_empty(stream, profile, steps)
         return
     outside = _outside(stream, profile, steps)
     columns = Columns(profile, resolve, steps, outside or {})
@@ -66,9 +68,26 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
             yield from columns.chunks(found, [])
             found = []
     if rows == 0:
-        raise listed.nothing(profile)
+        _check_empty(stream, profile, steps)
+        return
     yield from columns.chunks(found, [])
     columns.finish()
+
+
+def _check_empty(stream: BinaryIO, profile: Profile, steps: Path) -> None:
+    """Permanent for a document without records, unless the profile takes an empty list for valid."""
+    if profile.allow_empty and _is_empty(stream, profile, steps):
+        return
+    where = f"nothing at records = {profile.records!r}" if profile.records else "no record"
+    do = "correct records in the profile: the path to the list of records; then replay. Where a file "
+    do += "without records is valid: allow_empty = true"
+    raise Permanent(Code.COLUMN_MISSING, f"the document has {where}", do=do)
+
+
+def _is_empty(stream: BinaryIO, profile: Profile, steps: Path) -> bool:
+    """Of a document without records: whether the lists that should hold them are there."""
+    listed = profile.orient == "columns"
+    return all(hollow(value, steps, listed) for value in items(stream, profile, "", 0))
 
 
 def _spot(record: Record) -> Callable[[], Spot]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-from sensorflow.core.profile import DECODED
-
 HEAD = 1 << 14
 WORDS = {
     "parquet": "a Parquet file",
@@ -14,6 +12,14 @@ WORDS = {
     "jsonl": "JSON lines",
     "csv": "a table of text",
 }
+
+
+_FOREIGN = {
+    "senml": ("parquet", "xlsx", "csv"),
+    "influx": ("parquet", "xlsx", "json", "jsonl"),
+    "nem12": ("parquet", "xlsx", "json", "jsonl"),
+}
+"""What a file of a format that says itself what is measured does not look like."""
 
 
 def like(head: bytes) -> str | None:
@@ -53,7 +59,7 @@ def advice(head: bytes, form: str, encoding: str) -> str | None:
         return None if told else 'set encoding = "utf-16" in the profile, then replay'
     if found is None or found == form or (found == "jsonl" and form == "json"):
         return None
-    if form not in WORDS and not (form in DECODED and found in ("parquet", "xlsx")):
+    if form not in WORDS and found not in _FOREIGN.get(form, ()):
         return None
     return (
         f'the file looks like {WORDS[found]}: set format = "{found}" in the profile, or let '

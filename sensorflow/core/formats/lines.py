@@ -14,6 +14,8 @@ import numpy.typing as npt
 from sensorflow.errors import Code, Permanent
 
 BLOCK = 1 << 21
+NULS = 64
+"""Of those at a file's end that are read."""
 
 
 class Readable(Protocol):
@@ -77,6 +79,43 @@ class Line(NamedTuple):
     number: int
 
 
+class Tail:
+    """A stream whose NUL bytes at the end, of whatever number, are at most `NULS`: space that a logger
+    reserved and has not written yet. Others stay."""
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+        self._held = 0
+        self._next = b""
+
+    def read(self, size: int, /) -> bytes:
+        if self._held and self._next:  # they were not at the end
+            count = min(self._held, size)
+            self._held -= count
+            return b"\0" * count
+        while True:
+            data, self._next = self._next or self._stream.read(size), b""
+            if not data:
+                count, self._held = min(self._held, NULS), 0
+                return b"\0" * count
+            if not data.endswith(b"\0"):
+                if self._held:
+                    self._next = data
+                    return self.read(size)
+                return data
+            solid = data.rstrip(b"\0")
+            if solid and self._held:
+                self._next = data
+                return self.read(size)
+            self._held += len(data) - len(solid)
+            if solid:
+                return solid
+
+    def jump(self, offset: int) -> None:
+        self._stream.jump(offset)
+        self._held, self._next = 0, b""
+
+
 class Lines:
     """Reads blocks, or single lines where a block is not plain enough; both from one position.
 
@@ -84,7 +123,7 @@ class Lines:
     """
 
     def __init__(self, stream: Readable, limit: int, offset: int = 0) -> None:
-        self._stream = stream
+        self._stream = Tail(stream)
         self._limit = limit
         self._rest = b""
         self._offset = offset
@@ -183,3 +222,22 @@ class Lines:
     def pending(self) -> bool:
         """Whether lines of an opened block are left."""
         return bool(self._waiting) or self._opened is not None
+
+
+class Ahead:
+    """Lines that are looked at, and are then given back."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self.taken: list[Line] = []
+
+    def next(self) -> Line | None:
+        line = self._lines.next()
+        if line is not None:
+            self.taken.append(line)
+        return line
+
+    def back(self, lines: list[Line]) -> None:
+        if lines:
+            self._lines.back(lines)
+            del self.taken[-len(lines) :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, BinaryIO
@@ -38,19 +38,14 @@ ROUNDS = 3
 
 def chunks(
     stream: BinaryIO, profile: Profile, resolve: Resolve, steps: Path, found: Found
-) -> Iterator[Chunk]:
+) -> Generator[Chunk, None, int]:
+    """Returns the number of records."""
     reading = _Reading(profile, resolve, steps, found.around)
     for block in elements(stream, profile, steps, found):
         yield from reading.chunks(block)
-    if reading.rows == 0:
-        raise nothing(profile)
-    reading.columns.finish()
-
-
-def nothing(profile: Profile) -> Permanent:
-    where = f"nothing at records = {profile.records!r}" if profile.records else "no record"
-    do = "correct records in the profile: the path to the list of records; then replay"
-    return Permanent(Code.COLUMN_MISSING, f"the document has {where}", do=do)
+    if reading.rows:
+        reading.columns.finish()
+    return reading.rows
 
 
 class _Reading:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import BinaryIO
 
-from sensorflow.core.formats import csv
+from sensorflow.core.formats.cells import refuse, undecodable
 from sensorflow.core.formats.chunk import Chunk, Spot, text_of
 from sensorflow.core.formats.decoded import Readings, Told
 from sensorflow.core.formats.encoding import Plain
@@ -55,7 +55,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     while (line := lines.next()) is not None:
         if not line.raw.strip():
             continue
-        if (bad := csv.undecodable(line)) is not None:
+        if (bad := undecodable(line)) is not None:
             reading.found.rejects.append(bad)
         else:
             reading.take(line, _cells(line))
@@ -96,7 +96,7 @@ class _Reading:
             self.refuse(line, f"{kind[:20]!r} is no record of NEM12: 100, 200, 300, 400, 500, 900")
 
     def refuse(self, line: Line, reason: str) -> None:
-        self.found.rejects.append(csv.refuse(line, Code.MALFORMED_ROW, reason))
+        self.found.rejects.append(refuse(line, Code.MALFORMED_ROW, reason))
 
     def _begin(self, line: Line, cells: list[str]) -> None:
         self.channel = None

@@ -57,6 +57,21 @@ class Record:
     keys: tuple[str, ...] = ()
 
 
+def hollow(value: Any, steps: Path, listed: bool = False) -> bool:
+    """Whether a path leads to lists or objects, all of them empty. listed: to an object of empty lists.
+
+    >>> hollow({"data": []}, ("data", EVERY)), hollow({"error": "none"}, ("data", EVERY))
+    (True, False)
+    """
+    if not steps:
+        return listed and isinstance(value, dict) and [] in value.values()
+    step, rest = steps[0], steps[1:]
+    if step == EVERY:
+        members = value.values() if isinstance(value, dict) else value
+        return isinstance(value, dict | list) and all(hollow(v, rest, listed) for v in members)
+    return isinstance(value, dict) and step in value and hollow(value[step], rest, listed)
+
+
 def explode(
     value: Any, steps: Path, above: tuple[Any, ...] = (), keys: tuple[str, ...] = ()
 ) -> Iterator[Record]:
@@ -277,7 +292,7 @@ class Columns:
         absent = sorted(self.never - optional)
         if absent and self.rows:
             names = ", ".join(map(repr, absent))
-            do = "correct the names in the profile, or make the column optional, then replay"
+            do = "correct records or the names in the profile, or make the column optional, then replay"
             raise Permanent(Code.COLUMN_MISSING, f"no record has a value for {names}", do=do)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sensorflow.core.formats.aligned import aligned
 from sensorflow.core.layout import Field
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
@@ -24,27 +25,33 @@ SHORT = (
 WRONG = "correct skip, quote, delimiter or encoding in the profile, then replay"
 
 
-def fields(rows: Sequence[Sequence[str]], profile: Profile, width: int) -> list[Field]:
-    """rows: the cells of each header row. width: of the data, where there is no header.
+def fields(
+    rows: Sequence[Sequence[str]], profile: Profile, width: int, line: int | None = None
+) -> list[Field]:
+    """rows: the cells of each header row. width: of the data, where there is no header or where it is
+    aligned to the right. line: of the first row.
 
     The name of a column is its cell in the rows called "name", or those of all rows joined by "|".
     """
     count = max([len(row) for row in rows], default=0)
     count = max(count, len(profile.names)) or width
+    if profile.align == "right":
+        count = max(count, width)
     if count > profile.max_columns:
         raise Permanent(
             Code.TOO_MANY_COLUMNS, f"{count:,} columns, the limit is {profile.max_columns:,}"
         )
-    cells = [[*(cell.strip() for cell in row), *[""] * (count - len(row))] for row in rows]
+    if len(rows) < header_rows(profile):
+        raise Permanent(Code.UNREADABLE, "the file ends before its header does", do=SHORT)
+    roles = profile.header if isinstance(profile.header, tuple) else ("name",) * len(rows)
+    stripped = [[cell.strip() for cell in row] for row in rows]
+    cells = aligned(stripped, roles, profile, count, line)
     if (
         profile.header_fill
     ):  # a cell that was merged over several columns stands in the first of them
         for row in cells:
             for index in range(1, len(row)):
                 row[index] = row[index] or row[index - 1]
-    if len(rows) < header_rows(profile):
-        raise Permanent(Code.UNREADABLE, "the file ends before its header does", do=SHORT)
-    roles = profile.header if isinstance(profile.header, tuple) else ("name",) * len(rows)
     return [_field([row[i] for row in cells], roles, i, profile) for i in range(count)]
 
 

@@ -41,6 +41,8 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     before, rows = _preamble(rows, profile)
     head = list(islice(rows, titles.header_rows(profile)))
     first = next(rows, None)
+    if not head and first is None and not before:
+        return
     width = max([len(cells) for _, cells in [*head, *([first] if first else [])]], default=0)
     fields = titles.fields([cells for _, cells in head], profile, width)
     while fields and not fields[-1].name:
@@ -77,7 +79,7 @@ def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
                 if max(map(len, cells), default=0) > profile.max_line:
                     what = f"a cell is longer than {profile.max_line:,} bytes"
                     raise Permanent(Code.LINE_TOO_LONG, what, line=number)
-                while cells and not cells[-1]:
+                while cells and not cells[-1].strip():
                     cells.pop()
                 if cells:
                     yield number, cells
@@ -179,7 +181,7 @@ def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chu
     rows: list[Row] = []
     rejects: list[Reject] = []
     for number, cells in part:
-        if any(cells[width:]):
+        if any(cells[width:]) and profile.long_rows == "reject":
             reason = f"{len(cells)} cells where the header has {width}"
             raw = "\t".join(cells)[:RAW_LIMIT]
             rejects.append(Reject(number, None, None, Code.COLUMN_COUNT, reason, raw))

@@ -11,6 +11,7 @@ from sensorflow.core.sniff import numeric, times
 from sensorflow.core.sniff.guess import Line
 from sensorflow.core.sniff.head import PROBE
 from sensorflow.core.sniff.units import unit_like
+from sensorflow.errors import Code, Permanent
 
 _MADE = (
     r"(?i)^(avg|smp|min|max|tot|std|mean|sum|sd|wvc|sample|average|minimum|maximum|raw|inst|median|med|total"
@@ -43,14 +44,31 @@ class Header:
         """The columns, as the reader will name them."""
         roles, why = _roles(rows)
         probe = PROBE.model_copy(update={"header": tuple(roles) if len(rows) > 1 else len(rows)})
-        fields = titles.fields(rows, probe, width)
-        settings = (Line("header", roles, why),) if len(rows) > 1 else ()
+        settings: tuple[Line, ...] = (Line("header", roles, why),) if len(rows) > 1 else ()
+        todo: tuple[str, ...] = ()
+        try:
+            fields = titles.fields(rows, probe, width)
+        except Permanent as error:
+            if error.code is not Code.HEADER_ROWS:
+                raise
+            # no unit is better than that of another column
+            roles = [role if role == "name" else "skip" for role in roles]
+            aligned = probe.model_copy(update={"header": tuple(roles), "align": "left"})
+            fields = titles.fields(rows, aligned, width)
+            settings = (
+                Line("header", roles, "rows of unequal width"),
+                Line("align", "left", "or right"),
+            )
+            todo = (
+                f"{error.message}: which columns do they tell of? See align, and their roles in header",
+            )
         return cls(
             tuple(f.name for f in fields),
             tuple(f.titles for f in fields),
             tuple(f.unit for f in fields),
             settings,
             "sensor" in roles,
+            todo,
         )
 
 

@@ -1,0 +1,96 @@
+"""Header rows one above the other: which cell of a row belongs to which column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sensorflow.core.profile import TEMPLATE, Origin, Profile
+from sensorflow.errors import Code, Permanent
+
+UNEQUAL = (
+    'set align = "left" in the profile if the shorter row lacks cells at its end, "right" if it lacks them '
+    'at its beginning, or give its place in header the role "skip"; or correct delimiter, skip or '
+    "skip_until; then replay"
+)
+
+
+def aligned(
+    rows: Sequence[Sequence[str]],
+    roles: Sequence[str],
+    profile: Profile,
+    width: int,
+    line: int | None = None,
+) -> list[list[str]]:
+    """The cells of each row, one for each of `width` columns.
+
+    line: of the first row. Permanent HEADER_ROWS where rows of a delimited table differ in width by more
+    than empty cells at their ends, unless the profile says how to align them.
+    """
+    if profile.align == "right" and _delimited(profile):
+        return [[*[""] * (width - len(row)), *row] for row in rows]
+    if profile.align is None and _delimited(profile):
+        rows = _equal(rows, roles, profile, line)
+    return [[*row, *[""] * (width - len(row))] for row in rows]
+
+
+def _delimited(profile: Profile) -> bool:
+    """Whether a cell's column is known by counting alone: sheets and fixed widths have places."""
+    return profile.format == "csv" and not profile.widths
+
+
+def _equal(
+    rows: Sequence[Sequence[str]], roles: Sequence[str], profile: Profile, line: int | None
+) -> list[Sequence[str]]:
+    """The same rows; those that say nothing and fit no other row are without their cells."""
+    names = len(profile.names)
+    counted = [_counted(index, role, profile) for index, role in enumerate(roles)]
+    spans = [_span(row) for row in rows]
+    used = [span for span, counts in zip(spans, counted, strict=True) if counts]
+    if names and used:
+        used.append((names, names))
+    low, high = max((a for a, _ in used), default=0), min((b for _, b in used), default=1 << 60)
+    if low > high:
+        raise Permanent(
+            Code.HEADER_ROWS,
+            f"the header's rows are of unequal width: {_widths(rows, counted, names, line)}",
+            line=line,
+            do=UNEQUAL,
+        )
+    fits = [
+        counts or max(low, a) <= min(high, b) for (a, b), counts in zip(spans, counted, strict=True)
+    ]
+    return [row if fit else [] for row, fit in zip(rows, fits, strict=True)]
+
+
+def _span(row: Sequence[str]) -> tuple[int, int]:
+    """How many columns a row may stand for at least, and at most: empty cells at its end may be none."""
+    filled = [index for index, cell in enumerate(row) if cell.strip()]
+    return (filled[-1] + 1 if filled else 0), len(row)
+
+
+def _counted(index: int, role: str, profile: Profile) -> bool:
+    """Whether a row says something of the columns."""
+    if f"row{index + 1}" in _named(profile):
+        return True
+    return role != "skip" and not (profile.names and role == "name")
+
+
+def _named(profile: Profile) -> set[str]:
+    """What stands in braces anywhere in the profile."""
+    texts = [t for e in profile.each for t in (e.type, e.unit, e.sensor) if t]
+    origins: list[Origin | None] = [profile.sensor, profile.type, profile.unit]
+    origins += [*profile.captures.values(), *(profile.time.parts if profile.time else ())]
+    texts += [origin.template for origin in origins if origin is not None and origin.template]
+    return {name for text in texts for name in TEMPLATE.findall(text)}
+
+
+def _widths(
+    rows: Sequence[Sequence[str]], counted: Sequence[bool], names: int, line: int | None
+) -> str:
+    where = "row" if line is None else "line"
+    found = [
+        f"{where} {(line or 1) + i} has {len(row)} cell{'s' if len(row) != 1 else ''}"
+        for i, row in enumerate(rows)
+        if counted[i]
+    ]
+    return ", ".join([*found, *([f"names has {names}"] if names else [])])

@@ -1,0 +1,297 @@
+"""Which lines of a text table are rows, and their cells.
+
+What pyarrow is to read and what is cut line by line is decided here, by the same rules.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import lru_cache
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from sensorflow.core.formats import checksums
+from sensorflow.core.formats.chunk import Reject, text_of
+from sensorflow.core.formats.lines import Block, Line
+from sensorflow.core.patterns import compiled, found_in
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code
+
+Options = tuple[pacsv.ReadOptions, pacsv.ParseOptions, pacsv.ConvertOptions]
+
+
+def _options(
+    width: int, needed: tuple[int, ...], cut: tuple[str, str, str | None], room: int
+) -> Options:
+    """How pyarrow is to read.
+
+    cut: the delimiter, the quote, the escape.
+    """
+    delimiter, quote, escape = cut
+    names = [str(i) for i in range(width)]
+    return (
+        pacsv.ReadOptions(column_names=names, use_threads=False, block_size=room),
+        pacsv.ParseOptions(
+            delimiter=delimiter,
+            quote_char=quote or False,
+            escape_char=escape or False,
+            ignore_empty_lines=False,
+        ),
+        pacsv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            include_columns=[str(i) for i in needed],
+            strings_can_be_null=False,
+        ),
+    )
+
+
+SPACES = b" \t\r\n\x0b\x0c"
+FEW = 100
+"""Lines that are looked at one by one."""
+NARROW = 100
+"""Columns; what is made for wider tables is not remembered."""
+
+_known = lru_cache(256)(_options)
+"""Made once for files of one kind, for it takes as long as a small file's reading."""
+
+
+class Splitting:
+    """How lines are chosen, and cut into cells."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.quote = profile.quote.encode()
+        whitespace = profile.delimiter == "whitespace"
+        self.by_pyarrow = not profile.widths and (whitespace or len(profile.delimiter) == 1)
+        self.by_pyarrow &= profile.checksum is None or not whitespace
+        if whitespace or profile.widths or len(profile.delimiter) > 1:
+            self.quote = b""  # there quotes are characters like any other
+        self.keep = compiled(profile.keep) if profile.keep else None
+        self.drop = compiled(profile.drop) if profile.drop else None
+        self.comment = profile.comment.encode() if profile.comment else None
+        again = profile.skip_until if profile.header_again else None
+        self.again = compiled(again) if again else None
+        self.stop = compiled(profile.stop_at) if profile.stop_at else None
+        ends: list[int] = np.cumsum((0, *profile.widths)).tolist()
+        self.slices = [slice(a, b) for a, b in pairwise(ends)]
+        cut_by_spaces = whitespace or bool(profile.widths)
+        self.delimiter = b"" if cut_by_spaces else profile.delimiter.encode()
+        self.hollow = frozenset(SPACES + self.delimiter[:1] + self.quote)
+        """The bytes that a line without any cell may begin with."""
+
+    def wanted(self, line: Line) -> bool:
+        raw = line.raw.rstrip(b"\r\n")
+        if self.blank(raw) or (self.comment is not None and raw.startswith(self.comment)):
+            return False
+        if self.keep is None and self.drop is None:
+            return True
+        text = shown(raw)
+        if self.keep is not None and not found_in(self.keep, text, line.number):
+            return False
+        return self.drop is None or not found_in(self.drop, text, line.number)
+
+    def blank(self, raw: bytes) -> bool:
+        """Whether a line holds nothing but delimiters and empty cells."""
+        if raw and raw[0] not in self.hollow:
+            return False
+        rest = raw.replace(self.delimiter, b"") if self.delimiter else raw
+        rest = rest.translate(None, SPACES)
+        if not rest:
+            return True
+        if not self.quote or rest.strip(self.quote):
+            return False
+        cells, wrong = _parsed([raw.decode()], self.profile)
+        return wrong is None and not any(cell.strip() for cell in cells)
+
+    def begins_table(self, line: Line) -> bool:
+        return self.again is not None and found_in(self.again, shown(line.raw), line.number)
+
+    def ends_table(self, line: Line) -> bool:
+        return self.stop is not None and found_in(self.stop, shown(line.raw), line.number)
+
+    def borders(self, block: Block) -> bool:
+        """Whether a table may begin or end within a block."""
+        patterns = [pattern for pattern in (self.again, self.stop) if pattern is not None]
+        return bool(patterns) and any(
+            found_in(pattern, shown(block.raw(i)), block.line + i)
+            for i in range(len(block))
+            for pattern in patterns
+        )
+
+    def kept(self, block: Block) -> npt.NDArray[np.int64]:
+        """The indexes of the lines of a block that are rows."""
+        if self.keep is None and self.drop is None and self.comment is None:
+            every = np.arange(len(block), dtype=np.int64)
+            blank = [i for i in self._hollow(block) if self.blank(block.raw(i))]
+            return np.delete(every, blank) if blank else every
+        rows = (i for i in range(len(block)) if self.wanted(Line(block.raw(i), 0, block.line + i)))
+        return np.fromiter(rows, np.int64)
+
+    def _hollow(self, block: Block) -> list[int]:
+        """The lines of a block that hold nothing but delimiters, spaces and quotes."""
+        solid = np.ones(256, np.uint8)
+        solid[list(self.hollow)] = 0
+        data, starts = np.frombuffer(block.data, np.uint8), block.starts
+        lasts = np.maximum(np.append(starts[1:], len(data)) - 2, starts)
+        hollow = np.flatnonzero(solid[data[starts]] + solid[data[lasts]] == 0)
+        if len(hollow) > FEW:  # lines that begin and end so, as padded ones do
+            hollow = np.flatnonzero(np.maximum.reduceat(solid[data], starts) == 0)
+        found: list[int] = hollow.tolist()
+        return found
+
+    def plain(self, block: Block, kept: npt.NDArray[np.int64]) -> bytes | None:
+        """The chosen lines of a block as pyarrow's reader wants them; None where it cannot have them."""
+        if self.profile.checksum is not None:
+            return checksums.all_nmea(block, kept)
+        if self.profile.delimiter == "whitespace":
+            return b"\n".join(b"\t".join(block.raw(i).split()) for i in kept.tolist()) + b"\n"
+        if len(kept) == len(block):
+            return block.data
+        return b"".join(block.raw(i) for i in kept.tolist())
+
+    def options(self, width: int, needed: tuple[int, ...], size: int) -> Options:
+        """For pyarrow's reader of `size` bytes, which are to be one block."""
+        delimiter = "\t" if self.profile.delimiter == "whitespace" else self.profile.delimiter
+        cut = (delimiter, self.quote.decode(), self.profile.escape)
+        made = _known if width <= NARROW else _options
+        return made(width, needed, cut, 1 << max(size.bit_length(), 16))
+
+    def checked(self, line: Line) -> tuple[Line, Reject | None]:
+        """A line without its checksum, or why it is refused."""
+        if self.profile.checksum is None:
+            return line, None
+        raw, wrong = checksums.nmea(line.raw)
+        if wrong is not None:
+            return line, refuse(line, Code.CHECKSUM, wrong)
+        return line._replace(raw=raw), None
+
+    def cells(self, lines: Following, line: Line) -> tuple[list[str], Reject | None]:
+        profile = self.profile
+        if profile.delimiter != "whitespace" and len(profile.delimiter) == 1 and not profile.widths:
+            return _record(lines, line, profile)
+        if (bad := undecodable(line)) is not None:
+            return [], bad
+        if profile.delimiter == "whitespace" and not profile.widths:
+            # bytes: only ASCII's spaces separate, as in `plain`; a no-break space is part of its cell
+            return [cell.decode() for cell in line.raw.split()], None
+        text = line.raw.decode().rstrip("\r\n")
+        if profile.widths:
+            rest = text[self.slices[-1].stop :].strip()
+            if rest and profile.long_rows == "reject":
+                why = f"{rest[:40]!r} stands behind the last of {len(self.slices)} widths"
+                return [], refuse(line, Code.COLUMN_COUNT, why)
+            return [text[part].strip() for part in self.slices], None
+        return text.split(profile.delimiter), None
+
+
+class Following(Protocol):
+    """The lines after one, some of which its cells may reach into."""
+
+    def next(self) -> Line | None: ...
+
+    def back(self, lines: list[Line]) -> None: ...
+
+
+def shown(raw: bytes) -> str:
+    """A line for patterns: what is not UTF-8 is escaped."""
+    return raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
+
+
+def is_utf8(data: bytes) -> bool:
+    """Of every column, also those that are not needed: as the way line by line looks at them."""
+    try:
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def quotes_are_plain(block: Block, profile: Profile) -> bool:
+    """Whether quotes come in pairs within lines, opening after a delimiter and closing before one."""
+    quote = profile.quote.encode()
+    if profile.escape and profile.escape.encode() in block.data:
+        return False
+    data = np.frombuffer(block.data, np.uint8)
+    quotes = np.flatnonzero(data == quote[0])
+    line = np.searchsorted(block.starts, quotes, "right")
+    if len(quotes) % 2 or (line[::2] != line[1::2]).any():
+        return False
+    padded = np.concatenate(([10], data, [10])).astype(np.uint8)
+    borders = np.frombuffer(b"\r\n" + quote + profile.delimiter.encode(), np.uint8)
+    before, after = padded[quotes[::2]], padded[quotes[1::2] + 2]
+    return bool(np.isin(before, borders).all() and np.isin(after, borders).all())
+
+
+def _record(lines: Following, line: Line, profile: Profile) -> tuple[list[str], Reject | None]:
+    """The cells of the record that begins at `line`, taking on lines while a quote is open.
+
+    A quote that is never closed costs its own line: the lines after it are given back, to be judged
+    for themselves, also when one of them cannot be decoded.
+    """
+    taken: list[Line] = []
+    texts: list[str] = []
+    size = 0
+    current = line
+    while True:
+        bad = undecodable(current)
+        if bad is not None and taken:
+            lines.back(taken)
+            return [], refuse(line, Code.MALFORMED_ROW, "quotes are not right: never closed")
+        if bad is not None:
+            return [], bad
+        texts.append(current.raw.decode())
+        size += len(current.raw)
+        following: Line | None
+        if taken and profile.quote.encode() not in current.raw and size < 65536:
+            following = lines.next()  # nothing here closes what is open
+            if following is not None:
+                taken.append(following)
+                current = following
+                continue
+        cells, wrong = _parsed(texts, profile)
+        if wrong is None:
+            return cells, None
+        following = lines.next() if "unexpected end" in wrong and size < 65536 else None
+        if following is None:
+            lines.back(taken)
+            return [], refuse(line, Code.MALFORMED_ROW, f"quotes are not right: {wrong}")
+        taken.append(following)
+        current = following
+
+
+def _parsed(texts: list[str], profile: Profile) -> tuple[list[str], str | None]:
+    """The cells of a record that these lines hold, or what is wrong with it."""
+    reader = csv.reader(
+        texts,
+        delimiter=profile.delimiter,
+        quotechar=profile.quote or None,
+        quoting=csv.QUOTE_MINIMAL if profile.quote else csv.QUOTE_NONE,
+        escapechar=profile.escape,
+        strict=True,
+    )
+    try:
+        return next(reader, []), None
+    except csv.Error as error:
+        return [], str(error)
+
+
+def undecodable(line: Line) -> Reject | None:
+    at = line.raw.find(b"\0")
+    if at >= 0:
+        what = "a NUL byte at" if line.raw[at:].strip(b"\0\r\n") else "nothing but NUL bytes from"
+        return refuse(line, Code.NUL_BYTE, f"{what} position {at} of the line", at)
+    try:
+        line.raw.decode()
+    except UnicodeDecodeError as error:
+        return refuse(
+            line, Code.INVALID_UTF8, f"not UTF-8 at position {error.start} of the line", error.start
+        )
+    return None
+
+
+def refuse(line: Line, code: Code, reason: str, at: int = 0) -> Reject:
+    return Reject(line.number, line.offset + at, None, code, reason, text_of(line.raw))

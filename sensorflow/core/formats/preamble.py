@@ -1,0 +1,80 @@
+"""What stands before the header of a text table, and between one table of a file and the next."""
+
+from __future__ import annotations
+
+from sensorflow.core.formats import titles
+from sensorflow.core.formats.cells import Splitting, shown
+from sensorflow.core.formats.lines import Lines
+from sensorflow.core.patterns import compiled, found_in
+from sensorflow.core.profile import Profile
+from sensorflow.errors import DO, Code, Permanent
+
+PREAMBLE = 1 << 16
+"""Bytes of the text before the header in which patterns are searched."""
+
+
+class NoHeader(Permanent):
+    """The file ends before its header does."""
+
+    def __init__(self, message: str, do: str = "") -> None:
+        super().__init__(Code.UNREADABLE, message, do=do or None)
+
+    def __reduce__(self) -> tuple[type[NoHeader], tuple[str, str]]:
+        return (NoHeader, (self.message, self.place.get(DO, "")))
+
+
+class Preamble:
+    """The lines before each table of a file.
+
+    With `header_again`, the lines before the first that `stop_at` finds are those of all tables; without
+    a `stop_at`, no later table has lines of its own. A table's own lines come first.
+    """
+
+    def __init__(self, lines: Lines, profile: Profile, splitting: Splitting) -> None:
+        self._lines, self._profile, self._splitting = lines, profile, splitting
+        self._first = compiled(profile.skip_until) if profile.skip_until else None
+        self._shared: list[str] = []
+        self._tables = 0
+        self.blank = True
+        """Whether the file holds nothing but blank lines."""
+
+    def read(self) -> str | None:
+        """Read up to the header, or, without one, to the first row. None where no further table follows."""
+        self._tables += 1
+        own: list[str] = []
+        several = self._profile.header_again
+        stop = self._profile.stop_at is not None and several and self._tables == 1
+        skipped = size = 0
+        while (line := self._lines.peek()) is not None:
+            text = shown(line.raw)
+            skip = self._profile.skip if self._tables == 1 else 0
+            if skipped >= skip and (
+                found_in(self._first, text, line.number) if self._first else not self._aside(text)
+            ):
+                break
+            if stop and self._splitting.ends_table(line):
+                self._shared, own, stop = own, [], False
+            self._lines.next()
+            self.blank &= not text.strip()
+            skipped += 1
+            size += len(text)
+            if size <= PREAMBLE:
+                own.append(text)
+        self.blank &= line is None
+        if line is None and self._first is not None:
+            if self._tables > 1:
+                return None
+            what = f"no line matches skip_until = {self._profile.skip_until!r}"
+            raise NoHeader(what, titles.UNMATCHED)
+        if several and self._profile.stop_at is None and self._tables == 1:
+            self._shared, own = own, []
+        return "\n".join([*own, *self._shared])
+
+    def _aside(self, text: str) -> bool:
+        comment = self._profile.comment
+        prefixed = comment is not None and text.startswith(comment)
+        # an empty row among several of a header is one of them
+        blank = not text.strip()
+        if titles.header_rows(self._profile) <= 1:
+            blank = blank or self._splitting.blank(text.encode())
+        return blank or (prefixed and not self._profile.header_prefix)

@@ -1,0 +1,42 @@
+"""Columns of a table that have no title: what stands in them is drift, as a new column is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sensorflow.core.formats.chunk import Chunk
+from sensorflow.errors import Code, Permanent
+
+HINT = "; name it by its place in the profile or in its ignore list, or set the source's drift"
+
+
+def notes(chunk: Chunk) -> tuple[str, ...]:
+    """What drifted in the rows of a chunk. Permanent DRIFT where the source quarantines new columns."""
+    layout = chunk.layout
+    found = tuple(
+        f'column "#{i + 1}" without a title' for i in layout.untitled if _filled(chunk.columns[i])
+    )
+    if found and layout.strict:
+        raise Permanent(Code.DRIFT, found[0] + HINT)
+    return found
+
+
+def unique(names: Sequence[str], places: Sequence[int]) -> list[str]:
+    """The names of some columns; a column without one, or with that of another, is named by its place.
+
+    >>> unique(["t", "a", "", "a"], [0, 1, 2, 3])
+    ['t', '#2', '#3', '#4']
+    """
+    known = Counter(names)
+    return [names[i] if names[i] and known[names[i]] == 1 else f"#{i + 1}" for i in places]
+
+
+def _filled(cells: pa.Array) -> bool:
+    """Whether one of them is more than spaces."""
+    if not pc.any(pc.greater(pc.binary_length(cells), 0)).as_py():
+        return False
+    return bool(pc.any(pc.not_equal(pc.utf8_trim_whitespace(cells), "")).as_py())
