@@ -44,6 +44,12 @@ class Place:
     file_name: str = ""
     path: str = ""
 
+    @classmethod
+    def of(cls, key: bytes) -> Place:
+        """key: the path below the source's folder, as the file system has it."""
+        path = composed(key.decode("utf-8", "backslashreplace"))
+        return cls(path.rsplit("/", 1)[-1], path)
+
 
 @dataclass(frozen=True)
 class Cut:
