@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Terms:
     """settings: of the project. name, source: None where no source is known. inside: whether the file lies
-    in the source's folder. key: the path below that folder, as if it were dropped there; without a source as it
-    was given."""
+    in the source's folder. key: the path below that folder, as if it were dropped there; without a source
+    as it was given."""
 
     settings: Settings
     name: str | None

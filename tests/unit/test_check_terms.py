@@ -79,7 +79,8 @@ def test_rules_bounds_tolerance_and_path_are_the_sources(
 def test_a_file_outside_is_read_as_if_it_were_dropped_into_the_folder(project: Path) -> None:
     Path("in/s7/x.csv").write_text(ROWS)
     error = checked("in/s7/x.csv", "--source", "roof")["error"]
-    assert isinstance(error, dict) and "in the path: 'x.csv'" in error["message"]
+    assert isinstance(error, dict)
+    assert "in the path: 'x.csv'" in error["message"]
 
 
 def test_a_name_that_the_source_passes_over_is_reported(project: Path) -> None:
@@ -97,7 +98,8 @@ def test_of_a_growing_source_only_whole_lines_are_read(project: Path) -> None:
 def test_a_growing_source_takes_no_archive(project: Path) -> None:
     Path("drop/rest/x.csv").write_bytes(b"\x1f\x8b\x08\x00" * 9)
     error = checked("drop/rest/x.csv")["error"]
-    assert isinstance(error, dict) and "gzip" in error["message"]
+    assert isinstance(error, dict)
+    assert "gzip" in error["message"]
 
 
 def test_months_that_the_file_would_be_the_first_to_have_are_counted(project: Path) -> None:
@@ -111,7 +113,8 @@ def test_a_file_that_takes_too_long_is_refused(project: Path) -> None:
     Path("sensorflow.toml").write_text(text)
     Path("drop/rest/x.csv").write_text(ROWS)
     error = checked("drop/rest/x.csv")["error"]
-    assert isinstance(error, dict) and error["code"].startswith("F215")
+    assert isinstance(error, dict)
+    assert error["code"].startswith("F215")
 
 
 def test_an_unknown_source_is_a_misuse(project: Path) -> None:
