@@ -149,5 +149,11 @@ def test_columns_of_zone_flag_and_hemisphere_are_found_in_records() -> None:
     column = {"angle": "ddmm", "hemisphere": "h"}
     time = {"column": "t", "zone": {"column": "z"}}
     assert rows(record, format="jsonl", time=time, columns={"v": column}) == [(-1.5, "")]
+    whole = b'{"h":"S","d":"1","r":[{"t":"2026-10-25 02:30","v":"0130.0"}]}'
+    column = {"angle": "ddmm", "hemisphere": "$.h"}
+    flagged = {"column": "t", "zone": "Europe/Berlin", "dst": {"column": "$.d", "yes": ["1"]}}
+    found = rows(whole, format="json", records="r[*]", time=flagged, columns={"v": column})
+    assert found == [(-1.5, "")]
+    column = {"angle": "ddmm", "hemisphere": "h"}
     text = b"t,z,v,h\n2026-07-01 12:00,+02:00,0130.0,S\n"
     assert rows(text, format="csv", time=time, columns={"v": column}) == [(-1.5, "")]

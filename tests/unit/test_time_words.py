@@ -85,6 +85,32 @@ def test_every_name_of_a_month_is_that_month_in_any_case(locale: str) -> None:
                     assert found == f"2026-{month:02d}-05T00:00:00", text
 
 
+@pytest.mark.parametrize(
+    ("locale", "text", "month"),
+    [
+        ("de", "Jänner", 1),
+        ("de", "Mrz", 3),
+        ("fr", "aout", 8),
+        ("es", "septiembre", 9),
+        ("it", "giu", 6),
+        ("pt", "fev.", 2),
+        ("nl", "mrt", 3),
+        ("sv", "maj", 5),
+        ("da", "marts", 3),
+        ("no", "des.", 12),
+        ("fi", "heinäkuuta", 7),
+        ("pl", "lutego", 2),
+        ("cs", "ČERVENCE", 7),
+        ("tr", "KASIM", 11),
+        ("ru", "мая", 5),
+        ("el", "ΑΥΓΟΥΣΤΟΥ", 8),
+    ],
+)
+def test_names_as_files_have_them(locale: str, text: str, month: int) -> None:
+    found = read(f"5 {text} 2026", "%d %B %Y", Clock("UTC", locale=locale))
+    assert found == f"2026-{month:02d}-05T00:00:00"
+
+
 def test_no_name_stands_for_two_months() -> None:
     for locale, text in _NAMES.items():
         rows = [row.split() for row in text.split("|")]
@@ -119,8 +145,9 @@ BERLIN, HOUR = "Europe/Berlin", 3600 * 10**9
 )
 def test_ends_of_intervals_become_their_beginnings(text: str, clock: Clock, wanted: str) -> None:
     assert read(text, "iso8601", clock) == wanted
-    if "Z" not in text and "." not in text:
-        assert read(text, "%Y-%m-%d %H:%M", clock) == wanted
+    if "." not in text:
+        fmt = "%Y-%m-%d %H:%M%z" if "Z" in text else "%Y-%m-%d %H:%M"
+        assert read(text, fmt, clock) == wanted
 
 
 @pytest.mark.parametrize(
