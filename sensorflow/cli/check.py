@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sensorflow.cli.show import Json, facts, line, table
-from sensorflow.errors import Misuse
+from sensorflow.cli.terms import Terms, opened, terms
+from sensorflow.errors import Misuse, Permanent
 from sensorflow.shown import json_of, shown
 
 if TYPE_CHECKING:
@@ -26,6 +28,12 @@ def check(
         str | None,
         typer.Option(
             "--profile", "-p", help="A name, or a TOML file. Default: the source's, or a guess."
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="By this source's settings. Default: the one it lies in, or that has the profile."
         ),
     ] = None,
     zone: Annotated[
@@ -49,74 +57,76 @@ def check(
     except ValueError as error:
         raise Misuse(f"--max-rejects {max_rejects}: {error}") from error
     bad, all_found = False, []
-    for path in _files(paths):
-        found, tolerated = _checked(path, profile, zone, max_rejects, 10_000 if json else rejects)
-        bad |= not tolerated
+    for path, below in _files(paths):
+        held = terms(path, profile, source, below)
+        found = _checked(path, held, profile, zone, max_rejects, 10_000 if json else rejects)
+        bad |= found.error is not None or found.refused is not None
         all_found.append(found)
         if json:
             sys.stdout.write(json_of(found.as_dict()) + "\n")
         else:
-            _print(found, tolerated)
+            _print(found)
     if not json:
         from sensorflow.cli import checked
 
+        if source is not None and not held.inside:
+            profile = profile or held.settings.sources[source].profile
         for text in checked.next_steps(paths, profile, zone, all_found, bad):
             line(text)
     if bad:
         raise typer.Exit(1)
 
 
-def _files(paths: list[Path]) -> Iterator[Path]:
+def _files(paths: list[Path]) -> Iterator[tuple[Path, Path | None]]:
+    """Each file, and the folder that was given for it, which stands for the source's."""
     for path in paths:
         if path.is_dir():
             inner = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
             if not inner:
                 raise Misuse(f"{path}: no files in it")
-            yield from inner
+            yield from ((file, path) for file in inner)
         elif not path.exists():
             raise Misuse(f"{path}: no such file")
         elif not path.is_file():
             raise Misuse(f"{path}: not a regular file")
         else:
-            yield path
+            yield path, None
 
 
 def _checked(
-    path: Path, named: str | None, zone: str | None, tolerance: str | None, keep: int
-) -> tuple[Checked, bool]:
-    from sensorflow.core.drift import Drift
-    from sensorflow.core.layout import Place
+    path: Path, held: Terms, named: str | None, zone: str | None, tolerance: str | None, keep: int
+) -> Checked:
+    from sensorflow.core.months import MonthLimits
+    from sensorflow.flow.check import Checked
     from sensorflow.flow.check import check as dry_run
     from sensorflow.settings import tolerates
 
-    settings, source = source_of(path)
-    chosen, drift = profile_for(path, named, zone, settings, source)
+    source = held.source
+    name, profile = profile_for(path, named, zone, held.settings, source)[0]
+    profile = held.bounded(profile)
+    limits = MonthLimits(source.new_months, source.sparse_months) if source else None
+    received = int(time.time()) * 10**9  # it arrives now
     try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise Misuse(f"{path}: cannot be read: {error.strerror}") from error
-    with stream:
-        place = Place(path.name, _below(path, settings, source))
-        found = dry_run(stream, str(path), chosen, place, drift or Drift(), keep)
-    limit = tolerance or (source.max_rejects if source else "10%")
-    return found, found.error is None and tolerates(limit, found.rejected, found.read)
+        with opened(path, source is not None and source.growing) as (stream, waiting):
+            what = (str(path), (name, profile), held.place, held.drift, keep, received, limits)
+            found = dry_run(stream, *what)
+    except Permanent as error:
+        found, waiting = Checked(str(path), name, error=error), 0
+    found.source = held.name
+    if waiting:
+        found.notes.append(f"{waiting:,} bytes at the end wait for the end of their line")
+    limit = tolerance or held.max_rejects
+    if (why := held.not_taken(profile)) is not None:
+        found.refused = why
+    elif found.refused is None and not tolerates(limit, found.rejected, found.read):
+        found.refused = "too many rejects"
+    return found
 
 
 def source_of(path: Path) -> tuple[Settings, Source | None]:
     """The settings that hold here, and the source in whose folder the file lies."""
-    from sensorflow import bootstrap
-
-    settings = bootstrap.settings(anywhere=True)
-    for source in settings.sources.values():
-        if path.resolve().is_relative_to(settings.path(source.path).resolve()):
-            return settings, source
-    return settings, None
-
-
-def _below(path: Path, settings: Settings | None, source: Source | None) -> str:
-    if settings is None or source is None:
-        return str(path)
-    return str(path.resolve().relative_to(settings.path(source.path).resolve()))
+    found = terms(path, None, None)
+    return found.settings, found.source
 
 
 def profile_for(
@@ -143,8 +153,9 @@ def profile_for(
     return ("a guess", guess(path, zone).profile()), drift
 
 
-def _print(found: Checked, tolerated: bool) -> None:
-    line(f"{found.file}  (profile: {found.profile})")
+def _print(found: Checked) -> None:
+    by = f", source: {found.source}" if found.source else ""
+    line(f"{found.file}  (profile: {found.profile}{by})")
     if found.error is not None:
         line(f"  refused as a whole: {found.error}")
         if found.error.remedy:
@@ -165,6 +176,8 @@ def _print(found: Checked, tolerated: bool) -> None:
         )
     for flag, count in found.flagged.items():
         line(f"  flagged {flag}: {count:,}")
+    for text in found.notes:
+        line(f"  {text}")
     for text in found.drift:
         line(f"  drift: {text}")
     if found.types:
@@ -182,8 +195,13 @@ def _print(found: Checked, tolerated: bool) -> None:
         line(f"      {shown(reject.raw)[:200]}")
     if len(found.rejects) < found.rejected:
         line(f"  … and {found.rejected - len(found.rejects):,} more")
-    verdict = "would be loaded" if tolerated else "would go to quarantine: too many rejects"
-    if not found.rows:
-        verdict += ": the file holds no rows, which allow_empty takes for valid"
-    line(f"  {verdict}")
+    line(f"  {_verdict(found)}")
     line()
+
+
+def _verdict(found: Checked) -> str:
+    if found.refused is None:
+        empty = ": the file holds no rows, which allow_empty takes for valid"
+        return f"would be loaded{'' if found.rows else empty}"
+    passed = found.refused.startswith("sources.")
+    return f"would {'not be taken in' if passed else 'go to quarantine'}: {found.refused}"

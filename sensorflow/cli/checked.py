@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensorflow.cli import steps
+from sensorflow.cli.terms import sources_with
 from sensorflow.environment import folder as here
 from sensorflow.errors import Code, row_remedy
 
@@ -24,7 +25,9 @@ def next_steps(
     from sensorflow.settings import find
 
     settings, source = source_of(paths[0])
-    if source is not None and named is None:
+    if passed := [f for f in found if f.refused and f.refused.startswith("sources.")]:
+        yield f"to change: [sources.{passed[0].source}] of sensorflow.toml, or the file's name"
+    elif source is not None and named is None:
         if bad:
             profile = settings.profile_of(source)
             yield from _mend(found, _where(source.profile, settings), profile.format)
@@ -50,8 +53,7 @@ def _taken_in(settings: Settings) -> Iterator[str]:
 
 def _by_name(paths: Sequence[Path], named: str, settings: Settings, project: bool) -> Iterator[str]:
     yield "next:"
-    name = _source_with(named, settings)
-    if name is not None:
+    if name := next(iter(sources_with(named, settings)), None):
         yield f"  {steps.drop(paths, settings, settings.sources[name])}"
         if len(paths) == 1 and paths[0].is_file():
             again = steps.command("sensorflow", "replay", paths[0].name)
@@ -62,16 +64,6 @@ def _by_name(paths: Sequence[Path], named: str, settings: Settings, project: boo
         yield "  sensorflow init"
     source = _name(Path(named.partition(":")[0]).stem, settings)
     yield f"  {steps.command('sensorflow', 'sources', 'add', source, '--profile', named)}"
-
-
-def _source_with(named: str, settings: Settings) -> str | None:
-    """The source that reads by a profile, which is named or is a file."""
-    for name, source in settings.sources.items():
-        file = settings.profile_files.get(source.profile)
-        same = file is not None and file.resolve() == Path(named).resolve()
-        if same or (source.profile == named and not Path(named).is_file()):
-            return name
-    return None
 
 
 def _name(text: str, settings: Settings) -> str:

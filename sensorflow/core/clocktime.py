@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -19,13 +19,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sensorflow.core.civil import EARLIEST, LATEST, ROUNDED, Bools, Int64s, civil, ints, text_or
 from sensorflow.core.codes import Codes, unrefused
 from sensorflow.core.readings import NS
-from sensorflow.core.timeformats import EPOCH_UNITS, EXCEL, fixed_offset, pattern
+from sensorflow.core.timeformats import DAYS_FROM, EPOCH_UNITS, fixed_offset, pattern
 from sensorflow.errors import Code
-
-ROUNDED = 10**6
-"""Minutes, hours and days come from doubles: what they tell is rounded to the millisecond."""
 
 ABBREVIATIONS = {
     "UTC": "Z",
@@ -41,15 +39,6 @@ ABBREVIATIONS = {
     "PDT": "-07:00",
 }
 """The names of zones that RFC 2822 (4.3) defines; any other is the profile's to define."""
-
-EARLIEST = np.datetime64("1900-01-01", "ns").astype(np.int64)
-LATEST = np.datetime64("2200-01-01", "ns").astype(np.int64)
-"""Times outside are refused: they are a logger's fault, and would make partitions for nothing."""
-
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-
-Int64s = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 def instant(text: str, zone: str | None) -> int | None:
@@ -71,6 +60,9 @@ def _early(text: str, shift: int) -> int | None:
         moment, shift = moment.astimezone(UTC).replace(tzinfo=None), 0
     nanos = (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1) * 1000 - shift  # noqa: DTZ001
     return nanos if abs(nanos) < 2**63 else None
+
+
+Dst = npt.NDArray[np.int8]
 
 
 class Order:
@@ -109,7 +101,10 @@ class Clock:
     """How a local clock is read. zone: an IANA name or a fixed offset (+01:00), for texts that carry no
     offset of their own; without it such texts are refused. ambiguous, nonexistent: what becomes of a
     local hour that exists twice or not at all. zones: abbreviation -> offset, for %Z.
-    since: nanoseconds from 1970 to where epochs count from."""
+    since: nanoseconds from 1970 to where epochs count from. locale: whose names %b, %B and %p read.
+    trimmed: whether numbers in scientific notation leave out their last zeros. shift: nanoseconds that are
+    added to an instant, clock_shift: to what the clock shows; round_to: to a multiple of so many.
+    dst: of each text whether daylight saving time holds (1), or not (0); -1 where that is not known."""
 
     zone: str | None = None
     ambiguous: str = "reject"
@@ -117,6 +112,16 @@ class Clock:
     zones: Mapping[str, str] = field(default_factory=dict)
     since: int = 0
     order: Order = field(default_factory=Order, compare=False)
+    locale: str | None = None
+    trimmed: bool = False
+    shift: int = 0
+    clock_shift: int = 0
+    round_to: int = 0
+    dst: Dst | None = field(default=None, compare=False)
+
+    def of(self, rows: Int64s) -> Clock:
+        """The clock of some of the texts."""
+        return self if self.dst is None else replace(self, dst=self.dst[rows])
 
 
 @dataclass(frozen=True)
@@ -139,35 +144,52 @@ def parse(texts: pa.Array, formats: str | Sequence[str], clock: Clock) -> Instan
         rest = np.flatnonzero(found.codes == Code.TIMESTAMP_UNREADABLE.number)
         if not len(rest):
             break
-        more = _parse(texts.take(pa.array(rest)), fmt, clock)
-        nanos = _ints(found.ts.cast(pa.int64()))
-        nanos[rest], found.codes[rest] = _ints(more.ts.cast(pa.int64())), more.codes
+        more = _parse(texts.take(pa.array(rest)), fmt, clock.of(rest))
+        nanos = ints(found.ts.cast(pa.int64()))
+        nanos[rest], found.codes[rest] = ints(more.ts.cast(pa.int64())), more.codes
         found = Instants(pa.array(nanos, pa.int64(), mask=found.codes != 0).cast(NS), found.codes)
     return found
 
 
 def _parse(texts: pa.Array, fmt: str, clock: Clock) -> Instants:
-    if fmt == EXCEL:
-        nanos, codes = _fractions(texts, EPOCH_UNITS["epoch_d"])
-        return bounded(_to_utc(nanos + _EXCEL_START, clock, codes), codes)
+    nanos, codes = _read(texts, fmt, clock)
+    return bounded(_moved(nanos, clock), codes)
+
+
+def _read(texts: pa.Array, fmt: str, clock: Clock) -> tuple[Int64s, Codes]:
+    if fmt in DAYS_FROM:
+        start, day = DAYS_FROM[fmt]
+        nanos, codes = _fractions(texts, EPOCH_UNITS["epoch_d"], Decimal(day))
+        return _to_utc(nanos + np.datetime64(start, "ns").astype(np.int64), clock, codes), codes
     if fmt in EPOCH_UNITS:
         unit = EPOCH_UNITS[fmt]
-        nanos, codes = _epoch(texts, unit) if unit <= 10**9 else _fractions(texts, unit)
+        if unit > 10**9:  # at once, for days since 1800 do not fit by themselves
+            nanos, codes = _fractions(texts, unit, -Decimal(clock.since) / unit)
+            return nanos + clock.clock_shift, codes
+        nanos, codes = _epoch(texts, unit, clock)
         nanos = np.where(codes == 0, nanos, 0)
         # the sum must not wrap around: what would is out of range either way
         room = np.iinfo(np.int64).max - abs(clock.since)
         late = np.abs(nanos) > room
-        return bounded(np.where(late, LATEST, np.where(late, 0, nanos) + clock.since), codes)
+        nanos = np.where(late, LATEST, np.where(late, 0, nanos) + clock.since)
+        return nanos + clock.clock_shift, codes
     if fmt == "iso8601" and (fast := _iso_cast(texts, clock)) is not None:
-        return bounded(*fast)
-    return bounded(*_by_pattern(texts, pattern(fmt), clock))
+        return fast
+    return _by_pattern(texts, pattern(fmt, clock.locale), clock)
 
 
-_EXCEL_START = int(np.datetime64("1899-12-30", "ns").astype(np.int64))
+def _moved(nanos: Int64s, clock: Clock) -> Int64s:
+    """Instants as the profile shifts and rounds them. What is far outside stays so."""
+    if clock.shift:
+        nanos = nanos + clock.shift
+    if clock.round_to:
+        half = clock.round_to // 2
+        nanos = (nanos + half) // clock.round_to * clock.round_to
+    return nanos
 
 
-def _fractions(texts: pa.Array, unit: int) -> tuple[Int64s, Codes]:
-    """Decimals of a long unit -> nanoseconds, rounded to the millisecond."""
+def _fractions(texts: pa.Array, unit: int, start: Decimal = Decimal(0)) -> tuple[Int64s, Codes]:
+    """Decimals of a long unit, less `start` -> nanoseconds, rounded to the millisecond."""
     codes = unrefused(len(texts))
     nanos = np.zeros(len(texts), np.int64)
     for index, text in enumerate(texts.to_pylist()):
@@ -176,7 +198,7 @@ def _fractions(texts: pa.Array, unit: int) -> tuple[Int64s, Codes]:
         elif not re.fullmatch(r"\s*[+-]?\d{1,12}(\.\d*)?([eE][+-]?\d{1,2})?\s*", text):
             codes[index] = Code.TIMESTAMP_UNREADABLE.number
         else:
-            found = round(Decimal(text.strip()) * unit / ROUNDED) * ROUNDED
+            found = round((Decimal(text.strip()) - start) * unit / ROUNDED) * ROUNDED
             outside = abs(found) >= 2**62
             codes[index] = Code.TIMESTAMP_OUT_OF_RANGE.number if outside else 0
             nanos[index] = 0 if outside else found
@@ -204,47 +226,67 @@ def from_timestamps(values: pa.Array, clock: Clock) -> Instants:
     codes[_flags(wild)] = Code.TIMESTAMP_OUT_OF_RANGE.number
     codes[_flags(values.is_null())] = Code.TIMESTAMP_MISSING.number
     tame = pc.if_else(wild, pa.scalar(None, kind), values).cast(pa.timestamp("ns", tz=kind.tz))
-    nanos = _ints(tame.cast(pa.int64()))
-    if kind.tz is None:
-        nanos = _to_utc(nanos, clock, codes)
-    return bounded(nanos, codes)
+    nanos = ints(tame.cast(pa.int64()))
+    nanos = _to_utc(nanos, clock, codes) if kind.tz is None else nanos + clock.clock_shift
+    return bounded(_moved(nanos, clock), codes)
 
 
 def _flags(array: pa.Array) -> Bools:
     return np.asarray(array.fill_null(False).to_numpy(zero_copy_only=False), np.bool_)
 
 
-def _ints(array: pa.Array) -> Int64s:
-    return np.array(array.fill_null(0).to_numpy(zero_copy_only=False), np.int64)
-
-
-def _epoch(texts: pa.Array, unit: int) -> tuple[Int64s, Codes]:
+def _epoch(texts: pa.Array, unit: int, clock: Clock) -> tuple[Int64s, Codes]:
     """Integers or decimals; digits beyond the nanosecond are cut, the others kept to the last."""
     codes = unrefused(len(texts))
+    texts = _unscientific(texts, clock.trimmed)
     found = pc.extract_regex(
         texts, r"^\s*(?P<sign>[+-]?)(?P<whole>\d{1,19})(?:\.(?P<part>\d*))?\s*$"
     )
     codes[~_flags(found.is_valid())] = Code.TIMESTAMP_UNREADABLE.number
     codes[_missing(texts)] = Code.TIMESTAMP_MISSING.number
     digits = len(str(unit)) - 1
-    whole = pc.cast(_or(found, "whole", "0"), pa.uint64())
+    whole = pc.cast(text_or(found, "whole", "0"), pa.uint64())
     wild = _flags(pc.greater(whole, pa.scalar((2**63 - 1) // unit, pa.uint64())))
     codes[wild & (codes == 0)] = Code.TIMESTAMP_OUT_OF_RANGE.number
     nanos = (
         np.where(
             wild,
             0,
-            _ints(pc.if_else(pa.array(wild), pa.scalar(0, pa.uint64()), whole).cast(pa.int64())),
+            ints(pc.if_else(pa.array(wild), pa.scalar(0, pa.uint64()), whole).cast(pa.int64())),
         )
         * unit
     )
     if digits:
         padded = pc.utf8_slice_codeunits(
-            pc.utf8_rpad(_or(found, "part", ""), digits, "0"), 0, digits
+            pc.utf8_rpad(text_or(found, "part", ""), digits, "0"), 0, digits
         )
-        nanos = nanos + _ints(padded.cast(pa.int64()))
-    negative = _flags(pc.equal(_or(found, "sign", ""), "-"))
+        nanos = nanos + ints(padded.cast(pa.int64()))
+    negative = _flags(pc.equal(text_or(found, "sign", ""), "-"))
     return np.where(negative, -nanos, nanos), codes
+
+
+_SCIENTIFIC = r"^\s*[+-]?\d(?:\.\d*)?[eE]\+?\d{1,2}\s*$"
+
+
+def lost_digits(text: str) -> bool:
+    """Whether a number in scientific notation does not say all digits of its whole part: 1.5E+12."""
+    if not re.fullmatch(_SCIENTIFIC[1:-1], text):
+        return False
+    mantissa, _, exponent = text.strip().lower().partition("e")
+    return len(mantissa.partition(".")[2]) < int(exponent)
+
+
+def _unscientific(texts: pa.Array, trimmed: bool) -> pa.Array:
+    """Numbers in scientific notation as plain ones, where they say all digits (or are `trimmed`)."""
+    some = pc.match_substring(texts, "e", ignore_case=True).fill_null(False)
+    if not some.true_count:
+        return texts
+    odd = pc.and_(some, pc.match_substring_regex(texts, _SCIENTIFIC).fill_null(False))
+    plain = [
+        text if not trimmed and lost_digits(text) else f"{Decimal(text.strip()):f}"
+        for text in texts.filter(odd).to_pylist()
+    ]
+    return pc.replace_with_mask(texts, odd, pa.array(plain, pa.string()))
 
 
 def _missing(texts: pa.Array) -> Bools:
@@ -252,24 +294,19 @@ def _missing(texts: pa.Array) -> Bools:
     return np.asarray(pc.fill_null(blank, True).to_numpy(zero_copy_only=False), np.bool_)
 
 
-def _or(found: pa.StructArray, name: str, default: str) -> pa.Array:
-    """A group's text, `default` where it took no part in the match."""
-    text = pc.struct_field(found, name).fill_null(default)
-    return pc.if_else(pc.equal(text, ""), default, text)
-
-
 def _iso_cast(texts: pa.Array, clock: Clock) -> tuple[Int64s, Codes] | None:
     if texts.null_count:
         return None
     codes = unrefused(len(texts))
     try:
-        return _ints(texts.cast(NS).cast(pa.int64())), codes
+        nanos = ints(texts.cast(NS).cast(pa.int64()))
+        return (nanos + clock.clock_shift if clock.clock_shift else nanos), codes
     except pa.ArrowInvalid:
         pass
     if clock.zone is None:
         return None
     try:
-        naive = _ints(texts.cast(pa.timestamp("ns")).cast(pa.int64()))
+        naive = ints(texts.cast(pa.timestamp("ns")).cast(pa.int64()))
     except pa.ArrowInvalid:
         return None
     return _to_utc(naive, clock, codes), codes
@@ -280,17 +317,17 @@ def _by_pattern(texts: pa.Array, regex: str, clock: Clock) -> tuple[Int64s, Code
     codes = unrefused(len(texts))
     codes[~_flags(found.is_valid())] = Code.TIMESTAMP_UNREADABLE.number
     codes[_missing(texts)] = Code.TIMESTAMP_MISSING.number
-    nanos, valid = _civil(found)
+    nanos, valid = civil(found, clock.locale)
     codes[(codes == 0) & ~valid] = Code.TIMESTAMP_UNREADABLE.number
     names = {group.name for group in found.type}
-    offset = _or(found, "offset", "") if "offset" in names else pa.array([""] * len(texts))
+    offset = text_or(found, "offset", "") if "offset" in names else pa.array([""] * len(texts))
     if "abbreviation" in names:
-        offset = _named(_or(found, "abbreviation", ""), clock.zones)
+        offset = _named(text_or(found, "abbreviation", ""), clock.zones)
     has_offset = _flags(pc.not_equal(offset, ""))
     shifts, known = _offsets(offset)
     codes[(codes == 0) & has_offset & ~known] = Code.TIMESTAMP_UNREADABLE.number
     local = _to_utc(nanos, clock, codes, ~has_offset)
-    return np.where(has_offset, nanos - shifts, local), codes
+    return np.where(has_offset, nanos - shifts + clock.clock_shift, local), codes
 
 
 def _named(texts: pa.Array, zones: Mapping[str, str]) -> pa.Array:
@@ -299,57 +336,6 @@ def _named(texts: pa.Array, zones: Mapping[str, str]) -> pa.Array:
     coded = pc.dictionary_encode(texts)
     offsets = [known.get(t, known.get(t.upper(), t or "?")) for t in coded.dictionary.to_pylist()]
     return pa.array(offsets, pa.string()).take(coded.indices)
-
-
-def _civil(found: pa.StructArray) -> tuple[Int64s, Bools]:
-    """The named groups -> nanoseconds of a clock without zone, and where they make a real time."""
-    names = {group.name for group in found.type}
-
-    def number(name: str, default: int) -> Int64s:
-        if name not in names:
-            return np.full(len(found), default, np.int64)
-        return _ints(_or(found, name, str(default)).cast(pa.int64()))
-
-    year = number("year", 1900)
-    if "year2" in names:  # POSIX: 69 to 99 are of the last century
-        short = number("year2", 0)
-        year = short + np.where(short < 69, 2000, 1900)
-    month = number("month", 1)
-    if "monthname" in names:
-        name = pc.utf8_lower(pc.utf8_slice_codeunits(_or(found, "monthname", ""), 0, 3))
-        month = (
-            _ints(pc.index_in(name, value_set=pa.array(_MONTHS)).cast(pa.int64()).fill_null(-1)) + 1
-        )
-    day, minute, second = number("day", 1), number("minute", 0), number("second", 0)
-    hour = number("hour", 0)
-    valid = (
-        (month >= 1) & (month <= 12) & (hour <= 24) & (minute <= 59) & (second <= 59) & (day >= 1)
-    )
-    if "hour12" in names:
-        hour = number("hour12", 12)
-        valid &= (hour >= 1) & (hour <= 12)
-        afternoon = "half" in names and _flags(pc.equal(pc.utf8_lower(_or(found, "half", "")), "p"))
-        hour = hour % 12 + np.where(afternoon, 12, 0)
-    fraction = (
-        _ints(pc.utf8_rpad(_or(found, "fraction", "0"), 9, "0").cast(pa.int64()))
-        if "fraction" in names
-        else np.zeros(len(found), np.int64)
-    )
-    # the 24th hour is the end of its day (ISO 8601-1, 4.3.8), and only its first instant is
-    valid &= (hour < 24) | ((minute == 0) & (second == 0) & (fraction == 0))
-    months = (year - 1970) * 12 + np.clip(month, 1, 12) - 1
-    first = months.astype("M8[M]").astype("M8[D]").astype(np.int64)
-    length = (months + 1).astype("M8[M]").astype("M8[D]").astype(np.int64) - first
-    if "yearday" in names:
-        day = number("yearday", 1)
-        length = ((months + 12).astype("M8[M]").astype("M8[D]").astype(np.int64)) - first
-        valid &= day >= 1
-    valid &= day <= length
-    seconds = ((first + day - 1) * 24 + hour) * 3600 + minute * 60 + second
-    # what lies centuries outside must not wrap around; `bounded` refuses it
-    early, late = seconds < EARLIEST // 10**9, seconds >= LATEST // 10**9
-    nanos = np.where(early, EARLIEST - 10**9, np.where(late, LATEST, seconds * 10**9))
-    return nanos + np.where(early | late, 0, fraction), valid
 
 
 def _offsets(texts: pa.Array) -> tuple[Int64s, Bools]:
@@ -368,18 +354,23 @@ def _to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None = Non
     refused unless the clock's policy chooses.
     """
     open_ = (codes == 0) & (True if where is None else where)
+    if clock.clock_shift:
+        nanos = nanos + clock.clock_shift
     if clock.zone is None:
         codes[open_] = Code.TIMESTAMP_NO_ZONE.number
         return nanos
     shift = fixed_offset(clock.zone)
     if shift is not None:
-        return nanos - shift
+        if clock.dst is None:
+            return nanos - shift
+        codes[open_ & (clock.dst < 0)] = Code.TIMESTAMP_AMBIGUOUS.number
+        return nanos - shift - np.where(clock.dst == 1, 3600 * 10**9, 0)
     sane = open_ & (nanos >= EARLIEST) & (nanos < LATEST)
     local = pa.array(np.where(sane, nanos, 0), pa.timestamp("ns"))
 
     def read(twice: str, never: str) -> Int64s:
         zoned = pc.assume_timezone(local, clock.zone, ambiguous=twice, nonexistent=never)
-        return _ints(zoned.cast(pa.int64()))
+        return ints(zoned.cast(pa.int64()))
 
     early, late = read("earliest", "earliest"), read("latest", "earliest")
     after = read("earliest", "latest")
@@ -394,6 +385,9 @@ def _to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None = Non
         edge = after if clock.nonexistent == "earlier" else early
         near = never & (nanos < _BY_RULE)
         early = np.where(near, nanos - _shift_at(edge, clock.zone), early)
+    if clock.dst is not None:
+        codes[twice & (clock.dst < 0)] = Code.TIMESTAMP_AMBIGUOUS.number
+        return np.where(sane, np.where(twice & (clock.dst == 0), late, early), nanos)
     if clock.ambiguous == "reject":
         codes[twice] = Code.TIMESTAMP_AMBIGUOUS.number
     second = twice & (clock.ambiguous == "later")
@@ -425,4 +419,4 @@ def _by_rule(nanos: Int64s, clock: Clock) -> tuple[Int64s, Int64s, Bools, Bools]
 def _shift_at(instants: Int64s, zone: str) -> Int64s:
     """Nanoseconds by which the zone's clock is ahead of UTC at each instant."""
     zoned = pa.array(instants, pa.int64()).cast(NS).cast(pa.timestamp("ns", tz=zone))
-    return _ints(pc.local_timestamp(zoned).cast(pa.int64())) - instants
+    return ints(pc.local_timestamp(zoned).cast(pa.int64())) - instants

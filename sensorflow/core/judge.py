@@ -8,7 +8,7 @@ read at all (no time, no sensor) is one reject.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core import clocktime, numbers, timeformats, untitled
+from sensorflow.core import clocktime, numbers, reasons, rowzones, timeformats, untitled
 from sensorflow.core.formats.chunk import Chunk, Reject
 from sensorflow.core.layout import Cut, Measure, Text
 from sensorflow.core.profile import Profile, Time
@@ -26,25 +26,6 @@ from sensorflow.core.texts import bare, may_hold_nul
 from sensorflow.errors import Code, Permanent
 
 Bools = npt.NDArray[np.bool_]
-
-_REASONS = {
-    Code.TIMESTAMP_MISSING: "the time is missing",
-    Code.TIMESTAMP_UNREADABLE: "{cell!r} is no time in the format {format}",
-    Code.TIMESTAMP_OUT_OF_RANGE: "{cell!r} lies outside of the years 1900 to 2199",
-    Code.TIMESTAMP_OUTSIDE: "{cell!r} lies outside of what the settings expect, {bounds}",
-    Code.TIMESTAMP_NONEXISTENT: "{cell!r} does not exist in {zone}: the clock was put forward",
-    Code.TIMESTAMP_AMBIGUOUS: "{cell!r} exists twice in {zone}: the clock was put back",
-    Code.TIMESTAMP_NO_ZONE: "{cell!r} has no offset, and the profile gives no zone",
-    Code.VALUE_NOT_A_NUMBER: "{cell!r} is not a number",
-    Code.VALUE_NOT_REPRESENTABLE: "{cell!r} does not fit a double",
-    Code.VALUE_NOT_FINITE: "{cell!r} is not finite",
-    Code.SENSOR_MISSING: "the sensor's id is missing",
-    Code.TYPE_MISSING: "the reading's type is missing",
-    Code.NUL_BYTE: "a NUL character in the sensor's id, the type or the unit",
-    Code.RULE_REQUIRED: "the rules require a reading here, and there is none",
-    Code.QUALITY_REFUSED: "the logger's own quality column refuses it: {cell!r}",
-}
-
 
 _TIMES = frozenset(code for code in Code if code.name.startswith("TIMESTAMP"))
 
@@ -158,7 +139,7 @@ class _Case:
         self._texts: dict[Text, pa.Array] = {}
         self.when: dict[tuple[Text, ...], pa.Array] = {}
         measures = self.layout.measures
-        self.cells = [_numbers(chunk, m) for m in measures]
+        self.cells = [self._numbers(m) for m in measures]
         self.valid = np.stack([_valid(n) for n in self.cells])
         self.codes = np.stack([n.codes for n in self.cells])
         self.missing = (~self.valid & (self.codes == 0)).sum(axis=0)
@@ -181,6 +162,13 @@ class _Case:
         self.kept = self.valid & (self.codes == 0) & self.good
         self.every = len(measures) == 1 and bool(self.kept.all())
         """Each row is one reading."""
+
+    def _numbers(self, measure: Measure) -> numbers.Numbers:
+        column, halves = self.chunk.columns[measure.column], None
+        if measure.hemisphere is not None:
+            halves = self.text(Text((measure.hemisphere,)))
+        typed = self.chunk.typed.get(measure.column)
+        return numbers.read(column, measure.style, typed, halves)
 
     def _require_readings(self) -> None:
         if not any(rule.required for found in self.profile.rules.values() for rule in found):
@@ -247,12 +235,22 @@ class _Case:
         if isinstance(part, str):
             return pa.repeat(pa.scalar(part, pa.string()), self.count)
         if isinstance(part, Cut):
-            return self._first_group(self._part(part.column), part.pattern, strict=True)
+            return self._cut(part)
         return bare(_as_text(self.chunk.columns[part]))
 
-    def _first_group(self, texts: pa.Array, pattern: str, strict: bool = False) -> pa.Array:
+    def _cut(self, cut: Cut) -> pa.Array:
+        found = self._part(cut.column)
+        if cut.pattern is not None:
+            found = self._first_group(found, cut.pattern, strict=True, group=cut.group)
+        if cut.otherwise is not None:
+            found = pc.coalesce(bare(found), self.text(cut.otherwise))
+        return found if cut.default is None else pc.fill_null(bare(found), cut.default)
+
+    def _first_group(
+        self, texts: pa.Array, pattern: str, strict: bool = False, group: str | None = None
+    ) -> pa.Array:
         try:
-            return numbers.first_group(texts, pattern, strict)
+            return numbers.first_group(texts, pattern, strict, group)
         except Permanent as error:
             if (row := error.place.pop("row", None)) is not None:
                 error.place["line"] = int(self.chunk.lines[row])
@@ -272,7 +270,7 @@ class _Case:
         if len(texts) == 1 and len(columns := texts[0].columns) == 1:
             column = self.chunk.columns[columns[0]]
             if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-                return self._bounded(clocktime.from_timestamps(column, layout.clock))
+                return self._bounded(self._by_clock(column, clocktime.from_timestamps))
         parts = [self.text(part) for part in texts]
         markers = self.profile.missing or ()
         if markers and len(parts) == 1:  # of several parts, a 0 may be an hour
@@ -288,7 +286,21 @@ class _Case:
         if self.profile.decimal == "," and layout.formats[0] in timeformats.NUMERIC:
             whole = pc.replace_substring(whole, ",", ".")
         self.when[texts] = whole
-        return self._bounded(clocktime.parse(whole, layout.formats, layout.clock))
+        formats = layout.formats
+        return self._bounded(self._by_clock(whole, lambda t, c: clocktime.parse(t, formats, c)))
+
+    def _by_clock(
+        self, column: pa.Array, read: Callable[[pa.Array, clocktime.Clock], clocktime.Instants]
+    ) -> clocktime.Instants:
+        """Times read by the file's clock, or by that of each row."""
+        layout, time = self.layout, self.profile.time
+        clock = layout.clock
+        if layout.dst is not None and time is not None and time.dst is not None:
+            told = self.text(Text((layout.dst,)))
+            clock = replace(clock, dst=rowzones.flags(told, time.dst.yes, time.dst.no))
+        if layout.zone is None:
+            return read(column, clock)
+        return rowzones.by_zone(self.text(layout.zone), clock, lambda r, c: read(column.take(r), c))
 
     def _bounded(self, found: clocktime.Instants) -> clocktime.Instants:
         """Instants without those that the settings do not expect."""
@@ -423,7 +435,7 @@ class _Case:
             column = " ".join(self.layout.names[c] for c in columns) or None
             when = self.when.get(self.layout.time)
             cell = self._shown(columns, row) if when is None else when[row].as_py()
-            yield self.reject(row, column, code, self._reason(code, cell))
+            yield self.reject(row, column, code, self._reason(code, cell, row, measure))
 
     def cell_rejects(self) -> Iterator[Reject]:
         for index, measure in enumerate(self.layout.measures):
@@ -435,27 +447,25 @@ class _Case:
                 cell = self._shown((column,), row)
                 if code in _TIMES and measure.time:
                     cell = self.when[measure.time][row].as_py()
-                reason = self._reason(code, cell)
+                reason = self._reason(code, cell, row, measure)
                 yield self.reject(row, measure.name, code, reason)
 
     def _shown(self, columns: tuple[int, ...], row: int) -> str:
         cells = (_as_text(self.chunk.columns[c].slice(row, 1))[0].as_py() for c in columns)
         return " ".join(map(str, cells))
 
-    def _reason(self, code: Code, cell: str | None) -> str:
-        formats = " or ".join(self.layout.formats)
-        shown = str(cell)[:100]
-        zone, bounds = self.layout.clock.zone, self.profile.bounds
-        return _REASONS[code].format(cell=shown, format=formats, zone=zone, bounds=bounds)
+    def _reason(self, code: Code, cell: str | None, row: int, measure: Measure) -> str:
+        layout, zone = self.layout, self.layout.clock.zone
+        if layout.zone is not None:
+            zone = self.text(layout.zone)[row].as_py()
+        asked = reasons.Asked(
+            layout.formats, zone, layout.zone is not None, self.profile.bounds, measure.style
+        )
+        return reasons.reason(code, cell, asked, layout.clock)
 
     def reject(self, row: int, column: str | None, code: Code, reason: str) -> Reject:
         offset, raw = self.chunk.spot(row)
         return Reject(int(self.chunk.lines[row]), offset, column, code, reason, raw)
-
-
-def _numbers(chunk: Chunk, measure: Measure) -> numbers.Numbers:
-    column = measure.column
-    return numbers.read(chunk.columns[column], measure.style, chunk.typed.get(column))
 
 
 def _valid(found: numbers.Numbers) -> Bools:

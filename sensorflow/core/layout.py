@@ -44,13 +44,29 @@ class Place:
     file_name: str = ""
     path: str = ""
 
+    @classmethod
+    def of(cls, key: bytes) -> Place:
+        """key: the path below the source's folder, as the file system has it."""
+        path = composed(key.decode("utf-8", "backslashreplace"))
+        return cls(path.rsplit("/", 1)[-1], path)
+
 
 @dataclass(frozen=True)
 class Cut:
-    """The first group of a pattern in each cell of a column."""
+    """A text made of each cell of a column: the first group of a pattern, or the one that is named.
+
+    default: of an empty cell. otherwise: the text of rows in which the pattern is not found.
+    """
 
     column: int
-    pattern: str
+    pattern: str | None = None
+    default: str | None = None
+    group: str | None = None
+    otherwise: Text | None = None
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        return (self.column, *(self.otherwise.columns if self.otherwise else ()))
 
 
 @dataclass(frozen=True)
@@ -66,8 +82,8 @@ class Text:
 
     @property
     def columns(self) -> tuple[int, ...]:
-        indexes = (part.column if isinstance(part, Cut) else part for part in self.parts)
-        return tuple(index for index in indexes if isinstance(index, int))
+        made = (part.columns if isinstance(part, Cut) else (part,) for part in self.parts)
+        return tuple(index for indexes in made for index in indexes if isinstance(index, int))
 
 
 @dataclass(frozen=True)
@@ -91,6 +107,7 @@ class Measure:
     style: Style
     grade: Grade | None = None
     time: tuple[Text, ...] = ()
+    hemisphere: int | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +115,8 @@ class Layout:
     """names: of all columns. where: rows whose text in a column is not among these are left out.
     fill: columns whose empty cells take the text above. rescued: columns that nobody asked for.
     drift: what is not as the profile has it, for people. untitled: columns of a table without a title, of
-    which only the cells tell whether they are any; strict: then they refuse the file."""
+    which only the cells tell whether they are any; strict: then they refuse the file. zone: of each row,
+    where a column tells it. dst: the column that tells whether daylight saving time holds."""
 
     names: tuple[str, ...]
     time: tuple[Text, ...]
@@ -111,16 +129,20 @@ class Layout:
     drift: tuple[str, ...] = ()
     untitled: tuple[int, ...] = ()
     strict: bool = False
+    zone: Text | None = None
+    dst: int | None = None
     needed: tuple[int, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        texts = [*self.time]
+        texts = [*self.time, *([self.zone] if self.zone else [])]
         for measure in self.measures:
             texts += [*measure.time, measure.type, measure.unit, measure.sensor]
         used = {c for text in texts for c in text.columns} | {m.column for m in self.measures}
         used |= {m.grade.column for m in self.measures if m.grade}
+        used |= {m.hemisphere for m in self.measures if m.hemisphere is not None}
         used |= {column for column, _ in self.where} | set(self.fill) | set(self.rescued)
         used |= set(self.untitled)
+        used |= {self.dst} if self.dst is not None else set()
         object.__setattr__(self, "needed", tuple(sorted(used)))
 
 
@@ -203,7 +225,10 @@ class _Resolving:
         untitled = [origin for origin in time.parts if not self.is_titled(origin)]
         parts = tuple(self.text(origin) for origin in untitled)
         self.header = " ".join(self.fields[c].name for part in parts for c in part.columns)
-        measures = tuple(self.measures({c for part in parts for c in part.columns}))
+        zone = self.text(time.zone)
+        dst = self.column(time.dst.column) if time.dst is not None else None
+        by_row = {c for part in (*parts, zone) for c in part.columns} | {dst} - {None}
+        measures = tuple(self.measures({c for c in by_row if c is not None}))
         if not measures:
             raise self.absent("; ".join([*profile.columns, *(e.match for e in profile.each)]))
         where = tuple((self.column(name), texts) for name, texts in profile.where.items())
@@ -216,6 +241,8 @@ class _Resolving:
             measures,
             where,
             tuple(self.column(name) for name in profile.fill_down),
+            zone=zone if zone.columns else None,
+            dst=dst,
         )
         new, blank = self.new(made.needed)
         rescued = (*new, *blank) if self.policy.new == "rescue" else ()
@@ -252,7 +279,8 @@ class _Resolving:
             return Text()
         if origin.column is not None:
             place = self.column(origin.column)
-            return Text((place if origin.match is None else Cut(place, origin.match),))
+            plain = origin.match is None and origin.default is None
+            return Text((place if plain else Cut(place, origin.match, origin.default),))
         if origin.constant is not None:
             return Text((origin.constant,))
         if origin.template is not None:
@@ -316,6 +344,8 @@ class _Resolving:
             used.add(place)
             if column.quality is not None:
                 used.add(self.column(column.quality.column))
+            if column.hemisphere is not None:
+                used.add(self.column(column.hemisphere))
             yield self.wide(place, column, {}, kind, unit, sensor)
         taken: dict[object, int] = {}
         for each in profile.each:
@@ -414,8 +444,13 @@ class _Resolving:
             either("missing_above"),  # type: ignore[arg-type]
             either("scale", 1.0),  # type: ignore[arg-type]
             either("offset", 0.0),  # type: ignore[arg-type]
+            cell.angle,
         )
-        return Measure(place, self.fields[place].name, kind, unit, sensor, style, grade)
+        if style.clean is not None and "unit" in re.compile(style.clean).groupindex:
+            unit = Text((Cut(place, style.clean, group="unit", otherwise=unit),))
+        half = self.column(cell.hemisphere) if cell.hemisphere is not None else None
+        name = self.fields[place].name
+        return Measure(place, name, kind, unit, sensor, style, grade, hemisphere=half)
 
     def miss(self, name: str, column: Column) -> None:
         if not column.optional and self.policy.missing == "quarantine":
@@ -459,7 +494,19 @@ class _Resolving:
             except ValueError as error:
                 do = "correct time.zone in the profile, whose pattern finds this text; then replay"
                 raise Permanent(Code.UNREADABLE, f"zone {zone!r}: {error}", do=do) from error
-        return Clock(zone, time.ambiguous, time.nonexistent, time.zones, self.since(zone), order)
+        return Clock(
+            zone,
+            time.ambiguous,
+            time.nonexistent,
+            time.zones,
+            self.since(zone),
+            order,
+            time.locale,
+            time.scientific == "trimmed",
+            round(time.shift * 10**9),
+            round(time.shift_clock * 10**9),
+            round(time.round_to * 10**9),
+        )
 
     def since(self, zone: str | None) -> int:
         """Nanoseconds from 1970 to where the file's epochs count from."""

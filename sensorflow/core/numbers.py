@@ -37,7 +37,8 @@ class Numbers:
 class Style:
     """How numbers are written, and which of them are none. markers: of missing values; one that is a
     number stands for every way to write it. below, above: numbers up to, from, these are missing.
-    clean: a pattern whose first group is the number. words: texts that stand for numbers."""
+    clean: a pattern whose first group (but one called unit) is the number. words: texts that stand for
+    numbers. angle: see `angles.degrees`."""
 
     markers: tuple[str, ...] = ()
     decimal: str = "."
@@ -48,6 +49,7 @@ class Style:
     above: float | None = None
     scale: float = 1.0
     offset: float = 0.0
+    angle: str | None = None
 
     @property
     def is_for_texts(self) -> bool:
@@ -61,14 +63,22 @@ class Style:
         return replace(self, decimal=".", thousands=None, clean=None, words=words)
 
 
-def read(column: pa.Array, style: Style, typed: pa.Array | None = None) -> Numbers:
+def read(
+    column: pa.Array,
+    style: Style,
+    typed: pa.Array | None = None,
+    halves: pa.Array | None = None,
+) -> Numbers:
     """Strings (text formats) or typed numbers (Parquet) -> doubles by a profile's style.
 
     typed: which of the strings are texts of typed numbers, as JSON and sheets have them; None: none is.
     How people write numbers (decimal, thousands, clean) does not hold for those, all else does.
+    halves: of angles, see `angles.degrees`.
     """
     kind = column.type
-    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+    if style.angle is not None:
+        found = _angles(column, style, halves)
+    elif pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
         found = _worded(from_floats(column, style.markers), style)
     else:
         texts = column if pa.types.is_string(kind) else _as_text(column)
@@ -113,6 +123,16 @@ def _worded(found: Numbers, style: Style, typed: pa.Array | None = None) -> Numb
     return Numbers(pa.array(values, mask=~found.values.is_valid().to_numpy(False)), found.codes)
 
 
+def _angles(column: pa.Array, style: Style, halves: pa.Array | None) -> Numbers:
+    from sensorflow.core.angles import degrees
+
+    texts = column if pa.types.is_string(column.type) else _as_text(column)
+    texts = _plain(pc.utf8_trim_whitespace(texts), style)
+    marks = pa.array(["", *style.markers], pa.string())
+    texts = pc.if_else(pc.is_in(texts, value_set=marks), None, texts)
+    return Numbers(*degrees(texts, str(style.angle), halves))
+
+
 def _scaled(values: pa.Array, scale: float) -> pa.Array:
     """values * scale. A tenth is no double, ten is: 14 * 0.1 is to be 1.4 and not 1.4000000000000001."""
     inverse = round(1 / scale) if scale and abs(scale) < 1 else 0
@@ -136,13 +156,14 @@ def _plain(texts: pa.Array, style: Style) -> pa.Array:
     marked = pc.is_in(trimmed, value_set=pa.array(["", *style.markers])).fill_null(True)
     plain = trimmed
     if style.words:
-        words = pa.array(list(style.words), pa.string())
+        place = _word(plain, tuple(style.words))
         numbers = pa.array([repr(v) for v in style.words.values()], pa.string())
-        place = pc.index_in(plain, value_set=words)
         plain = pc.if_else(place.is_valid(), numbers.take(place), plain)
         marked = pc.or_(marked, place.is_valid())
     if style.clean:
-        plain = pc.if_else(marked, plain, first_group(plain, style.clean))
+        plain = pc.if_else(
+            marked, plain, first_group(plain, style.clean, group=number_in(style.clean))
+        )
     if style.thousands:
         plain = pc.if_else(marked, plain, _ungrouped(plain, style))
     if style.decimal == ",":
@@ -156,12 +177,40 @@ def _plain(texts: pa.Array, style: Style) -> pa.Array:
     return plain
 
 
-def first_group(texts: pa.Array, regex: str, strict: bool = False) -> pa.Array:
-    """The first group's text of each; where the pattern is not found the text itself, strictly none.
+def _word(texts: pa.Array, words: tuple[str, ...]) -> pa.Array:
+    """Which of the words each text is, null where none: as it is written, or in any case where only one
+    word is it then."""
+    place = pc.index_in(texts, value_set=pa.array(words, pa.string()))
+    if not place.null_count:
+        return place
+    small = [word.casefold() for word in words]
+    sure = {word: index for index, word in enumerate(small) if small.count(word) == 1}
+    coded = pc.dictionary_encode(texts)
+    found = [sure.get((text or "").casefold()) for text in coded.dictionary.to_pylist()]
+    return pc.coalesce(place, pa.array(found, pa.int32()).take(coded.indices))
+
+
+def number_in(regex: str) -> int:
+    """The group of the number in a pattern of `clean`: the first that is not called unit."""
+    unit = re.compile(regex).groupindex.get("unit")
+    return 2 if unit == 1 else 1
+
+
+def _is_cut(text: str, end: int) -> bool:
+    """Whether a number goes on where the pattern ended it, so that its rest became a unit: 1|5."""
+    return re.match(r"[.,'+\u2212-]?\d|[eE][+-]?\d", text[end:]) is not None
+
+
+def first_group(
+    texts: pa.Array, regex: str, strict: bool = False, group: str | int | None = None
+) -> pa.Array:
+    """A group's text of each, the first unless given; where the pattern is not found the text itself,
+    strictly none.
 
     Raises Permanent PATTERN_TOO_SLOW, with the first row that has the text.
     """
-    pattern = compiled(regex)
+    pattern, wanted = compiled(regex), 1 if group is None else group
+    number = number_in(regex) if "unit" in re.compile(regex).groupindex else None
     coded = pc.dictionary_encode(texts)
     found: list[str | None] = []
     for text in coded.dictionary.to_pylist():
@@ -170,19 +219,29 @@ def first_group(texts: pa.Array, regex: str, strict: bool = False) -> pa.Array:
         except Permanent as error:
             error.place["row"] = pc.index(coded.indices, len(found)).as_py()
             raise
+        if match is not None and number is not None and _is_cut(text, match.end(number)):
+            match = None
         bare = None if strict else text
-        found.append(bare if match is None or match[1] is None else match[1].strip())
+        found.append(bare if match is None or match[wanted] is None else match[wanted].strip())
     return pa.array(found, pa.string()).take(coded.indices)
 
 
 def _ungrouped(texts: pa.Array, style: Style) -> pa.Array:
     """Without the signs between thousands, where these stand as they should."""
-    sign, point = re.escape(str(style.thousands)), re.escape(style.decimal)
+    signs = _LIKE.get(str(style.thousands), str(style.thousands))
+    sign, point = f"[{re.escape(signs)}]", re.escape(style.decimal)
     right = pc.match_substring_regex(
-        texts, rf"^[+-]?\d{{1,3}}(?:{sign}\d{{3}})+(?:{point}\d*)?(?:[eE][+-]?\d+)?$"
+        texts,
+        rf"^[+\x{{2212}}-]?\d{{1,3}}(?:{sign}\d{{3}})+(?:{point}\d*)?(?:[eE][+-]?\d+)?$",
     )
-    bare = pc.replace_substring(texts, str(style.thousands), "")
+    bare = texts
+    for each in signs:
+        bare = pc.replace_substring(bare, each, "")
     return pc.if_else(right, bare, texts)
+
+
+_LIKE = {" ": " \u00a0\u2007\u2009\u202f", "'": "'\u2019\u02bc"}
+"""Signs between thousands that are written in several ways: spaces of all widths, apostrophes."""
 
 
 def _as_floats(markers: Iterable[str]) -> list[float]:
@@ -231,6 +290,8 @@ def _odd(texts: pa.Array, values: pa.Array) -> bool:
 
 def _slow(texts: pa.Array, markers: Iterable[str]) -> Numbers:
     texts = _unmarked(pc.utf8_trim_whitespace(texts), markers)
+    texts = pc.replace_substring_regex(texts, r"^\+([0-9.])", r"\1")
+    texts = pc.replace_substring_regex(texts, r"(^|[eE])\x{2212}([0-9.])", r"\1-\2")  # minus signs
     codes = unrefused(len(texts))
     number = pc.match_substring_regex(texts, _NUMBER).fill_null(True)
     word = pc.match_substring_regex(texts, _WORDS).fill_null(False)

@@ -44,6 +44,7 @@ from pydantic import (
 )
 
 from sensorflow.core import timeformats
+from sensorflow.core.monthnames import known_locale
 
 DECODED = frozenset({"senml", "influx", "nem12"})
 """Formats that say themselves what is measured, when and by what."""
@@ -126,6 +127,12 @@ def _grouped(text: str) -> str:
     return text
 
 
+def _numbers_in(clean: str) -> int:
+    """Groups of a pattern besides the one called unit."""
+    pattern = re.compile(clean)
+    return pattern.groups - ("unit" in pattern.groupindex)
+
+
 def _seconds(given: Any) -> Any:
     if not isinstance(given, str):
         return given
@@ -152,9 +159,17 @@ def _listed(given: Any) -> Any:
     return [given] if isinstance(given, str) else given
 
 
+def _signed(given: Any) -> Any:
+    if isinstance(given, str) and given.strip()[:1] in ("-", "+"):
+        sign, text = given.strip()[0], given.strip()[1:]
+        return _seconds(text) * (-1 if sign == "-" else 1)
+    return _seconds(given)
+
+
 Regex = Annotated[str, AfterValidator(_regex)]
 Grouped = Annotated[str, AfterValidator(_grouped)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+Shift = Annotated[float, BeforeValidator(_signed), Field(ge=-86400 * 366, le=86400 * 366)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Reference = Annotated[str, AfterValidator(_reference)]
@@ -167,7 +182,7 @@ class Origin(Strict):
     The patterns are regular expressions whose first group is the text: `file_name` is searched in
     the file's name, `path` in its path below the source's folder, `preamble` in the lines before
     the header, `header` in the title of the time column. `match` goes with `column`: a pattern whose
-    first group is taken of each cell.
+    first group is taken of each cell; so does `default`, the text of cells without one.
     """
 
     column: Reference | None = None
@@ -178,6 +193,8 @@ class Origin(Strict):
     path: Grouped | None = None
     preamble: Grouped | None = None
     header: Grouped | None = None
+    # what an empty cell of the column stands for
+    default: str | None = later(None)
 
     @model_validator(mode="before")
     @classmethod
@@ -189,11 +206,12 @@ class Origin(Strict):
     @model_validator(mode="after")
     def _one(self) -> Origin:
         given = set(self.model_dump(exclude_none=True))
-        if len(given - {"match"}) != 1:
-            names = ", ".join(name for name in type(self).model_fields if name != "match")
+        if len(given - {"match", "default"}) != 1:
+            beside = ("match", "default")
+            names = ", ".join(name for name in type(self).model_fields if name not in beside)
             raise ValueError(f"give exactly one of {names}")
-        if "match" in given and self.column is None:
-            raise ValueError("match goes with column: it is searched in each of its cells")
+        if given & {"match", "default"} and self.column is None:
+            raise ValueError("match and default go with column: they are about each of its cells")
         return self
 
     @property
@@ -205,6 +223,15 @@ TEMPLATE = re.compile(r"\{([^{}]+)\}")
 Text = Origin | None
 
 
+class Dst(Strict):
+    """A column that tells whether daylight saving time holds: its texts for yes, and for no. Without `no`
+    any other text is no."""
+
+    column: Reference
+    yes: Texts
+    no: Texts | None = None
+
+
 class Time(Strict):
     """When. format: "iso8601", "epoch_s|ms|us|ns|m|h|d", "excel", or strptime formats.
 
@@ -213,6 +240,7 @@ class Time(Strict):
     since: the instant that epochs count from, as ISO 8601. zone: an IANA name, a fixed offset, or an
     Origin, for times that carry no offset. zones: abbreviation -> offset, for %Z.
     ambiguous, nonexistent: what becomes of a local hour that the zone has twice, or not at all.
+    shift is added to the instant, shift_clock to what the clock shows, before the zone is applied.
     """
 
     column: Reference | None = None
@@ -226,6 +254,13 @@ class Time(Strict):
     zones: dict[str, str] = Field(default_factory=dict)
     ambiguous: Literal["reject", "earlier", "later", "order"] = "reject"
     nonexistent: Literal["reject", "earlier", "later"] = "reject"
+    # whose names are read; a clock's own flag; ends of intervals; digits that are not written
+    locale: Annotated[str, AfterValidator(known_locale)] | None = later(None)
+    dst: Dst | None = later(None)
+    shift: Shift = later(0.0)
+    shift_clock: Shift = later(0.0)
+    round_to: Seconds = later(0.0)
+    scientific: Literal["complete", "trimmed"] = later("complete")
 
     @model_validator(mode="before")
     @classmethod
@@ -250,8 +285,7 @@ class Time(Strict):
         if not texts:
             raise ValueError("give at least one format")
         for text in texts:
-            if text not in timeformats.EPOCH_UNITS and text != timeformats.EXCEL:
-                timeformats.pattern(text)
+            timeformats.check_format(text)
         return texts
 
     @field_validator("zone")
@@ -284,8 +318,11 @@ class Time(Strict):
     def _where(self) -> Time:
         if self.column is not None and self.columns:
             raise ValueError("give either column or columns")
-        if self.zone is not None and self.zone.column is not None:
-            raise ValueError("a zone is one for the file; join a column of offsets by %z or %Z")
+        by_row = self.dst is not None or (self.zone is not None and self.zone.column is not None)
+        if by_row and self.ambiguous == "order":
+            raise ValueError('ambiguous = "order" does not go with dst, nor with a column of zones')
+        if self.dst is not None and self.zone is None:
+            raise ValueError("dst needs a zone: the place's, or the offset of its standard time")
         if self.since is not None and self.since.column is not None:
             raise ValueError("since is one for the file; join a column to the time by columns")
         if self.since is not None and self.format[0] not in timeformats.EPOCH_UNITS:
@@ -331,7 +368,8 @@ class Cell(Strict):
 
     clean: a regular expression whose first group is the number's text. values: texts that stand for
     numbers. The number is then multiplied by `scale`, and `offset` is added. missing_below and
-    missing_above: numbers up to, or from, these are markers of missing values.
+    missing_above: numbers up to, or from, these are markers of missing values. angle: degrees and minutes
+    ("ddmm"), or with seconds ("dms"); hemisphere: the column that has N, S, E or W.
     """
 
     missing: Texts | None = None
@@ -342,6 +380,17 @@ class Cell(Strict):
     scale: float | None = None
     offset: float | None = None
     quality: Quality | None = None
+    # positions
+    angle: Literal["ddmm", "dms"] | None = later(None)
+    hemisphere: Reference | None = later(None)
+
+    @model_validator(mode="after")
+    def _numbered(self) -> Cell:
+        if self.clean is not None and not _numbers_in(self.clean):
+            raise ValueError("clean needs a group for the number besides the one called unit")
+        if self.hemisphere is not None and self.angle is None:
+            raise ValueError('hemisphere goes with angle = "ddmm" or "dms"')
+        return self
 
 
 class Column(Cell):
@@ -588,6 +637,8 @@ class Profile(Cell):
         named = {name for part in parts for name in TEMPLATE.findall(part.template or "")}
         if titled & named and self.columns:
             raise ValueError("a time that stands in titles goes with each alone, not with columns")
+        if self.angle is not None:
+            raise ValueError("angle belongs to one column: latitude = { angle = ... }")
         for name in self.captures:
             self._follow(name, ())
         return self

@@ -16,14 +16,15 @@ from sensorflow.core.drift import Drift
 from sensorflow.core.formats.chunk import Reject
 from sensorflow.core.judge import Accepted
 from sensorflow.core.layout import Place
+from sensorflow.core.months import MonthLimits, NewMonths
 from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
-from sensorflow.core.reading import read
-from sensorflow.core.readings import Flag, Span
+from sensorflow.core.readings import Flag, Span, months_of
 from sensorflow.core.reshape import reshape
 from sensorflow.core.series import Last, Series
 from sensorflow.errors import Permanent
-from sensorflow.flow.validate import scratch
+from sensorflow.flow.validate import judged, scratch
+from sensorflow.memory import lean
 
 Example = tuple[str, datetime, str, float, str]
 """(sensor, time, type, value, unit)"""
@@ -31,10 +32,15 @@ Example = tuple[str, datetime, str, float, str]
 
 @dataclass
 class Checked:
-    """What a dry run found. All counts are of readings, but `rows`."""
+    """What a dry run found. All counts are of readings, but `rows`.
+
+    source: by whose settings. notes: for people. refused: why it would not be loaded although it can be
+    read; `error`: why it cannot.
+    """
 
     file: str
     profile: str
+    source: str | None = None
     rows: int = 0
     valid: int = 0
     missing: int = 0
@@ -51,6 +57,8 @@ class Checked:
     first: Example | None = None
     last: Example | None = None
     drift: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    refused: str | None = None
     rejects: list[Reject] = field(default_factory=list)
     error: Permanent | None = None
 
@@ -65,6 +73,7 @@ class Checked:
         return {
             "file": self.file,
             "profile": self.profile,
+            "source": self.source,
             "rows": self.rows,
             "read": self.read,
             "valid": self.valid,
@@ -83,6 +92,8 @@ class Checked:
             "first": _plain(self.first),
             "last": _plain(self.last),
             "drift": list(self.drift),
+            "notes": self.notes,
+            "refused": self.refused,
             "rejects": [_reject(r) for r in self.rejects],
             "error": error
             and {
@@ -117,22 +128,24 @@ def check(
     drift: Drift,
     keep: int,
     received: int | None = None,
+    limits: MonthLimits | None = None,
 ) -> Checked:
-    """Read a file dry. keep: how many rejects are kept; all are counted."""
+    """Read a file dry. keep: how many rejects are kept; all are counted. received: as of `read`. limits:
+    of months that the file may be the first to have."""
     found = Checked(name, profile[0])
 
     def accepted() -> Iterator[Accepted]:
         stream.seek(0)
-        return read(stream, profile[1], place, scratch, drift, received)
+        return lean(judged(stream, profile[1], place, drift, received))
 
     try:
         seen = Occurrences()
         try:
-            _count(accepted(), found, profile[1], seen, keep)
+            _count(accepted(), found, profile[1], seen, keep, limits)
         except Disordered:
             found = Checked(name, profile[0])
             seen = Occurrences.sorted((a.bronze for a in accepted()), scratch)
-            _count(accepted(), found, profile[1], seen, keep)
+            _count(accepted(), found, profile[1], seen, keep, limits)
         finally:
             seen.close()
     except Permanent as error:
@@ -141,8 +154,14 @@ def check(
 
 
 def _count(
-    accepted: Iterator[Accepted], found: Checked, profile: Profile, seen: Occurrences, keep: int
+    accepted: Iterator[Accepted],
+    found: Checked,
+    profile: Profile,
+    seen: Occurrences,
+    keep: int,
+    limits: MonthLimits | None,
 ) -> None:
+    months = NewMonths(limits or MonthLimits())
     watch, series = Watch(profile.rules), Series()
     last = Last(np.iinfo(np.int64).min, np.int64)
     drift: dict[str, None] = {}
@@ -161,6 +180,18 @@ def _count(
         found.duplicates += done.duplicates
         found.distinct += int((done.silver["ordinal"].to_numpy() == 0).sum())
         _describe(part.bronze, done.silver, found)
+        _months(done.silver["ts"], months, found)
+
+
+def _months(ts: pa.Array, months: NewMonths, found: Checked) -> None:
+    """A dry run does not ask the database which months are there."""
+    if found.refused is None:
+        here = months_of(ts)
+        try:
+            months.count(here, here)
+        except Permanent as error:
+            why = error.message.replace("the file is the first with", "the file has")
+            found.refused = f"{error.code}, unless most of its months are there already: {why}"
 
 
 def _describe(bronze: pa.RecordBatch, silver: pa.RecordBatch, found: Checked) -> None:

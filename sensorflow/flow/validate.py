@@ -13,9 +13,13 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from sensorflow.core import reading
+from sensorflow.core.drift import Drift
 from sensorflow.core.formats.chunk import Reject, reject_batch
+from sensorflow.core.growth import Part
 from sensorflow.core.judge import Accepted
+from sensorflow.core.layout import Place
 from sensorflow.core.partitions import Layer
+from sensorflow.core.profile import Profile
 from sensorflow.core.readings import BRONZE, REJECTS
 from sensorflow.errors import DO, Code, Permanent, row_remedy
 from sensorflow.flow import deadlines
@@ -141,12 +145,27 @@ def cause(codes: Counter[Code], form: str) -> str | None:
 
 def _accepted(stream: BinaryIO, job: Job) -> Iterator[Accepted]:
     received = int(job.claim.received_at.timestamp()) * 10**9
-    began, limit = time.monotonic(), job.profile.max_seconds
-    parts = reading.read(
-        stream, job.profile, job.place, scratch, job.source.drift, received, job.claim.part
-    )
+    part, number = job.claim.part, job.claim.file_id
+    return judged(stream, job.profile, job.place, job.source.drift, received, part, number)
+
+
+def judged(
+    stream: BinaryIO,
+    profile: Profile,
+    place: Place,
+    drift: Drift,
+    received: int | None,
+    part: Part | None = None,
+    file_id: int = 0,
+) -> Iterator[Accepted]:
+    """What is read of a file, within the profile's time, for workers and dry runs alike.
+
+    See `reading.read`. file_id: 0 of a file that the ledger does not know.
+    """
+    began, limit = time.monotonic(), profile.max_seconds
+    parts = reading.read(stream, profile, place, scratch, drift, received, part)
     while True:
-        with deadlines.reading(job.claim.file_id, max(0.0, began + limit - time.monotonic())):
+        with deadlines.reading(file_id, max(0.0, began + limit - time.monotonic())):
             accepted = next(parts, None)
         if accepted is None:
             return

@@ -9,7 +9,6 @@ from functools import cached_property
 from sensorflow import __version__
 from sensorflow.core.arrival import printable
 from sensorflow.core.layout import Place
-from sensorflow.core.names import composed
 from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
@@ -82,8 +81,7 @@ class Job:
     @cached_property
     def place(self) -> Place:
         """The file's name and path, for patterns of the profile."""
-        path = composed(self.claim.key.decode("utf-8", "backslashreplace"))
-        return Place(path.rsplit("/", 1)[-1], path)
+        return Place.of(self.claim.key)
 
     @cached_property
     def identity(self) -> str:

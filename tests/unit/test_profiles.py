@@ -73,7 +73,15 @@ def test_a_circle_is_named() -> None:
         ({"decimal": ",", "thousands": ","}, "must differ"),
         ({"widths": [3, 0]}, "widths.1 = 0"),
         ({"header": ["name", "units"]}, "'units' is nothing that a row tells"),
-        ({"time": {"column": "t", "zone": {"column": "z"}}}, "a zone is one for the file"),
+        (
+            {"time": {"column": "t", "zone": {"column": "z"}, "ambiguous": "order"}},
+            "does not go with",
+        ),
+        ({"time": {"column": "t", "dst": {"column": "d", "yes": ["1"]}}}, "dst needs a zone"),
+        ({"time": {"column": "t", "locale": "xx"}}, "known: en, de, fr"),
+        ({"time": {"column": "t", "format": "%Y %.H %M"}}, "is the last part of a time"),
+        ({"clean": "(?P<unit>x)"}, "a group for the number"),
+        ({"angle": "ddmm"}, "angle belongs to one column"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_is_right(change: Any, message: str) -> None:

@@ -179,6 +179,9 @@ def references(profile: Profile) -> tuple[list[str], list[str]]:
     names += [name for name in inner if name not in known and not re.fullmatch(r"(row)?\d+", name)]
     graded = (profile, *profile.columns.values(), *profile.each)
     names += [cell.quality.column for cell in graded if cell.quality is not None]
+    if profile.time is not None and profile.time.dst is not None:
+        names.append(profile.time.dst.column)
+    names += [cell.hemisphere for cell in graded if cell.hemisphere is not None]
     names += [*profile.where, *profile.fill_down]
     values = [*([profile.value] if profile.value else []), *profile.columns]
     return list(dict.fromkeys(names)), list(dict.fromkeys(values))

@@ -1,0 +1,71 @@
+"""Angles as navigators write them -> degrees: ddmm.mmmm (NMEA 0183), or degrees, minutes and seconds."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pyarrow as pa
+
+from sensorflow.core.codes import Codes, unrefused
+from sensorflow.errors import Code
+
+_HALF = "[NSEWnsew]"
+_DDMM = re.compile(
+    rf"(?P<before>{_HALF})?\s*(?P<sign>[+-])?(?P<degrees>\d{{0,3}}?)(?P<minutes>\d{{1,2}}(?:\.\d*)?)"
+    rf"\s*(?P<after>{_HALF})?"
+)
+_DMS = re.compile(
+    rf"(?P<before>{_HALF})?\s*(?P<sign>[+-])?(?P<degrees>\d{{1,3}}(?:\.\d*)?)\s*[°º:d]?\s*"
+    r"(?:(?P<minutes>\d{1,2}(?:\.\d*)?)\s*['′’:m]?\s*)?"
+    rf"(?:(?P<seconds>\d{{1,2}}(?:\.\d*)?)\s*(?:[\"″”s]|''|′′)?\s*)?(?P<after>{_HALF})?"
+)
+_PATTERNS = {"ddmm": _DDMM, "dms": _DMS}
+
+
+def degrees(texts: pa.Array, kind: str, halves: pa.Array | None) -> tuple[pa.Array, Codes]:
+    """Degrees of each text, negative in the south and west; null where it is null or refused.
+
+    kind: "ddmm" or "dms". halves: N, S, E or W of each, where it does not stand in the text itself.
+    """
+    pairs = zip(
+        texts.to_pylist(), halves.to_pylist() if halves else [None] * len(texts), strict=True
+    )
+    known: dict[tuple[str | None, str | None], float | None] = {}
+    found: list[float | None] = []
+    codes = unrefused(len(texts))
+    for index, pair in enumerate(pairs):
+        if pair[0] is None:
+            found.append(None)
+            continue
+        if pair not in known:
+            known[pair] = _degrees(pair[0], kind, pair[1], halves is not None)
+        found.append(known[pair])
+        if known[pair] is None:
+            codes[index] = Code.VALUE_NOT_A_NUMBER.number
+    return pa.array(found, pa.float64()), np.asarray(codes)
+
+
+def _degrees(text: str, kind: str, half: str | None, wanted: bool) -> float | None:
+    """None where it is no angle, or does not say once on which half of the earth it is."""
+    match = _PATTERNS[kind].fullmatch(text.strip())
+    if match is None:
+        return None
+    parts = match.groupdict()
+    told = [h for h in (parts["before"], parts["after"], half) if h]
+    if len({h.upper() for h in told}) > 1 or (wanted and not told):
+        return None
+    if told and (parts["sign"] or not re.fullmatch(_HALF, told[0])):
+        return None
+    whole, minutes = float(parts["degrees"] or 0), parts["minutes"]
+    seconds = parts.get("seconds")
+    if float(minutes or 0) >= 60 or float(seconds or 0) >= 60:
+        return None
+    if ("." in (parts["degrees"] or "") and minutes) or ("." in (minutes or "") and seconds):
+        return None
+    found = (whole * 3600 + float(minutes or 0) * 60 + float(seconds or 0)) / 3600
+    most = 90 if told and told[0].upper() in "NS" else 180
+    if found > most:
+        return None
+    south = parts["sign"] == "-" or bool(told and told[0].upper() in "SW")
+    return -found if south else found

@@ -1,0 +1,85 @@
+"""Why a cell is no reading, in words: the cell, and what was expected of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sensorflow.core.clocktime import ABBREVIATIONS, Clock, lost_digits
+from sensorflow.core.numbers import Style
+from sensorflow.core.timeformats import EPOCH_UNITS
+from sensorflow.errors import Code
+
+_REASONS = {
+    Code.TIMESTAMP_MISSING: "the time is missing",
+    Code.TIMESTAMP_UNREADABLE: "{cell!r} is no time in the format {format}",
+    Code.TIMESTAMP_OUT_OF_RANGE: "{cell!r} lies outside of the years 1900 to 2199",
+    Code.TIMESTAMP_OUTSIDE: "{cell!r} lies outside of what the settings expect, {bounds}",
+    Code.TIMESTAMP_NONEXISTENT: "{cell!r} does not exist in {zone}: the clock was put forward",
+    Code.TIMESTAMP_AMBIGUOUS: "{cell!r} exists twice in {zone}: the clock was put back",
+    Code.TIMESTAMP_NO_ZONE: "{cell!r} has no offset, and the profile gives no zone",
+    Code.VALUE_NOT_A_NUMBER: "{cell!r} is not a number",
+    Code.VALUE_NOT_REPRESENTABLE: "{cell!r} does not fit a double",
+    Code.VALUE_NOT_FINITE: "{cell!r} is not finite",
+    Code.SENSOR_MISSING: "the sensor's id is missing",
+    Code.TYPE_MISSING: "the reading's type is missing",
+    Code.NUL_BYTE: "a NUL character in the sensor's id, the type or the unit",
+    Code.RULE_REQUIRED: "the rules require a reading here, and there is none",
+    Code.QUALITY_REFUSED: "the logger's own quality column refuses it: {cell!r}",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """formats, zone, bounds: of the time. by_row: whether a column tells the zone. style: of the number."""
+
+    formats: tuple[str, ...]
+    zone: str | None
+    by_row: bool
+    bounds: str
+    style: Style
+
+
+def reason(code: Code, cell: str | None, asked: Asked, clock: Clock) -> str:
+    shown, formats = str(cell)[:100], " or ".join(asked.formats)
+    told = _REASONS[code].format(cell=shown, format=formats, zone=asked.zone, bounds=asked.bounds)
+    if code is Code.TIMESTAMP_UNREADABLE:
+        return told + _of_time(shown, asked, clock)
+    if code is Code.TIMESTAMP_AMBIGUOUS and clock.dst is not None:
+        return f"{told}, and the dst column has none of the texts of yes and no"
+    if code is Code.TIMESTAMP_NO_ZONE and asked.by_row:
+        if not asked.zone:
+            return f"{shown!r} has no offset, and its cell of the zone is empty"
+        return f"{shown!r} has no offset, and {asked.zone!r} is no known zone: say it in zones"
+    if code is Code.VALUE_NOT_A_NUMBER:
+        return told + _of_number(asked.style)
+    return told
+
+
+def _of_time(shown: str, asked: Asked, clock: Clock) -> str:
+    if not clock.trimmed and set(asked.formats) & set(EPOCH_UNITS) and lost_digits(shown):
+        return ': digits were lost in it; scientific = "trimmed", if they were zeros'
+    if any("%Z" in fmt for fmt in asked.formats):
+        word = shown.split()[-1]
+        known = {**ABBREVIATIONS, **clock.zones}
+        if word.isalpha() and word.upper() not in known and word not in known:
+            return f"; zones does not know {word!r}"
+    named = any(d in fmt for fmt in asked.formats for d in ("%b", "%B", "%p"))
+    return f", in the names of {clock.locale}" if named and clock.locale else ""
+
+
+def _of_number(style: Style) -> str:
+    """What else than a plain number was expected."""
+    wants = []
+    if style.angle is not None:
+        wants.append(
+            f"an angle written as {style.angle}, and N, S, E or W once where hemisphere is set"
+        )
+    if style.decimal != ".":
+        wants.append(f"the decimal sign {style.decimal!r}")
+    if style.thousands:
+        wants.append(f"{style.thousands!r} between groups of three digits")
+    if style.clean:
+        wants.append(f"what clean finds, {style.clean!r}")
+    if style.words:
+        wants.append(f"one of {', '.join(map(repr, list(style.words)[:10]))}")
+    return f"; expected: {', '.join(wants)}" if wants else ""
