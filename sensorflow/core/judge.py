@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core import clocktime, numbers, timeformats
+from sensorflow.core import clocktime, counted, numbers, timeformats
 from sensorflow.core.formats.chunk import Chunk, Reject
 from sensorflow.core.layout import Cut, Text
 from sensorflow.core.profile import Profile, Time
@@ -259,11 +259,20 @@ class _Case:
         return [known[measure.time or self.layout.time] for measure in self.layout.measures]
 
     def _instants(self, texts: tuple[Text, ...]) -> clocktime.Instants:
+        step = self.profile.time.step if self.profile.time else None
+        if step is None:
+            return self._bounded(self._told(texts))
+        start, index, size = texts[:-2], self.text(texts[-2]), self.text(texts[-1])
+        found = counted.after(self._told(start), index, size, step, self.layout.clock)
+        self.when[texts] = counted.shown(self.when.get(start), index, size)
+        return self._bounded(found)
+
+    def _told(self, texts: tuple[Text, ...]) -> clocktime.Instants:
         time, layout = self.profile.time or Time(), self.layout
         if len(texts) == 1 and len(columns := texts[0].columns) == 1:
             column = self.chunk.columns[columns[0]]
             if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-                return self._bounded(clocktime.from_timestamps(column, layout.clock))
+                return clocktime.from_timestamps(column, layout.clock)
         parts = [self.text(part) for part in texts]
         markers = self.profile.missing or ()
         if markers and len(parts) == 1:  # of several parts, a 0 may be an hour
@@ -279,7 +288,7 @@ class _Case:
         if self.profile.decimal == "," and layout.formats[0] in timeformats.NUMERIC:
             whole = pc.replace_substring(whole, ",", ".")
         self.when[texts] = whole
-        return self._bounded(clocktime.parse(whole, layout.formats, layout.clock))
+        return clocktime.parse(whole, layout.formats, layout.clock)
 
     def _bounded(self, found: clocktime.Instants) -> clocktime.Instants:
         """Instants without those that the settings do not expect."""
@@ -375,7 +384,8 @@ class _Case:
                 names[code] = wanted.to
                 here = coded.indices.to_numpy() == code
                 if wanted.scale != 1 or wanted.offset != 0:
-                    values[here] = values[here] * wanted.scale + wanted.offset
+                    scaled = numbers.scaled(pa.array(values[here]), wanted.scale)
+                    values[here] = scaled.to_numpy() + wanted.offset
         return pa.array(names, pa.string()).take(coded.indices), values
 
     def _qualities(
