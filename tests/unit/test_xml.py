@@ -157,7 +157,7 @@ def test_records_are_read_in_parts_as_in_one(monkeypatch: pytest.MonkeyPatch) ->
     data = track("".join(POINT.format(n) for n in range(40)) + POINT.format("x"))
     whole = read(data)
     for block in (1, 7, 100):
-        monkeypatch.setattr("sensorflow.core.formats.xml.BLOCK", block)
+        monkeypatch.setattr("sensorflow.core.formats.events.BLOCK", block)
         monkeypatch.setattr("sensorflow.core.formats.xml.HELD", 200)
         monkeypatch.setattr("sensorflow.core.formats.encoding.BLOCK", block)
         assert read(data) == whole
