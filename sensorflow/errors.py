@@ -66,6 +66,7 @@ class Code(StrEnum):
     TOO_MANY_CELLS = "F220 too-many-cells"
     PATTERN_TOO_SLOW = "F221 pattern-too-slow"
     HEADER_ROWS = "F222 header-rows-unequal"
+    DOCTYPE = "F226 doctype-refused"
     UNEXPECTED = "F299 unexpected-error"
     # infrastructure
     DATABASE = "I501 database-unavailable"
@@ -128,6 +129,7 @@ REMEDY: dict[Code, str] = {
     "(a+)+, [^;]* in place of .*, ^ at its begin; then replay",
     Code.HEADER_ROWS: 'set align to "left" or "right" in the profile, or correct header, delimiter or '
     "skip, then replay",
+    Code.DOCTYPE: "have the sender leave the <!DOCTYPE …> out, or remove it, then drop the file again",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
     Code.POOLER: "set the pooler in front of the database to session mode (PgBouncer: "

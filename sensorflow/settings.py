@@ -130,6 +130,8 @@ class Source(Strict):
         "*.jsonl",
         "*.ndjson",
         "*.json",
+        "*.xml",
+        "*.gpx",
         "*.parquet",
         "*.xlsx",
         "*.tsv",

@@ -420,3 +420,6 @@ def _shift_at(instants: Int64s, zone: str) -> Int64s:
     """Nanoseconds by which the zone's clock is ahead of UTC at each instant."""
     zoned = pa.array(instants, pa.int64()).cast(NS).cast(pa.timestamp("ns", tz=zone))
     return ints(pc.local_timestamp(zoned).cast(pa.int64())) - instants
+
+
+to_utc, shift_at = _to_utc, _shift_at

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core import clocktime, numbers, reasons, rowzones, timeformats, untitled
+from sensorflow.core import clocktime, counted, numbers, reasons, rowzones, timeformats, untitled
 from sensorflow.core.formats.chunk import Chunk, Reject
 from sensorflow.core.layout import Cut, Measure, Text
 from sensorflow.core.profile import Profile, Time
@@ -266,11 +266,20 @@ class _Case:
         return [known[measure.time or self.layout.time] for measure in self.layout.measures]
 
     def _instants(self, texts: tuple[Text, ...]) -> clocktime.Instants:
+        step = self.profile.time.step if self.profile.time else None
+        if step is None:
+            return self._bounded(self._told(texts))
+        start, index, size = texts[:-2], self.text(texts[-2]), self.text(texts[-1])
+        found = counted.after(self._told(start), index, size, step, self.layout.clock)
+        self.when[texts] = counted.shown(self.when.get(start), index, size)
+        return self._bounded(found)
+
+    def _told(self, texts: tuple[Text, ...]) -> clocktime.Instants:
         time, layout = self.profile.time or Time(), self.layout
         if len(texts) == 1 and len(columns := texts[0].columns) == 1:
             column = self.chunk.columns[columns[0]]
             if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-                return self._bounded(self._by_clock(column, clocktime.from_timestamps))
+                return self._by_clock(column, clocktime.from_timestamps)
         parts = [self.text(part) for part in texts]
         markers = self.profile.missing or ()
         if markers and len(parts) == 1:  # of several parts, a 0 may be an hour
@@ -287,7 +296,7 @@ class _Case:
             whole = pc.replace_substring(whole, ",", ".")
         self.when[texts] = whole
         formats = layout.formats
-        return self._bounded(self._by_clock(whole, lambda t, c: clocktime.parse(t, formats, c)))
+        return self._by_clock(whole, lambda t, c: clocktime.parse(t, formats, c))
 
     def _by_clock(
         self, column: pa.Array, read: Callable[[pa.Array, clocktime.Clock], clocktime.Instants]
@@ -396,7 +405,8 @@ class _Case:
                 names[code] = wanted.to
                 here = coded.indices.to_numpy() == code
                 if wanted.scale != 1 or wanted.offset != 0:
-                    values[here] = values[here] * wanted.scale + wanted.offset
+                    scaled = numbers.scaled(pa.array(values[here]), wanted.scale)
+                    values[here] = scaled.to_numpy() + wanted.offset
         return pa.array(names, pa.string()).take(coded.indices), values
 
     def _qualities(

@@ -221,8 +221,8 @@ class _Resolving:
     def layout(self, order: clocktime.Order) -> Layout:
         profile, time = self.profile, self.profile.time
         assert time is not None
-        self.titled = any(self.is_titled(origin) for origin in time.parts)
-        untitled = [origin for origin in time.parts if not self.is_titled(origin)]
+        self.titled = any(self.is_titled(origin) for origin in time.origins)
+        untitled = [origin for origin in time.origins if not self.is_titled(origin)]
         parts = tuple(self.text(origin) for origin in untitled)
         self.header = " ".join(self.fields[c].name for part in parts for c in part.columns)
         zone = self.text(time.zone)
@@ -410,7 +410,7 @@ class _Resolving:
                 self.template(origin.template or "", known)
                 if self.is_titled(origin)
                 else self.text(origin)
-                for origin in self.profile.time.parts
+                for origin in self.profile.time.origins
             )
         made = self.measure(
             place,

@@ -102,10 +102,10 @@ def read(
     values = pc.if_else(pa.array(gone), None, found.values) if gone.any() else found.values
     if style.scale == 1 and style.offset == 0:
         return Numbers(values, found.codes)
-    scaled = pc.add(_scaled(values, style.scale), style.offset)
-    lost = pc.is_finite(scaled).fill_null(True).to_numpy(zero_copy_only=False)
+    made = pc.add(scaled(values, style.scale), style.offset)
+    lost = pc.is_finite(made).fill_null(True).to_numpy(zero_copy_only=False)
     found.codes[~lost] = Code.VALUE_NOT_REPRESENTABLE.number
-    return Numbers(pc.if_else(pa.array(lost), scaled, None), found.codes)
+    return Numbers(pc.if_else(pa.array(lost), made, None), found.codes)
 
 
 def _worded(found: Numbers, style: Style, typed: pa.Array | None = None) -> Numbers:
@@ -133,7 +133,7 @@ def _angles(column: pa.Array, style: Style, halves: pa.Array | None) -> Numbers:
     return Numbers(*degrees(texts, str(style.angle), halves))
 
 
-def _scaled(values: pa.Array, scale: float) -> pa.Array:
+def scaled(values: pa.Array, scale: float) -> pa.Array:
     """values * scale. A tenth is no double, ten is: 14 * 0.1 is to be 1.4 and not 1.4000000000000001."""
     inverse = round(1 / scale) if scale and abs(scale) < 1 else 0
     if inverse and abs(1 / scale - inverse) < 1e-9 * abs(inverse):

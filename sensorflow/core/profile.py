@@ -43,13 +43,14 @@ from pydantic import (
     model_validator,
 )
 
-from sensorflow.core import timeformats
+from sensorflow.core import elementpath, timeformats
+from sensorflow.core.durations import duration
 from sensorflow.core.monthnames import known_locale
 
 DECODED = frozenset({"senml", "influx", "nem12"})
 """Formats that say themselves what is measured, when and by what."""
 
-FORMATS = ("csv", "xlsx", "jsonl", "json", "parquet", *sorted(DECODED))
+FORMATS = ("csv", "xlsx", "jsonl", "json", "xml", "parquet", *sorted(DECODED))
 
 PLUGINS = "sensorflow.decoders"
 """The group of entry points that bring further formats: each a function as in `formats`."""
@@ -232,6 +233,39 @@ class Dst(Strict):
     no: Texts | None = None
 
 
+class Counted(Strict):
+    """A time that is counted: (index - first) times `size` after the one that the columns tell.
+
+    size: a duration ("PT15M", "15m"), or an Origin of one; unit: of a bare number, "Hz" of a rate.
+    """
+
+    index: Origin
+    size: Origin
+    unit: Literal["ns", "us", "ms", "s", "m", "min", "h", "d", "Hz"] = "s"
+    first: int = Field(default=1, ge=-1_000_000, le=1_000_000)
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _size(cls, given: Any) -> Any:
+        if isinstance(given, bool) or not isinstance(given, str | int | float):
+            return given
+        text = str(given)
+        return {"constant": text} if not isinstance(given, str) or duration(text) else text
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Counted:
+        text = self.size.constant
+        if text is not None and duration(text, self.unit) is None:
+            raise ValueError(
+                f'{text!r} is no duration; give one like "15m" or "PT15M", or a column'
+            )
+        if self.index.constant is not None:
+            raise ValueError("index is a column, whose numbers count the intervals")
+        if re.search(r"\{\d+\}", self.index.template or ""):  # such a column may be there too
+            raise ValueError('give the group a name: "(?P<slot>...)", and index = "{slot}"')
+        return self
+
+
 class Time(Strict):
     """When. format: "iso8601", "epoch_s|ms|us|ns|m|h|d", "excel", or strptime formats.
 
@@ -261,6 +295,7 @@ class Time(Strict):
     shift_clock: Shift = later(0.0)
     round_to: Seconds = later(0.0)
     scientific: Literal["complete", "trimmed"] = later("complete")
+    step: Counted | None = later(None)
 
     @model_validator(mode="before")
     @classmethod
@@ -332,6 +367,11 @@ class Time(Strict):
     @property
     def parts(self) -> tuple[Origin, ...]:
         return self.columns or ((Origin(column=self.column),) if self.column is not None else ())
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """`parts`, and behind them index and size of a step."""
+        return (*self.parts, self.step.index, self.step.size) if self.step else self.parts
 
 
 @cache
@@ -604,7 +644,11 @@ class Profile(Cell):
         if self.format in DECODED or self.format not in FORMATS:
             if self.type or self.value or self.columns or self.each or self.sensor or self.records:
                 raise ValueError(f"{self.format} says itself what is measured: leave it to it")
+            if self.time is not None and self.time.step is not None:
+                raise ValueError(f"{self.format} says itself when: it has no time.step")
             return self
+        if self.format == "xml":
+            elementpath.check(self.records, self._references())
         if self.time is None or not self.time.parts:
             raise ValueError("time is required: the column that tells when")
         if self.sensor is None and not self._sensor_elsewhere():
@@ -633,7 +677,7 @@ class Profile(Cell):
         if self.header_again and (self.header == 0 or self.skip_until is None):
             raise ValueError("header_again needs a header, and skip_until to tell it by")
         titled = {group for each in self.each for group in re.compile(each.match).groupindex}
-        parts = self.time.parts if self.time else ()
+        parts = self.time.origins if self.time else ()
         named = {name for part in parts for name in TEMPLATE.findall(part.template or "")}
         if titled & named and self.columns:
             raise ValueError("a time that stands in titles goes with each alone, not with columns")
@@ -657,7 +701,7 @@ class Profile(Cell):
         return header or (named and each)
 
     def _references(self) -> list[str]:
-        origins = [self.sensor, self.type, self.unit, *(self.time.parts if self.time else ())]
+        origins = [self.sensor, self.type, self.unit, *(self.time.origins if self.time else ())]
         found = [o.column for o in origins if o is not None and o.column is not None]
         return [*found, *self.columns, *([self.value] if self.value else [])]
 
@@ -670,7 +714,7 @@ class Profile(Cell):
         """Whether the same bytes under another name are other readings."""
         origins = [self.sensor, self.type, self.unit, *self.captures.values()]
         if self.time is not None:
-            origins += [*self.time.parts, self.time.zone, self.time.since]
+            origins += [*self.time.origins, self.time.zone, self.time.since]
         return any(origin is not None and origin.name_matters for origin in origins)
 
     @property

@@ -88,6 +88,28 @@ NEM12 = b"""100,NEM12,200405011135,MDA1,Ret1
 """
 
 
+XML = b"""<?xml version="1.0"?>
+<n:site xmlns:n="u" id="s1"><at>2024-01-01T00:00:00Z</at><step>PT15M</step>
+ <r s="a" k="temp" u="C"><t>2024-01-01T00:00:00Z</t><v q="1">1.5</v><no>1</no></r>
+ <r s="b" k="hum"><t>2024-01-01T00:01:00Z</t><v><![CDATA[-2e3]]></v><v/><no>3</no></r><!-- x -->
+ <r s="&#228;&lt;"/><last u="K"/>
+</n:site>
+"""
+XML_PATHS = {
+    "time": {"column": "t"},
+    "sensor": {"column": "@s|$.site.@id"},
+    "type": {"column": "@k"},
+}
+XML_PATHS = {
+    **XML_PATHS,
+    "format": "xml",
+    "records": "site.r",
+    "value": "v",
+    "unit": {"column": "$..last.@u"},
+}
+COUNTED = {"column": "$.site.at", "step": {"index": "no", "size": "$.site.step"}, "zone": "UTC"}
+
+
 def _xlsx() -> bytes:
     book = openpyxl.Workbook()
     for row in [["t", "s", "k", "v", "u"], ["2024-01-01T00:00:00Z", "a", "temp", 1.5, "C"]]:
@@ -198,6 +220,9 @@ def cases() -> list[tuple[Made, bytes]]:
         ({"format": "senml"}, SENML),
         ({"format": "influx"}, INFLUX),
         ({"format": "nem12"}, NEM12),
+        (XML_PATHS, XML),
+        (XML_PATHS | {"time": COUNTED, "unit": {"column": "$.*.r.*.name()"}}, XML),
+        (XML_PATHS | {"records": "*.r[1]", "value": "v[0]", "encoding": "utf-16-le"}, XML),
         ({"format": "xlsx", **LONG}, _xlsx()),
         ({"format": "parquet", **LONG}, parquet(random.Random(1))),
         ({"format": "parquet", **WIDE}, parquet(random.Random(2))),
@@ -234,6 +259,8 @@ OPTIONS: list[Made] = [
     {"quality": {"column": "u", "missing": ["C", ""]}},
     {"thousands": ","},
     {"decimal": ","},
+    {"time": {"column": "t", "zone": "Europe/Berlin", "step": {"index": "v", "size": "P1D"}}},
+    {"time": {"column": "t", "step": {"index": "v", "size": "k", "unit": "Hz", "first": 0}}},
     {"missing": ["NaN", "-9999", "inf"]},
     {"missing_below": -1000, "missing_above": 1e300},
     {"clean": r"([-\d.]+)"},

@@ -17,7 +17,7 @@ from sensorflow.profiles import resolved, validated
 
 def number(text: str, style: Style = Style(), half: str | None = None) -> float | str | None:  # noqa: B008
     halves = None if half is None else pa.array([half or None], pa.string())
-    found = read(pa.array([text]), style, halves)
+    found = read(pa.array([text]), style, halves=halves)
     return f"F{found.codes[0]}" if found.codes[0] else found.values[0].as_py()
 
 

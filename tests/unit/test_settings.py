@@ -65,7 +65,7 @@ def test_the_example_that_init_comments_is_right(tmp_path: Path) -> None:
             + GOOD.split("\n\n")[0].split('long"\n')[1],
             ["sources.plant.profile = 'lonk'", "'long'"],
         ),
-        ("[profiles.p]\nformat = 'xml'", ["profiles.p.format = 'xml'", "csv"]),
+        ("[profiles.p]\nformat = 'yaml'", ["profiles.p.format = 'yaml'", "csv"]),
         ("[profiles.p]\nformat = 'csv'\ntime = 't'\nsensor = 's'", ["profiles.p", "columns"]),
         ("[profiles.p.time]\ncolum = 't'", ["profiles.p.time.colum", "'column'"]),
         ("[profiles.p.time]\ncolumn = 't'\nformat = '%Q'", ["profiles.p.time.format", "%Q"]),

@@ -26,7 +26,7 @@ from sensorflow.errors import DO, Code, Permanent
 Reader = Callable[..., Iterator[Chunk]]
 FREE_ROWS = 1_000_000
 """Rows up to which it does not matter how few bytes they take: small files of equal rows shrink well."""
-SEEKING = frozenset({"parquet", "xlsx", "json", "senml"})
+SEEKING = frozenset({"parquet", "xlsx", "json", "senml", "xml"})
 FOREIGN = frozenset(
     {Code.UNREADABLE, Code.ARCHIVE, Code.COLUMN_MISSING, Code.LINE_TOO_LONG, Code.EMPTY}
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 HEAD = 1 << 14
 WORDS = {
     "parquet": "a Parquet file",
     "xlsx": "a spreadsheet (xlsx)",
     "json": "a JSON document",
+    "xml": "an XML document",
     "jsonl": "JSON lines",
     "csv": "a table of text",
 }
@@ -31,6 +33,8 @@ def like(head: bytes) -> str | None:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or _halves(head):
         return "utf-16"
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"<?xml") or re.match(rb"<[A-Za-z_][\w.:-]*[\s/>]", text):
+        return "xml"
     if text[:1] in (b"{", b"["):
         first = text.split(b"\n", 1)[0]
         return "jsonl" if text[:1] == b"{" and _whole(first) and b"\n" in text else "json"

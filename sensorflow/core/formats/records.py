@@ -21,6 +21,7 @@ import pyarrow as pa
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot, typed_cells
 from sensorflow.core.formats.keys import KEY as KEY
 from sensorflow.core.formats.keys import Place, at, doubled, level, twice_in
+from sensorflow.core.formats.elements import Element
 from sensorflow.core.layout import NOTHING, Field, Resolve
 from sensorflow.core.patterns import search
 from sensorflow.core.profile import TEMPLATE, Origin, Profile
@@ -153,7 +154,9 @@ def label(value: Any) -> str | None:
 
 def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str | None]]:
     """Every leaf of a record with its path."""
-    if isinstance(value, dict):
+    if isinstance(value, Element):
+        yield from value.leaves(prefix)
+    elif isinstance(value, dict):
         for key, member in value.items():
             yield from flat(member, f"{prefix}.{key}" if prefix else key)
     elif isinstance(value, list):
@@ -166,7 +169,7 @@ def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str | None]]:
 def references(profile: Profile) -> tuple[list[str], list[str]]:
     """(columns of texts, columns of values) that a profile names."""
     origins: list[Origin | None] = [profile.sensor, profile.type, profile.unit]
-    origins += [*profile.captures.values(), *(profile.time.parts if profile.time else ())]
+    origins += [*profile.captures.values(), *(profile.time.origins if profile.time else ())]
     if profile.time is not None:
         origins += [profile.time.zone, profile.time.since]
     names = [o.column for o in origins if o is not None and o.column is not None]
@@ -197,7 +200,9 @@ class Columns:
         texts, values = references(profile)
         self.named = list(dict.fromkeys([*texts, *values]))
         self.measured = values
-        self.getters = {n: Getter(n, records, outside or {}) for n in self.named}
+        self.getters: dict[str, Callable[[Record], Any]] = {
+            n: Getter(n, records, outside or {}) for n in self.named
+        }
         self.labels = set(texts)
         self.never = set(self.named)
         self.rows = 0

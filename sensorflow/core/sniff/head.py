@@ -123,8 +123,6 @@ def decoded(head: Head) -> Text:
     odd = sum(not c.isprintable() and c not in "\n\r\t\f" for c in text[:65536])
     if odd > 0.02 * min(len(text), 65536):
         raise Misuse("this is no text, nor a binary format that sensorflow reads")
-    if re.match(r"\s*<(\?xml|!doctype|html|\w+[ >])", text, re.IGNORECASE):
-        raise Misuse("this is XML or HTML, which no profile reads: export CSV or JSON")
     marked = any(head.raw.startswith(mark) for mark, _ in MARKS)
     settings = head.settings
     if encoding != "utf-8" and not marked:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sensorflow.core.sniff import grid, numeric, times
+from sensorflow.core.sniff import grid, markup, numeric, times
 from sensorflow.core.sniff.guess import Guess, Line
 from sensorflow.core.sniff.head import Text
 from sensorflow.core.sniff.table import Column, Table
@@ -23,6 +23,8 @@ def of_text(text: Text) -> Guess | None:
     lines = [line for line in text.text.split("\n")[:60] if line.strip()]
     if not lines:
         raise Misuse("the file is empty")
+    if (found := markup.kind(text.text)) is not None:
+        return _extending(*found)
     for recognise in (_nem12, _influx, _annotated, _epw, _tmy3, _surfrad):
         made = recognise(lines)
         if made is not None:

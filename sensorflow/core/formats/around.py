@@ -1,0 +1,165 @@
+"""What stands around the records of an XML document: texts of ancestors, and of what is beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sensorflow.core.elementpath import NAME, Steps, steps
+from sensorflow.errors import Code, Permanent
+
+
+class _Wanted:
+    """One path from the root. It holds for the records below its `scope`: the deepest element that its way
+    and theirs share."""
+
+    def __init__(self, path: str, records: Steps) -> None:
+        self.path = path
+        found = steps(path)
+        self.last = found[-1] if found and found[-1].is_last else None
+        self.way = found[:-1] if self.last else found
+        self.scope = 0
+        for mine, theirs in zip(self.way, records, strict=False):
+            if mine != theirs:
+                break
+            self.scope += 1
+        self.matched = 0
+        self.places: dict[int, int] = {}
+        self.leaf = False
+        self.used = False
+        self.found: list[str] = []
+
+    def begin(self, depth: int, name: str, attributes: dict[str, str], line: int) -> bool:
+        """An element begins; returns whether there is another text."""
+        self.leaf = False
+        if self.matched != depth - 1 or depth > len(self.way):
+            return False
+        step = self.way[depth - 1]
+        if not step.fits(name):
+            return False
+        if step.place is not None:
+            place = self.places[depth] = self.places.get(depth, -1) + 1
+            if place != step.place:
+                return False
+        self.matched = depth
+        self.places = {d: n for d, n in self.places.items() if d <= depth}
+        self.leaf = depth == len(self.way)
+        if not self.leaf or self.last is None:
+            return False
+        if self.last.name == NAME:
+            return self.add(name.rpartition(":")[2], line)
+        told = [attributes[a] for a in attributes if self.last.fits(f"@{a}") or self._bare(a)]
+        return sum(self.add(text.strip(), line) for text in told) > 0
+
+    def _bare(self, attribute: str) -> bool:
+        return self.last is not None and self.last.fits("@" + attribute.rpartition(":")[2])
+
+    def close(self, depth: int, text: str, line: int) -> bool:
+        if self.matched != depth:
+            return False
+        whole = self.leaf and depth == len(self.way) and self.last is None
+        self.matched -= 1
+        return whole and self.add(text, line)
+
+    def add(self, text: str, line: int) -> bool:
+        if text in self.found or not text:
+            return False
+        if self.used:
+            raise Permanent(
+                Code.COLUMN_MISSING,
+                f"{self.path!r} stands behind records that it holds for, in line {line:,}: {text[:100]!r}",
+                line=line,
+                do=f'if it is one for the whole file, name it by "$..{self.way[-1].name}" in the profile, '
+                "which is looked for ahead; then replay",
+            )
+        self.found.append(text)
+        return True
+
+    def forget(self) -> None:
+        self.found, self.used = [], False
+
+
+class Around:
+    """deepest: of the elements that any of the paths leads to."""
+
+    def __init__(self, records: Steps, paths: Sequence[str]) -> None:
+        wanted = [_Wanted(path, records) for path in paths]
+        # what leads into the record is looked for there
+        self._wanted = [w for w in wanted if w.scope < len(records)]
+        self.deepest = max((len(w.way) for w in self._wanted), default=0)
+        self._values: dict[str, Any] | None = None
+
+    def start(self, depth: int, name: str, attributes: dict[str, str], line: int) -> None:
+        if sum(w.begin(depth, name, attributes, line) for w in self._wanted):
+            self._values = None
+
+    def end(self, depth: int, text: str, line: int) -> None:
+        if sum(w.close(depth, text, line) for w in self._wanted):
+            self._values = None
+
+    def leave(self, depth: int) -> None:
+        """An element on the way to records ends, and what holds in it."""
+        for wanted in self._wanted:
+            if wanted.scope == depth:
+                wanted.forget()
+                self._values = None
+
+    def values(self) -> dict[str, Any]:
+        """Path -> its text, a list of several, None of none: what holds for a record that ends here."""
+        if self._values is None:
+            self._values = {w.path: _several(w.found) for w in self._wanted}
+        for wanted in self._wanted:
+            wanted.used = True
+        return self._values
+
+
+def _several(found: list[str]) -> Any:
+    return found[0] if len(found) == 1 else list(found) or None
+
+
+class Once:
+    """The text of a path that a document has once, wherever it stands."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        found = steps(path)
+        self._last = found[-1] if found and found[-1].is_last else None
+        self._way = found[:-1] if self._last else found
+        self.text: str | None = None
+        self._line = 0
+        self._leaf = False
+
+    def _fits(self, names: Sequence[str]) -> bool:
+        way = self._way
+        if len(names) < len(way):
+            return False
+        here = names[len(names) - len(way) :]
+        return all(
+            step.fits(name) for step, name in zip(reversed(way), reversed(here), strict=True)
+        )
+
+    def begin(self, names: Sequence[str], attributes: dict[str, str], line: int) -> None:
+        self._leaf = self._last is None and self._fits(names)
+        if self._last is not None and self._fits(names):
+            for name, value in attributes.items():
+                if self._last.fits(f"@{name}") or self._last.fits("@" + name.rpartition(":")[2]):
+                    self._take(value.strip(), line)
+
+    def close(self, names: Sequence[str], text: str, line: int) -> None:
+        if self._leaf:
+            self._take(text, line)
+        self._leaf = False
+
+    def _take(self, text: str, line: int) -> None:
+        if not text or text == self.text:
+            return
+        if self.text is not None:
+            raise Permanent(
+                Code.COLUMN_MISSING,
+                f"{self.path!r} is not the same everywhere: {self.text[:100]!r} in line {self._line:,}, "
+                f"{text[:100]!r} in line {line:,}",
+                line=line,
+                do='name it by a path from the root ("$.feed.entry.…") that goes the way of the records, '
+                "or have the sender put each into a file of its own; then replay",
+            )
+        self.text, self._line = text, line

@@ -1,0 +1,75 @@
+"""Elements of XML as values: what a path within a record means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sensorflow.core.elementpath import NAME, Step, Steps
+
+
+class Repeated(list[Any]):
+    """Elements of one name and parent."""
+
+
+class Element(dict[str, Any]):
+    """An element with attributes ("@name") or elements in it, by name. text: its own."""
+
+    __slots__ = ("text",)
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def add(self, name: str, value: Any) -> None:
+        held = self.get(name)
+        if held is None:
+            self[name] = value
+        elif isinstance(held, Repeated):
+            held.append(value)
+        else:
+            self[name] = Repeated([held, value])
+
+    def leaves(self, prefix: str) -> Iterator[tuple[str, str | None]]:
+        """Every text in it with its path; of the element itself where it has one or holds no other."""
+        if prefix and (self.text or all(name.startswith("@") for name in self)):
+            yield prefix, self.text
+        for name, member in self.items():
+            yield from _leaves(member, f"{prefix}.{name}" if prefix else name)
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, str | None]]:
+    if isinstance(value, Element):
+        yield from value.leaves(path)
+    elif isinstance(value, Repeated):
+        for index, member in enumerate(value):
+            yield from _leaves(member, f"{path}[{index}]")
+    else:
+        yield path, value
+
+
+def reach(value: Any, steps: Steps, name: str) -> Any:
+    """The text at a path within an element called `name`; a list of them where several have one."""
+    found = [value]
+    for step in steps:
+        if step.name == NAME:
+            return name
+        found = [inner for outer in found for inner in _members(outer, step)]
+    texts = [item.text if isinstance(item, Element) else item for item in found]
+    return texts[0] if len(texts) == 1 else texts or None
+
+
+def _members(value: Any, step: Step) -> Iterator[Any]:
+    if not isinstance(value, Element):
+        return
+    names = [step.name] if step.name in value else [n for n in value if _fits(step, n)]
+    for name in names:
+        held = value[name]
+        every = held if isinstance(held, Repeated) else (held,)
+        if step.place is None:
+            yield from every
+        elif step.place < len(every):
+            yield every[step.place]
+
+
+def _fits(step: Step, name: str) -> bool:
+    return step.is_last == name.startswith("@") and step.fits(name)

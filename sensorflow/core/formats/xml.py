@@ -1,0 +1,260 @@
+"""XML: elements at a path are records. A document type, and with it every entity, is refused.
+
+What is held at a time is one record and, of what stands around it, the texts that the profile names. Paths
+from the root ("$.feed.entry.title") follow the record's ancestors as far as both agree, and tell what
+stands before the record there; "$..ReadingType.uom" is the one text of the document, looked for ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+from sensorflow.core import elementpath
+from sensorflow.core.elementpath import ANYWHERE, Step, Steps, alternatives
+from sensorflow.core.formats.around import Around, Once
+from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Spot, text_of
+from sensorflow.core.formats.elements import Element, reach
+from sensorflow.core.formats.events import Handler, parsed
+from sensorflow.core.formats.records import ROWS, Columns, Record, references
+from sensorflow.core.layout import Resolve
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code, Permanent
+
+HELD = 8 << 20
+"""Bytes of records that make a chunk, if they are fewer than `ROWS`."""
+Found = tuple[int, Record, Callable[[], Spot]]
+
+
+def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
+    """stream: can seek. The line of a record is that on which its element begins."""
+    texts, values = references(profile)
+    named = list(dict.fromkeys([*texts, *values]))
+    paths = [path for name in named for path in alternatives(name)]
+    once = _once(stream, profile, [path for path in paths if path.startswith(ANYWHERE)])
+    records = steps(profile.records or "")
+    reading = _Records(profile, records, [p for p in paths if p.startswith("$") and p not in once])
+    columns = Columns(profile, resolve)
+    # of several paths each is spoken of, and no new column
+    columns.getters = {n: _getter(n, once, len(records)) for n in [*named, *paths]}
+    rows = 0
+    for _ in parsed(stream, profile, reading):
+        if len(reading.found) >= ROWS or reading.held >= HELD:
+            rows += len(reading.found)
+            yield from columns.chunks(reading.taken(), [])
+    rows += len(reading.found)
+    if not reading.begun:
+        return
+    if rows == 0:
+        do = (
+            "correct records in the profile: the path to the elements that are records; then replay"
+        )
+        raise Permanent(
+            Code.COLUMN_MISSING, f"the document has nothing at records = {profile.records!r}", do=do
+        )
+    yield from columns.chunks(reading.taken(), [])
+    columns.finish()
+
+
+def steps(path: str) -> Steps:
+    """Permanent where a profile names what is no path."""
+    try:
+        return elementpath.steps(path)
+    except ValueError as error:
+        do = "correct the path in the profile, then replay"
+        raise Permanent(Code.COLUMN_MISSING, str(error), do=do) from error
+
+
+def _getter(name: str, once: dict[str, str | None], depth: int) -> Callable[[Record], Any]:
+    """What a column's name means in a record."""
+    found = [
+        (path, () if path in once else steps(path), once.get(path)) for path in alternatives(name)
+    ]
+
+    def get(record: Record) -> Any:
+        around: dict[str, Any] = record.above[0]
+        for path, within, constant in found:
+            value = record.value.get(path) if path else None
+            if value is None or not isinstance(value, str):
+                if path in once:
+                    value = constant
+                elif path in around:
+                    value = around[path]
+                else:
+                    inner = within[depth:] if path.startswith("$") else within
+                    value = reach(record.value, inner, record.keys[0])
+            if value is not None:
+                return value
+        return None
+
+    return get
+
+
+def _once(stream: BinaryIO, profile: Profile, paths: list[str]) -> dict[str, str | None]:
+    """The text at each of these paths, of which a document has one, wherever it stands."""
+    if not paths:
+        return {}
+    found = {path: Once(path) for path in paths}
+    for _ in parsed(stream, profile, _Ahead(profile, list(found.values()))):
+        pass
+    return {path: once.text for path, once in found.items()}
+
+
+class _Ahead(Handler):
+    def __init__(self, profile: Profile, wanted: list[Once]) -> None:
+        super().__init__(profile)
+        self._wanted = wanted
+        self._names: list[str] = []
+        self._texts: list[str] = []
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._names.append(name)
+        self._texts = []
+        for once in self._wanted:
+            once.begin(self._names, attributes, self.line)
+
+    def end(self, name: str) -> None:
+        text = "".join(self._texts).strip()
+        self._texts = []
+        for once in self._wanted:
+            once.close(self._names, text, self.line)
+        self._names.pop()
+
+    def text(self, data: str) -> None:
+        self._texts.append(data)
+
+
+class _Open:
+    """An element of a record that is open."""
+
+    __slots__ = ("key", "node", "texts")
+
+    def __init__(self, key: str, node: Element | None) -> None:
+        self.key, self.node = key, node
+        self.texts: list[str] = []
+
+
+class _Records(Handler):
+    """found: the records, as far as they are complete. held: bytes that they take in the file."""
+
+    def __init__(self, profile: Profile, records: Steps, absolute: list[str]) -> None:
+        super().__init__(profile)
+        self._steps = records
+        self._around = Around(records, absolute)
+        named = [*absolute, *(name for group in references(profile) for name in group)]
+        self._qualified = {s.name for name in named for s in _steps_of(name) if ":" in s.name}
+        self._matched = 0
+        self._places: list[dict[str, int]] = [{}]
+        self._open: list[_Open] = []
+        self._texts: list[str] = []
+        self._began = (0, 0, "")
+        self._window, self._base = b"", 0
+        self.found: list[Found] = []
+        self.held = 0
+
+    def taken(self) -> list[Found]:
+        found, self.found, self.held = self.found, [], 0
+        return found
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        self._texts = []
+        if self._open:
+            self._open.append(_Open(self._key(name), self._attributed(attributes)))
+        else:
+            self._follow(name, attributes)
+        if self.depth <= self._around.deepest:
+            self._around.start(self.depth, name, attributes, self.line)
+
+    def _follow(self, name: str, attributes: dict[str, str]) -> None:
+        """One step on the way to the records, or beside it."""
+        step = self._steps[self.depth - 1] if self.depth <= len(self._steps) else None
+        if step is None or self._matched != self.depth - 1 or not step.fits(name):
+            return
+        if step.place is not None:
+            counts = self._places[self.depth - 1]
+            counts[step.name] = counts.get(step.name, -1) + 1
+            if counts[step.name] != step.place:
+                return
+        self._matched = self.depth
+        del self._places[self.depth :]
+        self._places.append({})
+        if self._matched == len(self._steps):
+            self._began = (self.offset, self.line, name.rpartition(":")[2])
+            self._open.append(_Open("", self._attributed(attributes) or Element()))
+
+    def end(self, name: str) -> None:
+        if self._open:
+            self._close()
+        if self.depth <= self._around.deepest:
+            self._around.end(self.depth, "".join(self._texts).strip(), self.line)
+        self._texts = []
+        if self._matched == self.depth:
+            self._matched -= 1
+            self._around.leave(self.depth)
+
+    def _close(self) -> None:
+        done = self._open.pop()
+        text = "".join(done.texts).strip()
+        if done.node is not None:
+            done.node.text = text
+        if self._open:
+            above = self._open[-1]
+            if above.node is None:
+                above.node = Element()
+            above.node.add(done.key, text if done.node is None else done.node)
+            return
+        self._too_large()
+        offset, line, name = self._began
+        size = self.offset - offset
+        at = self.bytes + offset
+        raw = self._raw(offset)
+        record = Record(done.node, (self._around.values(),), (name,))
+        self.found.append((line, record, lambda: Spot(at, text_of(raw))))
+        self.held += size
+
+    def text(self, data: str) -> None:
+        if self._open:
+            self._open[-1].texts.append(data)
+        if self.depth <= self._around.deepest:
+            self._texts.append(data)
+
+    def _key(self, name: str) -> str:
+        return name if name in self._qualified else name.rpartition(":")[2]
+
+    def _attributed(self, attributes: dict[str, str]) -> Element | None:
+        made: Element | None = None
+        for name, value in attributes.items():
+            if not name.startswith("xmlns"):
+                made = Element() if made is None else made
+                key = f"@{name}" if f"@{name}" in self._qualified else f"@{name.rpartition(':')[2]}"
+                made[key] = value.strip()
+        return made
+
+    def fed(self, data: bytes) -> None:
+        start = self._began[0] if self._open else self.offset
+        kept = self._window[max(0, start - self._base) :]
+        if self._open and len(kept) > 4 * RAW_LIMIT:
+            return  # of a large record its beginning
+        self._base += len(self._window) - len(kept)
+        self._window = kept + data
+
+    def _raw(self, start: int) -> bytes:
+        """The text of the record that ends here, as it stands in the file."""
+        end = self._window.find(b">", self.offset - self._base) + 1
+        return self._window[start - self._base : end or None][: 4 * RAW_LIMIT]
+
+    def checked(self) -> None:
+        if self._open:
+            self._too_large()
+
+    def _too_large(self) -> None:
+        limit = self.profile.max_record
+        if self.offset - self._began[0] > limit:
+            do = "raise max_record if the file is honest, then replay"
+            what = f"a record is longer than {limit:,} bytes"
+            raise Permanent(Code.TOO_DEEP, what, do=do, line=self._began[1])
+
+
+def _steps_of(reference: str) -> Iterator[Step]:
+    for path in alternatives(reference):
+        yield from steps(path)

@@ -1,0 +1,96 @@
+"""Times that are counted: a start, an index, and how long a step is."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+
+from sensorflow.core import reading
+from sensorflow.core.durations import duration
+from sensorflow.core.layout import Place
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code
+
+LONG = {"format": "csv", "sensor": {"constant": "a"}, "type": {"constant": "k"}, "value": "v"}
+
+
+def times(csv: str, **profile: Any) -> tuple[list[str], list[tuple[Code, str]]]:
+    made = Profile.model_validate({**LONG, **profile})
+    found: list[str] = []
+    refused: list[tuple[Code, str]] = []
+    for part in reading.read(io.BytesIO(csv.encode()), made, Place("a"), io.BytesIO):
+        found += [t.isoformat().replace("+00:00", "Z") for t in part.bronze["ts"].to_pylist()]
+        refused += [(r.code, r.reason) for r in part.rejects]
+    return found, refused
+
+
+def counted(start: str, index: str, size: str, zone: str = "UTC", **step: Any) -> list[str]:
+    how = {"column": "t", "zone": zone, "step": {"index": "i", "size": "s", **step}}
+    return times(f"t,i,s,v\n{start},{index},{size},1\n", time=how)[0]
+
+
+@pytest.mark.parametrize(
+    ("index", "size", "step", "wanted"),
+    [
+        ("1", "PT15M", {}, "2024-01-01T00:00:00Z"),
+        ("96", "PT15M", {}, "2024-01-01T23:45:00Z"),
+        ("3.0", "1h", {}, "2024-01-01T02:00:00Z"),
+        ("1", "0.5", {"first": 0}, "2024-01-01T00:00:00.500000Z"),
+        ("-1", "30", {"first": 0, "unit": "m"}, "2023-12-31T23:30:00Z"),
+        ("3", "3 Hz", {"first": 0}, "2024-01-01T00:00:01Z"),
+        ("100000", "P1DT1H", {"first": 99999}, "2024-01-02T01:00:00Z"),
+    ],
+)
+def test_steps_after_a_start(index: str, size: str, step: dict[str, Any], wanted: str) -> None:
+    assert counted("2024-01-01T00:00:00Z", index, size, **step) == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("size", "zone", "wanted"),
+    [
+        ("P1D", "Europe/Vienna", "2024-03-31T22:00:00Z"),
+        ("PT24H", "Europe/Vienna", "2024-03-31T23:00:00Z"),
+        ("P1D", "UTC", "2024-03-31T23:00:00Z"),
+        ("P1M", "Europe/Vienna", "2024-04-29T22:00:00Z"),  # the 31st, and April has 30 days
+        ("P1D", "-05:00", "2024-03-31T23:00:00Z"),
+    ],
+)
+def test_days_and_months_are_those_of_the_zone(size: str, zone: str, wanted: str) -> None:
+    start = "2024-03-30T23:00:00Z"  # midnight in Vienna, before the clock is put forward
+    assert counted(start, "1", size, zone, first=0) == [wanted]
+
+
+def test_a_step_that_cannot_be_counted_costs_its_row() -> None:
+    rows = ["x,PT1H", ",PT1H", "1,", "1.5,PT1H", "1,PT0S", "1,P", "999999999999999,PT1H", "1,PT1H"]
+    table = "t,i,s,v\n" + "".join(f"2024-01-01T00:00Z,{row},1\n" for row in rows)
+    found, refused = times(table, time={"column": "t", "step": {"index": "i", "size": "s"}})
+    assert found == ["2024-01-01T00:00:00Z"]
+    unreadable, missing = Code.TIMESTAMP_UNREADABLE, Code.TIMESTAMP_MISSING
+    codes = [unreadable, missing, missing, unreadable, unreadable, unreadable]
+    assert [code for code, _ in refused] == [*codes, Code.TIMESTAMP_OUT_OF_RANGE]
+    assert "'2024-01-01T00:00Z + x x PT1H' is no time" in refused[0][1]
+
+
+def test_a_row_of_numbered_columns() -> None:
+    wide: dict[str, Any] = {"type": {"constant": "kWh"}, "value": None, "each": r"^(?P<slot>\d+)$"}
+    time: dict[str, Any] = {"column": "day", "format": "%Y%m%d", "zone": "+10:00"}
+    time |= {"step": {"index": "{slot}", "size": "30m"}}
+    found, _ = times("day,1,2,48\n20240101,5,6,7\n", time=time, **wide)
+    assert found == ["2023-12-31T14:00:00Z", "2023-12-31T14:30:00Z", "2024-01-01T13:30:00Z"]
+
+
+def test_what_is_no_duration_is_refused_in_the_profile() -> None:
+    for size in (0, "PT0S", "-5m", -1):
+        with pytest.raises(ValueError, match=r"no duration|PT0S|-5m"):
+            Profile.model_validate(
+                LONG
+                | {"time": {"column": "t", "step": {"index": "i", "size": {"constant": str(size)}}}}
+            )
+    with pytest.raises(ValueError, match="give the group a name"):
+        Profile.model_validate(
+            LONG | {"time": {"column": "t", "step": {"index": "{1}", "size": 1}}}
+        )
+    assert duration("PT1.5S") == duration("1500ms") == duration("1.5")
+    assert duration("P") is duration("PT") is duration("P1DT") is duration("1e3") is None
