@@ -64,6 +64,7 @@ class Code(StrEnum):
     TOO_MANY_MONTHS = "F219 too-many-months"
     TOO_MANY_CELLS = "F220 too-many-cells"
     PATTERN_TOO_SLOW = "F221 pattern-too-slow"
+    GATE_MISMATCH = "F223 gate-mismatch"
     UNEXPECTED = "F299 unexpected-error"
     # infrastructure
     DATABASE = "I501 database-unavailable"
@@ -124,6 +125,8 @@ REMEDY: dict[Code, str] = {
     "then replay",
     Code.PATTERN_TOO_SLOW: "make the pattern plainer in sensorflow.toml: no repeat within a repeat as in "
     "(a+)+, [^;]* in place of .*, ^ at its begin; then replay",
+    Code.GATE_MISMATCH: "request the file and its gate again from the sender: what was sent is not what arrived. "
+    "If the gate is wrong and the file right, drop both again with a right gate, which replays it",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
     Code.POOLER: "set the pooler in front of the database to session mode (PgBouncer: "

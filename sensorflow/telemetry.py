@@ -26,6 +26,8 @@ class Event(StrEnum):
     )
     FILE_REFUSED = "file.refused"  # left in its folder: another file there has its name
     FILE_STUCK = "file.stuck"  # registered, but it cannot be moved out of its folder
+    GATE_WAITING = "gate.waiting"  # a file is complete, and left until its sender says so
+    GATE_OVERDUE = "gate.overdue"  # for longer than overdue_after
     SOURCE_AWAY = "source.away"  # a drop folder cannot be read; the others go on
     FILE_VANISHED = (
         "file.vanished"  # it was seen, and was gone or no file before it was landed: a loss

@@ -1546,3 +1546,23 @@ BEGIN
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
     END LOOP;
 END $$;
+
+-- name: announce
+-- A gate in one state says one thing of a name. A gate that is sent again is in another state.
+INSERT INTO announcements AS a (source, gate, mark, key, file_id, what)
+VALUES (:source, :gate, :mark, :key, :id, CAST(:what AS jsonb))
+ON CONFLICT (source, gate, mark, key) DO UPDATE
+   SET file_id = excluded.file_id, what = excluded.what, at = clock_timestamp();
+
+-- name: announced
+SELECT what FROM announcements WHERE file_id = :id ORDER BY at DESC;
+
+-- name: announced_by
+SELECT key FROM announcements WHERE source = :source AND gate = :gate AND mark = :mark;
+
+-- name: differed_from_gate
+-- A file in quarantine that no gate has said this of yet.
+SELECT f.wanted_profile FROM files f
+ WHERE f.id = :id AND f.state = 'quarantined' AND f.error_code = :code
+   AND NOT EXISTS (SELECT FROM announcements a
+                    WHERE a.file_id = f.id AND a.what = CAST(:what AS jsonb));
