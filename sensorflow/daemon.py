@@ -593,7 +593,7 @@ class Daemon:
     def _land(
         self, group: LandingGroup, folder: Folder, key: bytes, room: float
     ) -> tuple[tuple[Landed, Stat], Admitted] | None:
-        """The landed file, or None when it is known, still being written, not readable, or waits for its gate.
+        """The landed file, or None when it is known, being written, not readable, or waits for a gate.
 
         Raises _TooLarge when it has more than `room` bytes.
         """

@@ -125,8 +125,8 @@ REMEDY: dict[Code, str] = {
     "then replay",
     Code.PATTERN_TOO_SLOW: "make the pattern plainer in sensorflow.toml: no repeat within a repeat as in "
     "(a+)+, [^;]* in place of .*, ^ at its begin; then replay",
-    Code.GATE_MISMATCH: "request the file and its gate again from the sender: what was sent is not what arrived. "
-    "If the gate is wrong and the file right, drop both again with a right gate, which replays it",
+    Code.GATE_MISMATCH: "request the file and its gate again from the sender: what arrived is not what it "
+    "announced. If the file is right and the gate wrong, drop both again with the right gate",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
     Code.POOLER: "set the pooler in front of the database to session mode (PgBouncer: "

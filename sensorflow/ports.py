@@ -572,9 +572,6 @@ class Ledger(Protocol):
 
         lease: the one that was held before these files were opened. Raises IntakeLost when somebody
         else has taken over since. None for what is read from elsewhere than the source's drop folder.
-
-        With the word of a gate for it, a file that is in quarantine because it differed from what another
-        gate said goes through again.
         """
         ...
 

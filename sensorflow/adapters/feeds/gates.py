@@ -54,7 +54,7 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Held:
-    """A file that waits, in this state. gate: whose change may let it in; b"" if unknown. why: for people."""
+    """A file that waits, in this state. gate: whose change may let it in, b"" if unknown."""
 
     stat: Stat
     gate: bytes

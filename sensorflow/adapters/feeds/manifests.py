@@ -22,8 +22,8 @@ SHOWN = 3
 
 @dataclass
 class _Set:
-    """A manifest in one state. files: of those that it names the ones that the source takes, by their names,
-    composed. done: names that were registered on its word. whole: all were there at a time; from then on
+    """A manifest in one state. files: those that it names and the source takes, by their names, composed.
+    done: names that were registered on its word. whole: all were there at a time; from then on
     each is taken in. missing: what was found missing last."""
 
     key: bytes

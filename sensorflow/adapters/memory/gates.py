@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 from sensorflow.core.gates.announced import Announced, Announcement
-from sensorflow.core.states import State
-from sensorflow.errors import Code
-
-if TYPE_CHECKING:
-    from sensorflow.adapters.memory.file import File
 
 
 class Gates:
@@ -18,9 +12,6 @@ class Gates:
 
     _lock: threading.RLock
     _announced: dict[tuple[str, bytes, str, bytes], tuple[int, Announced]]
-
-    def _replay(self, file: File, profile: str | None) -> bool:
-        raise NotImplementedError
 
     def announced(self, file_id: int) -> list[Announced]:
         with self._lock:
@@ -32,11 +23,7 @@ class Gates:
         with self._lock:
             return frozenset(k[3] for k in self._announced if k[:3] == (source, gate, mark))
 
-    def _announce(self, file: File, source: str, key: bytes, said: Announcement) -> None:
-        before = self.announced(file.id)
+    def _announce(self, file_id: int, source: str, key: bytes, said: Announcement) -> None:
         place = (source, said.gate, said.mark, key)
         self._announced.pop(place, None)  # the newest is the last
-        self._announced[place] = (file.id, said.what)
-        differed = file.error is not None and file.error[0] == str(Code.GATE_MISMATCH)
-        if file.state is State.QUARANTINED and differed and said.what not in before:
-            self._replay(file, file.profile)
+        self._announced[place] = (file_id, said.what)

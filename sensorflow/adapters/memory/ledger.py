@@ -150,7 +150,7 @@ class MemoryLedger(Gates, GrowingFiles, Heartbeats, Listing, Outbox):
     def _enter(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         done = self._register(arrival, on_change, name_matters)
         if (said := arrival.announcement) is not None:
-            self._announce(self._files[done.file_id], arrival.source, arrival.key, said)
+            self._announce(done.file_id, arrival.source, arrival.key, said)
         return done
 
     def _register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:

@@ -8,11 +8,9 @@ from contextlib import AbstractContextManager
 
 import sqlalchemy as sa
 
-from sensorflow.adapters.postgres import reversal
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.core.arrival import Arrival
 from sensorflow.core.gates.announced import Announced
-from sensorflow.errors import Code
 from sensorflow.ports import Registration
 
 
@@ -32,18 +30,11 @@ class Gates:
         return frozenset(bytes(row.key) for row in rows)
 
 
-def announce(
-    c: sa.Connection, who: str, arrivals: Sequence[Arrival], done: Sequence[Registration]
-) -> None:
+def announce(c: sa.Connection, arrivals: Sequence[Arrival], done: Sequence[Registration]) -> None:
     """Write down what gates say of files that were registered in this transaction."""
     for arrival, entered in zip(arrivals, done, strict=True):
         if (said := arrival.announcement) is None:
             continue
         what = json.dumps(said.what.as_json(), sort_keys=True)
-        facts = {"id": entered.file_id, "what": what}
-        again = run(c, "differed_from_gate", **facts, code=str(Code.GATE_MISMATCH)).first()
         place = {"source": arrival.source, "gate": said.gate, "mark": said.mark}
-        run(c, "announce", **facts, **place, key=arrival.key)
-        if again is not None:
-            why = f"another gate came: {said.what.gate}"
-            reversal.replay(c, who, entered.file_id, again.wanted_profile, why)
+        run(c, "announce", **place, key=arrival.key, id=entered.file_id, what=what)

@@ -144,7 +144,7 @@ class PostgresLedger(Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 known.get(place) or self._register(c, arrival, on_change, name_matters)
                 for place, arrival in enumerate(arrivals, 1)
             ]
-            announce(c, self._who, arrivals, done)
+            announce(c, arrivals, done)
             return done
 
     def _add_many(

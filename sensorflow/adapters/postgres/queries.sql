@@ -1559,10 +1559,3 @@ SELECT what FROM announcements WHERE file_id = :id ORDER BY at DESC;
 
 -- name: announced_by
 SELECT key FROM announcements WHERE source = :source AND gate = :gate AND mark = :mark;
-
--- name: differed_from_gate
--- A file in quarantine that no gate has said this of yet.
-SELECT f.wanted_profile FROM files f
- WHERE f.id = :id AND f.state = 'quarantined' AND f.error_code = :code
-   AND NOT EXISTS (SELECT FROM announcements a
-                    WHERE a.file_id = f.id AND a.what = CAST(:what AS jsonb));
