@@ -518,6 +518,7 @@ class Daemon:
         for _ in files:
             crash.point(crash.Point.PUT_AWAY)
         told = log()
+        self._gating.differing(folder, list(zip(files, entered, strict=True)))
         for file, done in zip(files, entered, strict=True):
             told.info(
                 Event.FILE_REGISTERED,

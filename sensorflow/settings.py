@@ -153,6 +153,13 @@ class Gate(Strict):
         return ManifestPattern.of(self.manifest or "")
 
 
+def _patience(value: Any) -> Any:
+    """As `duration`, and of seconds too."""
+    if re.fullmatch(r"[1-9][0-9]{0,6}s", str(value).strip()):
+        return timedelta(seconds=int(str(value).strip()[:-1]))
+    return value if isinstance(value, timedelta) else duration(value)
+
+
 def _named(value: Any) -> Any:
     """A gate of each file may be given by its name alone."""
     return {"file": value} if isinstance(value, str) else value
@@ -198,7 +205,9 @@ class Source(Strict):
     grow_every: float = Field(default=10.0, ge=0, le=86400)
     silent_after: Duration = None
     gate: Annotated[Gate | None, BeforeValidator(_named)] = later(None)
-    overdue_after: Duration = later(timedelta(hours=1))
+    overdue_after: Annotated[timedelta | None, BeforeValidator(_patience)] = later(
+        timedelta(hours=1)
+    )
 
     @field_validator("drift", mode="before")
     @classmethod

@@ -169,8 +169,7 @@ WHOLE = {
         '{"files": [{"name": "a.csv", "size": 10, "sha256": "SHA256", "rows": 3}, "s/b.csv"]}',
         '[{"path": "./a.csv", "bytes": "10", "SHA-256": "SHA256", "row_count": 3}, {"file": "s/b.csv"}]',
         '{"entries": {"a.csv": {"size": 10, "checksum": "sha256:SHA256", "rows": 3}, "s/b.csv": null}}',
-        '{"file_count": 2, "files": [{"filename": "a.csv", "fileSize": 10, "hash": "SHA256", '
-        '"recordCount": 3, "owner": "x"}, {"key": "s3://bucket/b.csv", "name": "s/b.csv"}]}',
+        '{"nFiles": 2, "items": [{"key": "a.csv", "bytes": 10, "hash": "SHA256", "nrows": 3}, "s/b.csv"]}',
         "name;size;sha256;rows\na.csv;10;SHA256;3\ns/b.csv;;;\n",
         "File Name,Bytes,Checksum,Row Count\r\na.csv,10,SHA256,3\r\n\r\ns\\b.csv,,,\r\n",
     ],

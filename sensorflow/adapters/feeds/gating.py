@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sensorflow.adapters.feeds.folder import Folder
 from sensorflow.adapters.feeds.gates import Admitted, Book, Gates, Held, of
 from sensorflow.core.arrival import printable
+from sensorflow.core.gates.announced import differs
 from sensorflow.core.stability import Stat
+from sensorflow.flow.register import Found
+from sensorflow.ports import Kind, Registration
 from sensorflow.telemetry import Event, log
 
 
@@ -85,6 +89,24 @@ class Gating:
         """Files that may wait no longer for a manifest that was being written."""
         gates = self._gates.get(folder.name)
         return gates.look_again() if gates is not None else []
+
+    def differing(self, folder: Folder, files: Sequence[tuple[Found, Registration]]) -> None:
+        """Report bytes that are known, and came again with a gate that is of others: what the sender means
+        has not arrived. New ones are left to the worker."""
+        for file, done in files:
+            if done.kind is not Kind.ALIAS or file.announcement is None:
+                continue
+            landed = file.landed
+            known = {"sha256": landed.sha256.hex(), "md5": landed.md5.hex()}
+            what = file.announcement.what
+            what = replace(what, sums=tuple(pair for pair in what.sums if pair[0] in known))
+            if why := differs(what, landed.size, known.__getitem__):
+                facts = {
+                    "source": folder.name,
+                    "file": printable(file.key),
+                    "file_id": done.file_id,
+                }
+                log().warning(Event.GATE_DIFFERS, **facts, why=why)
 
     def spent(self, folder: Folder, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
         """Gates to be put away, now that these files are registered."""
