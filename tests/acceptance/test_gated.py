@@ -94,7 +94,8 @@ def sha(content: bytes) -> str:
 def intake(f: Fleet) -> dict[str, Any]:
     """What the daemon says of its gates."""
     beats = [b for b in f.ledger.heartbeats() if b.pulse.role is Role.INTAKE]
-    return dict(beats[0].pulse.state.get("gates", {})) if beats else {}
+    newest = max(beats, key=lambda b: b.beat_at, default=None)
+    return dict(newest.pulse.state.get("gates", {})) if newest else {}
 
 
 def test_files_are_loaded_when_their_senders_say_so(
@@ -155,3 +156,27 @@ def test_files_are_loaded_when_their_senders_say_so(
         assert "5 rows, day.manifest.json says 6" in view.facts["error_detail"]
         f.wait(lambda: not any((f.project / "sets").iterdir()), 40)
         assert status(f)[1]["gates"] == []
+
+
+def test_a_killed_daemon_leaves_no_gate_that_opens_for_the_next_version(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    with fleet(project, database, valkey_url, settings=SETTINGS.replace('after = "keep"', "")) as f:
+        sent = Senders(f)
+        flags, ready = project / "flags", project / "flags" / "ready"
+        for point in ("daemon.registered", "daemon.put-away"):
+            sent.file("flags", "a.csv")
+            sent.put("flags", "ready/a.done", b"")
+            f.start("daemon", crash=point)
+            f.running.pop("daemon").wait(60)
+            f.start("daemon")
+            f.wait(lambda: not (flags / "a.csv").exists() and not (ready / "a.done").exists(), 40)
+            f.kill("daemon")
+        # as a daemon leaves it that is killed while it puts a gate away
+        (ready / ".sensorflow-1").mkdir()
+        (ready / ".sensorflow-1" / "a.done").touch()
+        sent.file("flags", "a.csv")
+        f.start("daemon")
+        f.wait(lambda: intake(f).get("flags", {}).get("waiting") == 1, 40)
+        assert len(f.ledger.named("a.csv")) == 2
+        assert not (ready / "a.done").exists()

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from samples import NOW
+from yard import SETTINGS
 
+from sensorflow import bootstrap
 from sensorflow.adapters.feeds.folder import Folder
 from sensorflow.adapters.feeds.gates import Admitted, Gates, Held, of
 from sensorflow.adapters.memory import MemoryLedger
@@ -23,7 +25,7 @@ from sensorflow.core.gates.announced import (
 from sensorflow.core.gates.manifests import manifest
 from sensorflow.core.gates.patterns import ManifestPattern, NamePattern
 from sensorflow.core.gates.sums import digest_for, text_of
-from sensorflow.errors import Code, Permanent
+from sensorflow.errors import Code, Misuse, Permanent
 from sensorflow.ports import OnChange
 from sensorflow.settings import Source
 
@@ -450,3 +452,23 @@ def test_what_is_gone_is_no_longer_waited_for(tmp_path: Path) -> None:
     (tmp_path / "drop" / "a.csv").unlink()
     assert drop.gates.prune() == [b"a.csv"]
     assert drop.gates.held == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ('gate = "done"', "sources.plant.gate.file"),
+        ('gate = { manifest = "*" }', "sources.plant.gate.manifest"),
+        ("gate = {}", "give either a file"),
+        ('gate = { fil = "{name}.x" }', "did you mean 'file'?"),
+        ('gate = "{name}.done"\ngrowing = true\nafter = "keep"', "give one of them"),
+        ('gate = "{name}.done"\noverdue_after = "soon"', "overdue_after"),
+    ],
+)
+def test_settings_that_cannot_be_are_one_line(tmp_path: Path, wrong: str, why: str) -> None:
+    text = SETTINGS.format(database="postgresql:///x", source=wrong)
+    (tmp_path / "sensorflow.toml").write_text(text)
+    with pytest.raises(Misuse) as caught:
+        bootstrap.settings(tmp_path)
+    assert why in str(caught.value)
+    assert "\n" not in str(caught.value)
