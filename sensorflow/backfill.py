@@ -20,7 +20,9 @@ from sensorflow.adapters.feeds.folder import (
     StillOpen,
     Unreadable,
 )
+from sensorflow.adapters.feeds.gates import Held, of
 from sensorflow.core.arrival import Lane, printable
+from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.names import composed
 from sensorflow.core.stability import Stat
 from sensorflow.flow.land import land
@@ -90,6 +92,7 @@ class Backfill:
         self._ledger = ledger
         self._ahead = ahead
         self._pause = 0.0 if rate is None else 1.0 / rate
+        self._gates = of(self._folder, ledger)
         self.progress = Progress()
 
     def files(self) -> Iterator[tuple[bytes, Stat]]:
@@ -100,6 +103,9 @@ class Backfill:
 
     def run(self, told: Callable[[Progress], None]) -> None:
         """Take all files and wait for the workers; `told` is called often. Raises Transient."""
+        if self._gates is not None:
+            self._gates.look()
+            self._gates.present(self._folder.scan())
         for key, stat in self.files():
             self._wait(self._ahead - 1, told)
             self._take(key, stat)
@@ -123,7 +129,7 @@ class Backfill:
         p = self.progress
         try:
             kind = self._register(key, stat)
-        except (NotAFile, StillOpen, PermissionError, Unreadable) as error:
+        except (NotAFile, StillOpen, PermissionError, Unreadable, _Waits) as error:
             p.left_out[printable(key)] = _reason(error)
             return
         p.known += kind is Kind.SEEN
@@ -134,14 +140,28 @@ class Backfill:
         name, discovered = self._folder.name, datetime.now(UTC)
         if self._ledger.seen(name, key, stat.fingerprint):
             return Kind.SEEN
+        said = self._announced(key, stat)
         with self._folder.open(key) as stream:
             landed = land(self._landing, Readable(stream), lambda: self._folder.stat_of(stream))
         if landed is None:
             raise StillOpen
         now, lane = datetime.now(UTC), Lane.BACKFILL
         return register(
-            self._ledger, self._settings, name, key, *landed, discovered, now, lane
+            self._ledger, self._settings, name, key, *landed, discovered, now, lane, said
         ).kind
+
+    def _announced(self, key: bytes, stat: Stat) -> Announcement | None:
+        """What the file's gate says, where the source has gates: old files have theirs beside them."""
+        if self._gates is None:
+            return None
+        found = self._gates.admit(key, stat)
+        if isinstance(found, Held):
+            raise _Waits(found.why)
+        return found.announcement
+
+
+class _Waits(Exception):
+    """The file's gate is not there."""
 
 
 def _reason(error: Exception) -> str:

@@ -15,9 +15,9 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from types import FrameType
@@ -32,6 +32,8 @@ from sensorflow.adapters.feeds.folder import (
     StillOpen,
     Unreadable,
 )
+from sensorflow.adapters.feeds.gates import Admitted
+from sensorflow.adapters.feeds.gating import Gating
 from sensorflow.adapters.feeds.spelling import Spellings, log_refused
 from sensorflow.adapters.feeds.watch import Watch
 from sensorflow.adapters.host import has_ended, process
@@ -120,6 +122,7 @@ class Daemon:
         self._more = False
         self._refused: dict[tuple[str, bytes], Stat] = {}
         self._spellings = Spellings(ledger)
+        self._gating = Gating(folders, ledger)
         self._told: dict[str, deque[_Seen]] = {f.name: deque() for f in folders}
         """What inotify told of."""
         self._news = threading.Event()
@@ -225,6 +228,7 @@ class Daemon:
                 continue
             self._leases.pop(folder.name, None)
             if lease is not None:
+                self._gating.forget(folder)
                 self._recover(folder)
                 self._leases[folder.name] = lease
                 self._doubt.set()
@@ -233,6 +237,8 @@ class Daemon:
         """What a killed daemon left half put away."""
 
         def registered(key: bytes, stream: BinaryIO) -> bool:
+            if folder.is_gate(key):
+                return True  # it was put away after the file that it is of was registered
             sha256 = self._landing.put(stream).sha256
             return self._ledger.has_content(folder.name, key, sha256)
 
@@ -284,7 +290,7 @@ class Daemon:
         self._news.clear()
         for name, told in self._told.items():
             if told and not self._turns.has(name, "told"):
-                self._turns.add(name, "told", _popped(told))
+                self._turns.add(name, "told", self._popped(told))
         if group := self._turns.gather(GROUP, LOOKING, self._apart_by_name):
             self._take(group)
 
@@ -349,13 +355,34 @@ class Daemon:
         if folder.name in self._unrecovered and folder.readable():
             self._recover(folder)
         while True:
+            self._gating.scanned(folder, whole=False)
             for key, stat in folder.scan():
                 yield _Seen(folder, key) if self._is_new(folder, key, stat) else None
+            self._gating.scanned(folder, whole=True)
+            self._taking.note(gates=self._gating.state())
+            self._put_gates_away(folder, ())
             if folder.name not in self._again:
                 return
             self._again.discard(folder.name)
 
+    def _popped(self, told: deque[_Seen]) -> Iterator[_Seen | None]:
+        """What was told of; of a gate the files that wait for it."""
+        while told:
+            seen = told.popleft()
+            folder = seen.folder
+            if not folder.is_gate(seen.key):
+                yield seen
+                continue
+            for key, same in self._gating.heard(folder, seen.key):
+                if same:
+                    yield _Seen(folder, key, True)
+                else:
+                    with suppress(NotAFile):
+                        self._settling[folder.name].again(key, folder.stat(key), time.monotonic())
+
     def _is_new(self, folder: Folder, key: bytes, stat: Stat) -> bool:
+        if (let_in := self._gating.lets_in(folder, key, stat)) is not None:
+            return let_in
         settling = self._settling[folder.name]
         if len(settling) >= SETTLING and key not in settling:
             self._more = True
@@ -364,6 +391,8 @@ class Daemon:
 
     def _look_again(self) -> None:
         for folder in self._ours:
+            for key in self._gating.again(folder):
+                self._tell(folder, key)
             if len(self._settling[folder.name]) and not self._turns.has(folder.name, "settled"):
                 self._turns.add(folder.name, "settled", self._settled(folder))
         if self._more and all(len(s) < SETTLING / 2 for s in self._settling.values()):
@@ -457,7 +486,11 @@ class Daemon:
                 return None
             log().debug(Event.FILE_SKIPPED, source=folder.name, file=printable(key), why=str(error))
             return None
-        return None if landed is None else Found(key, *landed, discovered, datetime.now(UTC))
+        if landed is None:
+            return None
+        (bytes_, stat), admitted = landed
+        found = Found(key, bytes_, stat, discovered, datetime.now(UTC))
+        return replace(found, announcement=admitted.announcement)
 
     def _enter(self, folder: Folder, files: list[Found], lease: IntakeLease) -> None:
         """Register landed files of a folder, and put them away. Raises IntakeLost."""
@@ -480,10 +513,12 @@ class Daemon:
         for _ in files:
             crash.point(crash.Point.REGISTERED)
         self._fresh.set()
+        self._put_gates_away(folder, [file.key for file in files])
         self._put_away(folder, files, lease)
         for _ in files:
             crash.point(crash.Point.PUT_AWAY)
         told = log()
+        self._gating.differing(folder, list(zip(files, entered, strict=True)))
         for file, done in zip(files, entered, strict=True):
             told.info(
                 Event.FILE_REGISTERED,
@@ -532,7 +567,9 @@ class Daemon:
         if folder.source.after == "keep":
             for key, stat in stats.items():
                 self._known.add(_mark(folder, key, stat))
+        self._put_all_away(folder, stats, lease)
 
+    def _put_all_away(self, folder: Folder, stats: dict[bytes, Stat], lease: IntakeLease) -> None:
         def allowed() -> bool:
             self._taking.touch()
             return self._intake.is_certain(lease)
@@ -543,10 +580,21 @@ class Daemon:
             self._refused[folder.name, key] = stats[key]
             log().error(Event.FILE_STUCK, source=folder.name, file=printable(key), why=why)
 
+    def _put_gates_away(self, folder: Folder, keys: Sequence[bytes]) -> None:
+        """Those that are spent now that these files are registered: before the files themselves, so that
+        none is left to open for what comes next under their names."""
+        lease = self._leases.get(folder.name)
+        spent = dict(self._gating.spent(folder, keys))
+        spent = {
+            k: stat for k, stat in spent.items() if self._refused.get((folder.name, k)) != stat
+        }
+        if lease is not None and spent:
+            self._put_all_away(folder, spent, lease)
+
     def _land(
         self, group: LandingGroup, folder: Folder, key: bytes, room: float
-    ) -> tuple[Landed, Stat] | None:
-        """The landed file, or None when it is known, still being written, or not readable.
+    ) -> tuple[tuple[Landed, Stat], Admitted] | None:
+        """The landed file, or None when it is known, being written, not readable, or waits for a gate.
 
         Raises _TooLarge when it has more than `room` bytes.
         """
@@ -558,6 +606,11 @@ class Daemon:
                     return None
                 if stat.size > room:
                     raise _TooLarge
+                if (admitted := self._gating.admit(folder, key, stat)) is None:
+                    settling.forget(key)
+                    return None
+                for other in admitted.others:
+                    self._tell(folder, other)
                 reader = Readable(stream, self._taking.touch)
                 landed = land(group, reader, lambda: folder.stat_of(stream))
                 if landed is None:
@@ -568,9 +621,10 @@ class Daemon:
         except (PermissionError, Unreadable) as error:
             self._refuse(folder, key, error)
             return None
-        if landed is not None:
-            settling.forget(key)
-        return landed
+        if landed is None:
+            return None
+        settling.forget(key)
+        return landed, admitted
 
     def _refuse(self, folder: Folder, key: bytes, error: Exception) -> None:
         """Not readable: said once for each state of the file, and tried when that changes."""
@@ -612,11 +666,6 @@ class Daemon:
             if sent:
                 soon_until = time.monotonic() + SOON_FOR
                 log().info(Event.FILES_PUBLISHED, files=sent)
-
-
-def _popped(told: deque[_Seen]) -> Iterator[_Seen | None]:
-    while told:
-        yield told.popleft()
 
 
 def _heart(

@@ -67,6 +67,7 @@ class Code(StrEnum):
     PATTERN_TOO_SLOW = "F221 pattern-too-slow"
     HEADER_ROWS = "F222 header-rows-unequal"
     DOCTYPE = "F226 doctype-refused"
+    GATE_MISMATCH = "F223 gate-mismatch"
     UNEXPECTED = "F299 unexpected-error"
     # infrastructure
     DATABASE = "I501 database-unavailable"
@@ -130,6 +131,8 @@ REMEDY: dict[Code, str] = {
     Code.HEADER_ROWS: 'set align to "left" or "right" in the profile, or correct header, delimiter or '
     "skip, then replay",
     Code.DOCTYPE: "have the sender leave the <!DOCTYPE …> out, or remove it, then drop the file again",
+    Code.GATE_MISMATCH: "request the file and its gate again from the sender: what arrived is not what it "
+    "announced. If the file is right and the gate wrong, drop both again with the right gate",
     Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
     Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
     Code.POOLER: "set the pooler in front of the database to session mode (PgBouncer: "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeAlias
 
 from sensorflow.core.account import Account, account
 from sensorflow.core.arrival import Arrival, Landed, Lane, Waiting
+from sensorflow.core.gates.announced import Announced
 from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.heartbeat import Heartbeat, Pulse
 from sensorflow.core.listing import Activity, FileFilter
@@ -572,6 +573,14 @@ class Ledger(Protocol):
         lease: the one that was held before these files were opened. Raises IntakeLost when somebody
         else has taken over since. None for what is read from elsewhere than the source's drop folder.
         """
+        ...
+
+    def announced(self, file_id: int) -> list[Announced]:
+        """What gates said of a file's bytes, the newest first."""
+        ...
+
+    def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]:
+        """The keys that were registered on the word of a gate in this state (see `Announcement`)."""
         ...
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:

@@ -30,7 +30,8 @@ from pydantic import (
 from sensorflow import digest, profiles, tls
 from sensorflow.core import growth
 from sensorflow.core.drift import Drift
-from sensorflow.core.profile import Instant, Profile, Strict
+from sensorflow.core.gates.patterns import ManifestPattern, NamePattern
+from sensorflow.core.profile import Instant, Profile, Strict, later
 from sensorflow.core.stability import IGNORED
 from sensorflow.environment import Variables, names_project
 from sensorflow.errors import Code, Misuse
@@ -119,6 +120,51 @@ class Limits:
     workers: int = 4
 
 
+class Gate(Strict):
+    """By which file a sender says that others are complete: one of each file, or a manifest of many."""
+
+    file: str | None = None
+    manifest: str | None = None
+
+    @field_validator("file")
+    @classmethod
+    def _file(cls, text: str | None) -> str | None:
+        if text is not None:
+            NamePattern.of(text)
+        return text
+
+    @field_validator("manifest")
+    @classmethod
+    def _manifest(cls, text: str | None) -> str | None:
+        if text is not None:
+            ManifestPattern.of(text)
+        return text
+
+    @model_validator(mode="after")
+    def _one(self) -> Gate:
+        if (self.file is None) == (self.manifest is None):
+            raise ValueError('give either a file, as in gate = "{name}.done", or a manifest')
+        return self
+
+    @cached_property
+    def pattern(self) -> NamePattern | ManifestPattern:
+        if self.file is not None:
+            return NamePattern.of(self.file)
+        return ManifestPattern.of(self.manifest or "")
+
+
+def _patience(value: Any) -> Any:
+    """As `duration`, and of seconds too."""
+    if re.fullmatch(r"[1-9][0-9]{0,6}s", str(value).strip()):
+        return timedelta(seconds=int(str(value).strip()[:-1]))
+    return value if isinstance(value, timedelta) else duration(value)
+
+
+def _named(value: Any) -> Any:
+    """A gate of each file may be given by its name alone."""
+    return {"file": value} if isinstance(value, str) else value
+
+
 class Source(Strict):
     """A drop folder, and what becomes of the files in it."""
 
@@ -160,6 +206,10 @@ class Source(Strict):
     growing: bool = False
     grow_every: float = Field(default=10.0, ge=0, le=86400)
     silent_after: Duration = None
+    gate: Annotated[Gate | None, BeforeValidator(_named)] = later(None)
+    overdue_after: Annotated[timedelta | None, BeforeValidator(_patience)] = later(
+        timedelta(hours=1)
+    )
 
     @field_validator("drift", mode="before")
     @classmethod
@@ -185,6 +235,11 @@ class Source(Strict):
 
     @model_validator(mode="after")
     def _growing(self) -> Source:
+        if self.growing and self.gate is not None:
+            raise ValueError(
+                "growing = true takes a file line by line while it grows, a gate says that it is "
+                "complete: give one of them"
+            )
         if self.growing and self.after != "keep":
             raise ValueError('growing = true needs after = "keep": the file stays where it grows')
         if self.growing and self.on_change != "merge":

@@ -26,6 +26,9 @@ class Event(StrEnum):
     )
     FILE_REFUSED = "file.refused"  # left in its folder: another file there has its name
     FILE_STUCK = "file.stuck"  # registered, but it cannot be moved out of its folder
+    GATE_WAITING = "gate.waiting"  # a file is complete, and left until its sender says so
+    GATE_DIFFERS = "gate.differs"  # bytes that are loaded already came again, with a gate of others
+    GATE_OVERDUE = "gate.overdue"  # for longer than overdue_after
     SOURCE_AWAY = "source.away"  # a drop folder cannot be read; the others go on
     FILE_VANISHED = (
         "file.vanished"  # it was seen, and was gone or no file before it was landed: a loss

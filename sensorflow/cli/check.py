@@ -61,11 +61,16 @@ def check(
         held = terms(path, profile, source, below)
         found = _checked(path, held, profile, zone, max_rejects, 10_000 if json else rejects)
         bad |= found.error is not None or found.refused is not None
+        if told := _gate(path, found):
+            bad |= found.error is not None
         all_found.append(found)
         if json:
             sys.stdout.write(json_of(found.as_dict()) + "\n")
         else:
             _print(found)
+            if told:
+                line(f"  gate: {told}")
+                line()
     if not json:
         from sensorflow.cli import checked
 
@@ -82,6 +87,7 @@ def _files(paths: list[Path]) -> Iterator[tuple[Path, Path | None]]:
     for path in paths:
         if path.is_dir():
             inner = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+            inner = [p for p in inner if not _is_gate(p)]
             if not inner:
                 raise Misuse(f"{path}: no files in it")
             yield from ((file, path) for file in inner)
@@ -91,6 +97,22 @@ def _files(paths: list[Path]) -> Iterator[tuple[Path, Path | None]]:
             raise Misuse(f"{path}: not a regular file")
         else:
             yield path, None
+
+
+def _is_gate(path: Path) -> bool:
+    """Whether it is no data, but says something of them."""
+    from sensorflow import bootstrap
+    from sensorflow.cli import gated
+
+    return gated.is_gate(path, bootstrap.settings(anywhere=True))
+
+
+def _gate(path: Path, found: Checked) -> str | None:
+    from sensorflow import bootstrap
+    from sensorflow.cli import gated
+
+    folder = gated.folder_of(path, bootstrap.settings(anywhere=True))
+    return gated.judge(path, folder, found) if folder is not None else None
 
 
 def _checked(

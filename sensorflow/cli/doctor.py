@@ -279,12 +279,13 @@ def _drops(settings: Settings) -> Iterator[Check]:
     from sensorflow.cli import drops
     from sensorflow.core.heartbeat import Role
 
-    books, taken_in = None, False
+    books, taken_in, ledger = None, False, None
     with suppress(SensorflowError):  # reported above; what needs no ledger is said all the same
-        beats = bootstrap.ledger(settings, "doctor").heartbeats()
+        ledger = bootstrap.ledger(settings, "doctor")
+        beats = ledger.heartbeats()
         taken_in = any(b.live for b in beats if b.pulse.role is Role.INTAKE)
         books = bootstrap.books(settings)
-    yield from drops.checks(settings, bootstrap.folders(settings), books, taken_in)
+    yield from drops.checks(settings, bootstrap.folders(settings), books, taken_in, ledger)
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:

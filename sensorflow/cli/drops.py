@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sensorflow.cli import gated
 from sensorflow.core.arrival import printable
 from sensorflow.core.health import Check, span
 from sensorflow.core.stability import takes
@@ -17,6 +18,7 @@ from sensorflow.errors import SensorflowError
 
 if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder import Folder
+    from sensorflow.adapters.feeds.gates import Book
     from sensorflow.ports import Books
     from sensorflow.settings import Settings
 
@@ -46,15 +48,25 @@ class Found:
 
 
 def checks(
-    settings: Settings, folders: list[Folder], books: Books | None, taken_in: bool
+    settings: Settings,
+    folders: list[Folder],
+    books: Books | None,
+    taken_in: bool,
+    ledger: Book | None = None,
 ) -> Iterator[Check]:
-    """books: the ledger, where it can be asked. taken_in: a daemon goes on, which takes in what waits."""
+    """books, ledger: where it can be asked. taken_in: a daemon goes on, which takes in what waits."""
     for folder in folders:
         if folder.readable():
-            yield from _told(folder.name, look(settings, folder, books), taken_in)
+            waits = gated.quietly(folder, ledger, books) if ledger is not None else []
+            yield from gated.checks(folder.name, waits)
+            held = gated.held_keys(waits)
+            yield from _told(folder.name, look(settings, folder, books, held), taken_in)
 
 
-def look(settings: Settings, folder: Folder, books: Books | None) -> Found:
+def look(
+    settings: Settings, folder: Folder, books: Books | None, held: Set[bytes] = frozenset()
+) -> Found:
+    """held: keys of files that wait for their gates."""
     found, now, until = Found(), time.time(), time.monotonic() + PATIENCE
     late = max(LATE, 4 * settings.rescan, 4 * folder.source.settle)
     kept: list[tuple[bytes, str]] = []
@@ -64,11 +76,13 @@ def look(settings: Settings, folder: Folder, books: Books | None) -> Found:
             break
         found.files += 1
         age = now - max(stat.mtime_ns, stat.ctime_ns) / 1e9
+        if folder.is_gate(key):
+            continue
         if not folder.takes(key):
             _apart(folder, key, now - stat.mtime_ns / 1e9, found)
         elif not _readable(folder, key):
             found.unreadable.append(key)
-        elif age > late and not folder.source.growing:
+        elif age > late and not folder.source.growing and key not in held:
             if folder.source.after == "keep":
                 kept.append((key, stat.fingerprint))
             else:

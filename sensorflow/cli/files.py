@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sensorflow.cli import gated
 from sensorflow.cli.choose import (
     Source,
     complete_state,
@@ -23,7 +24,8 @@ from sensorflow.cli.times import SINCE, given
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.ports import ChainView, FileView
+    from sensorflow.ports import ChainView, FileView, Ledger
+    from sensorflow.settings import Settings
 
 app = typer.Typer(
     help="Where each file stands; its history; the file of a reading.", no_args_is_help=True
@@ -103,6 +105,20 @@ def ls(
         spare = ("rejected", "dupl.", "not loaded", "replaced", "error")
         table("", (*heads, "not loaded", "replaced", "error"), rows, spare)
     cut(len(found), listed.total, json)
+    if not json and whole and since is None:
+        for text in gated.lines(_gated(settings, ledger, source, name)):
+            line(text)
+
+
+def _gated(
+    settings: Settings, ledger: Ledger, source: str | None, name: str | None
+) -> list[gated.Waiting]:
+    """Files that wait for their gates, of such a name."""
+    from sensorflow.core.listing import pattern
+
+    wanted = re.compile(pattern(name or ""))
+    waits = gated.waiting(settings, ledger, source)
+    return [w for w in waits if name is None or wanted.search(w.name)]
 
 
 def _row(view: FileView, chain: ChainView | None) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sensorflow.cli import gated
 from sensorflow.cli.choose import Source, require_source
 from sensorflow.cli.show import Json, as_json, line, made_table, table
 from sensorflow.core.account import LEFT, SUMS
@@ -19,6 +20,7 @@ from sensorflow.errors import Misuse, SensorflowError, Transient
 from sensorflow.shown import json_of
 
 if TYPE_CHECKING:
+    from sensorflow.cli.gated import Waiting
     from sensorflow.cli.lasting import Lasting
     from sensorflow.core.health import Check
     from sensorflow.core.listing import Activity
@@ -51,7 +53,7 @@ def status(
 
     Exits with 0 whatever it shows. With --check it exits with 1 where a process does not run or answer,
     or is paused, `sensorflow up` works with other settings, an error keeps files, a source has been silent
-    for longer than its silent_after, or a row is missing.
+    for longer than its silent_after, a gate or its file is overdue, or a row is missing.
     """
     from sensorflow import bootstrap
 
@@ -86,7 +88,7 @@ def status(
 @dataclass(frozen=True)
 class Seen:
     """What `status` says. differs: how the settings of `up` are others. silent: source -> seconds. unseen:
-    sources of which no file has come yet."""
+    sources of which no file has come yet. gated: what waits for gates."""
 
     totals: Totals
     activity: dict[str, Activity]
@@ -95,6 +97,7 @@ class Seen:
     differs: str | None = None
     silent: dict[str, float] = field(default_factory=dict)
     unseen: list[str] = field(default_factory=list)
+    gated: list[Waiting] = field(default_factory=list)
     flower: str | None = None
     flower_login: str = ""
 
@@ -102,7 +105,8 @@ class Seen:
     def well(self) -> bool:
         lasts = any(not s.passing for s in self.stuck)
         fails = any(c.verdict == "fail" for c in self.checks)
-        return balanced(self.totals) and not (self.differs or lasts or fails or self.silent)
+        late = any(w.is_overdue for w in self.gated)
+        return balanced(self.totals) and not (self.differs or lasts or fails or late or self.silent)
 
     @property
     def health(self) -> str:
@@ -119,6 +123,7 @@ class Seen:
             "health": self.health,
             "silent": self.silent,
             "no_file_yet": self.unseen,
+            "gates": [w.as_dict() for w in self.gated],
             "settings": self.differs or "ok",
             "flower": self.flower,
             "lasting": [asdict(s) for s in self.stuck],
@@ -139,6 +144,7 @@ class Seen:
         told = [balance(self.totals), f"health: {self.health}", *silences(self.silent)]
         if self.unseen:
             told.append(f"no file of {', '.join(self.unseen)} has come yet")
+        told += gated.words(self.gated)
         told += [f"{found}\n    {found.todo}" for found in self.stuck]
         if self.flower:
             told.append(f"Flower: {self.flower}, {self.flower_login}")
@@ -177,6 +183,7 @@ def looked(settings: Settings, ledger: Ledger, source: str | None = None) -> See
         bootstrap.differs(settings),
         silent(settings, activity),
         [n for n in settings.sources if n not in activity and source in (None, n)],
+        gated.waiting(settings, ledger, source),
         running.flower_url if running else None,
         f"user {settings.flower_user}, password in {secret_file(settings)}",
     )

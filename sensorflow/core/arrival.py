@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Misuse
 from sensorflow.shown import shown
@@ -53,6 +54,7 @@ class Arrival:
     key: the path below the source's folder, bytes as the file system gave them.
     fingerprint: which state of which inode was read (see `stability.Stat`).
     sensor_type: the partition of silver that its readings go to, for good.
+    announcement: the gate on whose word it is registered, of a source that has gates.
     """
 
     source: str
@@ -64,6 +66,7 @@ class Arrival:
     discovered_at: datetime
     landed_at: datetime
     lane: Lane = Lane.LIVE
+    announcement: Announcement | None = None
 
 
 @dataclass(frozen=True)

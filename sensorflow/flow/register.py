@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sensorflow.core.arrival import Arrival, Landed, Lane
+from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.stability import Stat
 from sensorflow.ports import IntakeLease, Ledger, OnChange, Registration
 from sensorflow.settings import Settings
@@ -22,15 +23,16 @@ def register(
     discovered_at: datetime,
     landed_at: datetime,
     lane: Lane = Lane.LIVE,
+    announcement: Announcement | None = None,
 ) -> Registration:
     """Enter a landed file. The same bytes again are an alias, other bytes a new version."""
-    file = Found(key, landed, stat, discovered_at, landed_at, lane)
+    file = Found(key, landed, stat, discovered_at, landed_at, lane, announcement)
     return register_many(ledger, settings, source, [file])[0]
 
 
 @dataclass(frozen=True)
 class Found:
-    """A landed file of a source: its key, and the state in which it was read."""
+    """A landed file of a source: its key, the state in which it was read, and what its gate says."""
 
     key: bytes
     landed: Landed
@@ -38,6 +40,7 @@ class Found:
     discovered_at: datetime
     landed_at: datetime
     lane: Lane = Lane.LIVE
+    announcement: Announcement | None = None
 
 
 def register_many(
@@ -69,6 +72,7 @@ def arrivals_of(settings: Settings, source: str, files: Sequence[Found]) -> list
             discovered_at=file.discovered_at,
             landed_at=file.landed_at,
             lane=file.lane,
+            announcement=file.announcement,
         )
         for file in files
     ]

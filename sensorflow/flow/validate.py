@@ -15,6 +15,7 @@ import pyarrow as pa
 from sensorflow.core import reading
 from sensorflow.core.drift import Drift
 from sensorflow.core.formats.chunk import Reject, reject_batch
+from sensorflow.core.gates.announced import require_rows
 from sensorflow.core.growth import Part
 from sensorflow.core.judge import Accepted
 from sensorflow.core.layout import Place
@@ -24,6 +25,7 @@ from sensorflow.core.readings import BRONZE, REJECTS
 from sensorflow.errors import DO, Code, Permanent, row_remedy
 from sensorflow.flow import deadlines
 from sensorflow.flow.chained import up_to
+from sensorflow.flow.gates import announced
 from sensorflow.flow.work import Job
 from sensorflow.memory import lean
 from sensorflow.ports import Counts, LayerWriter
@@ -61,6 +63,7 @@ class Validation:
 
     def __enter__(self) -> Validation:
         job = self.job
+        self._announced = announced(job)
         with ExitStack() as layers:
             if self._accepted is None:
                 self._accepted = _accepted(layers.enter_context(opened(job)), job)
@@ -75,7 +78,7 @@ class Validation:
             self._close()
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        read = rejected = missing = 0
+        read = rejected = missing = rows = 0
         for accepted in lean(self._accepted or ()):
             self._bronze.write(accepted.bronze)
             if accepted.rejects:
@@ -83,10 +86,12 @@ class Validation:
             self.rows += len(accepted.bronze)
             read += accepted.readings
             rejected += len(accepted.rejects)
+            rows += accepted.rows
             missing += accepted.missing
             self._drift.update(dict.fromkeys(accepted.drift))
             yield accepted.bronze
         self.job = self.job.counted(read=read, rejected=rejected, missing=missing)
+        require_rows(self._announced, rows)
         if self.job.claim.again:  # what a load left is not replaced by what will not be loaded
             _tolerate(self.job, self._codes)
 

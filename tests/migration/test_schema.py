@@ -151,6 +151,25 @@ def test_what_a_migration_that_was_killed_left_of_the_index_is_made_anew(
         assert "(lane, source, id, size)" in made[0]
 
 
+def test_what_gates_said_goes_with_a_downgrade_and_files_stay(empty_database: str) -> None:
+    migrate.upgrade(empty_database)
+    file = (
+        "INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,"
+        " sensor_type, discovered_at, landed_at) VALUES"
+        " ('s', '', '', 1, '', '', 0, 0, '', '', now(), now()) RETURNING id"
+    )
+    said = "INSERT INTO announcements VALUES ('s', '', 'm', '', %s, '{}')"
+    with psycopg.connect(empty_database, autocommit=True) as c:
+        found = c.execute(file).fetchone()
+        assert found is not None
+        c.execute(said, found)
+        migrate.downgrade(empty_database, "0011")
+        assert "announcements" not in tables(empty_database)
+        migrate.upgrade(empty_database)
+        assert c.execute("SELECT count(*) FROM files").fetchone() == (1,)
+        assert c.execute("SELECT count(*) FROM announcements").fetchone() == (0,)
+
+
 def test_plain_alembic_works_in_a_checkout(empty_database: str) -> None:
     root = Path(__file__).parents[2]
     env = {**os.environ, "SENSORFLOW_DATABASE_URL": empty_database}

@@ -20,8 +20,8 @@ from sensorflow.settings import Settings, Source
 class Seen:
     """A watched folder, and what is told of it."""
 
-    def __init__(self, root: Path) -> None:
-        source = Source.model_validate({"path": "drop", "profile": "long"})
+    def __init__(self, root: Path, **rules: str) -> None:
+        source = Source.model_validate({"path": "drop", "profile": "long", **rules})
         self.folder = Folder("plant", root, source, root.parent)
         self.files: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self.doubts: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -55,6 +55,13 @@ def seen(tmp_path: Path) -> Iterator[Seen]:
     (tmp_path / "drop").mkdir()
     seen = Seen(tmp_path / "drop")
     yield seen
+    seen.watch.stop()
+
+
+def test_a_gate_is_told_of_too(tmp_path: Path) -> None:
+    (tmp_path / "drop").mkdir()
+    seen = Seen(tmp_path / "drop", gate="{name}.done")
+    seen.told("a.csv.done")
     seen.watch.stop()
 
 

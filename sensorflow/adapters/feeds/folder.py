@@ -207,7 +207,11 @@ class Folder:
         return None
 
     def takes(self, key: bytes) -> bool:
-        return takes(key, self.source.include, self.source.exclude)
+        """Whether a file is one of data that the source takes; a gate is none."""
+        return not self.is_gate(key) and takes(key, self.source.include, self.source.exclude)
+
+    def is_gate(self, key: bytes) -> bool:
+        return self.source.gate is not None and self.source.gate.pattern.is_gate(key)
 
     @contextmanager
     def open(self, key: bytes) -> Iterator[BinaryIO]:

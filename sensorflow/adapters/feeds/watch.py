@@ -71,7 +71,7 @@ class _Handler(FileSystemEventHandler):
     def _file(self, path: bytes | str) -> None:
         whole = os.fsencode(path)
         key = whole.removeprefix(self._prefix)
-        if key != whole and self._folder.takes(key):
+        if key != whole and (self._folder.takes(key) or self._folder.is_gate(key)):
             self._on_file(self._folder, key)
 
 

@@ -26,6 +26,7 @@ from sensorflow.adapters.memory.file import (
     message_of,
     view_of,
 )
+from sensorflow.adapters.memory.gates import Gates
 from sensorflow.adapters.memory.growing import Growing, GrowingFiles
 from sensorflow.adapters.memory.heartbeats import Heartbeats
 from sensorflow.adapters.memory.listing import Listing
@@ -70,7 +71,7 @@ from sensorflow.ports import (
 _NOBODY: tuple[object, datetime] = (None, datetime.min.replace(tzinfo=UTC))
 
 
-class MemoryLedger(GrowingFiles, Heartbeats, Listing, Outbox):
+class MemoryLedger(Gates, GrowingFiles, Heartbeats, Listing, Outbox):
     """See `ports.Ledger`. `clock` stands for the database's."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -80,6 +81,7 @@ class MemoryLedger(GrowingFiles, Heartbeats, Listing, Outbox):
         self._files: dict[int, File] = {}
         self._months: set[date] = set()
         self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
+        self._announced = {}
         self._growing: dict[int, Growing] = {}
         self._tokens = 0
         self._beats: dict[tuple[str, str], Heartbeat] = {}
@@ -143,7 +145,13 @@ class MemoryLedger(GrowingFiles, Heartbeats, Listing, Outbox):
         with self._lock:
             if lease is not None:
                 self._require_intake(lease)
-            return [self._register(arrival, on_change, name_matters) for arrival in arrivals]
+            return [self._enter(arrival, on_change, name_matters) for arrival in arrivals]
+
+    def _enter(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
+        done = self._register(arrival, on_change, name_matters)
+        if (said := arrival.announcement) is not None:
+            self._announce(done.file_id, arrival.source, arrival.key, said)
+        return done
 
     def _register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         for source, key, mark, _, file_id, _ in self._arrivals:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from sensorflow.adapters.postgres import retention, reversal
 from sensorflow.adapters.postgres.connect import engine_of, translated
+from sensorflow.adapters.postgres.gates import Gates, announce
 from sensorflow.adapters.postgres.growing import GrowingFiles
 from sensorflow.adapters.postgres.heartbeats import Heartbeats
 from sensorflow.adapters.postgres.history import add_event
@@ -66,7 +67,7 @@ _ALIAS = ("keys", "names", "key_texts", "sha256s", "fingerprints")
 ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
-class PostgresLedger(GrowingFiles, Heartbeats, Listing, Outbox):
+class PostgresLedger(Gates, GrowingFiles, Heartbeats, Listing, Outbox):
     """See `ports.Ledger`. Safe to share between threads; make one in each process, after a fork.
 
     who: the name under which this process writes history. deferred: how the settings say that the
@@ -139,10 +140,12 @@ class PostgresLedger(GrowingFiles, Heartbeats, Listing, Outbox):
             if lease is not None and not holds_intake(c, lease):
                 raise intake_lost(lease)
             known = self._add_many(c, arrivals, on_change, name_matters)
-            return [
+            done = [
                 known.get(place) or self._register(c, arrival, on_change, name_matters)
                 for place, arrival in enumerate(arrivals, 1)
             ]
+            announce(c, arrivals, done)
+            return done
 
     def _add_many(
         self,

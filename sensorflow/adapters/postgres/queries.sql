@@ -1546,3 +1546,16 @@ BEGIN
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
     END LOOP;
 END $$;
+
+-- name: announce
+-- A gate in one state says one thing of a name. A gate that is sent again is in another state.
+INSERT INTO announcements AS a (source, gate, mark, key, file_id, what)
+VALUES (:source, :gate, :mark, :key, :id, CAST(:what AS jsonb))
+ON CONFLICT (source, gate, mark, key) DO UPDATE
+   SET file_id = excluded.file_id, what = excluded.what, at = clock_timestamp();
+
+-- name: announced
+SELECT what FROM announcements WHERE file_id = :id ORDER BY at DESC;
+
+-- name: announced_by
+SELECT key FROM announcements WHERE source = :source AND gate = :gate AND mark = :mark;

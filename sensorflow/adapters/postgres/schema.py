@@ -329,6 +329,23 @@ growths = Table(
     UniqueConstraint("root", "byte_offset", name="uq_growths_offset"),
 )
 
+announcements = Table(
+    "announcements",
+    metadata,
+    Column("source", Text, primary_key=True),
+    # the key of the gate, and its state as a fingerprint: sent again, it is another one
+    Column("gate", LargeBinary, primary_key=True),
+    Column("mark", Text, primary_key=True),
+    # the name that it says something of, and the file that was registered under it
+    Column("key", LargeBinary, primary_key=True),
+    Column("file_id", BigInteger, ForeignKey("files.id"), nullable=False),
+    # size, checksums and number of rows, as far as it says so
+    Column("what", JSONB, nullable=False),
+    _time("at", nullable=False, default="clock_timestamp()"),
+    Index("ix_announcements_file", "file_id"),
+)
+"""What senders said of files, by gates."""
+
 raw_readings = Table(
     "raw_readings",
     metadata,

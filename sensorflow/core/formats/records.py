@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot, typed_cells
+from sensorflow.core.formats.elements import Element
 from sensorflow.core.formats.keys import KEY as KEY
 from sensorflow.core.formats.keys import Place, at, doubled, level, twice_in
-from sensorflow.core.formats.elements import Element
 from sensorflow.core.layout import NOTHING, Field, Resolve
 from sensorflow.core.patterns import search
 from sensorflow.core.profile import TEMPLATE, Origin, Profile

@@ -25,6 +25,7 @@ from sensorflow.core.formats.records import (
     CELLS,
     EVERY,
     Columns,
+    Getter,
     Path,
     Record,
     explode,
@@ -117,7 +118,7 @@ class Shaped:
         row: dict[str, Cell] = {}
         for name, get in columns.getters.items():
             value = get(record)
-            if get.is_constant:
+            if isinstance(get, Getter) and get.is_constant:
                 row[name] = label(value) if name in columns.labels else text(value)
                 continue
             if isinstance(value, dict | list):

@@ -1,0 +1,1 @@
+"""Gates: files by which a sender says that others are complete, and what they hold. Pure."""

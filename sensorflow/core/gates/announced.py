@@ -1,0 +1,67 @@
+"""What a sender says of a file, and whether it is so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sensorflow.errors import Code, Permanent
+
+LENGTHS = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
+"""Hexadecimal digits of a digest -> its algorithm, as hashlib names it."""
+ALGORITHMS = tuple(LENGTHS.values())
+SHOWN = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512"}
+
+
+class GateUnreadable(Exception):
+    """A gate does not say what is expected of it. `str()`: why, for people."""
+
+
+@dataclass(frozen=True)
+class Announced:
+    """gate: the file that says so, for people. size in bytes. sums: pairs of an algorithm and a digest in
+    lower case hexadecimal digits. rows: of the file, whatever becomes of them."""
+
+    gate: str
+    size: int | None = None
+    sums: tuple[tuple[str, str], ...] = ()
+    rows: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"gate": self.gate, "size": self.size, "sums": dict(self.sums), "rows": self.rows}
+
+    @classmethod
+    def of_json(cls, told: Mapping[str, Any]) -> Announced:
+        sums = tuple(sorted(told["sums"].items()))
+        return cls(told["gate"], told["size"], sums, told["rows"])
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """The gate on whose word a file is registered: its key, and its state as a fingerprint."""
+
+    gate: bytes
+    mark: str
+    what: Announced
+
+
+def differs(announced: Announced, size: int, digest: Callable[[str], str]) -> str | None:
+    """How the bytes of a file differ from what was announced; None if they do not. digest: of the file, by
+    an algorithm, in lower case hexadecimal digits."""
+    if announced.size is not None and announced.size != size:
+        return f"the file has {size:,} bytes, {announced.gate} says {announced.size:,}"
+    for algorithm, wanted in announced.sums:
+        if (found := digest(algorithm)) != wanted:
+            name = SHOWN[algorithm]
+            return f"the file's {name} is {found}, {announced.gate} says {wanted}"
+    return None
+
+
+def require_rows(announced: Announced | None, rows: int) -> None:
+    """Raises Permanent GATE_MISMATCH where another number of rows was announced."""
+    if announced is not None and announced.rows is not None and announced.rows != rows:
+        raise Permanent(
+            Code.GATE_MISMATCH,
+            f"the file has {rows:,} rows, {announced.gate} says {announced.rows:,}",
+        )

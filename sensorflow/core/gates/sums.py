@@ -1,0 +1,109 @@
+"""Files of checksums: those of GNU coreutils and of BSD (sha256sum, sha256sum --tag, openssl dgst), and a
+digest alone."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sensorflow.core.gates.announced import LENGTHS, SHOWN, GateUnreadable
+from sensorflow.core.names import composed
+
+_GNU = re.compile(r"(\\?)([0-9A-Fa-f]{32,128})(?:[ \t]+\*?(.+))?")
+_BSD = re.compile(r"(\\?)([A-Za-z0-9/-]+) ?\((.+)\) ?= ?([0-9A-Fa-f]+)")
+_TAGS = {"MD5": "md5", "SHA1": "sha1", "SHA256": "sha256", "SHA512": "sha512"}
+_ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
+
+
+@dataclass(frozen=True)
+class Sum:
+    """One line. name: as it stands there, None of a digest alone."""
+
+    algorithm: str
+    digest: str
+    name: str | None
+
+
+def text_of(data: bytes) -> str:
+    """The text of a gate. Windows PowerShell writes UTF-16. Raises GateUnreadable."""
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return data.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise GateUnreadable("its text is neither UTF-8 nor UTF-16") from None
+
+
+def sums_of(text: str) -> Iterator[Sum]:
+    """The lines of a file of checksums. Raises GateUnreadable."""
+    for number, line in enumerate(re.split(r"\r?\n", text), 1):
+        if line.strip() and not line.startswith(("#", ";")):
+            yield _sum(line.strip(), number)
+
+
+def looks_like_sums(text: str) -> bool:
+    """Whether its first line that says something is one of a file of checksums."""
+    try:
+        return next(sums_of(text), None) is not None
+    except GateUnreadable:
+        return False
+
+
+def _sum(line: str, number: int) -> Sum:
+    if (found := _BSD.fullmatch(line)) is not None:
+        escaped, tag, name, digest = found.groups()
+        algorithm = _TAGS.get(tag.upper().replace("SHA2-", "SHA").replace("-", ""))
+    elif (found := _GNU.fullmatch(line)) is not None:
+        escaped, digest, name = found.groups()
+        algorithm = LENGTHS.get(len(digest))
+    else:
+        raise GateUnreadable(f"line {number}: expected a checksum, as sha256sum writes it")
+    if algorithm is None or LENGTHS.get(len(digest)) != algorithm:
+        raise GateUnreadable(
+            f"line {number}: {len(digest)} digits are no MD5, SHA-1, SHA-256 or SHA-512"
+        )
+    if escaped and name:
+        name = re.sub(r"\\[\\nr]", lambda m: _ESCAPES[m.group()], name)
+    return Sum(algorithm, digest.lower(), name)
+
+
+def digest_for(text: str, name: str, algorithm: str) -> str:
+    """What a gate says is the digest of the file `name` (the last part of its path).
+
+    Raises GateUnreadable where it is empty, half written, of another file or by another algorithm.
+    """
+    found = list(sums_of(text))
+    if not found:
+        raise GateUnreadable("it is empty")
+    ours = [s for s in found if s.name is not None and _last(s.name) == composed(name)]
+    if not ours:
+        ours = [s for s in found if s.name is None]
+        if not ours or len(found) > 1:
+            names = ", ".join(_last(s.name) for s in found[:3] if s.name is not None)
+            raise GateUnreadable(f"it names {names or 'no file'}, not {name}")
+    ours = [s for s in ours if s.algorithm == algorithm]
+    digests = {s.digest for s in ours}
+    if not digests:
+        raise GateUnreadable(f"it has no {SHOWN[algorithm]} of the file, as its name says")
+    if len(digests) > 1:
+        raise GateUnreadable(f"it has several checksums of {name}")
+    return digests.pop()
+
+
+def _last(name: str) -> str:
+    return composed(re.split(r"[/\\]", name)[-1])
+
+
+def digest_in(text: str) -> tuple[str, str] | None:
+    """(algorithm, digest) of hexadecimal digits, or of base64 as object stores write it; None of others."""
+    text = text.strip()
+    if re.fullmatch(r"[0-9A-Fa-f]+", text) and len(text) in LENGTHS:
+        return LENGTHS[len(text)], text.lower()
+    try:
+        digest = base64.b64decode(text, validate=True).hex()
+    except (ValueError, binascii.Error):
+        return None
+    return (LENGTHS[len(digest)], digest) if len(digest) in LENGTHS else None

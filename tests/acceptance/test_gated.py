@@ -1,0 +1,182 @@
+"""Files whose senders say when they are complete, through a daemon, workers and commands."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import warm
+from fleet import Fleet, Manifest, fleet, rows, text
+
+from sensorflow.core.heartbeat import Role
+from sensorflow.core.states import State
+
+SETTINGS = """\
+data = "data"
+rescan = 2
+sweep = 2
+lease = 3
+[sources.sums]
+path = "drop"
+profile = "long"
+settle = 0.2
+gate = "{name}.sha256"
+[sources.sets]
+path = "sets"
+profile = "long"
+settle = 0.2
+polling = true
+gate = { manifest = "*.manifest.json" }
+[sources.flags]
+path = "flags"
+profile = "long"
+settle = 0.2
+after = "keep"
+overdue_after = "1s"
+gate = "ready/{stem}.done"
+[profiles.long]
+format = "csv"
+time = "time"
+sensor = "sensor"
+type = "type"
+value = "value"
+unit = "unit"
+"""
+
+
+class Senders:
+    """What was sent to a fleet, and what is to come of it."""
+
+    def __init__(self, f: Fleet) -> None:
+        self.f = f
+        self.expected: set[tuple[str, str, float]] = set()
+        self.readings: dict[str, list[tuple[str, str, float]]] = {}
+        for name in ("sets", "flags", "flags/ready"):
+            (f.project / name).mkdir()
+
+    def file(self, source: str, name: str) -> bytes:
+        number = len(self.readings)
+        self.readings[name] = rows(number, 5, random.Random(number))
+        content = text(self.readings[name])
+        return self.put(source, name, gzip.compress(content) if name.endswith(".gz") else content)
+
+    def put(self, source: str, name: str, content: bytes) -> bytes:
+        self.f.put(name, content, self.f.project / source)
+        return content
+
+    def loaded(self, *names: str) -> None:
+        """Wait until these are loaded, and nothing else but what was before."""
+        for name in names:
+            self.expected |= set(self.readings[name])
+        self.f.wait(lambda: Manifest().of_database(self.f.database) == self.expected, 40)
+
+    def states(self, *names: str) -> list[list[State]]:
+        return [[view.state for view in self.f.ledger.named(name)] for name in names]
+
+
+def status(f: Fleet, *options: str) -> Any:
+    done = warm.run(["sensorflow", "status", "--json", *options], f.env, f.project)
+    return done.returncode, json.loads(done.stdout)
+
+
+def said(f: Fleet, *words: str) -> str:
+    return warm.run(["sensorflow", *words], f.env, f.project).stdout.decode()
+
+
+def sha(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def intake(f: Fleet) -> dict[str, Any]:
+    """What the daemon says of its gates."""
+    beats = [b for b in f.ledger.heartbeats() if b.pulse.role is Role.INTAKE]
+    newest = max(beats, key=lambda b: b.beat_at, default=None)
+    return dict(newest.pulse.state.get("gates", {})) if newest else {}
+
+
+def test_files_are_loaded_when_their_senders_say_so(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    with fleet(project, database, valkey_url, settings=SETTINGS) as f:
+        sent = Senders(f)
+        late = sent.file("drop", "late.csv")
+        sent.file("drop", "wrong.csv")
+        sent.put("drop", "wrong.csv.sha256", f"{sha(b'other')}  wrong.csv\n".encode())
+        right = sent.file("drop", "right.csv")
+        sent.put("drop", "right.csv.sha256", f"SHA256 (right.csv) = {sha(right)}\n".encode())
+        sent.file("flags", "flag.csv.gz")
+        parts = [sent.file("sets", f"{name}.csv") for name in "ab"]
+        f.start("daemon", "worker", "beat")
+        sent.loaded("right.csv")
+        f.wait(lambda: sent.states("wrong.csv") == [[State.QUARANTINED]], 40)
+        assert "F223 gate-mismatch" in said(f, "quarantine", "ls")
+        assert not (f.drop / "right.csv.sha256").exists()
+
+        f.kill("daemon")
+        f.start("daemon")
+        f.wait(lambda: intake(f).get("flags", {}).get("overdue") == 1, 40)
+        listed = said(f, "files", "ls", "--source", "sums")
+        assert "late.csv of sums waits for its gate late.csv.sha256, for" in listed
+        code, seen = status(f, "--check")
+        assert code == 1
+        [overdue] = [one for one in seen["gates"] if one["overdue"]]
+        assert (overdue["name"], overdue["kind"]) == ("flag.csv.gz", "file")
+        assert "OVERDUE: 1 file waiting for a gate: flag.csv.gz" in said(f, "doctor")
+        assert sent.states("late.csv", "flag.csv.gz", "a.csv", "b.csv") == [[]] * 4
+        sent.put("drop", "late.csv.sha256", b"")
+        sent.put("drop", "late.csv.sha256", sha(late).encode())
+        sent.loaded("late.csv")
+
+        sent.put("flags", "ready/flag.done", b"")
+        sent.loaded("flag.csv.gz")
+        assert (f.project / "flags" / "ready" / "flag.done").exists()
+        sent.file("flags", "flag.csv.gz")  # the gate that is there was that of another version
+        f.wait(lambda: intake(f)["flags"]["waiting"] == 1, 40)
+        sent.put("flags", "ready/flag.done", b"")
+        sent.loaded("flag.csv.gz")
+
+        third = text(rows(99, 5, random.Random(99)))
+        named = [
+            {"name": f"{name}.csv", "sha256": sha(content), "size": len(content), "rows": count}
+            for name, content, count in zip("abc", [*parts, third], (5, 6, 5), strict=True)
+        ]
+        sent.put("sets", "day.manifest.json", json.dumps({"files": named}).encode())
+        f.wait(lambda: "waits for c.csv, of day.manifest.json" in said(f, "files", "ls"), 40)
+        sent.put("sets", "c.csv", third[:90])  # a transfer that stopped
+        f.wait(lambda: "has 90 of the" in said(f, "files", "ls"), 40)
+        assert sent.states("a.csv", "b.csv", "c.csv") == [[]] * 3
+        sent.put("sets", "c.csv", third)
+        ended = [[State.LOADED], [State.QUARANTINED], [State.LOADED]]
+        f.wait(lambda: sent.states("a.csv", "b.csv", "c.csv") == ended, 40)
+        [view] = f.ledger.named("b.csv")
+        assert "5 rows, day.manifest.json says 6" in view.facts["error_detail"]
+        f.wait(lambda: not any((f.project / "sets").iterdir()), 40)
+        assert status(f)[1]["gates"] == []
+
+
+def test_a_killed_daemon_leaves_no_gate_that_opens_for_the_next_version(
+    project: Path, database: str, valkey_url: str
+) -> None:
+    with fleet(project, database, valkey_url, settings=SETTINGS.replace('after = "keep"', "")) as f:
+        sent = Senders(f)
+        flags, ready = project / "flags", project / "flags" / "ready"
+        for point in ("daemon.registered", "daemon.put-away"):
+            sent.file("flags", "a.csv")
+            sent.put("flags", "ready/a.done", b"")
+            f.start("daemon", crash=point)
+            f.running.pop("daemon").wait(60)
+            f.start("daemon")
+            f.wait(lambda: not (flags / "a.csv").exists() and not (ready / "a.done").exists(), 40)
+            f.kill("daemon")
+        # as a daemon leaves it that is killed while it puts a gate away
+        (ready / ".sensorflow-1").mkdir()
+        (ready / ".sensorflow-1" / "a.done").touch()
+        sent.file("flags", "a.csv")
+        f.start("daemon")
+        f.wait(lambda: intake(f).get("flags", {}).get("waiting") == 1, 40)
+        assert len(f.ledger.named("a.csv")) == 2
+        assert not (ready / "a.done").exists()

@@ -1,0 +1,105 @@
+"""Gates in what people type: `check`, `backfill`, `replay`, and settings that are wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import warm
+from yard import Yard, content
+
+from sensorflow import bootstrap
+from sensorflow.backfill import Backfill, Progress, Window
+from sensorflow.core.states import State
+from sensorflow.flow.handle import Outcome
+
+
+@pytest.fixture
+def yard(project: Path, database: str) -> Iterator[Yard]:
+    made = Yard(project, database, 'gate = "{name}.sha1"')
+    yield made
+    made.close()
+
+
+def drop(folder: Path, name: str, data: bytes, gate: bytes | None) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(data)
+    if gate is not None:
+        (folder / f"{name}.sha1").write_text(f"{hashlib.sha1(gate).hexdigest()}  {name}\n")
+
+
+def check(yard: Yard, *words: str) -> tuple[int, str]:
+    env = {"SENSORFLOW_CONFIG": str(yard.config), "PATH": "/usr/bin:/bin"}
+    done = warm.run(["sensorflow", "check", *words], env, yard.project)
+    return done.returncode, done.stdout.decode()
+
+
+def backfill(yard: Yard, folder: Path) -> Progress:
+    """Whatever is registered is worked on at once."""
+    work = Backfill(
+        yard.settings, "plant", folder, Window(), yard.world.landing, yard.ledger, ahead=1
+    )
+
+    def told(_: Progress) -> None:
+        for waiting in yard.ledger.due(100, 100):
+            if yard.work(waiting.file_id) is Outcome.CONDEMNED:
+                yard.put_aside(waiting.file_id)
+
+    work.run(told)
+    return work.progress
+
+
+def test_old_files_are_taken_with_their_gates_and_what_differs_is_not_loaded(yard: Yard) -> None:
+    old = yard.project / "old"
+    drop(old, "good.csv", content(1), content(1))
+    drop(old, "bad.csv", content(2), content(3))
+    drop(old, "late.csv", content(4), None)
+    found = backfill(yard, old)
+    assert found.left_out == {"late.csv": "waits for its gate late.csv.sha1"}
+    assert found.registered == 2
+    [good], [bad] = yard.ledger.named("good.csv"), yard.ledger.named("bad.csv")
+    assert (good.state, bad.state) == (State.LOADED, State.QUARANTINED)
+    assert bad.facts["error_code"] == "F223 gate-mismatch"
+    assert (old / "good.csv.sha1").exists()
+    yard.ledger.replay(bad.file_id)  # the same bytes, and the same announcement
+    assert yard.work(bad.file_id) is Outcome.CONDEMNED
+    yard.put_aside(bad.file_id)
+    drop(old, "bad.csv", content(2), content(2))
+    os.utime(old / "bad.csv", (1_000_000, 1_000_000))  # another state of it for certain
+    again = backfill(yard, old)
+    assert (again.registered, again.known) == (1, 1)
+    assert [v.state for v in yard.ledger.named("bad.csv")][-1] is State.LOADED
+
+
+def test_a_replay_without_the_gate_in_the_settings_loads_the_file(yard: Yard) -> None:
+    old = yard.project / "old"
+    drop(old, "bad.csv", content(2), content(3))
+    backfill(yard, old)
+    [bad] = yard.ledger.named("bad.csv")
+    yard.config.write_text(yard.config.read_text().replace('gate = "{name}.sha1"', ""))
+    again = bootstrap.settings(yard.project)
+    yard.world = bootstrap.world(again, "test", yard.ledger)
+    yard.ledger.replay(bad.file_id)
+    assert yard.work(bad.file_id) is Outcome.LOADED
+
+
+def test_check_tells_a_file_s_gate_and_holds_it_against_it(yard: Yard) -> None:
+    folder = yard.project / "drop"
+    drop(folder, "good.csv", content(1), content(1))
+    drop(folder, "late.csv", content(4), None)
+    code, said = check(yard, "drop")
+    assert code == 0
+    assert "gate: its gate good.csv.sha1 is there" in said
+    assert "gate: waits for its gate late.csv.sha1: it is not taken in before" in said
+    assert "good.csv.sha1  (profile" not in said
+    drop(folder, "good.csv", content(1), content(2))
+    code, said = check(yard, "--json", "drop/good.csv")
+    assert code == 1
+    error: Any = json.loads(said)["error"]
+    assert error["code"] == "F223 gate-mismatch"
+    assert "good.csv.sha1 says" in error["message"]
