@@ -14,7 +14,7 @@ import pytest
 from test_limits import LONG, in_zip, read, refused
 from writers import workbook
 
-from sensorflow.core.formats import xlsx
+from sensorflow.core.formats import workbook as sheets
 from sensorflow.core.months import MonthLimits, NewMonths
 from sensorflow.core.profile import Profile
 from sensorflow.core.readings import months_of
@@ -77,7 +77,7 @@ def test_a_cell_far_from_the_table_in_every_row() -> None:
 def test_what_openpyxl_holds_is_bounded_whatever_its_part_is_called(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(xlsx, "HELD", 200_000)
+    monkeypatch.setattr(sheets, "HELD", 200_000)
     sheet = workbook([HEAD, *[ROW] * 2000])  # the sheet itself is larger
     assert len(read(sheet, format="xlsx", max_parts=200_000)[0]) == 2000
     with zipfile.ZipFile(io.BytesIO(sheet)) as archive:
@@ -90,7 +90,7 @@ def test_what_openpyxl_holds_is_bounded_whatever_its_part_is_called(
 
 
 def test_a_sheet_that_is_texts_too_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xlsx, "HELD", 200_000)
+    monkeypatch.setattr(sheets, "HELD", 200_000)
     sheet = workbook([HEAD, *[ROW] * 4000])
     with zipfile.ZipFile(io.BytesIO(sheet)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
