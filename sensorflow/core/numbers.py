@@ -100,7 +100,7 @@ def read(column: pa.Array, style: Style, typed: pa.Array | None = None) -> Numbe
 
 def _worded(found: Numbers, style: Style, typed: pa.Array | None = None) -> Numbers:
     """Typed numbers of which some stand for others: codes, by `values = { 1 = 45 }`."""
-    words = {}
+    words: dict[float, float] = {}
     for word, value in (style.words or {}).items():
         words |= dict.fromkeys(_as_floats([word]), value)
     if not words:
