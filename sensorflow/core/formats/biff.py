@@ -1,4 +1,4 @@
-"""How much the binary formats of Excel hold, before a reader is given them: the rectangles around the cells.
+"""How much spreadsheets in Excel's binary formats hold, before a reader is given them.
 
 Records as in [MS-XLS] 2.1.4 and [MS-XLSB] 2.1.4.
 """

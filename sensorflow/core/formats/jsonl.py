@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from sensorflow.core.formats.chunk import Chunk, Reject, Spot, text_of
+from sensorflow.core.formats.chunk import Chunk, Number, Reject, Spot, text_of
 from sensorflow.core.formats.encoding import Plain
+from sensorflow.core.formats.keys import doubled
 from sensorflow.core.formats.lines import Block, Lines
 from sensorflow.core.formats.records import ROWS, Columns, Record, explode, path
 from sensorflow.core.growth import Part
@@ -61,13 +62,18 @@ def _spot(block: Block, index: int) -> Callable[[], Spot]:
     return lambda: Spot(block.offset + int(block.starts[index]), text_of(block.raw(index)))
 
 
-class _Text(str):
-    """A number, as it is written in the file."""
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise Fault(Code.MALFORMED_ROW, doubled(key))
+    return found
 
-    __slots__ = ()
 
-
-_DECODER = json.JSONDecoder(parse_float=_Text, parse_int=_Text, parse_constant=_Text)
+_DECODER = json.JSONDecoder(
+    parse_float=Number, parse_int=Number, parse_constant=Number, object_pairs_hook=_members
+)
 
 
 class Fault(Exception):
@@ -83,6 +89,8 @@ def loads(raw: bytes, nesting: int) -> Any | Fault:
         return Fault(Code.NUL_BYTE, f"a NUL byte at position {at} of the line", at)
     try:
         found = _DECODER.decode(raw.decode())
+    except Fault as fault:
+        return fault
     except UnicodeDecodeError as error:
         reason = f"not UTF-8 at position {error.start} of the line"
         return Fault(Code.INVALID_UTF8, reason, error.start)

@@ -13,7 +13,6 @@ import zipfile
 from collections.abc import Iterator
 from typing import IO, BinaryIO, NamedTuple
 from xml.etree.ElementTree import Element
-from xml.sax.saxutils import quoteattr
 
 import python_calamine as calamine
 from defusedxml import ElementTree
@@ -27,7 +26,7 @@ HELD = 64 << 20
 SMALL = 4 << 20
 """Bytes of the parts that say where others are."""
 SLICE = 4 << 20
-AREA = 2_000_000
+AREA = 3_000_000
 """Cells of the rectangle around a slice, which calamine fills up."""
 ROWS_OF_A_SHEET = 1_048_576
 
@@ -49,9 +48,9 @@ def rows(archive: zipfile.ZipFile, profile: Profile) -> Iterator[Row]:
     after = 0
     with archive.open(package.sheet) as xml:
         for piece in _pieces(xml, size, profile):
-            for number, cells in book.rows(piece, after):
-                yield number, cells
-                after = number
+            for found in book.rows(piece, after):
+                yield from found
+                after = found[-1][0]
 
 
 def is_package(archive: zipfile.ZipFile) -> bool:
@@ -124,6 +123,10 @@ def _id(attributes: dict[str, str]) -> str:
     return next((text for name, text in attributes.items() if name.endswith("}id")), "")
 
 
+SHORTEST = 4
+"""Bytes of a cell without anything."""
+
+
 class _Piece(NamedTuple):
     """Rows of a sheet as XML: what stands before them, the rows, and what closes them."""
 
@@ -134,8 +137,11 @@ class _Piece(NamedTuple):
 
 _DATA = re.compile(rb"<(\w+:)?sheetData\b[^>]*>")
 _ROW_END = re.compile(rb"</(?:\w+:)?row\s*>|<(?:\w+:)?row\b[^>]*/>")
-_COLUMN = re.compile(rb' r="([A-Z]{1,3})[0-9]')
-_LINE = re.compile(rb' r="[A-Z]{1,3}([0-9]{1,7})"')
+_COLUMN = re.compile(rb'\sr="([A-Z]{1,3})[0-9]')
+_LINE = re.compile(rb'\sr="[A-Z]{0,3}([0-9]{1,7})"')
+_FAR = re.compile(rb'\sr="(?:[A-Z]{2}|[A-Z]?[0-9]{6})')
+NEAR = 26 * 99_999
+"""Cells within the columns and rows that are not far."""
 _DIGITS = re.compile(rb">-?[0-9]{16,}<")
 _ERROR = re.compile(rb'(<(?:\w+:)?c\b[^>]*) t="e"')
 _LONG = re.compile(
@@ -193,12 +199,15 @@ def _last_row(data: bytes) -> int:
 
 def _small(piece: _Piece) -> Iterator[_Piece]:
     """The piece, in parts where the rectangle around its cells is large."""
+    if _FAR.search(piece.rows) is None and NEAR <= AREA:
+        yield piece
+        return
     lines = {int(line) for line in set(_LINE.findall(piece.rows))}
     columns = set(_COLUMN.findall(piece.rows))
     if not lines:
         yield piece
         return
-    width = max(map(_index, columns))
+    width = max(map(_index, columns), default=len(piece.rows) // SHORTEST)
     if (max(lines) - min(lines) + 1) * width <= AREA or len(lines) == 1:
         yield piece
         return
@@ -232,7 +241,6 @@ def _index(letters: bytes) -> int:
 _KIND = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
-_FORM = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 
 
 def _relations(*targets: tuple[str, str]) -> str:
@@ -241,6 +249,12 @@ def _relations(*targets: tuple[str, str]) -> str:
         for i, (kind, target) in enumerate(targets, 1)
     )
     return f'<Relationships xmlns="{_RELATIONS}">{"".join(found)}</Relationships>'
+
+
+_MAIN_PART = (
+    f'<workbook xmlns="{_MAIN}" xmlns:r="{_KIND}"><workbookPr{{}}/>'
+    '<sheets><sheet name="1" sheetId="1" r:id="r1"/></sheets></workbook>'
+)
 
 
 class _Book:
@@ -253,8 +267,7 @@ class _Book:
             ("_rels/.rels", _relations(("officeDocument", "xl/workbook.xml"))),
             (
                 "xl/workbook.xml",
-                f"<workbook xmlns={quoteattr(_MAIN)} xmlns:r={quoteattr(_KIND)}><workbookPr{dates}/>"
-                '<sheets><sheet name="1" sheetId="1" r:id="r1"/></sheets></workbook>',
+                _MAIN_PART.format(dates),
             ),
         ]
         if package.styles is not None:
@@ -266,12 +279,12 @@ class _Book:
         self._beside.append(("xl/_rels/workbook.xml.rels", _relations(*parts)))
         self._longest = _longest(package.texts)
 
-    def rows(self, piece: _Piece, after: int) -> Iterator[Row]:
+    def rows(self, piece: _Piece, after: int) -> Iterator[list[Row]]:
         """after: the number of the last row before the piece."""
         for part in self._short(piece):
-            for number, cells in self._rows(part, after):
-                yield number, cells
-                after = number
+            if found := self._rows(part, after):
+                yield found
+                after = found[-1][0]
 
     def _short(self, piece: _Piece) -> Iterator[_Piece]:
         """The piece, in parts where the texts that its cells refer to may be large."""
@@ -285,23 +298,23 @@ class _Book:
         yield from self._short(piece._replace(rows=piece.rows[:cut]))
         yield from self._short(piece._replace(rows=piece.rows[cut:]))
 
-    def _rows(self, piece: _Piece, after: int) -> Iterator[Row]:
+    def _rows(self, piece: _Piece, after: int) -> list[Row]:
         xml = _texts_of(piece.rows)
         file = self._file(piece.open + xml + piece.close)
         with calamine.CalamineWorkbook.from_filelike(file) as book:
             sheet = book.get_sheet_by_index(0)
             if sheet.start is None:
-                return
+                return []
             first = sheet.start[0] + 1
-            if _LINE.search(xml) is None:  # cells without references follow one another
+            if _LINE.search(xml) is None:  # rows without references follow one another
                 first += after
             if first <= after:
                 raise ValueError(f"row {first} stands behind row {after}")
-            for number, cells in numbered(sheet, first):
-                if number > ROWS_OF_A_SHEET:
-                    what = f"a sheet has {ROWS_OF_A_SHEET:,} rows at most"
-                    raise Permanent(Code.UNREADABLE, what, line=number)
-                yield number, cells
+            found = numbered(sheet, first)
+        if found[-1][0] > ROWS_OF_A_SHEET:
+            what = f"a sheet has {ROWS_OF_A_SHEET:,} rows at most"
+            raise Permanent(Code.UNREADABLE, what, line=ROWS_OF_A_SHEET + 1)
+        return found
 
     def _file(self, xml: bytes) -> BinaryIO:
         out = io.BytesIO()

@@ -1,4 +1,4 @@
-"""How much an OpenDocument spreadsheet holds, before a reader is given it: cells may be said to be repeated."""
+"""How much an OpenDocument spreadsheet holds, before a reader is given it: its cells may be repeated."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ none is rounded here.
 
 A path is names joined by points, "[2]" for a place in a list and "[*]" for every element of a list or
 member of an object: "outputs.hourly[*]". A column is a path within a record ("value.max"), "@key" the
-member's name, or an absolute path ("$.sites[*].code"), which follows the records as far as both agree.
+member's name ("@key(1)" that of the "[*]" before), or an absolute path ("$.sites[*].code"), which follows the records as far as both agree.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot
+from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot, typed_cells
+from sensorflow.core.formats.keys import KEY as KEY
+from sensorflow.core.formats.keys import Place, at, doubled, level, twice_in
 from sensorflow.core.layout import NOTHING, Field, Resolve
 from sensorflow.core.patterns import search
 from sensorflow.core.profile import TEMPLATE, Origin, Profile
@@ -26,7 +28,6 @@ from sensorflow.errors import Code, Permanent
 ROWS = 8192
 CELLS = 1 << 20
 EVERY = "*"
-KEY = "@key"
 Step = str | int
 Path = tuple[Step, ...]
 
@@ -74,7 +75,7 @@ def explode(
 
 
 def _numbered(value: Any) -> Iterable[tuple[str, Any]]:
-    return ((str(i), member) for i, member in enumerate(value)) if isinstance(value, list) else ()
+    return ((Place(i), member) for i, member in enumerate(value)) if isinstance(value, list) else ()
 
 
 def _step(value: Any, step: Step) -> Any:
@@ -91,6 +92,7 @@ class Getter:
         self._reference = reference
         self._constant = outside.get(reference)
         self._is_constant = reference in outside
+        self._level = level(reference, records)
         self._depth, self._steps = -1, path(reference)
         if reference.startswith("$") and not self._is_constant:
             shared = 0
@@ -103,8 +105,8 @@ class Getter:
     def __call__(self, record: Record) -> Any:
         if self._is_constant:
             return self._constant
-        if self._reference == KEY:
-            return record.keys[-1] if record.keys else None
+        if self._level is not None:
+            return at(record.keys, *self._level)
         if match := re.fullmatch(r"#(\d+)", self._reference):
             return _step(record.value, int(match[1]) - 1)
         value = record.value
@@ -232,10 +234,13 @@ class Columns:
         self.never -= {names[i] for i, column in columns.items() if column.null_count < len(rows)}
         self.rows += len(rows)
         numbers = np.array(lines, np.int64)
-        return Chunk(layout, columns, numbers, lambda row: spots[row](), rejects, records)
+        typed = typed_cells(layout, lambda i: (row.get(names[i]) for row in rows))
+        return Chunk(layout, columns, numbers, lambda row: spots[row](), rejects, records, typed)
 
     def _row(self, record: Record) -> tuple[dict[str, str | None], tuple[Code, str] | None]:
         row: dict[str, str | None] = {}
+        if (key := _twice(record)) is not None:
+            return row, (Code.MALFORMED_ROW, doubled(key))
         for name, get in self.getters.items():
             value = get(record)
             row[name] = label(value) if name in self.labels else text(value)
@@ -265,6 +270,12 @@ class Columns:
             names = ", ".join(map(repr, absent))
             do = "correct the names in the profile, or make the column optional, then replay"
             raise Permanent(Code.COLUMN_MISSING, f"no record has a value for {names}", do=do)
+
+
+def _twice(record: Record) -> str | None:
+    """A key that stands twice in the record, or in an object on the way to it."""
+    above = (getattr(value, "twice", None) for value in record.above)
+    return next((key for key in above if key is not None), None) or twice_in(record.value)
 
 
 def _is_unicode(found: str) -> bool:

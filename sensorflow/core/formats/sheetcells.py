@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 
 import python_calamine as calamine
@@ -30,8 +29,8 @@ def chosen(names: list[str], profile: Profile) -> str:
     return wanted
 
 
-def numbered(sheet: calamine.CalamineSheet, first: int) -> Iterator[Row]:
-    left = sheet.start[1] if sheet.start else 0
-    for number, cells in enumerate(sheet.to_python(skip_empty_area=True), first):
-        found: list[Cell] = list(cells)
-        yield number, [""] * left + found
+def numbered(sheet: calamine.CalamineSheet, first: int) -> list[Row]:
+    """The rows of a sheet from its first cell on, which stands in row `first`."""
+    left: list[Cell] = [""] * (sheet.start[1] if sheet.start else 0)
+    rows: list[list[Cell]] = sheet.to_python(skip_empty_area=True)
+    return list(enumerate([left + row for row in rows] if left else rows, first))

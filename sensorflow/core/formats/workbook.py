@@ -1,4 +1,4 @@
-"""Spreadsheet files by calamine: Office Open XML (.xlsx, .xlsm), Excel 97 (.xls), .xlsb and OpenDocument (.ods).
+"""Spreadsheets by calamine: Office Open XML (.xlsx, .xlsm), Excel 97 (.xls), .xlsb and OpenDocument (.ods).
 
 calamine holds a whole sheet, as a rectangle around its cells. A sheet in XML is therefore given to it in
 slices (`ooxml`), so that memory is bounded whatever the sheet's size; the others are bounded by the size of
@@ -97,7 +97,8 @@ def _whole(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
     with calamine.CalamineWorkbook.from_filelike(stream) as book:
         sheet = book.get_sheet_by_name(chosen(book.sheet_names, profile))
         if sheet.start is not None:
-            yield from numbered(sheet, sheet.start[0] + 1)
+            for number, cells in numbered(sheet, sheet.start[0] + 1):
+                yield number, [float(cell) if type(cell) is int else cell for cell in cells]
 
 
 def _check_archive(stream: BinaryIO, profile: Profile) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from sensorflow.core.formats import titles, workbook
-from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot
+from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Number, Reject, Spot, typed_cells
 from sensorflow.core.formats.sheetcells import Cell, Row
 from sensorflow.core.layout import Layout, Resolve
 from sensorflow.core.patterns import compiled, found_in
@@ -61,10 +61,18 @@ def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
         if len(cells) > profile.max_columns:
             what = f"{len(cells):,} columns, the limit is {profile.max_columns:,}"
             raise Permanent(Code.TOO_MANY_COLUMNS, what, line=number)
-        if max((len(c) for c in cells if isinstance(c, str)), default=0) > profile.max_line:
+        if _longest(cells) > profile.max_line:
             what = f"a cell is longer than {profile.max_line:,} bytes"
             raise Permanent(Code.LINE_TOO_LONG, what, line=number)
         yield number, cells
+
+
+def _longest(cells: Sequence[Cell]) -> int:
+    longest = 0
+    for cell in cells:
+        if cell.__class__ is str and len(cell) > longest:
+            longest = len(cell)
+    return longest
 
 
 def _text(cell: Cell) -> str:
@@ -73,7 +81,8 @@ def _text(cell: Cell) -> str:
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, float):
-        return repr(int(cell)) if cell.is_integer() and abs(cell) < 2**53 else repr(cell)
+        whole = cell.is_integer() and abs(cell) < 2**53
+        return Number(int(cell)) if whole else Number(repr(cell))
     if isinstance(cell, timedelta):
         return str(cell.total_seconds())
     if isinstance(cell, datetime | time):
@@ -116,13 +125,15 @@ def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chu
             rejects.append(Reject(number, None, None, Code.COLUMN_COUNT, reason, raw))
         elif not _dropped(cells, number, profile):
             rows.append((number, cells + [""] * (width - len(cells))))
-    columns = _columns([cells for _, cells in rows], layout, profile)
+    across: list[tuple[Cell, ...]] = list(zip(*(cells for _, cells in rows), strict=True))
+    columns = _columns(across, layout)
+    typed = typed_cells(layout, lambda i: map(_text, across[i] if across else ()))
     lines = np.array([number for number, _ in rows], np.int64)
 
     def spot(row: int) -> Spot:
         return Spot(None, _line(rows[row][1]).rstrip("\t")[:RAW_LIMIT])
 
-    return Chunk(layout, columns, lines, spot, rejects)
+    return Chunk(layout, columns, lines, spot, rejects, typed=typed)
 
 
 def _dropped(cells: Sequence[Cell], number: int, profile: Profile) -> bool:
@@ -136,22 +147,19 @@ def _dropped(cells: Sequence[Cell], number: int, profile: Profile) -> bool:
     return profile.drop is not None and found_in(compiled(profile.drop), line, number)
 
 
-def _columns(rows: list[list[Cell]], layout: Layout, profile: Profile) -> dict[int, pa.Array]:
+def _columns(across: list[tuple[Cell, ...]], layout: Layout) -> dict[int, pa.Array]:
     """The columns that the layout needs. One that holds nothing but numbers, or dates, keeps its type."""
     measured = {measure.column for measure in layout.measures} - _spoken(layout)
     single = len(layout.time) == 1 and layout.formats == ("iso8601",)
     dated = set(layout.time[0].columns) - _spoken(layout) if single else set[int]()
     columns: dict[int, pa.Array] = {}
-    across: list[tuple[Cell, ...]] = list(zip(*rows, strict=True))
     for index in layout.needed:
-        cells = across[index] if rows else ()
+        cells = across[index] if across else ()
         kinds = set(map(type, cells))
         if index in measured and kinds <= {float, str} and _is_typed(cells, kinds):
             found = pa.array([c if c != "" else None for c in cells], pa.float64())
         elif index in dated and kinds <= {datetime, date, str} and _is_typed(cells, kinds):
             found = pa.array([_instant(c) for c in cells], pa.timestamp("us"))
-        elif index in measured:
-            found = pa.array([_styled(cell, profile) for cell in cells], pa.string())
         else:
             found = pa.array(texts(cells), pa.string())
         columns[index] = found
@@ -176,12 +184,6 @@ def _instant(cell: Cell) -> datetime | None:
     if isinstance(cell, datetime):
         return cell
     return datetime.combine(cell, time()) if isinstance(cell, date) else None
-
-
-def _styled(cell: Cell, profile: Profile) -> str:
-    """A number between texts, in the texts' own style."""
-    text = _text(cell)
-    return text.replace(".", ",") if isinstance(cell, float) and profile.decimal == "," else text
 
 
 def _joined(layout: Layout) -> Iterator[tuple[int, ...]]:
