@@ -78,7 +78,13 @@ def _instant(value: Any) -> Any:
 Instant = Annotated[datetime | None, BeforeValidator(_instant)]
 
 
+SHEETS = frozenset({"xlsm", "xls", "xlsb", "ods"})
+"""Other kinds of spreadsheets: names for `xlsx`, whose reader goes by a file's content."""
+
+
 def _format(name: str) -> str:
+    if name in SHEETS:
+        return "xlsx"
     if name not in FORMATS and name not in plugins():
         near = difflib.get_close_matches(name, FORMATS, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(FORMATS)}"

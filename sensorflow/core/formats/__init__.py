@@ -97,7 +97,7 @@ def _chunks(
 
 
 def _reader(name: str) -> Reader:
-    """A reader is loaded when it is needed: openpyxl alone takes as long as all the others."""
+    """A reader is loaded when it is needed: some take as long as all the others."""
     if name not in FORMATS:
         plugin: Reader = plugins()[name].load()
         return plugin

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bz2
 import fnmatch
-import gzip
 import io
 import lzma
 import zipfile
@@ -17,6 +16,7 @@ from collections.abc import Callable
 from typing import BinaryIO, cast
 
 import pyarrow as pa
+from isal import igzip, igzip_lib
 
 from sensorflow.core.containers import kind_of
 from sensorflow.core.profile import Profile
@@ -28,7 +28,8 @@ GRACE = 64 << 20
 
 _BROKEN = (
     EOFError,
-    gzip.BadGzipFile,
+    igzip.BadGzipFile,
+    igzip_lib.IsalError,
     zlib.error,
     lzma.LZMAError,
     zipfile.BadZipFile,
@@ -114,7 +115,7 @@ def decompressed(
 
 def _opened(stream: BinaryIO, kind: str, profile: Profile) -> BinaryIO:
     if kind == "gzip":
-        return cast(BinaryIO, gzip.GzipFile(fileobj=stream, mode="rb"))
+        return cast(BinaryIO, igzip.IGzipFile(fileobj=stream, mode="rb"))
     if kind == "bzip2":
         return cast(BinaryIO, bz2.BZ2File(stream, "rb"))
     if kind == "xz":

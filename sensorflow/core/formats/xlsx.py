@@ -1,26 +1,22 @@
-"""Spreadsheets (Office Open XML), row by row by openpyxl. Line numbers are the sheet's rows.
+"""Spreadsheets as tables. Line numbers are the sheet's rows.
 
-A date is told in ISO 8601, as the clock without zone that a spreadsheet has; a number as the shortest
-text that gives the same double; a formula is the value that was last computed.
+A date is a time of the clock without zone that a spreadsheet has, in ISO 8601 where it becomes a text; a
+number becomes the shortest text that gives the same double; a formula is the value that was last computed.
 """
 
 from __future__ import annotations
 
-import warnings
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from itertools import chain, islice
-from typing import Any, BinaryIO
-from xml.etree import ElementTree
+from typing import BinaryIO
 
 import numpy as np
-import openpyxl
 import pyarrow as pa
 
-from sensorflow.core.formats import titles
+from sensorflow.core.formats import titles, workbook
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Number, Reject, Spot, typed_cells
-from sensorflow.core.formats.compression import RATIO
+from sensorflow.core.formats.sheetcells import Cell, Row
 from sensorflow.core.layout import Layout, Resolve
 from sensorflow.core.patterns import compiled, found_in
 from sensorflow.core.profile import Profile
@@ -29,11 +25,6 @@ from sensorflow.errors import Code, Permanent
 ROWS = 8192
 CELLS, CELLS_PER_BYTE = 10_000_000, 2
 """Cells that are walked, empty ones among them, whatever the sheet's size; and for each byte of it more."""
-HELD = 64 << 20
-TYPES = "[Content_Types].xml"
-WORKSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"
-ROWS_OF_A_SHEET = 1_048_576
-Row = tuple[int, list[str]]
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
@@ -44,7 +35,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     if not head and first is None and not before:
         return
     width = max([len(cells) for _, cells in [*head, *([first] if first else [])]], default=0)
-    fields = titles.fields([cells for _, cells in head], profile, width)
+    fields = titles.fields([texts(cells) for _, cells in head], profile, width)
     while fields and not fields[-1].name:
         fields.pop()
     layout = resolve(fields, before)
@@ -55,117 +46,66 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
 
 
 def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
-    """The rows that hold anything, as texts."""
-    try:
-        size = _check_archive(stream, profile)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of styles and extensions, which hold no reading
-            book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
-            sheet = _sheet(book, profile)
-            most = profile.max_cells or CELLS + CELLS_PER_BYTE * size
-            walked = 0
-            for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
-                walked += len(row) or 1
-                if walked > most:
-                    what = f"more than {most:,} cells, empty ones among them"
-                    raise Permanent(Code.TOO_MANY_CELLS, what, line=number)
-                if number > ROWS_OF_A_SHEET:
-                    what = f"a sheet has {ROWS_OF_A_SHEET:,} rows at most"
-                    raise Permanent(Code.UNREADABLE, what, line=number)
-                if len(row) > profile.max_columns:
-                    what = f"{len(row):,} columns, the limit is {profile.max_columns:,}"
-                    raise Permanent(Code.TOO_MANY_COLUMNS, what, line=number)
-                cells = [_text(cell) for cell in row]
-                if max(map(len, cells), default=0) > profile.max_line:
-                    what = f"a cell is longer than {profile.max_line:,} bytes"
-                    raise Permanent(Code.LINE_TOO_LONG, what, line=number)
-                while cells and not cells[-1].strip():
-                    cells.pop()
-                if cells:
-                    yield number, cells
-    except (Permanent, MemoryError):
-        raise
-    except Exception as error:
-        raise Permanent(
-            Code.UNREADABLE, f"not a spreadsheet: {' '.join(str(error).split())[:300]}"
-        ) from error
+    """The rows that hold anything, without the empty cells at their ends."""
+    size = workbook.size_of(stream, profile)
+    most = profile.max_cells or CELLS + CELLS_PER_BYTE * size
+    walked = before = 0
+    for number, cells in workbook.rows(stream, profile):
+        walked += len(cells) + number - before - 1
+        before = number
+        if walked > most:
+            what = f"more than {most:,} cells, empty ones among them"
+            raise Permanent(Code.TOO_MANY_CELLS, what, line=number)
+        while cells and isinstance(last := cells[-1], str) and not last.strip():
+            cells.pop()
+        if not cells:
+            continue
+        if len(cells) > profile.max_columns:
+            what = f"{len(cells):,} columns, the limit is {profile.max_columns:,}"
+            raise Permanent(Code.TOO_MANY_COLUMNS, what, line=number)
+        if _longest(cells) > profile.max_line:
+            what = f"a cell is longer than {profile.max_line:,} bytes"
+            raise Permanent(Code.LINE_TOO_LONG, what, line=number)
+        yield number, cells
 
 
-def _check_archive(stream: BinaryIO, profile: Profile) -> int:
-    """The bytes that the book is unpacked. openpyxl holds every part that is no sheet, the texts of all
-    cells above all, whatever the parts are called: these are bounded before."""
-    with zipfile.ZipFile(stream) as archive:
-        infos = archive.infolist()
-        size = sum(info.file_size for info in infos)
-        packed = sum(info.compress_size for info in infos)
-        if size > profile.max_decompressed:
-            raise Permanent(Code.TOO_LARGE, f"decompressed, the spreadsheet has {size:,} bytes")
-        if size > HELD and size > packed * profile.max_ratio:
-            what = f"the spreadsheet grows to {size:,} bytes: a bomb?"
-            raise Permanent(Code.TOO_LARGE, what, do=RATIO)
-        if size > HELD:
-            sheets = _sheets(archive)
-            held = sum(info.file_size for info in infos if info.filename not in sheets)
-            if held > (most := int(profile.max_parts)):
-                what = f"beside its sheets the spreadsheet has {held:,} bytes of texts, styles and images"
-                what += f", which may have to be held in memory; max_parts allows {most:,}"
-                do = "raise max_parts if the file is honest, then replay"
-                raise Permanent(Code.TOO_LARGE, what, do=do)
-    stream.seek(0)
-    return size
+def _longest(cells: Sequence[Cell]) -> int:
+    longest = 0
+    for cell in cells:
+        if cell.__class__ is str and len(cell) > longest:
+            longest = len(cell)
+    return longest
 
 
-def _sheets(archive: zipfile.ZipFile) -> set[str]:
-    """The parts that are worksheets and nothing else, by their content types (ECMA-376 part 2, 10.1.2)."""
-    kinds: dict[str, set[str]] = {}
-    if archive.getinfo(TYPES).file_size > HELD:
-        what = f"{TYPES} is larger than {HELD:,} bytes"
-        raise Permanent(
-            Code.TOO_LARGE, what, do="save the table as CSV: no honest spreadsheet has this"
-        )
-    with archive.open(TYPES) as types:
-        for element in ElementTree.parse(types).getroot():
-            name = element.get("PartName", "").removeprefix("/")
-            kinds.setdefault(name, set()).add(element.get("ContentType", ""))
-    return {name for name, found in kinds.items() if found == {WORKSHEET}}
-
-
-def _sheet(book: Any, profile: Profile) -> Any:
-    names, wanted = book.sheetnames, profile.sheet
-    if isinstance(wanted, int):
-        wanted = names[wanted - 1] if 1 <= wanted <= len(names) else ""
-    if wanted not in names:
-        found = ", ".join(map(repr, names))
-        raise Permanent(
-            Code.UNREADABLE,
-            f"no sheet {profile.sheet!r}; found: {found}",
-            do="set sheet in the profile to one of those found, then replay",
-        )
-    sheet = book[wanted]
-    sheet.reset_dimensions()  # what the file says of its size may be wrong
-    return sheet
-
-
-def _text(cell: Any) -> str:
-    if cell is None:
-        return ""
+def _text(cell: Cell) -> str:
+    if isinstance(cell, str):
+        return cell
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, float):
         whole = cell.is_integer() and abs(cell) < 2**53
         return Number(int(cell)) if whole else Number(repr(cell))
-    if isinstance(cell, datetime | date | time):
-        return cell.isoformat()
     if isinstance(cell, timedelta):
         return str(cell.total_seconds())
-    return Number(cell) if isinstance(cell, int) else str(cell)
+    if isinstance(cell, datetime | time):
+        return cell.isoformat()
+    return f"{cell.isoformat()}T00:00:00"
+
+
+def texts(cells: Sequence[Cell]) -> list[str]:
+    """Cells as profiles name and search them."""
+    return list(map(_text, cells))
+
+
+def _line(cells: Sequence[Cell]) -> str:
+    return "\t".join(texts(cells))
 
 
 def _preamble(rows: Iterator[Row], profile: Profile) -> tuple[str, Iterator[Row]]:
     before: list[str] = []
     first = compiled(profile.skip_until) if profile.skip_until else None
     for number, cells in rows:
-        line = "\t".join(cells)
+        line = _line(cells)
         skipped = number > profile.skip
         comment = profile.comment is not None and line.startswith(profile.comment)
         if skipped and (found_in(first, line, number) if first else not comment):
@@ -181,28 +121,114 @@ def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chu
     rows: list[Row] = []
     rejects: list[Reject] = []
     for number, cells in part:
-        if any(cells[width:]) and profile.long_rows == "reject":
+        behind = cells[width:]
+        if behind and profile.long_rows == "reject" and any(cell != "" for cell in behind):
             reason = f"{len(cells)} cells where the header has {width}"
-            raw = "\t".join(cells)[:RAW_LIMIT]
+            raw = _line(cells)[:RAW_LIMIT]
             rejects.append(Reject(number, None, None, Code.COLUMN_COUNT, reason, raw))
-        elif not _dropped("\t".join(cells), number, profile):
-            rows.append((number, cells))
-    columns = {
-        i: pa.array([cells[i] if i < len(cells) else "" for _, cells in rows], pa.string())
-        for i in layout.needed
-    }
+        elif not _dropped(cells, number, profile):
+            rows.append((number, cells + [""] * (width - len(cells))))
+    across: list[tuple[Cell, ...]] = list(zip(*(cells for _, cells in rows), strict=True))
+    columns = _columns(across, layout)
+    typed = typed_cells(layout, lambda i: map(_text, across[i] if across else ()))
     lines = np.array([number for number, _ in rows], np.int64)
-    typed = typed_cells(layout, lambda i: (cells[i] if i < len(cells) else "" for _, cells in rows))
 
     def spot(row: int) -> Spot:
-        return Spot(None, "\t".join(rows[row][1])[:RAW_LIMIT])
+        return Spot(None, _line(rows[row][1]).rstrip("\t")[:RAW_LIMIT])
 
     return Chunk(layout, columns, lines, spot, rejects, typed=typed)
 
 
-def _dropped(line: str, number: int, profile: Profile) -> bool:
+def _dropped(cells: Sequence[Cell], number: int, profile: Profile) -> bool:
+    if profile.comment is None and profile.keep is None and profile.drop is None:
+        return False
+    line = _line(cells).rstrip("\t")
     if profile.comment is not None and line.startswith(profile.comment):
         return True
     if profile.keep is not None and not found_in(compiled(profile.keep), line, number):
         return True
     return profile.drop is not None and found_in(compiled(profile.drop), line, number)
+
+
+def _columns(across: list[tuple[Cell, ...]], layout: Layout) -> dict[int, pa.Array]:
+    """The columns that the layout needs. One that holds nothing but numbers, or dates, keeps its type."""
+    measured = {measure.column for measure in layout.measures} - _spoken(layout)
+    single = len(layout.time) == 1 and layout.formats == ("iso8601",)
+    dated = set(layout.time[0].columns) - _spoken(layout) if single else set[int]()
+    columns: dict[int, pa.Array] = {}
+    for index in layout.needed:
+        cells = across[index] if across else ()
+        kinds = set(map(type, cells))
+        if index in measured and kinds <= {float, str} and _is_typed(cells, kinds):
+            found = pa.array([c if c != "" else None for c in cells], pa.float64())
+        elif index in dated and kinds <= {datetime, date, str} and _is_typed(cells, kinds):
+            found = pa.array([_instant(c) for c in cells], pa.timestamp("us"))
+        else:
+            found = pa.array(texts(cells), pa.string())
+        columns[index] = found
+    for joined in _joined(layout):
+        _apart(joined, across, columns)
+    return columns
+
+
+def _is_typed(cells: Sequence[Cell], kinds: set[type]) -> bool:
+    return str not in kinds or all(cell == "" for cell in cells if isinstance(cell, str))
+
+
+def _spoken(layout: Layout) -> set[int]:
+    """Columns whose cells are also used as texts."""
+    texts = [text for m in layout.measures for text in (m.type, m.unit, m.sensor)]
+    graded = {m.grade.column for m in layout.measures if m.grade}
+    chosen = {column for column, _ in layout.where} | set(layout.rescued)
+    return {c for text in texts for c in text.columns} | graded | chosen
+
+
+def _instant(cell: Cell) -> datetime | None:
+    if isinstance(cell, datetime):
+        return cell
+    return datetime.combine(cell, time()) if isinstance(cell, date) else None
+
+
+def _joined(layout: Layout) -> Iterator[tuple[int, ...]]:
+    """The columns of times that are joined of several cells."""
+    for parts in {layout.time, *(measure.time for measure in layout.measures)}:
+        columns = tuple(c for part in parts for c in part.columns)
+        if len(columns) > 1:
+            yield columns
+
+
+def _apart(
+    joined: tuple[int, ...], across: list[tuple[Cell, ...]], columns: dict[int, pa.Array]
+) -> None:
+    """A date beside a time is the day alone, and the time the time of the day alone, as a sheet shows
+    them, whatever day the cell of a time holds."""
+    rows = zip(*(across[c] for c in joined), strict=True) if across else ()
+    texts = [_times(cells) for cells in rows]
+    for place, index in enumerate(joined):
+        columns[index] = pa.array([cells[place] for cells in texts], pa.string())
+
+
+def _times(cells: Sequence[Cell]) -> list[str]:
+    found = texts(cells)
+    first = next((i for i, cell in enumerate(cells) if isinstance(cell, date)), None)
+    if first is None:
+        return found
+    later = [i for i in range(first + 1, len(cells)) if cells[i] != ""]
+    clocks = [i for i in later if isinstance(cells[i], date | time | timedelta)]
+    day = cells[first]
+    assert isinstance(day, date)
+    midnight = not isinstance(day, datetime) or day.time() == time()
+    counted = any(isinstance(cells[i], float) or found[i][:1].isdigit() for i in later)
+    if clocks or (counted and midnight):
+        found[first] = (day.date() if isinstance(day, datetime) else day).isoformat()
+    for i in clocks:
+        found[i] = _clock(cells[i])
+    return found
+
+
+def _clock(cell: Cell) -> str:
+    if isinstance(cell, datetime):
+        return cell.time().isoformat()
+    if isinstance(cell, timedelta):
+        return (datetime.combine(date(1900, 1, 1), time()) + cell).time().isoformat()
+    return cell.isoformat() if isinstance(cell, time) else "00:00:00"

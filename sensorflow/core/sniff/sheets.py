@@ -82,7 +82,7 @@ def workbook(stream: BinaryIO) -> Table:
 def _rows(stream: BinaryIO, number: int) -> list[tuple[int, list[str]]]:
     probe = head.PROBE.model_copy(update={"format": "xlsx", "sheet": number})
     stream.seek(0)
-    return list(islice(xlsx.sheet_rows(stream, probe), ROWS))
+    return [(n, xlsx.texts(cells)) for n, cells in islice(xlsx.sheet_rows(stream, probe), ROWS)]
 
 
 def _sheet(found: Sequence[tuple[int, list[str]]]) -> Table | None:

@@ -1,0 +1,79 @@
+"""How much spreadsheets in Excel's binary formats hold, before a reader is given them.
+
+Records as in [MS-XLS] 2.1.4 and [MS-XLSB] 2.1.4.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import olefile
+
+CELLS = frozenset({0x0006, 0x0201, 0x0203, 0x0204, 0x0205, 0x0206, 0x0406, 0x027E, 0x00D6, 0x00FD})
+SEVERAL = frozenset({0x00BD, 0x00BE})
+"""Records of cells that lie in a row side by side."""
+BEGIN = frozenset({0x0009, 0x0209, 0x0409, 0x0809})
+ROW, LAST_CELL = 0, 11
+
+
+def area_of_book(stream: BinaryIO) -> int:
+    """Cells of the rectangles of all sheets of an .xls; 0 for one that is encrypted as a package."""
+    with olefile.OleFileIO(stream) as file:
+        name = next((n for n in ("Workbook", "Book") if file.exists(n)), None)
+        data = file.openstream(name).read() if name else b""
+    total = height = width = at = 0
+    while at + 4 <= len(data):
+        kind, size = struct.unpack_from("<HH", data, at)
+        if kind in BEGIN:
+            total, height, width = total + height * width, 0, 0
+        elif (kind in CELLS or kind in SEVERAL) and size >= 4 and at + 4 + size <= len(data):
+            row, column = struct.unpack_from("<HH", data, at + 4)
+            if kind in SEVERAL:
+                (column,) = struct.unpack_from("<H", data, at + 2 + size)
+            height, width = max(height, row + 1), max(width, column + 1)
+        at += 4 + size
+    return total + height * width
+
+
+def area_of_parts(archive: zipfile.ZipFile) -> int:
+    """Cells of the rectangles of all sheets of an .xlsb."""
+    names = archive.namelist()
+    sheets = [n for n in names if n.lower().startswith("xl/worksheets/") and n.endswith(".bin")]
+    total = 0
+    for name in sheets:
+        height = width = 0
+        for kind, number in _records(archive.read(name)):
+            if kind == ROW:
+                height = max(height, number + 1)
+            else:
+                width = max(width, number + 1)
+        total += height * width
+    return total
+
+
+def _records(data: bytes) -> Iterator[tuple[int, int]]:
+    """(kind, the first number) of the records of rows and cells."""
+    at = 0
+    while at < len(data):
+        kind, at = _varied(data, at, 2)
+        size, at = _varied(data, at, 4)
+        if kind <= LAST_CELL and at + 4 <= len(data):
+            yield kind, int.from_bytes(data[at : at + 4], "little")
+        at += size
+
+
+def _varied(data: bytes, at: int, most: int) -> tuple[int, int]:
+    """A number of up to `most` bytes of seven bits, and where it ends."""
+    number = 0
+    for i in range(most):
+        if at >= len(data):
+            break
+        byte = data[at]
+        at += 1
+        number |= (byte & 0x7F) << (7 * i)
+        if byte < 0x80:
+            break
+    return number, at

@@ -1,0 +1,334 @@
+"""Office Open XML (ECMA-376): which part of the archive is what, and a sheet's rows in slices.
+
+calamine is given one slice after the other, each as a workbook of its own with the texts and styles of the
+whole, so that it holds no more than a slice.
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import IO, BinaryIO, NamedTuple
+from xml.etree.ElementTree import Element
+
+import python_calamine as calamine
+from defusedxml import ElementTree
+
+from sensorflow.core.formats.sheetcells import Row, chosen, numbered
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code, Permanent
+
+HELD = 64 << 20
+"""Bytes that are held at once: of the parts beside the sheet, and of texts that a slice repeats."""
+SMALL = 4 << 20
+"""Bytes of the parts that say where others are."""
+SLICE = 4 << 20
+AREA = 3_000_000
+"""Cells of the rectangle around a slice, which calamine fills up."""
+ROWS_OF_A_SHEET = 1_048_576
+
+
+class Package(NamedTuple):
+    """The parts that the cells of one sheet rest on, None where there are none."""
+
+    sheet: str
+    texts: bytes
+    styles: bytes | None
+    from_1904: bool
+
+
+def rows(archive: zipfile.ZipFile, profile: Profile) -> Iterator[Row]:
+    """The rows of the profile's sheet; some without any cell may be left out."""
+    package = _package(archive, profile)
+    book = _Book(package)
+    size = min(max(SLICE, 4 * len(package.texts)), HELD)
+    after = 0
+    with archive.open(package.sheet) as xml:
+        for piece in _pieces(xml, size, profile):
+            for found in book.rows(piece, after):
+                yield from found
+                after = found[-1][0]
+
+
+def is_package(archive: zipfile.ZipFile) -> bool:
+    """Whether it is a workbook in XML: one of the binary kind (.xlsb) is a package too."""
+    if "_rels/.rels" not in archive.namelist():
+        return False
+    main = _targets(archive, "").get("officeDocument", {})
+    return any(path.lower().endswith(".xml") for path in main.values())
+
+
+def _targets(archive: zipfile.ZipFile, part: str) -> dict[str, dict[str, str]]:
+    """The parts that a part refers to: the kind of the relation -> its id -> the path."""
+    folder, name = posixpath.split(part)
+    path = posixpath.join(folder, "_rels", f"{name}.rels")
+    if path not in archive.namelist():
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    for each in _parsed(archive, path):
+        kind = str(each.get("Type")).rpartition("/")[2]
+        target = str(each.get("Target"))
+        whole = posixpath.normpath(posixpath.join("/", folder, target)).removeprefix("/")
+        found.setdefault(kind, {})[str(each.get("Id"))] = whole
+    return found
+
+
+def _parsed(archive: zipfile.ZipFile, path: str) -> Element:
+    """A small part as a tree. Permanent if it is not small."""
+    if (size := archive.getinfo(path).file_size) > SMALL:
+        what = f"{path} in the spreadsheet has {size:,} bytes, the limit is {SMALL:,}"
+        raise Permanent(Code.TOO_LARGE, what, do="save the table as CSV")
+    with archive.open(path) as xml:
+        root = ElementTree.parse(xml).getroot()
+    if root is None:
+        raise ValueError(f"{path} is empty")
+    return root
+
+
+def _package(archive: zipfile.ZipFile, profile: Profile) -> Package:
+    main = next(iter(_targets(archive, "")["officeDocument"].values()))
+    elements = list(_parsed(archive, main).iter())
+    properties = [e for e in elements if e.tag.endswith("}workbookPr")]
+    from_1904 = any(e.get("date1904") in ("1", "true", "on") for e in properties)
+    ids = {str(e.get("name")): _id(e.attrib) for e in elements if e.tag.endswith("}sheet")}
+    name = chosen(list(ids), profile)
+    targets = _targets(archive, main)
+    sheet = targets.get("worksheet", {}).get(ids[name])
+    if sheet is None:
+        do = "set sheet in the profile to a sheet that holds a table, then replay"
+        raise Permanent(Code.UNREADABLE, f"{name!r} is no sheet of cells", do=do)
+
+    kinds = ("sharedStrings", "styles")
+    paths = {kind: next(iter(targets.get(kind, {}).values()), "") for kind in kinds}
+    _check_parts(archive, paths, profile)
+    names = archive.namelist()
+    held = {kind: archive.read(path) for kind, path in paths.items() if path in names}
+    return Package(sheet, held.get("sharedStrings", b""), held.get("styles"), from_1904)
+
+
+def _check_parts(archive: zipfile.ZipFile, paths: dict[str, str], profile: Profile) -> None:
+    held = sum(i.file_size for i in archive.infolist() if i.filename in paths.values())
+    if held > (most := int(profile.max_parts)):
+        what = f"the texts and styles of the spreadsheet have {held:,} bytes, which are held in memory; "
+        what += f"max_parts allows {most:,}"
+        do = "raise max_parts if the file is honest, then replay"
+        raise Permanent(Code.TOO_LARGE, what, do=do)
+
+
+def _id(attributes: dict[str, str]) -> str:
+    """The id of a relation, by whichever of the two namespaces (strict and transitional)."""
+    return next((text for name, text in attributes.items() if name.endswith("}id")), "")
+
+
+SHORTEST = 4
+"""Bytes of a cell without anything."""
+
+
+class _Piece(NamedTuple):
+    """Rows of a sheet as XML: what stands before them, the rows, and what closes them."""
+
+    open: bytes
+    rows: bytes
+    close: bytes
+
+
+_DATA = re.compile(rb"<(\w+:)?sheetData\b[^>]*>")
+_ROW_END = re.compile(rb"</(?:\w+:)?row\s*>|<(?:\w+:)?row\b[^>]*/>")
+_COLUMN = re.compile(rb'\sr="([A-Z]{1,3})[0-9]')
+_LINE = re.compile(rb'\sr="[A-Z]{0,3}([0-9]{1,7})"')
+_FAR = re.compile(rb'\sr="(?:[A-Z]{2}|[A-Z]?[0-9]{6})')
+NEAR = 26 * 99_999
+"""Cells within the columns and rows that are not far."""
+_DIGITS = re.compile(rb">-?[0-9]{16,}<")
+_ERROR = re.compile(rb'(<(?:\w+:)?c\b[^>]*) t="e"')
+_LONG = re.compile(
+    rb'(<(?:\w+:)?c(?:\s+(?!t=)\w+="[^"]*")*)(?:\s+t="n")?(?:\s+(?!t=)\w+="[^"]*")*'
+    rb"(>(?:<(?:\w+:)?f\b[^<]*</(?:\w+:)?f>)?<(?:\w+:)?v>-?[0-9]{16,}<)"
+)
+
+
+def _pieces(xml: IO[bytes], size: int, profile: Profile) -> Iterator[_Piece]:
+    """A worksheet part (ECMA-376 part 1, 18.3.1.73 and 18.3.1.80) cut between its rows."""
+    held = xml.read(size)
+    begin = _DATA.search(held)
+    if begin is None:
+        while not begin and len(held) < HELD and (more := xml.read(size)):
+            held += more
+            begin = _DATA.search(held)
+        if begin is None:
+            raise ValueError("a sheet without sheetData")
+    prefix, opened = begin[1] or b"", held[: begin.end()]
+    if begin[0].endswith(b"/>"):
+        return
+    close = b"</" + prefix + b"sheetData></" + prefix + b"worksheet>"
+    last = b"</" + prefix + b"sheetData>"
+    held = held[begin.end() :]
+    while True:
+        end = held.find(last)
+        data = held if end < 0 else held[:end]
+        if b"<!" in data:
+            raise ValueError("comments and sections of text between cells are not read")
+        if end >= 0:
+            yield from _small(_Piece(opened, data, close))
+            return
+        cut = _last_row(data)
+        if cut:
+            yield from _small(_Piece(opened, data[:cut], close))
+            held = data[cut:]
+        elif len(held) > max(int(profile.max_record), size):
+            what = f"a row of the sheet is longer than {int(profile.max_record):,} bytes"
+            raise Permanent(Code.LINE_TOO_LONG, what)
+        more = xml.read(size)
+        if not more:
+            raise EOFError("the sheet ends in the middle")
+        held += more
+
+
+def _last_row(data: bytes) -> int:
+    """Where the last whole row ends; 0 if there is none."""
+    for before in (1 << 14, 1 << 18, len(data)):
+        start = max(len(data) - before, 0)
+        ends = [match.end() for match in _ROW_END.finditer(data, start)]
+        if ends:
+            return ends[-1]
+    return 0
+
+
+def _small(piece: _Piece) -> Iterator[_Piece]:
+    """The piece, in parts where the rectangle around its cells is large."""
+    if _FAR.search(piece.rows) is None and NEAR <= AREA:
+        yield piece
+        return
+    lines = {int(line) for line in set(_LINE.findall(piece.rows))}
+    columns = set(_COLUMN.findall(piece.rows))
+    if not lines:
+        yield piece
+        return
+    width = max(map(_index, columns), default=len(piece.rows) // SHORTEST)
+    if (max(lines) - min(lines) + 1) * width <= AREA or len(lines) == 1:
+        yield piece
+        return
+    middle = _ROW_END.search(piece.rows, len(piece.rows) // 2)
+    cut = middle.end() if middle else 0
+    if not cut or not piece.rows[cut:].strip():
+        cut = _last_row(piece.rows[: len(piece.rows) // 2])
+    if not cut:
+        raise ValueError("cells of one row that are said to be of several")
+    yield from _small(piece._replace(rows=piece.rows[:cut]))
+    yield from _small(piece._replace(rows=piece.rows[cut:]))
+
+
+def _texts_of(rows: bytes) -> bytes:
+    """Cells that calamine would lose or round made texts: errors, and integers that no double holds."""
+    if b't="e"' in rows:
+        rows = _ERROR.sub(rb'\1 t="str"', rows)
+    if _DIGITS.search(rows):
+        rows = _LONG.sub(rb'\1 t="str"\2', rows)
+    return rows
+
+
+def _index(letters: bytes) -> int:
+    """The number of a column, from 1: A, B, ... Z, AA."""
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number
+
+
+_KIND = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
+
+
+def _relations(*targets: tuple[str, str]) -> str:
+    found = (
+        f'<Relationship Id="r{i}" Type="{_KIND}/{kind}" Target="{target}"/>'
+        for i, (kind, target) in enumerate(targets, 1)
+    )
+    return f'<Relationships xmlns="{_RELATIONS}">{"".join(found)}</Relationships>'
+
+
+_MAIN_PART = (
+    f'<workbook xmlns="{_MAIN}" xmlns:r="{_KIND}"><workbookPr{{}}/>'
+    '<sheets><sheet name="1" sheetId="1" r:id="r1"/></sheets></workbook>'
+)
+
+
+class _Book:
+    """A workbook of one sheet, of which the rows are given piece by piece."""
+
+    def __init__(self, package: Package) -> None:
+        dates = ' date1904="1"' if package.from_1904 else ""
+        parts = [("worksheet", "sheet.xml")]
+        self._beside: list[tuple[str, str | bytes]] = [
+            ("_rels/.rels", _relations(("officeDocument", "xl/workbook.xml"))),
+            (
+                "xl/workbook.xml",
+                _MAIN_PART.format(dates),
+            ),
+        ]
+        if package.styles is not None:
+            parts.append(("styles", "styles.xml"))
+            self._beside.append(("xl/styles.xml", package.styles))
+        if package.texts:
+            parts.append(("sharedStrings", "sharedStrings.xml"))
+            self._beside.append(("xl/sharedStrings.xml", package.texts))
+        self._beside.append(("xl/_rels/workbook.xml.rels", _relations(*parts)))
+        self._longest = _longest(package.texts)
+
+    def rows(self, piece: _Piece, after: int) -> Iterator[list[Row]]:
+        """after: the number of the last row before the piece."""
+        for part in self._short(piece):
+            if found := self._rows(part, after):
+                yield found
+                after = found[-1][0]
+
+    def _short(self, piece: _Piece) -> Iterator[_Piece]:
+        """The piece, in parts where the texts that its cells refer to may be large."""
+        texts = piece.rows.count(b't="s"')
+        cut = 0
+        if texts > 1 and texts * self._longest > HELD:
+            cut = _last_row(piece.rows[: len(piece.rows) // 2])
+        if not cut:
+            yield piece
+            return
+        yield from self._short(piece._replace(rows=piece.rows[:cut]))
+        yield from self._short(piece._replace(rows=piece.rows[cut:]))
+
+    def _rows(self, piece: _Piece, after: int) -> list[Row]:
+        xml = _texts_of(piece.rows)
+        file = self._file(piece.open + xml + piece.close)
+        with calamine.CalamineWorkbook.from_filelike(file) as book:
+            sheet = book.get_sheet_by_index(0)
+            if sheet.start is None:
+                return []
+            first = sheet.start[0] + 1
+            if _LINE.search(xml) is None:  # rows without references follow one another
+                first += after
+            if first <= after:
+                raise ValueError(f"row {first} stands behind row {after}")
+            found = numbered(sheet, first)
+        if found[-1][0] > ROWS_OF_A_SHEET:
+            what = f"a sheet has {ROWS_OF_A_SHEET:,} rows at most"
+            raise Permanent(Code.UNREADABLE, what, line=ROWS_OF_A_SHEET + 1)
+        return found
+
+    def _file(self, xml: bytes) -> BinaryIO:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+            for name, data in self._beside:
+                archive.writestr(name, data)
+            archive.writestr("xl/sheet.xml", xml)
+        out.seek(0)
+        return out
+
+
+def _longest(texts: bytes) -> int:
+    """Bytes of the longest shared text."""
+    longest = last = 0
+    for match in re.finditer(rb"</(?:\w+:)?si>", texts):
+        longest, last = max(longest, match.end() - last), match.end()
+    return longest

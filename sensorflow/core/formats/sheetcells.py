@@ -1,0 +1,36 @@
+"""The cells of a sheet as calamine gives them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+
+import python_calamine as calamine
+
+from sensorflow.core.profile import Profile
+from sensorflow.errors import Code, Permanent
+
+Cell = float | str | bool | date | datetime | time | timedelta
+Row = tuple[int, list[Cell]]
+"""The row's number in the sheet, from 1, and its cells; an empty cell is ""."""
+
+
+def chosen(names: list[str], profile: Profile) -> str:
+    """The sheet that the profile names or counts. Permanent if there is none."""
+    wanted = profile.sheet
+    if isinstance(wanted, int):
+        wanted = names[wanted - 1] if 1 <= wanted <= len(names) else ""
+    if wanted not in names:
+        found = ", ".join(map(repr, names))
+        raise Permanent(
+            Code.UNREADABLE,
+            f"no sheet {profile.sheet!r}; found: {found}",
+            do="set sheet in the profile to one of those found, then replay",
+        )
+    return wanted
+
+
+def numbered(sheet: calamine.CalamineSheet, first: int) -> list[Row]:
+    """The rows of a sheet from its first cell on, which stands in row `first`."""
+    left: list[Cell] = [""] * (sheet.start[1] if sheet.start else 0)
+    rows: list[list[Cell]] = sheet.to_python(skip_empty_area=True)
+    return list(enumerate([left + row for row in rows] if left else rows, first))
