@@ -26,7 +26,7 @@ BLOCK = 1 << 20
 GRACE = 64 << 20
 """Plain bytes up to which the ratio does not matter: small files of equal rows shrink well."""
 
-_BROKEN = (
+_BROKEN: tuple[type[BaseException], ...] = (
     EOFError,
     igzip.BadGzipFile,
     igzip_lib.IsalError,
