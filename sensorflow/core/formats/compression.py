@@ -29,7 +29,7 @@ GRACE = 64 << 20
 _BROKEN: tuple[type[BaseException], ...] = (
     EOFError,
     igzip.BadGzipFile,
-    igzip_lib.IsalError,
+    cast(type[Exception], igzip_lib.IsalError),
     zlib.error,
     lzma.LZMAError,
     zipfile.BadZipFile,
