@@ -127,14 +127,15 @@ def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chu
             raw = _line(cells)[:RAW_LIMIT]
             rejects.append(Reject(number, None, None, Code.COLUMN_COUNT, reason, raw))
         elif not _dropped(cells, number, profile):
-            rows.append((number, cells + [""] * (width - len(cells))))
-    across: list[tuple[Cell, ...]] = list(zip(*(cells for _, cells in rows), strict=True))
+            rows.append((number, cells))
+    even = ([*cells[:width], *[""] * (width - len(cells))] for _, cells in rows)
+    across: list[tuple[Cell, ...]] = list(zip(*even, strict=True))
     columns = _columns(across, layout)
     typed = typed_cells(layout, lambda i: map(_text, across[i] if across else ()))
     lines = np.array([number for number, _ in rows], np.int64)
 
     def spot(row: int) -> Spot:
-        return Spot(None, _line(rows[row][1]).rstrip("\t")[:RAW_LIMIT])
+        return Spot(None, _line(rows[row][1])[:RAW_LIMIT])
 
     return Chunk(layout, columns, lines, spot, rejects, typed=typed)
 
@@ -142,7 +143,7 @@ def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chu
 def _dropped(cells: Sequence[Cell], number: int, profile: Profile) -> bool:
     if profile.comment is None and profile.keep is None and profile.drop is None:
         return False
-    line = _line(cells).rstrip("\t")
+    line = _line(cells)
     if profile.comment is not None and line.startswith(profile.comment):
         return True
     if profile.keep is not None and not found_in(compiled(profile.keep), line, number):
