@@ -17,7 +17,7 @@ class Column:
 
     titles: its cell in every header row. cells: stripped, one for each row; "" for nothing.
     told: whether the format itself tells the unit. instant: it holds typed timestamps; zoned ones end
-    with an offset.
+    with an offset. above: it stands around the records, once for several of them.
     """
 
     index: int
@@ -28,6 +28,7 @@ class Column:
     unit: str = ""
     told: bool = False
     instant: bool = False
+    above: bool = False
 
     @cached_property
     def counts(self) -> Counter[str]:
@@ -51,7 +52,7 @@ class Table:
     """settings: the keys of the profile that make this table of the file. preamble: the text before it.
 
     sensors: whether a header row names them. complete: whether the whole file was seen.
-    above: columns that stand outside of the records, for what the records lack.
+    above: columns that stand outside of the records, for a time that the records lack.
     """
 
     columns: tuple[Column, ...]

@@ -76,7 +76,7 @@ def read(cells: Sequence[str], hint: str = "", prefer: str = "") -> Read | None:
     texts = [t for t in cells[:MOST] if t]
     if not texts or not any(c.isdigit() for c in texts[0]) or len(texts[0]) > 60:
         return None
-    if _share(texts, "iso8601") >= ENOUGH and re.match(r"\s*\d{4}-", texts[0]):
+    if re.match(r"\s*\d{4}-", texts[0]) and _share(texts, "iso8601") >= ENOUGH:
         return _iso(texts)
     if all("/" in t for t in texts[:100]):
         halves = [t.split("/")[0] for t in texts]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+from sensorflow.core.sniff.table import Column
 
 _UNITS = """
 c f k degc degf deg.c deg.f celsius fahrenheit kelvin deg degree degrees degt degn
@@ -23,6 +26,25 @@ UNITS = frozenset(_UNITS.split())
 """In lower case; with a bracket, a degree sign or a percent sign a text needs not be among them."""
 WORDS = frozenset(_WORDS.split())
 """Those that are words of their own in a name: "temp_min" tells a least, not minutes."""
+_SAID = "units?|uom|unit_?code|unit_?of_?measure(ment)?|einheit"
+_FAMILIES = (
+    "c f k degc degf deg.c deg.f celsius fahrenheit kelvin °c °f",
+    "pa hpa kpa mpa mbar mb bar psi inhg mmhg hectopascal atm",
+    "m mm cm km in inch inches ft feet mi",
+    "m/s mps mph knots knot kn kt kts km/h kph ft/s",
+    "v mv kv",
+    "a ma ua",
+    "w kw mw",
+    "wh kwh mwh j kj mj",
+    "g kg mg ug",
+    "l ml gal m3 ft3",
+    "m3/s m^3/s ft3/s ft^3/s cfs gpm l/s l/min gal/min",
+    "s sec second seconds ms min minutes h hours",
+    "us/cm ms/cm s/m",
+    "ppm ppb ug/m3 µg/m³ mg/m3",
+    "% fraction",
+)
+"""Units of one quantity each, in lower case."""
 LONGEST = 16
 """Characters of a unit; a text that only holds one tells more than that."""
 
@@ -31,6 +53,32 @@ def unit_like(text: str) -> bool:
     bare = text.strip().strip("[]() ")
     signed = len(bare) <= LONGEST and re.search(r"[°%µ²³Ω]", bare) is not None
     return bare != text.strip() or signed or bare.lower().replace(" ", "") in UNITS
+
+
+def beside(column: Column, texts: Iterable[Column]) -> str | None:
+    """The unit of a column of numbers that a column beside it tells for each row; None without one."""
+    found = column_beside(column, texts)
+    if found is None or re.search(r"[{}]", found.reference):
+        return None
+    return f"{{{found.reference}}}"
+
+
+def column_beside(column: Column, texts: Iterable[Column]) -> Column | None:
+    """By its name: "temp_unit" for "temp"; in an object, "temp.unit" for "temp.value"."""
+    inner, dot, _ = column.reference.rpartition(".")
+    name = re.escape(column.reference)
+    wanted = [rf"{name}[ _.-]?({_SAID})", rf"({_SAID})[ _.-]?{name}"]
+    if dot:
+        wanted.append(rf"{re.escape(inner)}\.({_SAID}|symbol)")
+    return next((c for c in texts if re.fullmatch("|".join(wanted), c.reference, re.I)), None)
+
+
+def are_akin(units: Iterable[str]) -> bool:
+    """Whether they may be units of one quantity, as °C and °F; one that is not known may be anything."""
+    named = {re.sub(r"^wmounit:", "", unit.strip().lower()) for unit in units} - {""}
+    known = [{i for i, family in enumerate(_FAMILIES) if unit in family.split()} for unit in named]
+    some = [families for families in known if families]
+    return len(some) < 2 or bool(set.intersection(*some))
 
 
 def split_unit(title: str) -> tuple[str, str]:

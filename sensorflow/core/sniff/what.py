@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from sensorflow.core.sniff import numeric, split, who, words
+from sensorflow.core.sniff import numeric, split, times, types, units, who, words
 from sensorflow.core.sniff.guess import Line, Value
 from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column, Table
@@ -32,6 +32,12 @@ class Found:
     settings: list[Line] = field(default_factory=list)
 
     @property
+    def sparse(self) -> bool:
+        """Whether a record may lack members, and a file may lack them in all records."""
+        kind = next((line.value for line in self.table.settings if line.key == "format"), "")
+        return kind in ("json", "jsonl")
+
+    @property
     def comma(self) -> bool:
         return any(line.key == "decimal" for line in self.table.settings)
 
@@ -43,16 +49,17 @@ def lines(table: Table, found: When) -> tuple[list[Line], list[Line], list[str]]
     long = _long(state)
     if long is not None:
         return _settings(state, *_long_lines(state, *long)), [], state.todo
-    units = [c for c in state.texts if c.says(words.UNIT)]
+    named = [c for c in state.texts if c.says(words.UNIT)]
     _unreadable(state)
-    rest = [c for c in state.texts if c not in units and not _clocklike(c)]
+    rest = [c for c in state.texts if c not in named and not _clocklike(c)]
     sensor = [] if table.sensors else who.needed(rest, state.numbers, found.cells)
     state.numbers = _without_names(state, [n for n in state.numbers if n.column not in sensor])
     if not state.numbers:
         names = ", ".join(repr(c.title or c.reference) for c in table.columns[:12])
         raise Misuse(f"no column of numbers beside the time; found {names}")
-    unit = units[:1] if len(state.numbers) == 1 else []
-    _ignore_rest(state, state.texts, {*sensor, *unit})
+    unit = named[:1] if len(state.numbers) == 1 else []
+    beside = {c for n in state.numbers if (c := units.column_beside(n.column, state.texts))}
+    _ignore_rest(state, state.texts, {*sensor, *unit, *beside})
     state.numbers = numeric.with_sentinels(state.numbers)
     columns = _wide(state)
     return _settings(state, sensor, unit), columns, state.todo
@@ -85,7 +92,11 @@ def _sort(state: Found) -> None:
     aside = {c.reference for c in state.when.aside}
     columns = [c for c in state.table.columns if c.reference not in used]
     for column in columns:
-        made = None if column.instant else numeric.numeric(column, state.comma)
+        if column.above:
+            _take_above(state, column)
+            continue
+        typed = column.instant or _is_padded(column)
+        made = None if typed else numeric.numeric(column, state.comma)
         if column.reference in aside or column.instant:
             state.ignored[column.reference] = "another time"
         elif made is None:
@@ -96,6 +107,22 @@ def _sort(state: Found) -> None:
             state.numbers.append(made)
 
 
+def _is_padded(column: Column) -> bool:
+    """Whether its texts are codes of digits: "00060"."""
+    same = len({len(t) for t in column.counts}) == 1
+    zero = any(re.fullmatch(r"0\d+", t) for t in column.counts)
+    return same and zero and all(t.isdigit() and len(t) > 2 for t in column.counts)
+
+
+def _take_above(state: Found, column: Column) -> None:
+    """What stands around the records may name them; it is never measured."""
+    coded = numeric.numeric(column) is not None
+    named = column.says(words.SENSOR) and column.says(words.IDENTITY)
+    named = named and all(re.fullmatch(r"\d{1,20}", t) for t in column.counts)
+    if column.counts and (named or not coded) and times.read(column.cells) is None:
+        state.texts.append(column)
+
+
 def _no_reading(column: Column) -> str | None:
     """Why a column of numbers holds no readings; None if it does."""
     if not column.title or re.match(r"Unnamed: \d+$", column.title):
@@ -104,6 +131,10 @@ def _no_reading(column: Column) -> str | None:
         return "a part of the time"
     if _counts_rows(column):
         return "counts rows"
+    if re.search(words.CARRIED, column.reference, re.I):
+        return "of the transmission"
+    if column.says(words.PLACE) and len(column.counts) == 1:
+        return "a place"
     seconds = re.search(words.SECONDS, column.title, re.I) is not None and _grows(column)
     if seconds or column.says(words.ELAPSED):
         return "time since a start"
@@ -146,6 +177,7 @@ def _long(state: Found) -> tuple[Column, Numeric] | None:
     values = called or (state.numbers if len(state.numbers) == 1 else [])
     texts = [c for c in state.texts if c.says(words.KIND) and not c.says(words.UNIT)]
     kinds = [c for c in texts if c.filled > 0.9 * len(c.cells) and _is_kind(c, state)]
+    kinds = kinds or types.unnamed(state.texts, values)
     if not values or not kinds:
         return None
     named = [c for c in kinds if re.search(words.KIND_NAMED, c.title, re.IGNORECASE)]
@@ -160,7 +192,8 @@ def _is_kind(column: Column, state: Found) -> bool:
     """Whether its texts are few enough; a single one tells something only where it stands alone."""
     count = len(column.counts)
     few = count <= max(2, 0.6 * column.filled) and count <= 500
-    return few and (count > 1 or len(state.texts) < 4)
+    near = [c for c in state.texts if not c.above]
+    return few and (count > 1 or len(near) < 4)
 
 
 def _bare(column: Column) -> str:
@@ -169,23 +202,23 @@ def _bare(column: Column) -> str:
 
 def _long_lines(state: Found, kind: Column, value: Numeric) -> tuple[list[Column], list[Column]]:
     """(sensor, unit) of a table whose row is one reading."""
-    units = [c for c in state.texts if c.says(words.UNIT)][:1]
-    sensor = who.titled([c for c in state.texts if c is not kind and c not in units])
+    unit = [c for c in state.texts if c.says(words.UNIT)][:1]
+    sensor = who.titled([c for c in state.texts if c is not kind and c not in unit])
     others = [n.column for n in state.numbers if n is not value]
     sensor = sensor or who.titled([c for c in others if who.is_name(c)])
-    used = {kind, value.column, *sensor, *units}
+    used = {kind, value.column, *sensor, *unit}
     _ignore_rest(state, [*state.texts, *others], used)
     state.numbers = numeric.with_sentinels([value])
     state.settings += [
         Line("type", who.origin(kind), who.few(kind)),
         Line("value", value.column.reference),
     ]
-    return sensor, units
+    return sensor, unit
 
 
 def _unreadable(state: Found) -> None:
     """Times of day that no format reads, as 10:30p, are for a person to see."""
-    for column in filter(_clocklike, state.texts):
+    for column in filter(_clocklike, (c for c in state.texts if not c.above)):
         example = next(iter(column.counts))
         state.todo.append(f"times of day as {example!r} in {column.title!r} cannot be read")
 
@@ -213,7 +246,7 @@ def _is_called(column: Column) -> bool:
 
 def _ignore_rest(state: Found, columns: Iterable[Column], used: set[Column]) -> None:
     for column in columns:
-        if column in used or column.reference in state.ignored:
+        if column in used or column.above or column.reference in state.ignored:
             continue
         text = numeric.numeric(column, state.comma) is None
         state.ignored[column.reference] = (
@@ -275,6 +308,11 @@ def _cell(state: Found, each: Numeric) -> dict[str, Value]:
         cell["type"] = title
     if (unit or each.suffix) and not column.told:
         cell["unit"] = unit or each.suffix
+    beside = None if unit or column.told else units.beside(column, state.texts)
+    if beside is not None:
+        cell["unit"] = beside
+    if state.sparse and column.filled < len(column.cells):
+        cell["optional"] = True
     if each.suffix:
         cell["clean"] = rf"^(.+?)\s*{re.escape(each.suffix)}$"
     own = [t for t in each.numbers if not _everywhere(t, state)]

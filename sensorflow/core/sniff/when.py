@@ -31,7 +31,7 @@ class When:
 
 def when(table: Table, prefer: str = "") -> When | None:
     """prefer: the order of day and month to take where nothing tells, "dmy" or "mdy"."""
-    columns = [c for c in table.columns if c.counts]
+    columns = [c for c in table.columns if c.counts and not c.above]
     found = _candidates(columns, prefer)
     if not found:
         found = [w for w in _candidates(table.above, prefer) if w]

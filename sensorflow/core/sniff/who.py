@@ -37,7 +37,7 @@ def needed(
     numbered = [n.column for n in readings if n.column.says(words.SENSOR) and is_name(n.column)]
     sensor = titled([*rest, *numbered])
     if apart(cells, sensor) < 0.8:
-        whole = [n.column for n in readings if _is_code(n.column)]
+        whole = [n.column for n in readings if is_code(n.column) and len(readings) > 1]
         better = [c for c in [*rest, *whole] if c not in sensor and _may_tell(c, cells)]
         better = [c for c in better if apart(cells, [*sensor, c]) > 0.99]
         sensor += sorted(better, key=lambda c: c.index)[:1]
@@ -47,7 +47,7 @@ def needed(
     return sensor
 
 
-def _is_code(column: Column) -> bool:
+def is_code(column: Column) -> bool:
     return len(column.counts) < 500 and all(re.fullmatch(r"\d{1,6}", t) for t in column.counts)
 
 

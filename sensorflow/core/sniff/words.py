@@ -51,13 +51,13 @@ ASIDE = f"{_any(_ENDS)}|{'|'.join(_ASIDES.split())}"
 """Times of something else than the measurement."""
 LATER = "local|start|begin"
 """Times that are taken where there is no better one."""
-OFFSET = r"^(tz|tz_?cd|time.?zone|zone|utc.?offset|offset)$"
+OFFSET = r"^(tz|tz_?cd|(local.?)?time.?zone|zone|utc.?offset|offset)$"
 _DEVICES = (
     "sensor|device|dev|station|site|logger|node|probe|meter|mote|entity|gateway|deployment|platform"
 )
 _NAMED = rf"({_DEVICES})[_ .]?(id|name|no|code|number|eui|serial)$"
 SENSOR = f"{_any(_SENSORS)}|{_NAMED}"
-DEVICE = "sensor|device|station|logger|node|meter|probe|entity|serial|eui|nmi|site"
+DEVICE = "sensor|device|station|logger|node|(^|[^a])meter|probe|entity|serial|eui|nmi|site|location|well|buoy"
 _NAMES = rf"^(location|stn|{_DEVICES})$|({_DEVICES})_?(id|eui)$"
 IDENTITY = rf"(^|[^a-z])(id|code|serial|s/n|eui|mac|index)$|{_NAMES}"
 KIND = _any(_KINDS)
@@ -71,12 +71,15 @@ COUNTER = (
     rf"{_whole(_COUNTERS)}|(row|rec|record|obs|entry|index|line|sample)[ _.]?(id|no|nr|number|#)$"
 )
 FLAG = rf"{_any(_FLAGS)}|_(qc|flag|qual|cd)$|qc_|flag$"
+CARRIED = r"(^|\.)(rx_?info|tx_?info|rx_?metadata|gateways?|hotspots|metadata)[.\[]|(^|\.)f?_?port$"
+"""Numbers of a message's way, not of what was measured."""
+PLACE = r"(^|[^a-z])(lat(itude)?|lon(g|gitude)?|lng|altitude|elevation)$"
 PART = "^(ms|msec|milli(second)?s?)$"
 ELAPSED = r"elapsed|uptime|up_?time|seconds?_?since|run_?time|^millis"
 SECONDS = "^(seconds?|sec)$"
 REMARK = _any(_REMARKS)
 CLOCK = r"^(time|hhmm|hour|hora|uhrzeit|zeit)|hh:?mm|time\b"
-HOUR = r"^(hour|hr|hh|stunde|hora|time|hod)\b"
+HOUR = r"^(hour|hr|hh|stunde|hora|time|hod)(\b|.?(observed|of.?day)$)"
 
 LABELS = (
     r"(?:logger |device |instrument )?serial(?:[ _]?(?:number|no\.?|#))?|s/?n|[\w/ -]*registration number",
