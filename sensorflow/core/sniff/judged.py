@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from sensorflow.core.sniff import lines, numeric, types, units, who, words
@@ -68,7 +68,7 @@ def _apart(guess: Guess, table: Table) -> Iterator[Guess]:
     some = [c for c in table.columns if c.reference not in taken and _may_name(c)]
     whole = [(who.apart(rows, [c]), c) for c in some]
     better = [(after, c) for after, c in whole if 1 - after <= 0.5 * (1 - before)]
-    better = [(after, c) for after, c in better if not _is_measured(c) or _is_panel(columns, c)]
+    better = [(after, c) for after, c in better if not _is_measured(c) or who.is_panel(rows, c)]
     for _, column in sorted(better, key=lambda pair: _rank(*pair)):
         made = lines.used(guess, column)
         if made is None:
@@ -103,16 +103,6 @@ def _is_measured(column: Column) -> bool:
     """Whether it may be a reading itself: numbers that no title calls a name."""
     named = column.says(words.IDENTITY) or column.says(words.SENSOR) or column.says(words.KIND)
     return numeric.numeric(column) is not None and not named
-
-
-def _is_panel(keys: Sequence[Column], column: Column) -> bool:
-    """Whether almost all times have the same of its texts, each once: depths, channels, bins."""
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for *key, cell in zip(*(c.cells for c in keys), column.cells, strict=True):
-        groups.setdefault(tuple(key), []).append(cell)
-    sets = Counter(tuple(sorted(group)) for group in groups.values())
-    often, count = sets.most_common(1)[0]
-    return len(groups) > 1 and count > 0.8 * len(groups) and len(set(often)) == len(often) > 1
 
 
 def _is_type(column: Column, table: Table) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from sensorflow.core.sniff import words
@@ -40,6 +41,7 @@ def needed(
         whole = [n.column for n in readings if is_code(n.column) and len(readings) > 1]
         better = [c for c in [*rest, *whole] if c not in sensor and _may_tell(c, cells)]
         better = [c for c in better if apart(cells, [*sensor, c]) > 0.99]
+        better = [c for c in better if c not in whole or is_panel(cells, c)]
         sensor += sorted(better, key=lambda c: c.index)[:1]
     if not sensor and len(rest) == 1 and len(rest[0].counts) == 1:
         # a text that never changes, and has a number in it, is more likely a name than a remark
@@ -68,6 +70,16 @@ def apart(cells: Sequence[str], columns: Sequence[Column]) -> float:
     """The part of the rows that times and columns together tell apart."""
     keys = set(zip(cells, *(c.cells for c in columns), strict=True))
     return len(keys) / max(len(cells), 1)
+
+
+def is_panel(keys: Sequence[str], column: Column) -> bool:
+    """Whether almost all keys, as times, have the same of its texts, each once: depths, channels, bins."""
+    groups: dict[str, list[str]] = {}
+    for key, cell in zip(keys, column.cells, strict=True):
+        groups.setdefault(key, []).append(cell)
+    sets = Counter(tuple(sorted(group)) for group in groups.values())
+    often, count = sets.most_common(1)[0]
+    return len(groups) > 1 and count > 0.8 * len(groups) and len(set(often)) == len(often) > 1
 
 
 def line(table: Table, sensor: Sequence[Column]) -> list[Line]:

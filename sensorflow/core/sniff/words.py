@@ -57,7 +57,10 @@ _DEVICES = (
 )
 _NAMED = rf"({_DEVICES})[_ .]?(id|name|no|code|number|eui|serial)$"
 SENSOR = f"{_any(_SENSORS)}|{_NAMED}"
-DEVICE = "sensor|device|station|logger|node|(^|[^a])meter|probe|entity|serial|eui|nmi|site|location|well|buoy"
+DEVICE = (
+    "sensor|device|station|logger|node|(^|[^a])meter|probe|entity|serial|eui|nmi|site|location|well"
+    "|buoy"
+)
 _NAMES = rf"^(location|stn|{_DEVICES})$|({_DEVICES})_?(id|eui)$"
 IDENTITY = rf"(^|[^a-z])(id|code|serial|s/n|eui|mac|index)$|{_NAMES}"
 KIND = _any(_KINDS)
