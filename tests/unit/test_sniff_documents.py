@@ -299,7 +299,7 @@ KINDS: dict[str, tuple[str, int, int, dict[str, int]]] = {
                              for i, t in enumerate(HOURS)]}),
         12, 1, {"temp": 6, "humid": 6}),
     "Zigbee2MQTT": (lines(*(zigbee(h) for h in range(6))), 24, 1, {"battery": 6, "linkquality": 6, **TH}),
-    "Tasmota": (lines(*(tasmota(h) for h in range(6))), 12, 1, {"Total": 6, "Power": 6}),
+    "Tasmota": (lines(*(tasmota(h) for h in range(6))), 12, 1, {"ENERGY.Total": 6, "Power": 6}),
     "NOAA CO-OPS": (json.dumps(coops()), 12, 1, {"v": 6, "s": 6}),
     "features of USGS": (
         json.dumps({"type": "FeatureCollection", "features": [usgs_ogc(h) for h in range(6)]}),

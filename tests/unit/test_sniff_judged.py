@@ -47,7 +47,7 @@ def test_the_column_that_tells_readings_apart_is_of_the_sensor_or_of_the_type(
 
 def test_readings_that_nothing_tells_apart_are_shown_to_a_person() -> None:
     told = todo(each("time,temp", *["{v}"] * 4))
-    assert "72 of the first 96 readings have the sensor, type and time of another one" in told
+    assert "72 of the first 96 readings have the sensor, time and type of another one" in told
     assert "temp of sample at 2023-03-05 22:00:00 is 20.0, 20.25, 20.5, 20.75" in told
 
 

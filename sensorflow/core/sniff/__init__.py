@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Sequence
+from typing import Any, BinaryIO
 
 from sensorflow.core.profile import Profile, check_zone
 from sensorflow.core.sniff import dialect, documents, head, known, sheets, what, when
 from sensorflow.core.sniff.guess import Guess, Line, zoned
-from sensorflow.core.sniff.judged import Look, doubts, judged
+from sensorflow.core.sniff.judged import Look, borne_out, doubts, judged
 from sensorflow.core.sniff.table import Table
 from sensorflow.core.sniff.trial import Trial, tried
 from sensorflow.errors import Misuse, Permanent
@@ -22,22 +22,30 @@ from sensorflow.errors import Misuse, Permanent
 __all__ = ["Guess", "sniff"]
 
 
-def sniff(stream: BinaryIO, zone: str | None = None, name: str = "sample") -> Guess:
+Make = Callable[[dict[str, Any]], Profile]
+"""The table of a profile -> the profile, with what it extends."""
+
+
+def sniff(
+    stream: BinaryIO, zone: str | None = None, name: str = "sample", make: Make | None = None
+) -> Guess:
     """stream: can seek; about a MiB of its plain bytes is looked at, and some thousand rows are read by
     what is proposed.
 
-    zone: of times that carry no offset; it is never guessed. name: the file's. Misuse where nothing can
-    be proposed.
+    zone: of times that carry no offset; it is never guessed. name: the file's. make: without it, what
+    extends a profile of the library is not tried. Misuse where nothing can be proposed.
     """
     if zone is not None:
         _check(zone)
 
     def look(guess: Guess) -> Trial:
         made = guess.in_zone("UTC" if zone is None else zone, "")
-        return tried(stream, Profile.model_validate(tomllib.loads(made.toml())), name)
+        return tried(stream, (make or Profile.model_validate)(tomllib.loads(made.toml())), name)
 
     try:
         guess = _sniff(stream, zone, look)
+        if make is not None and any(line.key == "extends" for line in guess.settings):
+            guess = borne_out(guess, look)
     except Permanent as error:
         raise Misuse(" ".join(error.message.split())) from error
     return guess if zone is None else guess.in_zone(zone, "as told")

@@ -10,7 +10,7 @@ from sensorflow.core.sniff import grid as grids
 from sensorflow.core.sniff import header, numeric, times
 from sensorflow.core.sniff.grid import Grid, Row
 from sensorflow.core.sniff.guess import Line
-from sensorflow.core.sniff.head import Text
+from sensorflow.core.sniff.head import PROBE, Text
 from sensorflow.core.sniff.header import Header
 from sensorflow.core.sniff.table import Column, Table, references
 from sensorflow.errors import Misuse
@@ -33,6 +33,8 @@ def table(text: Text) -> Table:
     grid = grids.found(text.text)
     if grid is None:
         raise Misuse("no table in it: no delimiter cuts its lines into the same number of cells")
+    if grid.width > PROBE.max_columns:
+        raise Misuse(f"{grid.width:,} columns, the limit is {PROBE.max_columns:,}")
     return tabled(grid, text)
 
 

@@ -146,26 +146,47 @@ def tables(text: Text) -> list[Table]:
     found = sorted((m for m in made if m[0] > 0), key=lambda m: -m[0])
     if not found:
         raise Misuse("no list of records with a time and a number in the JSON")
-    return [_besides(table, place, found) for _, table, place in found[:PLACES]]
+    worth, first, _ = found[0]
+    alike = [m for m in found if m[0] >= 0.2 * worth and m[1].rows >= 0.4 * first.rows]
+    return [_besides(table, place, found) for _, table, place in alike[:PLACES]]
 
 
 def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Place]]) -> Table:
-    """With what to say of records that stand elsewhere, and are left out."""
-    mine = _within(place)
-    other = [
-        p.path
-        for worth, _, p in found
-        if (theirs := _within(p))[: len(mine)] != mine
-        and mine[: len(theirs)] != theirs
-        and worth >= 0.2 * found[0][0]
-        and (p.keyed or EVERY in steps_of(p.path))
-    ]
-    if not other:
-        return table
-    more = f" and {len(other) - 4} other places" if len(other) > 4 else ""
-    where = ", ".join(dict.fromkeys(other[:4])) + more
-    todo = f"there are records at {where} too, which are left out: they need a profile of their own"
-    return replace(table, todo=(*table.todo, todo))
+    """With what to say of records that stand elsewhere, and of numbers around these, which are left out."""
+    mine, told = _within(place), list(table.todo)
+    other: dict[Path, str] = {}
+    for worth, _, p in found:
+        theirs = _within(p)
+        rest = theirs[len(mine) :]
+        below = theirs[: len(mine)] == mine and (EVERY not in rest or p.mapped or _is_carried(p))
+        related = below or mine[: len(theirs)] == theirs
+        inner = any(theirs[: len(above)] == above for above in other)
+        listed = p.keyed or EVERY in steps_of(p.path)
+        if listed and not related and not inner and worth >= 0.2 * found[0][0]:
+            other[theirs] = p.path
+    if other:
+        told.append(
+            f"there are records at {_some(list(other.values()))} too, which are left out: they need a "
+            "profile of their own"
+        )
+    if around := [c.title for c in table.above if _is_measured(c)]:
+        told.append(f"numbers that stand around the records are left out: {_some(around)}")
+    return replace(table, todo=tuple(told))
+
+
+def _is_carried(place: Place) -> bool:
+    return re.search(words.CARRIED, place.path, re.IGNORECASE) is not None
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _is_measured(column: Column) -> bool:
+    """Whether it may be a reading: numbers that change from one group of records to the next."""
+    aside = (words.COUNTER, words.IDENTITY, words.PLACE, words.FLAG, words.TIME)
+    number = len(column.counts) > 2 and numeric.numeric(column) is not None
+    return number and not any(map(column.says, aside)) and not _is_time(column)
 
 
 def _within(place: Place) -> Path:
@@ -226,7 +247,7 @@ def _worth(made: Table, place: Place) -> float:
         return 0.0
     numbers = [c for c in own if c not in timed and c.counts and numeric.numeric(c)]
     cells = sum(c.filled * (0.1 if c.says(words.COUNTER) else 1.0) for c in numbers)
-    return cells * (1.0 if timed else 0.9) * (1.3 if place.named else 1.0)
+    return cells * (1.0 if timed else 0.75) * (1.5 if place.named else 1.0)
 
 
 def _is_time(column: Column) -> bool:

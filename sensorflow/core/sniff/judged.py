@@ -35,6 +35,16 @@ def judged(guess: Guess, table: Table, look: Look) -> tuple[Guess, Trial]:
     return replace(guess, todo=(*guess.todo, *doubts(guess, trial))), trial
 
 
+def borne_out(guess: Guess, look: Look) -> Guess:
+    """A guess that extends a profile of the library: whether its times lack a zone, and what its preview
+    contradicts."""
+    trial = look(guess)
+    if trial.rejects_many() and any(r.code is Code.TIMESTAMP_NO_ZONE for r in trial.rejects):
+        guess = replace(guess, needs_zone=True)
+        trial = look(guess)
+    return replace(guess, todo=(*guess.todo, *doubts(guess, trial)))
+
+
 def _best(
     guess: Guess, trial: Trial, others: Iterable[Guess], look: Look
 ) -> tuple[Guess, Trial] | None:
@@ -65,7 +75,8 @@ def _apart(guess: Guess, table: Table) -> Iterator[Guess]:
     rows = ["\0".join(row) for row in zip(*(c.cells for c in columns), strict=True)]
     before = who.apart(rows, [])
     taken = {*keys, lines.of(guess, "value")}
-    some = [c for c in table.columns if c.reference not in taken and _may_name(c)]
+    single = len(set(rows)) == 1
+    some = [c for c in table.columns if c.reference not in taken and _may_name(c, single)]
     whole = [(who.apart(rows, [c]), c) for c in some]
     better = [(after, c) for after, c in whole if 1 - after <= 0.5 * (1 - before)]
     better = [(after, c) for after, c in better if not _is_measured(c) or who.is_panel(rows, c)]
@@ -90,10 +101,12 @@ def _rank(after: float, column: Column) -> tuple[float, ...]:
     )
 
 
-def _may_name(column: Column) -> bool:
+def _may_name(column: Column, single: bool) -> bool:
+    """single: whether all rows are of one time."""
     aside = (words.FLAG, words.REMARK, words.TIME, words.ASIDE, words.VALUE)
     return (
-        1 < len(column.counts) <= max(2, 0.5 * column.filled)
+        len(column.counts) > 1
+        and (single or column.above or len(column.counts) <= max(2, 0.5 * column.filled))
         and column.filled > 0.9 * len(column.cells)
         and not any(map(column.says, aside))
     )
@@ -139,7 +152,7 @@ def doubts(guess: Guess, trial: Trial) -> list[str]:
         found.append(_rejecting(trial))
     if trial.collides():
         found.append(
-            f"{trial.collisions:,} of the first {trial.readings:,} readings have the sensor, type and time "
+            f"{trial.collisions:,} of the first {trial.readings:,} readings have the sensor, time and type "
             f"of another one, but another value: {_plainly(trial.example)}; what tells them apart?"
         )
     return found + list(_mixed(trial))

@@ -13,7 +13,10 @@ from sensorflow.core.sniff.table import Column
 MOST = 500
 """Leaves that are looked at."""
 ABOVE = 100
-GENERIC = r"(?i)^(id|name|key|code|type|label|number|@iot\.id)$"
+GENERIC = (
+    r"(?i)^(id|name|key|code|type|label|number|@iot\.id|\d+\w?|all|deg|speed|avg|mean|average|min|max|total"
+    r"|current|now)$"
+)
 _LISTED = r"(?i)^(columns?|fields|headers?|names?|keys|column_?names?|parameters|variables)$"
 _MEASURED_IN = r"(?i)^(units|column_?units)$"
 

@@ -16,33 +16,38 @@ UNSAFE = r"[.\[\]'$]"
 @dataclass(frozen=True)
 class Place:
     """path: as `records` takes it. keyed: what lies there is an object of lists, each list a column.
-    named: the records are the members of an object, which their names tell apart."""
+    named: the records are the members of an object, which their names tell apart. mapped: that, or they
+    are within such members."""
 
     path: str
     keyed: bool = False
     named: bool = False
+    mapped: bool = False
 
 
-def places(value: Any, path: str = "", depth: int = 0, named: bool = False) -> Iterator[Place]:
+def places(
+    value: Any, path: str = "", depth: int = 0, named: bool = False, mapped: bool = False
+) -> Iterator[Place]:
     """The document itself, elements of lists, members that are alike, lists that are columns."""
     if depth > DEEP:
         return
     if isinstance(value, dict):
-        yield Place(path, named=named)
+        if not path or path.endswith("]"):  # within a record its leaves are found by their paths
+            yield Place(path, named=named, mapped=mapped)
         if are_columns(value):
             yield Place(path, keyed=True)
         if inner := _alike(value):
             whole = all(isinstance(m, dict) for m in value.values())
-            yield from places(inner, f"{path}[*]", depth + 1, whole)
+            yield from places(inner, f"{path}[*]", depth + 1, whole, True)
         for key, member in value.items():
-            yield from places(member, below(path, key), depth + 1)
+            yield from places(member, below(path, key), depth + 1, mapped=mapped)
     elif isinstance(value, list) and value:
         if isinstance(value[0], list):
             if value[0] and not isinstance(value[0][0], dict | list):
-                yield Place(f"{path}[*]")
+                yield Place(f"{path}[*]", mapped=mapped)
             return
         for element in value[:2]:
-            yield from places(element, f"{path}[*]", depth + 1)
+            yield from places(element, f"{path}[*]", depth + 1, mapped=mapped)
 
 
 def are_columns(value: dict[str, Any]) -> bool:

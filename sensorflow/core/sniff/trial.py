@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
@@ -23,8 +22,6 @@ ENOUGH = 8192
 KEPT = 200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEY = ["sensor_id", "reading_type", "ts"]
-Way = Callable[[str], Profile]
-"""A profile's TOML -> the profile; ValueError, Misuse or Permanent where it is none."""
 
 
 @dataclass

@@ -103,6 +103,8 @@ def _sort(state: Found) -> None:
             state.texts.append(column)
         elif (why := _no_reading(column)) is not None:
             state.ignored[column.reference] = why
+        elif column.says(words.PLACE) and who.is_fixed(column, state.table.columns):
+            state.ignored[column.reference] = "a place"
         else:
             state.numbers.append(made)
 
@@ -133,8 +135,6 @@ def _no_reading(column: Column) -> str | None:
         return "counts rows"
     if re.search(words.CARRIED, column.reference, re.I):
         return "of the transmission"
-    if column.says(words.PLACE) and len(column.counts) == 1:
-        return "a place"
     seconds = re.search(words.SECONDS, column.title, re.I) is not None and _grows(column)
     if seconds or column.says(words.ELAPSED):
         return "time since a start"
@@ -176,6 +176,7 @@ def _long(state: Found) -> tuple[Column, Numeric] | None:
     called = [n for n in state.numbers if re.search(words.VALUE, _bare(n.column), re.IGNORECASE)]
     values = called or (state.numbers if len(state.numbers) == 1 else [])
     texts = [c for c in state.texts if c.says(words.KIND) and not c.says(words.UNIT)]
+    texts = [c for c in texts if not c.says(words.KIND_OF_MESSAGE)]
     kinds = [c for c in texts if c.filled > 0.9 * len(c.cells) and _is_kind(c, state)]
     kinds = kinds or types.unnamed(state.texts, values)
     if not values or not kinds:
@@ -234,13 +235,14 @@ def _without_names(state: Found, readings: list[Numeric]) -> list[Numeric]:
     if kept:
         gone = [n.column.reference for n in readings if n not in kept]
         state.ignored |= dict.fromkeys(gone, "a name, not a reading")
-    return kept or readings
+    return kept or [n for n in readings if not n.column.says(words.NUMBERED)]
 
 
 def _is_called(column: Column) -> bool:
     """Whether it is titled an id and holds one. Titles as applicationID have no border before it."""
     called = column.says(words.IDENTITY) or re.search(r"[a-z](ID|Id)$|_id$", column.title)
-    alone = column.filled == 1 and all(t.isdigit() for t in column.counts)
+    single = column.filled == 1 or column.says(words.NUMBERED)
+    alone = single and all(t.isdigit() for t in column.counts)
     return bool(called) and (who.is_name(column) or alone)
 
 

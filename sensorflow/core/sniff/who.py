@@ -19,8 +19,13 @@ def titled(columns: Iterable[Column]) -> list[Column]:
     """The column that names sensors by its title, or none: an id before a name, and a filled one."""
     some = [c for c in columns if c.says(words.SENSOR) and c.filled > 0.95 * len(c.cells)]
     some = [c for c in some if c.says(words.IDENTITY) or not c.says(words.FLAG)]
-    some = [c for c in some if len(c.counts) <= max(1, 0.6 * c.filled) or c.filled < 5]
+    some = [c for c in some if _repeats(c) and not c.says(words.ZONE)]
     return sorted(some, key=lambda c: (-_idness(c), c.index))[:1]
+
+
+def _repeats(column: Column) -> bool:
+    few = len(column.counts) <= max(1, 0.6 * column.filled)
+    return few or column.filled < 5 or column.above
 
 
 def _idness(column: Column) -> int:
@@ -70,6 +75,15 @@ def apart(cells: Sequence[str], columns: Sequence[Column]) -> float:
     """The part of the rows that times and columns together tell apart."""
     keys = set(zip(cells, *(c.cells for c in columns), strict=True))
     return len(keys) / max(len(cells), 1)
+
+
+def is_fixed(column: Column, columns: Iterable[Column]) -> bool:
+    """Whether it is the same in all rows, or in all rows of what another column names."""
+    if len(column.counts) < 2:
+        return True
+    named = [c for c in columns if c is not column and c.says(words.SENSOR) and len(c.counts) > 1]
+    named = [c for c in named if not c.says(words.PLACE)]
+    return any(len(set(zip(c.cells, column.cells, strict=True))) == len(c.counts) for c in named)
 
 
 def is_panel(keys: Sequence[str], column: Column) -> bool:

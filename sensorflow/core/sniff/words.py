@@ -52,10 +52,12 @@ ASIDE = f"{_any(_ENDS)}|{'|'.join(_ASIDES.split())}"
 LATER = "local|start|begin"
 """Times that are taken where there is no better one."""
 OFFSET = r"^(tz|tz_?cd|(local.?)?time.?zone|zone|utc.?offset|offset)$"
+ZONE = r"(^|[^a-z])(tz|time.?zone)([^a-z]|$)"
 _DEVICES = (
     "sensor|device|dev|station|site|logger|node|probe|meter|mote|entity|gateway|deployment|platform"
 )
-_NAMED = rf"({_DEVICES})[_ .]?(id|name|no|code|number|eui|serial)$"
+_NAMED = rf"({_DEVICES})[_ .]?(id|name|no|code|number|eui|serial|index)$"
+NUMBERED = rf"({_DEVICES})[_ .]?(id|no|code|number|eui|serial|index)$"
 SENSOR = f"{_any(_SENSORS)}|{_NAMED}"
 DEVICE = (
     "sensor|device|station|logger|node|(^|[^a])meter|probe|entity|serial|eui|nmi|site|location|well"
@@ -74,6 +76,7 @@ COUNTER = (
     rf"{_whole(_COUNTERS)}|(row|rec|record|obs|entry|index|line|sample)[ _.]?(id|no|nr|number|#)$"
 )
 FLAG = rf"{_any(_FLAGS)}|_(qc|flag|qual|cd)$|qc_|flag$"
+KIND_OF_MESSAGE = r"(result|response|message|msg|data|event|chart|object|feature)[_ .]?type$"
 CARRIED = r"(^|\.)(rx_?info|tx_?info|rx_?metadata|gateways?|hotspots|metadata)[.\[]|(^|\.)f?_?port$"
 """Numbers of a message's way, not of what was measured."""
 PLACE = r"(^|[^a-z])(lat(itude)?|lon(g|gitude)?|lng|altitude|elevation)$"
