@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-
 AGAIN = 0.5
 """Seconds after which it is raised again, where a callback of a library has swallowed it."""
 
