@@ -53,9 +53,11 @@ def judge(chunks: Sequence[Chunk], profile: Profile) -> list[Accepted] | None:
         index: pa.concat_arrays([chunk.columns[index] for chunk in chunks])
         for index in chunks[0].columns
     }
+    typed = {i: pa.concat_arrays([chunk.typed[i] for chunk in chunks]) for i in chunks[0].typed}
     lines = np.concatenate([chunk.lines for chunk in chunks]) | place << _SHIFT
     judging = Judge(profile)
-    found = judging.judge(Chunk(chunks[0].layout, columns, lines, lambda _: Spot(None, "")))
+    nowhere = Spot(None, "")
+    found = judging.judge(Chunk(chunks[0].layout, columns, lines, lambda _: nowhere, typed=typed))
     if found.rejects:
         return None
     places = found.bronze["line_no"].to_numpy()

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from sensorflow.core import clocktime, numbers, timeformats
 from sensorflow.core.formats.chunk import Chunk, Reject
-from sensorflow.core.layout import Cut, Text
+from sensorflow.core.layout import Cut, Measure, Text
 from sensorflow.core.profile import Profile, Time
 from sensorflow.core.readings import BRONZE, Flag
 from sensorflow.core.rules import Rules, matching
@@ -74,6 +74,7 @@ class Judge:
         self._profile = profile
         self._rules = Rules(profile.rules, received)
         self._above: dict[int, str | None] = {}
+        self._above_typed: dict[int, bool | None] = {}
         self.missing_lines = np.zeros(0, np.int64)
         """The line of each cell of the last chunk that holds no reading."""
 
@@ -106,7 +107,7 @@ class Judge:
         """Empty cells of `fill_down` columns take the text above, over chunks too."""
         if not chunk.layout.fill or not len(chunk):
             return chunk
-        columns = dict(chunk.columns)
+        columns, typed = dict(chunk.columns), dict(chunk.typed)
         for index in chunk.layout.fill:
             texts = _as_text(columns[index])
             blank = pc.equal(pc.utf8_trim_whitespace(texts), "").fill_null(True)
@@ -115,7 +116,13 @@ class Judge:
             whole = pc.fill_null_forward(pa.concat_arrays([above, texts]))
             columns[index] = whole.slice(1)
             self._above[index] = whole[-1].as_py()
-        return replace(chunk, columns=columns)
+            if index in typed:
+                kinds = pc.if_else(blank, None, typed[index])
+                before = pa.array([self._above_typed.get(index)], pa.bool_())
+                kinds = pc.fill_null_forward(pa.concat_arrays([before, kinds]))
+                self._above_typed[index] = kinds[-1].as_py()
+                typed[index] = kinds.slice(1).fill_null(False)
+        return replace(chunk, columns=columns, typed=typed)
 
 
 _QUALITY = BRONZE.get_field_index("quality")
@@ -134,6 +141,7 @@ def _selected(chunk: Chunk) -> Chunk:
     return replace(
         chunk,
         columns={i: column.take(places) for i, column in chunk.columns.items()},
+        typed={i: cells.take(places) for i, cells in chunk.typed.items()},
         lines=chunk.lines[rows],
         spot=lambda row: chunk.spot(int(rows[row])),
         records=None,
@@ -149,7 +157,7 @@ class _Case:
         self._texts: dict[Text, pa.Array] = {}
         self.when: dict[tuple[Text, ...], pa.Array] = {}
         measures = self.layout.measures
-        self.cells = [numbers.read(chunk.columns[m.column], m.style) for m in measures]
+        self.cells = [_numbers(chunk, m) for m in measures]
         self.valid = np.stack([_valid(n) for n in self.cells])
         self.codes = np.stack([n.codes for n in self.cells])
         self.missing = (~self.valid & (self.codes == 0)).sum(axis=0)
@@ -442,6 +450,11 @@ class _Case:
     def reject(self, row: int, column: str | None, code: Code, reason: str) -> Reject:
         offset, raw = self.chunk.spot(row)
         return Reject(int(self.chunk.lines[row]), offset, column, code, reason, raw)
+
+
+def _numbers(chunk: Chunk, measure: Measure) -> numbers.Numbers:
+    column = measure.column
+    return numbers.read(chunk.columns[column], measure.style, chunk.typed.get(column))
 
 
 def _valid(found: numbers.Numbers) -> Bools:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -48,18 +49,41 @@ class Style:
     scale: float = 1.0
     offset: float = 0.0
 
+    @property
+    def is_for_texts(self) -> bool:
+        """Whether a number's text may not mean what it says: that of a typed number always does."""
+        return bool(self.decimal != "." or self.thousands or self.clean or self.words)
 
-def read(column: pa.Array, style: Style) -> Numbers:
-    """Strings (text formats) or typed numbers (Parquet) -> doubles by a profile's style."""
+    @cached_property
+    def of_numbers(self) -> Style:
+        """Of the texts of typed numbers, but for words that are numbers: see `_worded`."""
+        words = {k: v for k, v in (self.words or {}).items() if not _as_floats([k])}
+        return replace(self, decimal=".", thousands=None, clean=None, words=words)
+
+
+def read(column: pa.Array, style: Style, typed: pa.Array | None = None) -> Numbers:
+    """Strings (text formats) or typed numbers (Parquet) -> doubles by a profile's style.
+
+    typed: which of the strings are texts of typed numbers, as JSON and sheets have them; None: none is.
+    How people write numbers (decimal, thousands, clean) does not hold for those, all else does.
+    """
     kind = column.type
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
-        found = from_floats(column, style.markers)
+        found = _worded(from_floats(column, style.markers), style)
     else:
         texts = column if pa.types.is_string(kind) else _as_text(column)
-        found = parse(_plain(texts, style), style.markers)
+        plain = _plain(texts, style)
+        if typed is not None and style.is_for_texts:
+            plain = pc.if_else(typed, _plain(texts, style.of_numbers), plain)
+        found = parse(plain, style.markers)
+        if typed is not None:
+            found = _worded(found, style, typed)
     array = found.values.fill_null(np.nan).to_numpy(zero_copy_only=False)
     gone = np.zeros(len(array), np.bool_)
-    if exact := _as_floats(style.markers):
+    markers = style.markers
+    if style.decimal == ",":  # markers are written as the texts of the file are
+        markers += tuple(m.replace(",", ".") for m in markers if "." not in m)
+    if exact := _as_floats(markers):
         gone |= np.isin(array, exact)
     if style.below is not None:
         gone |= array <= style.below
@@ -72,6 +96,21 @@ def read(column: pa.Array, style: Style) -> Numbers:
     lost = pc.is_finite(scaled).fill_null(True).to_numpy(zero_copy_only=False)
     found.codes[~lost] = Code.VALUE_NOT_REPRESENTABLE.number
     return Numbers(pc.if_else(pa.array(lost), scaled, None), found.codes)
+
+
+def _worded(found: Numbers, style: Style, typed: pa.Array | None = None) -> Numbers:
+    """Typed numbers of which some stand for others: codes, by `values = { 1 = 45 }`."""
+    words: dict[float, float] = {}
+    for word, value in (style.words or {}).items():
+        words |= dict.fromkeys(_as_floats([word]), value)
+    if not words:
+        return found
+    array = found.values.fill_null(np.nan).to_numpy(zero_copy_only=False)
+    values = array.copy()
+    where = True if typed is None else typed.to_numpy(zero_copy_only=False)
+    for number, value in words.items():
+        values[(array == number) & where] = value
+    return Numbers(pa.array(values, mask=~found.values.is_valid().to_numpy(False)), found.codes)
 
 
 def _scaled(values: pa.Array, scale: float) -> pa.Array:

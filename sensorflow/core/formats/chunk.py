@@ -37,9 +37,18 @@ class Spot(NamedTuple):
     raw: str
 
 
+class Number(str):
+    """The text of a cell that is a number in the file itself, of JSON or a spreadsheet: no rule about how
+    people write numbers holds for it. (A number in quotes is a text.)"""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Chunk:
     """columns: those that the layout needs, by index: strings in text formats, as stored in Parquet.
+    typed: of columns of strings, which cells are the texts of numbers (`Number`); where a column is not
+    in it, none is. Only columns whose numbers may be written in a style of their own need to be.
 
     lines: int64, the line (text), row (sheets, Parquet) or record (documents) of each row, from 1.
     spot: finds the text of row i, for a reject. rejects: rows that could not be cut into cells.
@@ -52,6 +61,7 @@ class Chunk:
     spot: Callable[[int], Spot]
     rejects: list[Reject] = field(default_factory=list)
     records: int | None = None
+    typed: Mapping[int, pa.Array] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -80,12 +90,19 @@ class Chunk:
             here = [r for r in rejects if last or (r.line_no or 0) <= lines[-1]]
             rejects = [r for r in rejects if not last and (r.line_no or 0) > lines[-1]]
             columns = {i: column.slice(start, most) for i, column in self.columns.items()}
+            typed = {i: cells.slice(start, most) for i, cells in self.typed.items()}
             spot = partial(self._spot_after, start)
-            yield Chunk(self.layout, columns, lines, spot, here, records)
+            yield Chunk(self.layout, columns, lines, spot, here, records, typed)
             records = None if records is None else 0
 
     def _spot_after(self, start: int, row: int) -> Spot:
         return self.spot(start + row)
+
+
+def typed_cells(layout: Layout, cells: Callable[[int], Iterable[object]]) -> dict[int, pa.Array]:
+    """`Chunk.typed`, of the cells of each column by its index."""
+    styled = {m.column for m in layout.measures if m.style.is_for_texts}
+    return {i: pa.array([isinstance(c, Number) for c in cells(i)], pa.bool_()) for i in styled}
 
 
 def text_of(raw: bytes) -> str:

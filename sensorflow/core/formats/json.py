@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any, BinaryIO
 
 import ijson
 import numpy as np
 import numpy.typing as npt
 
-from sensorflow.core.formats.chunk import Chunk, Spot
+from sensorflow.core.formats.chunk import Chunk, Number, Spot
 from sensorflow.core.formats.encoding import utf8
+from sensorflow.core.formats.keys import Members, Place, doubled, twice_in
 from sensorflow.core.formats.records import (
     EVERY,
     ROWS,
@@ -48,10 +50,10 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
         else ((EVERY,) if first == b"[" else ())
     )
     outside = _outside(stream, profile, steps)
-    columns = Columns(profile, resolve, steps, outside)
+    columns = Columns(profile, resolve, steps, outside or {})
     found: list[Found] = []
     rows = 0
-    for record in _records(stream, profile, steps):
+    for record in _records(stream, profile, steps, whole=outside is None):
         rows += 1
         found.append((rows, record, _spot(record)))
         if len(found) >= ROWS:
@@ -78,21 +80,28 @@ def _plain(value: Any) -> Any:
     """Numbers as their text: ijson tells integers as int and all others as Decimal, which keeps the
     digits."""
     if isinstance(value, dict):
-        return {key: _plain(member) for key, member in value.items()}
+        plain = {key: _plain(member) for key, member in value.items()}
+        twice = getattr(value, "twice", None)
+        return plain if twice is None else Members.of(plain, twice)
     if isinstance(value, list):
         return [_plain(member) for member in value]
     if isinstance(value, Decimal | int) and not isinstance(value, bool):
         near = isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < 30
-        return format(value, "f") if near else str(value)
+        return Number(format(value, "f") if near else value)
     return value
 
 
 def items(stream: BinaryIO, profile: Profile, prefix: str, depth: int) -> Iterator[Any]:
     """The values at an ijson prefix. Permanent UNREADABLE where the document is broken."""
     stream.seek(0)
-    plain = Guarded(utf8(stream, profile.encoding), profile, depth)
+    yield from _items(Guarded(utf8(stream, profile.encoding), profile, depth), prefix)
+
+
+def _items(plain: Guarded, prefix: str) -> Iterator[Any]:
     try:
-        for value in ijson.items(plain, prefix, multiple_values=True, buf_size=1 << 16):
+        for value in ijson.items(
+            plain, prefix, map_type=Members, multiple_values=True, buf_size=1 << 16
+        ):
             yield _plain(value)
     except (ijson.JSONError, UnicodeDecodeError, ValueError, ArithmeticError) as error:
         raise Permanent(
@@ -100,11 +109,14 @@ def items(stream: BinaryIO, profile: Profile, prefix: str, depth: int) -> Iterat
         ) from error
 
 
-def _records(stream: BinaryIO, profile: Profile, steps: Path) -> Iterator[Record]:
-    """What comes before the first list or object that the path goes through is not held."""
+def _records(
+    stream: BinaryIO, profile: Profile, steps: Path, whole: bool = False
+) -> Iterator[Record]:
+    """What comes before the first list or object that the path goes through is not held; whole: each
+    document is, with all of it."""
     head = steps[: steps.index(EVERY)] if EVERY in steps else steps
     plain = all(isinstance(step, str) and "." not in step for step in head)
-    if profile.orient == "columns" or EVERY not in steps or not plain:
+    if whole or profile.orient == "columns" or EVERY not in steps or not plain:
         prefix = ""
         for document in items(stream, profile, prefix, 0):
             for record in explode(document, steps):
@@ -118,7 +130,7 @@ def _records(stream: BinaryIO, profile: Profile, steps: Path) -> Iterator[Record
     for index, value in enumerate(items(stream, profile, listed, len(head) + 1)):
         some = True
         above = (None,) * len(head) + (None,)
-        yield from explode(value, rest, above, (str(index),))
+        yield from explode(value, rest, above, (Place(index),))
     if not some:
         for value in items(stream, profile, prefix, len(head)):
             if isinstance(value, dict):
@@ -143,33 +155,40 @@ def _rows(record: Record, profile: Profile) -> Iterator[Record]:
         )
     for index in range(max(lengths, default=0)):
         row = {key: member[index] for key, member in lists.items()}
-        yield Record(row, (*record.above, value), (*record.keys, str(index)))
+        yield Record(row, (*record.above, value), (*record.keys, Place(index)))
 
 
-def _outside(stream: BinaryIO, profile: Profile, steps: Path) -> dict[str, Any]:
-    """Absolute paths that do not lead into the streamed part: read once, before the rest."""
+def _outside(stream: BinaryIO, profile: Profile, steps: Path) -> dict[str, Any] | None:
+    """Absolute paths that do not lead into the streamed part: read once, before the rest. None where
+    there are several documents, of which each has its own."""
     texts, values = references(profile)
-    found: dict[str, Any] = {}
     head = len(steps[: steps.index(EVERY)]) + 1 if EVERY in steps else 0
-    for reference in (*texts, *values):
+    found: dict[str, Any] = {}
+    for reference in dict.fromkeys((*texts, *values)):
         wanted = path(reference)
         if not reference.startswith("$") or not head or wanted[:head] == steps[:head]:
             continue
-        names = [step for step in wanted if isinstance(step, str)]
-        places = [step for step in wanted if isinstance(step, int)]
-        if places or EVERY in names:
-            plain = wanted[
-                : next(i for i, s in enumerate(wanted) if not isinstance(s, str) or s == EVERY)
-            ]
-            document = next(items(stream, profile, ".".join(map(str, plain)), len(plain)), None)
-            record = next(explode(document, wanted[len(plain) :]), None)
-            found[reference] = record.value if record else None
-        else:
-            found[reference] = next(items(stream, profile, ".".join(names), len(names)), None)
+        places = (i for i, s in enumerate(wanted) if not isinstance(s, str) or s == EVERY)
+        plain = wanted[: next(places, len(wanted))]
+        stream.seek(0)
+        guarded = Guarded(utf8(stream, profile.encoding), profile, len(plain))
+        documents = list(islice(_items(guarded, ".".join(map(str, plain))), 2))
+        while guarded.read():  # the rest may hold another document
+            pass
+        if guarded.documents > 1:
+            return None
+        if len(documents) > 1 or (key := twice_in(documents)) is not None:
+            key = str(plain[-1]) if len(documents) > 1 else key
+            do = "request the file again from its sender, and tell him"
+            raise Permanent(Code.UNREADABLE, f"{doubled(str(key))}: {reference}", do=do)
+        record = next(explode(documents[0], wanted[len(plain) :]), None) if documents else None
+        found[reference] = record.value if record else None
     return found
 
 
 _STRUCTURE = re.compile(rb'[\\"]')
+_WORDS = re.compile(rb"(?<![\w.+-])(?:NaN|-?Infinity)(?![\w.+-])")
+_OPEN = re.compile(rb"-?(?:N|Na|NaN|I|In|Inf|Infi|Infin|Infini|Infinit|Infinity)?\Z")
 _ESCAPES = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
@@ -191,14 +210,17 @@ class Guarded:
         self._inside = False
         self._escaped = False
         self._run = self._word = self._depth = self._element = 0
+        self.documents = 0
+        """Lists and objects that were closed and are in no other one."""
 
     def read(self, size: int = -1) -> bytes:
         if size == 0:
             return b""
-        data = self._whole(self._stream.read(1 << 16))
-        if data:
-            self._watch(np.frombuffer(data, np.uint8))
-        return data
+        data, more = b"", b"more"
+        while more and not data:
+            more = self._stream.read(1 << 16)
+            data = self._whole(more)
+        return self._finite(data, self._watch(np.frombuffer(data, np.uint8))) if data else data
 
     def _whole(self, data: bytes) -> bytes:
         """Escapes are not cut in two; half of a surrogate pair, which the parser would turn into a
@@ -206,14 +228,21 @@ class Guarded:
         data, last = self._held + data, not data
         self._held = b""
         at = data.find(b"\\", max(len(data) - 12, 0))
-        if at >= 0 and not last:
-            while at and data[at - 1 : at] == b"\\":
-                at -= 1
-            if at:
-                data, self._held = data[:at], data[at:]
+        while at > 0 and data[at - 1 : at] == b"\\":
+            at -= 1
+        if at < 0 and (word := _OPEN.search(data, max(len(data) - 12, 0))):
+            at = word.start()
+        if at > 0 and not last:
+            data, self._held = data[:at], data[at:]
         return _ESCAPES.sub(_unpaired, data) if b"\\u" in data else data
 
-    def _watch(self, data: Bytes) -> None:
+    def _finite(self, data: bytes, inside: Bools) -> bytes:
+        """NaN and the infinities as texts: they are no JSON, but some write them."""
+        if b"NaN" not in data and b"Infinity" not in data:
+            return data
+        return _WORDS.sub(lambda m: m[0] if inside[m.start()] else b'"%b"' % m[0], data)
+
+    def _watch(self, data: Bytes) -> Bools:
         inside = self._strings(data)
         outside = ~inside
         opened = outside & ((data == 91) | (data == 123))
@@ -223,12 +252,14 @@ class Guarded:
             limit = self._profile.max_nesting
             do = "raise max_nesting if the file is honest, then replay"
             raise Permanent(Code.TOO_DEEP, f"nested deeper than {limit} levels", do=do)
+        self.documents += int((closed & (depths == 0)).sum())
         self._depth = int(depths[-1])
         ends = (depths <= self._at) & outside
         limit = self._profile.max_record
         self._element = self._longest(ends, self._element, limit, "an element", Code.TOO_DEEP)
         breaks = inside | (data < 43) | (data == 44) | (data > 57) & (data != 69) & (data != 101)
         self._word = self._longest(breaks, self._word, self.NUMBER, "a number")
+        return inside
 
     def _strings(self, data: Bytes) -> Bools:
         """Which bytes stand within a string."""

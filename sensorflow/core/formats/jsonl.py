@@ -1,19 +1,35 @@
-"""JSON lines: a value a line, of which each is a record, or holds some."""
+"""JSON lines: a value a line, of which each is a record, or holds some.
+
+Lines are read by their shapes (`shaped`), many at once; those that are not plain one by one, as are those
+that stand near them. Both ways give the same chunks.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
+
+import numpy as np
 
 from sensorflow.core.formats.chunk import Chunk, Reject, Spot, text_of
 from sensorflow.core.formats.encoding import Plain
 from sensorflow.core.formats.lines import Block, Lines
-from sensorflow.core.formats.records import ROWS, Columns, Record, explode, path
+from sensorflow.core.formats.oneline import Fault, loads
+from sensorflow.core.formats.records import ROWS, Columns, Path, Record, explode, path
+from sensorflow.core.formats.scan import Odd
+from sensorflow.core.formats.shaped import Shaped
 from sensorflow.core.growth import Part
 from sensorflow.core.layout import Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
+
+PIECE = 1 << 19
+"""Bytes of lines that are read at once."""
+FEW = 24
+"""Lines that are read one by one: to begin with many at once takes longer."""
+NEAR = 128
+"""Lines between two odd ones that are not worth a way of their own."""
+ROUNDS = 3
 
 
 def chunks(
@@ -23,17 +39,46 @@ def chunks(
     lines = Lines(plain, profile.max_line, plain.start)
     if part is not None and part.byte_offset:
         lines.jump(part.byte_offset, part.line_base + 1)
-    steps = path(profile.records or "")
-    columns = Columns(profile, resolve, steps)
+    reading = _Reading(profile, resolve)
     while (block := lines.block()) is not None:
+        for piece in block.pieces(PIECE):
+            yield from reading.chunks(piece)
+    if part is None:  # of a file that grows, a column may be in another part
+        reading.columns.finish()
+
+
+class _Reading:
+    def __init__(self, profile: Profile, resolve: Resolve) -> None:
+        self.profile = profile
+        self.steps: Path = path(profile.records or "")
+        self.columns = Columns(profile, resolve, self.steps)
+        self.comment = profile.comment.encode() if profile.comment else None
+        self.shaped = Shaped(self.columns, self.steps, profile.max_nesting, self.comment)
+
+    def chunks(self, block: Block, rounds: int = ROUNDS) -> Iterator[Chunk]:
+        if len(block) < FEW or not rounds:
+            yield from self.one_by_one(block)
+            return
+        try:
+            chunk = self.shaped.chunk(block)
+        except Odd as odd:
+            for begin, end, plain in _runs(odd.lines):
+                piece = block.between(begin, end)
+                yield from self.chunks(piece, rounds - 1) if plain else self.one_by_one(piece)
+            return
+        if chunk.rows:
+            yield chunk
+
+    def one_by_one(self, block: Block) -> Iterator[Chunk]:
+        columns, steps = self.columns, self.steps
         found: list[tuple[int, Record, Callable[[], Spot]]] = []
         rejects: list[Reject] = []
         read = 0
         for index in range(len(block)):
             raw = block.raw(index)
-            if not raw.strip() or (profile.comment and raw.startswith(profile.comment.encode())):
+            if not raw.strip() or (self.comment and raw.startswith(self.comment)):
                 continue
-            value = loads(raw, profile.max_nesting)
+            value = loads(raw, self.profile.max_nesting)
             offset, line = block.offset + int(block.starts[index]), block.line + index
             if isinstance(value, Fault):
                 at = offset + value.at
@@ -45,65 +90,30 @@ def chunks(
             if records:
                 read += 1
             else:
-                reason = f"the line has nothing at {profile.records}"
+                reason = f"the line has nothing at {self.profile.records}"
                 rejects.append(
                     Reject(line, offset, None, Code.NOTHING_MEASURED, reason, text_of(raw))
                 )
             if len(found) >= ROWS:
                 yield from columns.chunks(found, rejects, read if steps else None)
                 found, rejects, read = [], [], 0
-        yield from columns.chunks(found, rejects, read if steps else None)
-    if part is None:  # of a file that grows, a column may be in another part
-        columns.finish()
+        if found or rejects:
+            yield from columns.chunks(found, rejects, read if steps else None)
+
+
+def _runs(odd: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Iterator[tuple[int, int, bool]]:
+    """(begin, end, whether they are plain) of the lines, in their order."""
+    begin = 0
+    lines = np.flatnonzero(odd)
+    for run in np.split(lines, np.flatnonzero(np.diff(lines) > NEAR) + 1):
+        first, last = int(run[0]), int(run[-1]) + 1
+        if first > begin:
+            yield begin, first, True
+        yield first, last, False
+        begin = last
+    if begin < len(odd):
+        yield begin, len(odd), True
 
 
 def _spot(block: Block, index: int) -> Callable[[], Spot]:
     return lambda: Spot(block.offset + int(block.starts[index]), text_of(block.raw(index)))
-
-
-class _Text(str):
-    """A number, as it is written in the file."""
-
-    __slots__ = ()
-
-
-_DECODER = json.JSONDecoder(parse_float=_Text, parse_int=_Text, parse_constant=_Text)
-
-
-class Fault(Exception):
-    """Why a line is refused, and where in it."""
-
-    def __init__(self, code: Code, reason: str, at: int = 0) -> None:
-        self.code, self.reason, self.at = code, reason, at
-
-
-def loads(raw: bytes, nesting: int) -> Any | Fault:
-    """A line's object, its numbers as texts; or why it is refused. nesting: how deep it may be."""
-    if (at := raw.find(b"\0")) >= 0:
-        return Fault(Code.NUL_BYTE, f"a NUL byte at position {at} of the line", at)
-    try:
-        found = _DECODER.decode(raw.decode())
-    except UnicodeDecodeError as error:
-        reason = f"not UTF-8 at position {error.start} of the line"
-        return Fault(Code.INVALID_UTF8, reason, error.start)
-    except (json.JSONDecodeError, RecursionError) as error:
-        return Fault(Code.MALFORMED_ROW, f"not JSON: {error}")
-    if raw.count(b"[") + raw.count(b"{") > nesting and _deeper(found, nesting):
-        return Fault(Code.MALFORMED_ROW, f"nested deeper than {nesting} levels")
-    if not isinstance(found, dict | list):
-        return Fault(Code.MALFORMED_ROW, "not a JSON object")
-    return found
-
-
-def _deeper(value: Any, limit: int) -> bool:
-    """Whether a value holds others over more than `limit` levels; without recursion, which has a limit
-    of its own."""
-    level = [value]
-    for _ in range(limit + 1):
-        inner = (
-            v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)
-        )
-        level = [member for members in inner for member in members]
-        if not level:
-            return False
-    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
@@ -45,6 +46,22 @@ class Block:
     def raw(self, index: int) -> bytes:
         ends = self.starts[index : index + 2].tolist()
         return self.data[ends[0] : ends[1] if len(ends) == 2 else len(self.data)]
+
+    def between(self, begin: int, end: int) -> Block:
+        """The lines from `begin` to before `end`."""
+        starts = self.starts
+        last = int(starts[end]) if end < len(starts) else len(self.data)
+        first = int(starts[begin])
+        return Block(self.data[first:last], self.offset + first, self.line + begin)
+
+    def pieces(self, size: int) -> Iterator[Block]:
+        """The same in parts of about so many bytes."""
+        begin = 0
+        while begin < len(self):
+            wanted = int(self.starts[begin]) + size
+            end = max(int(np.searchsorted(self.starts, wanted)), begin + 1)
+            yield self.between(begin, end)
+            begin = end
 
     def after(self, index: int) -> Block | None:
         """The lines from `index` on; None where there are none."""

@@ -3,7 +3,8 @@ none is rounded here.
 
 A path is names joined by points, "[2]" for a place in a list and "[*]" for every element of a list or
 member of an object: "outputs.hourly[*]". A column is a path within a record ("value.max"), "@key" the
-member's name, or an absolute path ("$.sites[*].code"), which follows the records as far as both agree.
+member's name ("@key(1)" that of the "[*]" before), or an absolute path ("$.sites[*].code"), which follows
+the records as far as both agree.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot
+from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot, typed_cells
+from sensorflow.core.formats.keys import KEY as KEY
+from sensorflow.core.formats.keys import Place, at, doubled, level, twice_in
 from sensorflow.core.layout import NOTHING, Field, Resolve
 from sensorflow.core.patterns import search
 from sensorflow.core.profile import TEMPLATE, Origin, Profile
@@ -26,7 +29,6 @@ from sensorflow.errors import Code, Permanent
 ROWS = 8192
 CELLS = 1 << 20
 EVERY = "*"
-KEY = "@key"
 Step = str | int
 Path = tuple[Step, ...]
 
@@ -74,7 +76,7 @@ def explode(
 
 
 def _numbered(value: Any) -> Iterable[tuple[str, Any]]:
-    return ((str(i), member) for i, member in enumerate(value)) if isinstance(value, list) else ()
+    return ((Place(i), member) for i, member in enumerate(value)) if isinstance(value, list) else ()
 
 
 def _step(value: Any, step: Step) -> Any:
@@ -91,6 +93,7 @@ class Getter:
         self._reference = reference
         self._constant = outside.get(reference)
         self._is_constant = reference in outside
+        self._level = level(reference, records)
         self._depth, self._steps = -1, path(reference)
         if reference.startswith("$") and not self._is_constant:
             shared = 0
@@ -103,8 +106,8 @@ class Getter:
     def __call__(self, record: Record) -> Any:
         if self._is_constant:
             return self._constant
-        if self._reference == KEY:
-            return record.keys[-1] if record.keys else None
+        if self._level is not None:
+            return at(record.keys, *self._level)
         if match := re.fullmatch(r"#(\d+)", self._reference):
             return _step(record.value, int(match[1]) - 1)
         value = record.value
@@ -218,13 +221,10 @@ class Columns:
                 continue
             offset, raw = spot()
             rejects.append(Reject(line, offset, None, *problem, raw))
+        rejects.sort(key=lambda reject: reject.line_no or 0)
         extra = dict.fromkeys(name for row in rows for name in row)
         names = [*self.named, *(name for name in extra if name not in self.getters)]
-        if len(names) > self.profile.max_columns:
-            limit = self.profile.max_columns
-            raise Permanent(
-                Code.TOO_MANY_COLUMNS, f"{len(names):,} members, the limit is {limit:,}"
-            )
+        self.check_width(names)
         layout = self.resolve([Field(name) for name in names], "") if rows else NOTHING
         columns = {
             i: pa.array([row.get(names[i]) for row in rows], pa.string()) for i in layout.needed
@@ -232,17 +232,27 @@ class Columns:
         self.never -= {names[i] for i, column in columns.items() if column.null_count < len(rows)}
         self.rows += len(rows)
         numbers = np.array(lines, np.int64)
-        return Chunk(layout, columns, numbers, lambda row: spots[row](), rejects, records)
+        typed = typed_cells(layout, lambda i: (row.get(names[i]) for row in rows))
+        return Chunk(layout, columns, numbers, lambda row: spots[row](), rejects, records, typed)
+
+    def check_width(self, names: Sequence[str]) -> None:
+        limit = self.profile.max_columns
+        if len(names) > limit:
+            raise Permanent(
+                Code.TOO_MANY_COLUMNS, f"{len(names):,} members, the limit is {limit:,}"
+            )
 
     def _row(self, record: Record) -> tuple[dict[str, str | None], tuple[Code, str] | None]:
         row: dict[str, str | None] = {}
+        if (key := _twice(record)) is not None:
+            return row, (Code.MALFORMED_ROW, doubled(key))
         for name, get in self.getters.items():
             value = get(record)
             row[name] = label(value) if name in self.labels else text(value)
         if not isinstance(record.value, dict) and not any(row.values()):
             return row, (Code.MALFORMED_ROW, "not a JSON object")
         row.update((k, v) for k, v in flat(record.value) if k and k not in self.getters)
-        bad = next((n for n, t in row.items() if t is not None and not _is_unicode(n + t)), None)
+        bad = next((n for n, t in row.items() if t is not None and not is_unicode(n + t)), None)
         if bad is not None:
             return row, (Code.INVALID_UTF8, "half of a surrogate pair, which is no character")
         if not self._measures(row):
@@ -255,7 +265,11 @@ class Columns:
             return True
         if not self.profile.each:
             return True
-        return any(search(each.match, name) for each in self.profile.each for name in row)
+        return any(map(self.matches, row))
+
+    def matches(self, name: str) -> bool:
+        """Whether `each` takes a member of that name."""
+        return any(search(each.match, name) for each in self.profile.each)
 
     def finish(self) -> None:
         """Permanent when a column was in none of the records that were read."""
@@ -267,7 +281,13 @@ class Columns:
             raise Permanent(Code.COLUMN_MISSING, f"no record has a value for {names}", do=do)
 
 
-def _is_unicode(found: str) -> bool:
+def _twice(record: Record) -> str | None:
+    """A key that stands twice in the record, or in an object on the way to it."""
+    above = (getattr(value, "twice", None) for value in record.above)
+    return next((key for key in above if key is not None), None) or twice_in(record.value)
+
+
+def is_unicode(found: str) -> bool:
     try:
         return found.isascii() or bool(found.encode())
     except UnicodeEncodeError:

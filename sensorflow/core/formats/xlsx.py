@@ -19,7 +19,7 @@ import openpyxl
 import pyarrow as pa
 
 from sensorflow.core.formats import titles
-from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot
+from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Number, Reject, Spot, typed_cells
 from sensorflow.core.formats.compression import RATIO
 from sensorflow.core.layout import Layout, Resolve
 from sensorflow.core.patterns import compiled, found_in
@@ -150,12 +150,13 @@ def _text(cell: Any) -> str:
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, float):
-        return repr(int(cell)) if cell.is_integer() and abs(cell) < 2**53 else repr(cell)
+        whole = cell.is_integer() and abs(cell) < 2**53
+        return Number(int(cell)) if whole else Number(repr(cell))
     if isinstance(cell, datetime | date | time):
         return cell.isoformat()
     if isinstance(cell, timedelta):
         return str(cell.total_seconds())
-    return str(cell)
+    return Number(cell) if isinstance(cell, int) else str(cell)
 
 
 def _preamble(rows: Iterator[Row], profile: Profile) -> tuple[str, Iterator[Row]]:
@@ -189,9 +190,12 @@ def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chu
         for i in layout.needed
     }
     lines = np.array([number for number, _ in rows], np.int64)
-    return Chunk(
-        layout, columns, lines, lambda row: Spot(None, "\t".join(rows[row][1])[:RAW_LIMIT]), rejects
-    )
+    typed = typed_cells(layout, lambda i: (cells[i] if i < len(cells) else "" for _, cells in rows))
+
+    def spot(row: int) -> Spot:
+        return Spot(None, "\t".join(rows[row][1])[:RAW_LIMIT])
+
+    return Chunk(layout, columns, lines, spot, rejects, typed=typed)
 
 
 def _dropped(line: str, number: int, profile: Profile) -> bool:

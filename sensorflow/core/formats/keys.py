@@ -1,0 +1,89 @@
+"""Keys of JSON objects: the names of the members on the way to a record, and those that stand twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from sensorflow.errors import Code, Permanent
+
+KEY = "@key"
+INDEX = "@index"
+_REFERENCE = re.compile(r"(@key|@index)(?:\((\d{1,2})\))?")
+DO = "correct the names in the profile, then replay"
+
+
+class Place(str):
+    """The place of an element in its list, from 0, where a member of an object has its key."""
+
+    __slots__ = ()
+
+
+class Members(dict[str, Any]):
+    """An object of a document. twice: a key that stands in it twice, so that nobody knows which holds."""
+
+    __slots__ = ("twice",)
+    twice: str
+
+    @classmethod
+    def of(cls, members: dict[str, Any], twice: str) -> Members:
+        made = cls(members)
+        made.twice = twice
+        return made
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key in self:
+            self.twice = key
+        super().__setitem__(key, value)
+
+
+def twice_in(value: Any) -> str | None:
+    """A key that stands twice in an object, or in one within it."""
+    if isinstance(value, dict):
+        if (twice := getattr(value, "twice", None)) is not None:
+            return str(twice)
+        return next((key for key in map(twice_in, value.values()) if key is not None), None)
+    if isinstance(value, list):
+        return next((key for key in map(twice_in, value) if key is not None), None)
+    return None
+
+
+def doubled(key: str) -> str:
+    return f"the key {key[:100]!r} stands twice in an object"
+
+
+def level(reference: str, records: Iterable[object]) -> tuple[bool, int] | None:
+    """Of "@key(1)": (whether it is a key, the steps up); None of any other name. Permanent where
+    `records` does not take as many members on its way."""
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        return None
+    up, most = int(match[2] or 0), sum(step == "*" for step in records)
+    if up >= max(most, 1):
+        what = f"{reference} is {up} above the last [*] of records, which has {most}"
+        raise Permanent(Code.COLUMN_MISSING, what, column=reference, do=DO)
+    return match[1] == KEY, up
+
+
+def at(keys: tuple[str, ...], is_key: bool, up: int) -> str | None:
+    """The key, or the index, that one of the steps to a record took; Permanent where it took the other."""
+    if up >= len(keys):
+        return None
+    found = keys[-1 - up]
+    if isinstance(found, Place) != is_key:
+        return found
+    if not is_key:
+        what = f"{_name(INDEX, up)} is the key {str(found)[:100]!r} here: this [*] goes through an object"
+        raise Permanent(Code.COLUMN_MISSING, f"{what}: {_name(KEY, up)} tells it", do=DO)
+    above = (n for n, key in enumerate(reversed(keys)) if n > up and not isinstance(key, Place))
+    other = [_name(KEY, n) for n in above] or [_name(INDEX, up)]
+    what = f"{_name(KEY, up)} is no key here: this [*] goes through a list. "
+    what += (
+        f"{' or '.join(other)} tells {'a key above it' if KEY in other[0] else 'the place, from 0'}"
+    )
+    raise Permanent(Code.COLUMN_MISSING, what, column=_name(KEY, up), do=DO)
+
+
+def _name(word: str, up: int) -> str:
+    return f"{word}({up})" if up else word

@@ -1,0 +1,65 @@
+"""One line of JSON as Python has it, its numbers as their texts; or why it is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sensorflow.core.formats.chunk import Number
+from sensorflow.core.formats.keys import doubled
+from sensorflow.errors import Code
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise Fault(Code.MALFORMED_ROW, doubled(key))
+    return found
+
+
+_DECODER = json.JSONDecoder(
+    parse_float=Number, parse_int=Number, parse_constant=Number, object_pairs_hook=_members
+)
+
+
+class Fault(Exception):
+    """Why a line is refused, and where in it."""
+
+    def __init__(self, code: Code, reason: str, at: int = 0) -> None:
+        self.code, self.reason, self.at = code, reason, at
+
+
+def loads(raw: bytes, nesting: int) -> Any | Fault:
+    """A line's object, its numbers as texts; or why it is refused. nesting: how deep it may be."""
+    if (at := raw.find(b"\0")) >= 0:
+        return Fault(Code.NUL_BYTE, f"a NUL byte at position {at} of the line", at)
+    try:
+        found = _DECODER.decode(raw.decode())
+    except Fault as fault:
+        return fault
+    except UnicodeDecodeError as error:
+        reason = f"not UTF-8 at position {error.start} of the line"
+        return Fault(Code.INVALID_UTF8, reason, error.start)
+    except (json.JSONDecodeError, RecursionError) as error:
+        return Fault(Code.MALFORMED_ROW, f"not JSON: {error}")
+    if raw.count(b"[") + raw.count(b"{") > nesting and _deeper(found, nesting):
+        return Fault(Code.MALFORMED_ROW, f"nested deeper than {nesting} levels")
+    if not isinstance(found, dict | list):
+        return Fault(Code.MALFORMED_ROW, "not a JSON object")
+    return found
+
+
+def _deeper(value: Any, limit: int) -> bool:
+    """Whether a value holds others over more than `limit` levels; without recursion, which has a limit
+    of its own."""
+    level = [value]
+    for _ in range(limit + 1):
+        inner = (
+            v.values() if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)
+        )
+        level = [member for members in inner for member in members]
+        if not level:
+            return False
+    return True

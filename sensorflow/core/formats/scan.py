@@ -1,0 +1,250 @@
+"""Many JSON values, one a line, taken apart at once: where each leaf stands, and each line's shape.
+
+The shape of a line is its text without its leaves: names, brackets, commas and spaces. Of lines of one
+shape a JSON parser needs to read one; the leaves of the others are at the same places of it. What is
+checked here is what a shape does not tell: that each leaf is a number, a literal or a text of JSON
+(RFC 8259). A line that is not plain is odd, and left to the parser, whatever is odd about it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Bools = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+
+_NUMBER = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
+_WORDS = pa.array(["true", "false", "null"])
+
+
+def _table(signs: bytes) -> Bools:
+    found = np.zeros(256, np.bool_)
+    found[list(signs)] = True
+    return found
+
+
+_DIGIT = _table(b"0123456789")
+_ONES = np.uint64(0x0101010101010101)
+_TOP = np.uint64(56)
+
+
+class Odd(Exception):
+    """Which lines are not plain."""
+
+    def __init__(self, lines: Bools) -> None:
+        super().__init__()
+        self.lines = lines
+
+
+@dataclass
+class Scan:
+    """first: the number of each line's first leaf. starts, ends: of the leaves in `data`. shapes: of each
+    line, with the text of each shape. decoded: leaves with escapes, and their texts."""
+
+    data: bytes
+    first: Ints
+    starts: Ints
+    ends: Ints
+    is_text: Bools
+    is_null: Bools
+    shapes: pa.DictionaryArray
+    decoded: tuple[Ints, pa.Array]
+
+    def counts(self) -> Ints:
+        """Of each line's leaves."""
+        return np.diff(self.first, append=len(self.starts))
+
+    @cached_property
+    def is_number(self) -> Bools:
+        head = np.frombuffer(self.data, np.uint8)[self.starts.clip(max=len(self.data) - 1)]
+        numbers: Bools = ~self.is_text & (_DIGIT[head] | (head == 45))
+        return numbers
+
+
+def scan(data: bytes, starts: Ints) -> Scan:
+    """data: whole lines, of which each begins at `starts`. Odd with the lines that are not plain; not all
+    of them need to be among those, as one may hide others."""
+    return _Scanning(data, starts).scan()
+
+
+class _Scanning:
+    def __init__(self, data: bytes, starts: Ints) -> None:
+        self.data, self.starts = data, starts
+        self.bytes = np.frombuffer(data, np.uint8)
+        self.padded = np.append(self.bytes, np.uint8(10))
+
+    def odd(self, places: Ints) -> None:
+        """Raises when a place is given: its line is odd."""
+        if len(places):
+            lines = np.zeros(len(self.starts), np.bool_)
+            lines[np.searchsorted(self.starts, places, "right") - 1] = True
+            raise Odd(lines)
+
+    def scan(self) -> Scan:
+        quotes, slashes = self.characters()
+        places = np.flatnonzero(quotes)
+        self.odd(self.starts[:-1][np.diff(np.searchsorted(places, self.starts)) % 2 == 1])
+        self.odd(places[-1:] if len(places) % 2 else places[:0])
+        inside = _inside(quotes)
+        controls = np.flatnonzero(self.bytes < 32)
+        self.odd(controls[inside[controls]])
+        opened, closed = places[0::2], places[1::2]
+        is_value = ~self.before_colon(closed)
+        texts = opened[is_value] + 1, closed[is_value]
+        scalars = self.scalars(inside)
+        starts, ends = (
+            np.concatenate((texts[0], scalars[0])),
+            np.concatenate((texts[1], scalars[1])),
+        )
+        order = np.argsort(starts, kind="stable")
+        starts, ends, is_text = starts[order], ends[order], order < len(texts[0])
+        is_null = ~is_text & (self.padded[starts] == ord("n"))
+        first = np.searchsorted(starts, self.starts)
+        shapes = self.shapes(starts + ~is_text, ends, starts[~is_text], first)
+        unescaped = self.unescaped(slashes, starts, ends, is_text)
+        return Scan(self.data, first, starts, ends, is_text, is_null, shapes, unescaped)
+
+    def characters(self) -> tuple[Bools, Ints]:
+        """(the quotes that begin or end a string, the backslashes), of valid UTF-8."""
+        if not self.data.isascii():
+            try:
+                self.data.decode()
+            except UnicodeDecodeError as error:
+                self.odd(np.array([error.start]))
+        controls = np.flatnonzero(self.bytes < 32)
+        signs = self.bytes[controls]
+        self.odd(controls[(signs != 10) & (signs != 13) & (signs != 9)])
+        quotes = self.bytes == 34
+        slashes = np.zeros(0, np.int64)
+        if b"\\" in self.data:
+            slashes = np.flatnonzero(self.bytes == 92)
+            begins = np.flatnonzero(np.diff(slashes, prepend=-2) != 1)
+            runs = np.repeat(begins, np.diff(begins, append=len(slashes)))
+            escaping = slashes[(np.arange(len(slashes)) - runs) % 2 == 0]
+            quotes[escaping[escaping + 1 < len(quotes)] + 1] = False
+        return quotes, slashes
+
+    def scalars(self, inside: Bools) -> tuple[Ints, Ints]:
+        """Where each number and each literal begins and ends. What belongs to none of them, and is no
+        sign of JSON, is left in the line's shape, which then is no JSON."""
+        signs = self.bytes
+        bare = np.zeros(len(signs) + 2, np.bool_)
+        some = (signs >= 43) & (signs < 123) & (signs != 44) & (signs != 58)
+        bare[1:-1] = some & (signs != 91) & (signs != 93) & ~inside
+        edges = np.flatnonzero(bare[1:] != bare[:-1])
+        starts, ends = edges[0::2], edges[1::2]
+        self.check_scalars(starts, ends, np.flatnonzero(bare[1:-1]))
+        return starts, ends
+
+    def before_colon(self, closed: Ints) -> Bools:
+        """Which of the quotes end a name."""
+        found = self.padded[closed + 1]
+        spaced = np.flatnonzero((found == 32) | (found == 9) | (found == 13))
+        places = closed[spaced] + 1
+        while len(spaced):
+            places = np.minimum(places + 1, len(self.bytes))
+            found[spaced] = self.padded[places]
+            more = (found[spaced] == 32) | (found[spaced] == 9) | (found[spaced] == 13)
+            spaced, places = spaced[more], places[more]
+        return np.asarray(found == ord(":"))
+
+    def check_scalars(self, starts: Ints, ends: Ints, signs: Ints) -> None:
+        """Odd where one is neither a number nor true, false or null. signs: the places of all of them."""
+        if not len(starts):
+            return
+        head, last = self.bytes[starts], self.bytes[ends - 1]
+        minus = head == 45
+        digits = starts + minus
+        second = self.padded[digits + 1]
+        plain = _DIGIT[self.padded[digits]] & _DIGIT[last]
+        plain &= ~((self.padded[digits] == 48) & (ends - digits > 1) & _DIGIT[second])
+        found = self.bytes[signs]
+        places = np.flatnonzero((found < 48) | (found > 57))
+        others, found = signs[places], found[places]
+        owners = np.searchsorted(starts, others, "right") - 1
+        points = np.bincount(owners[found == 46], minlength=len(starts))
+        plain &= points <= 1
+        strange = (found != 46) & ~((found == 45) & (others == starts[owners]))
+        plain[owners[strange]] = False
+        left = np.flatnonzero(~plain)
+        if len(left):
+            texts = _slices(self.data, starts[left], ends[left]).cast(pa.binary())
+            try:
+                texts = texts.cast(pa.string())
+            except pa.ArrowInvalid:
+                self.odd(starts[left])
+            good = pc.or_(
+                pc.is_in(texts, value_set=_WORDS), pc.match_substring_regex(texts, _NUMBER)
+            )
+            self.odd(starts[left[~good.to_numpy(zero_copy_only=False)]])
+
+    def shapes(self, starts: Ints, ends: Ints, scalars: Ints, first: Ints) -> pa.DictionaryArray:
+        """Of each line: without its leaves, but for a 0 in place of each scalar."""
+        signs = self.bytes.copy()
+        signs[scalars] = 48
+        bounds = np.empty(2 * len(starts) + 2, np.int32)
+        bounds[0], bounds[-1] = 0, len(signs)
+        bounds[1:-1:2], bounds[2:-1:2] = starts, ends
+        kept = _every_other(bounds, signs).buffers()[2]
+        gone = np.concatenate(([0], np.cumsum(ends - starts)))
+        offsets = np.append(self.starts - gone[first], len(signs) - gone[-1]).astype(np.int32)
+        buffers = [None, pa.py_buffer(offsets), kept]
+        return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers).dictionary_encode()
+
+    def unescaped(
+        self, slashes: Ints, starts: Ints, ends: Ints, is_text: Bools
+    ) -> tuple[Ints, pa.Array]:
+        """The leaves that hold an escape, and what they mean."""
+        if not len(slashes) or not len(starts):
+            return np.zeros(0, np.int64), pa.array([], pa.string())
+        owners = np.searchsorted(starts, slashes, "right") - 1
+        within = (owners >= 0) & (slashes < ends[owners]) & is_text[owners]
+        leaves = np.unique(owners[within])
+        coded = _slices(self.data, starts[leaves], ends[leaves]).dictionary_encode()
+        found = [_decoded(text) for text in coded.dictionary.to_pylist()]
+        meant = pa.array(found, pa.string()).take(coded.indices)
+        self.odd(starts[leaves[meant.is_null().to_numpy(zero_copy_only=False)]])
+        return leaves, meant
+
+
+def _inside(quotes: Bools) -> Bools:
+    """Which bytes stand within a string, the first quote of it with them. Eight at a time: the product
+    with ones has in each byte the sum of those up to it."""
+    padded = np.zeros(-(-len(quotes) // 8) * 8, np.uint8)
+    padded[: len(quotes)] = quotes
+    sums = padded.view("<u8") * _ONES
+    before = np.cumsum(sums >> _TOP)
+    before[1:] = before[:-1].copy()
+    before[:1] = 0
+    sums += (before & np.uint64(1)) * _ONES
+    inside: Bools = (sums.view(np.uint8)[: len(quotes)] & 1).view(np.bool_)
+    return inside
+
+
+def _slices(data: bytes, starts: Ints, ends: Ints) -> pa.Array:
+    """Pieces of `data` that follow each other."""
+    return _every_other(np.stack((starts, ends), axis=1).ravel().astype(np.int32), data)
+
+
+def _every_other(bounds: npt.NDArray[np.int32], data: bytes | Bytes) -> pa.Array:
+    """The first piece between two of the bounds, the third, and so on."""
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
+    whole = pa.Array.from_buffers(pa.binary(), max(len(bounds) - 1, 0), buffers)
+    return whole.take(pa.array(np.arange(0, len(whole), 2)))
+
+
+def _decoded(text: bytes) -> str | None:
+    try:
+        found = json.loads(b'"%b"' % text)
+        found.encode()
+    except ValueError:
+        return None
+    return str(found)

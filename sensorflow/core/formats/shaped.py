@@ -1,0 +1,252 @@
+"""Records of JSON lines by the lines' shapes: the columns that `records.Columns` makes of each record by
+itself, the same to the byte, for many lines at once.
+
+Of each shape one line is read by the parser, each leaf of it replaced by its number. What the profile asks
+of the records is asked of that line; the numbers that come out say which leaf of each line is the cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sensorflow.core.formats import scan as scanning
+from sensorflow.core.formats.chunk import Chunk, Number, Spot, text_of
+from sensorflow.core.formats.keys import Place
+from sensorflow.core.formats.lines import Block
+from sensorflow.core.formats.oneline import Fault, loads
+from sensorflow.core.formats.records import (
+    CELLS,
+    EVERY,
+    Columns,
+    Path,
+    Record,
+    explode,
+    flat,
+    is_unicode,
+)
+from sensorflow.core.formats.scan import Bools, Ints, Odd, Scan
+from sensorflow.core.layout import NOTHING, Field
+
+SHAPES = 64
+"""Of the lines of a block; more are left to the parser."""
+KNOWN = 256
+Cell = int | str | None
+"""The number of a leaf, a text, or nothing."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """rows: of each record of such a line, what each name means. bare: records that are no objects."""
+
+    rows: tuple[dict[str, Cell], ...]
+    bare: tuple[bool, ...]
+
+
+class Shaped:
+    """The fast way to the records of lines, of one file."""
+
+    def __init__(self, columns: Columns, steps: Path, nesting: int, comment: bytes | None) -> None:
+        self.columns, self.steps, self.nesting = columns, steps, nesting
+        self.comment = comment
+        self._shapes: dict[bytes, Shape | None] = {}
+
+    def chunk(self, block: Block) -> Chunk:
+        """Raises Odd where lines of the block are to be read one by one; nothing was counted then."""
+        found = scanning.scan(block.data, block.starts)
+        names = found.shapes.dictionary.to_pylist()
+        codes = found.shapes.indices.to_numpy(zero_copy_only=False)
+        if len(names) > SHAPES:
+            raise Odd(np.ones(len(block), np.bool_))
+        first = {
+            int(code): int(line)
+            for code, line in zip(*np.unique(codes, return_index=True), strict=True)
+        }
+        blank = np.array([not name.strip(b" \t\r\n") for name in names])
+        shapes = [
+            None if blank[i] else self.shape(n, found, block, first[i]) for i, n in enumerate(names)
+        ]
+        odd = np.array([shape is None for shape in shapes]) & ~blank
+        odd = odd[codes]
+        if self.comment:
+            odd |= _beginning(block, self.comment)
+        if odd.any():
+            raise Odd(odd)
+        return _Rows(self, block, found, codes, [s or Shape((), ()) for s in shapes]).chunk()
+
+    def shape(self, name: bytes, found: Scan, block: Block, line: int) -> Shape | None:
+        """None of one that is not plain."""
+        if name not in self._shapes:
+            if len(self._shapes) >= KNOWN:
+                self._shapes.clear()
+            self._shapes[name] = self._read(found, block, line)
+        return self._shapes[name]
+
+    def _read(self, found: Scan, block: Block, line: int) -> Shape | None:
+        value = loads(_numbered(found, block, line), self.nesting)
+        if isinstance(value, Fault):
+            return None
+        records = list(explode(value, self.steps))
+        rows = [self._row(record) for record in records]
+        if not rows or any(row is None for row in rows):
+            return None
+        bare = tuple(not isinstance(record.value, dict) for record in records)
+        return Shape(tuple(row for row in rows if row is not None), bare)
+
+    def _row(self, record: Record) -> dict[str, Cell] | None:
+        columns = self.columns
+        if isinstance(record.value, Number) and self.steps[-1:] != (EVERY,):
+            return None  # it is no record where it is null
+        row: dict[str, Cell] = {}
+        for name, get in columns.getters.items():
+            value = get(record)
+            if isinstance(value, dict | list):
+                return None
+            row[name] = _cell(value)
+        row.update((k, _cell(v)) for k, v in flat(record.value) if k and k not in columns.getters)
+        plain = all(
+            is_unicode(k) and (not isinstance(v, str) or is_unicode(v)) for k, v in row.items()
+        )
+        each = columns.profile.each
+        measures = not each or any(columns.matches(name) for name in row)
+        return row if plain and measures else None
+
+
+def _cell(value: Any) -> Cell:
+    if isinstance(value, Number):
+        return int(value)
+    return None if value is None else str(value) if isinstance(value, Place) else value
+
+
+def _numbered(found: Scan, block: Block, line: int) -> bytes:
+    """A line, each leaf replaced by its number."""
+    begin = int(block.starts[line])
+    end = int(block.starts[line + 1]) if line + 1 < len(block) else len(block.data)
+    first = int(found.first[line])
+    last = int(found.first[line + 1]) if line + 1 < len(found.first) else len(found.starts)
+    pieces = []
+    for number, leaf in enumerate(range(first, last)):
+        quote = int(found.is_text[leaf])
+        pieces += [block.data[begin : int(found.starts[leaf]) - quote], b"%d" % number]
+        begin = int(found.ends[leaf]) + quote
+    return b"".join([*pieces, block.data[begin:end]])
+
+
+def _beginning(block: Block, sign: bytes) -> Bools:
+    return np.array([block.data.startswith(sign, start) for start in block.starts.tolist()])
+
+
+class _Rows:
+    """The records of the lines of one block, whose shapes are known."""
+
+    def __init__(
+        self, whole: Shaped, block: Block, found: Scan, codes: Ints, shapes: list[Shape]
+    ) -> None:
+        self.block, self.found, self.shapes = block, found, shapes
+        self.columns, self.steps = whole.columns, whole.steps
+        sizes = np.array([len(shape.rows) for shape in shapes], np.int64)[codes]
+        self.of = [np.flatnonzero(codes == code) for code in range(len(shapes))]
+        self.begins = np.cumsum(sizes) - sizes
+        self.count = int(sizes.sum())
+        self.lines = np.repeat(np.arange(len(block)), sizes)
+        self.read = int((sizes > 0).sum())
+        self.constants: dict[str, int] = {}
+        self.slots = self._slots()
+        self.cells: dict[str, tuple[pa.Array, Ints]] = {}
+
+    def _slots(self) -> Ints:
+        """Of each leaf, the place of its text in `texts`; -1 of null."""
+        slots = 2 * np.arange(len(self.found.starts))
+        slots[self.found.is_null] = -1
+        leaves, meant = self.found.decoded
+        coded = meant.dictionary_encode()
+        places = [self._constant(text) for text in coded.dictionary.to_pylist()]
+        slots[leaves] = np.array(places, np.int64)[coded.indices.to_numpy(zero_copy_only=False)]
+        return slots
+
+    def _constant(self, text: str) -> int:
+        return 2 * len(self.found.starts) + self.constants.setdefault(text, len(self.constants))
+
+    @cached_property
+    def texts(self) -> pa.Array:
+        """Every leaf, each followed by what stands behind it, and then the constants."""
+        ends = self.found.ends
+        bounds = np.stack((self.found.starts, ends), axis=1).ravel()
+        more = [text.encode() for text in self.constants]
+        sizes = np.array([0, *map(len, more)], np.int64)
+        bounds = np.concatenate((bounds, len(self.found.data) + np.cumsum(sizes))).astype(np.int32)
+        data = b"".join([self.found.data, *more]) if more else self.found.data
+        buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
+        return pa.Array.from_buffers(pa.string(), len(bounds) - 1, buffers)
+
+    def places(self, name: str) -> tuple[Ints, Bools]:
+        """Of each record the slot of what the name means, and whether it is a number."""
+        found = np.full(self.count, -1, np.int64)
+        typed = np.zeros(self.count, np.bool_)
+        for shape, lines in zip(self.shapes, self.of, strict=True):
+            for place, row in enumerate(shape.rows):
+                cell = row.get(name)
+                here = self.begins[lines] + place
+                if isinstance(cell, str):
+                    found[here] = self._constant(cell)
+                elif cell is not None:
+                    leaves = self.found.first[lines] + cell
+                    found[here] = self.slots[leaves]
+                    typed[here] = self.found.is_number[leaves]
+        return found, typed
+
+    def chunk(self) -> Chunk:
+        columns = self.columns
+        if not self.count:  # empty lines
+            return Chunk(NOTHING, {}, self.lines, self.spot)
+        named = {name: self.places(name) for name in columns.named}
+        names = self.names()
+        columns.check_width(names)
+        layout = columns.resolve([Field(name) for name in names], "")
+        if self.count * len(layout.needed) > CELLS:
+            raise Odd(np.ones(len(self.block), np.bool_))
+        needed = {i: named.get(names[i]) or self.places(names[i]) for i in layout.needed}
+        self.check(named)
+        arrays = {i: self.array(slots) for i, (slots, _) in needed.items()}
+        columns.never -= {names[i] for i, a in arrays.items() if a.null_count < self.count}
+        columns.rows += self.count
+        styled = {m.column for m in layout.measures if m.style.is_for_texts}
+        typed = {i: pa.array(needed[i][1]) for i in styled}
+        numbers = self.block.line + self.lines
+        records = self.read if self.steps else None
+        return Chunk(layout, arrays, numbers, self.spot, [], records, typed)
+
+    def names(self) -> list[str]:
+        extra = dict.fromkeys(name for shape in self.shapes for row in shape.rows for name in row)
+        known = self.columns.getters
+        return [*self.columns.named, *(name for name in extra if name not in known)]
+
+    def array(self, slots: Ints) -> pa.Array:
+        return self.texts.take(pa.array(slots, mask=slots < 0))
+
+    def check(self, named: dict[str, tuple[Ints, Bools]]) -> None:
+        """Odd where a record is none."""
+        some = np.ones(self.count, np.bool_)
+        bare = np.zeros(self.count, np.bool_)
+        for shape, lines in zip(self.shapes, self.of, strict=True):
+            for place, is_bare in enumerate(shape.bare):
+                bare[self.begins[lines] + place] = is_bare
+        if bare.any():
+            texts = [self.array(slots) for slots, _ in named.values()]
+            full = [pc.greater(pc.binary_length(t), 0).fill_null(False) for t in texts]
+            some = ~bare
+            for array in full:
+                some |= np.asarray(array.to_numpy(zero_copy_only=False), np.bool_)
+        if not some.all():
+            odd = np.zeros(len(self.block), np.bool_)
+            odd[self.lines[~some]] = True
+            raise Odd(odd)
+
+    def spot(self, row: int) -> Spot:
+        line = int(self.lines[row])
+        return Spot(self.block.offset + int(self.block.starts[line]), text_of(self.block.raw(line)))
