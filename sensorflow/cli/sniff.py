@@ -121,7 +121,7 @@ def guess(path: Path, zone: str | None = None) -> Proposal:
         raise Misuse(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
     try:
         with path.open("rb") as stream:
-            return Proposal(propose(stream, zone))
+            return Proposal(propose(stream, zone, path.name))
     except OSError as error:
         raise Misuse(f"{path}: cannot be read: {error.strerror or error}") from error
     except Misuse as error:

@@ -7,6 +7,7 @@ from what its columns hold; what cannot be known (the zone of a clock) is left t
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import BinaryIO
 
 from sensorflow.core.profile import check_zone
@@ -18,15 +19,16 @@ from sensorflow.errors import Misuse, Permanent
 __all__ = ["Guess", "sniff"]
 
 
-def sniff(stream: BinaryIO, zone: str | None = None) -> Guess:
+def sniff(stream: BinaryIO, zone: str | None = None, name: str = "") -> Guess:
     """stream: can seek; about a MiB of its plain bytes is read.
 
-    zone: of times that carry no offset; it is never guessed. Misuse where nothing can be proposed.
+    zone: of times that carry no offset; it is never guessed. name: of the file, where a sensor may be
+    called by it. Misuse where nothing can be proposed.
     """
     if zone is not None:
         _check(zone)
     try:
-        guess = _sniff(stream, zone)
+        guess = _sniff(stream, zone, name)
     except Permanent as error:
         raise Misuse(" ".join(error.message.split())) from error
     return guess if zone is None else guess.in_zone(zone, "as told")
@@ -39,20 +41,20 @@ def _check(zone: str) -> None:
         raise Misuse(f"--zone {zone!r}: {error}") from error
 
 
-def _sniff(stream: BinaryIO, zone: str | None) -> Guess:
+def _sniff(stream: BinaryIO, zone: str | None, name: str) -> Guess:
     magic = stream.read(4)
     stream.seek(0)
     if magic == b"PAR1":
-        return _of(sheets.parquet(stream), zone)
+        return _of(replace(sheets.parquet(stream), name=name), zone)
     if magic == b"PK\x03\x04" and head.is_workbook(stream):
-        table = sheets.workbook(stream)
+        table = replace(sheets.workbook(stream), name=name)
         return known.of_table(table, "xlsx") or _of(table, zone)
     text = head.decoded(head.opened(stream))
     if (guess := known.of_text(text)) is not None:
         return guess
     if documents.is_json(text.text):
-        return documents.known(text) or _of(documents.table(text), zone)
-    table = dialect.table(text)
+        return documents.known(text) or _of(replace(documents.table(text), name=name), zone)
+    table = replace(dialect.table(text), name=name)
     return known.of_table(table, "csv") or _of(table, zone)
 
 
