@@ -320,6 +320,25 @@ KINDS: dict[str, tuple[str, int, int, dict[str, int]]] = {
         json.dumps({of: {"time": HOURS[0], "temperature": 20.5, "humidity": 40}
                     for of in ("s1", "s2", "s3")}),
         6, 3, {"temperature": 3, "humidity": 3}),
+    "ThingsBoard": (
+        json.dumps({kind: [{"ts": 1000 * t, "value": f"{20.5 + i}"} for i, t in enumerate(EPOCHS)]
+                    for kind in ("temperature", "humidity")}),
+        12, 1, TH),
+    "telemetry of ThingsBoard": (
+        json.dumps({of: [{"ts": 1000 * t, "values": {"temperature": 20.5 + i, "humidity": 40}}
+                         for i, t in enumerate(EPOCHS)] for of in ("Device A", "Device B")}),
+        24, 2, {"temperature": 12, "humidity": 12}),
+    "Ecowitt": (
+        json.dumps({"code": 0, "msg": "success", "time": str(EPOCHS[0]), "data": {
+            where: {kind: {"time": str(EPOCHS[0]), "unit": unit, "value": "20.5"}
+                    for kind, unit in (("temperature", "degC"), ("humidity", "%"))}
+            for where in ("outdoor", "indoor")}}),
+        4, 2, {"temperature": 2, "humidity": 2}),
+    "Shelly": (
+        lines(*({"src": "shelly-1", "dst": "x", "method": "NotifyStatus", "params": {
+            "ts": EPOCHS[h] + 0.25, "temperature:0": {"id": 0, "tC": 20.5 + h, "tF": 70.5},
+            "humidity:0": {"id": 0, "rh": 40.5}}} for h in range(6))),
+        18, 1, {"tC": 6, "tF": 6, "rh": 6}),
     "Netatmo": (
         json.dumps({"body": {"devices": [
             {"_id": f"70:ee:50:0{i}", "station_name": f"home {i}",

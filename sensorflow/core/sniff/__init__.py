@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from sensorflow.core.profile import Profile, check_zone
@@ -27,7 +28,7 @@ Make = Callable[[dict[str, Any]], Profile]
 
 
 def sniff(
-    stream: BinaryIO, zone: str | None = None, name: str = "sample", make: Make | None = None
+    stream: BinaryIO, zone: str | None = None, name: str = "", make: Make | None = None
 ) -> Guess:
     """stream: can seek; about a MiB of its plain bytes is looked at, and some thousand rows are read by
     what is proposed.
@@ -40,10 +41,12 @@ def sniff(
 
     def look(guess: Guess) -> Trial:
         made = guess.in_zone("UTC" if zone is None else zone, "")
-        return tried(stream, (make or Profile.model_validate)(tomllib.loads(made.toml())), name)
+        return tried(
+            stream, (make or Profile.model_validate)(tomllib.loads(made.toml())), name or "sample"
+        )
 
     try:
-        guess = _sniff(stream, zone, look)
+        guess = _sniff(stream, zone, name, look)
         if make is not None and any(line.key == "extends" for line in guess.settings):
             guess = borne_out(guess, look)
     except Permanent as error:
@@ -58,29 +61,29 @@ def _check(zone: str) -> None:
         raise Misuse(f"--zone {zone!r}: {error}") from error
 
 
-def _sniff(stream: BinaryIO, zone: str | None, look: Look) -> Guess:
+def _sniff(stream: BinaryIO, zone: str | None, name: str, look: Look) -> Guess:
     magic = stream.read(4)
     stream.seek(0)
     if magic == b"PAR1":
-        return _best([sheets.parquet(stream)], zone, look)
+        return _best([sheets.parquet(stream)], zone, name, look)
     if magic == b"PK\x03\x04" and head.is_workbook(stream):
         table = sheets.workbook(stream)
-        return known.of_table(table, "xlsx") or _best([table], zone, look)
+        return known.of_table(table, "xlsx") or _best([table], zone, name, look)
     text = head.decoded(head.opened(stream))
     if (guess := known.of_text(text)) is not None:
         return guess
     if documents.is_json(text.text):
-        return documents.known(text) or _best(documents.tables(text), zone, look)
+        return documents.known(text) or _best(documents.tables(text), zone, name, look)
     table = dialect.table(text)
-    return known.of_table(table, "csv") or _best([table], zone, look)
+    return known.of_table(table, "csv") or _best([table], zone, name, look)
 
 
-def _best(tables: Sequence[Table], zone: str | None, look: Look) -> Guess:
+def _best(tables: Sequence[Table], zone: str | None, name: str, look: Look) -> Guess:
     """Of several ways to see the file, the first whose preview speaks against nothing; or else the one
     by which the least is lost."""
     found: list[tuple[Guess, Trial]] = []
     problem: Misuse | None = None
-    for table in tables:
+    for table in (replace(each, name=name) for each in tables):
         try:
             guess, trial = judged(_of(table, zone), table, look)
         except Misuse as error:

@@ -15,7 +15,7 @@ import ijson
 
 from sensorflow.core.formats.records import EVERY, Path, Record, explode
 from sensorflow.core.formats.records import path as steps_of
-from sensorflow.core.sniff import leaves, numeric, times, words
+from sensorflow.core.sniff import aside, leaves, numeric, times, words
 from sensorflow.core.sniff import places as places_
 from sensorflow.core.sniff.guess import Guess, Line
 from sensorflow.core.sniff.head import Text
@@ -184,9 +184,9 @@ def _some(names: Sequence[str]) -> str:
 
 def _is_measured(column: Column) -> bool:
     """Whether it may be a reading: numbers that change from one group of records to the next."""
-    aside = (words.COUNTER, words.IDENTITY, words.PLACE, words.FLAG, words.TIME)
+    other = (words.COUNTER, words.IDENTITY, aside.PLACE, words.FLAG, words.TIME)
     number = len(column.counts) > 2 and numeric.numeric(column) is not None
-    return number and not any(map(column.says, aside)) and not _is_time(column)
+    return number and not any(map(column.says, other)) and not _is_time(column)
 
 
 def _within(place: Place) -> Path:

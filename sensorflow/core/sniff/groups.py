@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
-from sensorflow.core.sniff.guess import Guess
+from sensorflow.core.sniff.guess import Guess, Line
 
 _VARYING = r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{23,}|\d+(?:[-_.:T ]?\d+)*Z?"
 """What differs between the names of files of one kind: dates, counters, serial numbers, UUIDs."""
@@ -44,4 +44,12 @@ def sample(names: Sequence[str], count: int) -> list[str]:
 def kind(guess: Guess) -> Hashable:
     """Equal for proposals that read in the same way, whatever their reasons say."""
     parts = (guess.settings, guess.time, guess.columns)
-    return tuple(tuple((line.key, repr(line.value)) for line in part) for part in parts)
+    return tuple(tuple((line.key, _value(line)) for line in part) for part in parts)
+
+
+def _value(line: Line) -> str:
+    """As text; of a sensor that is called by the file's name, only that."""
+    named = line.key == "sensor" and isinstance(line.value, Mapping)
+    if named and line.value.keys() & {"file_name", "constant"}:  # type: ignore[union-attr]
+        return "the file"
+    return repr(line.value)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sensorflow.core.formats.keys import Place
 from sensorflow.core.formats.records import EVERY, KEY, Getter, Path, Record, label
 from sensorflow.core.sniff import places, times, words
 from sensorflow.core.sniff.table import Column
@@ -117,9 +118,13 @@ def _texts(record: Record, called: str, width: int) -> list[str]:
 
 
 def _keys(records: Sequence[Record], index: int) -> list[Column]:
-    """The names of the members that records are; none where they are elements of a list."""
-    keys = [r.keys[-1] if r.keys else "" for r in records]
-    return [] if all(k.isdigit() or not k for k in keys) else [Column(index, KEY, KEY, keys)]
+    """The names of the members on the way to the records, the nearest first; none of a list's elements."""
+    found: list[Column] = []
+    for up in range(max((len(r.keys) for r in records), default=0)):
+        keys = [r.keys[-1 - up] if up < len(r.keys) else "" for r in records]
+        if not any(isinstance(key, Place) for key in keys):
+            found.append(Column(index + up, f"{KEY}({up})" if up else KEY, KEY, keys))
+    return found
 
 
 def _around(records: Sequence[Record], steps: Path) -> list[Column]:

@@ -39,6 +39,8 @@ def places(
         if inner := _alike(value):
             whole = all(isinstance(m, dict) for m in value.values())
             yield from places(inner, f"{path}[*]", depth + 1, whole, True)
+        if lists := _alike_lists(value):
+            yield from places(lists, f"{path}[*]", depth + 1, mapped=True)
         for key, member in value.items():
             yield from places(member, below(path, key), depth + 1, mapped=mapped)
     elif isinstance(value, list) and value:
@@ -67,6 +69,19 @@ def _alike(value: dict[str, Any]) -> dict[str, Any] | None:
             return max(inner, key=len)
     valued = [m for m in inner if is_valued(m)]
     return max(valued, key=len) if valued and len(valued) >= 0.5 * len(inner) else None
+
+
+def _alike_lists(value: dict[str, Any]) -> list[Any] | None:
+    """One of the members of a map of lists, whose elements are alike."""
+    lists = [m for m in value.values() if isinstance(m, list) and m]
+    if len(lists) < 2 or len(lists) < len(value):
+        return None
+    firsts = [m[0] for m in lists]
+    if all(isinstance(f, list) and len(f) == len(firsts[0]) for f in firsts):
+        return lists[0]
+    every = {key for f in firsts if isinstance(f, dict) for key in f}
+    alike = all(isinstance(f, dict) and len(f) >= 0.5 * len(every) for f in firsts)
+    return lists[0] if alike and every else None
 
 
 def is_valued(member: dict[str, Any]) -> bool:

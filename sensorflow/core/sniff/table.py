@@ -43,8 +43,15 @@ class Column:
 
     def says(self, regex: str) -> bool:
         """Whether a title matches, in any case."""
-        texts = self.titles or (self.title,)
-        return any(re.search(regex, text, re.IGNORECASE) for text in (*texts, self.title))
+        return any(re.search(regex, text, re.IGNORECASE) for text in self.spellings)
+
+    @cached_property
+    def spellings(self) -> list[str]:
+        """Its titles as they stand, and with their words apart: SamplingEnd, Sampling_End."""
+        texts = dict.fromkeys((*self.titles, self.title))
+        return list(
+            texts | dict.fromkeys(re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", t) for t in texts)
+        )
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class Table:
     """settings: the keys of the profile that make this table of the file. preamble: the text before it.
 
     sensors: whether a header row names them. complete: whether the whole file was seen.
-    above: columns that stand outside of the records, for a time that the records lack.
+    name: of the file. above: columns that stand outside of the records, for a time that they lack.
     """
 
     columns: tuple[Column, ...]
@@ -62,6 +69,7 @@ class Table:
     complete: bool = True
     above: tuple[Column, ...] = ()
     todo: tuple[str, ...] = ()
+    name: str = ""
 
     @property
     def rows(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from sensorflow.core.sniff import numeric, split, times, types, units, who, words
+from sensorflow.core.sniff import aside, nameless, numeric, split, times, types, units, who, words
 from sensorflow.core.sniff.guess import Line, Value
 from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column, Table
@@ -49,11 +49,17 @@ def lines(table: Table, found: When) -> tuple[list[Line], list[Line], list[str]]
     long = _long(state)
     if long is not None:
         return _settings(state, *_long_lines(state, *long)), [], state.todo
+    bare = nameless.long(state.texts, state.numbers, found.cells)
+    if bare is not None:
+        return _settings(state, bare.sensor, _nameless_lines(state, bare)), [], state.todo
     named = [c for c in state.texts if c.says(words.UNIT)]
     _unreadable(state)
     rest = [c for c in state.texts if c not in named and not _clocklike(c)]
     sensor = [] if table.sensors else who.needed(rest, state.numbers, found.cells)
+    if not sensor and (station := nameless.code([n.column for n in state.numbers])) is not None:
+        sensor = [station]
     state.numbers = _without_names(state, [n for n in state.numbers if n.column not in sensor])
+    state.numbers = aside.without(state.numbers, sensor, state.ignored)
     if not state.numbers:
         names = ", ".join(repr(c.title or c.reference) for c in table.columns[:12])
         raise Misuse(f"no column of numbers beside the time; found {names}")
@@ -66,13 +72,14 @@ def lines(table: Table, found: When) -> tuple[list[Line], list[Line], list[str]]
 
 
 def _settings(state: Found, sensor: Sequence[Column], unit: Sequence[Column]) -> list[Line]:
-    made = who.line(state.table, sensor)
+    made, doubt = who.line(state.table, sensor)
+    state.todo += [doubt] if doubt else []
     made += [Line("unit", who.origin(c), who.few(c)) for c in unit]
     made += [*state.settings, *_missing(state)]
     if any(n.thousands for n in state.numbers):
         made.append(Line("thousands", "." if state.comma else ",", "between thousands"))
     if state.ignored:
-        made.append(Line("ignore", list(state.ignored), _reasons(state.ignored)))
+        made.append(Line("ignore", list(state.ignored), f"left out: {_reasons(state.ignored)}"))
     return made
 
 
@@ -103,8 +110,6 @@ def _sort(state: Found) -> None:
             state.texts.append(column)
         elif (why := _no_reading(column)) is not None:
             state.ignored[column.reference] = why
-        elif column.says(words.PLACE) and who.is_fixed(column, state.table.columns):
-            state.ignored[column.reference] = "a place"
         else:
             state.numbers.append(made)
 
@@ -167,7 +172,7 @@ def _counts_rows(column: Column) -> bool:
     ones = sum(step == 1 for step in steps) / len(steps)
     if named:
         return ones > 0.5 or column.title == "RECORD"
-    placed = column.index == 0 or re.fullmatch(r"column\d+", column.title) is not None
+    placed = column.index == 0
     return placed and ones > 0.9 and len(steps) > 3
 
 
@@ -217,6 +222,18 @@ def _long_lines(state: Found, kind: Column, value: Numeric) -> tuple[list[Column
     return sensor, unit
 
 
+def _nameless_lines(state: Found, found: nameless.Long) -> list[Column]:
+    """The unit of a table without a header whose row is one reading."""
+    units = [found.unit] if found.unit else []
+    kinds = [found.kind] if found.kind else []
+    used = {*kinds, found.value.column, *found.sensor, *units}
+    _ignore_rest(state, [*state.texts, *(n.column for n in state.numbers)], used)
+    state.numbers = numeric.with_sentinels([found.value])
+    state.settings += [Line("type", who.origin(c), who.few(c)) for c in kinds]
+    state.settings.append(Line("value", found.value.column.reference))
+    return units
+
+
 def _unreadable(state: Found) -> None:
     """Times of day that no format reads, as 10:30p, are for a person to see."""
     for column in filter(_clocklike, (c for c in state.texts if not c.above)):
@@ -264,7 +281,7 @@ def _missing(state: Found) -> list[Line]:
             kept.setdefault(text, text)
         for text in each.numbers:
             if _everywhere(text, state):
-                kept.setdefault(float(text), text)
+                kept.setdefault(float(text.replace(",", ".")), text)
     if not kept:
         return []
     far = any(isinstance(k, float) for k in kept)
@@ -274,11 +291,15 @@ def _missing(state: Found) -> list[Line]:
 
 def _everywhere(text: str, state: Found) -> bool:
     """Whether a marker is a value in no other column, nor is likely to become one."""
-    value = float(text)
-    others = [n for n in state.numbers if value not in map(float, n.numbers)]
+    value = float(text.replace(",", "."))
+    others = [n for n in state.numbers if value not in _numbers(n)]
     if any(value in n.values for n in others):
         return False
     return value < 0 or all(max(n.values, default=0.0) < value / 3 for n in others)
+
+
+def _numbers(style: Numeric) -> list[float | None]:
+    return [numeric.number(text, style) for text in style.numbers]
 
 
 def _wide(state: Found) -> list[Line]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sensorflow.core import clocktime
-from sensorflow.core.sniff import split, times, words
+from sensorflow.core.sniff import nameless, split, times, words
 from sensorflow.core.sniff.guess import Line
 from sensorflow.core.sniff.table import Column, Table
 from sensorflow.core.sniff.times import Read
@@ -36,11 +36,21 @@ def when(table: Table, prefer: str = "") -> When | None:
     if not found:
         found = [w for w in _candidates(table.above, prefer) if w]
         return max(found, key=lambda w: w.weight) if found else None
-    best = max(found, key=lambda w: w.weight)
+    best = max(_finer(found), key=lambda w: w.weight)
     others = {c.index: c for w in found for c in w.columns if w is not best}
     used = {c.index for c in best.columns}
     more = tuple(c for i, c in others.items() if i not in used)
     return replace(best, aside=(*best.aside, *more))
+
+
+def _finer(found: Sequence[When]) -> list[When]:
+    """With less weight for times that are the same for many rows which another time tells apart."""
+    most = max(len(set(w.cells)) for w in found)
+    coarse = [len(set(w.cells)) < 0.6 * most for w in found]
+    return [
+        replace(w, weight=w.weight - 3) if low and w.read.clock else w
+        for w, low in zip(found, coarse, strict=True)
+    ]
 
 
 def _candidates(columns: Sequence[Column], prefer: str) -> list[When]:
@@ -109,7 +119,8 @@ def _clock(column: Column) -> tuple[str, ...]:
         len(t) == 4 and t[:2] < "25" and t[2:] < "60" for t in column.counts
     ):
         return ("%H%M",)
-    return ("%H",) if column.says(words.HOUR) and max(values) <= 24 else ()
+    hours = column.says(words.HOUR) or nameless.hours(column)
+    return ("%H",) if hours and max(values) <= 24 else ()
 
 
 def _joined(date: When, clocks: Sequence[tuple[Column, tuple[str, ...]]]) -> When | None:

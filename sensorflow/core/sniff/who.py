@@ -6,13 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from sensorflow.core.sniff import words
+from sensorflow.core.sniff import filename, words
 from sensorflow.core.sniff.guess import Line, Value
 from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column, Table
 
-FILE_NAME = r"^(.+?)(?:\.[^.]*)?(?:\.gz)?$"
-_BEHIND = r'"?\s*[:=,;\t]\s*"?'
+_BEHIND = r'"?\s*[:=,;\t](?:\s*[,;\t])*\s*"?'
 
 
 def titled(columns: Iterable[Column]) -> list[Column]:
@@ -42,6 +41,9 @@ def needed(
     rest = [c for c in texts if c.filled > 0.9 * len(c.cells)]
     numbered = [n.column for n in readings if n.column.says(words.SENSOR) and is_name(n.column)]
     sensor = titled([*rest, *numbered])
+    if not sensor and apart(cells, []) < 0.8:
+        # a row for each station, all of about one time
+        sensor = [c for c in rest if re.search(words.STATION, c.title.strip(), re.I)][:1]
     if apart(cells, sensor) < 0.8:
         whole = [n.column for n in readings if is_code(n.column) and len(readings) > 1]
         better = [c for c in [*rest, *whole] if c not in sensor and _may_tell(c, cells)]
@@ -77,15 +79,6 @@ def apart(cells: Sequence[str], columns: Sequence[Column]) -> float:
     return len(keys) / max(len(cells), 1)
 
 
-def is_fixed(column: Column, columns: Iterable[Column]) -> bool:
-    """Whether it is the same in all rows, or in all rows of what another column names."""
-    if len(column.counts) < 2:
-        return True
-    named = [c for c in columns if c is not column and c.says(words.SENSOR) and len(c.counts) > 1]
-    named = [c for c in named if not c.says(words.PLACE)]
-    return any(len(set(zip(c.cells, column.cells, strict=True))) == len(c.counts) for c in named)
-
-
 def is_panel(keys: Sequence[str], column: Column) -> bool:
     """Whether almost all keys, as times, have the same of its texts, each once: depths, channels, bins."""
     groups: dict[str, list[str]] = {}
@@ -96,19 +89,19 @@ def is_panel(keys: Sequence[str], column: Column) -> bool:
     return len(groups) > 1 and count > 0.8 * len(groups) and len(set(often)) == len(often) > 1
 
 
-def line(table: Table, sensor: Sequence[Column]) -> list[Line]:
-    """The key `sensor`; none where a header row names the sensors."""
+def line(table: Table, sensor: Sequence[Column]) -> tuple[list[Line], str]:
+    """(the key `sensor`; none where a header row names the sensors, what is not certain of it)."""
     if table.sensors:
-        return []
+        return [], ""
     if len(sensor) > 1:
         whole = "/".join(f"{{{c.reference}}}" for c in sensor)
-        return [Line("sensor", whole, "together they tell apart what was measured at once")]
+        return [Line("sensor", whole, "together they tell apart what was measured at once")], ""
     if sensor:
-        return [Line("sensor", origin(sensor[0]), few(sensor[0]))]
-    around = _around(table) or _above(table.preamble)
-    return [
-        around or Line("sensor", {"file_name": FILE_NAME}, "the file's name: no column tells it")
-    ]
+        return [Line("sensor", origin(sensor[0]), few(sensor[0]))], ""
+    if (around := _around(table) or _above(table.preamble)) is not None:
+        return [around], ""
+    made, doubt = filename.sensor(table.name)
+    return [made], doubt
 
 
 def origin(column: Column) -> Value:

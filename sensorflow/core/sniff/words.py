@@ -9,17 +9,17 @@ _TIMES = (
 _SENSORS = (
     "sensors? device station site logger node serial probe mote unit_?id meter nmi mac eui location entity "
     "host tag asset stn stid sid buoy well point channel_?id thing gateway source_?id id name topic "
-    "instance standort estacion boitier"
+    "instance standort estacion boitier item indicativo locatie locatie_code meetpunt"
 )
 _KINDS = (
     "type parameter param variable quantity metric measurand measurement property field characteristic "
     "observable observed_?property pollutant channel element signal attribute what kind datatype grandeur "
-    "__name__ target"
+    "__name__ target grootheid_omschrijving"
 )
 _VALUES = (
     "value val values reading readings result measurement measured_?value wert messwert mean data amount "
     "observation concentration sample_?measurement sensor_?value v valeur valor state _value result_?value "
-    "obs_?value"
+    "obs_?value numeriekewaarde"
 )
 _COUNTERS = (
     r"# no\.? nr\.? num number record rec recno rn index idx row id obs seq\w* counter fcnt f_cnt sample "
@@ -33,7 +33,7 @@ _REMARKS = "notes? comments? remarks? description event version firmware fw labe
 _ENDS = "end stop until to"
 _ASIDES = (
     "receiv creat updat _end end_ endtime upload insert modif sync expire sunrise sunset install calib "
-    "ingest publish last_?seen process server import elapsed download"
+    "ingest publish last_?seen process server import elapsed download bedtime wake_?up"
 )
 
 
@@ -65,12 +65,13 @@ DEVICE = (
 )
 _NAMES = rf"^(location|stn|{_DEVICES})$|({_DEVICES})_?(id|eui)$"
 IDENTITY = rf"(^|[^a-z])(id|code|serial|s/n|eui|mac|index)$|{_NAMES}"
+STATION = rf"^#?(stn|stid|sid|{_DEVICES})([ _.]?(id|name|no|code|number))?$"
 KIND = _any(_KINDS)
 KIND_NAMED = "name|type|parameter|variable|metric|quantity|field"
 VALUE = _whole(_VALUES)
 UNIT = (
     r"^(unit|units|uom|unit_?of_?measure(ment)?|units_?of_?measure|einheit|unit_?name|unit_?code|unite"
-    r"|unidad)$"
+    r"|unidad|eenheid(_code)?)$"
 )
 COUNTER = (
     rf"{_whole(_COUNTERS)}|(row|rec|record|obs|entry|index|line|sample)[ _.]?(id|no|nr|number|#)$"
@@ -79,7 +80,6 @@ FLAG = rf"{_any(_FLAGS)}|_(qc|flag|qual|cd)$|qc_|flag$"
 KIND_OF_MESSAGE = r"(result|response|message|msg|data|event|chart|object|feature)[_ .]?type$"
 CARRIED = r"(^|\.)(rx_?info|tx_?info|rx_?metadata|gateways?|hotspots|metadata)[.\[]|(^|\.)f?_?port$"
 """Numbers of a message's way, not of what was measured."""
-PLACE = r"(^|[^a-z])(lat(itude)?|lon(g|gitude)?|lng|altitude|elevation)$"
 PART = "^(ms|msec|milli(second)?s?)$"
 ELAPSED = r"elapsed|uptime|up_?time|seconds?_?since|run_?time|^millis"
 SECONDS = "^(seconds?|sec)$"
@@ -89,7 +89,7 @@ HOUR = r"^(hour|hr|hh|stunde|hora|time|hod)(\b|.?(observed|of.?day)$)"
 
 LABELS = (
     r"(?:logger |device |instrument )?serial(?:[ _]?(?:number|no\.?|#))?|s/?n|[\w/ -]*registration number",
-    r"(?:logger|station|device|sensor|site)[ _]?(?:id|code)",
+    r"(?:logger|station|device|sensor|site)[ _]?(?:id|code|no\.?|nr\.?|number)",
     r"(?:logger|station|device|site)(?:[ _]?name)?",
 )
 """What stands before the name of a logger in the lines above a header, the surest first."""
