@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from sensorflow.core.profile import check_zone
-from sensorflow.core.sniff import dialect, documents, head, known, sheets, what, when
+from sensorflow.core.sniff import dialect, documents, head, known, networks, sheets, what, when
 from sensorflow.core.sniff.guess import Guess, Line, zoned
 from sensorflow.core.sniff.table import Table
 from sensorflow.errors import Misuse, Permanent
@@ -50,7 +50,7 @@ def _sniff(stream: BinaryIO, zone: str | None, name: str) -> Guess:
         table = replace(sheets.workbook(stream), name=name)
         return known.of_table(table, "xlsx") or _of(table, zone)
     text = head.decoded(head.opened(stream))
-    if (guess := known.of_text(text)) is not None:
+    if (guess := known.of_text(text, name) or networks.recognised(text)) is not None:
         return guess
     if documents.is_json(text.text):
         return documents.known(text) or _of(replace(documents.table(text), name=name), zone)

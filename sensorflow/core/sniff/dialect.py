@@ -13,6 +13,7 @@ from sensorflow.core.sniff.guess import Line
 from sensorflow.core.sniff.head import Text
 from sensorflow.core.sniff.header import Header
 from sensorflow.core.sniff.table import Column, Table, references
+from sensorflow.core.sniff.units import unit_like
 from sensorflow.errors import Misuse
 
 NAMES = {
@@ -79,6 +80,8 @@ def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
     taken: list[Row] = []
     prefix = ""
     for row in reversed(above[-HEADERS:]):
+        if taken and _ends(taken, row, grid.width):
+            break
         match = COMMENT.match(row.text)
         if match and match.end() == len(row.text.rstrip()) and not taken:
             continue  # a comment of nothing, between header and data
@@ -92,6 +95,22 @@ def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
     if prefix and not all(COMMENT.match(r.text) for r in taken):
         return [r for r in taken if not COMMENT.match(r.text)], ""
     return taken, prefix
+
+
+def _ends(taken: Sequence[Row], row: Row, width: int) -> bool:
+    """Whether a row above is no more of the header: an empty line stands between, or it is a label and
+    what it says, above titles for all columns."""
+    titles = taken[0].cells
+    named = [c for c in titles if c]
+    full = len(named) >= width - 1 and len({*named}) == len(named)
+    full = full and sum(unit_like(c) and header.is_bare(c) for c in named) < 0.5 * len(named)
+    if full and row.line + row.text.count("\n") + 1 < taken[0].line:
+        return True
+    some = [c for c in row.cells if c]
+    label = bool(some) and len(some) <= 2 and some[0].rstrip('"').endswith((":", "="))
+    sparse = len(some) < 0.75 * width and row.cells[0] != ""
+    said = sum(re.search(r"[a-z]\S*\s-?\d+[.,]\d", c, re.I) is not None for c in some)
+    return full and width > 2 and (label or sparse or said >= 0.5 * len(some) > 0)
 
 
 def _is_rule(row: Row, width: int) -> bool:
