@@ -302,3 +302,24 @@ def test_a_file_whose_first_line_is_station_year_and_codes() -> None:
         "types": ["1000", "7008"],
         "low": "2024-03-05T01:00",
     }
+
+
+FIXED = "Station   Date       Time   Temp  Rain   Hum\n" + "".join(
+    f"{'North 1':<10}{t}{'' if i % 5 == 1 else value(i):>6}{'' if i % 6 == 2 else '0.0':>6}"
+    f"{value(i, 50):>6}\n"
+    for i, t in enumerate(times("%Y-%m-%d %H:%M "))
+)
+
+
+def test_empty_cells_of_a_table_of_fixed_width_move_no_others() -> None:
+    found = read(FIXED)
+    assert found.types == {"Temp": 38, "Rain": 40, "Hum": COUNT}
+    assert list(found.sensors) == ["North 1"]
+
+
+def test_rows_of_fewer_cells_between_runs_of_spaces_are_no_guess() -> None:
+    """Which cell is empty cannot be seen: no value may move into the column before it."""
+    text = "date time temp hum\n" + rows("{t} {a} {b}") + rows("{t} {b}", times(count=3))
+    guess = proposal(text, "tower.csv")
+    assert any("which cells are empty" in text for text in guess.guess.todo)
+    assert "short_rows" not in guess.toml()

@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from sensorflow.core.sniff import fixed, header, numeric, times
 from sensorflow.core.sniff import grid as grids
-from sensorflow.core.sniff import header, numeric, times
 from sensorflow.core.sniff.grid import Grid, Row
 from sensorflow.core.sniff.guess import Line
 from sensorflow.core.sniff.head import Text
@@ -34,7 +34,7 @@ def table(text: Text) -> Table:
     grid = grids.found(text.text)
     if grid is None:
         raise Misuse("no table in it: no delimiter cuts its lines into the same number of cells")
-    return tabled(grid, text)
+    return tabled(fixed.aligned(grid) or grid, text)
 
 
 def tabled(grid: Grid, text: Text) -> Table:
@@ -55,7 +55,12 @@ def tabled(grid: Grid, text: Text) -> Table:
     columns = _columns(head, [r for r in data if not any(r.cells[width:])])
     settings = [*text.settings, *_opening(grid, before, titles, prefix, mark), *keeping]
     settings += head.settings
-    if short:
+    todo = list(head.todo)
+    if short and grid.delimiter == "whitespace" and not grid.widths:
+        todo.append(
+            f"{_count(short, 'row')} shorter than the header: which cells are empty is not clear"
+        )
+    elif short and not grid.widths:
         why = f"{_count(short, 'row')} shorter than the header"
         settings.append(Line("short_rows", "missing", why))
     if numeric.decimal_comma(columns):
@@ -67,7 +72,7 @@ def tabled(grid: Grid, text: Text) -> Table:
         preamble,
         sensors=head.sensors,
         complete=text.complete,
-        todo=head.todo,
+        todo=tuple(todo),
     )
 
 
@@ -206,7 +211,11 @@ def _opening(
     grid: Grid, before: list[Row], titles: list[Row], prefix: str, mark: str
 ) -> list[Line]:
     settings = []
-    if grid.delimiter != ",":
+    if grid.widths:
+        settings.append(
+            Line("widths", list(grid.widths), "columns of fixed width, as cells are empty")
+        )
+    elif grid.delimiter != ",":
         settings.append(Line("delimiter", grid.delimiter, NAMES[grid.delimiter]))
     only = bool(mark) and all(r.text.startswith(mark) for r in before)
     after = bool(mark) and any(r.text.startswith(mark) for r in grid.rows if r not in before)
