@@ -127,7 +127,7 @@ def test_what_to_do_goes_by_the_cause(toml: Path, profile: str, data: str, part:
     assert part in done.output
 
 
-@pytest.mark.parametrize(("name", "noted"), [("boiler_2026-03.csv", True), ("boiler.csv", False)])
+@pytest.mark.parametrize(("name", "noted"), [("boiler_7.csv", True), ("boiler.csv", False)])
 def test_a_sensor_called_by_a_dated_file_name_is_pointed_out(
     toml: Path, name: str, noted: bool
 ) -> None:

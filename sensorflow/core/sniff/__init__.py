@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 from sensorflow.core.profile import Profile, check_zone
-from sensorflow.core.sniff import dialect, documents, head, known, sheets, what, when
+from sensorflow.core.sniff import dialect, documents, head, known, networks, sheets, what, when
 from sensorflow.core.sniff.guess import Guess, Line, zoned
 from sensorflow.core.sniff.judged import Look, borne_out, doubts, judged
 from sensorflow.core.sniff.table import Table
@@ -46,9 +46,7 @@ def sniff(
         )
 
     try:
-        guess = _sniff(stream, zone, name, look)
-        if make is not None and any(line.key == "extends" for line in guess.settings):
-            guess = borne_out(guess, look)
+        guess = _sniff(stream, zone, name, look, make is not None)
     except Permanent as error:
         raise Misuse(" ".join(error.message.split())) from error
     return guess if zone is None else guess.in_zone(zone, "as told")
@@ -61,21 +59,30 @@ def _check(zone: str) -> None:
         raise Misuse(f"--zone {zone!r}: {error}") from error
 
 
-def _sniff(stream: BinaryIO, zone: str | None, name: str, look: Look) -> Guess:
+def _sniff(stream: BinaryIO, zone: str | None, name: str, look: Look, with_library: bool) -> Guess:
+    found = _recognised(stream, name)
+    if isinstance(found, Guess):
+        extends = any(line.key == "extends" for line in found.settings)
+        return borne_out(found, look) if with_library or not extends else found
+    return _best(found, zone, name, look)
+
+
+def _recognised(stream: BinaryIO, name: str) -> Guess | list[Table]:
+    """What a file of a known kind is read by; of any other, the tables that it may be."""
     magic = stream.read(4)
     stream.seek(0)
     if magic == b"PAR1":
-        return _best([sheets.parquet(stream)], zone, name, look)
+        return [sheets.parquet(stream)]
     if magic == b"PK\x03\x04" and head.is_workbook(stream):
         table = sheets.workbook(stream)
-        return known.of_table(table, "xlsx") or _best([table], zone, name, look)
+        return known.of_table(table, "xlsx") or [table]
     text = head.decoded(head.opened(stream))
-    if (guess := known.of_text(text)) is not None:
+    if (guess := known.of_text(text, name) or networks.recognised(text)) is not None:
         return guess
     if documents.is_json(text.text):
-        return documents.known(text) or _best(documents.tables(text), zone, name, look)
+        return documents.known(text) or documents.tables(text)
     table = dialect.table(text)
-    return known.of_table(table, "csv") or _best([table], zone, name, look)
+    return known.of_table(table, "csv") or [table]
 
 
 def _best(tables: Sequence[Table], zone: str | None, name: str, look: Look) -> Guess:

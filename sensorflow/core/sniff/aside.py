@@ -12,7 +12,7 @@ from sensorflow.core.sniff.table import Column
 
 _WORD = r"(^|[^a-z])({})([^a-z]|$)"
 PLACE = _WORD.format(
-    r"lat(itude)?|lon(g|gitude)?|lng|elev(ation)?|alt(itude|itud|itudine)?|hoehe|höhe|breite|länge|laenge"
+    r"lat(it|itude)?|lon(g|tit|gitude)?|lng|elev(ation)?|alt(it|itude|itud|itudine)?|inlet|intake|hoehe|höhe|breite|länge|laenge"
     r"|latitud|longitud|altitud|geo[_ ]?(lat|lon)|utm[_ ]?[xy]|easting|northing|wgs84|epsg"
     r"|(sampling|inlet|intake|sensor|measurement|station)[_ ]?(height|elevation)"
 )
@@ -29,18 +29,24 @@ _FLAG = (
 )
 _LEVEL = r"(?i)(^|[_ .])qc($|[_ .])|qc[_ .]level|[_ ]qf$|[_ .]flag$|^flag[_ .]|^qc_|_ssitc"
 _KIND = (
-    r"^(record|row|line|msg|message|packet|frame|report|event|entry)[ _.]?(type|kind|code)$"
+    r"^(rec|record|row|line|msg|message|packet|frame|report|event|entry)[ _.]?(type|kind|code)$"
     r"|^(wmo|wban|usaf|icao|call[_ ]?sign|zip|postal|plz|postcode|county|state|country|fips|huc|source"
-    r"|crx_?vn|port|valve|firmware|version|program|batch)([ _]?(code|id|no|number))?$"
+    r"|crx_?vn|serial|port|valve|firmware|version|program|batch)([ _]?(code|id|no|number))?$"
     r"|^(pod|site|station|sensor|device|location)[_ ]?id[_ ]\w+$|.[_ ]id$"
 )
+_SET = (
+    r"^(position|slot|channel|device|unit|node|address|addr|bus|line|index|number|nr|trend_?period|period|interval"
+    r"|(sampl\w*|log\w*|averag\w*|avg)[_ ]?(rate|interval|period|time))$"
+)
+"""Titles of what is a setting or a name, if it never changes."""
 _COUNTED = (
     r"^(file|used|missing)?_?records?$|^n_?samples?$"
     r"|^(n|num|number)_?(of_?)?(records|samples|obs\w*|points)$|^data_?size$"
 )
 _TIMED = (
     r"^(doy|jday|yday|dayofyear|day_of_year|julian(_?(day|date|time))?|jd|mjd|doy_utc"
-    r"|dec(imal)?[_ .]?(year|day|date|doy|time)|frac[_ .]?(day|year|doy|hour).*"
+    r"|dec(imal)?[_ .]?(year|day|date|doy|time)"
+    r"|(day|year|hour|doy)[_ .]?frac\w*|frac[_ .]?(day|year|doy|hour).*"
     r"|year|month|day|hour|minute|second|epoch\w*|unix\w*|serial_?date|excel_?date"
     r"|(day|hour|minute)s?_since.*|timezone|tz|utc_?offset(_seconds)?"
     r"|daytime|night|is_?(day|night)|week(day)?|day_?of_?week|gtime)$"
@@ -71,13 +77,17 @@ def reason(
 
     names: the sensor of each row, if a column names it.
     """
-    title = _plain(column.spellings[-1]) or column.title
+    title = _plain(column.spelled) or column.title
     if nameless.is_place(column, columns) or (_says(PLACE, title) and _fixed(column, names)):
         return "a place that does not change"
     if _is_flag(column, columns):
         return "a flag"
     if (re.search(_KIND, title, re.I) and _whole(column)) or _padded(column):
         return "a code"
+    if re.search(_SET, title, re.I) and len(column.counts) == 1 and _whole(column):
+        return "a setting or a name, always the same"
+    if title in ("table", "result") and any(c.title == "_time" or c.says("^_") for c in columns):
+        return "a number of the query's result"
     if re.search(_COUNTED, title, re.I) and _whole(column):
         return "counts samples"
     if re.search(_TIMED, title, re.I) or (column.says(words.TIME) and _passes(column)):
@@ -101,7 +111,7 @@ def _is_flag(column: Column, columns: Sequence[Column]) -> bool:
     """Whether a title says so; or it is that of a column before it with a letter or a word more."""
     if not _small(column):
         return False
-    title = _plain(column.spellings[-1])
+    title = _plain(column.spelled)
     if re.search(_FLAG, title) or re.search(_LEVEL, title):
         return True
     others = {_plain(c.title) for c in columns if c is not column}

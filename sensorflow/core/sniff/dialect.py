@@ -6,13 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from sensorflow.core.sniff import fixed, header, numeric, times
 from sensorflow.core.sniff import grid as grids
-from sensorflow.core.sniff import header, numeric, times
 from sensorflow.core.sniff.grid import Grid, Row
 from sensorflow.core.sniff.guess import Line
 from sensorflow.core.sniff.head import PROBE, Text
 from sensorflow.core.sniff.header import Header
 from sensorflow.core.sniff.table import Column, Table, references
+from sensorflow.core.sniff.units import unit_like
 from sensorflow.errors import Misuse
 
 NAMES = {
@@ -35,7 +36,7 @@ def table(text: Text) -> Table:
         raise Misuse("no table in it: no delimiter cuts its lines into the same number of cells")
     if grid.width > PROBE.max_columns:
         raise Misuse(f"{grid.width:,} columns, the limit is {PROBE.max_columns:,}")
-    return tabled(grid, text)
+    return tabled(fixed.aligned(grid) or grid, text)
 
 
 def tabled(grid: Grid, text: Text) -> Table:
@@ -56,7 +57,12 @@ def tabled(grid: Grid, text: Text) -> Table:
     columns = _columns(head, [r for r in data if not any(r.cells[width:])])
     settings = [*text.settings, *_opening(grid, before, titles, prefix, mark), *keeping]
     settings += head.settings
-    if short:
+    todo = list(head.todo)
+    if short and grid.delimiter == "whitespace" and not grid.widths:
+        todo.append(
+            f"{_count(short, 'row')} shorter than the header: which cells are empty is not clear"
+        )
+    elif short and not grid.widths:
         why = f"{_count(short, 'row')} shorter than the header"
         settings.append(Line("short_rows", "missing", why))
     if numeric.decimal_comma(columns):
@@ -68,7 +74,7 @@ def tabled(grid: Grid, text: Text) -> Table:
         preamble,
         sensors=head.sensors,
         complete=text.complete,
-        todo=head.todo,
+        todo=tuple(todo),
     )
 
 
@@ -81,6 +87,8 @@ def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
     taken: list[Row] = []
     prefix = ""
     for row in reversed(above[-HEADERS:]):
+        if taken and _ends(taken, row, grid.width):
+            break
         match = COMMENT.match(row.text)
         if match and match.end() == len(row.text.rstrip()) and not taken:
             continue  # a comment of nothing, between header and data
@@ -94,6 +102,22 @@ def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
     if prefix and not all(COMMENT.match(r.text) for r in taken):
         return [r for r in taken if not COMMENT.match(r.text)], ""
     return taken, prefix
+
+
+def _ends(taken: Sequence[Row], row: Row, width: int) -> bool:
+    """Whether a row above is no more of the header: an empty line stands between, or it is a label and
+    what it says, above titles for all columns."""
+    titles = taken[0].cells
+    named = [c for c in titles if c]
+    full = len(named) >= width - 1 and len({*named}) == len(named)
+    full = full and sum(unit_like(c) and header.is_bare(c) for c in named) < 0.5 * len(named)
+    if full and row.line + row.text.count("\n") + 1 < taken[0].line:
+        return True
+    some = [c for c in row.cells if c]
+    label = bool(some) and len(some) <= 2 and some[0].rstrip('"').endswith((":", "="))
+    sparse = len(some) < 0.75 * width and row.cells[0] != ""
+    said = sum(re.search(r"[a-z]\S*\s-?\d+[.,]\d", c, re.I) is not None for c in some)
+    return full and width > 2 and (label or sparse or said >= 0.5 * len(some) > 0)
 
 
 def _is_rule(row: Row, width: int) -> bool:
@@ -189,7 +213,11 @@ def _opening(
     grid: Grid, before: list[Row], titles: list[Row], prefix: str, mark: str
 ) -> list[Line]:
     settings = []
-    if grid.delimiter != ",":
+    if grid.widths:
+        settings.append(
+            Line("widths", list(grid.widths), "columns of fixed width, as cells are empty")
+        )
+    elif grid.delimiter != ",":
         settings.append(Line("delimiter", grid.delimiter, NAMES[grid.delimiter]))
     only = bool(mark) and all(r.text.startswith(mark) for r in before)
     after = bool(mark) and any(r.text.startswith(mark) for r in grid.rows if r not in before)

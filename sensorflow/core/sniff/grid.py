@@ -28,13 +28,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows as the lines give them, where the data begin, and which are data. width: of most of them."""
+    """Rows as the lines give them, where the data begin, and which are data. width: of most of them.
+
+    widths: of the columns, in characters, where no delimiter cuts them.
+    """
 
     delimiter: str
     rows: list[Row]
     first: int
     width: int
     data: list[bool]
+    widths: tuple[int, ...] = ()
 
 
 def found(text: str) -> Grid | None:

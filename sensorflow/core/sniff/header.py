@@ -102,17 +102,17 @@ def _unit(rows: Sequence[Sequence[str]], roles: list[str]) -> None:
     shares = [0.0 if role else _units_in(row) for row, role in zip(rows, roles, strict=True)]
     best = max(range(len(rows)), key=lambda i: (shares[i], i))
     left = [row for i, row in enumerate(rows) if i != best and not roles[i]]
-    bare = sum(_is_bare(c) for c in rows[best] if c) >= 0.5 * sum(map(bool, rows[best]))
+    bare = sum(is_bare(c) for c in rows[best] if c) >= 0.5 * sum(map(bool, rows[best]))
     if shares[best] >= 0.5 and (bare or _apart(left)):
         roles[best] = "unit"
 
 
 def _units_in(row: Sequence[str]) -> float:
     some = [cell for cell in row if cell]
-    return sum(map(unit_like, some)) / len(some) - 0.3 * (1 - sum(map(_is_bare, some)) / len(some))
+    return sum(map(unit_like, some)) / len(some) - 0.3 * (1 - sum(map(is_bare, some)) / len(some))
 
 
-def _is_bare(cell: str) -> bool:
+def is_bare(cell: str) -> bool:
     """Whether a cell is no more than a unit: not "Depth (ft)", nor "°C Temp"."""
     return re.search(r"[^(\[\s]\s*[(\[]|\s\w{3,}\s*$", cell.strip()) is None
 

@@ -104,7 +104,7 @@ def _apart(
     """The fewest columns, and the first of such, that tell rows of the same time apart."""
     if who.apart(cells, []) > 0.99:
         return ()
-    some = [c for c in columns if len(c.counts) > 1][:8]
+    some = sorted((c for c in columns if len(c.counts) > 1), key=lambda c: c.index)[:8]
     for count in (1, 2, 3):
         sets = list(combinations(some, count))
         sets.sort(key=lambda s: not any(c in kinds for c in s))

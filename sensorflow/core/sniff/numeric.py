@@ -19,7 +19,7 @@ GROUPED = {
 SUFFIXED = re.compile(r"([+-]?(?:\d+(?:[.,]\d+)?|[.,]\d+))\s*([^\d\s.,:/+-][^\d\s:]{0,7})")
 _NOTHING = """
 nan na n/a #n/a nil null none mm m - -- --- ---- ----- * ** *** **** ***** x xx nd n.d. nr missing miss
-#value! #div/0! #ref! invalid inv bad err error ovfl overflow over inf -inf +inf nodata no_data no-data
+#-1 #value! #div/0! #ref! invalid inv bad err error ovfl overflow over inf -inf +inf nodata no_data no-data
 fault open short lost offline
 unavailable unknown undefined ? // /// //// . .. ... blank empty -nan nan. 1.#qnan
 -1.#ind 1.#inf noval dropout void
@@ -205,6 +205,8 @@ def _own(style: Numeric) -> list[str]:
         # 999 stands for no direction: far from 360, though not three times it
         nines = re.fullmatch(r"9{3,}([.,]9*0*)?", text) and value >= 2.5 * max(high, 1.0)
         above = above or bool(nines and value - high > 1.5 * spread)
+        much = counts[text] > 0.2 * style.column.filled and value >= 99 and value > 1.5 * high
+        above = above or (much and value - high > spread)
         often = counts[text] > 1 or (below and value <= -999)
         if often and (below or above):
             found.append(text)

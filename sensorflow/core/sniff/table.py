@@ -49,9 +49,15 @@ class Column:
     def spellings(self) -> list[str]:
         """Its titles as they stand, and with their words apart: SamplingEnd, Sampling_End."""
         texts = dict.fromkeys((*self.titles, self.title))
-        return list(
-            texts | dict.fromkeys(re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", t) for t in texts)
-        )
+        return list(texts | dict.fromkeys(map(_apart, texts)))
+
+    @property
+    def spelled(self) -> str:
+        return _apart(self.title)
+
+
+def _apart(title: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", title)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from sensorflow.core.sniff.units import split_unit
 from sensorflow.core.sniff.when import When
 from sensorflow.errors import Misuse
 
+FLAG = "a flag"
 EVERY = 100
 """Columns up to which each gets its own line."""
 
@@ -30,6 +31,7 @@ class Found:
     ignored: dict[str, str] = field(default_factory=dict)
     todo: list[str] = field(default_factory=list)
     settings: list[Line] = field(default_factory=list)
+    flags: list[Numeric] = field(default_factory=list)
 
     @property
     def sparse(self) -> bool:
@@ -110,8 +112,12 @@ def _sort(state: Found) -> None:
             state.texts.append(column)
         elif (why := _no_reading(column)) is not None:
             state.ignored[column.reference] = why
+            state.flags += [made] if why == FLAG and column.counts else []
         else:
             state.numbers.append(made)
+    if not state.numbers:  # a state is what such a table measures
+        state.numbers = state.flags
+        state.ignored = {r: why for r, why in state.ignored.items() if why != FLAG}
 
 
 def _is_padded(column: Column) -> bool:
@@ -144,7 +150,7 @@ def _no_reading(column: Column) -> str | None:
     if seconds or column.says(words.ELAPSED):
         return "time since a start"
     if column.says(words.FLAG) and len(column.counts) <= 60 and _small(column):
-        return "a flag"
+        return FLAG
     if not column.counts and column.says(words.REMARK):
         return "empty here"
     return None
@@ -198,8 +204,13 @@ def _is_kind(column: Column, state: Found) -> bool:
     """Whether its texts are few enough; a single one tells something only where it stands alone."""
     count = len(column.counts)
     few = count <= max(2, 0.6 * column.filled) and count <= 500
+<<<<<<< HEAD
     near = [c for c in state.texts if not c.above]
     return few and (count > 1 or len(near) < 4)
+=======
+    plain = re.search(words.KIND_PLAIN, column.title.strip(), re.IGNORECASE) is not None
+    return few and (count > 1 or plain or len(state.texts) < 4)
+>>>>>>> sniff
 
 
 def _bare(column: Column) -> str:

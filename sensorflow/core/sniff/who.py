@@ -28,7 +28,12 @@ def _repeats(column: Column) -> bool:
 
 
 def _idness(column: Column) -> int:
-    return 2 * column.says(words.DEVICE) + column.says(words.IDENTITY) + (len(column.counts) > 1)
+    serial = column.says(r"serial|s/n|\bsn\b|_id$|\bid$|eui|^station$") and column.says(
+        words.DEVICE
+    )
+    generic = re.fullmatch(r"(?i)name|topic|title", column.title) is not None
+    rank = 2 * column.says(words.DEVICE) + column.says(words.IDENTITY) + (len(column.counts) > 1)
+    return 2 * rank + 3 * serial - generic
 
 
 def needed(

@@ -68,6 +68,9 @@ IDENTITY = rf"(^|[^a-z])(id|code|serial|s/n|eui|mac|index)$|{_NAMES}"
 STATION = rf"^#?(stn|stid|sid|{_DEVICES})([ _.]?(id|name|no|code|number))?$"
 KIND = _any(_KINDS)
 KIND_NAMED = "name|type|parameter|variable|metric|quantity|field"
+_PLAIN = "parameter|variable|metric|quantity|measurand|pollutant|analyte|observable|characteristic"
+KIND_PLAIN = rf"^({_PLAIN})([ _]?name)?$"
+"""Titles of nothing but a type, even where a file holds one type alone."""
 VALUE = _whole(_VALUES)
 UNIT = (
     r"^(unit|units|uom|unit_?of_?measure(ment)?|units_?of_?measure|einheit|unit_?name|unit_?code|unite"
@@ -81,7 +84,7 @@ KIND_OF_MESSAGE = r"(result|response|message|msg|data|event|chart|object|feature
 CARRIED = r"(^|\.)(rx_?info|tx_?info|rx_?metadata|gateways?|hotspots|metadata)[.\[]|(^|\.)f?_?port$"
 """Numbers of a message's way, not of what was measured."""
 PART = "^(ms|msec|milli(second)?s?)$"
-ELAPSED = r"elapsed|uptime|up_?time|seconds?_?since|run_?time|^millis"
+ELAPSED = r"elapsed|uptime|up_?time|oper(ating|ation)?[_ ]?time|seconds?_?since|run_?time|^millis"
 SECONDS = "^(seconds?|sec)$"
 REMARK = _any(_REMARKS)
 CLOCK = r"^(time|hhmm|hour|hora|uhrzeit|zeit)|hh:?mm|time\b"
