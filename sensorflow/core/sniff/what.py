@@ -204,13 +204,9 @@ def _is_kind(column: Column, state: Found) -> bool:
     """Whether its texts are few enough; a single one tells something only where it stands alone."""
     count = len(column.counts)
     few = count <= max(2, 0.6 * column.filled) and count <= 500
-<<<<<<< HEAD
-    near = [c for c in state.texts if not c.above]
-    return few and (count > 1 or len(near) < 4)
-=======
     plain = re.search(words.KIND_PLAIN, column.title.strip(), re.IGNORECASE) is not None
-    return few and (count > 1 or plain or len(state.texts) < 4)
->>>>>>> sniff
+    near = [c for c in state.texts if not c.above]
+    return few and (count > 1 or plain or len(near) < 4)
 
 
 def _bare(column: Column) -> str:
