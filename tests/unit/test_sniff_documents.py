@@ -345,6 +345,20 @@ KINDS: dict[str, tuple[str, int, int, dict[str, int]]] = {
              "dashboard_data": {"time_utc": EPOCHS[0], "Temperature": 21.5, "Humidity": 40 + i}}
             for i in range(3)]}, "status": "ok", "time_server": EPOCHS[1]}),
         6, 3, {"Temperature": 3, "Humidity": 3}),
+    "members called by their times": (
+        json.dumps({"status": "ok", "body": {str(t): [20.5 + i] for i, t in enumerate(EPOCHS)}}),
+        6, 1, {"value": 6}),
+    "numbers called by their times": (
+        json.dumps({"temp": {t: 20.5 + i for i, t in enumerate(HOURS)}}), 6, 1, {"value": 6}),
+    "lists beside one another": (
+        json.dumps({"zone": "NL", "range": {"start": HOURS[0], "end": HOURS[5]},
+                    **{kind: [{"start": t, "price": {"value": f"{i}.25"}} for i, t in enumerate(HOURS)]
+                       for kind in ("base", "all_in")}}),
+        12, 2, {"price": 12}),
+    "the last of each device": (
+        json.dumps([{"macAddress": f"AA:{i}", "time": HOURS[0] if i else HOURS[1], "temp": 20.5 + i}
+                    for i in range(6)]),
+        6, 6, {"temp": 6}),
     "KNMI": (
         json.dumps([{"station_code": 260, "date": f"2024-05-0{d}T00:00:00.000Z", "TG": 100 + d, "RH": d}
                     for d in range(1, 7)]),

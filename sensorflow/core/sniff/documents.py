@@ -158,8 +158,8 @@ def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Pla
     for worth, _, p in found:
         theirs = _within(p)
         rest = theirs[len(mine) :]
-        below = theirs[: len(mine)] == mine and (EVERY not in rest or p.mapped or _is_carried(p))
-        related = below or mine[: len(theirs)] == theirs
+        below = _begins(theirs, mine) and (EVERY not in rest or p.mapped or _is_carried(p))
+        related = below or _begins(mine, theirs)
         inner = any(theirs[: len(above)] == above for above in other)
         listed = p.keyed or EVERY in steps_of(p.path)
         if listed and not related and not inner and worth >= 0.2 * found[0][0]:
@@ -172,6 +172,12 @@ def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Pla
     if around := [c.title for c in table.above if _is_measured(c)]:
         told.append(f"numbers that stand around the records are left out: {_some(around)}")
     return replace(table, todo=tuple(told))
+
+
+def _begins(path: Path, other: Path) -> bool:
+    """Whether a path goes the way of the other one first."""
+    pairs = zip(path, other, strict=False)
+    return len(path) >= len(other) and all(a == b or EVERY in (a, b) for a, b in pairs)
 
 
 def _is_carried(place: Place) -> bool:

@@ -106,10 +106,19 @@ def _may_name(column: Column, single: bool) -> bool:
     aside = (words.FLAG, words.REMARK, words.TIME, words.ASIDE, words.VALUE)
     return (
         len(column.counts) > 1
-        and (single or column.above or len(column.counts) <= max(2, 0.5 * column.filled))
+        and (single or column.above or _is_id(column) or _repeats(column))
         and column.filled > 0.9 * len(column.cells)
         and not any(map(column.says, aside))
     )
+
+
+def _repeats(column: Column) -> bool:
+    return len(column.counts) <= max(2, 0.5 * column.filled)
+
+
+def _is_id(column: Column) -> bool:
+    """Whether it may differ in all rows, and name sensors for all that: the last of each device."""
+    return column.says(words.NUMBERED) or column.says(r"(^|[^a-z])mac([^a-z]|$)")
 
 
 def _is_measured(column: Column) -> bool:

@@ -30,7 +30,7 @@ def columns(records: Sequence[Record], steps: Path, units: dict[str, str]) -> li
 
 
 def _own(records: Sequence[Record], units: dict[str, str]) -> list[Column]:
-    rows = [dict(leaves(r.value)) if isinstance(r.value, dict) else {} for r in records]
+    rows = [_row(r.value) for r in records]
     names = list(dict.fromkeys(name for row in rows for name in row))[:MOST]
     titles = _titles(names)
     cells = [[_cell(row.get(name)) for row in rows] for name in names]
@@ -41,6 +41,13 @@ def _own(records: Sequence[Record], units: dict[str, str]) -> list[Column]:
         Column(i, name, titles[i], cells[i], _spelled(titles[i]), units.get(name, ""))
         for i, name in enumerate(names)
     ]
+
+
+def _row(value: Any) -> dict[str, Any]:
+    """Its leaves; a plain value is one itself."""
+    if isinstance(value, dict):
+        return dict(leaves(value))
+    return {} if isinstance(value, list) else {".": value}
 
 
 def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -63,7 +70,7 @@ def _is_pair(member: list[Any]) -> bool:
 
 def _titles(paths: Sequence[str]) -> list[str]:
     """Their last names, where these tell the leaves apart; "temperature" for "temperature.value"."""
-    short = [_short(path) for path in paths]
+    short = ["value" if path == "." else _short(path) for path in paths]
     return [
         name if short.count(name) == 1 else path for name, path in zip(short, paths, strict=True)
     ]
@@ -123,7 +130,8 @@ def _keys(records: Sequence[Record], index: int) -> list[Column]:
     for up in range(max((len(r.keys) for r in records), default=0)):
         keys = [r.keys[-1 - up] if up < len(r.keys) else "" for r in records]
         if not any(isinstance(key, Place) for key in keys):
-            found.append(Column(index + up, f"{KEY}({up})" if up else KEY, KEY, keys))
+            title = "time" if places.is_times(keys) else KEY
+            found.append(Column(index + up, f"{KEY}({up})" if up else KEY, title, keys))
     return found
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sensorflow.core.sniff import numeric, words
+from sensorflow.core.sniff import numeric, times, words
 
 DEEP = 6
 UNSAFE = r"[.\[\]'$]"
@@ -32,6 +32,9 @@ def places(
     if depth > DEEP:
         return
     if isinstance(value, dict):
+        if _is_by_time(value):
+            yield Place(f"{path}[*]", mapped=True)
+            return
         if not path or path.endswith("]"):  # within a record its leaves are found by their paths
             yield Place(path, named=named, mapped=mapped)
         if are_columns(value):
@@ -74,7 +77,7 @@ def _alike(value: dict[str, Any]) -> dict[str, Any] | None:
 def _alike_lists(value: dict[str, Any]) -> list[Any] | None:
     """One of the members of a map of lists, whose elements are alike."""
     lists = [m for m in value.values() if isinstance(m, list) and m]
-    if len(lists) < 2 or len(lists) < len(value):
+    if len(lists) < 2 or len(lists) < 0.5 * len(value):
         return None
     firsts = [m[0] for m in lists]
     if all(isinstance(f, list) and len(f) == len(firsts[0]) for f in firsts):
@@ -82,6 +85,22 @@ def _alike_lists(value: dict[str, Any]) -> list[Any] | None:
     every = {key for f in firsts if isinstance(f, dict) for key in f}
     alike = all(isinstance(f, dict) and len(f) >= 0.5 * len(every) for f in firsts)
     return lists[0] if alike and every else None
+
+
+def _is_by_time(value: dict[str, Any]) -> bool:
+    """Whether its members are called by their times."""
+    keys = list(value)
+    return len(keys) > 1 and is_times(keys)
+
+
+def is_times(keys: Sequence[str]) -> bool:
+    some = [key for key in keys if key][:50]
+    epochs = all(re.fullmatch(r"\d{10}|\d{13}", key) for key in some)
+    dates = all(re.match(r"\d{4}-\d\d-\d\d", key) for key in some)
+    return bool(some) and (
+        (epochs and times.epoch(some, "time") is not None)
+        or (dates and times.read(some, "time") is not None)
+    )
 
 
 def is_valued(member: dict[str, Any]) -> bool:

@@ -124,7 +124,8 @@ def _is_padded(column: Column) -> bool:
     """Whether its texts are codes of digits: "00060"."""
     same = len({len(t) for t in column.counts}) == 1
     zero = any(re.fullmatch(r"0\d+", t) for t in column.counts)
-    return same and zero and all(t.isdigit() and len(t) > 2 for t in column.counts)
+    named = column.says(words.KIND) or column.says(words.SENSOR)
+    return named and same and zero and all(t.isdigit() and len(t) > 2 for t in column.counts)
 
 
 def _take_above(state: Found, column: Column) -> None:
