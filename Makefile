@@ -72,6 +72,7 @@ real-data: .venv/.has-dev ## real files of real loggers through the pipeline, a 
 	@PYTHONPATH=tests $(BIN)/python tests/real_data/$(if $(SNIFF),sniffed,run).py
 
 fuzz: .venv/.has-dev ## ten minutes of broken files: FUZZ_SECONDS=600
+	@$(BIN)/python tests/fuzz/sniffed.py --seconds $$(( $${FUZZ_SECONDS:-600} / 5 ))
 	@$(BIN)/python tests/fuzz/fuzz.py --seconds $${FUZZ_SECONDS:-600}
 
 fuzz-messages: .venv/.has-dev ## 5,000 spoiled messages on each broker, with good files in between: MESSAGES= SEED=

@@ -6,6 +6,7 @@ import json
 import threading
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from test_sniff import rows, times
 from typer.testing import CliRunner
@@ -15,6 +16,7 @@ from sensorflow.cli import sniff as command
 from sensorflow.cli.limited import Late, within
 from sensorflow.cli.sniff_folder import EACH, LOOKS, look
 from sensorflow.core.sniff import groups
+from sensorflow.core.sniff.units import split_unit
 from sensorflow.errors import Misuse
 
 TABLE = rows("time,temp\n", "{t}Z,2{i}.5", times(12))
@@ -151,3 +153,14 @@ def test_a_long_line_of_many_cells_is_refused_or_read_in_no_time(tmp_path: Path)
     path.write_text("1," * 20_000)
     with pytest.raises(Misuse, match="the limit is 10,000"):
         command.guess(path)
+
+
+def test_a_packed_file_is_open_still_for_the_preview(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv.zst"
+    path.write_bytes(bytes(pa.Codec("zstd").compress(TABLE.encode())))
+    found = command.guess(path)
+    assert command.checked(path, found).valid == 12
+
+
+def test_a_title_of_nothing_but_spaces_takes_no_time() -> None:
+    assert split_unit(f"a{' _' * 5000}b)") == (f"a{' _' * 5000}b)", "")

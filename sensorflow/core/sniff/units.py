@@ -45,6 +45,8 @@ _FAMILIES = (
     "% fraction",
 )
 """Units of one quantity each, in lower case."""
+TITLE = 200
+"""Characters of a title that may tell a unit."""
 LONGEST = 16
 """Characters of a unit; a text that only holds one tells more than that."""
 
@@ -83,6 +85,8 @@ def are_akin(units: Iterable[str]) -> bool:
 
 def split_unit(title: str) -> tuple[str, str]:
     """(type, unit), the unit "" where the title tells none."""
+    if len(title) > TITLE:
+        return title, ""
     title = re.sub(r"\s*\(\d{4,}\)$", "", title)  # the sensor's serial number
     match = re.fullmatch(r"(.+?)([\s_,]*)[(\[]([^()\[\]]*)[)\]]\s*:?", title)
     if match and _bracketed(match[3], bool(match[2])):
