@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from pathlib import Path
@@ -15,7 +16,8 @@ from sensorflow.cli import app, commands
 from sensorflow.cli import sniff as command
 from sensorflow.cli.limited import Late, within
 from sensorflow.cli.sniff_folder import EACH, LOOKS, look
-from sensorflow.core.sniff import groups
+from sensorflow.core.sniff import groups, sniff
+from sensorflow.core.sniff.numeric import is_number
 from sensorflow.core.sniff.units import split_unit
 from sensorflow.errors import Misuse
 
@@ -160,6 +162,16 @@ def test_a_packed_file_is_open_still_for_the_preview(tmp_path: Path) -> None:
     path.write_bytes(bytes(pa.Codec("zstd").compress(TABLE.encode())))
     found = command.guess(path)
     assert command.checked(path, found).valid == 12
+
+
+def test_a_cell_of_nothing_but_digits_takes_no_time() -> None:
+    with within(2):
+        assert not is_number("9" * 100_000 + "x")
+
+
+def test_a_number_of_an_exponent_beyond_all_is_refused_as_json() -> None:
+    with pytest.raises(Misuse, match="not JSON"):
+        sniff(io.BytesIO(b'{"time": "2024-05-01T00:00:00Z", "v": 1e999999999999999999999}'))
 
 
 def test_a_title_of_nothing_but_spaces_takes_no_time() -> None:

@@ -81,7 +81,7 @@ def _documents(text: Text) -> Iterator[Any]:
             if depth == 0:
                 yield _plain(builder.value)
                 builder, begun = ijson.ObjectBuilder(), False
-    except (ijson.JSONError, ValueError) as error:
+    except (ijson.JSONError, ValueError, ArithmeticError) as error:
         if not begun or text.complete:
             raise Misuse(f"not JSON: {' '.join(str(error).split())[:200]}") from error
         yield _plain(builder.value)

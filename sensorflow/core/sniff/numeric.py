@@ -10,8 +10,8 @@ from functools import cached_property
 
 from sensorflow.core.sniff.table import Column
 
-POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-COMMA = re.compile(r"[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?")
+POINT = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+COMMA = re.compile(r"[+-]?(\d+(?:,\d*)?|,\d+)([eE][+-]?\d+)?")
 GROUPED = {
     ",": re.compile(r"[+-]?\d{1,3}(,\d{3})*(\.\d+)?"),
     ".": re.compile(r"[+-]?\d{1,3}(\.\d{3})*(,\d+)?"),
