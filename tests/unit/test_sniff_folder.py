@@ -174,5 +174,10 @@ def test_a_number_of_an_exponent_beyond_all_is_refused_as_json() -> None:
         sniff(io.BytesIO(b'{"time": "2024-05-01T00:00:00Z", "v": 1e999999999999999999999}'))
 
 
+def test_what_is_nested_by_the_thousand_is_refused_before_a_parser_sees_it() -> None:
+    with pytest.raises(Misuse, match="nested deeper than 64 levels"):
+        sniff(io.BytesIO(b'{"time": "2024-05-01T00:00:00Z",\n "v": ' + b"[" * 100_000))
+
+
 def test_a_title_of_nothing_but_spaces_takes_no_time() -> None:
     assert split_unit(f"a{' _' * 5000}b)") == (f"a{' _' * 5000}b)", "")

@@ -13,12 +13,13 @@ from typing import Any
 
 import ijson
 
+from sensorflow.core.formats.json import Guarded
 from sensorflow.core.formats.records import EVERY, Path, Record, explode
 from sensorflow.core.formats.records import path as steps_of
 from sensorflow.core.sniff import aside, leaves, numeric, times, words
 from sensorflow.core.sniff import places as places_
 from sensorflow.core.sniff.guess import Guess, Line
-from sensorflow.core.sniff.head import Text
+from sensorflow.core.sniff.head import PROBE, Text
 from sensorflow.core.sniff.places import Place, places
 from sensorflow.core.sniff.table import Column, Table
 from sensorflow.errors import Misuse
@@ -71,7 +72,8 @@ def _documents(text: Text) -> Iterator[Any]:
     depth = 0
     begun = False
     try:
-        stream = io.BytesIO(text.text.encode("utf-8", "replace"))
+        # the parser crashes, process and all, on what is nested by the thousand
+        stream = Guarded(io.BytesIO(text.text.encode("utf-8", "replace")), PROBE, 0)
         for event, value in ijson.basic_parse(stream, multiple_values=True):
             begun = True
             builder.event(event, value)

@@ -27,6 +27,11 @@ UNITS = frozenset(_UNITS.split())
 WORDS = frozenset(_WORDS.split())
 """Those that are words of their own in a name: "temp_min" tells a least, not minutes."""
 _SAID = "units?|uom|unit_?code|unit_?of_?measure(ment)?|einheit"
+_BESIDE = (
+    re.compile(rf"(.+?)[ _.-]?(?:{_SAID})"),
+    re.compile(rf"(?:{_SAID})[ _.-]?(.+)"),
+    re.compile(rf"(.+\.)(?:{_SAID}|symbol)"),
+)
 _FAMILIES = (
     "c f k degc degf deg.c deg.f celsius fahrenheit kelvin °c °f",
     "pa hpa kpa mpa mbar mb bar psi inhg mmhg hectopascal atm",
@@ -57,22 +62,20 @@ def unit_like(text: str) -> bool:
     return bare != text.strip() or signed or bare.lower().replace(" ", "") in UNITS
 
 
-def beside(column: Column, texts: Iterable[Column]) -> str | None:
-    """The unit of a column of numbers that a column beside it tells for each row; None without one."""
-    found = column_beside(column, texts)
-    if found is None or re.search(r"[{}]", found.reference):
-        return None
-    return f"{{{found.reference}}}"
+def beside(columns: Iterable[Column], texts: Iterable[Column]) -> dict[Column, Column]:
+    """The columns of units that belong to columns of numbers, by their names: "temp_unit" to "temp"; in an
+    object, "temp.unit" to "temp.value"."""
+    named: dict[str, Column] = {}
+    for column in texts:
+        for said in filter(None, (p.fullmatch(column.reference.lower()) for p in _BESIDE)):
+            named.setdefault(said[1], column)
+    found = {c: named.get(c.reference.lower()) or named.get(_within(c)) for c in columns}
+    return {column: unit for column, unit in found.items() if unit is not None}
 
 
-def column_beside(column: Column, texts: Iterable[Column]) -> Column | None:
-    """By its name: "temp_unit" for "temp"; in an object, "temp.unit" for "temp.value"."""
-    inner, dot, _ = column.reference.rpartition(".")
-    name = re.escape(column.reference)
-    wanted = [rf"{name}[ _.-]?({_SAID})", rf"({_SAID})[ _.-]?{name}"]
-    if dot:
-        wanted.append(rf"{re.escape(inner)}\.({_SAID}|symbol)")
-    return next((c for c in texts if re.fullmatch("|".join(wanted), c.reference, re.I)), None)
+def _within(column: Column) -> str:
+    inner, dot, _ = column.reference.lower().rpartition(".")
+    return f"{inner}." if dot else "\0"
 
 
 def are_akin(units: Iterable[str]) -> bool:

@@ -22,7 +22,8 @@ EVERY = 100
 
 @dataclass
 class Found:
-    """What the columns of a table turn out to be, one step after another. ignored: column -> why."""
+    """What the columns of a table turn out to be, one step after another. ignored: column -> why.
+    units: column of numbers -> the one that tells its units."""
 
     table: Table
     when: When
@@ -31,6 +32,7 @@ class Found:
     ignored: dict[str, str] = field(default_factory=dict)
     todo: list[str] = field(default_factory=list)
     settings: list[Line] = field(default_factory=list)
+    units: dict[Column, Column] = field(default_factory=dict)
     flags: list[Numeric] = field(default_factory=list)
 
     @property
@@ -66,8 +68,8 @@ def lines(table: Table, found: When) -> tuple[list[Line], list[Line], list[str]]
         names = ", ".join(repr(c.title or c.reference) for c in table.columns[:12])
         raise Misuse(f"no column of numbers beside the time; found {names}")
     unit = named[:1] if len(state.numbers) == 1 else []
-    beside = {c for n in state.numbers if (c := units.column_beside(n.column, state.texts))}
-    _ignore_rest(state, state.texts, {*sensor, *unit, *beside})
+    state.units = units.beside([n.column for n in state.numbers], state.texts)
+    _ignore_rest(state, state.texts, {*sensor, *unit, *state.units.values()})
     state.numbers = numeric.with_sentinels(state.numbers)
     columns = _wide(state)
     return _settings(state, sensor, unit), columns, state.todo
@@ -339,9 +341,9 @@ def _cell(state: Found, each: Numeric) -> dict[str, Value]:
         cell["type"] = title
     if (unit or each.suffix) and not column.told:
         cell["unit"] = unit or each.suffix
-    beside = None if unit or column.told else units.beside(column, state.texts)
-    if beside is not None:
-        cell["unit"] = beside
+    beside = None if unit or column.told else state.units.get(column)
+    if beside is not None and not re.search(r"[{}]", beside.reference):
+        cell["unit"] = f"{{{beside.reference}}}"
     if state.sparse and column.filled < len(column.cells):
         cell["optional"] = True
     if each.suffix:
