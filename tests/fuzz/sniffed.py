@@ -71,14 +71,16 @@ def case(seed: int, index: int) -> tuple[bytes, str]:
 def run(data: bytes, name: str) -> str:
     """How it ended. Raises what must not be."""
     try:
-        guess = sniff(io.BytesIO(data), None, name, made)
+        with within(SLOW):
+            guess = sniff(io.BytesIO(data), None, name, made)
     except Misuse as error:
         if not error.message or len(error.message.splitlines()) != 1:
             raise AssertionError(f"a reason of {error.message!r}") from error
         return "refused"
     profile = Proposal(guess.in_zone("Europe/Berlin", "")).profile()
     place = Place(name or "x", name or "x")
-    found = check(io.BytesIO(data), "x", ("sniffed", profile), place, Drift(), 5)
+    with within(SLOW):
+        found = check(io.BytesIO(data), "x", ("sniffed", profile), place, Drift(), 5)
     if found.error is not None and not guess.todo:
         raise AssertionError(f"refused by what is proposed: {found.error.code.name}")
     if found.error is not None:
@@ -92,8 +94,7 @@ def attempt(seed: int, index: int) -> tuple[str, str]:
     """(how it ended, what is wrong)."""
     data, name = case(seed, index)
     try:
-        with within(SLOW):
-            return run(data, name), ""
+        return run(data, name), ""
     except (Exception, Late) as error:  # noqa: BLE001 - what else there is, is found
         FOUND.mkdir(parents=True, exist_ok=True)
         (FOUND / f"sniff-{seed}-{index}.bin").write_bytes(data)
