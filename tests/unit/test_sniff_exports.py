@@ -323,3 +323,13 @@ def test_rows_of_fewer_cells_between_runs_of_spaces_are_no_guess() -> None:
     guess = proposal(text, "tower.csv")
     assert any("which cells are empty" in text for text in guess.guess.todo)
     assert "short_rows" not in guess.toml()
+
+
+def test_rows_with_more_cells_than_the_header_has_titles() -> None:
+    text = ",Year,DOY,CST,Direct [W/m^2],Global [W/m^2],Temp [deg C],Battery [VDC]\n"
+    text += "".join(
+        f"0,2024,65,{h}00,{h}.5,{h}.25,{h}.0,13.5,-7999,0,-7999,-7999\n" for h in range(1, 24)
+    )
+    found = read(text)
+    assert found.valid == 4 * 23
+    assert found.units == {"Direct": "W/m^2", "Global": "W/m^2", "Temp": "deg C", "Battery": "VDC"}

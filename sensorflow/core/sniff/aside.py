@@ -78,6 +78,8 @@ def reason(
     names: the sensor of each row, if a column names it.
     """
     title = _plain(column.spelled) or column.title
+    if not nameless.is_named(column) and any(map(nameless.is_named, columns)):
+        return "has no name"
     if nameless.is_place(column, columns) or (_says(PLACE, title) and _fixed(column, names)):
         return "a place that does not change"
     if _is_flag(column, columns):
