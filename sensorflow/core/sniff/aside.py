@@ -88,7 +88,7 @@ def reason(
         return "a code"
     if re.search(_SET, title, re.I) and len(column.counts) == 1 and _whole(column):
         return "a setting or a name, always the same"
-    if title in ("table", "result") and any(c.title == "_time" or c.says("^_") for c in columns):
+    if title == "table" and column.index == 2 and len(column.counts) < 50 and _whole(column):
         return "a number of the query's result"
     if re.search(_COUNTED, title, re.I) and _whole(column):
         return "counts samples"
@@ -147,7 +147,8 @@ def _passes(column: Column) -> bool:
     if len(set(values)) <= 1:
         return len(values) > 1
     steps = [b - a for a, b in pairwise(values)]
-    return len(steps) > 2 and sum(s > 0 for s in steps) >= 0.95 * len(steps)
+    onward = len(steps) > 2 and sum(s >= 0 for s in steps) >= 0.95 * len(steps)
+    return onward and len(set(values)) > 0.2 * len(values)
 
 
 def _values(cells: Iterable[str]) -> list[float]:
