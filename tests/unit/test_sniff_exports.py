@@ -151,11 +151,11 @@ def test_a_station_and_two_clocks_without_a_header() -> None:
 
 
 def test_words_before_the_first_number_are_rows_of_data() -> None:
-    first = "".join(f"2024-03-05 21:0{i}:00,ERROR,warming up\n" for i in range(6))
+    first = "".join(f"2024-03-05 21:0{i}:00,WARM,heating\n" for i in range(6))
     text = "time,temp,state\n" + first + rows("{t},{a},ok")
     found = read(text)
     assert (found.rows, found.valid) == (COUNT + 6, COUNT)
-    assert '"ERROR"' in proposal(text, "tower.csv").toml()
+    assert '"WARM"' in proposal(text, "tower.csv").toml()
 
 
 @pytest.mark.parametrize("marker", ["-100,0", "-100"])
