@@ -151,11 +151,11 @@ def test_a_station_and_two_clocks_without_a_header() -> None:
 
 
 def test_words_before_the_first_number_are_rows_of_data() -> None:
-    first = "".join(f"2024-03-05 21:0{i}:00,ERROR,warming up\n" for i in range(6))
+    first = "".join(f"2024-03-05 21:0{i}:00,WARM,heating\n" for i in range(6))
     text = "time,temp,state\n" + first + rows("{t},{a},ok")
     found = read(text)
     assert (found.rows, found.valid) == (COUNT + 6, COUNT)
-    assert '"ERROR"' in proposal(text, "tower.csv").toml()
+    assert '"WARM"' in proposal(text, "tower.csv").toml()
 
 
 @pytest.mark.parametrize("marker", ["-100,0", "-100"])
@@ -323,3 +323,46 @@ def test_rows_of_fewer_cells_between_runs_of_spaces_are_no_guess() -> None:
     guess = proposal(text, "tower.csv")
     assert any("which cells are empty" in text for text in guess.guess.todo)
     assert "short_rows" not in guess.toml()
+
+
+def test_rows_with_more_cells_than_the_header_has_titles() -> None:
+    text = ",Year,DOY,CST,Direct [W/m^2],Global [W/m^2],Temp [deg C],Battery [VDC]\n"
+    text += "".join(
+        f"0,2024,65,{h}00,{h}.5,{h}.25,{h}.0,13.5,-7999,0,-7999,-7999\n" for h in range(1, 24)
+    )
+    found = read(text)
+    assert found.valid == 4 * 23
+    assert found.units == {"Direct": "W/m^2", "Global": "W/m^2", "Temp": "deg C", "Battery": "VDC"}
+
+
+def test_the_date_of_a_night_and_not_when_it_began() -> None:
+    text = "date,Score,Bedtime Start,Bedtime End\n"
+    text += rows("{t},{a},{t}T23:10:00+01:00,{t}T07:10:00+01:00", times("%Y-%m-%d", 1440))
+    found = read(text)
+    assert found.span.low is not None
+    assert found.span.low.isoformat() == "2024-03-05T00:00:00+00:00"
+
+
+def test_the_number_of_a_table_of_a_query_is_no_reading() -> None:
+    text = ",result,table,_start,_stop,_time,host,temp,hum\n"
+    text += rows(",_result,0,2024-03-05T00:00:00Z,2024-03-07T00:00:00Z,{t}Z,pi,{a},{b}",
+                 times("%Y-%m-%dT%H:%M:%S"))  # fmt: skip
+    found = read(text)
+    assert (list(found.types), list(found.sensors)) == (["temp", "hum"], ["pi"])
+
+
+def test_a_date_in_one_cell_of_a_sheet_and_the_clock_in_another() -> None:
+    import openpyxl
+
+    book, out = openpyxl.Workbook(), io.BytesIO()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["Date", "Time", "pH"])
+    for i in range(COUNT):
+        at = START + timedelta(minutes=30 * i)
+        sheet.append([at.replace(hour=0, minute=0), at.time(), float(value(i))])
+    book.save(out)
+    found = read(out.getvalue(), "exo.xlsx")
+    assert (found.valid, found.distinct) == (COUNT, COUNT)
+    assert found.span.low is not None
+    assert found.span.low.isoformat() == "2024-03-05T22:10:00+00:00"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from sensorflow.core.sniff import nameless, words
@@ -53,6 +54,23 @@ _TIMED = (
 )
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What the columns are together. titles: in lower case, without units. points: columns that are one
+    point on Earth in all rows. named: whether any has a title. names: the sensor of each row."""
+
+    titles: frozenset[str]
+    points: tuple[Column, ...]
+    named: bool
+    names: Sequence[tuple[str, ...]]
+
+    @classmethod
+    def of(cls, columns: Sequence[Column], names: Sequence[tuple[str, ...]]) -> Seen:
+        titles = frozenset(_plain(c.title) for c in columns)
+        named = any(map(nameless.is_named, columns))
+        return cls(titles, () if named else nameless.points(columns), named, names)
+
+
 def without(
     numbers: Sequence[Numeric], sensor: Sequence[Column], ignored: dict[str, str]
 ) -> list[Numeric]:
@@ -61,8 +79,8 @@ def without(
     sensor: what names the sensor of each row.
     """
     names = list(zip(*(c.cells for c in sensor), strict=True)) if sensor else []
-    columns = [n.column for n in numbers]
-    reasons = {n.column: why for n in numbers if (why := reason(n.column, columns, names))}
+    seen = Seen.of([n.column for n in numbers], names)
+    reasons = {n.column: why for n in numbers if (why := _reason(n.column, seen))}
     kept = [n for n in numbers if n.column not in reasons]
     if not any(n.column.counts for n in kept):
         return list(numbers)
@@ -70,23 +88,20 @@ def without(
     return kept
 
 
-def reason(
-    column: Column, columns: Sequence[Column], names: Sequence[tuple[str, ...]] = ()
-) -> str | None:
-    """Why a column is no reading, by its title and what it holds; None if it may be one.
-
-    names: the sensor of each row, if a column names it.
-    """
+def _reason(column: Column, seen: Seen) -> str | None:
+    """Why a column is no reading, by its title and what it holds; None if it may be one."""
     title = _plain(column.spelled) or column.title
-    if nameless.is_place(column, columns) or (_says(PLACE, title) and _fixed(column, names)):
+    if not nameless.is_named(column) and seen.named:
+        return "has no name"
+    if column in seen.points or (_says(PLACE, title) and _fixed(column, seen.names)):
         return "a place that does not change"
-    if _is_flag(column, columns):
+    if _is_flag(column, seen.titles):
         return "a flag"
     if (re.search(_KIND, title, re.I) and _whole(column)) or _padded(column):
         return "a code"
     if re.search(_SET, title, re.I) and len(column.counts) == 1 and _whole(column):
         return "a setting or a name, always the same"
-    if title in ("table", "result") and any(c.title == "_time" or c.says("^_") for c in columns):
+    if title == "table" and column.index == 2 and len(column.counts) < 50 and _whole(column):
         return "a number of the query's result"
     if re.search(_COUNTED, title, re.I) and _whole(column):
         return "counts samples"
@@ -107,17 +122,16 @@ def _fixed(column: Column, names: Sequence[tuple[str, ...]]) -> bool:
     return bool(names) and len(pairs) == len({name for name, _ in pairs})
 
 
-def _is_flag(column: Column, columns: Sequence[Column]) -> bool:
+def _is_flag(column: Column, titles: frozenset[str]) -> bool:
     """Whether a title says so; or it is that of a column before it with a letter or a word more."""
     if not _small(column):
         return False
     title = _plain(column.spelled)
     if re.search(_FLAG, title) or re.search(_LEVEL, title):
         return True
-    others = {_plain(c.title) for c in columns if c is not column}
     match = re.fullmatch(rf"(.+?)[ _.:-]({_TAIL})|(?:qc?|flag|qa)[ _.:-](.+)", title)
     base = match and (match[1] or match[match.lastindex or 1])
-    return bool(base) and _plain(str(base)) in others
+    return bool(base) and _plain(str(base)) in titles
 
 
 def _plain(title: str) -> str:
@@ -145,7 +159,8 @@ def _passes(column: Column) -> bool:
     if len(set(values)) <= 1:
         return len(values) > 1
     steps = [b - a for a, b in pairwise(values)]
-    return len(steps) > 2 and sum(s > 0 for s in steps) >= 0.95 * len(steps)
+    onward = len(steps) > 2 and sum(s >= 0 for s in steps) >= 0.95 * len(steps)
+    return onward and len(set(values)) > 0.2 * len(values)
 
 
 def _values(cells: Iterable[str]) -> list[float]:

@@ -97,6 +97,8 @@ def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
         elif taken or row is not above[-1] or not _is_rule(row, grid.width):
             break
         taken.insert(0, row)
+    if not taken and above and _is_short(above[-1].cells, grid.width):
+        taken = [above[-1]]
     while taken and not any(any(c.isalpha() for c in cell) for cell in taken[0].cells):
         taken.pop(0)
     if prefix and not all(COMMENT.match(r.text) for r in taken):
@@ -139,6 +141,16 @@ def _is_title(row: list[str], width: int) -> bool:
     return len(some) >= 0.4 * width and numbers <= 0.34 * len(some) and not timed
 
 
+def _is_short(row: list[str], width: int) -> bool:
+    """Whether it has titles for most columns, but not for the last ones."""
+    while row and not row[-1]:
+        row = row[:-1]
+    some = [c for c in row if c]
+    words = not any(numeric.is_number(c) or grids.kind(c) != "x" for c in some)
+    alone = len(set(some)) == len(some) >= len(row) - 1
+    return words and alone and 4 < 0.6 * width <= len(row) < width - 1
+
+
 def _bare(row: Row, prefix: str, grid: Grid) -> list[str]:
     return grids.cells(row.text.removeprefix(prefix), grid.delimiter) if prefix else row.cells
 
@@ -152,6 +164,11 @@ def _renamed(grid: Grid, titles: list[Row], prefix: str) -> tuple[list[str], str
         apart = re.split(r"\s{2,}", titles[0].text.removeprefix(prefix).strip())
         if len(apart) == grid.width:
             return apart, "the titles hold spaces"
+    if _is_short(row, grid.width):
+        rest = [
+            t or f"column{i + 1}" for i, t in enumerate([*row, *[""] * (grid.width - len(row))])
+        ]
+        return rest, "the header has no titles for the last columns"
     data = [r.cells for r, good in zip(grid.rows, grid.data, strict=True) if good][:200]
     if len(row) != grid.width - 1 or not any(_at(cells, grid.width - 1) for cells in data):
         return [], ""

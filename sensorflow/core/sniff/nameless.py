@@ -44,10 +44,10 @@ def hours(column: Column) -> bool:
     return day and bool(steps) and sum(s in (0, 1) for s in steps) > 0.9 * len(steps)
 
 
-def is_place(column: Column, columns: Sequence[Column]) -> bool:
-    """Whether two columns side by side are one point on Earth in all rows."""
-    at = [c.index for c in columns if _is_degree(c)]
-    return _is_degree(column) and any(abs(i - column.index) == 1 for i in at)
+def points(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Columns side by side that are one point on Earth in all rows."""
+    degrees = {c.index: c for c in columns if _is_degree(c)}
+    return tuple(c for i, c in degrees.items() if i - 1 in degrees or i + 1 in degrees)
 
 
 def _is_degree(column: Column) -> bool:

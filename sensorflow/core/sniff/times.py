@@ -48,7 +48,7 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK = re.compile(
     r"(?P<h>\d{1,2})(?P<c>[:.h])(?P<m>\d{2})(?:(?P<d>[:.m])(?P<s>\d{2})(?:(?P<e>[.,:])(?P<f>\d{1,9}))?)?"
-    r"(?P<gap>\s*)(?P<p>[AaPp][Mm]\b)?"
+    r"(?P<gap>\s*)(?P<p>[AaPp][Mm]?\b)?"
 )
 _PACKED = {6: "%H%M%S", 4: "%H%M", 2: "%H"}
 
@@ -300,8 +300,15 @@ def clock(cells: Sequence[str]) -> tuple[str, ...]:
             return ()
         if made[0] not in found:
             found.append(made[0])
+    halves = any("%p" in f for f in found)
+    if halves and not _reads([f"2024-01-01 {t}" for t in sample[:50]], found):
+        return ()
     plain = any("." in f and "%S" not in f for f in found)  # 14.30 is a number before it is a time
     return () if plain or len(found) > 4 else tuple(found)
+
+
+def _reads(texts: Sequence[str], clocks: Iterable[str]) -> bool:
+    return _share(texts, *(f"%Y-%m-%d {clock}" for clock in clocks)) == 1
 
 
 def epoch(cells: Sequence[str], title: str) -> Read | None:

@@ -253,7 +253,7 @@ def _unreadable(state: Found) -> None:
 
 def _clocklike(column: Column) -> bool:
     some = list(column.counts)[:50]
-    return bool(some) and all(re.match(r"\d{1,2}[:.]\d\d", t) for t in some)
+    return bool(some) and all(re.match(r"\d{1,2}[:.]\d\d(?!\d)", t) for t in some)
 
 
 def _without_names(state: Found, readings: list[Numeric]) -> list[Numeric]:

@@ -195,6 +195,7 @@ def _weighed(found: When, columns: Sequence[Column]) -> When:
     weight = found.weight + 2 * bool(titles) + 3 * found.read.clock
     weight += 1.5 * (found.read.offset or zone_of(found) is not None)
     weight -= 4 * any(c.says(words.ASIDE) for c in found.columns)
+    weight -= 9 * any(c.says(words.ASLEEP) for c in found.columns)
     weight -= 1 * any(c.says(words.LATER) for c in found.columns)
     weight -= 0.1 * min(c.index for c in found.columns)
     rows = found.columns[0].filled

@@ -33,7 +33,7 @@ _REMARKS = "notes? comments? remarks? description event version firmware fw labe
 _ENDS = "end stop until to"
 _ASIDES = (
     "receiv creat updat _end end_ endtime upload insert modif sync expire sunrise sunset install calib "
-    "ingest publish last_?seen process server import elapsed download bedtime wake_?up"
+    "ingest publish last_?seen process server import elapsed download"
 )
 
 
@@ -49,6 +49,8 @@ def _whole(words: str) -> str:
 TIME = f"{_any(_TIMES)}|time|date|yyyy|mmdd|日時|日付|時刻|measured|recorded|observed|logged"
 ASIDE = f"{_any(_ENDS)}|{'|'.join(_ASIDES.split())}"
 """Times of something else than the measurement."""
+ASLEEP = r"bedtime|sleep|wake.?up|sunrise|sunset"
+"""Times of day that a row reports, not when it was measured."""
 LATER = "local|start|begin"
 """Times that are taken where there is no better one."""
 OFFSET = r"^(tz|tz_?cd|(local.?)?time.?zone|zone|utc.?offset|offset)$"
