@@ -53,7 +53,8 @@ def needed(
         whole = [n.column for n in readings if is_code(n.column) and len(readings) > 1]
         better = [c for c in [*rest, *whole] if c not in sensor and _may_tell(c, cells)]
         better = [c for c in better if apart(cells, [*sensor, c]) > 0.99]
-        better = [c for c in better if c not in whole or is_panel(cells, c)]
+        once = len(set(cells)) == 1
+        better = [c for c in better if c not in whole or once or is_panel(cells, c)]
         sensor += sorted(better, key=lambda c: c.index)[:1]
     if not sensor and len(rest) == 1 and len(rest[0].counts) == 1:
         # a text that never changes, and has a number in it, is more likely a name than a remark
