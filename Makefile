@@ -68,10 +68,11 @@ fault-soak: .venv/.has-dev ## every fault of a fleet's surroundings once a minut
 chaos-proof: .venv/.has-dev ## the harness finds seven bugs that are planted in copies of the code
 	@PYTHONPATH=.:tests $(BIN)/python -m chaos --proof
 
-real-data: .venv/.has-dev ## real files of real loggers through the pipeline, a line each
-	@PYTHONPATH=tests $(BIN)/python tests/real_data/run.py
+real-data: .venv/.has-dev ## real files of real loggers through the pipeline, a line each; SNIFF=1: read by what sniff proposes
+	@PYTHONPATH=tests $(BIN)/python tests/real_data/$(if $(SNIFF),sniffed,run).py
 
 fuzz: .venv/.has-dev ## ten minutes of broken files: FUZZ_SECONDS=600
+	@$(BIN)/python tests/fuzz/sniffed.py --seconds $$(( $${FUZZ_SECONDS:-600} / 5 ))
 	@$(BIN)/python tests/fuzz/fuzz.py --seconds $${FUZZ_SECONDS:-600}
 
 fuzz-messages: .venv/.has-dev ## 5,000 spoiled messages on each broker, with good files in between: MESSAGES= SEED=

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sensorflow.cli import project, sources, steps
 from sensorflow.cli.show import line
-from sensorflow.core.sniff.who import FILE_NAME
+from sensorflow.core.sniff.filename import WHOLE, called
 from sensorflow.errors import Misuse
 from sensorflow.shown import shown
 
@@ -37,13 +37,13 @@ class Wanted:
 def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
     """Raises Misuse where something is in the way, or Exit(1) where the profile would not read the file."""
     from sensorflow import bootstrap
-    from sensorflow.cli.sniff import guess, preview, write
+    from sensorflow.cli.sniff import Proposal, guess, preview, write
 
     file = project.settings_file()
     settings = bootstrap.settings()
     project.require_free(file, name, with_profile=wanted.out is None)
     after = sources.checked_after(wanted.after) if wanted.after else "archive"
-    found = guess(path, zone)
+    found = Proposal(called(guess(path, zone).guess, name))
     line(f"# [profiles.{name}], as sniffed of {shown(path.name)}: see whether it is right.")
     line(found.toml())
     checked = preview(path, found)
@@ -109,7 +109,7 @@ def _by_file_name(path: Path, name: str, found: Proposal) -> list[str]:
     """What to say where each file's name, a date or a counter in it and all, is a sensor."""
     sensor = next((one.value for one in found.guess.settings if one.key == "sensor"), None)
     stem = path.name.partition(".")[0]
-    if sensor != {"file_name": FILE_NAME} or not re.search(r"\d", stem):
+    if sensor != {"file_name": WHOLE} or not re.search(r"\d", stem):
         return []
     return [
         f"note: the sensor is called by the whole name of its file, here {shown(stem)}:",

@@ -203,7 +203,7 @@ def _print(found: Checked) -> None:
     for text in found.drift:
         line(f"  drift: {text}")
     if found.types:
-        rows = [(f"  {k}", n, found.units.get(k, "")) for k, n in list(found.types.items())[:40]]
+        rows = [(f"  {k}", n, found.measured_in(k)) for k, n in list(found.types.items())[:40]]
         table("", ("  type", "readings", "unit"), rows)
         names = ", ".join(list(found.sensors)[:5])
         line(f"  {len(found.sensors):,} sensor{'s' if len(found.sensors) != 1 else ''}: {names}")

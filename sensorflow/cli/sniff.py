@@ -5,11 +5,11 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sensorflow.cli.show import line
+from sensorflow.cli.show import Json, as_json, line
 from sensorflow.cli.steps import command, typed
 from sensorflow.errors import Misuse
 from sensorflow.shown import shown
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from sensorflow.core.sniff import Guess
     from sensorflow.flow.check import Checked
 
+SECONDS = 10
+"""Of the processor that a proposal may take."""
 REJECTS = 5
 TYPES = 12
 
 
 def sniff(
-    path: Annotated[Path, typer.Argument(metavar="FILE")],
+    path: Annotated[Path, typer.Argument(metavar="FILE|FOLDER")],
     zone: Annotated[
         str | None,
         typer.Option(help="Of times without an offset: Europe/Berlin, +01:00, UTC. Never guessed."),
@@ -49,21 +51,41 @@ def sniff(
     accept: Annotated[
         bool, typer.Option("--accept", help="With --add: also what the proposal is unsure of.")
     ] = False,
+    json: Json = False,
 ) -> None:
     """Propose a profile for a file, with the reason for each line, and read the file dry with it.
 
     All that is printed is TOML: the preview stands in comments. What a person must say is marked TODO.
     With --add the profile goes into sensorflow.toml, as soon as nothing in it is left to be said.
+    Of a folder: the kinds of files in it, by some of each pattern of names, and a profile for each.
     """
+    if add is None and (given := _only(folder, after, accept)) is not None:
+        raise Misuse(f"{given} goes with --add NAME")
+    if json and (add is not None or out is not None):
+        raise Misuse("--json goes with neither --add nor --out")
     if out is not None and out.exists():
         raise Misuse(f"{out}: is there already; name another file")
+    if path.is_dir():
+        from sensorflow.cli.sniff_folder import only_kind, sniff_folder
+
+        if add is None and out is not None:
+            raise Misuse("--out goes with one file, not with a folder")
+        if add is None:
+            sniff_folder(path, zone, json)
+            return
+        path = only_kind(path, zone)
     if add is not None:
         from sensorflow.cli import adopt
 
         adopt.adopt(path, add, zone, adopt.Wanted(folder, after, accept, out))
         return
-    if (given := next((o for o, v in _only(folder, after, accept) if v), None)) is not None:
-        raise Misuse(f"{given} goes with --add NAME")
+    if json:
+        as_json(described(path, guess(path, zone)))
+        return
+    _propose(path, zone, out)
+
+
+def _propose(path: Path, zone: str | None, out: Path | None) -> None:
     found = guess(path, zone)
     text = found.toml()
     line(f"# A profile for {shown(path.name)}, as sniffed: see whether it is right.")
@@ -77,8 +99,22 @@ def sniff(
         line(f"# next: {_next(path, zone, found)}")
 
 
-def _only(folder: Path | None, after: str | None, accept: bool) -> list[tuple[str, object]]:
-    return [("--path", folder), ("--after", after), ("--accept", accept)]
+def described(path: Path, found: Proposal) -> dict[str, Any]:
+    """A proposal for programs, with what it makes of the file."""
+    return {
+        "file": str(path),
+        "toml": found.toml(),
+        "profile": tomllib.loads(found.toml()),
+        "needs_zone": found.guess.needs_zone,
+        "todo": list(found.guess.todo),
+        "preview": checked(path, found).as_dict(),
+    }
+
+
+def _only(folder: Path | None, after: str | None, accept: bool) -> str | None:
+    """The first option that goes with --add alone."""
+    given = {"--path": folder, "--after": after, "--accept": accept}
+    return next((option for option, value in given.items() if value), None)
 
 
 def _next(path: Path, zone: str | None, found: Proposal) -> str:
@@ -107,44 +143,58 @@ class Proposal:
         return self.guess.toml()
 
     def profile(self) -> Profile:
-        from sensorflow import profiles
+        return made(tomllib.loads(self.toml()))
 
-        table = tomllib.loads(self.toml())
-        return profiles.validated(profiles.resolved("sniffed", {"sniffed": table}), "sniffed")
+
+def made(table: dict[str, Any]) -> Profile:
+    """The profile of a table, with what it extends. Raises Misuse."""
+    from sensorflow import profiles
+
+    return profiles.validated(profiles.resolved("sniffed", {"sniffed": table}), "sniffed")
 
 
 def guess(path: Path, zone: str | None = None) -> Proposal:
     """Raises Misuse, naming the file, where nothing can be proposed."""
+    from sensorflow.cli.limited import Late, within
     from sensorflow.core.sniff import sniff as propose
 
     if not path.is_file():
         raise Misuse(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
     try:
-        with path.open("rb") as stream:
-            return Proposal(propose(stream, zone))
+        with path.open("rb") as stream, within(SECONDS):
+            return Proposal(propose(stream, zone, path.name, made))
+    except Late:
+        raise Misuse(
+            f"{path}: finding out what is in it takes longer than {SECONDS} s; write a profile by hand "
+            "(docs/profiles.md) and try it with sensorflow check --profile"
+        ) from None
     except OSError as error:
         raise Misuse(f"{path}: cannot be read: {error.strerror or error}") from error
     except Misuse as error:
         raise Misuse(f"{path}: {error.message}", error.code) from error
 
 
-def preview(path: Path, found: Proposal) -> Checked:
-    """What the profile makes of the file. Without a zone the clock is taken for UTC, and said so."""
+def checked(path: Path, found: Proposal) -> Checked:
+    """What the profile makes of the file. Without a zone the clock is taken for UTC."""
     from sensorflow.core.drift import Drift
     from sensorflow.core.layout import Place
     from sensorflow.flow.check import check
 
     assumed = Proposal(found.guess.in_zone("UTC", ""))
-    profile = assumed.profile()
+    place = Place(path.name, path.name)
     with path.open("rb") as stream:
-        place = Place(path.name, path.name)
-        checked = check(stream, str(path), ("sniffed", profile), place, Drift(), REJECTS)
+        return check(stream, str(path), ("sniffed", assumed.profile()), place, Drift(), REJECTS)
+
+
+def preview(path: Path, found: Proposal) -> Checked:
+    """The same, printed: whether a zone was assumed, too."""
+    made = checked(path, found)
     if found.guess.needs_zone:
         line("# Preview, as if its clock were UTC (give --zone):")
     else:
         line("# Preview:")
-    _print(checked)
-    return checked
+    _print(made)
+    return made
 
 
 def _print(checked: Checked) -> None:
@@ -162,7 +212,7 @@ def _print(checked: Checked) -> None:
     if checked.out_of_order:
         line(f"#   {checked.out_of_order:,} out of order")
     for name, count in list(checked.types.items())[:TYPES]:
-        line(f"#   {count:>10,}  {shown(name)} {shown(checked.units.get(name, ''))}".rstrip())
+        line(f"#   {count:>10,}  {shown(name)} {shown(checked.measured_in(name))}".rstrip())
     if len(checked.types) > TYPES:
         line(f"#               … and {len(checked.types) - TYPES} more types")
     names = ", ".join(map(shown, list(checked.sensors)[:4]))

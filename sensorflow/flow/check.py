@@ -34,8 +34,8 @@ Example = tuple[str, datetime, str, float, str]
 class Checked:
     """What a dry run found. All counts are of readings, but `rows`.
 
-    source: by whose settings. notes: for people. refused: why it would not be loaded although it can be
-    read; `error`: why it cannot.
+    units: the first of each type; units_of: all of them. source: by whose settings. notes: for people.
+    refused: why it would not be loaded although it can be read; `error`: why it cannot.
     """
 
     file: str
@@ -51,6 +51,7 @@ class Checked:
     flagged: dict[str, int] = field(default_factory=dict)
     types: dict[str, int] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
+    units_of: dict[str, dict[str, int]] = field(default_factory=dict)
     sensors: dict[str, int] = field(default_factory=dict)
     span: Span = field(default_factory=Span)
     total: float = 0.0
@@ -61,6 +62,13 @@ class Checked:
     refused: str | None = None
     rejects: list[Reject] = field(default_factory=list)
     error: Permanent | None = None
+
+    def measured_in(self, kind: str) -> str:
+        """The unit of a type's readings; where they are of several, how many are of each."""
+        found = self.units_of.get(kind, {})
+        if len(found) < 2:
+            return self.units.get(kind, "")
+        return ", ".join(f"{unit or 'no unit'} ({count:,})" for unit, count in found.items())
 
     @property
     def read(self) -> int:
@@ -86,6 +94,7 @@ class Checked:
             "sensors": len(self.sensors),
             "types": self.types,
             "units": self.units,
+            "units_of": self.units_of,
             "tmin": low.isoformat() if low else None,
             "tmax": high.isoformat() if high else None,
             "sum": self.total,
@@ -203,9 +212,11 @@ def _describe(bronze: pa.RecordBatch, silver: pa.RecordBatch, found: Checked) ->
     for name, counts in (("reading_type", found.types), ("sensor_id", found.sensors)):
         for pair in pc.value_counts(bronze[name]).to_pylist():
             counts[pair["values"]] = counts.get(pair["values"], 0) + pair["counts"]
-    units = pa.Table.from_batches([bronze]).group_by("reading_type", use_threads=False)
-    for row in units.aggregate([("unit", "first")]).to_pylist():
-        found.units.setdefault(row["reading_type"], row["unit_first"])
+    pairs = pa.Table.from_batches([bronze]).group_by(["reading_type", "unit"], use_threads=False)
+    for row in pairs.aggregate([([], "count_all")]).to_pylist():
+        found.units.setdefault(row["reading_type"], row["unit"])
+        counts = found.units_of.setdefault(row["reading_type"], {})
+        counts[row["unit"]] = counts.get(row["unit"], 0) + row["count_all"]
     quality = silver["quality"].to_numpy()
     for flag in Flag:
         count = int((quality & flag).astype(bool).sum())

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 FUZZ = Path(__file__).with_name("fuzz.py")
 
 
-def test_spoiled_files_end_in_readings_or_a_reason() -> None:
-    given = [sys.executable, str(FUZZ), "--seconds", "20", "--seed", "1"]
+@pytest.mark.parametrize(("name", "seconds"), [("fuzz.py", "20"), ("sniffed.py", "5")])
+def test_spoiled_files_end_in_readings_or_a_reason(name: str, seconds: str) -> None:
+    given = [sys.executable, str(FUZZ.with_name(name)), "--seconds", seconds, "--seed", "1"]
     done = subprocess.run(given, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -121,8 +121,21 @@ def _opened(stream: BinaryIO, kind: str, profile: Profile) -> BinaryIO:
     if kind == "xz":
         return cast(BinaryIO, lzma.LZMAFile(stream, "rb"))
     if kind == "zstd":
-        return cast(BinaryIO, pa.CompressedInputStream(stream, "zstd"))
+        return cast(BinaryIO, pa.CompressedInputStream(_Lent(stream), "zstd"))
     return _member(stream, profile)
+
+
+class _Lent(io.RawIOBase):
+    """A stream that its reader may not close: pyarrow closes what it is given, sooner or later."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        return self._stream.read(size)
 
 
 def _member(stream: BinaryIO, profile: Profile) -> BinaryIO:

@@ -7,26 +7,46 @@ from what its columns hold; what cannot be known (the zone of a clock) is left t
 from __future__ import annotations
 
 import re
-from typing import BinaryIO
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, BinaryIO
 
-from sensorflow.core.profile import check_zone
-from sensorflow.core.sniff import dialect, documents, head, known, sheets, what, when
+from sensorflow.core.profile import Profile, check_zone
+from sensorflow.core.sniff import dialect, documents, head, known, networks, sheets, what, when
 from sensorflow.core.sniff.guess import Guess, Line, zoned
+from sensorflow.core.sniff.judged import Look, borne_out, doubts, judged
 from sensorflow.core.sniff.table import Table
+from sensorflow.core.sniff.trial import Trial, tried
 from sensorflow.errors import Misuse, Permanent
 
 __all__ = ["Guess", "sniff"]
 
 
-def sniff(stream: BinaryIO, zone: str | None = None) -> Guess:
-    """stream: can seek; about a MiB of its plain bytes is read.
+Make = Callable[[dict[str, Any]], Profile]
+"""The table of a profile -> the profile, with what it extends."""
 
-    zone: of times that carry no offset; it is never guessed. Misuse where nothing can be proposed.
+
+def sniff(
+    stream: BinaryIO, zone: str | None = None, name: str = "", make: Make | None = None
+) -> Guess:
+    """stream: can seek; about a MiB of its plain bytes is looked at, and some thousand rows are read by
+    what is proposed.
+
+    zone: of times that carry no offset; it is never guessed. name: the file's. make: without it, what
+    extends a profile of the library is not tried. Misuse where nothing can be proposed.
     """
     if zone is not None:
         _check(zone)
+
+    def look(guess: Guess) -> Trial:
+        made = guess.in_zone("UTC" if zone is None else zone, "")
+        return tried(
+            stream, (make or Profile.model_validate)(tomllib.loads(made.toml())), name or "sample"
+        )
+
     try:
-        guess = _sniff(stream, zone)
+        guess = _sniff(stream, zone, name, look, make is not None)
     except Permanent as error:
         raise Misuse(" ".join(error.message.split())) from error
     return guess if zone is None else guess.in_zone(zone, "as told")
@@ -39,21 +59,50 @@ def _check(zone: str) -> None:
         raise Misuse(f"--zone {zone!r}: {error}") from error
 
 
-def _sniff(stream: BinaryIO, zone: str | None) -> Guess:
+def _sniff(stream: BinaryIO, zone: str | None, name: str, look: Look, with_library: bool) -> Guess:
+    found = _recognised(stream, name)
+    if isinstance(found, Guess):
+        extends = any(line.key == "extends" for line in found.settings)
+        return borne_out(found, look) if with_library or not extends else found
+    return _best(found, zone, name, look)
+
+
+def _recognised(stream: BinaryIO, name: str) -> Guess | list[Table]:
+    """What a file of a known kind is read by; of any other, the tables that it may be."""
     magic = stream.read(4)
     stream.seek(0)
     if magic == b"PAR1":
-        return _of(sheets.parquet(stream), zone)
+        return [sheets.parquet(stream)]
     if magic == b"PK\x03\x04" and head.is_workbook(stream):
         table = sheets.workbook(stream)
-        return known.of_table(table, "xlsx") or _of(table, zone)
+        return known.of_table(table, "xlsx") or [table]
     text = head.decoded(head.opened(stream))
-    if (guess := known.of_text(text)) is not None:
+    if (guess := known.of_text(text, name) or networks.recognised(text)) is not None:
         return guess
     if documents.is_json(text.text):
-        return documents.known(text) or _of(documents.table(text), zone)
+        return documents.known(text) or documents.tables(text)
     table = dialect.table(text)
-    return known.of_table(table, "csv") or _of(table, zone)
+    return known.of_table(table, "csv") or [table]
+
+
+def _best(tables: Sequence[Table], zone: str | None, name: str, look: Look) -> Guess:
+    """Of several ways to see the file, the first whose preview speaks against nothing; or else the one
+    by which the least is lost."""
+    found: list[tuple[Guess, Trial]] = []
+    problem: Misuse | None = None
+    for table in (replace(each, name=name) for each in tables):
+        try:
+            guess, trial = judged(_of(table, zone), table, look)
+        except Misuse as error:
+            problem = problem or error
+            continue
+        if not doubts(guess, trial):
+            return guess
+        found.append((guess, trial))
+    if not found:
+        assert problem is not None
+        raise problem
+    return min(found, key=lambda pair: pair[1].cost)[0]
 
 
 def _of(table: Table, zone: str | None) -> Guess:

@@ -6,13 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from sensorflow.core.sniff import fixed, header, numeric, times
 from sensorflow.core.sniff import grid as grids
-from sensorflow.core.sniff import header, numeric, times
 from sensorflow.core.sniff.grid import Grid, Row
 from sensorflow.core.sniff.guess import Line
-from sensorflow.core.sniff.head import Text
+from sensorflow.core.sniff.head import PROBE, Text
 from sensorflow.core.sniff.header import Header
 from sensorflow.core.sniff.table import Column, Table, references
+from sensorflow.core.sniff.units import unit_like
 from sensorflow.errors import Misuse
 
 NAMES = {
@@ -33,7 +34,9 @@ def table(text: Text) -> Table:
     grid = grids.found(text.text)
     if grid is None:
         raise Misuse("no table in it: no delimiter cuts its lines into the same number of cells")
-    return tabled(grid, text)
+    if grid.width > PROBE.max_columns:
+        raise Misuse(f"{grid.width:,} columns, the limit is {PROBE.max_columns:,}")
+    return tabled(fixed.aligned(grid) or grid, text)
 
 
 def tabled(grid: Grid, text: Text) -> Table:
@@ -54,7 +57,12 @@ def tabled(grid: Grid, text: Text) -> Table:
     columns = _columns(head, [r for r in data if not any(r.cells[width:])])
     settings = [*text.settings, *_opening(grid, before, titles, prefix, mark), *keeping]
     settings += head.settings
-    if short:
+    todo = list(head.todo)
+    if short and grid.delimiter == "whitespace" and not grid.widths:
+        todo.append(
+            f"{_count(short, 'row')} shorter than the header: which cells are empty is not clear"
+        )
+    elif short and not grid.widths:
         why = f"{_count(short, 'row')} shorter than the header"
         settings.append(Line("short_rows", "missing", why))
     if numeric.decimal_comma(columns):
@@ -66,7 +74,7 @@ def tabled(grid: Grid, text: Text) -> Table:
         preamble,
         sensors=head.sensors,
         complete=text.complete,
-        todo=head.todo,
+        todo=tuple(todo),
     )
 
 
@@ -79,6 +87,8 @@ def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
     taken: list[Row] = []
     prefix = ""
     for row in reversed(above[-HEADERS:]):
+        if taken and _ends(taken, row, grid.width):
+            break
         match = COMMENT.match(row.text)
         if match and match.end() == len(row.text.rstrip()) and not taken:
             continue  # a comment of nothing, between header and data
@@ -87,11 +97,29 @@ def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
         elif taken or row is not above[-1] or not _is_rule(row, grid.width):
             break
         taken.insert(0, row)
+    if not taken and above and _is_short(above[-1].cells, grid.width):
+        taken = [above[-1]]
     while taken and not any(any(c.isalpha() for c in cell) for cell in taken[0].cells):
         taken.pop(0)
     if prefix and not all(COMMENT.match(r.text) for r in taken):
         return [r for r in taken if not COMMENT.match(r.text)], ""
     return taken, prefix
+
+
+def _ends(taken: Sequence[Row], row: Row, width: int) -> bool:
+    """Whether a row above is no more of the header: an empty line stands between, or it is a label and
+    what it says, above titles for all columns."""
+    titles = taken[0].cells
+    named = [c for c in titles if c]
+    full = len(named) >= width - 1 and len({*named}) == len(named)
+    full = full and sum(unit_like(c) and header.is_bare(c) for c in named) < 0.5 * len(named)
+    if full and row.line + row.text.count("\n") + 1 < taken[0].line:
+        return True
+    some = [c for c in row.cells if c]
+    label = bool(some) and len(some) <= 2 and some[0].rstrip('"').endswith((":", "="))
+    sparse = len(some) < 0.75 * width and row.cells[0] != ""
+    said = sum(re.search(r"[a-z]\S*\s-?\d+[.,]\d", c, re.I) is not None for c in some)
+    return full and width > 2 and (label or sparse or said >= 0.5 * len(some) > 0)
 
 
 def _is_rule(row: Row, width: int) -> bool:
@@ -113,6 +141,16 @@ def _is_title(row: list[str], width: int) -> bool:
     return len(some) >= 0.4 * width and numbers <= 0.34 * len(some) and not timed
 
 
+def _is_short(row: list[str], width: int) -> bool:
+    """Whether it has titles for most columns, but not for the last ones."""
+    while row and not row[-1]:
+        row = row[:-1]
+    some = [c for c in row if c]
+    words = not any(numeric.is_number(c) or grids.kind(c) != "x" for c in some)
+    alone = len(set(some)) == len(some) >= len(row) - 1
+    return words and alone and 4 < 0.6 * width <= len(row) < width - 1
+
+
 def _bare(row: Row, prefix: str, grid: Grid) -> list[str]:
     return grids.cells(row.text.removeprefix(prefix), grid.delimiter) if prefix else row.cells
 
@@ -126,6 +164,11 @@ def _renamed(grid: Grid, titles: list[Row], prefix: str) -> tuple[list[str], str
         apart = re.split(r"\s{2,}", titles[0].text.removeprefix(prefix).strip())
         if len(apart) == grid.width:
             return apart, "the titles hold spaces"
+    if _is_short(row, grid.width):
+        rest = [
+            t or f"column{i + 1}" for i, t in enumerate([*row, *[""] * (grid.width - len(row))])
+        ]
+        return rest, "the header has no titles for the last columns"
     data = [r.cells for r, good in zip(grid.rows, grid.data, strict=True) if good][:200]
     if len(row) != grid.width - 1 or not any(_at(cells, grid.width - 1) for cells in data):
         return [], ""
@@ -187,7 +230,11 @@ def _opening(
     grid: Grid, before: list[Row], titles: list[Row], prefix: str, mark: str
 ) -> list[Line]:
     settings = []
-    if grid.delimiter != ",":
+    if grid.widths:
+        settings.append(
+            Line("widths", list(grid.widths), "columns of fixed width, as cells are empty")
+        )
+    elif grid.delimiter != ",":
         settings.append(Line("delimiter", grid.delimiter, NAMES[grid.delimiter]))
     only = bool(mark) and all(r.text.startswith(mark) for r in before)
     after = bool(mark) and any(r.text.startswith(mark) for r in grid.rows if r not in before)

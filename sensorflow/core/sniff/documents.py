@@ -6,24 +6,28 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import islice
 from typing import Any
 
 import ijson
 
-from sensorflow.core.formats.records import EVERY, KEY, Getter, Path, Record, explode, flat, label
+from sensorflow.core.formats.json import Guarded
+from sensorflow.core.formats.records import EVERY, Path, Record, explode
 from sensorflow.core.formats.records import path as steps_of
-from sensorflow.core.sniff import numeric, times, words
+from sensorflow.core.sniff import aside, leaves, numeric, times, words
+from sensorflow.core.sniff import places as places_
 from sensorflow.core.sniff.guess import Guess, Line
-from sensorflow.core.sniff.head import Text
+from sensorflow.core.sniff.head import PROBE, Text
+from sensorflow.core.sniff.places import Place, places
 from sensorflow.core.sniff.table import Column, Table
 from sensorflow.errors import Misuse
 
 RECORDS = 5000
 """Records that are looked at."""
-DEEP = 6
+PLACES = 4
+"""Places of records that are tried."""
 SENML = frozenset(
     {"bn", "bt", "bu", "bv", "bs", "bver", "n", "u", "v", "vs", "vb", "vd", "s", "t", "ut"}
 )
@@ -68,7 +72,8 @@ def _documents(text: Text) -> Iterator[Any]:
     depth = 0
     begun = False
     try:
-        stream = io.BytesIO(text.text.encode("utf-8", "replace"))
+        # the parser crashes, process and all, on what is nested by the thousand
+        stream = Guarded(io.BytesIO(text.text.encode("utf-8", "replace")), PROBE, 0)
         for event, value in ijson.basic_parse(stream, multiple_values=True):
             begun = True
             builder.event(event, value)
@@ -78,7 +83,7 @@ def _documents(text: Text) -> Iterator[Any]:
             if depth == 0:
                 yield _plain(builder.value)
                 builder, begun = ijson.ObjectBuilder(), False
-    except (ijson.JSONError, ValueError) as error:
+    except (ijson.JSONError, ValueError, ArithmeticError) as error:
         if not begun or text.complete:
             raise Misuse(f"not JSON: {' '.join(str(error).split())[:200]}") from error
         yield _plain(builder.value)
@@ -131,160 +136,97 @@ def _is_senml(record: dict[str, Any]) -> bool:
     return record.keys() <= SENML and bool(record.keys() & {"n", "bn", "v", "vs", "vb", "u"})
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where records are. keyed: they are the members of an object of lists, each list a column."""
-
-    path: str
-    keyed: bool = False
-
-
-def table(text: Text) -> Table:
-    """The leaves of the records as columns. Misuse where there are no records with a time."""
+def tables(text: Text) -> list[Table]:
+    """The leaves of the records as columns, of the likeliest places first. Misuse where there are no
+    records with a time."""
     documents = parsed(text)
-    best: tuple[float, Table] | None = None
-    for place in dict.fromkeys(p for v in documents.values[:20] for p in _places(v)):
-        made = _table(documents, place, text)
-        worth = _worth(made)
-        if best is None or worth > best[0]:
-            best = (worth, made)
-    if best is None or best[0] <= 0:
+    made = [
+        (_worth(table, place), table, place)
+        for place in dict.fromkeys(p for v in documents.values[:20] for p in places(v))
+        if (table := _table(documents, place, text)).rows
+    ]
+    found = sorted((m for m in made if m[0] > 0), key=lambda m: -m[0])
+    if not found:
         raise Misuse("no list of records with a time and a number in the JSON")
-    return best[1]
+    worth, first, _ = found[0]
+    alike = [m for m in found if m[0] >= 0.2 * worth and m[1].rows >= 0.4 * first.rows]
+    return [_besides(table, place, found) for _, table, place in alike[:PLACES]]
 
 
-def _places(value: Any, path: str = "", depth: int = 0) -> Iterator[Place]:
-    """Where records may be: the document itself, elements of lists, members that are alike."""
-    if depth > DEEP:
-        return
-    if isinstance(value, dict):
-        yield Place(path)
-        lists = [m for m in value.values() if isinstance(m, list)]
-        lengths = {len(m) for m in lists}
-        if (
-            len(lists) > 1
-            and lengths
-            and len(lengths) == 1
-            and not any(isinstance(e, dict | list) for m in lists for e in m[:3])
-        ):
-            yield Place(path, True)
-            return
-        inner = [m for m in value.values() if isinstance(m, dict)]
-        if len(inner) > 1 and len(inner) == len(value) and len({frozenset(m) for m in inner}) == 1:
-            yield from _places(inner[0], f"{path}[*]", depth + 1)
-        for key, member in value.items():
-            yield from _places(member, _below(path, key), depth + 1)
-    elif isinstance(value, list):
-        if (
-            value
-            and isinstance(value[0], list)
-            and not isinstance((value[0] or [0])[0], dict | list)
-        ):
-            yield Place(f"{path}[*]")
-            return
-        for element in value[:2]:
-            yield from _places(element, f"{path}[*]", depth + 1)
+def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Place]]) -> Table:
+    """With what to say of records that stand elsewhere, and of numbers around these, which are left out."""
+    mine, told = _within(place), list(table.todo)
+    other: dict[Path, str] = {}
+    for worth, _, p in found:
+        theirs = _within(p)
+        rest = theirs[len(mine) :]
+        below = _begins(theirs, mine) and (EVERY not in rest or p.mapped or _is_carried(p))
+        related = below or _begins(mine, theirs)
+        inner = any(theirs[: len(above)] == above for above in other)
+        listed = p.keyed or EVERY in steps_of(p.path)
+        if listed and not related and not inner and worth >= 0.2 * found[0][0]:
+            other[theirs] = p.path
+    if other:
+        told.append(
+            f"there are records at {_some(list(other.values()))} too, which are left out: they need a "
+            "profile of their own"
+        )
+    if around := [c.title for c in table.above if _is_measured(c)]:
+        told.append(f"numbers that stand around the records are left out: {_some(around)}")
+    return replace(table, todo=tuple(told))
 
 
-def _below(path: str, key: str) -> str:
-    safe = key if re.fullmatch(r"[^.\[\]'$]+", key) else f"['{key}']"
-    return f"{path}.{safe}" if path and not safe.startswith("[") else f"{path}{safe}"
+def _begins(path: Path, other: Path) -> bool:
+    """Whether a path goes the way of the other one first."""
+    pairs = zip(path, other, strict=False)
+    return len(path) >= len(other) and all(a == b or EVERY in (a, b) for a, b in pairs)
+
+
+def _is_carried(place: Place) -> bool:
+    return re.search(words.CARRIED, place.path, re.IGNORECASE) is not None
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def _is_measured(column: Column) -> bool:
+    """Whether it may be a reading: numbers that change from one group of records to the next."""
+    other = (words.COUNTER, words.IDENTITY, aside.PLACE, words.FLAG, words.TIME)
+    number = len(column.counts) > 2 and numeric.numeric(column) is not None
+    return number and not any(map(column.says, other)) and not _is_time(column)
+
+
+def _within(place: Place) -> Path:
+    steps = steps_of(place.path)
+    return steps[:-1] if steps and steps[-1] == EVERY else steps
 
 
 def _table(documents: Documents, place: Place, text: Text) -> Table:
     steps = steps_of(place.path)
     records = list(islice((r for v in documents.values for r in explode(v, steps)), RECORDS))
-    if place.keyed:
-        records = [row for record in records for row in _transposed(record)][:RECORDS]
-    settings = [Line("format", "jsonl" if documents.lines else "json")]
-    every = not documents.lines and place.path == "[*]"
-    if place.path and not every:
+    lined = documents.lines and not place.keyed
+    settings = [Line("format", "jsonl" if lined else "json")]
+    listed = all(isinstance(v, list) for v in documents.values[:20])
+    if place.path and not (place.path == "[*]" and listed and not lined):
         settings.append(Line("records", place.path, f"{len(records)} in the sample"))
+    units: dict[str, str] = {}
     if place.keyed:
+        units = _units(documents.values[0], place)
+        records = list(islice((row for r in records for row in _transposed(r)), RECORDS))
         settings.append(Line("orient", "columns", "a list for each column"))
     settings += text.settings
-    above = [] if place.keyed else _above(records, steps)
-    units = _units(documents.values[0], place) if place.keyed else {}
-    return Table(
-        tuple(_columns(records, units)), tuple(settings), "", False, text.complete, tuple(above)
-    )
+    columns = leaves.columns(records, steps, units)
+    above = tuple(c for c in columns if c.above)
+    return Table(tuple(columns), tuple(settings), "", False, text.complete, above)
 
 
 def _transposed(record: Record) -> Iterator[Record]:
-    lists = {k: m for k, m in record.value.items() if isinstance(m, list)}
-    for row in zip(*lists.values(), strict=True):
-        yield Record(dict(zip(lists, row, strict=True)), record.above, record.keys)
-
-
-def _columns(records: Sequence[Record], units: dict[str, str]) -> list[Column]:
-    if records and isinstance(records[0].value, list):
-        width = max((len(r.value) for r in records if isinstance(r.value, list)), default=0)
-        return [
-            Column(
-                i,
-                f"#{i + 1}",
-                "value",
-                [_cell(r.value[i]) if i < len(r.value) else "" for r in records],
-            )
-            for i in range(width)
-        ]
-    rows = [dict(flat(r.value)) if isinstance(r.value, dict) else {} for r in records]
-    names = list(dict.fromkeys(name for row in rows for name in row if name))
-    short = _titles(names[:500])
-    keyed = [r.keys[-1] if r.keys else "" for r in records]
-    key = [] if all(k.isdigit() or not k for k in keyed) else [Column(len(names), KEY, KEY, keyed)]
-    return [
-        *(
-            Column(
-                i, name, short[i], [_cell(row.get(name)) for row in rows], (), units.get(name, "")
-            )
-            for i, name in enumerate(names[:500])
-        ),
-        *key,
-    ]
-
-
-def _titles(paths: Sequence[str]) -> list[str]:
-    """The last names of the paths, where these tell them apart."""
-    last = [path.rsplit(".", 1)[-1] for path in paths]
-    return [name if last.count(name) == 1 else path for name, path in zip(last, paths, strict=True)]
-
-
-def _cell(value: Any) -> str:
-    return (label(value) or "").strip()
-
-
-def _above(records: Sequence[Record], steps: Path) -> list[Column]:
-    """Leaves around the records that may tell their time, sensor or unit."""
-    if not records or not steps:
-        return []
-    found: list[Column] = []
-    names: dict[str, None] = {}
-    for depth, around in enumerate(records[0].above):
-        prefix = _written(steps[:depth])
-        if isinstance(around, dict):
-            own = {
-                k: v
-                for k, v in around.items()
-                if k != (steps[depth] if depth < len(steps) else None)
-            }
-            shallow = {k: v for k, v in own.items() if not isinstance(v, list)}
-            names.update((f"${_joined(prefix, name)}", None) for name, _ in flat(shallow) if name)
-    for name in list(names)[:100]:
-        get = Getter(name, steps, {})
-        found.append(Column(-1, name, name.rsplit(".", 1)[-1], [_cell(get(r)) for r in records]))
-    return found
-
-
-def _written(steps: Path) -> str:
-    out = ""
-    for step in steps:
-        out = f"{out}[{step}]" if step == EVERY or isinstance(step, int) else _below(out, step)
-    return out
-
-
-def _joined(prefix: str, name: str) -> str:
-    return f".{prefix}.{name}" if prefix and not prefix.startswith("[") else f"{prefix}.{name}"
+    value = record.value if isinstance(record.value, dict) else {}
+    lists = {k: m for k, m in value.items() if isinstance(m, list)}
+    if places_.are_columns(value):
+        for row in zip(*lists.values(), strict=True):
+            yield Record(dict(zip(lists, row, strict=True)), (*record.above, value), record.keys)
 
 
 def _units(document: Any, place: Place) -> dict[str, str]:
@@ -304,19 +246,16 @@ def _units(document: Any, place: Place) -> dict[str, str]:
     return {}
 
 
-def _worth(made: Table) -> float:
-    """How many records there are, if they tell times and numbers."""
-    timed = [c for c in made.columns if _is_time(c)]
+def _worth(made: Table, place: Place) -> float:
+    """How many cells are measured in the records, if they tell times."""
+    own = [c for c in made.columns if not c.above]
+    timed = [c for c in own if _is_time(c)]
     above = [c for c in made.above if _is_time(c)]
-    numbers = [c for c in made.columns if c not in timed and c.counts and numeric.numeric(c)]
-    if not (timed or above) or not numbers:
+    if not (timed or above):
         return 0.0
-    measured = [c for c in numbers if not c.says(words.COUNTER)]
-    # a leaf in a list belongs to the list's elements, which are then the records
-    direct = any("[" not in c.reference for c in timed) or not timed
-    return (
-        made.rows * (1.0 if timed else 0.6) * (1.0 if measured else 0.3) * (1.0 if direct else 0.2)
-    )
+    numbers = [c for c in own if c not in timed and c.counts and numeric.numeric(c)]
+    cells = sum(c.filled * (0.1 if c.says(words.COUNTER) else 1.0) for c in numbers)
+    return cells * (1.0 if timed else 0.75) * (1.5 if place.named else 1.0)
 
 
 def _is_time(column: Column) -> bool:

@@ -28,13 +28,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows as the lines give them, where the data begin, and which are data. width: of most of them."""
+    """Rows as the lines give them, where the data begin, and which are data. width: of most of them.
+
+    widths: of the columns, in characters, where no delimiter cuts them.
+    """
 
     delimiter: str
     rows: list[Row]
     first: int
     width: int
     data: list[bool]
+    widths: tuple[int, ...] = ()
 
 
 def found(text: str) -> Grid | None:
@@ -111,8 +115,22 @@ def bounds(rows: list[Row], delimiter: str) -> Grid | None:
     for index in range(len(rows)):
         near = [data[i] for i in range(index, min(index + 12, len(rows))) if rows[i].text.strip()]
         if data[index] and sum(near[:6]) >= 0.6 * len(near[:6]):
-            return Grid(delimiter, rows, index, width, data)
+            return Grid(delimiter, rows, _earlier(rows, index, kinds), width, data)
     return None
+
+
+def _earlier(rows: Sequence[Row], first: int, kinds: Sequence[str]) -> int:
+    """The first row of data, if rows of words stand before it: of the same width, with times where
+    the others have theirs, as of a sensor that says ERROR until it is warm."""
+    timed = [i for i, k in enumerate(kinds) if k == "t"]
+    while timed and first > 0:
+        row = rows[first - 1].cells
+        if len(row) != len(kinds) or not all(kind(row[i]) in "te" for i in timed):
+            break
+        if not any(kind(row[i]) == "t" for i in timed):
+            break
+        first -= 1
+    return first
 
 
 def kind(cell: str) -> str:

@@ -76,8 +76,11 @@ def nameless(columns: Sequence[Sequence[str]]) -> Header:
     """Names for a table that has none."""
     names: list[str] = []
     for index, cells in enumerate(columns):
-        timed = "time" not in names and times.read(cells) is not None
-        names.append("time" if timed else f"column{index + 1}")
+        timed = times.read(cells) is not None
+        if timed and "time" in names:  # one more, if it is beyond doubt
+            timed = all(re.fullmatch(r"(19|20)\d{6,12}|.*\D.*\D.*", t) for t in cells if t)
+        name = f"time{index + 1}" if "time" in names else "time"
+        names.append(name if timed else f"column{index + 1}")
     settings = (Line("names", names, "there is no header"),)
     todo = ("there is no header: give the columns their names",)
     return Header(
@@ -99,15 +102,37 @@ def _roles(rows: Sequence[Sequence[str]]) -> tuple[list[str], str]:
     for index, row in enumerate(rows):
         some = [cell for cell in row if cell]
         ruled = all(re.fullmatch(r"[-=+ ]+", c) or numeric.is_number(c) for c in some)
-        if ruled or _part(some, _FORMAL) > 0.9:
+        if ruled or _part(some, _FORMAL) > 0.9 or re.match(r"(?i)(scale|method)s?:$", row[0]):
             roles[index] = "skip"
         elif _part(some, _MADE) >= (0.5 if index else 0.9):
             roles[index] = "made"
-        elif "unit" not in roles and sum(map(unit_like, some)) >= 0.5 * len(some):
+        elif re.match(r"(?i)units?:?$", row[0]):
             roles[index] = "unit"
+    if "unit" not in roles:
+        _unit(rows, roles)
     if "" not in roles:
         roles[0] = ""
     return _named(rows, roles), _why(roles)
+
+
+def _unit(rows: Sequence[Sequence[str]], roles: list[str]) -> None:
+    """The row that is most like units; none whose cells are titles with their units, needed as such."""
+    shares = [0.0 if role else _units_in(row) for row, role in zip(rows, roles, strict=True)]
+    best = max(range(len(rows)), key=lambda i: (shares[i], i))
+    left = [row for i, row in enumerate(rows) if i != best and not roles[i]]
+    bare = sum(is_bare(c) for c in rows[best] if c) >= 0.5 * sum(map(bool, rows[best]))
+    if shares[best] >= 0.5 and (bare or _apart(left)):
+        roles[best] = "unit"
+
+
+def _units_in(row: Sequence[str]) -> float:
+    some = [cell for cell in row if cell]
+    return sum(map(unit_like, some)) / len(some) - 0.3 * (1 - sum(map(is_bare, some)) / len(some))
+
+
+def is_bare(cell: str) -> bool:
+    """Whether a cell is no more than a unit: not "Depth (ft)", nor "°C Temp"."""
+    return re.search(r"[^(\[\s]\s*[(\[]|\s\w{3,}\s*$", cell.strip()) is None
 
 
 def _part(cells: Sequence[str], regex: str) -> float:

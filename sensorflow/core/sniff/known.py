@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sensorflow.core.sniff import grid, markup, numeric, times
+from sensorflow.core.sniff import filename, grid, markup, numeric, times
 from sensorflow.core.sniff.guess import Guess, Line
 from sensorflow.core.sniff.head import Text
 from sensorflow.core.sniff.table import Column, Table
@@ -18,8 +18,8 @@ _INFLUX = re.compile(
 _DIGITS = {10: "epoch_s", 13: "epoch_ms", 16: "epoch_us"}
 
 
-def of_text(text: Text) -> Guess | None:
-    """By the first lines."""
+def of_text(text: Text, name: str = "") -> Guess | None:
+    """By the first lines. name: of the file, which may have to name the station."""
     lines = [line for line in text.text.split("\n")[:60] if line.strip()]
     if not lines:
         raise Misuse("the file is empty")
@@ -31,8 +31,8 @@ def of_text(text: Text) -> Guess | None:
             return Guess((*made.settings, *text.settings), made.time, made.columns)
     if re.match(r'"?TOA5"?,', lines[0]):
         return _toa5(text)
-    if re.match(r"#YY +MM +DD +hh", lines[0]):
-        return _ndbc(text)
+    if re.match(r"#YY +MM +DD +hh +mm ", lines[0]) and "GTIME" not in lines[0]:
+        return _ndbc(text, name)
     return None
 
 
@@ -97,11 +97,13 @@ def _toa5(text: Text) -> Guess:
     return Guess(made.settings, needs_zone=True)
 
 
-def _ndbc(text: Text) -> Guess:
+def _ndbc(text: Text, name: str) -> Guess:
     rows = [r for r in grid.rows_of(text.text.split("\n"), "whitespace") if r.text.strip()]
     titles = [t.lstrip("#") for t in rows[0].cells]
     texts = _texts(titles, rows[2:], set(titles[:5]))
-    more = (Line("ignore", texts, "texts"),) if texts else ()
+    more = [Line("ignore", texts, "texts")] if texts else []
+    if name and not re.search(r"(?i)(?<![0-9a-z])[0-9a-z]{5}(?![0-9a-z])", name):
+        more.append(filename.sensor(name)[0])
     return _extending(
         "ndbc", "a buoy of NOAA NDBC: two rows that begin with #", *text.settings, *more
     )
@@ -129,6 +131,8 @@ def of_table(table: Table, kind: str) -> Guess | None:
     kept = [
         line for line in table.settings if line.key in ("encoding", "delimiter", "decimal", "sheet")
     ]
+    styles = [n for c in table.columns if (n := numeric.numeric(c)) and n.thousands]
+    kept += [Line("thousands", ",", "between thousands")] if styles else []
     settings = [Line("extends", "hobo", "HOBOware: titles with LGR S/N")]
     if kind != "csv":
         settings.append(Line("format", kind))

@@ -10,8 +10,8 @@ from functools import cached_property
 
 from sensorflow.core.sniff.table import Column
 
-POINT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-COMMA = re.compile(r"[+-]?(\d+,?\d*|,\d+)([eE][+-]?\d+)?")
+POINT = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+COMMA = re.compile(r"[+-]?(\d+(?:,\d*)?|,\d+)([eE][+-]?\d+)?")
 GROUPED = {
     ",": re.compile(r"[+-]?\d{1,3}(,\d{3})*(\.\d+)?"),
     ".": re.compile(r"[+-]?\d{1,3}(\.\d{3})*(,\d+)?"),
@@ -19,7 +19,7 @@ GROUPED = {
 SUFFIXED = re.compile(r"([+-]?(?:\d+(?:[.,]\d+)?|[.,]\d+))\s*([^\d\s.,:/+-][^\d\s:]{0,7})")
 _NOTHING = """
 nan na n/a #n/a nil null none mm m - -- --- ---- ----- * ** *** **** ***** x xx nd n.d. nr missing miss
-#value! #div/0! #ref! invalid inv bad err error ovfl overflow over inf -inf +inf nodata no_data no-data
+#-1 #value! #div/0! #ref! invalid inv bad err error ovfl overflow over inf -inf +inf nodata no_data no-data
 fault open short lost offline
 unavailable unknown undefined ? // /// //// . .. ... blank empty -nan nan. 1.#qnan
 -1.#ind 1.#inf noval dropout void
@@ -138,14 +138,17 @@ def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
     of its column, so it must be repeated and lie far outside of the others."""
     common = _common(found)
     first = [[*_own(each), *_shared(each, common)] for each in found]
-    known = Counter(float(t) for ts in first for t in ts)
+    known = {
+        v for e, ts in zip(found, first, strict=True) for t in ts if (v := number(t, e)) is not None
+    }
     made = []
     for each, own in zip(found, first, strict=True):
         texts = set(own)
         # where a column holds nothing else there is no rest to lie outside of: the others tell
         candidates = _candidates(each)
         if candidates and set(each.column.counts) <= {*candidates, *each.markers}:
-            texts |= {t for t in candidates if float(t) in known or float(t) <= -999}
+            values = {t: number(t, each) for t in candidates}
+            texts |= {t for t, v in values.items() if v is not None and (v in known or v <= -999)}
         made.append(replace(each, numbers=tuple(sorted(texts))))
     return made
 
@@ -155,15 +158,15 @@ def _common(found: Sequence[Numeric]) -> set[float]:
     counts: Counter[float] = Counter()
     for each in found:
         texts = [
-            t for t, n in each.column.counts.items() if n > 2 and re.fullmatch(r"-\d{2,}(\.0+)?", t)
+            t
+            for t, n in each.column.counts.items()
+            if n > 2 and re.fullmatch(r"-\d{2,}([.,]0+)?", t)
         ]
-        if not texts:
-            continue
-        least = min(texts, key=float)
-        rest = [v for v in each.values if v > float(least)]
-        far = bool(rest) and min(rest) - float(least) > 3 * (max(rest) - min(rest))
-        if float(least) <= -50 and far and min(each.values) >= float(least):
-            counts[float(least)] += 1
+        least = min((v for t in texts if (v := number(t, each)) is not None), default=0.0)
+        rest = [v for v in each.values if v > least]
+        far = bool(rest) and min(rest) - least > 3 * (max(rest) - min(rest))
+        if least <= -50 and far and min(each.values) >= least:
+            counts[least] += 1
     return {value for value, columns in counts.items() if columns > 1}
 
 
@@ -180,23 +183,30 @@ def _shared(style: Numeric, common: set[float]) -> list[str]:
 
 
 def _candidates(style: Numeric) -> list[str]:
-    return [t for t in style.column.counts if _SENTINEL.fullmatch(t) and not style.comma]
+    """Its texts that look like a marker; None of them where thousands or units make it look so."""
+    point = "," if style.comma else "."
+    texts = style.column.counts if not style.thousands and not style.suffix else ()
+    return [t for t in texts if _SENTINEL.fullmatch(t.replace(point, "."))]
 
 
 def _own(style: Numeric) -> list[str]:
     counts = style.column.counts
     candidates = _candidates(style)
-    known = {float(t) for t in candidates}
-    rest = [v for v in style.values if v not in known]
+    known = {t: v for t in candidates if (v := number(t, style)) is not None}
+    rest = [v for v in style.values if v not in known.values()]
     if not rest:
         return []
     low, high = min(rest), max(rest)
     spread = max(high - low, 1.0)
     found = []
-    for text in candidates:
-        value = float(text)
+    for text, value in known.items():
         below = value <= -99 and low - value > max(spread, 50) and low >= -0.7 * abs(value)
         above = value >= 99 and value > 3 * max(high, 1.0) and value - high > 3 * spread
+        # 999 stands for no direction: far from 360, though not three times it
+        nines = re.fullmatch(r"9{3,}([.,]9*0*)?", text) and value >= 2.5 * max(high, 1.0)
+        above = above or bool(nines and value - high > 1.5 * spread)
+        much = counts[text] > 0.2 * style.column.filled and value >= 99 and value > 1.5 * high
+        above = above or (much and value - high > spread)
         often = counts[text] > 1 or (below and value <= -999)
         if often and (below or above):
             found.append(text)

@@ -99,6 +99,15 @@ def placed(columns: Sequence[Column]) -> Parts | None:
     return None
 
 
+def once_more(parts: Parts, columns: Sequence[Column]) -> Parts:
+    """With the same parts once more behind them, as of a clock in another zone, left aside."""
+    layout = " ".join(parts.formats[-1].split()).split()
+    last = max(c.index for c in parts.columns)
+    behind = [c for c in columns if c.index > last][: len(layout)]
+    same = len(behind) == len(layout) > 2 and all(map(_within, behind, layout))
+    return replace(parts, aside=(*parts.aside, *behind)) if same else parts
+
+
 def _within(column: Column, directive: str) -> bool:
     _, low, high = PARTS[directive]
     seconds = r"\d{1,2}(\.\d*)?" if directive == "%S" else r"\d{1,4}(\.0*)?"

@@ -17,7 +17,7 @@ class Column:
 
     titles: its cell in every header row. cells: stripped, one for each row; "" for nothing.
     told: whether the format itself tells the unit. instant: it holds typed timestamps; zoned ones end
-    with an offset.
+    with an offset. above: it stands around the records, once for several of them.
     """
 
     index: int
@@ -28,6 +28,7 @@ class Column:
     unit: str = ""
     told: bool = False
     instant: bool = False
+    above: bool = False
 
     @cached_property
     def counts(self) -> Counter[str]:
@@ -42,8 +43,21 @@ class Column:
 
     def says(self, regex: str) -> bool:
         """Whether a title matches, in any case."""
-        texts = self.titles or (self.title,)
-        return any(re.search(regex, text, re.IGNORECASE) for text in (*texts, self.title))
+        return any(re.search(regex, text, re.IGNORECASE) for text in self.spellings)
+
+    @cached_property
+    def spellings(self) -> list[str]:
+        """Its titles as they stand, and with their words apart: SamplingEnd, Sampling_End."""
+        texts = dict.fromkeys((*self.titles, self.title))
+        return list(texts | dict.fromkeys(map(_apart, texts)))
+
+    @property
+    def spelled(self) -> str:
+        return _apart(self.title)
+
+
+def _apart(title: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", title)
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,7 @@ class Table:
     """settings: the keys of the profile that make this table of the file. preamble: the text before it.
 
     sensors: whether a header row names them. complete: whether the whole file was seen.
-    above: columns that stand outside of the records, for what the records lack.
+    name: of the file. above: columns that stand outside of the records, for a time that they lack.
     """
 
     columns: tuple[Column, ...]
@@ -61,6 +75,7 @@ class Table:
     complete: bool = True
     above: tuple[Column, ...] = ()
     todo: tuple[str, ...] = ()
+    name: str = ""
 
     @property
     def rows(self) -> int:

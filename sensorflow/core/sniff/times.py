@@ -48,7 +48,7 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK = re.compile(
     r"(?P<h>\d{1,2})(?P<c>[:.h])(?P<m>\d{2})(?:(?P<d>[:.m])(?P<s>\d{2})(?:(?P<e>[.,:])(?P<f>\d{1,9}))?)?"
-    r"(?P<gap>\s*)(?P<p>[AaPp][Mm]\b)?"
+    r"(?P<gap>\s*)(?P<p>[AaPp][Mm]?\b)?"
 )
 _PACKED = {6: "%H%M%S", 4: "%H%M", 2: "%H"}
 
@@ -76,7 +76,7 @@ def read(cells: Sequence[str], hint: str = "", prefer: str = "") -> Read | None:
     texts = [t for t in cells[:MOST] if t]
     if not texts or not any(c.isdigit() for c in texts[0]) or len(texts[0]) > 60:
         return None
-    if _share(texts, "iso8601") >= ENOUGH and re.match(r"\s*\d{4}-", texts[0]):
+    if re.match(r"\s*\d{4}-", texts[0]) and _share(texts, "iso8601") >= ENOUGH:
         return _iso(texts)
     if all("/" in t for t in texts[:100]):
         halves = [t.split("/")[0] for t in texts]
@@ -300,8 +300,15 @@ def clock(cells: Sequence[str]) -> tuple[str, ...]:
             return ()
         if made[0] not in found:
             found.append(made[0])
+    halves = any("%p" in f for f in found)
+    if halves and not _reads([f"2024-01-01 {t}" for t in sample[:50]], found):
+        return ()
     plain = any("." in f and "%S" not in f for f in found)  # 14.30 is a number before it is a time
     return () if plain or len(found) > 4 else tuple(found)
+
+
+def _reads(texts: Sequence[str], clocks: Iterable[str]) -> bool:
+    return _share(texts, *(f"%Y-%m-%d {clock}" for clock in clocks)) == 1
 
 
 def epoch(cells: Sequence[str], title: str) -> Read | None:

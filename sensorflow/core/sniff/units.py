@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+from sensorflow.core.sniff.table import Column
 
 _UNITS = """
 c f k degc degf deg.c deg.f celsius fahrenheit kelvin deg degree degrees degt degn
@@ -23,6 +26,32 @@ UNITS = frozenset(_UNITS.split())
 """In lower case; with a bracket, a degree sign or a percent sign a text needs not be among them."""
 WORDS = frozenset(_WORDS.split())
 """Those that are words of their own in a name: "temp_min" tells a least, not minutes."""
+_SAID = "units?|uom|unit_?code|unit_?of_?measure(ment)?|einheit"
+_BESIDE = (
+    re.compile(rf"(.+?)[ _.-]?(?:{_SAID})"),
+    re.compile(rf"(?:{_SAID})[ _.-]?(.+)"),
+    re.compile(rf"(.+\.)(?:{_SAID}|symbol)"),
+)
+_FAMILIES = (
+    "c f k degc degf deg.c deg.f celsius fahrenheit kelvin °c °f",
+    "pa hpa kpa mpa mbar mb bar psi inhg mmhg hectopascal atm",
+    "m mm cm km in inch inches ft feet mi",
+    "m/s mps mph knots knot kn kt kts km/h kph ft/s",
+    "v mv kv",
+    "a ma ua",
+    "w kw mw",
+    "wh kwh mwh j kj mj",
+    "g kg mg ug",
+    "l ml gal m3 ft3",
+    "m3/s m^3/s ft3/s ft^3/s cfs gpm l/s l/min gal/min",
+    "s sec second seconds ms min minutes h hours",
+    "us/cm ms/cm s/m",
+    "ppm ppb ug/m3 µg/m³ mg/m3",
+    "% fraction",
+)
+"""Units of one quantity each, in lower case."""
+TITLE = 200
+"""Characters of a title that may tell a unit."""
 LONGEST = 16
 """Characters of a unit; a text that only holds one tells more than that."""
 
@@ -33,8 +62,34 @@ def unit_like(text: str) -> bool:
     return bare != text.strip() or signed or bare.lower().replace(" ", "") in UNITS
 
 
+def beside(columns: Iterable[Column], texts: Iterable[Column]) -> dict[Column, Column]:
+    """The columns of units that belong to columns of numbers, by their names: "temp_unit" to "temp"; in an
+    object, "temp.unit" to "temp.value"."""
+    named: dict[str, Column] = {}
+    for column in texts:
+        for said in filter(None, (p.fullmatch(column.reference.lower()) for p in _BESIDE)):
+            named.setdefault(said[1], column)
+    found = {c: named.get(c.reference.lower()) or named.get(_within(c)) for c in columns}
+    return {column: unit for column, unit in found.items() if unit is not None}
+
+
+def _within(column: Column) -> str:
+    inner, dot, _ = column.reference.lower().rpartition(".")
+    return f"{inner}." if dot else "\0"
+
+
+def are_akin(units: Iterable[str]) -> bool:
+    """Whether they may be units of one quantity, as °C and °F; one that is not known may be anything."""
+    named = {re.sub(r"^wmounit:", "", unit.strip().lower()) for unit in units} - {""}
+    known = [{i for i, family in enumerate(_FAMILIES) if unit in family.split()} for unit in named]
+    some = [families for families in known if families]
+    return len(some) < 2 or bool(set.intersection(*some))
+
+
 def split_unit(title: str) -> tuple[str, str]:
     """(type, unit), the unit "" where the title tells none."""
+    if len(title) > TITLE:
+        return title, ""
     title = re.sub(r"\s*\(\d{4,}\)$", "", title)  # the sensor's serial number
     match = re.fullmatch(r"(.+?)([\s_,]*)[(\[]([^()\[\]]*)[)\]]\s*:?", title)
     if match and _bracketed(match[3], bool(match[2])):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from sensorflow.core.sniff import numeric, split, who, words
+from sensorflow.core.sniff import aside, nameless, numeric, split, times, types, units, who, words
 from sensorflow.core.sniff.guess import Line, Value
 from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column, Table
@@ -15,13 +15,15 @@ from sensorflow.core.sniff.units import split_unit
 from sensorflow.core.sniff.when import When
 from sensorflow.errors import Misuse
 
+FLAG = "a flag"
 EVERY = 100
 """Columns up to which each gets its own line."""
 
 
 @dataclass
 class Found:
-    """What the columns of a table turn out to be, one step after another. ignored: column -> why."""
+    """What the columns of a table turn out to be, one step after another. ignored: column -> why.
+    units: column of numbers -> the one that tells its units."""
 
     table: Table
     when: When
@@ -30,6 +32,14 @@ class Found:
     ignored: dict[str, str] = field(default_factory=dict)
     todo: list[str] = field(default_factory=list)
     settings: list[Line] = field(default_factory=list)
+    units: dict[Column, Column] = field(default_factory=dict)
+    flags: list[Numeric] = field(default_factory=list)
+
+    @property
+    def sparse(self) -> bool:
+        """Whether a record may lack members, and a file may lack them in all records."""
+        kind = next((line.value for line in self.table.settings if line.key == "format"), "")
+        return kind in ("json", "jsonl")
 
     @property
     def comma(self) -> bool:
@@ -43,29 +53,37 @@ def lines(table: Table, found: When) -> tuple[list[Line], list[Line], list[str]]
     long = _long(state)
     if long is not None:
         return _settings(state, *_long_lines(state, *long)), [], state.todo
-    units = [c for c in state.texts if c.says(words.UNIT)]
+    bare = nameless.long(state.texts, state.numbers, found.cells)
+    if bare is not None:
+        return _settings(state, bare.sensor, _nameless_lines(state, bare)), [], state.todo
+    named = [c for c in state.texts if c.says(words.UNIT)]
     _unreadable(state)
-    rest = [c for c in state.texts if c not in units and not _clocklike(c)]
+    rest = [c for c in state.texts if c not in named and not _clocklike(c)]
     sensor = [] if table.sensors else who.needed(rest, state.numbers, found.cells)
+    if not sensor and (station := nameless.code([n.column for n in state.numbers])) is not None:
+        sensor = [station]
     state.numbers = _without_names(state, [n for n in state.numbers if n.column not in sensor])
+    state.numbers = aside.without(state.numbers, sensor, state.ignored)
     if not state.numbers:
         names = ", ".join(repr(c.title or c.reference) for c in table.columns[:12])
         raise Misuse(f"no column of numbers beside the time; found {names}")
-    unit = units[:1] if len(state.numbers) == 1 else []
-    _ignore_rest(state, state.texts, {*sensor, *unit})
+    unit = named[:1] if len(state.numbers) == 1 else []
+    state.units = units.beside([n.column for n in state.numbers], state.texts)
+    _ignore_rest(state, state.texts, {*sensor, *unit, *state.units.values()})
     state.numbers = numeric.with_sentinels(state.numbers)
     columns = _wide(state)
     return _settings(state, sensor, unit), columns, state.todo
 
 
 def _settings(state: Found, sensor: Sequence[Column], unit: Sequence[Column]) -> list[Line]:
-    made = who.line(state.table, sensor)
+    made, doubt = who.line(state.table, sensor)
+    state.todo += [doubt] if doubt else []
     made += [Line("unit", who.origin(c), who.few(c)) for c in unit]
     made += [*state.settings, *_missing(state)]
     if any(n.thousands for n in state.numbers):
         made.append(Line("thousands", "." if state.comma else ",", "between thousands"))
     if state.ignored:
-        made.append(Line("ignore", list(state.ignored), _reasons(state.ignored)))
+        made.append(Line("ignore", list(state.ignored), f"left out: {_reasons(state.ignored)}"))
     return made
 
 
@@ -85,15 +103,40 @@ def _sort(state: Found) -> None:
     aside = {c.reference for c in state.when.aside}
     columns = [c for c in state.table.columns if c.reference not in used]
     for column in columns:
-        made = None if column.instant else numeric.numeric(column, state.comma)
+        if column.above:
+            _take_above(state, column)
+            continue
+        typed = column.instant or _is_padded(column)
+        made = None if typed else numeric.numeric(column, state.comma)
         if column.reference in aside or column.instant:
             state.ignored[column.reference] = "another time"
         elif made is None:
             state.texts.append(column)
         elif (why := _no_reading(column)) is not None:
             state.ignored[column.reference] = why
+            state.flags += [made] if why == FLAG and column.counts else []
         else:
             state.numbers.append(made)
+    if not state.numbers:  # a state is what such a table measures
+        state.numbers = state.flags
+        state.ignored = {r: why for r, why in state.ignored.items() if why != FLAG}
+
+
+def _is_padded(column: Column) -> bool:
+    """Whether its texts are codes of digits: "00060"."""
+    same = len({len(t) for t in column.counts}) == 1
+    zero = any(re.fullmatch(r"0\d+", t) for t in column.counts)
+    named = column.says(words.KIND) or column.says(words.SENSOR)
+    return named and same and zero and all(t.isdigit() and len(t) > 2 for t in column.counts)
+
+
+def _take_above(state: Found, column: Column) -> None:
+    """What stands around the records may name them; it is never measured."""
+    coded = numeric.numeric(column) is not None
+    named = column.says(words.SENSOR) and column.says(words.IDENTITY)
+    named = named and all(re.fullmatch(r"\d{1,20}", t) for t in column.counts)
+    if column.counts and (named or not coded) and times.read(column.cells) is None:
+        state.texts.append(column)
 
 
 def _no_reading(column: Column) -> str | None:
@@ -104,11 +147,13 @@ def _no_reading(column: Column) -> str | None:
         return "a part of the time"
     if _counts_rows(column):
         return "counts rows"
+    if re.search(words.CARRIED, column.reference, re.I):
+        return "of the transmission"
     seconds = re.search(words.SECONDS, column.title, re.I) is not None and _grows(column)
     if seconds or column.says(words.ELAPSED):
         return "time since a start"
     if column.says(words.FLAG) and len(column.counts) <= 60 and _small(column):
-        return "a flag"
+        return FLAG
     if not column.counts and column.says(words.REMARK):
         return "empty here"
     return None
@@ -136,7 +181,7 @@ def _counts_rows(column: Column) -> bool:
     ones = sum(step == 1 for step in steps) / len(steps)
     if named:
         return ones > 0.5 or column.title == "RECORD"
-    placed = column.index == 0 or re.fullmatch(r"column\d+", column.title) is not None
+    placed = column.index == 0
     return placed and ones > 0.9 and len(steps) > 3
 
 
@@ -145,7 +190,9 @@ def _long(state: Found) -> tuple[Column, Numeric] | None:
     called = [n for n in state.numbers if re.search(words.VALUE, _bare(n.column), re.IGNORECASE)]
     values = called or (state.numbers if len(state.numbers) == 1 else [])
     texts = [c for c in state.texts if c.says(words.KIND) and not c.says(words.UNIT)]
+    texts = [c for c in texts if not c.says(words.KIND_OF_MESSAGE)]
     kinds = [c for c in texts if c.filled > 0.9 * len(c.cells) and _is_kind(c, state)]
+    kinds = kinds or types.unnamed(state.texts, values)
     if not values or not kinds:
         return None
     named = [c for c in kinds if re.search(words.KIND_NAMED, c.title, re.IGNORECASE)]
@@ -160,7 +207,9 @@ def _is_kind(column: Column, state: Found) -> bool:
     """Whether its texts are few enough; a single one tells something only where it stands alone."""
     count = len(column.counts)
     few = count <= max(2, 0.6 * column.filled) and count <= 500
-    return few and (count > 1 or len(state.texts) < 4)
+    plain = re.search(words.KIND_PLAIN, column.title.strip(), re.IGNORECASE) is not None
+    near = [c for c in state.texts if not c.above]
+    return few and (count > 1 or plain or len(near) < 4)
 
 
 def _bare(column: Column) -> str:
@@ -169,30 +218,42 @@ def _bare(column: Column) -> str:
 
 def _long_lines(state: Found, kind: Column, value: Numeric) -> tuple[list[Column], list[Column]]:
     """(sensor, unit) of a table whose row is one reading."""
-    units = [c for c in state.texts if c.says(words.UNIT)][:1]
-    sensor = who.titled([c for c in state.texts if c is not kind and c not in units])
+    unit = [c for c in state.texts if c.says(words.UNIT)][:1]
+    sensor = who.titled([c for c in state.texts if c is not kind and c not in unit])
     others = [n.column for n in state.numbers if n is not value]
     sensor = sensor or who.titled([c for c in others if who.is_name(c)])
-    used = {kind, value.column, *sensor, *units}
+    used = {kind, value.column, *sensor, *unit}
     _ignore_rest(state, [*state.texts, *others], used)
     state.numbers = numeric.with_sentinels([value])
     state.settings += [
         Line("type", who.origin(kind), who.few(kind)),
         Line("value", value.column.reference),
     ]
-    return sensor, units
+    return sensor, unit
+
+
+def _nameless_lines(state: Found, found: nameless.Long) -> list[Column]:
+    """The unit of a table without a header whose row is one reading."""
+    units = [found.unit] if found.unit else []
+    kinds = [found.kind] if found.kind else []
+    used = {*kinds, found.value.column, *found.sensor, *units}
+    _ignore_rest(state, [*state.texts, *(n.column for n in state.numbers)], used)
+    state.numbers = numeric.with_sentinels([found.value])
+    state.settings += [Line("type", who.origin(c), who.few(c)) for c in kinds]
+    state.settings.append(Line("value", found.value.column.reference))
+    return units
 
 
 def _unreadable(state: Found) -> None:
     """Times of day that no format reads, as 10:30p, are for a person to see."""
-    for column in filter(_clocklike, state.texts):
+    for column in filter(_clocklike, (c for c in state.texts if not c.above)):
         example = next(iter(column.counts))
         state.todo.append(f"times of day as {example!r} in {column.title!r} cannot be read")
 
 
 def _clocklike(column: Column) -> bool:
     some = list(column.counts)[:50]
-    return bool(some) and all(re.match(r"\d{1,2}[:.]\d\d", t) for t in some)
+    return bool(some) and all(re.match(r"\d{1,2}[:.]\d\d(?!\d)", t) for t in some)
 
 
 def _without_names(state: Found, readings: list[Numeric]) -> list[Numeric]:
@@ -201,19 +262,20 @@ def _without_names(state: Found, readings: list[Numeric]) -> list[Numeric]:
     if kept:
         gone = [n.column.reference for n in readings if n not in kept]
         state.ignored |= dict.fromkeys(gone, "a name, not a reading")
-    return kept or readings
+    return kept or [n for n in readings if not n.column.says(words.NUMBERED)]
 
 
 def _is_called(column: Column) -> bool:
     """Whether it is titled an id and holds one. Titles as applicationID have no border before it."""
     called = column.says(words.IDENTITY) or re.search(r"[a-z](ID|Id)$|_id$", column.title)
-    alone = column.filled == 1 and all(t.isdigit() for t in column.counts)
+    single = column.filled == 1 or column.says(words.NUMBERED)
+    alone = single and all(t.isdigit() for t in column.counts)
     return bool(called) and (who.is_name(column) or alone)
 
 
 def _ignore_rest(state: Found, columns: Iterable[Column], used: set[Column]) -> None:
     for column in columns:
-        if column in used or column.reference in state.ignored:
+        if column in used or column.above or column.reference in state.ignored:
             continue
         text = numeric.numeric(column, state.comma) is None
         state.ignored[column.reference] = (
@@ -229,7 +291,7 @@ def _missing(state: Found) -> list[Line]:
             kept.setdefault(text, text)
         for text in each.numbers:
             if _everywhere(text, state):
-                kept.setdefault(float(text), text)
+                kept.setdefault(float(text.replace(",", ".")), text)
     if not kept:
         return []
     far = any(isinstance(k, float) for k in kept)
@@ -239,11 +301,15 @@ def _missing(state: Found) -> list[Line]:
 
 def _everywhere(text: str, state: Found) -> bool:
     """Whether a marker is a value in no other column, nor is likely to become one."""
-    value = float(text)
-    others = [n for n in state.numbers if value not in map(float, n.numbers)]
+    value = float(text.replace(",", "."))
+    others = [n for n in state.numbers if value not in _numbers(n)]
     if any(value in n.values for n in others):
         return False
     return value < 0 or all(max(n.values, default=0.0) < value / 3 for n in others)
+
+
+def _numbers(style: Numeric) -> list[float | None]:
+    return [numeric.number(text, style) for text in style.numbers]
 
 
 def _wide(state: Found) -> list[Line]:
@@ -275,6 +341,11 @@ def _cell(state: Found, each: Numeric) -> dict[str, Value]:
         cell["type"] = title
     if (unit or each.suffix) and not column.told:
         cell["unit"] = unit or each.suffix
+    beside = None if unit or column.told else state.units.get(column)
+    if beside is not None and not re.search(r"[{}]", beside.reference):
+        cell["unit"] = f"{{{beside.reference}}}"
+    if state.sparse and column.filled < len(column.cells):
+        cell["optional"] = True
     if each.suffix:
         cell["clean"] = rf"^(.+?)\s*{re.escape(each.suffix)}$"
     own = [t for t in each.numbers if not _everywhere(t, state)]

@@ -8,21 +8,28 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sensorflow.core import clocktime
-from sensorflow.core.sniff import split, times, words
-from sensorflow.core.sniff.guess import Line
+from sensorflow.core.sniff import nameless, split, times, words
+from sensorflow.core.sniff.guess import Line, Value
 from sensorflow.core.sniff.table import Column, Table
 from sensorflow.core.sniff.times import Read
+
+_MIDNIGHT = r"\d{4}-\d\d-\d\d[T ]00:00(:00(\.0+)?)?"
+_DAY = r"^(\d{4}-\d\d-\d\d)"
 
 
 @dataclass(frozen=True)
 class When:
-    """columns: those that the time is made of; aside: others that tell times, and are no readings."""
+    """columns: those that the time is made of; aside: others that tell times, and are no readings.
+
+    days: the one of them of which only the date counts, as its times of day are all midnight.
+    """
 
     columns: tuple[Column, ...]
     read: Read
     pad: tuple[int, ...] = ()
     aside: tuple[Column, ...] = ()
     weight: float = 0.0
+    days: Column | None = None
 
     @property
     def cells(self) -> list[str]:
@@ -31,16 +38,26 @@ class When:
 
 def when(table: Table, prefer: str = "") -> When | None:
     """prefer: the order of day and month to take where nothing tells, "dmy" or "mdy"."""
-    columns = [c for c in table.columns if c.counts]
+    columns = [c for c in table.columns if c.counts and not c.above]
     found = _candidates(columns, prefer)
     if not found:
         found = [w for w in _candidates(table.above, prefer) if w]
         return max(found, key=lambda w: w.weight) if found else None
-    best = max(found, key=lambda w: w.weight)
+    best = max(_finer(found), key=lambda w: w.weight)
     others = {c.index: c for w in found for c in w.columns if w is not best}
     used = {c.index for c in best.columns}
     more = tuple(c for i, c in others.items() if i not in used)
     return replace(best, aside=(*best.aside, *more))
+
+
+def _finer(found: Sequence[When]) -> list[When]:
+    """With less weight for times that are the same for many rows which another time tells apart."""
+    most = max(len(set(w.cells)) for w in found)
+    coarse = [len(set(w.cells)) < 0.6 * most for w in found]
+    return [
+        replace(w, weight=w.weight - 3) if low and w.read.clock else w
+        for w, low in zip(found, coarse, strict=True)
+    ]
 
 
 def _candidates(columns: Sequence[Column], prefer: str) -> list[When]:
@@ -49,13 +66,16 @@ def _candidates(columns: Sequence[Column], prefer: str) -> list[When]:
     dates = [w for w in whole if not w.read.clock]
     full = [w for w in whole if w.read.clock]
     full = [_with_offset(w, columns) for w in full]
+    days = [w for w in full if clocks and _only_days(w)]
+    dates += days
+    full = [w for w in full if w not in days]
     if dates and clocks:
         full += [made for w in dates if (made := _joined(w, clocks))]
     parts = split.titled(columns)
     if parts is None and not full and not dates:
         parts = split.placed(columns)
     if parts is not None:
-        full.append(_of_parts(parts))
+        full.append(_of_parts(split.once_more(parts, columns)))
     found = full or dates
     if full:
         found = [*full, *(replace(w, weight=w.weight - 5) for w in dates)]
@@ -109,7 +129,15 @@ def _clock(column: Column) -> tuple[str, ...]:
         len(t) == 4 and t[:2] < "25" and t[2:] < "60" for t in column.counts
     ):
         return ("%H%M",)
-    return ("%H",) if column.says(words.HOUR) and max(values) <= 24 else ()
+    hours = column.says(words.HOUR) or nameless.hours(column)
+    return ("%H",) if hours and max(values) <= 24 else ()
+
+
+def _only_days(found: When) -> bool:
+    """Whether its times of day are all midnight, as of a spreadsheet's dates."""
+    column = found.columns[0]
+    alone = len(found.columns) == 1 and not column.instant
+    return alone and all(re.fullmatch(_MIDNIGHT, t) for t in column.counts)
 
 
 def _joined(date: When, clocks: Sequence[tuple[Column, tuple[str, ...]]]) -> When | None:
@@ -120,10 +148,19 @@ def _joined(date: When, clocks: Sequence[tuple[Column, tuple[str, ...]]]) -> Whe
         return None
     column, formats = min(near, key=lambda pair: (abs(pair[0].index - at), pair[0].index < at))
     days = ("%Y-%m-%d",) if date.read.formats == ("iso8601",) else date.read.formats
+    if _only_days(date):
+        return _beside_midnights(date, column, formats)
     width = {"%H%M": 4, "%H%M%S": 6}.get(formats[0], 0)
     made = tuple(f"{d} {f}" for d in days for f in formats)
     read = replace(date.read, formats=made, why=date.read.why or "date and time of day", clock=True)
     return When((date.columns[0], column), read, (0, width) if width else ())
+
+
+def _beside_midnights(date: When, column: Column, formats: tuple[str, ...]) -> When:
+    day = date.columns[0]
+    made = tuple(f"%Y-%m-%d {f}" for f in formats)
+    read = replace(date.read, formats=made, why="the date of one cell, the time of another")
+    return When((day, column), read, days=day)
 
 
 def _with_offset(found: When, columns: Sequence[Column]) -> When:
@@ -158,6 +195,7 @@ def _weighed(found: When, columns: Sequence[Column]) -> When:
     weight = found.weight + 2 * bool(titles) + 3 * found.read.clock
     weight += 1.5 * (found.read.offset or zone_of(found) is not None)
     weight -= 4 * any(c.says(words.ASIDE) for c in found.columns)
+    weight -= 9 * any(c.says(words.ASLEEP) for c in found.columns)
     weight -= 1 * any(c.says(words.LATER) for c in found.columns)
     weight -= 0.1 * min(c.index for c in found.columns)
     rows = found.columns[0].filled
@@ -208,7 +246,11 @@ def _plus(offset: str) -> str:
 
 def lines(found: When) -> list[Line]:
     """The keys of [time], but for the zone."""
-    read, refs = found.read, [c.reference for c in found.columns]
+    read = found.read
+    refs: list[Value] = [
+        {"column": c.reference, "match": _DAY} if c is found.days else c.reference
+        for c in found.columns
+    ]
     made: list[Line] = []
     if len(refs) == 1:
         made.append(Line("column", refs[0]))

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from sensorflow.core.sniff import words
+from sensorflow.core.sniff import filename, words
 from sensorflow.core.sniff.guess import Line, Value
 from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column, Table
 
-FILE_NAME = r"^(.+?)(?:\.[^.]*)?(?:\.gz)?$"
-_BEHIND = r'"?\s*[:=,;\t]\s*"?'
+_BEHIND = r'"?\s*[:=,;\t](?:\s*[,;\t])*\s*"?'
 
 
 def titled(columns: Iterable[Column]) -> list[Column]:
     """The column that names sensors by its title, or none: an id before a name, and a filled one."""
     some = [c for c in columns if c.says(words.SENSOR) and c.filled > 0.95 * len(c.cells)]
     some = [c for c in some if c.says(words.IDENTITY) or not c.says(words.FLAG)]
-    some = [c for c in some if len(c.counts) <= max(1, 0.6 * c.filled) or c.filled < 5]
+    some = [c for c in some if _repeats(c) and not c.says(words.ZONE)]
     return sorted(some, key=lambda c: (-_idness(c), c.index))[:1]
 
 
+def _repeats(column: Column) -> bool:
+    few = len(column.counts) <= max(1, 0.6 * column.filled)
+    return few or column.filled < 5 or column.above
+
+
 def _idness(column: Column) -> int:
-    return 2 * column.says(words.DEVICE) + column.says(words.IDENTITY) + (len(column.counts) > 1)
+    serial = column.says(r"serial|s/n|\bsn\b|_id$|\bid$|eui|^station$") and column.says(
+        words.DEVICE
+    )
+    generic = re.fullmatch(r"(?i)name|topic|title", column.title) is not None
+    rank = 2 * column.says(words.DEVICE) + column.says(words.IDENTITY) + (len(column.counts) > 1)
+    return 2 * rank + 3 * serial - generic
 
 
 def needed(
@@ -36,10 +46,15 @@ def needed(
     rest = [c for c in texts if c.filled > 0.9 * len(c.cells)]
     numbered = [n.column for n in readings if n.column.says(words.SENSOR) and is_name(n.column)]
     sensor = titled([*rest, *numbered])
+    if not sensor and apart(cells, []) < 0.8:
+        # a row for each station, all of about one time
+        sensor = [c for c in rest if re.search(words.STATION, c.title.strip(), re.I)][:1]
     if apart(cells, sensor) < 0.8:
-        whole = [n.column for n in readings if _is_code(n.column)]
+        whole = [n.column for n in readings if is_code(n.column) and len(readings) > 1]
         better = [c for c in [*rest, *whole] if c not in sensor and _may_tell(c, cells)]
         better = [c for c in better if apart(cells, [*sensor, c]) > 0.99]
+        once = len(set(cells)) == 1
+        better = [c for c in better if c not in whole or once or is_panel(cells, c)]
         sensor += sorted(better, key=lambda c: c.index)[:1]
     if not sensor and len(rest) == 1 and len(rest[0].counts) == 1:
         # a text that never changes, and has a number in it, is more likely a name than a remark
@@ -47,7 +62,7 @@ def needed(
     return sensor
 
 
-def _is_code(column: Column) -> bool:
+def is_code(column: Column) -> bool:
     return len(column.counts) < 500 and all(re.fullmatch(r"\d{1,6}", t) for t in column.counts)
 
 
@@ -70,19 +85,29 @@ def apart(cells: Sequence[str], columns: Sequence[Column]) -> float:
     return len(keys) / max(len(cells), 1)
 
 
-def line(table: Table, sensor: Sequence[Column]) -> list[Line]:
-    """The key `sensor`; none where a header row names the sensors."""
+def is_panel(keys: Sequence[str], column: Column) -> bool:
+    """Whether almost all keys, as times, have the same of its texts, each once: depths, channels, bins."""
+    groups: dict[str, list[str]] = {}
+    for key, cell in zip(keys, column.cells, strict=True):
+        groups.setdefault(key, []).append(cell)
+    sets = Counter(tuple(sorted(group)) for group in groups.values())
+    often, count = sets.most_common(1)[0]
+    return len(groups) > 1 and count > 0.8 * len(groups) and len(set(often)) == len(often) > 1
+
+
+def line(table: Table, sensor: Sequence[Column]) -> tuple[list[Line], str]:
+    """(the key `sensor`; none where a header row names the sensors, what is not certain of it)."""
     if table.sensors:
-        return []
+        return [], ""
     if len(sensor) > 1:
         whole = "/".join(f"{{{c.reference}}}" for c in sensor)
-        return [Line("sensor", whole, "together they tell apart what was measured at once")]
+        return [Line("sensor", whole, "together they tell apart what was measured at once")], ""
     if sensor:
-        return [Line("sensor", origin(sensor[0]), few(sensor[0]))]
-    around = _around(table) or _above(table.preamble)
-    return [
-        around or Line("sensor", {"file_name": FILE_NAME}, "the file's name: no column tells it")
-    ]
+        return [Line("sensor", origin(sensor[0]), few(sensor[0]))], ""
+    if (around := _around(table) or _above(table.preamble)) is not None:
+        return [around], ""
+    made, doubt = filename.sensor(table.name)
+    return [made], doubt
 
 
 def origin(column: Column) -> Value:

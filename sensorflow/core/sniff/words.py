@@ -9,17 +9,17 @@ _TIMES = (
 _SENSORS = (
     "sensors? device station site logger node serial probe mote unit_?id meter nmi mac eui location entity "
     "host tag asset stn stid sid buoy well point channel_?id thing gateway source_?id id name topic "
-    "instance standort estacion boitier"
+    "instance standort estacion boitier item indicativo locatie locatie_code meetpunt"
 )
 _KINDS = (
     "type parameter param variable quantity metric measurand measurement property field characteristic "
     "observable observed_?property pollutant channel element signal attribute what kind datatype grandeur "
-    "__name__ target"
+    "__name__ target grootheid_omschrijving"
 )
 _VALUES = (
     "value val values reading readings result measurement measured_?value wert messwert mean data amount "
     "observation concentration sample_?measurement sensor_?value v valeur valor state _value result_?value "
-    "obs_?value"
+    "obs_?value numeriekewaarde"
 )
 _COUNTERS = (
     r"# no\.? nr\.? num number record rec recno rn index idx row id obs seq\w* counter fcnt f_cnt sample "
@@ -49,38 +49,54 @@ def _whole(words: str) -> str:
 TIME = f"{_any(_TIMES)}|time|date|yyyy|mmdd|日時|日付|時刻|measured|recorded|observed|logged"
 ASIDE = f"{_any(_ENDS)}|{'|'.join(_ASIDES.split())}"
 """Times of something else than the measurement."""
+ASLEEP = r"bedtime|sleep|wake.?up|sunrise|sunset"
+"""Times of day that a row reports, not when it was measured."""
 LATER = "local|start|begin"
 """Times that are taken where there is no better one."""
-OFFSET = r"^(tz|tz_?cd|time.?zone|zone|utc.?offset|offset)$"
+OFFSET = r"^(tz|tz_?cd|(local.?)?time.?zone|zone|utc.?offset|offset)$"
+ZONE = r"(^|[^a-z])(tz|time.?zone)([^a-z]|$)"
 _DEVICES = (
     "sensor|device|dev|station|site|logger|node|probe|meter|mote|entity|gateway|deployment|platform"
 )
-_NAMED = rf"({_DEVICES})[_ .]?(id|name|no|code|number|eui|serial)$"
+_NAMED = rf"({_DEVICES})[_ .]?(id|name|no|code|number|eui|serial|index)$"
+NUMBERED = rf"({_DEVICES})[_ .]?(id|no|code|number|eui|serial|index)$"
 SENSOR = f"{_any(_SENSORS)}|{_NAMED}"
-DEVICE = "sensor|device|station|logger|node|meter|probe|entity|serial|eui|nmi|site"
+DEVICE = (
+    "sensor|device|station|logger|node|(^|[^a])meter|probe|entity|serial|eui|nmi|site|location|well"
+    "|buoy"
+)
 _NAMES = rf"^(location|stn|{_DEVICES})$|({_DEVICES})_?(id|eui)$"
 IDENTITY = rf"(^|[^a-z])(id|code|serial|s/n|eui|mac|index)$|{_NAMES}"
+STATION = rf"^#?(stn|stid|sid|{_DEVICES})([ _.]?(id|name|no|code|number))?$"
 KIND = _any(_KINDS)
 KIND_NAMED = "name|type|parameter|variable|metric|quantity|field"
+_PLAIN = "parameter|variable|metric|quantity|measurand|pollutant|analyte|observable|characteristic"
+KIND_PLAIN = rf"^({_PLAIN})([ _]?name)?$"
+"""Titles of nothing but a type, even where a file holds one type alone."""
 VALUE = _whole(_VALUES)
 UNIT = (
     r"^(unit|units|uom|unit_?of_?measure(ment)?|units_?of_?measure|einheit|unit_?name|unit_?code|unite"
-    r"|unidad)$"
+    r"|unidad|eenheid(_code)?)$"
 )
 COUNTER = (
     rf"{_whole(_COUNTERS)}|(row|rec|record|obs|entry|index|line|sample)[ _.]?(id|no|nr|number|#)$"
 )
 FLAG = rf"{_any(_FLAGS)}|_(qc|flag|qual|cd)$|qc_|flag$"
+KIND_OF_MESSAGE = r"(result|response|message|msg|data|event|chart|object|feature)[_ .]?type$"
+CARRIED = (
+    r"(^|\.)(rx_?info|tx_?info|rx_?metadata|gateways?|hotspots|metadata)[.\[]|(^|\.)(f?_?port|qos)$"
+)
+"""Numbers of a message's way, not of what was measured."""
 PART = "^(ms|msec|milli(second)?s?)$"
-ELAPSED = r"elapsed|uptime|up_?time|seconds?_?since|run_?time|^millis"
+ELAPSED = r"elapsed|uptime|up_?time|oper(ating|ation)?[_ ]?time|seconds?_?since|run_?time|^millis"
 SECONDS = "^(seconds?|sec)$"
 REMARK = _any(_REMARKS)
 CLOCK = r"^(time|hhmm|hour|hora|uhrzeit|zeit)|hh:?mm|time\b"
-HOUR = r"^(hour|hr|hh|stunde|hora|time|hod)\b"
+HOUR = r"^(hour|hr|hh|stunde|hora|time|hod)(\b|.?(observed|of.?day)$)"
 
 LABELS = (
     r"(?:logger |device |instrument )?serial(?:[ _]?(?:number|no\.?|#))?|s/?n|[\w/ -]*registration number",
-    r"(?:logger|station|device|sensor|site)[ _]?(?:id|code)",
+    r"(?:logger|station|device|sensor|site)[ _]?(?:id|code|no\.?|nr\.?|number)",
     r"(?:logger|station|device|site)(?:[ _]?name)?",
 )
 """What stands before the name of a logger in the lines above a header, the surest first."""

@@ -1,0 +1,88 @@
+"""The stable part of a file's name: without what differs from file to file, such as dates and counters."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from sensorflow.core.sniff.guess import Guess, Line
+
+WHOLE = r"^(.+?)(?:\.[^.]*)?(?:\.gz)?$"
+"""All of a name but its ending."""
+_MONTH = (
+    "(?:[Jj]an|[Ff]eb|[Mm]ar|[Aa]pr|[Mm]a[yi]|[Jj]u[nl]|[Aa]ug|[Ss]ep|[Oo][ck]t|[Nn]ov|[Dd]e[cz])"
+)
+_DATES = (
+    rf"(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2]|{_MONTH})(?:[-_.]?(?:0[1-9]|[12]\d|3[01]))?(?!\d{{1,3}}(?!\d))",
+    rf"[0-3]?\d[-_.](?:[01]?\d|{_MONTH}[a-z]*)[-_.](?:19|20)\d\d(?!\d)",
+    r"[0-3]\d(?:0[1-9]|1[0-2])20[0-4]\d(?!\d)",
+    rf"{_MONTH}[a-z]*[-_. ]?(?:19|20)\d\d(?!\d)",
+    r"(?:19|20)\d\d(?!\d)(?=[^A-Za-z]*(?:[A-Za-z0-9]{1,5})?$)",
+)
+_END = r"(?:\.[^.]*)?(?:\.gz)?$"
+_PLAIN = (
+    r"^(.+?)[-_ .]+20\d\d",
+    r"^(.+?)[-_ .]*20\d\d",
+    r"^(.+?)[-_ .]+\d\d?[-_.]\d\d?[-_.]\d",
+    rf"^[-_ .\dTZ]+(.+?){_END}",
+)
+"""Patterns that a person reads at once, where they find the same part."""
+_COPY = r"(?: ?\(\d+\)| ?- ?Copy|_copy\d*)"
+_GENERIC = (
+    r"(?i)^(data|log|datalog|datalogger|logger|file|export|download|test|readings?|report|history|output|rec|record"
+    r"|records|gpslog|measurements?|messwerte|daten|values?|sensor|sample|dump|untitled|results?|tbl|table|raw"
+    r"|processed|minute|hourly|daily|day|hour|produkt|messung|session|capture|chart|query|timeseries)s?$"
+)
+"""Names that say nothing of who measured."""
+_DEVICE = "(?i)^(sensor|(data)?logger|session)$"
+"""Those of them that a number makes a name."""
+DOUBT = "the file's name says no sensor: put its name in place of"
+
+
+def sensor(name: str) -> tuple[Line, str]:
+    """(the key `sensor`, what is not certain). name: "" where it is not known."""
+    bare = re.sub(r"(?:\.[^.\d][^.]*)?(?:\.(?:gz|bz2|xz|zst|zip))?$", "", name)
+    for date in _DATES if bare else ():
+        for pattern in (rf"^(.+?)[-_ .]*(?<!\d){date}", rf"^{date}[-_ .\dTZ]*(.+?){_END}"):
+            found = re.match(pattern, bare)
+            if found and _tells(found[1]):
+                why = f"the file's name without its date: {found[1]!r}"
+                return Line("sensor", {"file_name": _plain(pattern, found[1], name)}, why), ""
+        if re.search(rf"(?<!\d){date}", bare):
+            return _unknown("it is a date")
+    counted = re.match(r"^([A-Za-z_ -]+?)[-_ ]*\d{1,6}$", bare)
+    if counted and re.match(_GENERIC, counted[1]) and not re.match(_DEVICE, counted[1]):
+        return _unknown("it counts files")
+    if re.search(rf"{_COPY}$", bare):
+        pattern = rf"^(.+?){_COPY}*{_END}"
+        return Line("sensor", {"file_name": pattern}, "the file's name, as of no copy"), ""
+    return Line("sensor", {"file_name": WHOLE}, "the file's name: no column tells it"), ""
+
+
+def _plain(pattern: str, part: str, name: str) -> str:
+    found = ((plain, re.match(plain, name)) for plain in _PLAIN)
+    return next((plain for plain, match in found if match and match[1] == part), pattern)
+
+
+def called(guess: Guess, name: str) -> Guess:
+    """The same where a sensor that nothing tells is called `name`, as its source is."""
+    todo = tuple(text for text in guess.todo if not text.startswith(DOUBT))
+    if todo == guess.todo:
+        return guess
+    line = Line(
+        "sensor", {"constant": name}, "as the source: neither column nor file name tells it"
+    )
+    settings = tuple(line if each.key == "sensor" else each for each in guess.settings)
+    return replace(guess, settings=settings, todo=todo)
+
+
+def _tells(part: str) -> bool:
+    """Whether a part of a name may be that of a sensor."""
+    words = [w for w in re.split(r"[-_ .]+", part) if w]
+    return any(not re.match(_GENERIC, w) and not re.fullmatch(r"[-_.\d]{0,2}|T", w) for w in words)
+
+
+def _unknown(why: str) -> tuple[Line, str]:
+    doubt = f"{DOUBT} 'logger' ({why}), as in sensor = {{ constant = \"roof\" }}"
+    said = f"no column tells it, nor the file's name: {why}"
+    return Line("sensor", {"constant": "logger"}, said), doubt

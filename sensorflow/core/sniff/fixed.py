@@ -1,0 +1,89 @@
+"""Tables of fixed width: where cells may be empty, runs of spaces would move the others to the left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from sensorflow.core.sniff import grid as grids
+from sensorflow.core.sniff.grid import Grid, Row
+
+ALIKE = 0.9
+"""The part of a column's cells that must look alike."""
+
+
+def aligned(grid: Grid) -> Grid | None:
+    """The same cut by characters, where its rows have not all as many cells and stand in columns."""
+    filled = [r for r in grid.rows if r.text.strip()]
+    data = [r for r in filled if r.line >= grid.rows[grid.first].line]
+    lines = [r.text.rstrip() for r in data]
+    if grid.delimiter != "whitespace" or len({len(r.cells) for r in data}) < 2 or len(data) < 4:
+        return None
+    if any("\t" in line or "\n" in line for line in lines):
+        return None
+    above = [r.text.rstrip() for r in filled if r.line < data[0].line][-1:]
+    for mask in (above + lines, lines):
+        widths = _widths(_fields(mask), lines)
+        if _fits(widths, data) and all(_whole(title, widths) for title in above):
+            rows = [replace(r, cells=cut(r.text, widths)) for r in grid.rows]
+            made = grids.bounds(rows, grid.delimiter)
+            return made and replace(made, widths=tuple(widths))
+    return None
+
+
+def _fits(widths: Sequence[int], data: Sequence[Row]) -> bool:
+    """Whether cells of one column look alike, and some are empty with others behind them."""
+    most = max(len(r.cells) for r in data)
+    if not most - 1 <= len(widths) <= most + 1:
+        return False
+    rows = [cut(r.text, widths) for r in data]
+    gaps = any("" in row and any(row[row.index("") :]) for row in rows)
+    return gaps and _alike(rows, len(widths))
+
+
+def _whole(title: str, widths: Sequence[int]) -> bool:
+    """Whether no word of the titles is cut in two."""
+    return " ".join(cut(title, widths)).split() == title.split()
+
+
+def cut(text: str, widths: Sequence[int]) -> list[str]:
+    found, at = [], 0
+    for width in widths:
+        found.append(text[at : at + width].strip())
+        at += width
+    return found
+
+
+def _fields(lines: Sequence[str]) -> list[tuple[int, int]]:
+    """From where to where something stands in any of the lines."""
+    length = max(map(len, lines))
+    used = [any(i < len(line) and line[i] != " " for line in lines) for i in range(length)]
+    found: list[tuple[int, int]] = []
+    for i, full in enumerate(used):
+        if full and (i == 0 or not used[i - 1]):
+            found.append((i, i + 1))
+        elif full:
+            found[-1] = (found[-1][0], i + 1)
+    return found
+
+
+def _widths(fields: Sequence[tuple[int, int]], data: Sequence[str]) -> list[int]:
+    """A column begins where the one before it ends, if its cells end at one place; else at its own."""
+    ends = []
+    for (_, end), (start, stop) in pairwise(fields):
+        cells = [line[start:stop] for line in data if line[start:stop].strip()]
+        right = all(len(c.rstrip()) == stop - start for c in cells)
+        ends.append(end if right else start)
+    ends.append(max(fields[-1][1], *(len(line) for line in data)) if fields else 0)
+    return [b - a for a, b in pairwise([0, *ends])]
+
+
+def _alike(rows: Sequence[Sequence[str]], width: int) -> bool:
+    for index in range(width):
+        kinds = Counter(grids.kind(row[index]) for row in rows)
+        kinds.pop("e", None)
+        if kinds and max(kinds.values()) < ALIKE * sum(kinds.values()):
+            return False
+    return True

@@ -1,0 +1,55 @@
+"""Files of a folder by their names, and proposals by their kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+
+from sensorflow.core.sniff.guess import Guess, Line
+
+_VARYING = r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{23,}|\d+(?:[-_.:T ]?\d+)*Z?"
+"""What differs between the names of files of one kind: dates, counters, serial numbers, UUIDs."""
+
+
+def pattern(name: str) -> str:
+    """The names that differ from this one in numbers alone, as a pattern for `include`.
+
+    >>> pattern("boiler_2026-03-01.csv"), pattern("T7-0012.csv.gz"), pattern("roof.csv")
+    ('boiler_*.csv', 'T*.csv.gz', 'roof.csv')
+    """
+    ending = re.search(r"(\.[A-Za-z][A-Za-z0-9]{0,7}){0,2}$", name)
+    at = ending.start() if ending else len(name)
+    stem = re.sub(r"[\[\]?*]", "?", name[:at])
+    return re.sub(r"\*+", "*", re.sub(_VARYING, "*", stem)) + name[at:]
+
+
+def by_pattern(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names, or paths, by the pattern of their last part."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(pattern(name.rpartition("/")[2]), []).append(name)
+    return found
+
+
+def sample(names: Sequence[str], count: int) -> list[str]:
+    """So many of the names, evenly spread, the first and the last among them."""
+    if count >= len(names):
+        return list(names)
+    if count == 1:
+        return [names[0]]
+    last = len(names) - 1
+    return [names[round(i * last / (count - 1))] for i in range(count)]
+
+
+def kind(guess: Guess) -> Hashable:
+    """Equal for proposals that read in the same way, whatever their reasons say."""
+    parts = (guess.settings, guess.time, guess.columns)
+    return tuple(tuple((line.key, _value(line)) for line in part) for part in parts)
+
+
+def _value(line: Line) -> str:
+    """As text; of a sensor that is called by the file's name, only that."""
+    named = line.key == "sensor" and isinstance(line.value, Mapping)
+    if named and line.value.keys() & {"file_name", "constant"}:  # type: ignore[union-attr]
+        return "the file"
+    return repr(line.value)

@@ -1,0 +1,98 @@
+"""Changing what a guess says of sensor, type and columns, line by line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sensorflow.core.profile import TEMPLATE
+from sensorflow.core.sniff import who
+from sensorflow.core.sniff.guess import Guess, Line, Value
+from sensorflow.core.sniff.table import Column
+
+
+def of(guess: Guess, key: str) -> Any:
+    """The value of a key of the profile; None without it."""
+    return next((line.value for line in guess.settings if line.key == key), None)
+
+
+def put(guess: Guess, key: str, value: Value, why: str = "") -> Guess:
+    """With another line for the key, in its place; at the end where there was none."""
+    line = Line(key, value, why)
+    if of(guess, key) is None:
+        return replace(guess, settings=(*guess.settings, line))
+    return replace(guess, settings=tuple(line if o.key == key else o for o in guess.settings))
+
+
+def without(guess: Guess, key: str) -> Guess:
+    return replace(guess, settings=tuple(o for o in guess.settings if o.key != key))
+
+
+def references(value: Any) -> list[str]:
+    """The columns that an origin names."""
+    if isinstance(value, Mapping):
+        return [str(value["column"])] if "column" in value else []
+    return TEMPLATE.findall(value) or [value] if isinstance(value, str) else []
+
+
+def timed(guess: Guess) -> list[str]:
+    found: list[str] = []
+    for line in guess.time:
+        if line.key == "column":
+            found += references(line.value)
+        elif line.key == "columns" and not isinstance(line.value, str | int):
+            found += [name for part in line.value for name in references(part)]
+    return found
+
+
+def used(guess: Guess, column: Column) -> Guess | None:
+    """With a column that is needed for something else than a reading; None if none is left then."""
+    ignored = of(guess, "ignore")
+    if ignored is not None and column.reference in ignored:
+        left = [name for name in ignored if name != column.reference]
+        why = next(o.why for o in guess.settings if o.key == "ignore")
+        guess = put(guess, "ignore", left, why) if left else without(guess, "ignore")
+    kept = tuple(line for line in guess.columns if line.key != column.reference)
+    if guess.columns and not kept:
+        return None
+    return replace(guess, columns=kept)
+
+
+def with_sensor(guess: Guess, column: Column) -> Guess:
+    """With a column as (a part of) the sensor's name."""
+    old = of(guess, "sensor")
+    why = f"without it readings would collide; {who.few(column)}"
+    if re.search(r"[{}]", column.reference):
+        return put(guess, "sensor", who.origin(column), why)
+    mine = f"{{{column.reference}}}"
+    if isinstance(old, Mapping) and "preamble" in old:
+        guess = put(guess, "captures", {"logger": old})
+        return put(guess, "sensor", f"{{logger}}/{mine}", why)
+    names = references(old)
+    if not names:
+        return put(guess, "sensor", who.origin(column), why)
+    whole = "/".join(f"{{{name}}}" for name in names)
+    return put(guess, "sensor", f"{whole}/{mine}", why)
+
+
+def with_type(guess: Guess, column: Column) -> Guess | None:
+    """With a column as (a part of) the type's name; None where that cannot be said."""
+    if re.search(r"[{}]", column.reference):
+        return None
+    mine, why = f"{{{column.reference}}}", f"without it readings would collide; {who.few(column)}"
+    names = references(of(guess, "type"))
+    if names:
+        whole = " ".join(f"{{{name}}}" for name in names)
+        return put(guess, "type", f"{whole} {mine}", why)
+    if not guess.columns:
+        return None
+    made = []
+    for line in guess.columns:
+        cell = dict(line.value) if isinstance(line.value, Mapping) else {}
+        kind = str(cell.get("type", line.key))
+        if re.search(r"[{}]", kind):
+            return None
+        made.append(Line(line.key, {**cell, "type": f"{kind} {mine}"}, line.why or why))
+    return replace(guess, columns=tuple(made))

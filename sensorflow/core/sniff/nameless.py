@@ -1,0 +1,134 @@
+"""Tables without a header: what their columns are by what they hold alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+from sensorflow.core.sniff import who
+from sensorflow.core.sniff.numeric import Numeric
+from sensorflow.core.sniff.table import Column
+from sensorflow.core.sniff.units import unit_like
+
+_QUANTITY = (
+    r"(?i)temp|hum|press|^rh$|wind|gust|rain|precip|flow|level|volt|curr|power|energy|^pm_?\d|^no[2x]?$|^s?o[23]$|co2|"
+    r"ozone|moist|light|lux|batt|dew|radiat|solar|speed|turbid|conduct|salin|oxygen|^ph$|noise|voc|irradiance|rssi"
+)
+MOST = 500
+"""Different texts that name sensors or types."""
+
+
+@dataclass(frozen=True)
+class Long:
+    """A table whose row is one reading, by its columns. kind: None where nothing tells a type."""
+
+    value: Numeric
+    kind: Column | None
+    sensor: tuple[Column, ...] = ()
+    unit: Column | None = None
+
+
+def is_named(column: Column) -> bool:
+    return re.fullmatch(r"column\d+|time\d*", column.title) is None
+
+
+def hours(column: Column) -> bool:
+    """Whether a column counts the hours of a day, from row to row."""
+    if is_named(column) or not all(re.fullmatch(r"\d{1,2}", t) for t in column.counts):
+        return False
+    values = [int(t) for t in column.cells[:2000] if t]
+    steps = [(b - a) % 24 for a, b in pairwise(values)]
+    day = len(set(values)) > 2 and max(values) <= 24
+    return day and bool(steps) and sum(s in (0, 1) for s in steps) > 0.9 * len(steps)
+
+
+def points(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Columns side by side that are one point on Earth in all rows."""
+    degrees = {c.index: c for c in columns if _is_degree(c)}
+    return tuple(c for i, c in degrees.items() if i - 1 in degrees or i + 1 in degrees)
+
+
+def _is_degree(column: Column) -> bool:
+    text = next(iter(column.counts), "")
+    alone = len(column.counts) == 1 and column.filled > 4 and not is_named(column)
+    return (
+        alone and re.fullmatch(r"-?\d{1,3}\.\d{2,}", text) is not None and abs(float(text)) <= 180
+    )
+
+
+def long(texts: Sequence[Column], numbers: Sequence[Numeric], cells: Sequence[str]) -> Long | None:
+    """Where texts beside one column of numbers tell apart what was measured at once, or name quantities.
+
+    cells: the rows' times.
+    """
+    named = [c for c in texts if _names(c)]
+    codes = [n.column for n in numbers if _names(n.column) and who.is_name(n.column)]
+    values = [n for n in numbers if n.column not in codes and len(n.column.counts) > 1]
+    if not values or any(map(is_named, [*texts, *(n.column for n in numbers)])):
+        return None
+    kinds = [c for c in named if _is_quantity(c)]
+    apart = _apart([*named, *codes], kinds, cells)
+    if not kinds and not apart:
+        return None
+    kind = next((c for c in kinds if c in apart), None) or next(iter(kinds), None)
+    rest = [n for n in values if kind is None or not _follows(n.column, kind)]
+    if not rest or (len(rest) > 1 and kind is not None and len(kind.counts) < 2):
+        return None
+    value = max(rest, key=lambda n: (len(n.column.counts), n.column.index))
+    sensor = tuple(c for c in apart if c is not kind)
+    unit = next((c for c in named if _is_unit(c) and c is not kind and c not in sensor), None)
+    if kind is None:
+        return None
+    return Long(value, kind, sensor or _constant(named, kind, unit), unit)
+
+
+def _names(column: Column) -> bool:
+    count = len(column.counts)
+    return column.filled > 0.9 * len(column.cells) and 0 < count <= min(MOST, 0.5 * column.filled)
+
+
+def _is_quantity(column: Column) -> bool:
+    known = sum(re.search(_QUANTITY, text) is not None for text in column.counts)
+    return known > 0.5 * len(column.counts)
+
+
+def _is_unit(column: Column) -> bool:
+    return all(unit_like(t) for t in column.counts)
+
+
+def _apart(
+    columns: Sequence[Column], kinds: Sequence[Column], cells: Sequence[str]
+) -> tuple[Column, ...]:
+    """The fewest columns, and the first of such, that tell rows of the same time apart."""
+    if who.apart(cells, []) > 0.99:
+        return ()
+    some = sorted((c for c in columns if len(c.counts) > 1), key=lambda c: c.index)[:8]
+    for count in (1, 2, 3):
+        sets = list(combinations(some, count))
+        sets.sort(key=lambda s: not any(c in kinds for c in s))
+        for chosen in sets:
+            if who.apart(cells, chosen) > 0.99:
+                return chosen
+    return ()
+
+
+def _follows(column: Column, kind: Column) -> bool:
+    """Whether a column of numbers is the same in all rows of one type: its code, or a limit."""
+    pairs = set(zip(kind.cells, column.cells, strict=True))
+    return len(pairs) == len(kind.counts)
+
+
+def _constant(columns: Sequence[Column], *but: Column | None) -> tuple[Column, ...]:
+    """The one text that is the same in all rows, and has a digit as names have."""
+    alone = [c for c in columns if len(c.counts) == 1 and c not in but]
+    return tuple(c for c in alone if re.search(r"\d", next(iter(c.counts))))[:1]
+
+
+def code(columns: Sequence[Column]) -> Column | None:
+    """The first column, if it holds one whole number of some digits in all rows: a station's."""
+    first = next((c for c in columns if c.index == 0), None)
+    if first is None or is_named(first) or len(first.counts) != 1 or first.filled < 4:
+        return None
+    return first if re.fullmatch(r"\d{2,12}", next(iter(first.counts))) else None

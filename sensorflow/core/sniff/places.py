@@ -1,0 +1,117 @@
+"""Where the records of a JSON document may be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sensorflow.core.sniff import numeric, times, words
+
+DEEP = 6
+UNSAFE = r"[.\[\]'$]"
+
+
+@dataclass(frozen=True)
+class Place:
+    """path: as `records` takes it. keyed: what lies there is an object of lists, each list a column.
+    named: the records are the members of an object, which their names tell apart. mapped: that, or they
+    are within such members."""
+
+    path: str
+    keyed: bool = False
+    named: bool = False
+    mapped: bool = False
+
+
+def places(
+    value: Any, path: str = "", depth: int = 0, named: bool = False, mapped: bool = False
+) -> Iterator[Place]:
+    """The document itself, elements of lists, members that are alike, lists that are columns."""
+    if depth > DEEP:
+        return
+    if isinstance(value, dict):
+        if _is_by_time(value):
+            yield Place(f"{path}[*]", mapped=True)
+            return
+        if not path or path.endswith("]"):  # within a record its leaves are found by their paths
+            yield Place(path, named=named, mapped=mapped)
+        if are_columns(value):
+            yield Place(path, keyed=True)
+        if inner := _alike(value):
+            whole = all(isinstance(m, dict) for m in value.values())
+            yield from places(inner, f"{path}[*]", depth + 1, whole, True)
+        if lists := _alike_lists(value):
+            yield from places(lists, f"{path}[*]", depth + 1, mapped=True)
+        for key, member in value.items():
+            yield from places(member, below(path, key), depth + 1, mapped=mapped)
+    elif isinstance(value, list) and value:
+        if isinstance(value[0], list):
+            if value[0] and not isinstance(value[0][0], dict | list):
+                yield Place(f"{path}[*]", mapped=mapped)
+            return
+        for element in value[:2]:
+            yield from places(element, f"{path}[*]", depth + 1, mapped=mapped)
+
+
+def are_columns(value: dict[str, Any]) -> bool:
+    """Whether the lists in an object are as long as one another, and hold plain values."""
+    lists = [m for m in value.values() if isinstance(m, list)]
+    plain = not any(isinstance(e, dict | list) for m in lists for e in m[:3])
+    return len(lists) > 1 and plain and len({len(m) for m in lists}) == 1 and bool(lists[0])
+
+
+def _alike(value: dict[str, Any]) -> dict[str, Any] | None:
+    """One of the members of a map: objects of the same members; or those that hold a value and its
+    unit, whatever else there is."""
+    inner = [m for m in value.values() if isinstance(m, dict) and m]
+    if len(inner) > 1 and len(inner) == len(value):
+        every = {key for m in inner for key in m}
+        if all(len(m) >= 0.5 * len(every) for m in inner):
+            return max(inner, key=len)
+    valued = [m for m in inner if is_valued(m)]
+    return max(valued, key=len) if valued and len(valued) >= 0.5 * len(inner) else None
+
+
+def _alike_lists(value: dict[str, Any]) -> list[Any] | None:
+    """One of the members of a map of lists, whose elements are alike."""
+    lists = [m for m in value.values() if isinstance(m, list) and m]
+    if len(lists) < 2 or len(lists) < 0.5 * len(value):
+        return None
+    firsts = [m[0] for m in lists]
+    if all(isinstance(f, list) and len(f) == len(firsts[0]) for f in firsts):
+        return lists[0]
+    every = {key for f in firsts if isinstance(f, dict) for key in f}
+    alike = all(isinstance(f, dict) and len(f) >= 0.5 * len(every) for f in firsts)
+    return lists[0] if alike and every else None
+
+
+def _is_by_time(value: dict[str, Any]) -> bool:
+    """Whether its members are called by their times."""
+    keys = list(value)
+    return len(keys) > 1 and is_times(keys)
+
+
+def is_times(keys: Sequence[str]) -> bool:
+    some = [key for key in keys if key][:50]
+    epochs = all(re.fullmatch(r"\d{10}|\d{13}", key) for key in some)
+    dates = all(re.match(r"\d{4}-\d\d-\d\d", key) for key in some)
+    return bool(some) and (
+        (epochs and times.epoch(some, "time") is not None)
+        or (dates and times.read(some, "time") is not None)
+    )
+
+
+def is_valued(member: dict[str, Any]) -> bool:
+    """Whether it is one value with its unit, or with its time: not a record of several."""
+    keys = [key for key in member if re.search(words.VALUE, key, re.IGNORECASE)]
+    plain = [member[key] for key in keys if not isinstance(member[key], dict | list)]
+    told = any(re.search(words.UNIT, key, re.IGNORECASE) for key in member)
+    numbers = [v for v in plain if isinstance(v, str) and numeric.is_number(v)]
+    return len(plain) == 1 and told and (bool(numbers) or plain[0] is None)
+
+
+def below(path: str, key: str) -> str:
+    safe = f"['{key}']" if re.search(UNSAFE, key) or not key else key
+    return f"{path}.{safe}" if path and not safe.startswith("[") else f"{path}{safe}"
