@@ -118,6 +118,8 @@ def _datetime(nanos: int) -> datetime:
 
 def months_of(ts: pa.Array) -> dict[date, int]:
     """How many of some times lie in each month."""
+    if not len(ts):
+        return {}
     times = ts.cast(pa.int64()).to_numpy().view(f"M8[{ts.type.unit}]")
     ends = np.array([times.min(), times.max()]).astype("M8[M]")
     if ends[0] == ends[1]:  # mostly; and to tell the month of each costs

@@ -154,6 +154,8 @@ class Told:
             raise Wrong(f"a reject at byte {offset} of {len(data)}")
         if self.profile.format == "xml" and data.count(b"\r") != data.count(b"\r\n"):
             return  # a carriage return alone ends a line of XML
+        if self.profile.format == "xml" and b"\0" in data[:4]:
+            return  # UTF-16 without a mark, which a declaration tells
         if b"\n" in data[:BLOCK] and bisect_right(self.ends, offset - 1) + 1 != line:
             raise Wrong(f"a reject at byte {offset}, which is not in line {line}")
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import ijson
 
-from sensorflow.core.formats.json import Guarded
+from sensorflow.core.formats.guarded import Guarded
 from sensorflow.core.formats.records import EVERY, Path, Record, explode
 from sensorflow.core.formats.records import path as steps_of
 from sensorflow.core.sniff import aside, leaves, numeric, times, words
