@@ -112,11 +112,15 @@ def test_cells_are_those_that_openpyxl_reads(seed: int, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("prefix", ["", "x:"])
-@pytest.mark.parametrize("references", ["both", "rows", "none"])
+@pytest.mark.parametrize("references", ["both", "rows", "none", "odd"])
 def test_rows_with_and_without_references_and_prefixes(
     prefix: str, references: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def change(xml: bytes) -> bytes:
+        if references == "odd":  # as XML may be written, and few write it
+            begin, rows = xml.split(b"<sheetData>")
+            rows = re.sub(rb' (\w+)="([^"]*)"', rb"\n\1 = '\2'", rows)
+            return b"<sheetData>".join((begin, rows))
         if references != "both":
             xml = re.sub(rb'(<c) r="[A-Z]+[0-9]+"', rb"\1", xml)
         if references == "none":
@@ -159,6 +163,20 @@ def test_a_sheet_that_is_cut_off_is_refused() -> None:
     for cut in (300, 900):
         damaged = patched(data, "sheet1.xml", lambda x, cut=cut: x[: len(x) - cut])
         assert refused(damaged, format="xlsx") == Code.UNREADABLE
+
+
+@pytest.mark.parametrize("quote", [b'"', b"'"])
+def test_what_looks_like_an_attribute_within_a_text_stays(quote: bytes) -> None:
+    text = "a r='ZZ9' t=\"e\"  b = 'c'"
+    data = patched(
+        book([[text, 1]]),
+        "sheet1.xml",
+        lambda x: x.replace(b' r="A1"', b" r=%bA1%b" % (quote, quote)),
+    )
+    assert texts(data) == [(1, [text, "1"])]
+    inline = b'<c r="A1" t="inlineStr"><is><t>' + text.encode() + b"</t></is></c>"
+    data = patched(book([[5, 1]]), "sheet1.xml", lambda x: re.sub(rb'<c r="A1".*?</c>', inline, x))
+    assert texts(data) == [(1, [text, "1"])]
 
 
 def test_cells_that_are_far_apart_cost_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,11 +137,15 @@ class _Piece(NamedTuple):
 
 _DATA = re.compile(rb"<(\w+:)?sheetData\b[^>]*>")
 _ROW_END = re.compile(rb"</(?:\w+:)?row\s*>|<(?:\w+:)?row\b[^>]*/>")
-_COLUMN = re.compile(rb'\sr="([A-Z]{1,3})[0-9]')
-_LINE = re.compile(rb'\sr="[A-Z]{0,3}([0-9]{1,7})"')
-_FAR = re.compile(rb'\sr="(?:[A-Z]{2}|[A-Z]?[0-9]{6})')
+_COLUMN = re.compile(rb' r="([A-Z]{1,3})[0-9]')
+_LINE = re.compile(rb' r="[A-Z]{0,3}([0-9]{1,7})"')
+_FAR = re.compile(rb' r="(?:[A-Z]{2}|[A-Z]?[0-9]{6})')
 NEAR = 26 * 99_999
 """Cells within the columns and rows that are not far."""
+_TAG = re.compile(rb"<[^<>]*>")
+_SPACES = re.compile(rb"\s+(?=\w+(?::\w+)?\s*=)")
+_QUOTED = re.compile(rb"""\s*=\s*(?:"([^"]*)"|'([^'"]*)')""")
+_UNUSUAL = (b"='", b"= ", b" =", b"\tr", b"\nr", b"\rr", b"\tt", b"\nt", b"\rt")
 _DIGITS = re.compile(rb">-?[0-9]{16,}<")
 _ERROR = re.compile(rb'(<(?:\w+:)?c\b[^>]*) t="e"')
 _LONG = re.compile(
@@ -172,11 +176,11 @@ def _pieces(xml: IO[bytes], size: int, profile: Profile) -> Iterator[_Piece]:
         if b"<!" in data:
             raise ValueError("comments and sections of text between cells are not read")
         if end >= 0:
-            yield from _small(_Piece(opened, data, close))
+            yield from _small(_Piece(opened, _usual(data), close))
             return
         cut = _last_row(data)
         if cut:
-            yield from _small(_Piece(opened, data[:cut], close))
+            yield from _small(_Piece(opened, _usual(data[:cut]), close))
             held = data[cut:]
         elif len(held) > max(int(profile.max_record), size):
             what = f"a row of the sheet is longer than {int(profile.max_record):,} bytes"
@@ -195,6 +199,17 @@ def _last_row(data: bytes) -> int:
         if ends:
             return ends[-1]
     return 0
+
+
+def _usual(rows: bytes) -> bytes:
+    """The same with each attribute after one space and in double quotes, as most writers have it."""
+    if not any(sign in rows for sign in _UNUSUAL):
+        return rows
+    return _TAG.sub(lambda tag: _QUOTED.sub(_in_quotes, _SPACES.sub(b" ", tag[0])), rows)
+
+
+def _in_quotes(found: re.Match[bytes]) -> bytes:
+    return b'="' + (found[1] if found[1] is not None else found[2]) + b'"'
 
 
 def _small(piece: _Piece) -> Iterator[_Piece]:

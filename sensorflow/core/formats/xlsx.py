@@ -118,17 +118,12 @@ def _preamble(rows: Iterator[Row], profile: Profile) -> tuple[str, Iterator[Row]
 
 
 def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chunk:
-    rows: list[Row] = []
     rejects: list[Reject] = []
-    for number, cells in part:
-        behind = cells[width:]
-        if behind and profile.long_rows == "reject" and any(cell != "" for cell in behind):
-            reason = f"{len(cells)} cells where the header has {width}"
-            raw = _line(cells)[:RAW_LIMIT]
-            rejects.append(Reject(number, None, None, Code.COLUMN_COUNT, reason, raw))
-        elif not _dropped(cells, number, profile):
-            rows.append((number, cells))
-    even = ([*cells[:width], *[""] * (width - len(cells))] for _, cells in rows)
+    if max(map(len, (cells for _, cells in part))) > width or _chooses(profile):
+        rows = list(_chosen(part, width, profile, rejects))
+    else:
+        rows = part
+    even = (cells[:width] + [""] * (width - len(cells)) for _, cells in rows)
     across: list[tuple[Cell, ...]] = list(zip(*even, strict=True))
     columns = _columns(across, layout)
     typed = typed_cells(layout, lambda i: map(_text, across[i] if across else ()))
@@ -140,9 +135,23 @@ def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chu
     return Chunk(layout, columns, lines, spot, rejects, typed=typed)
 
 
+def _chosen(part: list[Row], width: int, profile: Profile, rejects: list[Reject]) -> Iterator[Row]:
+    """The rows that are read; those with cells behind the last column become rejects."""
+    for number, cells in part:
+        behind = cells[width:]
+        if behind and profile.long_rows == "reject" and any(cell != "" for cell in behind):
+            reason = f"{len(cells)} cells where the header has {width}"
+            raw = _line(cells)[:RAW_LIMIT]
+            rejects.append(Reject(number, None, None, Code.COLUMN_COUNT, reason, raw))
+        elif not (_chooses(profile) and _dropped(cells, number, profile)):
+            yield number, cells
+
+
+def _chooses(profile: Profile) -> bool:
+    return any(text is not None for text in (profile.comment, profile.keep, profile.drop))
+
+
 def _dropped(cells: Sequence[Cell], number: int, profile: Profile) -> bool:
-    if profile.comment is None and profile.keep is None and profile.drop is None:
-        return False
     line = _line(cells)
     if profile.comment is not None and line.startswith(profile.comment):
         return True
