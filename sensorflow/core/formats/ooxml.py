@@ -145,7 +145,7 @@ NEAR = 26 * 99_999
 _TAG = re.compile(rb"<[^<>]*>")
 _SPACES = re.compile(rb"\s+(?=\w+(?::\w+)?\s*=)")
 _QUOTED = re.compile(rb"""\s*=\s*(?:"([^"]*)"|'([^'"]*)')""")
-_UNUSUAL = (b"='", b"= ", b" =", b"\tr", b"\nr", b"\rr", b"\tt", b"\nt", b"\rt")
+_UNUSUAL = re.compile(rb"=\s*'|\s=|=\s|[\t\r\n]\w+=")
 _DIGITS = re.compile(rb">-?[0-9]{16,}<")
 _ERROR = re.compile(rb'(<(?:\w+:)?c\b[^>]*) t="e"')
 _LONG = re.compile(
@@ -203,7 +203,8 @@ def _last_row(data: bytes) -> int:
 
 def _usual(rows: bytes) -> bytes:
     """The same with each attribute after one space and in double quotes, as most writers have it."""
-    if not any(sign in rows for sign in _UNUSUAL):
+    signs = (b"'", b"\t", b"\n", b"\r", b"= ", b" =")
+    if not any(sign in rows for sign in signs) or not _UNUSUAL.search(rows):
         return rows
     return _TAG.sub(lambda tag: _QUOTED.sub(_in_quotes, _SPACES.sub(b" ", tag[0])), rows)
 

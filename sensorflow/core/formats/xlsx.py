@@ -56,9 +56,7 @@ def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
         if walked > most:
             what = f"more than {most:,} cells, empty ones among them"
             raise Permanent(Code.TOO_MANY_CELLS, what, line=number)
-        while cells and isinstance(last := cells[-1], str) and not last.strip():
-            cells.pop()
-        if not cells:
+        if isinstance(cells[-1], str) and not (cells := _filled(cells)):
             continue
         if len(cells) > profile.max_columns:
             what = f"{len(cells):,} columns, the limit is {profile.max_columns:,}"
@@ -69,12 +67,15 @@ def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
         yield number, cells
 
 
+def _filled(cells: list[Cell]) -> list[Cell]:
+    """Without the empty and blank cells at the end."""
+    while cells and isinstance(last := cells[-1], str) and not last.strip():
+        cells.pop()
+    return cells
+
+
 def _longest(cells: Sequence[Cell]) -> int:
-    longest = 0
-    for cell in cells:
-        if cell.__class__ is str and len(cell) > longest:
-            longest = len(cell)
-    return longest
+    return max([len(cell) for cell in cells if cell.__class__ is str], default=0)
 
 
 def _text(cell: Cell) -> str:
