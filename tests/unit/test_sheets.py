@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import io
 import random
@@ -21,7 +22,7 @@ from sensorflow.core import reading
 from sensorflow.core.formats import ooxml, xlsx
 from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
-from sensorflow.errors import Code
+from sensorflow.errors import Code, Permanent
 
 PROBE = Profile.model_validate(
     {"format": "xlsx", "time": "t", "sensor": {"constant": "s"}, "columns": {"v": {}}}
@@ -209,6 +210,7 @@ DAY, CLOCK = dt.datetime(2026, 1, 31), dt.time(13, 5, 7)
         (DAY, dt.datetime(1900, 1, 1, 13, 5, 7), ["iso8601"]),  # a time with a day of its own
         (dt.datetime(2026, 1, 31, 13, 5, 7), dt.datetime(2026, 1, 31, 13, 5, 7), ["iso8601"]),
         (DAY, "13:05:07", ["iso8601"]),
+        (DAY - dt.timedelta(days=1), dt.timedelta(hours=37, minutes=5, seconds=7), ["iso8601"]),
         ("31/01/2026", CLOCK, ["%d/%m/%Y %H:%M:%S"]),
         (DAY, 47107, ["%Y-%m-%d %H"]),
     ],
@@ -229,6 +231,33 @@ def test_durations_are_seconds() -> None:
     elapsed = {"column": "t", "format": "epoch_s", "since": "2026-01-31T00:00:00Z"}
     data = book([["t", "v"], [dt.timedelta(days=1, seconds=1), 5]])
     assert rows_of(data, time=elapsed) == [("2026-02-01T00:00:01+00:00", "v", 5.0)]
+
+
+def test_durations_are_no_texts() -> None:
+    assert values("xlsx", [dt.timedelta(hours=30)], decimal=",") == ([108_000.0], 0, 0)
+
+
+def test_an_empty_row_of_units_is_a_row_of_the_header() -> None:
+    rows = [["t", "v"], [], [NOON, 5], [NOON + dt.timedelta(minutes=1), 6]]
+    given = {"header": ["name", "unit"], "time": {"column": "t", "zone": "UTC"}}
+    assert [value for *_, value in rows_of(book(rows), **given)] == [5.0, 6.0]
+    rows[1] = [None, "degC"]
+    assert [value for *_, value in rows_of(book(rows), **given)] == [5.0, 6.0]
+
+
+def test_tags_that_are_never_closed_end() -> None:
+    """Each of these took hours by patterns that look for a tag's end beyond the next tag."""
+    data = book([["t", "v"], [1, 2]])
+    for junk in (
+        b"<row " * 400_000,
+        b'<c t="e' * 300_000,
+        b'<c a="' * 300_000 + b">1234567890123456<",
+    ):
+        broken = patched(
+            data, "sheet1.xml", lambda x, j=junk: x.replace(b"</row>", b"</row>" + j, 1)
+        )
+        with contextlib.suppress(Permanent):
+            assert texts(broken)[0] == (1, ["t", "v"])
 
 
 def test_a_cell_of_an_error_is_a_reject_and_not_missing() -> None:

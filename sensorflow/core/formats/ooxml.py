@@ -135,8 +135,8 @@ class _Piece(NamedTuple):
     close: bytes
 
 
-_DATA = re.compile(rb"<(\w+:)?sheetData\b[^>]*>")
-_ROW_END = re.compile(rb"</(?:\w+:)?row\s*>|<(?:\w+:)?row\b[^>]*/>")
+_DATA = re.compile(rb"<(\w+:)?sheetData\b[^<>]*>")
+_ROW_END = re.compile(rb"</(?:\w+:)?row\s*>|<(?:\w+:)?row\b[^<>]*/>")
 _COLUMN = re.compile(rb' r="([A-Z]{1,3})[0-9]')
 _LINE = re.compile(rb' r="[A-Z]{0,3}([0-9]{1,7})"')
 _FAR = re.compile(rb' r="(?:[A-Z]{2}|[A-Z]?[0-9]{6})')
@@ -147,9 +147,9 @@ _SPACES = re.compile(rb"\s+(?=\w+(?::\w+)?\s*=)")
 _QUOTED = re.compile(rb"""\s*=\s*(?:"([^"]*)"|'([^'"]*)')""")
 _UNUSUAL = re.compile(rb"=\s*'|\s=|=\s|[\t\r\n]\w+=")
 _DIGITS = re.compile(rb">-?[0-9]{16,}<")
-_ERROR = re.compile(rb'(<(?:\w+:)?c\b[^>]*) t="e"')
+_ERROR = re.compile(rb'(<(?:\w+:)?c\b[^<>]*) t="e"')
 _LONG = re.compile(
-    rb'(<(?:\w+:)?c(?:\s+(?!t=)\w+="[^"]*")*)(?:\s+t="n")?(?:\s+(?!t=)\w+="[^"]*")*'
+    rb'(<(?:\w+:)?c(?:\s+(?!t=)\w+="[^"<]*")*)(?:\s+t="n")?(?:\s+(?!t=)\w+="[^"<]*")*'
     rb"(>(?:<(?:\w+:)?f\b[^<]*</(?:\w+:)?f>)?<(?:\w+:)?v>-?[0-9]{16,}<)"
 )
 

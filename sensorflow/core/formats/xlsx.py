@@ -30,8 +30,7 @@ CELLS, CELLS_PER_BYTE = 10_000_000, 2
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
     rows = sheet_rows(stream, profile)
     before, rows = _preamble(rows, profile)
-    head = list(islice(rows, titles.header_rows(profile)))
-    first = next(rows, None)
+    head, first = _head(rows, titles.header_rows(profile))
     if not head and first is None and not before:
         return
     width = max([len(cells) for _, cells in [*head, *([first] if first else [])]], default=0)
@@ -43,6 +42,19 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     most = max(1, min(ROWS, (1 << 20) // max(len(fields), 1)))
     while part := list(islice(rest, most)):
         yield _chunk(part, layout, len(fields), profile)
+
+
+def _head(rows: Iterator[Row], count: int) -> tuple[list[Row], Row | None]:
+    """The rows of the header, an empty one among them too, and the first row of data."""
+    head: list[Row] = []
+    row = next(rows, None)
+    while row is not None and len(head) < count:
+        if head and row[0] > head[-1][0] + 1:
+            head.append((head[-1][0] + 1, []))
+            continue
+        head.append(row)
+        row = next(rows, None)
+    return head, row
 
 
 def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
@@ -87,7 +99,7 @@ def _text(cell: Cell) -> str:
         whole = cell.is_integer() and abs(cell) < 2**53
         return Number(int(cell)) if whole else Number(repr(cell))
     if isinstance(cell, timedelta):
-        return str(cell.total_seconds())
+        return Number(repr(cell.total_seconds()))
     if isinstance(cell, datetime | time):
         return cell.isoformat()
     return f"{cell.isoformat()}T00:00:00"
@@ -230,16 +242,25 @@ def _times(cells: Sequence[Cell]) -> list[str]:
     assert isinstance(day, date)
     midnight = not isinstance(day, datetime) or day.time() == time()
     counted = any(isinstance(cells[i], float) or found[i][:1].isdigit() for i in later)
-    if clocks or (counted and midnight):
-        found[first] = (day.date() if isinstance(day, datetime) else day).isoformat()
+    if not clocks:
+        if counted and midnight:
+            found[first] = _day(day).isoformat()
+        return found
     for i in clocks:
-        found[i] = _clock(cells[i])
+        clock = cells[i]
+        if isinstance(clock, timedelta):  # 24:00 is the next day's 0:00
+            whole = datetime.combine(_day(day), time()) + clock
+            day, clock = whole, whole.time()
+        found[i] = _clock(clock)
+    found[first] = _day(day).isoformat()
     return found
+
+
+def _day(cell: date) -> date:
+    return cell.date() if isinstance(cell, datetime) else cell
 
 
 def _clock(cell: Cell) -> str:
     if isinstance(cell, datetime):
         return cell.time().isoformat()
-    if isinstance(cell, timedelta):
-        return (datetime.combine(date(1900, 1, 1), time()) + cell).time().isoformat()
     return cell.isoformat() if isinstance(cell, time) else "00:00:00"
