@@ -194,3 +194,21 @@ def test_flags_go_with_their_rows_through_a_list_of_formats() -> None:
 )
 def test_a_cell_names_a_zone_or_is_refused(text: str | None, wanted: str | None) -> None:
     assert rowzones.zone_of(text, {"MEZ": "+01:00"}) == wanted
+
+
+def test_a_zone_is_read_once_however_many_texts_name_it() -> None:
+    texts = [f"Z{n}" for n in range(1000)] + [
+        "+01:00",
+        "+1",
+        " UTC+01",
+        "MEZ",
+        "Europe/Berlin",
+        None,
+    ]
+    zones = rowzones.zones_of(pa.array([*texts, "+01:00"], pa.string()), {"MEZ": "+01:00"})
+    found = {name: rows.tolist() for name, rows in zones.groups()}
+    assert found == {
+        None: [*range(1000), 1005],
+        "+01:00": [1000, 1001, 1002, 1003, 1006],
+        "Europe/Berlin": [1004],
+    }
