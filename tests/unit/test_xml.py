@@ -177,3 +177,44 @@ def test_sniff_knows_the_kinds_of_the_library(page: str, profile: str) -> None:
     library = (Path(__file__).parents[2] / "docs" / "library.md").read_text("utf-8")
     text = library.split(f"<!-- example: {page} -->\n```xml\n")[1].split("```")[0]
     assert [line.value for line in sniff(io.BytesIO(text.encode())).settings] == [profile]
+
+
+NAMES = [
+    ("Station <b>5</b> North", "Station 5 North"),
+    ("Station <b>5<i> a</i></b> <c/>North", "Station 5 a North"),
+    ("A<br/>B <br/> C", "A B  C"),
+    ("CO<sub>2</sub>x", "CO2x"),
+    ("<b>5</b> North", "North"),
+    ("Station<b>5</b>", "Station"),
+    ("<![CDATA[A & ]]>B<!-- c -->1", "A & B1"),
+    ("<b>\n<c>5</c>\n</b>\nNorth<d/>\n", "North"),
+]
+
+
+@pytest.mark.parametrize(("written", "wanted"), NAMES)
+@pytest.mark.parametrize("sensor", ["name", "$.r.s.name", "$..name"])
+def test_a_text_with_elements_in_it_is_the_same_by_each_path(
+    sensor: str, written: str, wanted: str
+) -> None:
+    """Also beside a path that leads into those elements."""
+    name, record = f"<name>{written}</name>", '<v t="2024-01-01"><x>1</x>{}</v>'
+    inside = sensor == "name"
+    data = f"<r><s>{'' if inside else name}{record.format(name if inside else '')}</s></r>"
+    keys = {"records": "r.s.v", "time": {"column": "@t", "zone": "UTC"}, "columns": ["x"]}
+    assert [row[1:] for row in read(data.encode(), **keys, sensor=sensor)[0]] == [
+        (wanted, "x", 1.0)
+    ]
+    both = {"captures": {"part": {"column": "$.r.s.name.b"}}, "sensor": sensor}
+    if not inside and "<c>" not in written and "<b>" in written:
+        both["unit"] = {"template": "{part}"}
+        assert read(data.encode(), **keys, **both)[0] == [(1, wanted, "x", 1.0)]
+
+
+def test_a_number_with_an_element_in_the_middle_is_none() -> None:
+    """The pieces side by side would be another number."""
+    data = '<r><v t="2024-01-01"><x>1{}5</x><y>1.5<unit>C</unit></y></v></r>'
+    keys = {"records": "r.v", "time": {"column": "@t", "zone": "UTC"}, "columns": ["x", "y"]}
+    for between in ("<f/>", "<f>;</f>", "<f> </f>"):
+        rows, rejects = read(data.format(between).encode(), **keys)
+        assert [row[2:] for row in rows] == [("y", 1.5)]
+        assert [reject.column for reject in rejects] == ["x"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sensorflow.core.elementpath import NAME, Steps, steps
@@ -25,13 +25,11 @@ class _Wanted:
             self.scope += 1
         self.matched = 0
         self.places: dict[int, int] = {}
-        self.leaf = False
         self.used = False
-        self.found: list[str] = []
+        self.found: dict[str, None] = {}
 
     def begin(self, depth: int, name: str, attributes: dict[str, str], line: int) -> bool:
         """An element begins; returns whether there is another text."""
-        self.leaf = False
         if self.matched != depth - 1 or depth > len(self.way):
             return False
         step = self.way[depth - 1]
@@ -43,8 +41,7 @@ class _Wanted:
                 return False
         self.matched = depth
         self.places = {d: n for d, n in self.places.items() if d <= depth}
-        self.leaf = depth == len(self.way)
-        if not self.leaf or self.last is None:
+        if depth != len(self.way) or self.last is None:
             return False
         if self.last.name == NAME:
             return self.add(name.rpartition(":")[2], line)
@@ -54,10 +51,14 @@ class _Wanted:
     def _bare(self, attribute: str) -> bool:
         return self.last is not None and self.last.fits("@" + attribute.rpartition(":")[2])
 
+    def is_text(self, depth: int) -> bool:
+        """Whether the text of the element that is open is the one."""
+        return self.matched == depth == len(self.way) and self.last is None
+
     def close(self, depth: int, text: str, line: int) -> bool:
         if self.matched != depth:
             return False
-        whole = self.leaf and depth == len(self.way) and self.last is None
+        whole = self.is_text(depth)
         self.matched -= 1
         return whole and self.add(text, line)
 
@@ -72,11 +73,11 @@ class _Wanted:
                 do=f'if it is one for the whole file, name it by "$..{self.way[-1].name}" in the profile, '
                 "which is looked for ahead; then replay",
             )
-        self.found.append(text)
+        self.found[text] = None
         return True
 
     def forget(self) -> None:
-        self.found, self.used = [], False
+        self.found, self.used = {}, False
 
 
 class Around:
@@ -89,9 +90,11 @@ class Around:
         self.deepest = max((len(w.way) for w in self._wanted), default=0)
         self._values: dict[str, Any] | None = None
 
-    def start(self, depth: int, name: str, attributes: dict[str, str], line: int) -> None:
+    def start(self, depth: int, name: str, attributes: dict[str, str], line: int) -> bool:
+        """Returns whether the element's text is wanted."""
         if sum(w.begin(depth, name, attributes, line) for w in self._wanted):
             self._values = None
+        return any(w.is_text(depth) for w in self._wanted)
 
     def end(self, depth: int, text: str, line: int) -> None:
         if sum(w.close(depth, text, line) for w in self._wanted):
@@ -113,8 +116,9 @@ class Around:
         return self._values
 
 
-def _several(found: list[str]) -> Any:
-    return found[0] if len(found) == 1 else list(found) or None
+def _several(found: Iterable[str]) -> Any:
+    texts = list(found)
+    return texts[0] if len(texts) == 1 else texts or None
 
 
 class Once:
@@ -127,7 +131,6 @@ class Once:
         self._way = found[:-1] if self._last else found
         self.text: str | None = None
         self._line = 0
-        self._leaf = False
 
     def _fits(self, names: Sequence[str]) -> bool:
         way = self._way
@@ -138,17 +141,19 @@ class Once:
             step.fits(name) for step, name in zip(reversed(way), reversed(here), strict=True)
         )
 
-    def begin(self, names: Sequence[str], attributes: dict[str, str], line: int) -> None:
-        self._leaf = self._last is None and self._fits(names)
-        if self._last is not None and self._fits(names):
+    def begin(self, names: Sequence[str], attributes: dict[str, str], line: int) -> bool:
+        """Returns whether the element's text is wanted."""
+        if not self._fits(names):
+            return False
+        if self._last is not None:
             for name, value in attributes.items():
                 if self._last.fits(f"@{name}") or self._last.fits("@" + name.rpartition(":")[2]):
                     self._take(value.strip(), line)
+        return self._last is None
 
     def close(self, names: Sequence[str], text: str, line: int) -> None:
-        if self._leaf:
+        if self._last is None and self._fits(names):
             self._take(text, line)
-        self._leaf = False
 
     def _take(self, text: str, line: int) -> None:
         if not text or text == self.text:

@@ -48,7 +48,7 @@ class Handler:
             what = f"nested deeper than {limit} levels"
             raise Permanent(Code.TOO_DEEP, what, do=do, line=self.line)
         for value in attributes.values():
-            self._limited(len(value))
+            self.limited(len(value))
         self.start(name, attributes)
 
     def _end(self, name: str) -> None:
@@ -58,10 +58,10 @@ class Handler:
 
     def _text(self, data: str) -> None:
         self._run += len(data)
-        self._limited(self._run)
+        self.limited(self._run)
         self.text(data)
 
-    def _limited(self, length: int) -> None:
+    def limited(self, length: int) -> None:
         if length > self.profile.max_line:
             limit = self.profile.max_line
             what = f"a text is longer than {limit:,} bytes"

@@ -16,6 +16,7 @@ from sensorflow.core.formats.around import Around, Once
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Spot, text_of
 from sensorflow.core.formats.elements import Element, reach
 from sensorflow.core.formats.events import Handler, parsed
+from sensorflow.core.formats.mixed import Texts
 from sensorflow.core.formats.records import ROWS, Columns, Record, references
 from sensorflow.core.layout import Resolve
 from sensorflow.core.profile import Profile
@@ -105,33 +106,31 @@ class _Ahead(Handler):
         super().__init__(profile)
         self._wanted = wanted
         self._names: list[str] = []
-        self._texts: list[str] = []
+        self._texts = Texts()
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._names.append(name)
-        self._texts = []
-        for once in self._wanted:
-            once.begin(self._names, attributes, self.line)
+        told = [once.begin(self._names, attributes, self.line) for once in self._wanted]
+        self._texts.start(any(told))
 
     def end(self, name: str) -> None:
-        text = "".join(self._texts).strip()
-        self._texts = []
-        for once in self._wanted:
-            once.close(self._names, text, self.line)
+        text = self._texts.end()
+        if text is not None:
+            for once in self._wanted:
+                once.close(self._names, text, self.line)
         self._names.pop()
 
     def text(self, data: str) -> None:
-        self._texts.append(data)
+        self.limited(self._texts.add(data))
 
 
 class _Open:
     """An element of a record that is open."""
 
-    __slots__ = ("key", "node", "texts")
+    __slots__ = ("key", "node")
 
     def __init__(self, key: str, node: Element | None) -> None:
         self.key, self.node = key, node
-        self.texts: list[str] = []
 
 
 class _Records(Handler):
@@ -146,7 +145,7 @@ class _Records(Handler):
         self._matched = 0
         self._places: list[dict[str, int]] = [{}]
         self._open: list[_Open] = []
-        self._texts: list[str] = []
+        self._within, self._beside = Texts(), Texts()
         self._began = (0, 0, "")
         self._window, self._base = b"", 0
         self.found: list[Found] = []
@@ -157,13 +156,16 @@ class _Records(Handler):
         return found
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        self._texts = []
         if self._open:
             self._open.append(_Open(self._key(name), self._attributed(attributes)))
         else:
             self._follow(name, attributes)
-        if self.depth <= self._around.deepest:
-            self._around.start(self.depth, name, attributes, self.line)
+        if self._open:
+            self._within.start()
+        if self._around.deepest:
+            told = self.depth <= self._around.deepest
+            told = told and self._around.start(self.depth, name, attributes, self.line)
+            self._beside.start(told)
 
     def _follow(self, name: str, attributes: dict[str, str]) -> None:
         """One step on the way to the records, or beside it."""
@@ -185,16 +187,16 @@ class _Records(Handler):
     def end(self, name: str) -> None:
         if self._open:
             self._close()
+        text = self._beside.end() if self._around.deepest else None
         if self.depth <= self._around.deepest:
-            self._around.end(self.depth, "".join(self._texts).strip(), self.line)
-        self._texts = []
+            self._around.end(self.depth, text or "", self.line)
         if self._matched == self.depth:
             self._matched -= 1
             self._around.leave(self.depth)
 
     def _close(self) -> None:
         done = self._open.pop()
-        text = "".join(done.texts).strip()
+        text = self._within.end() or ""
         if done.node is not None:
             done.node.text = text
         if self._open:
@@ -214,9 +216,9 @@ class _Records(Handler):
 
     def text(self, data: str) -> None:
         if self._open:
-            self._open[-1].texts.append(data)
-        if self.depth <= self._around.deepest:
-            self._texts.append(data)
+            self._within.add(data)
+        if self._around.deepest:
+            self.limited(self._beside.add(data))
 
     def _key(self, name: str) -> str:
         return name if name in self._qualified else name.rpartition(":")[2]

@@ -1,0 +1,78 @@
+"""The texts of XML's elements while they are open, also where elements stand between pieces of them."""
+
+from __future__ import annotations
+
+
+class _Text:
+    __slots__ = ("at_border", "is_cut", "own", "size", "whole")
+
+    def __init__(self) -> None:
+        self.own: list[str] = []
+        """Its own text, from the first piece on that is not blank."""
+        self.whole: list[str] | None = None
+        """With the texts of the elements in it; None where none stands behind its own first one."""
+        self.is_cut = False
+        """Whether an element stands between two pieces of its own text."""
+        self.at_border = False
+        """Whether the last that came is an element without a text."""
+        self.size = 0
+
+    def cut(self, data: str) -> None:
+        """A piece of its own behind an element: <x>1<br/>5</x> is not 15."""
+        assert self.whole is not None
+        if self.at_border and not data[0].isspace() and not self.whole[-1][-1].isspace():
+            self.whole.append(" ")
+        self.is_cut |= not data.isspace()
+        self.at_border = False
+
+    def take(self, data: str, within: bool) -> None:
+        """A text that is in it; within: of an element."""
+        assert self.whole is not None
+        self.at_border &= not within
+        self.whole.append(data)
+        self.size += len(data)
+
+
+class Texts:
+    """The one way to an element's text. It is the element's own, as in <x>21.5<unit>C</unit></x>. Where
+    elements stand between pieces of it, as in <name>Station <b>5</b> North</name>, it is all that is in the
+    element: the pieces side by side would be another word, or number."""
+
+    def __init__(self) -> None:
+        self._open: list[_Text | None] = []
+        self._mixed: list[_Text] = []
+
+    def start(self, wanted: bool = True) -> None:
+        """wanted: whether `end` is to return the text of this element."""
+        above = self._open[-1] if self._open else None
+        if above is not None and above.own and above.whole is None:
+            above.whole = above.own.copy()
+            self._mixed.append(above)
+        if above is not None:
+            above.at_border = True
+        self._open.append(_Text() if wanted else None)
+
+    def add(self, data: str) -> int:
+        """Returns the characters of the longest text that is kept."""
+        longest = 0
+        here = self._open[-1] if self._open else None
+        if here is not None and (here.own or not data.isspace()):
+            if here.whole is not None:
+                here.cut(data)
+            here.own.append(data)
+            here.size += len(data) if here.whole is None else 0
+            longest = here.size
+        for mixed in self._mixed:
+            mixed.take(data, within=mixed is not here)
+            longest = max(longest, mixed.size)
+        return longest
+
+    def end(self) -> str | None:
+        """The text of the element that ends; None of one that is not wanted."""
+        done = self._open.pop()
+        if done is None:
+            return None
+        if self._mixed and self._mixed[-1] is done:
+            self._mixed.pop()
+        pieces = done.whole if done.is_cut and done.whole is not None else done.own
+        return "".join(pieces).strip()
