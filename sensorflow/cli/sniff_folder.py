@@ -72,9 +72,11 @@ def look(folder: Path, zone: str | None) -> Seen:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    found = (p for p in folder.rglob("*") if not any(n.startswith(".") for n in p.parts[-1:]))
-    files = sorted(found, key=lambda p: (len(p.parts), p))
-    return (str(p.relative_to(folder)) for p in files if p.is_file())
+    """Of files, relative to the folder; those that begin with a dot, and what lies in such folders, are
+    never taken in either."""
+    found = (p for p in folder.rglob("*") if p.is_file())
+    names = sorted((p.relative_to(folder) for p in found), key=lambda p: (len(p.parts), p))
+    return (str(n) for n in names if not any(part.startswith(".") for part in n.parts))
 
 
 def _look_at(

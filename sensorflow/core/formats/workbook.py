@@ -62,6 +62,7 @@ def rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
     """
     with _clear():
         if _is_ole(stream):
+            _check_size(stream.seek(0, io.SEEK_END))
             stream.seek(0)
             _check_area(biff.area_of_book(stream))
         else:
