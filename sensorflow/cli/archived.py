@@ -11,13 +11,17 @@ from sensorflow.ports import FileView, Ledger, Member
 SHOWN = 20
 
 
-def with_members(ledger: Ledger, views: Sequence[FileView]) -> list[FileView]:
-    """These files, and of archives also the members that came in them alone."""
+def with_members(
+    ledger: Ledger, views: Sequence[FileView], states: tuple[str, ...]
+) -> list[FileView]:
+    """These files, and of archives also the members that are in one of `states`."""
     found = {view.file_id: view for view in views}
     for view in views:
-        for member in _alone(ledger, view, set(found))[0]:
-            if member not in found and (other := ledger.file(member)) is not None:
-                found[member] = other
+        members = ledger.members(view.file_id) if view.facts.get("members") is not None else []
+        for number in dict.fromkeys(m.file_id for m in members):
+            other = ledger.file(number)
+            if number not in found and other is not None and other.state in states:
+                found[number] = other
     return list(found.values())
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensorflow.cli import archived
 from sensorflow.cli.choose import Source, is_id, require, require_source, unknown_file
 from sensorflow.cli.files import record
 from sensorflow.cli.show import Json, as_json, line, readings, table
@@ -62,7 +63,9 @@ def replay(
     ledger = bootstrap.ledger(settings, "cli")
     require_source(settings, ledger, source)
     after = given(since, "--since")
-    found = archived.with_members(ledger, chosen(ledger, files or [], source, after, states))
+    found = chosen(ledger, files or [], source, after, states)
+    if files:
+        found = archived.with_members(ledger, found, STATES)
     if state is not None:
         found = [view for view in found if view.state == state]
     if after is not None:
