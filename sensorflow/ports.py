@@ -265,7 +265,8 @@ class Claim:
 
     token: the fencing token; whoever holds an older one cannot commit. profile: what the file is to be
     read by, where that is not its source's. again: rows of an earlier load are in the database. fresh:
-    nobody has held the file before. unpacked: it is an archive whose members are files of their own. name: what its versions have in common, see `names.canonical`; empty
+    nobody has held the file before. unpacked: it is an archive whose members are files of
+    their own. name: what its versions have in common, see `names.canonical`; empty
     for `key`. first_key: how the first version's name was spelt, which its readings' keys hold.
     """
 
@@ -319,8 +320,8 @@ class Unpack:
 
 @dataclass(frozen=True)
 class Member:
-    """A file that came in an archive. name: by which it came. besides: other archives that it came in too, and 0
-    where it also came by itself; of archives that were undone nothing is told."""
+    """A file that came in an archive. name: by which it came. besides: other archives that it came in too,
+    and 0 where it also came by itself; of archives that were undone nothing is told."""
 
     name: str
     file_id: int
@@ -732,9 +733,7 @@ class Ledger(Protocol):
         """
         ...
 
-    def unpack(
-        self, claim: Claim, members: Sequence[Arrival], how: Unpack
-    ) -> list[Registration]:
+    def unpack(self, claim: Claim, members: Sequence[Arrival], how: Unpack) -> list[Registration]:
         """Register the members of an archive, as `register_many` does, and close the archive: both or
         neither. Idempotent.
 

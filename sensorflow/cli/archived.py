@@ -64,11 +64,9 @@ def _require_done(archive: FileView, members: list[FileView]) -> None:
         )
 
 
-def _alone(
-    ledger: Ledger, view: FileView, given: set[int]
-) -> tuple[dict[int, None], list[Member]]:
-    """The members of an archive that came in it, or in others that are given too, and nowhere else; and those
-    that did come elsewhere."""
+def _alone(ledger: Ledger, view: FileView, given: set[int]) -> tuple[dict[int, None], list[Member]]:
+    """The members of an archive that came in it, or in others that are given too, and nowhere else; and
+    those that did come elsewhere."""
     if view.facts.get("members") is None:
         return {}, []
     members = ledger.members(view.file_id)
@@ -92,7 +90,9 @@ def print_members(ledger: Ledger, view: FileView) -> None:
         file = ledger.file(member.file_id)
         if file is not None:
             a = file.account
-            rows.append([member.file_id, member.name, file.version, str(file.state), a.read, a.loaded])
+            rows.append(
+                [member.file_id, member.name, file.version, str(file.state), a.read, a.loaded]
+            )
     line()
     heads = ("id", "file", "version", "state", "read", "loaded")
     table(f"the archive is {len(members):,} files", heads, rows)

@@ -176,7 +176,9 @@ def show(
         others = [record(version) for version in versions]
         told = {"history": history, "arrivals": arrivals, "versions": others}
         if view.facts.get("members") is not None:
-            told["members"] = [vars(m) | {"besides": sorted(m.besides)} for m in ledger.members(view.file_id)]
+            told["members"] = [
+                vars(m) | {"besides": sorted(m.besides)} for m in ledger.members(view.file_id)
+            ]
         as_json({**record(view, chain), **told})
         return
     if not is_id(file) and file.rpartition("@")[0] != view.name != file:

@@ -34,8 +34,8 @@ INSIDE = b"!/"
 
 
 def is_archive(job: Job) -> bool:
-    """Whether a claimed file is an archive that its source unpacks. Raises Transient STORAGE, and Permanent of
-    one that was unpacked before, and now would be read as one file."""
+    """Whether a claimed file is an archive that its source unpacks. Raises Transient STORAGE, and
+    Permanent of one that was unpacked before, and now would be read as one file."""
     if job.claim.stage is not Stage.VALIDATE or job.claim.part is not None:
         return False
     if not job.source.unpack:

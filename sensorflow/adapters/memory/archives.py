@@ -40,9 +40,7 @@ class Archives:
     def _move(self, file: File, to: State, what: str, count: int = 0, **facts: Any) -> None:
         raise NotImplementedError
 
-    def unpack(
-        self, claim: Claim, members: Sequence[Arrival], how: Unpack
-    ) -> list[Registration]:
+    def unpack(self, claim: Claim, members: Sequence[Arrival], how: Unpack) -> list[Registration]:
         with self._lock:
             archive = self._guard(claim)
             self._require_order(archive, members)
@@ -50,8 +48,12 @@ class Archives:
             done = []
             for member in members:
                 whole = archive.arrival
-                times = {"discovered_at": whole.discovered_at, "landed_at": whole.landed_at}
-                arrival = replace(member, lane=archive.lane, **times)
+                arrival = replace(
+                    member,
+                    lane=archive.lane,
+                    discovered_at=whole.discovered_at,
+                    landed_at=whole.landed_at,
+                )
                 entered = self._enter(arrival, how.on_change, how.name_matters)
                 self._lineage[arrival.source, arrival.key, arrival.fingerprint] = archive.id
                 if claim.profile is not None and entered.kind is Kind.NEW:
@@ -62,7 +64,7 @@ class Archives:
 
     def _finish_archive(self, archive: File, members: int, how: Unpack) -> None:
         archive.stage, archive.members = Stage.LOAD, members
-        facts = {"seconds": how.report.seconds, "rows": 0, "why": how.report.note}
+        facts: dict[str, Any] = {"seconds": how.report.seconds, "rows": 0, "why": how.report.note}
         self._move(archive, State.LOADED, "unpacked", **facts)
         archive.finished_at, archive.counts, archive.checksum = self._clock(), Counts(), 0
         archive.previous, archive.error, archive.span, archive.identity = None, None, Span(), ""

@@ -36,9 +36,7 @@ class Archives:
     ) -> list[Registration]:
         raise NotImplementedError
 
-    def unpack(
-        self, claim: Claim, members: Sequence[Arrival], how: Unpack
-    ) -> list[Registration]:
+    def unpack(self, claim: Claim, members: Sequence[Arrival], how: Unpack) -> list[Registration]:
         with self._transaction() as c:
             run(c, "lock_source", source=claim.source)
             archive = _archive(c, claim)

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
@@ -42,6 +42,7 @@ CLUTTER = ("__MACOSX/*", "*/__MACOSX/*", "._*", ".DS_Store", "Thumbs.db", "deskt
 """What operating systems add to archives: the whole name, or its last part."""
 PACKING = "have the sender pack the files anew, then drop that"
 SPLIT = "split the archive, or drop the files themselves"
+_BROKEN: tuple[type[BaseException], ...] = (*BROKEN, tarfile.TarError, ValueError, OverflowError)
 _PACKED = ("gzip", "bzip2", "xz", "zstd")
 
 
@@ -67,7 +68,7 @@ def _first(head: bytes, kind: str) -> bytes:
             return lzma.LZMADecompressor().decompress(head, _TAR)
         with pa.CompressedInputStream(io.BytesIO(head), "zstd") as plain:
             return bytes(plain.read(_TAR))
-    except (*BROKEN, ValueError):  # what is broken is told by whoever reads it
+    except _BROKEN:  # what is broken is told by whoever reads it
         return b""
 
 
@@ -84,8 +85,8 @@ def is_workbook(stream: BinaryIO) -> bool:
 
 @dataclass(frozen=True)
 class Entry:
-    """A member that the profile wants. key: its name, as the ledger has it. size in bytes. mtime_ns: 0 where the
-    archive knows no zone of its times."""
+    """A member that the profile wants. key: its name, as the ledger has it. size in bytes. mtime_ns: 0
+    where the archive knows no zone of its times."""
 
     key: bytes
     size: int
@@ -142,7 +143,9 @@ class Archive:
                 if is_workbook(copy):
                     return
         what = f"{entry.name!r} in the archive is an archive itself ({kind})"
-        raise Permanent(Code.ARCHIVE, what, do="unpack it once, then drop the archives that it holds")
+        raise Permanent(
+            Code.ARCHIVE, what, do="unpack it once, then drop the archives that it holds"
+        )
 
     @property
     def note(self) -> str:
@@ -163,7 +166,9 @@ def opened(stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO]) 
     kind = archive_kind(stream.read(HEAD))
     stream.seek(0)
     if kind is None:
-        raise Permanent(Code.ARCHIVE, "the file is no archive", do="drop it in a source without unpack")
+        raise Permanent(
+            Code.ARCHIVE, "the file is no archive", do="drop it in a source without unpack"
+        )
     archive = Archive(kind, profile, packed)
     plain = _plain(stream, archive, scratch)
     with _readable(f"the {kind} archive"):
@@ -182,7 +187,7 @@ def _readable(what: str) -> Iterator[None]:
         yield
     except MemoryError:
         raise
-    except (*BROKEN, tarfile.TarError, ValueError, OverflowError) as error:
+    except _BROKEN as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise Permanent(Code.UNREADABLE, f"{what} is broken: {error}") from error
@@ -196,7 +201,9 @@ def _require_members(archive: Archive) -> None:
         raise Permanent(Code.ARCHIVE, what, do=PACKING)
     if not archive.entries:
         wanted = f" that matches member = {archive.profile.member!r}"
-        left = f" (left out: {archive.note.partition('; left out: ')[2]})" if archive.left_out else ""
+        left = (
+            f" (left out: {archive.note.partition('; left out: ')[2]})" if archive.left_out else ""
+        )
         what = f"the archive holds no file{wanted}{left}"
         raise Permanent(Code.ARCHIVE, what, do="correct member in the profile, then replay")
 
@@ -259,18 +266,19 @@ def _plain(stream: BinaryIO, archive: Archive, scratch: Callable[[], BinaryIO]) 
 
 def _list_tar(archive: Archive, plain: BinaryIO) -> None:
     headers = cast(BinaryIO, _Headers(plain))
-    archive.source = tarfile.TarFile(
+    source: Any = tarfile.TarFile(
         fileobj=headers, mode="r", encoding="utf-8", errors="surrogateescape"
     )
-    while (info := archive.source.next()) is not None:
-        archive.source.members = []  # it would keep them all
+    archive.source = source
+    while (info := source.next()) is not None:
+        source.members = []  # it would keep them all
         if info.isdir():
             archive.left_out["folders"] += 1
         elif not info.isreg():
             archive.left_out["links and devices"] += 1
         else:
             _take(archive, info.name, info.size, int(info.mtime * 10**9), info)
-    _require_end(plain, archive.source.offset)
+    _require_end(plain, source.offset)
 
 
 def _require_end(plain: BinaryIO, offset: int) -> None:
@@ -316,7 +324,9 @@ class _Total:
             what = f"unpacked, the archive has more than {self.profile.max_decompressed:,} bytes"
             raise Permanent(Code.TOO_LARGE, what)
         if self.count > max(GRACE, self.packed * self.profile.max_ratio):
-            what = f"the archive grows to more than {self.profile.max_ratio:,} times its size: a bomb?"
+            what = (
+                f"the archive grows to more than {self.profile.max_ratio:,} times its size: a bomb?"
+            )
             raise Permanent(Code.TOO_LARGE, what, do=RATIO)
 
 
