@@ -84,9 +84,10 @@ def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep
         except Transient as error:
             return [_retry(job, error, burned=False) for job in jobs]
         if len(jobs) > 1:  # all stages, then: a message of a chain is of one file
+            plain = [_is_plain(job) for job in jobs]
             alike, jobs = (
-                [j for j in jobs if _is_plain(j)],
-                [j for j in jobs if not _is_plain(j)],
+                [job for job, fits in zip(jobs, plain, strict=True) if fits],
+                [job for job, fits in zip(jobs, plain, strict=True) if not fits],
             )
         results = together.work(alike, _outcome, lambda job: _work(job, None), _loaded)
         results += [_outcome(job, partial(_work, job, only)) for job in jobs]

@@ -21,6 +21,7 @@ from sensorflow.cli.replay import replay, undo
 from sensorflow.core.arrival import Lane
 from sensorflow.crash import Point
 from sensorflow.errors import Misuse
+from sensorflow.flow import unpack
 from sensorflow.flow.handle import Outcome, handle
 
 WORK = """
@@ -145,7 +146,10 @@ def test_archives_that_come_again_and_share_names_and_bytes(yard: Yard) -> None:
     assert clean(yard)
 
 
-def test_one_bad_member_keeps_all_of_an_archive_out(yard: Yard) -> None:
+def test_one_bad_member_keeps_all_of_an_archive_out(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpack, "TOGETHER", 1)
     data = bytearray(zipped("a.csv", "b.csv"))
     data[data.rindex(b"PK\x01\x02", 0, data.rindex(b"PK\x01\x02")) - 3] ^= 1
     file_id = yard.arrive("x.zip", bytes(data))

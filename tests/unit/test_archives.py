@@ -148,6 +148,15 @@ def test_one_broken_member_of_a_zip_refuses_all() -> None:
     assert refused(zipped()[:-30]).code is Code.UNREADABLE
 
 
+def test_a_long_member_is_read_to_its_end_before_any_is_taken() -> None:
+    data = zipped({"a.csv": bytes(HEAD + 1)})
+    crc = data.index(b"PK\x01\x02") + 16
+    data = data[:crc] + b"\0\0\0\0" + data[crc + 4 :]
+    archive = opened(io.BytesIO(data), profile(), io.BytesIO)
+    with pytest.raises(Permanent, match="a.csv"):
+        archive.check(io.BytesIO)
+
+
 def test_a_zip_with_a_password_is_refused_by_name() -> None:
     data = bytearray(zipped({"a.csv": b"1"}))
     for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
