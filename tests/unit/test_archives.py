@@ -112,7 +112,7 @@ def test_what_is_no_data_is_left_out_and_counted() -> None:
     assert [entry.name for entry in archive.entries] == ["a.csv"]
     assert archive.note == (
         "unpacked into 1 file; left out: 1 folders, 2 links and devices, "
-        "1 not matching member = '*.csv', 2 of an operating system"
+        "1 not matching member = '*.csv', 2 added by an operating system"
     )
 
 

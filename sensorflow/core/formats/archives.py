@@ -212,7 +212,7 @@ def _take(archive: Archive, name: str, size: int, mtime_ns: int, info: object) -
     """Enter a regular file, if the profile wants it."""
     base = name.rsplit("/", 1)[-1]
     if any(fnmatch.fnmatchcase(part, p) for p in CLUTTER for part in (name, base)):
-        archive.left_out["of an operating system"] += 1
+        archive.left_out["added by an operating system"] += 1
         return
     if not fnmatch.fnmatchcase(name, archive.profile.member):
         archive.left_out[f"not matching member = {archive.profile.member!r}"] += 1
