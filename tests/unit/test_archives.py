@@ -111,8 +111,8 @@ def test_what_is_no_data_is_left_out_and_counted() -> None:
     archive = opened(io.BytesIO(out.getvalue()), profile(member="*.csv"), io.BytesIO)
     assert [entry.name for entry in archive.entries] == ["a.csv"]
     assert archive.note == (
-        "unpacked into 1 file; left out: 1 folders, 2 links and devices, "
-        "1 not matching member = '*.csv', 2 added by an operating system"
+        "unpacked into 1 file; left out: 2 added by an operating system, 1 folders, "
+        "2 links and devices, 1 not matching member = '*.csv'"
     )
 
 
