@@ -65,6 +65,7 @@ def sniff(
         raise Misuse("--json goes with neither --add nor --out")
     if out is not None and out.exists():
         raise Misuse(f"{out}: is there already; name another file")
+    names = [path.name]
     if path.is_dir():
         from sensorflow.cli.sniff_folder import only_kind, sniff_folder
 
@@ -73,11 +74,13 @@ def sniff(
         if add is None:
             sniff_folder(path, zone, json)
             return
-        path = only_kind(path, zone)
+        kind = only_kind(path, zone)
+        path, names = kind.file, kind.names
     if add is not None:
         from sensorflow.cli import adopt
 
-        adopt.adopt(path, add, zone, adopt.Wanted(folder, after, accept, out))
+        wanted = adopt.Wanted(folder, after, accept, out, tuple(names))
+        adopt.adopt(path, add, zone, wanted)
         return
     if json:
         as_json(described(path, guess(path, zone)))

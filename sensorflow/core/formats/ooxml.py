@@ -149,7 +149,8 @@ _DIGITS = re.compile(rb">-?[0-9]{16,}<")
 _ERROR = re.compile(rb'(<(?:\w+:)?c\b[^<>]*) t="e"')
 _LONG = re.compile(
     rb'<((?:\w+:)?c)((?:\s\w+="[^"<>]*"){0,9})'
-    rb"(>(?:<(?:\w+:)?f\b[^<]*</(?:\w+:)?f>)?<(?:\w+:)?v>-?[0-9]{16,}<)")
+    rb"(>(?:<(?:\w+:)?f\b[^<]*</(?:\w+:)?f>)?<(?:\w+:)?v>-?[0-9]{16,}<)"
+)
 
 
 def _pieces(xml: IO[bytes], size: int, profile: Profile) -> Iterator[_Piece]:
