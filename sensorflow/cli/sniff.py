@@ -49,6 +49,12 @@ def sniff(
     accept: Annotated[
         bool, typer.Option("--accept", help="With --add: also what the proposal is unsure of.")
     ] = False,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="KIND", help="Print it as table-schema (Frictionless) or csvw."
+        ),
+    ] = None,
 ) -> None:
     """Propose a profile for a file, with the reason for each line, and read the file dry with it.
 
@@ -57,6 +63,13 @@ def sniff(
     """
     if out is not None and out.exists():
         raise Misuse(f"{out}: is there already; name another file")
+    if kind is not None:
+        from sensorflow.cli import exchange
+
+        if add is not None or out is not None:
+            raise Misuse("--as goes with neither --add nor --out")
+        exchange.export(guess(path, zone).profile(), kind, path.name)
+        return
     if add is not None:
         from sensorflow.cli import adopt
 
