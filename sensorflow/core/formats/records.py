@@ -200,6 +200,31 @@ def references(profile: Profile) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(names)), list(dict.fromkeys(values))
 
 
+class UnitsAt:
+    """The units of columns, where the document has an object with one for each."""
+
+    def __init__(self, reference: str | None, records: Path, outside: dict[str, Any]) -> None:
+        self.reference = reference
+        self.get = Getter(reference, records, outside) if reference is not None else None
+
+    def __call__(self, records: Iterable[Record]) -> dict[str, str]:
+        """Permanent where there are none, or where they differ between records."""
+        if self.get is None:
+            return {}
+        found: dict[int, Any] = {}
+        for record in records:
+            value = self.get(record)
+            found[id(value)] = value
+        made = list(found.values())
+        if any(not isinstance(units, dict) or units != made[0] for units in made):
+            what = "differs between the documents" if isinstance(made[0], dict) else "is no object"
+            do = "correct units_at in the profile: the path of an object with each column's unit"
+            raise Permanent(Code.COLUMN_MISSING, f"units_at = {self.reference!r} {what}", do=do)
+        return {
+            name: unit for name, unit in (made[0] if made else {}).items() if isinstance(unit, str)
+        }
+
+
 class Columns:
     """Collects records into chunks."""
 
@@ -214,6 +239,7 @@ class Columns:
             n: Getter(n, records, outside or {}) for n in self.named
         }
         self.labels = set(texts)
+        self.units = UnitsAt(profile.units_at, records, outside or {})
         self.never = set(self.named)
         self.rows = 0
 
@@ -266,7 +292,9 @@ class Columns:
         extra = dict.fromkeys(name for row in rows for name in row)
         names = [*self.named, *(name for name in extra if name not in self.getters)]
         self.check_width(names)
-        layout = self.resolve([Field(name) for name in names], "") if rows else NOTHING
+        units = self.units(record for _, record, _ in found)
+        fields = [Field(name, unit=units.get(name, "")) for name in names]
+        layout = self.resolve(fields, "") if rows else NOTHING
         columns = {
             i: pa.array([row.get(names[i]) for row in rows], pa.string()) for i in layout.needed
         }
