@@ -145,7 +145,7 @@ def test_the_first_sheet_with_times_and_the_others_by_name() -> None:
     notes: list[list[Any]] = [["word", "count", "share"], *([f"w{i}", i, i / 7] for i in range(9))]
     table: list[list[Any]] = [
         ["Date", "Year", "Temp"],
-        *([t, t.year, 20 + i] for i, t in enumerate(T)),
+        *([T[0] + timedelta(i), 2026, 20 + i] for i in range(12)),
     ]
     for name, rows in (("notes", notes), ("air", table), ("water", table)):
         sheet = book.create_sheet(name)
@@ -155,7 +155,10 @@ def test_the_first_sheet_with_times_and_the_others_by_name() -> None:
     found = proposed(data.getvalue())
     assert "sheet = 3" in found.guess.toml()
     assert "the sheets 'water' hold" in "".join(found.guess.todo)
-    assert read(data.getvalue()).types == {"Temp": 12}
+    seen = read(data.getvalue())
+    assert (seen.types, seen.last[1].day if seen.last else 0) == ({"Temp": 12}, 11)
+    assert seen.last is not None
+    assert seen.last[1].hour == 0
 
 
 def test_elements_of_one_name_that_are_told_apart_by_their_places() -> None:
