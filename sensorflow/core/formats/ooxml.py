@@ -88,6 +88,13 @@ def _parsed(archive: zipfile.ZipFile, path: str) -> Element:
     return root
 
 
+def names(archive: zipfile.ZipFile) -> list[str]:
+    """Of the sheets, in their order."""
+    main = next(iter(_targets(archive, "")["officeDocument"].values()))
+    elements = _parsed(archive, main).iter()
+    return [str(e.get("name")) for e in elements if e.tag.endswith("}sheet")]
+
+
 def _package(archive: zipfile.ZipFile, profile: Profile) -> Package:
     main = next(iter(_targets(archive, "")["officeDocument"].values()))
     elements = list(_parsed(archive, main).iter())

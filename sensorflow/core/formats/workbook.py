@@ -75,6 +75,20 @@ def rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
         yield from _whole(stream, profile)
 
 
+def names(stream: BinaryIO) -> list[str]:
+    """Of the sheets, in their order. stream: as for `rows`. Raises Permanent."""
+    with _clear():
+        if not _is_ole(stream):
+            with zipfile.ZipFile(stream) as archive:
+                if ooxml.is_package(archive):
+                    return ooxml.names(archive)
+                _check_size(sum(info.file_size for info in archive.infolist()))
+        _check_size(stream.seek(0, io.SEEK_END))
+        stream.seek(0)
+        with calamine.CalamineWorkbook.from_filelike(stream) as book:
+            return list(book.sheet_names)
+
+
 def _check_size(size: int) -> None:
     if size > HELD:
         what = f"a spreadsheet of this kind is held in memory: it has {size:,} bytes, the limit is {HELD:,}"
