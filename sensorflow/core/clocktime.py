@@ -8,7 +8,7 @@ expression made from the profile's format, and integer arithmetic.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,6 +23,7 @@ from sensorflow.core.civil import EARLIEST, LATEST, ROUNDED, Bools, Int64s, civi
 from sensorflow.core.codes import Codes, unrefused
 from sensorflow.core.readings import NS
 from sensorflow.core.timeformats import DAYS_FROM, EPOCH_UNITS, fixed_offset, pattern
+from sensorflow.core.zonegroups import RowZones
 from sensorflow.errors import Code
 
 ABBREVIATIONS = {
@@ -73,6 +74,13 @@ class Order:
     def __init__(self) -> None:
         self._last: int | None = None
         self._second = False
+        self._counted: Order | None = None
+
+    @property
+    def counted(self) -> Order:
+        """That of times counted from those that the rows tell, which are a sequence of their own."""
+        self._counted = self._counted or Order()
+        return self._counted
 
     def later(self, nanos: Int64s, twice: Bools, local: Bools) -> Bools:
         """Of each row whose local time exists `twice`: whether it is the second time. local: the rows
@@ -104,7 +112,8 @@ class Clock:
     since: nanoseconds from 1970 to where epochs count from. locale: whose names %b, %B and %p read.
     trimmed: whether numbers in scientific notation leave out their last zeros. shift: nanoseconds that are
     added to an instant, clock_shift: to what the clock shows; round_to: to a multiple of so many.
-    dst: of each text whether daylight saving time holds (1), or not (0); -1 where that is not known."""
+    dst: of each text whether daylight saving time holds (1), or not (0); -1 where that is not known.
+    by_row: the zone of each text, in place of `zone`."""
 
     zone: str | None = None
     ambiguous: str = "reject"
@@ -118,10 +127,19 @@ class Clock:
     clock_shift: int = 0
     round_to: int = 0
     dst: Dst | None = field(default=None, compare=False)
+    by_row: RowZones | None = field(default=None, compare=False)
 
     def of(self, rows: Int64s) -> Clock:
         """The clock of some of the texts."""
-        return self if self.dst is None else replace(self, dst=self.dst[rows])
+        if self.dst is None and self.by_row is None:
+            return self
+        dst = self.dst[rows] if self.dst is not None else None
+        return replace(self, dst=dst, by_row=self.by_row.take(rows) if self.by_row else None)
+
+    def of_zones(self) -> Iterator[tuple[Int64s, Clock]]:
+        """The texts of each zone, and their clock, where each has a zone of its own."""
+        for zone, rows in self.by_row.groups() if self.by_row else ():
+            yield rows, replace(self.of(rows), zone=zone, by_row=None)
 
 
 @dataclass(frozen=True)
@@ -303,7 +321,7 @@ def _iso_cast(texts: pa.Array, clock: Clock) -> tuple[Int64s, Codes] | None:
         return (nanos + clock.clock_shift if clock.clock_shift else nanos), codes
     except pa.ArrowInvalid:
         pass
-    if clock.zone is None:
+    if clock.zone is None and clock.by_row is None:
         return None
     try:
         naive = ints(texts.cast(pa.timestamp("ns")).cast(pa.int64()))
@@ -353,6 +371,8 @@ def _to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None = Non
     Both readings of the clock are computed, and where they differ there is no telling: the hour is
     refused unless the clock's policy chooses.
     """
+    if clock.by_row is not None:
+        return _each_to_utc(nanos, clock, codes, where)
     open_ = (codes == 0) & (True if where is None else where)
     if clock.clock_shift:
         nanos = nanos + clock.clock_shift
@@ -394,6 +414,16 @@ def _to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None = Non
     if clock.ambiguous == "order":
         second = clock.order.later(nanos, twice, sane)
     return np.where(sane, np.where(second, late, early), nanos)
+
+
+def _each_to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None) -> Int64s:
+    """By the zone of each row."""
+    found = nanos.copy()
+    for rows, own in clock.of_zones():
+        told = codes[rows]
+        found[rows] = _to_utc(nanos[rows], own, told, None if where is None else where[rows])
+        codes[rows] = told
+    return found
 
 
 _BY_RULE = int(np.datetime64("2037-01-01", "ns").astype(np.int64))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -271,7 +272,7 @@ class _Case:
         if step is None:
             return self._bounded(self._told(texts))
         start, index, size = texts[:-2], self.text(texts[-2]), self.text(texts[-1])
-        found = counted.after(self._told(start), index, size, step, self.layout.clock)
+        found = counted.after(self._told(start), index, size, step, self._clock)
         self.when[texts] = counted.shown(self.when.get(start), index, size)
         return self._bounded(found)
 
@@ -303,14 +304,23 @@ class _Case:
         self, column: pa.Array, read: Callable[[pa.Array, clocktime.Clock], clocktime.Instants]
     ) -> clocktime.Instants:
         """Times read by the file's clock, or by that of each row."""
-        layout, time = self.layout, self.profile.time
-        clock = layout.clock
+        layout, time, clock = self.layout, self.profile.time, self._clock
         if layout.dst is not None and time is not None and time.dst is not None:
             told = self.text(Text((layout.dst,)))
             clock = replace(clock, dst=rowzones.flags(told, time.dst.yes, time.dst.no))
-        if layout.zone is None:
-            return read(column, clock)
-        return rowzones.by_zone(self.text(layout.zone), clock, lambda r, c: read(column.take(r), c))
+        return read(column, clock)
+
+    @cached_property
+    def _zone(self) -> pa.Array:
+        """The cell of each row that names its zone."""
+        return self.text(self.layout.zone or Text())
+
+    @cached_property
+    def _clock(self) -> clocktime.Clock:
+        clock = self.layout.clock
+        if self.layout.zone is None:
+            return clock
+        return replace(clock, by_row=rowzones.zones_of(self._zone, clock.zones))
 
     def _bounded(self, found: clocktime.Instants) -> clocktime.Instants:
         """Instants without those that the settings do not expect."""
@@ -468,9 +478,14 @@ class _Case:
     def _reason(self, code: Code, cell: str | None, row: int, measure: Measure) -> str:
         layout, zone = self.layout, self.layout.clock.zone
         if layout.zone is not None:
-            zone = self.text(layout.zone)[row].as_py()
+            zone = self._zone[row].as_py()
         asked = reasons.Asked(
-            layout.formats, zone, layout.zone is not None, self.profile.bounds, measure.style
+            layout.formats,
+            zone,
+            layout.zone is not None,
+            self.profile.bounds,
+            measure.style,
+            counted=self.profile.time is not None and self.profile.time.step is not None,
         )
         return reasons.reason(code, cell, asked, layout.clock)
 

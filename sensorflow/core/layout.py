@@ -344,6 +344,7 @@ class _Resolving:
         if profile.value is not None:
             yield self.measure(self.column(profile.value), Cell(), kind, unit, sensor)
             return
+        taken: dict[object, tuple[int, bool]] = {}
         for name, column in profile.columns.items():
             place = find(name, self.fields)
             if place is None:
@@ -354,20 +355,31 @@ class _Resolving:
                 used.add(self.column(column.quality.column))
             if column.hemisphere is not None:
                 used.add(self.column(column.hemisphere))
-            yield self.wide(place, column, {}, kind, unit, sensor)
-        taken: dict[object, int] = {}
+            made = self.wide(place, column, {}, kind, unit, sensor)
+            self.take(taken, made, chosen=column.type is not None)
+            yield made
         for each in profile.each:
             for place, groups in self.each(each, used):
                 used.add(place)
                 made = self.wide(place, each, groups, kind, unit, sensor)
-                what = self.fields[place].name, made.type, made.sensor, made.time
-                if (first := taken.setdefault(what, place)) != place:
-                    raise self.twice(first, place)
+                self.take(taken, made)
                 yield made
+
+    def take(
+        self, taken: dict[object, tuple[int, bool]], made: Measure, chosen: bool = False
+    ) -> None:
+        """Permanent if another column of the same title gives the same readings. chosen: whether the profile
+        gives just this column its type; two of one type are meant so, as of spares."""
+        what = self.fields[made.column].name, made.type, made.sensor, made.time
+        first, meant = taken.setdefault(what, (made.column, chosen))
+        if first != made.column and not (chosen and meant):
+            raise self.twice(first, made.column)
 
     def twice(self, first: int, second: int) -> Permanent:
         name, one = self.fields[first].name, f'"#{second + 1}"'
-        what = f'two columns taken by each are titled {name!r}, "#{first + 1}" and {one}'
+        what = (
+            f'two columns of the same type and sensor are titled {name!r}, "#{first + 1}" and {one}'
+        )
         do = f"name one by its place in the profile: {one} in columns, with a type of its own, or in ignore"
         return Permanent(Code.COLUMN_MISSING, what, column=name, do=f"{do}; then replay")
 

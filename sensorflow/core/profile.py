@@ -684,6 +684,8 @@ class Profile(Cell):
         signs = [sign for sign in signs if len(sign) == 1]
         if len(set(signs)) != len(signs):
             raise ValueError("delimiter, quote and escape must differ from each other")
+        if self.escape and (self.widths or len(self.delimiter) > 1):
+            raise ValueError("escape needs a delimiter of one character: leave it out, or give one")
         if self.thousands == self.decimal:
             raise ValueError("thousands and decimal must differ from each other")
         if self.header_again and (self.header == 0 or self.skip_until is None):

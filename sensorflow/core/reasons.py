@@ -30,13 +30,15 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class Asked:
-    """formats, zone, bounds: of the time. by_row: whether a column tells the zone. style: of the number."""
+    """formats, zone, bounds: of the time. by_row: whether a column tells the zone. style: of the number.
+    counted: whether the time is counted from another one."""
 
     formats: tuple[str, ...]
     zone: str | None
     by_row: bool
     bounds: str
     style: Style
+    counted: bool = False
 
 
 def reason(code: Code, cell: str | None, asked: Asked, clock: Clock) -> str:
@@ -47,9 +49,10 @@ def reason(code: Code, cell: str | None, asked: Asked, clock: Clock) -> str:
     if code is Code.TIMESTAMP_AMBIGUOUS and clock.dst is not None:
         return f"{told}, and the dst column has none of the texts of yes and no"
     if code is Code.TIMESTAMP_NO_ZONE and asked.by_row:
+        what = f"{shown!r} {'needs a zone' if asked.counted else 'has no offset'}"
         if not asked.zone:
-            return f"{shown!r} has no offset, and its cell of the zone is empty"
-        return f"{shown!r} has no offset, and {asked.zone!r} is no known zone: say it in zones"
+            return f"{what}, and its cell of the zone is empty"
+        return f"{what}, and {asked.zone!r} is no known zone: say it in zones"
     if code is Code.VALUE_NOT_A_NUMBER:
         return told + _of_number(asked.style)
     return told

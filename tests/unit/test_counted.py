@@ -94,3 +94,52 @@ def test_what_is_no_duration_is_refused_in_the_profile() -> None:
         )
     assert duration("PT1.5S") == duration("1500ms") == duration("1.5")
     assert duration("P") is duration("PT") is duration("P1DT") is duration("1e3") is None
+
+
+def test_the_shift_of_a_clock_is_applied_once_whatever_the_size() -> None:
+    table = "t,i,v\n" + "".join(f"2024-01-10T12:00,{n},1\n" for n in range(3))
+    time = {"column": "t", "zone": "Europe/Berlin", "shift_clock": "-1h"}
+    for size in ("1d", "24h"):
+        step = {"index": "i", "size": size, "first": 0}
+        found, _ = times(table, time={**time, "step": step})
+        assert found == [f"2024-01-{day}T10:00:00Z" for day in (10, 11, 12)]
+
+
+def test_days_are_those_of_the_zone_that_the_row_names() -> None:
+    zones = ["Europe/Berlin", "America/New_York", "+02:00", "Nowhere/City", ""]
+    rows = "".join(f"2024-03-30T12:00Z,{zone},{n},1\n" for n in (0, 1) for zone in zones)
+    step = {"index": "i", "size": "1d", "first": 0}
+    time = {"column": "t", "zone": {"column": "z"}, "step": step}
+    found, refused = times(f"t,z,i,v\n{rows}", time=time)
+    later = ["2024-03-31T11:00:00Z", "2024-03-31T12:00:00Z", "2024-03-31T12:00:00Z"]
+    assert found == ["2024-03-30T12:00:00Z"] * 5 + later
+    assert {code for code, _ in refused} == {Code.TIMESTAMP_NO_ZONE}
+    assert [reason.split(" needs a zone, and ")[1] for _, reason in refused] == [
+        "'Nowhere/City' is no known zone: say it in zones",
+        "its cell of the zone is empty",
+    ]
+
+
+def test_a_start_that_the_clock_shows_twice_is_known_by_its_offset() -> None:
+    assert counted("2024-10-27T00:30Z", "0", "1d", "Europe/Berlin", first=0) == [
+        "2024-10-27T00:30:00Z"
+    ]
+
+
+def test_days_that_exist_twice_are_told_by_the_order_of_what_is_counted() -> None:
+    """Not of the starts, which stand between them."""
+    times_ = [("2024-10-26T02:30", 1), ("2024-10-27T04:00", 0), ("2024-10-26T02:40", 1)]
+    table = "t,i,v\n" + "".join(f"{start},{n},1\n" for start, n in times_)
+    step = {"index": "i", "size": "1d", "first": 0}
+    time = {"column": "t", "zone": "Europe/Berlin", "ambiguous": "order", "step": step}
+    found, _ = times(table, time=time)
+    assert found == ["2024-10-27T00:30:00Z", "2024-10-27T03:00:00Z", "2024-10-27T00:40:00Z"]
+
+
+def test_sizes_of_all_kinds_in_one_table() -> None:
+    sizes = ["1d", "1h", "P1M", "3 Hz", "P1DT1H", "2d", "1h"]
+    table = "t,i,s,v\n" + "".join(f"2024-01-31T00:00Z,2,{size},1\n" for size in sizes)
+    step = {"index": "i", "size": "s"}
+    found, _ = times(table, time={"column": "t", "zone": "UTC", "step": step})
+    single = [counted("2024-01-31T00:00Z", "2", size) for size in sizes]
+    assert found == [only for (only,) in single]

@@ -284,6 +284,17 @@ def test_a_list_in_a_document_is_read_as_the_streaming_parser_does(
     assert documented(data, records, False, profile) == streamed
 
 
+@pytest.mark.parametrize("end", [",", " , ", ",\n", ",," + " " * 300, "," + " " * 300])
+@pytest.mark.parametrize("count", [0, 1, 3, 40])
+def test_a_comma_without_a_value_behind_it_refuses_the_document(count: int, end: str) -> None:
+    """Wherever the pieces end that it is read in."""
+    line = '{"t":"2026-01-31T12:00:00Z","s":"a","k":"T","v":21.5,"u":"%"}'
+    data = AROUND[0].format(",".join([line] * count) + end).encode()
+    for streamed in (True, False):
+        *_, error = documented(data, "[*]", streamed, LONG)
+        assert error == "F203"
+
+
 def test_a_list_in_a_document_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def one_by_one(*_: object) -> None:
         raise AssertionError

@@ -71,6 +71,9 @@ def test_a_circle_is_named() -> None:
         ({"header_again": True}, "header_again needs"),
         ({"quote": ","}, "must differ"),
         ({"decimal": ",", "thousands": ","}, "must differ"),
+        ({"escape": "\\", "delimiter": "whitespace"}, "a delimiter of one character"),
+        ({"escape": "\\", "delimiter": "::"}, "a delimiter of one character"),
+        ({"escape": "\\", "widths": [5, 5]}, "a delimiter of one character"),
         ({"widths": [3, 0]}, "widths.1 = 0"),
         ({"header": ["name", "units"]}, "'units' is nothing that a row tells"),
         (

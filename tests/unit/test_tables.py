@@ -147,6 +147,34 @@ def test_two_equal_titles_are_not_taken_for_two_values_of_one_type() -> None:
     assert len(told(data, header=["name", "skip"], ignore=["#2"])) == 1
 
 
+@pytest.mark.parametrize(
+    ("columns", "each"),
+    [
+        ({"#3": {}}, "^temp$"),
+        ({"#3": "temp"}, "^temp$"),
+        ({"#2": {}, "#3": {}}, None),
+        ({"#2": "temp", "#3": {}}, None),
+    ],
+)
+def test_a_column_named_by_its_place_is_not_taken_for_another_of_its_title(
+    columns: dict[str, Any], each: str | None
+) -> None:
+    data = f"time,temp,temp\n{T},1,2\n"
+    error = failure(data, columns=columns, each=each)
+    both = '"#2" and "#3"' if each is None else '"#3" and "#2"'
+    assert (error.code, both in error.message) == (Code.COLUMN_MISSING, True)
+    other = {**columns, "#3": {"type": "temp", "sensor": "spare"}}
+    assert [row[1:3] for row in sorted(told(data, columns=other, each=each))] == [
+        ("temp", 1),
+        ("temp", 2),
+    ]
+
+
+def test_two_columns_that_the_profile_gives_one_type_are_meant_so() -> None:
+    data = f"time,temp,temp\n{T},1,\n{T},,2\n"
+    assert [row[2] for row in told(data, columns={"#2": "t", "#3": "t"}, each=None)] == [1, 2]
+
+
 def test_two_new_columns_of_one_title_are_both_rescued() -> None:
     data = f"time,temp,x,x\n{T},1,2,3\n"
     (part,) = parts(data, drift="rescue", each=None, columns=["temp"])
@@ -280,6 +308,14 @@ def test_lines_with_a_wrong_checksum_or_none_are_refused() -> None:
     data = "\n".join(rows) + "\n"
     assert told(data, **keys) == [(1, "x", 1.5, ""), (5, "x", 1.5, "")]
     assert refused(data, **keys) == [(2, Code.CHECKSUM), (3, Code.CHECKSUM)]
+
+
+@pytest.mark.parametrize("line", ["$" * 1_000_000, "$*" * 500_000, "$$" * 250_000 + "*0" * 250_000])
+def test_a_line_of_signs_is_looked_through_once(line: str) -> None:
+    """Not for each sign again, which takes hours."""
+    keys = {"header": 0, "time": "#2", "columns": {"#3": "x"}, "each": None, "checksum": "nmea"}
+    good = sentence(f"WX,{T},1.5")
+    assert refused(f"{good}\n{line}\n", **keys) == [(2, Code.CHECKSUM)]
 
 
 GARBLED = st.tuples(

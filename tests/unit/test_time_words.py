@@ -205,3 +205,21 @@ def test_seconds_have_decimals_before_a_zone_too(form: str) -> None:
     text = f"2024-01-01 10:29:50.439{ends[form[-1]]}"
     assert re.fullmatch(timeformats.pattern(form), text)
     assert re.fullmatch(timeformats.pattern(form), text.replace(".439", ""))
+
+
+def test_a_zone_is_read_once_however_many_texts_name_it() -> None:
+    texts = [f"Z{n}" for n in range(1000)] + [
+        "+01:00",
+        "+1",
+        " UTC+01",
+        "MEZ",
+        "Europe/Berlin",
+        None,
+    ]
+    zones = rowzones.zones_of(pa.array([*texts, "+01:00"], pa.string()), {"MEZ": "+01:00"})
+    found = {name: rows.tolist() for name, rows in zones.groups()}
+    assert found == {
+        None: [*range(1000), 1005],
+        "+01:00": [1000, 1001, 1002, 1003, 1006],
+        "Europe/Berlin": [1004],
+    }

@@ -14,7 +14,8 @@ from sensorflow.core.formats.lines import Block
 _HEX = np.full(256, -1, np.int16)
 _HEX[list(b"0123456789ABCDEF")] = range(16)
 _HEX[list(b"abcdef")] = range(10, 16)
-_NMEA = re.compile(rb"[$!]([^*]*)\*([0-9A-Fa-f]{2})(?![0-9A-Fa-f])")
+_BEGIN = re.compile(rb"[$!]")
+_SAID = re.compile(rb"\*([0-9A-Fa-f]{2})(?![0-9A-Fa-f])")
 
 
 def nmea(raw: bytes) -> tuple[bytes, str | None]:
@@ -27,13 +28,28 @@ def nmea(raw: bytes) -> tuple[bytes, str | None]:
     >>> nmea(b"$GPGLL,5057.970,N*12")[1]
     'its bytes give the checksum 09, the line says 12'
     """
-    match = _NMEA.search(raw)
-    if match is None:
+    found = _found(raw)
+    if found is None:
         return raw, "there is no checksum, as in $...*5A"
-    made, said = reduce(xor, match[1], 0), int(match[2], 16)
+    begin, end = found
+    made, said = reduce(xor, raw[begin:end], 0), int(raw[end + 1 : end + 3], 16)
     if made != said:
         return raw, f"its bytes give the checksum {made:02X}, the line says {said:02X}"
-    return raw[: match.end(1)] + raw[match.end() :], None
+    return raw[:end] + raw[end + 3 :], None
+
+
+def _found(raw: bytes) -> tuple[int, int] | None:
+    """Where the bytes of a checksum begin and end. Each byte is looked at once: what begins before a "*"
+    that no checksum follows does not reach behind it."""
+    at = 0
+    while (begin := _BEGIN.search(raw, at)) is not None:
+        star = raw.find(b"*", begin.end())
+        if star < 0:
+            return None
+        if _SAID.match(raw, star):
+            return begin.end(), star
+        at = star + 1
+    return None
 
 
 def all_nmea(block: Block, kept: npt.NDArray[np.int64]) -> bytes | None:
