@@ -494,7 +494,7 @@ class Daemon:
 
     def _enter(self, folder: Folder, files: list[Found], lease: IntakeLease) -> None:
         """Register landed files of a folder, and put them away. Raises IntakeLost."""
-        files = self._apart(folder, files)
+        files = self._gating.renewed(folder, self._apart(folder, files))
         if not files:
             return
         try:

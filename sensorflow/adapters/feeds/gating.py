@@ -90,6 +90,13 @@ class Gating:
         gates = self._gates.get(folder.name)
         return gates.look_again() if gates is not None else []
 
+    def renewed(self, folder: Folder, files: list[Found]) -> list[Found]:
+        """With the announcements by which landed files are to be registered now; see `Gates.renew`."""
+        gates = self._gates.get(folder.name)
+        if gates is None:
+            return files
+        return [replace(file, announcement=gates.renew(file.key)) for file in files]
+
     def differing(self, folder: Folder, files: Sequence[tuple[Found, Registration]]) -> None:
         """Report bytes that are known, and came again with a gate that is of others: what the sender means
         has not arrived. New ones are left to the worker."""

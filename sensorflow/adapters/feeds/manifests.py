@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from sensorflow.adapters.feeds.folder import Folder
@@ -96,7 +96,8 @@ class SetGates(Gates):
         known = self._sets.get(key)
         if known is not None and known.stat == stat:
             return False
-        if key not in self._closed and not self._settling.complete(key, stat, now()):
+        same = known if known is not None and _is_touched(known.stat, stat) else None
+        if not same and key not in self._closed and not self._settling.complete(key, stat, now()):
             return False
         self._settling.forget(key)
         self._closed.discard(key)
@@ -109,6 +110,8 @@ class SetGates(Gates):
         except GateUnreadable as error:
             made.fault = str(error)
         made.done = set(self.opened(key, stat))
+        if same is not None and same.files == made.files:
+            made.done, made.whole = made.done | same.done, same.whole
         self._sets[key] = made
         return True
 
@@ -134,7 +137,7 @@ class SetGates(Gates):
         if missing is not None:
             return held(f"waits for {missing}, of {found.name}")
         others = tuple(o for o in self.held if o != key and canonical(o) in found.files)
-        said = Announcement(found.key, found.stat.fingerprint, what)
+        said = Announcement(found.key, found.stat.content_fingerprint, what)
         return Admitted(said, (found.key, found.stat), others)
 
     def _agrees(self, key: bytes, what: Announced) -> bool:
@@ -168,8 +171,8 @@ class SetGates(Gates):
 
     def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
         for key in keys:
-            admitted = self._admitted.pop(key, None)
-            if admitted is not None and admitted.gate is not None:
+            admitted = self._renewed(key)
+            if admitted.gate is not None:
                 found = self._sets.get(admitted.gate[0])
                 if found is not None and found.stat == admitted.gate[1]:
                     found.done.add(canonical(key))
@@ -190,6 +193,14 @@ class SetGates(Gates):
                 more = ", ..." if len(lacks) > SHOWN else ""
                 count = f"{len(lacks):,} of {len(found.files):,} files"
                 yield found.key, found.stat, f"waits for {count}: {names}{more}"
+
+
+def _is_touched(before: Stat, stat: Stat) -> bool:
+    """Whether a manifest is the one that it was. Writing sets no earlier modification time; `scp -p` sets
+    that of the original after it has closed the file."""
+    return stat.mtime_ns <= before.mtime_ns and stat.same_content(
+        replace(before, mtime_ns=stat.mtime_ns)
+    )
 
 
 def _short(stat: Stat, what: Announced) -> str:

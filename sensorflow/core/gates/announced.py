@@ -39,7 +39,8 @@ class Announced:
 
 @dataclass(frozen=True)
 class Announcement:
-    """The gate on whose word a file is registered: its key, and its state as a fingerprint."""
+    """The gate on whose word a file is registered. mark: the fingerprint of its content (see `Stat`): a
+    gate whose mode or owner changes is not sent again."""
 
     gate: bytes
     mark: str
