@@ -609,8 +609,6 @@ class Daemon:
                 if (admitted := self._gating.admit(folder, key, stat)) is None:
                     settling.forget(key)
                     return None
-                for other in admitted.others:
-                    self._tell(folder, other)
                 reader = Readable(stream, self._taking.touch)
                 landed = land(group, reader, lambda: folder.stat_of(stream))
                 if landed is None:

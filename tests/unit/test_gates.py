@@ -334,7 +334,7 @@ def test_a_set_is_let_in_when_it_is_whole(tmp_path: Path) -> None:
     assert drop.ask("a.csv") == "waits for b.csv, which is not complete yet, of x.manifest.json"
     found = drop.ask("b.csv")
     assert isinstance(found, Admitted)
-    assert found.others == (b"a.csv",)
+    assert drop.gates.look_again() == [b"a.csv"]
     assert drop.take("b.csv") == []
     assert drop.take("a.csv") == [b"x.manifest.json"]
 

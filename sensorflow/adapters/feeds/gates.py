@@ -45,12 +45,10 @@ class NoBook:
 
 @dataclass(frozen=True)
 class Admitted:
-    """A file may be taken in. announcement: None of one that was, before it could be put away. others:
-    files that waited for this one."""
+    """A file may be taken in. announcement: None of one that was, before it could be put away."""
 
     announcement: Announcement | None = None
     gate: tuple[bytes, Stat] | None = None
-    others: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,8 @@ class Gates:
         """Look at the gates of the folder. Raises Transient STORAGE."""
 
     def look_again(self) -> list[bytes]:
-        """Look at gates that were being written; returns files that wait for these."""
+        """Look at gates that were being written; returns files that wait for these, and those of sets that
+        have become whole."""
         return []
 
     def _look_at(self, gate: bytes) -> bool:
