@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,7 @@ WHOLE = {
     "text",
     [
         '{"files": [{"name": "a.csv", "size": 10, "sha256": "SHA256", "rows": 3}, "s/b.csv"]}',
+        '{"nfiles": "2", "files": {"a.csv": {"size": 10, "sha256": "SHA256", "rows": 3}, "s/b.csv": ""}}',
         '[{"path": "./a.csv", "bytes": "10", "SHA-256": "SHA256", "row_count": 3}, {"file": "s/b.csv"}]',
         '{"entries": {"a.csv": {"size": 10, "checksum": "sha256:SHA256", "rows": 3}, "s/b.csv": null}}',
         '{"nFiles": 2, "items": [{"key": "a.csv", "bytes": 10, "hash": "SHA256", "nrows": 3}, "s/b.csv"]}',
@@ -205,7 +207,14 @@ def test_base64_and_a_single_file_and_absolute_names_are_read() -> None:
         ('{"files": [{"name": "a", "name": "b"}]}', "twice in one object"),
         ('{"files": ["a", {"name": "a", "size": 1}]}', "twice, with other facts"),
         ('{"files": ["../a"]}', "no path below"),
+        (r'{"files": ["\ud800.csv"]}', r"'\\ud800.csv' is no name of a file"),
+        (r'{"files": ["a\u0000b"]}', r"'a\\x00b' is no name of a file"),
+        (r'{"files": [{"name": "\udcff", "md5": "1"}]}', r"^\\udcff: '1' is no MD5"),
+        ('{"files": [{"name": "a", "Size": 1, "size": 2}]}', "'size' twice in one object"),
         ('{"filecount": 3, "files": ["a", "b"]}', "says 3 files, and names 2"),
+        ('{"filecount": "1", "files": ["a", "b"]}', "says 1 file, and names 2"),
+        ('{"filecount": "two", "files": ["a", "b"]}', "filecount is 'two', expected a number"),
+        ('{"filecount": true, "files": ["a"]}', "filecount is True, expected a number"),
         ("title,size\na,1\n", "column called"),
         ("name,size\na\n", "line 2: 1 cells"),
         ("name,name\na,b\n", "one title"),
@@ -412,3 +421,9 @@ def test_settings_that_cannot_be_are_one_line(tmp_path: Path, wrong: str, why: s
         bootstrap.settings(tmp_path)
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_wrong_with_a_gate_can_be_printed() -> None:
+    with pytest.raises(GateUnreadable) as caught:
+        digest_for(f"{SHA}  b.csv", os.fsdecode(b"a\xff.csv"), "sha256")
+    assert str(caught.value).encode() == b"it names b.csv, not a\\udcff.csv"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sensorflow.errors import Code, Permanent
+from sensorflow.shown import shown
 
 LENGTHS = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 """Hexadecimal digits of a digest -> its algorithm, as hashlib names it."""
@@ -15,7 +16,10 @@ SHOWN = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512"
 
 
 class GateUnreadable(Exception):
-    """A gate does not say what is expected of it. `str()`: why, for people."""
+    """A gate does not say what is expected of it. `str()`: why, for people, and printable."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(shown(why))
 
 
 @dataclass(frozen=True)
