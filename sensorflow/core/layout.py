@@ -368,8 +368,8 @@ class _Resolving:
     def take(
         self, taken: dict[object, tuple[int, bool]], made: Measure, chosen: bool = False
     ) -> None:
-        """Permanent if another column of the same title gives the same readings. chosen: whether the profile
-        gives just this column its type; two of one type are meant so, as of spares."""
+        """Permanent if another column of the same title gives the same readings. chosen: whether the
+        profile gives just this column its type; two of one type are meant so, as of spares."""
         what = self.fields[made.column].name, made.type, made.sensor, made.time
         first, meant = taken.setdefault(what, (made.column, chosen))
         if first != made.column and not (chosen and meant):
