@@ -44,6 +44,8 @@ class Point(StrEnum):
     VALIDATED = "validate.done"
     TRANSFORMED = "transform.done"
     ADVANCED = "advance.committed"
+    UNPACKED = "unpack.landed"  # the members of an archive are landed, the ledger does not know
+    REGISTERING = "unpack.registered"  # and registered, nothing is committed
     COPYING = "load.copying"  # a batch is half sent
     COPIED = "load.copied"  # all rows are sent, nothing is committed
     COMMITTED = "load.committed"  # silver of what was replaced is still there

@@ -494,7 +494,7 @@ class Daemon:
 
     def _enter(self, folder: Folder, files: list[Found], lease: IntakeLease) -> None:
         """Register landed files of a folder, and put them away. Raises IntakeLost."""
-        files = self._apart(folder, files)
+        files = self._gating.renewed(folder, self._apart(folder, files))
         if not files:
             return
         try:
@@ -609,8 +609,6 @@ class Daemon:
                 if (admitted := self._gating.admit(folder, key, stat)) is None:
                     settling.forget(key)
                     return None
-                for other in admitted.others:
-                    self._tell(folder, other)
                 reader = Readable(stream, self._taking.touch)
                 landed = land(group, reader, lambda: folder.stat_of(stream))
                 if landed is None:

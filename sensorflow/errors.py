@@ -118,7 +118,8 @@ REMEDY: dict[Code, str] = {
     Code.TOO_MANY_ROWS: "raise max_rows, or max_rows_per_byte, if the file is honest, then replay",
     Code.TOO_DEEP: "raise max_nesting or max_record if the file is honest, then replay",
     Code.TOO_SLOW: "raise max_seconds if the file is honest, then replay",
-    Code.ARCHIVE: "drop the one file itself, or name it by member, then replay",
+    Code.ARCHIVE: "name the one file by member, or set unpack = true for the source, then replay; or drop "
+    "the files themselves",
     Code.OUT_OF_MEMORY: "split the file, or raise max_memory if the host has it, then replay",
     Code.NAME_TAKEN: "the names of two files in the folder differ only in how their letters are encoded "
     "(NFC, NFD): rename one of them, or remove the one that is not wanted",

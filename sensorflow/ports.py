@@ -265,7 +265,8 @@ class Claim:
 
     token: the fencing token; whoever holds an older one cannot commit. profile: what the file is to be
     read by, where that is not its source's. again: rows of an earlier load are in the database. fresh:
-    nobody has held the file before. name: what its versions have in common, see `names.canonical`; empty
+    nobody has held the file before. unpacked: it is an archive whose members are files of
+    their own. name: what its versions have in common, see `names.canonical`; empty
     for `key`. first_key: how the first version's name was spelt, which its readings' keys hold.
     """
 
@@ -289,6 +290,7 @@ class Claim:
     profile: str | None = None
     again: bool = False
     fresh: bool = False
+    unpacked: bool = False
     part: Part | None = None
     name: bytes = b""
     first_key: bytes = b""
@@ -297,6 +299,33 @@ class Claim:
     def known_as(self) -> bytes:
         """What all versions of the file's name have in common."""
         return self.name or self.key
+
+
+@dataclass(frozen=True)
+class Unpack:
+    """What unpacking an archive leaves in the ledger beside its members. See `Load`.
+
+    keep: called when no landed object can be removed any more: it sees to it that those of the members are
+    there.
+    """
+
+    on_change: OnChange
+    name_matters: bool
+    profile: str
+    profile_hash: str
+    code_version: str
+    report: StageReport
+    keep: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file that came in an archive. name: by which it came. besides: other archives that it came in too,
+    and 0 where it also came by itself; of archives that were undone nothing is told."""
+
+    name: str
+    file_id: int
+    besides: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -704,6 +733,20 @@ class Ledger(Protocol):
         """
         ...
 
+    def unpack(self, claim: Claim, members: Sequence[Arrival], how: Unpack) -> list[Registration]:
+        """Register the members of an archive, as `register_many` does, and close the archive: both or
+        neither. Idempotent.
+
+        The members are of the archive's lane, and were discovered with it. Raises Transient while an older
+        version of the archive waits, and Permanent ARCHIVE where a newer one has brought other bytes for a
+        member that this one has not brought yet, or the archive's own readings are there.
+        """
+        ...
+
+    def members(self, file_id: int) -> list[Member]:
+        """The files that came in an archive, by name; none of a file that is no archive."""
+        ...
+
     def older(self, claim: Claim) -> Older:
         """The versions before a claimed file that its load may have to do with."""
         ...
@@ -903,7 +946,7 @@ class Book:
     pending or running. previous: the rows of the load that is there while the file goes through again.
     identity: the file name that its keys hold; None when that was not written down.
     expired: the layers that retention has removed, "landing" and "rows" among them.
-    part: which part of a growing file it is.
+    part: which part of a growing file it is. members: of an archive, how many files it is.
     """
 
     file_id: int
@@ -937,6 +980,7 @@ class Book:
     expired: tuple[str, ...]
     tidy: bool
     part: Part | None = None
+    members: int | None = None
 
     @property
     def in_flight(self) -> bool:

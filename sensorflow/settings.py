@@ -165,6 +165,10 @@ def _named(value: Any) -> Any:
     return {"file": value} if isinstance(value, str) else value
 
 
+ARCHIVES = ("*.tar", "*.tgz", "*.tbz2", "*.txz", "*.tzst")
+"""Names that a source which unpacks takes beside the usual ones; `*.gz` is among those."""
+
+
 class Source(Strict):
     """A drop folder, and what becomes of the files in it."""
 
@@ -178,8 +182,13 @@ class Source(Strict):
         "*.json",
         "*.xml",
         "*.gpx",
+        "*.xle",
         "*.parquet",
         "*.xlsx",
+        "*.xlsm",
+        "*.xlsb",
+        "*.xls",
+        "*.ods",
         "*.tsv",
         "*.dat",
         "*.lp",
@@ -206,6 +215,7 @@ class Source(Strict):
     growing: bool = False
     grow_every: float = Field(default=10.0, ge=0, le=86400)
     silent_after: Duration = None
+    unpack: bool = later(False)
     gate: Annotated[Gate | None, BeforeValidator(_named)] = later(None)
     overdue_after: Annotated[timedelta | None, BeforeValidator(_patience)] = later(
         timedelta(hours=1)
@@ -230,6 +240,21 @@ class Source(Strict):
             raise ValueError(
                 'dedupe_scope = "source" needs on_change = "keep" or "reject": there a reading belongs '
                 "to the first file that brought it, so that no newer version of another may replace it"
+            )
+        return self
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """`include`; a source that unpacks takes tar archives too, where it does not say what it takes."""
+        given = "include" in self.model_fields_set
+        return self.include if given or not self.unpack else (*self.include, *ARCHIVES)
+
+    @model_validator(mode="after")
+    def _unpack(self) -> Source:
+        if self.unpack and self.growing:
+            raise ValueError(
+                "growing = true takes a file line by line while it grows, unpack = true takes an archive "
+                "that is complete: give one of them"
             )
         return self
 

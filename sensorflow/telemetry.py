@@ -45,6 +45,7 @@ class Event(StrEnum):
     PUBLISH_PAUSED = "publish.paused"  # broker or database away; resumes by itself
     WATCH_DEGRADED = "watch.degraded"  # inotify lost events or has no watches: rescanning
     FILE_LOADED = "file.loaded"
+    ARCHIVE_UNPACKED = "archive.unpacked"  # its members are registered, and wait to be loaded
     READINGS_REPLACED = "readings.replaced"  # a newer version states readings of older ones again
     VERSION_NOTICED = (
         "version.noticed"  # a shifted clock, a renamed sensor, readings deleted outside its span

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,12 +27,13 @@ SAME = 0.01
 
 @dataclass(frozen=True)
 class Wanted:
-    """The options beside the zone."""
+    """The options beside the zone. names: of the files that the source is to take."""
 
     folder: Path | None = None
     after: str | None = None
     accept: bool = False
     out: Path | None = None
+    names: Sequence[str] = ()
 
 
 def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
@@ -52,7 +54,7 @@ def adopt(path: Path, name: str, zone: str | None, wanted: Wanted) -> None:
     _require_rows(path, name, zone, checked)
     if not wanted.accept:
         _require_distinct(path, name, zone, checked)
-    keys = {"include": included} if (included := include(path.name)) else {}
+    keys = {"include": included} if (included := include(wanted.names)) else {}
     made = project.Added(
         name,
         sources.folder_of(wanted.folder, name, settings),
@@ -152,17 +154,21 @@ def _require_distinct(path: Path, name: str, zone: str | None, checked: Checked)
     )
 
 
-def include(name: str) -> list[str]:
-    """The patterns for files called like this; none where the default ones take it, or a name is excluded
-    whatever is included."""
+def include(names: Sequence[str]) -> list[str]:
+    """The patterns for files called like these; none where the default ones take them all, or whatever is
+    included leaves them out."""
     from sensorflow.core.stability import takes
     from sensorflow.settings import Source
 
     fields = Source.model_fields
     default, exclude = fields["include"].default, fields["exclude"].default
-    key = os.fsencode(name)
-    if takes(key, default, exclude) or not takes(key, ("*",), exclude):
+    keys = [name for name in names if takes(os.fsencode(name), ("*",), exclude)]
+    if all(takes(os.fsencode(name), default, exclude) for name in keys):
         return []
+    return sorted({_ending(name.rpartition("/")[2]) for name in keys})
+
+
+def _ending(name: str) -> str:
     stem, dot, ending = name.rpartition(".")
     plain = dot and stem and ending.isalnum() and ending.isascii()
-    return [f"*.{ending.lower()}"] if plain else ["*"]
+    return f"*.{ending.lower()}" if plain else "*"

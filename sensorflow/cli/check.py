@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -59,18 +60,19 @@ def check(
     bad, all_found = False, []
     for path, below in _files(paths):
         held = terms(path, profile, source, below)
-        found = _checked(path, held, profile, zone, max_rejects, 10_000 if json else rejects)
-        bad |= found.error is not None or found.refused is not None
-        if told := _gate(path, found):
-            bad |= found.error is not None
-        all_found.append(found)
-        if json:
-            sys.stdout.write(json_of(found.as_dict()) + "\n")
-        else:
-            _print(found)
-            if told:
-                line(f"  gate: {told}")
-                line()
+        keep = 10_000 if json else rejects
+        for found in _each(path, held, profile, zone, max_rejects, keep):
+            bad |= found.error is not None or found.refused is not None
+            if told := _gate(path, found):
+                bad |= found.error is not None
+            all_found.append(found)
+            if json:
+                sys.stdout.write(json_of(found.as_dict()) + "\n")
+            else:
+                _print(found)
+                if told:
+                    line(f"  gate: {told}")
+                    line()
     if not json:
         from sensorflow.cli import checked
 
@@ -115,9 +117,42 @@ def _gate(path: Path, found: Checked) -> str | None:
     return gated.judge(path, folder, found) if folder is not None else None
 
 
-def _checked(
+def _each(
     path: Path, held: Terms, named: str | None, zone: str | None, tolerance: str | None, keep: int
+) -> Iterator[Checked]:
+    """The file, or each member of an archive that its source unpacks."""
+    how = (named, zone, tolerance, keep)
+    if held.source is None or not held.source.unpack:
+        yield _checked(path, held, *how)
+        return
+    from sensorflow.cli.members import members
+    from sensorflow.flow.check import Checked
+
+    name, profile = profile_for(path, named, zone, held.settings, held.source)[0]
+    with path.open("rb") as stream:
+        try:
+            found = members(path, held, profile, stream)
+        except Permanent as error:
+            yield Checked(str(path), name, source=held.name, error=error)
+            return
+        if found is None or held.not_taken(profile) is not None:
+            yield _checked(path, held, *how)
+            return
+        for member in found:
+            with member.stream() as copy:
+                yield _checked(member.path, member.terms, *how, copy)
+
+
+def _checked(
+    path: Path,
+    held: Terms,
+    named: str | None,
+    zone: str | None,
+    tolerance: str | None,
+    keep: int,
+    given: BinaryIO | None = None,
 ) -> Checked:
+    """given: the bytes, where they do not lie at `path`."""
     from sensorflow.core.months import MonthLimits
     from sensorflow.flow.check import Checked
     from sensorflow.flow.check import check as dry_run
@@ -129,7 +164,9 @@ def _checked(
     limits = MonthLimits(source.new_months, source.sparse_months) if source else None
     received = int(time.time()) * 10**9  # it arrives now
     try:
-        with opened(path, source is not None and source.growing) as (stream, waiting):
+        growing = source is not None and source.growing
+        there = nullcontext((given, 0)) if given is not None else opened(path, growing)
+        with there as (stream, waiting):
             what = (str(path), (name, profile), held.place, held.drift, keep, received, limits)
             found = dry_run(stream, *what)
     except Permanent as error:

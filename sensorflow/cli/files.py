@@ -175,11 +175,19 @@ def show(
     if json:
         others = [record(version) for version in versions]
         told = {"history": history, "arrivals": arrivals, "versions": others}
+        if view.facts.get("members") is not None:
+            told["members"] = [
+                vars(m) | {"besides": sorted(m.besides)} for m in ledger.members(view.file_id)
+            ]
         as_json({**record(view, chain), **told})
         return
     if not is_id(file) and file.rpartition("@")[0] != view.name != file:
         line(f"{file} has the same bytes as {view.name}, and is loaded as that:")
     _print(view, history, arrivals)
+    if view.facts.get("members") is not None:
+        from sensorflow.cli.archived import print_members
+
+        print_members(ledger, view)
     if chain is not None:
         line()
         _print_chain(view, chain)
@@ -251,8 +259,8 @@ def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[st
     heads = ("at", "what", "stage", "attempt", "seconds", "rows", "who", "why")
     table("history", heads, [[event[head] for head in heads] for event in history])
     line()
-    rows = [[a["at"], a["kind"], a["name"]] for a in arrivals]
-    table("arrivals", ("at", "kind", "name"), rows)
+    rows = [[a["at"], a["kind"], a["name"], a["archive"]] for a in arrivals]
+    table("arrivals", ("at", "kind", "name", "in archive"), rows, ("in archive",))
 
 
 SHOWN = 10

@@ -44,11 +44,23 @@ def ls(json: Json = False) -> None:
 
 
 @app.command("show")
-def show(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    kind: Annotated[
+        str | None,
+        typer.Option("--as", metavar="KIND", help="As table-schema (Frictionless) or csvw."),
+    ] = None,
+) -> None:
     """Print a profile as TOML: the project's, or one of the library, to be used or extended."""
     from sensorflow import bootstrap, profiles
 
     settings = bootstrap.settings(anywhere=True)
+    if kind is not None:
+        from sensorflow.cli import exchange
+
+        found = settings.profiles.get(name) or profiles.load(name)[1]
+        exchange.export(found, kind, f"{name}.csv")
+        return
     if (file := settings.profile_files.get(name)) is not None:
         line(f"# {file_shown(file, settings)}\n{file.read_text('utf-8').rstrip()}")
     elif name in settings.profiles and (text := _inline(name)):
@@ -78,6 +90,29 @@ def _inline(name: str) -> str:
     whole["profiles"] = tomlkit.table(is_super_table=True)
     whole["profiles"][name] = found[name]
     return f"# sensorflow.toml\n{tomlkit.dumps(whole).strip()}"
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE.json")],
+    of: Annotated[
+        str | None,
+        typer.Option("--table", metavar="NAME", help="Which one, where it describes several."),
+    ] = None,
+    zone: Annotated[
+        str | None, typer.Option(help="Of times without an offset: Europe/Berlin, +01:00, UTC.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Write the profile there.")
+    ] = None,
+) -> None:
+    """Make a profile of a Frictionless Table Schema or Data Package, or of CSVW metadata.
+
+    What the document does not say (sensor, zone) is marked TODO; what it says and a profile cannot, too.
+    """
+    from sensorflow.cli import exchange
+
+    exchange.import_(file, of, zone, out)
 
 
 @app.command("validate")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensorflow.cli import archived
 from sensorflow.cli.choose import Source, is_id, require, require_source, unknown_file
 from sensorflow.cli.files import record
 from sensorflow.cli.show import Json, as_json, line, readings, table
@@ -63,6 +64,8 @@ def replay(
     require_source(settings, ledger, source)
     after = given(since, "--since")
     found = chosen(ledger, files or [], source, after, states)
+    if files:
+        found = archived.with_members(ledger, found, STATES)
     if state is not None:
         found = [view for view in found if view.state == state]
     if after is not None:
@@ -115,6 +118,7 @@ def undo(
     require_source(settings, ledger, source)
     found = chosen(ledger, files, source, None, tuple(State))
     found.reverse()  # of a file that grows, the last growth first
+    found, shared = archived.before_archives(ledger, found)
     along = [view.file_id for view in found]
     lasts = {(view.source, view.name): view.file_id for view in found}
     for view in found:
@@ -132,6 +136,8 @@ def undo(
             last = lasts[view.source, view.name] == view.file_id  # said once for a file that grows
             if last and (returning := _returning(ledger, view)):
                 line(f"  what it had replaced comes back from {returning} when a worker is free")
+            for text in archived.shared(view, shared):
+                line(text)
             line(f"  to reverse it: sensorflow replay {view.file_id}")
     if json:
         as_json(told)

@@ -52,6 +52,12 @@ def sniff(
         bool, typer.Option("--accept", help="With --add: also what the proposal is unsure of.")
     ] = False,
     json: Json = False,
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="KIND", help="Print it as table-schema (Frictionless) or csvw."
+        ),
+    ] = None,
 ) -> None:
     """Propose a profile for a file, with the reason for each line, and read the file dry with it.
 
@@ -65,6 +71,9 @@ def sniff(
         raise Misuse("--json goes with neither --add nor --out")
     if out is not None and out.exists():
         raise Misuse(f"{out}: is there already; name another file")
+    if kind is not None and (json or path.is_dir() or add is not None or out is not None):
+        raise Misuse("--as goes with one file, and with none of --add, --out and --json")
+    names = [path.name]
     if path.is_dir():
         from sensorflow.cli.sniff_folder import only_kind, sniff_folder
 
@@ -73,11 +82,18 @@ def sniff(
         if add is None:
             sniff_folder(path, zone, json)
             return
-        path = only_kind(path, zone)
+        only = only_kind(path, zone)
+        path, names = only.file, only.names
+    if kind is not None:
+        from sensorflow.cli import exchange
+
+        exchange.export(guess(path, zone).profile(), kind, path.name)
+        return
     if add is not None:
         from sensorflow.cli import adopt
 
-        adopt.adopt(path, add, zone, adopt.Wanted(folder, after, accept, out))
+        wanted = adopt.Wanted(folder, after, accept, out, tuple(names))
+        adopt.adopt(path, add, zone, wanted)
         return
     if json:
         as_json(described(path, guess(path, zone)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sensorflow.cli.show import as_json, line, table
 from sensorflow.cli.steps import command, typed
+from sensorflow.core.names import composed
 from sensorflow.errors import Misuse
 from sensorflow.shown import shown
 
@@ -27,17 +29,29 @@ SHOWN = 20
 
 @dataclass
 class Kind:
-    """Files that one profile reads. patterns: of their names -> how many files have such a name."""
+    """Files that one profile reads. patterns: of their names -> how many files have such a name.
+    names: of these files."""
 
     proposal: Proposal
     file: Path
     name: str = ""
     looked_at: int = 0
     patterns: dict[str, int] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
 
     @property
     def files(self) -> int:
         return sum(self.patterns.values())
+
+    @property
+    def strange(self) -> str | None:
+        """A file's name in which the pattern of the sensor is not found."""
+        found = self.proposal.profile().sensor
+        if found is None or found.file_name is None:
+            return None
+        plain = re.compile(found.file_name)
+        names = (name.rpartition("/")[2] for name in self.names)
+        return next((name for name in names if not plain.search(composed(name))), None)
 
 
 @dataclass
@@ -72,9 +86,11 @@ def look(folder: Path, zone: str | None) -> Seen:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    found = (p for p in folder.rglob("*") if not any(n.startswith(".") for n in p.parts[-1:]))
-    files = sorted(found, key=lambda p: (len(p.parts), p))
-    return (str(p.relative_to(folder)) for p in files if p.is_file())
+    """Of files, relative to the folder; those that begin with a dot, and what lies in such folders, are
+    never taken in either."""
+    found = (p for p in folder.rglob("*") if p.is_file())
+    names = sorted((p.relative_to(folder) for p in found), key=lambda p: (len(p.parts), p))
+    return (str(n) for n in names if not any(part.startswith(".") for part in n.parts))
 
 
 def _look_at(
@@ -100,6 +116,7 @@ def _look_at(
     if here:
         most = max(here, key=lambda key: here[key])
         seen.kinds[most].patterns[pattern] = len(names)
+        seen.kinds[most].names += names
         for key in here.keys() - {most}:
             seen.kinds[key].patterns.setdefault(pattern, 0)
         if pattern in seen.failed:
@@ -150,6 +167,9 @@ def _print_rest(seen: Seen) -> None:
         table("not understood", ("names", "files", "why"), rows)
         if len(seen.failed) > SHOWN:
             line(f"… and {len(seen.failed) - SHOWN} more patterns of names")
+    for kind in seen.kinds.values():
+        if (name := kind.strange) is not None:
+            line(f"note: {kind.name}: the sensor's pattern is not found in {shown(name)}")
     for pattern in seen.mixed:
         line(
             f"note: files called {shown(pattern)} are of several kinds: give them folders of their own"
@@ -186,8 +206,9 @@ def _adding(kind: Kind, zone: str | None) -> str:
     return command("sensorflow", "sniff", typed(kind.file), "--add", kind.name, *where)
 
 
-def only_kind(folder: Path, zone: str | None) -> Path:
-    """A file of the only kind that the folder holds. Raises Misuse where there are several, or none."""
+def only_kind(folder: Path, zone: str | None) -> Kind:
+    """The only kind of files that the folder holds. Raises Misuse where there are several or none, or where
+    the proposal does not fit all names."""
     seen = look(folder, zone)
     kinds = list(seen.kinds.values())
     if not kinds:
@@ -199,8 +220,15 @@ def only_kind(folder: Path, zone: str | None) -> Path:
             f"nothing was added: {folder} holds {len(kinds)} kinds of files, and a source reads one; add "
             f"each by one of its files:\n{each}"
         )
+    if (name := kinds[0].strange) is not None:
+        written = command("sensorflow", "sniff", typed(kinds[0].file), "--out", "profile.toml")
+        raise Misuse(
+            "nothing was added: the proposal takes the sensor from the file's name, by a pattern that is "
+            f"not found in {shown(name)}; write the profile, correct its sensor, then type `sensorflow "
+            f"sources add`:\n  {written}"
+        )
     _print_rest(seen)
-    return kinds[0].file
+    return kinds[0]
 
 
 def _as_dict(seen: Seen) -> dict[str, Any]:

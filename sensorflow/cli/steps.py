@@ -61,8 +61,8 @@ def renamed(name: str, source: Source) -> str:
     from sensorflow.core.stability import takes
 
     kept = name.strip(".~") or "file"
-    tries = (name, f"{kept}.csv", *(pattern.replace("*", kept) for pattern in source.include))
-    return next((t for t in tries if takes(os.fsencode(t), source.include, source.exclude)), name)
+    tries = (name, f"{kept}.csv", *(pattern.replace("*", kept) for pattern in source.taken))
+    return next((t for t in tries if takes(os.fsencode(t), source.taken, source.exclude)), name)
 
 
 def is_up(settings: Settings) -> bool:

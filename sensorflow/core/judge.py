@@ -55,8 +55,8 @@ class Judge:
         """received: when the file came, in nanoseconds since 1970."""
         self._profile = profile
         self._rules = Rules(profile.rules, received)
-        self._above: dict[int, str | None] = {}
-        self._above_typed: dict[int, bool | None] = {}
+        self._above: dict[str, str | None] = {}
+        self._above_typed: dict[str, bool | None] = {}
         self.missing_lines = np.zeros(0, np.int64)
         """The line of each cell of the last chunk that holds no reading."""
 
@@ -92,18 +92,19 @@ class Judge:
             return chunk
         columns, typed = dict(chunk.columns), dict(chunk.typed)
         for index in chunk.layout.fill:
+            name = chunk.layout.names[index]  # the next table may have its columns in another order
             texts = _as_text(columns[index])
             blank = pc.equal(pc.utf8_trim_whitespace(texts), "").fill_null(True)
             texts = pc.if_else(blank, None, texts)
-            above = pa.array([self._above.get(index)], pa.string())
+            above = pa.array([self._above.get(name)], pa.string())
             whole = pc.fill_null_forward(pa.concat_arrays([above, texts]))
             columns[index] = whole.slice(1)
-            self._above[index] = whole[-1].as_py()
+            self._above[name] = whole[-1].as_py()
             if index in typed:
                 kinds = pc.if_else(blank, None, typed[index])
-                before = pa.array([self._above_typed.get(index)], pa.bool_())
+                before = pa.array([self._above_typed.get(name)], pa.bool_())
                 kinds = pc.fill_null_forward(pa.concat_arrays([before, kinds]))
-                self._above_typed[index] = kinds[-1].as_py()
+                self._above_typed[name] = kinds[-1].as_py()
                 typed[index] = kinds.slice(1).fill_null(False)
         return replace(chunk, columns=columns, typed=typed)
 

@@ -22,6 +22,7 @@ from sensorflow.core.profile import (
     Profile,
     check_zone,
 )
+from sensorflow.core.tags import tagged
 from sensorflow.errors import Code, Permanent
 
 
@@ -280,12 +281,19 @@ class _Resolving:
         if origin.column is not None:
             place = self.column(origin.column)
             plain = origin.match is None and origin.default is None
-            return Text((place if plain else Cut(place, origin.match, origin.default),))
+            part = place if plain else Cut(place, origin.match, origin.default)
+            return Text((part, *self.tags(origin)))
         if origin.constant is not None:
             return Text((origin.constant,))
         if origin.template is not None:
             return self.template(origin.template, {})
         return _text(self.searched(origin))
+
+    def tags(self, origin: Origin) -> Iterable[str | Cut]:
+        """By their titles, so that a series is the same one whatever the order of its columns."""
+        for place, title in tagged(origin, self.profile, self.fields, self.matching):
+            yield f",{title}="
+            yield Cut(place, default="")
 
     def searched(self, origin: Origin) -> str | None:
         """The first group of the origin's pattern, in the text that it is searched in."""

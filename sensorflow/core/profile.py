@@ -189,7 +189,8 @@ class Origin(Strict):
     The patterns are regular expressions whose first group is the text: `file_name` is searched in
     the file's name, `path` in its path below the source's folder, `preamble` in the lines before
     the header, `header` in the title of the time column. `match` goes with `column`: a pattern whose
-    first group is taken of each cell; so does `default`, the text of cells without one.
+    first group is taken of each cell; so does `default`, the text of cells without one, and `tags`: a
+    pattern of the titles of columns that are added as ",title=cell".
     """
 
     column: Reference | None = None
@@ -202,6 +203,8 @@ class Origin(Strict):
     header: Grouped | None = None
     # what an empty cell of the column stands for
     default: str | None = later(None)
+    # titles of columns that follow as ",name=value"
+    tags: Regex | None = later(None)
 
     @model_validator(mode="before")
     @classmethod
@@ -213,12 +216,14 @@ class Origin(Strict):
     @model_validator(mode="after")
     def _one(self) -> Origin:
         given = set(self.model_dump(exclude_none=True))
-        if len(given - {"match", "default"}) != 1:
-            beside = ("match", "default")
+        beside = {"match", "default", "tags"}
+        if len(given - beside) != 1:
             names = ", ".join(name for name in type(self).model_fields if name not in beside)
             raise ValueError(f"give exactly one of {names}")
-        if given & {"match", "default"} and self.column is None:
-            raise ValueError("match and default go with column: they are about each of its cells")
+        if given & beside and self.column is None:
+            raise ValueError(
+                "match, default and tags go with column: they are about each of its cells"
+            )
         return self
 
     @property
@@ -572,6 +577,7 @@ class Profile(Cell):
     # documents
     records: str | None = None
     orient: Literal["records", "columns"] = "records"
+    units_at: str | None = later(None, pattern=r"^\$")  # an object: column -> unit
     sheet: str | int = 1
     member: str = "*"
     # limits
@@ -693,7 +699,19 @@ class Profile(Cell):
             raise ValueError("angle belongs to one column: latitude = { angle = ... }")
         for name in self.captures:
             self._follow(name, ())
+        self._beside()
         return self
+
+    def _beside(self) -> None:
+        origins = (self.sensor, self.type, self.unit, *self.captures.values())
+        tagged = any(origin is not None and origin.tags is not None for origin in origins)
+        if tagged and self.format not in ("csv", "xlsx", "parquet"):
+            raise ValueError(f"tags goes with tables, not with {self.format}: name the columns")
+        streamed = self.orient == "records" and "[*]" in (self.records or "[*]")
+        if self.units_at is not None and (self.format != "json" or streamed):
+            raise ValueError(
+                'units_at goes with format = "json" and orient = "columns", or one record'
+            )
 
     def _follow(self, name: str, above: tuple[str, ...]) -> None:
         if name in above:

@@ -46,8 +46,13 @@ class Stat:
     @property
     def fingerprint(self) -> str:
         """Of a file without a lasting inode it begins with `ANY_INODE`."""
+        return f"{self.content_fingerprint}:{self.ctime_ns}"
+
+    @property
+    def content_fingerprint(self) -> str:
+        """Equal for states of the `same_content`."""
         place = f"{self.device}:{self.inode}:" if self.inode else ANY_INODE
-        return f"{place}{self.size}:{self.mtime_ns}:{self.ctime_ns}"
+        return f"{place}{self.size}:{self.mtime_ns}"
 
 
 def takes(key: bytes, include: Iterable[str], exclude: Iterable[str] = IGNORED) -> bool:

@@ -112,7 +112,7 @@ def pattern(fmt: str, locale: str | None = None) -> str:
             beside = (*names[max(index - 1, 0) : index], *names[index + 1 : index + 2])
             tight = name in _WIDTHS and any(n in _WIDTHS for n in beside)
             regex = _LOCAL.get(name, _DIRECTIVES[name]) if locale else _DIRECTIVES[name]
-            if name == "S" and not "".join(parts[index + 1 :]).startswith((".", ",", "%")):
+            if name == "S" and not re.match(r"[.,]|%[^zZp]", "".join(parts[index + 1 :])):
                 regex += "" if "%f" in parts else r"(?:[.,](?P<fraction>\d{1,9})\d*)?"
             out += (
                 re.sub(r"\{\d(,\d)?\}", f"{{{_WIDTHS[name]}}}", regex, count=1) if tight else regex

@@ -23,6 +23,7 @@ from sensorflow.flow.ingest import load_in_one_pass
 from sensorflow.flow.load import load
 from sensorflow.flow.quarantine import quarantine
 from sensorflow.flow.transform import transform
+from sensorflow.flow.unpack import is_archive, unpack
 from sensorflow.flow.validate import TooManyRejects, validate
 from sensorflow.flow.work import Job, World
 from sensorflow.ports import BatchLimits, Claim, Claimed, Counts, StageReport
@@ -83,9 +84,10 @@ def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep
         except Transient as error:
             return [_retry(job, error, burned=False) for job in jobs]
         if len(jobs) > 1:  # all stages, then: a message of a chain is of one file
+            plain = [_is_plain(job) for job in jobs]
             alike, jobs = (
-                [j for j in jobs if together.fits(j)],
-                [j for j in jobs if not together.fits(j)],
+                [job for job, fits in zip(jobs, plain, strict=True) if fits],
+                [job for job, fits in zip(jobs, plain, strict=True) if not fits],
             )
         results = together.work(alike, _outcome, lambda job: _work(job, None), _loaded)
         results += [_outcome(job, partial(_work, job, only)) for job in jobs]
@@ -93,6 +95,17 @@ def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep
         replace(result, along=job.claim.file_id not in file_ids)
         for job, result in zip([*alike, *jobs], results, strict=True)
     ]
+
+
+def _is_plain(job: Job) -> bool:
+    """Whether a file may be committed with others. What cannot be known now is found out by whoever has it
+    alone."""
+    if not together.fits(job):
+        return False
+    try:
+        return not is_archive(job)
+    except SensorflowError:
+        return False
 
 
 def _claim(world: World, file_ids: Sequence[int], only: Stage | None) -> Claimed:
@@ -155,10 +168,18 @@ def _failed(job: Job, error: Exception) -> Result:
 def _work(job: Job, only: Stage | None) -> Result:
     if job.claim.stage is Stage.QUARANTINE:
         return _quarantine(job)
+    if is_archive(job):
+        return _unpacked(job)
     if only is None and job.claim.stage is Stage.VALIDATE and not job.claim.again:
         with suppress(Disordered):  # too large for one pass, and not in order
             return _loaded(job, load_in_one_pass(job))
     return _in_stages(job, only)
+
+
+def _unpacked(job: Job) -> Result:
+    note = unpack(job)
+    log().info(Event.ARCHIVE_UNPACKED, file_id=job.claim.file_id, note=note)
+    return Result(Outcome.LOADED, f"{job.name}: {note}")
 
 
 def _loaded(job: Job, counts: Counts) -> Result:

@@ -23,7 +23,7 @@ def test_files_without_readings_are_quarantined_with_their_reason(
         f.wait(lambda: f.counts()["quarantined"] == 4)
         codes = {v.name: v.facts["error_code"][:4] for v in f.ledger.files(State.QUARANTINED)}
         assert codes["empty.csv"] == "F201"
-        assert codes["nul.csv"] == "F203"
+        assert codes["nul.csv"] == "F201"
         assert codes["other.csv"] == "F202"
         kept = project / "data" / "quarantine" / "plant"
         assert sum(p.name == "manifest.json" for p in kept.rglob("*")) == 4

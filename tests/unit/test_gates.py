@@ -7,17 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
-from samples import NOW
+from gated import Drop
 from yard import SETTINGS
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.feeds.gates import Admitted, Gates, Held, of
-from sensorflow.adapters.memory import MemoryLedger
-from sensorflow.core.arrival import Arrival, Landed
+from sensorflow.adapters.feeds.gates import Admitted
 from sensorflow.core.gates.announced import (
     Announced,
-    Announcement,
     GateUnreadable,
     differs,
     require_rows,
@@ -26,8 +22,6 @@ from sensorflow.core.gates.manifests import manifest
 from sensorflow.core.gates.patterns import ManifestPattern, NamePattern
 from sensorflow.core.gates.sums import digest_for, text_of
 from sensorflow.errors import Code, Misuse, Permanent
-from sensorflow.ports import OnChange
-from sensorflow.settings import Source
 
 SHA = "ab" * 32
 MD5 = "cd" * 16
@@ -169,6 +163,7 @@ WHOLE = {
     "text",
     [
         '{"files": [{"name": "a.csv", "size": 10, "sha256": "SHA256", "rows": 3}, "s/b.csv"]}',
+        '{"nfiles": "2", "files": {"a.csv": {"size": 10, "sha256": "SHA256", "rows": 3}, "s/b.csv": ""}}',
         '[{"path": "./a.csv", "bytes": "10", "SHA-256": "SHA256", "row_count": 3}, {"file": "s/b.csv"}]',
         '{"entries": {"a.csv": {"size": 10, "checksum": "sha256:SHA256", "rows": 3}, "s/b.csv": null}}',
         '{"nFiles": 2, "items": [{"key": "a.csv", "bytes": 10, "hash": "SHA256", "nrows": 3}, "s/b.csv"]}',
@@ -212,7 +207,14 @@ def test_base64_and_a_single_file_and_absolute_names_are_read() -> None:
         ('{"files": [{"name": "a", "name": "b"}]}', "twice in one object"),
         ('{"files": ["a", {"name": "a", "size": 1}]}', "twice, with other facts"),
         ('{"files": ["../a"]}', "no path below"),
+        (r'{"files": ["\ud800.csv"]}', r"'\\ud800.csv' is no name of a file"),
+        (r'{"files": ["a\u0000b"]}', r"'a\\x00b' is no name of a file"),
+        (r'{"files": [{"name": "\udcff", "md5": "1"}]}', r"^\\udcff: '1' is no MD5"),
+        ('{"files": [{"name": "a", "Size": 1, "size": 2}]}', "'size' twice in one object"),
         ('{"filecount": 3, "files": ["a", "b"]}', "says 3 files, and names 2"),
+        ('{"filecount": "1", "files": ["a", "b"]}', "says 1 file, and names 2"),
+        ('{"filecount": "two", "files": ["a", "b"]}', "filecount is 'two', expected a number"),
+        ('{"filecount": true, "files": ["a"]}', "filecount is True, expected a number"),
         ("title,size\na,1\n", "column called"),
         ("name,size\na\n", "line 2: 1 cells"),
         ("name,name\na,b\n", "one title"),
@@ -240,59 +242,6 @@ def test_what_was_announced_is_held_against_the_bytes() -> None:
     with pytest.raises(Permanent, match="7 rows, g says 1") as caught:
         require_rows(right, 7)
     assert caught.value.code is Code.GATE_MISMATCH
-
-
-class Drop:
-    """A drop folder with gates, and what is registered of it by hand."""
-
-    def __init__(self, root: Path, gate: object, **rules: object) -> None:
-        root.mkdir()
-        made = {"path": "drop", "profile": "long", "settle": 0, "gate": gate, **rules}
-        self.folder = Folder("plant", root, Source.model_validate(made), root.parent)
-        self.ledger = MemoryLedger()
-        self.gates = self.start()
-
-    def start(self) -> Gates:
-        """As a daemon that was started again."""
-        gates = of(self.folder, self.ledger)
-        assert gates is not None
-        self.gates = gates
-        return gates
-
-    def put(self, name: str, content: bytes = b"", at: float | None = None) -> None:
-        path = self.folder.root / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
-        if at is not None:
-            os.utime(path, (at, at))
-
-    def ask(self, name: str) -> Admitted | str:
-        """Admitted, or why not."""
-        self.gates.look()
-        key = name.encode()
-        found = self.gates.admit(key, self.folder.stat(key))
-        return found.why if isinstance(found, Held) else found
-
-    def said(self, name: str) -> Announced:
-        found = self.ask(name)
-        assert isinstance(found, Admitted)
-        assert found.announcement is not None
-        return found.announcement.what
-
-    def take(self, name: str) -> list[bytes]:
-        """Register a file that is admitted; returns the gates that are spent."""
-        found, key = self.ask(name), name.encode()
-        assert isinstance(found, Admitted), found
-        self.register(key, found.announcement)
-        return [gate for gate, _ in self.gates.spent([key])]
-
-    def register(self, key: bytes, said: Announcement | None) -> None:
-        data = (self.folder.root / os.fsdecode(key)).read_bytes()
-        digest = hashlib.sha256(data).digest()
-        landed = Landed(digest.hex(), digest, hashlib.md5(data).digest(), len(data))
-        mark = self.folder.stat(key).fingerprint
-        arrival = Arrival("plant", key, landed, 0, mark, "long", NOW, NOW, announcement=said)
-        self.ledger.register(arrival, OnChange.MERGE, False)
 
 
 def test_a_file_waits_for_its_gate_and_gates_are_no_data(tmp_path: Path) -> None:
@@ -394,7 +343,7 @@ def test_a_set_is_let_in_when_it_is_whole(tmp_path: Path) -> None:
     assert drop.ask("a.csv") == "waits for b.csv, which is not complete yet, of x.manifest.json"
     found = drop.ask("b.csv")
     assert isinstance(found, Admitted)
-    assert found.others == (b"a.csv",)
+    assert drop.gates.look_again() == [b"a.csv"]
     assert drop.take("b.csv") == []
     assert drop.take("a.csv") == [b"x.manifest.json"]
 
@@ -472,3 +421,9 @@ def test_settings_that_cannot_be_are_one_line(tmp_path: Path, wrong: str, why: s
         bootstrap.settings(tmp_path)
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_wrong_with_a_gate_can_be_printed() -> None:
+    with pytest.raises(GateUnreadable) as caught:
+        digest_for(f"{SHA}  b.csv", os.fsdecode(b"a\xff.csv"), "sha256")
+    assert str(caught.value).encode() == b"it names b.csv, not a\\udcff.csv"

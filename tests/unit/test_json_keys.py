@@ -141,3 +141,21 @@ def test_words_that_are_no_numbers_break_a_document() -> None:
     for word in ("NaN1", "nan", "-NaN", "Infinit", "xNaN"):
         with pytest.raises(Permanent, match="not JSON"):
             read(f'[{{"t": "{NOON}", "v": {word}}}]', "json")
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+@pytest.mark.parametrize("member", ['"a.b":1,"a":{"b":2}', '"a[0]":1,"a":[2]'])
+def test_a_name_that_is_also_a_path_costs_its_record(form: str, member: str) -> None:
+    """The last of the two values was taken, without a word."""
+    line = '{"t":"2026-01-31T12:00:00Z","s":"x",%s}'
+    lines = [line % member, *[line % f'"c":{n}' for n in range(40)]]
+    text = "[" + ",".join(lines) + "]" if form == "json" else "\n".join(lines) + "\n"
+    given = {"format": form, "time": "t", "sensor": "s", "each": [{"match": r"^(a|c)"}]}
+    found = list(
+        reading.read(
+            io.BytesIO(text.encode()), Profile.model_validate(given), Place("f", "f"), io.BytesIO
+        )
+    )
+    assert sum(len(part.bronze) for part in found) == 40
+    (reject,) = [reject for part in found for reject in part.rejects]
+    assert (reject.code, reject.line_no) == (Code.MALFORMED_ROW, 1)

@@ -115,7 +115,6 @@ def test_no_exported_cell_is_taken_for_a_formula(cell: str) -> None:
 
 OF_0_2 = {
     "epw": "20e862a812e985d7",
-    "hobo": "1db2bb22a4c3f569",
     "home-assistant": "2e86496c0dc32c27",
     "influx": "7008a122b1f1fa09",
     "nem12": "58be8c7b168842c7",

@@ -97,6 +97,7 @@ def test_a_source_reads_one_kind(
     assert "sources" not in Path("sensorflow.toml").read_text()
     for path in (folder / "attic").glob("gw*"):
         path.unlink()
+    (folder / "attic" / "kitchen.csv").unlink()
     assert "added [sources.boiler]" in run("old", "--add", "boiler")
 
 
@@ -181,3 +182,32 @@ def test_what_is_nested_by_the_thousand_is_refused_before_a_parser_sees_it() -> 
 
 def test_a_title_of_nothing_but_spaces_takes_no_time() -> None:
     assert split_unit(f"a{' _' * 5000}b)") == (f"a{' _' * 5000}b)", "")
+
+
+def test_files_in_folders_that_begin_with_a_dot_are_not_looked_at(folder: Path) -> None:
+    (folder / ".cache").mkdir()
+    (folder / ".cache" / "gw.csv").write_text(LONG)
+    assert not any("gw.csv" in kind.names for kind in look(folder, None).kinds.values())
+
+
+def test_a_source_takes_all_names_of_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, old = tmp_path / "home", tmp_path / "old"
+    home.mkdir()
+    old.mkdir()
+    (home / "sensorflow.toml").write_text("")
+    monkeypatch.chdir(home)
+    for name in ("boiler.txt", "boiler.log1"):
+        (old / name).write_text(TABLE)
+    run(str(old), "--add", "b")
+    written = (home / "sensorflow.toml").read_text()
+    assert 'include = ["*.log1", "*.txt"]' in written
+
+
+def test_a_sensor_that_not_all_names_tell_is_not_added(tmp_path: Path) -> None:
+    for name in ("boiler_2024-01-01.csv", "boiler_2024-01-02.csv", "cellar.csv"):
+        (tmp_path / name).write_text(TABLE)
+    assert "not found in cellar.csv" in run(str(tmp_path))
+    with pytest.raises(Misuse, match=r"not found in cellar\.csv"):
+        run(str(tmp_path), "--add", "b")

@@ -506,3 +506,19 @@ def test_both_ways_read_a_table_alike(rows: list[str], keys: dict[str, Any], hea
         patch.undo()
         patch.setattr(lines, "BLOCK", 16)
         assert account() == fast
+
+
+def test_what_is_filled_down_goes_by_the_column_and_not_by_its_place() -> None:
+    """Sensor and type were taken for each other in a table whose columns stand in another order."""
+    table = "t,s,k,v\n2024-01-01T00:00:00Z,S1,temp,1\nt,k,s,v\n2024-01-03T00:00:00Z,,,3\n"
+    given = {
+        "format": "csv", "skip_until": "^t,", "header_again": True, "fill_down": ["s", "k"],
+        "time": "t", "sensor": "s", "type": "k", "value": "v",
+    }  # fmt: skip
+    profile = Profile.model_validate(given)
+    found = reading.read(io.BytesIO(table.encode()), profile, Place("f", "f"), io.BytesIO)
+    rows = [row for part in found for row in part.bronze.to_pylist()]
+    assert [(r["sensor_id"], r["reading_type"], r["value"]) for r in rows] == [
+        ("S1", "temp", 1.0),
+        ("S1", "temp", 3.0),
+    ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from sensorflow.core import rowzones
+from sensorflow.core import rowzones, timeformats
 from sensorflow.core.clocktime import Clock, parse
 from sensorflow.core.monthnames import _NAMES, folded, months
 
@@ -194,6 +195,16 @@ def test_flags_go_with_their_rows_through_a_list_of_formats() -> None:
 )
 def test_a_cell_names_a_zone_or_is_refused(text: str | None, wanted: str | None) -> None:
     assert rowzones.zone_of(text, {"MEZ": "+01:00"}) == wanted
+
+
+@pytest.mark.parametrize(
+    "form", ["%Y-%m-%d %H:%M:%S%z", "%Y-%m-%d %H:%M:%S %Z", "%Y-%m-%d %I:%M:%S%p"]
+)
+def test_seconds_have_decimals_before_a_zone_too(form: str) -> None:
+    ends = {"z": "+0100", "Z": " CET", "p": "am"}
+    text = f"2024-01-01 10:29:50.439{ends[form[-1]]}"
+    assert re.fullmatch(timeformats.pattern(form), text)
+    assert re.fullmatch(timeformats.pattern(form), text.replace(".439", ""))
 
 
 def test_a_zone_is_read_once_however_many_texts_name_it() -> None:

@@ -208,7 +208,7 @@ class Folder:
 
     def takes(self, key: bytes) -> bool:
         """Whether a file is one of data that the source takes; a gate is none."""
-        return not self.is_gate(key) and takes(key, self.source.include, self.source.exclude)
+        return not self.is_gate(key) and takes(key, self.source.taken, self.source.exclude)
 
     def is_gate(self, key: bytes) -> bool:
         return self.source.gate is not None and self.source.gate.pattern.is_gate(key)

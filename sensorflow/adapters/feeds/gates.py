@@ -1,7 +1,8 @@
 """Gates in a drop folder: which files their senders say are complete, and which wait.
 
 Nothing is remembered that a restart would lose: the folder has the files and gates, the ledger what was
-registered on whose word. A gate in one state opens for each name once: sent again, it is in another.
+registered on whose word. A gate opens for each name once: sent again, it is another inode or has another
+modification time.
 """
 
 from __future__ import annotations
@@ -44,12 +45,10 @@ class NoBook:
 
 @dataclass(frozen=True)
 class Admitted:
-    """A file may be taken in. announcement: None of one that was, before it could be put away. others:
-    files that waited for this one."""
+    """A file may be taken in. announcement: None of one that was, before it could be put away."""
 
     announcement: Announcement | None = None
     gate: tuple[bytes, Stat] | None = None
-    others: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,8 @@ class Gates:
     def __init__(self, folder: Folder, book: Book, settle: float = 0.0) -> None:
         self.folder, self.book, self.settle = folder, book, settle
         self.held: dict[bytes, Held] = {}
-        self._admitted: dict[bytes, Admitted] = {}
+        self._admitted: dict[bytes, tuple[Stat, Admitted]] = {}
+        """With the state of each file."""
 
     def admit(self, key: bytes, stat: Stat) -> Verdict:
         """Whether a file that is complete by itself may be taken in. Raises Transient."""
@@ -79,11 +79,36 @@ class Gates:
             self.held[key] = found
         else:
             self.held.pop(key, None)
-            self._admitted[key] = found
+            self._admitted[key] = (stat, found)
         return found
 
     def _judge(self, key: bytes, stat: Stat) -> Verdict:
         raise NotImplementedError
+
+    def renew(self, key: bytes) -> Announcement | None:
+        """On whose word an admitted file is to be registered.
+
+        A gate that was touched meanwhile, while its file did not change, is the same gate: `scp -p` sets
+        the modification time after it has closed the file. It has opened in its new state too.
+        """
+        if key not in self._admitted:
+            return None
+        stat, known = self._admitted[key]
+        if known.gate is not None and self._is_touched(key, stat, *known.gate):
+            self._look_at(known.gate[0])
+            again = self._judge(key, stat)
+            if isinstance(again, Admitted) and _agree(known.announcement, again.announcement):
+                self._admitted[key] = (stat, again)
+        return self._admitted[key][1].announcement
+
+    def _is_touched(self, key: bytes, stat: Stat, gate: bytes, before: Stat) -> bool:
+        state = self.state(gate)
+        return state is not None and state != before and self.state(key) == stat
+
+    def _renewed(self, key: bytes) -> Admitted:
+        """Once for each admitted file."""
+        self.renew(key)
+        return self._admitted.pop(key, (None, Admitted()))[1]
 
     def present(self, files: Iterable[tuple[bytes, Stat]]) -> None:
         """These files are complete: for who looks once."""
@@ -92,8 +117,13 @@ class Gates:
         """Look at the gates of the folder. Raises Transient STORAGE."""
 
     def look_again(self) -> list[bytes]:
-        """Look at gates that were being written; returns files that wait for these."""
+        """Look at gates that were being written; returns files that wait for these, and those of sets that
+        have become whole."""
         return []
+
+    def _look_at(self, gate: bytes) -> bool:
+        """Read a gate again, where what it says is kept; whether it was."""
+        return False
 
     def heard(self, gate: bytes) -> list[bytes]:
         """A gate was closed, or renamed in; returns files that wait for it."""
@@ -158,7 +188,7 @@ class Gates:
     def opened(self, gate: bytes, stat: Stat) -> frozenset[bytes]:
         """The names for which a gate in this state has opened, composed."""
         return frozenset(
-            map(canonical, self.book.announced_by(self.folder.name, gate, stat.fingerprint))
+            map(canonical, self.book.announced_by(self.folder.name, gate, stat.content_fingerprint))
         )
 
 
@@ -178,13 +208,15 @@ class FileGates(Gates):
             if self.seen(key, stat):
                 return Admitted()
             return held(f"waits for its gate {name}")
+        if self.folder.busy(gate, state):
+            return held(f"its gate {name}: it is being written")
         try:
             what = self._said(gate, key)
         except GateUnreadable as error:
             return held(f"its gate {name}: {error}")
         if canonical(key) in self.opened(gate, state) and not self._again(key, stat, state, what):
             return held(f"waits for a new gate: {name} was that of another version")
-        return Admitted(Announcement(gate, state.fingerprint, what), (gate, state))
+        return Admitted(Announcement(gate, state.content_fingerprint, what), (gate, state))
 
     def _said(self, gate: bytes, key: bytes) -> Announced:
         algorithm, name = self._pattern.algorithm, printable(gate)
@@ -206,10 +238,10 @@ class FileGates(Gates):
         return known[2]
 
     def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
-        done = {key: self._admitted.pop(key, None) for key in keys}
+        done = {key: self._renewed(key) for key in keys}
         gates = {}
         for key, admitted in done.items():
-            if admitted and admitted.gate and not self._shared(key, set(done)):
+            if admitted.gate and not self._shared(key, set(done)):
                 gates[admitted.gate[0]] = admitted.gate
         return list(gates.values())
 
@@ -226,6 +258,10 @@ class FileGates(Gates):
         for gate, state in self.folder.all_files(self._pattern.is_gate):
             if gate not in wanted and not self.opened(gate, state):
                 yield gate, state, "is there without its file"
+
+
+def _agree(one: Announcement | None, other: Announcement | None) -> bool:
+    return one is not None and other is not None and one.what == other.what
 
 
 def of(folder: Folder, book: Book, settle: float = 0.0) -> Gates | None:

@@ -57,10 +57,13 @@ class Gating:
         return self.admit(folder, key, stat) is not None
 
     def heard(self, folder: Folder, gate: bytes) -> Iterator[tuple[bytes, bool]]:
-        """A gate came: the files that may wait for it, and whether each is as it was."""
+        """A gate came: the files that may wait for it, and whether each is as it was. Files are taken in
+        between two of them, or are gone."""
         gates = self._gates[folder.name]
         for key in gates.heard(gate):
-            yield key, gates.state(key) == gates.held[key].stat
+            held, state = gates.held.get(key), gates.state(key)
+            if held is not None and state is not None:
+                yield key, state == held.stat
 
     def scanned(self, folder: Folder, whole: bool) -> None:
         """Before a folder is scanned, and after. Raises Transient STORAGE."""
@@ -89,6 +92,13 @@ class Gating:
         """Files that may wait no longer for a manifest that was being written."""
         gates = self._gates.get(folder.name)
         return gates.look_again() if gates is not None else []
+
+    def renewed(self, folder: Folder, files: list[Found]) -> list[Found]:
+        """With the announcements by which landed files are to be registered now; see `Gates.renew`."""
+        gates = self._gates.get(folder.name)
+        if gates is None:
+            return files
+        return [replace(file, announcement=gates.renew(file.key)) for file in files]
 
     def differing(self, folder: Folder, files: Sequence[tuple[Found, Registration]]) -> None:
         """Report bytes that are known, and came again with a gate that is of others: what the sender means

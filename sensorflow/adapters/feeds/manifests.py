@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 
 from sensorflow.adapters.feeds.folder import Folder
 from sensorflow.adapters.feeds.gates import Admitted, Book, Gates, Held, Verdict
@@ -24,14 +25,15 @@ SHOWN = 3
 class _Set:
     """A manifest in one state. files: those that it names and the source takes, by their names, composed.
     done: names that were registered on its word. whole: all were there at a time; from then on
-    each is taken in. missing: what was found missing last."""
+    each is taken in. names: of files. at: the place there of what was found missing last."""
 
     key: bytes
     stat: Stat
     files: dict[bytes, Announced] = field(default_factory=dict)
     done: set[bytes] = field(default_factory=set)
     whole: bool = False
-    missing: bytes = b""
+    names: list[bytes] = field(default_factory=list)
+    at: int = 0
     fault: str = ""
 
     @property
@@ -58,6 +60,8 @@ class SetGates(Gates):
         """Name -> the file that has it, and the state in which it is complete by itself."""
         self._settling = Settling(settle)
         self._closed: set[bytes] = set()
+        self._let_in: list[bytes] = []
+        """Files that waited for the last one of their set."""
 
     def present(self, files: Iterable[tuple[bytes, Stat]]) -> None:
         self._ready |= {canonical(key): (key, stat) for key, stat in files}
@@ -71,7 +75,8 @@ class SetGates(Gates):
 
     def look_again(self) -> list[bytes]:
         read = [key for key in self._settling.waiting if self._look_at(key)]
-        return [file for key in read for file in self._behind(key)]
+        let_in, self._let_in = self._let_in, []
+        return [file for key in read for file in self._behind(key)] + let_in
 
     def heard(self, gate: bytes) -> list[bytes]:
         self._closed.add(gate)
@@ -96,7 +101,8 @@ class SetGates(Gates):
         known = self._sets.get(key)
         if known is not None and known.stat == stat:
             return False
-        if key not in self._closed and not self._settling.complete(key, stat, now()):
+        same = known if known is not None and _is_touched(known.stat, stat) else None
+        if not same and key not in self._closed and not self._settling.complete(key, stat, now()):
             return False
         self._settling.forget(key)
         self._closed.discard(key)
@@ -104,11 +110,14 @@ class SetGates(Gates):
         try:
             named = manifest(self.read(key), key)
             made.files = {n: what for n, what in named.items() if self.folder.takes(n)}
+            made.names = list(made.files)
             if not made.files:
                 made.fault = "it names no file that the source takes"
         except GateUnreadable as error:
             made.fault = str(error)
         made.done = set(self.opened(key, stat))
+        if same is not None and same.files == made.files:
+            made.done, made.whole = made.done | same.done, same.whole
         self._sets[key] = made
         return True
 
@@ -130,12 +139,13 @@ class SetGates(Gates):
             return held(f"waits for a new manifest: {found.name} was that of another version")
         if why := _short(stat, what):
             return held(why)
-        missing = self._missing(found)
+        was_whole, missing = found.whole, self._missing(found)
         if missing is not None:
             return held(f"waits for {missing}, of {found.name}")
-        others = tuple(o for o in self.held if o != key and canonical(o) in found.files)
-        said = Announcement(found.key, found.stat.fingerprint, what)
-        return Admitted(said, (found.key, found.stat), others)
+        if not was_whole:
+            self._let_in += (other for other in self._behind(found.key) if other != key)
+        said = Announcement(found.key, found.stat.content_fingerprint, what)
+        return Admitted(said, (found.key, found.stat))
 
     def _agrees(self, key: bytes, what: Announced) -> bool:
         return bool(what.sums) and self.differs(key, what) is None
@@ -144,11 +154,9 @@ class SetGates(Gates):
         """What of a set is not there yet, in words; None once it is whole."""
         if found.whole:
             return None
-        if found.missing and self._lack(found, found.missing) is not None:
-            return self._lack(found, found.missing)
-        for name in found.files:
-            if (lack := self._lack(found, name)) is not None:
-                found.missing = name
+        for place in chain(range(found.at, len(found.names)), range(found.at)):
+            if (lack := self._lack(found, found.names[place])) is not None:
+                found.at = place
                 return lack
         found.whole = True
         return None
@@ -168,8 +176,8 @@ class SetGates(Gates):
 
     def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
         for key in keys:
-            admitted = self._admitted.pop(key, None)
-            if admitted is not None and admitted.gate is not None:
+            admitted = self._renewed(key)
+            if admitted.gate is not None:
                 found = self._sets.get(admitted.gate[0])
                 if found is not None and found.stat == admitted.gate[1]:
                     found.done.add(canonical(key))
@@ -190,6 +198,14 @@ class SetGates(Gates):
                 more = ", ..." if len(lacks) > SHOWN else ""
                 count = f"{len(lacks):,} of {len(found.files):,} files"
                 yield found.key, found.stat, f"waits for {count}: {names}{more}"
+
+
+def _is_touched(before: Stat, stat: Stat) -> bool:
+    """Whether a manifest is the one that it was. Writing sets no earlier modification time; `scp -p` sets
+    that of the original after it has closed the file."""
+    return stat.mtime_ns <= before.mtime_ns and stat.same_content(
+        replace(before, mtime_ns=stat.mtime_ns)
+    )
 
 
 def _short(stat: Stat, what: Announced) -> str:

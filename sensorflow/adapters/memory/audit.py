@@ -142,6 +142,7 @@ def _books(ledger: MemoryLedger) -> dict[int, Book]:
             expired=tuple(sorted(file.expired)),
             tidy=file.tidy,
             part=ledger.part_of(file),
+            members=file.members,
         )
         for file in ledger.all_files()
     }

@@ -51,6 +51,7 @@ class File:
     collected_for: datetime | None = None
     span: Span = field(default_factory=Span)
     part: Part | None = None
+    members: int | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
     base: bytes = b""
     head: bytes = b""
@@ -126,6 +127,7 @@ def claim_of(file: File) -> Claim:
         sensor_type=arrival.sensor_type,
         profile=file.profile,
         again=file.previous is not None,
+        unpacked=file.members is not None,
         part=file.part,
         name=file.name,
     )
@@ -154,5 +156,6 @@ def view_of(file: File) -> FileView:
             "published_at": file.published_at,
             "finished_at": file.finished_at,
             "quarantined_to": file.quarantined_to,
+            "members": file.members,
         },
     )

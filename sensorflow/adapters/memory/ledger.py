@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from sensorflow.adapters.memory.archives import Archives
 from sensorflow.adapters.memory.contest import Contest, cover
 from sensorflow.adapters.memory.file import (
     OPEN,
@@ -71,7 +72,7 @@ from sensorflow.ports import (
 _NOBODY: tuple[object, datetime] = (None, datetime.min.replace(tzinfo=UTC))
 
 
-class MemoryLedger(Gates, GrowingFiles, Heartbeats, Listing, Outbox):
+class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
     """See `ports.Ledger`. `clock` stands for the database's."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -82,6 +83,7 @@ class MemoryLedger(Gates, GrowingFiles, Heartbeats, Listing, Outbox):
         self._months: set[date] = set()
         self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
         self._announced = {}
+        self._lineage = {}
         self._growing: dict[int, Growing] = {}
         self._tokens = 0
         self._beats: dict[tuple[str, str], Heartbeat] = {}
@@ -784,7 +786,13 @@ class MemoryLedger(Gates, GrowingFiles, Heartbeats, Listing, Outbox):
     def arrivals(self, file_id: int) -> list[dict[str, Any]]:
         with self._lock:
             return [
-                {"at": at, "kind": str(kind), "name": printable(key), "fingerprint": mark}
-                for _, key, mark, kind, owner, at in self._arrivals
+                {
+                    "at": at,
+                    "kind": str(kind),
+                    "name": printable(key),
+                    "fingerprint": mark,
+                    "archive": self._lineage.get((source, key, mark)),
+                }
+                for source, key, mark, kind, owner, at in self._arrivals
                 if owner == file_id
             ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from sensorflow.adapters.postgres import retention, reversal
+from sensorflow.adapters.postgres.archives import Archives
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.gates import Gates, announce
 from sensorflow.adapters.postgres.growing import GrowingFiles
@@ -67,7 +68,7 @@ _ALIAS = ("keys", "names", "key_texts", "sha256s", "fingerprints")
 ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
-class PostgresLedger(Gates, GrowingFiles, Heartbeats, Listing, Outbox):
+class PostgresLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
     """See `ports.Ledger`. Safe to share between threads; make one in each process, after a fork.
 
     who: the name under which this process writes history. deferred: how the settings say that the
@@ -139,13 +140,23 @@ class PostgresLedger(Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             run(c, "lock_source", source=arrivals[0].source)
             if lease is not None and not holds_intake(c, lease):
                 raise intake_lost(lease)
-            known = self._add_many(c, arrivals, on_change, name_matters)
-            done = [
-                known.get(place) or self._register(c, arrival, on_change, name_matters)
-                for place, arrival in enumerate(arrivals, 1)
-            ]
+            done = self._register_all(c, arrivals, on_change, name_matters)
             announce(c, arrivals, done)
             return done
+
+    def _register_all(
+        self,
+        c: sa.Connection,
+        arrivals: Sequence[Arrival],
+        on_change: OnChange,
+        name_matters: bool,
+    ) -> list[Registration]:
+        """After lock_source."""
+        known = self._add_many(c, arrivals, on_change, name_matters)
+        return [
+            known.get(place) or self._register(c, arrival, on_change, name_matters)
+            for place, arrival in enumerate(arrivals, 1)
+        ]
 
     def _add_many(
         self,

@@ -384,6 +384,7 @@ won AS (
               f.size, f.landing, f.landed_at, f.rows_read, f.rows_loaded, f.rows_rejected,
               f.rows_duplicate, f.rows_missing, f.rows_replaced, f.error_code, f.error_detail, f.error_place,
               f.quarantines, f.retries, f.sensor_type, f.wanted_profile,
+              f.members IS NOT NULL AS unpacked,
               f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before,
               coalesce(f.name, f.key) AS name,
               -- as the first version of the name was spelt: its readings' keys hold that
@@ -1171,7 +1172,7 @@ SELECT at, what, from_state, to_state, stage, attempt, who, why, seconds, rows
   FROM file_events WHERE file_id = :id ORDER BY id;
 
 -- name: arrivals_of
-SELECT at, kind, key_text AS name, fingerprint FROM arrivals WHERE file_id = :id ORDER BY id;
+SELECT at, kind, key_text AS name, fingerprint, archive FROM arrivals WHERE file_id = :id ORDER BY id;
 
 -- name: totals
 SELECT source, state, count(*) AS files, sum(rows_read) AS rows_read,
@@ -1416,7 +1417,7 @@ SELECT f.id, f.source, f.key, f.key_text, f.version, f.sha256, f.md5, f.size, f.
        f.lease_until, f.not_before, f.published_at, f.rows_read, f.rows_loaded, f.rows_rejected,
        f.rows_duplicate, f.rows_missing, f.rows_replaced, f.checksum,
        CAST(f.previous->>'rows_loaded' AS bigint) - f.rows_replaced AS previous,
-       f.quarantined_to, f.profile, f.profile_hash, f.code_version, f.identity, f.expired, f.tidy,
+       f.quarantined_to, f.profile, f.profile_hash, f.code_version, f.identity, f.expired, f.tidy, f.members,
        g.root, g.follows, g.byte_offset, g.line_base, c.ts_max AS chain_ts_max,
        c.rows_read - CASE WHEN f.state = 'loaded' THEN f.rows_read ELSE 0 END AS chain_read,
        c.rows_rejected - CASE WHEN f.state = 'loaded' THEN f.rows_rejected ELSE 0 END
@@ -1559,3 +1560,56 @@ SELECT what FROM announcements WHERE file_id = :id ORDER BY at DESC;
 
 -- name: announced_by
 SELECT key FROM announcements WHERE source = :source AND gate = :gate AND mark = :mark;
+
+-- name: archive
+-- What an archive hands on to its members, after lock_source. rows: of a load as one file that are there.
+-- earlier: a version before it that has not been unpacked yet: what it holds is older.
+SELECT f.lane, f.discovered_at, f.landed_at,
+       coalesce(CAST(f.previous->>'rows_loaded' AS bigint), 0) AS rows,
+       (SELECT v.version FROM files v
+         WHERE v.source = f.source AND coalesce(v.name, v.key) = coalesce(f.name, f.key)
+           AND v.version < f.version AND v.state IN ('pending', 'running') AND v.members IS NULL
+           AND v.stage <> 'quarantine'
+         ORDER BY v.version LIMIT 1) AS earlier
+  FROM files f WHERE f.id = :id AND f.lease_token = :token AND f.state = 'running' FOR UPDATE OF f;
+
+-- name: later_member
+-- A member that a newer version of the archive has brought with other bytes, and this one has not yet.
+SELECT m.key_text AS name, v.version
+  FROM unnest(CAST(:keys AS bytea[]), CAST(:fingerprints AS text[]), CAST(:sha256s AS bytea[]),
+              CAST(:key_texts AS text[])) AS m(key, fingerprint, sha256, key_text)
+  JOIN arrivals a ON a.source = :source AND a.key = m.key
+  JOIN files v ON v.id = a.archive AND v.version > :version
+  JOIN files f ON f.id = a.file_id AND f.sha256 <> m.sha256
+ WHERE NOT EXISTS (SELECT 1 FROM arrivals o
+                    WHERE o.source = :source AND o.key = m.key AND o.fingerprint = m.fingerprint)
+ LIMIT 1;
+
+-- name: add_lineage
+UPDATE arrivals a SET archive = :id
+  FROM unnest(CAST(:keys AS bytea[]), CAST(:fingerprints AS text[])) AS m(key, fingerprint)
+ WHERE a.source = :source AND a.key = m.key AND a.fingerprint = m.fingerprint;
+
+-- name: wanted_profile
+UPDATE files SET wanted_profile = :profile WHERE id = ANY(CAST(:ids AS bigint[]));
+
+-- name: unpacked
+-- As finish, of an archive: it holds no readings of its own.
+UPDATE files
+   SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(), members = :members,
+       rows_read = 0, rows_loaded = 0, rows_rejected = 0, rows_duplicate = 0, rows_missing = 0,
+       rows_replaced = 0, checksum = 0, ts_min = NULL, ts_max = NULL, identity = NULL, previous = NULL,
+       profile = :profile, profile_hash = :profile_hash, code_version = :code_version,
+       on_change = :on_change, error_code = NULL, error_detail = NULL, error_place = NULL,
+       expired = ARRAY(SELECT layer FROM unnest(expired) layer WHERE layer = 'landing')
+ WHERE id = :id AND lease_token = :token AND state = 'running';
+
+-- name: members_of
+-- The files of an archive. besides: other archives that they came in, 0 where they came by themselves; of what
+-- was undone nothing is told.
+SELECT a.key_text AS name, a.file_id,
+       ARRAY(SELECT DISTINCT coalesce(o.archive, 0)
+               FROM arrivals o LEFT JOIN files p ON p.id = o.archive
+              WHERE o.file_id = a.file_id AND o.archive IS DISTINCT FROM a.archive
+                AND p.state IS DISTINCT FROM 'undone') AS besides
+  FROM arrivals a WHERE a.archive = :id ORDER BY a.key_text COLLATE "C", a.id;

@@ -69,6 +69,7 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         sensor_type=row.sensor_type,
         profile=row.wanted_profile,
         again=row.again,
+        unpacked=row.unpacked,
         fresh=row.fresh,
         part=part_of(row._mapping),
         name=bytes(row.name),
@@ -188,4 +189,5 @@ def book_of(row: sa.RowMapping) -> Book:
         expired=tuple(row["expired"]),
         tidy=row["tidy"],
         part=part_of(row),
+        members=row["members"],
     )

@@ -119,6 +119,8 @@ files = Table(
     _time("collected_for"),
     # what its versions have in common, where that is not the key
     Column("name", LargeBinary),
+    # of an archive that was unpacked: how many files it is
+    Column("members", Integer),
     CheckConstraint(f"state IN ({STATES})", name="ck_files_state"),
     CheckConstraint(f"stage IN ({STAGES})", name="ck_files_stage"),
     CheckConstraint(
@@ -206,10 +208,13 @@ arrivals = Table(
     Column("kind", Text, nullable=False),
     _time("at", nullable=False, default="now()"),
     Column("name", LargeBinary),
+    # the archive that it came in
+    Column("archive", BigInteger, ForeignKey("files.id")),
     UniqueConstraint("source", "key", "fingerprint", "file_id", name="uq_arrivals_fingerprint"),
     CheckConstraint("kind IN ('new', 'alias')", name="ck_arrivals_kind"),
     Index("ix_arrivals_name", "source", "name", postgresql_where=text("name IS NOT NULL")),
     Index("ix_arrivals_file", "file_id"),
+    Index("ix_arrivals_archive", "archive", postgresql_where=text("archive IS NOT NULL")),
 )
 
 file_events = Table(

@@ -26,7 +26,7 @@ BLOCK = 1 << 20
 GRACE = 64 << 20
 """Plain bytes up to which the ratio does not matter: small files of equal rows shrink well."""
 
-_BROKEN: tuple[type[BaseException], ...] = (
+BROKEN: tuple[type[BaseException], ...] = (
     EOFError,
     igzip.BadGzipFile,
     cast(type[Exception], igzip_lib.IsalError),
@@ -40,11 +40,14 @@ _BROKEN: tuple[type[BaseException], ...] = (
 )
 
 
-class _Bounded(io.RawIOBase):
-    """Plain bytes of a container, with clear errors and limits."""
+class Bounded(io.RawIOBase):
+    """Plain bytes of a container, with clear errors and limits. archive: a tar archive is wanted in it."""
 
-    def __init__(self, plain: BinaryIO, kind: str, packed: int, profile: Profile) -> None:
+    def __init__(
+        self, plain: BinaryIO, kind: str, packed: int, profile: Profile, archive: bool = False
+    ) -> None:
         self._plain, self._kind, self._packed, self._profile = plain, kind, packed, profile
+        self._archive = archive
         self._count = 0
 
     def readable(self) -> bool:
@@ -55,7 +58,7 @@ class _Bounded(io.RawIOBase):
             data = self._plain.read(len(buffer))
         except MemoryError:
             raise
-        except _BROKEN as error:
+        except BROKEN as error:
             raise Permanent(
                 Code.UNREADABLE, f"the {self._kind} is broken: {error}", byte_offset=self._count
             ) from error
@@ -65,9 +68,10 @@ class _Bounded(io.RawIOBase):
                 f"in the {self._kind} lies a {kind_of(data)}: one is enough",
                 do="unpack it once, then drop what lies in it",
             )
-        if data[257:262] == b"ustar" and self._count == 0:
+        if data[257:262] == b"ustar" and self._count == 0 and not self._archive:
             what = f"in the {self._kind} lies a tar archive"
-            raise Permanent(Code.ARCHIVE, what, do="unpack it, then drop the files that lie in it")
+            do = "set unpack = true for the source, or drop the files that lie in it"
+            raise Permanent(Code.ARCHIVE, what, do=do)
         self._count += len(data)
         self._check()
         buffer[: len(data)] = data
@@ -102,7 +106,7 @@ def decompressed(
     kind = kind_of(head)
     if kind is None or (kind == "zip" and profile.format == "xlsx"):
         return stream
-    raw = _Bounded(_opened(stream, kind, profile), kind, packed, profile)
+    raw = Bounded(unpacked(stream, kind, profile), kind, packed, profile)
     plain = io.BufferedReader(raw, BLOCK)
     if scratch is None:
         return plain
@@ -113,7 +117,8 @@ def decompressed(
     return copy
 
 
-def _opened(stream: BinaryIO, kind: str, profile: Profile) -> BinaryIO:
+def unpacked(stream: BinaryIO, kind: str, profile: Profile) -> BinaryIO:
+    """The plain bytes of a container of this kind, without limits."""
     if kind == "gzip":
         return cast(BinaryIO, igzip.IGzipFile(fileobj=stream, mode="rb"))
     if kind == "bzip2":
@@ -150,8 +155,9 @@ def _member(stream: BinaryIO, profile: Profile) -> BinaryIO:
                 Code.ARCHIVE,
                 f"{len(found)} files of the archive match member = {profile.member!r}, which must "
                 f"name one; it holds {names or 'none'}",
-                do="set member in the profile to the name of one, or drop the one file itself",
+                do="set member in the profile to the name of one, or unpack = true for the source, which "
+                "takes each of them",
             )
         return cast(BinaryIO, archive.open(found[0]))
-    except _BROKEN as error:
+    except BROKEN as error:
         raise Permanent(Code.UNREADABLE, f"the zip is broken: {error}") from error

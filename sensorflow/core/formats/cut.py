@@ -146,11 +146,11 @@ def elements(stream: BinaryIO, profile: Profile, steps: Path, found: Found) -> I
             block = _block(rest[:cut], line)
             rest, line = rest[cut:], line + len(block)
             yield block
-    behind = rest[rest.rfind(b"\n") + 1 :]
-    if not behind.strip() and (line > 1 or len(behind) < len(rest)):
+    tail = rest[rest.rfind(b"\n") + 1 :]
+    if not tail.strip() and (line > 1 or len(tail) < len(rest)):
         what = "a comma, and no value behind it, at the end of the list"
         raise Permanent(Code.UNREADABLE, f"not JSON: {what}")
-    if behind.strip():
+    if tail.strip():
         yield _block(rest, line)
 
 

@@ -56,6 +56,8 @@ class _Reading:
         self.shaped = Shaped(self.columns, self.rest, above=len(self.head) + 1)
         self.placed = any(name.startswith("@") for name in self.columns.named)
         self.rows = 0
+        self.last: tuple[Block, int, list[Record]] | None = None
+        """The element that a spot was asked for last: its other records mostly follow."""
 
     def chunks(self, block: Block, rounds: int = ROUNDS) -> Iterator[Chunk]:
         if len(block) < FEW or not rounds or self.placed:
@@ -98,9 +100,10 @@ class _Reading:
         return explode(value, self.rest, (None,) * (len(self.head) + 1), (Place(place),))
 
     def spot(self, block: Block, lines: np.ndarray[Any, np.dtype[np.int64]], row: int) -> Spot:
-        before = int(np.searchsorted(lines, lines[row]))
-        records = list(self.records(block, int(lines[row])))
-        return raw_of(records[row - before])
+        before, line = int(np.searchsorted(lines, lines[row])), int(lines[row])
+        if self.last is None or self.last[0] is not block or self.last[1] != line:
+            self.last = block, line, list(self.records(block, line))
+        return raw_of(self.last[2][row - before])
 
 
 def _outside(profile: Profile, streamed: Path, around: Any) -> Iterator[tuple[str, Any]]:

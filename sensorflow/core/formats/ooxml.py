@@ -88,6 +88,13 @@ def _parsed(archive: zipfile.ZipFile, path: str) -> Element:
     return root
 
 
+def names(archive: zipfile.ZipFile) -> list[str]:
+    """Of the sheets, in their order."""
+    main = next(iter(_targets(archive, "")["officeDocument"].values()))
+    elements = _parsed(archive, main).iter()
+    return [str(e.get("name")) for e in elements if e.tag.endswith("}sheet")]
+
+
 def _package(archive: zipfile.ZipFile, profile: Profile) -> Package:
     main = next(iter(_targets(archive, "")["officeDocument"].values()))
     elements = list(_parsed(archive, main).iter())
@@ -139,9 +146,8 @@ _DATA = re.compile(rb"<(\w+:)?sheetData\b[^<>]*>")
 _ROW_END = re.compile(rb"</(?:\w+:)?row\s*>|<(?:\w+:)?row\b[^<>]*/>")
 _COLUMN = re.compile(rb' r="([A-Z]{1,3})[0-9]')
 _LINE = re.compile(rb' r="[A-Z]{0,3}([0-9]{1,7})"')
+# of others there are 2,600,000 at most, less than AREA
 _FAR = re.compile(rb' r="(?:[A-Z]{2}|[A-Z]?[0-9]{6})')
-NEAR = 26 * 99_999
-"""Cells within the columns and rows that are not far."""
 _TAG = re.compile(rb"<[^<>]*>")
 _SPACES = re.compile(rb"\s+(?=\w+(?::\w+)?\s*=)")
 _QUOTED = re.compile(rb"""\s*=\s*(?:"([^"]*)"|'([^'"]*)')""")
@@ -149,7 +155,7 @@ _UNUSUAL = re.compile(rb"=\s*'|\s=|=\s|[\t\r\n]\w+=")
 _DIGITS = re.compile(rb">-?[0-9]{16,}<")
 _ERROR = re.compile(rb'(<(?:\w+:)?c\b[^<>]*) t="e"')
 _LONG = re.compile(
-    rb'(<(?:\w+:)?c(?:\s+(?!t=)\w+="[^"<]*")*)(?:\s+t="n")?(?:\s+(?!t=)\w+="[^"<]*")*'
+    rb'<((?:\w+:)?c)((?:\s\w+="[^"<>]*"){0,9})'
     rb"(>(?:<(?:\w+:)?f\b[^<]*</(?:\w+:)?f>)?<(?:\w+:)?v>-?[0-9]{16,}<)"
 )
 
@@ -215,7 +221,7 @@ def _in_quotes(found: re.Match[bytes]) -> bytes:
 
 def _small(piece: _Piece) -> Iterator[_Piece]:
     """The piece, in parts where the rectangle around its cells is large."""
-    if _FAR.search(piece.rows) is None and NEAR <= AREA:
+    if _FAR.search(piece.rows) is None:
         yield piece
         return
     lines = {int(line) for line in set(_LINE.findall(piece.rows))}
@@ -242,8 +248,16 @@ def _texts_of(rows: bytes) -> bytes:
     if b't="e"' in rows:
         rows = _ERROR.sub(rb'\1 t="str"', rows)
     if _DIGITS.search(rows):
-        rows = _LONG.sub(rb'\1 t="str"\2', rows)
+        rows = _LONG.sub(_long, rows)
     return rows
+
+
+def _long(cell: re.Match[bytes]) -> bytes:
+    """A cell of a long integer as a text; one of another type stays."""
+    attributes = cell[2].replace(b' t="n"', b"")
+    if b" t=" in attributes:
+        return cell[0]
+    return b'<%b%b t="str"%b' % (cell[1], attributes, cell[3])
 
 
 def _index(letters: bytes) -> int:

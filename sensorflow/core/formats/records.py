@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -166,6 +168,14 @@ def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str | None]]:
         yield prefix, text(value)
 
 
+def repeated(leaves: Sequence[tuple[str, object]]) -> str | None:
+    """A path that several leaves have, as those of {"a.b": 1, "a": {"b": 2}}."""
+    names = {name for name, _ in leaves}
+    if len(names) == len(leaves):
+        return None
+    return Counter(name for name, _ in leaves).most_common(1)[0][0]
+
+
 def references(profile: Profile) -> tuple[list[str], list[str]]:
     """(columns of texts, columns of values) that a profile names."""
     origins: list[Origin | None] = [profile.sensor, profile.type, profile.unit]
@@ -190,6 +200,31 @@ def references(profile: Profile) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(names)), list(dict.fromkeys(values))
 
 
+class UnitsAt:
+    """The units of columns, where the document has an object with one for each."""
+
+    def __init__(self, reference: str | None, records: Path, outside: dict[str, Any]) -> None:
+        self.reference = reference
+        self.get = Getter(reference, records, outside) if reference is not None else None
+
+    def __call__(self, records: Iterable[Record]) -> dict[str, str]:
+        """Permanent where there are none, or where they differ between records."""
+        if self.get is None:
+            return {}
+        found: dict[int, Any] = {}
+        for record in records:
+            value = self.get(record)
+            found[id(value)] = value
+        made = list(found.values())
+        if any(not isinstance(units, dict) or units != made[0] for units in made):
+            what = "differs between the documents" if isinstance(made[0], dict) else "is no object"
+            do = "correct units_at in the profile: the path of an object with each column's unit"
+            raise Permanent(Code.COLUMN_MISSING, f"units_at = {self.reference!r} {what}", do=do)
+        return {
+            name: unit for name, unit in (made[0] if made else {}).items() if isinstance(unit, str)
+        }
+
+
 class Columns:
     """Collects records into chunks."""
 
@@ -204,6 +239,7 @@ class Columns:
             n: Getter(n, records, outside or {}) for n in self.named
         }
         self.labels = set(texts)
+        self.units = UnitsAt(profile.units_at, records, outside or {})
         self.never = set(self.named)
         self.rows = 0
 
@@ -216,11 +252,19 @@ class Columns:
         """Chunks of so many records that their cells are bounded, also when no two are alike."""
         start, names = 0, set(self.named)
         for index, (_, record, _) in enumerate(found):
-            names.update(name for name, _ in flat(record.value))
+            names.update(self._names(record.value))
             if len(names) * (index - start + 1) > CELLS and index > start:
                 yield self.chunk(found[start:index], [], None if records is None else 0)
                 start, names = index, set(self.named)
         yield self.chunk(found[start:], rejects, records)
+
+    def _names(self, value: Any) -> list[str]:
+        """The paths of a record's leaves; Permanent where there are more than a table may have."""
+        most = self.profile.max_columns
+        names = [name for name, _ in islice(flat(value), most + 1)]
+        if len(names) > most:
+            self.check_width(names)
+        return names
 
     def chunk(
         self,
@@ -248,7 +292,9 @@ class Columns:
         extra = dict.fromkeys(name for row in rows for name in row)
         names = [*self.named, *(name for name in extra if name not in self.getters)]
         self.check_width(names)
-        layout = self.resolve([Field(name) for name in names], "") if rows else NOTHING
+        units = self.units(record for _, record, _ in found)
+        fields = [Field(name, unit=units.get(name, "")) for name in names]
+        layout = self.resolve(fields, "") if rows else NOTHING
         columns = {
             i: pa.array([row.get(names[i]) for row in rows], pa.string()) for i in layout.needed
         }
@@ -274,7 +320,13 @@ class Columns:
             row[name] = label(value) if name in self.labels else text(value)
         if not isinstance(record.value, dict) and not any(row.values()):
             return row, (Code.MALFORMED_ROW, "not a JSON object")
-        row.update((k, v) for k, v in flat(record.value) if k and k not in self.getters)
+        leaves = list(flat(record.value))
+        if (path := repeated(leaves)) is not None:
+            return row, (
+                Code.MALFORMED_ROW,
+                f"{path!r} is a member's name and a path to another one",
+            )
+        row.update((k, v) for k, v in leaves if k and k not in self.getters)
         bad = next((n for n, t in row.items() if t is not None and not is_unicode(n + t)), None)
         if bad is not None:
             return row, (Code.INVALID_UTF8, "half of a surrogate pair, which is no character")

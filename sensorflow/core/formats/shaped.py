@@ -32,6 +32,7 @@ from sensorflow.core.formats.records import (
     flat,
     is_unicode,
     label,
+    repeated,
     text,
 )
 from sensorflow.core.formats.scan import Bools, Ints, Odd, Scan
@@ -124,7 +125,10 @@ class Shaped:
             if isinstance(value, dict | list):
                 return None
             row[name] = _cell(value)
-        row.update((k, _cell(v)) for k, v in flat(record.value) if k and k not in columns.getters)
+        leaves = list(flat(record.value))
+        if repeated(leaves) is not None:
+            return None
+        row.update((k, _cell(v)) for k, v in leaves if k and k not in columns.getters)
         plain = all(
             is_unicode(k) and (not isinstance(v, str) or is_unicode(v)) for k, v in row.items()
         )
@@ -173,7 +177,6 @@ class _Rows:
         self.read = int((sizes > 0).sum())
         self.constants: dict[str, int] = {}
         self.slots = self._slots()
-        self.cells: dict[str, tuple[pa.Array, Ints]] = {}
 
     def _slots(self) -> Ints:
         """Of each leaf, the place of its text in `texts`; -1 of null."""

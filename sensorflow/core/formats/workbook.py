@@ -62,6 +62,7 @@ def rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
     """
     with _clear():
         if _is_ole(stream):
+            _check_size(stream.seek(0, io.SEEK_END))
             stream.seek(0)
             _check_area(biff.area_of_book(stream))
         else:
@@ -72,6 +73,20 @@ def rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
                 _check_size(sum(info.file_size for info in archive.infolist()))
                 _check_area(opendocument.area(archive) + biff.area_of_parts(archive))
         yield from _whole(stream, profile)
+
+
+def names(stream: BinaryIO) -> list[str]:
+    """Of the sheets, in their order. stream: as for `rows`. Raises Permanent."""
+    with _clear():
+        if not _is_ole(stream):
+            with zipfile.ZipFile(stream) as archive:
+                if ooxml.is_package(archive):
+                    return ooxml.names(archive)
+                _check_size(sum(info.file_size for info in archive.infolist()))
+        _check_size(stream.seek(0, io.SEEK_END))
+        stream.seek(0)
+        with calamine.CalamineWorkbook.from_filelike(stream) as book:
+            return list(book.sheet_names)
 
 
 def _check_size(size: int) -> None:

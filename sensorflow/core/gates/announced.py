@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sensorflow.errors import Code, Permanent
+from sensorflow.shown import shown
 
 LENGTHS = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
 """Hexadecimal digits of a digest -> its algorithm, as hashlib names it."""
@@ -15,7 +16,10 @@ SHOWN = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512"
 
 
 class GateUnreadable(Exception):
-    """A gate does not say what is expected of it. `str()`: why, for people."""
+    """A gate does not say what is expected of it. `str()`: why, for people, and printable."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(shown(why))
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,8 @@ class Announced:
 
 @dataclass(frozen=True)
 class Announcement:
-    """The gate on whose word a file is registered: its key, and its state as a fingerprint."""
+    """The gate on whose word a file is registered. mark: the fingerprint of its content (see `Stat`): a
+    gate whose mode or owner changes is not sent again."""
 
     gate: bytes
     mark: str

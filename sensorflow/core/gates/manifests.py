@@ -21,6 +21,7 @@ SUMS = ("checksum", "hash", "digest")
 LISTS = ("files", "entries", "items", "objects", "members", "contents")
 FILES = ("filecount", "numfiles", "nfiles", "totalfiles")
 """How facts are called, in lower case and without what is no letter or digit."""
+KNOWN = frozenset((*NAMES, *SIZES, *ROWS, *SUMS, *LISTS, *FILES, *ALGORITHMS))
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _of_json(text: str) -> Iterator[_Line]:
     if not isinstance(whole, dict):
         yield from _listed(whole)
         return
-    facts = {_plain(name): value for name, value in whole.items()}
+    facts = _facts(whole)
     place = next((name for name in LISTS if isinstance(facts.get(name), list | dict)), None)
     if place is None:
         if not set(facts) & set(NAMES):
@@ -109,9 +110,10 @@ def _of_json(text: str) -> Iterator[_Line]:
         return
     lines = list(_listed(facts[place]))
     yield from lines
-    for name in FILES:
-        if name in facts and facts[name] != len(lines):
-            raise GateUnreadable(f"it says {facts[name]} files, and names {len(lines)}")
+    said = _number(_Line("", facts), FILES)
+    if said not in (None, len(lines)):
+        files = "1 file" if said == 1 else f"{said} files"
+        raise GateUnreadable(f"it says {files}, and names {len(lines)}")
 
 
 def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -123,11 +125,22 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _facts(told: Mapping[str, Any]) -> dict[str, Any]:
+    """By their plain names; two spellings of one may not say two things."""
+    found: dict[str, Any] = {}
+    for name, value in told.items():
+        plain = _plain(name)
+        if plain in KNOWN and found.get(plain, value) != value:
+            raise GateUnreadable(f"it has {name!r} twice in one object")
+        found[plain] = value
+    return found
+
+
 def _listed(files: Any) -> Iterator[_Line]:
     if isinstance(files, dict):
         for name, facts in files.items():
             if isinstance(facts, dict):
-                yield _Line(name, {_plain(k): v for k, v in facts.items()})
+                yield _Line(name, _facts(facts))
             else:
                 yield _Line(name, {} if facts is None else {"checksum": facts})
         return
@@ -135,7 +148,7 @@ def _listed(files: Any) -> Iterator[_Line]:
         if isinstance(file, str):
             yield _Line(file, {})
         elif isinstance(file, dict):
-            yield _record({_plain(name): value for name, value in file.items()})
+            yield _record(_facts(file))
         else:
             raise GateUnreadable(f"expected a file's name or facts, found {file!r}")
 
@@ -159,7 +172,13 @@ def _key(name: str, manifest_key: bytes) -> bytes:
     if not parts or ".." in parts:
         raise GateUnreadable(f"{name!r} is no path below the manifest's folder")
     folder, slash, _ = manifest_key.rpartition(b"/")
-    return folder + slash + "/".join(parts).encode("utf-8", "surrogateescape")
+    try:
+        key = "/".join(parts).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half of a character outside the basic plane
+        key = b"\0"
+    if b"\0" in key:
+        raise GateUnreadable(f"{name!r} is no name of a file")
+    return folder + slash + key
 
 
 def _announced(line: _Line, gate: str) -> Announced:
@@ -189,14 +208,15 @@ def _digest(line: _Line, value: Any, wanted: str | None) -> tuple[str, str]:
 
 def _number(line: _Line, names: tuple[str, ...]) -> int | None:
     found: set[int] = set()
+    whose = f"{line.name}: " if line.name else ""
     for name in names:
         value = line.facts.get(name)
         if value in (None, ""):
             continue
         text = str(value).strip()
         if isinstance(value, bool | float) or not re.fullmatch(r"[0-9]{1,18}", text, re.ASCII):
-            raise GateUnreadable(f"{line.name}: {name} is {value!r}, expected a number")
+            raise GateUnreadable(f"{whose}{name} is {value!r}, expected a number")
         found.add(int(text))
     if len(found) > 1:
-        raise GateUnreadable(f"{line.name}: {names[0]} is given twice, with other numbers")
+        raise GateUnreadable(f"{whose}{names[0]} is given twice, with other numbers")
     return found.pop() if found else None

@@ -13,7 +13,19 @@ from dataclasses import replace
 from typing import Any, BinaryIO
 
 from sensorflow.core.profile import Profile, check_zone
-from sensorflow.core.sniff import dialect, documents, head, known, networks, sheets, what, when
+from sensorflow.core.sniff import (
+    dialect,
+    documents,
+    elements,
+    fraction,
+    head,
+    known,
+    markup,
+    networks,
+    sheets,
+    what,
+    when,
+)
 from sensorflow.core.sniff.guess import Guess, Line, zoned
 from sensorflow.core.sniff.judged import Look, borne_out, doubts, judged
 from sensorflow.core.sniff.table import Table
@@ -73,12 +85,15 @@ def _recognised(stream: BinaryIO, name: str) -> Guess | list[Table]:
     stream.seek(0)
     if magic == b"PAR1":
         return [sheets.parquet(stream)]
-    if magic == b"PK\x03\x04" and head.is_workbook(stream):
-        table = sheets.workbook(stream)
-        return known.of_table(table, "xlsx") or [table]
+    if (kind := head.workbook(stream)) != "":
+        table = sheets.workbook(stream, kind)
+        guess = known.of_table(table, kind)
+        return [table] if guess is None else replace(guess, todo=(*table.todo, *guess.todo))
     text = head.decoded(head.opened(stream))
     if (guess := known.of_text(text, name) or networks.recognised(text)) is not None:
         return guess
+    if markup.is_xml(text.text):
+        return elements.tables(text)
     if documents.is_json(text.text):
         return documents.known(text) or documents.tables(text)
     table = dialect.table(text)
@@ -111,10 +126,11 @@ def _of(table: Table, zone: str | None) -> Guess:
     if found is None:
         titles = ", ".join(repr(c.title or c.reference) for c in table.columns[:12])
         raise Misuse(f"no column tells a time in a way that can be read; found {titles}")
+    found = fraction.refined(found, [c for c in table.columns if not c.above])
     settings, columns, todo = what.lines(table, found)
     time = when.lines(found)
     absolute = found.read.offset
-    stated = None if absolute else when.zone_of(found) or when.zone_above(table.preamble)
+    stated = None if absolute else _zone(found, table)
     if stated is not None:
         time += [stated] if zone is None else zoned(zone, "as told")
     doubts = [found.read.doubt] if found.read.doubt else []
@@ -127,6 +143,16 @@ def _of(table: Table, zone: str | None) -> Guess:
         (*table.todo, *doubts, *todo),
         not absolute and stated is None,
     )
+
+
+def _zone(found: when.When, table: Table) -> Line | None:
+    """The zone that the file states."""
+    named = when.zone_of(found) or when.zone_above(table.preamble)
+    return named or (when.zone_around(table.above) if _is_xml(table) else None)
+
+
+def _is_xml(table: Table) -> bool:
+    return any(line.key == "format" and line.value == "xml" for line in table.settings)
 
 
 def _format(table: Table) -> list[Line]:

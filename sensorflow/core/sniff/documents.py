@@ -141,15 +141,15 @@ def tables(text: Text) -> list[Table]:
     records with a time."""
     documents = parsed(text)
     made = [
-        (_worth(table, place), table, place)
+        (worth(table, place), table, place)
         for place in dict.fromkeys(p for v in documents.values[:20] for p in places(v))
         if (table := _table(documents, place, text)).rows
     ]
     found = sorted((m for m in made if m[0] > 0), key=lambda m: -m[0])
     if not found:
         raise Misuse("no list of records with a time and a number in the JSON")
-    worth, first, _ = found[0]
-    alike = [m for m in found if m[0] >= 0.2 * worth and m[1].rows >= 0.4 * first.rows]
+    most, first, _ = found[0]
+    alike = [m for m in found if m[0] >= 0.2 * most and m[1].rows >= 0.4 * first.rows]
     return [_besides(table, place, found) for _, table, place in alike[:PLACES]]
 
 
@@ -157,14 +157,14 @@ def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Pla
     """With what to say of records that stand elsewhere, and of numbers around these, which are left out."""
     mine, told = _within(place), list(table.todo)
     other: dict[Path, str] = {}
-    for worth, _, p in found:
+    for value, _, p in found:
         theirs = _within(p)
         rest = theirs[len(mine) :]
         below = _begins(theirs, mine) and (EVERY not in rest or p.mapped or _is_carried(p))
         related = below or _begins(mine, theirs)
         inner = any(theirs[: len(above)] == above for above in other)
         listed = p.keyed or EVERY in steps_of(p.path)
-        if listed and not related and not inner and worth >= 0.2 * found[0][0]:
+        if listed and not related and not inner and value >= 0.2 * found[0][0]:
             other[theirs] = p.path
     if other:
         told.append(
@@ -194,7 +194,7 @@ def _is_measured(column: Column) -> bool:
     """Whether it may be a reading: numbers that change from one group of records to the next."""
     other = (words.COUNTER, words.IDENTITY, aside.PLACE, words.FLAG, words.TIME)
     number = len(column.counts) > 2 and numeric.numeric(column) is not None
-    return number and not any(map(column.says, other)) and not _is_time(column)
+    return number and not any(map(column.says, other)) and not is_time(column)
 
 
 def _within(place: Place) -> Path:
@@ -246,11 +246,11 @@ def _units(document: Any, place: Place) -> dict[str, str]:
     return {}
 
 
-def _worth(made: Table, place: Place) -> float:
+def worth(made: Table, place: Place) -> float:
     """How many cells are measured in the records, if they tell times."""
     own = [c for c in made.columns if not c.above]
-    timed = [c for c in own if _is_time(c)]
-    above = [c for c in made.above if _is_time(c)]
+    timed = [c for c in own if is_time(c)]
+    above = [c for c in made.above if is_time(c)]
     if not (timed or above):
         return 0.0
     numbers = [c for c in own if c not in timed and c.counts and numeric.numeric(c)]
@@ -258,7 +258,7 @@ def _worth(made: Table, place: Place) -> float:
     return cells * (1.0 if timed else 0.75) * (1.5 if place.named else 1.0)
 
 
-def _is_time(column: Column) -> bool:
+def is_time(column: Column) -> bool:
     if not column.counts:
         return False
     if times.epoch(column.cells, column.title) is not None:

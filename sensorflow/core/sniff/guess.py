@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from sensorflow.core.timeformats import fixed_offset
 
-Value = str | int | bool | Sequence["Value"] | Mapping[str, "Value"]
+Value = str | int | float | bool | Sequence["Value"] | Mapping[str, "Value"]
 """What a line of TOML can hold here."""
 
 NO_ZONE = "the times carry no offset: say which clock they follow, as in --zone Europe/Berlin"
@@ -94,8 +94,8 @@ def toml(value: Value) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         return _text(value)
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, int | float):
+        return repr(value)
     if isinstance(value, Mapping):
         if not value:
             return "{}"

@@ -7,12 +7,14 @@ import glob
 import io
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from sensorflow.core.containers import kind_of
 from sensorflow.core.formats.compression import decompressed
 from sensorflow.core.formats.encoding import MARKS
+from sensorflow.core.formats.workbook import OLE
 from sensorflow.core.profile import Profile
 from sensorflow.core.sniff.guess import Line
 from sensorflow.errors import Misuse
@@ -25,8 +27,8 @@ PROBE = Profile.model_validate(
 )
 """A profile for looking at a file before there is one."""
 
+_ODS = b"application/vnd.oasis.opendocument.spreadsheet"
 _BINARY = {
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls): save it as .xlsx or CSV",
     b"\x89HDF": "an HDF5 or NetCDF file: export it as CSV or Parquet",
     b"CDF": "a NetCDF file: export it as CSV or Parquet",
     b"SQLite format": "an SQLite database: export its table as CSV",
@@ -77,12 +79,25 @@ def opened(stream: BinaryIO) -> Head:
     return Head(raw[:LIMIT], len(raw) <= LIMIT, settings)
 
 
-def is_workbook(stream: BinaryIO) -> bool:
+def workbook(stream: BinaryIO) -> str:
+    """The format of a spreadsheet; "" of any other file."""
+    magic = stream.read(8)
+    stream.seek(0)
+    if magic == OLE:
+        return "xls"
+    if kind_of(magic) != "zip":
+        return ""
     try:
         with zipfile.ZipFile(stream) as archive:
-            return "xl/workbook.xml" in archive.namelist()
-    except (zipfile.BadZipFile, OSError):
-        return False
+            names = archive.namelist()
+            if "xl/workbook.bin" in names:
+                return "xlsb"
+            if "xl/workbook.xml" in names:
+                return "xlsm" if "xl/vbaProject.bin" in names else "xlsx"
+            kind = archive.read("mimetype")[:100] if "mimetype" in names[:1] else b""
+            return "ods" if kind.startswith(_ODS) else ""
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, zlib.error):
+        return ""
     finally:
         stream.seek(0)
 

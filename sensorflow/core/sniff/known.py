@@ -23,8 +23,9 @@ def of_text(text: Text, name: str = "") -> Guess | None:
     lines = [line for line in text.text.split("\n")[:60] if line.strip()]
     if not lines:
         raise Misuse("the file is empty")
-    if (found := markup.kind(text.text)) is not None:
-        return _extending(*found)
+    if markup.is_xml(text.text):
+        found = markup.kind(text.text)
+        return _extending(*found) if found else None
     for recognise in (_nem12, _influx, _annotated, _epw, _tmy3, _surfrad):
         made = recognise(lines)
         if made is not None:

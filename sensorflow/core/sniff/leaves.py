@@ -32,13 +32,13 @@ def columns(records: Sequence[Record], steps: Path, units: dict[str, str]) -> li
 def _own(records: Sequence[Record], units: dict[str, str]) -> list[Column]:
     rows = [_row(r.value) for r in records]
     names = list(dict.fromkeys(name for row in rows for name in row))[:MOST]
-    titles = _titles(names)
+    named = titles(names)
     cells = [[_cell(row.get(name)) for row in rows] for name in names]
     for i, name in enumerate(names):
         if pair := re.fullmatch(r"(.+)\[[01]\]", name):
-            titles[i] = "time" if times.epoch(cells[i], "time") else _short(pair[1])
+            named[i] = "time" if times.epoch(cells[i], "time") else _short(pair[1])
     return [
-        Column(i, name, titles[i], cells[i], _spelled(titles[i]), units.get(name, ""))
+        Column(i, name, named[i], cells[i], _spelled(named[i]), units.get(name, ""))
         for i, name in enumerate(names)
     ]
 
@@ -68,7 +68,7 @@ def _is_pair(member: list[Any]) -> bool:
     return len(cells) == 2 and any(found) and not all(found)
 
 
-def _titles(paths: Sequence[str]) -> list[str]:
+def titles(paths: Sequence[str]) -> list[str]:
     """Their last names, where these tell the leaves apart; "temperature" for "temperature.value"."""
     short = ["value" if path == "." else _short(path) for path in paths]
     return [

@@ -42,7 +42,7 @@ def timed(guess: Guess) -> list[str]:
     for line in guess.time:
         if line.key == "column":
             found += references(line.value)
-        elif line.key == "columns" and not isinstance(line.value, str | int):
+        elif line.key == "columns" and not isinstance(line.value, str | int | float):
             found += [name for part in line.value for name in references(part)]
     return found
 

@@ -17,18 +17,30 @@ _KINDS = {
 """Root -> profile, what it is called, and what must stand in the text too."""
 
 
-def kind(text: str) -> tuple[str, str] | None:
-    """(profile, why) of a text; None of what is no XML. Misuse of XML that the library does not know."""
+def is_xml(text: str) -> bool:
+    return root_of(text) is not None or text.lstrip().startswith(("<?xml", "<!"))
+
+
+def root_of(text: str) -> str | None:
+    """The name of the first element, without a prefix."""
     root = _ROOT.match(text, _BEFORE.match(text).end())  # type: ignore[union-attr]
-    if root is None and not text.lstrip().startswith(("<?xml", "<!")):
-        return None
-    name = root[1] if root else ""
+    return root[1] if root else None
+
+
+def kind(text: str) -> tuple[str, str] | None:
+    """(profile, why) of a kind of XML that the library knows. Misuse of what no profile reads."""
+    name = root_of(text) or ""
     profile, called, inside = _KINDS.get(name, ("", "", ""))
     if profile and inside in text:
         return profile, f"{called}: its root is {name}"
     if re.match(r"\s*<!doctype\s+html|<html", text, re.IGNORECASE):
         raise Misuse("this is HTML, which no profile reads: export CSV, JSON or XML")
-    raise Misuse(
-        'this is XML: write a profile with format = "xml" and records, the path to the elements that are '
-        'records, as in records = "gpx.trk.trkseg.trkpt"; docs/profiles/xml.md has examples'
-    )
+    if name == "Workbook" or (name == "document" and "opendocument" in text[:4000]):
+        raise Misuse("this is a spreadsheet in one XML document: save it as .xlsx, .ods or CSV")
+    return None
+
+
+def declares(text: str) -> bool:
+    """Whether the document says in which encoding it is, and that is not UTF-8."""
+    said = re.match(r"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([\w.:-]+)", text)
+    return said is not None and said[1].lower() not in ("utf-8", "utf8")

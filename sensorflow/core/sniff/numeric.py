@@ -68,7 +68,7 @@ def is_number(text: str) -> bool:
 
 
 def is_nothing(text: str) -> bool:
-    return text.lower() in NOTHING
+    return text.lower().strip("\"'") in NOTHING
 
 
 def numeric(column: Column, comma: bool = False) -> Numeric | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sensorflow.core.formats import workbook as book_
 from sensorflow.core.formats import xlsx
 from sensorflow.core.formats.parquet import flat
-from sensorflow.core.sniff import dialect, head
+from sensorflow.core.sniff import dialect, head, when
 from sensorflow.core.sniff.grid import Row, bounds
 from sensorflow.core.sniff.guess import Line
 from sensorflow.core.sniff.head import Text
@@ -20,7 +22,9 @@ from sensorflow.errors import Misuse, Permanent
 
 ROWS = 5000
 """Rows of a sheet, or of a Parquet file, that are looked at."""
-SHEETS = 10
+FEW = 200
+"""Rows of a further sheet, of which only is asked whether it holds times."""
+SHEETS = 20
 
 
 def parquet(stream: BinaryIO) -> Table:
@@ -56,40 +60,75 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
-def workbook(stream: BinaryIO) -> Table:
-    """The first sheet that holds a table."""
-    problem = Misuse("no sheet holds a table")
-    for number in range(1, SHEETS + 1):
+def workbook(stream: BinaryIO, kind: str) -> Table:
+    """The first sheet that holds a table with times, with the others that do named; or else the first
+    table. kind: the file's format."""
+    try:
+        book_.size_of(stream, head.PROBE)
+        names = book_.names(stream)
+    except Permanent as error:
+        raise Misuse(" ".join(error.message.split())) from error
+    first: Table | None = None
+    best: Table | None = None
+    others: list[str] = []
+    problem: Permanent | None = None
+    for number, name in enumerate(names[:SHEETS], 1):
         try:
-            rows = _rows(stream, number)
+            table = _of_sheet(stream, number, name, kind, ROWS if best is None else FEW)
         except Permanent as error:
-            if number == 1:
-                raise Misuse(" ".join(error.message.split())) from error
-            break
-        table = _sheet(rows) if len(rows) > 1 else None
+            problem = problem or error
+            continue
         if table is None:
             continue
-        settings = [Line("format", "xlsx")]
-        if number > 1:
-            settings.append(Line("sheet", number, "the first sheet that holds a table"))
-        kept = [line for line in table.settings if line.key != "delimiter"]
-        return Table(
-            table.columns, (*settings, *kept), table.preamble, table.sensors, todo=table.todo
+        first = first or table
+        if when.when(table) is not None:
+            others += [name] if best else []
+            best = best or table
+    found = best or first
+    if found is None:
+        what = " ".join(problem.message.split()) if problem else "no sheet holds a table"
+        raise Misuse(what) from problem
+    return replace(found, todo=(*found.todo, *_left_out(others, len(names))))
+
+
+def _left_out(others: Sequence[str], count: int) -> list[str]:
+    told = []
+    if others:
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        told.append(
+            f"the sheets {', '.join(map(repr, others[:5]))}{more} hold tables with times too, which are "
+            "left out: each needs a profile of its own, with its sheet"
         )
-    raise problem
+    if count > SHEETS:
+        told.append(f"only the first {SHEETS} of {count} sheets were looked at")
+    return told
 
 
-def _rows(stream: BinaryIO, number: int) -> list[tuple[int, list[str]]]:
+def _of_sheet(stream: BinaryIO, number: int, name: str, kind: str, most: int) -> Table | None:
+    rows = _rows(stream, number, most)
+    table = _sheet(rows, most) if len(rows) > 1 else None
+    if table is None:
+        return None
+    settings = [Line("format", kind)]
+    if number > 1:
+        settings.append(
+            Line("sheet", number, f"{name!r}, the first sheet that holds a table with times")
+        )
+    kept = [line for line in table.settings if line.key != "delimiter"]
+    return Table(table.columns, (*settings, *kept), table.preamble, table.sensors, todo=table.todo)
+
+
+def _rows(stream: BinaryIO, number: int, most: int) -> list[tuple[int, list[str]]]:
     probe = head.PROBE.model_copy(update={"format": "xlsx", "sheet": number})
     stream.seek(0)
-    return [(n, xlsx.texts(cells)) for n, cells in islice(xlsx.sheet_rows(stream, probe), ROWS)]
+    return [(n, xlsx.texts(cells)) for n, cells in islice(xlsx.sheet_rows(stream, probe), most)]
 
 
-def _sheet(found: Sequence[tuple[int, list[str]]]) -> Table | None:
+def _sheet(found: Sequence[tuple[int, list[str]]], most: int) -> Table | None:
     width = max(len(cells) for _, cells in found)
     rows = [
         Row(number - 1, "\t".join(cells), [c.strip() for c in cells] + [""] * (width - len(cells)))
         for number, cells in found
     ]
     grid = bounds(rows, "\t")
-    return None if grid is None else dialect.tabled(grid, Text("", len(found) < ROWS))
+    return None if grid is None else dialect.tabled(grid, Text("", len(found) < most))

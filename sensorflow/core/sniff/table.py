@@ -65,7 +65,8 @@ class Table:
     """settings: the keys of the profile that make this table of the file. preamble: the text before it.
 
     sensors: whether a header row names them. complete: whether the whole file was seen.
-    name: of the file. above: columns that stand outside of the records, for a time that they lack.
+    name: of the file. above: columns that stand outside of the records, for a time that they lack. markers:
+    texts that stand for no reading, as the file itself says.
     """
 
     columns: tuple[Column, ...]
@@ -76,6 +77,7 @@ class Table:
     above: tuple[Column, ...] = ()
     todo: tuple[str, ...] = ()
     name: str = ""
+    markers: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:

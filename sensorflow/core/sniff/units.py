@@ -30,7 +30,7 @@ _SAID = "units?|uom|unit_?code|unit_?of_?measure(ment)?|einheit"
 _BESIDE = (
     re.compile(rf"(.+?)[ _.-]?(?:{_SAID})"),
     re.compile(rf"(?:{_SAID})[ _.-]?(.+)"),
-    re.compile(rf"(.+\.)(?:{_SAID}|symbol)"),
+    re.compile(rf"(.+\.)@?(?:{_SAID}|symbol)"),
 )
 _FAMILIES = (
     "c f k degc degf deg.c deg.f celsius fahrenheit kelvin °c °f",
@@ -69,13 +69,15 @@ def beside(columns: Iterable[Column], texts: Iterable[Column]) -> dict[Column, C
     for column in texts:
         for said in filter(None, (p.fullmatch(column.reference.lower()) for p in _BESIDE)):
             named.setdefault(said[1], column)
-    found = {c: named.get(c.reference.lower()) or named.get(_within(c)) for c in columns}
+    found = {c: _of(c.reference.lower(), named) for c in columns}
     return {column: unit for column, unit in found.items() if unit is not None}
 
 
-def _within(column: Column) -> str:
-    inner, dot, _ = column.reference.lower().rpartition(".")
-    return f"{inner}." if dot else "\0"
+def _of(reference: str, named: dict[str, Column]) -> Column | None:
+    """By its name, by the object that it is in, or by an attribute of its element."""
+    inner, dot, _ = reference.rpartition(".")
+    within = named.get(f"{inner}.") if dot else None
+    return named.get(reference) or within or named.get(f"{reference}.")
 
 
 def are_akin(units: Iterable[str]) -> bool:

@@ -39,7 +39,7 @@ class Found:
     def sparse(self) -> bool:
         """Whether a record may lack members, and a file may lack them in all records."""
         kind = next((line.value for line in self.table.settings if line.key == "format"), "")
-        return kind in ("json", "jsonl")
+        return kind in ("json", "jsonl", "xml")
 
     @property
     def comma(self) -> bool:
@@ -132,9 +132,11 @@ def _is_padded(column: Column) -> bool:
 
 def _take_above(state: Found, column: Column) -> None:
     """What stands around the records may name them; it is never measured."""
-    coded = numeric.numeric(column) is not None
+    digits = any(map(str.isdigit, "".join(column.counts)))  # "mm" is a unit, or nothing
+    coded = numeric.numeric(column) is not None and (digits or not column.says(words.UNIT))
     named = column.says(words.SENSOR) and column.says(words.IDENTITY)
     named = named and all(re.fullmatch(r"\d{1,20}", t) for t in column.counts)
+    named = named or _is_padded(column)
     if column.counts and (named or not coded) and times.read(column.cells) is None:
         state.texts.append(column)
 
@@ -285,7 +287,9 @@ def _ignore_rest(state: Found, columns: Iterable[Column], used: set[Column]) -> 
 
 def _missing(state: Found) -> list[Line]:
     """Markers that stand for no reading in the whole table. Of a number one spelling is enough."""
-    kept: dict[str | float, str] = {}
+    kept: dict[str | float, str] = {
+        float(t) if numeric.POINT.fullmatch(t) else t: t for t in state.table.markers
+    }
     for each in state.numbers:
         for text in each.markers:
             kept.setdefault(text, text)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sensorflow.core import clocktime
+from sensorflow.core.profile import check_zone
 from sensorflow.core.sniff import nameless, split, times, words
 from sensorflow.core.sniff.guess import Line, Value
 from sensorflow.core.sniff.table import Column, Table
@@ -121,6 +122,8 @@ def _clock(column: Column) -> tuple[str, ...]:
     if found or not column.counts or not all(re.fullmatch(r"\d{1,6}", t) for t in column.counts):
         return found
     values = [int(t) for t in column.counts]
+    if re.search(split.PARTS["%Y"][0], column.title.strip(), re.I) and min(values) >= 1900:
+        return ()
     if column.says(words.CLOCK) and max(values) > 24:
         packed = max(values) <= 2400 and all(v % 100 < 60 for v in values)
         seconds = max(len(t) for t in column.counts) > 4 and max(values) <= 240000
@@ -236,6 +239,29 @@ def zone_above(preamble: str) -> Line | None:
         if re.search(r"\b(UTC|GMT|UT|Universal time|Zulu)\b(?!\s*[+-]?\s*\d)", said, re.IGNORECASE):
             return Line("zone", "UTC", f'"{said.strip()[:60]}" stands before the header')
     return None
+
+
+def zone_around(above: Sequence[Column]) -> Line | None:
+    """The zone that an element around the records states, as <timeZone>1.0</timeZone> (hours)."""
+    for column in above:
+        called = re.search(r"(^|\.)(time_?zone|tz|utc_?offset)$", column.title, re.IGNORECASE)
+        whole = column.counts and column.filled == len(column.cells)
+        if called and whole and all(map(_is_zone, column.counts)):
+            told = ", ".join(list(column.counts)[:3])
+            return Line("zone", {"column": column.reference}, f"it says {told}")
+    return None
+
+
+def _is_zone(text: str) -> bool:
+    """Not what may be seconds or minutes."""
+    offset = re.fullmatch(r"(?:UTC|GMT)?[+-]?(\d{1,2})(\.\d{1,2}|:\d\d|(?<=[+-]\d\d)\d\d)?", text)
+    if offset is None and re.fullmatch(r"UTC|GMT|Z|[A-Z]\w+(/[\w+-]+)+", text) is None:
+        return False
+    try:
+        check_zone(text)
+    except ValueError:
+        return False
+    return offset is None or int(offset[1]) <= 14
 
 
 def _plus(offset: str) -> str:

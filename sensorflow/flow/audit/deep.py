@@ -28,7 +28,7 @@ def read_again(sight: Sight, report: Report, snapshot: Snapshot, subset: Subset)
     for book in sight.mine:
         if subset.has(book.file_id) and "landing" not in book.expired:
             sound = _hash(sight, report, book)
-            if sound and book.state is State.LOADED:
+            if sound and book.state is State.LOADED and book.members is None:
                 why = _why_not(sight, book) or _read(sight, report, snapshot, book)
                 others.update([why] if why else [])
     for why, count in others.items():

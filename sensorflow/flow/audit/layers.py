@@ -64,8 +64,8 @@ def lake(sight: Sight, report: Report) -> None:
     ):
         elsewhere = Elsewhere(layer, sight.world.landing.began(), sight.world.lake.began(layer))
         for book in sight.mine:
-            if book.state is not State.LOADED or layer in book.expired:
-                continue
+            if book.state is not State.LOADED or layer in book.expired or book.members is not None:
+                continue  # an archive is what its members are
             fault = look(sight, book)
             if fault is None or (fault.found == NO_FILE and elsewhere.has(book)):
                 continue

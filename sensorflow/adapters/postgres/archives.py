@@ -1,0 +1,115 @@
+"""Archives whose members are files of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from sensorflow import crash
+from sensorflow.adapters.postgres.history import add_event
+from sensorflow.adapters.postgres.queries import guarded, run
+from sensorflow.core import unpacking
+from sensorflow.core.arrival import Arrival, Lane, printable
+from sensorflow.core.states import Stage
+from sensorflow.errors import Fenced
+from sensorflow.ports import Claim, Kind, Member, OnChange, Registration, Unpack
+
+
+class Archives:
+    """See `ports.Ledger`; of its methods those that archives alone need."""
+
+    _who: str
+
+    def _transaction(self) -> AbstractContextManager[sa.Connection]:
+        raise NotImplementedError
+
+    def _register_all(
+        self,
+        c: sa.Connection,
+        arrivals: Sequence[Arrival],
+        on_change: OnChange,
+        name_matters: bool,
+    ) -> list[Registration]:
+        raise NotImplementedError
+
+    def unpack(self, claim: Claim, members: Sequence[Arrival], how: Unpack) -> list[Registration]:
+        with self._transaction() as c:
+            run(c, "lock_source", source=claim.source)
+            archive = _archive(c, claim)
+            arrivals = [_of(member, archive) for member in members]
+            _require_order(c, claim, arrivals)
+            how.keep()
+            done = self._register_all(c, arrivals, how.on_change, how.name_matters)
+            known = {"source": claim.source, **_columns(arrivals)}
+            run(c, "add_lineage", id=claim.file_id, **known)
+            if claim.profile is not None:
+                new = [entered.file_id for entered in done if entered.kind is Kind.NEW]
+                run(c, "wanted_profile", ids=new, profile=claim.profile)
+            self._finish_archive(c, claim, len(arrivals), how)
+            crash.point(crash.Point.REGISTERING)
+        return done
+
+    def _finish_archive(self, c: sa.Connection, claim: Claim, members: int, how: Unpack) -> None:
+        facts = {"profile": how.profile, "profile_hash": how.profile_hash}
+        facts |= {"code_version": how.code_version, "on_change": str(how.on_change)}
+        guarded(c, "unpacked", claim, members=members, **facts)
+        add_event(
+            c,
+            self._who,
+            claim.file_id,
+            "unpacked",
+            Stage.LOAD,
+            from_state="running",
+            to_state="loaded",
+            attempt=claim.attempt,
+            seconds=how.report.seconds,
+            rows=0,
+            why=how.report.note,
+        )
+
+    def members(self, file_id: int) -> list[Member]:
+        with self._transaction() as c:
+            rows = run(c, "members_of", id=file_id).all()
+        return [Member(row.name, row.file_id, frozenset(row.besides)) for row in rows]
+
+
+def _archive(c: sa.Connection, claim: Claim) -> Any:
+    row = run(c, "archive", id=claim.file_id, token=claim.token).first()
+    if row is None:
+        raise Fenced(f"file {claim.file_id} was taken by another worker", token=claim.token)
+    if row.earlier is not None:
+        raise unpacking.earlier(row.earlier)
+    if row.rows:
+        raise unpacking.loaded_whole(row.rows)
+    return row
+
+
+def _of(member: Arrival, archive: Any) -> Arrival:
+    return replace(
+        member,
+        lane=Lane(archive.lane),
+        discovered_at=archive.discovered_at,
+        landed_at=archive.landed_at,
+    )
+
+
+def _columns(arrivals: Sequence[Arrival]) -> dict[str, list[Any]]:
+    return {
+        "keys": [arrival.key for arrival in arrivals],
+        "fingerprints": [arrival.fingerprint for arrival in arrivals],
+    }
+
+
+def _require_order(c: sa.Connection, claim: Claim, arrivals: Sequence[Arrival]) -> None:
+    facts = {
+        **_columns(arrivals),
+        "sha256s": [arrival.landed.sha256 for arrival in arrivals],
+        "key_texts": [printable(arrival.key) for arrival in arrivals],
+    }
+    row = run(c, "later_member", source=claim.source, version=claim.version, **facts).first()
+    if row is not None:
+        raise unpacking.later(row.name, row.version)

@@ -1,0 +1,56 @@
+"""Descriptions of tables by others (Frictionless Table Schema, CSVW), made into profiles, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sensorflow.core.exchange import csvw, frictionless
+from sensorflow.core.exchange.described import Described
+from sensorflow.core.exchange.proposed import Imported, proposed
+from sensorflow.errors import Misuse
+
+__all__ = ["Imported", "imported"]
+
+
+def imported(document: Any, table: str | None = None) -> Imported:
+    """The profile of a document. table: a resource's name or path, a table's url, where there are several.
+
+    Raises Misuse for a document of another kind."""
+    try:
+        return proposed(_described(document, table))
+    except (AttributeError, TypeError, ValueError, IndexError, KeyError) as error:
+        what = "a part of it is of another type than the standard has there"
+        raise Misuse(f"{what}: {error}") from error
+
+
+def _described(document: Any, table: str | None) -> Described:
+    if not isinstance(document, dict):
+        raise Misuse("no object: a Table Schema, a Data Package or CSVW metadata is expected")
+    resources = document.get("resources")
+    if isinstance(resources, list):
+        return frictionless.resource(chosen(resources, table, ("name", "path")))
+    tables = document.get("tables")
+    if isinstance(tables, list):
+        one = chosen(tables, table, ("url", "@id"))
+        above = ("null", "lang", "dialect", "tableSchema")
+        return csvw.table({**{k: document[k] for k in above if k in document}, **one})
+    if isinstance(document.get("tableSchema"), dict) or "columns" in document:
+        return csvw.table(document)
+    if "schema" in document or "fields" in document:
+        schema = document if "fields" in document else None
+        return frictionless.resource({"schema": schema} if schema else document)
+    raise Misuse(
+        "neither fields (Table Schema), resources (Data Package) nor tableSchema (CSVW) is in it"
+    )
+
+
+def chosen(given: list[Any], named: str | None, keys: tuple[str, ...]) -> dict[str, Any]:
+    found = [one for one in given if isinstance(one, dict)]
+    names = [next((str(one[k]) for k in keys if one.get(k)), "") for one in found]
+    if named is not None:
+        found = [one for one in found if named in [str(one.get(k)) for k in keys]]
+    if len(found) == 1:
+        return found[0]
+    many = "no table" if named is None else f"no table {named!r}"
+    many = f"{len(found)} tables" if found else many
+    raise Misuse(f"{many} in it; name one with --table: {', '.join(filter(None, names)) or 'none'}")

@@ -1,0 +1,238 @@
+"""A profile as others describe a table: Frictionless Table Schema, or CSVW metadata."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sensorflow.core.exchange import datepatterns
+from sensorflow.core.profile import Column, Profile
+from sensorflow.errors import Misuse
+
+As = Literal["table-schema", "csvw"]
+_SPLIT = re.compile(r"[ T]")
+
+
+@dataclass
+class Exported:
+    """document: of the standard. unsaid: lines on what the profile says and the standard cannot."""
+
+    document: dict[str, Any]
+    unsaid: list[str] = field(default_factory=list)
+
+
+def exported(profile: Profile, kind: str, name: str = "data.csv") -> Exported:
+    """name: of the file that is described. Raises Misuse for a profile that is none of a table."""
+    if kind not in ("table-schema", "csvw"):
+        raise Misuse(f"--as {kind!r}: table-schema or csvw")
+    if profile.format not in ("csv", "xlsx") or (kind == "csvw" and profile.format != "csv"):
+        raise Misuse(
+            f"--as {kind}: it describes tables of texts, the profile reads {profile.format}"
+        )
+    made = _Exporting(profile, kind == "csvw")
+    return Exported(made.document(name), made.unsaid)
+
+
+class _Exporting:
+    def __init__(self, profile: Profile, csvw: bool) -> None:
+        self.profile, self.csvw = profile, csvw
+        self.unsaid: list[str] = []
+        self.fields: dict[str, dict[str, Any]] = {}
+
+    def document(self, name: str) -> dict[str, Any]:
+        self.times()
+        sensor = self.sensor()
+        for title, column in self.profile.columns.items():
+            self.measured(title, column)
+        if self.profile.value is not None:
+            self.measured(self.profile.value, Column())
+            self.unsaid.append("type and value: the table is long, each row says its type")
+        for each in self.profile.each:
+            self.unsaid.append(f"each = {each.match!r}: name the columns that it takes")
+        for title in self.profile.ignore:
+            if self.plain(title):
+                self.fields.setdefault(title, self.field(title, "string"))
+        self.others()
+        if self.profile.names:  # all of them, as they stand
+            found = {n: self.fields.get(n, self.field(n, "string")) for n in self.profile.names}
+            self.fields = {**found, **self.fields}
+        key = [n for n in self.fields if n in self.at] + ([sensor] if sensor else [])
+        return self.whole(name, key if sensor and self.at else [])
+
+    def plain(self, title: str) -> bool:
+        """Whether a name is a title. A line for those that are not."""
+        if re.match(r"~|#\d+$", title) and title not in self.profile.names:
+            self.unsaid.append(f"column {title!r} is told by a pattern or its place")
+            return False
+        return True
+
+    def field(self, title: str, kind: str, written: Any = None) -> dict[str, Any]:
+        if not self.csvw:
+            return {"name": title, "type": kind, **({"format": written} if written else {})}
+        base = {"number": "double"}.get(kind, kind)
+        name = re.sub(r"\W+", "_", title).strip("_") or "column"
+        return {
+            "name": name,
+            "titles": title,
+            "datatype": {"base": base, "format": written} if written else base,
+        }
+
+    def times(self) -> None:
+        time = self.profile.time
+        self.at: list[str] = []
+        assert time is not None
+        if any(part.column is None or part.match for part in time.parts):
+            self.unsaid.append("time: parts of it are not columns")
+            return
+        titles = [part.column or "" for part in time.parts]
+        titled = [title for title in titles if self.plain(title)]
+        if titled != titles:
+            return
+        self.at = titles
+        if len(time.format) > 1:
+            self.unsaid.append(f"time.format: the first of {list(time.format)}")
+        formats = self.cut(time.format[0], len(titles))
+        for title, written in zip(titles, formats, strict=True):
+            self.fields[title] = self.time(title, written)
+        kept = {"column", "columns", "format", "join"}
+        more = time.model_dump(exclude_defaults=True, exclude=kept)
+        for key in more:
+            self.unsaid.append(f"time.{key}: neither zone nor corrections of times are in it")
+
+    def cut(self, written: str, count: int) -> list[str]:
+        """The format of each part."""
+        pieces = written.split(self.profile.time.join) if self.profile.time else []
+        if count > 1 and len(pieces) != count:
+            self.unsaid.append(f"time.format {written!r} cannot be cut into {count} columns")
+            return [""] * count
+        return pieces if count > 1 else [written]
+
+    def time(self, title: str, written: str) -> dict[str, Any]:
+        if not written or written == "iso8601":
+            return self.field(title, "datetime" if written else "string")
+        if (not written.startswith(("%", "'")) and "%" not in written) or "%." in written:
+            self.unsaid.append(f"time.format {written!r} is no date there")
+            return self.field(title, "string" if self.csvw else "any")
+        dated, clocked = re.search("%[YyjmbBde]", written), re.search("%[HIMSf]", written)
+        kind = "datetime" if dated and clocked else "date" if dated else "time"
+        if not self.csvw:
+            return self.field(title, kind, written)
+        try:
+            pattern = datepatterns.pattern(written)
+        except ValueError as error:
+            self.unsaid.append(f"time.format {written!r}: {error}")
+            return self.field(title, "string")
+        return self.field(title, kind, pattern)
+
+    def sensor(self) -> str | None:
+        origin = self.profile.sensor
+        if origin is None:
+            return None
+        if origin.column is None or origin.match or origin.tags or not self.plain(origin.column):
+            self.unsaid.append("sensor: it is no column of the table")
+            return None
+        self.fields.setdefault(origin.column, self.field(origin.column, "string"))
+        return origin.column
+
+    def measured(self, title: str, column: Column) -> None:
+        if not self.plain(title):
+            return
+        profile = self.profile
+        kind = column.type or title
+        rules = profile.rules.get(kind, ())
+        limits: dict[str, Any] = {}
+        for rule in rules:
+            pairs = {"minimum": rule.min, "maximum": rule.max, "required": rule.required or None}
+            limits |= {k: v for k, v in pairs.items() if v is not None}
+            limits |= {"enum": list(rule.allowed)} if rule.allowed else {}
+            beside = {"min", "max", "required", "allowed", "integer", "severity"}
+            for key in rule.model_dump(exclude_defaults=True, exclude=beside):
+                self.unsaid.append(f"rules.{kind}.{key}: no constraint there")
+        integer = any(rule.integer for rule in rules)
+        made = self.field(title, "integer" if integer else "number", self.number())
+        self.fields[title] = made
+        prefix = "schema:" if self.csvw else ""
+        if column.type and column.type != title:
+            made[f"{prefix}variableMeasured"] = column.type
+        unit = column.unit or profile.unit.constant
+        if unit:
+            made["schema:unitText" if self.csvw else "unit"] = unit
+        if column.missing:
+            key = "null" if self.csvw else "missingValues"
+            made[key] = ["", *(profile.missing or ()), *column.missing]
+        self.limits(made, limits)
+        beside_of = {"type", "unit", "missing", "optional"}
+        for key in column.model_dump(exclude_defaults=True, exclude=beside_of):
+            self.unsaid.append(f"columns.{title}.{key}")
+
+    def limits(self, made: dict[str, Any], limits: dict[str, Any]) -> None:
+        if not self.csvw:
+            if not made.get("format"):
+                made.pop("format", None)
+            elif isinstance(made["format"], dict):
+                made |= made.pop("format")
+            made |= {"constraints": limits} if limits else {}
+            return
+        if limits.pop("enum", None):
+            self.unsaid.append(f"{made['titles']}: allowed values")
+        if limits.pop("required", None):
+            made["required"] = True
+        if limits:
+            given = made["datatype"]
+            base = given if isinstance(given, dict) else {"base": given}
+            made["datatype"] = {**base, **limits}
+
+    def number(self) -> dict[str, str] | None:
+        profile = self.profile
+        signs: dict[str, str] = {"decimalChar": profile.decimal} if profile.decimal != "." else {}
+        signs |= {"groupChar": profile.thousands} if profile.thousands else {}
+        return signs or None
+
+    def others(self) -> None:
+        said = {
+            "format", "time", "sensor", "columns", "each", "value", "type", "ignore", "rules", "missing",
+            "decimal", "thousands", "delimiter", "quote", "escape", "comment", "encoding", "header",
+            "names", "skip", "sheet", "sensor_type", "unit",
+        }  # fmt: skip
+        for key in self.profile.model_dump(exclude_defaults=True, exclude=said):
+            self.unsaid.append(f"{key} is not in it")
+
+    def header(self) -> int:
+        header = self.profile.header
+        if not isinstance(header, int) and set(header) != {"name"}:
+            said = f"header = {list(header)}: rows of it that are not names"
+            self.unsaid += [] if said in self.unsaid else [said]
+        return header if isinstance(header, int) else len(header)
+
+    def whole(self, name: str, key: list[str]) -> dict[str, Any]:
+        profile, fields = self.profile, list(self.fields.values())
+        missing = ["", *(profile.missing or ())]
+        if self.csvw:
+            dialect: dict[str, Any] = {"delimiter": profile.delimiter, "encoding": profile.encoding}
+            dialect |= {"quoteChar": profile.quote or None} if profile.quote != '"' else {}
+            dialect |= {"commentPrefix": profile.comment}
+            dialect |= {"header": False} if self.header() == 0 else {}
+            dialect |= {"headerRowCount": self.header()} if self.header() > 1 else {}
+            dialect |= {"skipRows": profile.skip} if profile.skip else {}
+            names = {f["titles"]: f["name"] for f in fields}
+            schema = {"columns": fields, **({"primaryKey": [names[k] for k in key]} if key else {})}
+            return {
+                "@context": "http://www.w3.org/ns/csvw",
+                "url": name,
+                "dialect": dialect,
+                "null": missing,
+                "tableSchema": schema,
+            }
+        dialect = {"delimiter": profile.delimiter} if profile.delimiter != "," else {}
+        dialect |= {"quoteChar": profile.quote} if profile.quote not in ('"', "") else {}
+        dialect |= {"escapeChar": profile.escape} if profile.escape else {}
+        dialect |= {"commentChar": profile.comment} if profile.comment else {}
+        dialect |= {"header": False} if self.header() == 0 else {}
+        rows = list(range(profile.skip + 1, profile.skip + 1 + self.header()))
+        dialect |= {"headerRows": rows} if rows and rows != [1] else {}
+        resource = {"name": re.sub(r"[^a-z0-9._-]+", "-", name.lower()), "path": name}
+        resource |= {"format": profile.format, "encoding": profile.encoding}
+        schema = {"fields": fields, "missingValues": missing}
+        schema |= {"primaryKey": key} if key else {}
+        return {**resource, **({"dialect": dialect} if dialect else {}), "schema": schema}

@@ -1,0 +1,151 @@
+"""Frictionless Table Schema and Data Resource (datapackage.org), versions 1 and 2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sensorflow.core import timeformats
+from sensorflow.core.exchange.described import Described, Field, Kind, measured, texts, unit
+from sensorflow.errors import Misuse
+
+_KINDS: dict[str, Kind] = {
+    "number": "number",
+    "integer": "integer",
+    "datetime": "datetime",
+    "date": "date",
+    "time": "time",
+    "boolean": "boolean",
+    "year": "date",
+    "yearmonth": "date",
+}
+_DEFAULT = {
+    "datetime": "iso8601",
+    "date": "%Y-%m-%d",
+    "time": "%H:%M:%S",
+    "year": "%Y",
+    "yearmonth": "%Y-%m",
+}
+_FORMATS = {"tsv": "csv", "ndjson": "jsonl", "xls": "xlsx", "ods": "xlsx"}
+_NO_RULE = "rules have no such check"
+_CONSTRAINTS = dict.fromkeys(
+    ("unique", "pattern", "minLength", "maxLength", "exclusiveMinimum", "exclusiveMaximum",
+     "jsonSchema"), _NO_RULE
+)  # fmt: skip
+
+
+def resource(given: dict[str, Any]) -> Described:
+    """Raises Misuse where it has no fields."""
+    schema = given.get("schema")
+    if isinstance(schema, str):
+        raise Misuse(f"its schema stands in another file, {schema!r}: import that one")
+    fields = schema.get("fields") if isinstance(schema, dict) else None
+    if not isinstance(schema, dict) or not isinstance(fields, list) or not fields:
+        raise Misuse("the schema has no list of fields")
+    made = Described("Table Schema")
+    _dialect(given, made)
+    for number, one in enumerate(fields, 1):
+        if not isinstance(one, dict) or not isinstance(one.get("name"), str):
+            raise Misuse(f"field {number} of the schema has no name")
+        made.fields.append(_field(one, made))
+    if missing := texts(schema.get("missingValues")):
+        made.settings["missing"] = [*made.settings.get("missing", []), *missing]
+    made.key = texts(schema.get("primaryKey"))
+    made.cannot("", schema, {"foreignKeys": "not checked", "uniqueKeys": "not checked"})
+    if schema.get("fieldsMatch") not in (None, "exact", ["exact"]):
+        made.unsaid.append(
+            f"fieldsMatch = {schema['fieldsMatch']!r}: columns go by their names here"
+        )
+    return made
+
+
+def _dialect(given: dict[str, Any], made: Described) -> None:
+    written = str(given.get("format") or "csv").lower()
+    dialect = given.get("dialect") or {}
+    if isinstance(dialect, str):
+        raise Misuse(f"its dialect stands in another file, {dialect!r}: put it into the resource")
+    dialect = {**dialect, **(dialect.get("csv") or {})}
+    settings = made.settings
+    settings["format"] = _FORMATS.get(written, written)
+    for theirs, ours in (("delimiter", "delimiter"), ("quoteChar", "quote"), ("escapeChar", "escape"),
+                         ("commentChar", "comment")):  # fmt: skip
+        if dialect.get(theirs):
+            settings[ours] = dialect[theirs]
+    if written == "tsv":
+        settings.setdefault("delimiter", "\t")
+    if given.get("encoding"):
+        settings["encoding"] = given["encoding"]
+    if dialect.get("nullSequence"):
+        settings["missing"] = [dialect["nullSequence"]]
+    if dialect.get("sheetName") or dialect.get("sheetNumber"):
+        settings["sheet"] = dialect.get("sheetName") or dialect["sheetNumber"]
+    _header(dialect, made)
+    if dialect.get("doubleQuote") is False and not dialect.get("escapeChar"):
+        made.unsaid.append("doubleQuote = false: a doubled quote is read as one quote here")
+    if dialect.get("lineTerminator") not in (None, "\n", "\r\n"):
+        made.unsaid.append(
+            f"lineTerminator = {dialect['lineTerminator']!r}: lines end in LF or CRLF"
+        )
+    if dialect.get("skipInitialSpace"):
+        made.unsaid.append("skipInitialSpace: spaces around numbers and titles are left out; before a "
+                           "quote they are not")  # fmt: skip
+    made.cannot("dialect.", dialect, {"commentRows": "rows are left out by `drop`, a pattern"})
+
+
+def _header(dialect: dict[str, Any], made: Described) -> None:
+    rows = dialect.get("headerRows")
+    if dialect.get("header") is False or rows == []:
+        made.settings["header"] = 0
+    elif isinstance(rows, list) and rows and rows != [1]:
+        if rows != list(range(rows[0], rows[0] + len(rows))):
+            made.doubts.append(f"headerRows = {rows}: rows that are not one after another")
+        made.settings.update({"skip": rows[0] - 1} if rows[0] > 1 else {})
+        made.settings["header"] = ["name"] * len(rows) if len(rows) > 1 else 1
+        join = dialect.get("headerJoin", " ")
+        if len(rows) > 1 and join != " ":
+            made.unsaid.append(
+                f"headerJoin = {join!r}: titles of several rows are joined by a space"
+            )
+
+
+def _field(given: dict[str, Any], made: Described) -> Field:
+    name, told = given["name"], str(given.get("type") or "any")
+    kind = _KINDS.get(told, "text")
+    limits = given.get("constraints") or {}
+    made.cannot(f"{name}: ", limits, _CONSTRAINTS)
+    return Field(
+        name,
+        kind,
+        told,
+        _format(name, told, given.get("format"), made) if told in _DEFAULT else "",
+        measured(given),
+        unit(given),
+        texts(given.get("missingValues")),
+        _text(limits.get("minimum")),
+        _text(limits.get("maximum")),
+        bool(limits.get("required")),
+        texts(limits.get("enum")),
+        str(given.get("decimalChar") or "."),
+        str(given.get("groupChar") or ""),
+        given.get("bareNumber") is not False,
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _format(name: str, told: str, given: Any, made: Described) -> str:
+    if given in (None, "", "default"):
+        return _DEFAULT[told]
+    if given == "any":
+        made.doubts.append(
+            f'{name}: its format is "any": say how its times are written, as in %d.%m.%Y'
+        )
+        return ""
+    text = str(given).removeprefix("fmt:")
+    try:
+        timeformats.check_format(f"%Y-%m-%d {text}" if told == "time" else text)
+    except ValueError as error:
+        made.doubts.append(f"{name}: format {text!r} is not known here: {error}")
+        return ""
+    return text

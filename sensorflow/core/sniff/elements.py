@@ -1,0 +1,266 @@
+"""XML: which elements are records, and the records as a table of their attributes and texts."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from sensorflow.core.formats.events import Handler, parsed
+from sensorflow.core.sniff import documents, leaves, markup, numeric, titled
+from sensorflow.core.sniff.guess import Line
+from sensorflow.core.sniff.head import PROBE, Text
+from sensorflow.core.sniff.places import Place, below
+from sensorflow.core.sniff.table import Column, Table
+from sensorflow.errors import Code, Misuse, Permanent
+
+RECORDS = 5000
+"""Records that are looked at."""
+PATHS = 12
+"""Paths of which the records are looked at."""
+PLACES = 4
+"""Of these, those that are tried."""
+LISTED = 50
+"""Elements of one name in a record that are columns, by their places."""
+DEEP = 4
+"""Elements within one another in a record."""
+LIST = 12
+"""Numbers in one text that are a list."""
+ELEMENTS = 200_000
+_SCHEMA = re.compile(r"xmlns|xsi:|xlink:|xml:")
+Names = tuple[str, ...]
+
+
+class Node:
+    """An element. names: from the root to it, without prefixes. closed: whether its end was seen."""
+
+    __slots__ = ("above", "attributes", "closed", "members", "names", "text")
+
+    def __init__(self, names: Names, attributes: dict[str, str], above: Node | None) -> None:
+        self.names, self.attributes, self.above = names, attributes, above
+        self.members: list[Node] = []
+        self.text = ""
+        self.closed = False
+
+    @property
+    def name(self) -> str:
+        return self.names[-1]
+
+
+class _Tree(Handler):
+    """All elements of the sample, in the order of their ends."""
+
+    def __init__(self) -> None:
+        super().__init__(PROBE)
+        self.root: Node | None = None
+        self.found: dict[Names, list[Node]] = {}
+        self._open: list[tuple[Node, list[str]]] = []
+        self._count = 0
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        above = self._open[-1][0] if self._open else None
+        told = {
+            key.rpartition(":")[2]: value.strip()
+            for key, value in attributes.items()
+            if not _SCHEMA.match(key)
+        }
+        names = (*(above.names if above else ()), name.rpartition(":")[2])
+        node = Node(names, told, above)
+        if above is None:
+            self.root = node
+        else:
+            above.members.append(node)
+        self._open.append((node, []))
+        self._count += 1
+
+    def text(self, data: str) -> None:
+        if self._open:
+            self._open[-1][1].append(data)
+
+    def end(self, name: str) -> None:
+        node, texts = self._open.pop()
+        node.text, node.closed = "".join(texts).strip(), True
+        if self._count <= ELEMENTS:
+            self.found.setdefault(node.names, []).append(node)
+
+
+def _tree(text: Text) -> _Tree:
+    """Misuse for what is not well-formed."""
+    tree = _Tree()
+    # the text is decoded already, whatever the document says of its encoding
+    plain = re.sub(r"^\s*<\?xml[^>]*\?>", lambda m: "\n" * m[0].count("\n"), text.text)
+    try:
+        for _ in parsed(io.BytesIO(plain.encode("utf-8", "replace")), PROBE, tree):
+            pass
+    except Permanent as error:
+        if text.complete or error.code is not Code.UNREADABLE or tree.root is None:
+            raise Misuse(" ".join(error.message.split())) from error
+    return tree
+
+
+def tables(text: Text) -> list[Table]:
+    """The likeliest elements first. Misuse where none are records with a time and a number."""
+    tree = _tree(text)
+    made = [(table, names) for names in _paths(tree) if (table := _table(tree, names, text)).rows]
+    ranked = [
+        (documents.worth(table, Place(".".join(names))), table, names) for table, names in made
+    ]
+    ranked = [m for m in ranked if m[1].rows > 1 or any(map(documents.is_time, _inside(m[1])))]
+    found = sorted((m for m in ranked if m[0] > 0), key=lambda m: -m[0])
+    listed = _longest(tree)
+    if listed > max(LIST, *(m[0] for m in found), 0):
+        raise Misuse(
+            f"this XML has {listed:,} values in one text, which no profile reads: export it as CSV or JSON"
+        )
+    if not found:
+        raise Misuse(
+            "no elements with a time and a number that a profile could be proposed for were found in this "
+            'XML; where there are some, write one: format = "xml" and records, the path to the elements '
+            "that are records; docs/profiles/xml.md has examples"
+        )
+    most = found[0][0]
+    alike = [m for m in found if m[0] >= 0.3 * most][:PLACES]
+    return [
+        _besides(table, names, [m for m in found if m[0] >= 0.2 * most])
+        for _, table, names in alike
+    ]
+
+
+def _inside(table: Table) -> list[Column]:
+    return [c for c in table.columns if not c.above]
+
+
+def _longest(tree: _Tree) -> int:
+    """The numbers of the longest list that is one text."""
+    texts = (
+        node.text for nodes in tree.found.values() for node in nodes if len(node.text) > 2 * LIST
+    )
+    counts = (sum(map(numeric.is_number, re.split(r"[\s;,@|]+", text))) for text in texts)
+    return max(counts, default=0)
+
+
+def _besides(table: Table, mine: Names, found: Sequence[tuple[float, Table, Names]]) -> Table:
+    """With what to say of records that stand elsewhere."""
+    other: list[Names] = []
+    for _, _, names in found:
+        shared = min(len(names), len(mine))
+        inner = any(names[: len(o)] == o for o in other)
+        if names[:shared] != mine[:shared] and not inner:
+            other.append(names)
+    if not other:
+        return table
+    where = ", ".join(".".join(names) for names in other[:4])
+    todo = f"there are records at {where} too, which are left out: they need a profile of their own"
+    return Table(
+        table.columns, table.settings, "", False, table.complete, table.above, (*table.todo, todo),
+        markers=table.markers,
+    )  # fmt: skip
+
+
+def _paths(tree: _Tree) -> list[Names]:
+    """Those with the most numbers in their first elements, and the shorter of two that have as many."""
+    rough: Counter[Names] = Counter()
+    for names, nodes in tree.found.items():
+        some = nodes[:3]
+        if _too_deep(dict(own(some[0])), 1 if len(nodes) == 1 else DEEP):
+            continue
+        numbers = sum(numeric.is_number(t) for node in some for _, t in own(node))
+        if numbers:
+            rough[names] = numbers * len(nodes) // len(some)
+    return sorted(rough, key=lambda n: (-rough[n], len(n)))[:PATHS]
+
+
+def _too_deep(paths: Iterable[str], most: int) -> bool:
+    """Whether it is rather a document around something than a record."""
+    return any(path.replace("['", ".").count(".") > most for path in paths if path != ".")
+
+
+def own(node: Node, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The texts of an element and of those in it, by their paths. Of several with one name only the plain
+    ones, by their places."""
+    for key, value in node.attributes.items():
+        yield below(prefix, f"@{key}"), value
+    if node.text or not (node.members or node.attributes):
+        yield prefix or ".", node.text
+    yield from within(node, node.members, prefix)
+
+
+def within(node: Node, members: Sequence[Node], prefix: str) -> Iterator[tuple[str, str]]:
+    """The same of some of the elements in it."""
+    counts = Counter(member.name for member in node.members)
+    placed: Counter[str] = Counter()
+    for member in members:
+        path = below(prefix, member.name)
+        if counts[member.name] == 1:
+            yield from own(member, path)
+        elif not member.members and not member.attributes and counts[member.name] <= LISTED:
+            yield f"{path}[{placed[member.name]}]", member.text
+            placed[member.name] += 1
+
+
+def _table(tree: _Tree, names: Names, text: Text) -> Table:
+    nodes = tree.found[names][:RECORDS]
+    found = [*_own(nodes), *_around(nodes, names)]
+    columns = titled.columns(found, names[-1], tree.root)
+    path = ""
+    for name in names:
+        path = below(path, name)
+    settings = (
+        Line("format", "xml"),
+        Line("records", path, f"{len(nodes)} in the sample"),
+        *(
+            line
+            for line in text.settings
+            if line.key != "encoding" or not markup.declares(text.text)
+        ),
+    )
+    above = tuple(c for c in columns if c.above)
+    markers = titled.markers(above)
+    return Table(tuple(columns), settings, "", False, text.complete, above, markers=markers)
+
+
+def _own(nodes: Sequence[Node]) -> list[Column]:
+    rows = [dict(own(node)) for node in nodes]
+    names = list(dict.fromkeys(name for row in rows for name in row))[: leaves.MOST]
+    return [
+        Column(i, name, "", [row.get(name, "") for row in rows]) for i, name in enumerate(names)
+    ]
+
+
+def _around(nodes: Sequence[Node], names: Names) -> list[Column]:
+    """The texts that stand around the records, before them; those of the nearest element first."""
+    told: dict[Node, dict[str, str]] = {}
+    rows = []
+    for node in nodes:
+        row: dict[str, str] = {}
+        above = node.above
+        while above is not None:
+            if above not in told:
+                told[above] = dict(_before(above, names))
+            row |= told[above]
+            above = above.above
+        rows.append(row)
+    found = list(dict.fromkeys(name for row in rows[:: max(1, len(rows) // 50)] for name in row))
+    return [
+        Column(10_000 + i, name, "", [row.get(name, "") for row in rows], above=True)
+        for i, name in enumerate(found[: leaves.ABOVE])
+    ]
+
+
+def _before(node: Node, names: Names) -> Iterator[tuple[str, str]]:
+    """Of an element on the way to the records, what stands in it before them."""
+    prefix = "$"
+    for name in node.names:
+        prefix = below(prefix, name)
+    onward = names[len(node.names)]
+    for key, value in node.attributes.items():
+        yield f"{prefix}.@{key}", value
+    members = []
+    for member in node.members:
+        if member.name == onward:
+            break
+        members.append(member)
+    for path, value in within(node, members, prefix):
+        if not path.endswith("]"):
+            yield path, value

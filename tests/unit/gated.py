@@ -1,0 +1,75 @@
+"""A drop folder with gates, for tests."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from samples import NOW
+
+from sensorflow.adapters.feeds.folder import Folder
+from sensorflow.adapters.feeds.gates import Admitted, Gates, Held, of
+from sensorflow.adapters.memory import MemoryLedger
+from sensorflow.core.arrival import Arrival, Landed
+from sensorflow.core.gates.announced import Announced, Announcement
+from sensorflow.core.stability import Stat
+from sensorflow.ports import OnChange
+from sensorflow.settings import Source
+
+
+class Drop:
+    """A drop folder with gates, and what is registered of it by hand."""
+
+    def __init__(self, root: Path, gate: object, **rules: object) -> None:
+        root.mkdir()
+        made = {"path": "drop", "profile": "long", "settle": 0, "gate": gate, **rules}
+        self.folder = Folder("plant", root, Source.model_validate(made), root.parent)
+        self.ledger = MemoryLedger()
+        self.gates = self.start()
+
+    def start(self) -> Gates:
+        """As a daemon that was started again."""
+        gates = of(self.folder, self.ledger)
+        assert gates is not None
+        self.gates = gates
+        return gates
+
+    def put(self, name: str, content: bytes = b"", at: float | None = None) -> None:
+        path = self.folder.root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        if at is not None:
+            os.utime(path, (at, at))
+
+    def ask(self, name: str) -> Admitted | str:
+        """Admitted, or why not."""
+        self.gates.look()
+        key = name.encode()
+        found = self.gates.admit(key, self.folder.stat(key))
+        return found.why if isinstance(found, Held) else found
+
+    def said(self, name: str) -> Announced:
+        found = self.ask(name)
+        assert isinstance(found, Admitted)
+        assert found.announcement is not None
+        return found.announcement.what
+
+    def take(self, name: str) -> list[bytes]:
+        """Register a file that is admitted; returns the gates that are spent."""
+        found = self.ask(name)
+        assert isinstance(found, Admitted), found
+        return [gate for gate, _ in self.enter(name)]
+
+    def enter(self, name: str) -> list[tuple[bytes, Stat]]:
+        """Register a file that was admitted; returns the gates that are spent, with their states."""
+        self.register(name.encode(), self.gates.renew(name.encode()))
+        return self.gates.spent([name.encode()])
+
+    def register(self, key: bytes, said: Announcement | None) -> None:
+        data = (self.folder.root / os.fsdecode(key)).read_bytes()
+        digest = hashlib.sha256(data).digest()
+        landed = Landed(digest.hex(), digest, hashlib.md5(data).digest(), len(data))
+        mark = self.folder.stat(key).fingerprint
+        arrival = Arrival("plant", key, landed, 0, mark, "long", NOW, NOW, announcement=said)
+        self.ledger.register(arrival, OnChange.MERGE, False)

@@ -1,0 +1,62 @@
+"""What a daemon asks of gates while files are taken in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from gated import Drop
+
+from sensorflow.adapters.feeds.gates import Admitted
+from sensorflow.adapters.feeds.gating import Gating
+
+JSON = {"manifest": "*.manifest.json"}
+
+
+def test_files_are_taken_in_while_others_of_their_gate_are_looked_for(tmp_path: Path) -> None:
+    drop = Drop(tmp_path / "drop", JSON)
+    gating = Gating([drop.folder], drop.ledger)
+    for name in ("a.csv", "b.csv", "c.csv"):
+        drop.put(name, b"1")
+        gating.admit(drop.folder, name.encode(), drop.folder.stat(name.encode()))
+    drop.put("x.manifest.json", b'["a.csv", "b.csv", "c.csv"]')
+    found = gating.heard(drop.folder, b"x.manifest.json")
+    assert next(found) == (b"a.csv", True)
+    admitted = gating.admit(drop.folder, b"b.csv", drop.folder.stat(b"b.csv"))
+    assert isinstance(admitted, Admitted)
+    assert list(found) == [(b"c.csv", True)]
+
+
+def test_the_files_of_a_set_are_returned_once_when_it_is_whole(tmp_path: Path) -> None:
+    """Also where the last one is found by a scan."""
+    drop = Drop(tmp_path / "drop", JSON)
+    gating = Gating([drop.folder], drop.ledger)
+    names = [b"a.csv", b"b.csv", b"c.csv"]
+    drop.put("x.manifest.json", b'["a.csv", "b.csv", "c.csv"]')
+    gating.scanned(drop.folder, whole=False)
+    for name in names:
+        drop.put(name.decode(), b"1")
+        admitted = gating.admit(drop.folder, name, drop.folder.stat(name)) is not None
+        assert admitted == (name == b"c.csv")
+    assert gating.again(drop.folder) == [b"a.csv", b"b.csv"]
+    assert gating.lets_in(drop.folder, b"a.csv", drop.folder.stat(b"a.csv"))
+    assert gating.again(drop.folder) == []
+
+
+def test_a_set_is_looked_through_once_however_many_files_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come in the order of the manifest, which had them looked at from the first each time."""
+    drop, count = Drop(tmp_path / "drop", JSON), 60
+    names = [f"{number:03}.csv" for number in range(count)]
+    drop.put("x.manifest.json", json.dumps(names).encode())
+    drop.gates.look()
+    looked: list[bytes] = []
+    state = drop.gates.state
+    monkeypatch.setattr(drop.gates, "state", lambda key: looked.append(key) or state(key))
+    for name in names:
+        drop.put(name, b"1")
+        drop.gates.admit(name.encode(), drop.folder.stat(name.encode()))
+    assert len(drop.gates.look_again()) == count - 1
+    assert len(looked) < 4 * count
