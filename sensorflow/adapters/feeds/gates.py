@@ -8,7 +8,7 @@ modification time.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -239,19 +239,19 @@ class FileGates(Gates):
 
     def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
         done = {key: self._renewed(key) for key in keys}
-        gates = {}
-        for key, admitted in done.items():
-            if admitted.gate and not self._shared(key, set(done)):
-                gates[admitted.gate[0]] = admitted.gate
-        return list(gates.values())
+        gates = {admitted.gate[0]: admitted.gate for admitted in done.values() if admitted.gate}
+        shared = set(self._shared(gates, set(done)))
+        return [gate for key, gate in gates.items() if key not in shared]
 
-    def _shared(self, key: bytes, done: set[bytes]) -> bool:
-        """Whether another file that is not taken in yet has the same gate: {stem} may be of several."""
-        if self._pattern.hole != "stem":
-            return False
-        gate = self._pattern.gate_of(key)
-        others = (other for other, _ in self.folder.siblings(key) if other not in done)
-        return any(self.folder.takes(o) and self._pattern.gate_of(o) == gate for o in others)
+    def _shared(self, gates: Collection[bytes], done: set[bytes]) -> Iterator[bytes]:
+        """Gates of other files too that are not taken in yet: {stem} may be of several."""
+        if self._pattern.hole != "stem" or not gates:
+            return
+        for prefix in {key[: key.rfind(b"/") + 1] for key in done}:
+            for other in self.folder.names(prefix):
+                gate = self._pattern.gate_of(other)
+                if gate in gates and other not in done and self.folder.takes(other):
+                    yield gate
 
     def unmet(self) -> Iterator[tuple[bytes, Stat, str]]:
         wanted = {self._pattern.gate_of(key) for key, _ in self.folder.scan()}
