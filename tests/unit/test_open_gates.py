@@ -84,3 +84,16 @@ def test_a_manifest_that_is_touched_while_its_set_is_taken_in_stays_the_same(
     (drop.folder.root / "b.csv").unlink()
     os.utime(drop.folder.root / "x.manifest.json", (1_000_000, 1_000_000))
     assert drop.take("a.csv") == [b"x.manifest.json"]
+
+
+def test_a_manifest_is_read_when_its_writer_has_closed_it(tmp_path: Path) -> None:
+    """Closing alone changes nothing of it."""
+    drop = Drop(tmp_path / "drop", {"manifest": "*.manifest.json"})
+    drop.put("a.csv", b"1")
+    with (drop.folder.root / "x.manifest.json").open("wb") as writer:
+        writer.write(b'["a.csv"]')
+        writer.flush()
+        assert "x.manifest.json: it is being written" in str(drop.ask("a.csv"))
+        assert "it is being written" in next(drop.gates.unmet())[2]
+    assert drop.gates.heard(b"x.manifest.json") == [b"a.csv"]
+    assert drop.take("a.csv") == [b"x.manifest.json"]

@@ -63,6 +63,13 @@ class Held:
 Verdict: TypeAlias = "Admitted | Held"
 
 
+class BeingWritten(GateUnreadable):
+    """Somebody has the gate open for writing. Closing it may change nothing that can be seen."""
+
+    def __init__(self) -> None:
+        super().__init__("it is being written")
+
+
 class Gates:
     """Of one source. One for each way that gates are called; see `of`."""
 
@@ -156,12 +163,12 @@ class Gates:
         return None
 
     def read(self, gate: bytes) -> bytes:
-        """Raises GateUnreadable."""
+        """Raises GateUnreadable, or BeingWritten."""
         try:
             with self.folder.open(gate) as stream:
                 data = Readable(stream).read(MOST + 1)
         except StillOpen:
-            raise GateUnreadable("it is being written") from None
+            raise BeingWritten from None
         except (NotAFile, PermissionError, Unreadable) as error:
             raise GateUnreadable(f"it cannot be read: {error}") from None
         if len(data) > MOST:
@@ -209,7 +216,7 @@ class FileGates(Gates):
                 return Admitted()
             return held(f"waits for its gate {name}")
         if self.folder.busy(gate, state):
-            return held(f"its gate {name}: it is being written")
+            return held(f"its gate {name}: {BeingWritten()}")
         try:
             what = self._said(gate, key)
         except GateUnreadable as error:
