@@ -21,6 +21,8 @@ from sensorflow.core.gates.patterns import NamePattern
 from sensorflow.core.gates.sums import digest_for, text_of
 from sensorflow.core.names import canonical
 from sensorflow.core.stability import Stat
+from sensorflow.flow.clock import now
+from sensorflow.flow.detect import Settling
 
 MOST = 32 << 20
 """Bytes of a gate that is read."""
@@ -202,9 +204,14 @@ class Gates:
 class FileGates(Gates):
     """A gate for each file."""
 
-    def __init__(self, folder: Folder, book: Book, pattern: NamePattern) -> None:
-        super().__init__(folder, book)
+    def __init__(
+        self, folder: Folder, book: Book, pattern: NamePattern, settle: float = 0.0
+    ) -> None:
+        super().__init__(folder, book, settle)
         self._pattern = pattern
+        self._settling = Settling(settle)
+        self._settled: dict[bytes, Stat] = {}
+        """Gates on a share, in the state in which they have settled."""
         self._agreeing: dict[bytes, tuple[Stat, Stat, bool]] = {}
 
     def _judge(self, key: bytes, stat: Stat) -> Verdict:
@@ -217,6 +224,8 @@ class FileGates(Gates):
             return held(f"waits for its gate {name}")
         if self.folder.busy(gate, state):
             return held(f"its gate {name}: {BeingWritten()}")
+        if self.folder.source.polling and not self._has_settled(gate, state):
+            return held(f"its gate {name}: it changed a moment ago")
         try:
             what = self._said(gate, key)
         except GateUnreadable as error:
@@ -224,6 +233,27 @@ class FileGates(Gates):
         if canonical(key) in self.opened(gate, state) and not self._again(key, stat, state, what):
             return held(f"waits for a new gate: {name} was that of another version")
         return Admitted(Announcement(gate, state.content_fingerprint, what), (gate, state))
+
+    def _has_settled(self, gate: bytes, state: Stat) -> bool:
+        """On a share nothing tells that a gate was closed."""
+        if self._settled.get(gate) != state and self._settling.complete(gate, state, now()):
+            self._settled[gate] = state
+        return self._settled.get(gate) == state
+
+    def look_again(self) -> list[bytes]:
+        done = []
+        for gate in self._settling.waiting:
+            if (state := self.state(gate)) is None:
+                self._settling.forget(gate)
+            elif self._has_settled(gate, state):
+                done += self.heard(gate)
+        return done
+
+    def prune(self) -> list[bytes]:
+        gone = super().prune()
+        wanted = {held.gate for held in self.held.values()}
+        self._settled = {gate: state for gate, state in self._settled.items() if gate in wanted}
+        return gone
 
     def _said(self, gate: bytes, key: bytes) -> Announced:
         algorithm, name = self._pattern.algorithm, printable(gate)
@@ -272,8 +302,8 @@ def _agree(one: Announcement | None, other: Announcement | None) -> bool:
 
 
 def of(folder: Folder, book: Book, settle: float = 0.0) -> Gates | None:
-    """The gates of a source; None where it has none. settle: seconds without change after which a manifest
-    that nobody announced as closed is complete."""
+    """The gates of a source; None where it has none. settle: seconds without change after which a gate that
+    nobody announced as closed is complete."""
     from sensorflow.adapters.feeds.manifests import SetGates
 
     gate = folder.source.gate
@@ -281,5 +311,5 @@ def of(folder: Folder, book: Book, settle: float = 0.0) -> Gates | None:
         return None
     pattern = gate.pattern
     if isinstance(pattern, NamePattern):
-        return FileGates(folder, book, pattern)
+        return FileGates(folder, book, pattern, settle)
     return SetGates(folder, book, pattern, settle)
