@@ -189,7 +189,14 @@ def judge(path: Path, folder: Folder, found: Checked) -> str | None:
             require_rows(what, found.rows)
         except Permanent as error:
             found.error = error
-    return f"its gate {what.gate} is there"
+    return f"its gate {what.gate} is there" + _doubt(folder)
+
+
+def _doubt(folder: Folder) -> str:
+    """`check` asks no database, which alone knows on whose word files were registered."""
+    if folder.source.after != "keep":
+        return ""
+    return "; if it was that of another version, `sensorflow files ls` shows this file as waiting"
 
 
 def folder_of(path: Path, settings: Settings) -> Folder | None:

@@ -97,6 +97,10 @@ def test_check_tells_a_file_s_gate_and_holds_it_against_it(yard: Yard) -> None:
     assert "gate: its gate good.csv.sha1 is there" in said
     assert "gate: waits for its gate late.csv.sha1: it is not taken in before" in said
     assert "good.csv.sha1  (profile" not in said
+    yard.config.write_text(
+        yard.config.read_text().replace("[sources.plant]", '[sources.plant]\nafter = "keep"')
+    )
+    assert "is there; if it was that of another version" in check(yard, "drop/good.csv")[1]
     drop(folder, "good.csv", content(1), content(2))
     code, said = check(yard, "--json", "drop/good.csv")
     assert code == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,20 @@ def test_a_set_is_looked_through_once_however_many_files_come(
         drop.gates.admit(name.encode(), drop.folder.stat(name.encode()))
     assert len(drop.gates.look_again()) == count - 1
     assert len(looked) < 4 * count
+
+
+def test_a_folder_is_listed_once_for_the_gates_of_many_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop = Drop(tmp_path / "drop", "{stem}.ok")
+    names = [f"{number}.csv" for number in range(20)]
+    for name in (*names, *(f"{number}.ok" for number in range(20)), "7.tsv", "8.part"):
+        drop.put(name)
+    for name in names:
+        assert isinstance(drop.ask(name), Admitted)
+    listed: list[object] = []
+    scan = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: listed.append(path) or scan(path))
+    spent = {gate for gate, _ in drop.gates.spent([name.encode() for name in names])}
+    assert spent == {f"{number}.ok".encode() for number in range(20)} - {b"7.ok"}
+    assert len(listed) == 1

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import date
 from pathlib import Path
 
 import pytest
 from gated import Drop
 
-from sensorflow.adapters.feeds.gates import Admitted
+from sensorflow.adapters.feeds.gates import Admitted, of
 
 SET = b'["a.csv", "b.csv"]'
 DAY = date(2026, 1, 31)
@@ -84,3 +85,42 @@ def test_a_manifest_that_is_touched_while_its_set_is_taken_in_stays_the_same(
     (drop.folder.root / "b.csv").unlink()
     os.utime(drop.folder.root / "x.manifest.json", (1_000_000, 1_000_000))
     assert drop.take("a.csv") == [b"x.manifest.json"]
+
+
+def test_a_manifest_is_read_when_its_writer_has_closed_it(tmp_path: Path) -> None:
+    """Closing alone changes nothing of it."""
+    drop = Drop(tmp_path / "drop", {"manifest": "*.manifest.json"})
+    drop.put("a.csv", b"1")
+    with (drop.folder.root / "x.manifest.json").open("wb") as writer:
+        writer.write(b'["a.csv"]')
+        writer.flush()
+        assert "x.manifest.json: it is being written" in str(drop.ask("a.csv"))
+        assert "it is being written" in next(drop.gates.unmet())[2]
+    assert drop.gates.heard(b"x.manifest.json") == [b"a.csv"]
+    assert drop.take("a.csv") == [b"x.manifest.json"]
+
+
+@pytest.mark.parametrize("polling", [True, False])
+def test_on_a_share_a_gate_opens_when_it_has_not_changed_for_the_settling_time(
+    tmp_path: Path, polling: bool
+) -> None:
+    """Nothing tells there whether somebody has it open."""
+    drop = Drop(tmp_path / "drop", "{name}.done", polling=polling, after="keep")
+    settle = 0.05
+    made = of(drop.folder, drop.ledger, settle)
+    assert made is not None
+    drop.gates = made
+    drop.put("a.csv", b"1")
+    with (drop.folder.root / "a.csv.done").open("wb") as writer:
+        before = drop.ask("a.csv")
+        assert "its gate a.csv.done: it " in str(before)
+        writer.write(b"ok")
+    if not polling:
+        assert isinstance(drop.ask("a.csv"), Admitted)
+        return
+    assert drop.ask("a.csv") == before == "its gate a.csv.done: it changed a moment ago"
+    assert made.look_again() == []
+    time.sleep(settle)
+    assert made.look_again() == [b"a.csv"]
+    drop.take("a.csv")
+    assert waits_for_a_new_gate(drop)

@@ -231,6 +231,17 @@ class Folder:
                     raise StillOpen(os.fsdecode(key))
                 yield stream
 
+    def names(self, prefix: bytes) -> list[bytes]:
+        """The keys of the regular files in one folder, in arbitrary order. prefix: its path, with a slash
+        at the end. Nothing is looked at but the listing."""
+        with (
+            suppress(NotAFile),
+            self._parent(prefix + b"_") as (folder, _),
+            os.scandir(folder) as es,
+        ):
+            return [prefix + os.fsencode(e.name) for e in es if e.is_file(follow_symlinks=False)]
+        return []
+
     def siblings(self, key: bytes) -> list[tuple[bytes, Stat]]:
         """The other regular files in the folder of `key`, whatever their names are; the one that was
         changed last is the first."""

@@ -8,7 +8,7 @@ modification time.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,8 @@ from sensorflow.core.gates.patterns import NamePattern
 from sensorflow.core.gates.sums import digest_for, text_of
 from sensorflow.core.names import canonical
 from sensorflow.core.stability import Stat
+from sensorflow.flow.clock import now
+from sensorflow.flow.detect import Settling
 
 MOST = 32 << 20
 """Bytes of a gate that is read."""
@@ -61,6 +63,13 @@ class Held:
 
 
 Verdict: TypeAlias = "Admitted | Held"
+
+
+class BeingWritten(GateUnreadable):
+    """Somebody has the gate open for writing. Closing it may change nothing that can be seen."""
+
+    def __init__(self) -> None:
+        super().__init__("it is being written")
 
 
 class Gates:
@@ -156,12 +165,12 @@ class Gates:
         return None
 
     def read(self, gate: bytes) -> bytes:
-        """Raises GateUnreadable."""
+        """Raises GateUnreadable, or BeingWritten."""
         try:
             with self.folder.open(gate) as stream:
                 data = Readable(stream).read(MOST + 1)
         except StillOpen:
-            raise GateUnreadable("it is being written") from None
+            raise BeingWritten from None
         except (NotAFile, PermissionError, Unreadable) as error:
             raise GateUnreadable(f"it cannot be read: {error}") from None
         if len(data) > MOST:
@@ -195,9 +204,14 @@ class Gates:
 class FileGates(Gates):
     """A gate for each file."""
 
-    def __init__(self, folder: Folder, book: Book, pattern: NamePattern) -> None:
-        super().__init__(folder, book)
+    def __init__(
+        self, folder: Folder, book: Book, pattern: NamePattern, settle: float = 0.0
+    ) -> None:
+        super().__init__(folder, book, settle)
         self._pattern = pattern
+        self._settling = Settling(settle)
+        self._settled: dict[bytes, Stat] = {}
+        """Gates on a share, in the state in which they have settled."""
         self._agreeing: dict[bytes, tuple[Stat, Stat, bool]] = {}
 
     def _judge(self, key: bytes, stat: Stat) -> Verdict:
@@ -209,7 +223,9 @@ class FileGates(Gates):
                 return Admitted()
             return held(f"waits for its gate {name}")
         if self.folder.busy(gate, state):
-            return held(f"its gate {name}: it is being written")
+            return held(f"its gate {name}: {BeingWritten()}")
+        if self.folder.source.polling and not self._has_settled(gate, state):
+            return held(f"its gate {name}: it changed a moment ago")
         try:
             what = self._said(gate, key)
         except GateUnreadable as error:
@@ -217,6 +233,27 @@ class FileGates(Gates):
         if canonical(key) in self.opened(gate, state) and not self._again(key, stat, state, what):
             return held(f"waits for a new gate: {name} was that of another version")
         return Admitted(Announcement(gate, state.content_fingerprint, what), (gate, state))
+
+    def _has_settled(self, gate: bytes, state: Stat) -> bool:
+        """On a share nothing tells that a gate was closed."""
+        if self._settled.get(gate) != state and self._settling.complete(gate, state, now()):
+            self._settled[gate] = state
+        return self._settled.get(gate) == state
+
+    def look_again(self) -> list[bytes]:
+        done = []
+        for gate in self._settling.waiting:
+            if (state := self.state(gate)) is None:
+                self._settling.forget(gate)
+            elif self._has_settled(gate, state):
+                done += self.heard(gate)
+        return done
+
+    def prune(self) -> list[bytes]:
+        gone = super().prune()
+        wanted = {held.gate for held in self.held.values()}
+        self._settled = {gate: state for gate, state in self._settled.items() if gate in wanted}
+        return gone
 
     def _said(self, gate: bytes, key: bytes) -> Announced:
         algorithm, name = self._pattern.algorithm, printable(gate)
@@ -239,19 +276,19 @@ class FileGates(Gates):
 
     def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
         done = {key: self._renewed(key) for key in keys}
-        gates = {}
-        for key, admitted in done.items():
-            if admitted.gate and not self._shared(key, set(done)):
-                gates[admitted.gate[0]] = admitted.gate
-        return list(gates.values())
+        gates = {admitted.gate[0]: admitted.gate for admitted in done.values() if admitted.gate}
+        shared = set(self._shared(gates, set(done)))
+        return [gate for key, gate in gates.items() if key not in shared]
 
-    def _shared(self, key: bytes, done: set[bytes]) -> bool:
-        """Whether another file that is not taken in yet has the same gate: {stem} may be of several."""
-        if self._pattern.hole != "stem":
-            return False
-        gate = self._pattern.gate_of(key)
-        others = (other for other, _ in self.folder.siblings(key) if other not in done)
-        return any(self.folder.takes(o) and self._pattern.gate_of(o) == gate for o in others)
+    def _shared(self, gates: Collection[bytes], done: set[bytes]) -> Iterator[bytes]:
+        """Gates of other files too that are not taken in yet: {stem} may be of several."""
+        if self._pattern.hole != "stem" or not gates:
+            return
+        for prefix in {key[: key.rfind(b"/") + 1] for key in done}:
+            for other in self.folder.names(prefix):
+                gate = self._pattern.gate_of(other)
+                if gate in gates and other not in done and self.folder.takes(other):
+                    yield gate
 
     def unmet(self) -> Iterator[tuple[bytes, Stat, str]]:
         wanted = {self._pattern.gate_of(key) for key, _ in self.folder.scan()}
@@ -265,8 +302,8 @@ def _agree(one: Announcement | None, other: Announcement | None) -> bool:
 
 
 def of(folder: Folder, book: Book, settle: float = 0.0) -> Gates | None:
-    """The gates of a source; None where it has none. settle: seconds without change after which a manifest
-    that nobody announced as closed is complete."""
+    """The gates of a source; None where it has none. settle: seconds without change after which a gate that
+    nobody announced as closed is complete."""
     from sensorflow.adapters.feeds.manifests import SetGates
 
     gate = folder.source.gate
@@ -274,5 +311,5 @@ def of(folder: Folder, book: Book, settle: float = 0.0) -> Gates | None:
         return None
     pattern = gate.pattern
     if isinstance(pattern, NamePattern):
-        return FileGates(folder, book, pattern)
+        return FileGates(folder, book, pattern, settle)
     return SetGates(folder, book, pattern, settle)

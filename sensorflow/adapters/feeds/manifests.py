@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 
 from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.feeds.gates import Admitted, Book, Gates, Held, Verdict
+from sensorflow.adapters.feeds.gates import Admitted, BeingWritten, Book, Gates, Held, Verdict
 from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import Announced, Announcement, GateUnreadable
 from sensorflow.core.gates.manifests import manifest
@@ -35,6 +35,7 @@ class _Set:
     names: list[bytes] = field(default_factory=list)
     at: int = 0
     fault: str = ""
+    is_open: bool = False
 
     @property
     def name(self) -> str:
@@ -99,7 +100,7 @@ class SetGates(Gates):
     def _read(self, key: bytes, stat: Stat) -> bool:
         """Read a manifest in a state that is new; whether it was."""
         known = self._sets.get(key)
-        if known is not None and known.stat == stat:
+        if known is not None and known.stat == stat and not known.is_open:
             return False
         same = known if known is not None and _is_touched(known.stat, stat) else None
         if not same and key not in self._closed and not self._settling.complete(key, stat, now()):
@@ -114,7 +115,7 @@ class SetGates(Gates):
             if not made.files:
                 made.fault = "it names no file that the source takes"
         except GateUnreadable as error:
-            made.fault = str(error)
+            made.fault, made.is_open = str(error), isinstance(error, BeingWritten)
         made.done = set(self.opened(key, stat))
         if same is not None and same.files == made.files:
             made.done, made.whole = made.done | same.done, same.whole
