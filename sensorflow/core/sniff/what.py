@@ -223,7 +223,8 @@ def _long_lines(state: Found, kind: Column, value: Numeric) -> tuple[list[Column
     unit = [c for c in state.texts if c.says(words.UNIT)][:1]
     sensor = who.titled([c for c in state.texts if c is not kind and c not in unit])
     others = [n.column for n in state.numbers if n is not value]
-    sensor = sensor or who.titled([c for c in others if who.is_name(c)])
+    others_named = [c for c in others if who.is_name(c) and not who.has_quantity(c)]
+    sensor = sensor or who.titled(others_named)
     used = {kind, value.column, *sensor, *unit}
     _ignore_rest(state, [*state.texts, *others], used)
     state.numbers = numeric.with_sentinels([value])
@@ -260,7 +261,10 @@ def _clocklike(column: Column) -> bool:
 
 def _without_names(state: Found, readings: list[Numeric]) -> list[Numeric]:
     """Numbers that are names, as a station's code, left out, unless there is nothing else."""
-    kept = [n for n in readings if not _is_called(n.column)]
+    cells = state.when.cells
+    measured = [n for n in readings if n.column.says(words.SENSOR)]
+    measured = [n for n in measured if who.is_measured(n.column, cells)]
+    kept = [n for n in readings if n in measured or not _is_called(n.column)]
     if kept:
         gone = [n.column.reference for n in readings if n not in kept]
         state.ignored |= dict.fromkeys(gone, "a name, not a reading")
