@@ -110,6 +110,11 @@ def _reason(column: Column, seen: Seen) -> str | None:
     return None
 
 
+def is_place(column: Column) -> bool:
+    """Whether its title is that of a coordinate."""
+    return _says(PLACE, _plain(column.spelled) or column.title)
+
+
 def _says(pattern: str, title: str) -> bool:
     return re.search(pattern, title, re.I) is not None
 

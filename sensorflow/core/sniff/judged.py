@@ -131,7 +131,7 @@ def _is_id(column: Column) -> bool:
 def _is_measured(column: Column) -> bool:
     """Whether it may be a reading itself: numbers that no title calls a name."""
     named = column.says(words.IDENTITY) or column.says(words.SENSOR) or column.says(words.KIND)
-    return numeric.numeric(column) is not None and not named
+    return numeric.numeric(column) is not None and (not named or who.has_quantity(column))
 
 
 def _is_type(column: Column, table: Table) -> bool:

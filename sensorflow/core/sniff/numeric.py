@@ -127,8 +127,10 @@ def decimal_comma(columns: Iterable[Column]) -> bool:
     for column in columns:
         texts = [t for t in column.counts if not is_nothing(t)]
         fit = [t for t in texts if re.fullmatch(r"[+-]?[\d.]*,\d+", t)]
-        if fit and all(COMMA.fullmatch(t) or GROUPED["."].fullmatch(t) for t in texts):
-            commas += 1
+        told = [t for t in texts if any(c.isdigit() for c in t)]
+        if fit and all(COMMA.fullmatch(t) or GROUPED["."].fullmatch(t) for t in told):
+            # a word among them may stand for none
+            commas += len(told) == len(texts) or numeric(column, True) is not None
         points += any(re.fullmatch(r"[+-]?\d*\.\d+([eE][+-]?\d+)?", t) for t in texts)
     return commas > 0 and commas >= points
 

@@ -7,7 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from sensorflow.core.sniff import aside, nameless, numeric, split, times, types, units, who, words
+from sensorflow.core.sniff import (
+    angles,
+    aside,
+    nameless,
+    numeric,
+    split,
+    times,
+    types,
+    units,
+    who,
+    words,
+)
 from sensorflow.core.sniff.guess import Line, Value
 from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column, Table
@@ -34,6 +45,7 @@ class Found:
     settings: list[Line] = field(default_factory=list)
     units: dict[Column, Column] = field(default_factory=dict)
     flags: list[Numeric] = field(default_factory=list)
+    angles: dict[Column, angles.Angle] = field(default_factory=dict)
 
     @property
     def sparse(self) -> bool:
@@ -58,7 +70,8 @@ def lines(table: Table, found: When) -> tuple[list[Line], list[Line], list[str]]
         return _settings(state, bare.sensor, _nameless_lines(state, bare)), [], state.todo
     named = [c for c in state.texts if c.says(words.UNIT)]
     _unreadable(state)
-    rest = [c for c in state.texts if c not in named and not _clocklike(c)]
+    halves = [a.half for a in state.angles.values()]
+    rest = [c for c in state.texts if c not in [*named, *halves] and not _clocklike(c)]
     sensor = [] if table.sensors else who.needed(rest, state.numbers, found.cells)
     if not sensor and (station := nameless.code([n.column for n in state.numbers])) is not None:
         sensor = [station]
@@ -69,7 +82,9 @@ def lines(table: Table, found: When) -> tuple[list[Line], list[Line], list[str]]
         raise Misuse(f"no column of numbers beside the time; found {names}")
     unit = named[:1] if len(state.numbers) == 1 else []
     state.units = units.beside([n.column for n in state.numbers], state.texts)
-    _ignore_rest(state, state.texts, {*sensor, *unit, *state.units.values()})
+    halves = [a.half for n in state.numbers if (a := state.angles.get(n.column)) is not None]
+    needed = {*sensor, *unit, *state.units.values(), *filter(None, halves)}
+    _ignore_rest(state, state.texts, needed)
     state.numbers = numeric.with_sentinels(state.numbers)
     columns = _wide(state)
     return _settings(state, sensor, unit), columns, state.todo
@@ -102,12 +117,15 @@ def _sort(state: Found) -> None:
     used = {c.reference for c in state.when.columns}
     aside = {c.reference for c in state.when.aside}
     columns = [c for c in state.table.columns if c.reference not in used]
+    state.angles = angles.found([c for c in columns if not c.above])
     for column in columns:
         if column.above:
             _take_above(state, column)
             continue
         typed = column.instant or _is_padded(column)
+        angle = state.angles.get(column)
         made = None if typed else numeric.numeric(column, state.comma)
+        made = made if angle is None else angles.numeric_of(column)
         if column.reference in aside or column.instant:
             state.ignored[column.reference] = "another time"
         elif made is None:
@@ -223,7 +241,8 @@ def _long_lines(state: Found, kind: Column, value: Numeric) -> tuple[list[Column
     unit = [c for c in state.texts if c.says(words.UNIT)][:1]
     sensor = who.titled([c for c in state.texts if c is not kind and c not in unit])
     others = [n.column for n in state.numbers if n is not value]
-    sensor = sensor or who.titled([c for c in others if who.is_name(c)])
+    others_named = [c for c in others if who.is_name(c) and not who.has_quantity(c)]
+    sensor = sensor or who.titled(others_named)
     used = {kind, value.column, *sensor, *unit}
     _ignore_rest(state, [*state.texts, *others], used)
     state.numbers = numeric.with_sentinels([value])
@@ -260,7 +279,10 @@ def _clocklike(column: Column) -> bool:
 
 def _without_names(state: Found, readings: list[Numeric]) -> list[Numeric]:
     """Numbers that are names, as a station's code, left out, unless there is nothing else."""
-    kept = [n for n in readings if not _is_called(n.column)]
+    cells = state.when.cells
+    measured = [n for n in readings if n.column.says(words.SENSOR)]
+    measured = [n for n in measured if who.is_measured(n.column, cells)]
+    kept = [n for n in readings if n in measured or not _is_called(n.column)]
     if kept:
         gone = [n.column.reference for n in readings if n not in kept]
         state.ignored |= dict.fromkeys(gone, "a name, not a reading")
@@ -352,6 +374,10 @@ def _cell(state: Found, each: Numeric) -> dict[str, Value]:
         cell["optional"] = True
     if each.suffix:
         cell["clean"] = rf"^(.+?)\s*{re.escape(each.suffix)}$"
+    if (angle := state.angles.get(column)) is not None:
+        cell["angle"] = angle.kind
+        if angle.half is not None:
+            cell["hemisphere"] = angle.half.reference
     own = [t for t in each.numbers if not _everywhere(t, state)]
     if own:
         cell["missing"] = own

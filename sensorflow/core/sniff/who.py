@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
-from sensorflow.core.sniff import filename, words
+from sensorflow.core.sniff import filename, units, words
 from sensorflow.core.sniff.guess import Line, Value
 from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column, Table
 
+WANDERS = 12
+"""Different numbers that may name sensors, however they change."""
 _BEHIND = r'"?\s*[:=,;\t](?:\s*[,;\t])*\s*"?'
 
 
@@ -44,7 +47,8 @@ def needed(
     One that its title tells; and where many rows are of the same time, one that tells these apart.
     """
     rest = [c for c in texts if c.filled > 0.9 * len(c.cells)]
-    numbered = [n.column for n in readings if n.column.says(words.SENSOR) and is_name(n.column)]
+    numbered = [n.column for n in readings if n.column.says(words.SENSOR)]
+    numbered = [c for c in numbered if is_name(c) and not is_measured(c, cells)]
     sensor = titled([*rest, *numbered])
     if not sensor and apart(cells, []) < 0.8:
         # a row for each station, all of about one time
@@ -77,6 +81,40 @@ def is_name(column: Column) -> bool:
     """Whether its numbers are names: whole, and repeated."""
     repeated = 0 < len(column.counts) <= max(1, 0.5 * column.filled)
     return repeated and all(re.fullmatch(r"\d{1,20}", t) for t in column.counts)
+
+
+def has_quantity(column: Column) -> bool:
+    """Whether a title tells a unit or a quantity, and so no name: "Sensor Temp (C)"."""
+    told = column.unit or units.split_unit(column.title)[1]
+    return bool(told) or (column.says(words.QUANTITY) and not _plainly_names(column))
+
+
+def is_measured(column: Column, cells: Sequence[str]) -> bool:
+    """Whether numbers under a title that holds a word for sensors are measured. cells: the rows' times.
+
+    A title that is no name by itself, as "Sensor_1", is one only if rows of the same time need it.
+    """
+    if has_quantity(column):
+        return True
+    if _plainly_names(column):
+        return not column.says(words.IDENTITY_ONLY) and _wanders(column, cells)
+    return apart(cells, []) > 0.99
+
+
+def _plainly_names(column: Column) -> bool:
+    title = column.title.strip()
+    return column.says(words.IDENTITY) or re.search(words.PLAIN_SENSOR, title, re.I) is not None
+
+
+def _wanders(column: Column, cells: Sequence[str]) -> bool:
+    """Whether it goes up and down in small steps from one time to the next."""
+    if len(column.counts) <= WANDERS or apart(cells, []) < 0.99:
+        return False
+    values = [int(t) for t in column.cells if t.isdigit()]
+    steps = [b - a for a, b in pairwise(values) if a != b]
+    small = sum(abs(s) <= 0.25 * (max(values) - min(values)) for s in steps)
+    down = sum(s < 0 for s in steps)
+    return small > 0.9 * len(steps) and 0.2 < down / max(len(steps), 1) < 0.8
 
 
 def apart(cells: Sequence[str], columns: Sequence[Column]) -> float:

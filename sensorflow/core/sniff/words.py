@@ -68,6 +68,13 @@ DEVICE = (
 _NAMES = rf"^(location|stn|{_DEVICES})$|({_DEVICES})_?(id|eui)$"
 IDENTITY = rf"(^|[^a-z])(id|code|serial|s/n|eui|mac|index)$|{_NAMES}"
 STATION = rf"^#?(stn|stid|sid|{_DEVICES})([ _.]?(id|name|no|code|number))?$"
+IDENTITY_ONLY = r"(^|[^a-z])(id|code|serial|s/n|eui|mac|index|no|nr|number|name)$"
+PLAIN_SENSOR = rf"{_whole(_SENSORS)}|{_NAMED}|{STATION}|serial|imei|iccid"
+"""Titles of nothing but a name."""
+QUANTITY = (
+    r"temp|humid|press|battery|volt|current$|power|level|reading|value|glucose|signal|rssi|flow|speed|depth"
+    r"|height|count|state$|status"
+)
 KIND = _any(_KINDS)
 KIND_NAMED = "name|type|parameter|variable|metric|quantity|field"
 _PLAIN = "parameter|variable|metric|quantity|measurand|pollutant|analyte|observable|characteristic"

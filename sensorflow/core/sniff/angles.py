@@ -1,0 +1,70 @@
+"""Positions with N, S, E or W, in their cells or in a column beside them: degrees with a sign."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sensorflow.core.sniff import aside, numeric
+from sensorflow.core.sniff.numeric import Numeric
+from sensorflow.core.sniff.table import Column
+
+_SIGNED = re.compile(r"([NSEW]?)\s*([+-]?\d+(?:\.\d*)?)\s*([NSEW]?)")
+_HALVES = ({"N", "S"}, {"E", "W"})
+_TITLED = r"hemisphere|(^|[^a-z])[ns][ /_-]?[sn]([^a-z]|$)|(^|[^a-z])[ew][ /_-]?[we]([^a-z]|$)"
+
+
+@dataclass(frozen=True)
+class Angle:
+    """kind: of the key `angle`. half: the column of the letters, where these stand beside the number."""
+
+    kind: str
+    half: Column | None = None
+
+
+def found(columns: Sequence[Column]) -> dict[Column, Angle]:
+    """The columns that are positions with letters, and how they are to be read."""
+    lettered = {c: half for c in columns if (half := _letters(c)) is not None}
+    made: dict[Column, Angle] = {}
+    for column, letters in lettered.items():
+        near = [c for c in lettered if abs(c.index - column.index) == 1]
+        paired = any(lettered[c] != letters for c in near)
+        mixed = len({t.strip()[-1] for t in column.counts} & letters) == 2
+        if paired or mixed or aside.is_place(column):
+            made[column] = Angle(_kind(column))
+    for column in columns:
+        before = next((c for c in columns if c.index == column.index - 1), None)
+        if before is not None and before not in made and _is_half(column, before):
+            made[before] = Angle(_kind(before), column)
+    return made
+
+
+def _letters(column: Column) -> set[str] | None:
+    """{N, S} or {E, W} where every cell is a number with one of these."""
+    texts = [t for t in column.counts if not numeric.is_nothing(t)]
+    cells = [_SIGNED.fullmatch(t) for t in texts]
+    if not texts or not all(m and bool(m[1]) != bool(m[3]) for m in cells):
+        return None
+    letters = {m[1] or m[3] for m in cells if m}
+    return next((half for half in _HALVES if letters <= half), None)
+
+
+def _is_half(column: Column, before: Column) -> bool:
+    """Whether it holds the letters of the column of positions before it."""
+    texts = set(column.counts)
+    if not texts or not any(texts <= half for half in _HALVES):
+        return False
+    numbers = [numeric.POINT.fullmatch(t) for t in before.counts if not numeric.is_nothing(t)]
+    named = aside.is_place(before) or column.says(_TITLED)
+    return named and bool(numbers) and all(numbers)
+
+
+def _kind(column: Column) -> str:
+    """Degrees and minutes run on together, as 4807.038, where degrees alone would be too many."""
+    digits = [re.search(r"\d+(\.\d*)?", t) for t in column.counts]
+    return "ddmm" if any(m and float(m[0]) > 180 for m in digits) else "dms"
+
+
+def numeric_of(column: Column) -> Numeric:
+    return Numeric(column, markers=tuple(t for t in column.counts if numeric.is_nothing(t)))
