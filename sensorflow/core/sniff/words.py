@@ -71,6 +71,8 @@ STATION = rf"^#?(stn|stid|sid|{_DEVICES})([ _.]?(id|name|no|code|number))?$"
 IDENTITY_ONLY = r"(^|[^a-z])(id|code|serial|s/n|eui|mac|index|no|nr|number|name)$"
 PLAIN_SENSOR = rf"{_whole(_SENSORS)}|{_NAMED}|{STATION}|serial|imei|iccid"
 """Titles of nothing but a name."""
+LONG = r"imei|imsi|iccid|(^|[^a-z])(uid|did|esn|meid)([^a-z]|$)"
+"""Titles of long numbers that name a device or its card."""
 QUANTITY = (
     r"temp|humid|press|battery|volt|current$|power|level|reading|value|glucose|signal|rssi|flow|speed|depth"
     r"|height|count|state$|status"
@@ -89,6 +91,9 @@ COUNTER = (
     rf"{_whole(_COUNTERS)}|(row|rec|record|obs|entry|index|line|sample)[ _.]?(id|no|nr|number|#)$"
 )
 FLAG = rf"{_any(_FLAGS)}|_(qc|flag|qual|cd)$|qc_|flag$"
+FLAG_PLAIN = (
+    rf"{_whole(_FLAGS)}|(^|[^a-z])(qc|qa|flags?|status|checksum|crc|alarm|source)([^a-z]|$)"
+)
 KIND_OF_MESSAGE = r"(result|response|message|msg|data|event|chart|object|feature)[_ .]?type$"
 CARRIED = (
     r"(^|\.)(rx_?info|tx_?info|rx_?metadata|gateways?|hotspots|metadata)[.\[]|(^|\.)(f?_?port|qos)$"
