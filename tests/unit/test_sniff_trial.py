@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from test_sniff import proposed, read, rows, times
 
@@ -127,3 +129,40 @@ def test_what_is_left_out_though_it_may_be_measured_is_asked() -> None:
         "time,a,b\n" + "".join(f"{t},{c},1.5\n" for t, c in zip(times(16), cells, strict=True))
     ).toml()
     assert "what do 'w1', 'w5', 'w9', 'w13' mean?" in told
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        ("period", "PT30M"),
+        ("window", "15 min"),
+        ("fw", "1.4.2"),
+        ("built", "2021-03"),
+        ("event_id", "1040"),
+        ("quality.eventId", "e1040"),
+        ("entity", "true"),
+    ],
+)
+def test_a_constant_that_tells_something_else_is_no_sensor(title: str, text: str) -> None:
+    made = "".join(
+        json.dumps({"t": t.replace(" ", "T") + "Z", title: text, "pv": i / 8}) + "\n"
+        for i, t in enumerate(times())
+    )
+    assert list(read(made).sensors) == ["tower7"]
+
+
+@pytest.mark.parametrize(
+    ("title", "text"), [("box", "A17"), ("fixture", "P1"), ("node_id", "1040")]
+)
+def test_a_constant_that_may_be_a_name_is_the_sensor(title: str, text: str) -> None:
+    assert list(read(rows(f"time,{title},pv\n", f"{{t}},{text},2{{i}}.5", times())).sensors) == [
+        text
+    ]
+
+
+def test_units_below_the_titles_as_servers_of_ocean_data_write_them() -> None:
+    head = "time,depth,speed,sst,oxygen,ratio\nUTC,m,m s-1,degree_C,UMOL/KG,1\n"
+    found = read(rows(head, "{t},2.5,0.{i},1{i}.5,20{i},0.5", times()))
+    assert found.units == {
+        "depth": "m", "speed": "m s-1", "sst": "degree_C", "oxygen": "UMOL/KG", "ratio": "1",
+    }  # fmt: skip

@@ -22,8 +22,15 @@ def titled(columns: Iterable[Column]) -> list[Column]:
     some = [c for c in columns if c.says(words.SENSOR) or is_long(c)]
     some = [c for c in some if c.filled > 0.95 * len(c.cells)]
     some = [c for c in some if c.says(words.IDENTITY) or not c.says(words.FLAG)]
-    some = [c for c in some if _repeats(c) and not c.says(words.ZONE)]
+    some = [c for c in some if _repeats(c) and not c.says(words.ZONE) and may_name(c)]
     return sorted(some, key=lambda c: (-_idness(c), c.index))[:1]
+
+
+def may_name(column: Column) -> bool:
+    """Whether its texts are none that tell something else: durations, truth values, dates, versions; nor
+    the numbers of events and messages."""
+    told = all(re.fullmatch(words.NO_NAME, t, re.I) for t in column.counts)
+    return not told and not column.says(words.OF_EVENT)
 
 
 def _repeats(column: Column) -> bool:
@@ -63,7 +70,8 @@ def needed(
         sensor += sorted(better, key=lambda c: c.index)[:1]
     if not sensor and len(rest) == 1 and len(rest[0].counts) == 1:
         # a text that never changes, and has a number in it, is more likely a name than a remark
-        return rest if re.search(r"\d", next(iter(rest[0].counts))) else []
+        text = next(iter(rest[0].counts))
+        return rest if re.search(r"\d", text) and may_name(rest[0]) else []
     return sensor
 
 
@@ -179,6 +187,7 @@ def few(column: Column) -> str:
 def _around(table: Table) -> Line | None:
     """What the members around the records call the logger."""
     found = [c for c in table.above if c.says(words.SENSOR) and c.filled == len(c.cells) > 0]
+    found = [c for c in found if may_name(c)]
     best = max(found, key=_idness, default=None)
     return None if best is None else Line("sensor", origin(best), few(best))
 

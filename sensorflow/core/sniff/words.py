@@ -73,6 +73,16 @@ PLAIN_SENSOR = rf"{_whole(_SENSORS)}|{_NAMED}|{STATION}|serial|imei|iccid"
 """Titles of nothing but a name."""
 LONG = r"imei|imsi|iccid|(^|[^a-z])(uid|did|esn|meid)([^a-z]|$)"
 """Titles of long numbers that name a device or its card."""
+NO_NAME = (
+    r"P(\d+[YMWD])*(T(\d+(\.\d+)?[HMS])+)?|true|false|yes|no|v?\d+(\.\d+){1,3}(-\w+)?"
+    r"|\d+ ?(ms|s|secs?|seconds?|min|mins|minutes?|h|hours?)"
+    r"|\d{4}-\d\d(-\d\d([T ]\d\d:\d\d.*)?)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{1,2}:\d\d(:\d\d)?"
+)
+"""Texts of durations, truth values, versions, dates and times of day."""
+OF_EVENT = (
+    r"(event|message|msg|reading|record|rec|result|request|session|transaction|observation|obs|measurement"
+    r"|correlation|batch|packet|sample|user|tenant|firmware|version)[_ .]?(id|uuid|name|code|number|no)$"
+)
 QUANTITY = (
     r"temp|humid|press|battery|volt|current$|power|level|reading|value|glucose|signal|rssi|flow|speed|depth"
     r"|height|count|state$|status"
