@@ -13,7 +13,9 @@ from sensorflow.core.sniff.table import Column
 
 _WORD = r"(^|[^a-z])({})([^a-z]|$)"
 PLACE = _WORD.format(
-    r"lat(it|itude)?|lon(g|tit|gitude)?|lng|elev(ation)?|alt(it|itude|itud|itudine)?|inlet|intake|hoehe|höhe|breite|länge|laenge"
+    r"lat(it|itude)?|lon(tit|gitude)?|long(?![ _-]+(?!deg|dec|dd|min|east|west|wgs)[a-z]{2})"
+    r"|lng|elev(ation)?|alt(it|itude|itud|itudine)?"
+    r"|(inlet|intake)(?=$|[_ ]?(height|elev|alt))|hoehe|höhe|breite|länge|laenge"
     r"|latitud|longitud|altitud|geo[_ ]?(lat|lon)|utm[_ ]?[xy]|easting|northing|wgs84|epsg"
     r"|(sampling|inlet|intake|sensor|measurement|station)[_ ]?(height|elevation)"
 )
@@ -52,6 +54,9 @@ _TIMED = (
     r"|(day|hour|minute)s?_since.*|timezone|tz|utc_?offset(_seconds)?"
     r"|daytime|night|is_?(day|night)|week(day)?|day_?of_?week|gtime)$"
 )
+
+
+_ROUNDS = {"hour": 24.0, "minute": 60.0, "second": 60.0, "day": 31.0}
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,8 @@ def _reason(column: Column, seen: Seen) -> str | None:
         return "a number of the query's result"
     if re.search(_COUNTED, title, re.I) and _whole(column):
         return "counts samples"
-    if re.search(_TIMED, title, re.I) or (column.says(words.TIME) and _passes(column)):
+    timed = re.search(_TIMED, title, re.I) is not None and not _is_duration(title, column)
+    if timed or (column.says(words.TIME) and _passes(column)):
         return "another time"
     return None
 
@@ -113,6 +119,16 @@ def _reason(column: Column, seen: Seen) -> str | None:
 def is_place(column: Column) -> bool:
     """Whether its title is that of a coordinate."""
     return _says(PLACE, _plain(column.spelled) or column.title)
+
+
+def _is_duration(title: str, column: Column) -> bool:
+    """Whether an "hour" with decimals is no clock's: its steps are not all alike, going round."""
+    period = _ROUNDS.get(title)
+    if period is None or _whole(column):
+        return False
+    steps = [round((b - a) % period, 2) for a, b in pairwise(_values(column.cells))]
+    often = max(map(steps.count, set(steps)), default=0)
+    return len(steps) > 1 and often < 0.5 * len(steps)
 
 
 def _says(pattern: str, title: str) -> bool:

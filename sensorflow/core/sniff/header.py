@@ -10,7 +10,7 @@ from sensorflow.core.formats import titles
 from sensorflow.core.sniff import numeric, times
 from sensorflow.core.sniff.guess import Line
 from sensorflow.core.sniff.head import PROBE
-from sensorflow.core.sniff.units import unit_like
+from sensorflow.core.sniff.units import in_row
 from sensorflow.errors import Code, Permanent
 
 _MADE = (
@@ -127,7 +127,7 @@ def _unit(rows: Sequence[Sequence[str]], roles: list[str]) -> None:
 
 def _units_in(row: Sequence[str]) -> float:
     some = [cell for cell in row if cell]
-    return sum(map(unit_like, some)) / len(some) - 0.3 * (1 - sum(map(is_bare, some)) / len(some))
+    return sum(map(in_row, some)) / len(some) - 0.3 * (1 - sum(map(is_bare, some)) / len(some))
 
 
 def is_bare(cell: str) -> bool:

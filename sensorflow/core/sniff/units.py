@@ -50,6 +50,14 @@ _FAMILIES = (
     "% fraction",
 )
 """Units of one quantity each, in lower case."""
+_ROW_UNITS = """
+utc gmt degrees_north degrees_east degree_north degree_east degrees_true degree_true degree_c degrees_c
+degree_celsius degrees_celsius degree_f degrees_f dbar decibar pss pss-78 its-90 nmol/kg umol/kg umol/l nmol/l
+pmol/kg mmol/m3 1
+"""
+_ROW = frozenset(_ROW_UNITS.split())
+_CF = re.compile(r"[a-zµ°%]{1,10}(\^?-?\d)?([ ./*][a-zµ]{1,10}(\^?-?\d)?)*[ ./*][a-zµ]{1,10}\^?-\d")
+"""m s-1, W m-2, kg m-3."""
 TITLE = 200
 """Characters of a title that may tell a unit."""
 LONGEST = 16
@@ -60,6 +68,12 @@ def unit_like(text: str) -> bool:
     bare = text.strip().strip("[]() ")
     signed = len(bare) <= LONGEST and re.search(r"[°%µ²³Ω]", bare) is not None
     return bare != text.strip() or signed or bare.lower().replace(" ", "") in UNITS
+
+
+def in_row(text: str) -> bool:
+    """Whether a cell of a row of units is one: as the CF conventions and oceanographers write them, too."""
+    bare = text.strip().lower()
+    return unit_like(text) or bare in _ROW or _CF.fullmatch(bare) is not None
 
 
 def beside(columns: Iterable[Column], texts: Iterable[Column]) -> dict[Column, Column]:

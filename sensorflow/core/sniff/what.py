@@ -10,6 +10,7 @@ from itertools import pairwise
 from sensorflow.core.sniff import (
     angles,
     aside,
+    left,
     nameless,
     numeric,
     split,
@@ -85,6 +86,9 @@ def lines(table: Table, found: When) -> tuple[list[Line], list[Line], list[str]]
     halves = [a.half for n in state.numbers if (a := state.angles.get(n.column)) is not None]
     needed = {*sensor, *unit, *state.units.values(), *filter(None, halves)}
     _ignore_rest(state, state.texts, needed)
+    state.todo += left.scales([f for f in state.flags if f not in state.numbers], table.columns)
+    unused = [c for c in rest if c not in needed and not c.above]
+    state.todo += left.words_among(unused, state.comma)
     state.numbers = numeric.with_sentinels(state.numbers)
     columns = _wide(state)
     return _settings(state, sensor, unit), columns, state.todo
@@ -291,6 +295,8 @@ def _without_names(state: Found, readings: list[Numeric]) -> list[Numeric]:
 
 def _is_called(column: Column) -> bool:
     """Whether it is titled an id and holds one. Titles as applicationID have no border before it."""
+    if who.is_long(column):
+        return True
     called = column.says(words.IDENTITY) or re.search(r"[a-z](ID|Id)$|_id$", column.title)
     single = column.filled == 1 or column.says(words.NUMBERED)
     alone = single and all(t.isdigit() for t in column.counts)

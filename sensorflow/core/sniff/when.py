@@ -108,6 +108,9 @@ def _alone(column: Column, prefer: str) -> When | None:
 
 
 def _counts_on(column: Column) -> bool:
+    named = column.says(words.IDENTITY) or column.says(words.PLAIN_SENSOR)
+    if named or (column.filled > 2 and len(column.counts) == 1):
+        return False
     values = [float(t) for t in column.cells[:2000] if re.fullmatch(r"\d+(\.\d+)?", t)]
     steps = [b - a for a, b in pairwise(values)]
     onward = sum(s >= 0 for s in steps) / len(steps) if steps else 1.0

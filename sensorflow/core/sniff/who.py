@@ -19,14 +19,22 @@ _BEHIND = r'"?\s*[:=,;\t](?:\s*[,;\t])*\s*"?'
 
 def titled(columns: Iterable[Column]) -> list[Column]:
     """The column that names sensors by its title, or none: an id before a name, and a filled one."""
-    some = [c for c in columns if c.says(words.SENSOR) and c.filled > 0.95 * len(c.cells)]
+    some = [c for c in columns if c.says(words.SENSOR) or is_long(c)]
+    some = [c for c in some if c.filled > 0.95 * len(c.cells)]
     some = [c for c in some if c.says(words.IDENTITY) or not c.says(words.FLAG)]
-    some = [c for c in some if _repeats(c) and not c.says(words.ZONE)]
+    some = [c for c in some if _repeats(c) and not c.says(words.ZONE) and may_name(c)]
     return sorted(some, key=lambda c: (-_idness(c), c.index))[:1]
 
 
+def may_name(column: Column) -> bool:
+    """Whether its texts are none that tell something else: durations, truth values, dates, versions; nor
+    the numbers of events and messages."""
+    told = all(re.fullmatch(words.NO_NAME, t, re.I) for t in column.counts)
+    return not told and not column.says(words.OF_EVENT)
+
+
 def _repeats(column: Column) -> bool:
-    few = len(column.counts) <= max(1, 0.6 * column.filled)
+    few = len(column.counts) <= max(1, 0.6 * column.filled) or is_long(column)
     return few or column.filled < 5 or column.above
 
 
@@ -47,7 +55,7 @@ def needed(
     One that its title tells; and where many rows are of the same time, one that tells these apart.
     """
     rest = [c for c in texts if c.filled > 0.9 * len(c.cells)]
-    numbered = [n.column for n in readings if n.column.says(words.SENSOR)]
+    numbered = [n.column for n in readings if n.column.says(words.SENSOR) or is_long(n.column)]
     numbered = [c for c in numbered if is_name(c) and not is_measured(c, cells)]
     sensor = titled([*rest, *numbered])
     if not sensor and apart(cells, []) < 0.8:
@@ -62,7 +70,8 @@ def needed(
         sensor += sorted(better, key=lambda c: c.index)[:1]
     if not sensor and len(rest) == 1 and len(rest[0].counts) == 1:
         # a text that never changes, and has a number in it, is more likely a name than a remark
-        return rest if re.search(r"\d", next(iter(rest[0].counts))) else []
+        text = next(iter(rest[0].counts))
+        return rest if re.search(r"\d", text) and may_name(rest[0]) else []
     return sensor
 
 
@@ -80,6 +89,8 @@ def _may_tell(column: Column, cells: Sequence[str]) -> bool:
 def is_name(column: Column) -> bool:
     """Whether its numbers are names: whole, and repeated."""
     repeated = 0 < len(column.counts) <= max(1, 0.5 * column.filled)
+    if is_long(column):
+        return True
     return repeated and all(re.fullmatch(r"\d{1,20}", t) for t in column.counts)
 
 
@@ -96,6 +107,8 @@ def is_measured(column: Column, cells: Sequence[str]) -> bool:
     """
     if has_quantity(column):
         return True
+    if is_long(column):
+        return False
     if _plainly_names(column):
         return not column.says(words.IDENTITY_ONLY) and _wanders(column, cells)
     return apart(cells, []) > 0.99
@@ -115,6 +128,18 @@ def _wanders(column: Column, cells: Sequence[str]) -> bool:
     small = sum(abs(s) <= 0.25 * (max(values) - min(values)) for s in steps)
     down = sum(s < 0 for s in steps)
     return small > 0.9 * len(steps) and 0.2 < down / max(len(steps), 1) < 0.8
+
+
+def is_long(column: Column) -> bool:
+    """Whether it repeats numbers of ten digits or more, as an IMEI: no counter, which grows."""
+    texts = [t for t in column.cells if t]
+    if not texts or not all(re.fullmatch(r"[1-9]\d{9,19}", t) for t in texts):
+        return False
+    titled = column.says(words.SENSOR) or column.says(words.LONG)
+    values = [int(t) for t in texts]
+    grows = len(column.counts) > 1 and all(b >= a for a, b in pairwise(values))
+    repeated = len(column.counts) < len(texts) and (titled or not grows)
+    return repeated and not has_quantity(column) and not column.says(words.TIME)
 
 
 def apart(cells: Sequence[str], columns: Sequence[Column]) -> float:
@@ -162,6 +187,7 @@ def few(column: Column) -> str:
 def _around(table: Table) -> Line | None:
     """What the members around the records call the logger."""
     found = [c for c in table.above if c.says(words.SENSOR) and c.filled == len(c.cells) > 0]
+    found = [c for c in found if may_name(c)]
     best = max(found, key=_idness, default=None)
     return None if best is None else Line("sensor", origin(best), few(best))
 

@@ -71,6 +71,18 @@ STATION = rf"^#?(stn|stid|sid|{_DEVICES})([ _.]?(id|name|no|code|number))?$"
 IDENTITY_ONLY = r"(^|[^a-z])(id|code|serial|s/n|eui|mac|index|no|nr|number|name)$"
 PLAIN_SENSOR = rf"{_whole(_SENSORS)}|{_NAMED}|{STATION}|serial|imei|iccid"
 """Titles of nothing but a name."""
+LONG = r"imei|imsi|iccid|(^|[^a-z])(uid|did|esn|meid)([^a-z]|$)"
+"""Titles of long numbers that name a device or its card."""
+NO_NAME = (
+    r"P(\d+[YMWD])*(T(\d+(\.\d+)?[HMS])+)?|true|false|yes|no|v?\d+(\.\d+){1,3}(-\w+)?"
+    r"|\d+ ?(ms|s|secs?|seconds?|min|mins|minutes?|h|hours?)"
+    r"|\d{4}-\d\d(-\d\d([T ]\d\d:\d\d.*)?)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{1,2}:\d\d(:\d\d)?"
+)
+"""Texts of durations, truth values, versions, dates and times of day."""
+OF_EVENT = (
+    r"(event|message|msg|reading|record|rec|result|request|session|transaction|observation|obs|measurement"
+    r"|correlation|batch|packet|sample|user|tenant|firmware|version)[_ .]?(id|uuid|name|code|number|no)$"
+)
 QUANTITY = (
     r"temp|humid|press|battery|volt|current$|power|level|reading|value|glucose|signal|rssi|flow|speed|depth"
     r"|height|count|state$|status"
@@ -89,6 +101,9 @@ COUNTER = (
     rf"{_whole(_COUNTERS)}|(row|rec|record|obs|entry|index|line|sample)[ _.]?(id|no|nr|number|#)$"
 )
 FLAG = rf"{_any(_FLAGS)}|_(qc|flag|qual|cd)$|qc_|flag$"
+FLAG_PLAIN = (
+    rf"{_whole(_FLAGS)}|(^|[^a-z])(qc|qa|flags?|status|checksum|crc|alarm|source)([^a-z]|$)"
+)
 KIND_OF_MESSAGE = r"(result|response|message|msg|data|event|chart|object|feature)[_ .]?type$"
 CARRIED = (
     r"(^|\.)(rx_?info|tx_?info|rx_?metadata|gateways?|hotspots|metadata)[.\[]|(^|\.)(f?_?port|qos)$"
