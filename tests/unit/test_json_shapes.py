@@ -67,9 +67,9 @@ def read(data: bytes, few: int, piece: int, **profile: Any) -> Found:
     rejects: list[tuple[object, ...]] = []
     count = missing = 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jsonl, "FEW", few)
+        patch.setattr(shaped, "FEW", few)
         patch.setattr(jsonl, "PIECE", piece)
-        patch.setattr(jsonl, "NEAR", 1)
+        patch.setattr(shaped, "NEAR", 1)
         try:
             for part in reading.read(
                 io.BytesIO(data), made, Place("f", "f"), tempfile.TemporaryFile
@@ -254,7 +254,7 @@ def documented(
 ) -> tuple[object, ...]:
     """What a document tells, but for the texts of its numbers: the streaming parser writes 1e2 as 100."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listed, "FEW", 1)
+        patch.setattr(shaped, "FEW", 1)
         patch.setattr(cut, "PIECE", 200)
         patch.setattr(guarded, "SIZE", 64)
         if streamed:
@@ -300,7 +300,7 @@ def test_a_list_in_a_document_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -
         raise AssertionError
 
     monkeypatch.setattr(listed._Reading, "one_by_one", one_by_one)
-    monkeypatch.setattr(listed, "FEW", 1)
+    monkeypatch.setattr(shaped, "FEW", 1)
     monkeypatch.setattr(cut, "PIECE", 4000)
     monkeypatch.setattr(guarded, "SIZE", 1000)
     line = '{"t": "2026-01-31T12:00:00Z",\n "k": "T,]", "v": 21.5, "u": "%"}'

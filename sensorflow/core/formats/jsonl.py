@@ -14,7 +14,6 @@ from sensorflow.core.formats.encoding import Plain
 from sensorflow.core.formats.lines import Block, Lines
 from sensorflow.core.formats.oneline import Fault, loads
 from sensorflow.core.formats.records import ROWS, Columns, Path, Record, explode, path
-from sensorflow.core.formats.scan import Odd, runs
 from sensorflow.core.formats.shaped import Shaped
 from sensorflow.core.growth import Part
 from sensorflow.core.layout import Resolve
@@ -23,11 +22,6 @@ from sensorflow.errors import Code
 
 PIECE = 1 << 19
 """Bytes of lines that are read at once."""
-FEW = 24
-"""Lines that are read one by one: to begin with many at once takes longer."""
-NEAR = 128
-"""Lines between two odd ones that are not worth a way of their own."""
-ROUNDS = 3
 
 
 def chunks(
@@ -53,19 +47,8 @@ class _Reading:
         self.comment = profile.comment.encode() if profile.comment else None
         self.shaped = Shaped(self.columns, self.steps, self.comment)
 
-    def chunks(self, block: Block, rounds: int = ROUNDS) -> Iterator[Chunk]:
-        if len(block) < FEW or not rounds:
-            yield from self.one_by_one(block)
-            return
-        try:
-            chunk = self.shaped.chunk(block)
-        except Odd as odd:
-            for begin, end, plain in runs(odd.lines, NEAR):
-                piece = block.between(begin, end)
-                yield from self.chunks(piece, rounds - 1) if plain else self.one_by_one(piece)
-            return
-        if chunk.rows:
-            yield chunk
+    def chunks(self, block: Block) -> Iterator[Chunk]:
+        return self.shaped.read(block, self.one_by_one, lambda _, chunk: chunk)
 
     def one_by_one(self, block: Block) -> Iterator[Chunk]:
         columns, steps = self.columns, self.steps

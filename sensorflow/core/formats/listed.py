@@ -25,15 +25,10 @@ from sensorflow.core.formats.records import (
     raw_of,
     references,
 )
-from sensorflow.core.formats.scan import Odd, runs
 from sensorflow.core.formats.shaped import Shaped
 from sensorflow.core.layout import Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
-
-FEW = 24
-NEAR = 128
-ROUNDS = 3
 
 
 def chunks(
@@ -59,21 +54,17 @@ class _Reading:
         self.last: tuple[Block, int, list[Record]] | None = None
         """The element that a spot was asked for last: its other records mostly follow."""
 
-    def chunks(self, block: Block, rounds: int = ROUNDS) -> Iterator[Chunk]:
-        if len(block) < FEW or not rounds or self.placed:
-            yield from self.one_by_one(block)
-            return
-        try:
-            chunk = self.shaped.chunk(block)
-        except Odd as odd:
-            for begin, end, plain in runs(odd.lines, NEAR):
-                piece = block.between(begin, end)
-                yield from self.chunks(piece, rounds - 1) if plain else self.one_by_one(piece)
-            return
+    def chunks(self, block: Block) -> Iterator[Chunk]:
+        if self.placed:
+            return self.one_by_one(block)
+        return self.shaped.read(block, self.one_by_one, self.numbered)
+
+    def numbered(self, block: Block, chunk: Chunk) -> Chunk:
+        """A chunk of many elements, with the places of its records in the document."""
         lines = np.arange(self.rows + 1, self.rows + 1 + len(chunk), dtype=np.int64)
         self.rows += len(chunk)
         spot = partial(self.spot, block, chunk.lines - block.line)
-        yield replace(chunk, lines=lines, spot=spot, records=None)
+        return replace(chunk, lines=lines, spot=spot, records=None)
 
     def one_by_one(self, block: Block) -> Iterator[Chunk]:
         found: list[tuple[int, Record, Callable[[], Spot]]] = []

@@ -7,7 +7,7 @@ of the records is asked of that line; the numbers that come out say which leaf o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,6 +41,11 @@ from sensorflow.core.layout import NOTHING, Field
 SHAPES = 64
 """Of the lines of a block; more are left to the parser."""
 KNOWN = 256
+FEW = 24
+"""Lines that are read one by one: to begin with many at once takes longer."""
+NEAR = 128
+"""Lines between two odd ones that are not worth a way of their own."""
+ROUNDS = 3
 Cell = int | str | None
 """The number of a leaf, a text, or nothing."""
 
@@ -63,6 +68,29 @@ class Shaped:
         self.columns, self.steps, self.comment, self.above = columns, steps, comment, above
         self.nesting = columns.profile.max_nesting
         self._shapes: dict[bytes, Shape | None] = {}
+
+    def read(
+        self,
+        block: Block,
+        one_by_one: Callable[[Block], Iterator[Chunk]],
+        made: Callable[[Block, Chunk], Chunk],
+        rounds: int = ROUNDS,
+    ) -> Iterator[Chunk]:
+        """A block's lines, many at once; odd ones and those that stand near them by `one_by_one`. made: the
+        chunk of many lines as the format has it."""
+        if len(block) < FEW or not rounds:
+            yield from one_by_one(block)
+            return
+        try:
+            chunk = made(block, self.chunk(block))
+        except Odd as odd:
+            for begin, end, plain in scanning.runs(odd.lines, NEAR):
+                piece = block.between(begin, end)
+                again = self.read(piece, one_by_one, made, rounds - 1)
+                yield from again if plain else one_by_one(piece)
+            return
+        if chunk.rows:
+            yield chunk
 
     def chunk(self, block: Block) -> Chunk:
         """Raises Odd where lines of the block are to be read one by one; nothing was counted then."""
