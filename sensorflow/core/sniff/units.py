@@ -52,8 +52,8 @@ _FAMILIES = (
 """Units of one quantity each, in lower case."""
 _ROW_UNITS = """
 utc gmt degrees_north degrees_east degree_north degree_east degrees_true degree_true degree_c degrees_c
-degree_celsius degrees_celsius degree_f degrees_f dbar decibar pss pss-78 its-90 nmol/kg umol/kg umol/l nmol/l
-pmol/kg mmol/m3 1
+degree_celsius degrees_celsius degree_f degrees_f dbar decibar pss pss-78 its-90 nmol/kg umol/kg umol/l
+nmol/l pmol/kg mmol/m3 1
 """
 _ROW = frozenset(_ROW_UNITS.split())
 _CF = re.compile(r"[a-zµ°%]{1,10}(\^?-?\d)?([ ./*][a-zµ]{1,10}(\^?-?\d)?)*[ ./*][a-zµ]{1,10}\^?-\d")
