@@ -274,6 +274,14 @@ def deferred(ran: Found) -> str:
     return "## Deferred index\n\n" + table(heads, [row])
 
 
+def formats(ran: Found) -> str:
+    rows = [[c["name"], c["us_per_row"], c["ratio"], c["aim"]] for c in ran["cases"]]
+    return (
+        f"## CPU of a row by format\n\nThe same {ran['rows']:,} rows of one reading each (of a sheet 50,000), from "
+        "profile to bronze, one core.\n\n" + table(["format", "us a row", "x CSV", "aim"], rows)
+    )
+
+
 def memory(ran: Found) -> str:
     rows = [[f"{c['kind']}, {c['mb']} MB", c["peak_mb"], c["seconds"]] for c in ran["cases"]]
     return "## Memory of a worker\n\n" + picture("memory") + table(["file", "peak, MB", "s"], rows)
@@ -301,6 +309,7 @@ SECTIONS: dict[str, Callable[[Found], str]] = {
     "scale": scale,
     "ledger": ledger,
     "deferred": deferred,
+    "formats": formats,
     "memory": memory,
     "daemon_memory": daemon_memory,
     "latency": latency,
