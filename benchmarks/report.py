@@ -277,7 +277,7 @@ def deferred(ran: Found) -> str:
 def formats(ran: Found) -> str:
     rows = [[c["name"], c["us_per_row"], c["ratio"], c["aim"]] for c in ran["cases"]]
     return (
-        f"## CPU of a row by format\n\nThe same {ran['rows']:,} rows of one reading each (of a sheet 50,000), "
+        f"## CPU of a row by format\n\nThe same {ran['rows']:,} rows of one reading each (sheet: 50,000), "
         "from profile to bronze, one core.\n\n"
         + table(["format", "us a row", "x CSV", "aim"], rows)
     )
