@@ -44,5 +44,5 @@ def _alone(column: Column, titles: set[str]) -> bool:
     title = column.title.strip().lower()
     if re.search(words.FLAG_PLAIN, title):
         return False
-    begun = any(title != t and (t in title or title in t) for t in titles if len(t) > 1)
-    return not begun
+    base = re.sub(words.FLAG, " ", title, count=1, flags=re.I).strip(" _.-:")
+    return not any(t == base or t.startswith(f"{base} (") for t in titles - {title} if base)
