@@ -9,7 +9,7 @@ from sensorflow.core.sniff import numeric, words
 from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column
 
-SCALE = 3
+SCALE = 2
 """Different numbers of what may be a scale; a flag mostly has fewer."""
 
 
