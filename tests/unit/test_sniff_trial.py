@@ -120,8 +120,10 @@ def test_hours_of_something_are_measured_and_hours_of_the_clock_are_not() -> Non
 
 
 def test_what_is_left_out_though_it_may_be_measured_is_asked() -> None:
-    head = "time,sleep_quality,temp,temp_qc\n"
-    told = proposed(head + "".join(f"{t},{i % 7},2{i}.5,1\n" for i, t in enumerate(times()))).toml()
+    head = "time,sleep_quality,eep,temp_quality,temp\n"
+    told = proposed(
+        head + "".join(f"{t},{i % 7},1.{i},{i % 6},2{i}.5\n" for i, t in enumerate(times()))
+    ).toml()
     assert "TODO: 'sleep_quality' is left out as a flag" in told
     assert told.count("TODO: '") == 1
     cells = [f"w{i}" if i % 4 == 1 else f"2{i}.5" for i in range(16)]

@@ -9,7 +9,7 @@ from sensorflow.core.sniff import numeric, words
 from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column
 
-SCALE = 3
+SCALE = 2
 """Different numbers of what may be a scale; a flag mostly has fewer."""
 
 
@@ -44,5 +44,5 @@ def _alone(column: Column, titles: set[str]) -> bool:
     title = column.title.strip().lower()
     if re.search(words.FLAG_PLAIN, title):
         return False
-    begun = any(title != t and (t in title or title in t) for t in titles if len(t) > 1)
-    return not begun
+    base = re.sub(words.FLAG, " ", title, count=1, flags=re.I).strip(" _.-:")
+    return not any(t == base or t.startswith(f"{base} (") for t in titles - {title} if base)
