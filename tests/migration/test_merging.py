@@ -16,7 +16,10 @@ from sensorflow.core.dedupe import keys
 from sensorflow.ports import Counts, Load, OnChange
 
 TABLES = ("files", "arrivals", "file_events", "raw_readings")
-ADDED = ("rows_replaced", "on_change", "remarks", "collected_for", "name")
+ADDED = (
+    *("rows_replaced", "on_change", "remarks", "collected_for", "name"),
+    *("members", "archive"),
+)
 
 
 def everything(url: str) -> dict[str, list[Any]]:
