@@ -318,3 +318,15 @@ def test_a_strange_cell_among_plain_lines(cell: str) -> None:
     plain = '{"t":"2026-01-31T12:00:00Z","s":"a","k":"T","v":1.5,"u":"C"}\n'
     data = (plain * 2 + plain.replace("1.5", cell) + plain + plain.replace('"C"', cell)).encode()
     assert read(data, 1, 4000, **LONG) == read(data, 10**9, 4000, **LONG)
+
+
+@pytest.mark.parametrize("texts", ['"a""b"', '"a" "b"', '"""' + '"' * 2001, '1"2"', '"1"2'])
+def test_texts_with_nothing_between_them_are_no_number(texts: str) -> None:
+    """The numbers of their leaves, side by side, were read as that of another leaf."""
+    line = '{"t":"2026-01-31T12:00:00Z","s":%s,"k":"b","v":1,"u":"C"}\n'
+    text = line % '"x"' * 60 + line % texts + line % '"x"' * 60
+    profile = {"time": "t", "sensor": "s", "type": "k", "value": "v", "unit": "u"}
+    made = Profile.model_validate({"format": "jsonl", **profile})
+    found = list(reading.read(io.BytesIO(text.encode()), made, Place("f", "f"), io.BytesIO))
+    assert sum(len(part.bronze) for part in found) == 120
+    assert [reject.line_no for part in found for reject in part.rejects] == [61]

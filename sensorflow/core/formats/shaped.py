@@ -125,7 +125,7 @@ class Shaped:
 
     def _read(self, found: Scan, block: Block, line: int) -> Shape | None:
         value = loads(_numbered(found, block, line), self.nesting, bool(self.above))
-        if isinstance(value, Fault):
+        if isinstance(value, Fault) or not _all_numbered(value, found, line):
             return None
         records = list(self.explode(value))
         rows = [self._row(record) for record in records]
@@ -163,6 +163,15 @@ class Shaped:
         each = columns.profile.each
         measures = not each or any(columns.matches(name) for name in row)
         return row if plain and measures else None
+
+
+def _all_numbered(value: Any, found: Scan, line: int) -> bool:
+    """Whether a numbered line has each of its leaves once. The numbers of two texts with nothing between
+    them, which is no JSON, would be read as the number of another leaf."""
+    last = int(found.first[line + 1]) if line + 1 < len(found.first) else len(found.starts)
+    leaves = [leaf for _, leaf in flat(value) if isinstance(leaf, Number)]
+    count = last - int(found.first[line])
+    return len(leaves) == count and set(leaves) == {str(number) for number in range(count)}
 
 
 def _cell(value: Any) -> Cell:
