@@ -19,7 +19,7 @@ from test_limits import in_zip, refused
 from test_typed_numbers import values
 
 from sensorflow.core import reading
-from sensorflow.core.formats import ooxml, xlsx
+from sensorflow.core.formats import ooxml, workbook, xlsx
 from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
@@ -413,6 +413,9 @@ def test_cells_far_apart_in_spreadsheets_that_are_held_whole(
     assert refused(xls(far), format="xls") == Code.TOO_MANY_CELLS
     assert refused(xlsb([*rows, *[[]] * 40, [1.0] * 31]), format="xlsb") == Code.TOO_MANY_CELLS
     assert len(texts(xls(rows))) == len(texts(xlsb(rows))) == 2
+    for large in (xls(far), ods(rows, _REPEATED.format(50, 50, "x"))):
+        with pytest.raises(Permanent):  # not even to name its sheets
+            workbook.names(io.BytesIO(large))
 
 
 def test_an_encrypted_workbook_says_so() -> None:

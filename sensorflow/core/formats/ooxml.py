@@ -90,17 +90,25 @@ def _parsed(archive: zipfile.ZipFile, path: str) -> Element:
 
 def names(archive: zipfile.ZipFile) -> list[str]:
     """Of the sheets, in their order."""
-    main = next(iter(_targets(archive, "")["officeDocument"].values()))
-    elements = _parsed(archive, main).iter()
-    return [str(e.get("name")) for e in elements if e.tag.endswith("}sheet")]
+    return list(_sheets(_parsed(archive, _main(archive))))
+
+
+def _main(archive: zipfile.ZipFile) -> str:
+    """The part that names the sheets."""
+    return next(iter(_targets(archive, "")["officeDocument"].values()))
+
+
+def _sheets(main: Element) -> dict[str, str]:
+    """The id of the relation of each sheet, by its name."""
+    return {str(e.get("name")): _id(e.attrib) for e in main.iter() if e.tag.endswith("}sheet")}
 
 
 def _package(archive: zipfile.ZipFile, profile: Profile) -> Package:
-    main = next(iter(_targets(archive, "")["officeDocument"].values()))
-    elements = list(_parsed(archive, main).iter())
-    properties = [e for e in elements if e.tag.endswith("}workbookPr")]
+    main = _main(archive)
+    book = _parsed(archive, main)
+    properties = [e for e in book.iter() if e.tag.endswith("}workbookPr")]
     from_1904 = any(e.get("date1904") in ("1", "true", "on") for e in properties)
-    ids = {str(e.get("name")): _id(e.attrib) for e in elements if e.tag.endswith("}sheet")}
+    ids = _sheets(book)
     name = chosen(list(ids), profile)
     targets = _targets(archive, main)
     sheet = targets.get("worksheet", {}).get(ids[name])
@@ -111,8 +119,8 @@ def _package(archive: zipfile.ZipFile, profile: Profile) -> Package:
     kinds = ("sharedStrings", "styles")
     paths = {kind: next(iter(targets.get(kind, {}).values()), "") for kind in kinds}
     _check_parts(archive, paths, profile)
-    names = archive.namelist()
-    held = {kind: archive.read(path) for kind, path in paths.items() if path in names}
+    there = archive.namelist()
+    held = {kind: archive.read(path) for kind, path in paths.items() if path in there}
     return Package(sheet, held.get("sharedStrings", b""), held.get("styles"), from_1904)
 
 
@@ -295,10 +303,7 @@ class _Book:
         parts = [("worksheet", "sheet.xml")]
         self._beside: list[tuple[str, str | bytes]] = [
             ("_rels/.rels", _relations(("officeDocument", "xl/workbook.xml"))),
-            (
-                "xl/workbook.xml",
-                _MAIN_PART.format(dates),
-            ),
+            ("xl/workbook.xml", _MAIN_PART.format(dates)),
         ]
         if package.styles is not None:
             parts.append(("styles", "styles.xml"))

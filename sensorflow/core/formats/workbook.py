@@ -61,18 +61,16 @@ def rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
     stream: can seek, and is one whose `size_of` raises nothing. Raises Permanent.
     """
     with _clear():
-        if _is_ole(stream):
-            _check_size(stream.seek(0, io.SEEK_END))
-            stream.seek(0)
-            _check_area(biff.area_of_book(stream))
-        else:
+        if not _is_ole(stream):
             with zipfile.ZipFile(stream) as archive:
                 if ooxml.is_package(archive):
                     yield from ooxml.rows(archive, profile)
                     return
-                _check_size(sum(info.file_size for info in archive.infolist()))
-                _check_area(opendocument.area(archive) + biff.area_of_parts(archive))
-        yield from _whole(stream, profile)
+        with _held(stream) as book:
+            sheet = book.get_sheet_by_name(chosen(book.sheet_names, profile))
+            if sheet.start is not None:
+                for number, cells in numbered(sheet, sheet.start[0] + 1):
+                    yield number, [float(cell) if type(cell) is int else cell for cell in cells]
 
 
 def names(stream: BinaryIO) -> list[str]:
@@ -82,11 +80,24 @@ def names(stream: BinaryIO) -> list[str]:
             with zipfile.ZipFile(stream) as archive:
                 if ooxml.is_package(archive):
                     return ooxml.names(archive)
-                _check_size(sum(info.file_size for info in archive.infolist()))
-        _check_size(stream.seek(0, io.SEEK_END))
-        stream.seek(0)
-        with calamine.CalamineWorkbook.from_filelike(stream) as book:
+        with _held(stream) as book:
             return list(book.sheet_names)
+
+
+@contextmanager
+def _held(stream: BinaryIO) -> Iterator[calamine.CalamineWorkbook]:
+    """A spreadsheet that calamine holds whole, measured before."""
+    _check_size(stream.seek(0, io.SEEK_END))
+    if _is_ole(stream):
+        stream.seek(0)
+        _check_area(biff.area_of_book(stream))
+    else:
+        with zipfile.ZipFile(stream) as archive:
+            _check_size(sum(info.file_size for info in archive.infolist()))
+            _check_area(opendocument.area(archive) + biff.area_of_parts(archive))
+    stream.seek(0)
+    with calamine.CalamineWorkbook.from_filelike(stream) as book:
+        yield book
 
 
 def _check_size(size: int) -> None:
@@ -103,17 +114,6 @@ def _check_area(cells: int) -> None:
         raise Permanent(
             Code.TOO_MANY_CELLS, what, do="save it as .xlsx or CSV, which may be of any size"
         )
-
-
-def _whole(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
-    size = stream.seek(0, io.SEEK_END)
-    _check_size(size)
-    stream.seek(0)
-    with calamine.CalamineWorkbook.from_filelike(stream) as book:
-        sheet = book.get_sheet_by_name(chosen(book.sheet_names, profile))
-        if sheet.start is not None:
-            for number, cells in numbered(sheet, sheet.start[0] + 1):
-                yield number, [float(cell) if type(cell) is int else cell for cell in cells]
 
 
 def _check_archive(stream: BinaryIO, profile: Profile) -> int:
