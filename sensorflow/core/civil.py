@@ -27,6 +27,12 @@ def ints(array: pa.Array) -> Int64s:
     return np.array(array.fill_null(0).to_numpy(zero_copy_only=False), np.int64)
 
 
+def missing(texts: pa.Array) -> Bools:
+    """Whether a text is null or blank."""
+    blank = pc.equal(pc.utf8_trim_whitespace(texts), "")
+    return np.asarray(pc.fill_null(blank, True).to_numpy(zero_copy_only=False), np.bool_)
+
+
 def text_or(found: pa.StructArray, name: str, default: str) -> pa.Array:
     """A group's text, `default` where it took no part in the match."""
     text = pc.struct_field(found, name).fill_null(default)

@@ -19,7 +19,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.civil import EARLIEST, LATEST, ROUNDED, Bools, Int64s, civil, ints, text_or
+from sensorflow.core.civil import (
+    EARLIEST,
+    LATEST,
+    ROUNDED,
+    Bools,
+    Int64s,
+    civil,
+    ints,
+    missing,
+    text_or,
+)
 from sensorflow.core.codes import Codes, unrefused
 from sensorflow.core.readings import NS
 from sensorflow.core.timeformats import DAYS_FROM, EPOCH_UNITS, fixed_offset, pattern
@@ -261,7 +271,7 @@ def _epoch(texts: pa.Array, unit: int, clock: Clock) -> tuple[Int64s, Codes]:
         texts, r"^\s*(?P<sign>[+-]?)(?P<whole>\d{1,19})(?:\.(?P<part>\d*))?\s*$"
     )
     codes[~_flags(found.is_valid())] = Code.TIMESTAMP_UNREADABLE.number
-    codes[_missing(texts)] = Code.TIMESTAMP_MISSING.number
+    codes[missing(texts)] = Code.TIMESTAMP_MISSING.number
     digits = len(str(unit)) - 1
     whole = pc.cast(text_or(found, "whole", "0"), pa.uint64())
     wild = _flags(pc.greater(whole, pa.scalar((2**63 - 1) // unit, pa.uint64())))
@@ -307,11 +317,6 @@ def _unscientific(texts: pa.Array, trimmed: bool) -> pa.Array:
     return pc.replace_with_mask(texts, odd, pa.array(plain, pa.string()))
 
 
-def _missing(texts: pa.Array) -> Bools:
-    blank = pc.equal(pc.utf8_trim_whitespace(texts), "")
-    return np.asarray(pc.fill_null(blank, True).to_numpy(zero_copy_only=False), np.bool_)
-
-
 def _iso_cast(texts: pa.Array, clock: Clock) -> tuple[Int64s, Codes] | None:
     if texts.null_count:
         return None
@@ -334,7 +339,7 @@ def _by_pattern(texts: pa.Array, regex: str, clock: Clock) -> tuple[Int64s, Code
     found = pc.extract_regex(texts, regex)
     codes = unrefused(len(texts))
     codes[~_flags(found.is_valid())] = Code.TIMESTAMP_UNREADABLE.number
-    codes[_missing(texts)] = Code.TIMESTAMP_MISSING.number
+    codes[missing(texts)] = Code.TIMESTAMP_MISSING.number
     nanos, valid = civil(found, clock.locale)
     codes[(codes == 0) & ~valid] = Code.TIMESTAMP_UNREADABLE.number
     names = {group.name for group in found.type}

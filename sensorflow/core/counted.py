@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensorflow.core import clocktime
+from sensorflow.core.civil import ints, missing
 from sensorflow.core.clocktime import Clock, Instants
 from sensorflow.core.durations import Duration, duration
 from sensorflow.core.profile import Counted
@@ -33,7 +34,7 @@ def after(
     of UTC without one; hours and less are exact. Where each row has a zone, a row without one is refused
     if it counts days."""
     codes = found.codes.copy()
-    nanos = _ints(found.ts.cast(pa.int64()))
+    nanos = ints(found.ts.cast(pa.int64()))
     counts, known = _counts(index)
     counts = counts - step.first
     steps, of_row = _sizes(size, step.unit)
@@ -41,7 +42,7 @@ def after(
     fine = codes == 0
     codes[fine & ~known] = Code.TIMESTAMP_UNREADABLE.number
     for column in (index, size):
-        codes[fine & _missing(column)] = Code.TIMESTAMP_MISSING.number
+        codes[fine & missing(column.cast(pa.string()))] = Code.TIMESTAMP_MISSING.number
     here = np.flatnonzero(codes == 0)
     if len(here):
         moved = _moved(nanos[here], counts[here], steps.take(of_row[here]), clock.of(here))
@@ -62,16 +63,7 @@ def _counts(index: pa.Array) -> tuple[Int64s, Bools]:
     known = np.asarray(found.is_valid().to_numpy(zero_copy_only=False), np.bool_)
     whole = pc.struct_field(found, "whole").fill_null("0")
     plain = pc.replace_substring_regex(whole, r"^\+", "")
-    return _ints(pc.if_else(pa.array(known), plain, "0").cast(pa.int64())), known
-
-
-def _ints(array: pa.Array) -> Int64s:
-    return np.array(array.fill_null(0).to_numpy(zero_copy_only=False), np.int64)
-
-
-def _missing(texts: pa.Array) -> Bools:
-    blank = pc.equal(pc.utf8_trim_whitespace(texts.cast(pa.string())), "")
-    return np.asarray(pc.fill_null(blank, True).to_numpy(zero_copy_only=False), np.bool_)
+    return ints(pc.if_else(pa.array(known), plain, "0").cast(pa.int64())), known
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from sensorflow.core.profile import Column, Profile
 from sensorflow.errors import Misuse
 
 As = Literal["table-schema", "csvw"]
-_SPLIT = re.compile(r"[ T]")
 
 
 @dataclass

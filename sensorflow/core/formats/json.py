@@ -12,8 +12,6 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 import ijson
-import numpy as np
-import numpy.typing as npt
 
 from sensorflow.core.formats import listed
 from sensorflow.core.formats.chunk import Chunk, Number, Spot
@@ -37,8 +35,6 @@ from sensorflow.core.layout import Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
-Bools = npt.NDArray[np.bool_]
-Bytes = npt.NDArray[np.uint8]
 Found = tuple[int, Record, Callable[[], Spot]]
 
 
