@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from celery.exceptions import TaskRevokedError
@@ -11,6 +12,8 @@ from celery.worker.request import Request
 from sensorflow import crash
 from sensorflow.errors import Code
 from sensorflow.telemetry import Event, log
+
+_LOG = logging.getLogger(__name__)
 
 
 class HandedOver(Request):  # type: ignore[misc]  # celery has no types
@@ -31,6 +34,21 @@ class HandedOver(Request):  # type: ignore[misc]  # celery has no types
                 raise TaskRevokedError(self.id) from error  # which frees the child's place
 
         cls.execute_using_pool = execute_using_pool
+
+    def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> None:
+        """A child that was refused memory costs no more than its own turn: Celery would end the worker, and
+        with it the files that other children have in hand.
+
+        Not delivered again at once, when there would be no more memory than now: the ledger sends it, and
+        beat what is no file's.
+        """
+        error = getattr(exc_info.exception, "exc", exc_info.exception)
+        if not isinstance(error, MemoryError):
+            super().on_failure(exc_info, *args, **options)
+            return
+        _LOG.warning("a child was refused memory: %s is sent again later", self.id)
+        state.task_ready(self)
+        self.acknowledge()
 
     def refuse(self, error: Exception) -> None:
         reason = ascii(f"{type(error).__name__}: {error}"[:300])

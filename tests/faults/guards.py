@@ -199,6 +199,15 @@ GUARDS = [
         "        if (why := None) is not None:\n",
         _faults("test_stuck", "test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing"),
     ),
+    Guard(  # a task that is refused memory does not end its worker
+        45,
+        "workers/request.py",
+        "        if not isinstance(error, MemoryError):\n",
+        "        if not isinstance(error, AssertionError):\n",
+        _faults(
+            "test_stuck", "test_fault_45_a_task_that_is_refused_memory_does_not_end_its_worker"
+        ),
+    ),
     Guard(  # a worker's mailbox is not exclusive
         2,
         "workers/app.py",

@@ -39,7 +39,7 @@ def server(place: Place, tmp_path: Path) -> Iterator[Valkey]:
 
 @contextmanager
 def working(
-    project: Path, database: str, broker: str, lease: int = 3
+    project: Path, database: str, broker: str, lease: int = 30
 ) -> Iterator[tuple[Fleet, Drops]]:
     """At the end the worker is the one that was started, and all files are loaded. lease: seconds, more
     than a child is stopped that may hold a file."""
@@ -145,7 +145,7 @@ def test_fault_41_a_channel_is_closed_by_rabbitmq_for_it_waited_too_long(
 ) -> None:
     with (
         rabbitmq.impatient(1000),
-        working(project, database, rabbitmq.fresh(), lease=30) as (f, drops),
+        working(project, database, rabbitmq.fresh()) as (f, drops),
     ):
         for number in range(TIMES):
             in_flight(f, drops, f"{number}.csv", lambda: time.sleep(5), first=False)

@@ -86,6 +86,38 @@ def test_fault_45_a_child_killed_as_its_worker_starts_does_not_end_it(
         assert f.running["worker"].poll() is None
 
 
+REFUSING = """
+import os, sys
+if "worker" in sys.argv:
+    from sensorflow.flow import sweep
+    real = sweep.sweep
+    def refused(*args):
+        try:
+            os.mkdir(os.environ["REFUSED_ONCE"])
+        except FileExistsError:
+            return real(*args)
+        raise MemoryError
+    sweep.sweep = refused
+"""
+
+
+def test_fault_45_a_task_that_is_refused_memory_does_not_end_its_worker(
+    project: Path, database: str, broker: str, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(REFUSING)
+    refused = tmp_path / "refused"
+    with fleet(project, database, broker) as f:
+        paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+        refusing = {"PYTHONPATH": paths, "REFUSED_ONCE": str(refused)}
+        f.start("daemon", "worker", "beat", env=refusing)
+        f.wait(refused.exists)
+        drops = Drops(f)
+        drops.put("after.csv")
+        f.wait(lambda: f.counts()["loaded"] == 1)
+        f.wait(lambda: "leases ended=" in (project / "worker.log").read_text())
+        assert f.running["worker"].poll() is None
+
+
 def limited(f: Fleet, spare: int | None) -> None:
     """The address space of a worker and its children: as it is now and so many bytes; None: no limit."""
     for pid in [f.running["worker"].pid, *f.children("worker")]:
