@@ -39,7 +39,9 @@ from sensorflow.core.states import WORK  # noqa: E402
 from sensorflow.embedded.postgres import Postgres  # noqa: E402
 from sensorflow.flow.register import register  # noqa: E402
 from sensorflow.flow.work import Job, World  # noqa: E402
-from sensorflow.ports import Counts, Load, OnChange  # noqa: E402
+from sensorflow.ports.files import Counts  # noqa: E402
+from sensorflow.ports.intake import OnChange  # noqa: E402
+from sensorflow.ports.loading import Load  # noqa: E402
 
 SETTINGS = """\
 data = "data"

@@ -22,7 +22,8 @@ from sensorflow.core.arrival import Lane
 from sensorflow.core.heartbeat import LIVE
 from sensorflow.core.states import WORK
 from sensorflow.flow.publish import MOST, PARTS, SIZE, SMALL, share_of
-from sensorflow.ports import COLLECT_AGAIN, Pace
+from sensorflow.ports.maintenance import COLLECT_AGAIN
+from sensorflow.ports.outbox import Pace
 from sensorflow.settings import Limits
 
 FILES = 1_000_000

@@ -26,7 +26,7 @@ from sensorflow.cli import status
 from sensorflow.cli.show import made_table, wide_console
 from sensorflow.core.states import State
 from sensorflow.embedded import state
-from sensorflow.ports import FileView
+from sensorflow.ports.files import FileView
 
 SENSORFLOW = [sys.executable, "-m", "sensorflow"]
 WEATHER = Path(vega_datasets.__file__).parent / "_data"

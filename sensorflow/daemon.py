@@ -51,7 +51,10 @@ from sensorflow.flow.register import Found, register_many
 from sensorflow.flow.sweep import sweep
 from sensorflow.flow.turns import Turns
 from sensorflow.growing import Growing
-from sensorflow.ports import IntakeLease, Landing, LandingGroup, Ledger, Queue
+from sensorflow.ports.intake import IntakeLease
+from sensorflow.ports.landing import Landing, LandingGroup
+from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.queue import Queue
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log
 

@@ -11,7 +11,11 @@ from sensorflow.core.arrival import Arrival, Landed
 from sensorflow.core.dedupe import keys
 from sensorflow.core.readings import SILVER
 from sensorflow.core.states import WORK, State
-from sensorflow.ports import Claim, Counts, Ledger, Load, OnChange
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.files import Counts
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.loading import Load
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sensorflow.flow.clock import now
-from sensorflow.ports import Claim
+from sensorflow.ports.claims import Claim
 
 SLOTS = 512
 SIZE = 1 << 16

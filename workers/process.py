@@ -13,7 +13,7 @@ from sensorflow import bootstrap, threads
 from sensorflow.adapters.queues.celery import CeleryQueue
 from sensorflow.errors import Fenced, Transient
 from sensorflow.flow.work import World
-from sensorflow.ports import Claim
+from sensorflow.ports.claims import Claim
 from sensorflow.telemetry import Event, log
 from workers.board import Board
 from workers.configured import settings

@@ -22,7 +22,8 @@ from sensorflow.core.retry import backoff
 from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Fenced, Permanent, SensorflowError, Transient
 from sensorflow.flow.clock import now
-from sensorflow.ports import Claim, Ledger
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.ledger import Ledger
 from sensorflow.telemetry import Event, log
 from workers.board import Board, Slot
 from workers.configured import settings

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from sensorflow.cli.show import line, table
 from sensorflow.errors import Misuse
-from sensorflow.ports import FileView, Ledger, Member
+from sensorflow.ports.catalog import Member
+from sensorflow.ports.files import FileView
+from sensorflow.ports.ledger import Ledger
 
 SHOWN = 20
 

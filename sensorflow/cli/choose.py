@@ -12,7 +12,8 @@ import typer
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.ports import FileView, Ledger
+    from sensorflow.ports.files import FileView
+    from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
 RECENT = 2000

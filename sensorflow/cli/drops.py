@@ -19,7 +19,7 @@ from sensorflow.errors import SensorflowError
 if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder import Folder
     from sensorflow.adapters.feeds.gates import Book
-    from sensorflow.ports import Books
+    from sensorflow.ports.audit import Books
     from sensorflow.settings import Settings
 
 MOST = 200_000

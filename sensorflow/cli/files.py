@@ -24,7 +24,8 @@ from sensorflow.cli.times import SINCE, given
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.ports import ChainView, FileView, Ledger
+    from sensorflow.ports.files import ChainView, FileView
+    from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
 app = typer.Typer(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sensorflow.adapters.feeds.gates import Book, Gates
     from sensorflow.core.stability import Stat
     from sensorflow.flow.check import Checked
-    from sensorflow.ports import Books
+    from sensorflow.ports.audit import Books
     from sensorflow.settings import Settings
 
 MOST = 20_000

@@ -13,7 +13,7 @@ from sensorflow.cli.times import instant
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.ports import Ledger
+    from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
 

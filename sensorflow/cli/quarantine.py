@@ -13,7 +13,7 @@ from sensorflow.cli.times import SINCE, given
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.ports import FileView
+    from sensorflow.ports.files import FileView
 
 app = typer.Typer(help="Files that could not be loaded, and why.", no_args_is_help=True)
 

@@ -13,7 +13,7 @@ from sensorflow.errors import Misuse, Transient
 if TYPE_CHECKING:
     from sensorflow.embedded.process import Process
     from sensorflow.embedded.stack import Supervisor
-    from sensorflow.ports import Ledger
+    from sensorflow.ports.ledger import Ledger
 
 LIMIT = 60.0
 """Seconds after which it is reported which process does not answer yet."""

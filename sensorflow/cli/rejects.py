@@ -20,7 +20,7 @@ from sensorflow.shown import json_of, shown, shown_in
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sensorflow.ports import FileView, Listed
+    from sensorflow.ports.files import FileView, Listed
 
 app = typer.Typer(help="Rows that were refused, and why.", no_args_is_help=True)
 

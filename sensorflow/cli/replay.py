@@ -15,7 +15,8 @@ from sensorflow.cli.times import SINCE, given
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.ports import FileView, Ledger
+    from sensorflow.ports.files import FileView
+    from sensorflow.ports.ledger import Ledger
 
 Files = Annotated[
     list[str] | None,

@@ -9,7 +9,7 @@ from sensorflow.core.health import Check, health, span
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.inspect import Session
-    from sensorflow.ports import Ledger
+    from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
 OLD = 60.0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sensorflow.cli.lasting import Lasting
     from sensorflow.core.health import Check
     from sensorflow.core.listing import Activity
-    from sensorflow.ports import Ledger
+    from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
 STATES = ("pending", "running", "loaded", "quarantined", "superseded", "undone")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sensorflow.embedded.process import Process
     from sensorflow.embedded.state import Running
     from sensorflow.embedded.valkey import Valkey
-    from sensorflow.ports import Ledger
+    from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
 REFRESH = 1.0

@@ -17,7 +17,7 @@ from sensorflow.core.quality import Watch
 from sensorflow.errors import Code, Permanent, Transient
 from sensorflow.flow.segments import segments
 from sensorflow.flow.work import Job
-from sensorflow.ports import Unreadable
+from sensorflow.ports.layers import Unreadable
 
 LOOK_BACK = 16
 """Parts before this one in which the last readings are looked for, for rules that compare with them."""

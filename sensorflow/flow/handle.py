@@ -26,7 +26,8 @@ from sensorflow.flow.transform import transform
 from sensorflow.flow.unpack import is_archive, unpack
 from sensorflow.flow.validate import TooManyRejects, validate
 from sensorflow.flow.work import Job, World
-from sensorflow.ports import BatchLimits, Claim, Claimed, Counts, StageReport
+from sensorflow.ports.claims import BatchLimits, Claim, Claimed
+from sensorflow.ports.files import Counts, StageReport
 from sensorflow.telemetry import Event, log
 
 

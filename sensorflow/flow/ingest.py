@@ -23,7 +23,8 @@ from sensorflow.flow.load import done, load_of
 from sensorflow.flow.validate import Validation
 from sensorflow.flow.versions import NOTHING_BEFORE, Before, before
 from sensorflow.flow.work import Job
-from sensorflow.ports import Counts, Keyed, Load, StageReport
+from sensorflow.ports.files import Counts, StageReport
+from sensorflow.ports.loading import Keyed, Load
 
 Key = Callable[[pa.RecordBatch, str], pa.Array]
 

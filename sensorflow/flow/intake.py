@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from sensorflow.errors import IntakeLost, Transient
 from sensorflow.flow.clock import now
-from sensorflow.ports import IntakeLease, Ledger
+from sensorflow.ports.intake import IntakeLease
+from sensorflow.ports.ledger import Ledger
 from sensorflow.telemetry import Event, log
 
 LONGEST = 30.0

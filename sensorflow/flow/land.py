@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sensorflow.core.arrival import Landed
 from sensorflow.core.stability import Stat
-from sensorflow.ports import Landing, LandingGroup, Reader
+from sensorflow.ports.landing import Landing, LandingGroup, Reader
 
 
 def land(

@@ -14,7 +14,9 @@ from sensorflow.errors import Transient
 from sensorflow.flow.tidy import tidy
 from sensorflow.flow.versions import NOTHING_BEFORE, Before, before, remarks_of
 from sensorflow.flow.work import Job
-from sensorflow.ports import Counts, FileView, Keyed, Load, Loaded, OnChange, StageReport
+from sensorflow.ports.files import Counts, FileView, StageReport
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.loading import Keyed, Load, Loaded
 from sensorflow.telemetry import Event, log
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from sensorflow.core.profile import Profile
 from sensorflow.core.reading import chunks
 from sensorflow.errors import SensorflowError
 from sensorflow.flow.validate import scratch
-from sensorflow.ports import FileView, Landing
+from sensorflow.ports.files import FileView
+from sensorflow.ports.landing import Landing
 from sensorflow.settings import Settings
 
 

@@ -9,7 +9,9 @@ from itertools import groupby, islice
 from sensorflow import crash
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
-from sensorflow.ports import UNSHARED, Ledger, Pace, Queue, Share
+from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.outbox import UNSHARED, Pace, Share
+from sensorflow.ports.queue import Queue
 from sensorflow.settings import Limits
 
 BATCH = 400
@@ -26,7 +28,7 @@ MOST = 100
 WAIT = 2.0
 """Seconds of work that may wait in the broker: what comes next of a source waits behind it."""
 WINDOW = 100
-"""Work that may be in flight whatever the pace, see `ports.work_of`."""
+"""Work that may be in flight whatever the pace, see `ports.outbox.work_of`."""
 LARGE = 8 << 20
 """Bytes; a file as large as this keeps its worker for seconds."""
 

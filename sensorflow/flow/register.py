@@ -9,7 +9,8 @@ from datetime import datetime
 from sensorflow.core.arrival import Arrival, Landed, Lane
 from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.stability import Stat
-from sensorflow.ports import IntakeLease, Ledger, OnChange, Registration
+from sensorflow.ports.intake import IntakeLease, OnChange, Registration
+from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
 
 

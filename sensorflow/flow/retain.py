@@ -9,7 +9,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from sensorflow.flow.tidy import tidy
-from sensorflow.ports import Expirable, Lake, Landing, Ledger
+from sensorflow.ports.landing import Landing
+from sensorflow.ports.layers import Lake
+from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.maintenance import Expirable
 from sensorflow.settings import Settings
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sensorflow.core.growth import Segment
-from sensorflow.ports import Ledger
+from sensorflow.ports.ledger import Ledger
 
 
 def segments(ledger: Ledger, root: int, end: int) -> Iterator[Segment]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sensorflow.flow.publish import publish
-from sensorflow.ports import Ledger, Queue, Swept
+from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.outbox import Swept
+from sensorflow.ports.queue import Queue
 from sensorflow.settings import Limits
 from sensorflow.telemetry import Event, log
 

@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING
 from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
-from sensorflow.ports import Book, Lake, Landing, Ledger, Leftover, Unreadable
+from sensorflow.ports.audit import Book
+from sensorflow.ports.landing import Landing
+from sensorflow.ports.layers import Lake, Unreadable
+from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.maintenance import Leftover
 
 if TYPE_CHECKING:
     import pyarrow as pa

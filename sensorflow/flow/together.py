@@ -22,7 +22,8 @@ from sensorflow.flow.ingest import Ingest, Made
 from sensorflow.flow.load import done
 from sensorflow.flow.validate import opened, scratch
 from sensorflow.flow.work import Job
-from sensorflow.ports import Counts, Keyed, Load
+from sensorflow.ports.files import Counts
+from sensorflow.ports.loading import Keyed, Load
 
 READINGS = 131_072
 """That are held at a time: a small file may be a large one, compressed, or hold a thousand in each row."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sensorflow.flow.tidy import tidy
-from sensorflow.ports import Lake, Landing, Ledger
+from sensorflow.ports.landing import Landing
+from sensorflow.ports.layers import Lake
+from sensorflow.ports.ledger import Ledger
 
 
 def undo(

@@ -25,7 +25,9 @@ from sensorflow.flow import deadlines
 from sensorflow.flow.gates import announced
 from sensorflow.flow.validate import opened, scratch
 from sensorflow.flow.work import Job
-from sensorflow.ports import OnChange, StageReport, Unpack
+from sensorflow.ports.files import StageReport
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.loading import Unpack
 
 TOGETHER = 100
 """Members that are synced at once; as many files are open."""

@@ -28,7 +28,8 @@ from sensorflow.flow.chained import up_to
 from sensorflow.flow.gates import announced
 from sensorflow.flow.work import Job
 from sensorflow.memory import lean
-from sensorflow.ports import Counts, LayerWriter
+from sensorflow.ports.files import Counts
+from sensorflow.ports.layers import LayerWriter
 
 SPILL = 16 << 20
 

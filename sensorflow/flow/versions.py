@@ -13,7 +13,9 @@ from sensorflow.core.history import LOOK, remarks
 from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.errors import Transient
 from sensorflow.flow.work import Job
-from sensorflow.ports import FileView, OnChange, Unloaded
+from sensorflow.ports.files import FileView
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.loading import Unloaded
 
 BLOCK = 1 << 20
 

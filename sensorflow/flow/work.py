@@ -13,7 +13,12 @@ from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 from sensorflow.flow.clock import now
-from sensorflow.ports import Claim, Counts, Lake, Landing, Ledger, QuarantineStore
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.files import Counts
+from sensorflow.ports.landing import Landing
+from sensorflow.ports.layers import Lake
+from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.quarantine import QuarantineStore
 from sensorflow.settings import Settings, Source
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sensorflow.adapters.memory import MemoryLedger
-from sensorflow.ports import Ledger
+from sensorflow.ports.ledger import Ledger
 
 
 @pytest.fixture(params=["memory", "postgres"])

@@ -1,4 +1,4 @@
-"""What gates say of files, on PostgreSQL and in memory alike: see `ports.Ledger`."""
+"""What gates say of files, on PostgreSQL and in memory alike: see `ports.ledger.Ledger`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from samples import add, arrival, claim
 from sensorflow.core.gates.announced import Announced, Announcement
 from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Permanent
-from sensorflow.ports import Counts, Kind, Ledger, OnChange, Registration, StageReport
+from sensorflow.ports.files import Counts, StageReport
+from sensorflow.ports.intake import Kind, OnChange, Registration
+from sensorflow.ports.ledger import Ledger
 
 WRONG = Announced("a.csv.md5", 3, (("md5", "00" * 16),), 7)
 RIGHT = Announced("a.csv.md5", None, (("md5", "11" * 16), ("sha1", "22" * 20)))

@@ -1,4 +1,4 @@
-"""The contract of `ports.Books`, on PostgreSQL and in memory alike."""
+"""The contract of `ports.audit.Books`, on PostgreSQL and in memory alike."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.dedupe import keys
 from sensorflow.core.readings import READING, US
 from sensorflow.core.states import State
-from sensorflow.ports import Books, Ledger
+from sensorflow.ports.audit import Books
+from sensorflow.ports.ledger import Ledger
 
 Pair = tuple[Ledger, Books]
 

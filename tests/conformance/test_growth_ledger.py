@@ -1,4 +1,4 @@
-"""The contract of `ports.Ledger` for files that grow, on PostgreSQL and in memory alike."""
+"""The contract of `ports.ledger.Ledger` for files that grow, on PostgreSQL and in memory alike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from sensorflow.core.growth import HEADER, Growth, Part, Taken
 from sensorflow.core.readings import US, micros
 from sensorflow.core.states import WORK, State
 from sensorflow.errors import Code, Permanent
-from sensorflow.ports import Claim, Counts, Expirable, Kind, Ledger, Load, OnChange, StageReport
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.files import Counts, StageReport
+from sensorflow.ports.intake import Kind, OnChange
+from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.loading import Load
+from sensorflow.ports.maintenance import Expirable
 
 
 @pytest.fixture(params=["memory", "postgres", "deferred"])

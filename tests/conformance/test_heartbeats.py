@@ -1,4 +1,4 @@
-"""The contract of heartbeats in `ports.Ledger`, on PostgreSQL and in memory alike."""
+"""The contract of heartbeats in `ports.ledger.Ledger`, on PostgreSQL and in memory alike."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from sensorflow.core.heartbeat import Pulse, Role
-from sensorflow.ports import Ledger
+from sensorflow.ports.ledger import Ledger
 
 INTAKE = Pulse(Role.INTAKE, "host-a", 7, "boot 7 1", "digest", {"sources": ["plant"]})
 PUBLISHER = replace(INTAKE, role=Role.PUBLISHER, state={})

@@ -1,4 +1,4 @@
-"""The contract of the intake's leases in `ports.Ledger`, on PostgreSQL and in memory alike."""
+"""The contract of the intake's leases in `ports.ledger.Ledger`, on PostgreSQL and in memory alike."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from samples import arrival
 
 from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.errors import Code, IntakeLost
-from sensorflow.ports import IntakeLease, Kind, Ledger, OnChange
+from sensorflow.ports.intake import IntakeLease, Kind, OnChange
+from sensorflow.ports.ledger import Ledger
 
 SHORT = 0.05
 

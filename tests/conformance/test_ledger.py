@@ -1,4 +1,4 @@
-"""The contract of `ports.Ledger`, on PostgreSQL and in memory alike."""
+"""The contract of `ports.ledger.Ledger`, on PostgreSQL and in memory alike."""
 
 from __future__ import annotations
 
@@ -18,18 +18,12 @@ from sensorflow.core.dedupe import keys
 from sensorflow.core.months import MonthLimits
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import Code, Fenced, Permanent, Transient
-from sensorflow.ports import (
-    Claim,
-    Counts,
-    Expirable,
-    Keyed,
-    Kind,
-    Ledger,
-    Leftover,
-    Load,
-    OnChange,
-    StageReport,
-)
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.files import Counts, StageReport
+from sensorflow.ports.intake import Kind, OnChange
+from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.loading import Keyed, Load
+from sensorflow.ports.maintenance import Expirable, Leftover
 
 SHORT = 0.05
 DONE = StageReport(Stage.QUARANTINE, 0.1, 0)

@@ -10,7 +10,8 @@ from samples import add, batch, claim, load
 from sensorflow.core.listing import FileFilter
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, Permanent
-from sensorflow.ports import Counts, Ledger, StageReport
+from sensorflow.ports.files import Counts, StageReport
+from sensorflow.ports.ledger import Ledger
 
 LATER = datetime.now(UTC) + timedelta(days=2)
 EARLIER = datetime(2025, 1, 1, tzinfo=UTC)

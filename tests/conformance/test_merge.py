@@ -12,7 +12,11 @@ from sensorflow.core.checksum import checksum
 from sensorflow.core.dedupe import keys
 from sensorflow.core.states import State
 from sensorflow.errors import Code, Permanent
-from sensorflow.ports import Counts, Kind, Ledger, Leftover, Load, Loaded, OnChange, Unloaded
+from sensorflow.ports.files import Counts
+from sensorflow.ports.intake import Kind, OnChange
+from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.loading import Load, Loaded, Unloaded
+from sensorflow.ports.maintenance import Leftover
 
 MERGE = OnChange.MERGE
 

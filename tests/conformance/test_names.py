@@ -7,7 +7,8 @@ from samples import add, arrival, batch, claim, load, state
 
 from sensorflow.core.arrival import printable
 from sensorflow.core.states import State
-from sensorflow.ports import Kind, Ledger, OnChange
+from sensorflow.ports.intake import Kind, OnChange
+from sensorflow.ports.ledger import Ledger
 
 NFC, NFD = "Kühl.csv".encode(), "Ku\u0308hl.csv".encode()
 WHOLE, APART = "\u1ead.csv".encode(), "a\u0323\u0302.csv".encode()

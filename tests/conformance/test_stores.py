@@ -21,7 +21,10 @@ from sensorflow.adapters.stores.quarantine import LocalQuarantine
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Transient
-from sensorflow.ports import Lake, Landing, QuarantineStore, Queue, Unreadable
+from sensorflow.ports.landing import Landing
+from sensorflow.ports.layers import Lake, Unreadable
+from sensorflow.ports.quarantine import QuarantineStore
+from sensorflow.ports.queue import Queue
 from sensorflow.settings import Source
 
 SCHEMA = pa.schema([("n", pa.int64())])

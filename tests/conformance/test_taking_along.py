@@ -1,4 +1,4 @@
-"""Waiting files that are claimed with the file of a message: `ports.Ledger.claim_batch`."""
+"""Waiting files that are claimed with the file of a message: `ports.ledger.Ledger.claim_batch`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from samples import add, arrival, batch, claim, load, state
 from sensorflow.core.arrival import Lane
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import Code, Transient
-from sensorflow.ports import BatchLimits, Claim, Claimed, Counts, Ledger, OnChange, StageReport
+from sensorflow.ports.claims import BatchLimits, Claim, Claimed
+from sensorflow.ports.files import Counts, StageReport
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.ledger import Ledger
 
 SHORT = 0.05
 LIMITS = BatchLimits(sources=("plant",), file_bytes=1000, total_bytes=10_000, files=100, share=1)

@@ -1,4 +1,4 @@
-"""Whose turn it is to be published, by `ports.Ledger`, on PostgreSQL and in memory alike."""
+"""Whose turn it is to be published, by `ports.ledger.Ledger`, on PostgreSQL and in memory alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from samples import arrival, batch, claim, load
 
 from sensorflow.core.arrival import Arrival, Lane
 from sensorflow.core.heartbeat import Pulse, Role
-from sensorflow.ports import Ledger, OnChange, Share
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.outbox import Share
 
 SHARE = Share(window=40, files=750, least=0, large=2, large_bytes=8 << 20)
 

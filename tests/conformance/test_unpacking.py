@@ -11,16 +11,11 @@ from samples import add, arrival, batch, claim, load, state
 from sensorflow.core.arrival import Arrival, Lane
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, Fenced, Permanent, Transient
-from sensorflow.ports import (
-    Claim,
-    Counts,
-    Kind,
-    Ledger,
-    OnChange,
-    Registration,
-    StageReport,
-    Unpack,
-)
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.files import Counts, StageReport
+from sensorflow.ports.intake import Kind, OnChange, Registration
+from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.loading import Unpack
 
 
 def how(keep: Callable[[], None] = lambda: None, names: bool = False) -> Unpack:

@@ -24,7 +24,9 @@ from sensorflow.core.dedupe import keys
 from sensorflow.core.states import WORK, State
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.errors import Code, Fenced, Transient
-from sensorflow.ports import Counts, Load, OnChange
+from sensorflow.ports.files import Counts
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.loading import Load
 
 
 def by_way_of(database: str) -> Proxy:

@@ -22,7 +22,7 @@ from fleet import Fleet, fleet, rows, text
 
 from sensorflow.core.arrival import printable
 from sensorflow.core.states import State
-from sensorflow.ports import FileView
+from sensorflow.ports.files import FileView
 
 NAMES = [
     b"a b.csv",

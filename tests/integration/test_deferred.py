@@ -26,7 +26,9 @@ from sensorflow.cli.doctor import doctor
 from sensorflow.core.dedupe import keys
 from sensorflow.core.states import State
 from sensorflow.errors import Code, Misuse, Transient
-from sensorflow.ports import Counts, Load, OnChange
+from sensorflow.ports.files import Counts
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.loading import Load
 
 PART = "raw_readings_2023_11"  # where the rows of `samples.batch` go
 DOUBLE = "INSERT INTO raw_readings SELECT * FROM raw_readings WHERE line_no = 1"

@@ -16,7 +16,7 @@ from sensorflow.adapters import host
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.errors import Code, IntakeLost, Transient
-from sensorflow.ports import OnChange
+from sensorflow.ports.intake import OnChange
 
 NAME = (
     "import time; from sensorflow.adapters import host\n"

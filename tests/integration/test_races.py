@@ -14,7 +14,10 @@ from samples import add, arrival, batch, claim, load
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.dedupe import keys
 from sensorflow.core.states import WORK, State
-from sensorflow.ports import BatchLimits, Claimed, Counts, Kind, Load, OnChange
+from sensorflow.ports.claims import BatchLimits, Claimed
+from sensorflow.ports.files import Counts
+from sensorflow.ports.intake import Kind, OnChange
+from sensorflow.ports.loading import Load
 
 
 def test_an_alias_that_arrives_while_its_twin_is_superseded_keeps_its_readings(

@@ -15,7 +15,9 @@ from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.dedupe import keys
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
-from sensorflow.ports import Counts, Load, OnChange
+from sensorflow.ports.files import Counts
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.loading import Load
 
 PLAN = Load(Counts(read=5), OnChange.SUPERSEDE, "p", "h", "0", ())
 

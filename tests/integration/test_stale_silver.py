@@ -27,7 +27,8 @@ from sensorflow.flow import work
 from sensorflow.flow.handle import Outcome, handle
 from sensorflow.flow.tidy import tidy
 from sensorflow.flow.work import Job, World
-from sensorflow.ports import COLLECT_AGAIN, LayerWriter
+from sensorflow.ports.layers import LayerWriter
+from sensorflow.ports.maintenance import COLLECT_AGAIN
 
 OPEN = (State.PENDING, State.RUNNING)
 

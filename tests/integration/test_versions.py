@@ -27,7 +27,9 @@ from sensorflow.core.states import WORK, State
 from sensorflow.flow.handle import Outcome
 from sensorflow.flow.tidy import tidy
 from sensorflow.flow.undo import undo
-from sensorflow.ports import Counts, Load, OnChange
+from sensorflow.ports.files import Counts
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.loading import Load
 
 SEEDS = int(os.environ.get("HISTORIES", "6"))
 

@@ -13,7 +13,9 @@ from yard import Yard, content
 from sensorflow.adapters.postgres import migrate
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.dedupe import keys
-from sensorflow.ports import Counts, Load, OnChange
+from sensorflow.ports.files import Counts
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.loading import Load
 
 TABLES = ("files", "arrivals", "file_events", "raw_readings")
 ADDED = (

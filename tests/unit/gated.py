@@ -14,7 +14,7 @@ from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.arrival import Arrival, Landed
 from sensorflow.core.gates.announced import Announced, Announcement
 from sensorflow.core.stability import Stat
-from sensorflow.ports import OnChange
+from sensorflow.ports.intake import OnChange
 from sensorflow.settings import Source
 
 

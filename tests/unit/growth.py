@@ -22,7 +22,7 @@ from sensorflow.flow.handle import Result, handle
 from sensorflow.flow.publish import publish
 from sensorflow.flow.work import World
 from sensorflow.growing import Growing
-from sensorflow.ports import Claim
+from sensorflow.ports.claims import Claim
 from sensorflow.settings import Limits, Settings
 
 HEAD = "time,sensor,type,value,unit\n"

@@ -12,7 +12,7 @@ from sensorflow.core.states import WORK, State
 from sensorflow.errors import Code, SensorflowError, Transient
 from sensorflow.flow.handle import Outcome, Result, handle
 from sensorflow.flow.publish import SIZE, SMALL, publish
-from sensorflow.ports import BatchLimits
+from sensorflow.ports.claims import BatchLimits
 from workers.outcome import tell
 
 

@@ -21,7 +21,7 @@ from sensorflow.core.stability import IGNORED, Stat, settled, takes
 from sensorflow.core.states import TRANSITIONS, Stage, State
 from sensorflow.errors import Code, Fenced, Misuse, Permanent, Transient
 from sensorflow.flow.validate import TooManyRejects
-from sensorflow.ports import Counts
+from sensorflow.ports.files import Counts
 
 Row = tuple[int, str, str, float, int]
 

@@ -32,7 +32,8 @@ from sensorflow.flow.publish import publish
 from sensorflow.flow.register import register
 from sensorflow.flow.sweep import sweep
 from sensorflow.flow.work import Job, World
-from sensorflow.ports import Claim, Kind, Registration
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.intake import Kind, Registration
 from sensorflow.settings import Limits, Settings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -17,7 +17,7 @@ from sensorflow.adapters.feeds.watch import Watch
 from sensorflow.adapters.memory import MemoryLanding, MemoryLedger, MemoryQueue
 from sensorflow.core.arrival import Arrival
 from sensorflow.daemon import GROUP_BYTES, Daemon
-from sensorflow.ports import Kind, OnChange, Registration
+from sensorflow.ports.intake import Kind, OnChange, Registration
 from sensorflow.settings import Settings, Source
 
 LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}

@@ -14,7 +14,8 @@ import pytest
 
 from sensorflow.core.states import Stage
 from sensorflow.flow.clock import now
-from sensorflow.ports import Claim, Counts
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.files import Counts
 from workers import configured, watchdog
 from workers.board import Board, Slot
 from workers.watchdog import Ended, judge

@@ -255,7 +255,7 @@ class Folder:
         return sorted(found, key=lambda pair: -pair[1].ctime_ns)
 
     def busy(self, key: bytes, stat: Stat) -> bool:
-        """See `ports.DropFolder`. A file that may not be read is not busy."""
+        """See `ports.feed.DropFolder`. A file that may not be read is not busy."""
         try:
             with self.open(key) as stream:
                 return self.stat_of(stream) != stat
@@ -265,13 +265,13 @@ class Folder:
             return False
 
     def has_line(self, key: bytes, start: int) -> bool:
-        """See `ports.DropFolder`."""
+        """See `ports.feed.DropFolder`."""
         with suppress(NotAFile, StillOpen, OSError), self.open(key) as stream:
             return complete(stream, start, self.stat_of(stream).size) > start
         return False
 
     def holds(self, key: bytes, segments: Iterable[Segment]) -> bool:
-        """See `ports.DropFolder`."""
+        """See `ports.feed.DropFolder`."""
         with suppress(NotAFile, StillOpen, OSError), self.open(key) as stream:
             return holds(stream, segments)
         return True

@@ -13,7 +13,7 @@ from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import differs
 from sensorflow.core.stability import Stat
 from sensorflow.flow.register import Found
-from sensorflow.ports import Kind, Registration
+from sensorflow.ports.intake import Kind, Registration
 from sensorflow.telemetry import Event, log
 
 

@@ -15,7 +15,7 @@ from sensorflow.core.names import canonical
 from sensorflow.core.stability import Stat
 from sensorflow.errors import REMEDY, Code
 from sensorflow.flow.register import Found
-from sensorflow.ports import Ledger
+from sensorflow.ports.ledger import Ledger
 from sensorflow.telemetry import Event, log
 
 

@@ -29,7 +29,7 @@ from sensorflow.adapters.files import (
 from sensorflow.core.formats.parquet import batches
 from sensorflow.core.partitions import Layer
 from sensorflow.memory import lean
-from sensorflow.ports import LayerWriter, Unreadable
+from sensorflow.ports.layers import LayerWriter, Unreadable
 
 ROWS = 32768
 REPEATING = ("sensor_id", "reading_type", "unit", "column", "code")
@@ -64,7 +64,7 @@ class _Writer:
 
 
 class LocalLake:
-    """See `ports.Lake`. Use from one thread at a time."""
+    """See `ports.layers.Lake`. Use from one thread at a time."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -13,14 +13,18 @@ from sensorflow.core import unpacking
 from sensorflow.core.arrival import Arrival, printable
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
-from sensorflow.ports import Claim, Counts, Kind, Member, OnChange, Registration, Unpack
+from sensorflow.ports.catalog import Member
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.files import Counts
+from sensorflow.ports.intake import Kind, OnChange, Registration
+from sensorflow.ports.loading import Unpack
 
 Place = tuple[str, bytes, str]
 """Of an arrival: source, key, fingerprint."""
 
 
 class Archives:
-    """See `ports.Ledger`; of its methods those that archives alone need."""
+    """See `ports.ledger.Ledger`; of its methods those that archives alone need."""
 
     _lock: threading.RLock
     _clock: Callable[[], datetime]

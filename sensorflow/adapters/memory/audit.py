@@ -15,11 +15,11 @@ from sensorflow.adapters.memory.file import chain
 from sensorflow.adapters.memory.ledger import MemoryLedger
 from sensorflow.core.arrival import printable
 from sensorflow.core.readings import READING, US, micros
-from sensorflow.ports import Altered, Book, History
+from sensorflow.ports.audit import Altered, Book, History
 
 
 class MemorySnapshot:
-    """See `ports.Snapshot`: copies of all that is there."""
+    """See `ports.audit.Snapshot`: copies of all that is there."""
 
     name = "memory"
 
@@ -65,7 +65,7 @@ class MemorySnapshot:
 
 
 class MemoryBooks:
-    """See `ports.Books`."""
+    """See `ports.audit.Books`."""
 
     def __init__(self, ledger: MemoryLedger) -> None:
         self._ledger = ledger

@@ -15,7 +15,8 @@ from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.dedupe import KEY, keys
 from sensorflow.core.states import State
 from sensorflow.flow.work import whole_source
-from sensorflow.ports import Load, OnChange
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.loading import Load
 
 Mask: TypeAlias = "npt.NDArray[np.bool_]"
 

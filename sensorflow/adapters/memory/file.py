@@ -13,7 +13,8 @@ from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
-from sensorflow.ports import Claim, Counts, FileView
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.files import Counts, FileView
 
 OPEN = (State.PENDING, State.RUNNING)
 REPLAYED = (State.LOADED, State.QUARANTINED, State.UNDONE)

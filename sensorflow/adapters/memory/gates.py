@@ -8,7 +8,7 @@ from sensorflow.core.gates.announced import Announced, Announcement
 
 
 class Gates:
-    """See `ports.Ledger`; of its methods those that gates alone need."""
+    """See `ports.ledger.Ledger`; of its methods those that gates alone need."""
 
     _lock: threading.RLock
     _announced: dict[tuple[str, bytes, str, bytes], tuple[int, Announced]]

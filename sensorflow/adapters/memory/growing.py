@@ -17,7 +17,8 @@ from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.readings import BESIDE, US, micros
 from sensorflow.core.stability import same_state
 from sensorflow.core.states import State
-from sensorflow.ports import ChainView, Counts, IntakeLease, Kind, Registration
+from sensorflow.ports.files import ChainView, Counts
+from sensorflow.ports.intake import IntakeLease, Kind, Registration
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Growing:
 
 
 class GrowingFiles:
-    """See `ports.Ledger`; of its methods those that growing files alone need."""
+    """See `ports.ledger.Ledger`; of its methods those that growing files alone need."""
 
     _lock: threading.RLock
     _clock: Callable[[], datetime]

@@ -11,7 +11,7 @@ from sensorflow.core.heartbeat import FORGOTTEN, Heartbeat, Pulse
 
 
 class Heartbeats:
-    """See `ports.Ledger`; of its methods those about heartbeats."""
+    """See `ports.ledger.Ledger`; of its methods those about heartbeats."""
 
     _lock: threading.RLock
     _clock: Callable[[], datetime]

@@ -42,38 +42,18 @@ from sensorflow.core.readings import Span, months_of
 from sensorflow.core.stability import same_state
 from sensorflow.core.states import Stage, State, allowed
 from sensorflow.errors import REMEDY, Code, Fenced, IntakeLost, SensorflowError
-from sensorflow.ports import (
-    COLLECT_AGAIN,
-    HIDDEN,
-    HIDDEN_AFTER,
-    PUBLISHING,
-    BatchLimits,
-    Claim,
-    Claimed,
-    Counts,
-    Expirable,
-    FileView,
-    Holds,
-    IntakeLease,
-    Keyed,
-    Kind,
-    Leftover,
-    Load,
-    Loaded,
-    Older,
-    OnChange,
-    Registration,
-    StageReport,
-    Swept,
-    Unloaded,
-    intake_lost,
-)
+from sensorflow.ports.claims import BatchLimits, Claim, Claimed
+from sensorflow.ports.files import Counts, FileView, StageReport
+from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
+from sensorflow.ports.loading import Keyed, Load, Loaded, Older, Unloaded
+from sensorflow.ports.maintenance import COLLECT_AGAIN, Expirable, Holds, Leftover
+from sensorflow.ports.outbox import HIDDEN, HIDDEN_AFTER, PUBLISHING, Swept
 
 _NOBODY: tuple[object, datetime] = (None, datetime.min.replace(tzinfo=UTC))
 
 
 class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
-    """See `ports.Ledger`. `clock` stands for the database's."""
+    """See `ports.ledger.Ledger`. `clock` stands for the database's."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock

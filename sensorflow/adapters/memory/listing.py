@@ -12,11 +12,12 @@ from sensorflow.core.account import add, nothing
 from sensorflow.core.arrival import printable
 from sensorflow.core.listing import LATELY, Activity, FileFilter, pattern
 from sensorflow.core.states import State
-from sensorflow.ports import FileView, Kind, Listed
+from sensorflow.ports.files import FileView, Listed
+from sensorflow.ports.intake import Kind
 
 
 class Listing:
-    """See `ports.Ledger`; of its methods those that list and count files."""
+    """See `ports.ledger.Ledger`; of its methods those that list and count files."""
 
     _lock: threading.RLock
     _clock: Callable[[], datetime]

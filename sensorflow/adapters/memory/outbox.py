@@ -13,7 +13,7 @@ from sensorflow.adapters.memory.file import OPEN, File, waiting_of
 from sensorflow.core.arrival import Lane, Waiting
 from sensorflow.core.heartbeat import Heartbeat, Role
 from sensorflow.core.states import State
-from sensorflow.ports import UNSHARED, Pace, Share, work_of
+from sensorflow.ports.outbox import UNSHARED, Pace, Share, work_of
 
 SECONDS = 5.0
 
@@ -33,7 +33,7 @@ def _work(file: File) -> int:
 
 
 class Outbox:
-    """See `ports.Ledger`; of its methods those that a publisher asks."""
+    """See `ports.ledger.Ledger`; of its methods those that a publisher asks."""
 
     _lock: threading.RLock
     _clock: Callable[[], datetime]

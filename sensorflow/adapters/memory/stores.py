@@ -16,7 +16,8 @@ import pyarrow as pa
 from sensorflow.core.arrival import Landed, Waiting
 from sensorflow.core.partitions import Layer
 from sensorflow.errors import Code, Transient
-from sensorflow.ports import LandingGroup, LayerWriter, Reader
+from sensorflow.ports.landing import LandingGroup, Reader
+from sensorflow.ports.layers import LayerWriter
 
 
 class MemoryLanding:

@@ -16,11 +16,14 @@ from sensorflow.core import unpacking
 from sensorflow.core.arrival import Arrival, Lane, printable
 from sensorflow.core.states import Stage
 from sensorflow.errors import Fenced
-from sensorflow.ports import Claim, Kind, Member, OnChange, Registration, Unpack
+from sensorflow.ports.catalog import Member
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.intake import Kind, OnChange, Registration
+from sensorflow.ports.loading import Unpack
 
 
 class Archives:
-    """See `ports.Ledger`; of its methods those that archives alone need."""
+    """See `ports.ledger.Ledger`; of its methods those that archives alone need."""
 
     _who: str
 

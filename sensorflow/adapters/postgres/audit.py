@@ -18,7 +18,7 @@ from sensorflow.adapters.postgres.closing import AGAIN, months_of
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.queries import queries
 from sensorflow.adapters.postgres.rows import book_of
-from sensorflow.ports import Altered, Book, History
+from sensorflow.ports.audit import Altered, Book, History
 
 PAGE = 5000
 """Ledger rows fetched, and keys looked up, at a time."""
@@ -28,7 +28,7 @@ FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
 class PostgresSnapshot:
-    """See `ports.Snapshot`. Made by `PostgresBooks.snapshot`."""
+    """See `ports.audit.Snapshot`. Made by `PostgresBooks.snapshot`."""
 
     def __init__(
         self, main: sa.Connection, second: sa.Connection, after: timedelta | None = None
@@ -121,7 +121,7 @@ class PostgresSnapshot:
 
 
 class PostgresBooks:
-    """See `ports.Books`.
+    """See `ports.audit.Books`.
 
     after: how long after its end a month is closed, where months are (`dedupe_index = "deferred"`).
     """

@@ -26,7 +26,10 @@ from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.dedupe import KEY, keys
 from sensorflow.core.readings import US, Span, micros
 from sensorflow.flow.work import whole_source
-from sensorflow.ports import Claim, Holds, Load, OnChange
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.loading import Load
+from sensorflow.ports.maintenance import Holds
 
 _STATED = pa.schema([("ts", US), ("dedupe_key", KEY)])
 _HEAD, _TAIL = 19, 2  # bytes before and after the rows of a binary COPY without extensions

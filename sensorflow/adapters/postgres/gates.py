@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.core.arrival import Arrival
 from sensorflow.core.gates.announced import Announced
-from sensorflow.ports import Registration
+from sensorflow.ports.intake import Registration
 
 
 class Gates:
-    """See `ports.Ledger`; of its methods those that gates alone need."""
+    """See `ports.ledger.Ledger`; of its methods those that gates alone need."""
 
     def _statement(self) -> AbstractContextManager[sa.Connection]:
         raise NotImplementedError

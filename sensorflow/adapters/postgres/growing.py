@@ -17,15 +17,8 @@ from sensorflow.core.account import Account
 from sensorflow.core.arrival import printable
 from sensorflow.core.growth import Growth, Part, Segment, Taken
 from sensorflow.core.states import State
-from sensorflow.ports import (
-    ChainView,
-    FileView,
-    IntakeLease,
-    Kind,
-    OnChange,
-    Registration,
-    intake_lost,
-)
+from sensorflow.ports.files import ChainView, FileView
+from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +28,7 @@ MERGE = str(OnChange.MERGE)
 
 
 class GrowingFiles:
-    """See `ports.Ledger`; of its methods those that growing files alone need."""
+    """See `ports.ledger.Ledger`; of its methods those that growing files alone need."""
 
     _who: str
     _wanted: Wanted

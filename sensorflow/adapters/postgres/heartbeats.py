@@ -12,7 +12,7 @@ from sensorflow.core.heartbeat import FORGOTTEN, Heartbeat, Pulse, Role
 
 
 class Heartbeats:
-    """See `ports.Ledger`; of its methods those about heartbeats."""
+    """See `ports.ledger.Ledger`; of its methods those about heartbeats."""
 
     def _statement(self) -> AbstractContextManager[sa.Connection]:
         raise NotImplementedError

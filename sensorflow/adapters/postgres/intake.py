@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.core.names import canonical
-from sensorflow.ports import IntakeLease
+from sensorflow.ports.intake import IntakeLease
 
 
 def holds_intake(c: sa.Connection, lease: IntakeLease) -> bool:

@@ -34,30 +34,12 @@ from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.names import canonical
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import REMEDY, Code, Fenced, SensorflowError
-from sensorflow.ports import (
-    HIDDEN,
-    HIDDEN_AFTER,
-    PUBLISHING,
-    BatchLimits,
-    Claim,
-    Claimed,
-    Counts,
-    Expirable,
-    FileView,
-    IntakeLease,
-    Keyed,
-    Kind,
-    Leftover,
-    Load,
-    Loaded,
-    Older,
-    OnChange,
-    Registration,
-    StageReport,
-    Swept,
-    Unloaded,
-    intake_lost,
-)
+from sensorflow.ports.claims import BatchLimits, Claim, Claimed
+from sensorflow.ports.files import Counts, FileView, StageReport
+from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
+from sensorflow.ports.loading import Keyed, Load, Loaded, Older, Unloaded
+from sensorflow.ports.maintenance import Expirable, Leftover
+from sensorflow.ports.outbox import HIDDEN, HIDDEN_AFTER, PUBLISHING, Swept
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.loading import Months
@@ -69,7 +51,7 @@ ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
 class PostgresLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
-    """See `ports.Ledger`. Safe to share between threads; make one in each process, after a fork.
+    """See `ports.ledger.Ledger`. Safe to share between threads; make one in each process, after a fork.
 
     who: the name under which this process writes history. deferred: how the settings say that the
     database guards its readings, see `indexing`; a load raises Transient INDEX_DIFFERS if it does not.

@@ -12,11 +12,11 @@ from sensorflow.adapters.postgres.rows import counts_of, view_of
 from sensorflow.core.account import account, add, nothing
 from sensorflow.core.listing import LATELY, Activity, FileFilter, pattern
 from sensorflow.core.states import State
-from sensorflow.ports import FileView, Listed
+from sensorflow.ports.files import FileView, Listed
 
 
 class Listing:
-    """See `ports.Ledger`; of its methods those that list and count files."""
+    """See `ports.ledger.Ledger`; of its methods those that list and count files."""
 
     def _transaction(self) -> AbstractContextManager[sa.Connection]:
         raise NotImplementedError

@@ -26,7 +26,10 @@ from sensorflow.core.months import NewMonths
 from sensorflow.core.readings import Span, months_of
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, Fenced, Permanent, Transient
-from sensorflow.ports import Claim, Counts, Keyed, Load, Loaded, OnChange, StageReport
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.files import Counts, StageReport
+from sensorflow.ports.intake import OnChange
+from sensorflow.ports.loading import Keyed, Load, Loaded
 
 
 def load(
@@ -39,7 +42,7 @@ def load(
     months: Months,
     wanted: Wanted,
 ) -> Loaded:
-    """See `ports.Ledger.load`; within the transaction of `c`."""
+    """See `ports.ledger.Ledger.load`; within the transaction of `c`."""
     began = time.perf_counter()
     wanted.check(c)
     rivals = contest_of(c, claim, load)

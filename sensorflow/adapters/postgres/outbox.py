@@ -10,7 +10,7 @@ from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import waiting_of
 from sensorflow.core.arrival import Lane, Waiting
 from sensorflow.core.heartbeat import LIVE
-from sensorflow.ports import UNSHARED, WORK_BYTES, WORK_MOST, Pace, Share
+from sensorflow.ports.outbox import UNSHARED, WORK_BYTES, WORK_MOST, Pace, Share
 
 A_TURN = 25
 """Files of a source that are looked at, at least, however many sources wait."""
@@ -20,7 +20,7 @@ _WORK = {"work_bytes": WORK_BYTES, "work_most": WORK_MOST}
 
 
 class Outbox:
-    """See `ports.Ledger`; of its methods those that a publisher asks."""
+    """See `ports.ledger.Ledger`; of its methods those that a publisher asks."""
 
     def _statement(self) -> AbstractContextManager[sa.Connection]:
         raise NotImplementedError

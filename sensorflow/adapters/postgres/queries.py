@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sensorflow.errors import Fenced
-from sensorflow.ports import Claim
+from sensorflow.ports.claims import Claim
 
 
 @cache

@@ -12,7 +12,7 @@ from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import counts_of, identity_of_row
 from sensorflow.core.growth import HEADER
 from sensorflow.core.states import State
-from sensorflow.ports import COLLECT_AGAIN, Expirable, Leftover
+from sensorflow.ports.maintenance import COLLECT_AGAIN, Expirable, Leftover
 
 
 def tidy_one(c: sa.Connection, remove: Callable[[Leftover], None], after: int) -> int | None:

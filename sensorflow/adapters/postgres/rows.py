@@ -12,7 +12,9 @@ from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.growth import Part
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
-from sensorflow.ports import Book, Claim, Claimed, Counts, FileView
+from sensorflow.ports.audit import Book
+from sensorflow.ports.claims import Claim, Claimed
+from sensorflow.ports.files import Counts, FileView
 
 
 def count_values(counts: Counts) -> dict[str, int]:

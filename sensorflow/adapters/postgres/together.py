@@ -22,7 +22,8 @@ from sensorflow.core.months import MonthLimits, NewMonths
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage
 from sensorflow.errors import Permanent
-from sensorflow.ports import Claim, Keyed, Load
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.loading import Keyed, Load
 
 FEW = 24
 """Months that files may make together."""
@@ -35,7 +36,7 @@ class Apart(Exception):
 
 
 def load(c: sa.Connection, who: str, files: Files, months: Months, wanted: Wanted) -> None:
-    """See `ports.Ledger.load_together`; within the transaction of `c`. Raises Apart."""
+    """See `ports.ledger.Ledger.load_together`; within the transaction of `c`. Raises Apart."""
     began = time.perf_counter()
     wanted.check(c)
     _alone(c, files)

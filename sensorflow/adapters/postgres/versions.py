@@ -13,7 +13,9 @@ from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import view_of
 from sensorflow.core.states import Stage, State
-from sensorflow.ports import Claim, FileView, Load
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.files import FileView
+from sensorflow.ports.loading import Load
 
 
 def supersede(c: sa.Connection, who: str, claim: Claim) -> list[Any]:

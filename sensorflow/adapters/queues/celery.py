@@ -145,7 +145,7 @@ def _options(task: str, waiting: Waiting, others: int = 0) -> dict[str, str]:
 
 
 class CeleryQueue:
-    """See `ports.Queue`. One connection, kept; use from one thread at a time."""
+    """See `ports.queue.Queue`. One connection, kept; use from one thread at a time."""
 
     def __init__(self, url: str, bucket: str, tls: Tls | None = None) -> None:
         self._app = Celery("sensorflow.publisher", set_as_current=False)

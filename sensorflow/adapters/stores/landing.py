@@ -26,13 +26,13 @@ from sensorflow.adapters.files import (
 )
 from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
-from sensorflow.ports import LandingGroup, Reader
+from sensorflow.ports.landing import LandingGroup, Reader
 
 BLOCK = 1 << 20
 
 
 class LocalLanding:
-    """See `ports.Landing`."""
+    """See `ports.landing.Landing`."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -86,7 +86,7 @@ class LocalLanding:
 
 
 class _Group:
-    """See `ports.LandingGroup`. The copies stay open, for it is they that are synced."""
+    """See `ports.landing.LandingGroup`. The copies stay open, for it is they that are synced."""
 
     def __init__(self, root: Path, copies: ExitStack) -> None:
         self._root = root

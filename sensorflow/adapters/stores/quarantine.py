@@ -30,7 +30,7 @@ FILES = "*/*/file"
 
 
 class LocalQuarantine:
-    """See `ports.QuarantineStore`. The file lies in ``file/`` under its own name, bytes kept."""
+    """See `ports.quarantine.QuarantineStore`. The file lies in ``file/`` under its own name, bytes kept."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

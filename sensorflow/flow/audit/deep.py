@@ -16,7 +16,10 @@ from sensorflow.flow.audit.sums import held
 from sensorflow.flow.transform import transform
 from sensorflow.flow.validate import validate
 from sensorflow.flow.work import NEVER_LOST, Job, whole_source
-from sensorflow.ports import Book, Claim, Counts, Landing, Snapshot
+from sensorflow.ports.audit import Book, Snapshot
+from sensorflow.ports.claims import Claim
+from sensorflow.ports.files import Counts
+from sensorflow.ports.landing import Landing
 
 SETTINGS = (Code.TOO_MANY_REJECTS, Code.DRIFT, Code.TOO_SLOW)
 """What depends on a source's settings, which no profile's hash speaks of."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sensorflow.flow.audit.report import Report
-from sensorflow.ports import Book
+from sensorflow.ports.audit import Book
 
 STRADDLED = timedelta(hours=1)
 """A layer's folder may be made while its first file is loaded, after what the ledger says of the end."""
@@ -14,7 +14,7 @@ STRADDLED = timedelta(hours=1)
 
 @dataclass
 class Elsewhere:
-    """Counts what a folder lacks and never can have held. landing, began: see `ports.Landing.began`.
+    """Counts what a folder lacks and never can have held. landing, began: see `Landing.began`.
 
     landing: of the landing zone, which is there before all that is made of a file. began: of the folder.
     """

@@ -17,7 +17,8 @@ from sensorflow.flow.audit import growing
 from sensorflow.flow.audit.elsewhere import Elsewhere
 from sensorflow.flow.audit.report import Report, names
 from sensorflow.flow.audit.sight import Sight, finding, landing_wanted, unmoved
-from sensorflow.ports import Book, DropFolder
+from sensorflow.ports.audit import Book
+from sensorflow.ports.feed import DropFolder
 
 PAGE = 1000
 NOTHING = "nothing"

@@ -13,7 +13,8 @@ from sensorflow.core.stability import Stat
 from sensorflow.flow.audit.report import Report, Still
 from sensorflow.flow.audit.sight import Sight
 from sensorflow.flow.segments import segments
-from sensorflow.ports import Book, DropFolder
+from sensorflow.ports.audit import Book
+from sensorflow.ports.feed import DropFolder
 
 PAGE = 100
 LOOKS = 3

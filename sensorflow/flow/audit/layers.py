@@ -13,7 +13,8 @@ from sensorflow.flow.audit.report import Report, names
 from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, path, unmoved
 from sensorflow.flow.tidy import unwanted
 from sensorflow.flow.work import whole_source
-from sensorflow.ports import Book, Snapshot, Unreadable
+from sensorflow.ports.audit import Book, Snapshot
+from sensorflow.ports.layers import Unreadable
 
 HOUR = 3600.0
 NO_FILE = "no file"

@@ -18,7 +18,7 @@ from sensorflow.flow.audit.deep import digest
 from sensorflow.flow.audit.layers import unwanted_at
 from sensorflow.flow.audit.report import Report
 from sensorflow.flow.audit.sight import Sight
-from sensorflow.ports import Book
+from sensorflow.ports.audit import Book
 
 
 class Act(StrEnum):

@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Any
 
 from sensorflow.core.findings import Finding, Kind
-from sensorflow.ports import Book, Books, History
+from sensorflow.ports.audit import Book, Books, History
 
 PAGE = 5000
 

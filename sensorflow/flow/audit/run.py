@@ -12,7 +12,7 @@ from sensorflow.errors import LASTING, Code, Transient
 from sensorflow.flow.audit import deep, files, growing, layers, sums
 from sensorflow.flow.audit.report import Level, Report, Subset
 from sensorflow.flow.audit.sight import Sight
-from sensorflow.ports import Snapshot
+from sensorflow.ports.audit import Snapshot
 
 
 def audit(sight: Sight, level: Level, subset: Subset | None = None) -> Report:

@@ -12,7 +12,9 @@ from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.flow.audit.report import Still
 from sensorflow.flow.work import World, identity_of
-from sensorflow.ports import Book, Books, DropFolder, Lake
+from sensorflow.ports.audit import Book, Books
+from sensorflow.ports.feed import DropFolder
+from sensorflow.ports.layers import Lake
 
 
 @dataclass

@@ -23,7 +23,8 @@ from sensorflow.flow.audit.layers import silver_rows
 from sensorflow.flow.audit.report import Report
 from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, path, unmoved
 from sensorflow.flow.work import whole_source
-from sensorflow.ports import Book, Snapshot, Unreadable
+from sensorflow.ports.audit import Book, Snapshot
+from sensorflow.ports.layers import Unreadable
 
 
 def checksums(sight: Sight, report: Report, snapshot: Snapshot) -> None:
