@@ -194,7 +194,7 @@ GUARDS = [
     ),
     Guard(  # memory that the host refuses is not the file's fault
         45,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/process.py",
         "        if (why := threads.refused(lack)) is not None:\n",
         "        if (why := None) is not None:\n",
         _faults("test_stuck", "test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing"),
@@ -227,7 +227,7 @@ GUARDS = [
     ),
     Guard(  # the bytes and the manifest are kept before the state says so
         3,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/process.py",
         "    where = quarantine(job)\n",
         '    where = f"{job.claim.source}/{job.claim.file_id}-v{job.claim.version}-1"\n'
         "    done = StageReport(Stage.QUARANTINE, 0, 0)\n"
@@ -362,7 +362,7 @@ GUARDS = [
     ),
     Guard(  # the attempt is given back
         14,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/process.py",
         "        return _retry(job, error, burned=False)\n    if isinstance(error, OSError)",
         "        return _retry(job, error, burned=True)\n    if isinstance(error, OSError)",
         _faults(
@@ -713,7 +713,7 @@ GUARDS = [
     ),
     Guard(  # the third attempt is the last
         27,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/process.py",
         "        if claim.attempt > job.world.settings.max_attempts and",
         "        if claim.attempt > 1_000 and",
         _faults(
@@ -804,7 +804,7 @@ GUARDS = [
     ),
     Guard(  # faults of the infrastructure burn no attempt
         38,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/process.py",
         "        return _retry(job, error, burned=False)\n    if isinstance(error, OSError)",
         "        return _retry(job, error, burned=True)\n    if isinstance(error, OSError)",
         _faults(
@@ -867,14 +867,14 @@ GUARDS = [
     ),
     Guard(  # who is refused has it looked at again
         52,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/process.py",
         "        job.world.ledger.collect_again(job.claim.file_id)\n",
         "        pass\n",
         STALE + "test_who_finds_the_file_lost_has_what_it_wrote_collected_at_once",
     ),
     Guard(  # who was stopped for long asks first
         52,
-        "sensorflow/flow/ingest.py",
+        "sensorflow/flow/single_pass.py",
         "            job.confirm()\n",
         "",
         STALE + "test_who_was_stopped_for_long_asks_before_it_names_what_it_wrote",

@@ -17,11 +17,11 @@ from sensorflow.core.dedupe import Disordered
 from sensorflow.core.retry import backoff
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import LASTING, REMEDY, Code, Fenced, Permanent, SensorflowError, Transient
-from sensorflow.flow import publish, together
+from sensorflow.flow import micro_batch, publish
 from sensorflow.flow.clock import now
-from sensorflow.flow.ingest import load_in_one_pass
 from sensorflow.flow.load import load
 from sensorflow.flow.quarantine import quarantine
+from sensorflow.flow.single_pass import load_in_one_pass
 from sensorflow.flow.transform import transform
 from sensorflow.flow.unpack import is_archive, unpack
 from sensorflow.flow.validate import TooManyRejects, validate
@@ -90,7 +90,7 @@ def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep
                 [job for job, fits in zip(jobs, plain, strict=True) if fits],
                 [job for job, fits in zip(jobs, plain, strict=True) if not fits],
             )
-        results = together.work(alike, _outcome, lambda job: _work(job, None), _loaded)
+        results = micro_batch.work(alike, _outcome, lambda job: _work(job, None), _loaded)
         results += [_outcome(job, partial(_work, job, only)) for job in jobs]
     return [
         replace(result, along=job.claim.file_id not in file_ids)
@@ -101,7 +101,7 @@ def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep
 def _is_plain(job: Job) -> bool:
     """Whether a file may be committed with others. What cannot be known now is found out by whoever has it
     alone."""
-    if not together.fits(job):
+    if not micro_batch.fits(job):
         return False
     try:
         return not is_archive(job)
