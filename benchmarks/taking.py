@@ -22,7 +22,8 @@ from benchmarks import machine
 from sensorflow import bootstrap, telemetry
 from sensorflow.adapters.feeds.folder import stat_of
 from sensorflow.flow.land import land
-from sensorflow.flow.process import Outcome, handle
+from sensorflow.flow.outcomes import Outcome
+from sensorflow.flow.process import handle
 from sensorflow.flow.register import register
 from sensorflow.flow.work import World
 

@@ -194,7 +194,7 @@ GUARDS = [
     ),
     Guard(  # memory that the host refuses is not the file's fault
         45,
-        "sensorflow/flow/process.py",
+        "sensorflow/flow/outcomes.py",
         "        if (why := threads.refused(lack)) is not None:\n",
         "        if (why := None) is not None:\n",
         _faults("test_stuck", "test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing"),
@@ -362,9 +362,9 @@ GUARDS = [
     ),
     Guard(  # the attempt is given back
         14,
-        "sensorflow/flow/process.py",
-        "        return _retry(job, error, burned=False)\n    if isinstance(error, OSError)",
-        "        return _retry(job, error, burned=True)\n    if isinstance(error, OSError)",
+        "sensorflow/flow/outcomes.py",
+        "        return retried(job, error, burned=False)\n    if isinstance(error, OSError)",
+        "        return retried(job, error, burned=True)\n    if isinstance(error, OSError)",
         _faults(
             "test_disk",
             "test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothing",
@@ -713,7 +713,7 @@ GUARDS = [
     ),
     Guard(  # the third attempt is the last
         27,
-        "sensorflow/flow/process.py",
+        "sensorflow/flow/outcomes.py",
         "        if claim.attempt > job.world.settings.max_attempts and",
         "        if claim.attempt > 1_000 and",
         _faults(
@@ -804,9 +804,9 @@ GUARDS = [
     ),
     Guard(  # faults of the infrastructure burn no attempt
         38,
-        "sensorflow/flow/process.py",
-        "        return _retry(job, error, burned=False)\n    if isinstance(error, OSError)",
-        "        return _retry(job, error, burned=True)\n    if isinstance(error, OSError)",
+        "sensorflow/flow/outcomes.py",
+        "        return retried(job, error, burned=False)\n    if isinstance(error, OSError)",
+        "        return retried(job, error, burned=True)\n    if isinstance(error, OSError)",
         _faults(
             "test_database", "test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing"
         ),
@@ -867,7 +867,7 @@ GUARDS = [
     ),
     Guard(  # who is refused has it looked at again
         52,
-        "sensorflow/flow/process.py",
+        "sensorflow/flow/outcomes.py",
         "        job.world.ledger.collect_again(job.claim.file_id)\n",
         "        pass\n",
         STALE + "test_who_finds_the_file_lost_has_what_it_wrote_collected_at_once",

@@ -21,7 +21,7 @@ from sensorflow.core.states import WORK
 from sensorflow.errors import Misuse
 from sensorflow.flow.audit import Level, audit
 from sensorflow.flow.land import land
-from sensorflow.flow.process import Outcome
+from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.register import register
 
 HEAD = "time,sensor,type,value,unit\n"

@@ -17,7 +17,7 @@ from yard import Yard, content
 from sensorflow.adapters.postgres import inspect, months
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
-from sensorflow.flow.process import Outcome
+from sensorflow.flow.outcomes import Outcome
 from workers import housekeeping
 
 HEAD = b"time,sensor,type,value,unit\n"

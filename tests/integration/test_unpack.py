@@ -22,7 +22,8 @@ from sensorflow.core.arrival import Lane
 from sensorflow.crash import Point
 from sensorflow.errors import Misuse
 from sensorflow.flow import unpack
-from sensorflow.flow.process import Outcome, handle
+from sensorflow.flow.outcomes import Outcome
+from sensorflow.flow.process import handle
 
 WORK = """
 import sys

@@ -27,7 +27,8 @@ from sensorflow.errors import Code, Transient
 from sensorflow.flow import micro_batch
 from sensorflow.flow.ahead import ahead
 from sensorflow.flow.land import land
-from sensorflow.flow.process import Outcome, Result, handle
+from sensorflow.flow.outcomes import Outcome, Result
+from sensorflow.flow.process import handle
 from sensorflow.flow.publish import publish
 from sensorflow.flow.register import register
 from sensorflow.flow.sweep import sweep
