@@ -197,7 +197,7 @@ GUARDS = [
     ),
     Guard(  # memory that the host refuses is not the file's fault
         45,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/outcomes.py",
         "        if (why := threads.refused(lack)) is not None:\n",
         "        if (why := None) is not None:\n",
         _faults("test_stuck", "test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing"),
@@ -230,7 +230,7 @@ GUARDS = [
     ),
     Guard(  # the bytes and the manifest are kept before the state says so
         3,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/process.py",
         "    where = quarantine(job)\n",
         '    where = f"{job.claim.source}/{job.claim.file_id}-v{job.claim.version}-1"\n'
         "    done = StageReport(Stage.QUARANTINE, 0, 0)\n"
@@ -365,9 +365,9 @@ GUARDS = [
     ),
     Guard(  # the attempt is given back
         14,
-        "sensorflow/flow/handle.py",
-        "        return _retry(job, error, burned=False)\n    if isinstance(error, OSError)",
-        "        return _retry(job, error, burned=True)\n    if isinstance(error, OSError)",
+        "sensorflow/flow/outcomes.py",
+        "        return retried(job, error, burned=False)\n    if isinstance(error, OSError)",
+        "        return retried(job, error, burned=True)\n    if isinstance(error, OSError)",
         _faults(
             "test_disk",
             "test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothing",
@@ -716,7 +716,7 @@ GUARDS = [
     ),
     Guard(  # the third attempt is the last
         27,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/outcomes.py",
         "        if claim.attempt > job.world.settings.max_attempts and",
         "        if claim.attempt > 1_000 and",
         _faults(
@@ -807,9 +807,9 @@ GUARDS = [
     ),
     Guard(  # faults of the infrastructure burn no attempt
         38,
-        "sensorflow/flow/handle.py",
-        "        return _retry(job, error, burned=False)\n    if isinstance(error, OSError)",
-        "        return _retry(job, error, burned=True)\n    if isinstance(error, OSError)",
+        "sensorflow/flow/outcomes.py",
+        "        return retried(job, error, burned=False)\n    if isinstance(error, OSError)",
+        "        return retried(job, error, burned=True)\n    if isinstance(error, OSError)",
         _faults(
             "test_database", "test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing"
         ),
@@ -870,14 +870,14 @@ GUARDS = [
     ),
     Guard(  # who is refused has it looked at again
         52,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/outcomes.py",
         "        job.world.ledger.collect_again(job.claim.file_id)\n",
         "        pass\n",
         STALE + "test_who_finds_the_file_lost_has_what_it_wrote_collected_at_once",
     ),
     Guard(  # who was stopped for long asks first
         52,
-        "sensorflow/flow/ingest.py",
+        "sensorflow/flow/single_pass.py",
         "            job.confirm()\n",
         "",
         STALE + "test_who_was_stopped_for_long_asks_before_it_names_what_it_wrote",

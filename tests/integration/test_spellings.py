@@ -21,7 +21,7 @@ from sensorflow.adapters.postgres import migrate, registering
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.arrival import printable
 from sensorflow.errors import Code
-from sensorflow.flow.handle import Outcome
+from sensorflow.flow.outcomes import Outcome
 from sensorflow.ports.intake import OnChange
 
 NFC, NFD = "Kühlraum_1.csv", "Ku\u0308hlraum_1.csv"
