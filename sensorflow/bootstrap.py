@@ -19,7 +19,7 @@ from sensorflow import crash
 from sensorflow import settings as settings_
 from sensorflow.adapters.feeds.folder import Folder
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.adapters.queues.celery import CeleryQueue
+from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.adapters.stores.landing import LocalLanding
 from sensorflow.adapters.stores.quarantine import LocalQuarantine
 from sensorflow.embedded import state
@@ -206,8 +206,8 @@ def lake(settings: Settings) -> LocalLake:
     return LocalLake(settings.data_folder)
 
 
-def queue(settings: Settings) -> CeleryQueue:
-    return CeleryQueue(broker_url(settings), landing(settings).bucket, settings.to_broker)
+def publisher(settings: Settings) -> CeleryPublisher:
+    return CeleryPublisher(broker_url(settings), landing(settings).bucket, settings.to_broker)
 
 
 def world(settings: Settings, role: str, ledger: PostgresLedger) -> World:

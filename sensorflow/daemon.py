@@ -54,7 +54,7 @@ from sensorflow.growing import Growing
 from sensorflow.ports.intake import IntakeLease
 from sensorflow.ports.landing import Landing, LandingGroup
 from sensorflow.ports.ledger import Ledger
-from sensorflow.ports.queue import Queue
+from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log
 
@@ -105,7 +105,7 @@ class Daemon:
         folders: list[Folder],
         landing: Landing,
         ledger: Ledger,
-        queue_: Queue,
+        queue_: Publisher,
     ) -> None:
         self._settings = settings
         self._folders = folders
@@ -694,7 +694,7 @@ def _mark(folder: Folder, key: bytes, stat: Stat) -> bytes:
 def run(settings: Settings) -> None:
     """The process: until SIGTERM or SIGINT."""
     ledger = bootstrap.ledger(settings, "daemon")
-    queue_ = bootstrap.queue(settings)
+    queue_ = bootstrap.publisher(settings)
     daemon = Daemon(
         settings, bootstrap.folders(settings), bootstrap.landing(settings), ledger, queue_
     )

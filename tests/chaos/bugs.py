@@ -24,7 +24,7 @@ ACK_BEFORE_WORK = (Patch("workers/app.py", '"task_acks_late": True', '"task_acks
 NO_SWEEPER = (
     Patch(
         "sensorflow/flow/sweep.py",
-        "swept = ledger.sweep(stale_after, queue.depth(), grace)",
+        "swept = ledger.sweep(stale_after, publisher.depth(), grace)",
         "swept = Swept(0, 0)",
     ),
 )

@@ -83,7 +83,7 @@ GUARDS = [
     Guard(  # the sweeper
         2,
         "sensorflow/flow/sweep.py",
-        "    swept = ledger.sweep(stale_after, queue.depth(), grace)\n",
+        "    swept = ledger.sweep(stale_after, publisher.depth(), grace)\n",
         "    swept = Swept(0, 0)\n",
         _faults(
             "test_worker",

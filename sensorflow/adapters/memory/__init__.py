@@ -9,7 +9,6 @@ from sensorflow.adapters.memory.stores import (
     MemoryLake,
     MemoryLanding,
     MemoryQuarantine,
-    MemoryQueue,
 )
 
 __all__ = [
@@ -18,5 +17,4 @@ __all__ = [
     "MemoryLanding",
     "MemoryLedger",
     "MemoryQuarantine",
-    "MemoryQueue",
 ]

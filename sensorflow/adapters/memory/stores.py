@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +12,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from sensorflow.core.arrival import Landed, Waiting
+from sensorflow.core.arrival import Landed
 from sensorflow.core.partitions import Layer
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.landing import LandingGroup, Reader
@@ -149,19 +148,3 @@ class MemoryQuarantine:
 
     def unfinished(self, older: float) -> list[str]:
         return []
-
-
-class MemoryQueue:
-    """Holds messages until `take`."""
-
-    def __init__(self) -> None:
-        self._messages: deque[tuple[list[Waiting], bool]] = deque()
-
-    def publish(self, waiting: Waiting, inline: bool, others: Sequence[Waiting] = ()) -> None:
-        self._messages.append(([waiting, *others], inline))
-
-    def depth(self) -> int | None:
-        return len(self._messages)
-
-    def take(self) -> tuple[list[Waiting], bool] | None:
-        return self._messages.popleft() if self._messages else None
