@@ -13,16 +13,18 @@ from sensorflow.settings.file import (
 )
 from sensorflow.settings.project import Limits, Settings
 from sensorflow.settings.retention import UNITS
-from sensorflow.settings.sources import Source, tolerance, tolerates
+from sensorflow.settings.sources import FolderSource, Source, as_folder, tolerance, tolerates
 
 __all__ = [
     "COPY",
     "FILE_NAME",
     "RESTORING",
     "UNITS",
+    "FolderSource",
     "Limits",
     "Settings",
     "Source",
+    "as_folder",
     "copied",
     "find",
     "load",

@@ -157,6 +157,7 @@ def _check_profiles(settings: Settings, where: _Where) -> None:
                 f"no such profile; {hint}",
                 Code.SETTINGS,
             )
+    for name, source in settings.folders.items():
         why = growth.unfit(settings.profile_of(source)) if source.growing else None
         if why is not None:
             raise Misuse(
@@ -169,7 +170,7 @@ def _check_profiles(settings: Settings, where: _Where) -> None:
 
 def _check_folders(settings: Settings, where: _Where) -> None:
     """No file may be seen by two sources, or be seen as dropped because it was put away."""
-    folders = {f"sources.{n}.path": settings.path(s.path) for n, s in settings.sources.items()}
+    folders = {f"sources.{n}.path": settings.path(s.path) for n, s in settings.folders.items()}
     folders["data"] = settings.data_folder
     real = {name: Path(os.path.normpath(folder)) for name, folder in folders.items()}
     for name, outer in real.items():

@@ -21,7 +21,7 @@ from pydantic import (
 from sensorflow import digest, profiles, tls
 from sensorflow.core.profile import Profile, Strict
 from sensorflow.settings.retention import span
-from sensorflow.settings.sources import Source
+from sensorflow.settings.sources import AnySource, FolderSource, Source
 from sensorflow.tls import Tls
 
 
@@ -65,7 +65,7 @@ class Settings(Strict):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_size: ByteSize = Field(default=ByteSize(10 * 1024**2), ge=64 * 1024)
     log_files: int = Field(default=5, ge=1, le=1000)
-    sources: dict[str, Source] = Field(default_factory=dict)
+    sources: dict[str, AnySource] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
     home: Path = Field(default=Path(), exclude=True)
     profile_files: dict[str, Path] = Field(default_factory=dict, exclude=True)
@@ -139,6 +139,11 @@ class Settings(Strict):
     def to_broker(self) -> Tls | None:
         """broker_tls with absolute paths."""
         return self.broker_tls and self.broker_tls.below(self.home)
+
+    @property
+    def folders(self) -> dict[str, FolderSource]:
+        """The sources that are drop folders."""
+        return {n: s for n, s in self.sources.items() if isinstance(s, FolderSource)}
 
     def profile_of(self, source: Source) -> Profile:
         return self._bounded(source.profile, self.profiles[source.profile], source)

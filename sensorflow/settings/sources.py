@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from sensorflow.core.drift import Drift
 from sensorflow.core.gates.patterns import ManifestPattern, NamePattern
@@ -81,9 +92,12 @@ ARCHIVES = ("*.tar", "*.tgz", "*.tbz2", "*.txz", "*.tzst")
 
 
 class Source(Strict):
-    """A drop folder, and what becomes of the files in it."""
+    """What is done with the files of a source: the policy that sources of all kinds share.
 
-    path: Path
+    A kind adds where its files are, under a `kind` of its own.
+    """
+
+    kind: str = later("folder")
     profile: str
     include: tuple[str, ...] = (
         "*.csv",
@@ -111,7 +125,6 @@ class Source(Strict):
         "*.zip",
     )
     exclude: tuple[str, ...] = IGNORED
-    after: Literal["archive", "delete", "keep"] = "archive"
     on_change: Literal["merge", "supersede", "keep", "reject"] = "merge"
     dedupe_scope: Literal["file", "source"] = "file"
     max_rejects: str = "10%"
@@ -120,17 +133,9 @@ class Source(Strict):
     new_months: int = Field(default=1200, ge=1)
     sparse_months: int = Field(default=360, ge=1)
     drift: Drift = Drift()
-    polling: bool = False
     retention: Retention = Retention()
-    settle: float = Field(default=2.0, ge=0, le=3600)
-    growing: bool = False
-    grow_every: float = Field(default=10.0, ge=0, le=86400)
     silent_after: Duration = None
     unpack: bool = later(False)
-    gate: Annotated[Gate | None, BeforeValidator(_named)] = later(None)
-    overdue_after: Annotated[timedelta | None, BeforeValidator(patience)] = later(
-        timedelta(hours=1)
-    )
 
     @field_validator("drift", mode="before")
     @classmethod
@@ -160,8 +165,51 @@ class Source(Strict):
         given = "include" in self.model_fields_set
         return self.include if given or not self.unpack else (*self.include, *ARCHIVES)
 
+    @property
+    def is_gated(self) -> bool:
+        """Whether senders say by a gate which files are complete."""
+        return False
+
+    @classmethod
+    def chosen(cls, table: Any) -> type[Source]:
+        """The model of a source's table by its kind; a folder's where that is missing or unknown."""
+        kind = table.get("kind", FOLDER) if isinstance(table, Mapping) else FOLDER
+        return KINDS.get(kind, FolderSource) if isinstance(kind, str) else FolderSource
+
+    def tolerates(self, rejected: int, read: int) -> bool:
+        """Whether a file with so many rejects is loaded all the same. All rejected: never."""
+        return tolerates(self.max_rejects, rejected, read)
+
+
+FOLDER = "folder"
+
+
+class Folder(Strict):
+    """Where the files of a drop folder are, and when they are complete."""
+
+    path: Path
+    after: Literal["archive", "delete", "keep"] = "archive"
+    polling: bool = False
+    settle: float = Field(default=2.0, ge=0, le=3600)
+    growing: bool = False
+    grow_every: float = Field(default=10.0, ge=0, le=86400)
+    gate: Annotated[Gate | None, BeforeValidator(_named)] = later(None)
+    overdue_after: Annotated[timedelta | None, BeforeValidator(patience)] = later(
+        timedelta(hours=1)
+    )
+
+
+class FolderSource(Source, Folder):
+    """A drop folder, and what becomes of the files in it."""
+
+    kind: Literal["folder"] = later(FOLDER)
+
+    @property
+    def is_gated(self) -> bool:
+        return self.gate is not None
+
     @model_validator(mode="after")
-    def _unpack(self) -> Source:
+    def _unpack(self) -> FolderSource:
         if self.unpack and self.growing:
             raise ValueError(
                 "growing = true takes a file line by line while it grows, unpack = true takes an archive "
@@ -170,7 +218,7 @@ class Source(Strict):
         return self
 
     @model_validator(mode="after")
-    def _growing(self) -> Source:
+    def _growing(self) -> FolderSource:
         if self.growing and self.gate is not None:
             raise ValueError(
                 "growing = true takes a file line by line while it grows, a gate says that it is "
@@ -185,6 +233,36 @@ class Source(Strict):
             )
         return self
 
-    def tolerates(self, rejected: int, read: int) -> bool:
-        """Whether a file with so many rejects is loaded all the same. All rejected: never."""
-        return tolerates(self.max_rejects, rejected, read)
+
+def as_folder(source: Source, **changes: Any) -> FolderSource:
+    """A drop folder with the policy of a source of any kind: for files that lie elsewhere."""
+    if isinstance(source, FolderSource):
+        return source.model_copy(update=changes)
+    given = source.model_fields_set & set(Source.model_fields) - {"kind"}
+    shared = {name: getattr(source, name) for name in given}
+    return FolderSource.model_validate({"path": Path(), **shared, **changes})
+
+
+KINDS: Mapping[str, type[Source]] = {FOLDER: FolderSource}
+"""The model of each kind of source."""
+
+
+def _by_kind(given: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """A source by the model of its kind, whose errors are its own."""
+    if not isinstance(given, Mapping):
+        return handler(given)
+    kind = given.get("kind", FOLDER)
+    if kind not in KINDS:
+        known = ", ".join(KINDS)
+        raise _fault(kind, f"no such kind of source; known: {known}")
+    return KINDS[kind].model_validate(given)
+
+
+def _fault(kind: Any, message: str) -> ValidationError:
+    what = PydanticCustomError("kind", "{message}", {"message": message})
+    details = InitErrorDetails(type=what, loc=("kind",), input=kind)
+    return ValidationError.from_exception_data("Source", [details])
+
+
+AnySource = Annotated[SerializeAsAny[Source], WrapValidator(_by_kind)]
+"""A union by `kind`, of the models in KINDS."""

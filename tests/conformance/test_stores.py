@@ -25,7 +25,7 @@ from sensorflow.ports.landing import Landing
 from sensorflow.ports.layers import Lake, Unreadable
 from sensorflow.ports.quarantine import QuarantineStore
 from sensorflow.ports.queue import Queue
-from sensorflow.settings import Source
+from sensorflow.settings import FolderSource
 
 SCHEMA = pa.schema([("n", pa.int64())])
 DAY = datetime(2026, 1, 1, tzinfo=UTC).date()
@@ -236,7 +236,7 @@ def test_messages_are_counted(queue: Queue) -> None:
 def folder(tmp_path: Path, **source: Any) -> Folder:
     root = tmp_path / "drop"
     root.mkdir(exist_ok=True)
-    rules = Source.model_validate({"path": "drop", "profile": "p", **source})
+    rules = FolderSource.model_validate({"path": "drop", "profile": "p", **source})
     return Folder("plant", root, rules, tmp_path / "archive")
 
 
