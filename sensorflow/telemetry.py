@@ -142,7 +142,7 @@ def log() -> Any:
     return structlog.get_logger()
 
 
-def emit(event: Event, *, level: Level | None = None, **fields: Any) -> None:
+def emit(event: Event, level: Level | None = None, /, **fields: Any) -> None:
     """Report an event, with what is known of it. Nothing else writes to the log.
 
     fields: ids and facts; `exc_info`, True or an exception, adds the traceback. level: in place of the

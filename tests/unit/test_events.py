@@ -35,7 +35,7 @@ def test_an_event_is_one_line_with_its_name_its_level_and_its_fields(
 
 
 def test_a_site_that_has_worse_news_than_usual_says_the_level(lines: Any) -> None:
-    emit(Event.FILE_RETRIED, level="error", file_id=7)
+    emit(Event.FILE_RETRIED, "error", file_id=7)
     assert [line["level"] for line in lines()] == ["error"]
 
 
