@@ -21,8 +21,9 @@ from pathlib import Path
 from benchmarks import machine
 from sensorflow import bootstrap, telemetry
 from sensorflow.adapters.feeds.folder import stat_of
-from sensorflow.flow.handle import Outcome, handle
 from sensorflow.flow.land import land
+from sensorflow.flow.outcomes import Outcome
+from sensorflow.flow.process import handle
 from sensorflow.flow.register import register
 from sensorflow.flow.work import World
 

@@ -29,8 +29,9 @@ from sensorflow.embedded.postgres import Postgres
 from sensorflow.embedded.process import cpu
 from sensorflow.embedded.state import ROOT_HOME
 from sensorflow.errors import Misuse
-from sensorflow.flow.handle import Outcome, handle
 from sensorflow.flow.land import land
+from sensorflow.flow.outcomes import Outcome
+from sensorflow.flow.process import handle
 from sensorflow.flow.register import register
 from sensorflow.flow.work import World
 from sensorflow.settings import FolderSource, Settings, Source, as_folder

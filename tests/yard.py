@@ -22,7 +22,8 @@ from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.cli.audit import audit as command
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage
-from sensorflow.flow.handle import Outcome, handle
+from sensorflow.flow.outcomes import Outcome
+from sensorflow.flow.process import handle
 from sensorflow.flow.register import register
 from sensorflow.flow.work import World
 

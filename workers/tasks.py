@@ -10,7 +10,7 @@ from sensorflow.adapters.queues.celery import INGEST, RETAIN, SWEEP, task_name
 from sensorflow.core.arrival import file_ids_of
 from sensorflow.core.states import Stage
 from sensorflow.errors import SensorflowError
-from sensorflow.flow.handle import handle
+from sensorflow.flow.process import handle
 from sensorflow.flow.sweep import sweep as sweep_flow
 from sensorflow.flow.tidy import tidy
 from workers import housekeeping

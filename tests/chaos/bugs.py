@@ -31,7 +31,7 @@ NO_SWEEPER = (
 
 NO_ON_CONFLICT = (
     Patch(
-        "sensorflow/adapters/postgres/queries.sql",
+        "sensorflow/adapters/postgres/sql/loading.sql",
         "ON CONFLICT (ts, dedupe_key) DO NOTHING\n",
         "",
     ),
@@ -53,8 +53,9 @@ TWO_TRANSACTIONS = (
     ),
 )
 
-NO_FENCING = (
-    Patch("sensorflow/adapters/postgres/queries.sql", " AND lease_token = :token", "", least=6),
+NO_FENCING = tuple(
+    Patch(f"sensorflow/adapters/postgres/sql/{subject}.sql", " AND lease_token = :token", "", least)
+    for subject, least in (("claims", 6), ("loading", 2), ("archives", 1))
 )
 
 _COPY = """\

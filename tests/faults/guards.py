@@ -40,6 +40,10 @@ def _faults(file: str, test: str) -> str:
     return f"tests/faults/{file}.py::{test}"
 
 
+def _sql(subject: str) -> str:
+    return f"{POSTGRES}/sql/{subject}.sql"
+
+
 def _growing(test: str) -> str:
     return f"tests/unit/test_growing.py::{test}"
 
@@ -55,7 +59,6 @@ MERGED = _faults(
     "test_files",
     "test_fault_20_new_content_replaces_what_it_states_again_and_deletes_nothing[rewritten]",
 )
-LEDGER, SQL = f"{POSTGRES}/ledger.py", f"{POSTGRES}/queries.sql"
 LOADING = f"{POSTGRES}/loading.py"
 STATES = f"{POSTGRES}/sqlstates.py"
 SESSIONS = "tests/integration/test_sessions.py::"
@@ -163,7 +166,7 @@ GUARDS = [
     ),
     Guard(  # on a share a file is known by what lasts
         49,
-        SQL,
+        _sql("intake"),
         "        OR (starts_with(CAST(:fingerprint AS text), '*:*:')\n",
         "        OR (false\n",
         "tests/conformance/test_ledger.py::test_a_state_without_a_lasting_inode_is_known_by_one_that_had_it",
@@ -194,7 +197,7 @@ GUARDS = [
     ),
     Guard(  # memory that the host refuses is not the file's fault
         45,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/outcomes.py",
         "        if (why := threads.refused(lack)) is not None:\n",
         "        if (why := None) is not None:\n",
         _faults("test_stuck", "test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing"),
@@ -220,14 +223,14 @@ GUARDS = [
     ),
     Guard(  # the attempt is counted with the claim
         3,
-        SQL,
+        _sql("claims"),
         "attempts = attempts + 1,\n           started_at = coalesce",
         "attempts = attempts,\n           started_at = coalesce",
         _faults("test_worker", "test_fault_03_and_04_child_killed_before_the_commit[claimed]"),
     ),
     Guard(  # the bytes and the manifest are kept before the state says so
         3,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/process.py",
         "    where = quarantine(job)\n",
         '    where = f"{job.claim.source}/{job.claim.file_id}-v{job.claim.version}-1"\n'
         "    done = StageReport(Stage.QUARANTINE, 0, 0)\n"
@@ -260,7 +263,7 @@ GUARDS = [
     ),
     Guard(  # messages that the broker should hold are counted
         6,
-        LEDGER,
+        f"{POSTGRES}/outbox.py",
         "            lost = waiting - (depth or 0)\n",
         "            lost = waiting * 0\n",
         _faults("test_broker", "test_fault_06_emptied_valkey_costs_nothing"),
@@ -336,7 +339,7 @@ GUARDS = [
     ),
     Guard(  # a failure is not believed where the ledger knows better
         9,
-        SQL,
+        _sql("claims"),
         "AND stage = :stage AND state IN ('running', 'pending');",
         "AND state IN ('running', 'pending', 'loaded');",
         _faults(
@@ -362,9 +365,9 @@ GUARDS = [
     ),
     Guard(  # the attempt is given back
         14,
-        "sensorflow/flow/handle.py",
-        "        return _retry(job, error, burned=False)\n    if isinstance(error, OSError)",
-        "        return _retry(job, error, burned=True)\n    if isinstance(error, OSError)",
+        "sensorflow/flow/outcomes.py",
+        "        return retried(job, error, burned=False)\n    if isinstance(error, OSError)",
+        "        return retried(job, error, burned=True)\n    if isinstance(error, OSError)",
         _faults(
             "test_disk",
             "test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothing",
@@ -372,7 +375,7 @@ GUARDS = [
     ),
     Guard(  # a claim has one winner
         15,
-        SQL,
+        _sql("claims"),
         "            OR state = 'running' AND lease_until < now())\n",
         "            OR state = 'running')\n",
         _faults(
@@ -381,7 +384,7 @@ GUARDS = [
     ),
     Guard(  # the fencing token
         16,
-        SQL,
+        _sql("loading"),
         "error_code = NULL, error_detail = NULL, error_place = NULL\n"
         " WHERE id = :id AND lease_token = :token AND state = 'running'\n"
         "   AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;\n\n-- name: finish_together",
@@ -407,14 +410,14 @@ GUARDS = [
     ),
     Guard(  # but only by who has the file
         40,
-        SQL,
+        _sql("loading"),
         "                WHERE id = :id AND lease_token = :token AND state = 'running');\n",
         "                WHERE id = :id AND :token > 0);\n",
         SESSIONS + "test_a_worker_that_has_lost_a_file_ends_nobodys_session",
     ),
     Guard(  # a publisher that is stopped holds up nobody
         40,
-        SQL,
+        _sql("outbox"),
         " WHERE l.until <= clock_timestamp() OR l.process = :ended\n",
         " WHERE l.process = :ended\n",
         "tests/conformance/test_ledger.py::test_a_publisher_that_falls_silent_is_followed_by_another_one[postgres]",
@@ -524,7 +527,7 @@ GUARDS = [
     ),
     Guard(  # and the token of each of them
         16,
-        SQL,
+        _sql("loading"),
         " WHERE f.id = d.id AND f.lease_token = d.token AND f.state = 'running'\n"
         "   AND (to_regclass",
         " WHERE f.id = d.id AND f.state IN ('running', 'pending') AND d.token > 0\n"
@@ -534,7 +537,7 @@ GUARDS = [
     ),
     Guard(  # what ended a worker once takes no neighbours along again
         27,
-        SQL,
+        _sql("claims"),
         "       AND (id = :first OR started_at IS NULL)\n",
         "",
         "tests/conformance/test_ledger.py"
@@ -542,14 +545,14 @@ GUARDS = [
     ),
     Guard(  # nor does it take them along
         27,
-        SQL,
+        _sql("claims"),
         "WHERE id = :first AND fresh AND version = 1",
         "WHERE id = :first AND version = 1",
         "tests/conformance/test_taking_along.py::test_what_was_held_before_takes_nothing_along[postgres]",
     ),
     Guard(  # nor is it taken along
         27,
-        SQL,
+        _sql("claims"),
         "       AND started_at IS NULL AND version = 1 AND stage = 'validate' AND size < :file_bytes\n",
         "       AND version = 1 AND stage = 'validate' AND size < :file_bytes\n",
         "tests/conformance/test_taking_along.py"
@@ -570,7 +573,7 @@ GUARDS = [
     ),
     Guard(  # messages, not files, are what the broker may lack
         7,
-        SQL,
+        _sql("outbox"),
         "SELECT count(DISTINCT coalesce(sent_with, id)) FROM files\n",
         "SELECT count(*) FROM files\n",
         "tests/conformance/test_ledger.py"
@@ -638,14 +641,14 @@ GUARDS = [
     ),
     Guard(  # a growth follows what is the newest one
         20,
-        SQL,
+        _sql("growing"),
         "WHERE root = :root AND last_file = :last AND size = :size);",
         "WHERE root = :root AND :last > 0 AND :size >= 0);",
         _conformance("test_of_two_that_go_on_at_one_place_the_first_is_taken[postgres]"),
     ),
     Guard(  # and is claimed after that is finished
         20,
-        SQL,
+        _sql("claims"),
         "                        WHERE g.file_id = files.id AND p.state IN ('pending', 'running'))\n",
         "                        WHERE g.file_id = files.id AND p.state IN ('none'))\n",
         _conformance("test_a_growth_is_due_and_claimed_when_the_one_before_is_finished[postgres]"),
@@ -681,7 +684,7 @@ GUARDS = [
     ),
     Guard(
         21,
-        SQL,
+        _sql("intake"),
         "    AND NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (SELECT 1 FROM newest)\n",
         "    AND NOT :name_matters AND false\n",
         _faults(
@@ -713,7 +716,7 @@ GUARDS = [
     ),
     Guard(  # the third attempt is the last
         27,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/outcomes.py",
         "        if claim.attempt > job.world.settings.max_attempts and",
         "        if claim.attempt > 1_000 and",
         _faults(
@@ -786,7 +789,7 @@ GUARDS = [
     ),
     Guard(
         36,
-        LEDGER,
+        f"{POSTGRES}/outbox.py",
         "            lost = waiting - (depth or 0)\n",
         "            lost = waiting * 0\n",
         _faults(
@@ -804,9 +807,9 @@ GUARDS = [
     ),
     Guard(  # faults of the infrastructure burn no attempt
         38,
-        "sensorflow/flow/handle.py",
-        "        return _retry(job, error, burned=False)\n    if isinstance(error, OSError)",
-        "        return _retry(job, error, burned=True)\n    if isinstance(error, OSError)",
+        "sensorflow/flow/outcomes.py",
+        "        return retried(job, error, burned=False)\n    if isinstance(error, OSError)",
+        "        return retried(job, error, burned=True)\n    if isinstance(error, OSError)",
         _faults(
             "test_database", "test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing"
         ),
@@ -822,14 +825,14 @@ GUARDS = [
     ),
     Guard(  # an outage longer than a lease burns none either
         38,
-        SQL,
+        _sql("claims"),
         "AND stage = :stage AND state IN ('running', 'pending');",
         "AND stage = :stage AND state = 'running';",
         "tests/conformance/test_ledger.py::test_a_lease_that_ended_in_an_outage_is_given_back_with_its_attempt[postgres]",
     ),
     Guard(  # nor is the file taken from a holder that could not give it back
         38,
-        SQL,
+        _sql("outbox"),
         "                     AND pg_postmaster_start_time() < now() - make_interval(secs => :grace)\n",
         "                     AND :grace >= 0\n",
         _faults(
@@ -839,9 +842,9 @@ GUARDS = [
     ),
     Guard(  # what was read by an older lease of the intake is not registered
         48,
-        LEDGER,
-        "            if lease is not None and not holds_intake(c, lease):\n",
-        "            if False:\n",
+        f"{POSTGRES}/registering.py",
+        "    if lease is None:\n        return\n",
+        "    if True:\n        return\n",
         _faults(
             "test_two_daemons",
             "test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes",
@@ -859,7 +862,7 @@ GUARDS = [
     ),
     Guard(  # what is finished is looked at twice
         52,
-        SQL,
+        _sql("maintenance"),
         "   SET tidy = state = 'loaded' OR finished_at < now() - make_interval(secs => :again),\n",
         "   SET tidy = :again > 0,\n",
         STALE
@@ -867,21 +870,21 @@ GUARDS = [
     ),
     Guard(  # who is refused has it looked at again
         52,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/outcomes.py",
         "        job.world.ledger.collect_again(job.claim.file_id)\n",
         "        pass\n",
         STALE + "test_who_finds_the_file_lost_has_what_it_wrote_collected_at_once",
     ),
     Guard(  # who was stopped for long asks first
         52,
-        "sensorflow/flow/ingest.py",
+        "sensorflow/flow/single_pass.py",
         "            job.confirm()\n",
         "",
         STALE + "test_who_was_stopped_for_long_asks_before_it_names_what_it_wrote",
     ),
     Guard(
         52,
-        SQL,
+        _sql("claims"),
         "finished_at = now(), tidy = false\n WHERE id = :id AND lease_token = :token AND state = 'running'",
         "finished_at = now()\n WHERE id = :id AND lease_token = :token AND state = 'running'",
         STALE + "test_of_a_quarantined_file_no_silver_is_left",
@@ -1003,21 +1006,21 @@ GUARDS = [
     ),
     Guard(  # each source has its turn in the outbox
         39,
-        SQL,
+        _sql("outbox"),
         "     ORDER BY turn, placed.id\n",
         "     ORDER BY placed.id\n",
         TURNS + "test_what_is_in_flight_counts_for_whose_turn_it_is[postgres]",
     ),
     Guard(  # and its share, whatever others have in flight
         39,
-        SQL,
+        _sql("outbox"),
         "        OR :live AND (turn = 0 OR",
         "        OR NOT :live AND (turn = 0 OR",
         TURNS + "test_a_flood_fills_its_window_and_another_source_goes_beyond_it[postgres]",
     ),
     Guard(  # of what is in flight; which follows what is finished, and nothing else
         39,
-        SQL,
+        _sql("outbox"),
         "/ :work_bytes) FILTER (WHERE e.finished), 0)\n",
         "/ :work_bytes), 0)\n",
         TURNS + "test_the_pace_is_of_what_was_finished_while_files_wait[postgres]",
@@ -1031,7 +1034,7 @@ GUARDS = [
     ),
     Guard(  # an alias among others is one, also where its name comes twice
         39,
-        SQL,
+        _sql("intake"),
         "     WHERE g.named = 1\n",
         "     WHERE g.named > 0\n",
         "tests/conformance/test_ledger.py::"

@@ -24,7 +24,8 @@ from yard import Yard, content
 
 from sensorflow.core.states import State
 from sensorflow.flow import work
-from sensorflow.flow.handle import Outcome, handle
+from sensorflow.flow.outcomes import Outcome
+from sensorflow.flow.process import handle
 from sensorflow.flow.tidy import tidy
 from sensorflow.flow.work import Job, World
 from sensorflow.ports.layers import LayerWriter

@@ -22,7 +22,8 @@ from sensorflow.core.arrival import Lane
 from sensorflow.crash import Point
 from sensorflow.errors import Misuse
 from sensorflow.flow import unpack
-from sensorflow.flow.handle import Outcome, handle
+from sensorflow.flow.outcomes import Outcome
+from sensorflow.flow.process import handle
 
 WORK = """
 import sys
@@ -30,7 +31,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.flow.handle import handle
+from sensorflow.flow.process import handle
 settings = bootstrap.settings(Path(sys.argv[1]))
 world = bootstrap.world(settings, "killed", PostgresLedger(sys.argv[2], "killed"))
 handle(world, [int(sys.argv[3])], None, lambda _: nullcontext())

@@ -60,8 +60,8 @@ class Pipeline:
         from sensorflow import bootstrap
         from sensorflow.adapters.feeds.folder import stat_of
         from sensorflow.core.states import Stage
-        from sensorflow.flow.handle import handle
         from sensorflow.flow.land import land
+        from sensorflow.flow.process import handle
         from sensorflow.flow.register import register
         from sensorflow.settings import Settings
 

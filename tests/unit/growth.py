@@ -18,7 +18,8 @@ from sensorflow.adapters.memory import (
     MemoryQueue,
 )
 from sensorflow.core.states import State
-from sensorflow.flow.handle import Result, handle
+from sensorflow.flow.outcomes import Result
+from sensorflow.flow.process import handle
 from sensorflow.flow.publish import publish
 from sensorflow.flow.work import World
 from sensorflow.growing import Growing

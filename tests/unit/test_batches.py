@@ -10,7 +10,8 @@ from test_flow import LIMITS, Plant, Together, content, keep, names, sent
 
 from sensorflow.core.states import WORK, State
 from sensorflow.errors import Code, SensorflowError, Transient
-from sensorflow.flow.handle import Outcome, Result, handle
+from sensorflow.flow.outcomes import Outcome, Result
+from sensorflow.flow.process import handle
 from sensorflow.flow.publish import SIZE, SMALL, publish
 from sensorflow.ports.claims import BatchLimits
 from workers.outcome import tell

@@ -24,10 +24,11 @@ from sensorflow.core.partitions import Layer
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, Transient
-from sensorflow.flow import together
+from sensorflow.flow import micro_batch
 from sensorflow.flow.ahead import ahead
-from sensorflow.flow.handle import Outcome, Result, handle
 from sensorflow.flow.land import land
+from sensorflow.flow.outcomes import Outcome, Result
+from sensorflow.flow.process import handle
 from sensorflow.flow.publish import publish
 from sensorflow.flow.register import register
 from sensorflow.flow.sweep import sweep
@@ -372,7 +373,7 @@ def test_files_of_one_message_leave_the_rows_and_keys_that_each_leaves_alone() -
 def test_a_small_file_that_is_a_large_one_compressed_goes_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(together, "READINGS", 20)
+    monkeypatch.setattr(micro_batch, "READINGS", 20)
     plant = Plant()
     sizes = (1, 15, 50, 3, 8)
     files = [plant.drop(content(rows), names(rows)) for rows in sizes]

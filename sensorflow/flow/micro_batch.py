@@ -18,8 +18,8 @@ from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.states import Stage
 from sensorflow.errors import Fenced, Permanent, Transient
 from sensorflow.flow import deadlines
-from sensorflow.flow.ingest import Ingest, Made
 from sensorflow.flow.load import done
+from sensorflow.flow.single_pass import Ingest, Made
 from sensorflow.flow.validate import opened, scratch
 from sensorflow.flow.work import Job
 from sensorflow.ports.files import Counts
