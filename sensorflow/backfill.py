@@ -30,7 +30,7 @@ from sensorflow.flow.register import register
 from sensorflow.ports.intake import Kind
 from sensorflow.ports.landing import Landing
 from sensorflow.ports.ledger import Ledger
-from sensorflow.settings import Settings
+from sensorflow.settings import Settings, as_folder
 
 LOOK = 0.5
 """Seconds between looks at how far the workers are."""
@@ -86,7 +86,7 @@ class Backfill:
         ahead: int = 200,
         rate: float | None = None,
     ) -> None:
-        quiet = settings.sources[source].model_copy(update={"after": "keep", "growing": False})
+        quiet = as_folder(settings.sources[source], after="keep", growing=False)
         self._folder = Folder(source, root.resolve(), quiet, Path())
         self._settings = settings
         self._window = window

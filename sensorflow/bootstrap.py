@@ -228,7 +228,7 @@ def folders(settings: Settings) -> list[Folder]:
     archive = settings.data_folder / "archive"
     return [
         Folder(name, settings.path(source.path), source, archive / name)
-        for name, source in settings.sources.items()
+        for name, source in settings.folders.items()
     ]
 
 

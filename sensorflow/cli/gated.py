@@ -58,7 +58,7 @@ def waiting(settings: Settings, book: Book, source: str | None = None) -> list[W
     from sensorflow import bootstrap
 
     found: list[Waiting] = []
-    if not any(s.gate for n, s in settings.sources.items() if source in (None, n)):
+    if not any(s.gate for n, s in settings.folders.items() if source in (None, n)):
         return found
     books = bootstrap.books(settings)
     for folder in bootstrap.folders(settings):

@@ -295,7 +295,7 @@ def _copied(place: Path, generation: int, path: Path | None) -> Path:
 def _welcome(settings: Settings, running: Running) -> None:
     from sensorflow import bootstrap
 
-    for name, source in settings.sources.items():
+    for name, source in settings.folders.items():
         line(f"drop files into  {settings.path(source.path)}  (source {name})")
     line(f"Flower           {running.flower_url}")
     word, where = bootstrap.flower_password(settings)

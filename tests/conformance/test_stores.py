@@ -21,6 +21,8 @@ from sensorflow.ports.landing import Landing
 from sensorflow.ports.layers import Lake, Unreadable
 from sensorflow.ports.quarantine import QuarantineStore
 from sensorflow.settings import Source
+from sensorflow.ports.queue import Queue
+from sensorflow.settings import FolderSource
 
 SCHEMA = pa.schema([("n", pa.int64())])
 DAY = datetime(2026, 1, 1, tzinfo=UTC).date()
@@ -211,7 +213,7 @@ def test_a_file_is_busy_while_it_is_written_changed_or_gone(tmp_path: Path) -> N
 def folder(tmp_path: Path, **source: Any) -> Folder:
     root = tmp_path / "drop"
     root.mkdir(exist_ok=True)
-    rules = Source.model_validate({"path": "drop", "profile": "p", **source})
+    rules = FolderSource.model_validate({"path": "drop", "profile": "p", **source})
     return Folder("plant", root, rules, tmp_path / "archive")
 
 

@@ -28,7 +28,7 @@ from sensorflow.adapters.files import (
 from sensorflow.core.growth import Segment, complete, holds
 from sensorflow.core.stability import Stat, takes
 from sensorflow.errors import Transient
-from sensorflow.settings import Source
+from sensorflow.settings import FolderSource
 
 DEPTH = 64
 """Folders below a drop folder that are looked into, one within the other."""
@@ -81,7 +81,7 @@ class Readable:
 class Folder:
     """The files of one source: seen, opened, and put away. Keys are paths below it, as bytes."""
 
-    def __init__(self, name: str, root: Path, source: Source, archive: Path) -> None:
+    def __init__(self, name: str, root: Path, source: FolderSource, archive: Path) -> None:
         self.name = name
         self.root = root
         self.source = source
