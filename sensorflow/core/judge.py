@@ -17,13 +17,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core import clocktime, counted, numbers, reasons, rowzones, timeformats, untitled
+from sensorflow.core import numbers, reasons, untitled
 from sensorflow.core.formats.chunk import Chunk, Reject
 from sensorflow.core.layout import Cut, Measure, Text
 from sensorflow.core.profile import Profile, Time
 from sensorflow.core.readings import BRONZE, Flag
 from sensorflow.core.rules import Rules, matching
 from sensorflow.core.texts import bare, may_hold_nul
+from sensorflow.core.times import counted, rowzones, timeformats
+from sensorflow.core.times.clock import Clock
+from sensorflow.core.times.instants import Instants, from_timestamps, parse
 from sensorflow.errors import Code, Permanent
 
 Bools = npt.NDArray[np.bool_]
@@ -258,16 +261,16 @@ class _Case:
                 error.place["line"] = int(self.chunk.lines[row])
             raise
 
-    def _times(self) -> list[clocktime.Instants]:
+    def _times(self) -> list[Instants]:
         """The time of each row, or, where it stands in the titles, of each row for each measure."""
-        known: dict[tuple[Text, ...], clocktime.Instants] = {}
+        known: dict[tuple[Text, ...], Instants] = {}
         for measure in self.layout.measures:
             parts = measure.time or self.layout.time
             if parts not in known:
                 known[parts] = self._instants(parts)
         return [known[measure.time or self.layout.time] for measure in self.layout.measures]
 
-    def _instants(self, texts: tuple[Text, ...]) -> clocktime.Instants:
+    def _instants(self, texts: tuple[Text, ...]) -> Instants:
         step = self.profile.time.step if self.profile.time else None
         if step is None:
             return self._bounded(self._told(texts))
@@ -276,12 +279,12 @@ class _Case:
         self.when[texts] = counted.shown(self.when.get(start), index, size)
         return self._bounded(found)
 
-    def _told(self, texts: tuple[Text, ...]) -> clocktime.Instants:
+    def _told(self, texts: tuple[Text, ...]) -> Instants:
         time, layout = self.profile.time or Time(), self.layout
         if len(texts) == 1 and len(columns := texts[0].columns) == 1:
             column = self.chunk.columns[columns[0]]
             if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-                return self._by_clock(column, clocktime.from_timestamps)
+                return self._by_clock(column, from_timestamps)
         parts = [self.text(part) for part in texts]
         markers = self.profile.missing or ()
         if markers and len(parts) == 1:  # of several parts, a 0 may be an hour
@@ -298,11 +301,9 @@ class _Case:
             whole = pc.replace_substring(whole, ",", ".")
         self.when[texts] = whole
         formats = layout.formats
-        return self._by_clock(whole, lambda t, c: clocktime.parse(t, formats, c))
+        return self._by_clock(whole, lambda t, c: parse(t, formats, c))
 
-    def _by_clock(
-        self, column: pa.Array, read: Callable[[pa.Array, clocktime.Clock], clocktime.Instants]
-    ) -> clocktime.Instants:
+    def _by_clock(self, column: pa.Array, read: Callable[[pa.Array, Clock], Instants]) -> Instants:
         """Times read by the file's clock, or by that of each row."""
         layout, time, clock = self.layout, self.profile.time, self._clock
         if layout.dst is not None and time is not None and time.dst is not None:
@@ -316,13 +317,13 @@ class _Case:
         return self.text(self.layout.zone or Text())
 
     @cached_property
-    def _clock(self) -> clocktime.Clock:
+    def _clock(self) -> Clock:
         clock = self.layout.clock
         if self.layout.zone is None:
             return clock
         return replace(clock, by_row=rowzones.zones_of(self._zone, clock.zones))
 
-    def _bounded(self, found: clocktime.Instants) -> clocktime.Instants:
+    def _bounded(self, found: Instants) -> Instants:
         """Instants without those that the settings do not expect."""
         low, high = self.profile.earliest, self.profile.latest
         if low is None and high is None:
@@ -337,7 +338,7 @@ class _Case:
             return found
         codes = found.codes.copy()
         codes[bad] = Code.TIMESTAMP_OUTSIDE.number
-        return clocktime.Instants(pc.if_else(pa.array(bad), None, found.ts), codes)
+        return Instants(pc.if_else(pa.array(bad), None, found.ts), codes)
 
     def readings(self) -> tuple[pa.RecordBatch, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
         """The accepted readings, row by row in the order of the measures; (row, measure) of each."""

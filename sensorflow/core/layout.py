@@ -7,22 +7,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from sensorflow.core import astray, clocktime
-from sensorflow.core.clocktime import Clock
+from sensorflow.core import astray
 from sensorflow.core.drift import Drift
 from sensorflow.core.names import composed
 from sensorflow.core.numbers import Style
 from sensorflow.core.patterns import LINES, search
-from sensorflow.core.profile import (
-    TEMPLATE,
-    Cell,
-    Column,
-    Each,
-    Origin,
-    Profile,
-    check_zone,
-)
+from sensorflow.core.profile import TEMPLATE, Cell, Column, Each, Origin, Profile
 from sensorflow.core.tags import tagged
+from sensorflow.core.times.clock import Clock, Order
+from sensorflow.core.times.instants import instant
+from sensorflow.core.times.zones import check_zone
 from sensorflow.errors import Code, Permanent
 
 
@@ -156,7 +150,7 @@ Resolve = Callable[[Sequence[Field], str], Layout]
 
 def resolver(profile: Profile, place: Place, drift: Drift) -> Resolve:
     """The one way to a layout for every part of one file: it keeps the clock's place in the rows."""
-    order = clocktime.Order()
+    order = Order()
 
     def resolve(fields: Sequence[Field], preamble: str) -> Layout:
         asked = (drift, fields, preamble)
@@ -219,7 +213,7 @@ class _Resolving:
         self.placed = False
         """Whether the layout is of this name or path alone."""
 
-    def layout(self, order: clocktime.Order) -> Layout:
+    def layout(self, order: Order) -> Layout:
         profile, time = self.profile, self.profile.time
         assert time is not None
         self.titled = any(self.is_titled(origin) for origin in time.origins)
@@ -504,7 +498,7 @@ class _Resolving:
             raise Permanent(Code.DRIFT, text + hint)
         self.notes.append(text)
 
-    def clock(self, order: clocktime.Order) -> Clock:
+    def clock(self, order: Order) -> Clock:
         time = self.profile.time
         assert time is not None
         zone = self.text(time.zone).constant
@@ -534,7 +528,7 @@ class _Resolving:
         if time is None or time.since is None:
             return 0
         text = self.text(time.since).constant or ""
-        found = clocktime.instant(text, zone)
+        found = instant(text, zone)
         if found is None:
             do = "correct time.since in the profile, whose pattern finds this text; then replay"
             raise Permanent(Code.UNREADABLE, f"since {text!r} is no date in ISO 8601", do=do)

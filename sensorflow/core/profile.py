@@ -25,10 +25,9 @@ import difflib
 import hashlib
 import re
 from datetime import UTC, date, datetime
-from functools import cache, cached_property
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated, Any, Literal
-from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -43,9 +42,11 @@ from pydantic import (
     model_validator,
 )
 
-from sensorflow.core import elementpath, timeformats
-from sensorflow.core.durations import duration
-from sensorflow.core.monthnames import known_locale
+from sensorflow.core import elementpath
+from sensorflow.core.times import timeformats
+from sensorflow.core.times.durations import duration
+from sensorflow.core.times.monthnames import known_locale
+from sensorflow.core.times.zones import check_zone
 
 DECODED = frozenset({"senml", "influx", "nem12"})
 """Formats that say themselves what is measured, when and by what."""
@@ -383,20 +384,6 @@ class Time(Strict):
     def origins(self) -> tuple[Origin, ...]:
         """`parts`, and behind them index and size of a step."""
         return (*self.parts, self.step.index, self.step.size) if self.step else self.parts
-
-
-@cache
-def zones() -> frozenset[str]:
-    """The names of all zones; "Factory" is the one that stands for none."""
-    return frozenset(available_timezones() - {"Factory", "localtime"})
-
-
-def check_zone(name: str) -> None:
-    """ValueError, with the nearest name, for what is no zone."""
-    if timeformats.fixed_offset(name) is None and name not in zones():
-        near = difflib.get_close_matches(name, sorted(zones()), 1)
-        hint = f"did you mean {near[0]!r}?" if near else "give an IANA name or one like +01:00"
-        raise ValueError(f"no such zone; {hint}")
 
 
 class Quality(Strict):

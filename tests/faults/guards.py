@@ -921,7 +921,7 @@ GUARDS = [
     Guard(  # times that a source does not expect
         50,
         "sensorflow/core/judge.py",
-        "        codes[bad] = Code.TIMESTAMP_OUTSIDE.number\n        return clocktime.Instants("
+        "        codes[bad] = Code.TIMESTAMP_OUTSIDE.number\n        return Instants("
         "pc.if_else(pa.array(bad), None, found.ts), codes)\n",
         "        return found\n",
         "tests/unit/test_costs.py::test_times_that_a_source_does_not_expect_are_rejects",
