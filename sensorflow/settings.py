@@ -31,7 +31,9 @@ from sensorflow import digest, profiles, tls
 from sensorflow.core import growth
 from sensorflow.core.drift import Drift
 from sensorflow.core.gates.patterns import ManifestPattern, NamePattern
-from sensorflow.core.profile import Instant, Profile, Strict, later
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.scalars import Instant
+from sensorflow.core.profile.strict import Strict, later
 from sensorflow.core.stability import IGNORED
 from sensorflow.environment import Variables, names_project
 from sensorflow.errors import Code, Misuse

@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 from sensorflow.core import numbers, reasons, untitled
 from sensorflow.core.formats.chunk import Chunk, Reject
 from sensorflow.core.layout import Cut, Measure, Text
-from sensorflow.core.profile import Profile, Time
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.time import Time
 from sensorflow.core.readings import BRONZE, Flag
 from sensorflow.core.rules import Rules, matching
 from sensorflow.core.texts import bare, may_hold_nul

@@ -12,7 +12,9 @@ from sensorflow.core.drift import Drift
 from sensorflow.core.names import composed
 from sensorflow.core.numbers import Style
 from sensorflow.core.patterns import LINES, search
-from sensorflow.core.profile import TEMPLATE, Cell, Column, Each, Origin, Profile
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.cells import Cell, Column, Each
+from sensorflow.core.profile.origin import TEMPLATE, Origin
 from sensorflow.core.tags import tagged
 from sensorflow.core.times.clock import Clock, Order
 from sensorflow.core.times.instants import instant
@@ -83,7 +85,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Grade:
-    """The column that tells how good a reading is; see `profile.Quality`."""
+    """The column that tells how good a reading is; see `profile.cells.Quality`."""
 
     column: int
     good: tuple[str, ...]

@@ -26,7 +26,8 @@ from sensorflow.core.formats.keys import KEY as KEY
 from sensorflow.core.formats.keys import Place, at, doubled, level, twice_in
 from sensorflow.core.layout import NOTHING, Field, Resolve
 from sensorflow.core.patterns import search
-from sensorflow.core.profile import TEMPLATE, Origin, Profile
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.origin import TEMPLATE, Origin
 from sensorflow.errors import Code, Permanent
 
 ROWS = 8192

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.profile import Counted
+from sensorflow.core.profile.time import Counted
 from sensorflow.core.times.civil import ints, missing
 from sensorflow.core.times.clock import Clock
 from sensorflow.core.times.durations import Duration, duration
