@@ -29,7 +29,7 @@ from pydantic import (
 
 from sensorflow import digest, profiles, tls
 from sensorflow.core import growth
-from sensorflow.core.drift import Drift
+from sensorflow.core.binding.drift import Drift
 from sensorflow.core.gates.patterns import ManifestPattern, NamePattern
 from sensorflow.core.profile import Profile
 from sensorflow.core.profile.scalars import Instant

@@ -17,9 +17,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core import numbers, reasons, untitled
+from sensorflow.core import numbers, reasons
+from sensorflow.core.binding import untitled
+from sensorflow.core.binding.layout import Cut, Measure, Text
 from sensorflow.core.formats.chunk import Chunk, Reject
-from sensorflow.core.layout import Cut, Measure, Text
 from sensorflow.core.profile import Profile
 from sensorflow.core.profile.time import Time
 from sensorflow.core.readings import BRONZE, Flag

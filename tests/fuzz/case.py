@@ -21,11 +21,12 @@ from mutations import mutate
 from seeds import OPTIONS, Made, parquet
 
 from sensorflow.core import reading
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats import csv, lines
 from sensorflow.core.formats.compression import kind_of
 from sensorflow.core.formats.encoding import BLOCK
 from sensorflow.core.judge import Accepted
-from sensorflow.core.layout import Drift, Place
 from sensorflow.core.profile import Profile
 from sensorflow.core.times.civil import EARLIEST, LATEST
 from sensorflow.errors import Code, Permanent

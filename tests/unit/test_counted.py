@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sensorflow.core import reading
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.place import Place
 from sensorflow.core.profile import Profile
 from sensorflow.core.times.durations import duration
 from sensorflow.errors import Code

@@ -15,11 +15,11 @@ import io
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats import likeness
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.formats.compression import decompressed
 from sensorflow.core.growth import Part
-from sensorflow.core.layout import Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.core.profile.formats import FORMATS, plugins
 from sensorflow.errors import DO, Code, Permanent
