@@ -16,7 +16,8 @@ from celery.signals import task_received, worker_init, worker_process_init, work
 
 from sensorflow import bootstrap, crash, threads
 from sensorflow.core.binding.place import Place
-from sensorflow.core.dedupe import Occurrences, keys
+from sensorflow.core.keys import keys
+from sensorflow.core.occurrences import Occurrences
 from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read

@@ -13,7 +13,7 @@ from typing import Any
 
 from sensorflow import crash, threads
 from sensorflow.core.arrival import printable
-from sensorflow.core.dedupe import Disordered
+from sensorflow.core.occurrences import Disordered
 from sensorflow.core.retry import backoff
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import LASTING, REMEDY, Code, Fenced, Permanent, SensorflowError, Transient

@@ -21,7 +21,7 @@ import pytest
 from sensorflow import profiles
 from sensorflow.core.binding.drift import Drift
 from sensorflow.core.binding.place import Place
-from sensorflow.core.dedupe import Occurrences
+from sensorflow.core.occurrences import Occurrences
 from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read
 from sensorflow.core.readings import Flag

@@ -9,7 +9,7 @@ import pytest
 
 from sensorflow.core.binding.drift import Drift
 from sensorflow.core.binding.place import Place
-from sensorflow.core.dedupe import Occurrences
+from sensorflow.core.occurrences import Occurrences
 from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read
