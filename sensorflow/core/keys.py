@@ -21,7 +21,6 @@ from sensorflow.core.readings import micros
 
 KEY = pa.binary(16)
 
-
 MANY = 3000
 """Rows; below this a loop over hashlib is done before DataFusion has planned."""
 

@@ -13,18 +13,12 @@ from sensorflow.core.readings import micros
 from sensorflow.core.series import Last, Series
 
 _ROW = np.dtype([("mark", "i8"), ("series", "i4"), ("ts", "i8"), ("bits", "i8")])
-
-
 _PLACED = np.dtype([*_ROW.descr, ("row", "i8")])
-
-
 _GOLDEN = -7046029254386353131  # 2**64 divided by the golden ratio, as a signed number
-
 
 HELD = 1_000_000
 """Readings of a file whose marks are held in memory (28 bytes each); a larger one must be in order, or
 is sorted on disk."""
-
 
 PARTS = 256
 """Files that the marks of a large file are spread over; one is held at a time."""

@@ -107,7 +107,6 @@ class Layout:
 NOTHING = Layout((), (), (), Clock(), ())
 """The layout of no rows at all."""
 
-
 DECODED = ("time", "sensor", "type", "unit", "value", "quality")
 """The columns of a decoded format (SenML and the like), by whatever way the file says it."""
 

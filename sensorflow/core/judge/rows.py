@@ -28,8 +28,6 @@ from sensorflow.core.times.instants import Instants, from_timestamps, parse
 from sensorflow.errors import Code, Permanent
 
 Bools = npt.NDArray[np.bool_]
-
-
 _TIMES = frozenset(code for code in Code if code.name.startswith("TIMESTAMP"))
 
 

@@ -11,9 +11,7 @@ from pydantic import AfterValidator
 DECODED = frozenset({"senml", "influx", "nem12"})
 """Formats that say themselves what is measured, when and by what."""
 
-
 FORMATS = ("csv", "xlsx", "jsonl", "json", "xml", "parquet", *sorted(DECODED))
-
 
 PLUGINS = "sensorflow.decoders"
 """The group of entry points that bring further formats: each a function as in `formats`."""

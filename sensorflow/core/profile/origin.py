@@ -60,6 +60,4 @@ class Origin(Strict):
 
 
 TEMPLATE = re.compile(r"\{([^{}]+)\}")
-
-
 Text = Origin | None

@@ -74,24 +74,10 @@ def _signed(given: Any) -> Any:
 
 
 Regex = Annotated[str, AfterValidator(_regex)]
-
-
 Grouped = Annotated[str, AfterValidator(_grouped)]
-
-
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
-
-
 Shift = Annotated[float, BeforeValidator(_signed), Field(ge=-86400 * 366, le=86400 * 366)]
-
-
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
-
-
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-
-
 Reference = Annotated[str, AfterValidator(_reference)]
-
-
 References = Annotated[tuple[Reference, ...], BeforeValidator(_listed)]
