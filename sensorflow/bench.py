@@ -35,7 +35,6 @@ from sensorflow.flow.process import process
 from sensorflow.flow.register import register
 from sensorflow.flow.work import World
 from sensorflow.ports.queue import Task
-from sensorflow.settings import Settings, Source
 from sensorflow.settings import FolderSource, Settings, Source, as_folder
 
 ROUNDS = 5

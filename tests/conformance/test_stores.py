@@ -20,8 +20,6 @@ from sensorflow.errors import Code, Transient
 from sensorflow.ports.landing import Landing
 from sensorflow.ports.layers import Lake, Unreadable
 from sensorflow.ports.quarantine import QuarantineStore
-from sensorflow.settings import Source
-from sensorflow.ports.queue import Queue
 from sensorflow.settings import FolderSource
 
 SCHEMA = pa.schema([("n", pa.int64())])

@@ -18,9 +18,8 @@ from sensorflow.adapters.memory import MemoryLanding, MemoryLedger
 from sensorflow.core.arrival import Arrival
 from sensorflow.daemon import GROUP_BYTES, Daemon
 from sensorflow.ports.intake import Kind, OnChange, Registration
-from sensorflow.settings import Settings, Source
-from sensorflow.testing.queue import MemoryQueue
 from sensorflow.settings import FolderSource, Settings
+from sensorflow.testing.queue import MemoryQueue
 
 LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
 

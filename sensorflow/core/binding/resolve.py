@@ -1,154 +1,28 @@
-"""Which column of a file is what: a profile, applied to the columns that a file turns out to have."""
+"""A profile, applied to the columns that a file turns out to have."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import NamedTuple
 
-from sensorflow.core import astray, clocktime
-from sensorflow.core.clocktime import Clock
-from sensorflow.core.drift import Drift
+from sensorflow.core.binding import astray
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.fields import Field, find
+from sensorflow.core.binding.layout import Cut, Grade, Layout, Measure, Text
+from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.tags import tagged
 from sensorflow.core.names import composed
 from sensorflow.core.numbers import Style
 from sensorflow.core.patterns import LINES, search
-from sensorflow.core.profile import (
-    TEMPLATE,
-    Cell,
-    Column,
-    Each,
-    Origin,
-    Profile,
-    check_zone,
-)
-from sensorflow.core.tags import tagged
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.cells import Cell, Column, Each
+from sensorflow.core.profile.origin import TEMPLATE, Origin
+from sensorflow.core.times.clock import Clock, Order
+from sensorflow.core.times.instants import instant
+from sensorflow.core.times.zones import check_zone
 from sensorflow.errors import Code, Permanent
-
-
-@dataclass(frozen=True)
-class Field:
-    """A column as the file has it. titles: its cell in each header row; the others: what rows of the
-    header that tell a type, a unit, a sensor say of it."""
-
-    name: str
-    titles: tuple[str, ...] = ()
-    type: str = ""
-    unit: str = ""
-    sensor: str = ""
-
-
-@dataclass(frozen=True)
-class Place:
-    """What the file's surroundings tell: its name, and its path below the source's folder."""
-
-    file_name: str = ""
-    path: str = ""
-
-    @classmethod
-    def of(cls, key: bytes) -> Place:
-        """key: the path below the source's folder, as the file system has it."""
-        path = composed(key.decode("utf-8", "backslashreplace"))
-        return cls(path.rsplit("/", 1)[-1], path)
-
-
-@dataclass(frozen=True)
-class Cut:
-    """A text made of each cell of a column: the first group of a pattern, or the one that is named.
-
-    default: of an empty cell. otherwise: the text of rows in which the pattern is not found.
-    """
-
-    column: int
-    pattern: str | None = None
-    default: str | None = None
-    group: str | None = None
-    otherwise: Text | None = None
-
-    @property
-    def columns(self) -> tuple[int, ...]:
-        return (self.column, *(self.otherwise.columns if self.otherwise else ()))
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text made for each row: of constants, and of columns by their index. Without parts there is
-    none."""
-
-    parts: tuple[str | int | Cut, ...] = ()
-
-    @property
-    def constant(self) -> str | None:
-        return "".join(map(str, self.parts)) if self.parts and not self.columns else None
-
-    @property
-    def columns(self) -> tuple[int, ...]:
-        made = (part.columns if isinstance(part, Cut) else (part,) for part in self.parts)
-        return tuple(index for indexes in made for index in indexes if isinstance(index, int))
-
-
-@dataclass(frozen=True)
-class Grade:
-    """The column that tells how good a reading is; see `profile.Quality`."""
-
-    column: int
-    good: tuple[str, ...]
-    reject: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One measured column. time: its own, where a part of the time stands in the title."""
-
-    column: int
-    name: str
-    type: Text
-    unit: Text
-    sensor: Text
-    style: Style
-    grade: Grade | None = None
-    time: tuple[Text, ...] = ()
-    hemisphere: int | None = None
-
-
-@dataclass(frozen=True)
-class Layout:
-    """names: of all columns. where: rows whose text in a column is not among these are left out.
-    fill: columns whose empty cells take the text above. rescued: columns that nobody asked for.
-    drift: what is not as the profile has it, for people. untitled: columns of a table without a title, of
-    which only the cells tell whether they are any; strict: then they refuse the file. zone: of each row,
-    where a column tells it. dst: the column that tells whether daylight saving time holds."""
-
-    names: tuple[str, ...]
-    time: tuple[Text, ...]
-    formats: tuple[str, ...]
-    clock: Clock
-    measures: tuple[Measure, ...]
-    where: tuple[tuple[int, tuple[str, ...]], ...] = ()
-    fill: tuple[int, ...] = ()
-    rescued: tuple[int, ...] = ()
-    drift: tuple[str, ...] = ()
-    untitled: tuple[int, ...] = ()
-    strict: bool = False
-    zone: Text | None = None
-    dst: int | None = None
-    needed: tuple[int, ...] = field(init=False)
-
-    def __post_init__(self) -> None:
-        texts = [*self.time, *([self.zone] if self.zone else [])]
-        for measure in self.measures:
-            texts += [*measure.time, measure.type, measure.unit, measure.sensor]
-        used = {c for text in texts for c in text.columns} | {m.column for m in self.measures}
-        used |= {m.grade.column for m in self.measures if m.grade}
-        used |= {m.hemisphere for m in self.measures if m.hemisphere is not None}
-        used |= {column for column, _ in self.where} | set(self.fill) | set(self.rescued)
-        used |= set(self.untitled)
-        used |= {self.dst} if self.dst is not None else set()
-        object.__setattr__(self, "needed", tuple(sorted(used)))
-
-
-NOTHING = Layout((), (), (), Clock(), ())
-"""The layout of no rows at all."""
 
 Resolve = Callable[[Sequence[Field], str], Layout]
 """(the columns, the text before the header) -> the layout; Permanent where that cannot be."""
@@ -156,7 +30,7 @@ Resolve = Callable[[Sequence[Field], str], Layout]
 
 def resolver(profile: Profile, place: Place, drift: Drift) -> Resolve:
     """The one way to a layout for every part of one file: it keeps the clock's place in the rows."""
-    order = clocktime.Order()
+    order = Order()
 
     def resolve(fields: Sequence[Field], preamble: str) -> Layout:
         asked = (drift, fields, preamble)
@@ -188,27 +62,6 @@ class _Resolved(NamedTuple):
 _LAST: dict[int, _Resolved] = {}
 
 
-def find(reference: str, fields: Sequence[Field]) -> int | None:
-    """The index of the column that a profile names; None of none. Permanent if it may be several."""
-    places = [i for i, f in enumerate(fields) if f.name == reference]
-    if not places and (match := re.fullmatch(r"#(\d+)", reference)):
-        return int(match[1]) - 1 if 1 <= int(match[1]) <= len(fields) else None
-    if not places and reference.startswith("~"):
-        places = [i for i, f in enumerate(fields) if search(reference[1:], f.name)]
-    for rows in (slice(1), slice(None)):  # the first row of the header goes before the others
-        places = places or [i for i, f in enumerate(fields) if reference in f.titles[rows]]
-    if len(places) > 1:
-        spots = ", ".join(f'"#{i + 1}"' for i in places[:10])
-        raise Permanent(
-            Code.COLUMN_MISSING,
-            f"column {reference!r} stands {len(places)} times in the header: name one by its "
-            f"place, {spots}",
-            column=reference,
-            do="name the column by its place in the profile, then replay",
-        )
-    return places[0] if places else None
-
-
 class _Resolving:
     def __init__(
         self, profile: Profile, place: Place, drift: Drift, fields: Sequence[Field], preamble: str
@@ -219,7 +72,7 @@ class _Resolving:
         self.placed = False
         """Whether the layout is of this name or path alone."""
 
-    def layout(self, order: clocktime.Order) -> Layout:
+    def layout(self, order: Order) -> Layout:
         profile, time = self.profile, self.profile.time
         assert time is not None
         self.titled = any(self.is_titled(origin) for origin in time.origins)
@@ -504,7 +357,7 @@ class _Resolving:
             raise Permanent(Code.DRIFT, text + hint)
         self.notes.append(text)
 
-    def clock(self, order: clocktime.Order) -> Clock:
+    def clock(self, order: Order) -> Clock:
         time = self.profile.time
         assert time is not None
         zone = self.text(time.zone).constant
@@ -534,7 +387,7 @@ class _Resolving:
         if time is None or time.since is None:
             return 0
         text = self.text(time.since).constant or ""
-        found = clocktime.instant(text, zone)
+        found = instant(text, zone)
         if found is None:
             do = "correct time.since in the profile, whose pattern finds this text; then replay"
             raise Permanent(Code.UNREADABLE, f"since {text!r} is no date in ISO 8601", do=do)
@@ -547,19 +400,3 @@ def _composed(pattern: str | None) -> str | None:
 
 def _text(found: str | None) -> Text:
     return Text((found,)) if found else Text()
-
-
-DECODED = ("time", "sensor", "type", "unit", "value", "quality")
-"""The columns of a decoded format (SenML and the like), by whatever way the file says it."""
-
-
-def decoded(profile: Profile, formats: tuple[str, ...], zone: str | None = None) -> Layout:
-    """The layout of `DECODED` columns. zone: the format's own, unless the profile says otherwise."""
-    time = profile.time
-    if time is not None and time.zone is not None:
-        zone = time.zone.constant
-    sensor, kind, unit = Text((1,)), Text((2,)), Text((3,))
-    style = Style(profile.missing or ())
-    grade = Grade(5, ("", *(q.good + q.missing if (q := profile.quality) else ())), ())
-    measure = Measure(4, "value", kind, unit, sensor, style, grade)
-    return Layout(DECODED, (Text((0,)),), formats, Clock(zone), (measure,))

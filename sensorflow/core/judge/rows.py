@@ -1,15 +1,10 @@
-"""Which cells of a chunk are readings, and why the others are not.
-
-The unit of account is the reading: each cell that measures something is accepted, rejected or
-missing (an empty cell or one of the file's markers is no reading and no fault). A row that cannot be
-read at all (no time, no sensor) is one reject.
-"""
+"""One chunk before the judge."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -17,122 +12,26 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core import clocktime, counted, numbers, reasons, rowzones, timeformats, untitled
+from sensorflow.core import numbers, reasons
+from sensorflow.core.binding import untitled
+from sensorflow.core.binding.layout import Cut, Measure, Text
 from sensorflow.core.formats.chunk import Chunk, Reject
-from sensorflow.core.layout import Cut, Measure, Text
-from sensorflow.core.profile import Profile, Time
+from sensorflow.core.judge.cells import as_text
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.time import Time
 from sensorflow.core.readings import BRONZE, Flag
-from sensorflow.core.rules import Rules, matching
+from sensorflow.core.rules import matching
 from sensorflow.core.texts import bare, may_hold_nul
+from sensorflow.core.times import counted, rowzones, timeformats
+from sensorflow.core.times.clock import Clock
+from sensorflow.core.times.instants import Instants, from_timestamps, parse
 from sensorflow.errors import Code, Permanent
 
 Bools = npt.NDArray[np.bool_]
-
 _TIMES = frozenset(code for code in Code if code.name.startswith("TIMESTAMP"))
 
 
-@dataclass(frozen=True)
-class Accepted:
-    """bronze: the accepted readings (`readings.BRONZE`). missing: cells that hold no reading. rows:
-    rows read, whatever became of them. drift: what is not as the profile has it."""
-
-    bronze: pa.RecordBatch
-    rejects: list[Reject]
-    missing: int
-    rows: int
-    drift: tuple[str, ...]
-
-    @property
-    def readings(self) -> int:
-        """Accepted and rejected."""
-        return len(self.bronze) + len(self.rejects)
-
-
-class Judge:
-    """Judges the chunks of one file, in their order."""
-
-    def __init__(self, profile: Profile, received: int | None = None) -> None:
-        """received: when the file came, in nanoseconds since 1970."""
-        self._profile = profile
-        self._rules = Rules(profile.rules, received)
-        self._above: dict[str, str | None] = {}
-        self._above_typed: dict[str, bool | None] = {}
-        self.missing_lines = np.zeros(0, np.int64)
-        """The line of each cell of the last chunk that holds no reading."""
-
-    def judge(self, chunk: Chunk) -> Accepted:
-        rows = chunk.rows
-        if not chunk.layout.measures:
-            nothing = pa.RecordBatch.from_pylist([], schema=BRONZE)
-            return Accepted(nothing, chunk.rejects, 0, rows, ())
-        chunk = _selected(self._filled(chunk))
-        drift = (*chunk.layout.drift, *untitled.notes(chunk))
-        case = _Case(chunk, self._profile)
-        self.missing_lines = np.repeat(chunk.lines, case.missing)
-        rejects = [*chunk.rejects, *case.row_rejects(), *case.cell_rejects()]
-        batch, places = case.readings()
-        ruled = self._rules.apply(batch)
-        if ruled.flags.any():
-            graded = batch["quality"].to_numpy() | ruled.flags
-            batch = batch.set_column(_QUALITY, BRONZE.field(_QUALITY), pa.array(graded))
-        bad = ruled.codes != 0
-        if bad.any():
-            for row in np.flatnonzero(bad).tolist():
-                column = chunk.layout.measures[int(places[1][row])].name
-                code, why = Code.of(ruled.codes[row]), ruled.reasons[row]
-                rejects.append(case.reject(int(places[0][row]), column, code, why))
-            batch = batch.filter(pa.array(~bad))
-        rejects.sort(key=lambda r: (r.line_no or 0, r.byte_offset or 0))
-        missing = len(self.missing_lines)
-        return Accepted(batch, rejects, missing, rows, drift)
-
-    def _filled(self, chunk: Chunk) -> Chunk:
-        """Empty cells of `fill_down` columns take the text above, over chunks too."""
-        if not chunk.layout.fill or not len(chunk):
-            return chunk
-        columns, typed = dict(chunk.columns), dict(chunk.typed)
-        for index in chunk.layout.fill:
-            name = chunk.layout.names[index]  # the next table may have its columns in another order
-            texts = _as_text(columns[index])
-            blank = pc.equal(pc.utf8_trim_whitespace(texts), "").fill_null(True)
-            texts = pc.if_else(blank, None, texts)
-            above = pa.array([self._above.get(name)], pa.string())
-            whole = pc.fill_null_forward(pa.concat_arrays([above, texts]))
-            columns[index] = whole.slice(1)
-            self._above[name] = whole[-1].as_py()
-            if index in typed:
-                kinds = pc.if_else(blank, None, typed[index])
-                before = pa.array([self._above_typed.get(name)], pa.bool_())
-                kinds = pc.fill_null_forward(pa.concat_arrays([before, kinds]))
-                self._above_typed[name] = kinds[-1].as_py()
-                typed[index] = kinds.slice(1).fill_null(False)
-        return replace(chunk, columns=columns, typed=typed)
-
-
-_QUALITY = BRONZE.get_field_index("quality")
-
-
-def _selected(chunk: Chunk) -> Chunk:
-    """The rows that the profile's `where` lets through."""
-    if not chunk.layout.where or not len(chunk):
-        return chunk
-    keep = pa.array(np.ones(len(chunk), np.bool_))
-    for index, texts in chunk.layout.where:
-        column = pc.utf8_trim_whitespace(_as_text(chunk.columns[index]))
-        keep = pc.and_(keep, pc.is_in(column, value_set=pa.array(texts, pa.string())))
-    rows = np.flatnonzero(keep.to_numpy(zero_copy_only=False))
-    places = pa.array(rows)
-    return replace(
-        chunk,
-        columns={i: column.take(places) for i, column in chunk.columns.items()},
-        typed={i: cells.take(places) for i, cells in chunk.typed.items()},
-        lines=chunk.lines[rows],
-        spot=lambda row: chunk.spot(int(rows[row])),
-        records=None,
-    )
-
-
-class _Case:
+class Case:
     """One chunk before the judge."""
 
     def __init__(self, chunk: Chunk, profile: Profile) -> None:
@@ -238,7 +137,7 @@ class _Case:
             return pa.repeat(pa.scalar(part, pa.string()), self.count)
         if isinstance(part, Cut):
             return self._cut(part)
-        return bare(_as_text(self.chunk.columns[part]))
+        return bare(as_text(self.chunk.columns[part]))
 
     def _cut(self, cut: Cut) -> pa.Array:
         found = self._part(cut.column)
@@ -258,16 +157,16 @@ class _Case:
                 error.place["line"] = int(self.chunk.lines[row])
             raise
 
-    def _times(self) -> list[clocktime.Instants]:
+    def _times(self) -> list[Instants]:
         """The time of each row, or, where it stands in the titles, of each row for each measure."""
-        known: dict[tuple[Text, ...], clocktime.Instants] = {}
+        known: dict[tuple[Text, ...], Instants] = {}
         for measure in self.layout.measures:
             parts = measure.time or self.layout.time
             if parts not in known:
                 known[parts] = self._instants(parts)
         return [known[measure.time or self.layout.time] for measure in self.layout.measures]
 
-    def _instants(self, texts: tuple[Text, ...]) -> clocktime.Instants:
+    def _instants(self, texts: tuple[Text, ...]) -> Instants:
         step = self.profile.time.step if self.profile.time else None
         if step is None:
             return self._bounded(self._told(texts))
@@ -276,12 +175,12 @@ class _Case:
         self.when[texts] = counted.shown(self.when.get(start), index, size)
         return self._bounded(found)
 
-    def _told(self, texts: tuple[Text, ...]) -> clocktime.Instants:
+    def _told(self, texts: tuple[Text, ...]) -> Instants:
         time, layout = self.profile.time or Time(), self.layout
         if len(texts) == 1 and len(columns := texts[0].columns) == 1:
             column = self.chunk.columns[columns[0]]
             if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-                return self._by_clock(column, clocktime.from_timestamps)
+                return self._by_clock(column, from_timestamps)
         parts = [self.text(part) for part in texts]
         markers = self.profile.missing or ()
         if markers and len(parts) == 1:  # of several parts, a 0 may be an hour
@@ -298,11 +197,9 @@ class _Case:
             whole = pc.replace_substring(whole, ",", ".")
         self.when[texts] = whole
         formats = layout.formats
-        return self._by_clock(whole, lambda t, c: clocktime.parse(t, formats, c))
+        return self._by_clock(whole, lambda t, c: parse(t, formats, c))
 
-    def _by_clock(
-        self, column: pa.Array, read: Callable[[pa.Array, clocktime.Clock], clocktime.Instants]
-    ) -> clocktime.Instants:
+    def _by_clock(self, column: pa.Array, read: Callable[[pa.Array, Clock], Instants]) -> Instants:
         """Times read by the file's clock, or by that of each row."""
         layout, time, clock = self.layout, self.profile.time, self._clock
         if layout.dst is not None and time is not None and time.dst is not None:
@@ -316,13 +213,13 @@ class _Case:
         return self.text(self.layout.zone or Text())
 
     @cached_property
-    def _clock(self) -> clocktime.Clock:
+    def _clock(self) -> Clock:
         clock = self.layout.clock
         if self.layout.zone is None:
             return clock
         return replace(clock, by_row=rowzones.zones_of(self._zone, clock.zones))
 
-    def _bounded(self, found: clocktime.Instants) -> clocktime.Instants:
+    def _bounded(self, found: Instants) -> Instants:
         """Instants without those that the settings do not expect."""
         low, high = self.profile.earliest, self.profile.latest
         if low is None and high is None:
@@ -337,7 +234,7 @@ class _Case:
             return found
         codes = found.codes.copy()
         codes[bad] = Code.TIMESTAMP_OUTSIDE.number
-        return clocktime.Instants(pc.if_else(pa.array(bad), None, found.ts), codes)
+        return Instants(pc.if_else(pa.array(bad), None, found.ts), codes)
 
     def readings(self) -> tuple[pa.RecordBatch, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
         """The accepted readings, row by row in the order of the measures; (row, measure) of each."""
@@ -438,7 +335,7 @@ class _Case:
         if not self.layout.rescued:
             return pa.nulls(self.count, pa.string())
         names = untitled.unique(self.layout.names, self.layout.rescued)
-        columns = [_as_text(self.chunk.columns[i]).to_pylist() for i in self.layout.rescued]
+        columns = [as_text(self.chunk.columns[i]).to_pylist() for i in self.layout.rescued]
         rows = (dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True))
         kept = ({name: cell for name, cell in row.items() if cell} for row in rows)
         return pa.array(
@@ -472,7 +369,7 @@ class _Case:
                 yield self.reject(row, measure.name, code, reason)
 
     def _shown(self, columns: tuple[int, ...], row: int) -> str:
-        cells = (_as_text(self.chunk.columns[c].slice(row, 1))[0].as_py() for c in columns)
+        cells = (as_text(self.chunk.columns[c].slice(row, 1))[0].as_py() for c in columns)
         return " ".join(map(str, cells))
 
     def _reason(self, code: Code, cell: str | None, row: int, measure: Measure) -> str:
@@ -496,13 +393,3 @@ class _Case:
 
 def _valid(found: numbers.Numbers) -> Bools:
     return np.asarray(found.values.is_valid().to_numpy(zero_copy_only=False), np.bool_)
-
-
-def _as_text(column: pa.Array) -> pa.Array:
-    if pa.types.is_string(column.type):
-        return column
-    try:
-        return column.cast(pa.string())
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-        texts = [None if v is None else str(v) for v in column.to_pylist()]
-        return pa.array(texts, pa.string())
