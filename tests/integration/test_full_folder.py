@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sensorflow import bootstrap, daemon
-from sensorflow.adapters.memory import MemoryLanding, MemoryLedger, MemoryQueue
+from sensorflow.adapters.memory import MemoryLedger, MemoryQueue
+from sensorflow.testing.objects import MemoryLanding
 
 SETTINGS = """\
 data = "data"

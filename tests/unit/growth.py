@@ -10,13 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.memory import (
-    MemoryLake,
-    MemoryLanding,
-    MemoryLedger,
-    MemoryQuarantine,
-    MemoryQueue,
-)
+from sensorflow.adapters.memory import MemoryLedger, MemoryQueue
 from sensorflow.core.states import State
 from sensorflow.flow.handle import Result, handle
 from sensorflow.flow.publish import publish
@@ -24,6 +18,8 @@ from sensorflow.flow.work import World
 from sensorflow.growing import Growing
 from sensorflow.ports.claims import Claim
 from sensorflow.settings import Limits, Settings
+from sensorflow.testing.layers import MemoryLake
+from sensorflow.testing.objects import MemoryLanding, MemoryQuarantine
 
 HEAD = "time,sensor,type,value,unit\n"
 LONG = {

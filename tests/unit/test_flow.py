@@ -13,13 +13,7 @@ from typing import Any
 
 import pytest
 
-from sensorflow.adapters.memory import (
-    MemoryLake,
-    MemoryLanding,
-    MemoryLedger,
-    MemoryQuarantine,
-    MemoryQueue,
-)
+from sensorflow.adapters.memory import MemoryLedger, MemoryQueue
 from sensorflow.core.partitions import Layer
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
@@ -35,6 +29,8 @@ from sensorflow.flow.work import Job, World
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.intake import Kind, Registration
 from sensorflow.settings import Limits, Settings
+from sensorflow.testing.layers import MemoryLake
+from sensorflow.testing.objects import MemoryLanding, MemoryQuarantine
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LIMITS = Limits(10**9, 100, 8)

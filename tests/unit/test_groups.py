@@ -14,11 +14,12 @@ import pytest
 
 from sensorflow.adapters.feeds.folder import Folder
 from sensorflow.adapters.feeds.watch import Watch
-from sensorflow.adapters.memory import MemoryLanding, MemoryLedger, MemoryQueue
+from sensorflow.adapters.memory import MemoryLedger, MemoryQueue
 from sensorflow.core.arrival import Arrival
 from sensorflow.daemon import GROUP_BYTES, Daemon
 from sensorflow.ports.intake import Kind, OnChange, Registration
 from sensorflow.settings import Settings, Source
+from sensorflow.testing.objects import MemoryLanding
 
 LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
 
