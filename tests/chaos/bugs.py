@@ -75,7 +75,7 @@ _POINT = "            crash.point(crash.Point.KEPT)\n"
 
 MANIFEST_BEFORE_COPY = (
     Patch(
-        "sensorflow/adapters/stores/quarantine.py",
+        "sensorflow/adapters/objects/quarantine.py",
         _COPY + _POINT + _NOTE,
         _NOTE + _POINT + _COPY,
     ),

@@ -12,15 +12,16 @@ import pyarrow as pa
 import pytest
 
 from sensorflow.adapters.feeds.folder import DEPTH, Folder, NotAFile, Putting, StillOpen, stat_of
-from sensorflow.adapters.lake.parquet import LocalLake
-from sensorflow.adapters.memory import MemoryLake, MemoryLanding, MemoryQuarantine
-from sensorflow.adapters.stores.landing import LocalLanding
-from sensorflow.adapters.stores.quarantine import LocalQuarantine
+from sensorflow.adapters.layers.local import LocalLake
+from sensorflow.adapters.objects.local import LocalLanding
+from sensorflow.adapters.objects.quarantine import LocalQuarantine
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.landing import Landing
 from sensorflow.ports.layers import Lake, Unreadable
 from sensorflow.ports.quarantine import QuarantineStore
 from sensorflow.settings import FolderSource
+from sensorflow.testing.layers import MemoryLake
+from sensorflow.testing.objects import MemoryLanding, MemoryQuarantine
 
 SCHEMA = pa.schema([("n", pa.int64())])
 DAY = datetime(2026, 1, 1, tzinfo=UTC).date()

@@ -750,7 +750,7 @@ GUARDS = [
     ),
     Guard(  # a link is not followed, also where it comes in the last moment
         31,
-        "sensorflow/adapters/files.py",
+        "sensorflow/adapters/local/places.py",
         "FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC\n",
         "FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC\n",
         "tests/conformance/test_stores.py::test_nothing_outside_of_the_folder_is_opened",
@@ -998,7 +998,7 @@ GUARDS = [
     ),
     Guard(  # a copy to the archive has its name when it is whole
         22,
-        "sensorflow/adapters/files.py",
+        "sensorflow/adapters/local/keeping.py",
         "    with temporary(target.parent) as (new, path):\n        while block := stream.read(1 << 20):\n",
         '    with target.open("xb") as new, temporary(target.parent) as (_, path):\n'
         "        while block := stream.read(1 << 20):\n",

@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from sensorflow.adapters.files import (
+from sensorflow.adapters.local.keeping import keep
+from sensorflow.adapters.local.places import (
     FILE,
     FOLDER,
     ROOT,
     below,
-    keep,
     regular,
     storage_errors,
     sync_folder,
