@@ -24,33 +24,27 @@ from types import FrameType
 from typing import BinaryIO
 
 from sensorflow import bootstrap, crash
-from sensorflow.adapters.feeds.folder import (
-    Folder,
-    NotAFile,
-    Putting,
-    Readable,
-    StillOpen,
-    Unreadable,
-)
-from sensorflow.adapters.feeds.gates import Admitted
-from sensorflow.adapters.feeds.gating import Gating
-from sensorflow.adapters.feeds.spelling import Spellings, log_refused
-from sensorflow.adapters.feeds.watch import Watch
+from sensorflow.adapters.feeds.folder.drop import Folder, Putting
+from sensorflow.adapters.feeds.folder.gates import Admitted
+from sensorflow.adapters.feeds.folder.gating import Gating
+from sensorflow.adapters.feeds.folder.growing import Growing
+from sensorflow.adapters.feeds.folder.settling import Settling
+from sensorflow.adapters.feeds.folder.spelling import Spellings, log_refused
+from sensorflow.adapters.feeds.folder.tree import NotAFile, Readable, StillOpen, Unreadable
+from sensorflow.adapters.feeds.folder.watch import Watch
 from sensorflow.adapters.host import has_ended, process
 from sensorflow.core.arrival import Landed, printable
 from sensorflow.core.heartbeat import Role
 from sensorflow.core.retry import backoff
 from sensorflow.core.stability import Stat
 from sensorflow.errors import REMEDY, Code, IntakeLost, Transient
-from sensorflow.flow.detect import Settling
-from sensorflow.flow.intake import Intake
+from sensorflow.flow.intake.leases import Intake
+from sensorflow.flow.intake.turns import Turns
 from sensorflow.flow.land import land
 from sensorflow.flow.publish import publish
 from sensorflow.flow.pulse import Heart, Loop
 from sensorflow.flow.register import Found, register_many
 from sensorflow.flow.sweep import sweep
-from sensorflow.flow.turns import Turns
-from sensorflow.growing import Growing
 from sensorflow.ports.intake import IntakeLease
 from sensorflow.ports.landing import Landing, LandingGroup
 from sensorflow.ports.ledger import Ledger

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
-from sensorflow.adapters.feeds.folder import DEPTH, Folder, NotAFile, Putting, StillOpen, stat_of
+from sensorflow.adapters.feeds.folder.drop import Folder, Putting
+from sensorflow.adapters.feeds.folder.tree import DEPTH, NotAFile, StillOpen, stat_of
 from sensorflow.adapters.lake.parquet import LocalLake
 from sensorflow.adapters.memory import MemoryLake, MemoryLanding, MemoryQuarantine, MemoryQueue
 from sensorflow.adapters.queues.celery import CeleryQueue

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from sensorflow.adapters.feeds.folder import Folder
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.growing import Growing
 from sensorflow.adapters.memory import (
     MemoryLake,
     MemoryLanding,
@@ -21,7 +22,6 @@ from sensorflow.core.states import State
 from sensorflow.flow.handle import Result, handle
 from sensorflow.flow.publish import publish
 from sensorflow.flow.work import World
-from sensorflow.growing import Growing
 from sensorflow.ports.claims import Claim
 from sensorflow.settings import Limits, Settings
 
