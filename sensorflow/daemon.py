@@ -41,10 +41,9 @@ from sensorflow.errors import REMEDY, Code, IntakeLost, Transient
 from sensorflow.flow.intake.leases import Intake
 from sensorflow.flow.intake.turns import Turns
 from sensorflow.flow.land import land
-from sensorflow.flow.publish import publish
+from sensorflow.flow.publisher import PublisherLoop
 from sensorflow.flow.pulse import Heart, Loop
 from sensorflow.flow.register import Found, register_many
-from sensorflow.flow.sweep import sweep
 from sensorflow.ports.intake import IntakeLease
 from sensorflow.ports.landing import Landing, LandingGroup
 from sensorflow.ports.ledger import Ledger
@@ -69,14 +68,6 @@ GROUP_BYTES = 8 << 20
 """Bytes of a group: a large file keeps no small one waiting."""
 LOOKING = 0.25
 """Seconds in which files for a group are looked for, at most."""
-PUBLISH_EVERY = 1.0
-"""Seconds between looks for retries that are due, when no new file wakes the publisher."""
-PUBLISH_SOON = 0.25
-"""The same while files are sent: others may wait for those that the workers finish."""
-SOON_FOR = 5.0
-"""Seconds after the last one was sent for which that holds."""
-PATIENCE = 5.0
-"""Seconds between signs of life of a loop that waits."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +96,10 @@ class Daemon:
         self._folders = folders
         self._landing = landing
         self._ledger = ledger
-        self._queue = queue_
         identity = f"{process()} {secrets.token_hex(4)}"
         self._intake = _intake(settings, folders, ledger, identity)
-        self._heart, self._taking, self._sending = _heart(settings, folders, ledger, identity)
+        self._heart, self._taking, sending = _heart(settings, folders, ledger, identity)
+        self._publisher = PublisherLoop(settings, ledger, queue_, sending)
         self._unrecovered: set[str] = set()
         """Folders that were away when they were taken over."""
         self._leases: dict[str, IntakeLease] = {}
@@ -129,7 +120,6 @@ class Daemon:
         self._looks: dict[str, tuple[IntakeLease, Iterator[bool]]] = {}
         """Growing sources that are being looked at, with the lease since the begin."""
         self._doubt = threading.Event()
-        self._fresh = threading.Event()
         self._stop = threading.Event()
         self._troubles = 0
         self._watch: Watch | None = None
@@ -137,7 +127,7 @@ class Daemon:
     def stop(self) -> None:
         """Finish the files in hand, and end."""
         self._stop.set()
-        self._fresh.set()
+        self._publisher.stop()
         self._news.set()
 
     def run(self) -> None:
@@ -146,7 +136,7 @@ class Daemon:
         self._heart.start()
         with self._taking.held():
             self._watch = self._watched()
-        publisher = threading.Thread(target=self._publish, name="publisher")
+        publisher = threading.Thread(target=self._publisher.run, name="publisher")
         publisher.start()
         log().info(Event.DAEMON_STARTED, sources=[f.name for f in self._folders])
         try:
@@ -273,12 +263,7 @@ class Daemon:
         self._again.clear()
         self._looks.clear()
         self._doubt.set()
-        self._wait(delay, self._taking)
-
-    def _wait(self, seconds: float, loop: Loop) -> None:
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, PATIENCE)):
-            loop.touch()
+        self._taking.wait(delay, self._stop)
 
     def _take_turn(self, until: float) -> None:
         """Take a group of files, some of each source; where there is none, wait for one, not for long."""
@@ -330,7 +315,7 @@ class Daemon:
         if grew is None:
             del self._looks[name]
         elif grew:
-            self._fresh.set()
+            self._publisher.wake()
 
     def _stopped(self) -> bool:
         self._taking.touch()
@@ -509,7 +494,7 @@ class Daemon:
             self._keep_landed(folder, file)
         for _ in files:
             crash.point(crash.Point.REGISTERED)
-        self._fresh.set()
+        self._publisher.wake()
         self._put_gates_away(folder, [file.key for file in files])
         self._put_away(folder, files, lease)
         for _ in files:
@@ -626,41 +611,6 @@ class Daemon:
         self._settling[folder.name].forget(key)
         self._refused[folder.name, key] = folder.stat(key)
         log().error(Event.FILE_UNREADABLE, source=folder.name, file=printable(key), why=str(error))
-
-    # --- publishing ---
-
-    def _publish(self) -> None:
-        troubles, sweep_at, soon_until = 0, -math.inf, 0.0
-        s, loop = self._settings, self._sending
-        while not self._stop.is_set():
-            soon = time.monotonic() < soon_until
-            self._fresh.wait(PUBLISH_SOON if soon else PUBLISH_EVERY)
-            self._fresh.clear()
-            loop.touch()
-            try:
-                if time.monotonic() >= sweep_at:  # as beat does, whose host may be gone
-                    loop.hold()  # until a message is sent, or this is over
-                    sweep(self._ledger, self._queue, s.sweep, s.lease, s.limits, loop.touch)
-                    sweep_at = time.monotonic() + s.sweep
-                sent = publish(self._ledger, self._queue, s.limits, loop.touch)
-            except Exception as error:  # noqa: BLE001 - this thread must outlive any defect
-                troubles += 1
-                delay = backoff(troubles, 0.5, cap=15.0)
-                if isinstance(error, Transient):
-                    facts = {"code": error.code, "reason": error.message}
-                    log().error(Event.PUBLISH_PAUSED, **facts, seconds=delay)
-                    loop.pause(error)
-                else:
-                    log().exception(Event.DEFECT)
-                    defect = f"{type(error).__name__}: {error}"
-                    loop.pause(Transient(Code.UNEXPECTED, defect))
-                self._wait(delay, loop)
-                continue
-            troubles = 0
-            loop.resume(sure=sent > 0)
-            if sent:
-                soon_until = time.monotonic() + SOON_FOR
-                log().info(Event.FILES_PUBLISHED, files=sent)
 
 
 def _heart(

@@ -439,7 +439,7 @@ GUARDS = [
     ),
     Guard(  # beat's host may be the one that is gone
         40,
-        "sensorflow/daemon.py",
+        "sensorflow/flow/publisher.py",
         "                    sweep_at = time.monotonic() + s.sweep\n",
         "                    sweep_at = math.inf\n",
         _faults(
