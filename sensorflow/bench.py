@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder import stat_of
+from sensorflow.adapters.feeds.folder.tree import stat_of
 from sensorflow.adapters.postgres import migrate
 from sensorflow.core.profile import Profile
 from sensorflow.core.states import WORK

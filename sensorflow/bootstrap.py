@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sensorflow import crash
 from sensorflow import settings as settings_
-from sensorflow.adapters.feeds.folder import Folder
+from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.objects.local import LocalLanding
 from sensorflow.adapters.objects.quarantine import LocalQuarantine
 from sensorflow.adapters.postgres.ledger import PostgresLedger

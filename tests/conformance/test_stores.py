@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
-from sensorflow.adapters.feeds.folder import DEPTH, Folder, NotAFile, Putting, StillOpen, stat_of
+from sensorflow.adapters.feeds.folder.drop import Folder, Putting
+from sensorflow.adapters.feeds.folder.tree import DEPTH, NotAFile, StillOpen, stat_of
 from sensorflow.adapters.layers.local import LocalLake
 from sensorflow.adapters.objects.local import LocalLanding
 from sensorflow.adapters.objects.quarantine import LocalQuarantine

@@ -128,7 +128,7 @@ GUARDS = [
     ),
     Guard(  # a drop folder that was replaced is watched anew
         49,
-        "sensorflow/adapters/feeds/watch.py",
+        "sensorflow/adapters/feeds/folder/watch.py",
         "            if root != now.root or not self._lives(now) or _rep",
         "            if now.watch is None and _rep",
         "tests/unit/test_watch.py::test_a_folder_that_was_removed_and_made_again_is_watched",
@@ -142,7 +142,7 @@ GUARDS = [
     ),
     Guard(  # a scan takes its turns, with looks at what is watched in between
         49,
-        "sensorflow/adapters/feeds/folder.py",
+        "sensorflow/adapters/feeds/folder/tree.py",
         "            places: dict[bytes, tuple[int, int]] = {}\n",
         "            places = self.places = {}\n",
         "tests/unit/test_watch.py::test_a_folder_within_that_is_mounted_over_is_watched",
@@ -159,7 +159,7 @@ GUARDS = [
     ),
     Guard(  # also one whose inode has the number of the old one, and one within
         49,
-        "sensorflow/adapters/feeds/watch.py",
+        "sensorflow/adapters/feeds/folder/watch.py",
         " or _replaced(now.places, folder.places):\n",
         ":\n",
         "tests/unit/test_watch.py::test_a_folder_within_that_is_mounted_over_is_watched",
@@ -442,7 +442,7 @@ GUARDS = [
     ),
     Guard(  # beat's host may be the one that is gone
         40,
-        "sensorflow/daemon.py",
+        "sensorflow/flow/publisher.py",
         "                    sweep_at = time.monotonic() + s.sweep\n",
         "                    sweep_at = math.inf\n",
         _faults(
@@ -606,7 +606,7 @@ GUARDS = [
     ),
     Guard(  # who writes is asked of the kernel
         19,
-        "sensorflow/adapters/feeds/folder.py",
+        "sensorflow/adapters/feeds/folder/tree.py",
         "            return error.errno == errno.EAGAIN\n",
         "            return error.errno != errno.EAGAIN\n",
         _faults("test_files", "test_fault_19_a_file_is_not_taken_before_it_is_whole"),
@@ -662,15 +662,15 @@ GUARDS = [
     ),
     Guard(  # a renamed file is known by its inode
         20,
-        "sensorflow/growing.py",
-        "ours = [by_inode.get(inode), by_key.get(key)]",
-        "ours = [None, by_key.get(key)]",
+        "sensorflow/adapters/feeds/folder/look.py",
+        "        by_inode, by_key = ours\n",
+        "        by_inode, by_key = None, ours[1]\n        ours = [by_inode, by_key]\n",
         _growing("test_a_file_rotated_on_and_on_is_known_under_each_name"),
         also=(("if by_inode is not None or self._all.name_matters:", "if True:"),),
     ),
     Guard(  # and its rest is looked for before the new one is begun
         20,
-        "sensorflow/growing.py",
+        "sensorflow/adapters/feeds/folder/look.py",
         "            return [*rest, *begun]\n",
         "            return begun\n",
         _growing("test_a_rotated_file_is_one_file_and_its_rest_is_taken"),
@@ -693,7 +693,7 @@ GUARDS = [
     ),
     Guard(  # lost events bring a rescan
         23,
-        "sensorflow/adapters/feeds/watch.py",
+        "sensorflow/adapters/feeds/folder/watch.py",
         '        if "overflow" in record.getMessage():\n',
         "        if False:\n",
         _faults(
@@ -733,7 +733,7 @@ GUARDS = [
     ),
     Guard(  # what is no file is not even looked at
         31,
-        "sensorflow/adapters/feeds/folder.py",
+        "sensorflow/adapters/feeds/folder/tree.py",
         "                    if modes.S_ISREG(status.st_mode) and wanted(prefix + name):\n",
         "                    if self.takes(prefix + name):\n",
         _faults("test_files", "test_fault_31_what_is_no_file_is_left_alone_and_blocks_nothing"),
@@ -757,7 +757,7 @@ GUARDS = [
     ),
     Guard(  # names are bytes
         32,
-        "sensorflow/adapters/feeds/folder.py",
+        "sensorflow/adapters/feeds/folder/tree.py",
         "        return sorted(os.fsencode(name) for name in wanted)\n",
         '        return sorted(os.fsencode(n).decode("utf-8", "replace").encode() for n in wanted)\n',
         _faults("test_files", "test_fault_32_odd_names_are_kept_byte_for_byte"),
@@ -771,7 +771,7 @@ GUARDS = [
     ),
     Guard(  # and where both lie in a folder, the second is no version of the first
         32,
-        "sensorflow/adapters/feeds/spelling.py",
+        "sensorflow/adapters/feeds/folder/spelling.py",
         "        return key if key is not None and is_there(folder, key, file.stat) else None\n",
         "        return None\n",
         "tests/integration/test_spellings.py"
@@ -1027,7 +1027,7 @@ GUARDS = [
     ),
     Guard(  # and in the intake
         39,
-        "sensorflow/flow/turns.py",
+        "sensorflow/flow/intake/turns.py",
         "            if not ended:\n                self._feeds.append(feed)\n",
         "            if not ended:\n                self._feeds.appendleft(feed)\n",
         "tests/unit/test_turns.py::test_a_group_has_files_of_each_feed_in_turn",

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
-from sensorflow.adapters.feeds.folder import Folder, NotAFile, stat_of
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.tree import NotAFile, stat_of
 from sensorflow.adapters.layers.local import LocalLake
 from sensorflow.adapters.local.places import below
 from sensorflow.adapters.objects.local import LocalLanding

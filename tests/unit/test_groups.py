@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.feeds.watch import Watch
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.watch import Watch
 from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.arrival import Arrival
 from sensorflow.daemon import GROUP_BYTES, Daemon
