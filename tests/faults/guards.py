@@ -16,24 +16,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tests"))
+
+from patches import Patch, apply  # noqa: E402
+
 POSTGRES = "sensorflow/adapters/postgres"
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Without `old`, which stands once in `file`, and with `new` in its place, `test` fails."""
+    """With `new` in the place of `old`, which is once in `where` (see `Patch`), `test` fails."""
 
     fault: int
-    file: str
+    where: str
     old: str
     new: str
     test: str
     also: tuple[tuple[str, str], ...] = ()
-    """Further edits of the same file, where one guard stands behind the other."""
+    """Further edits of the same place, where one guard is behind the other."""
 
     @property
-    def edits(self) -> tuple[tuple[str, str], ...]:
-        return ((self.old, self.new), *self.also)
+    def patches(self) -> list[Patch]:
+        return [Patch(self.where, *edit) for edit in ((self.old, self.new), *self.also)]
 
 
 def _faults(file: str, test: str) -> str:
@@ -121,9 +125,9 @@ GUARDS = [
     ),
     Guard(  # a log line that cannot be written is lost, and nothing else
         45,
-        "sensorflow/cli/watch.py",
-        "    steady.streams()\n",
-        "",
+        "sensorflow/steady.py::Steady.write",
+        "with suppress(OSError, ValueError):",
+        "with suppress(ValueError):",
         _faults("test_logs", "test_fault_45_a_full_log_disk_ends_no_process"),
     ),
     Guard(  # a drop folder that was replaced is watched anew
@@ -1082,12 +1086,7 @@ def prove(guard: Guard) -> bool:
             ".venv", ".git", "__pycache__", ".demo", "dist", "real_data"
         )
         shutil.copytree(ROOT, tree, ignore=ignored)
-        file = tree / guard.file
-        text = file.read_text()
-        for old, new in guard.edits:
-            assert text.count(old) == 1, f"{guard.file}: {old!r} does not stand there once"
-            text = text.replace(old, new)
-        file.write_text(text)
+        apply(tree, guard.patches)
         # the release before this one comes from the history
         (tree / ".git").symlink_to(_history())
         done = subprocess.run(
@@ -1117,7 +1116,7 @@ def main() -> int:
         if wanted and guard.fault not in wanted:
             continue
         print(
-            f"fault {guard.fault}: {guard.file}\n    {guard.test.rpartition('::')[2]}", flush=True
+            f"fault {guard.fault}: {guard.where}\n    {guard.test.rpartition('::')[2]}", flush=True
         )
         began = time.monotonic()
         seen = prove(guard)
@@ -1128,7 +1127,7 @@ def main() -> int:
         if not seen:
             blind.append(guard)
     for guard in blind:
-        print(f"passes without its guard: fault {guard.fault}, {guard.file}, {guard.test}")
+        print(f"passes without its guard: fault {guard.fault}, {guard.where}, {guard.test}")
     return 1 if blind else 0
 
 
