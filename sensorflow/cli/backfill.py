@@ -56,9 +56,8 @@ def backfill(
         None if until is None else instant(until, "--until"),
     )
     ledger = bootstrap.ledger(settings, "backfill")
-    work = Backfill(
-        settings, source, root, window, bootstrap.landing(settings), ledger, ahead, rate
-    )
+    feed = bootstrap.old_files(settings, source, root, ledger)
+    work = Backfill(settings, feed, window, bootstrap.landing(settings), ledger, ahead, rate)
     total = sum(1 for _ in work.files())
     if not total:
         asked = " and fits these paths and times" if patterns or since or until else ""
