@@ -17,7 +17,7 @@ from sensorflow.cli.times import SINCE, instant
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.backfill import Progress
+    from sensorflow.flow.backfill import Progress
     from sensorflow.settings import Settings
 
 
@@ -44,7 +44,7 @@ def backfill(
     The files stay where they are. Workers must run (`sensorflow up`); names are those below the folder.
     """
     from sensorflow import bootstrap
-    from sensorflow.backfill import Backfill, Window
+    from sensorflow.flow.backfill import Backfill, Window
 
     settings = bootstrap.settings()
     require("--source", source, "source", settings.sources)

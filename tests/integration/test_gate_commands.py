@@ -14,8 +14,8 @@ import warm
 from yard import Yard, content
 
 from sensorflow import bootstrap
-from sensorflow.backfill import Backfill, Progress, Window
 from sensorflow.core.states import State
+from sensorflow.flow.backfill import Backfill, Progress, Window
 from sensorflow.flow.handle import Outcome
 
 
