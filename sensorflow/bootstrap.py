@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sensorflow.flow.intake.leases import Leases
     from sensorflow.flow.pulse import Heart
     from sensorflow.flow.work import World
+    from sensorflow.ports.backlog import Backlog, Beside
     from sensorflow.ports.landing import Landing
     from sensorflow.ports.ledger import Ledger
 
@@ -275,6 +276,23 @@ def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> Fo
 
     quiet = settings.sources[source].model_copy(update={"after": "keep", "growing": False})
     return FolderFeed(Folder(source, root.resolve(), quiet, Path()), ledger)
+
+
+def backlogs(settings: Settings, ledger: Ledger | None) -> list[Backlog]:
+    """What does not go on, of all sources. ledger: where it can be asked."""
+    from sensorflow.adapters.feeds.folder.backlog import FolderBacklog
+
+    return [FolderBacklog(folder, ledger) for folder in folders(settings)]
+
+
+def beside(path: Path, settings: Settings) -> Beside | None:
+    """A file in the drop folder of a source with gates, by itself; None of one that lies elsewhere."""
+    from sensorflow.adapters.feeds.folder.backlog import BesideGate
+
+    for drop in folders(settings):
+        if drop.source.gate and path.resolve().is_relative_to(drop.root.resolve()):
+            return BesideGate(drop, path)
+    return None
 
 
 def folders(settings: Settings) -> list[Folder]:
