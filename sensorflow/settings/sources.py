@@ -126,6 +126,7 @@ class Source(Strict):
         "*.zip",
     )
     exclude: tuple[str, ...] = IGNORED
+    after: Literal["archive", "delete", "keep"] = "archive"
     on_change: Literal["merge", "supersede", "keep", "reject"] = "merge"
     dedupe_scope: Literal["file", "source"] = "file"
     max_rejects: str = "10%"
@@ -189,7 +190,6 @@ class Folder(Strict):
     """Where the files of a drop folder are, and when they are complete."""
 
     path: Path
-    after: Literal["archive", "delete", "keep"] = "archive"
     polling: bool = False
     settle: float = Field(default=2.0, ge=0, le=3600)
     growing: bool = False
