@@ -26,9 +26,9 @@ from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.names import composed
 from sensorflow.core.stability import Stat
 from sensorflow.flow.land import land
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.register import register
 from sensorflow.ports.intake import Kind
-from sensorflow.ports.landing import Landing
 from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
 

@@ -45,6 +45,7 @@ from sensorflow.errors import REMEDY, Code, IntakeLost, Transient
 from sensorflow.flow.detect import Settling
 from sensorflow.flow.intake import Intake
 from sensorflow.flow.land import land
+from sensorflow.flow.landing import Landing, LandingGroup
 from sensorflow.flow.publish import publish
 from sensorflow.flow.pulse import Heart, Loop
 from sensorflow.flow.register import Found, register_many
@@ -52,7 +53,6 @@ from sensorflow.flow.sweep import sweep
 from sensorflow.flow.turns import Turns
 from sensorflow.growing import Growing
 from sensorflow.ports.intake import IntakeLease
-from sensorflow.ports.landing import Landing, LandingGroup
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.queue import Queue
 from sensorflow.settings import Settings

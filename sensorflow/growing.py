@@ -38,10 +38,10 @@ from sensorflow.core.growth import (
 )
 from sensorflow.core.names import canonical
 from sensorflow.core.stability import Stat
+from sensorflow.flow.landing import Landing, LandingGroup
 from sensorflow.flow.register import Found, arrivals_of
 from sensorflow.flow.segments import segments
 from sensorflow.ports.intake import IntakeLease
-from sensorflow.ports.landing import Landing, LandingGroup
 from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log

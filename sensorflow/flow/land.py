@@ -6,15 +6,16 @@ from collections.abc import Callable
 
 from sensorflow.core.arrival import Landed
 from sensorflow.core.stability import Stat
-from sensorflow.ports.landing import Landing, LandingGroup, Reader
+from sensorflow.flow.landing import Landing, LandingBatch
+from sensorflow.ports.objects import Reader
 
 
 def land(
-    landing: Landing | LandingGroup, stream: Reader, stat: Callable[[], Stat]
+    landing: Landing | LandingBatch, stream: Reader, stat: Callable[[], Stat]
 ) -> tuple[Landed, Stat] | None:
     """Land an open file; None when it changed while it was read (it will be seen again).
 
-    In a group it is safe only when that is settled.
+    In a batch it is safe only when that has ended.
 
     stat: the state of the open file now; compared before and after.
     """

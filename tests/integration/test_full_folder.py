@@ -10,7 +10,8 @@ import pytest
 
 from sensorflow import bootstrap, daemon
 from sensorflow.adapters.memory import MemoryLedger, MemoryQueue
-from sensorflow.testing.objects import MemoryLanding
+from sensorflow.flow.landing import Landing
+from sensorflow.testing.objects import MemoryObjects
 
 SETTINGS = """\
 data = "data"
@@ -35,7 +36,7 @@ def test_all_files_are_taken_in_without_waiting_for_the_next_rescan(
         (project / "drop" / f"{number}.csv").write_text(f"time,sensor\n{number}\n")
     settings, ledger = bootstrap.settings(project), MemoryLedger()
     made = daemon.Daemon(
-        settings, bootstrap.folders(settings), MemoryLanding(), ledger, MemoryQueue()
+        settings, bootstrap.folders(settings), Landing(MemoryObjects()), ledger, MemoryQueue()
     )
     thread = threading.Thread(target=made.run)
     thread.start()

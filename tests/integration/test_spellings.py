@@ -22,8 +22,9 @@ from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.arrival import printable
 from sensorflow.errors import Code
 from sensorflow.flow.handle import Outcome
+from sensorflow.flow.landing import Landing
 from sensorflow.ports.intake import OnChange
-from sensorflow.testing.objects import MemoryLanding
+from sensorflow.testing.objects import MemoryObjects
 
 NFC, NFD = "Kühlraum_1.csv", "Ku\u0308hlraum_1.csv"
 SETTINGS = """\
@@ -46,7 +47,7 @@ def taking(project: Path, after: str, ledger: MemoryLedger) -> Iterator[Path]:
     (project / "sensorflow.toml").write_text(SETTINGS.format(after=after))
     settings = bootstrap.settings(project)
     made = daemon.Daemon(
-        settings, bootstrap.folders(settings), MemoryLanding(), ledger, MemoryQueue()
+        settings, bootstrap.folders(settings), Landing(MemoryObjects()), ledger, MemoryQueue()
     )
     thread = threading.Thread(target=made.run)
     thread.start()

@@ -17,9 +17,10 @@ from sensorflow.adapters.feeds.watch import Watch
 from sensorflow.adapters.memory import MemoryLedger, MemoryQueue
 from sensorflow.core.arrival import Arrival
 from sensorflow.daemon import GROUP_BYTES, Daemon
+from sensorflow.flow.landing import Landing
 from sensorflow.ports.intake import Kind, OnChange, Registration
 from sensorflow.settings import Settings, Source
-from sensorflow.testing.objects import MemoryLanding
+from sensorflow.testing.objects import MemoryObjects
 
 LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
 
@@ -68,7 +69,7 @@ def taking(tmp_path: Path, ledger: Told) -> Iterator[Daemon]:
         }
     )
     folder = Guarded("plant", tmp_path / "drop", settings.sources["plant"], tmp_path / "archive")
-    daemon = Daemon(settings, [folder], MemoryLanding(), ledger, MemoryQueue())
+    daemon = Daemon(settings, [folder], Landing(MemoryObjects()), ledger, MemoryQueue())
     running = threading.Thread(target=daemon.run)
     running.start()
     try:
@@ -98,7 +99,7 @@ def test_an_alias_a_version_a_seen_and_an_unreadable_file_among_plain_ones(
     drop(root, again=b"one")
     source = Source.model_validate({"path": "drop", "profile": "long"})
     stat = Folder("plant", root, source, tmp_path).stat(b"again.csv")
-    landed = MemoryLanding().put((root / "again.csv").open("rb"))
+    landed = Landing(MemoryObjects()).put((root / "again.csv").open("rb"))
     times: Any = (None, None)
     for key, mark in ((b"again.csv", stat.fingerprint), (b"version.csv", "before")):
         ledger.register(
