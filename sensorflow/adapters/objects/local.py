@@ -68,7 +68,7 @@ class LocalObjects:
         with storage_errors(), suppress(FileNotFoundError, NotADirectoryError):
             parent, _, start = _relative(prefix).rpartition("/")
             with opened(self._root, parent, make=False) as place:
-                for path, folders, names, inner in os.fwalk(dir_fd=place, onerror=_raise):
+                for path, folders, names, inner in os.fwalk(dir_fd=place, onerror=_unless_gone):
                     if path == ".":
                         folders[:] = [name for name in folders if name.startswith(start)]
                         names = [name for name in names if name.startswith(start)]
@@ -164,5 +164,7 @@ def _object(name: str, fact: os.stat_result) -> Object | None:
     return Object(name, fact.st_size, datetime.fromtimestamp(fact.st_mtime, UTC))
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _unless_gone(error: OSError) -> None:
+    """A folder that goes while its parent is listed hides no other."""
+    if not isinstance(error, FileNotFoundError):
+        raise error

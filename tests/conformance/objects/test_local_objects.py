@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,17 @@ def test_what_is_half_written_is_unfinished_and_no_object(tmp_path: Path) -> Non
     assert objects.collect(-1) == 2
     assert objects.unfinished(-1) == []
     assert [found.name for found in objects.list()] == ["a/b"]
+
+
+def test_a_folder_that_goes_while_objects_are_listed_hides_no_other(tmp_path: Path) -> None:
+    objects = LocalObjects(tmp_path)
+    for folder in "abc":
+        objects.put(f"{folder}/x", io.BytesIO(b"x"))
+    listed = objects.list()
+    first = next(listed).name
+    gone, left = {"a/x", "b/x", "c/x"} - {first}
+    shutil.rmtree(tmp_path / gone[0])
+    assert [found.name for found in listed] == [left]
 
 
 def test_a_store_that_is_away_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
