@@ -29,7 +29,7 @@ def load(job: Job, reports: tuple[StageReport, ...]) -> Counts:
     Raises Fenced when the claim was lost: nothing is loaded, then.
     """
     older = before(job)
-    first = next(job.world.lake.read(job.path(Layer.SILVER)), None) if older.head else None
+    first = next(job.world.lake.read(Layer.SILVER, job.file), None) if older.head else None
     plan = load_of(job, reports, older, first)
     return done(job, job.world.ledger.load(job.claim, _keyed(job), plan))
 
@@ -92,5 +92,5 @@ def _tidy(job: Job) -> None:
 
 
 def _keyed(job: Job) -> Iterator[Keyed]:
-    for batch in job.world.lake.read(job.path(Layer.SILVER)):
+    for batch in job.world.lake.read(Layer.SILVER, job.file):
         yield batch, keys(batch, job.identity)

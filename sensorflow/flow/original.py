@@ -14,9 +14,9 @@ from sensorflow.core.names import composed
 from sensorflow.core.profile import Profile
 from sensorflow.core.reading import chunks
 from sensorflow.errors import SensorflowError
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.validate import scratch
 from sensorflow.ports.files import FileView
-from sensorflow.ports.landing import Landing
 from sensorflow.settings import Settings
 
 

@@ -49,7 +49,7 @@ def quarantine(job: Job) -> str:
     name = claim.key.rsplit(b"/", 1)[-1]
     with world.landing.open(claim.landing) as stream:
         where = world.quarantine.put(folder, name, stream, record)
-    world.lake.remove(job.path(Layer.SILVER))
+    world.lake.delete(Layer.SILVER, job.file)
     return where
 
 
@@ -62,7 +62,7 @@ def _profile(job: Job) -> tuple[str, str]:
 
 def _sample(job: Job) -> list[dict[str, Any]]:
     try:
-        batch = next(job.world.lake.read(job.path(Layer.REJECTS)), None)
+        batch = next(job.world.lake.read(Layer.REJECTS, job.file), None)
     except Transient:  # rejects are written only when there are any
         return []
     return [] if batch is None else batch.slice(0, SAMPLE).to_pylist()

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.tidy import tidy
-from sensorflow.ports.landing import Landing
-from sensorflow.ports.layers import Lake
+from sensorflow.ports.layers import Layers
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.maintenance import Expirable
 from sensorflow.settings import Settings
 
 
-def retain(ledger: Ledger, lake: Lake, landing: Landing, settings: Settings) -> dict[str, int]:
+def retain(ledger: Ledger, lake: Layers, landing: Landing, settings: Settings) -> dict[str, int]:
     """Expire what is due, of all sources, and remove it; returns layer -> files (history: events).
 
     What has expired while a worker was killed is removed too. Raises Transient STORAGE.

@@ -9,16 +9,16 @@ from functools import cached_property
 from sensorflow import __version__
 from sensorflow.core.arrival import printable
 from sensorflow.core.binding.place import Place
-from sensorflow.core.partitions import Layer, layer_path
+from sensorflow.core.partitions import LayerFile
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 from sensorflow.flow.clock import now
+from sensorflow.flow.landing import Landing
+from sensorflow.flow.quarantine_zone import QuarantineZone
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import Counts
-from sensorflow.ports.landing import Landing
-from sensorflow.ports.layers import Lake
+from sensorflow.ports.layers import Layers
 from sensorflow.ports.ledger import Ledger
-from sensorflow.ports.quarantine import QuarantineStore
 from sensorflow.settings import Settings, Source
 
 
@@ -28,8 +28,8 @@ class World:
 
     ledger: Ledger
     landing: Landing
-    lake: Lake
-    quarantine: QuarantineStore
+    lake: Layers
+    quarantine: QuarantineZone
     settings: Settings
     owner: str
     code_version: str = __version__
@@ -108,10 +108,10 @@ class Job:
         if now() - self.claimed_at > min(CERTAIN, lease / 2):
             self.world.ledger.renew(self.claim, lease)
 
-    def path(self, layer: Layer) -> str:
-        """Where this file's part of a layer lies in the lake."""
-        c = self.claim
-        return layer_path(layer, c.source, c.sensor_type, c.received_at, c.file_id, c.version)
+    @cached_property
+    def file(self) -> LayerFile:
+        """Whose part of a layer its stages read and write."""
+        return LayerFile.of(self.claim)
 
     def counted(self, **changes: int) -> Job:
         """The same job, with counts that a stage has found."""

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.growth import Segment
 from sensorflow.ports.intake import IntakeLease
-from sensorflow.ports.landing import Reader
+from sensorflow.ports.objects import Reader
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sensorflow.core.account import Account, account
+from sensorflow.core.partitions import LayerFile
 from sensorflow.core.states import Stage, State
 
 
@@ -61,6 +62,11 @@ class FileView:
     def account(self) -> Account:
         """What happened to each of its readings; what was undone or superseded is not loaded."""
         return account(self.state, **vars(self.counts))
+
+    @property
+    def layer_file(self) -> LayerFile:
+        kind, received = self.facts["sensor_type"], self.facts["landed_at"]
+        return LayerFile(self.source, kind, received, self.file_id, self.version)
 
 
 @dataclass(frozen=True)

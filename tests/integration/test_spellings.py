@@ -21,9 +21,10 @@ from sensorflow.adapters.postgres import migrate, registering
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.arrival import printable
 from sensorflow.errors import Code
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.ports.intake import OnChange
-from sensorflow.testing.objects import MemoryLanding
+from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 
 NFC, NFD = "Kühlraum_1.csv", "Ku\u0308hlraum_1.csv"
@@ -47,7 +48,7 @@ def taking(project: Path, after: str, ledger: MemoryLedger) -> Iterator[Path]:
     (project / "sensorflow.toml").write_text(SETTINGS.format(after=after))
     settings = bootstrap.settings(project)
     feeds = bootstrap.feeds(settings, ledger)
-    made = daemon.Daemon(settings, feeds, [], MemoryLanding(), ledger, MemoryQueue())
+    made = daemon.Daemon(settings, feeds, [], Landing(MemoryObjects()), ledger, MemoryQueue())
     thread = threading.Thread(target=made.run)
     thread.start()
     try:

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pytest
 from yard import Yard, content
 
+from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.states import State
 from sensorflow.flow import work
 from sensorflow.flow.outcomes import Outcome
@@ -80,9 +81,14 @@ class Lake:
         return getattr(self.inner, name)
 
     @contextmanager
-    def writer(self, path: str, schema: pa.Schema) -> Iterator[LayerWriter]:
-        silver = path.startswith("silver")
-        with self.inner.writer(path, schema) as writer:
+    def batch(self) -> Iterator[Lake]:
+        with self.inner.batch() as batch:
+            yield Lake(batch, self.gates)
+
+    @contextmanager
+    def writer(self, layer: Layer, file: LayerFile, schema: pa.Schema) -> Iterator[LayerWriter]:
+        silver = layer is Layer.SILVER
+        with self.inner.writer(layer, file, schema) as writer:
             yield writer
             if silver:
                 self.gates.stop("naming")

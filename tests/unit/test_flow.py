@@ -16,16 +16,18 @@ from samples import chained, taken
 
 from sensorflow.adapters.feeds.folder.feed import OpenFile
 from sensorflow.adapters.memory import MemoryLedger
-from sensorflow.core.partitions import Layer
+from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, Transient
 from sensorflow.flow import micro_batch
 from sensorflow.flow.ahead import ahead
 from sensorflow.flow.land import land
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.outcomes import Outcome, Result
 from sensorflow.flow.process import process
 from sensorflow.flow.publish import publish
+from sensorflow.flow.quarantine_zone import QuarantineZone
 from sensorflow.flow.register import Found, register
 from sensorflow.flow.sweep import sweep
 from sensorflow.flow.work import Job, World
@@ -33,8 +35,8 @@ from sensorflow.ports.claims import Claim
 from sensorflow.ports.intake import Kind, Registration
 from sensorflow.ports.queue import Task
 from sensorflow.settings import Limits, Settings
-from sensorflow.testing.layers import MemoryLake
-from sensorflow.testing.objects import MemoryLanding, MemoryQuarantine
+from sensorflow.testing.layers import MemoryLayers
+from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -75,11 +77,12 @@ class Plant:
                 "home": Path("/nowhere"),
             }
         )
+        self.landed = MemoryObjects()
         self.world = World(
             ledger=self.ledger,
-            landing=MemoryLanding(),
-            lake=MemoryLake(),
-            quarantine=MemoryQuarantine(),
+            landing=Landing(self.landed),
+            lake=MemoryLayers(),
+            quarantine=QuarantineZone(MemoryObjects()),
             settings=self.settings,
             owner="me",
         )
@@ -112,8 +115,9 @@ class Plant:
 
     def silver_rows(self, claim_of: int) -> int:
         (view,) = [v for v in self.ledger.files() if v.file_id == claim_of]
-        path = f"silver/ingest_date=2026-01-01/sensor_type=long/file-{claim_of}-v{view.version}.parquet"
-        return sum(len(b) for b in self.world.lake.read(path))
+        place = f"silver/ingest_date=2026-01-01/sensor_type=long/file-{claim_of}-v{view.version}.parquet"
+        assert self.world.lake.place(Layer.SILVER, view.layer_file) == place
+        return sum(len(b) for b in self.world.lake.read(Layer.SILVER, view.layer_file))
 
 
 def test_a_small_file_is_loaded_in_one_task() -> None:
@@ -241,20 +245,20 @@ def test_a_file_that_ends_its_worker_three_times_is_quarantined() -> None:
     assert view.facts["error_code"] == Code.CRASHED
 
 
-class BrokenLake(MemoryLake):
+class BrokenLake(MemoryLayers):
     """A lake that is away."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
         self.error: Exception | None = error
 
-    def writer(self, path: str, schema: Any) -> Any:
+    def writer(self, layer: Layer, file: LayerFile, schema: Any) -> Any:
         if self.error is not None:
             raise self.error
-        return super().writer(path, schema)
+        return super().writer(layer, file, schema)
 
 
-def with_lake(plant: Plant, lake: MemoryLake) -> None:
+def with_lake(plant: Plant, lake: MemoryLayers) -> None:
     plant.world = World(**{**plant.world.__dict__, "lake": lake})
 
 
@@ -511,10 +515,8 @@ def test_a_lease_lost_while_working_commits_nothing() -> None:
 def test_changed_bytes_in_the_landing_zone_are_never_loaded() -> None:
     plant = Plant()
     plant.drop(content(5))
-    landing = plant.world.landing
-    assert isinstance(landing, MemoryLanding)
-    for name in landing._objects:
-        landing._objects[name] = content(4)
+    for name in plant.landed.contents:
+        plant.landed.contents[name] = content(4)
     assert [r.outcome for r in plant.work()] == [Outcome.CONDEMNED]
     assert plant.ledger.files()[0].facts["error_code"] == Code.BYTES_CHANGED
 
@@ -522,7 +524,7 @@ def test_changed_bytes_in_the_landing_zone_are_never_loaded() -> None:
 def test_a_file_that_changes_while_it_is_read_is_not_landed() -> None:
     stats = iter([Stat(1, 1, 4, 0, 0), Stat(1, 1, 5, 1, 1)])
     opened = OpenFile("plant", b"a.csv", io.BytesIO(b"abcd"), lambda _: next(stats))
-    assert land(MemoryLanding(), opened) is None
+    assert land(Landing(MemoryObjects()), opened) is None
 
 
 def test_a_lost_message_is_published_again_by_the_sweeper() -> None:
@@ -563,7 +565,7 @@ def test_paths_of_layers_hold_no_part_of_a_files_name() -> None:
     claim = plant.ledger.claim(file.file_id, (Stage.VALIDATE,), "me", 30)
     assert claim is not None
     for layer in Layer:
-        assert ".." not in Job(plant.world, claim).path(layer)
+        assert ".." not in plant.world.lake.place(layer, Job(plant.world, claim).file)
 
 
 @pytest.mark.parametrize("inline", [True, False])
@@ -575,8 +577,11 @@ def test_what_drifted_stands_in_the_history_and_what_is_rescued_in_bronze(inline
     assert plant.state(file.file_id) is State.LOADED
     notes = [e.get("why") for e in plant.ledger.history(file.file_id) if e.get("why")]
     assert notes == ["drift: new column 'battery'"]
-    path = f"bronze/source=plant/ingest_date=2026-01-01/file-{file.file_id}-v1.parquet"
-    (batch,) = plant.world.lake.read(path)
+    view = plant.ledger.file(file.file_id)
+    assert view is not None
+    place = f"bronze/source=plant/ingest_date=2026-01-01/file-{file.file_id}-v1.parquet"
+    assert plant.world.lake.place(Layer.BRONZE, view.layer_file) == place
+    (batch,) = plant.world.lake.read(Layer.BRONZE, view.layer_file)
     assert batch["rescued"].to_pylist() == ['{"battery": "3.3"}'] * 2
 
 

@@ -19,10 +19,11 @@ from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.arrival import Arrival
 from sensorflow.daemon import Daemon
 from sensorflow.flow.intake.take import GROUP_BYTES
+from sensorflow.flow.landing import Landing
 from sensorflow.ports.feed import Denied
 from sensorflow.ports.intake import Kind, OnChange, Registration
 from sensorflow.settings import FolderSource, Settings
-from sensorflow.testing.objects import MemoryLanding
+from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 
 LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
@@ -73,7 +74,7 @@ def taking(tmp_path: Path, ledger: Told) -> Iterator[Daemon]:
     )
     folder = Guarded("plant", tmp_path / "drop", settings.sources["plant"], tmp_path / "archive")
     feed = FolderFeed(folder, ledger, settings.rescan, Watch())
-    daemon = Daemon(settings, [feed], [], MemoryLanding(), ledger, MemoryQueue())
+    daemon = Daemon(settings, [feed], [], Landing(MemoryObjects()), ledger, MemoryQueue())
     running = threading.Thread(target=daemon.run)
     running.start()
     try:
@@ -103,7 +104,7 @@ def test_an_alias_a_version_a_seen_and_an_unreadable_file_among_plain_ones(
     drop(root, again=b"one")
     source = FolderSource.model_validate({"path": "drop", "profile": "long"})
     stat = Folder("plant", root, source, tmp_path).stat(b"again.csv")
-    landed = MemoryLanding().put((root / "again.csv").open("rb"))
+    landed = Landing(MemoryObjects()).put((root / "again.csv").open("rb"))
     times: Any = (None, None)
     for key, mark in ((b"again.csv", stat.fingerprint), (b"version.csv", "before")):
         ledger.register(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from sensorflow import settings as settings_
 from sensorflow.core.growth import EDGE, Lines, complete, unfit
+from sensorflow.core.partitions import Layer
 from sensorflow.core.profile import Profile
 from sensorflow.core.states import State
 from sensorflow.errors import Misuse
@@ -292,9 +293,7 @@ def test_repeats_are_told_over_all_parts(site: Site) -> None:
     site.take()
     assert site.account() == (10, 5, 0, 5)
     assert site.values == [1, 2, 3, 4, 5]
-    [last] = [
-        b for p in site.lake.paths() if "silver" in p and "-3-" in p for b in site.lake.read(p)
-    ]
+    [last] = site.layer(Layer.SILVER, 3)
     assert last["ordinal"].to_pylist() == [2]
 
 
