@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from sensorflow import bootstrap, threads
+from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.queues.celery import CeleryQueue
 from sensorflow.errors import Fenced, Transient
 from sensorflow.flow.work import World
@@ -26,7 +27,12 @@ board = Board()
 
 @cache
 def world() -> World:
-    return bootstrap.world(settings(), "worker", bootstrap.ledger(settings(), "worker"))
+    return bootstrap.world(settings(), "worker", ledger())
+
+
+@cache
+def ledger() -> PostgresLedger:
+    return bootstrap.ledger(settings(), "worker")
 
 
 @cache
@@ -37,6 +43,7 @@ def queue() -> CeleryQueue:
 def forget() -> None:
     """After a fork: nothing of the parent's is used."""
     world.cache_clear()
+    ledger.cache_clear()
     queue.cache_clear()
     keeper.cache_clear()
 

@@ -15,7 +15,7 @@ from sensorflow.flow.sweep import sweep as sweep_flow
 from sensorflow.flow.tidy import tidy
 from workers import housekeeping
 from workers.outcome import tell
-from workers.process import keep, queue, world
+from workers.process import keep, ledger, queue, world
 from workers.request import HandedOver, Message
 
 EXPECTED = (SensorflowError,)
@@ -59,7 +59,7 @@ def sweep() -> str:
     """Publish again whatever is stale."""
     here = world()
     s = here.settings
-    swept, published = sweep_flow(here.ledger, queue(), s.sweep, s.lease, s.limits)
+    swept, published = sweep_flow(ledger(), queue(), s.sweep, s.lease, s.limits)
     tidied = tidy(here.ledger, here.lake, here.landing)
     return (
         f"leases ended={swept.expired} messages missing={swept.stale} published={published} "

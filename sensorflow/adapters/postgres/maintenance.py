@@ -1,14 +1,12 @@
-"""The ledger, for what sees to files that are finished, and to processes that are alive."""
+"""The ledger, for what sees to files that are finished."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 
 from sensorflow.adapters.postgres import retention, reversal
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.transactions import Transactions
-from sensorflow.core.heartbeat import FORGOTTEN, Pulse
 from sensorflow.ports.maintenance import Expirable, Leftover
 
 
@@ -44,12 +42,3 @@ class Maintenance(Transactions):
     def forget(self, source: str, age: float, limit: int = 10000) -> int:
         with self._transaction() as c:
             return int(run(c, "forget", source=source, age=age, limit=limit).scalar_one())
-
-    def beat(self, pulse: Pulse) -> None:
-        facts = {**vars(pulse), "role": str(pulse.role), "state": json.dumps(pulse.state)}
-        with self._statement() as c:
-            run(c, "beat", **facts, forgotten=FORGOTTEN)
-
-    def end_beats(self, process: str) -> None:
-        with self._statement() as c:
-            run(c, "end_beats", process=process)
