@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sensorflow.adapters.postgres.closing import Closing
     from sensorflow.flow.audit import Sight
     from sensorflow.flow.work import World
+    from sensorflow.ports.ledger import FileLedger
 
 GARBAGE = 3600.0
 DAY = 23.5 * 3600
@@ -183,8 +184,9 @@ def sight(settings: Settings, source: str | None = None) -> Sight:
     """What an audit looks at."""
     from sensorflow.flow.audit import Sight
 
-    here = world(settings, "audit", ledger(settings, "audit"))
-    return Sight(here, books(settings), list(folders(settings)), scratch, source)
+    intake = ledger(settings, "audit")
+    here = world(settings, "audit", intake)
+    return Sight(here, books(settings), intake, list(folders(settings)), scratch, source)
 
 
 @contextmanager
@@ -210,7 +212,7 @@ def publisher(settings: Settings) -> CeleryPublisher:
     return CeleryPublisher(broker_url(settings), landing(settings).bucket, settings.to_broker)
 
 
-def world(settings: Settings, role: str, ledger: PostgresLedger) -> World:
+def world(settings: Settings, role: str, ledger: FileLedger) -> World:
     from sensorflow.flow.work import World
 
     return World(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from sensorflow import bootstrap
+from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.flow.leases import LeaseKeeper
 from sensorflow.flow.work import World
@@ -22,7 +23,12 @@ board = Board()
 
 @cache
 def world() -> World:
-    return bootstrap.world(settings(), "worker", bootstrap.ledger(settings(), "worker"))
+    return bootstrap.world(settings(), "worker", ledger())
+
+
+@cache
+def ledger() -> PostgresLedger:
+    return bootstrap.ledger(settings(), "worker")
 
 
 @cache
@@ -33,6 +39,7 @@ def publisher() -> CeleryPublisher:
 def forget() -> None:
     """After a fork: nothing of the parent's is used."""
     world.cache_clear()
+    ledger.cache_clear()
     publisher.cache_clear()
     keeper.cache_clear()
 

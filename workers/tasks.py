@@ -16,7 +16,7 @@ from sensorflow.flow.tidy import tidy
 from sensorflow.ports.queue import Task
 from workers import housekeeping
 from workers.outcome import tell
-from workers.process import keep, publisher, world
+from workers.process import keep, ledger, publisher, world
 from workers.request import HandedOver, Message
 
 EXPECTED = (SensorflowError,)
@@ -61,7 +61,7 @@ def sweep() -> str:
     """Publish again whatever is stale."""
     here = world()
     s = here.settings
-    swept, published = sweep_flow(here.ledger, publisher(), s.sweep, s.lease, s.limits)
+    swept, published = sweep_flow(ledger(), publisher(), s.sweep, s.lease, s.limits)
     tidied = tidy(here.ledger, here.lake, here.landing)
     return (
         f"leases ended={swept.expired} messages missing={swept.stale} published={published} "

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sensorflow.embedded.process import Process
     from sensorflow.embedded.state import Running
     from sensorflow.embedded.valkey import Valkey
-    from sensorflow.ports.ledger import Ledger
+    from sensorflow.ports.catalog import Catalog
     from sensorflow.settings import Settings
 
 REFRESH = 1.0
@@ -396,7 +396,7 @@ class _View:
     def __init__(self, running: _Stack) -> None:
         from sensorflow import bootstrap
 
-        self._ledger: Ledger = bootstrap.ledger(running.settings, "up")
+        self._ledger: Catalog = bootstrap.ledger(running.settings, "up")
         self._supervisor = running.supervisor
         self._last: tuple[float, int] | None = None
         self._began = time.monotonic()

@@ -10,24 +10,18 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from sensorflow.core.heartbeat import EVERY, Pulse, Role
 from sensorflow.errors import REMEDY, SensorflowError, Transient
 from sensorflow.flow.clock import now
+from sensorflow.ports.heartbeats import Heartbeats
 from sensorflow.telemetry import Event, log
 
 PAUSED = 20.0
 """Seconds after which a pause is over that nothing has confirmed; between two tries a loop seems well."""
 SILENT = 12.0
 """Seconds after which a loop that did not go on is not vouched for."""
-
-
-class HeartbeatStore(Protocol):
-    """Where they are kept: of a ledger what is needed here."""
-
-    def beat(self, pulse: Pulse) -> None: ...
-    def end_beats(self, process: str) -> None: ...
 
 
 class Loop:
@@ -92,7 +86,7 @@ class Heart:
 
     def __init__(
         self,
-        store: HeartbeatStore,
+        store: Heartbeats,
         host: str,
         pid: int,
         process: str,

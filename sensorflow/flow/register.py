@@ -9,13 +9,12 @@ from datetime import datetime
 from sensorflow.core.arrival import Arrival, Landed, Lane
 from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.stability import Stat
-from sensorflow.ports.intake import IntakeLease, OnChange, Registration
-from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.intake import Intake, IntakeLease, OnChange, Registration
 from sensorflow.settings import Settings
 
 
 def register(
-    ledger: Ledger,
+    ledger: Intake,
     settings: Settings,
     source: str,
     key: bytes,
@@ -45,13 +44,13 @@ class Found:
 
 
 def register_many(
-    ledger: Ledger,
+    ledger: Intake,
     settings: Settings,
     source: str,
     files: Sequence[Found],
     lease: IntakeLease | None = None,
 ) -> list[Registration]:
-    """Enter landed files of one source, all or none. lease: see `Ledger.register_many`."""
+    """Enter landed files of one source, all or none. lease: see `Intake.register_many`."""
     rules = settings.sources[source]
     arrivals = arrivals_of(settings, source, files)
     matters = settings.profile_of(rules).name_matters

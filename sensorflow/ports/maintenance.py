@@ -8,7 +8,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from sensorflow.core.heartbeat import Pulse
 from sensorflow.core.states import State
 from sensorflow.ports.files import Counts
 
@@ -56,7 +55,7 @@ class Leftover:
 
 
 class Maintenance(Protocol):
-    """What sees to files that are finished, and to the processes that are alive.
+    """What sees to files that are finished.
 
     Every method is one transaction. Times are the database's. Raises Transient DATABASE when it cannot be
     reached.
@@ -104,12 +103,4 @@ class Maintenance(Protocol):
     def forget(self, source: str, age: float, limit: int = 10000) -> int:
         """Remove history of finished files that is older than `age` seconds, but for each file's last
         event. Returns how many events."""
-        ...
-
-    def beat(self, pulse: Pulse) -> None:
-        """A loop of a process is alive. Removes what is older than `heartbeat.FORGOTTEN`."""
-        ...
-
-    def end_beats(self, process: str) -> None:
-        """A process ends: remove its heartbeats. Idempotent."""
         ...

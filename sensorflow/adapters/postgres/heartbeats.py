@@ -1,21 +1,16 @@
-"""Which processes run: the part of the ledger that they write themselves."""
+"""The ledger, for processes that say that they are alive."""
 
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
-
-import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.queries import run
-from sensorflow.core.heartbeat import FORGOTTEN, Heartbeat, Pulse, Role
+from sensorflow.adapters.postgres.transactions import Transactions
+from sensorflow.core.heartbeat import FORGOTTEN, Pulse
 
 
-class Heartbeats:
-    """See `ports.ledger.Ledger`; of its methods those about heartbeats."""
-
-    def _statement(self) -> AbstractContextManager[sa.Connection]:
-        raise NotImplementedError
+class Heartbeats(Transactions):
+    """See `ports.heartbeats.Heartbeats`."""
 
     def beat(self, pulse: Pulse) -> None:
         facts = {**vars(pulse), "role": str(pulse.role), "state": json.dumps(pulse.state)}
@@ -25,17 +20,3 @@ class Heartbeats:
     def end_beats(self, process: str) -> None:
         with self._statement() as c:
             run(c, "end_beats", process=process)
-
-    def heartbeats(self) -> list[Heartbeat]:
-        with self._statement() as c:
-            rows = run(c, "heartbeats").all()
-        return [
-            Heartbeat(
-                Pulse(Role(r.role), r.host, r.pid, r.process, r.settings, r.state),
-                r.started_at,
-                r.beat_at,
-                r.age,
-            )
-            for r in rows
-            if r.role in set(Role)  # a newer version may know others
-        ]

@@ -46,7 +46,7 @@ def changed(sight: Sight, report: Report) -> None:
             for key, stat, taken in files(sight, folder):
                 if taken is None or taken.inode != inode_of(stat) or stat.size < taken.size:
                     continue
-                if not folder.holds(key, segments(sight.world.ledger, taken.root, taken.size)):
+                if not folder.holds(key, segments(sight.intake, taken.root, taken.size)):
                     expected = f"the {taken.size:,} bytes that were taken"
                     fault, found = Fault.GROWING_CHANGED, "others"
                     _find(sight, report, folder, fault, key, stat, taken, expected, found)
@@ -57,7 +57,7 @@ def files(sight: Sight, folder: DropFolder) -> Iterator[tuple[bytes, Stat, Taken
     found = folder.scan()
     while page := list(islice(found, PAGE)):
         keys, inodes = [key for key, _ in page], [inode_of(stat) for _, stat in page]
-        taken = sight.world.ledger.grown(folder.name, keys, inodes)
+        taken = sight.intake.grown(folder.name, keys, inodes)
         by_inode = {t.inode: t for t in taken}
         by_key = {t.key: t for t in taken}
         for (key, stat), inode in zip(page, inodes, strict=True):
@@ -86,7 +86,7 @@ def _unchanged(
     """Whether nothing was taken of the file since."""
 
     def still(_: Book | None) -> bool:
-        now = sight.world.ledger.grown(folder.name, [key], [inode_of(stat)])
+        now = sight.intake.grown(folder.name, [key], [inode_of(stat)])
         known = {(t.root, t.last) for t in now}
         return (taken is None and not now) or (
             taken is not None and (taken.root, taken.last) in known

@@ -14,12 +14,14 @@ from sensorflow.flow.audit.report import Still
 from sensorflow.flow.work import World, identity_of
 from sensorflow.ports.audit import Book, Books
 from sensorflow.ports.feed import DropFolder
+from sensorflow.ports.intake import Intake
 from sensorflow.ports.layers import Lake
 
 
 @dataclass
 class Sight:
-    """The world, the database's books, and the drop folders; of one source, or of all (None).
+    """The world, the database's books, what was taken in, and the drop folders; of one source, or of all
+    (None).
 
     now: the database's clock at the snapshot. books_by_id: what the ledger said then, of all sources;
     about a kilobyte for each file is held. scratch: makes an empty lake that goes when it is left.
@@ -27,6 +29,7 @@ class Sight:
 
     world: World
     books: Books
+    intake: Intake
     folders: list[DropFolder]
     scratch: Callable[[], AbstractContextManager[Lake]]
     source: str | None = None
