@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
     from sensorflow.adapters.postgres.audit import PostgresBooks
     from sensorflow.adapters.postgres.closing import Closing
     from sensorflow.flow.audit import Sight
+    from sensorflow.flow.housekeeping import Done, Housekeeping
     from sensorflow.flow.work import World
     from sensorflow.ports.ledger import FileLedger
+    from sensorflow.ports.queue import Publisher
 
 GARBAGE = 3600.0
 DAY = 23.5 * 3600
@@ -178,6 +181,41 @@ def drop_empty_months(settings: Settings) -> int:
     from sensorflow.adapters.postgres import months
 
     return months.drop_empty(database_url(settings))
+
+
+def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publisher) -> Housekeeping:
+    """All that is done every so often, by whichever engine calls it."""
+    from sensorflow.flow.housekeeping import (
+        RETAIN,
+        RETAIN_EVERY,
+        SWEEP,
+        Housekeeping,
+        Step,
+        each,
+        reconcile,
+    )
+    from sensorflow.flow.retain import retain
+
+    stores = lake(settings), landing(settings)
+
+    def seal() -> Done:
+        return {month.month.name: month.outcome for month in close_months(settings)}
+
+    def collect() -> Done:
+        garbage = collect_garbage_daily(settings)
+        return {"half written": garbage} if garbage else {}
+
+    def drop() -> Done:
+        dropped = drop_empty_months(settings)
+        return {"empty months": dropped} if dropped else {}
+
+    expire = partial(retain, ledger, *stores, settings)
+    sweep = partial(reconcile, ledger, ledger, *stores, publisher, settings)
+    steps = (
+        Step(SWEEP, settings.sweep, sweep),
+        Step(RETAIN, RETAIN_EVERY, partial(each, (seal, expire, collect, drop))),
+    )
+    return Housekeeping(ledger, steps)
 
 
 def sight(settings: Settings, source: str | None = None) -> Sight:

@@ -9,6 +9,7 @@ from functools import cache
 from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.queues.celery import CeleryPublisher
+from sensorflow.flow.housekeeping import Housekeeping
 from sensorflow.flow.leases import LeaseKeeper
 from sensorflow.flow.work import World
 from sensorflow.ports.claims import Claim
@@ -34,6 +35,10 @@ def ledger() -> PostgresLedger:
 @cache
 def publisher() -> CeleryPublisher:
     return bootstrap.publisher(world().settings)
+
+
+def housekeeping() -> Housekeeping:
+    return bootstrap.housekeeping(settings(), ledger(), publisher())
 
 
 def forget() -> None:

@@ -61,6 +61,14 @@ class Maintenance(Protocol):
     reached.
     """
 
+    def take_turn(self, step: str, every: float, anyway: bool = False) -> bool:
+        """Whether a step that is done every so many seconds is the caller's to do now.
+
+        Atomic: exactly one caller wins, and nobody again for `every` seconds, however the step ends.
+        anyway: the caller does it in any case, and it counts as begun now.
+        """
+        ...
+
     def replay(self, file_id: int, profile: str | None = None) -> bool:
         """A loaded, quarantined or undone file goes through again from its landed bytes, in the
         backfill lane; a loaded one keeps its rows until the new ones are there.

@@ -13,6 +13,11 @@ from sensorflow.ports.maintenance import Expirable, Leftover
 class Maintenance(Transactions):
     """See `ports.maintenance.Maintenance`."""
 
+    def take_turn(self, step: str, every: float, anyway: bool = False) -> bool:
+        facts = {"name": f"{step} begun", "owner": self._who, "every": every, "anyway": anyway}
+        with self._statement() as c:
+            return run(c, "take_turn", **facts).scalar() is not None
+
     def replay(self, file_id: int, profile: str | None = None) -> bool:
         with self._transaction() as c:
             return reversal.replay(c, self._who, file_id, profile, None)
