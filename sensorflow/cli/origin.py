@@ -13,7 +13,7 @@ from sensorflow.cli.times import instant
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.ports.ledger import Ledger
+    from sensorflow.ports.catalog import Catalog
     from sensorflow.settings import Settings
 
 
@@ -52,7 +52,7 @@ def of_row(
         _print(one)
 
 
-def _told(settings: Settings, ledger: Ledger, row: Any) -> dict[str, Any]:
+def _told(settings: Settings, ledger: Catalog, row: Any) -> dict[str, Any]:
     from sensorflow import bootstrap
     from sensorflow.flow.original import NotThere, original
 

@@ -18,7 +18,7 @@ from sensorflow.flow.quarantine_zone import QuarantineZone
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import Counts
 from sensorflow.ports.layers import Layers
-from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.ledger import FileLedger
 from sensorflow.settings import Settings, Source
 
 
@@ -26,7 +26,7 @@ from sensorflow.settings import Settings, Source
 class World:
     """The adapters that the stages work with."""
 
-    ledger: Ledger
+    ledger: FileLedger
     landing: Landing
     lake: Layers
     quarantine: QuarantineZone
@@ -101,8 +101,8 @@ class Job:
         """Raises Fenced if somebody else has the file: what was written of it must not be named.
 
         Nobody can name a file of the lake and be sure of the ledger at the same instant. Where this comes
-        just before, whatever a worker names that has lost its claim, it names soon after: `Ledger.tidy`
-        looks twice.
+        just before, whatever a worker names that has lost its claim, it names soon after:
+        `Maintenance.tidy` looks twice.
         """
         lease = self.world.settings.lease
         if now() - self.claimed_at > min(CERTAIN, lease / 2):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from sensorflow.core.gates.announced import Announced
 from sensorflow.core.growth import Part
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
@@ -147,7 +146,3 @@ class Claims(Protocol):
         ...
 
     def quarantined(self, claim: Claim, where: str, report: StageReport) -> None: ...
-
-    def announced(self, file_id: int) -> list[Announced]:
-        """What gates said of a file's bytes, the newest first."""
-        ...

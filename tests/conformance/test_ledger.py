@@ -857,3 +857,28 @@ def test_a_file_that_is_the_first_of_too_many_months_is_not_loaded(ledger: Ledge
     assert caught.value.code == Code.TOO_MANY_MONTHS
     plan = replace(plan, months=MonthLimits(100, 40))
     assert ledger.load(held, rows, plan).counts.loaded == 40
+
+
+def test_a_step_is_one_callers_until_it_is_due_again(ledger: Ledger) -> None:
+    won: list[bool] = []
+    callers = [
+        threading.Thread(target=lambda: won.append(ledger.take_turn("tidying", 60)))
+        for _ in range(6)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert won.count(True) == 1
+    assert ledger.take_turn("another", SHORT)
+    time.sleep(SHORT)
+    assert ledger.take_turn("another", SHORT)
+
+
+def test_a_step_that_is_done_anyway_is_nobody_elses(ledger: Ledger) -> None:
+    assert ledger.take_turn("tidying", SHORT)
+    assert ledger.take_turn("tidying", 60, anyway=True)
+    time.sleep(SHORT)
+    assert not ledger.take_turn("tidying", SHORT)
+    assert ledger.take_turn("never yet", 60, anyway=True)
+    assert not ledger.take_turn("never yet", 60)

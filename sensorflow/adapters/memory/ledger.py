@@ -58,6 +58,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._lock = threading.RLock()
+        self._turns: dict[str, datetime] = {}
         self._publisher: tuple[object, datetime] = _NOBODY
         self._files: dict[int, File] = {}
         self._months: set[date] = set()
@@ -695,6 +696,14 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 file.tidy, done = file.tidy and layer is Expirable.ROWS, done + 1
                 self._tell(file, "expired", why=str(layer))
             return done
+
+    def take_turn(self, step: str, every: float, anyway: bool = False) -> bool:
+        with self._lock:
+            now = self._clock()
+            if self._turns.get(step, now) > now and not anyway:
+                return False
+            self._turns[step] = now + timedelta(seconds=every)
+            return True
 
     def forget(self, source: str, age: float, limit: int = 10000) -> int:
         with self._lock:

@@ -14,7 +14,7 @@ from sensorflow.errors import Transient
 if TYPE_CHECKING:
     from sensorflow.cli.ready import News
     from sensorflow.embedded.state import Running
-    from sensorflow.ports.ledger import Ledger
+    from sensorflow.ports.catalog import Catalog
     from sensorflow.settings import Settings
 
 REFRESH = 1.0
@@ -82,7 +82,7 @@ class _View:
     def __init__(self, running: Stack) -> None:
         from sensorflow import bootstrap
 
-        self._ledger: Ledger = bootstrap.ledger(running.settings, "up")
+        self._ledger: Catalog = bootstrap.ledger(running.settings, "up")
         self._supervisor = running.supervisor
         self._last: tuple[float, int] | None = None
         self._began = time.monotonic()
