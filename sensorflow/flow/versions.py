@@ -70,12 +70,11 @@ def _prefixes(stream: BinaryIO, sizes: Iterable[int]) -> dict[int, bytes]:
 def _head(job: Job, old: FileView | None) -> pa.RecordBatch | None:
     if old is None:
         return None
-    facts = old.facts
     place = layer_path(
         Layer.SILVER,
         old.source,
-        facts["sensor_type"],
-        facts["landed_at"],
+        old.sensor_type,
+        old.landed_at,
         old.file_id,
         old.version,
     )

@@ -49,9 +49,9 @@ def test_a_small_new_file_is_claimed_with_those_that_wait(ledger: Ledger) -> Non
     assert len({c.token for c in claimed.claims}) == 5
     assert [state(ledger, n) for n in ids] == [State.RUNNING] * 5
     last = [ledger.history(n)[-1] for n in ids]
-    assert {e["what"] for e in last} == {"claimed"}
+    assert {e.what for e in last} == {"claimed"}
     together = f"together with file {ids[2]}"
-    assert [e["why"] for e in last] == [together, together, None, together, together]
+    assert [e.why for e in last] == [together, together, None, together, together]
 
 
 def test_others_are_left_a_share_of_what_waits_and_the_oldest_messages_are_taken(

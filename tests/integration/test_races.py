@@ -38,7 +38,7 @@ def test_an_alias_that_arrives_while_its_twin_is_superseded_keeps_its_readings(
     (heir,) = [view for view in ledger.files() if view.name == "b.csv"]
     assert heir.state is State.PENDING
     load(ledger, claim(ledger, heir.file_id), batch(3), "plant/b.csv")
-    assert ledger.totals()["plant"]["rows_loaded"] == 5
+    assert ledger.totals()["plant"].rows_loaded == 5
 
 
 def waiting(ledger: PostgresLedger, count: int) -> list[int]:

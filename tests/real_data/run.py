@@ -127,8 +127,7 @@ def _ends(c: psycopg.Connection[Any], view: Any, world: Any) -> list[list[Any] |
 
     if view.state != "loaded":
         return [None, None]
-    facts = view.facts
-    place = (view.source, facts["sensor_type"], facts["landed_at"], view.file_id, view.version)
+    place = (view.source, view.sensor_type, view.landed_at, view.file_id, view.version)
     batches = [b for b in world.lake.read(layer_path(Layer.SILVER, *place)) if len(b)]
     found: list[list[Any] | None] = []
     for row in (batches[0].slice(0, 1), batches[-1].slice(len(batches[-1]) - 1)):

@@ -43,7 +43,7 @@ from sensorflow.core.stability import same_state
 from sensorflow.core.states import Stage, State, allowed
 from sensorflow.errors import REMEDY, Code, Fenced, IntakeLost, SensorflowError
 from sensorflow.ports.claims import BatchLimits, Claim, Claimed
-from sensorflow.ports.files import Counts, FileView, StageReport
+from sensorflow.ports.files import ArrivalRecord, Counts, FileEvent, FileView, StageReport
 from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
 from sensorflow.ports.loading import Keyed, Load, Loaded, Older, Unloaded
 from sensorflow.ports.maintenance import COLLECT_AGAIN, Expirable, Holds, Leftover
@@ -350,7 +350,8 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
     def _tell(self, file: File, what: str, **facts: Any) -> None:
         place = {"at": self._clock(), "what": what, "stage": str(file.stage), "who": "memory"}
         none = dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows"))
-        file.events.append({**none, **place, "attempt": file.attempts, **facts})
+        event = {**none, **place, "attempt": file.attempts, **facts}
+        file.events.append(FileEvent(**event))
         file.head, file.told = chain(file.events[-1:], file.head), file.told + 1
 
     def renew(self, claim: Claim, lease: float) -> None:
@@ -699,7 +700,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             for file in self._files.values():
                 if file.arrival.source != source or file.state in OPEN:
                     continue
-                old = list(takewhile(lambda e: e["at"] < cut, file.events[:-1]))
+                old = list(takewhile(lambda e: e.at < cut, file.events[:-1]))
                 file.base, file.events = chain(old, file.base), file.events[len(old) :]
                 done, file.told = done + len(old), file.told - len(old)
             return done
@@ -759,20 +760,16 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 and (since is None or file.arrival.landed_at >= since)
             ]
 
-    def history(self, file_id: int) -> list[dict[str, Any]]:
+    def history(self, file_id: int) -> list[FileEvent]:
         with self._lock:
             return list(self._files[file_id].events) if file_id in self._files else []
 
-    def arrivals(self, file_id: int) -> list[dict[str, Any]]:
+    def arrivals(self, file_id: int) -> list[ArrivalRecord]:
         with self._lock:
             return [
-                {
-                    "at": at,
-                    "kind": str(kind),
-                    "name": printable(key),
-                    "fingerprint": mark,
-                    "archive": self._lineage.get((source, key, mark)),
-                }
+                ArrivalRecord(
+                    at, str(kind), printable(key), mark, self._lineage.get((source, key, mark))
+                )
                 for source, key, mark, kind, owner, at in self._arrivals
                 if owner == file_id
             ]

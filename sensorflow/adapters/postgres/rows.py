@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -85,16 +86,28 @@ def unclaimed_of(row: sa.Row[Any]) -> Claimed:
     return Claimed([], state, int(with_file) if with_file.isdecimal() else None)
 
 
+_MADE = {
+    *("file_id", "key", "name", "sha256", "md5", "state", "stage", "counts", "checksum", "expired"),
+    "known_as",
+}
+_AS_THEY_ARE = tuple(field.name for field in fields(FileView) if field.name not in _MADE)
+
+
 def view_of(row: sa.RowMapping) -> FileView:
+    """Of a row of `files`, whole."""
     return FileView(
         file_id=row["id"],
-        source=row["source"],
+        key=bytes(row["key"]),
         name=row["key_text"],
-        version=row["version"],
+        sha256=bytes(row["sha256"]),
+        md5=bytes(row["md5"]),
         state=State(row["state"]),
         stage=Stage(row["stage"]),
         counts=counts_of(row),
-        facts=dict(row),
+        checksum=None if row["checksum"] is None else int(row["checksum"]),
+        expired=tuple(row["expired"]),
+        known_as=None if row["name"] is None else bytes(row["name"]),
+        **{name: row[name] for name in _AS_THEY_ARE},
     )
 
 
