@@ -44,7 +44,7 @@ def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep
     if not claimed.claims:
         return [Result(Outcome.NOTHING, _nothing(claimed))]
     crash.point(crash.Point.CLAIMED)
-    jobs, alike = [Job(world, claim, at) for claim in claimed.claims], []
+    jobs, alike = _jobs(world, claimed, at), []
     with ExitStack() as kept:
         try:
             kept.enter_context(keep(claimed.claims))
@@ -64,6 +64,10 @@ def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep
     ]
 
 
+def _jobs(world: World, claimed: Claimed, at: float) -> list[Job]:
+    return [Job(world, claim, at, claimed.progress[claim.file_id]) for claim in claimed.claims]
+
+
 def _is_plain(job: Job) -> bool:
     """Whether a file may be committed with others. What cannot be known now is found out by whoever has it
     alone."""
@@ -78,7 +82,7 @@ def _is_plain(job: Job) -> bool:
 def _claim(world: World, file_ids: Sequence[int], only: Stage | None) -> Claimed:
     s, stages = world.settings, WORK if only is None else (only,)
     if only is not None or len(file_ids) > 1 or s.group_small_files:
-        return Claimed(world.ledger.claim_many(file_ids, stages, world.owner, s.lease))
+        return world.ledger.claim_many(file_ids, stages, world.owner, s.lease)
     limits = BatchLimits(
         sources=tuple(name for name, source in s.sources.items() if source.dedupe_scope == "file"),
         file_bytes=min(publish.SMALL, s.inline_below),

@@ -147,7 +147,7 @@ def test_a_growth_is_due_and_claimed_when_the_one_before_is_finished(ledger: Led
     assert [w.file_id for w in ledger.due(10, 10)] == [first]
     assert ledger.claim(second, WORK, "me", 60) is None
     held = claim(ledger, first)
-    assert ledger.claim_many([second, third], WORK, "me", 60) == []
+    assert ledger.claim_many([second, third], WORK, "me", 60).claims == []
     load(ledger, held, batch(2))
     assert [w.file_id for w in ledger.due(10, 10)] == [second]
     held = claim(ledger, second)

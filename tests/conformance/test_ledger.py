@@ -18,7 +18,7 @@ from sensorflow.core.dedupe import keys
 from sensorflow.core.months import MonthLimits
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import Code, Fenced, Permanent, Transient
-from sensorflow.ports.claims import Claim
+from sensorflow.ports.claims import Claim, Progress
 from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.intake import Kind, OnChange
 from sensorflow.ports.ledger import Ledger
@@ -325,8 +325,15 @@ def test_a_stage_done_starts_the_next_with_no_attempts(ledger: Ledger) -> None:
     done = StageReport(Stage.VALIDATE, 0.5, 7)
     ledger.advance(claim(ledger, file_id), Stage.TRANSFORM, Counts(read=7), done)
     assert ledger.due(10, 10) == []  # the chain's own message follows
-    held = claim(ledger, file_id)
-    assert (held.stage, held.attempt, held.counts.read) == (Stage.TRANSFORM, 1, 7)
+    taken = ledger.claim_many([file_id], WORK, "me", 60)
+    (held,) = taken.claims
+    assert (held.stage, held.attempt) == (Stage.TRANSFORM, 1)
+    assert taken.progress[file_id] == Progress(Counts(read=7))
+    ledger.condemn(
+        held, Permanent(Code.TOO_SLOW, "its worker was ended")
+    )  # by who has not the counts
+    (view,) = ledger.files()
+    assert (view.counts.read, view.error_code) == (7, Code.TOO_SLOW)
 
 
 def test_a_condemned_file_is_quarantined_and_can_be_replayed(ledger: Ledger) -> None:
@@ -334,10 +341,10 @@ def test_a_condemned_file_is_quarantined_and_can_be_replayed(ledger: Ledger) -> 
     error = Permanent(Code.UNREADABLE, "no gzip", line=3)
     ledger.condemn(claim(ledger, file_id), error, Counts(read=2, rejected=1))
     assert ledger.claim(file_id, WORK, "me", 60) is None
-    held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
-    assert held is not None
-    assert held.error == (Code.UNREADABLE, "no gzip", {"line": 3})
-    ledger.quarantined(held, "here", DONE)
+    taken = ledger.claim_many([file_id], (Stage.QUARANTINE,), "me", 60)
+    why = (Code.UNREADABLE, "no gzip", {"line": 3})
+    assert taken.progress == {file_id: Progress(Counts(read=2, rejected=1), why)}
+    ledger.quarantined(taken.claims[0], "here", DONE)
     assert state(ledger, file_id) is State.QUARANTINED
     assert ledger.replay(file_id)
     assert not ledger.replay(file_id)
@@ -728,11 +735,11 @@ def waiting(ledger: Ledger, count: int) -> list[int]:
 
 def test_the_files_of_a_message_are_claimed_at_once(ledger: Ledger) -> None:
     ids = waiting(ledger, 5)
-    taken = ledger.claim_many(ids, WORK, "me", 60)
+    taken = ledger.claim_many(ids, WORK, "me", 60).claims
     assert [c.file_id for c in taken] == ids
     assert {(c.attempt, c.fresh, c.stage) for c in taken} == {(1, True, Stage.VALIDATE)}
     assert [state(ledger, n) for n in ids] == [State.RUNNING] * 5
-    assert ledger.claim_many(ids, WORK, "thief", 60) == []
+    assert ledger.claim_many(ids, WORK, "thief", 60).claims == []
     last = [e for n in ids for e in ledger.history(n) if e.what == "claimed"]
     assert [e.why for e in last] == [None, *[f"together with file {ids[0]}"] * 4]
 
@@ -745,7 +752,7 @@ def test_what_was_held_before_is_not_fresh_and_claimed_by_its_own_message_only(
     assert held.fresh
     ledger.release(held, Transient(Code.STORAGE, "away"), 0, burned=False)
     ledger.published(ledger.due(100, 100))
-    taken = ledger.claim_many([first, second, third, 999_999], WORK, "me", 60)
+    taken = ledger.claim_many([first, second, third, 999_999], WORK, "me", 60).claims
     assert [c.file_id for c in taken] == [first, third]
     assert not claim(ledger, second).fresh
 

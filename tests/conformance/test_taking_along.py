@@ -142,15 +142,15 @@ def test_a_message_whose_file_was_taken_along_says_with_which(ledger: Ledger) ->
         return ledger.claim_batch(file_id, WORK, "other", 60, LIMITS)
 
     claims = ledger.claim_batch(first, WORK, "me", 60, LIMITS).claims
-    assert found(second) == Claimed([], State.RUNNING, first)
-    assert found(first) == Claimed([], State.RUNNING, None)
+    assert found(second) == Claimed([], {}, State.RUNNING, first)
+    assert found(first) == Claimed([], {}, State.RUNNING, None)
     load(ledger, claims[1], batch(1))
-    assert found(second) == Claimed([], State.LOADED, first)
+    assert found(second) == Claimed([], {}, State.LOADED, first)
     ledger.condemn(claims[2], Transient(Code.STORAGE, "away"), Counts())
     held = claim_quarantine(ledger, third)
-    assert found(third) == Claimed([], State.RUNNING, None)  # by itself, since
+    assert found(third) == Claimed([], {}, State.RUNNING, None)  # by itself, since
     ledger.quarantined(held, "there", StageReport(Stage.QUARANTINE, 0.1, 0))
-    assert found(third) == Claimed([], State.QUARANTINED, None)
+    assert found(third) == Claimed([], {}, State.QUARANTINED, None)
     assert found(999_999) == Claimed([])
 
 

@@ -75,7 +75,7 @@ def test_a_task_whose_file_is_being_loaded_does_not_wait_for_that(
     ids = waiting(ledger, 3)
     take(ledger, ids[0])
     with locked(database, *ids):
-        assert take(ledger, ids[1]) == Claimed([], State.RUNNING, ids[0])
+        assert take(ledger, ids[1]) == Claimed([], {}, State.RUNNING, ids[0])
 
 
 def test_a_message_that_is_taken_while_it_is_recorded_as_sent_is_not_lost(

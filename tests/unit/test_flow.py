@@ -449,7 +449,7 @@ def test_a_file_that_was_held_before_is_published_alone() -> None:
     files = [plant.drop(content(n + 1), names(n)) for n in range(8)]
     assert [len(message) for message in sent(plant)] == [2, 2, 2, 2]
     ids = [file.file_id for file in files]
-    for claim in plant.ledger.claim_many(ids, (Stage.VALIDATE,), "me", 30):
+    for claim in plant.ledger.claim_many(ids, (Stage.VALIDATE,), "me", 30).claims:
         plant.ledger.release(claim, Transient(Code.STORAGE, "away"), 0, burned=False)
     assert sent(plant) == [[f"{number}.csv"] for number in range(8)]
 

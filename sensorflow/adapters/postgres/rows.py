@@ -14,7 +14,7 @@ from sensorflow.core.growth import Part
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
 from sensorflow.ports.audit import Book
-from sensorflow.ports.claims import Claim, Claimed
+from sensorflow.ports.claims import Claim, Claimed, Progress
 from sensorflow.ports.files import Counts, FileView
 
 
@@ -49,9 +49,6 @@ def counts_of(row: sa.RowMapping) -> Counts:
 
 
 def claim_of(row: sa.Row[Any]) -> Claim:
-    error = None
-    if row.error_code is not None:
-        error = (row.error_code, row.error_detail, dict(row.error_place or {}))
     return Claim(
         file_id=row.id,
         token=row.lease_token,
@@ -65,9 +62,6 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         size=row.size,
         landing=row.landing,
         received_at=row.landed_at,
-        counts=counts_of(row._mapping),
-        error=error,
-        quarantines=row.quarantines,
         retries=row.retries,
         sensor_type=row.sensor_type,
         profile=row.wanted_profile,
@@ -80,10 +74,17 @@ def claim_of(row: sa.Row[Any]) -> Claim:
     )
 
 
+def progress_of(row: sa.Row[Any]) -> Progress:
+    error = None
+    if row.error_code is not None:
+        error = (row.error_code, row.error_detail, dict(row.error_place or {}))
+    return Progress(counts_of(row._mapping), error, row.quarantines)
+
+
 def unclaimed_of(row: sa.Row[Any]) -> Claimed:
     with_file = (row.other_why or "").removeprefix("together with file ")
     state = None if row.other_state is None else State(row.other_state)
-    return Claimed([], state, int(with_file) if with_file.isdecimal() else None)
+    return Claimed([], {}, state, int(with_file) if with_file.isdecimal() else None)
 
 
 _MADE = {
