@@ -11,7 +11,7 @@ from functools import cache
 
 from sensorflow import bootstrap, threads
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.adapters.queues.celery import CeleryQueue
+from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.errors import Fenced, Transient
 from sensorflow.flow.work import World
 from sensorflow.ports.claims import Claim
@@ -36,15 +36,15 @@ def ledger() -> PostgresLedger:
 
 
 @cache
-def queue() -> CeleryQueue:
-    return bootstrap.queue(world().settings)
+def publisher() -> CeleryPublisher:
+    return bootstrap.publisher(world().settings)
 
 
 def forget() -> None:
     """After a fork: nothing of the parent's is used."""
     world.cache_clear()
     ledger.cache_clear()
-    queue.cache_clear()
+    publisher.cache_clear()
     keeper.cache_clear()
 
 
