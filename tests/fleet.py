@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.core.account import Totals
 from sensorflow.core.states import State
 from sensorflow.embedded.process import free_port
 
@@ -176,8 +177,8 @@ class Fleet:
         os.rename(target + b".part", target)
 
     def counts(self) -> dict[str, int]:
-        totals = self.ledger.totals().get("plant", {})
-        return {state: totals.get(state, 0) for state in ("files", *State)}
+        totals = self.ledger.totals().get("plant", Totals())
+        return {state: getattr(totals, state) for state in ("files", *State)}
 
     def finished(self) -> int:
         c = self.counts()

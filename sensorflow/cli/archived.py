@@ -18,7 +18,7 @@ def with_members(
     """These files, and of archives also the members that are in one of `states`."""
     found = {view.file_id: view for view in views}
     for view in views:
-        members = ledger.members(view.file_id) if view.facts.get("members") is not None else []
+        members = ledger.members(view.file_id) if view.members is not None else []
         for number in dict.fromkeys(m.file_id for m in members):
             other = ledger.file(number)
             if number not in found and other is not None and other.state in states:
@@ -47,7 +47,7 @@ def before_archives(
 
 
 def _holds_rows(view: FileView) -> bool:
-    return view.state == "pending" and view.facts.get("previous") is not None
+    return view.state == "pending" and view.previous is not None
 
 
 def _require_done(archive: FileView, members: list[FileView]) -> None:
@@ -70,7 +70,7 @@ def _alone(
 ) -> tuple[dict[int, None], list[Member]]:
     """The members of an archive that came in it, or in others that are given too, and nowhere else; and
     those that did come elsewhere."""
-    if view.facts.get("members") is None:
+    if view.members is None:
         return {}, []
     members = ledger.members(view.file_id)
     elsewhere = [m for m in members if m.besides - given]

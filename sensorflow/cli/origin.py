@@ -61,7 +61,7 @@ def _told(settings: Settings, ledger: Catalog, row: Any) -> dict[str, Any]:
     known |= {"file_id": row.file_id, "line": row.line_no}
     if view is None:  # rows written past sensorflow
         return {**known, "name": None, "text": None, "why": "the ledger knows no such file"}
-    f, text, why = view.facts, None, ""
+    text, why = None, ""
     base = row.line_base if row.growth else None
     try:
         text = original(bootstrap.landing(settings), settings, view, row.line_no, base)
@@ -72,9 +72,9 @@ def _told(settings: Settings, ledger: Catalog, row: Any) -> dict[str, Any]:
         "source": view.source,
         "name": view.name,
         "version": view.version,
-        "landing": f["landing"],
-        "loaded_at": f["finished_at"],
-        "profile": f["profile"],
+        "landing": view.landing,
+        "loaded_at": view.finished_at,
+        "profile": view.profile,
         "text": text,
         "why": why,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sensorflow import __version__
@@ -15,7 +15,7 @@ from sensorflow.errors import Code, Permanent
 from sensorflow.flow.clock import now
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.quarantine_zone import QuarantineZone
-from sensorflow.ports.claims import Claim
+from sensorflow.ports.claims import Claim, Progress
 from sensorflow.ports.files import Counts
 from sensorflow.ports.layers import Layers
 from sensorflow.ports.ledger import FileLedger
@@ -43,11 +43,15 @@ NEVER_LOST = math.inf
 
 @dataclass(frozen=True)
 class Job:
-    """One claimed file, with the settings that hold for it. claimed_at: see `clock.now`."""
+    """One claimed file, what has been found of it, and the settings that hold for it.
+
+    claimed_at: see `clock.now`.
+    """
 
     world: World
     claim: Claim
     claimed_at: float = -math.inf
+    progress: Progress = field(default_factory=Progress)
 
     @cached_property
     def source(self) -> Source:
@@ -115,11 +119,12 @@ class Job:
 
     def counted(self, **changes: int) -> Job:
         """The same job, with counts that a stage has found."""
-        return replace(self, claim=replace(self.claim, counts=replace(self.counts, **changes)))
+        found = replace(self.progress, counts=replace(self.counts, **changes))
+        return replace(self, progress=found)
 
     @property
     def counts(self) -> Counts:
-        return self.claim.counts
+        return self.progress.counts
 
 
 def identity_of(rules: Source | None, source: str, key: bytes, version: int) -> str:

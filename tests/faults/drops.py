@@ -14,6 +14,7 @@ from fleet import Fleet, Manifest, rows, text
 
 from sensorflow.core.states import State
 from sensorflow.crash import TESTING, VARIABLE
+from sensorflow.ports.files import FileEvent
 
 
 class Drops:
@@ -93,14 +94,14 @@ def wait_until_stopped(pid: int) -> None:
         time.sleep(0.02)
 
 
-def history(f: Fleet, name: str) -> list[dict[str, Any]]:
+def history(f: Fleet, name: str) -> list[FileEvent]:
     (view,) = [v for v in f.ledger.files(limit=10_000) if v.name == name]
     return f.ledger.history(view.file_id)
 
 
 def told(f: Fleet, name: str) -> list[str]:
     """What happened to a file, in order."""
-    return [event["what"] for event in history(f, name)]
+    return [event.what for event in history(f, name)]
 
 
 def log_of(f: Fleet, name: str) -> list[dict[str, Any]]:
