@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from importlib.metadata import EntryPoint, entry_points
 from typing import Annotated
 
 from pydantic import AfterValidator
+
+from sensorflow.core.nearest import meant
 
 DECODED = frozenset({"senml", "influx", "nem12"})
 """Formats that say themselves what is measured, when and by what."""
@@ -30,8 +31,7 @@ def _format(name: str) -> str:
     if name in SHEETS:
         return "xlsx"
     if name not in FORMATS and name not in plugins():
-        near = difflib.get_close_matches(name, FORMATS, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(FORMATS)}"
+        hint = meant(name, FORMATS, f"known: {', '.join(FORMATS)}")
         raise ValueError(f"no such format; {hint}")
     return name
 
