@@ -17,7 +17,7 @@ from sensorflow.errors import Misuse, Permanent
 from sensorflow.shown import json_of, shown
 
 if TYPE_CHECKING:
-    from sensorflow.core.drift import Drift
+    from sensorflow.core.binding.drift import Drift
     from sensorflow.core.profile import Profile
     from sensorflow.flow.check import Checked
     from sensorflow.settings import Settings, Source

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli.show import Json, as_json, line
-from sensorflow.cli.steps import command, typed
+from sensorflow.cli.steps import typed
 from sensorflow.errors import Misuse
+from sensorflow.shell import command
 from sensorflow.shown import shown
 
 if TYPE_CHECKING:
@@ -192,8 +193,8 @@ def guess(path: Path, zone: str | None = None) -> Proposal:
 
 def checked(path: Path, found: Proposal) -> Checked:
     """What the profile makes of the file. Without a zone the clock is taken for UTC."""
-    from sensorflow.core.drift import Drift
-    from sensorflow.core.layout import Place
+    from sensorflow.core.binding.drift import Drift
+    from sensorflow.core.binding.place import Place
     from sensorflow.flow.check import check
 
     assumed = Proposal(found.guess.in_zone("UTC", ""))

@@ -165,8 +165,8 @@ def _as_path(named: str) -> str:
 
 def _zoned(extended: str, zone: str) -> str:
     """The TOML of a profile that is another one in a zone."""
-    from sensorflow.core.profile import check_zone
     from sensorflow.core.sniff.guess import Guess, Line, zoned
+    from sensorflow.core.times.zones import check_zone
 
     try:
         check_zone(zone)
@@ -177,7 +177,7 @@ def _zoned(extended: str, zone: str) -> str:
 
 def needs_zone(profile: Profile) -> bool | None:
     """Whether its times are read in a zone that it does not have; None where that is up to the file."""
-    from sensorflow.core.timeformats import EPOCH_UNITS
+    from sensorflow.core.times.timeformats import EPOCH_UNITS
 
     if profile.time is None or profile.time.zone is not None or not profile.time.parts:
         return False

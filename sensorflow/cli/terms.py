@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from sensorflow.errors import Code, Misuse, Permanent
 
 if TYPE_CHECKING:
-    from sensorflow.core.drift import Drift
-    from sensorflow.core.layout import Place
+    from sensorflow.core.binding.drift import Drift
+    from sensorflow.core.binding.place import Place
     from sensorflow.core.profile import Profile
     from sensorflow.settings import Settings, Source
 
@@ -33,13 +33,13 @@ class Terms:
 
     @property
     def place(self) -> Place:
-        from sensorflow.core.layout import Place
+        from sensorflow.core.binding.place import Place
 
         return Place.of(self.key)
 
     @property
     def drift(self) -> Drift:
-        from sensorflow.core.drift import Drift
+        from sensorflow.core.binding.drift import Drift
 
         return self.source.drift if self.source else Drift()
 

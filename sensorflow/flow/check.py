@@ -11,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.dedupe import Disordered, Occurrences
-from sensorflow.core.drift import Drift
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.layouts import Layouts
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats.chunk import Reject
 from sensorflow.core.judge import Accepted
-from sensorflow.core.layout import Place
 from sensorflow.core.months import MonthLimits, NewMonths
+from sensorflow.core.occurrences import Disordered, Occurrences
 from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
 from sensorflow.core.readings import Flag, Span, months_of
@@ -141,11 +142,11 @@ def check(
 ) -> Checked:
     """Read a file dry. keep: how many rejects are kept; all are counted. received: as of `read`. limits:
     of months that the file may be the first to have."""
-    found = Checked(name, profile[0])
+    found, layouts = Checked(name, profile[0]), Layouts()
 
     def accepted() -> Iterator[Accepted]:
         stream.seek(0)
-        return lean(judged(stream, profile[1], place, drift, received))
+        return lean(judged(stream, profile[1], place, drift, layouts, received))
 
     try:
         seen = Occurrences()

@@ -19,7 +19,8 @@ from pydantic import (
 )
 
 from sensorflow import digest, profiles, tls
-from sensorflow.core.profile import Profile, Strict
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.strict import Strict
 from sensorflow.settings.retention import span
 from sensorflow.settings.sources import AnySource, FolderSource, Source
 from sensorflow.tls import Tls

@@ -20,9 +20,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from sensorflow.core.drift import Drift
+from sensorflow.core.binding.drift import Drift
 from sensorflow.core.gates.patterns import ManifestPattern, NamePattern
-from sensorflow.core.profile import Instant, Strict, later
+from sensorflow.core.profile.scalars import Instant
+from sensorflow.core.profile.strict import Strict, later
 from sensorflow.core.stability import IGNORED
 from sensorflow.settings.retention import Duration, Retention, patience
 

@@ -92,29 +92,29 @@ GUARDS = [
     ),
     Guard(  # an edit that was refused is tried again
         51,
-        "sensorflow/cli/up.py",
+        "sensorflow/cli/up/edits.py",
         "        if not edited and not (self._refused and time.monotonic() >= self._next):\n",
         "        if not edited:\n",
         "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
     ),
     Guard(  # whatever an edit ends with, the stack goes on
         51,
-        "sensorflow/cli/up.py",
+        "sensorflow/cli/up/edits.py",
         "        except Exception as error:  # noqa: BLE001 - no edit ends what runs\n",
         "        except (Misuse, Transient) as error:\n",
         "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
     ),
     Guard(  # settings without sources are half an edit
         51,
-        "sensorflow/cli/up.py",
-        "        _require_sources(settings)\n        if settings.data_folder",
+        "sensorflow/cli/up/stack.py",
+        "        require_sources(settings)\n        if settings.data_folder",
         "        if settings.data_folder",
         "tests/acceptance/test_up.py::"
         "test_an_edit_of_the_settings_is_taken_over_by_the_running_stack",
     ),
     Guard(  # and holds for the URLs too
         51,
-        "sensorflow/cli/up.py",
+        "sensorflow/cli/up/stack.py",
         "        self.running = self._servers(settings)\n        self._generation += 1\n",
         "        self._generation += 1\n",
         "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
@@ -923,8 +923,8 @@ GUARDS = [
     ),
     Guard(  # times that a source does not expect
         50,
-        "sensorflow/core/judge.py",
-        "        codes[bad] = Code.TIMESTAMP_OUTSIDE.number\n        return clocktime.Instants("
+        "sensorflow/core/judge/times.py",
+        "        codes[bad] = Code.TIMESTAMP_OUTSIDE.number\n        return Instants("
         "pc.if_else(pa.array(bad), None, found.ts), codes)\n",
         "        return found\n",
         "tests/unit/test_costs.py::test_times_that_a_source_does_not_expect_are_rejects",

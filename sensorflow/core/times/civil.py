@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.monthnames import folded, halves, months
+from sensorflow.core.times.monthnames import folded, halves, months
 
 EARLIEST = np.datetime64("1900-01-01", "ns").astype(np.int64)
 LATEST = np.datetime64("2200-01-01", "ns").astype(np.int64)

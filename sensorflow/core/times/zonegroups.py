@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sensorflow.core.civil import Int64s
-from sensorflow.core.timeformats import fixed_offset
+from sensorflow.core.times.civil import Int64s
+from sensorflow.core.times.timeformats import fixed_offset
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from sensorflow.core.patterns import search
-from sensorflow.core.profile import Origin, Profile
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.origin import Origin
 
 
 class Titled(Protocol):

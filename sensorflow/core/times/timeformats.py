@@ -77,7 +77,6 @@ _DIRECTIVES = {
 _WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "j": 3, "H": 2, "I": 2, "M": 2, "S": 2}
 """Digits of a directive that stands beside another one, with nothing between them."""
 
-
 _LOCAL = {
     "a": r"[^\s\d,]+",
     "A": r"[^\s\d,]+",

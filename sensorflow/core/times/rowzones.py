@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.clocktime import ABBREVIATIONS, Dst
-from sensorflow.core.profile import zones as names
-from sensorflow.core.timeformats import fixed_offset
-from sensorflow.core.zonegroups import RowZones
+from sensorflow.core.times.clock import Dst
+from sensorflow.core.times.timeformats import fixed_offset
+from sensorflow.core.times.zonegroups import RowZones
+from sensorflow.core.times.zones import ABBREVIATIONS
+from sensorflow.core.times.zones import zones as names
 
 UNSURE = frozenset(("CET", "MET", "EET", "WET"))
 """Names of zones that keep daylight saving time, and of winter's offset in them: only the profile's `zones`

@@ -12,12 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core import clocktime
-from sensorflow.core.civil import ints, missing
-from sensorflow.core.clocktime import Clock, Instants
-from sensorflow.core.durations import Duration, duration
-from sensorflow.core.profile import Counted
-from sensorflow.core.timeformats import fixed_offset
+from sensorflow.core.profile.time import Counted
+from sensorflow.core.times.civil import ints, missing
+from sensorflow.core.times.clock import Clock
+from sensorflow.core.times.durations import Duration, duration
+from sensorflow.core.times.instants import Instants, bounded
+from sensorflow.core.times.local import shift_at, to_utc
+from sensorflow.core.times.timeformats import fixed_offset
 from sensorflow.errors import Code
 
 Int64s = npt.NDArray[np.int64]
@@ -47,7 +48,7 @@ def after(
     if len(here):
         moved = _moved(nanos[here], counts[here], steps.take(of_row[here]), clock.of(here))
         nanos[here], codes[here] = moved
-    return clocktime.bounded(nanos, codes)
+    return bounded(nanos, codes)
 
 
 def shown(start: pa.Array | None, index: pa.Array, size: pa.Array) -> pa.Array:
@@ -138,7 +139,7 @@ def _by_calendar(
         codes[:] = Code.TIMESTAMP_NO_ZONE.number
         return nanos
     fixed = fixed_offset(clock.zone)
-    shift = clocktime.shift_at(nanos, clock.zone) if fixed is None else fixed
+    shift = shift_at(nanos, clock.zone) if fixed is None else fixed
     local = nanos + shift
     days = local.astype("M8[ns]").astype("M8[D]")
     months = days.astype("M8[M]")
@@ -148,4 +149,4 @@ def _by_calendar(
     into = np.minimum(into, length - 1)  # 31 January and a month: its last day
     there = later.astype("M8[D]").astype(np.int64) + into + counts * sizes.days
     clocked = there * 86400 * 10**9 + (local - days.astype("M8[ns]").astype(np.int64))
-    return clocktime.to_utc(clocked, clock, codes)
+    return to_utc(clocked, clock, codes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sensorflow.core.profile import Strict
+from sensorflow.core.profile.strict import Strict
 
 Policy = Literal["ignore", "rescue", "quarantine"]
 

@@ -1,0 +1,92 @@
+"""A profile, applied to the columns that a file turns out to have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from sensorflow.core.binding.clocks import clock_of
+from sensorflow.core.binding.columns import Columns
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.fields import Field
+from sensorflow.core.binding.layout import Layout
+from sensorflow.core.binding.layouts import Layouts
+from sensorflow.core.binding.measures import Measures
+from sensorflow.core.binding.notes import Notes
+from sensorflow.core.binding.place import Place
+from sensorflow.core.profile import Profile
+from sensorflow.core.times.clock import Order
+
+Resolve = Callable[[Sequence[Field], str], Layout]
+"""(the columns, the text before the header) -> the layout; Permanent where that cannot be."""
+
+
+def resolver(profile: Profile, place: Place, drift: Drift, layouts: Layouts) -> Resolve:
+    """The one way to a layout for every part of one file: it keeps the clock's place in the rows."""
+    order = Order()
+
+    def resolve(fields: Sequence[Field], preamble: str) -> Layout:
+        asked = (drift, fields, preamble)
+        if (known := layouts.of(profile, asked)) is not None:
+            return known
+        columns = Columns(profile, place, fields, preamble)
+        found = _layout(columns, Notes(drift), order)
+        ordered = profile.time is not None and profile.time.ambiguous == "order"
+        if not (ordered or columns.placed):  # it holds for other files too
+            layouts.keep(profile, asked, found)
+        return found
+
+    return resolve
+
+
+def _layout(columns: Columns, notes: Notes, order: Order) -> Layout:
+    profile, time = columns.profile, columns.profile.time
+    assert time is not None
+    titled = any(columns.is_titled(origin) for origin in time.origins)
+    untitled = [origin for origin in time.origins if not columns.is_titled(origin)]
+    parts = tuple(columns.text(origin) for origin in untitled)
+    columns.header = " ".join(columns.fields[c].name for part in parts for c in part.columns)
+    zone = columns.text(time.zone)
+    dst = columns.column(time.dst.column) if time.dst is not None else None
+    by_row = {c for part in (*parts, zone) for c in part.columns} | {dst} - {None}
+    measures = Measures(columns, notes, titled).all({c for c in by_row if c is not None})
+    if not measures:
+        raise columns.absent("; ".join([*profile.columns, *(e.match for e in profile.each)]))
+    where = tuple((columns.column(name), texts) for name, texts in profile.where.items())
+    made = Layout(
+        tuple(f.name for f in columns.fields),
+        () if titled else parts,
+        time.format,
+        clock_of(columns, time, order),
+        measures,
+        where,
+        tuple(columns.column(name) for name in profile.fill_down),
+        zone=zone if zone.columns else None,
+        dst=dst,
+    )
+    new, blank = _new(columns, notes, made.needed)
+    rescued = (*new, *blank) if notes.policy.new == "rescue" else ()
+    strict = notes.policy.new == "quarantine"
+    found = tuple(notes.texts)
+    return replace(made, rescued=rescued, drift=found, untitled=blank, strict=strict)
+
+
+def _new(
+    columns: Columns, notes: Notes, needed: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The columns that the profile does not speak of; those of a table without a title apart."""
+    profile, fields = columns.profile, columns.fields
+    left = [*profile.ignore, *(name for each in profile.each for name in each.exclude)]
+    spoken = set(needed) | {i for name in left for i in columns.matching(name)}
+    # of JSON: the members of an object that is taken as a whole
+    within = tuple(f"{fields[i].name}{end}" for i in needed for end in ".[")
+    spoken |= {i for i, f in enumerate(fields) if f.name.startswith(within)}
+    unspoken = [i for i in range(len(fields)) if i not in spoken]
+    table = profile.format in ("csv", "xlsx")
+    new = [i for i in unspoken if fields[i].name or not table]
+    if new:
+        names = ", ".join(repr(fields[i].name) for i in new)
+        notes.note("new", f"new column{'s' if len(new) > 1 else ''} {names[:300]}")
+    # an empty text in `names` is the profile's own
+    unnamed = [i for i in unspoken if i not in new and i >= len(profile.names)]
+    return tuple(new), tuple(unnamed)
