@@ -13,14 +13,9 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from sensorflow.adapters.feeds.folder import (
-    Folder,
-    NotAFile,
-    Readable,
-    StillOpen,
-    Unreadable,
-)
-from sensorflow.adapters.feeds.gates import Held, of
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.gates import Held, of
+from sensorflow.adapters.feeds.folder.tree import NotAFile, Readable, StillOpen, Unreadable
 from sensorflow.core.arrival import Lane, printable
 from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.names import composed

@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder import stat_of
+from sensorflow.adapters.feeds.folder.tree import stat_of
 from sensorflow.adapters.postgres import migrate
 from sensorflow.core.profile import Profile
 from sensorflow.core.states import WORK
@@ -31,9 +31,10 @@ from sensorflow.embedded.state import ROOT_HOME
 from sensorflow.errors import Misuse
 from sensorflow.flow.land import land
 from sensorflow.flow.outcomes import Outcome
-from sensorflow.flow.process import handle
+from sensorflow.flow.process import process
 from sensorflow.flow.register import register
 from sensorflow.flow.work import World
+from sensorflow.ports.queue import Task
 from sensorflow.settings import FolderSource, Settings, Source, as_folder
 
 ROUNDS = 5
@@ -166,7 +167,7 @@ def _round(world: World, path: Path, number: int) -> Measured:
     key = os.fsencode(path.name)
     made = register(world.ledger, world.settings, source, key, *taken, now, now)
     arrived = time.perf_counter()
-    [done] = handle(world, [made.file_id], None, lambda _claim: nullcontext())
+    [done] = process(world, Task([made.file_id]), lambda _claim: nullcontext())
     seconds = time.perf_counter() - arrived
     if done.outcome is not Outcome.LOADED:
         raise done.error or Misuse(f"{path}: {done.text}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensorflow import __version__
-from sensorflow.adapters.files import BEGAN, sync_folder
+from sensorflow.adapters.local.places import BEGAN, sync_folder
 from sensorflow.backup import folder as folders
 from sensorflow.backup.copies import LANDING, Copier, Tally
 from sensorflow.core.partitions import Layer, layer_path

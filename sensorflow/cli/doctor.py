@@ -270,7 +270,7 @@ def _versions(settings: Settings, url: str) -> Iterator[Check]:
 def _broker(settings: Settings) -> Iterator[Check]:
     from sensorflow import bootstrap
 
-    queue = bootstrap.queue(settings)
+    queue = bootstrap.publisher(settings)
     yield Check("broker", "ok", f"{queue.kind}, {queue.declare()} messages waiting")
 
 

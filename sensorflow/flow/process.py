@@ -25,22 +25,26 @@ from sensorflow.flow.validate import validate
 from sensorflow.flow.work import Job, World
 from sensorflow.ports.claims import BatchLimits, Claim, Claimed
 from sensorflow.ports.files import Counts, StageReport
+from sensorflow.ports.queue import Task
 from sensorflow.telemetry import Event, log
 
 Keep = Callable[[Sequence[Claim]], Any]
 """Makes a context in which the leases of claims are renewed. Its begin may raise Transient."""
 
+_WHOLE = Task(())
+"""All stages, of whatever file."""
 
-def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep) -> list[Result]:
-    """Work on the files of a message: all their stages from where they stand, or `only` one of a chain.
-    A small new file that comes by itself takes waiting ones along.
+
+def process(world: World, task: Task, keep: Keep) -> list[Result]:
+    """Do what a message asks for, whatever engine received it. A small new file that comes by itself takes
+    waiting ones along.
 
     Returns the outcome of each file that was there to be worked on, or one result if none was. Never
     raises for a file's fault. Raises Transient DATABASE when not even the outcome could be written
     down: then the lease ends by itself and the sweeper publishes the file again.
     """
     at = now()
-    claimed = _claim(world, file_ids, only)
+    claimed = _claim(world, task)
     if not claimed.claims:
         return [Result(Outcome.NOTHING, _nothing(claimed))]
     crash.point(crash.Point.CLAIMED)
@@ -50,16 +54,16 @@ def handle(world: World, file_ids: Sequence[int], only: Stage | None, keep: Keep
             kept.enter_context(keep(claimed.claims))
         except Transient as error:
             return [retried(job, error, burned=False) for job in jobs]
-        if len(jobs) > 1:  # all stages, then: a message of a chain is of one file
+        if len(jobs) > 1:  # all stages, then: a message of one stage is of one file
             plain = [_is_plain(job) for job in jobs]
             alike, jobs = (
                 [job for job, fits in zip(jobs, plain, strict=True) if fits],
                 [job for job, fits in zip(jobs, plain, strict=True) if not fits],
             )
-        results = micro_batch.work(alike, outcome_of, lambda job: _work(job, None), _loaded)
-        results += [outcome_of(job, partial(_work, job, only)) for job in jobs]
+        results = micro_batch.work(alike, outcome_of, lambda job: _work(job, _WHOLE), _loaded)
+        results += [outcome_of(job, partial(_work, job, task)) for job in jobs]
     return [
-        replace(result, along=job.claim.file_id not in file_ids)
+        replace(result, along=job.claim.file_id not in task.file_ids)
         for job, result in zip([*alike, *jobs], results, strict=True)
     ]
 
@@ -75,9 +79,10 @@ def _is_plain(job: Job) -> bool:
         return False
 
 
-def _claim(world: World, file_ids: Sequence[int], only: Stage | None) -> Claimed:
-    s, stages = world.settings, WORK if only is None else (only,)
-    if only is not None or len(file_ids) > 1 or s.group_small_files:
+def _claim(world: World, task: Task) -> Claimed:
+    s, file_ids = world.settings, task.file_ids
+    stages = WORK if task.only is None else (task.only,)
+    if task.only is not None or len(file_ids) > 1 or s.group_small_files:
         return Claimed(world.ledger.claim_many(file_ids, stages, world.owner, s.lease))
     limits = BatchLimits(
         sources=tuple(name for name, source in s.sources.items() if source.dedupe_scope == "file"),
@@ -100,15 +105,15 @@ def _nothing(found: Claimed) -> str:
     return f"nothing to do: taken along with file {found.taken_with}, now {found.state}"
 
 
-def _work(job: Job, only: Stage | None) -> Result:
+def _work(job: Job, task: Task) -> Result:
     if job.claim.stage is Stage.QUARANTINE:
         return _quarantine(job)
     if is_archive(job):
         return _unpacked(job)
-    if only is None and job.claim.stage is Stage.VALIDATE and not job.claim.again:
+    if task.only is None and job.claim.stage is Stage.VALIDATE and not job.claim.again:
         with suppress(Disordered):  # too large for one pass, and not in order
             return _loaded(job, load_in_one_pass(job))
-    return _in_stages(job, only)
+    return _in_stages(job, task)
 
 
 def _unpacked(job: Job) -> Result:
@@ -122,7 +127,7 @@ def _loaded(job: Job, counts: Counts) -> Result:
     return Result(Outcome.LOADED, _account(job, counts))
 
 
-def _in_stages(job: Job, only: Stage | None) -> Result:
+def _in_stages(job: Job, task: Task) -> Result:
     reports: list[StageReport] = []
     for stage in WORK[WORK.index(job.claim.stage) :]:
         began = time.perf_counter()
@@ -131,9 +136,9 @@ def _in_stages(job: Job, only: Stage | None) -> Result:
         job, rows, note = _STEPS[stage](job)
         crash.point(_DONE[stage])
         report = StageReport(stage, time.perf_counter() - began, rows, note)
-        if only is not None:
+        if task.only is not None:
             following = WORK[WORK.index(stage) + 1]
-            job.world.ledger.advance(job.claim, following, job.counts, report)
+            job.world.ledger.advance(job.claim, following, job.counts, report, task.next_sent)
             crash.point(crash.Point.ADVANCED)
             return Result(Outcome.ADVANCED, f"{stage} done, {rows:,} rows: {job.name}")
         reports.append(report)

@@ -14,11 +14,12 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
-from sensorflow.adapters.feeds.folder import Folder, NotAFile, stat_of
-from sensorflow.adapters.files import below
-from sensorflow.adapters.lake.parquet import LocalLake
-from sensorflow.adapters.stores.landing import LocalLanding
-from sensorflow.adapters.stores.quarantine import LocalQuarantine
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.tree import NotAFile, stat_of
+from sensorflow.adapters.layers.local import LocalLake
+from sensorflow.adapters.local.places import below
+from sensorflow.adapters.objects.local import LocalLanding
+from sensorflow.adapters.objects.quarantine import LocalQuarantine
 from sensorflow.core.stability import Stat
 from sensorflow.errors import Transient
 from sensorflow.settings import FolderSource

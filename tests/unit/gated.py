@@ -8,8 +8,8 @@ from pathlib import Path
 
 from samples import NOW
 
-from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.feeds.gates import Admitted, Gates, Held, of
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.gates import Admitted, Gates, Held, of
 from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.arrival import Arrival, Landed
 from sensorflow.core.gates.announced import Announced, Announcement

@@ -12,13 +12,15 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.feeds.watch import Watch
-from sensorflow.adapters.memory import MemoryLanding, MemoryLedger, MemoryQueue
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.watch import Watch
+from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.arrival import Arrival
 from sensorflow.daemon import GROUP_BYTES, Daemon
 from sensorflow.ports.intake import Kind, OnChange, Registration
 from sensorflow.settings import FolderSource, Settings
+from sensorflow.testing.objects import MemoryLanding
+from sensorflow.testing.queue import MemoryQueue
 
 LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
 

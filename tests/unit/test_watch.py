@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.feeds.watch import Watch
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.watch import Watch
 from sensorflow.settings import FolderSource, Settings
 
 

@@ -58,9 +58,12 @@ class Claims(Transactions):
         with self._statement() as c:
             guarded(c, "renew", claim, lease=lease)
 
-    def advance(self, claim: Claim, to: Stage, counts: Counts, report: StageReport) -> None:
+    def advance(
+        self, claim: Claim, to: Stage, counts: Counts, report: StageReport, published: bool
+    ) -> None:
         with self._transaction() as c:
-            guarded(c, "advance", claim, to=str(to), **count_values(counts))
+            facts = {"to": str(to), "published": published, **count_values(counts)}
+            guarded(c, "advance", claim, **facts)
             self._event(
                 c,
                 claim.file_id,

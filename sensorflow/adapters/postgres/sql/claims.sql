@@ -87,10 +87,10 @@ UPDATE files SET lease_until = now() + make_interval(secs => :lease)
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: advance
--- A stage is done; the message of the next one is the chain's, so published_at starts anew.
+-- A stage is done. :published: the message of the next one is on its way, since now.
 UPDATE files
    SET state = 'pending', stage = :to, attempts = 0, retries = 0, lease_until = NULL,
-       published_at = now(), sent_with = NULL,
+       published_at = CASE WHEN :published THEN now() END, sent_with = NULL,
        rows_read = :read, rows_rejected = :rejected, rows_duplicate = :duplicate,
        rows_missing = :missing, error_code = NULL, error_detail = NULL, error_place = NULL
  WHERE id = :id AND lease_token = :token AND state = 'running';

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sensorflow.adapters.feeds.folder import Folder, NotAFile
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.tree import NotAFile
 from sensorflow.core.arrival import printable
 from sensorflow.core.names import canonical
 from sensorflow.core.stability import Stat

@@ -7,8 +7,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 
-from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.feeds.gates import Admitted, BeingWritten, Book, Gates, Held, Verdict
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.gates import (
+    Admitted,
+    BeingWritten,
+    Book,
+    Gates,
+    Held,
+    Verdict,
+)
+from sensorflow.adapters.feeds.folder.settling import Settling
 from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import Announced, Announcement, GateUnreadable
 from sensorflow.core.gates.manifests import manifest
@@ -16,7 +24,6 @@ from sensorflow.core.gates.patterns import ManifestPattern
 from sensorflow.core.names import canonical
 from sensorflow.core.stability import Stat
 from sensorflow.flow.clock import now
-from sensorflow.flow.detect import Settling
 
 SHOWN = 3
 

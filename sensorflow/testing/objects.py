@@ -1,23 +1,17 @@
-"""Landing zone, lake, quarantine store and queue in memory."""
+"""Landing zone and quarantine store in memory."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO
 
-import pyarrow as pa
-
-from sensorflow.core.arrival import Landed, Waiting
-from sensorflow.core.partitions import Layer
+from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.landing import LandingGroup, Reader
-from sensorflow.ports.layers import LayerWriter
 
 
 class MemoryLanding:
@@ -75,54 +69,6 @@ class _Group:
         self._written.clear()
 
 
-class MemoryLake:
-    def __init__(self) -> None:
-        self._files: dict[str, list[pa.RecordBatch]] = {}
-
-    @contextmanager
-    def writer(self, path: str, schema: pa.Schema) -> Iterator[LayerWriter]:
-        batches = _Batches()
-        yield batches
-        self._files[path] = batches.written
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        before = dict(self._files)
-        try:
-            yield
-        except BaseException:
-            self._files = before
-            raise
-
-    def read(self, path: str) -> Iterator[pa.RecordBatch]:
-        if path not in self._files:
-            raise Transient(Code.STORAGE, f"no file {path!r}")
-        yield from self._files[path]
-
-    def remove(self, path: str) -> None:
-        self._files.pop(path, None)
-
-    def paths(self) -> Iterator[str]:
-        yield from list(self._files)
-
-    def rows(self, path: str) -> int | None:
-        return sum(map(len, self._files[path])) if path in self._files else None
-
-    def began(self, layer: Layer) -> datetime | None:
-        return None
-
-    def unfinished(self, older: float) -> list[str]:
-        return []
-
-
-@dataclass
-class _Batches:
-    written: list[pa.RecordBatch] = field(default_factory=list)
-
-    def write(self, batch: pa.RecordBatch) -> None:
-        self.written.append(batch)
-
-
 class MemoryQuarantine:
     def __init__(self) -> None:
         self._kept: dict[str, tuple[bytes, bytes, dict[str, Any]]] = {}
@@ -149,19 +95,3 @@ class MemoryQuarantine:
 
     def unfinished(self, older: float) -> list[str]:
         return []
-
-
-class MemoryQueue:
-    """Holds messages until `take`."""
-
-    def __init__(self) -> None:
-        self._messages: deque[tuple[list[Waiting], bool]] = deque()
-
-    def publish(self, waiting: Waiting, inline: bool, others: Sequence[Waiting] = ()) -> None:
-        self._messages.append(([waiting, *others], inline))
-
-    def depth(self) -> int | None:
-        return len(self._messages)
-
-    def take(self) -> tuple[list[Waiting], bool] | None:
-        return self._messages.popleft() if self._messages else None

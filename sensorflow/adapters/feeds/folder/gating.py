@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.feeds.gates import Admitted, Book, Gates, Held, of
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.gates import Admitted, Book, Gates, Held, of
 from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import differs
 from sensorflow.core.stability import Stat

@@ -23,7 +23,8 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 from watchdog.observers.inotify import InotifyFullEmitter
 from watchdog.observers.inotify_c import InotifyConstants
 
-from sensorflow.adapters.feeds.folder import HOLD, Folder, identity
+from sensorflow.adapters.feeds.folder.drop import HOLD, Folder
+from sensorflow.adapters.feeds.folder.tree import identity
 
 OnFile = Callable[[Folder, bytes], None]
 OnDoubt = Callable[[str], None]

@@ -15,17 +15,16 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sensorflow.adapters.files import (
-    Together,
-    alone,
+from sensorflow.adapters.local.garbage import unfinished
+from sensorflow.adapters.local.places import (
     began,
     below,
     make_root,
     open_below,
     require,
     storage_errors,
-    unfinished,
 )
+from sensorflow.adapters.local.writing import Together, alone
 from sensorflow.core.formats.parquet import batches
 from sensorflow.core.partitions import Layer
 from sensorflow.memory import lean

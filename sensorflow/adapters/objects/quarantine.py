@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sensorflow import crash
-from sensorflow.adapters.files import (
+from sensorflow.adapters.local.garbage import unfinished
+from sensorflow.adapters.local.places import (
     began,
     below,
     make_root,
     open_below,
     require,
-    settle,
     storage_errors,
-    temporary,
-    unfinished,
 )
+from sensorflow.adapters.local.writing import settle, temporary
 from sensorflow.shown import json_of
 
 BLOCK = 1 << 20

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeAlias
 
-from sensorflow.adapters.feeds.folder import Folder, NotAFile, Readable, StillOpen, Unreadable
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.settling import Settling
+from sensorflow.adapters.feeds.folder.tree import NotAFile, Readable, StillOpen, Unreadable
 from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import Announced, Announcement, GateUnreadable, differs
 from sensorflow.core.gates.patterns import NamePattern
@@ -22,7 +24,6 @@ from sensorflow.core.gates.sums import digest_for, text_of
 from sensorflow.core.names import canonical
 from sensorflow.core.stability import Stat
 from sensorflow.flow.clock import now
-from sensorflow.flow.detect import Settling
 
 MOST = 32 << 20
 """Bytes of a gate that is read."""
@@ -304,7 +305,7 @@ def _agree(one: Announcement | None, other: Announcement | None) -> bool:
 def of(folder: Folder, book: Book, settle: float = 0.0) -> Gates | None:
     """The gates of a source; None where it has none. settle: seconds without change after which a gate that
     nobody announced as closed is complete."""
-    from sensorflow.adapters.feeds.manifests import SetGates
+    from sensorflow.adapters.feeds.folder.manifests import SetGates
 
     gate = folder.source.gate
     if gate is None:

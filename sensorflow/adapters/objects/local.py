@@ -11,19 +11,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sensorflow import crash
-from sensorflow.adapters.files import (
+from sensorflow.adapters.local.garbage import unfinished
+from sensorflow.adapters.local.places import (
     began,
     below,
     make_root,
     open_below,
     opened,
     require,
-    start_sync,
     storage_errors,
-    sync_all,
-    temporary,
-    unfinished,
 )
+from sensorflow.adapters.local.writing import start_sync, sync_all, temporary
 from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.landing import LandingGroup, Reader
