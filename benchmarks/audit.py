@@ -32,7 +32,7 @@ from sensorflow import bootstrap  # noqa: E402
 from sensorflow.adapters.feeds.folder.feed import file_of  # noqa: E402
 from sensorflow.adapters.postgres import migrate  # noqa: E402
 from sensorflow.adapters.postgres.ledger import PostgresLedger  # noqa: E402
-from sensorflow.core.dedupe import keys  # noqa: E402
+from sensorflow.core.keys import keys  # noqa: E402
 from sensorflow.core.partitions import Layer  # noqa: E402
 from sensorflow.core.readings import SILVER  # noqa: E402
 from sensorflow.core.stability import Stat  # noqa: E402

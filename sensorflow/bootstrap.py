@@ -20,10 +20,10 @@ from sensorflow import crash
 from sensorflow import settings as settings_
 from sensorflow.adapters import host
 from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.objects.local import LocalLanding
+from sensorflow.adapters.objects.quarantine import LocalQuarantine
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.adapters.queues.celery import CeleryQueue
-from sensorflow.adapters.stores.landing import LocalLanding
-from sensorflow.adapters.stores.quarantine import LocalQuarantine
+from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.embedded import state
 from sensorflow.environment import folder
 from sensorflow.errors import Misuse
@@ -32,7 +32,7 @@ from sensorflow.settings import Settings
 if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.feeds.folder.growing import Growing
-    from sensorflow.adapters.lake.parquet import LocalLake
+    from sensorflow.adapters.layers.local import LocalLake
     from sensorflow.adapters.postgres.audit import PostgresBooks
     from sensorflow.adapters.postgres.closing import Closing
     from sensorflow.flow.audit import Sight
@@ -159,8 +159,8 @@ def close_months(settings: Settings) -> list[Closing]:
 
 def collect_garbage(settings: Settings) -> int:
     """Remove what writers that were killed left half written, an hour ago or more."""
-    from sensorflow.adapters.files import collect
-    from sensorflow.adapters.stores.quarantine import FILES
+    from sensorflow.adapters.local.garbage import collect
+    from sensorflow.adapters.objects.quarantine import FILES
     from sensorflow.core.partitions import Layer
 
     data = settings.data_folder
@@ -170,7 +170,7 @@ def collect_garbage(settings: Settings) -> int:
 
 def collect_garbage_daily(settings: Settings) -> int:
     """As `collect_garbage`, by the first that asks on a day: it walks through all that is stored."""
-    from sensorflow.adapters.files import storage_errors
+    from sensorflow.adapters.local.places import storage_errors
 
     note = settings.data_folder / COLLECTED
     with storage_errors():
@@ -195,14 +195,14 @@ def sight(settings: Settings, source: str | None = None) -> Sight:
 
     here = world(settings, "audit", ledger(settings, "audit"))
     found = [FolderFeed(folder, here.ledger) for folder in folders(settings)]
-    growing = {feed.name: feed for feed in found if settings.sources[feed.name].growing}
+    growing = {feed.name: feed for feed in found if feed.folder.source.growing}
     return Sight(here, books(settings), found, growing, scratch, source)
 
 
 @contextmanager
 def scratch() -> Iterator[LocalLake]:
     """An empty lake that goes when it is left."""
-    from sensorflow.adapters.lake.parquet import LocalLake
+    from sensorflow.adapters.layers.local import LocalLake
 
     with tempfile.TemporaryDirectory(prefix="sensorflow-") as folder:
         yield LocalLake(Path(folder))
@@ -213,13 +213,13 @@ def landing(settings: Settings) -> LocalLanding:
 
 
 def lake(settings: Settings) -> LocalLake:
-    from sensorflow.adapters.lake.parquet import LocalLake
+    from sensorflow.adapters.layers.local import LocalLake
 
     return LocalLake(settings.data_folder)
 
 
-def queue(settings: Settings) -> CeleryQueue:
-    return CeleryQueue(broker_url(settings), landing(settings).bucket, settings.to_broker)
+def publisher(settings: Settings) -> CeleryPublisher:
+    return CeleryPublisher(broker_url(settings), landing(settings).bucket, settings.to_broker)
 
 
 def world(settings: Settings, role: str, ledger: PostgresLedger) -> World:
@@ -274,7 +274,7 @@ def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> Fo
     """Files of a source in another folder than its own, which stay there."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
 
-    quiet = settings.sources[source].model_copy(update={"after": "keep", "growing": False})
+    quiet = settings_.as_folder(settings.sources[source], after="keep", growing=False)
     return FolderFeed(Folder(source, root.resolve(), quiet, Path()), ledger)
 
 
@@ -300,7 +300,7 @@ def folders(settings: Settings) -> list[Folder]:
     archive = settings.data_folder / "archive"
     return [
         Folder(name, settings.path(source.path), source, archive / name)
-        for name, source in settings.sources.items()
+        for name, source in settings.folders.items()
     ]
 
 

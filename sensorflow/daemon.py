@@ -18,7 +18,7 @@ from sensorflow.flow.publisher import PublisherLoop
 from sensorflow.ports.feed import Feed, Grower
 from sensorflow.ports.landing import Landing
 from sensorflow.ports.ledger import Ledger
-from sensorflow.ports.queue import Queue
+from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log
 
@@ -33,7 +33,7 @@ class Daemon:
         growers: Sequence[Grower],
         landing: Landing,
         ledger: Ledger,
-        queue_: Queue,
+        queue_: Publisher,
     ) -> None:
         self._sources = [feed.name for feed in feeds]
         mine = bootstrap.identity()
@@ -71,7 +71,7 @@ class Daemon:
 def run(settings: Settings) -> None:
     """The process: until SIGTERM or SIGINT."""
     ledger = bootstrap.ledger(settings, "daemon")
-    queue_ = bootstrap.queue(settings)
+    queue_ = bootstrap.publisher(settings)
     landing = bootstrap.landing(settings)
     feeds, growers = bootstrap.feeds(settings, ledger), bootstrap.growers(settings, landing, ledger)
     daemon = Daemon(settings, feeds, growers, landing, ledger, queue_)

@@ -32,8 +32,7 @@ def checks(
         if backlog.reachable():
             waits = gated.quietly(backlog, books)
             yield from gated.checks(backlog.name, waits)
-            rules = settings.sources[backlog.name]
-            late = max(LATE, 4 * settings.rescan, 4 * rules.settle)
+            late = max(LATE, 4 * settings.rescan)
             found = backlog.left(books, late, UNFINISHED, gated.held_keys(waits))
             yield from _told(backlog.name, found, taken_in)
 

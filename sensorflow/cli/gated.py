@@ -24,7 +24,7 @@ def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> li
     from sensorflow import bootstrap
 
     found: list[Waiting] = []
-    if not any(s.gate for n, s in settings.sources.items() if source in (None, n)):
+    if not any(s.gate for n, s in settings.folders.items() if source in (None, n)):
         return found
     books = bootstrap.books(settings)
     for backlog in bootstrap.backlogs(settings, ledger):

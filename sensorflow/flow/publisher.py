@@ -12,7 +12,7 @@ from sensorflow.flow.publish import publish
 from sensorflow.flow.pulse import Loop
 from sensorflow.flow.sweep import sweep
 from sensorflow.ports.ledger import Ledger
-from sensorflow.ports.queue import Queue
+from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log
 
@@ -27,7 +27,7 @@ SOON_FOR = 5.0
 class PublisherLoop:
     """In the thread that calls `run`; a broker that is away never keeps a file from being landed."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, queue: Queue, loop: Loop) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, queue: Publisher, loop: Loop) -> None:
         self._settings = settings
         self._ledger = ledger
         self._queue = queue

@@ -124,6 +124,10 @@ class Feed(Protocol):
     """
 
     name: str
+    keeps: bool = False
+    """Whether files stay where they are when they are acknowledged: the ledger is asked for each."""
+    settle: float = 0.0
+    """Seconds for which a file is not offered after its last change."""
 
     def start(self, taker: Taker) -> None:
         """Before the first `poll`."""
@@ -201,7 +205,9 @@ class Feed(Protocol):
 
 
 class GrowingFeed(Feed, Protocol):
-    """A feed whose files grow and are taken in parts."""
+    """A feed whose files grow and are taken in parts, at most one of each in `grow_every` seconds."""
+
+    grow_every: float
 
     def place(self, candidate: Candidate) -> str:
         """What a file keeps under another name (see `core.growth.Taken.inode`)."""

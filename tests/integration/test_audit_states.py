@@ -20,8 +20,8 @@ from sensorflow.adapters.postgres import audit as adapter
 from sensorflow.core.states import WORK
 from sensorflow.errors import Misuse
 from sensorflow.flow.audit import Level, audit
-from sensorflow.flow.handle import Outcome
 from sensorflow.flow.land import land
+from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.register import Found, register
 
 HEAD = "time,sensor,type,value,unit\n"

@@ -10,7 +10,9 @@ import pytest
 
 from sensorflow import bootstrap, daemon
 from sensorflow.adapters.feeds.folder import feed
-from sensorflow.adapters.memory import MemoryLanding, MemoryLedger, MemoryQueue
+from sensorflow.adapters.memory import MemoryLedger
+from sensorflow.testing.objects import MemoryLanding
+from sensorflow.testing.queue import MemoryQueue
 
 SETTINGS = """\
 data = "data"

@@ -60,9 +60,10 @@ class Pipeline:
         from sensorflow import bootstrap
         from sensorflow.adapters.feeds.folder.feed import OpenFile
         from sensorflow.core.states import Stage
-        from sensorflow.flow.handle import handle
         from sensorflow.flow.land import land
+        from sensorflow.flow.process import process
         from sensorflow.flow.register import Found, register
+        from sensorflow.ports.queue import Task
         from sensorflow.settings import Settings
 
         source = {"path": str(file.parent), "profile": "p"}
@@ -76,8 +77,8 @@ class Pipeline:
         assert taken is not None
         now = datetime.now(UTC)
         found = register(self.ledger, settings, Found(taken[1], taken[0], now, now)).file_id
-        handle(world, [found], None, _keep)
-        handle(world, [found], Stage.QUARANTINE, _keep)  # what was condemned
+        process(world, Task([found]), _keep)
+        process(world, Task([found], Stage.QUARANTINE), _keep)  # what was condemned
         return found, world
 
 

@@ -18,7 +18,7 @@ from sensorflow.core.growth import EDGE, Lines, complete, unfit
 from sensorflow.core.profile import Profile
 from sensorflow.core.states import State
 from sensorflow.errors import Misuse
-from sensorflow.flow.handle import Outcome
+from sensorflow.flow.outcomes import Outcome
 
 
 @pytest.fixture(params=[True, False], ids=["one-pass", "stages"])

@@ -40,7 +40,7 @@ def drops(sight: Sight, report: Report) -> None:
 
 
 def _unseen(sight: Sight, feed: Feed) -> Iterator[Candidate]:
-    limit = sight.world.settings.rescan + sight.world.settings.sources[feed.name].settle
+    limit = sight.world.settings.rescan + feed.settle
     recent = sight.now - timedelta(seconds=limit)
     if any(book.received_at > recent for book in sight.books_by_id.values()):
         limit *= LONG  # the daemon is at work: this one may be waiting for its turn
@@ -59,9 +59,8 @@ def _overdue_drop(sight: Sight, report: Report, feed: Feed, file: Candidate) -> 
         asked = sight.books.unknown(feed.name, [(file.key, file.revision)])
         return bool(asked) and feed.unchanged(file)
 
-    settle = sight.world.settings.sources[feed.name].settle
     age = max(0, time.time_ns() - file.changed_ns) // 10**9
-    expected = f"in the ledger {settle:g} s after it is complete, or a rescan later"
+    expected = f"in the ledger {feed.settle:g} s after it is complete, or a rescan later"
     found = f"in the drop folder for {age:,} s, not in the ledger"
     name = printable(file.key)
     report.find(Finding(Fault.DROP_OVERDUE, feed.name, None, name, expected, found), still)

@@ -11,18 +11,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sensorflow.adapters.feeds.folder.tree import Tree, entries
-from sensorflow.adapters.files import (
-    FOLDER,
-    below,
-    keep,
-    regular,
-    storage_errors,
-    sync_folder,
-)
+from sensorflow.adapters.local.keeping import keep
+from sensorflow.adapters.local.places import FOLDER, below, regular, storage_errors, sync_folder
 from sensorflow.core.stability import Stat
 from sensorflow.errors import Transient
 from sensorflow.ports.feed import Gone, Permit
-from sensorflow.settings import Source
+from sensorflow.settings import FolderSource
 
 HOLD = b".sensorflow"
 """A folder beside the files, for those that are being put away; the token of who does so follows."""
@@ -31,7 +25,7 @@ HOLD = b".sensorflow"
 class Folder(Tree):
     """The files of one source: seen, opened, and put away. Keys are paths below it, as bytes."""
 
-    def __init__(self, name: str, root: Path, source: Source, archive: Path) -> None:
+    def __init__(self, name: str, root: Path, source: FolderSource, archive: Path) -> None:
         super().__init__(name, root, source)
         self._archive = archive
 

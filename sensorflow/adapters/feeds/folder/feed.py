@@ -82,7 +82,9 @@ class FolderFeed(GrowingFeed):
     def __init__(
         self, folder: Folder, book: Book, rescan: float = math.inf, watch: Watch | None = None
     ) -> None:
-        self.name, self.folder = folder.name, folder
+        self.name, self.folder, rules = folder.name, folder, folder.source
+        self.keeps, self.settle = rules.after == "keep", rules.settle
+        self.grow_every = rules.grow_every
         self._book, self._rescan, self._watch = book, rescan, watch
         self._gating = Gating(folder, book)
         self._settling = Settling(folder.source.settle)

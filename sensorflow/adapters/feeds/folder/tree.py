@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from sensorflow.adapters.files import (
+from sensorflow.adapters.local.places import (
     FILE,
     FOLDER,
     ROOT,
@@ -22,7 +22,7 @@ from sensorflow.adapters.files import (
 from sensorflow.core.growth import Segment, complete, holds
 from sensorflow.core.stability import Stat, takes
 from sensorflow.ports.feed import Busy, Denied, FeedError, Gone, Unreadable
-from sensorflow.settings import Source
+from sensorflow.settings import FolderSource
 
 DEPTH = 64
 """Folders below a drop folder that are looked into, one within the other."""
@@ -44,7 +44,7 @@ class Readable:
 class Tree:
     """The files of one source: seen and opened. Keys are paths below it, as bytes."""
 
-    def __init__(self, name: str, root: Path, source: Source) -> None:
+    def __init__(self, name: str, root: Path, source: FolderSource) -> None:
         self.name = name
         self.root = root
         self.source = source
