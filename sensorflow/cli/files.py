@@ -25,7 +25,7 @@ from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
     from sensorflow.ports.backlog import Waiting
-    from sensorflow.ports.files import ArrivalRecord, ChainView, FileEvent, FileView
+    from sensorflow.ports.files import ArrivalRecord, ChainView, FileView, HistoryEvent
     from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
@@ -235,7 +235,7 @@ def not_loaded(view: FileView) -> str:
     return f"{count:,}: {WHY[view.state]}" if count else "0"
 
 
-def _print(view: FileView, history: list[FileEvent], arrivals: list[ArrivalRecord]) -> None:
+def _print(view: FileView, history: list[HistoryEvent], arrivals: list[ArrivalRecord]) -> None:
     c = view.account
     facts(
         {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from sensorflow.cli.show import Json, as_json, facts, line
 from sensorflow.cli.times import instant
+from sensorflow.core.nearest import nearest
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ def _nothing(url: str, sensor: str, kind: str, at: datetime) -> str:
     if kinds := sorted(k for s, k in here if s == sensor):
         return f"{said}; of {sensor} there is {', '.join(kinds[:10])} within a minute of that"
     sensors = sorted({s for s, _ in here})
-    if close := difflib.get_close_matches(sensor, sensors, 1):
-        return f"{said}; did you mean {close[0]!r}?"
+    if close := nearest(sensor, sensors):
+        return f"{said}; did you mean {close!r}?"
     if sensors:
         return f"{said}; within a minute of that there are {', '.join(sensors[:10])}"
     return f"{said}, nor of any sensor within a minute of that; is the offset right?"

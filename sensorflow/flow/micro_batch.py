@@ -157,7 +157,8 @@ def _only_chunk(job: Job) -> Chunk | None:
         opened(job) as stream,
         deadlines.reading(job.claim.file_id, job.profile.max_seconds),
     ):
-        chunks = reading.chunks(stream, job.profile, job.place, scratch, job.source.drift)
+        drift, layouts = job.source.drift, job.world.layouts
+        chunks = reading.chunks(stream, job.profile, job.place, scratch, drift, layouts=layouts)
         return joint.only(chunks)
 
 

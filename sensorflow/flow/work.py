@@ -8,6 +8,7 @@ from functools import cached_property
 
 from sensorflow import __version__
 from sensorflow.core.arrival import printable
+from sensorflow.core.binding.layouts import Layouts
 from sensorflow.core.binding.place import Place
 from sensorflow.core.partitions import LayerFile
 from sensorflow.core.profile import Profile
@@ -24,7 +25,7 @@ from sensorflow.settings import Settings, Source
 
 @dataclass(frozen=True)
 class World:
-    """The adapters that the stages work with."""
+    """The adapters that the stages work with, and the layouts that one file leaves for the next."""
 
     ledger: FileLedger
     landing: Landing
@@ -33,6 +34,7 @@ class World:
     settings: Settings
     owner: str
     code_version: str = __version__
+    layouts: Layouts = field(default_factory=Layouts)
 
 
 CERTAIN = 15.0

@@ -73,9 +73,9 @@ class Backlog(Protocol):
     def left(
         self, books: Books | None, late: float, unfinished: float, held: Set[bytes] = frozenset()
     ) -> Left:
-        """What is unreadable, not included, there for more than `late` seconds, or still written, by its
-        name, after `unfinished` seconds. books: where the ledger can be asked. held: keys of files that
-        wait for their gates."""
+        """What is unreadable; not included; there for more than `late` seconds, and for four times as long
+        as a file settles; still written, by its name, after `unfinished` seconds. books: where the ledger
+        can be asked. held: keys of files that wait for their gates."""
         ...
 
 

@@ -11,7 +11,7 @@ from sensorflow.core.account import Totals
 from sensorflow.core.heartbeat import Heartbeat
 from sensorflow.core.listing import Activity, FileFilter
 from sensorflow.core.states import State
-from sensorflow.ports.files import ArrivalRecord, ChainView, FileEvent, FileView, Listed
+from sensorflow.ports.files import ArrivalRecord, ChainView, FileView, HistoryEvent, Listed
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Catalog(Protocol):
         """The last heartbeat of each loop, by role, the oldest loops first."""
         ...
 
-    def history(self, file_id: int) -> list[FileEvent]:
+    def history(self, file_id: int) -> list[HistoryEvent]:
         """What happened to a file, in the order in which it did."""
         ...
 

@@ -124,6 +124,8 @@ class Feed(Protocol):
     """
 
     name: str
+    keeps: bool = False
+    """Whether files stay where they are when they are acknowledged: the ledger is asked for each."""
     delay: float = 0.0
     """Seconds that the settings let a complete file lie before it is polled; what lies longer is late."""
 
@@ -203,7 +205,9 @@ class Feed(Protocol):
 
 
 class GrowingFeed(Feed, Protocol):
-    """A feed whose files grow and are taken in parts."""
+    """A feed whose files grow and are taken in parts, at most one of each in `grow_every` seconds."""
+
+    grow_every: float
 
     def place(self, candidate: Candidate) -> str:
         """What a file keeps under another name (see `core.growth.Taken.inode`)."""

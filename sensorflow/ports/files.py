@@ -119,7 +119,7 @@ class FileView:
 
 
 @dataclass(frozen=True)
-class FileEvent:
+class HistoryEvent:
     """What happened to a file. who: the process. why: for people. seconds, rows: of a stage done."""
 
     at: datetime

@@ -18,7 +18,7 @@ from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.feed import FolderFeed
 from sensorflow.adapters.feeds.folder.gates import NoBook
 from sensorflow.ports.feed import Busy, Candidate, Feed, Gone, Permit, Taker, Unreadable
-from sensorflow.settings import Source
+from sensorflow.settings import FolderSource
 
 NOBODY = 65534
 SECONDS = count(time.monotonic())
@@ -63,7 +63,8 @@ class FolderSite:
         rules = {"path": "drop", "profile": "long", "settle": 0, "after": "delete"}
         self.root = root
         self.feed: Feed = FolderFeed(
-            Folder("plant", root, Source.model_validate(rules), root.parent / "archive"), NoBook()
+            Folder("plant", root, FolderSource.model_validate(rules), root.parent / "archive"),
+            NoBook(),
         )
 
     def _path(self, key: bytes) -> Path:

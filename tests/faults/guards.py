@@ -929,7 +929,7 @@ GUARDS = [
     ),
     Guard(  # times that a source does not expect
         50,
-        "sensorflow/core/judge/rows.py",
+        "sensorflow/core/judge/times.py",
         "        codes[bad] = Code.TIMESTAMP_OUTSIDE.number\n        return Instants("
         "pc.if_else(pa.array(bad), None, found.ts), codes)\n",
         "        return found\n",

@@ -14,7 +14,7 @@ from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
 from sensorflow.ports.claims import Claim
-from sensorflow.ports.files import Counts, FileEvent, FileView
+from sensorflow.ports.files import Counts, FileView, HistoryEvent
 
 OPEN = (State.PENDING, State.RUNNING)
 REPLAYED = (State.LOADED, State.QUARANTINED, State.UNDONE)
@@ -53,7 +53,7 @@ class File:
     span: Span = field(default_factory=Span)
     part: Part | None = None
     members: int | None = None
-    events: list[FileEvent] = field(default_factory=list)
+    events: list[HistoryEvent] = field(default_factory=list)
     base: bytes = b""
     head: bytes = b""
     told: int = 0
@@ -64,7 +64,7 @@ class File:
         return canonical(self.arrival.key)
 
 
-def chain(events: list[FileEvent], start: bytes) -> bytes:
+def chain(events: list[HistoryEvent], start: bytes) -> bytes:
     """The hash of the newest event, over that of the one before it."""
     for event in events:
         text = repr(sorted((name, str(value)) for name, value in vars(event).items()))

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sensorflow.adapters.memory.file import OPEN, File, view_of
 from sensorflow.core.account import Totals
 from sensorflow.core.arrival import printable
+from sensorflow.core.events import FileEvent
 from sensorflow.core.listing import LATELY, Activity, FileFilter, pattern
 from sensorflow.core.states import State
 from sensorflow.ports.files import FileView, Listed
@@ -93,7 +94,7 @@ class Listing:
         )
 
     def _waits_since(self, file: File) -> datetime:
-        replayed: list[datetime] = [e.at for e in file.events if e.what == "replayed"]
+        replayed: list[datetime] = [e.at for e in file.events if e.what == FileEvent.REPLAYED]
         known = [a[5] for a in self._arrivals if a[4] == file.id and a[3] is not Kind.ALIAS]
         return max([*known, *replayed, *([] if known or replayed else [self._clock()])])
 

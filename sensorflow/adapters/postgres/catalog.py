@@ -18,7 +18,7 @@ from sensorflow.core.listing import LATELY, Activity, FileFilter, pattern
 from sensorflow.core.names import canonical
 from sensorflow.core.states import State
 from sensorflow.ports.catalog import Member
-from sensorflow.ports.files import ArrivalRecord, ChainView, FileEvent, FileView, Listed
+from sensorflow.ports.files import ArrivalRecord, ChainView, FileView, HistoryEvent, Listed
 
 
 class Catalog(Transactions):
@@ -97,9 +97,9 @@ class Catalog(Transactions):
             if r.role in set(Role)  # a newer version may know others
         ]
 
-    def history(self, file_id: int) -> list[FileEvent]:
+    def history(self, file_id: int) -> list[HistoryEvent]:
         with self._transaction() as c:
-            return [FileEvent(**row) for row in run(c, "history", id=file_id).mappings()]
+            return [HistoryEvent(**row) for row in run(c, "history", id=file_id).mappings()]
 
     def arrivals(self, file_id: int) -> list[ArrivalRecord]:
         with self._transaction() as c:

@@ -17,6 +17,7 @@ from sensorflow.adapters.postgres.rows import (
     unclaimed_of,
 )
 from sensorflow.adapters.postgres.transactions import Transactions
+from sensorflow.core.events import FileEvent
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
 from sensorflow.ports.claims import BatchLimits, Claim, Claimed
@@ -74,7 +75,7 @@ class Claims(Transactions):
             self._event(
                 c,
                 claim.file_id,
-                "stage done",
+                FileEvent.STAGE_DONE,
                 report.stage,
                 from_state="running",
                 to_state="pending",
@@ -88,7 +89,7 @@ class Claims(Transactions):
         with self._transaction() as c:
             facts = {"attempt": claim.attempt, "stage": str(claim.stage), "burned": burned}
             guarded(c, "release", claim, delay=delay, **facts, **error_values(error))
-            self._back(c, claim, "will be tried again", error)
+            self._back(c, claim, FileEvent.RETRIED, error)
 
     def condemn(self, claim: Claim, error: SensorflowError, counts: Counts | None = None) -> State:
         with self._transaction() as c:
@@ -96,17 +97,19 @@ class Claims(Transactions):
                 return self._give_up(c, claim, error)
             found = _UNKNOWN if counts is None else count_values(counts)
             guarded(c, "condemn", claim, **found, **error_values(error))
-            self._back(c, claim, "condemned", error)
+            self._back(c, claim, FileEvent.CONDEMNED, error)
             return State.PENDING
 
     def _give_up(self, c: sa.Connection, claim: Claim, error: SensorflowError) -> State:
         """A replay that does not lead to a load leaves the file as it was loaded before."""
         guarded(c, "give_up", claim, **error_values(error))
         steps = {"from_state": "running", "to_state": "loaded", "attempt": claim.attempt}
-        self._event(c, claim.file_id, "replay failed", claim.stage, **steps, why=str(error))
+        self._event(c, claim.file_id, FileEvent.REPLAY_FAILED, claim.stage, **steps, why=str(error))
         return State.LOADED
 
-    def _back(self, c: sa.Connection, claim: Claim, what: str, error: SensorflowError) -> None:
+    def _back(
+        self, c: sa.Connection, claim: Claim, what: FileEvent, error: SensorflowError
+    ) -> None:
         self._event(
             c,
             claim.file_id,
@@ -124,7 +127,7 @@ class Claims(Transactions):
             self._event(
                 c,
                 claim.file_id,
-                "quarantined",
+                FileEvent.QUARANTINED,
                 Stage.QUARANTINE,
                 from_state="running",
                 to_state="quarantined",
@@ -133,5 +136,7 @@ class Claims(Transactions):
                 seconds=report.seconds,
             )
 
-    def _event(self, c: sa.Connection, file_id: int, what: str, stage: str, **facts: Any) -> None:
+    def _event(
+        self, c: sa.Connection, file_id: int, what: FileEvent, stage: str, **facts: Any
+    ) -> None:
         add_event(c, self._who, file_id, what, stage, **facts)

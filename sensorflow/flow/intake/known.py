@@ -17,13 +17,13 @@ class Known:
         self._marks: set[bytes] = set()
         self._refused: dict[tuple[str, bytes], str] = {}
 
-    def has(self, feed: Feed, candidate: Candidate, keeps: bool) -> bool:
-        """keeps: files stay where they are when they are registered."""
+    def has(self, feed: Feed, candidate: Candidate) -> bool:
+        """Whether it was refused, or stays where it is and was registered."""
         if self._refused.get((feed.name, candidate.key)) == candidate.revision:
             return True
         if self._spellings.is_refused(feed, candidate):
             return True
-        if not keeps:
+        if not feed.keeps:
             return False
         mark = _mark(candidate)
         if mark in self._marks:

@@ -79,8 +79,7 @@ class Intake:
         self._news.set()
 
     def is_known(self, candidate: Candidate) -> bool:
-        keeps = self._settings.sources[candidate.source].after == "keep"
-        return self._known.has(self._feeds[candidate.source], candidate, keeps)
+        return self._known.has(self._feeds[candidate.source], candidate)
 
     def is_registered(self, source: str, key: bytes, stream: Reader) -> bool:
         return self._ledger.has_content(source, key, self._landing.put(stream).sha256)

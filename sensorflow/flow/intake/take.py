@@ -233,7 +233,7 @@ class Group:
         Where another daemon may have taken over, nothing is touched any more: it finds the files there.
         """
         done = [file.candidate for file in files]
-        if self._settings.sources[feed.name].after == "keep":
+        if feed.keeps:
             for candidate in done:
                 self._known.add(candidate)
         for candidate, why in feed.ack(done, self._round.permit(lease)).items():

@@ -77,7 +77,7 @@ class FolderBacklog:
         self, books: Books | None, late: float, unfinished: float, held: Set[bytes] = frozenset()
     ) -> Left:
         found, now, until = Left(), time.time(), time.monotonic() + PATIENCE
-        folder = self._folder
+        folder, late = self._folder, max(late, 4 * self._folder.source.settle)
         kept: list[tuple[bytes, str]] = []
         for key, stat in folder.all_files():
             if found.files >= MOST or time.monotonic() > until:
