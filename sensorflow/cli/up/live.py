@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sensorflow.cli.show import line
 from sensorflow.cli.up.edits import Edits
 from sensorflow.cli.up.stack import Stack, report
+from sensorflow.core.states import State
 from sensorflow.errors import Transient
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class _View:
             return Text(str(error))
         heads = ("source", "files", *status.STATES, "rows loaded")
         table = made_table("", heads, status.rows(totals))
-        backlog = sum(s["pending"] + s["running"] for s in totals.values())
+        backlog = sum(s[State.PENDING] + s[State.RUNNING] for s in totals.values())
         rate = self._rate(status.sums_of(totals)["rows_loaded"])
         words = f"{rate:,.0f} rows/s | backlog {backlog:,} files | {health}"
         return Group(table, Text(words), Text(status.balance(totals)))
