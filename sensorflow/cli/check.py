@@ -164,8 +164,7 @@ def _checked(
     limits = MonthLimits(source.new_months, source.sparse_months) if source else None
     received = int(time.time()) * 10**9  # it arrives now
     try:
-        growing = source is not None and source.growing
-        there = nullcontext((given, 0)) if given is not None else opened(path, growing)
+        there = nullcontext((given, 0)) if given is not None else opened(path, held.growing)
         with there as (stream, waiting):
             what = (str(path), (name, profile), held.place, held.drift, keep, received, limits)
             found = dry_run(stream, *what)

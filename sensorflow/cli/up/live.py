@@ -36,7 +36,7 @@ def _news(running: Stack) -> News:
 def welcome(settings: Settings, running: Running) -> None:
     from sensorflow import bootstrap
 
-    for name, source in settings.sources.items():
+    for name, source in settings.folders.items():
         line(f"drop files into  {settings.path(source.path)}  (source {name})")
     line(f"Flower           {running.flower_url}")
     word, where = bootstrap.flower_password(settings)
