@@ -15,6 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sensorflow.core import columns
+from sensorflow.core.columns import Kind
+
 NS = pa.timestamp("ns", tz="UTC")
 US = pa.timestamp("us", tz="UTC")
 KEY = pa.binary(16)
@@ -36,21 +39,19 @@ class Flag(IntFlag):
     ALLOWED = 512
 
 
+_TYPES = {
+    Kind.TIME: US,
+    Kind.TEXT: pa.string(),
+    Kind.NUMBER: pa.float64(),
+    Kind.SMALL: pa.int16(),
+    Kind.WHOLE: pa.int64(),
+    Kind.KEY: KEY,
+}
+
 READING = pa.schema(
-    [
-        pa.field("ts", US, nullable=False),
-        pa.field("sensor_id", pa.string(), nullable=False),
-        pa.field("reading_type", pa.string(), nullable=False),
-        pa.field("value", pa.float64(), nullable=False),
-        pa.field("unit", pa.string(), nullable=False),
-        pa.field("quality", pa.int16(), nullable=False),
-        pa.field("file_id", pa.int64(), nullable=False),
-        pa.field("line_no", pa.int64(), nullable=False),
-        pa.field("dedupe_key", KEY, nullable=False),
-    ]
+    [pa.field(name, _TYPES[kind], nullable=False) for name, kind in columns.READING.items()]
 )
-"""A row of the database: the columns of `raw_readings` in their order. The declared table, COPY, the SQL
-and the other schemas here follow from it; of what the migrations made of it a test knows."""
+"""A row of the database; the other schemas follow from it."""
 
 
 def _fields(*names: str) -> list[pa.Field]:
