@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sensorflow.cli.show import line, table
+from sensorflow.core.states import Stage, State
 from sensorflow.errors import Misuse
 from sensorflow.ports.catalog import Catalog, Member
 from sensorflow.ports.files import FileView
@@ -41,20 +42,20 @@ def before_archives(
         alone, shared[view.file_id] = _alone(ledger, view, given)
         members = [other for n in alone if (other := ledger.file(n)) is not None]
         _require_done(view, members)
-        found |= {m.file_id: m for m in members if m.state == "loaded" or _holds_rows(m)}
+        found |= {m.file_id: m for m in members if m.state == State.LOADED or _holds_rows(m)}
         found[view.file_id] = view
     return list(found.values()), shared
 
 
 def _holds_rows(view: FileView) -> bool:
-    return view.state == "pending" and view.previous is not None
+    return view.state == State.PENDING and view.previous is not None
 
 
 def _require_done(archive: FileView, members: list[FileView]) -> None:
     waiting = [
         m
         for m in members
-        if m.state == "running" or (m.state == "pending" and m.stage != "quarantine")
+        if m.state == State.RUNNING or (m.state == State.PENDING and m.stage != Stage.QUARANTINE)
         if not _holds_rows(m)
     ]
     if waiting:

@@ -21,6 +21,7 @@ from sensorflow.cli.choose import (
 from sensorflow.cli.origin import of_row
 from sensorflow.cli.show import Json, as_json, facts, line, readings, table
 from sensorflow.cli.times import SINCE, given
+from sensorflow.core.states import State
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -125,7 +126,11 @@ def _gated(
 
 def _row(view: FileView, chain: ChainView | None) -> list[Any]:
     a = view.account
-    where = f"{view.state} ({view.stage})" if view.state in ("pending", "running") else view.state
+    where = (
+        f"{view.state} ({view.stage})"
+        if view.state in (State.PENDING, State.RUNNING)
+        else view.state
+    )
     if chain is not None:
         root, view, a, where = view.file_id, chain.newest, chain.account, grown(chain)
         view = replace(view, file_id=root)
@@ -221,11 +226,11 @@ def _print_chain(view: FileView, chain: ChainView) -> None:
 
 
 WHY = {
-    "pending": "the file waits",
-    "running": "a worker has the file",
-    "quarantined": "the file is in quarantine",
-    "superseded": "a newer version has taken the file's place",
-    "undone": "they were taken out of the database; `sensorflow replay` brings them back",
+    State.PENDING: "the file waits",
+    State.RUNNING: "a worker has the file",
+    State.QUARANTINED: "the file is in quarantine",
+    State.SUPERSEDED: "a newer version has taken the file's place",
+    State.UNDONE: "they were taken out of the database; `sensorflow replay` brings them back",
 }
 
 
@@ -297,7 +302,7 @@ def _span(view: FileView) -> tuple[Any, Any]:
 
 def surviving(newest: list[FileView]) -> list[str]:
     """What is to be said where readings of older versions stay beside a newer one. newest: first."""
-    loaded = [v for v in newest if v.state == "loaded"]
+    loaded = [v for v in newest if v.state == State.LOADED]
     older = [v for v in loaded[1:] if v.counts.served]
     if not older:
         return []

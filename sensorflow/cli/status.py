@@ -16,6 +16,7 @@ from sensorflow.cli import gated
 from sensorflow.cli.choose import Source, require_source
 from sensorflow.cli.show import Json, as_json, line, made_table, table
 from sensorflow.core.account import LEFT, Totals
+from sensorflow.core.states import State
 from sensorflow.errors import Misuse, SensorflowError, Transient
 from sensorflow.shown import json_of
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
-STATES = ("pending", "running", "loaded", "quarantined", "superseded", "undone")
+STATES = tuple(State)
 EVERY = 2.0
 
 

@@ -205,9 +205,7 @@ class Feed(Protocol):
 
 
 class GrowingFeed(Feed, Protocol):
-    """A feed whose files grow and are taken in parts, at most one of each in `grow_every` seconds."""
-
-    grow_every: float
+    """A feed whose files grow and are taken in parts, at most one of each in `delay` seconds."""
 
     def place(self, candidate: Candidate) -> str:
         """What a file keeps under another name (see `core.growth.Taken.inode`)."""
