@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import psycopg
+import warm
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.states import State
@@ -83,7 +85,7 @@ class Fleet:
     """Daemon, workers and beat of one project, each killable; nothing of it outlives the test.
 
     options: `extra` and `source` go into the settings, `settings` takes their place. environment: for
-    all processes, over our own.
+    all processes, over our own. cold: each process starts Python anew, instead of by `tests/warm.py`.
     """
 
     def __init__(
@@ -92,9 +94,11 @@ class Fleet:
         database: str,
         broker: str,
         environment: Mapping[str, str] | None = None,
+        cold: bool = False,
         **options: str,
     ) -> None:
         self.project = project
+        self.cold = cold
         self.database = database
         self.drop = project / "drop"
         self.drop.mkdir(exist_ok=True)
@@ -109,7 +113,7 @@ class Fleet:
         }
         self.flower_port = free_port()
         self.level = options.get("level", "INFO")
-        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.running: dict[str, subprocess.Popen[bytes] | warm.Process] = {}
         self.elsewhere: dict[str, tuple[list[str], dict[str, str]]] = {}
         """Of a process on another host: what its command begins with, and its environment."""
         self.ledger = PostgresLedger(database, "test")
@@ -117,10 +121,10 @@ class Fleet:
     def start(self, *names: str, env: dict[str, str] | None = None, crash: str = "") -> None:
         """Names are daemon, daemon-…, flower, beat, and any that begin with worker. env, crash (see
         `sensorflow.crash`): for these alone."""
-        celery = [sys.executable, "-m", "celery", "-A", "workers"]
+        celery = ["celery", "-A", "workers"]
         quick = [f"--loglevel={self.level}", "--without-mingle", "--without-gossip"]
         commands = {
-            "daemon": [sys.executable, "-m", "sensorflow", "watch"],
+            "daemon": ["sensorflow", "watch"],
             "flower": [*celery, "flower", f"--port={self.flower_port}"],
             "beat": [
                 *celery,
@@ -132,17 +136,30 @@ class Fleet:
         crashing = {"SENSORFLOW_TESTING": "1", "SENSORFLOW_CRASH": crash} if crash else {}
         for name in names:
             worker = [*celery, "worker", "--autoscale=2,1", *quick, f"--hostname={name}@%h"]
+            words = commands.get(name.partition("-")[0], worker)
             entering, there = self.elsewhere.get(name, ([], {}))
+            given = {**self.env, **there, **(env or {}), **crashing}
             with (self.project / f"{name}.log").open("ab") as log:
-                self.running[name] = subprocess.Popen(
-                    [*entering, *commands.get(name.partition("-")[0], worker)],
-                    env={**self.env, **there, **(env or {}), **crashing},
-                    cwd=self.project,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+                if self.cold or entering:
+                    self.running[name] = self._anew(
+                        [*entering, sys.executable, "-m"], words, given, log
+                    )
+                else:
+                    number = log.fileno()
+                    self.running[name] = warm.Process(words, given, self.project, number, number)
+
+    def _anew(
+        self, begin: list[str], words: list[str], env: dict[str, str], log: BinaryIO
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*begin, *words],
+            env=env,
+            cwd=self.project,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
     def kill(self, name: str) -> None:
         process = self.running.pop(name)
@@ -206,7 +223,7 @@ def state_of(pid: int) -> str:
 
 
 @contextmanager
-def fleet(project: Path, database: str, broker: str, **options: str) -> Iterator[Fleet]:
+def fleet(project: Path, database: str, broker: str, **options: Any) -> Iterator[Fleet]:
     made = Fleet(project, database, broker, **options)
     try:
         yield made

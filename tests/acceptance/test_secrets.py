@@ -203,7 +203,7 @@ def test_no_password_is_said_anywhere(
     draw = random.Random(1)
     extra = 'log_level = "DEBUG"'
     urls = (planted_database.url, planted_broker.url)
-    with fleet(project, *urls, extra=extra, level="DEBUG") as f:
+    with fleet(project, *urls, extra=extra, level="DEBUG", cold=True) as f:
         f.ledger.close()
         f.env |= {"SENSORFLOW_FLOWER_PASSWORD": FLOWER, "FLOWER_DEBUG": "true"}
         f.start("daemon", "worker", "beat", "flower")
