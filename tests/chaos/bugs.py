@@ -14,14 +14,14 @@ ACK_BEFORE_WORK = (Patch("workers/app.py", '"task_acks_late": True', '"task_acks
 NO_SWEEPER = (
     Patch(
         "sensorflow/flow/sweep.py",
-        "swept = ledger.sweep(stale_after, queue.depth(), grace)",
+        "swept = ledger.sweep(stale_after, publisher.depth(), grace)",
         "swept = Swept(0, 0)",
     ),
 )
 
 NO_ON_CONFLICT = (
     Patch(
-        "sensorflow/adapters/postgres/*.sql",
+        "sensorflow/adapters/postgres/sql/*.sql",
         "ON CONFLICT (ts, dedupe_key) DO NOTHING\n",
         "",
     ),
@@ -44,7 +44,7 @@ TWO_TRANSACTIONS = (
 )
 
 NO_FENCING = (
-    Patch("sensorflow/adapters/postgres/*.sql", " AND lease_token = :token", "", least=6),
+    Patch("sensorflow/adapters/postgres/sql/*.sql", " AND lease_token = :token", "", least=6),
 )
 
 _COPY = """\
@@ -64,7 +64,7 @@ _POINT = "            crash.point(crash.Point.KEPT)\n"
 
 MANIFEST_BEFORE_COPY = (
     Patch(
-        "sensorflow/adapters/stores/quarantine.py",
+        "sensorflow/adapters/objects/quarantine.py",
         _COPY + _POINT + _NOTE,
         _NOTE + _POINT + _COPY,
     ),

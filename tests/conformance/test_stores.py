@@ -1,10 +1,9 @@
-"""The contracts of landing zone, lake, quarantine store and queue, real and in memory."""
+"""The contracts of landing zone, lake and quarantine store, real and in memory."""
 
 from __future__ import annotations
 
 import io
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,20 +11,18 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
-from sensorflow.adapters.feeds.folder import DEPTH, Folder, NotAFile, Putting, StillOpen, stat_of
-from sensorflow.adapters.lake.parquet import LocalLake
-from sensorflow.adapters.memory import MemoryLake, MemoryLanding, MemoryQuarantine, MemoryQueue
-from sensorflow.adapters.queues.celery import CeleryQueue
-from sensorflow.adapters.stores.landing import LocalLanding
-from sensorflow.adapters.stores.quarantine import LocalQuarantine
-from sensorflow.core.arrival import Waiting
-from sensorflow.core.states import Stage
+from sensorflow.adapters.feeds.folder.drop import Folder, Putting
+from sensorflow.adapters.feeds.folder.tree import DEPTH, NotAFile, StillOpen, stat_of
+from sensorflow.adapters.layers.local import LocalLake
+from sensorflow.adapters.objects.local import LocalLanding
+from sensorflow.adapters.objects.quarantine import LocalQuarantine
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.landing import Landing
 from sensorflow.ports.layers import Lake, Unreadable
 from sensorflow.ports.quarantine import QuarantineStore
-from sensorflow.ports.queue import Queue
-from sensorflow.settings import Source
+from sensorflow.settings import FolderSource
+from sensorflow.testing.layers import MemoryLake
+from sensorflow.testing.objects import MemoryLanding, MemoryQuarantine
 
 SCHEMA = pa.schema([("n", pa.int64())])
 DAY = datetime(2026, 1, 1, tzinfo=UTC).date()
@@ -44,16 +41,6 @@ def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
 @pytest.fixture(params=["memory", "local"])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> QuarantineStore:
     return MemoryQuarantine() if request.param == "memory" else LocalQuarantine(tmp_path / "kept")
-
-
-@pytest.fixture(params=["memory", "valkey", "rabbitmq"])
-def queue(request: pytest.FixtureRequest) -> Queue:
-    if request.param == "memory":
-        return MemoryQueue()
-    server = request.getfixturevalue(request.param)
-    if request.param == "valkey":
-        return CeleryQueue(request.getfixturevalue("valkey_url"), "landing")
-    return CeleryQueue(server.fresh(), "landing")
 
 
 def test_landed_bytes_can_be_read_and_are_named_by_their_hash(landing: Landing) -> None:
@@ -223,20 +210,10 @@ def test_a_file_is_busy_while_it_is_written_changed_or_gone(tmp_path: Path) -> N
     assert feed.busy(b"a.csv", stat)
 
 
-def test_messages_are_counted(queue: Queue) -> None:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    waiting = Waiting(1, "plant", b"a.csv", 1, 10, bytes(16), "aa/aa", Stage.VALIDATE, now)
-    assert queue.depth() == 0
-    queue.publish(waiting, inline=True)
-    queue.publish(waiting, inline=False)
-    queue.publish(waiting, inline=True, others=[replace(waiting, file_id=n) for n in (2, 3)])
-    assert queue.depth() == 3
-
-
 def folder(tmp_path: Path, **source: Any) -> Folder:
     root = tmp_path / "drop"
     root.mkdir(exist_ok=True)
-    rules = Source.model_validate({"path": "drop", "profile": "p", **source})
+    rules = FolderSource.model_validate({"path": "drop", "profile": "p", **source})
     return Folder("plant", root, rules, tmp_path / "archive")
 
 

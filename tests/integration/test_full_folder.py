@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from sensorflow import bootstrap, daemon
-from sensorflow.adapters.memory import MemoryLanding, MemoryLedger, MemoryQueue
+from sensorflow.adapters.memory import MemoryLedger
+from sensorflow.testing.objects import MemoryLanding
+from sensorflow.testing.queue import MemoryQueue
 
 SETTINGS = """\
 data = "data"
