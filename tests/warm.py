@@ -25,6 +25,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from patience import PATIENCE
+
 IMPORTS = (
     *("celery.bin.celery", "kombu.transport.pyamqp", "kombu.transport.redis"),
     *("sqlalchemy.dialects.postgresql.psycopg", "sensorflow.adapters.postgres.migrate"),
@@ -37,7 +39,7 @@ _addresses: dict[frozenset[tuple[str, str]], str] = {}
 
 
 def run(
-    words: Sequence[str], env: Mapping[str, str], cwd: Path, timeout: float = 90
+    words: Sequence[str], env: Mapping[str, str], cwd: Path, timeout: float = PATIENCE
 ) -> subprocess.CompletedProcess[bytes]:
     """What `python -m *words` does, in a process and an environment of its own."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
