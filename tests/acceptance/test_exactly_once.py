@@ -30,7 +30,7 @@ def test_daemon_and_worker_killed_in_the_middle_lose_and_double_nothing(
                 f.wait(lambda: f.counts()["running"] > 0)
                 f.kill("worker")
                 f.start("worker")
-        f.wait(lambda: f.finished() == FILES, 120)
+        f.wait(lambda: f.finished() == FILES)
         assert_all_accounted_for(f, manifest)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 from fleet import Fleet, Manifest, rows, text
+from patience import PATIENCE
 
 from sensorflow.core.states import State
 from sensorflow.crash import TESTING, VARIABLE
@@ -88,7 +89,7 @@ def wait_for_death(f: Fleet, name: str) -> None:
 
 
 def wait_until_stopped(pid: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
         assert time.monotonic() < deadline
         time.sleep(0.02)

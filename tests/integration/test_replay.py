@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import psycopg
 import pyarrow as pa
 import pytest
+from patience import PATIENCE
 from samples import add, batch, claim, load, state
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
@@ -145,7 +146,7 @@ def test_a_stopped_loader_does_not_keep_the_next_one_waiting(
     def half() -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
         yield batch(3), keys(batch(3), "plant/a.csv")
         stop.set()
-        done.wait(30)
+        done.wait(PATIENCE)
 
     def work() -> None:
         try:
@@ -155,7 +156,7 @@ def test_a_stopped_loader_does_not_keep_the_next_one_waiting(
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert stop.wait(10)
+    assert stop.wait(PATIENCE)
     assert load(ledger, claim(ledger, file_id), batch(3)).loaded == 3
     done.set()
     thread.join()

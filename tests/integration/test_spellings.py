@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 import structlog
+from patience import PATIENCE
 from samples import add, arrival, claim
 from yard import Yard
 
@@ -59,7 +60,7 @@ def taking(project: Path, after: str, ledger: MemoryLedger) -> Iterator[Path]:
 
 
 def wait(done: Callable[[], Any]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     while not done():
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 import warm
 from fleet import fleet, rows, text
+from patience import PATIENCE
 from samples import add, batch, claim, load, state
 from servers import Place
 
@@ -288,12 +289,12 @@ def test_four_databases_of_one_cluster_migrated_at_once(cluster: str) -> None:
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             until(lambda: admin.execute(waiting).fetchone() == (4,))
             first.commit()
-    assert [process.wait(60) for process in running] == [0] * 4
+    assert [process.wait(PATIENCE) for process in running] == [0] * 4
     assert [inspect.missing_roles(url) for url in urls] == [[]] * 4
 
 
-def until(done: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from sensorflow.core.states import Stage
 from sensorflow.flow.clock import now
@@ -78,7 +79,7 @@ def holding(board: Board, file_id: int) -> Iterator[int]:
         time.sleep(60)
         os._exit(0)
     try:
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while not any(slot.pid == child and slot.since for _, slot in board.slots()):
             assert time.monotonic() < until
             time.sleep(0.01)
