@@ -120,7 +120,12 @@ def report(sides: list[Side], taken: list[Taken], expect: str) -> int:
         print(difference)
     if len(left) > SHOWN:
         print(f"... and {len(left) - SHOWN} more")
-    last = max(taken[0].states.values(), key=lambda s: sum(map(len, s.values())))
+    first, *_ = taken[0].states.values()
+    last = {
+        **list(taken[0].states.values())[-1],
+        "reading": first["reading"],
+        "lake": first["lake"],
+    }
     counts = {
         "files": len({place.partition("]")[0] for place in last["table files"]}),
         "readings": sum(map(len, last["reading"].values())) - len(last["reading"]["columns"]),

@@ -33,6 +33,7 @@ from same.steps import (
     Start,
     Step,
     Stop,
+    Tidy,
     Until,
 )
 
@@ -607,9 +608,9 @@ def _steps() -> Iterator[Step]:
     yield Dump("loaded")
     yield from _documents()
     # what is done again and undone, seen in the broker first
-    yield Run(("undo", "file-120.csv", "chain-168.csv", "v-210.csv", "--why", "a test"))
-    yield Run(("undo", "file-121.csv", "window-0.csv", *WORDS))
-    yield Run(("undo", "file-105.csv@2", "v-200.csv@2"))
+    yield Run(("undo", "file-120.csv", "chain-168.csv", "v-210.csv", "--why", "a test"), quiet=True)
+    yield Run(("undo", "file-121.csv", "window-0.csv", *WORDS), quiet=True)
+    yield Run(("undo", "file-105.csv@2", "v-200.csv@2"), quiet=True)
     yield Dump("undone")
     yield Stop("worker")
     yield Run(("replay", "file-120.csv", "chain-168.csv", "rejects-151.csv"))
@@ -629,12 +630,13 @@ def _steps() -> Iterator[Step]:
     yield Run(("retention", "--apply", *WORDS))
     yield Run(("retention", "--apply"))
     yield Run(("files", "show", "kept-260.csv"))
-    # beat's own messages: a second is short enough to see one
+    # beat's own messages; its sweeps then remove what is left in the lake
     yield Stop("worker")
-    yield Start("beat", {"SENSORFLOW_SWEEP": "1"})
+    yield Start("beat", {"SENSORFLOW_SWEEP": "2"})
     yield Messages("beat", 1)
-    yield Stop("beat")
     yield Start("worker")
+    yield Tidy()
+    yield Stop("beat")
     yield Run(("audit", "--checksum", "--deep", *WORDS))
     yield Run(("status", *WORDS))
     yield Dump("done again")

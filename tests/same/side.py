@@ -32,6 +32,7 @@ from same.steps import (
     Start,
     Step,
     Stop,
+    Tidy,
     Until,
 )
 
@@ -88,6 +89,7 @@ class Driver:
         self._database = state.connect(side.url)
         self._redis = redis.Redis.from_url(side.broker)
         self._run = _warm(side.tree)
+        self._seen = state.Seen()
         self.taken = Taken()
 
     def go(self) -> Taken:
@@ -123,6 +125,8 @@ class Driver:
                 self._stop(process)
             case Quiet():
                 self._quiet()
+            case Tidy():
+                self._until(lambda: self._count("SELECT count(*) FROM files WHERE NOT tidy") == 0)
             case Messages(label, least):
                 self._until(lambda: state.waiting(self._redis) >= least)
                 self.taken.messages[label] = state.messages(self._redis)
@@ -140,7 +144,7 @@ class Driver:
                 _remove(found[0])
             case Dump(label):
                 data = self._side.project / "data"
-                self.taken.states[label] = state.of_project(self._database, data)
+                self.taken.states[label] = state.of_project(self._database, data, self._seen)
 
     def _put(self, put: Put) -> None:
         path = self._drop / put.source / put.name

@@ -27,6 +27,10 @@ _READINGS = """
 COPY (SELECT r.* FROM raw_readings r ORDER BY file_id, line_no, sensor_id, reading_type, ts, dedupe_key)
 TO STDOUT (FORMAT csv)
 """
+_SUMS = """
+SELECT file_id, count(*) || ' ' || md5(string_agg(r::text, ' ' ORDER BY dedupe_key, ts))
+  FROM raw_readings r GROUP BY 1
+"""
 _SCHEMA = {
     "column": """
         SELECT c.relname || '.' || a.attname,
@@ -61,7 +65,13 @@ def connect(url: str) -> psycopg.Connection[Any]:
     return psycopg.connect(url, autocommit=True, options=options)
 
 
-def of_project(connection: psycopg.Connection[Any], data: Path) -> State:
+class Seen(dict[str, tuple[int, int]]):
+    """The Parquet files of earlier dumps, by path: (inode, mtime in nanoseconds)."""
+
+
+def of_project(connection: psycopg.Connection[Any], data: Path, seen: Seen) -> State:
+    """Readings are given row by row the first time, later as a hash for each file. A Parquet file that was
+    given before is named alone."""
     names = dict(
         connection.execute(
             "SELECT id, concat_ws(' ', lpad(id::text, 4, '0'), source || '/' || key_text || '@' || version)"
@@ -70,9 +80,9 @@ def of_project(connection: psycopg.Connection[Any], data: Path) -> State:
     )
     return {
         **_ledger(connection, names),
-        "reading": _readings(connection, names),
+        "reading": _sums(connection, names) if seen else _readings(connection, names),
         "schema": dict(_schema(connection)),
-        "lake": dict(_lake(data)),
+        "lake": dict(_lake(data, seen)),
         "object": dict(_objects(data)),
     }
 
@@ -113,14 +123,21 @@ def _schema(c: psycopg.Connection[Any]) -> Iterator[tuple[str, str]]:
             yield f"{kind} {name}", definition
 
 
-def _lake(data: Path) -> Iterator[tuple[str, Any]]:
+def _sums(c: psycopg.Connection[Any], names: dict[int, str]) -> dict[str, str]:
+    return {names.get(number, str(number)): found for number, found in c.execute(_SUMS).fetchall()}
+
+
+def _lake(data: Path, seen: Seen) -> Iterator[tuple[str, Any]]:
     """Of each Parquet file, by its path with its partitions: schema, and rows."""
     layers = ("silver", "bronze", "rejects")
     for path in sorted(p for layer in layers for p in (data / layer).rglob("*.parquet")):
-        # the file alone: its folders' names are no columns
-        with path.open("rb") as stream:
+        place, stat = str(path.relative_to(data)), path.stat()
+        if seen.get(place) == (stat.st_ino, stat.st_mtime_ns):
+            yield place, "as before"
+            continue
+        seen[place] = (stat.st_ino, stat.st_mtime_ns)
+        with path.open("rb") as stream:  # the file alone: its folders' names are no columns
             table = pq.read_table(stream)
-        place = str(path.relative_to(data))
         yield f"{place} schema", table.schema.to_string(show_schema_metadata=True)
         columns = [map(str, column.to_pylist()) for column in table.columns]
         yield f"{place} rows", [" ".join(row) for row in zip(*columns, strict=True)]

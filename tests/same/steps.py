@@ -56,6 +56,11 @@ class Quiet:
 
 
 @dataclass(frozen=True)
+class Tidy:
+    """Until beat's sweeps have removed what is left in the lake of files that no longer want it."""
+
+
+@dataclass(frozen=True)
 class Messages:
     """What waits in the broker, kept under a label. least: as many must be there before it is read."""
 
@@ -101,4 +106,4 @@ class Dump:
     label: str
 
 
-Step = Put | Grow | Start | Stop | Quiet | Messages | Run | Age | Lose | Dump
+Step = Put | Grow | Start | Stop | Quiet | Tidy | Messages | Run | Age | Lose | Dump

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from same.compare import Difference, declared, differences, flat
@@ -97,3 +98,33 @@ def test_events_are_numbered_within_their_file() -> None:
     assert compared(events(3, 5), events(4, 9)) == []
     assert len(compared(events(3, 5), events(3))) == 1
     assert len(compared(events(3), events(3, what="claimed"))) == 1
+
+
+@pytest.mark.parametrize(("source", "counts"), [("plant", 0), ("outbox", 1)])
+def test_published_counts_where_no_worker_ran(source: str, counts: int) -> None:
+    """Recorded only if no worker was faster."""
+
+    def events(*what: str) -> Taken:
+        rows = {f"[{n} 0007 {source}/a.csv@1].what": w for n, w in enumerate(what)}
+        return Taken(states={"done": {"table file_events": rows}})
+
+    published = events("registered", "published", "claimed")
+    assert bool(compared(published, events("registered", "claimed"))) == bool(counts)
+
+
+def test_messages_are_compared_in_an_order_of_their_own() -> None:
+    def message(name: str, subject: str) -> dict[str, Any]:
+        headers = {"argsrepr": f"file={name}", "id": subject}
+        return {"queue": "q", "headers": headers, "body": [[{"id": name, "subject": subject}]]}
+
+    before = Taken(messages={"new": [message("a", "1"), message("b", "2")]})
+    after = Taken(messages={"new": [message("b", "2"), message("a", "3")]})
+    assert compared(before, after) == ["new: message 1.body[0][0].subject: 1 -> 3"]
+
+
+def test_durations_of_commands_are_none_of_their_texts() -> None:
+    def told(text: str) -> Taken:
+        return Taken(commands={"000 status": {"stdout": text, "exit code": 0}})
+
+    assert compared(told("waits for 3.2 s"), told("waits for 14 s")) == []
+    assert len(compared(told("3 files wait"), told("4 files wait"))) == 1
