@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from benchmarks.reference import engine
 from benchmarks.stand import Stand, spread, stand
 from sensorflow.adapters.postgres import outbox
-from sensorflow.adapters.postgres.ledger import ALONE
+from sensorflow.adapters.postgres.claims import ALONE
 from sensorflow.adapters.postgres.queries import queries
 from sensorflow.core.arrival import Lane
 from sensorflow.core.heartbeat import LIVE

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.stand import Stand
-from sensorflow.adapters.queues.celery import CeleryQueue
+from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.embedded.process import Process
 from sensorflow.embedded.stack import celery
 from sensorflow.embedded.valkey import Valkey
@@ -49,7 +49,7 @@ class Fleet:
             "SENSORFLOW_BROKER_URL": broker.url,
             "SENSORFLOW_CONFIG": str(stand.project / "sensorflow.toml"),
         }
-        self._queue = CeleryQueue(broker.url, "landing")
+        self._queue = CeleryPublisher(broker.url, "landing")
         quick = ("--loglevel=WARNING", "--without-mingle", "--without-gossip")
         self.daemon = self._process("daemon", [sys.executable, "-m", "sensorflow", "watch"])
         self.worker = self._process("worker", celery("worker", f"--concurrency={pool}", *quick))

@@ -20,11 +20,13 @@ from pathlib import Path
 
 from benchmarks import machine
 from sensorflow import bootstrap, telemetry
-from sensorflow.adapters.feeds.folder import stat_of
-from sensorflow.flow.handle import Outcome, handle
+from sensorflow.adapters.feeds.folder.tree import stat_of
 from sensorflow.flow.land import land
+from sensorflow.flow.outcomes import Outcome
+from sensorflow.flow.process import process
 from sensorflow.flow.register import register
 from sensorflow.flow.work import World
+from sensorflow.ports.queue import Task
 
 
 @dataclass
@@ -84,7 +86,7 @@ def take(world: World, paths: list[Path], source: str, server_pid: int) -> Took:
     arrived = time.perf_counter()
     own, database = time.process_time(), machine.cpu(server_pid)
     for number in numbers:
-        [done] = handle(world, [number], None, lambda _claim: nullcontext())
+        [done] = process(world, Task([number]), lambda _claim: nullcontext())
         assert done.outcome is Outcome.LOADED, done
     ended = time.perf_counter()
     return Took(

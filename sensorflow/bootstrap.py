@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from sensorflow import crash
 from sensorflow import settings as settings_
-from sensorflow.adapters.feeds.folder import Folder
+from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.adapters.queues.celery import CeleryQueue
+from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.embedded import state
 from sensorflow.environment import folder
 from sensorflow.errors import Misuse
@@ -205,8 +205,8 @@ def lake(settings: Settings) -> LocalLayers:
     return LocalLayers(settings.data_folder)
 
 
-def queue(settings: Settings) -> CeleryQueue:
-    return CeleryQueue(broker_url(settings), landing(settings).bucket, settings.to_broker)
+def publisher(settings: Settings) -> CeleryPublisher:
+    return CeleryPublisher(broker_url(settings), landing(settings).bucket, settings.to_broker)
 
 
 def world(settings: Settings, role: str, ledger: PostgresLedger) -> World:
@@ -227,7 +227,7 @@ def folders(settings: Settings) -> list[Folder]:
     archive = settings.data_folder / "archive"
     return [
         Folder(name, settings.path(source.path), source, archive / name)
-        for name, source in settings.sources.items()
+        for name, source in settings.folders.items()
     ]
 
 

@@ -1,21 +1,24 @@
-"""Arrivals, claims and readings for tests of the ledger."""
+"""Arrivals, claims, readings and messages for tests."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
 
 from sensorflow.core.arrival import Arrival, Landed
-from sensorflow.core.dedupe import keys
+from sensorflow.core.keys import keys
 from sensorflow.core.readings import SILVER
-from sensorflow.core.states import WORK, State
+from sensorflow.core.states import WORK, Stage, State
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import Counts
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.loading import Load
+from sensorflow.ports.queue import Message, Task
+from sensorflow.testing.queue import MemoryQueue
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -60,3 +63,18 @@ def state(ledger: Ledger, file_id: int) -> State:
     view = ledger.file(file_id)
     assert view is not None
     return view.state
+
+
+def taken(queue: MemoryQueue) -> Iterator[Message]:
+    """What waits, each acknowledged at once."""
+    while found := queue.receive(1, 0):
+        found[0].ack()
+        yield found[0].message
+
+
+def chained(message: Message) -> list[Task]:
+    """The tasks that the Celery adapter makes of a message: a chain of all stages that follow."""
+    if message.only is None or message.only is Stage.QUARANTINE:
+        return [message.task]
+    stages = WORK[WORK.index(message.only) :]
+    return [Task(message.task.file_ids, stage, next_sent=True) for stage in stages]

@@ -22,9 +22,11 @@ from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.cli.audit import audit as command
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage
-from sensorflow.flow.handle import Outcome, handle
+from sensorflow.flow.outcomes import Outcome
+from sensorflow.flow.process import process
 from sensorflow.flow.register import register
 from sensorflow.flow.work import World
+from sensorflow.ports.queue import Task
 
 SETTINGS = """\
 data = "data"
@@ -88,7 +90,7 @@ class Yard:
         return done.file_id
 
     def work(self, file_id: int) -> Outcome:
-        return handle(self.world, [file_id], None, lambda _: nullcontext())[0].outcome
+        return process(self.world, Task([file_id]), lambda _: nullcontext())[0].outcome
 
     def load(self, name: str, content: bytes) -> int:
         file_id = self.arrive(name, content)
@@ -102,7 +104,7 @@ class Yard:
         return file_id
 
     def put_aside(self, file_id: int) -> None:
-        [done] = handle(self.world, [file_id], Stage.QUARANTINE, lambda _: nullcontext())
+        [done] = process(self.world, Task([file_id], Stage.QUARANTINE), lambda _: nullcontext())
         assert done.outcome is Outcome.QUARANTINED
 
     def fact(self, file_id: int, name: str) -> Any:

@@ -7,7 +7,7 @@ from collections import Counter
 from celery.exceptions import Ignore, Retry
 
 from sensorflow.errors import SensorflowError
-from sensorflow.flow.handle import Outcome, Result
+from sensorflow.flow.outcomes import Outcome, Result
 
 
 def tell(results: list[Result]) -> str:

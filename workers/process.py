@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from sensorflow import bootstrap, threads
-from sensorflow.adapters.queues.celery import CeleryQueue
+from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.errors import Fenced, Transient
 from sensorflow.flow.work import World
 from sensorflow.ports.claims import Claim
@@ -30,14 +30,14 @@ def world() -> World:
 
 
 @cache
-def queue() -> CeleryQueue:
-    return bootstrap.queue(world().settings)
+def publisher() -> CeleryPublisher:
+    return bootstrap.publisher(world().settings)
 
 
 def forget() -> None:
     """After a fork: nothing of the parent's is used."""
     world.cache_clear()
-    queue.cache_clear()
+    publisher.cache_clear()
     keeper.cache_clear()
 
 

@@ -10,12 +10,13 @@ from sensorflow.adapters.queues.celery import INGEST, RETAIN, SWEEP, task_name
 from sensorflow.core.arrival import file_ids_of
 from sensorflow.core.states import Stage
 from sensorflow.errors import SensorflowError
-from sensorflow.flow.handle import handle
+from sensorflow.flow.process import process
 from sensorflow.flow.sweep import sweep as sweep_flow
 from sensorflow.flow.tidy import tidy
+from sensorflow.ports.queue import Task
 from workers import housekeeping
 from workers.outcome import tell
-from workers.process import keep, queue, world
+from workers.process import keep, publisher, world
 from workers.request import HandedOver, Message
 
 EXPECTED = (SensorflowError,)
@@ -24,14 +25,15 @@ EXPECTED = (SensorflowError,)
 # sweep and retain send no events: each 15 s one, and Flower's first page would show nothing else
 
 
-def _run(message: dict[str, Any], only: Stage | None) -> str:
-    return tell(handle(world(), file_ids_of(message), only, keep))
+def _run(message: dict[str, Any], only: Stage | None = None) -> str:
+    """The message of a stage has those that follow in its chain."""
+    return tell(process(world(), Task(file_ids_of(message), only, next_sent=True), keep))
 
 
 @shared_task(name=task_name(INGEST), throws=EXPECTED, Request=Message)
 def ingest(message: dict[str, Any]) -> str:
     """All stages of a file, one after the other; or of a few small ones."""
-    return _run(message, None)
+    return _run(message)
 
 
 @shared_task(name=task_name(Stage.VALIDATE), throws=EXPECTED, Request=Message)
@@ -59,7 +61,7 @@ def sweep() -> str:
     """Publish again whatever is stale."""
     here = world()
     s = here.settings
-    swept, published = sweep_flow(here.ledger, queue(), s.sweep, s.lease, s.limits)
+    swept, published = sweep_flow(here.ledger, publisher(), s.sweep, s.lease, s.limits)
     tidied = tidy(here.ledger, here.lake, here.landing)
     return (
         f"leases ended={swept.expired} messages missing={swept.stale} published={published} "

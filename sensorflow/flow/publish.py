@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby, islice
 
@@ -11,7 +11,7 @@ from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.outbox import UNSHARED, Pace, Share
-from sensorflow.ports.queue import Queue
+from sensorflow.ports.queue import Message, Publisher
 from sensorflow.settings import Limits
 
 BATCH = 400
@@ -34,7 +34,7 @@ LARGE = 8 << 20
 
 
 def publish(
-    ledger: Ledger, queue: Queue, limits: Limits, touch: Callable[[], object] = lambda: None
+    ledger: Ledger, publisher: Publisher, limits: Limits, touch: Callable[[], object] = lambda: None
 ) -> int:
     """Publish all that is due, within the limits; live files before those of the backfill lane, and each
     source in its turn. touch: called again and again meanwhile.
@@ -51,7 +51,7 @@ def publish(
             while is_mine() and (due := _due(ledger, limits, share)):
                 for some in _messages(due, limits):
                     touch()
-                    total += _send(ledger, queue, some, limits)
+                    total += _send(ledger, publisher, some)
     return total
 
 
@@ -74,30 +74,43 @@ def share_of(limits: Limits, pace: Pace) -> Share:
     )
 
 
-def _messages(due: list[Waiting], limits: Limits) -> Iterator[list[list[Waiting]]]:
-    """The files of each message, a few messages at a time."""
+def _messages(due: list[Waiting], limits: Limits) -> Iterator[list[Message]]:
+    """A few at a time. A file that is not small goes stage by stage."""
+    below = limits.inline_below
     if limits.group_small_files:
-        yield list(_groups(due, limits.inline_below))
+        yield [_message(files, below) for files in _groups(due, below)]
         return
-    messages = ([waiting] for waiting in due)
+    messages = (_message([waiting], below) for waiting in due)
     while some := list(islice(messages, RECORDED)):
         yield some
 
 
-def _send(ledger: Ledger, queue: Queue, messages: Iterable[list[Waiting]], limits: Limits) -> int:
-    """Send messages, each of one file or more, and record them; returns how many files were sent."""
+def _message(files: Sequence[Waiting], below: int) -> Message:
+    return Message(files, None if _inline(files[0], below) else files[0].stage)
+
+
+def _send(ledger: Ledger, publisher: Publisher, messages: Sequence[Message]) -> int:
+    """Send messages and record them; returns how many files were sent."""
     sent: list[Waiting] = []
+
+    def confirmed(message: Message) -> None:
+        crash.point(crash.Point.SENT)
+        first, *others = message.files
+        sent.extend((first, *(replace(o, sent_with=first.file_id) for o in others)))
+
     try:
-        for first, *others in messages:
-            crash.point(crash.Point.PUBLISH)
-            queue.publish(first, _inline(first, limits.inline_below), others)
-            crash.point(crash.Point.SENT)
-            sent += (first, *(replace(o, sent_with=first.file_id) for o in others))
+        publisher.publish(_beginning(messages), confirmed)
     finally:
         if sent:
             ledger.published(sent)
             crash.point(crash.Point.PUBLISHED)
     return len(sent)
+
+
+def _beginning(messages: Iterable[Message]) -> Iterator[Message]:
+    for message in messages:
+        crash.point(crash.Point.PUBLISH)
+        yield message
 
 
 def _inline(waiting: Waiting, below: int) -> bool:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from sensorflow.flow.publish import publish
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.outbox import Swept
-from sensorflow.ports.queue import Queue
+from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Limits
 from sensorflow.telemetry import Event, log
 
 
 def sweep(
     ledger: Ledger,
-    queue: Queue,
+    publisher: Publisher,
     stale_after: float,
     grace: float,
     limits: Limits,
@@ -25,7 +25,7 @@ def sweep(
     stale_after: seconds after which a message that nobody took may be lost. grace: see `Ledger.sweep`.
     touch: see `publish`.
     """
-    swept = ledger.sweep(stale_after, queue.depth(), grace)
+    swept = ledger.sweep(stale_after, publisher.depth(), grace)
     if swept.expired or swept.stale:
         log().warning(Event.SWEPT, leases_ended=swept.expired, messages_missing=swept.stale)
-    return swept, publish(ledger, queue, limits, touch)
+    return swept, publish(ledger, publisher, limits, touch)

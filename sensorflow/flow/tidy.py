@@ -56,7 +56,7 @@ def _rewrite(lake: Layers, left: Leftover) -> None:
 
 def _served(lake: Layers, file: LayerFile, left: Leftover) -> Generator[pa.RecordBatch, None, None]:
     assert left.holds is not None
-    from sensorflow.core.dedupe import keys
+    from sensorflow.core.keys import keys
 
     try:
         for batch in lake.read(Layer.SILVER, file):

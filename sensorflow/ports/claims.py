@@ -122,8 +122,13 @@ class Claims(Protocol):
 
     def renew(self, claim: Claim, lease: float) -> None: ...
 
-    def advance(self, claim: Claim, to: Stage, counts: Counts, report: StageReport) -> None:
-        """A stage is done: the file is pending at stage `to`, its attempts at zero."""
+    def advance(
+        self, claim: Claim, to: Stage, counts: Counts, report: StageReport, published: bool
+    ) -> None:
+        """A stage is done: the file is pending at stage `to`, its attempts at zero.
+
+        published: its message for that stage is on its way; else it is due to be published.
+        """
         ...
 
     def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:

@@ -11,7 +11,13 @@ import pytest
 from celery import Celery
 from fleet import Fleet, fleet, rows, text
 
-from sensorflow.adapters.queues.celery import INGEST, SWEEP, CeleryQueue, configuration, task_name
+from sensorflow.adapters.queues.celery import (
+    INGEST,
+    SWEEP,
+    CeleryPublisher,
+    configuration,
+    task_name,
+)
 from sensorflow.core.arrival import EVENT_TYPE, FIELDS
 from sensorflow.core.states import Stage
 
@@ -55,7 +61,7 @@ def loads(f: Fleet, name: str) -> None:
 
 
 def waiting(f: Fleet) -> int:
-    return CeleryQueue(f.env["SENSORFLOW_BROKER_URL"], "landing").declare()
+    return CeleryPublisher(f.env["SENSORFLOW_BROKER_URL"], "landing").declare()
 
 
 def test_only_json_that_names_a_file_does_anything_and_the_worker_goes_on(

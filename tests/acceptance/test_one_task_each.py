@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from fleet import Fleet, Manifest, fleet, rows, text
 
-from sensorflow.adapters.queues.celery import CeleryQueue
+from sensorflow.adapters.queues.celery import CeleryPublisher
 
 FILES = 60
 PASSWORD = "seen"
@@ -35,7 +35,7 @@ def dropped(f: Fleet) -> Manifest:
 
 
 def messages(f: Fleet) -> int:
-    return CeleryQueue(f.env["SENSORFLOW_BROKER_URL"], "landing").declare()
+    return CeleryPublisher(f.env["SENSORFLOW_BROKER_URL"], "landing").declare()
 
 
 def tasks(f: Fleet) -> list[dict[str, Any]]:

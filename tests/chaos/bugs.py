@@ -1,37 +1,27 @@
-"""Seven bugs, each a change of exact text in a copy of the code. The product has no switches for them."""
+"""Seven bugs, each a change of a copy of the code. The product has no switches for them."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
+from patches import Patch, apply
+
 PARTS = ("sensorflow", "workers", "migrations")
-
-
-@dataclass(frozen=True)
-class Patch:
-    """Text that must be there, and what takes its place, `least` times or more."""
-
-    path: str
-    old: str
-    new: str
-    least: int = 1
-
 
 ACK_BEFORE_WORK = (Patch("workers/app.py", '"task_acks_late": True', '"task_acks_late": False'),)
 
 NO_SWEEPER = (
     Patch(
         "sensorflow/flow/sweep.py",
-        "swept = ledger.sweep(stale_after, queue.depth(), grace)",
+        "swept = ledger.sweep(stale_after, publisher.depth(), grace)",
         "swept = Swept(0, 0)",
     ),
 )
 
 NO_ON_CONFLICT = (
     Patch(
-        "sensorflow/adapters/postgres/queries.sql",
+        "sensorflow/adapters/postgres/sql/*.sql",
         "ON CONFLICT (ts, dedupe_key) DO NOTHING\n",
         "",
     ),
@@ -54,7 +44,7 @@ TWO_TRANSACTIONS = (
 )
 
 NO_FENCING = (
-    Patch("sensorflow/adapters/postgres/queries.sql", " AND lease_token = :token", "", least=6),
+    Patch("sensorflow/adapters/postgres/sql/*.sql", " AND lease_token = :token", "", least=6),
 )
 
 _COPY = """\
@@ -78,13 +68,8 @@ MANIFEST_BEFORE_COPY = (
 
 
 def tree_with(patches: tuple[Patch, ...], source: Path, target: Path) -> Path:
-    """A copy of the code with the patches in it. Raises AssertionError when a text is not there."""
+    """A copy of the code with the patches in it. Raises AssertionError when a patch does not apply."""
     for part in PARTS:
         shutil.copytree(source / part, target / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for patch in patches:
-        path = target / patch.path
-        text = path.read_text("utf-8")
-        found = text.count(patch.old)
-        assert found >= patch.least, f"{patch.path}: {found} times, not {patch.least}: {patch.old}"
-        path.write_text(text.replace(patch.old, patch.new), "utf-8")
+    apply(target, patches)
     return target

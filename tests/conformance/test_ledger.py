@@ -14,7 +14,7 @@ from samples import add, arrival, batch, claim, load, state
 from sensorflow.adapters.memory import ledger as memory
 from sensorflow.adapters.postgres import retention
 from sensorflow.core.arrival import Lane
-from sensorflow.core.dedupe import keys
+from sensorflow.core.keys import keys
 from sensorflow.core.months import MonthLimits
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import Code, Fenced, Permanent, Transient
@@ -266,7 +266,7 @@ def test_the_holder_of_an_older_token_is_refused_everywhere(ledger: Ledger) -> N
         lambda: ledger.renew(old, 60),
         lambda: ledger.release(old, error, 0, True),
         lambda: ledger.condemn(old, error, Counts()),
-        lambda: ledger.advance(old, Stage.TRANSFORM, Counts(), DONE),
+        lambda: ledger.advance(old, Stage.TRANSFORM, Counts(), DONE, True),
         lambda: ledger.quarantined(old, "x", DONE),
     ):
         with pytest.raises(Fenced):
@@ -320,11 +320,13 @@ def test_what_was_given_back_lately_is_told(ledger: Ledger) -> None:
     assert ledger.given_back_lately(Code.DATABASE_FULL, 60)
 
 
-def test_a_stage_done_starts_the_next_with_no_attempts(ledger: Ledger) -> None:
+@pytest.mark.parametrize("published", [True, False])
+def test_a_stage_done_starts_the_next_with_no_attempts(ledger: Ledger, published: bool) -> None:
     file_id = add(ledger)
     done = StageReport(Stage.VALIDATE, 0.5, 7)
-    ledger.advance(claim(ledger, file_id), Stage.TRANSFORM, Counts(read=7), done)
-    assert ledger.due(10, 10) == []  # the chain's own message follows
+    ledger.advance(claim(ledger, file_id), Stage.TRANSFORM, Counts(read=7), done, published)
+    due = [(waiting.file_id, waiting.stage) for waiting in ledger.due(10, 10)]
+    assert due == ([] if published else [(file_id, Stage.TRANSFORM)])
     held = claim(ledger, file_id)
     assert (held.stage, held.attempt, held.counts.read) == (Stage.TRANSFORM, 1, 7)
 

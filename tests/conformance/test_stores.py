@@ -1,34 +1,19 @@
-"""The contracts of drop folder and queue."""
+"""The contract of the drop folder."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 
-from sensorflow.adapters.feeds.folder import DEPTH, Folder, NotAFile, Putting, StillOpen, stat_of
-from sensorflow.adapters.memory import MemoryQueue
-from sensorflow.adapters.queues.celery import CeleryQueue
-from sensorflow.core.arrival import Waiting
-from sensorflow.core.states import Stage
-from sensorflow.ports.queue import Queue
-from sensorflow.settings import Source
+from sensorflow.adapters.feeds.folder.drop import Folder, Putting
+from sensorflow.adapters.feeds.folder.tree import DEPTH, NotAFile, StillOpen, stat_of
+from sensorflow.settings import FolderSource
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC).date()
-
-
-@pytest.fixture(params=["memory", "valkey", "rabbitmq"])
-def queue(request: pytest.FixtureRequest) -> Queue:
-    if request.param == "memory":
-        return MemoryQueue()
-    server = request.getfixturevalue(request.param)
-    if request.param == "valkey":
-        return CeleryQueue(request.getfixturevalue("valkey_url"), "landing")
-    return CeleryQueue(server.fresh(), "landing")
 
 
 def test_a_file_is_busy_while_it_is_written_changed_or_gone(tmp_path: Path) -> None:
@@ -45,20 +30,10 @@ def test_a_file_is_busy_while_it_is_written_changed_or_gone(tmp_path: Path) -> N
     assert feed.busy(b"a.csv", stat)
 
 
-def test_messages_are_counted(queue: Queue) -> None:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    waiting = Waiting(1, "plant", b"a.csv", 1, 10, bytes(16), "aa/aa", Stage.VALIDATE, now)
-    assert queue.depth() == 0
-    queue.publish(waiting, inline=True)
-    queue.publish(waiting, inline=False)
-    queue.publish(waiting, inline=True, others=[replace(waiting, file_id=n) for n in (2, 3)])
-    assert queue.depth() == 3
-
-
 def folder(tmp_path: Path, **source: Any) -> Folder:
     root = tmp_path / "drop"
     root.mkdir(exist_ok=True)
-    rules = Source.model_validate({"path": "drop", "profile": "p", **source})
+    rules = FolderSource.model_validate({"path": "drop", "profile": "p", **source})
     return Folder("plant", root, rules, tmp_path / "archive")
 
 

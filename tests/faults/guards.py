@@ -16,28 +16,36 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tests"))
+
+from patches import Patch, apply  # noqa: E402
+
 POSTGRES = "sensorflow/adapters/postgres"
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Without `old`, which stands once in `file`, and with `new` in its place, `test` fails."""
+    """With `new` in the place of `old`, which is once in `where` (see `Patch`), `test` fails."""
 
     fault: int
-    file: str
+    where: str
     old: str
     new: str
     test: str
     also: tuple[tuple[str, str], ...] = ()
-    """Further edits of the same file, where one guard stands behind the other."""
+    """Further edits of the same place, where one guard is behind the other."""
 
     @property
-    def edits(self) -> tuple[tuple[str, str], ...]:
-        return ((self.old, self.new), *self.also)
+    def patches(self) -> list[Patch]:
+        return [Patch(self.where, *edit) for edit in ((self.old, self.new), *self.also)]
 
 
 def _faults(file: str, test: str) -> str:
     return f"tests/faults/{file}.py::{test}"
+
+
+def _sql(subject: str) -> str:
+    return f"{POSTGRES}/sql/{subject}.sql"
 
 
 def _growing(test: str) -> str:
@@ -55,7 +63,6 @@ MERGED = _faults(
     "test_files",
     "test_fault_20_new_content_replaces_what_it_states_again_and_deletes_nothing[rewritten]",
 )
-LEDGER, SQL = f"{POSTGRES}/ledger.py", f"{POSTGRES}/queries.sql"
 LOADING = f"{POSTGRES}/loading.py"
 STATES = f"{POSTGRES}/sqlstates.py"
 SESSIONS = "tests/integration/test_sessions.py::"
@@ -80,7 +87,7 @@ GUARDS = [
     Guard(  # the sweeper
         2,
         "sensorflow/flow/sweep.py",
-        "    swept = ledger.sweep(stale_after, queue.depth(), grace)\n",
+        "    swept = ledger.sweep(stale_after, publisher.depth(), grace)\n",
         "    swept = Swept(0, 0)\n",
         _faults(
             "test_worker",
@@ -89,43 +96,43 @@ GUARDS = [
     ),
     Guard(  # an edit that was refused is tried again
         51,
-        "sensorflow/cli/up.py",
+        "sensorflow/cli/up/edits.py",
         "        if not edited and not (self._refused and time.monotonic() >= self._next):\n",
         "        if not edited:\n",
         "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
     ),
     Guard(  # whatever an edit ends with, the stack goes on
         51,
-        "sensorflow/cli/up.py",
+        "sensorflow/cli/up/edits.py",
         "        except Exception as error:  # noqa: BLE001 - no edit ends what runs\n",
         "        except (Misuse, Transient) as error:\n",
         "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
     ),
     Guard(  # settings without sources are half an edit
         51,
-        "sensorflow/cli/up.py",
-        "        _require_sources(settings)\n        if settings.data_folder",
+        "sensorflow/cli/up/stack.py",
+        "        require_sources(settings)\n        if settings.data_folder",
         "        if settings.data_folder",
         "tests/acceptance/test_up.py::"
         "test_an_edit_of_the_settings_is_taken_over_by_the_running_stack",
     ),
     Guard(  # and holds for the URLs too
         51,
-        "sensorflow/cli/up.py",
+        "sensorflow/cli/up/stack.py",
         "        self.running = self._servers(settings)\n        self._generation += 1\n",
         "        self._generation += 1\n",
         "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
     ),
     Guard(  # a log line that cannot be written is lost, and nothing else
         45,
-        "sensorflow/cli/watch.py",
-        "    steady.streams()\n",
-        "",
+        "sensorflow/steady.py::Steady.write",
+        "with suppress(OSError, ValueError):",
+        "with suppress(ValueError):",
         _faults("test_logs", "test_fault_45_a_full_log_disk_ends_no_process"),
     ),
     Guard(  # a drop folder that was replaced is watched anew
         49,
-        "sensorflow/adapters/feeds/watch.py",
+        "sensorflow/adapters/feeds/folder/watch.py",
         "            if root != now.root or not self._lives(now) or _rep",
         "            if now.watch is None and _rep",
         "tests/unit/test_watch.py::test_a_folder_that_was_removed_and_made_again_is_watched",
@@ -139,7 +146,7 @@ GUARDS = [
     ),
     Guard(  # a scan takes its turns, with looks at what is watched in between
         49,
-        "sensorflow/adapters/feeds/folder.py",
+        "sensorflow/adapters/feeds/folder/tree.py",
         "            places: dict[bytes, tuple[int, int]] = {}\n",
         "            places = self.places = {}\n",
         "tests/unit/test_watch.py::test_a_folder_within_that_is_mounted_over_is_watched",
@@ -156,14 +163,14 @@ GUARDS = [
     ),
     Guard(  # also one whose inode has the number of the old one, and one within
         49,
-        "sensorflow/adapters/feeds/watch.py",
+        "sensorflow/adapters/feeds/folder/watch.py",
         " or _replaced(now.places, folder.places):\n",
         ":\n",
         "tests/unit/test_watch.py::test_a_folder_within_that_is_mounted_over_is_watched",
     ),
     Guard(  # on a share a file is known by what lasts
         49,
-        SQL,
+        _sql("intake"),
         "        OR (starts_with(CAST(:fingerprint AS text), '*:*:')\n",
         "        OR (false\n",
         "tests/conformance/test_ledger.py::test_a_state_without_a_lasting_inode_is_known_by_one_that_had_it",
@@ -194,7 +201,7 @@ GUARDS = [
     ),
     Guard(  # memory that the host refuses is not the file's fault
         45,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/outcomes.py",
         "        if (why := threads.refused(lack)) is not None:\n",
         "        if (why := None) is not None:\n",
         _faults("test_stuck", "test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing"),
@@ -220,14 +227,14 @@ GUARDS = [
     ),
     Guard(  # the attempt is counted with the claim
         3,
-        SQL,
+        _sql("claims"),
         "attempts = attempts + 1,\n           started_at = coalesce",
         "attempts = attempts,\n           started_at = coalesce",
         _faults("test_worker", "test_fault_03_and_04_child_killed_before_the_commit[claimed]"),
     ),
     Guard(  # the bytes and the manifest are kept before the state says so
         3,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/process.py",
         "    where = quarantine(job)\n",
         '    where = f"{job.claim.source}/{job.claim.file_id}-v{job.claim.version}-1"\n'
         "    done = StageReport(Stage.QUARANTINE, 0, 0)\n"
@@ -260,7 +267,7 @@ GUARDS = [
     ),
     Guard(  # messages that the broker should hold are counted
         6,
-        LEDGER,
+        f"{POSTGRES}/outbox.py",
         "            lost = waiting - (depth or 0)\n",
         "            lost = waiting * 0\n",
         _faults("test_broker", "test_fault_06_emptied_valkey_costs_nothing"),
@@ -336,7 +343,7 @@ GUARDS = [
     ),
     Guard(  # a failure is not believed where the ledger knows better
         9,
-        SQL,
+        _sql("claims"),
         "AND stage = :stage AND state IN ('running', 'pending');",
         "AND state IN ('running', 'pending', 'loaded');",
         _faults(
@@ -362,9 +369,9 @@ GUARDS = [
     ),
     Guard(  # the attempt is given back
         14,
-        "sensorflow/flow/handle.py",
-        "        return _retry(job, error, burned=False)\n    if isinstance(error, OSError)",
-        "        return _retry(job, error, burned=True)\n    if isinstance(error, OSError)",
+        "sensorflow/flow/outcomes.py",
+        "        return retried(job, error, burned=False)\n    if isinstance(error, OSError)",
+        "        return retried(job, error, burned=True)\n    if isinstance(error, OSError)",
         _faults(
             "test_disk",
             "test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothing",
@@ -372,7 +379,7 @@ GUARDS = [
     ),
     Guard(  # a claim has one winner
         15,
-        SQL,
+        _sql("claims"),
         "            OR state = 'running' AND lease_until < now())\n",
         "            OR state = 'running')\n",
         _faults(
@@ -381,7 +388,7 @@ GUARDS = [
     ),
     Guard(  # the fencing token
         16,
-        SQL,
+        _sql("loading"),
         "error_code = NULL, error_detail = NULL, error_place = NULL\n"
         " WHERE id = :id AND lease_token = :token AND state = 'running'\n"
         "   AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;\n\n-- name: finish_together",
@@ -407,14 +414,14 @@ GUARDS = [
     ),
     Guard(  # but only by who has the file
         40,
-        SQL,
+        _sql("loading"),
         "                WHERE id = :id AND lease_token = :token AND state = 'running');\n",
         "                WHERE id = :id AND :token > 0);\n",
         SESSIONS + "test_a_worker_that_has_lost_a_file_ends_nobodys_session",
     ),
     Guard(  # a publisher that is stopped holds up nobody
         40,
-        SQL,
+        _sql("outbox"),
         " WHERE l.until <= clock_timestamp() OR l.process = :ended\n",
         " WHERE l.process = :ended\n",
         "tests/conformance/test_ledger.py::test_a_publisher_that_falls_silent_is_followed_by_another_one[postgres]",
@@ -439,7 +446,7 @@ GUARDS = [
     ),
     Guard(  # beat's host may be the one that is gone
         40,
-        "sensorflow/daemon.py",
+        "sensorflow/flow/publisher.py",
         "                    sweep_at = time.monotonic() + s.sweep\n",
         "                    sweep_at = math.inf\n",
         _faults(
@@ -524,7 +531,7 @@ GUARDS = [
     ),
     Guard(  # and the token of each of them
         16,
-        SQL,
+        _sql("loading"),
         " WHERE f.id = d.id AND f.lease_token = d.token AND f.state = 'running'\n"
         "   AND (to_regclass",
         " WHERE f.id = d.id AND f.state IN ('running', 'pending') AND d.token > 0\n"
@@ -534,7 +541,7 @@ GUARDS = [
     ),
     Guard(  # what ended a worker once takes no neighbours along again
         27,
-        SQL,
+        _sql("claims"),
         "       AND (id = :first OR started_at IS NULL)\n",
         "",
         "tests/conformance/test_ledger.py"
@@ -542,14 +549,14 @@ GUARDS = [
     ),
     Guard(  # nor does it take them along
         27,
-        SQL,
+        _sql("claims"),
         "WHERE id = :first AND fresh AND version = 1",
         "WHERE id = :first AND version = 1",
         "tests/conformance/test_taking_along.py::test_what_was_held_before_takes_nothing_along[postgres]",
     ),
     Guard(  # nor is it taken along
         27,
-        SQL,
+        _sql("claims"),
         "       AND started_at IS NULL AND version = 1 AND stage = 'validate' AND size < :file_bytes\n",
         "       AND version = 1 AND stage = 'validate' AND size < :file_bytes\n",
         "tests/conformance/test_taking_along.py"
@@ -570,7 +577,7 @@ GUARDS = [
     ),
     Guard(  # messages, not files, are what the broker may lack
         7,
-        SQL,
+        _sql("outbox"),
         "SELECT count(DISTINCT coalesce(sent_with, id)) FROM files\n",
         "SELECT count(*) FROM files\n",
         "tests/conformance/test_ledger.py"
@@ -603,7 +610,7 @@ GUARDS = [
     ),
     Guard(  # who writes is asked of the kernel
         19,
-        "sensorflow/adapters/feeds/folder.py",
+        "sensorflow/adapters/feeds/folder/tree.py",
         "            return error.errno == errno.EAGAIN\n",
         "            return error.errno != errno.EAGAIN\n",
         _faults("test_files", "test_fault_19_a_file_is_not_taken_before_it_is_whole"),
@@ -638,14 +645,14 @@ GUARDS = [
     ),
     Guard(  # a growth follows what is the newest one
         20,
-        SQL,
+        _sql("growing"),
         "WHERE root = :root AND last_file = :last AND size = :size);",
         "WHERE root = :root AND :last > 0 AND :size >= 0);",
         _conformance("test_of_two_that_go_on_at_one_place_the_first_is_taken[postgres]"),
     ),
     Guard(  # and is claimed after that is finished
         20,
-        SQL,
+        _sql("claims"),
         "                        WHERE g.file_id = files.id AND p.state IN ('pending', 'running'))\n",
         "                        WHERE g.file_id = files.id AND p.state IN ('none'))\n",
         _conformance("test_a_growth_is_due_and_claimed_when_the_one_before_is_finished[postgres]"),
@@ -659,15 +666,15 @@ GUARDS = [
     ),
     Guard(  # a renamed file is known by its inode
         20,
-        "sensorflow/growing.py",
-        "ours = [by_inode.get(inode), by_key.get(key)]",
-        "ours = [None, by_key.get(key)]",
+        "sensorflow/adapters/feeds/folder/look.py",
+        "        by_inode, by_key = ours\n",
+        "        by_inode, by_key = None, ours[1]\n        ours = [by_inode, by_key]\n",
         _growing("test_a_file_rotated_on_and_on_is_known_under_each_name"),
         also=(("if by_inode is not None or self._all.name_matters:", "if True:"),),
     ),
     Guard(  # and its rest is looked for before the new one is begun
         20,
-        "sensorflow/growing.py",
+        "sensorflow/adapters/feeds/folder/look.py",
         "            return [*rest, *begun]\n",
         "            return begun\n",
         _growing("test_a_rotated_file_is_one_file_and_its_rest_is_taken"),
@@ -681,7 +688,7 @@ GUARDS = [
     ),
     Guard(
         21,
-        SQL,
+        _sql("intake"),
         "    AND NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (SELECT 1 FROM newest)\n",
         "    AND NOT :name_matters AND false\n",
         _faults(
@@ -690,7 +697,7 @@ GUARDS = [
     ),
     Guard(  # lost events bring a rescan
         23,
-        "sensorflow/adapters/feeds/watch.py",
+        "sensorflow/adapters/feeds/folder/watch.py",
         '        if "overflow" in record.getMessage():\n',
         "        if False:\n",
         _faults(
@@ -713,7 +720,7 @@ GUARDS = [
     ),
     Guard(  # the third attempt is the last
         27,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/outcomes.py",
         "        if claim.attempt > job.world.settings.max_attempts and",
         "        if claim.attempt > 1_000 and",
         _faults(
@@ -730,7 +737,7 @@ GUARDS = [
     ),
     Guard(  # what is no file is not even looked at
         31,
-        "sensorflow/adapters/feeds/folder.py",
+        "sensorflow/adapters/feeds/folder/tree.py",
         "                    if modes.S_ISREG(status.st_mode) and wanted(prefix + name):\n",
         "                    if self.takes(prefix + name):\n",
         _faults("test_files", "test_fault_31_what_is_no_file_is_left_alone_and_blocks_nothing"),
@@ -754,7 +761,7 @@ GUARDS = [
     ),
     Guard(  # names are bytes
         32,
-        "sensorflow/adapters/feeds/folder.py",
+        "sensorflow/adapters/feeds/folder/tree.py",
         "        return sorted(os.fsencode(name) for name in wanted)\n",
         '        return sorted(os.fsencode(n).decode("utf-8", "replace").encode() for n in wanted)\n',
         _faults("test_files", "test_fault_32_odd_names_are_kept_byte_for_byte"),
@@ -768,7 +775,7 @@ GUARDS = [
     ),
     Guard(  # and where both lie in a folder, the second is no version of the first
         32,
-        "sensorflow/adapters/feeds/spelling.py",
+        "sensorflow/adapters/feeds/folder/spelling.py",
         "        return key if key is not None and is_there(folder, key, file.stat) else None\n",
         "        return None\n",
         "tests/integration/test_spellings.py"
@@ -786,7 +793,7 @@ GUARDS = [
     ),
     Guard(
         36,
-        LEDGER,
+        f"{POSTGRES}/outbox.py",
         "            lost = waiting - (depth or 0)\n",
         "            lost = waiting * 0\n",
         _faults(
@@ -804,9 +811,9 @@ GUARDS = [
     ),
     Guard(  # faults of the infrastructure burn no attempt
         38,
-        "sensorflow/flow/handle.py",
-        "        return _retry(job, error, burned=False)\n    if isinstance(error, OSError)",
-        "        return _retry(job, error, burned=True)\n    if isinstance(error, OSError)",
+        "sensorflow/flow/outcomes.py",
+        "        return retried(job, error, burned=False)\n    if isinstance(error, OSError)",
+        "        return retried(job, error, burned=True)\n    if isinstance(error, OSError)",
         _faults(
             "test_database", "test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing"
         ),
@@ -822,14 +829,14 @@ GUARDS = [
     ),
     Guard(  # an outage longer than a lease burns none either
         38,
-        SQL,
+        _sql("claims"),
         "AND stage = :stage AND state IN ('running', 'pending');",
         "AND stage = :stage AND state = 'running';",
         "tests/conformance/test_ledger.py::test_a_lease_that_ended_in_an_outage_is_given_back_with_its_attempt[postgres]",
     ),
     Guard(  # nor is the file taken from a holder that could not give it back
         38,
-        SQL,
+        _sql("outbox"),
         "                     AND pg_postmaster_start_time() < now() - make_interval(secs => :grace)\n",
         "                     AND :grace >= 0\n",
         _faults(
@@ -839,9 +846,9 @@ GUARDS = [
     ),
     Guard(  # what was read by an older lease of the intake is not registered
         48,
-        LEDGER,
-        "            if lease is not None and not holds_intake(c, lease):\n",
-        "            if False:\n",
+        f"{POSTGRES}/registering.py",
+        "    if lease is None:\n        return\n",
+        "    if True:\n        return\n",
         _faults(
             "test_two_daemons",
             "test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes",
@@ -859,7 +866,7 @@ GUARDS = [
     ),
     Guard(  # what is finished is looked at twice
         52,
-        SQL,
+        _sql("maintenance"),
         "   SET tidy = state = 'loaded' OR finished_at < now() - make_interval(secs => :again),\n",
         "   SET tidy = :again > 0,\n",
         STALE
@@ -867,21 +874,21 @@ GUARDS = [
     ),
     Guard(  # who is refused has it looked at again
         52,
-        "sensorflow/flow/handle.py",
+        "sensorflow/flow/outcomes.py",
         "        job.world.ledger.collect_again(job.claim.file_id)\n",
         "        pass\n",
         STALE + "test_who_finds_the_file_lost_has_what_it_wrote_collected_at_once",
     ),
     Guard(  # who was stopped for long asks first
         52,
-        "sensorflow/flow/ingest.py",
+        "sensorflow/flow/single_pass.py",
         "            job.confirm()\n",
         "",
         STALE + "test_who_was_stopped_for_long_asks_before_it_names_what_it_wrote",
     ),
     Guard(
         52,
-        SQL,
+        _sql("claims"),
         "finished_at = now(), tidy = false\n WHERE id = :id AND lease_token = :token AND state = 'running'",
         "finished_at = now()\n WHERE id = :id AND lease_token = :token AND state = 'running'",
         STALE + "test_of_a_quarantined_file_no_silver_is_left",
@@ -920,8 +927,8 @@ GUARDS = [
     ),
     Guard(  # times that a source does not expect
         50,
-        "sensorflow/core/judge.py",
-        "        codes[bad] = Code.TIMESTAMP_OUTSIDE.number\n        return clocktime.Instants("
+        "sensorflow/core/judge/rows.py",
+        "        codes[bad] = Code.TIMESTAMP_OUTSIDE.number\n        return Instants("
         "pc.if_else(pa.array(bad), None, found.ts), codes)\n",
         "        return found\n",
         "tests/unit/test_costs.py::test_times_that_a_source_does_not_expect_are_rejects",
@@ -1003,35 +1010,35 @@ GUARDS = [
     ),
     Guard(  # each source has its turn in the outbox
         39,
-        SQL,
+        _sql("outbox"),
         "     ORDER BY turn, placed.id\n",
         "     ORDER BY placed.id\n",
         TURNS + "test_what_is_in_flight_counts_for_whose_turn_it_is[postgres]",
     ),
     Guard(  # and its share, whatever others have in flight
         39,
-        SQL,
+        _sql("outbox"),
         "        OR :live AND (turn = 0 OR",
         "        OR NOT :live AND (turn = 0 OR",
         TURNS + "test_a_flood_fills_its_window_and_another_source_goes_beyond_it[postgres]",
     ),
     Guard(  # of what is in flight; which follows what is finished, and nothing else
         39,
-        SQL,
+        _sql("outbox"),
         "/ :work_bytes) FILTER (WHERE e.finished), 0)\n",
         "/ :work_bytes), 0)\n",
         TURNS + "test_the_pace_is_of_what_was_finished_while_files_wait[postgres]",
     ),
     Guard(  # and in the intake
         39,
-        "sensorflow/flow/turns.py",
+        "sensorflow/flow/intake/turns.py",
         "            if not ended:\n                self._feeds.append(feed)\n",
         "            if not ended:\n                self._feeds.appendleft(feed)\n",
         "tests/unit/test_turns.py::test_a_group_has_files_of_each_feed_in_turn",
     ),
     Guard(  # an alias among others is one, also where its name comes twice
         39,
-        SQL,
+        _sql("intake"),
         "     WHERE g.named = 1\n",
         "     WHERE g.named > 0\n",
         "tests/conformance/test_ledger.py::"
@@ -1079,12 +1086,7 @@ def prove(guard: Guard) -> bool:
             ".venv", ".git", "__pycache__", ".demo", "dist", "real_data"
         )
         shutil.copytree(ROOT, tree, ignore=ignored)
-        file = tree / guard.file
-        text = file.read_text()
-        for old, new in guard.edits:
-            assert text.count(old) == 1, f"{guard.file}: {old!r} does not stand there once"
-            text = text.replace(old, new)
-        file.write_text(text)
+        apply(tree, guard.patches)
         # the release before this one comes from the history
         (tree / ".git").symlink_to(_history())
         done = subprocess.run(
@@ -1114,7 +1116,7 @@ def main() -> int:
         if wanted and guard.fault not in wanted:
             continue
         print(
-            f"fault {guard.fault}: {guard.file}\n    {guard.test.rpartition('::')[2]}", flush=True
+            f"fault {guard.fault}: {guard.where}\n    {guard.test.rpartition('::')[2]}", flush=True
         )
         began = time.monotonic()
         seen = prove(guard)
@@ -1125,7 +1127,7 @@ def main() -> int:
         if not seen:
             blind.append(guard)
     for guard in blind:
-        print(f"passes without its guard: fault {guard.fault}, {guard.file}, {guard.test}")
+        print(f"passes without its guard: fault {guard.fault}, {guard.where}, {guard.test}")
     return 1 if blind else 0
 
 

@@ -15,7 +15,7 @@ from fleet import fleet, rows, text
 from kombu import pools
 
 from sensorflow.adapters.postgres import migrate
-from sensorflow.adapters.queues.celery import INGEST, CeleryQueue, task_name
+from sensorflow.adapters.queues.celery import INGEST, CeleryPublisher, task_name
 
 ROOT = Path(__file__).parents[2]
 BEFORE = "0.1.0"
@@ -114,7 +114,7 @@ def test_fault_36_a_message_that_no_worker_knows_is_not_a_lost_file(
 
 def replace_messages(broker: str, task: str, count: int) -> None:
     """Instead of what waits, as many messages of a task that a newer version may have."""
-    queue = CeleryQueue(broker, "landing")
+    queue = CeleryPublisher(broker, "landing")
     app = queue._app
     with app.connection_for_write() as connection, connection.channel() as channel:
         channel.queue_purge(task_name(INGEST))

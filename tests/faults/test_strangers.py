@@ -13,7 +13,7 @@ from celery import Celery
 from drops import Drops, armed, assert_exact, struck
 from fleet import fleet
 
-from sensorflow.adapters.queues.celery import INGEST, CeleryQueue, configuration, task_name
+from sensorflow.adapters.queues.celery import INGEST, CeleryPublisher, configuration, task_name
 from sensorflow.core.arrival import EVENT_TYPE
 
 CLAIMED = "stop@claimed"
@@ -52,7 +52,7 @@ def test_fault_43_time_limits_and_commands_end_no_child(
 
 
 def purge(broker: str) -> None:
-    queue = CeleryQueue(broker, "landing")
+    queue = CeleryPublisher(broker, "landing")
     with queue._app.connection_for_write() as connection, connection.channel() as channel:
         channel.queue_purge(task_name(INGEST))
     queue.close()

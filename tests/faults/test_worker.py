@@ -27,10 +27,11 @@ from drops import (
 from fleet import Fleet, fleet
 from proxy import Proxy
 
-from sensorflow.adapters.queues.celery import CeleryQueue
+from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
 from sensorflow.crash import Point
+from sensorflow.ports.queue import Message
 
 BEFORE_COMMIT = (
     Point.CLAIMED,
@@ -174,10 +175,10 @@ def test_fault_15_a_message_delivered_five_times_has_one_effect(
             drops.put(f"{number}.csv", 300)
         f.start("daemon")
         f.wait(lambda: f.counts()["files"] == 4 and f.ledger.due(9, 99) == [], 30)
-        queue = CeleryQueue(broker, "landing")
+        queue = CeleryPublisher(broker, "landing")
         for _ in range(4):
             for view in f.ledger.files():
-                queue.publish(waiting(view.file_id), inline=True)
+                queue.publish([Message([waiting(view.file_id)])])
         queue.close()
         f.start("worker", "worker2")
         f.wait(lambda: f.counts()["loaded"] == 4 and queue.depth() == 0, 40)

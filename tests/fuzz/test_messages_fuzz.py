@@ -14,7 +14,7 @@ from fleet import Fleet, fleet, rows, text
 from servers import RabbitMQ
 from strangers import OnRabbitMQ, OnRedis, Stranger
 
-from sensorflow.adapters.queues.celery import CeleryQueue
+from sensorflow.adapters.queues.celery import CeleryPublisher
 
 MESSAGES = int(os.environ.get("MESSAGES", "300"))
 SEED = int(os.environ.get("SEED", "1"))
@@ -47,7 +47,7 @@ def spoil(project: Path, database: str, broker: str, sender: OnRedis | OnRabbitM
                 put(f, files)
                 files += 1
         loaded(f, files)
-        queue = CeleryQueue(broker, "landing")
+        queue = CeleryPublisher(broker, "landing")
         f.wait(lambda: queue.declare() == 0, 60)
         queue.close()
         put(f, files)

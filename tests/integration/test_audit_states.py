@@ -15,13 +15,13 @@ from fleet import rows, text
 from yard import SETTINGS, Told, Yard, content
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder import stat_of
+from sensorflow.adapters.feeds.folder.tree import stat_of
 from sensorflow.adapters.postgres import audit as adapter
 from sensorflow.core.states import WORK
 from sensorflow.errors import Misuse
 from sensorflow.flow.audit import Level, audit
-from sensorflow.flow.handle import Outcome
 from sensorflow.flow.land import land
+from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.register import register
 
 HEAD = "time,sensor,type,value,unit\n"

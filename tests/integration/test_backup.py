@@ -22,7 +22,7 @@ from sensorflow.adapters.postgres import dump, migrate
 from sensorflow.backup import folder as folders
 from sensorflow.backup.make import Done, make
 from sensorflow.cli.backup import tools
-from sensorflow.flow.handle import Outcome
+from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.tidy import tidy
 from sensorflow.flow.undo import undo
 

@@ -17,7 +17,7 @@ import pytest
 from yard import Yard
 
 from sensorflow.cli import main
-from sensorflow.flow.handle import Outcome
+from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.undo import undo
 
 HEAD = b"time,sensor,type,value,unit\n"

@@ -15,7 +15,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
-from sensorflow.adapters.feeds.folder import Folder, NotAFile, stat_of
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.tree import NotAFile, stat_of
 from sensorflow.adapters.layers.local import LocalLayers
 from sensorflow.adapters.local.places import below
 from sensorflow.adapters.objects.local import LocalObjects
@@ -24,7 +25,7 @@ from sensorflow.core.stability import Stat
 from sensorflow.errors import Transient
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.quarantine_zone import QuarantineZone
-from sensorflow.settings import Source
+from sensorflow.settings import FolderSource
 
 DAY = date(2026, 1, 1)
 SCHEMA = pa.schema([("x", pa.int64())])
@@ -52,7 +53,7 @@ def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 def feed(tmp_path: Path, archive: Path, **source: Any) -> Folder:
     root = tmp_path / "drop"
     root.mkdir(exist_ok=True)
-    rules = Source.model_validate({"path": "drop", "profile": "p", **source})
+    rules = FolderSource.model_validate({"path": "drop", "profile": "p", **source})
     return Folder("plant", root, rules, archive)
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from sensorflow import bootstrap, daemon
-from sensorflow.adapters.memory import MemoryLedger, MemoryQueue
+from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.flow.landing import Landing
 from sensorflow.testing.objects import MemoryObjects
+from sensorflow.testing.queue import MemoryQueue
 
 SETTINGS = """\
 data = "data"

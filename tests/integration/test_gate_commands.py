@@ -16,7 +16,7 @@ from yard import Yard, content
 from sensorflow import bootstrap
 from sensorflow.backfill import Backfill, Progress, Window
 from sensorflow.core.states import State
-from sensorflow.flow.handle import Outcome
+from sensorflow.flow.outcomes import Outcome
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from yard import Yard, content
 from sensorflow.adapters.postgres import inspect, months
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
-from sensorflow.flow.handle import Outcome
+from sensorflow.flow.outcomes import Outcome
 from workers import housekeeping
 
 HEAD = b"time,sensor,type,value,unit\n"
@@ -73,11 +73,12 @@ def test_files_that_are_loaded_at_once_share_no_bound(yard: Yard) -> None:
     """Each has few months of its own; together they are many."""
     from contextlib import nullcontext
 
-    from sensorflow.flow.handle import handle
+    from sensorflow.flow.process import process
+    from sensorflow.ports.queue import Task
 
     ids = [yard.arrive(f"{n}.csv", monthly(1960 + 2 * n, 2)) for n in range(5)]
     bad = yard.arrive("bad.csv", monthly(1951, 60))
-    done = handle(yard.world, [*ids, bad], None, lambda _: nullcontext())
+    done = process(yard.world, Task([*ids, bad]), lambda _: nullcontext())
     assert [d.outcome for d in done] == [Outcome.LOADED] * 5 + [Outcome.CONDEMNED]
     assert inspect.months(yard.database) == 120
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 from servers import RabbitMQ
 
-from sensorflow.adapters.queues.celery import INGEST, QUEUES, CeleryQueue, task_name
+from sensorflow.adapters.queues.celery import INGEST, QUEUES, CeleryPublisher, task_name
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
+from sensorflow.ports.queue import Message
 
 WAITING = Waiting(
     7, "p", b"a.csv", 1, 1, bytes(16), "aa/aa", Stage.VALIDATE, datetime(2026, 1, 1, tzinfo=UTC)
@@ -18,22 +19,22 @@ WAITING = Waiting(
 
 def test_every_queue_is_a_quorum_queue(rabbitmq: RabbitMQ) -> None:
     url = rabbitmq.fresh()
-    CeleryQueue(url, "landing").declare()
+    CeleryPublisher(url, "landing").declare()
     found = rabbitmq.queues(url.rsplit("/", 1)[1])
     assert found == {task_name(task): "quorum" for task in QUEUES}
 
 
 def test_the_publisher_waits_for_the_brokers_confirm(rabbitmq: RabbitMQ) -> None:
-    queue = CeleryQueue(rabbitmq.fresh(), "landing")
+    queue = CeleryPublisher(rabbitmq.fresh(), "landing")
     with queue._app.connection_for_write() as connection:
         connection.connect()
         assert connection.connection.confirm_publish
 
 
 def test_a_message_delivered_too_often_ends_in_the_quarantine_queue(rabbitmq: RabbitMQ) -> None:
-    queue = CeleryQueue(rabbitmq.fresh(), "landing")
+    queue = CeleryPublisher(rabbitmq.fresh(), "landing")
     queue.declare()
-    queue.publish(WAITING, inline=True)
+    queue.publish([Message([WAITING])])
     with queue._app.connection_for_write() as connection, connection.channel() as channel:
         for _ in range(30):
             if (message := channel.basic_get(task_name(INGEST))) is None:

@@ -16,15 +16,16 @@ from samples import add, arrival, claim
 from yard import Yard
 
 from sensorflow import bootstrap, daemon
-from sensorflow.adapters.memory import MemoryLedger, MemoryQueue
-from sensorflow.adapters.postgres import migrate
+from sensorflow.adapters.memory import MemoryLedger
+from sensorflow.adapters.postgres import migrate, registering
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.arrival import printable
 from sensorflow.errors import Code
-from sensorflow.flow.handle import Outcome
 from sensorflow.flow.landing import Landing
+from sensorflow.flow.outcomes import Outcome
 from sensorflow.ports.intake import OnChange
 from sensorflow.testing.objects import MemoryObjects
+from sensorflow.testing.queue import MemoryQueue
 
 NFC, NFD = "Kühlraum_1.csv", "Ku\u0308hlraum_1.csv"
 SETTINGS = """\
@@ -221,9 +222,11 @@ def test_the_ten_thousandth_version_is_registered_as_the_tenth_was(
     def read(content: int) -> int:
         """Rows of the ledger that a registration looks at."""
         with ledger._transaction() as c:
-            known = ledger._add_many(c, [arrival(key, content)], OnChange.MERGE, False)
+            known = registering._add_many(c, "test", [arrival(key, content)], OnChange.MERGE, False)
             assert known == {}
-            done = ledger._register(c, arrival(key, content), OnChange.SUPERSEDE, False)
+            done = registering._register(
+                c, "test", arrival(key, content), OnChange.SUPERSEDE, False
+            )
             assert done.version > 1
             return int(c.exec_driver_sql(READ).scalar_one())
 

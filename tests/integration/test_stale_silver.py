@@ -25,11 +25,13 @@ from yard import Yard, content
 from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.states import State
 from sensorflow.flow import work
-from sensorflow.flow.handle import Outcome, handle
+from sensorflow.flow.outcomes import Outcome
+from sensorflow.flow.process import process
 from sensorflow.flow.tidy import tidy
 from sensorflow.flow.work import Job, World
 from sensorflow.ports.layers import LayerWriter
 from sensorflow.ports.maintenance import COLLECT_AGAIN
+from sensorflow.ports.queue import Task
 
 OPEN = (State.PENDING, State.RUNNING)
 
@@ -102,7 +104,7 @@ class Worker:
 
         def work() -> None:
             try:
-                done = handle(gated, [file_id], None, lambda _: nullcontext())
+                done = process(gated, Task([file_id]), lambda _: nullcontext())
                 self.outcomes += [result.outcome for result in done]
             except Killed:
                 pass

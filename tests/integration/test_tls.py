@@ -21,6 +21,7 @@ from sensorflow import bootstrap
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Transient
+from sensorflow.ports.queue import Message
 from sensorflow.settings import Settings, load
 
 WAITING = Waiting(
@@ -130,9 +131,9 @@ def page(f: Fleet, path: str) -> str:
 
 def failure(given: Settings) -> str:
     """What publishing says."""
-    queue = bootstrap.queue(given)
+    queue = bootstrap.publisher(given)
     with pytest.raises(Transient) as caught:
-        queue.publish(WAITING, inline=True)
+        queue.publish([Message([WAITING])])
     assert caught.value.code is Code.BROKER
     assert "guest" not in caught.value.message
     return caught.value.message
@@ -166,7 +167,7 @@ def test_a_broker_that_is_not_verified_on_purpose(
     url, tls = secure_broker
     by_number = moved(url, urlsplit(url).scheme, "127.0.0.1", port_of(url))
     mine = tls | {"ca": str(wrong.file), "verify": "false"}
-    queue = bootstrap.queue(settings(broker_url=by_number, broker_tls=mine))
+    queue = bootstrap.publisher(settings(broker_url=by_number, broker_tls=mine))
     assert queue.declare() == 0
 
 

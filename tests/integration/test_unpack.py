@@ -22,7 +22,9 @@ from sensorflow.core.arrival import Lane
 from sensorflow.crash import Point
 from sensorflow.errors import Misuse
 from sensorflow.flow import unpack
-from sensorflow.flow.handle import Outcome, handle
+from sensorflow.flow.outcomes import Outcome
+from sensorflow.flow.process import process
+from sensorflow.ports.queue import Task
 
 WORK = """
 import sys
@@ -30,10 +32,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.flow.handle import handle
+from sensorflow.flow.process import process
+from sensorflow.ports.queue import Task
 settings = bootstrap.settings(Path(sys.argv[1]))
 world = bootstrap.world(settings, "killed", PostgresLedger(sys.argv[2], "killed"))
-handle(world, [int(sys.argv[3])], None, lambda _: nullcontext())
+process(world, Task([int(sys.argv[3])]), lambda _: nullcontext())
 """
 
 
@@ -100,7 +103,7 @@ def run(yard: Yard, command: Any, *words: str) -> Any:
 def test_an_archive_in_a_message_of_many_files_is_unpacked_beside_them(yard: Yard) -> None:
     ids = [yard.arrive("a.csv", content(1)), yard.arrive("x.zip", zipped("b.csv", first=2))]
     ids += [yard.arrive("c.csv", content(3)), yard.arrive("d.csv.gz", gzip.compress(content(4)))]
-    done = handle(yard.world, ids, None, lambda _: nullcontext())
+    done = process(yard.world, Task(ids), lambda _: nullcontext())
     assert {result.outcome for result in done} == {Outcome.LOADED}
     assert loaded(yard) == {"a.csv": 20, "x.zip": 0, "c.csv": 20, "d.csv.gz": 20}
     assert work_all(yard) == [Outcome.LOADED]

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.adapters.queues.celery import CeleryQueue
+from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Transient
+from sensorflow.ports.queue import Message
 
 WAITING = Waiting(
     1, "p", b"a.csv", 1, 1, bytes(16), "aa/aa", Stage.VALIDATE, datetime(2026, 1, 1, tzinfo=UTC)
@@ -19,9 +20,9 @@ WAITING = Waiting(
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "amqp://127.0.0.1:1//"])
 def test_a_broker_that_is_away(url: str) -> None:
-    queue = CeleryQueue(url, "landing")
+    queue = CeleryPublisher(url, "landing")
     with pytest.raises(Transient) as caught:
-        queue.publish(WAITING, inline=True)
+        queue.publish([Message([WAITING])])
     assert caught.value.code is Code.BROKER
     assert queue.depth() is None
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 import kombu
 import redis
 
-from sensorflow.adapters.queues.celery import INGEST, CeleryQueue, task_name
+from sensorflow.adapters.queues.celery import INGEST, CeleryPublisher, task_name
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
+from sensorflow.ports.queue import Message
 
 WAITING = Waiting(
     7, "p", b"a.csv", 1, 1, bytes(16), "aa/aa", Stage.VALIDATE, datetime(2026, 1, 1, tzinfo=UTC)
@@ -21,9 +22,9 @@ def test_a_channel_of_a_lost_connection_closes_without_giving_messages_back(
     valkey_url: str,
 ) -> None:
     """Else Celery takes it for a defect, and the worker ends."""
-    queue = CeleryQueue(valkey_url, "landing")
+    queue = CeleryPublisher(valkey_url, "landing")
     queue.declare()
-    queue.publish(WAITING, inline=True)
+    queue.publish([Message([WAITING])])
     connection = queue._app.connection_for_read()
     channel = connection.channel()
     assert channel.basic_get(task_name(INGEST)) is not None
@@ -40,7 +41,7 @@ def test_a_channel_of_a_lost_connection_closes_without_giving_messages_back(
 
 def test_an_event_without_a_message_does_not_hold_the_loop(valkey_url: str) -> None:
     """Of a connection that is gone, say, whose number a new one has: the worker would wait for ever."""
-    queue = CeleryQueue(valkey_url, "landing")
+    queue = CeleryPublisher(valkey_url, "landing")
     connection = queue._app.connection_for_read()
     channel = connection.channel()
     commands = kombu.Queue("commands", kombu.Exchange("commands", type="fanout"))

@@ -58,11 +58,12 @@ class Pipeline:
     def load(self, file: Path, profile: Profile) -> tuple[int, Any]:
         """Take one file all the way; returns its number and the world that it went through."""
         from sensorflow import bootstrap
-        from sensorflow.adapters.feeds.folder import stat_of
+        from sensorflow.adapters.feeds.folder.tree import stat_of
         from sensorflow.core.states import Stage
-        from sensorflow.flow.handle import handle
         from sensorflow.flow.land import land
+        from sensorflow.flow.process import process
         from sensorflow.flow.register import register
+        from sensorflow.ports.queue import Task
         from sensorflow.settings import Settings
 
         source = {"path": str(file.parent), "profile": "p"}
@@ -76,8 +77,8 @@ class Pipeline:
         assert taken is not None
         now = datetime.now(UTC)
         found = register(self.ledger, settings, "real", name, *taken, now, now).file_id
-        handle(world, [found], None, _keep)
-        handle(world, [found], Stage.QUARANTINE, _keep)  # what was condemned
+        process(world, Task([found]), _keep)
+        process(world, Task([found], Stage.QUARANTINE), _keep)  # what was condemned
         return found, world
 
 

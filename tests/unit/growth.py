@@ -10,21 +10,24 @@ from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
+from samples import chained, taken
 
-from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.memory import MemoryLedger, MemoryQueue
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.growing import Growing
+from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.partitions import Layer
 from sensorflow.core.states import State
-from sensorflow.flow.handle import Result, handle
 from sensorflow.flow.landing import Landing
+from sensorflow.flow.outcomes import Result
+from sensorflow.flow.process import process
 from sensorflow.flow.publish import publish
 from sensorflow.flow.quarantine_zone import QuarantineZone
 from sensorflow.flow.work import World
-from sensorflow.growing import Growing
 from sensorflow.ports.claims import Claim
 from sensorflow.settings import Limits, Settings
 from sensorflow.testing.layers import MemoryLayers
 from sensorflow.testing.objects import MemoryObjects
+from sensorflow.testing.queue import MemoryQueue
 
 HEAD = "time,sensor,type,value,unit\n"
 LONG = {
@@ -106,13 +109,9 @@ class Site:
         results: list[Result] = []
         limit = 10**9 if self.inline else 0
         while publish(self.ledger, self.queue, Limits(limit, 1000, 8)):
-            while (message := self.queue.take()) is not None:
-                files, whole = message
-                stages = [None] if whole else [files[0].stage]
-                if not whole and files[0].stage == "validate":
-                    stages = ["validate", "transform", "load"]  # type: ignore[list-item]
-                for stage in stages:
-                    results += handle(self.world, [f.file_id for f in files], stage, keep)  # type: ignore[arg-type]
+            for message in taken(self.queue):
+                for task in chained(message):
+                    results += process(self.world, task, keep)
         return results
 
     def take(self, seconds: float = 11) -> list[Result]:

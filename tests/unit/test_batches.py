@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import pytest
 from celery.exceptions import Retry
+from samples import taken
 from test_flow import LIMITS, Plant, Together, content, keep, names, sent
 
 from sensorflow.core.states import WORK, State
 from sensorflow.errors import Code, SensorflowError, Transient
-from sensorflow.flow.handle import Outcome, Result, handle
+from sensorflow.flow.outcomes import Outcome, Result
+from sensorflow.flow.process import process
 from sensorflow.flow.publish import SIZE, SMALL, publish
 from sensorflow.ports.claims import BatchLimits
+from sensorflow.ports.queue import Task
 from workers.outcome import tell
 
 
@@ -20,10 +23,9 @@ def work(plant: Plant) -> dict[str, list[Result]]:
     """Publish, and handle each message; the results by the name of the message's file."""
     plant.publish()
     results = {}
-    while (message := plant.queue.take()) is not None:
-        ((waiting,), whole) = message
-        stage = None if whole else waiting.stage
-        results[waiting.key.decode()] = handle(plant.world, [waiting.file_id], stage, keep)
+    for message in taken(plant.queue):
+        [waiting] = message.files
+        results[waiting.key.decode()] = process(plant.world, message.task, keep)
     return results
 
 
@@ -112,7 +114,7 @@ def test_a_message_of_many_files_is_understood_where_each_is_sent_by_itself() ->
     plant = Plant()
     files = [plant.drop(content(n + 1), names(n)).file_id for n in range(6)]
     plant.publish()
-    results = handle(plant.world, files[:3], None, keep)
+    results = process(plant.world, Task(files[:3]), keep)
     assert [(r.outcome, r.along) for r in results] == [(Outcome.LOADED, False)] * 3
     assert [plant.state(n) for n in files] == [State.LOADED] * 3 + [State.PENDING] * 3
 
@@ -121,7 +123,7 @@ def test_where_small_files_are_grouped_a_message_of_one_takes_nothing_along() ->
     plant = Plant(grouped=True)
     files = [plant.drop(content(n + 1), names(n)).file_id for n in range(3)]
     plant.publish()
-    assert len(handle(plant.world, files[:1], None, keep)) == 1
+    assert len(process(plant.world, Task(files[:1]), keep)) == 1
     assert plant.state(files[1]) is State.PENDING
 
 
@@ -139,7 +141,6 @@ def test_a_file_taken_along_that_must_wait_is_tried_again_by_itself() -> None:
     limits = BatchLimits(("plant",), SMALL, SIZE, files=1, share=1)
     for held in plant.ledger.claim_batch(first, WORK, "me", 30, limits).claims:
         plant.ledger.release(held, Transient(Code.STORAGE, "away"), 0, burned=False)
-    while plant.queue.take() is not None:
-        pass
+    assert len(list(taken(plant.queue))) == 2
     assert {name: len(results) for name, results in work(plant).items()} == {"0.csv": 1, "1.csv": 1}
     assert claims(plant, second) == ["together with file 1", None]

@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samples import chained, taken
 
-from sensorflow.adapters.memory import MemoryLedger, MemoryQueue
+from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, Transient
-from sensorflow.flow import together
+from sensorflow.flow import micro_batch
 from sensorflow.flow.ahead import ahead
-from sensorflow.flow.handle import Outcome, Result, handle
 from sensorflow.flow.land import land
 from sensorflow.flow.landing import Landing
+from sensorflow.flow.outcomes import Outcome, Result
+from sensorflow.flow.process import process
 from sensorflow.flow.publish import publish
 from sensorflow.flow.quarantine_zone import QuarantineZone
 from sensorflow.flow.register import register
@@ -30,9 +32,11 @@ from sensorflow.flow.sweep import sweep
 from sensorflow.flow.work import Job, World
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.intake import Kind, Registration
+from sensorflow.ports.queue import Task
 from sensorflow.settings import Limits, Settings
 from sensorflow.testing.layers import MemoryLayers
 from sensorflow.testing.objects import MemoryObjects
+from sensorflow.testing.queue import MemoryQueue
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LIMITS = Limits(10**9, 100, 8)
@@ -94,17 +98,9 @@ class Plant:
         """Publish what is due, and handle every message as a worker does."""
         self.publish(inline)
         results = []
-        while (message := self.queue.take()) is not None:
-            files, whole = message
-            if whole:
-                stages: list[Stage | None] = [None]
-            elif files[0].stage is Stage.QUARANTINE:
-                stages = [Stage.QUARANTINE]
-            else:
-                stages = [Stage.VALIDATE, Stage.TRANSFORM, Stage.LOAD]
-            ids = [waiting.file_id for waiting in files]
-            for stage in stages:
-                results += handle(self.world, ids, stage, keep)
+        for message in taken(self.queue):
+            for task in chained(message):
+                results += process(self.world, task, keep)
         return results
 
     def publish(self, inline: bool = True) -> None:
@@ -146,7 +142,7 @@ def test_the_same_message_five_times_has_one_effect() -> None:
     plant = Plant()
     file = plant.drop(content(5))
     publish(plant.ledger, plant.queue, LIMITS)
-    outcomes = [handle(plant.world, [file.file_id], None, keep)[0].outcome for _ in range(5)]
+    outcomes = [process(plant.world, Task([file.file_id]), keep)[0].outcome for _ in range(5)]
     assert outcomes == [Outcome.LOADED] + [Outcome.NOTHING] * 4
 
 
@@ -372,7 +368,7 @@ def test_files_of_one_message_leave_the_rows_and_keys_that_each_leaves_alone() -
 def test_a_small_file_that_is_a_large_one_compressed_goes_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(together, "READINGS", 20)
+    monkeypatch.setattr(micro_batch, "READINGS", 20)
     plant = Plant()
     sizes = (1, 15, 50, 3, 8)
     files = [plant.drop(content(rows), names(rows)) for rows in sizes]
@@ -423,10 +419,7 @@ def test_a_database_that_is_away_gives_every_file_its_attempt_back() -> None:
 def sent(plant: Plant) -> list[list[str]]:
     """The names of the files of each message that is published now."""
     plant.publish()
-    messages = []
-    while (message := plant.queue.take()) is not None:
-        messages.append([waiting.key.decode() for waiting in message[0]])
-    return messages
+    return [[waiting.key.decode() for waiting in message.files] for message in taken(plant.queue)]
 
 
 def test_small_new_files_go_a_few_in_a_message_and_all_others_alone() -> None:
@@ -513,7 +506,7 @@ def test_a_lease_lost_while_working_commits_nothing() -> None:
         assert plant.ledger.claim(file.file_id, (Stage.VALIDATE,), "thief", 30) is not None
         yield
 
-    [result] = handle(plant.world, [file.file_id], None, stolen)
+    [result] = process(plant.world, Task([file.file_id]), stolen)
     assert result.outcome is Outcome.FENCED
     assert plant.ledger.rows == {}
 
@@ -536,7 +529,7 @@ def test_a_lost_message_is_published_again_by_the_sweeper() -> None:
     plant = Plant()
     plant.drop(content(5))
     publish(plant.ledger, plant.queue, LIMITS)
-    assert plant.queue.take() is not None  # and lost
+    assert len(list(taken(plant.queue))) == 1  # and lost
     plant.now += timedelta(seconds=10)
     swept, published = sweep(plant.ledger, plant.queue, 5, 0, LIMITS)
     assert (swept.stale, published) == (1, 1)

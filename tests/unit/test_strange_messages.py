@@ -10,11 +10,12 @@ import pytest
 from kombu import Connection
 from kombu.transport.virtual import Message
 
-from sensorflow.adapters.queues.celery import CeleryQueue, task_name
+from sensorflow.adapters.queues.celery import CeleryPublisher, task_name
 from sensorflow.adapters.queues.rabbitmq import _readable
 from sensorflow.core.arrival import Lane, Waiting
 from sensorflow.core.states import Stage
 from sensorflow.errors import Misuse
+from sensorflow.ports import queue as ports
 from workers.control import refusal
 from workers.messages import own
 
@@ -25,13 +26,13 @@ WAITING = Waiting(
 
 def sent(inline: bool, lane: Lane = Lane.LIVE) -> Any:
     """A message as our publisher sends it, as it comes out of a queue."""
-    queue = CeleryQueue("memory://", "landing")
+    queue = CeleryPublisher("memory://", "landing")
     waiting = Waiting(**{**vars(WAITING), "lane": lane})
     where = "sensorflow.backfill" if lane is Lane.BACKFILL else "sensorflow.validate"
     with queue._app.connection_for_write() as connection, connection.channel() as channel:
         name = task_name("ingest") if inline else where
         channel.queue_purge(name)
-        queue.publish(waiting, inline)
+        queue.publish([ports.Message([waiting], None if inline else waiting.stage)])
         return channel.basic_get(name)
 
 

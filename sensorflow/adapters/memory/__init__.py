@@ -1,14 +1,9 @@
-"""Ports in memory, for tests that need no server.
+"""The ledger and an audit's books in memory, for tests that need no server.
 
 They keep the contracts of `ports` and pass the same conformance suite as the real adapters.
 """
 
 from sensorflow.adapters.memory.audit import MemoryBooks
 from sensorflow.adapters.memory.ledger import MemoryLedger
-from sensorflow.adapters.memory.stores import MemoryQueue
 
-__all__ = [
-    "MemoryBooks",
-    "MemoryLedger",
-    "MemoryQueue",
-]
+__all__ = ["MemoryBooks", "MemoryLedger"]

@@ -357,7 +357,9 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
         with self._lock:
             self._guard(claim).lease_until = self._clock() + timedelta(seconds=lease)
 
-    def advance(self, claim: Claim, to: Stage, counts: Counts, report: StageReport) -> None:
+    def advance(
+        self, claim: Claim, to: Stage, counts: Counts, report: StageReport, published: bool
+    ) -> None:
         with self._lock:
             file = self._guard(claim)
             facts: dict[str, Any] = {"seconds": report.seconds, "rows": report.rows}
@@ -365,7 +367,8 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             self._move(file, State.PENDING, "stage done", **facts)
             file.stage, file.attempts, file.counts, file.error = to, 0, counts, None
             file.retries = 0
-            file.published_at, file.sent_with = self._clock(), None
+            file.published_at = self._clock() if published else None
+            file.sent_with = None
 
     def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
         with self._lock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -12,72 +11,53 @@ import sqlalchemy as sa
 from sensorflow import crash
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import guarded, run
+from sensorflow.adapters.postgres.registering import register_all
 from sensorflow.core import unpacking
 from sensorflow.core.arrival import Arrival, Lane, printable
 from sensorflow.core.states import Stage
 from sensorflow.errors import Fenced
-from sensorflow.ports.catalog import Member
 from sensorflow.ports.claims import Claim
-from sensorflow.ports.intake import Kind, OnChange, Registration
+from sensorflow.ports.intake import Kind, Registration
 from sensorflow.ports.loading import Unpack
 
 
-class Archives:
-    """See `ports.ledger.Ledger`; of its methods those that archives alone need."""
+def unpack(
+    c: sa.Connection, who: str, claim: Claim, members: Sequence[Arrival], how: Unpack
+) -> list[Registration]:
+    """See `ports.loading.Loader.unpack`; within the transaction of `c`."""
+    run(c, "lock_source", source=claim.source)
+    archive = _archive(c, claim)
+    arrivals = [_of(member, archive) for member in members]
+    _require_order(c, claim, arrivals)
+    how.keep()
+    done = register_all(c, who, arrivals, how.on_change, how.name_matters)
+    known = {"source": claim.source, **_columns(arrivals)}
+    run(c, "add_lineage", id=claim.file_id, **known)
+    if claim.profile is not None:
+        new = [entered.file_id for entered in done if entered.kind is Kind.NEW]
+        run(c, "wanted_profile", ids=new, profile=claim.profile)
+    _finish_archive(c, who, claim, len(arrivals), how)
+    crash.point(crash.Point.REGISTERING)
+    return done
 
-    _who: str
 
-    def _transaction(self) -> AbstractContextManager[sa.Connection]:
-        raise NotImplementedError
-
-    def _register_all(
-        self,
-        c: sa.Connection,
-        arrivals: Sequence[Arrival],
-        on_change: OnChange,
-        name_matters: bool,
-    ) -> list[Registration]:
-        raise NotImplementedError
-
-    def unpack(self, claim: Claim, members: Sequence[Arrival], how: Unpack) -> list[Registration]:
-        with self._transaction() as c:
-            run(c, "lock_source", source=claim.source)
-            archive = _archive(c, claim)
-            arrivals = [_of(member, archive) for member in members]
-            _require_order(c, claim, arrivals)
-            how.keep()
-            done = self._register_all(c, arrivals, how.on_change, how.name_matters)
-            known = {"source": claim.source, **_columns(arrivals)}
-            run(c, "add_lineage", id=claim.file_id, **known)
-            if claim.profile is not None:
-                new = [entered.file_id for entered in done if entered.kind is Kind.NEW]
-                run(c, "wanted_profile", ids=new, profile=claim.profile)
-            self._finish_archive(c, claim, len(arrivals), how)
-            crash.point(crash.Point.REGISTERING)
-        return done
-
-    def _finish_archive(self, c: sa.Connection, claim: Claim, members: int, how: Unpack) -> None:
-        facts = {"profile": how.profile, "profile_hash": how.profile_hash}
-        facts |= {"code_version": how.code_version, "on_change": str(how.on_change)}
-        guarded(c, "unpacked", claim, members=members, **facts)
-        add_event(
-            c,
-            self._who,
-            claim.file_id,
-            "unpacked",
-            Stage.LOAD,
-            from_state="running",
-            to_state="loaded",
-            attempt=claim.attempt,
-            seconds=how.report.seconds,
-            rows=0,
-            why=how.report.note,
-        )
-
-    def members(self, file_id: int) -> list[Member]:
-        with self._transaction() as c:
-            rows = run(c, "members_of", id=file_id).all()
-        return [Member(row.name, row.file_id, frozenset(row.besides)) for row in rows]
+def _finish_archive(c: sa.Connection, who: str, claim: Claim, members: int, how: Unpack) -> None:
+    facts = {"profile": how.profile, "profile_hash": how.profile_hash}
+    facts |= {"code_version": how.code_version, "on_change": str(how.on_change)}
+    guarded(c, "unpacked", claim, members=members, **facts)
+    add_event(
+        c,
+        who,
+        claim.file_id,
+        "unpacked",
+        Stage.LOAD,
+        from_state="running",
+        to_state="loaded",
+        attempt=claim.attempt,
+        seconds=how.report.seconds,
+        rows=0,
+        why=how.report.note,
+    )
 
 
 def _archive(c: sa.Connection, claim: Claim) -> Any:

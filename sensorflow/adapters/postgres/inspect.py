@@ -123,7 +123,7 @@ OUTAGE = 600.0
 """Seconds after which an error of the infrastructure is no outage that passes by itself."""
 RECENT = 600.0
 """Seconds within which a file is given back again while an outage lasts: twice the longest wait between two
-tries (`flow.handle.SELDOM`)."""
+tries (`flow.outcomes.SELDOM`)."""
 
 
 def lasting(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:

@@ -1,26 +1,118 @@
-"""What registrations ask of the database: who takes a source in, and what a file is known by."""
+"""The ledger, for what takes files in."""
 
 from __future__ import annotations
 
-import sqlalchemy as sa
+from collections.abc import Sequence
+from typing import Any
 
+from sensorflow.adapters.postgres.growing import grow, taken_of
 from sensorflow.adapters.postgres.queries import run
-from sensorflow.core.names import canonical
-from sensorflow.ports.intake import IntakeLease
+from sensorflow.adapters.postgres.registering import announce, hold_source, name_of, register_all
+from sensorflow.adapters.postgres.transactions import Transactions
+from sensorflow.core.arrival import Arrival, printable
+from sensorflow.core.growth import Growth, Taken
+from sensorflow.errors import Code
+from sensorflow.ports.intake import IntakeLease, OnChange, Registration, intake_lost
 
 
-def holds_intake(c: sa.Connection, lease: IntakeLease) -> bool:
-    """Whether a source's intake lease is still the newest."""
-    found = run(c, "intake_held", source=lease.source, token=lease.token)
-    return bool(found.scalar_one())
+class Intake(Transactions):
+    """See `ports.intake.Intake`."""
 
+    def take_intake(
+        self, source: str, owner: str, process: str, lease: float, ended: str = ""
+    ) -> IntakeLease:
+        who = {"source": source, "process": process, "ended": ended}
+        with self._statement() as c:
+            holder = run(c, "intake_lease", **who).first()
+        if holder is None or holder.vacant:
+            with self._transaction() as c:
+                run(c, "lock_source", source=source)
+                run(c, "take_intake", **who, owner=owner, lease=lease)
+                holder = run(c, "intake_lease", **who).one()
+        return IntakeLease(source, holder.owner, holder.process, holder.token)
 
-def name_of(c: sa.Connection, source: str, key: bytes) -> bytes | None:
-    """What a file is known by, where that is not its key.
+    def renew_intake(self, held: IntakeLease, lease: float) -> None:
+        with self._statement() as c:
+            facts = {"source": held.source, "token": held.token, "lease": lease}
+            if run(c, "renew_intake", **facts).rowcount != 1:
+                raise intake_lost(held)
 
-    Names that were apart before they were compared composed stay apart: they are known by their key.
-    """
-    name = canonical(key)
-    if name == key or run(c, "is_name", source=source, name=key).scalar_one():
-        return None
-    return name
+    def release_intake(self, held: IntakeLease) -> None:
+        with self._statement() as c:
+            run(c, "release_intake", source=held.source, token=held.token)
+
+    def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
+        return self.register_many([arrival], on_change, name_matters)[0]
+
+    def register_many(
+        self,
+        arrivals: Sequence[Arrival],
+        on_change: OnChange,
+        name_matters: bool,
+        lease: IntakeLease | None = None,
+    ) -> list[Registration]:
+        with self._transaction() as c:
+            hold_source(c, arrivals[0].source, lease)
+            done = register_all(c, self._who, arrivals, on_change, name_matters)
+            announce(c, arrivals, done)
+            return done
+
+    def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
+        with self._statement() as c:
+            place = {"source": source, "key": key, "fingerprint": fingerprint}
+            return run(c, "seen", **place, sha256=None).first() is not None
+
+    def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
+        with self._statement() as c:
+            name = name_of(c, source, key) or key
+            facts = {"source": source, "key": key, "name": name, "sha256": sha256}
+            found = run(c, "spelt_otherwise", **facts).scalar()
+        return None if found is None else bytes(found)
+
+    def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
+        with self._statement() as c:
+            found = run(c, "has_content", source=source, key=key, sha256=sha256)
+            return bool(found.scalar_one())
+
+    def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]:
+        with self._statement() as c:
+            rows = run(c, "announced_by", source=source, gate=gate, mark=mark).all()
+        return frozenset(bytes(row.key) for row in rows)
+
+    def given_back_lately(self, code: Code, within: float) -> bool:
+        with self._statement() as c:
+            found = run(c, "given_back_lately", code=str(code), within=within)
+            return bool(found.scalar_one())
+
+    def grown(
+        self, source: str, keys: Sequence[bytes], inodes: Sequence[str], newest: int = 0
+    ) -> list[Taken]:
+        facts = {"keys": list(keys), "inodes": list(inodes), "newest": newest}
+        with self._transaction() as c:
+            rows = run(c, "grown", source=source, **facts).all()
+        return [taken_of(row) for row in rows]
+
+    def grow(
+        self, growths: Sequence[Growth], lease: IntakeLease | None = None
+    ) -> list[Registration | None]:
+        with self._transaction() as c:
+            hold_source(c, growths[0].arrival.source, lease)
+            return [grow(c, self._who, growth) for growth in growths]
+
+    def looked_at(
+        self,
+        source: str,
+        key: bytes,
+        taken: Taken,
+        inode: str | None,
+        fingerprint: str,
+        whole: bool,
+    ) -> None:
+        facts = {"root": taken.root, "fingerprint": fingerprint}
+        with self._transaction() as c:
+            if inode is not None:
+                run(c, "looked_at", **facts, inode=inode, last=taken.last, whole=whole)
+            if key != taken.key:
+                name: dict[str, Any] = {"source": source, "key": key, "key_text": printable(key)}
+                name["name"] = name_of(c, source, key)
+                run(c, "add_other_name", **facts, **name, id=taken.last, copy=inode is None)

@@ -1,16 +1,27 @@
-"""What is to be published: the part of the ledger that says whose turn it is."""
+"""The ledger, for what publishes files: whose turn it is, and which messages were lost."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-import sqlalchemy as sa
-
+from sensorflow.adapters.postgres.publishing import publishing
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import waiting_of
+from sensorflow.adapters.postgres.transactions import Transactions
 from sensorflow.core.arrival import Lane, Waiting
 from sensorflow.core.heartbeat import LIVE
-from sensorflow.ports.outbox import UNSHARED, WORK_BYTES, WORK_MOST, Pace, Share
+from sensorflow.ports.outbox import (
+    HIDDEN,
+    HIDDEN_AFTER,
+    PUBLISHING,
+    UNSHARED,
+    WORK_BYTES,
+    WORK_MOST,
+    Pace,
+    Share,
+    Swept,
+)
 
 A_TURN = 25
 """Files of a source that are looked at, at least, however many sources wait."""
@@ -19,11 +30,11 @@ SECONDS, EVENTS = 5.0, 2_000
 _WORK = {"work_bytes": WORK_BYTES, "work_most": WORK_MOST}
 
 
-class Outbox:
-    """See `ports.ledger.Ledger`; of its methods those that a publisher asks."""
+class Outbox(Transactions):
+    """See `ports.outbox.Outbox`."""
 
-    def _statement(self) -> AbstractContextManager[sa.Connection]:
-        raise NotImplementedError
+    def publishing(self, lease: float = PUBLISHING) -> AbstractContextManager[Callable[[], bool]]:
+        return publishing(self._statement, self._who, lease)
 
     def due(
         self,
@@ -46,3 +57,27 @@ class Outbox:
             facts = {"live": LIVE, "seconds": SECONDS, "events": EVENTS}
             row = run(c, "pace", **facts, **_WORK).one()
         return Pace(row.work or 0.0, row.children)
+
+    def unfinished(self, lane: Lane) -> int:
+        with self._transaction() as c:
+            return int(run(c, "unfinished", lane=lane).scalar_one())
+
+    def published(self, sent: list[Waiting]) -> None:
+        ids, tokens = [w.file_id for w in sent], [w.token for w in sent]
+        carriers = [w.sent_with for w in sent]
+        with self._statement() as c:
+            run(c, "published", ids=ids, tokens=tokens, carriers=carriers, who=self._who)
+
+    def sweep(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Swept:
+        with self._transaction() as c:
+            expired = int(run(c, "expire", grace=grace, who=self._who).scalar_one())
+        with self._transaction() as c:
+            waiting = int(run(c, "waiting_messages").scalar_one())
+            lost = waiting - (depth or 0)
+            if lost == 0:
+                return Swept(expired, 0)
+            if lost < 0:
+                stale_after, lost = stale_after * HIDDEN_AFTER, HIDDEN
+            facts = {"stale_after": stale_after, "lost": lost, "who": self._who}
+            stale = run(c, "stale", **facts).scalar_one()
+        return Swept(expired, int(stale))

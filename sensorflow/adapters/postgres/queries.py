@@ -1,8 +1,9 @@
-"""The statements of queries.sql, by name."""
+"""The statements of sql/, by name. A name stands once in all of its files."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -15,12 +16,18 @@ from sensorflow.ports.claims import Claim
 
 @cache
 def queries() -> dict[str, sa.TextClause]:
-    text = (files(__package__) / "queries.sql").read_text("utf-8")
+    subjects = [
+        file for file in (files(__package__) / "sql").iterdir() if file.name.endswith(".sql")
+    ]
+    found = [named for subject in subjects for named in _named(subject.read_text("utf-8"))]
+    assert len(dict(found)) == len(found), "two queries have one name"
+    return dict(found)
+
+
+def _named(text: str) -> Iterator[tuple[str, sa.TextClause]]:
     parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
-    return {
-        name: sa.text(re.sub(r"^--.*\n", "", body, flags=re.MULTILINE).strip().rstrip(";"))
-        for name, body in zip(parts[::2], parts[1::2], strict=True)
-    }
+    for name, body in zip(parts[::2], parts[1::2], strict=True):
+        yield name, sa.text(re.sub(r"^--.*\n", "", body, flags=re.MULTILINE).strip().rstrip(";"))
 
 
 def run(c: sa.Connection, query: str, **values: Any) -> sa.CursorResult[Any]:

@@ -6,7 +6,7 @@ Tasks are sent by name; what runs them lives in ``workers``, which this package 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from sensorflow.adapters.queues import tls as secure
 from sensorflow.core.arrival import Lane, Waiting, event, printable
 from sensorflow.core.states import WORK, Stage
 from sensorflow.errors import Code, Transient
+from sensorflow.ports.queue import Message
 from sensorflow.tls import Tls
 
 INGEST = "ingest"
@@ -144,8 +145,8 @@ def _options(task: str, waiting: Waiting, others: int = 0) -> dict[str, str]:
     return options
 
 
-class CeleryQueue:
-    """See `ports.queue.Queue`. One connection, kept; use from one thread at a time."""
+class CeleryPublisher:
+    """See `ports.queue.Publisher`. One connection, kept; use from one thread at a time."""
 
     def __init__(self, url: str, bucket: str, tls: Tls | None = None) -> None:
         self._app = Celery("sensorflow.publisher", set_as_current=False)
@@ -155,21 +156,32 @@ class CeleryQueue:
         self._connection: Any = None
         self._producer: Any = None
 
-    def publish(self, waiting: Waiting, inline: bool, others: Sequence[Waiting] = ()) -> None:
-        message = event(waiting, self._bucket, others)
+    def publish(
+        self,
+        messages: Iterable[Message],
+        confirmed: Callable[[Message], object] = lambda _message: None,
+    ) -> None:
+        """One after the other. The message of a stage is a chain, with all stages that follow."""
+        for message in messages:
+            self._send(message)
+            confirmed(message)
+
+    def _send(self, message: Message) -> None:
+        first, *others = message.files
+        body = event(first, self._bucket, others)
         with self._errors():
             if self._producer is None:
                 self._connection = self._app.connection_for_write()
                 self._producer = self._app.amqp.Producer(self._connection)
             options = {"producer": self._producer, "retry": False, "confirm_timeout": CONFIRM}
-            if inline or waiting.stage is Stage.QUARANTINE:
-                task = INGEST if inline else Stage.QUARANTINE
+            if message.only is None or message.only is Stage.QUARANTINE:
+                task = message.only or INGEST
                 # as a signature would send it, at half the price
-                given = {**options, **_options(task, waiting, len(others))}
-                self._app.send_task(task_name(task), (message,), {}, **given)
+                given = {**options, **_options(task, first, len(others))}
+                self._app.send_task(task_name(task), (body,), {}, **given)
             else:
-                stages = WORK[WORK.index(waiting.stage) :]
-                chain(self._signature(s, waiting, message) for s in stages).apply_async(**options)
+                stages = WORK[WORK.index(message.only) :]
+                chain(self._signature(s, first, body) for s in stages).apply_async(**options)
 
     def _signature(self, task: str, waiting: Waiting, message: dict[str, Any]) -> Any:
         given = _options(task, waiting)

@@ -1,0 +1,145 @@
+"""The ledger, for what people ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres.queries import queries, run
+from sensorflow.adapters.postgres.rows import counts_of, view_of
+from sensorflow.adapters.postgres.transactions import Transactions
+from sensorflow.core.account import Account, account, add, nothing
+from sensorflow.core.heartbeat import Heartbeat, Pulse, Role
+from sensorflow.core.listing import LATELY, Activity, FileFilter, pattern
+from sensorflow.core.names import canonical
+from sensorflow.core.states import State
+from sensorflow.ports.catalog import Member
+from sensorflow.ports.files import ChainView, FileView, Listed
+
+
+class Catalog(Transactions):
+    """See `ports.catalog.Catalog`."""
+
+    def files(
+        self,
+        state: State | None = None,
+        source: str | None = None,
+        limit: int = 50,
+        whole: bool = False,
+    ) -> list[FileView]:
+        with self._transaction() as c:
+            return _found(c, FileFilter(state, source, whole=whole), limit)
+
+    def matching(self, wanted: FileFilter, limit: int) -> Listed:
+        with self._transaction() as c:
+            found = _found(c, wanted, limit)
+            if len(found) < limit:
+                return Listed(found, len(found))
+            counted = sa.text(f"SELECT count(*) FROM ({queries()['list_files'].text}) AS found")
+            total = c.execute(counted, _values(wanted, None)).scalar_one()
+        return Listed(found, int(total))
+
+    def activity(self) -> dict[str, Activity]:
+        with self._transaction() as c:
+            rows = run(c, "activity", lately=LATELY).mappings().all()
+        return {
+            row["source"]: Activity(**{k: row[k] for k in row if k != "source"}) for row in rows
+        }
+
+    def file(self, file_id: int) -> FileView | None:
+        with self._transaction() as c:
+            query = sa.text("SELECT * FROM files WHERE id = :id")
+            row = c.execute(query, {"id": file_id}).mappings().first()
+        return None if row is None else view_of(row)
+
+    def named(self, name: str, source: str | None = None) -> list[FileView]:
+        with self._transaction() as c:
+            exact = name.encode("utf-8", "surrogateescape")
+            names = {"text": name, "exact": exact, "canonical": canonical(exact)}
+            rows = run(c, "named", **names, source=source).mappings().all()
+        return [view_of(row) for row in rows]
+
+    def select(
+        self, states: tuple[str, ...], source: str | None = None, since: datetime | None = None
+    ) -> list[FileView]:
+        wanted = [str(state) for state in states]
+        with self._transaction() as c:
+            rows = run(c, "select_files", states=wanted, source=source, since=since).mappings()
+            return [view_of(row) for row in rows]
+
+    def members(self, file_id: int) -> list[Member]:
+        with self._transaction() as c:
+            rows = run(c, "members_of", id=file_id).all()
+        return [Member(row.name, row.file_id, frozenset(row.besides)) for row in rows]
+
+    def chains(self, file_ids: Sequence[int]) -> dict[int, ChainView]:
+        with self._transaction() as c:
+            rows = run(c, "chains", ids=list(file_ids)).mappings().all()
+            last = run(c, "files_of", ids=[row["last_file"] for row in rows]).mappings()
+            newest = {row["id"]: view_of(row) for row in last}
+        return {row["asked"]: _chain(row, newest[row["last_file"]]) for row in rows}
+
+    def heartbeats(self) -> list[Heartbeat]:
+        with self._statement() as c:
+            rows = run(c, "heartbeats").all()
+        return [
+            Heartbeat(
+                Pulse(Role(r.role), r.host, r.pid, r.process, r.settings, r.state),
+                r.started_at,
+                r.beat_at,
+                r.age,
+            )
+            for r in rows
+            if r.role in set(Role)  # a newer version may know others
+        ]
+
+    def history(self, file_id: int) -> list[dict[str, Any]]:
+        with self._transaction() as c:
+            return [dict(row) for row in run(c, "history", id=file_id).mappings()]
+
+    def arrivals(self, file_id: int) -> list[dict[str, Any]]:
+        with self._transaction() as c:
+            return [dict(row) for row in run(c, "arrivals_of", id=file_id).mappings()]
+
+    def totals(self) -> dict[str, dict[str, int]]:
+        totals: dict[str, dict[str, int]] = {}
+        with self._transaction() as c:
+            rows = run(c, "totals").mappings().all()
+        for row in rows:
+            state = State(row["state"])
+            sums = totals.setdefault(row["source"], nothing())
+            add(sums, state, row["files"], account(state, **vars(counts_of(row))))
+        return totals
+
+
+def _found(c: sa.Connection, wanted: FileFilter, limit: int) -> list[FileView]:
+    return [view_of(row) for row in run(c, "list_files", **_values(wanted, limit)).mappings()]
+
+
+def _values(wanted: FileFilter, limit: int | None) -> dict[str, Any]:
+    name = None if wanted.name is None else pattern(wanted.name)
+    return {**vars(wanted), "name": name, "limit": limit}
+
+
+def _chain(row: sa.RowMapping, newest: FileView) -> ChainView:
+    return ChainView(
+        root=row["root"],
+        growths=row["growths"],
+        states={state: row[state] for state in State if row[state]},
+        counts=counts_of(row),
+        account=Account(
+            read=int(row["all_read"]),
+            loaded=int(row["rows_loaded"]),
+            rejected=int(row["all_rejected"]),
+            duplicate=int(row["all_duplicate"]),
+            not_loaded=int(row["not_loaded"]),
+            missing=int(row["all_missing"]),
+            replaced=int(row["rows_replaced"]),
+        ),
+        size=row["size"],
+        lines=row["lines"],
+        newest=newest,
+    )

@@ -1,0 +1,128 @@
+"""The ledger, for what works on files: a guarded UPDATE decides who has one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres.history import add_event
+from sensorflow.adapters.postgres.queries import guarded, run
+from sensorflow.adapters.postgres.rows import claim_of, count_values, error_values, unclaimed_of
+from sensorflow.adapters.postgres.transactions import Transactions
+from sensorflow.core.states import Stage, State
+from sensorflow.errors import SensorflowError
+from sensorflow.ports.claims import BatchLimits, Claim, Claimed
+from sensorflow.ports.files import Counts, StageReport
+
+ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
+
+
+class Claims(Transactions):
+    """See `ports.claims.Claims`."""
+
+    def claim(
+        self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
+    ) -> Claim | None:
+        return next(iter(self.claim_many([file_id], stages, owner, lease)), None)
+
+    def claim_many(
+        self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
+    ) -> list[Claim]:
+        return self._claim(file_ids, stages, owner, lease, ALONE).claims
+
+    def claim_batch(
+        self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
+    ) -> Claimed:
+        return self._claim([file_id], stages, owner, lease, limits)
+
+    def _claim(
+        self,
+        file_ids: Sequence[int],
+        stages: tuple[Stage, ...],
+        owner: str,
+        lease: float,
+        limits: BatchLimits,
+    ) -> Claimed:
+        facts = {"stages": [str(stage) for stage in stages], "owner": owner, "lease": lease}
+        facts |= {**vars(limits), "sources": list(limits.sources)}
+        with self._statement() as c:
+            rows = run(c, "claim", ids=list(file_ids), first=file_ids[0], **facts).all()
+        if rows[0].id is None:
+            return unclaimed_of(rows[0])
+        return Claimed([claim_of(row) for row in rows])
+
+    def renew(self, claim: Claim, lease: float) -> None:
+        with self._statement() as c:
+            guarded(c, "renew", claim, lease=lease)
+
+    def advance(
+        self, claim: Claim, to: Stage, counts: Counts, report: StageReport, published: bool
+    ) -> None:
+        with self._transaction() as c:
+            facts = {"to": str(to), "published": published, **count_values(counts)}
+            guarded(c, "advance", claim, **facts)
+            self._event(
+                c,
+                claim.file_id,
+                "stage done",
+                report.stage,
+                from_state="running",
+                to_state="pending",
+                attempt=claim.attempt,
+                seconds=report.seconds,
+                rows=report.rows,
+                why=report.note or None,
+            )
+
+    def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
+        with self._transaction() as c:
+            facts = {"attempt": claim.attempt, "stage": str(claim.stage), "burned": burned}
+            guarded(c, "release", claim, delay=delay, **facts, **error_values(error))
+            self._back(c, claim, "will be tried again", error)
+
+    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> State:
+        with self._transaction() as c:
+            if claim.again:
+                return self._give_up(c, claim, error)
+            guarded(c, "condemn", claim, **count_values(counts), **error_values(error))
+            self._back(c, claim, "condemned", error)
+            return State.PENDING
+
+    def _give_up(self, c: sa.Connection, claim: Claim, error: SensorflowError) -> State:
+        """A replay that does not lead to a load leaves the file as it was loaded before."""
+        guarded(c, "give_up", claim, **error_values(error))
+        steps = {"from_state": "running", "to_state": "loaded", "attempt": claim.attempt}
+        self._event(c, claim.file_id, "replay failed", claim.stage, **steps, why=str(error))
+        return State.LOADED
+
+    def _back(self, c: sa.Connection, claim: Claim, what: str, error: SensorflowError) -> None:
+        self._event(
+            c,
+            claim.file_id,
+            what,
+            claim.stage,
+            from_state="running",
+            to_state="pending",
+            attempt=claim.attempt,
+            why=str(error),
+        )
+
+    def quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
+        with self._transaction() as c:
+            guarded(c, "quarantined", claim, where=where)
+            self._event(
+                c,
+                claim.file_id,
+                "quarantined",
+                Stage.QUARANTINE,
+                from_state="running",
+                to_state="quarantined",
+                attempt=claim.attempt,
+                why=claim.error[0] if claim.error else None,
+                seconds=report.seconds,
+            )
+
+    def _event(self, c: sa.Connection, file_id: int, what: str, stage: str, **facts: Any) -> None:
+        add_event(c, self._who, file_id, what, stage, **facts)

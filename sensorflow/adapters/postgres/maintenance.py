@@ -1,0 +1,55 @@
+"""The ledger, for what sees to files that are finished, and to processes that are alive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from sensorflow.adapters.postgres import retention, reversal
+from sensorflow.adapters.postgres.queries import run
+from sensorflow.adapters.postgres.transactions import Transactions
+from sensorflow.core.heartbeat import FORGOTTEN, Pulse
+from sensorflow.ports.maintenance import Expirable, Leftover
+
+
+class Maintenance(Transactions):
+    """See `ports.maintenance.Maintenance`."""
+
+    def replay(self, file_id: int, profile: str | None = None) -> bool:
+        with self._transaction() as c:
+            return reversal.replay(c, self._who, file_id, profile, None)
+
+    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> int | None:
+        with self._transaction() as c:
+            return reversal.undo(c, self._who, file_id, why, along)
+
+    def tidy(self, remove: Callable[[Leftover], None], limit: int = 100) -> int:
+        after, done = 0, 0
+        while done < limit:
+            with self._transaction() as c:
+                found = retention.tidy_one(c, remove, after)
+            if found is None:
+                break
+            after, done = found, done + 1
+        return done
+
+    def collect_again(self, file_id: int) -> None:
+        with self._statement() as c:
+            run(c, "collect_again", id=file_id)
+
+    def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> int:
+        with self._transaction() as c:
+            return retention.expire(c, self._who, source, layer, age, limit)
+
+    def forget(self, source: str, age: float, limit: int = 10000) -> int:
+        with self._transaction() as c:
+            return int(run(c, "forget", source=source, age=age, limit=limit).scalar_one())
+
+    def beat(self, pulse: Pulse) -> None:
+        facts = {**vars(pulse), "role": str(pulse.role), "state": json.dumps(pulse.state)}
+        with self._statement() as c:
+            run(c, "beat", **facts, forgotten=FORGOTTEN)
+
+    def end_beats(self, process: str) -> None:
+        with self._statement() as c:
+            run(c, "end_beats", process=process)

@@ -1,0 +1,154 @@
+"""What a file that arrived turns out to be: new, a version, an alias, or seen before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from sensorflow.adapters.postgres.history import add_event
+from sensorflow.adapters.postgres.queries import run
+from sensorflow.adapters.postgres.rows import facts_of
+from sensorflow.core.arrival import Arrival, printable
+from sensorflow.core.names import canonical
+from sensorflow.core.states import Stage
+from sensorflow.errors import REMEDY, Code
+from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
+
+ALIASES = 3
+"""Arrivals of a group that are not plain, from which on it pays to look for aliases among them together."""
+_ALIAS = ("keys", "names", "key_texts", "sha256s", "fingerprints")
+
+
+def register_all(
+    c: sa.Connection,
+    who: str,
+    arrivals: Sequence[Arrival],
+    on_change: OnChange,
+    name_matters: bool,
+) -> list[Registration]:
+    """After `hold_source`."""
+    known = _add_many(c, who, arrivals, on_change, name_matters)
+    return [
+        known.get(place) or _register(c, who, arrival, on_change, name_matters)
+        for place, arrival in enumerate(arrivals, 1)
+    ]
+
+
+def _add_many(
+    c: sa.Connection,
+    who: str,
+    arrivals: Sequence[Arrival],
+    on_change: OnChange,
+    name_matters: bool,
+) -> dict[int, Registration]:
+    """By their place, from 1 on, those that are neither a version nor a twin of anything, and those
+    that are an alias of one that was there or came with them, and nothing else."""
+    source = arrivals[0].source
+    facts = [{**facts_of(a), "name": name_of(c, source, a.key)} for a in arrivals]
+    columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
+    given = {"source": source, "who": who, "on_change": str(on_change)}
+    rows = run(c, "add_plain", **given, **columns).all()
+    done = {row.place: Registration(row.id, 1, Kind.NEW) for row in rows}
+    if name_matters or len(arrivals) - len(done) < ALIASES:
+        return done
+    left = [n for n in range(len(arrivals)) if n + 1 not in done]
+    some = {name: [values[n] for n in left] for name, values in columns.items() if name in _ALIAS}
+    for row in run(c, "add_aliases", source=source, **some):
+        done[left[row.place - 1] + 1] = Registration(row.id, row.version, Kind.ALIAS)
+    return done
+
+
+def _register(
+    c: sa.Connection, who: str, arrival: Arrival, on_change: OnChange, name_matters: bool
+) -> Registration:
+    place = {"source": arrival.source, "key": arrival.key}
+    sha = arrival.landed.sha256
+    seen = run(c, "seen", **place, fingerprint=arrival.fingerprint, sha256=sha).first()
+    if seen is not None:
+        return Registration(seen.file_id, seen.version, Kind.SEEN)
+    name = name_of(c, arrival.source, arrival.key)
+    known = {"source": arrival.source, "name": name or arrival.key}
+    if on_change is OnChange.MERGE:
+        _own(c, who, arrival, name)
+    twin = run(c, "twin", **known, sha256=sha, name_matters=name_matters).first()
+    kind = Kind.NEW if twin is None else Kind.ALIAS
+    row = twin or _add(c, who, arrival, on_change, name)
+    if twin is not None:
+        run(c, "landed_again", id=row.id)
+    run(
+        c,
+        "add_arrival",
+        **place,
+        file_id=row.id,
+        name=name,
+        key_text=printable(arrival.key),
+        fingerprint=arrival.fingerprint,
+        kind=kind,
+    )
+    return Registration(row.id, row.version, kind)
+
+
+def _own(c: sa.Connection, who: str, arrival: Arrival, name: bytes | None) -> None:
+    """A name that was an alias, and has content of its own now: what it had is a version before."""
+    known = {"source": arrival.source, "name": name or arrival.key}
+    row = run(c, "alias_of", **known, sha256=arrival.landed.sha256).first()
+    if row is None:
+        return
+    named = {"key": row.key, "key_text": row.key_text, "name": row.name}
+    heir = run(c, "take_over", id=row.id, **named).scalar_one()
+    run(c, "move_alias", id=row.id, heir=heir, name=known["name"])
+    why = f"the name was an alias of file {row.id}, and has content of its own now"
+    add_event(c, who, heir, "registered", Stage.VALIDATE, why=why)
+
+
+def _add(
+    c: sa.Connection, who: str, arrival: Arrival, on_change: OnChange, name: bytes | None
+) -> Any:
+    facts = {**facts_of(arrival), "name": name}
+    del facts["fingerprint"]
+    row = run(
+        c,
+        "add_file",
+        source=arrival.source,
+        on_change=str(on_change),
+        refuse=on_change is OnChange.REJECT,
+        refusal_code=str(Code.VERSION_REFUSED),
+        refusal=REMEDY[Code.VERSION_REFUSED],
+        **facts,
+    ).one()
+    add_event(c, who, row.id, "registered", row.stage)
+    return row
+
+
+def hold_source(c: sa.Connection, source: str, lease: IntakeLease | None) -> None:
+    """Registrations of a source follow each other. Raises IntakeLost where a lease of its intake is not the
+    newest; after the lock it stays so until the commit."""
+    run(c, "lock_source", source=source)
+    if lease is None:
+        return
+    if not run(c, "intake_held", source=lease.source, token=lease.token).scalar_one():
+        raise intake_lost(lease)
+
+
+def name_of(c: sa.Connection, source: str, key: bytes) -> bytes | None:
+    """What a file is known by, where that is not its key.
+
+    Names that were apart before they were compared composed stay apart: they are known by their key.
+    """
+    name = canonical(key)
+    if name == key or run(c, "is_name", source=source, name=key).scalar_one():
+        return None
+    return name
+
+
+def announce(c: sa.Connection, arrivals: Sequence[Arrival], done: Sequence[Registration]) -> None:
+    """Write down what gates say of files that were registered in this transaction."""
+    for arrival, entered in zip(arrivals, done, strict=True):
+        if (said := arrival.announcement) is None:
+            continue
+        what = json.dumps(said.what.as_json(), sort_keys=True)
+        place = {"source": arrival.source, "gate": said.gate, "mark": said.mark}
+        run(c, "announce", **place, key=arrival.key, id=entered.file_id, what=what)

@@ -1,0 +1,75 @@
+"""What was taken of files that grow, and what senders said of files."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from sensorflow.adapters.postgres.schema.columns import count, metadata, time
+
+growing_files = Table(
+    "growing_files",
+    metadata,
+    # the first growth
+    Column("root", BigInteger, ForeignKey("files.id"), primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    # the newest growth
+    Column("last_file", BigInteger, ForeignKey("files.id"), nullable=False),
+    # the file on disk: "device:inode", bytes and lines that were taken, SHA-256 of their two ends
+    Column("inode", Text, nullable=False),
+    count("size"),
+    count("lines"),
+    Column("head", LargeBinary, nullable=False),
+    Column("tail", LargeBinary, nullable=False),
+    # the state in which it was seen last, and that in which all that was taken was compared
+    Column("fingerprint", Text, nullable=False),
+    Column("checked", Text),
+    time("grown_at", nullable=False, default="now()"),
+    # over its loaded growths; ts_max may be later than the last reading that is there
+    count("rows_read"),
+    count("rows_rejected"),
+    time("ts_max"),
+    Index("ix_growing_key", "source", "key", "root"),
+    Index("ix_growing_inode", "source", "inode", "root"),
+)
+
+growths = Table(
+    "growths",
+    metadata,
+    Column("file_id", BigInteger, ForeignKey("files.id"), primary_key=True),
+    Column("root", BigInteger, ForeignKey("growing_files.root"), nullable=False),
+    # the growth before it; none has two successors
+    Column("follows", BigInteger, ForeignKey("files.id")),
+    # bytes and lines of the file before it
+    Column("byte_offset", BigInteger, nullable=False),
+    Column("line_base", BigInteger, nullable=False),
+    UniqueConstraint("follows", name="uq_growths_follows"),
+    UniqueConstraint("root", "byte_offset", name="uq_growths_offset"),
+)
+
+announcements = Table(
+    "announcements",
+    metadata,
+    Column("source", Text, primary_key=True),
+    # the key of the gate, and its state as a fingerprint: sent again, it is another one
+    Column("gate", LargeBinary, primary_key=True),
+    Column("mark", Text, primary_key=True),
+    # the name that it says something of, and the file that was registered under it
+    Column("key", LargeBinary, primary_key=True),
+    Column("file_id", BigInteger, ForeignKey("files.id"), nullable=False),
+    # size, checksums and number of rows, as far as it says so
+    Column("what", JSONB, nullable=False),
+    time("at", nullable=False, default="clock_timestamp()"),
+    Index("ix_announcements_file", "file_id"),
+)
+"""What senders said of files, by gates."""

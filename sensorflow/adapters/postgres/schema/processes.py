@@ -1,0 +1,54 @@
+"""Who may do what, and who is alive."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Sequence,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from sensorflow.adapters.postgres.schema.columns import metadata, time
+
+lease_tokens = Sequence("lease_tokens", metadata=metadata, data_type=BigInteger)
+
+intake_leases = Table(
+    "intake_leases",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    # boot, namespace, number and start of the process
+    Column("process", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    time("until", nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    # what one process does at a time, of all hosts
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("process", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    time("until", nullable=False),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    # boot, namespace, number and start of the process
+    Column("process", Text, primary_key=True),
+    # the loop of it, see `core.heartbeat.Role`
+    Column("role", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", BigInteger, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("state", JSONB, nullable=False, server_default=text("'{}'")),
+    time("started_at", nullable=False, default="now()"),
+    time("beat_at", nullable=False, default="now()"),
+)

@@ -1,0 +1,124 @@
+-- What `status`, `doctor` and `origin` ask of the database.
+
+-- name: lasting
+-- What keeps files from being loaded for longer than an outage lasts: infrastructure errors with which the
+-- same file has been given back for more than :longer seconds, the last time within :recent seconds or until a
+-- time that is not over: else it is not tried any more, and no outage keeps it. since: of the file that waits
+-- longest.
+SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY since, id))[1] AS file_id,
+       (array_agg(detail ORDER BY since, id))[1] AS detail
+  FROM (SELECT f.id, f.error_code AS code, f.error_detail AS detail, f.not_before, given_back.*
+          FROM files f, LATERAL
+               (SELECT min(e.at) AS since, max(e.at) AS latest FROM file_events e
+                 WHERE e.file_id = f.id AND e.what = 'will be tried again'
+                   AND e.why LIKE f.error_code || ':%'
+                   AND e.id > coalesce((SELECT max(d.id) FROM file_events d
+                                         WHERE d.file_id = f.id
+                                           AND d.to_state IN ('loaded', 'quarantined', 'undone')), 0)
+               ) AS given_back
+         WHERE f.state IN ('pending', 'running') AND f.retries > 0 AND f.error_code LIKE 'I5%'
+         ORDER BY f.id LIMIT 1000) AS waiting
+ WHERE since < now() - make_interval(secs => :longer)
+   AND (latest > now() - make_interval(secs => :recent) OR not_before > now())
+ GROUP BY code ORDER BY since;
+
+-- name: old_sessions
+-- Sessions of sensorflow with a transaction older than :older_than seconds that hold locks others may wait
+-- for. silent: seconds since the client last said something, or since its statement began. outdated: it
+-- loads a file that it has no claim to any more. waiting: how many sessions it blocks at this moment.
+-- Of other users' sessions the state is hidden from who may not see it.
+WITH known AS (
+    SELECT hashtextextended(name, 0) AS key, name
+      FROM unnest(ARRAY['sensorflow.landing', 'sensorflow.indexes', 'sensorflow.partitions']) AS name
+     UNION ALL
+    SELECT hashtextextended('sensorflow.register:' || source, 0), 'registration of source ' || source
+      FROM (SELECT DISTINCT source FROM intake_leases) s),
+held AS (
+    SELECT l.pid, CASE WHEN l.locktype = 'advisory' THEN coalesce(k.name, 'files being loaded')
+                       ELSE CAST(CAST(l.relation AS regclass) AS text) || ' ' || l.mode END AS lock
+      FROM pg_locks l LEFT JOIN known k
+        ON l.locktype = 'advisory'
+       AND (CAST(l.classid AS bigint) << 32 | CAST(l.objid AS bigint)) = k.key
+     WHERE l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND (l.locktype = 'advisory' OR l.locktype = 'relation' AND l.mode <> 'AccessShareLock'
+            AND CAST(l.relation AS regclass) IN (SELECT oid FROM pg_class WHERE relkind IN ('r', 'p'))))
+SELECT a.pid, a.application_name AS name, host(a.client_addr) AS client, a.state,
+       CAST(extract(epoch FROM clock_timestamp() - a.xact_start) AS float8) AS age,
+       CAST(extract(epoch FROM clock_timestamp() - a.state_change) AS float8) AS silent,
+       array_agg(DISTINCT held.lock ORDER BY held.lock) AS locks,
+       (SELECT count(*) FROM pg_stat_activity b
+         WHERE b.wait_event_type = 'Lock' AND a.pid = ANY(pg_blocking_pids(b.pid))) AS waiting,
+       coalesce((SELECT NOT (f.state = 'running' AND f.lease_until >= clock_timestamp()) FROM files f
+                  WHERE a.application_name = 'sensorflow load ' || f.id), false) AS outdated
+  FROM pg_stat_activity a JOIN held ON held.pid = a.pid
+ WHERE a.datname = current_database() AND a.application_name LIKE 'sensorflow%'
+   AND a.pid <> pg_backend_pid()
+   AND a.xact_start < clock_timestamp() - make_interval(secs => :older_than)
+ GROUP BY a.pid, a.application_name, a.client_addr, a.state, a.xact_start, a.state_change
+ ORDER BY a.xact_start;
+
+-- name: survivors
+-- Names of which older versions hold readings beside a newer loaded one; parts of growing files always do.
+WITH newest AS (
+    SELECT source, coalesce(name, key) AS name, max(version) AS version FROM files
+     WHERE version > 1 AND state = 'loaded'
+       AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = files.id)
+     GROUP BY 1, 2),
+older AS (
+    SELECT f.source, f.key_text, max(f.version) AS version,
+           sum(f.rows_loaded - f.rows_replaced) AS rows, min(f.ts_min) AS low, max(f.ts_max) AS high
+      FROM newest n JOIN files f ON f.source = n.source AND coalesce(f.name, f.key) = n.name
+           AND f.version < n.version
+     WHERE f.state = 'loaded' AND f.rows_loaded > f.rows_replaced
+     GROUP BY f.source, f.key_text)
+SELECT *, count(*) OVER () AS names, sum(rows) OVER () AS total FROM older
+ ORDER BY rows DESC LIMIT :most;
+
+-- name: remarks
+SELECT id, source, key_text, version, remarks, count(*) OVER () AS files
+  FROM files
+ WHERE remarks IS NOT NULL AND finished_at > now() - make_interval(days => :days)
+ ORDER BY finished_at DESC LIMIT :most;
+
+-- name: readings_at
+-- The time leads to the partition and the index. line_base: lines of a growing file before the file's own.
+SELECT r.file_id, r.line_no, r.ts, r.value, r.unit, r.quality, coalesce(g.line_base, 0) AS line_base,
+       g.file_id IS NOT NULL AS growth
+  FROM raw_readings r LEFT JOIN growths g ON g.file_id = r.file_id
+ WHERE r.ts = :ts AND r.sensor_id = :sensor AND r.reading_type = :kind
+ ORDER BY r.file_id, r.line_no;
+
+-- name: readings_near
+-- Of each sensor and type the reading that is nearest to a time, within :seconds of it.
+SELECT DISTINCT ON (sensor_id, reading_type) sensor_id AS sensor, reading_type AS kind, ts
+  FROM raw_readings
+ WHERE ts BETWEEN CAST(:ts AS timestamptz) - make_interval(secs => :seconds)
+              AND CAST(:ts AS timestamptz) + make_interval(secs => :seconds)
+ ORDER BY sensor_id, reading_type, abs(extract(epoch FROM ts - CAST(:ts AS timestamptz))) LIMIT 1000;
+
+-- name: holders
+SELECT 'intake of ' || source AS name, owner, until <= now() AS ended FROM intake_leases
+ UNION ALL
+SELECT name, owner, until <= now() FROM leases;
+
+-- name: backlog
+-- In two parts, as there are two indexes. A file that is replayed waits since then.
+SELECT first.source, first.files, first.key_text,
+       CAST(extract(epoch FROM now() - greatest(first.registered_at, e.at)) AS float8) AS age
+  FROM (SELECT DISTINCT ON (source) source, count(*) OVER (PARTITION BY source) AS files, key_text,
+               registered_at, id
+          FROM (SELECT source, key_text, registered_at, id FROM files
+                 WHERE state = 'pending' AND published_at IS NULL
+                UNION ALL
+                SELECT source, key_text, registered_at, id FROM files
+                 WHERE state IN ('pending', 'running') AND published_at IS NOT NULL) open
+         ORDER BY source, id) first
+  LEFT JOIN LATERAL (SELECT max(at) AS at FROM file_events
+                      WHERE file_id = first.id AND what = 'replayed') e ON true
+ ORDER BY first.source;
+
+-- name: quarantined_lately
+SELECT DISTINCT ON (source) source, count(*) OVER (PARTITION BY source) AS files, key_text, error_code
+  FROM files
+ WHERE state = 'quarantined' AND finished_at > now() - interval '1 day'
+ ORDER BY source, finished_at DESC;

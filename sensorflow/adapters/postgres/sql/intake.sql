@@ -1,0 +1,231 @@
+-- Files that come in: who takes a source in, and what a file that arrived turns out to be.
+
+-- name: lock_source
+-- Registrations of one source follow each other, so that versions and aliases are decided once; and
+-- no landed object is removed meanwhile. A client that falls silent with the lock (a process that is
+-- stopped, a host that is gone) loses its session: others wait for it.
+SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
+       pg_advisory_xact_lock_shared(hashtextextended('sensorflow.landing', 0)),
+       pg_advisory_xact_lock(hashtextextended('sensorflow.register:' || :source, 0));
+
+-- name: intake_lease
+-- Who takes files of a source in; vacant: whether :process may take over.
+SELECT owner, process, token, until <= now() OR process IN (:process, :ended) AS vacant
+  FROM intake_leases WHERE source = :source;
+
+-- name: take_intake
+-- One winner: the row count decides. After lock_source: a registration with an older lease is committed by
+-- now, or will be refused.
+INSERT INTO intake_leases AS l (source, owner, process, token, until)
+VALUES (:source, :owner, :process, nextval('lease_tokens'),
+        clock_timestamp() + make_interval(secs => :lease))
+ON CONFLICT (source) DO UPDATE
+   SET owner = excluded.owner, process = excluded.process, token = excluded.token,
+       until = excluded.until
+ WHERE l.until <= now() OR l.process IN (:process, :ended);
+
+-- name: renew_intake
+UPDATE intake_leases SET until = now() + make_interval(secs => :lease)
+ WHERE source = :source AND token = :token;
+
+-- name: release_intake
+UPDATE intake_leases SET until = now() WHERE source = :source AND token = :token;
+
+-- name: intake_held
+-- Whether this lease is the newest of its source; after lock_source it stays so until the commit.
+SELECT EXISTS (SELECT 1 FROM intake_leases WHERE source = :source AND token = :token);
+
+-- name: seen
+-- The arrival of this very state of this very file, if it was registered before; with the same bytes,
+-- where those are known (two writes within one tick of a coarse clock look alike). A state without
+-- device and inode ("*:*:size:mtime:ctime") is known by those of before, which had their numbers.
+SELECT a.file_id, f.version
+  FROM arrivals a JOIN files f ON f.id = a.file_id
+ WHERE a.source = :source AND a.key = :key
+   AND (a.fingerprint = :fingerprint
+        OR (starts_with(CAST(:fingerprint AS text), '*:*:')
+            AND a.fingerprint LIKE '%' || substr(CAST(:fingerprint AS text), 4)))
+   AND (CAST(:sha256 AS bytea) IS NULL OR f.sha256 = :sha256)
+ ORDER BY a.id DESC LIMIT 1;
+
+-- name: is_name
+-- Whether files are known by exactly this name.
+SELECT EXISTS (SELECT 1 FROM files WHERE source = :source AND coalesce(name, key) = :name);
+
+-- name: twin
+-- A file of the same content that still counts (a part of a growing file never does): under this name only if
+-- it is its newest version,
+-- under another name only where names do not matter, this one has no content of its own yet and nothing of
+-- the file was replaced.
+-- A quarantined file is no twin: the same bytes again are another try.
+WITH newest AS (
+    SELECT id, version, sha256, state FROM files
+     WHERE source = :source AND coalesce(name, key) = :name
+     ORDER BY version DESC LIMIT 1)
+(SELECT id, version FROM newest
+  WHERE sha256 = :sha256 AND state IN ('pending', 'running', 'loaded'))
+UNION ALL
+(SELECT f.id, f.version FROM files f
+  WHERE f.source = :source AND f.sha256 = :sha256 AND f.state IN ('pending', 'running', 'loaded')
+    AND NOT :name_matters AND f.rows_replaced = 0 AND NOT EXISTS (SELECT 1 FROM newest)
+  ORDER BY f.id LIMIT 1);
+
+-- name: spelt_otherwise
+-- How the newest version of a name was spelt, where that differs, and the bytes do.
+SELECT key FROM (
+    SELECT key, sha256 FROM files
+     WHERE source = :source AND coalesce(name, key) = :name
+     ORDER BY version DESC LIMIT 1) newest
+ WHERE key <> :key AND sha256 <> :sha256;
+
+-- name: has_content
+-- Whether these bytes were registered under this name, in whatever state they are by now.
+SELECT EXISTS (SELECT 1 FROM arrivals a JOIN files f ON f.id = a.file_id
+                WHERE a.source = :source AND a.key = :key AND f.sha256 = :sha256);
+
+-- name: add_plain
+-- Those of a group of arrivals that are new in name and in content, to the ledger and within the group;
+-- what the others are depends on what is there, these among it. Sorted, so that ids follow the order.
+WITH given AS (
+    SELECT g.*, row_number() OVER (PARTITION BY sha256 ORDER BY place)
+              + row_number() OVER (PARTITION BY coalesce(name, key) ORDER BY place) AS nth
+      FROM unnest(CAST(:keys AS bytea[]), CAST(:names AS bytea[]), CAST(:key_texts AS text[]),
+                  CAST(:sha256s AS bytea[]),
+                  CAST(:md5s AS bytea[]), CAST(:sizes AS bigint[]), CAST(:mtime_nss AS bigint[]),
+                  CAST(:landings AS text[]), CAST(:sensor_types AS text[]),
+                  CAST(:fingerprints AS text[]), CAST(:discovered_ats AS timestamptz[]),
+                  CAST(:landed_ats AS timestamptz[]), CAST(:lanes AS text[])) WITH ORDINALITY
+           AS g(key, name, key_text, sha256, md5, size, mtime_ns, landing, sensor_type, fingerprint,
+                discovered_at, landed_at, lane, place)),
+plain AS (
+    SELECT * FROM given g
+     WHERE nth = 2
+       AND (SELECT f.version FROM files f
+             WHERE f.source = :source AND coalesce(f.name, f.key) = coalesce(g.name, g.key)
+             ORDER BY f.version DESC LIMIT 1) IS NULL
+       AND NOT EXISTS (SELECT 1 FROM arrivals a
+                        WHERE a.source = :source AND a.key = coalesce(g.name, g.key) AND a.name IS NULL)
+       AND NOT EXISTS (SELECT 1 FROM arrivals a
+                        WHERE a.source = :source AND a.name = coalesce(g.name, g.key))
+       AND NOT EXISTS (SELECT 1 FROM files f WHERE f.source = :source AND f.sha256 = g.sha256)),
+added AS (
+    INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
+                       sensor_type, stage, discovered_at, landed_at, lane, on_change)
+    SELECT :source, key, name, key_text, 1, sha256, md5, size, mtime_ns, landing, sensor_type,
+           'validate', discovered_at, landed_at, lane, :on_change
+      FROM plain ORDER BY place
+    RETURNING id, key, stage),
+told AS (
+    INSERT INTO file_events (file_id, what, stage, attempt, who)
+    SELECT id, 'registered', stage, 0, :who FROM added ORDER BY id),
+arrived AS (
+    INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
+    SELECT added.id, :source, plain.key, plain.name, plain.key_text, plain.fingerprint, 'new'
+      FROM added JOIN plain USING (key) ORDER BY added.id)
+SELECT plain.place, added.id FROM added JOIN plain USING (key);
+
+-- name: add_aliases
+-- Those of a group of arrivals whose bytes are there under another name (see `twin`), and whose own name is
+-- new, to the ledger and within the group. All else of the group may be registered before or after them.
+WITH given AS (
+    SELECT g.*, count(*) OVER (PARTITION BY coalesce(name, key)) AS named
+      FROM unnest(CAST(:keys AS bytea[]), CAST(:names AS bytea[]), CAST(:key_texts AS text[]),
+                  CAST(:sha256s AS bytea[]), CAST(:fingerprints AS text[]))
+           WITH ORDINALITY AS g(key, name, key_text, sha256, fingerprint, place)),
+twins AS (
+    SELECT g.*, t.id, t.version FROM given g CROSS JOIN LATERAL (
+           SELECT f.id, f.version FROM files f
+            WHERE f.source = :source AND f.sha256 = g.sha256
+              AND f.state IN ('pending', 'running', 'loaded') AND f.rows_replaced = 0
+            ORDER BY f.id LIMIT 1) t
+     WHERE g.named = 1
+       AND NOT EXISTS (SELECT 1 FROM files f
+                        WHERE f.source = :source
+                          AND coalesce(f.name, f.key) = coalesce(g.name, g.key))
+       AND NOT EXISTS (SELECT 1 FROM arrivals a
+                        WHERE a.source = :source AND a.key = coalesce(g.name, g.key) AND a.name IS NULL)
+       AND NOT EXISTS (SELECT 1 FROM arrivals a
+                        WHERE a.source = :source AND a.name = coalesce(g.name, g.key))),
+landed AS (
+    UPDATE files SET expired = array_remove(expired, 'landing')
+     WHERE id IN (SELECT id FROM twins) AND 'landing' = ANY(expired)),
+arrived AS (
+    INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
+    SELECT id, :source, key, name, key_text, fingerprint, 'alias' FROM twins ORDER BY place)
+SELECT place, id, version FROM twins;
+
+-- name: add_file
+-- A new version of a name; version 1 when the name is new.
+WITH newest AS (
+    SELECT id, version FROM files
+     WHERE source = :source AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
+     ORDER BY version DESC LIMIT 1),
+older AS (
+    SELECT :refuse AND EXISTS (
+           SELECT 1 FROM files
+            WHERE source = :source AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
+              AND state IN ('pending', 'running', 'loaded')) AS refused)
+INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
+                   sensor_type, stage, discovered_at, landed_at, supersedes, error_code,
+                   error_detail, lane, on_change)
+SELECT :source, :key, CAST(:name AS bytea), :key_text,
+       coalesce((SELECT version FROM newest), 0) + 1, :sha256, :md5, :size, :mtime_ns, :landing,
+       :sensor_type, CASE WHEN refused THEN 'quarantine' ELSE 'validate' END,
+       :discovered_at, :landed_at,
+       (SELECT id FROM newest),
+       CASE WHEN refused THEN :refusal_code END, CASE WHEN refused THEN :refusal END, :lane,
+       :on_change
+  FROM older
+RETURNING id, version, stage;
+
+-- name: add_arrival
+INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
+VALUES (:file_id, :source, :key, :name, :key_text, :fingerprint, :kind);
+
+-- name: landed_again
+-- The bytes of a file have come once more: they are there again, until they expire.
+UPDATE files SET expired = array_remove(expired, 'landing')
+ WHERE id = :id AND 'landing' = ANY(expired);
+
+-- name: given_back_lately
+-- Whether a file was given back with this code, and is tried again or waits for that.
+SELECT EXISTS (SELECT 1 FROM files
+                WHERE state IN ('pending', 'running') AND error_code = :code
+                  AND (state = 'running'
+                       OR not_before > now() - make_interval(secs => :within)));
+
+-- name: take_over
+INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
+                   sensor_type, discovered_at, landed_at, on_change)
+SELECT source, :key, CAST(:name AS bytea), :key_text,
+       (SELECT coalesce(max(v.version), 0) + 1 FROM files v
+         WHERE v.source = f.source
+           AND coalesce(v.name, v.key) = coalesce(CAST(:name AS bytea), :key)),
+       sha256, md5, size, mtime_ns, landing, sensor_type, discovered_at, landed_at, on_change
+  FROM files f WHERE id = :id
+RETURNING id;
+
+-- name: alias_of
+-- The file with other bytes that a name is an alias of, while it counts: the name has none of its own.
+-- As it was spelt then.
+SELECT f.id, l.key, l.name, l.key_text
+  FROM (SELECT a.file_id, a.key, a.name, a.key_text FROM arrivals a
+         WHERE a.source = :source AND (a.key = :name AND a.name IS NULL OR a.name = :name)
+         ORDER BY a.id DESC LIMIT 1) l JOIN files f ON f.id = l.file_id
+ WHERE coalesce(f.name, f.key) <> :name AND f.sha256 <> :sha256
+   AND f.state IN ('pending', 'running', 'loaded')
+   AND NOT EXISTS (SELECT 1 FROM growths g WHERE g.file_id = f.id);
+
+-- name: move_alias
+UPDATE arrivals SET file_id = :heir, kind = 'new'
+ WHERE file_id = :id AND coalesce(name, key) = :name;
+
+-- name: announce
+-- A gate in one state says one thing of a name. A gate that is sent again is in another state.
+INSERT INTO announcements AS a (source, gate, mark, key, file_id, what)
+VALUES (:source, :gate, :mark, :key, :id, CAST(:what AS jsonb))
+ON CONFLICT (source, gate, mark, key) DO UPDATE
+   SET file_id = excluded.file_id, what = excluded.what, at = clock_timestamp();
+
+-- name: announced_by
+SELECT key FROM announcements WHERE source = :source AND gate = :gate AND mark = :mark;

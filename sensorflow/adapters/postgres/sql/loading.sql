@@ -1,0 +1,152 @@
+-- Rows in, and the file closed.
+
+-- name: delete_rows
+-- The time range lets whole partitions be left alone, and the unique index find the rest.
+DELETE FROM raw_readings WHERE file_id = :id AND ts BETWEEN :low AND :high;
+
+-- name: finish
+-- The last statement of a load: refused unless the fencing token is still the newest, and the database
+-- guards its readings the way that the loader thinks. That cannot change until the commit: the rows that
+-- it has written keep everybody from dropping the index.
+UPDATE files
+   SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(),
+       rows_read = :read, rows_loaded = :loaded, rows_rejected = :rejected,
+       rows_duplicate = :duplicate, rows_missing = :missing, checksum = :checksum,
+       ts_min = :ts_min, ts_max = :ts_max, profile = :profile, profile_hash = :profile_hash,
+       code_version = :code_version, identity = :identity, previous = NULL,
+       rows_replaced = :replaced, tidy = tidy AND :replaced = 0, on_change = :on_change,
+       remarks = :remarks,
+       expired = ARRAY(SELECT layer FROM unnest(expired) layer WHERE layer = 'landing'),
+       error_code = NULL, error_detail = NULL, error_place = NULL
+ WHERE id = :id AND lease_token = :token AND state = 'running'
+   AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;
+
+-- name: finish_together
+-- As finish, of many files that were never loaded before.
+UPDATE files f
+   SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(),
+       rows_read = d.read, rows_loaded = d.loaded, rows_rejected = d.rejected,
+       rows_duplicate = d.duplicate, rows_missing = d.missing, checksum = d.checksum,
+       ts_min = d.ts_min, ts_max = d.ts_max, profile = d.profile, profile_hash = d.profile_hash,
+       code_version = :code_version, identity = d.identity, on_change = d.on_change,
+       error_code = NULL, error_detail = NULL, error_place = NULL
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[]), CAST(:read AS bigint[]),
+              CAST(:loaded AS bigint[]), CAST(:rejected AS bigint[]), CAST(:duplicate AS bigint[]),
+              CAST(:missing AS bigint[]), CAST(:checksum AS numeric[]),
+              CAST(:ts_min AS timestamptz[]), CAST(:ts_max AS timestamptz[]),
+              CAST(:profile AS text[]), CAST(:profile_hash AS text[]), CAST(:identity AS text[]),
+              CAST(:on_change AS text[]))
+       AS d(id, token, read, loaded, rejected, duplicate, missing, checksum, ts_min, ts_max,
+            profile, profile_hash, identity, on_change)
+ WHERE f.id = d.id AND f.lease_token = d.token AND f.state = 'running'
+   AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;
+
+-- name: stage_of_incoming
+-- The slow path of a load: rows whose key may be there already. Dropped with the transaction.
+CREATE TEMPORARY TABLE incoming (LIKE raw_readings) ON COMMIT DROP;
+
+-- name: merge_incoming
+-- Sorted by key, so that two loaders never wait for each other in a circle.
+INSERT INTO raw_readings (ts, sensor_id, reading_type, value, unit, quality, file_id, line_no,
+                          dedupe_key)
+SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key
+  FROM incoming ORDER BY ts, dedupe_key
+ON CONFLICT (ts, dedupe_key) DO NOTHING
+RETURNING value, dedupe_key;
+
+-- name: merge_difference
+-- As merge_incoming, for all rows of a file that is loaded again.
+INSERT INTO raw_readings (ts, sensor_id, reading_type, value, unit, quality, file_id, line_no,
+                          dedupe_key)
+SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key
+  FROM incoming ORDER BY ts, dedupe_key
+ON CONFLICT (ts, dedupe_key) DO NOTHING;
+
+-- name: remove_difference
+-- Rows of the earlier load that are not, to the bit, among the new ones.
+DELETE FROM raw_readings r
+ USING (SELECT ts_min, ts_max FROM files WHERE id = :id) f
+ WHERE r.file_id = :id AND r.ts BETWEEN f.ts_min AND f.ts_max
+   AND NOT EXISTS (
+       SELECT 1 FROM incoming i
+        WHERE i.ts = r.ts AND i.dedupe_key = r.dedupe_key
+          AND float8send(i.value) = float8send(r.value) AND i.sensor_id = r.sensor_id
+          AND i.reading_type = r.reading_type AND i.unit = r.unit AND i.quality = r.quality
+          AND i.line_no = r.line_no);
+
+-- name: held_elsewhere
+-- Incoming readings that another file holds.
+SELECT i.value, i.dedupe_key
+  FROM incoming i JOIN raw_readings r ON r.ts = i.ts AND r.dedupe_key = i.dedupe_key
+ WHERE r.file_id <> :id AND r.ts BETWEEN :low AND :high;
+
+-- name: merge_incoming_deferred
+-- As merge_incoming, where months have a unique index each, or none: nothing to name, all are heeded.
+INSERT INTO raw_readings (ts, sensor_id, reading_type, value, unit, quality, file_id, line_no,
+                          dedupe_key)
+SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key
+  FROM incoming ORDER BY ts, dedupe_key
+ON CONFLICT DO NOTHING
+RETURNING value, dedupe_key;
+
+-- name: remove_surplus
+-- All but one of a file's own rows of the same key, which no index may have kept out.
+DELETE FROM raw_readings r
+ USING (SELECT o.tableoid AS part, o.ctid AS place,
+               row_number() OVER (PARTITION BY o.ts, o.dedupe_key ORDER BY o.ctid) AS number
+          FROM raw_readings o, files f
+         WHERE f.id = :id AND o.file_id = :id AND o.ts BETWEEN f.ts_min AND f.ts_max) d
+ WHERE d.number > 1 AND r.tableoid = d.part AND r.ctid = d.place AND r.file_id = :id;
+
+-- name: merge_difference_deferred
+-- As merge_difference: what this file has is left out by looking, for keys hold the file's name; what
+-- the index of a closed month knows, by that.
+INSERT INTO raw_readings (ts, sensor_id, reading_type, value, unit, quality, file_id, line_no,
+                          dedupe_key)
+SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key
+  FROM incoming i
+ WHERE NOT EXISTS (
+       SELECT 1 FROM raw_readings r
+        WHERE r.file_id = :id AND r.ts BETWEEN :low AND :high
+          AND r.ts = i.ts AND r.dedupe_key = i.dedupe_key)
+ ORDER BY ts, dedupe_key
+ON CONFLICT DO NOTHING;
+
+-- name: left_out
+-- Incoming readings that are not this file's, after merge_difference_deferred.
+SELECT i.value, i.dedupe_key
+  FROM incoming i
+ WHERE NOT EXISTS (
+       SELECT 1 FROM raw_readings r
+        WHERE r.file_id = :id AND r.ts BETWEEN :low AND :high
+          AND r.ts = i.ts AND r.dedupe_key = i.dedupe_key);
+
+-- name: missing_months
+SELECT missing_reading_partitions(CAST(:months AS timestamptz[]));
+
+-- name: evict
+-- Sessions that are still loading this file, alone or together with others (which hold the lock shared;
+-- whoever merges a version of the name holds it alone): who holds the newest claim ends them, at any attempt,
+-- for their workers have lost it. ended: false where that takes longer, null where this user may not.
+SELECT a.pid, a.usename,
+       CASE WHEN pg_has_role(a.usesysid, 'USAGE')
+                 OR pg_has_role('pg_signal_backend', 'USAGE') AND NOT r.rolsuper
+            THEN pg_terminate_backend(a.pid, 5000) END AS ended
+  FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
+ WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+   AND (a.application_name = :name AND a.usename = current_user
+        OR a.pid IN (SELECT l.pid FROM pg_locks l
+                      WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+                        AND (l.mode = 'ShareLock' OR a.application_name = :name)
+                        AND l.database = (SELECT oid FROM pg_database
+                                           WHERE datname = current_database())
+                        AND (CAST(l.classid AS bigint) << 32 | CAST(l.objid AS bigint))
+                            = hashtextextended(:name, 0)))
+   AND EXISTS (SELECT FROM files
+                WHERE id = :id AND lease_token = :token AND state = 'running');
+
+-- name: hold_together
+-- What `evict` knows a session by that loads many files. A client may be busy for long between two pieces.
+SELECT set_config('idle_in_transaction_session_timeout', '0', true),
+       count(pg_advisory_xact_lock_shared(hashtextextended('sensorflow load ' || id, 0)))
+  FROM unnest(CAST(:ids AS bigint[])) AS id;

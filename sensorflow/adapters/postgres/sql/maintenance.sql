@@ -1,0 +1,109 @@
+-- Files that are finished, and processes that are alive.
+
+-- name: replay
+-- Through again, from the landed bytes. The rows of a loaded file stay, and so does their account.
+UPDATE files f
+   SET state = 'pending', stage = 'validate', attempts = 0, retries = 0, published_at = NULL,
+       not_before = NULL, lane = 'backfill', wanted_profile = :profile,
+       previous = CASE WHEN b.state = 'loaded' THEN jsonb_build_object(
+           'rows_read', rows_read, 'rows_loaded', rows_loaded, 'rows_rejected', rows_rejected,
+           'rows_duplicate', rows_duplicate, 'rows_missing', rows_missing,
+           'finished_at', finished_at) END,
+       finished_at = NULL, rows_read = 0, rows_loaded = 0, rows_rejected = 0, rows_duplicate = 0,
+       rows_missing = 0, error_code = NULL, error_detail = NULL, error_place = NULL
+  FROM (SELECT id, state FROM files WHERE id = :id FOR UPDATE) b
+ WHERE f.id = b.id AND (b.state IN ('loaded', 'quarantined', 'undone')
+                        OR :also_superseded AND b.state = 'superseded')
+   AND NOT 'landing' = ANY(f.expired)
+RETURNING f.id, b.state AS state_before;
+
+-- name: place_of
+SELECT source, coalesce(name, key) AS known_as, sha256 FROM files WHERE id = :id;
+
+-- name: undo
+-- Also of a file that waits to go through again: the account of the rows that are there is given back first.
+UPDATE files f
+   SET state = 'undone', finished_at = now(), tidy = false, rows_replaced = 0, stage = 'load',
+       rows_read = coalesce((f.previous->>'rows_read')::bigint, f.rows_read),
+       rows_loaded = coalesce((f.previous->>'rows_loaded')::bigint, f.rows_loaded),
+       rows_rejected = coalesce((f.previous->>'rows_rejected')::bigint, f.rows_rejected),
+       rows_duplicate = coalesce((f.previous->>'rows_duplicate')::bigint, f.rows_duplicate),
+       rows_missing = coalesce((f.previous->>'rows_missing')::bigint, f.rows_missing),
+       previous = NULL
+  FROM (SELECT id, state FROM files WHERE id = :id FOR UPDATE) b
+ WHERE f.id = b.id AND (b.state = 'loaded' OR b.state = 'pending' AND f.previous IS NOT NULL)
+RETURNING f.id, f.source, f.key, f.identity, f.ts_min, f.ts_max, b.state AS state_before;
+
+-- name: sharers
+-- Loaded files whose keys hold the same file name, and that left readings of this span out; of a growing
+-- file any other part, for what it left out may lie outside of its own span. Files loaded by 0.1.0 do not
+-- tell what their keys hold.
+SELECT id FROM files
+ WHERE source = :source AND id <> :id AND state = 'loaded' AND rows_duplicate > 0
+   AND (ts_min <= :high AND ts_max >= :low
+        OR id IN (SELECT o.file_id FROM growths g JOIN growths o USING (root) WHERE g.file_id = :id))
+   AND (CAST(:identity AS text) IS NULL OR identity = :identity
+        OR identity IS NULL AND :identity = :source || '/')
+   AND NOT id = ANY(CAST(:along AS bigint[]))
+ ORDER BY id;
+
+-- name: untidy
+-- The next file that may have something lying about. Its row is held: it cannot be replayed meanwhile.
+-- One that is not loaded is looked at as soon as it is finished, and again when a worker that had it then
+-- has surely written what it was about to write.
+SELECT * FROM files
+ WHERE NOT tidy AND id > :after AND state IN ('loaded', 'quarantined', 'superseded', 'undone')
+   AND (state = 'loaded' OR collected_for IS DISTINCT FROM finished_at
+        OR finished_at < now() - make_interval(secs => :again))
+ ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED;
+
+-- name: tidied
+UPDATE files
+   SET tidy = state = 'loaded' OR finished_at < now() - make_interval(secs => :again),
+       collected_for = finished_at
+ WHERE id = :id;
+
+-- name: collect_again
+UPDATE files SET tidy = false, collected_for = NULL WHERE id = :id;
+
+-- name: lock_landing
+SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.landing', 0));
+
+-- name: unneeded_landing
+-- A landed object of which no ledger row says that it is kept.
+SELECT :landing WHERE NOT EXISTS (
+    SELECT 1 FROM files WHERE landing = :landing AND NOT 'landing' = ANY(expired));
+
+-- name: expire_layer
+-- The bytes of a file that is not finished are its last copy, and so are those of a quarantined one. The
+-- beginning of a growing file holds the header that what comes later is read by.
+UPDATE files SET expired = array_append(expired, :layer), tidy = false
+ WHERE id IN (SELECT id FROM files
+               WHERE source = :source AND state IN ('loaded', 'superseded', 'undone')
+                 AND finished_at < now() - make_interval(secs => :age)
+                 AND NOT :layer = ANY(expired)
+                 AND NOT (:layer = 'landing' AND EXISTS (
+                     SELECT 1 FROM growths g WHERE g.file_id = files.id AND g.byte_offset < :head))
+               ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
+RETURNING id, stage;
+
+-- name: expire_rows
+-- Whole files, when their newest reading is old enough.
+UPDATE files SET expired = array_append(expired, :layer)
+ WHERE id IN (SELECT id FROM files
+               WHERE source = :source AND state = 'loaded'
+                 AND ts_max < now() - make_interval(secs => :age)
+                 AND NOT :layer = ANY(expired)
+               ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
+RETURNING id, stage, ts_min, ts_max;
+
+-- name: beat
+-- A loop of a process is alive. Rows of processes that ended without a word go after a day.
+WITH old AS (DELETE FROM heartbeats WHERE beat_at < now() - make_interval(secs => :forgotten))
+INSERT INTO heartbeats AS h (process, role, host, pid, settings, state)
+VALUES (:process, :role, :host, :pid, :settings, CAST(:state AS jsonb))
+ON CONFLICT (process, role) DO UPDATE
+   SET settings = excluded.settings, state = excluded.state, beat_at = now();
+
+-- name: end_beats
+DELETE FROM heartbeats WHERE process = :process;

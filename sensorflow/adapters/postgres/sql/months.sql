@@ -1,0 +1,67 @@
+-- The months of readings, and the unique index.
+
+-- name: lock_indexes
+-- One at a time closes a month or changes the way in which all are guarded.
+SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.indexes', 0));
+
+-- name: put_off_file
+CREATE INDEX IF NOT EXISTS ix_raw_file ON raw_readings USING brin (file_id, ts)
+  WITH (autosummarize = on);
+
+-- name: put_off_unique
+DROP INDEX IF EXISTS uq_raw_dedupe;
+
+-- name: take_back_unique
+-- Months that have such an index of their own give it to this one; on the others it is built.
+CREATE UNIQUE INDEX IF NOT EXISTS uq_raw_dedupe ON raw_readings (ts, dedupe_key);
+
+-- name: take_back_file
+DROP INDEX IF EXISTS ix_raw_file;
+
+-- name: droppable_months
+-- Months of readings but the last ones, which loads make again and again. None of a hypertable.
+SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low
+  FROM (SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS month
+          FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+         WHERE h.inhparent = CAST('raw_readings' AS regclass) AND c.relkind = 'r'
+           AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}$') p
+ WHERE p.month NOT BETWEEN now() - interval '2 months' AND now() + interval '1 month'
+ ORDER BY 1;
+
+-- name: drop_empty_months
+SELECT dropped, busy
+  FROM drop_empty_reading_partitions(CAST(:months AS timestamptz[]), make_interval(secs => :pause));
+
+-- name: months
+-- The months of readings. closed: its unique index is there. due: over for so long. busy: readings of it
+-- were loaded lately. doubled_at: when it could not be closed last.
+SELECT m.month, m.low, m.high, m.closed, m.doubled_at,
+       m.high + make_interval(secs => :after) <= now() AS due,
+       NOT m.closed AND EXISTS (
+           SELECT 1 FROM files f
+            WHERE f.state = 'loaded' AND f.finished_at > now() - make_interval(secs => :quiet)
+              AND f.ts_min < m.high AND f.ts_max >= m.low) AS busy
+  FROM (SELECT p.month, CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low,
+               (p.month + interval '1 month') AT TIME ZONE 'UTC' AS high,
+               EXISTS (SELECT 1 FROM pg_index i
+                        WHERE i.indrelid = p.oid AND i.indisunique AND i.indisvalid
+                          AND pg_get_indexdef(i.indexrelid) LIKE '%(ts, dedupe_key)') AS closed,
+               CAST(substring(obj_description(p.oid, 'pg_class')
+                              FROM '^sensorflow: rows doubled, (.*)$') AS timestamptz) AS doubled_at
+          FROM (SELECT c.oid, to_date(right(c.relname, 7), 'YYYY_MM') AS month
+                  FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
+                 WHERE h.inhparent = CAST('raw_readings' AS regclass)
+                   AND c.relname ~ '^raw_readings_[0-9]{4}_[0-9]{2}$') p) m
+ ORDER BY m.month;
+
+-- name: close_month
+SELECT close_reading_partition(:low);
+
+-- name: doubled
+-- Readings of a month that are there more than once: the first few, and how many in all.
+SELECT ts, min(sensor_id) AS sensor_id, min(reading_type) AS reading_type,
+       array_agg(file_id ORDER BY file_id, line_no) AS file_ids,
+       array_agg(line_no ORDER BY file_id, line_no) AS line_nos, count(*) OVER () AS total
+  FROM raw_readings WHERE ts >= :low AND ts < :high
+ GROUP BY ts, dedupe_key HAVING count(*) > 1
+ ORDER BY ts, dedupe_key LIMIT CAST(:most AS bigint);

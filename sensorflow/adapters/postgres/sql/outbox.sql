@@ -1,0 +1,186 @@
+-- Whose turn it is to be published, and which messages were lost.
+
+-- name: take_lease
+-- One winner. No row: somebody else has it. ended: a process that has ended for certain.
+INSERT INTO leases AS l (name, owner, process, token, until)
+VALUES (:name, :owner, :process, nextval('lease_tokens'),
+        clock_timestamp() + make_interval(secs => :lease))
+ON CONFLICT (name) DO UPDATE
+   SET owner = excluded.owner, process = excluded.process, token = excluded.token,
+       until = excluded.until
+ WHERE l.until <= clock_timestamp() OR l.process = :ended
+RETURNING token;
+
+-- name: lease_holder
+SELECT process FROM leases WHERE name = :name;
+
+-- name: renew_lease
+UPDATE leases SET until = clock_timestamp() + make_interval(secs => :lease)
+ WHERE name = :name AND token = :token;
+
+-- name: release_lease
+UPDATE leases SET until = clock_timestamp() WHERE name = :name AND token = :token;
+
+-- name: due
+-- What is to be published of one lane: of each source the oldest first, and each source in its turn, by what
+-- it has in flight (work: see `ports.work_of`). A file goes
+-- while the work in flight, of all, is less than :window and the files fewer than :files; or while the files
+-- in flight are fewer than :least, so that no worker waits; or, of a :live lane, while its source has less than
+-- its share of both in flight, or nothing: no source keeps another one waiting. Never more than :large
+-- files of :large_bytes or more at a time, than :max_in_flight of all, than :room of this lane. The last LIMIT
+-- is for the planner: without it the join with files is expected to be a large one, and reads them all.
+WITH RECURSIVE flying AS MATERIALIZED (
+    SELECT source, lane, size >= :large_bytes AS large,
+           1 + least(size, :work_most) / :work_bytes AS work
+      FROM files
+     WHERE state IN ('pending', 'running') AND published_at IS NOT NULL
+     LIMIT :max_in_flight),
+waiting AS (
+    (SELECT source FROM files
+      WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
+      ORDER BY source LIMIT 1)
+    UNION ALL
+    SELECT (SELECT f.source FROM files f
+             WHERE f.state = 'pending' AND f.published_at IS NULL AND f.lane = :lane
+               AND f.source > w.source
+             ORDER BY f.source LIMIT 1)
+      FROM waiting w WHERE w.source IS NOT NULL),
+sources AS MATERIALIZED (
+    SELECT w.source, count(flying.source) AS files, coalesce(sum(flying.work), 0) AS held
+      FROM waiting w LEFT JOIN flying USING (source)
+     WHERE w.source IS NOT NULL GROUP BY w.source),
+now_ AS MATERIALIZED (
+    SELECT count(*) AS files, coalesce(sum(work), 0) AS work,
+           count(*) FILTER (WHERE lane = :lane) AS of_lane,
+           greatest(0, :large - count(*) FILTER (WHERE large)) AS large,
+           least(:limit, greatest(:a_turn, :limit / greatest(1, (SELECT count(*) FROM sources)))) AS each,
+           (SELECT count(*) FROM (SELECT source FROM sources UNION SELECT source FROM flying) s) AS sources
+      FROM flying),
+ready AS (
+    SELECT found.*,
+           s.files + row_number() OVER (PARTITION BY found.source ORDER BY found.id) AS nth,
+           s.held - found.work + sum(found.work) OVER (PARTITION BY found.source ORDER BY found.id)
+               AS turn
+      FROM sources s CROSS JOIN now_ CROSS JOIN LATERAL (
+           (SELECT id, source, size, 1 + least(size, :work_most) / :work_bytes AS work, false AS large
+              FROM files
+             WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
+               AND source = s.source AND size < :large_bytes
+               AND (not_before IS NULL OR not_before <= now())
+               AND NOT EXISTS (SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
+                                WHERE p.state IN ('pending', 'running') AND g.file_id = files.id)
+             ORDER BY id LIMIT now_.each)
+           UNION ALL
+           (SELECT id, source, size, 1 + least(size, :work_most) / :work_bytes, true
+              FROM (SELECT id, source, size FROM files
+                     WHERE state = 'pending' AND published_at IS NULL AND lane = :lane
+                       AND source = s.source AND now_.large > 0
+                       AND (not_before IS NULL OR not_before <= now())
+                       AND NOT EXISTS (
+                           SELECT 1 FROM growths g JOIN files p ON p.id = g.follows
+                            WHERE p.state IN ('pending', 'running') AND g.file_id = files.id)
+                     ORDER BY id LIMIT now_.each) first -- those behind many small ones have time
+             WHERE size >= :large_bytes LIMIT now_.large)) found),
+placed AS (
+    SELECT id, turn, work, nth, row_number() OVER by_turn AS place, sum(work) OVER by_turn AS total
+      FROM (SELECT ready.*, row_number() OVER (PARTITION BY large ORDER BY turn, id) AS of_size
+              FROM ready) r
+     WHERE NOT large OR of_size <= (SELECT now_.large FROM now_)
+    WINDOW by_turn AS (ORDER BY turn, id)),
+chosen AS (
+    SELECT placed.id, turn FROM placed CROSS JOIN now_
+     WHERE total <= :window - now_.work AND place <= :files - now_.files
+        OR place <= :least - now_.files
+        OR :live AND (turn = 0 OR turn + placed.work <= :window / now_.sources
+                                  AND nth <= :files / now_.sources)
+     ORDER BY turn, placed.id
+     LIMIT (SELECT least(:limit, greatest(0, least(:max_in_flight - files, :room - of_lane)))
+              FROM now_))
+SELECT f.id, f.source, f.key, f.version, f.size, f.md5, f.landing, f.stage, f.landed_at, f.lane,
+       coalesce(f.lease_token, 0) AS token
+  FROM chosen JOIN files f USING (id) ORDER BY turn, id
+ LIMIT :limit;
+
+-- name: pace
+-- How much work the fleet has finished lately, a second, while files wait; children: of the workers that
+-- are alive, at most.
+SELECT CAST(coalesce(sum(1 + least(f.size, :work_most) / :work_bytes) FILTER (WHERE e.finished), 0)
+            / greatest(0.5, extract(epoch FROM now() - min(e.at))) AS float8) AS work,
+       (SELECT sum(CAST(state->>'most' AS int)) FROM heartbeats
+         WHERE role = 'worker' AND beat_at > now() - make_interval(secs => :live)) AS children
+  FROM (SELECT file_id, at, from_state = 'running' AND to_state <> 'pending' AS finished
+          FROM file_events ORDER BY id DESC LIMIT :events) e
+  LEFT JOIN files f ON e.finished AND f.id = e.file_id
+ WHERE e.at > now() - make_interval(secs => :seconds)
+   -- asked all the time: without a file that waits nothing is looked at
+   AND EXISTS (SELECT 1 FROM files WHERE state = 'pending' AND published_at IS NULL);
+
+-- name: unfinished
+-- In two parts, as there are two indexes.
+SELECT (SELECT count(*) FROM files
+         WHERE state = 'pending' AND published_at IS NULL AND lane = :lane)
+     + (SELECT count(*) FROM files
+         WHERE state IN ('pending', 'running') AND published_at IS NOT NULL AND lane = :lane);
+
+-- name: published
+-- After the broker's confirm. A file that was claimed in the meantime, and perhaps given back, has
+-- another token: its next message is still to be sent.
+-- The rows are locked in their order, as those of a claim are: neither waits for the other in a circle.
+WITH sent AS (
+    SELECT f.id, s.sent_with
+      FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[]), CAST(:carriers AS bigint[]))
+           AS s(id, token, sent_with) JOIN files f USING (id)
+     WHERE coalesce(f.lease_token, 0) = s.token AND f.published_at IS NULL AND f.state = 'pending'
+     ORDER BY f.id FOR UPDATE OF f),
+done AS (
+    UPDATE files f SET published_at = now(), sent_with = sent.sent_with
+      FROM sent
+     WHERE f.id = sent.id AND f.published_at IS NULL AND f.state = 'pending'
+    RETURNING f.id, f.stage, f.attempts)
+INSERT INTO file_events (file_id, what, stage, attempt, who)
+SELECT id, 'published', stage, attempts, :who FROM done;
+
+-- name: expire
+-- Leases that ended: their workers are gone, or will be refused. Not just after a start: their workers
+-- may be alive, and only now get through.
+WITH expired AS (
+    UPDATE files SET state = 'pending', lease_until = NULL, published_at = NULL
+     WHERE id IN (SELECT id FROM files
+                   WHERE state = 'running' AND lease_until < now()
+                     AND pg_postmaster_start_time() < now() - make_interval(secs => :grace)
+                   FOR UPDATE SKIP LOCKED)
+    RETURNING id, stage, attempts, lease_owner),
+told AS (
+    INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)
+    SELECT id, 'lease expired', 'running', 'pending', stage, attempts, :who,
+           'held by ' || lease_owner
+      FROM expired)
+SELECT count(*) FROM expired;
+
+-- name: waiting_messages
+-- Published and not taken: this many messages the broker should hold.
+SELECT count(DISTINCT coalesce(sent_with, id)) FROM files
+ WHERE state = 'pending' AND published_at IS NOT NULL;
+
+-- name: stale
+-- Messages that nobody took for so long may be lost: publish their files again.
+WITH old AS MATERIALIZED (
+    SELECT id, dense_rank() OVER (ORDER BY since, message) AS place
+      FROM (SELECT id, coalesce(sent_with, id) AS message,
+                   min(published_at) OVER (PARTITION BY coalesce(sent_with, id)) AS since
+              FROM files
+             WHERE state = 'pending'
+               AND published_at < now() - make_interval(secs => :stale_after)) o),
+lost AS (
+    UPDATE files SET published_at = NULL
+     WHERE id IN (SELECT f.id FROM files f JOIN old USING (id)
+                   WHERE old.place <= :lost AND f.state = 'pending'
+                     AND f.published_at < now() - make_interval(secs => :stale_after)
+                   FOR UPDATE OF f SKIP LOCKED)
+    RETURNING id, stage, attempts),
+told AS (
+    INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why)
+    SELECT id, 'message missing', 'pending', 'pending', stage, attempts, :who,
+           'not taken after ' || :stale_after || ' s'
+      FROM lost)
+SELECT count(*) FROM lost;

@@ -1,0 +1,196 @@
+"""Small files that were claimed together are committed at once; each keeps its own account and outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from sensorflow import crash
+from sensorflow.core import joint, reading
+from sensorflow.core.formats.chunk import Chunk
+from sensorflow.core.keys import KEY, keys
+from sensorflow.core.states import Stage
+from sensorflow.errors import Fenced, Permanent, Transient
+from sensorflow.flow import deadlines
+from sensorflow.flow.load import done
+from sensorflow.flow.single_pass import Ingest, Made
+from sensorflow.flow.validate import opened, scratch
+from sensorflow.flow.work import Job
+from sensorflow.ports.files import Counts
+from sensorflow.ports.layers import Layers
+from sensorflow.ports.loading import Keyed, Load
+
+READINGS = 131_072
+"""That are held at a time: a small file may be a large one, compressed, or hold a thousand in each row."""
+
+R = TypeVar("R")
+
+
+def fits(job: Job) -> bool:
+    """Whether a file may be committed with others: new, and with readings that no other file has."""
+    claim, source = job.claim, job.world.settings.sources.get(job.claim.source)
+    plain = claim.stage is Stage.VALIDATE and claim.version == 1 and not claim.again
+    plain = plain and claim.part is None
+    return claim.fresh and plain and source is not None and source.dedupe_scope == "file"
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A file whose layers are written, with all that is to be committed of it."""
+
+    job: Job
+    batches: list[Keyed]
+    load: Load
+
+    @cached_property
+    def rows(self) -> int:
+        return sum(len(silver) for silver, _ in self.batches)
+
+    @cached_property
+    def loaded(self) -> Load:
+        """As it is when the database has taken every row."""
+        return replace(self.load, counts=replace(self.load.counts, loaded=self.rows))
+
+
+def work(
+    jobs: list[Job],
+    outcome: Callable[[Job, Callable[[], R]], R],
+    alone: Callable[[Job], R],
+    loaded: Callable[[Job, Counts], R],
+) -> list[R]:
+    """Take files through all stages; returns what became of each, in their order.
+
+    outcome: does the work of a file, and makes of what it raises what is to become of it. alone: all of
+    the work of one. loaded: what a loaded file is told as.
+    """
+    if not jobs:
+        return []
+    world = jobs[0].world
+    ready: dict[int, _Ready] = {}
+    failed: dict[int, Exception] = {}
+    try:
+        with world.lake.batch() as batch:
+            _prepare(jobs, batch, ready, failed)
+            for file in ready.values():
+                file.job.confirm()
+        files = list(ready.values())
+        once = world.ledger.load_together([(f.job.claim, f.batches, f.loaded) for f in files])
+    except Fenced:  # of one of them: each is worked on by itself
+        once, ready = False, {}
+    except Exception as error:  # noqa: BLE001 - each file is told of it
+        once, failed = False, {**dict.fromkeys(ready, error), **failed}
+    if once and ready:
+        crash.point(crash.Point.COMMITTED)
+
+    def rest(job: Job) -> R:
+        number = job.claim.file_id
+        if number in failed:
+            raise failed[number]
+        if number not in ready:
+            return alone(job)
+        file = ready[number]
+        if once:
+            return loaded(file.job, file.loaded.counts)
+        stored = world.ledger.load(job.claim, file.batches, file.load)
+        return loaded(file.job, done(file.job, stored))
+
+    return [outcome(job, partial(rest, job)) for job in jobs]
+
+
+def _prepare(
+    jobs: list[Job], batch: Layers, ready: dict[int, _Ready], failed: dict[int, Exception]
+) -> None:
+    """Write the layers of files, as many as can be held."""
+    room, read = READINGS, _read(jobs)
+    for job in jobs:
+        number = job.claim.file_id
+        try:
+            file = _made(job, batch, room, read.get(number))
+        except Exception as error:  # noqa: BLE001 - of this file alone
+            failed[number] = error
+            continue
+        if file is not None:
+            ready[number] = file
+            room -= file.rows
+    if ready:
+        _add_keys(list(ready.values()))
+
+
+def _read(jobs: list[Job]) -> dict[int, Made]:
+    """What could be made of the files at once, by their ids; of no other file anything is said."""
+    groups: list[list[tuple[Job, Chunk]]] = []
+    room = READINGS
+    for job in jobs:
+        chunk = None
+        with suppress(Permanent, Transient, OSError):  # told when it is read by itself
+            chunk = _only_chunk(job)
+        if chunk is None or chunk.readings > room:
+            continue
+        room -= chunk.readings
+        for group in groups:
+            if group[0][0].profile is job.profile and joint.alike(group[0][1], chunk):
+                group.append((job, chunk))
+                break
+        else:
+            groups.append([(job, chunk)])
+    read: dict[int, Made] = {}
+    for group in groups:
+        profile = group[0][0].profile
+        accepted = joint.judge([chunk for _, chunk in group], profile)
+        if accepted is not None:
+            ids = [job.claim.file_id for job, _ in group]
+            made = map(Made, accepted, joint.reshape(accepted, profile))
+            read |= zip(ids, made, strict=True)
+    return read
+
+
+def _only_chunk(job: Job) -> Chunk | None:
+    if not joint.plain(job.profile):
+        return None
+    with (
+        opened(job) as stream,
+        deadlines.reading(job.claim.file_id, job.profile.max_seconds),
+    ):
+        chunks = reading.chunks(stream, job.profile, job.place, scratch, job.source.drift)
+        return joint.only(chunks)
+
+
+def _made(job: Job, batch: Layers, room: int, read: Made | None) -> _Ready | None:
+    written = replace(job, world=replace(job.world, lake=batch))
+    made, batches = Ingest(written, read, _none_yet), []
+    with closing(iter(made)) as readings:  # left early, it leaves nothing behind
+        for keyed in readings:
+            room -= len(keyed[0])
+            if room < 0:
+                return None
+            batches.append(keyed)
+    return _Ready(replace(made.job, world=job.world), batches, made.load)
+
+
+def _none_yet(_silver: pa.RecordBatch, _identity: str) -> pa.Array:
+    return _NO_KEYS
+
+
+_NO_KEYS = pa.array([], KEY)
+
+
+def _add_keys(files: list[_Ready]) -> None:
+    """Make the keys of all files at once."""
+    silver = [batch for file in files for batch, _ in file.batches]
+    if not silver:
+        return
+    names = pa.array([file.job.identity for file in files for _ in file.batches])
+    places = np.repeat(np.arange(len(silver)), [len(batch) for batch in silver])
+    whole = pa.concat_batches(silver)
+    made = keys(whole, pa.DictionaryArray.from_arrays(places, names))
+    start = 0
+    for file in files:
+        for index, (batch, _) in enumerate(file.batches):
+            file.batches[index] = batch, made.slice(start, len(batch))
+            start += len(batch)

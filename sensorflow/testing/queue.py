@@ -1,0 +1,104 @@
+"""A broker in memory: both halves of `ports.queue`."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from threading import Condition
+
+from sensorflow.ports.queue import Message, Task
+
+
+class MemoryQueue:
+    """Publisher and Consumer of one process; safe to use from several threads.
+
+    held: seconds after which a message that was received, and is neither settled nor extended, is
+    delivered again. clock: in seconds, of delays.
+    """
+
+    def __init__(self, held: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._held_seconds, self._clock = held, clock
+        self._change = Condition()
+        self._receipts = count(1)
+        self._waiting: deque[tuple[float, Message]] = deque()
+        """When each is due, and itself."""
+        self._held: dict[int, tuple[float, Message]] = {}
+        """By receipt: when it is delivered again, and itself."""
+
+    def publish(
+        self,
+        messages: Iterable[Message],
+        confirmed: Callable[[Message], object] = lambda _message: None,
+    ) -> None:
+        for message in messages:
+            with self._change:
+                self._waiting.append((self._clock(), message))
+                self._change.notify()
+            confirmed(message)
+
+    def depth(self) -> int | None:
+        with self._change:
+            self._return_late()
+            return len(self._waiting)
+
+    def receive(self, n: int, timeout: float) -> Sequence[MemoryDelivery]:
+        until = time.monotonic() + timeout
+        with self._change:
+            while not (found := self._take(n)) and (left := until - time.monotonic()) > 0:
+                self._change.wait(min(left, 0.05))  # what is late or delayed wakes nobody
+            return found
+
+    def _take(self, n: int) -> list[MemoryDelivery]:
+        self._return_late()
+        now = self._clock()
+        due = [entry for entry in self._waiting if entry[0] <= now][:n]
+        found = []
+        for entry in due:
+            self._waiting.remove(entry)
+            receipt = next(self._receipts)
+            self._held[receipt] = now + self._held_seconds, entry[1]
+            found.append(MemoryDelivery(self, receipt, entry[1]))
+        return found
+
+    def _return_late(self) -> None:
+        now = self._clock()
+        for receipt in [r for r, (until, _) in self._held.items() if until <= now]:
+            self._waiting.append((now, self._held.pop(receipt)[1]))
+
+    def settle(self, receipt: int, delay: float | None) -> None:
+        """delay: seconds until it is delivered again, None for never."""
+        with self._change:
+            self._return_late()
+            held = self._held.pop(receipt, None)
+            if held is not None and delay is not None:
+                self._waiting.append((self._clock() + delay, held[1]))
+                self._change.notify()
+
+    def extend(self, receipt: int, seconds: float) -> None:
+        with self._change:
+            self._return_late()
+            if receipt in self._held:
+                self._held[receipt] = self._clock() + seconds, self._held[receipt][1]
+
+
+@dataclass(frozen=True)
+class MemoryDelivery:
+    queue: MemoryQueue
+    receipt: int
+    message: Message
+
+    @property
+    def task(self) -> Task:
+        return self.message.task
+
+    def ack(self) -> None:
+        self.queue.settle(self.receipt, None)
+
+    def nack(self, delay: float) -> None:
+        self.queue.settle(self.receipt, delay)
+
+    def extend(self, seconds: float) -> None:
+        self.queue.extend(self.receipt, seconds)
