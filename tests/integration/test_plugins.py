@@ -95,4 +95,4 @@ def test_a_file_waits_on_a_host_where_the_package_is_broken(yard: Yard, site: Pa
     assert yard.work(file_id) is Outcome.RETRY
     view = yard.ledger.file(file_id)
     assert view is not None
-    assert (view.facts["attempts"], "sensorflow-records" in view.facts["error_detail"]) == (0, True)
+    assert (view.attempts, "sensorflow-records" in str(view.error_detail)) == (0, True)
