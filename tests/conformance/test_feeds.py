@@ -63,7 +63,8 @@ class FolderSite:
         rules = {"path": "drop", "profile": "long", "settle": 0, "after": "delete"}
         self.root = root
         self.feed: Feed = FolderFeed(
-            Folder("plant", root, FolderSource.model_validate(rules), root.parent / "archive"), NoBook()
+            Folder("plant", root, FolderSource.model_validate(rules), root.parent / "archive"),
+            NoBook(),
         )
 
     def _path(self, key: bytes) -> Path:
