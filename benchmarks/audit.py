@@ -31,7 +31,7 @@ from servers import place_for_servers  # noqa: E402
 from sensorflow import bootstrap  # noqa: E402
 from sensorflow.adapters.postgres import migrate  # noqa: E402
 from sensorflow.adapters.postgres.ledger import PostgresLedger  # noqa: E402
-from sensorflow.core.dedupe import keys  # noqa: E402
+from sensorflow.core.keys import keys  # noqa: E402
 from sensorflow.core.partitions import Layer  # noqa: E402
 from sensorflow.core.readings import SILVER  # noqa: E402
 from sensorflow.core.stability import Stat  # noqa: E402

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from benchmarks import inputs, machine
 from sensorflow.core import reading
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.place import Place
 from sensorflow.core.profile import Profile
 from sensorflow.core.readings import BRONZE
 

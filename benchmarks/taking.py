@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks import machine
 from sensorflow import bootstrap, telemetry
-from sensorflow.adapters.feeds.folder import stat_of
+from sensorflow.adapters.feeds.folder.tree import stat_of
 from sensorflow.flow.land import land
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.process import process

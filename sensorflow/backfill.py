@@ -13,14 +13,9 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from sensorflow.adapters.feeds.folder import (
-    Folder,
-    NotAFile,
-    Readable,
-    StillOpen,
-    Unreadable,
-)
-from sensorflow.adapters.feeds.gates import Held, of
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.gates import Held, of
+from sensorflow.adapters.feeds.folder.tree import NotAFile, Readable, StillOpen, Unreadable
 from sensorflow.core.arrival import Lane, printable
 from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.names import composed
@@ -30,7 +25,7 @@ from sensorflow.flow.register import register
 from sensorflow.ports.intake import Kind
 from sensorflow.ports.landing import Landing
 from sensorflow.ports.ledger import Ledger
-from sensorflow.settings import Settings
+from sensorflow.settings import Settings, as_folder
 
 LOOK = 0.5
 """Seconds between looks at how far the workers are."""
@@ -86,7 +81,7 @@ class Backfill:
         ahead: int = 200,
         rate: float | None = None,
     ) -> None:
-        quiet = settings.sources[source].model_copy(update={"after": "keep", "growing": False})
+        quiet = as_folder(settings.sources[source], after="keep", growing=False)
         self._folder = Folder(source, root.resolve(), quiet, Path())
         self._settings = settings
         self._window = window

@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder import stat_of
+from sensorflow.adapters.feeds.folder.tree import stat_of
 from sensorflow.adapters.postgres import migrate
 from sensorflow.core.profile import Profile
 from sensorflow.core.states import WORK
@@ -37,7 +37,7 @@ from sensorflow.flow.work import World
 from sensorflow.ports.catalog import Catalog
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.queue import Task
-from sensorflow.settings import Settings, Source
+from sensorflow.settings import FolderSource, Settings, Source, as_folder
 
 ROUNDS = 5
 SMALL = 8 << 20
@@ -142,7 +142,7 @@ def _settings(
 ) -> Settings:
     """A source for each round: the same bytes again would be no new file."""
     name, how = profile
-    rules = (source or Source(path=Path(), profile=name)).model_copy(update={"profile": name})
+    rules = as_folder(source or FolderSource(path=Path(), profile=name), profile=name)
     sources = {
         f"round-{n}": rules.model_copy(update={"path": Path(f"drop-{n}")})
         for n in range(rounds + 1)
@@ -199,7 +199,7 @@ def hints(found: Measured, project: Settings) -> Iterator[str]:
     """What could be set otherwise, by what was measured."""
     if found.database_share > 0.6:
         deferred = 'dedupe_index = "deferred" for files that are loaded in bulk, or '
-        known = "dedupe_index" in {*Source.model_fields, *Settings.model_fields}
+        known = "dedupe_index" in {*FolderSource.model_fields, *Settings.model_fields}
         yield (
             f"PostgreSQL takes {found.database_share:.0%} of the CPU: {deferred if known else ''}"
             "a machine of its own for it; more workers on its cores do not help"

@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING
 
 from sensorflow import crash
 from sensorflow import settings as settings_
-from sensorflow.adapters.feeds.folder import Folder
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.objects.local import LocalLanding
+from sensorflow.adapters.objects.quarantine import LocalQuarantine
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.queues.celery import CeleryPublisher
-from sensorflow.adapters.stores.landing import LocalLanding
-from sensorflow.adapters.stores.quarantine import LocalQuarantine
 from sensorflow.embedded import state
 from sensorflow.environment import folder
 from sensorflow.errors import Misuse
 from sensorflow.settings import Settings
 
 if TYPE_CHECKING:
-    from sensorflow.adapters.lake.parquet import LocalLake
+    from sensorflow.adapters.layers.local import LocalLake
     from sensorflow.adapters.postgres.audit import PostgresBooks
     from sensorflow.adapters.postgres.closing import Closing
     from sensorflow.flow.audit import Sight
@@ -154,8 +154,8 @@ def close_months(settings: Settings) -> list[Closing]:
 
 def collect_garbage(settings: Settings) -> int:
     """Remove what writers that were killed left half written, an hour ago or more."""
-    from sensorflow.adapters.files import collect
-    from sensorflow.adapters.stores.quarantine import FILES
+    from sensorflow.adapters.local.garbage import collect
+    from sensorflow.adapters.objects.quarantine import FILES
     from sensorflow.core.partitions import Layer
 
     data = settings.data_folder
@@ -165,7 +165,7 @@ def collect_garbage(settings: Settings) -> int:
 
 def collect_garbage_daily(settings: Settings) -> int:
     """As `collect_garbage`, by the first that asks on a day: it walks through all that is stored."""
-    from sensorflow.adapters.files import storage_errors
+    from sensorflow.adapters.local.places import storage_errors
 
     note = settings.data_folder / COLLECTED
     with storage_errors():
@@ -230,7 +230,7 @@ def sight(settings: Settings, source: str | None = None) -> Sight:
 @contextmanager
 def scratch() -> Iterator[LocalLake]:
     """An empty lake that goes when it is left."""
-    from sensorflow.adapters.lake.parquet import LocalLake
+    from sensorflow.adapters.layers.local import LocalLake
 
     with tempfile.TemporaryDirectory(prefix="sensorflow-") as folder:
         yield LocalLake(Path(folder))
@@ -241,7 +241,7 @@ def landing(settings: Settings) -> LocalLanding:
 
 
 def lake(settings: Settings) -> LocalLake:
-    from sensorflow.adapters.lake.parquet import LocalLake
+    from sensorflow.adapters.layers.local import LocalLake
 
     return LocalLake(settings.data_folder)
 
@@ -268,7 +268,7 @@ def folders(settings: Settings) -> list[Folder]:
     archive = settings.data_folder / "archive"
     return [
         Folder(name, settings.path(source.path), source, archive / name)
-        for name, source in settings.sources.items()
+        for name, source in settings.folders.items()
     ]
 
 

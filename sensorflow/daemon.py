@@ -24,33 +24,26 @@ from types import FrameType
 from typing import BinaryIO
 
 from sensorflow import bootstrap, crash
-from sensorflow.adapters.feeds.folder import (
-    Folder,
-    NotAFile,
-    Putting,
-    Readable,
-    StillOpen,
-    Unreadable,
-)
-from sensorflow.adapters.feeds.gates import Admitted
-from sensorflow.adapters.feeds.gating import Gating
-from sensorflow.adapters.feeds.spelling import Spellings, log_refused
-from sensorflow.adapters.feeds.watch import Watch
+from sensorflow.adapters.feeds.folder.drop import Folder, Putting
+from sensorflow.adapters.feeds.folder.gates import Admitted
+from sensorflow.adapters.feeds.folder.gating import Gating
+from sensorflow.adapters.feeds.folder.growing import Growing
+from sensorflow.adapters.feeds.folder.settling import Settling
+from sensorflow.adapters.feeds.folder.spelling import Spellings, log_refused
+from sensorflow.adapters.feeds.folder.tree import NotAFile, Readable, StillOpen, Unreadable
+from sensorflow.adapters.feeds.folder.watch import Watch
 from sensorflow.adapters.host import has_ended, process
 from sensorflow.core.arrival import Landed, printable
 from sensorflow.core.heartbeat import Role
 from sensorflow.core.retry import backoff
 from sensorflow.core.stability import Stat
 from sensorflow.errors import REMEDY, Code, IntakeLost, Transient
-from sensorflow.flow.detect import Settling
-from sensorflow.flow.intake import Intake
+from sensorflow.flow.intake.leases import Intake
+from sensorflow.flow.intake.turns import Turns
 from sensorflow.flow.land import land
-from sensorflow.flow.publish import publish
+from sensorflow.flow.publisher import PublisherLoop
 from sensorflow.flow.pulse import Heart, Loop
 from sensorflow.flow.register import Found, register_many
-from sensorflow.flow.sweep import sweep
-from sensorflow.flow.turns import Turns
-from sensorflow.growing import Growing
 from sensorflow.ports.intake import IntakeLease
 from sensorflow.ports.landing import Landing, LandingGroup
 from sensorflow.ports.ledger import Ledger
@@ -75,14 +68,6 @@ GROUP_BYTES = 8 << 20
 """Bytes of a group: a large file keeps no small one waiting."""
 LOOKING = 0.25
 """Seconds in which files for a group are looked for, at most."""
-PUBLISH_EVERY = 1.0
-"""Seconds between looks for retries that are due, when no new file wakes the publisher."""
-PUBLISH_SOON = 0.25
-"""The same while files are sent: others may wait for those that the workers finish."""
-SOON_FOR = 5.0
-"""Seconds after the last one was sent for which that holds."""
-PATIENCE = 5.0
-"""Seconds between signs of life of a loop that waits."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +96,10 @@ class Daemon:
         self._folders = folders
         self._landing = landing
         self._ledger = ledger
-        self._queue = queue_
         identity = f"{process()} {secrets.token_hex(4)}"
         self._intake = _intake(settings, folders, ledger, identity)
-        self._heart, self._taking, self._sending = _heart(settings, folders, ledger, identity)
+        self._heart, self._taking, sending = _heart(settings, folders, ledger, identity)
+        self._publisher = PublisherLoop(settings, ledger, queue_, sending)
         self._unrecovered: set[str] = set()
         """Folders that were away when they were taken over."""
         self._leases: dict[str, IntakeLease] = {}
@@ -135,7 +120,6 @@ class Daemon:
         self._looks: dict[str, tuple[IntakeLease, Iterator[bool]]] = {}
         """Growing sources that are being looked at, with the lease since the begin."""
         self._doubt = threading.Event()
-        self._fresh = threading.Event()
         self._stop = threading.Event()
         self._troubles = 0
         self._watch: Watch | None = None
@@ -143,7 +127,7 @@ class Daemon:
     def stop(self) -> None:
         """Finish the files in hand, and end."""
         self._stop.set()
-        self._fresh.set()
+        self._publisher.stop()
         self._news.set()
 
     def run(self) -> None:
@@ -152,7 +136,7 @@ class Daemon:
         self._heart.start()
         with self._taking.held():
             self._watch = self._watched()
-        publisher = threading.Thread(target=self._publish, name="publisher")
+        publisher = threading.Thread(target=self._publisher.run, name="publisher")
         publisher.start()
         log().info(Event.DAEMON_STARTED, sources=[f.name for f in self._folders])
         try:
@@ -279,12 +263,7 @@ class Daemon:
         self._again.clear()
         self._looks.clear()
         self._doubt.set()
-        self._wait(delay, self._taking)
-
-    def _wait(self, seconds: float, loop: Loop) -> None:
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, PATIENCE)):
-            loop.touch()
+        self._taking.wait(delay, self._stop)
 
     def _take_turn(self, until: float) -> None:
         """Take a group of files, some of each source; where there is none, wait for one, not for long."""
@@ -336,7 +315,7 @@ class Daemon:
         if grew is None:
             del self._looks[name]
         elif grew:
-            self._fresh.set()
+            self._publisher.wake()
 
     def _stopped(self) -> bool:
         self._taking.touch()
@@ -515,7 +494,7 @@ class Daemon:
             self._keep_landed(folder, file)
         for _ in files:
             crash.point(crash.Point.REGISTERED)
-        self._fresh.set()
+        self._publisher.wake()
         self._put_gates_away(folder, [file.key for file in files])
         self._put_away(folder, files, lease)
         for _ in files:
@@ -632,41 +611,6 @@ class Daemon:
         self._settling[folder.name].forget(key)
         self._refused[folder.name, key] = folder.stat(key)
         log().error(Event.FILE_UNREADABLE, source=folder.name, file=printable(key), why=str(error))
-
-    # --- publishing ---
-
-    def _publish(self) -> None:
-        troubles, sweep_at, soon_until = 0, -math.inf, 0.0
-        s, loop = self._settings, self._sending
-        while not self._stop.is_set():
-            soon = time.monotonic() < soon_until
-            self._fresh.wait(PUBLISH_SOON if soon else PUBLISH_EVERY)
-            self._fresh.clear()
-            loop.touch()
-            try:
-                if time.monotonic() >= sweep_at:  # as beat does, whose host may be gone
-                    loop.hold()  # until a message is sent, or this is over
-                    sweep(self._ledger, self._queue, s.sweep, s.lease, s.limits, loop.touch)
-                    sweep_at = time.monotonic() + s.sweep
-                sent = publish(self._ledger, self._queue, s.limits, loop.touch)
-            except Exception as error:  # noqa: BLE001 - this thread must outlive any defect
-                troubles += 1
-                delay = backoff(troubles, 0.5, cap=15.0)
-                if isinstance(error, Transient):
-                    facts = {"code": error.code, "reason": error.message}
-                    log().error(Event.PUBLISH_PAUSED, **facts, seconds=delay)
-                    loop.pause(error)
-                else:
-                    log().exception(Event.DEFECT)
-                    defect = f"{type(error).__name__}: {error}"
-                    loop.pause(Transient(Code.UNEXPECTED, defect))
-                self._wait(delay, loop)
-                continue
-            troubles = 0
-            loop.resume(sure=sent > 0)
-            if sent:
-                soon_until = time.monotonic() + SOON_FOR
-                log().info(Event.FILES_PUBLISHED, files=sent)
 
 
 def _heart(

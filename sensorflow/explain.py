@@ -15,7 +15,7 @@ def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple
     first = min(found, key=lambda f: f.rank)
     key = ".".join(first.keys)
     if first.type == "extra_forbidden":
-        known = list(_fields(model, first.keys[:-1]))
+        known = list(_fields(model, first.keys[:-1], given))
         near = difflib.get_close_matches(first.keys[-1], known, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
         return key, f"unknown key {key!r}; {hint}"
@@ -58,10 +58,11 @@ def _shown(given: Any, keys: list[str]) -> str:
     return f" = {given!r}" if isinstance(given, str | int | float | bool) else ""
 
 
-def _fields(model: type[BaseModel], keys: list[str]) -> Iterator[str]:
-    """The keys that are known at a place."""
+def _fields(model: type[BaseModel], keys: list[str], given: Any) -> Iterator[str]:
+    """The keys that are known at a place. A model of several kinds says by the table which one it is of."""
     kinds: list[Any] = [model]
     for key in keys:
+        given = given.get(key) if isinstance(given, Mapping) else None
         inner: list[Any] = []
         for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -70,9 +71,13 @@ def _fields(model: type[BaseModel], keys: list[str]) -> Iterator[str]:
                 )
             else:
                 inner.append(kind)
-        kinds = inner or kinds
+        kinds = [_chosen(kind, given) for kind in inner or kinds]
     for kind in kinds:
         yield from (name for name, field in kind.model_fields.items() if not field.exclude)
+
+
+def _chosen(kind: Any, given: Any) -> Any:
+    return kind.chosen(given) if hasattr(kind, "chosen") else kind
 
 
 def _models(annotation: Any) -> list[Any]:

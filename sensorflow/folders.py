@@ -13,7 +13,7 @@ from sensorflow.settings import Settings
 
 def require_folders(settings: Settings) -> None:
     """Misuse for the first source whose folder is not there, or cannot be read or emptied."""
-    for name, source in settings.sources.items():
+    for name, source in settings.folders.items():
         if found := folder_fault(settings.path(source.path), source.after):
             told, todo = found
             key = f"sources.{name}.path = {str(source.path)!r}"

@@ -6,69 +6,87 @@ import logging
 import os
 import sys
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal, Self
 
 import structlog
 
 from sensorflow.shown import shown_in
 from sensorflow.steady import Steady
 
+Level = Literal["debug", "info", "warning", "error"]
+
 
 class Event(StrEnum):
-    """Everything that sensorflow says in its logs."""
+    """Everything that sensorflow reports of itself, each with the level that its log lines have."""
 
-    DAEMON_STARTED = "daemon.started"
-    DAEMON_STOPPED = "daemon.stopped"
-    FILE_REGISTERED = "file.registered"  # a file was landed and has its ledger row
-    FILE_SKIPPED = "file.skipped"  # not a regular file, or it changed while it was read
-    FILE_UNREADABLE = (
-        "file.unreadable"  # permissions, a bad disk; tried again when the file changes
-    )
-    FILE_REFUSED = "file.refused"  # left in its folder: another file there has its name
-    FILE_STUCK = "file.stuck"  # registered, but it cannot be moved out of its folder
-    GATE_WAITING = "gate.waiting"  # a file is complete, and left until its sender says so
-    GATE_DIFFERS = "gate.differs"  # bytes that are loaded already came again, with a gate of others
-    GATE_OVERDUE = "gate.overdue"  # for longer than overdue_after
-    SOURCE_AWAY = "source.away"  # a drop folder cannot be read; the others go on
-    FILE_VANISHED = (
-        "file.vanished"  # it was seen, and was gone or no file before it was landed: a loss
-    )
-    FILE_REPLACED = (
-        "file.replaced"  # a growing file was truncated, rewritten or rotated: begun anew
-    )
-    FILES_PUBLISHED = "files.published"
-    INTAKE_TAKEN = "intake.taken"  # this daemon takes the files of a source in from now on
-    INTAKE_STANDBY = (
-        "intake.standby"  # another daemon does; this one takes over when its lease ends
-    )
-    INTAKE_PAUSED = "intake.paused"  # disk or database away; resumes by itself
-    PUBLISH_PAUSED = "publish.paused"  # broker or database away; resumes by itself
-    WATCH_DEGRADED = "watch.degraded"  # inotify lost events or has no watches: rescanning
-    FILE_LOADED = "file.loaded"
-    ARCHIVE_UNPACKED = "archive.unpacked"  # its members are registered, and wait to be loaded
-    READINGS_REPLACED = "readings.replaced"  # a newer version states readings of older ones again
-    VERSION_NOTICED = (
-        "version.noticed"  # a shifted clock, a renamed sensor, readings deleted outside its span
-    )
-    READINGS_KEPT = "readings.kept"  # a newer version does not state all readings of an older one
-    FILE_RETRIED = "file.retried"
-    WORK_PAUSED = "work.paused"  # not even a failure can be written down; tried until it can
-    WORK_STUCK = "work.stuck"  # a child of a worker is ended: a file has it for too long
-    WORK_REFUSED = "work.refused"  # the host refuses memory, processes or threads: tried again
-    WORK_UNWATCHED = "work.unwatched"  # that cannot be seen to; leases end all the same
-    FILE_CONDEMNED = "file.condemned"  # on its way to quarantine
-    FILE_QUARANTINED = "file.quarantined"
-    LEASE_LOST = "lease.lost"
-    SWEPT = "swept"  # leases had ended, or messages were missing
-    MONTH_CLOSED = "month.closed"  # its unique index is built: no reading of it is there twice
-    MONTH_DOUBLED = "month.doubled"  # it cannot be: readings are there twice, and named here
-    MESSAGE_REFUSED = "message.refused"  # not one of ours; rejected before anything is done with it
-    COMMAND_REFUSED = "command.refused"  # by remote control, which may not end what works on a file
-    BROKER_REFUSED = "broker.refused"  # the broker is full or read-only; work goes on
-    BROKER_LOST = "broker.lost"  # by an error that Celery does not expect; connected to again
-    ACK_DROPPED = "acknowledgement.dropped"  # of a lost connection: the ledger has the outcome
-    BEAT_UNKEPT = "beat.unkept"  # its times cannot be written down: it goes on
-    DEFECT = "defect"  # something that should not happen; tried again
+    level: Level
+
+    def __new__(cls, name: str, level: Level) -> Self:
+        made = str.__new__(cls, name)
+        made._value_ = name
+        made.level = level
+        return made
+
+    DAEMON_STARTED = "daemon.started", "info"
+    DAEMON_STOPPED = "daemon.stopped", "info"
+    FILE_REGISTERED = "file.registered", "info"  # a file was landed and has its ledger row
+    FILE_SKIPPED = "file.skipped", "debug"  # not a regular file, or it changed while it was read
+    # permissions, a bad disk; tried again when the file changes
+    FILE_UNREADABLE = "file.unreadable", "error"
+    FILE_REFUSED = "file.refused", "error"  # left in its folder: another file there has its name
+    FILE_STUCK = "file.stuck", "error"  # registered, but it cannot be moved out of its folder
+    GATE_WAITING = "gate.waiting", "info"  # a file is complete, and left until its sender says so
+    # bytes that are loaded already came again, with a gate of others
+    GATE_DIFFERS = "gate.differs", "warning"
+    GATE_OVERDUE = "gate.overdue", "warning"  # for longer than overdue_after
+    SOURCE_AWAY = "source.away", "error"  # a drop folder cannot be read; the others go on
+    # it was seen, and was gone or no file before it was landed: a loss
+    FILE_VANISHED = "file.vanished", "warning"
+    # a growing file was truncated, rewritten or rotated: begun anew
+    FILE_REPLACED = "file.replaced", "warning"
+    FILES_PUBLISHED = "files.published", "info"
+    INTAKE_TAKEN = "intake.taken", "info"  # this daemon takes the files of a source in from now on
+    # another daemon does; this one takes over when its lease ends
+    INTAKE_STANDBY = "intake.standby", "warning"
+    INTAKE_PAUSED = "intake.paused", "error"  # disk or database away; resumes by itself
+    PUBLISH_PAUSED = "publish.paused", "error"  # broker or database away; resumes by itself
+    # inotify lost events or has no watches: rescanning
+    WATCH_DEGRADED = "watch.degraded", "warning"
+    FILE_LOADED = "file.loaded", "info"
+    # its members are registered, and wait to be loaded
+    ARCHIVE_UNPACKED = "archive.unpacked", "info"
+    # a newer version states readings of older ones again
+    READINGS_REPLACED = "readings.replaced", "info"
+    # a shifted clock, a renamed sensor, readings deleted outside its span
+    VERSION_NOTICED = "version.noticed", "warning"
+    # a newer version does not state all readings of an older one
+    READINGS_KEPT = "readings.kept", "info"
+    FILE_RETRIED = "file.retried", "warning"
+    # not even a failure can be written down; tried until it can
+    WORK_PAUSED = "work.paused", "error"
+    WORK_STUCK = "work.stuck", "error"  # a child of a worker is ended: a file has it for too long
+    # the host refuses memory, processes or threads: tried again
+    WORK_REFUSED = "work.refused", "error"
+    WORK_UNWATCHED = "work.unwatched", "error"  # that cannot be seen to; leases end all the same
+    FILE_CONDEMNED = "file.condemned", "warning"  # on its way to quarantine
+    FILE_QUARANTINED = "file.quarantined", "warning"
+    LEASE_LOST = "lease.lost", "warning"
+    SWEPT = "swept", "warning"  # leases had ended, or messages were missing
+    # its unique index is built: no reading of it is there twice
+    MONTH_CLOSED = "month.closed", "info"
+    # it cannot be: readings are there twice, and named here
+    MONTH_DOUBLED = "month.doubled", "error"
+    # not one of ours; rejected before anything is done with it
+    MESSAGE_REFUSED = "message.refused", "error"
+    # by remote control, which may not end what works on a file
+    COMMAND_REFUSED = "command.refused", "warning"
+    BROKER_REFUSED = "broker.refused", "warning"  # the broker is full or read-only; work goes on
+    # by an error that Celery does not expect; connected to again
+    BROKER_LOST = "broker.lost", "error"
+    # of a lost connection: the ledger has the outcome
+    ACK_DROPPED = "acknowledgement.dropped", "warning"
+    BEAT_UNKEPT = "beat.unkept", "error"  # its times cannot be written down: it goes on
+    DEFECT = "defect", "error"  # something that should not happen; tried again
 
 
 class _Lines:
@@ -122,3 +140,13 @@ def harmless(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any
 
 def log() -> Any:
     return structlog.get_logger()
+
+
+def emit(event: Event, level: Level | None = None, /, **fields: Any) -> None:
+    """Report an event, with what is known of it. Nothing else writes to the log.
+
+    fields: ids and facts; `exc_info`, True or an exception, adds the traceback. level: in place of the
+    event's own, where it is better or worse news than usual.
+    """
+    write = getattr(structlog.get_logger(), level or event.level)
+    write(event, **fields)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-from sensorflow.core.profile import Strict
+from sensorflow.core.profile.strict import Strict
 from sensorflow.errors import Code, Misuse
 
 SECURE = ("rediss", "valkeys", "amqps")

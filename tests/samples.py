@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from sensorflow.core.arrival import Arrival, Landed
-from sensorflow.core.dedupe import keys
+from sensorflow.core.keys import keys
 from sensorflow.core.readings import SILVER
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.ports.claims import Claim

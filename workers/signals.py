@@ -15,8 +15,9 @@ from billiard import current_process
 from celery.signals import task_received, worker_init, worker_process_init, worker_ready
 
 from sensorflow import bootstrap, crash, threads
-from sensorflow.core.dedupe import Occurrences, keys
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.place import Place
+from sensorflow.core.keys import keys
+from sensorflow.core.occurrences import Occurrences
 from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read

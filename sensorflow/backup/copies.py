@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from sensorflow.adapters.files import open_below
+from sensorflow.adapters.local.places import open_below
 from sensorflow.backup import folder as folders
 from sensorflow.core.partitions import file_of
 

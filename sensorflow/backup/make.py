@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensorflow import __version__
-from sensorflow.adapters.files import BEGAN, sync_folder
+from sensorflow.adapters.local.places import BEGAN, sync_folder
 from sensorflow.backup import folder as folders
 from sensorflow.backup.copies import LANDING, Copier, Tally
 from sensorflow.core.partitions import Layer, layer_path
@@ -47,7 +47,7 @@ Progress = Callable[[str, int, int], object]
 def require_apart(settings: Settings, target: Path) -> None:
     """Misuse for a folder that the backup would be a part of, or that files are dropped into."""
     there = target.resolve()
-    folders_ = {f"sources.{n}": settings.path(s.path) for n, s in settings.sources.items()}
+    folders_ = {f"sources.{n}": settings.path(s.path) for n, s in settings.folders.items()}
     for name, folder in {"data": settings.data_folder, **folders_}.items():
         if there.is_relative_to(folder.resolve()):
             raise Misuse(

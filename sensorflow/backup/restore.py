@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensorflow.adapters.files import BEGAN, sync_folder
+from sensorflow.adapters.local.places import BEGAN, sync_folder
 from sensorflow.backup import folder as folders
 from sensorflow.backup.folder import Backup
 from sensorflow.backup.make import STORES

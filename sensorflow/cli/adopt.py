@@ -158,9 +158,9 @@ def include(names: Sequence[str]) -> list[str]:
     """The patterns for files called like these; none where the default ones take them all, or whatever is
     included leaves them out."""
     from sensorflow.core.stability import takes
-    from sensorflow.settings import Source
+    from sensorflow.settings import FolderSource
 
-    fields = Source.model_fields
+    fields = FolderSource.model_fields
     default, exclude = fields["include"].default, fields["exclude"].default
     keys = [name for name in names if takes(os.fsencode(name), ("*",), exclude)]
     if all(takes(os.fsencode(name), default, exclude) for name in keys):

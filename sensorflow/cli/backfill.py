@@ -118,7 +118,7 @@ def _near(missing: str) -> str:
 
 
 def _apart(settings: Settings, root: Path) -> None:
-    folders = {f"sources.{n}": settings.path(s.path) for n, s in settings.sources.items()}
+    folders = {f"sources.{n}": settings.path(s.path) for n, s in settings.folders.items()}
     folders["data"] = settings.data_folder
     for name, folder in folders.items():
         real = folder.resolve()

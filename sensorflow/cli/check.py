@@ -17,7 +17,7 @@ from sensorflow.errors import Misuse, Permanent
 from sensorflow.shown import json_of, shown
 
 if TYPE_CHECKING:
-    from sensorflow.core.drift import Drift
+    from sensorflow.core.binding.drift import Drift
     from sensorflow.core.profile import Profile
     from sensorflow.flow.check import Checked
     from sensorflow.settings import Settings, Source
@@ -164,8 +164,7 @@ def _checked(
     limits = MonthLimits(source.new_months, source.sparse_months) if source else None
     received = int(time.time()) * 10**9  # it arrives now
     try:
-        growing = source is not None and source.growing
-        there = nullcontext((given, 0)) if given is not None else opened(path, growing)
+        there = nullcontext((given, 0)) if given is not None else opened(path, held.growing)
         with there as (stream, waiting):
             what = (str(path), (name, profile), held.place, held.drift, keep, received, limits)
             found = dry_run(stream, *what)

@@ -53,8 +53,9 @@ def _taken_in(settings: Settings) -> Iterator[str]:
 
 def _by_name(paths: Sequence[Path], named: str, settings: Settings, project: bool) -> Iterator[str]:
     yield "next:"
-    if name := next(iter(sources_with(named, settings)), None):
-        yield f"  {steps.drop(paths, settings, settings.sources[name])}"
+    folders = settings.folders
+    if name := next((name for name in sources_with(named, settings) if name in folders), None):
+        yield f"  {steps.drop(paths, settings, folders[name])}"
         if len(paths) == 1 and paths[0].is_file():
             again = steps.command("sensorflow", "replay", paths[0].name)
             yield f"  {again}   # instead, if its bytes were loaded before: they are not taken twice"

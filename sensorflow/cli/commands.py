@@ -25,11 +25,11 @@ from sensorflow.cli import (
     sniff,
     sources,
     status,
-    up,
     version,
     watch,
     worker,
 )
+from sensorflow.cli.up import up
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
     )
     app.add_typer(profiles.app, name="profiles")
     app.add_typer(sources.app, name="sources")
-    app.command("up", short_help="Run the whole stack here; Ctrl-C stops it.")(up.up)
+    app.command("up", short_help="Run the whole stack here; Ctrl-C stops it.")(up)
     app.command("status", short_help="Where files stand; how far behind; do rows add up?")(
         status.status
     )

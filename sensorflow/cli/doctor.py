@@ -105,7 +105,7 @@ def _checks() -> Iterator[Check]:
 def _folders(settings: Settings) -> Iterator[Check]:
     from sensorflow.folders import folder_fault
 
-    for name, source in settings.sources.items():
+    for name, source in settings.folders.items():
         folder, what = settings.path(source.path), f"source {name}"
         fault = folder_fault(folder, source.after)
         yield Check(what, "fail", *fault) if fault else Check(what, "ok", str(folder))
@@ -293,7 +293,7 @@ def _kernel(settings: Settings) -> Iterator[Check]:
         if Path("/proc/sys/fs/protected_hardlinks").read_text().strip() == "0":
             found = "whoever may write into a drop folder may link files of others into it"
             yield Check("hard links", "warn", found, "sysctl fs.protected_hardlinks=1")
-    if not any(not source.polling for source in settings.sources.values()):
+    if not any(not source.polling for source in settings.folders.values()):
         return
     limits = Path("/proc/sys/fs/inotify")
     try:

@@ -17,8 +17,8 @@ from sensorflow.core.stability import takes
 from sensorflow.errors import SensorflowError
 
 if TYPE_CHECKING:
-    from sensorflow.adapters.feeds.folder import Folder
-    from sensorflow.adapters.feeds.gates import Book
+    from sensorflow.adapters.feeds.folder.drop import Folder
+    from sensorflow.adapters.feeds.folder.gates import Book
     from sensorflow.ports.audit import Books
     from sensorflow.settings import Settings
 

@@ -68,7 +68,7 @@ def imported(path: Path, table: str | None) -> Imported:
 
 
 def _check(zone: str) -> None:
-    from sensorflow.core.profile import check_zone
+    from sensorflow.core.times.zones import check_zone
 
     try:
         check_zone(zone)

@@ -14,8 +14,8 @@ from sensorflow.core.health import Check, span
 from sensorflow.errors import Code, Permanent, SensorflowError
 
 if TYPE_CHECKING:
-    from sensorflow.adapters.feeds.folder import Folder
-    from sensorflow.adapters.feeds.gates import Book, Gates
+    from sensorflow.adapters.feeds.folder.drop import Folder
+    from sensorflow.adapters.feeds.folder.gates import Book, Gates
     from sensorflow.core.stability import Stat
     from sensorflow.flow.check import Checked
     from sensorflow.ports.audit import Books
@@ -58,7 +58,7 @@ def waiting(settings: Settings, book: Book, source: str | None = None) -> list[W
     from sensorflow import bootstrap
 
     found: list[Waiting] = []
-    if not any(s.gate for n, s in settings.sources.items() if source in (None, n)):
+    if not any(s.gate for n, s in settings.folders.items() if source in (None, n)):
         return found
     books = bootstrap.books(settings)
     for folder in bootstrap.folders(settings):
@@ -69,7 +69,7 @@ def waiting(settings: Settings, book: Book, source: str | None = None) -> list[W
 
 def look(folder: Folder, book: Book, books: Books | None = None) -> list[Waiting]:
     """books: where it is given, files that are kept are looked up there many at a time."""
-    from sensorflow.adapters.feeds.gates import of
+    from sensorflow.adapters.feeds.folder.gates import of
 
     gates, until = of(folder, book), time.monotonic() + PATIENCE
     if gates is None:
@@ -87,7 +87,7 @@ def look(folder: Folder, book: Book, books: Books | None = None) -> list[Waiting
 def _held(
     folder: Folder, gates: Gates, books: Books | None, until: float
 ) -> Iterator[tuple[bytes, Stat, str]]:
-    from sensorflow.adapters.feeds.gates import Held
+    from sensorflow.adapters.feeds.folder.gates import Held
 
     gates.look()
     files = list(folder.scan())
@@ -112,7 +112,7 @@ def _unknown(
 
 
 def _waiting(folder: Folder, key: bytes, stat: Stat, why: str, is_gate: bool = False) -> Waiting:
-    from sensorflow.adapters.feeds.gating import age, is_overdue
+    from sensorflow.adapters.feeds.folder.gating import age, is_overdue
 
     late = is_overdue(folder, stat)
     return Waiting(folder.name, key, why, max(0.0, age(stat)), late, is_gate)
@@ -168,7 +168,7 @@ def words(found: Sequence[Waiting]) -> Iterator[str]:
 def judge(path: Path, folder: Folder, found: Checked) -> str | None:
     """What `check` says of a file's gate, in the folder of a source that has gates; what differs from it
     becomes the file's error. None where there is nothing to say."""
-    from sensorflow.adapters.feeds.gates import Admitted, NoBook, of
+    from sensorflow.adapters.feeds.folder.gates import Admitted, NoBook, of
     from sensorflow.core.gates.announced import require_rows
 
     gates, key = of(folder, NoBook()), _key(path, folder)

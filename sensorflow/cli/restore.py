@@ -160,7 +160,7 @@ def _settle(found: Backup, settings: Settings, home: Path) -> None:
         if relative.startswith(project) and not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(found.path / relative, target, follow_symlinks=False)
-    for source in settings.sources.values():
+    for source in settings.folders.values():
         folder = settings.path(source.path)
         if folder.is_relative_to(home):
             folder.mkdir(parents=True, exist_ok=True)

@@ -192,8 +192,8 @@ def guess(path: Path, zone: str | None = None) -> Proposal:
 
 def checked(path: Path, found: Proposal) -> Checked:
     """What the profile makes of the file. Without a zone the clock is taken for UTC."""
-    from sensorflow.core.drift import Drift
-    from sensorflow.core.layout import Place
+    from sensorflow.core.binding.drift import Drift
+    from sensorflow.core.binding.place import Place
     from sensorflow.flow.check import check
 
     assumed = Proposal(found.guess.in_zone("UTC", ""))

@@ -12,7 +12,7 @@ from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
     from sensorflow.core.profile import Profile
-    from sensorflow.settings import Settings
+    from sensorflow.settings import Settings, Source
 
 AFTER = ("archive", "delete", "keep")
 app = typer.Typer(help="Drop folders: list them, add one.", no_args_is_help=True)
@@ -26,28 +26,41 @@ To = Annotated[
 def ls(json: Json = False) -> None:
     """List the sources: folder, profile, and how many files wait in the folder to be taken in."""
     from sensorflow import bootstrap
-    from sensorflow.cli import steps
     from sensorflow.cli.profiles import file_shown
 
     settings = bootstrap.settings()
     found = []
     for name, source in settings.sources.items():
         file = settings.profile_files.get(source.profile)
-        kind = file_shown(file, settings) if file else source.profile
-        folder = settings.path(source.path)
-        count = steps.waiting(settings, name) if folder.is_dir() else None
-        found.append((name, str(steps.near(folder)), kind, source.after, count, folder.is_dir()))
+        profile = file_shown(file, settings) if file else source.profile
+        found.append((name, *_place(settings, name, source, profile)))
     if json:
         keys = ("name", "path", "profile", "after", "waiting", "folder_exists")
         as_json([dict(zip(keys, row, strict=True)) for row in found])
         return
-    rows = [(*row[:4], _count(row[4], row[5])) for row in found]
+    rows = [(*(cell or "-" for cell in row[:4]), _count(row[4], row[5])) for row in found]
     table("", ("name", "path", "profile", "after", "files waiting"), rows)
     if not found:
         line("no sources: `sensorflow sniff FILE --add NAME` adds one")
 
 
-def _count(waiting: int | None, there: bool) -> str:
+def _place(
+    settings: Settings, name: str, source: Source, profile: str
+) -> tuple[str | None, str, str | None, int | None, bool | None]:
+    """(path, profile, after, files that wait, whether the folder is there): None where it has no folder."""
+    from sensorflow.cli import steps
+    from sensorflow.settings import FolderSource
+
+    if not isinstance(source, FolderSource):
+        return None, profile, None, None, None
+    folder = settings.path(source.path)
+    count = steps.waiting(settings, name) if folder.is_dir() else None
+    return str(steps.near(folder)), profile, source.after, count, folder.is_dir()
+
+
+def _count(waiting: int | None, there: bool | None) -> str:
+    if there is None:
+        return "-"
     if waiting is None:
         return "unknown: the database cannot be asked" if there else "no such folder"
     return f"{waiting:,}"
@@ -152,8 +165,8 @@ def _as_path(named: str) -> str:
 
 def _zoned(extended: str, zone: str) -> str:
     """The TOML of a profile that is another one in a zone."""
-    from sensorflow.core.profile import check_zone
     from sensorflow.core.sniff.guess import Guess, Line, zoned
+    from sensorflow.core.times.zones import check_zone
 
     try:
         check_zone(zone)
@@ -164,7 +177,7 @@ def _zoned(extended: str, zone: str) -> str:
 
 def needs_zone(profile: Profile) -> bool | None:
     """Whether its times are read in a zone that it does not have; None where that is up to the file."""
-    from sensorflow.core.timeformats import EPOCH_UNITS
+    from sensorflow.core.times.timeformats import EPOCH_UNITS
 
     if profile.time is None or profile.time.zone is not None or not profile.time.parts:
         return False

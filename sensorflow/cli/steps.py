@@ -13,7 +13,7 @@ from sensorflow.environment import folder as here
 from sensorflow.errors import SensorflowError
 
 if TYPE_CHECKING:
-    from sensorflow.settings import Settings, Source
+    from sensorflow.settings import FolderSource, Settings, Source
 
 
 def command(*words: str | Path) -> str:
@@ -44,7 +44,7 @@ def typed(path: Path) -> str:
     return f"./{text}" if text.startswith("-") else text
 
 
-def drop(files: Sequence[Path], settings: Settings, source: Source) -> str:
+def drop(files: Sequence[Path], settings: Settings, source: FolderSource) -> str:
     """The command that puts files into the source's folder."""
     folder = f"{near(settings.path(source.path))}/"
     if len(files) == 1 and files[0].is_dir():
@@ -84,7 +84,7 @@ def running(settings: Settings, edited: bool = False) -> Iterator[str]:
 
 def after_adding(settings: Settings, name: str, files: Sequence[Path]) -> Iterator[str]:
     """files: what the user has by now, to be dropped."""
-    source = settings.sources[name]
+    source = settings.folders[name]
     folder = settings.path(source.path)
     if there := waiting(settings, name):
         count = "1 file lies" if there == 1 else f"{there:,} files lie"

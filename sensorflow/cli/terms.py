@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from sensorflow.errors import Code, Misuse, Permanent
 
 if TYPE_CHECKING:
-    from sensorflow.core.drift import Drift
-    from sensorflow.core.layout import Place
+    from sensorflow.core.binding.drift import Drift
+    from sensorflow.core.binding.place import Place
     from sensorflow.core.profile import Profile
     from sensorflow.settings import Settings, Source
 
@@ -33,19 +33,25 @@ class Terms:
 
     @property
     def place(self) -> Place:
-        from sensorflow.core.layout import Place
+        from sensorflow.core.binding.place import Place
 
         return Place.of(self.key)
 
     @property
     def drift(self) -> Drift:
-        from sensorflow.core.drift import Drift
+        from sensorflow.core.binding.drift import Drift
 
         return self.source.drift if self.source else Drift()
 
     @property
     def max_rejects(self) -> str:
         return self.source.max_rejects if self.source else "10%"
+
+    @property
+    def growing(self) -> bool:
+        from sensorflow.settings import FolderSource
+
+        return isinstance(self.source, FolderSource) and self.source.growing
 
     def bounded(self, profile: Profile) -> Profile:
         """A profile that is not the settings' own, with the source's bounds of time."""
@@ -64,7 +70,7 @@ class Terms:
             return None
         if self.inside and not takes(self.key, self.source.taken, self.source.exclude):
             return f"sources.{self.name} does not take this name: see its include and exclude"
-        if self.source.growing and (why := unfit(profile)) is not None:
+        if self.growing and (why := unfit(profile)) is not None:
             return f"sources.{self.name} has growing = true: {why}"
         return None
 
@@ -81,7 +87,7 @@ def terms(path: Path, named: str | None, wanted: str | None, below: Path | None 
         known = ", ".join(settings.sources) or "none"
         raise Misuse(f"--source {wanted}: no such source; there are: {known}")
     real = path.resolve()
-    for name, source in settings.sources.items():
+    for name, source in settings.folders.items():
         folder = settings.path(source.path).resolve()
         if wanted in (None, name) and real.is_relative_to(folder):
             return Terms(settings, name, source, True, os.fsencode(real.relative_to(folder)))

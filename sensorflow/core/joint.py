@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sensorflow.core.dedupe import Occurrences
 from sensorflow.core.formats.chunk import Chunk, Spot
 from sensorflow.core.judge import Accepted, Judge
+from sensorflow.core.occurrences import Occurrences
 from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
 from sensorflow.core.reshape import Reshaped, told
@@ -77,7 +77,7 @@ def judge(chunks: Sequence[Chunk], profile: Profile) -> list[Accepted] | None:
 def reshape(accepted: Sequence[Accepted], profile: Profile) -> list[Reshaped]:
     """What `reshape.reshape` would make of each file by itself, of the files that `judge` was given.
 
-    No more readings than `dedupe.HELD`.
+    No more readings than `occurrences.HELD`.
     """
     counts = [len(file.bronze) for file in accepted]
     parts = np.repeat(np.arange(len(counts), dtype=np.int64), counts)

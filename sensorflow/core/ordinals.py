@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sensorflow.core.dedupe import keys
+from sensorflow.core.keys import keys
 
 Ordinals = npt.NDArray[np.int32]
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.profile import Rule
+from sensorflow.core.profile.rules import Rule
 from sensorflow.core.readings import Flag
 from sensorflow.core.rules import matching
 from sensorflow.core.series import Last, Series

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from sensorflow.core import formats
-from sensorflow.core.drift import Drift
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.resolve import resolver
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.growth import Part
 from sensorflow.core.judge import Accepted, Judge
-from sensorflow.core.layout import Place, resolver
 from sensorflow.core.profile import Profile
 
 READINGS = 49_152

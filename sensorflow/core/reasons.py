@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sensorflow.core.clocktime import ABBREVIATIONS, Clock, lost_digits
 from sensorflow.core.numbers import Style
-from sensorflow.core.timeformats import EPOCH_UNITS
+from sensorflow.core.times.clock import Clock
+from sensorflow.core.times.epochs import lost_digits
+from sensorflow.core.times.timeformats import EPOCH_UNITS
+from sensorflow.core.times.zones import ABBREVIATIONS
 from sensorflow.errors import Code
 
 _REASONS = {

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from sensorflow.core.codes import Codes, unrefused
 from sensorflow.core.patterns import search
-from sensorflow.core.profile import Rule
+from sensorflow.core.profile.rules import Rule
 from sensorflow.core.readings import Flag
 from sensorflow.core.series import Last, Series
 from sensorflow.errors import Code

@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.dedupe import Disordered, Occurrences
-from sensorflow.core.drift import Drift
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats.chunk import Reject
 from sensorflow.core.judge import Accepted
-from sensorflow.core.layout import Place
 from sensorflow.core.months import MonthLimits, NewMonths
+from sensorflow.core.occurrences import Disordered, Occurrences
 from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
 from sensorflow.core.readings import Flag, Span, months_of

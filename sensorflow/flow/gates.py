@@ -16,7 +16,7 @@ def announced(job: Job) -> Announced | None:
     Of several gates the newest that its bytes agree with. Raises Permanent GATE_MISMATCH where they agree
     with none.
     """
-    if job.source.gate is None:
+    if not job.source.is_gated:
         return None
     said = job.world.ledger.announced(job.claim.file_id)
     faults = [differs(one, job.claim.size, partial(_digest, job)) for one in said]

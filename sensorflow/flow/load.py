@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sensorflow import crash
-from sensorflow.core.dedupe import keys
+from sensorflow.core.keys import keys
 from sensorflow.core.months import MonthLimits
 from sensorflow.core.partitions import Layer
 from sensorflow.errors import Transient

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from sensorflow import crash
 from sensorflow.core import joint, reading
-from sensorflow.core.dedupe import KEY, keys
 from sensorflow.core.formats.chunk import Chunk
+from sensorflow.core.keys import KEY, keys
 from sensorflow.core.states import Stage
 from sensorflow.errors import Fenced, Permanent, Transient
 from sensorflow.flow import deadlines

@@ -8,8 +8,8 @@ from typing import BinaryIO
 import numpy as np
 
 from sensorflow.core.arrival import printable
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats.chunk import text_of
-from sensorflow.core.layout import Place
 from sensorflow.core.names import composed
 from sensorflow.core.profile import Profile
 from sensorflow.core.reading import chunks

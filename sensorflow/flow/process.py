@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from sensorflow import crash
-from sensorflow.core.dedupe import Disordered
+from sensorflow.core.occurrences import Disordered
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import SensorflowError, Transient
 from sensorflow.flow import micro_batch, publish

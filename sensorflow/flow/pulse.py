@@ -7,6 +7,7 @@ while the loop itself goes on: one that hangs is as silent as one that was stopp
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ PAUSED = 20.0
 """Seconds after which a pause is over that nothing has confirmed; between two tries a loop seems well."""
 SILENT = 12.0
 """Seconds after which a loop that did not go on is not vouched for."""
+PATIENCE = 5.0
+"""Seconds between signs of life of a loop that waits."""
 
 
 class Loop:
@@ -48,6 +51,12 @@ class Loop:
         try:
             yield
         finally:
+            self.touch()
+
+    def wait(self, seconds: float, stop: threading.Event) -> None:
+        """Until `stop`, or so long."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, PATIENCE)):
             self.touch()
 
     def note(self, **state: Any) -> None:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from sensorflow import crash
-from sensorflow.core.dedupe import Occurrences, keys
 from sensorflow.core.judge import Accepted
+from sensorflow.core.keys import keys
+from sensorflow.core.occurrences import Occurrences
 from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import SILVER
 from sensorflow.core.reshape import Reshaped, reshape
@@ -38,7 +39,7 @@ class Ingest:
     """The keyed readings of one file, made while bronze and silver are written; iterate once.
 
     Both layers lie in the lake, whole, before the iteration ends; where it is left early, or fails,
-    neither does. Raises Permanent as validate does, and `dedupe.Disordered` of a file that is too
+    neither does. Raises Permanent as validate does, and `occurrences.Disordered` of a file that is too
     large for one pass. job, load: what is known when it is through. made: what was made of the whole file
     already, with others. key: makes the keys. older: the versions before it.
     """

@@ -54,7 +54,7 @@ def _rewrite(lake: Lake, place: str, left: Leftover) -> None:
 
 def _served(lake: Lake, place: str, left: Leftover) -> Generator[pa.RecordBatch, None, None]:
     assert left.holds is not None
-    from sensorflow.core.dedupe import keys
+    from sensorflow.core.keys import keys
 
     try:
         for batch in lake.read(place):

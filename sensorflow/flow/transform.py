@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from typing import BinaryIO
 
-from sensorflow.core.dedupe import Disordered, Occurrences
+from sensorflow.core.occurrences import Disordered, Occurrences
 from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import SILVER
 from sensorflow.core.reshape import reshape

@@ -13,12 +13,12 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from sensorflow.core import reading
-from sensorflow.core.drift import Drift
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats.chunk import Reject, reject_batch
 from sensorflow.core.gates.announced import require_rows
 from sensorflow.core.growth import Part
 from sensorflow.core.judge import Accepted
-from sensorflow.core.layout import Place
 from sensorflow.core.partitions import Layer
 from sensorflow.core.profile import Profile
 from sensorflow.core.readings import BRONZE, REJECTS

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from sensorflow import __version__
 from sensorflow.core.arrival import printable
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.place import Place
 from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent

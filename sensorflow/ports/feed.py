@@ -7,14 +7,14 @@ from typing import Protocol
 
 from sensorflow.core.growth import Segment
 from sensorflow.core.stability import Stat
-from sensorflow.settings import Source
+from sensorflow.settings import FolderSource
 
 
 class DropFolder(Protocol):
     """Where files of one source are dropped. Raises Transient STORAGE when it is away."""
 
     name: str
-    source: Source
+    source: FolderSource
 
     def scan(self) -> Iterator[tuple[bytes, Stat]]:
         """Every file that the source takes, with its state."""

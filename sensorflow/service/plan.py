@@ -68,7 +68,7 @@ def plan(
     if not settings.sources:
         raise Misuse(f"{path}: no [sources.*]: nothing to watch; see `sensorflow init`")
     data, home = settings.data_folder, path.parent
-    drops = [settings.path(source.path) for source in settings.sources.values()]
+    drops = [settings.path(source.path) for source in settings.folders.values()]
     given = dict(secrets or {})
     used = [path, data, *drops, Path(sys.prefix), *given.values()]
     chosen = name or f"sensorflow-{slug(home.name)}"

@@ -1,1 +1,1 @@
-"""Ports in memory, for tests that need no server, and for authors of adapters."""
+"""Ports in memory, for tests that need no server: they pass the conformance suites of the real adapters."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fleet import Fleet, Manifest, fleet, generate
 
-from sensorflow.adapters.stores.quarantine import LocalQuarantine
+from sensorflow.adapters.objects.quarantine import LocalQuarantine
 from sensorflow.core.states import State
 
 FILES, ROWS, SEED = 300, 500, 20260101

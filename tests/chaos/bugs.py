@@ -1,23 +1,13 @@
-"""Seven bugs, each a change of exact text in a copy of the code. The product has no switches for them."""
+"""Seven bugs, each a change of a copy of the code. The product has no switches for them."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
+from patches import Patch, apply
+
 PARTS = ("sensorflow", "workers", "migrations")
-
-
-@dataclass(frozen=True)
-class Patch:
-    """Text that must be there, and what takes its place, `least` times or more."""
-
-    path: str
-    old: str
-    new: str
-    least: int = 1
-
 
 ACK_BEFORE_WORK = (Patch("workers/app.py", '"task_acks_late": True', '"task_acks_late": False'),)
 
@@ -31,7 +21,7 @@ NO_SWEEPER = (
 
 NO_ON_CONFLICT = (
     Patch(
-        "sensorflow/adapters/postgres/sql/loading.sql",
+        "sensorflow/adapters/postgres/sql/*.sql",
         "ON CONFLICT (ts, dedupe_key) DO NOTHING\n",
         "",
     ),
@@ -53,9 +43,8 @@ TWO_TRANSACTIONS = (
     ),
 )
 
-NO_FENCING = tuple(
-    Patch(f"sensorflow/adapters/postgres/sql/{subject}.sql", " AND lease_token = :token", "", least)
-    for subject, least in (("claims", 6), ("loading", 2), ("archives", 1))
+NO_FENCING = (
+    Patch("sensorflow/adapters/postgres/sql/*.sql", " AND lease_token = :token", "", least=6),
 )
 
 _COPY = """\
@@ -75,7 +64,7 @@ _POINT = "            crash.point(crash.Point.KEPT)\n"
 
 MANIFEST_BEFORE_COPY = (
     Patch(
-        "sensorflow/adapters/stores/quarantine.py",
+        "sensorflow/adapters/objects/quarantine.py",
         _COPY + _POINT + _NOTE,
         _NOTE + _POINT + _COPY,
     ),
@@ -83,13 +72,8 @@ MANIFEST_BEFORE_COPY = (
 
 
 def tree_with(patches: tuple[Patch, ...], source: Path, target: Path) -> Path:
-    """A copy of the code with the patches in it. Raises AssertionError when a text is not there."""
+    """A copy of the code with the patches in it. Raises AssertionError when a patch does not apply."""
     for part in PARTS:
         shutil.copytree(source / part, target / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for patch in patches:
-        path = target / patch.path
-        text = path.read_text("utf-8")
-        found = text.count(patch.old)
-        assert found >= patch.least, f"{patch.path}: {found} times, not {patch.least}: {patch.old}"
-        path.write_text(text.replace(patch.old, patch.new), "utf-8")
+    apply(target, patches)
     return target

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from chaos import bugs
 from chaos.account import manifests_without_bytes
-from chaos.bugs import Patch, tree_with
+from chaos.bugs import tree_with
 from chaos.findings import Findings
 from chaos.generator import Kind
 from chaos.plan import Plan, Victim
 from chaos.run import ROOT, Claimed, Run, running, stopped
 from chaos.scene import Scene, scene, servers
 from chaos.storms import count
+from patches import Patch
 
 PATIENCE = 25.0
 """Seconds without any progress after which a scenario is judged."""

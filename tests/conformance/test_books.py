@@ -14,7 +14,7 @@ from sensorflow.adapters.memory.audit import MemoryBooks
 from sensorflow.adapters.memory.ledger import MemoryLedger
 from sensorflow.adapters.postgres.audit import PostgresBooks
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.core.dedupe import keys
+from sensorflow.core.keys import keys
 from sensorflow.core.readings import READING, US
 from sensorflow.core.states import State
 from sensorflow.ports.audit import Books

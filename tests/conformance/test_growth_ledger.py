@@ -9,8 +9,8 @@ import pytest
 from samples import arrival, batch, claim, state
 
 from sensorflow.adapters.memory import MemoryLedger
-from sensorflow.core.dedupe import keys
 from sensorflow.core.growth import HEADER, Growth, Part, Taken
+from sensorflow.core.keys import keys
 from sensorflow.core.readings import US, micros
 from sensorflow.core.states import WORK, State
 from sensorflow.errors import Code, Permanent

@@ -14,7 +14,7 @@ from samples import add, arrival, batch, claim, load, state
 from sensorflow.adapters.memory import ledger as memory
 from sensorflow.adapters.postgres import retention
 from sensorflow.core.arrival import Lane
-from sensorflow.core.dedupe import keys
+from sensorflow.core.keys import keys
 from sensorflow.core.months import MonthLimits
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import Code, Fenced, Permanent, Transient

@@ -9,7 +9,7 @@ from samples import arrival, batch, claim, state
 
 from sensorflow.core.arrival import Lane
 from sensorflow.core.checksum import checksum
-from sensorflow.core.dedupe import keys
+from sensorflow.core.keys import keys
 from sensorflow.core.states import State
 from sensorflow.errors import Code, Permanent
 from sensorflow.ports.files import Counts

@@ -11,16 +11,18 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
-from sensorflow.adapters.feeds.folder import DEPTH, Folder, NotAFile, Putting, StillOpen, stat_of
-from sensorflow.adapters.lake.parquet import LocalLake
-from sensorflow.adapters.memory import MemoryLake, MemoryLanding, MemoryQuarantine
-from sensorflow.adapters.stores.landing import LocalLanding
-from sensorflow.adapters.stores.quarantine import LocalQuarantine
+from sensorflow.adapters.feeds.folder.drop import Folder, Putting
+from sensorflow.adapters.feeds.folder.tree import DEPTH, NotAFile, StillOpen, stat_of
+from sensorflow.adapters.layers.local import LocalLake
+from sensorflow.adapters.objects.local import LocalLanding
+from sensorflow.adapters.objects.quarantine import LocalQuarantine
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.landing import Landing
 from sensorflow.ports.layers import Lake, Unreadable
 from sensorflow.ports.quarantine import QuarantineStore
-from sensorflow.settings import Source
+from sensorflow.settings import FolderSource
+from sensorflow.testing.layers import MemoryLake
+from sensorflow.testing.objects import MemoryLanding, MemoryQuarantine
 
 SCHEMA = pa.schema([("n", pa.int64())])
 DAY = datetime(2026, 1, 1, tzinfo=UTC).date()
@@ -211,7 +213,7 @@ def test_a_file_is_busy_while_it_is_written_changed_or_gone(tmp_path: Path) -> N
 def folder(tmp_path: Path, **source: Any) -> Folder:
     root = tmp_path / "drop"
     root.mkdir(exist_ok=True)
-    rules = Source.model_validate({"path": "drop", "profile": "p", **source})
+    rules = FolderSource.model_validate({"path": "drop", "profile": "p", **source})
     return Folder("plant", root, rules, tmp_path / "archive")
 
 

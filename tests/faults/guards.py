@@ -16,24 +16,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tests"))
+
+from patches import Patch, apply  # noqa: E402
+
 POSTGRES = "sensorflow/adapters/postgres"
 
 
 @dataclass(frozen=True)
 class Guard:
-    """Without `old`, which stands once in `file`, and with `new` in its place, `test` fails."""
+    """With `new` in the place of `old`, which is once in `where` (see `Patch`), `test` fails."""
 
     fault: int
-    file: str
+    where: str
     old: str
     new: str
     test: str
     also: tuple[tuple[str, str], ...] = ()
-    """Further edits of the same file, where one guard stands behind the other."""
+    """Further edits of the same place, where one guard is behind the other."""
 
     @property
-    def edits(self) -> tuple[tuple[str, str], ...]:
-        return ((self.old, self.new), *self.also)
+    def patches(self) -> list[Patch]:
+        return [Patch(self.where, *edit) for edit in ((self.old, self.new), *self.also)]
 
 
 def _faults(file: str, test: str) -> str:
@@ -92,43 +96,43 @@ GUARDS = [
     ),
     Guard(  # an edit that was refused is tried again
         51,
-        "sensorflow/cli/up.py",
+        "sensorflow/cli/up/edits.py",
         "        if not edited and not (self._refused and time.monotonic() >= self._next):\n",
         "        if not edited:\n",
         "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
     ),
     Guard(  # whatever an edit ends with, the stack goes on
         51,
-        "sensorflow/cli/up.py",
+        "sensorflow/cli/up/edits.py",
         "        except Exception as error:  # noqa: BLE001 - no edit ends what runs\n",
         "        except (Misuse, Transient) as error:\n",
         "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
     ),
     Guard(  # settings without sources are half an edit
         51,
-        "sensorflow/cli/up.py",
-        "        _require_sources(settings)\n        if settings.data_folder",
+        "sensorflow/cli/up/stack.py",
+        "        require_sources(settings)\n        if settings.data_folder",
         "        if settings.data_folder",
         "tests/acceptance/test_up.py::"
         "test_an_edit_of_the_settings_is_taken_over_by_the_running_stack",
     ),
     Guard(  # and holds for the URLs too
         51,
-        "sensorflow/cli/up.py",
+        "sensorflow/cli/up/stack.py",
         "        self.running = self._servers(settings)\n        self._generation += 1\n",
         "        self._generation += 1\n",
         "tests/acceptance/test_up.py::test_an_edit_holds_for_the_database_too_as_soon_as_it_can",
     ),
     Guard(  # a log line that cannot be written is lost, and nothing else
         45,
-        "sensorflow/cli/watch.py",
-        "    steady.streams()\n",
-        "",
+        "sensorflow/steady.py::Steady.write",
+        "with suppress(OSError, ValueError):",
+        "with suppress(ValueError):",
         _faults("test_logs", "test_fault_45_a_full_log_disk_ends_no_process"),
     ),
     Guard(  # a drop folder that was replaced is watched anew
         49,
-        "sensorflow/adapters/feeds/watch.py",
+        "sensorflow/adapters/feeds/folder/watch.py",
         "            if root != now.root or not self._lives(now) or _rep",
         "            if now.watch is None and _rep",
         "tests/unit/test_watch.py::test_a_folder_that_was_removed_and_made_again_is_watched",
@@ -142,7 +146,7 @@ GUARDS = [
     ),
     Guard(  # a scan takes its turns, with looks at what is watched in between
         49,
-        "sensorflow/adapters/feeds/folder.py",
+        "sensorflow/adapters/feeds/folder/tree.py",
         "            places: dict[bytes, tuple[int, int]] = {}\n",
         "            places = self.places = {}\n",
         "tests/unit/test_watch.py::test_a_folder_within_that_is_mounted_over_is_watched",
@@ -159,7 +163,7 @@ GUARDS = [
     ),
     Guard(  # also one whose inode has the number of the old one, and one within
         49,
-        "sensorflow/adapters/feeds/watch.py",
+        "sensorflow/adapters/feeds/folder/watch.py",
         " or _replaced(now.places, folder.places):\n",
         ":\n",
         "tests/unit/test_watch.py::test_a_folder_within_that_is_mounted_over_is_watched",
@@ -442,7 +446,7 @@ GUARDS = [
     ),
     Guard(  # beat's host may be the one that is gone
         40,
-        "sensorflow/daemon.py",
+        "sensorflow/flow/publisher.py",
         "                    sweep_at = time.monotonic() + s.sweep\n",
         "                    sweep_at = math.inf\n",
         _faults(
@@ -606,7 +610,7 @@ GUARDS = [
     ),
     Guard(  # who writes is asked of the kernel
         19,
-        "sensorflow/adapters/feeds/folder.py",
+        "sensorflow/adapters/feeds/folder/tree.py",
         "            return error.errno == errno.EAGAIN\n",
         "            return error.errno != errno.EAGAIN\n",
         _faults("test_files", "test_fault_19_a_file_is_not_taken_before_it_is_whole"),
@@ -662,15 +666,15 @@ GUARDS = [
     ),
     Guard(  # a renamed file is known by its inode
         20,
-        "sensorflow/growing.py",
-        "ours = [by_inode.get(inode), by_key.get(key)]",
-        "ours = [None, by_key.get(key)]",
+        "sensorflow/adapters/feeds/folder/look.py",
+        "        by_inode, by_key = ours\n",
+        "        by_inode, by_key = None, ours[1]\n        ours = [by_inode, by_key]\n",
         _growing("test_a_file_rotated_on_and_on_is_known_under_each_name"),
         also=(("if by_inode is not None or self._all.name_matters:", "if True:"),),
     ),
     Guard(  # and its rest is looked for before the new one is begun
         20,
-        "sensorflow/growing.py",
+        "sensorflow/adapters/feeds/folder/look.py",
         "            return [*rest, *begun]\n",
         "            return begun\n",
         _growing("test_a_rotated_file_is_one_file_and_its_rest_is_taken"),
@@ -693,7 +697,7 @@ GUARDS = [
     ),
     Guard(  # lost events bring a rescan
         23,
-        "sensorflow/adapters/feeds/watch.py",
+        "sensorflow/adapters/feeds/folder/watch.py",
         '        if "overflow" in record.getMessage():\n',
         "        if False:\n",
         _faults(
@@ -733,7 +737,7 @@ GUARDS = [
     ),
     Guard(  # what is no file is not even looked at
         31,
-        "sensorflow/adapters/feeds/folder.py",
+        "sensorflow/adapters/feeds/folder/tree.py",
         "                    if modes.S_ISREG(status.st_mode) and wanted(prefix + name):\n",
         "                    if self.takes(prefix + name):\n",
         _faults("test_files", "test_fault_31_what_is_no_file_is_left_alone_and_blocks_nothing"),
@@ -750,14 +754,14 @@ GUARDS = [
     ),
     Guard(  # a link is not followed, also where it comes in the last moment
         31,
-        "sensorflow/adapters/files.py",
+        "sensorflow/adapters/local/places.py",
         "FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC\n",
         "FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC\n",
         "tests/conformance/test_stores.py::test_nothing_outside_of_the_folder_is_opened",
     ),
     Guard(  # names are bytes
         32,
-        "sensorflow/adapters/feeds/folder.py",
+        "sensorflow/adapters/feeds/folder/tree.py",
         "        return sorted(os.fsencode(name) for name in wanted)\n",
         '        return sorted(os.fsencode(n).decode("utf-8", "replace").encode() for n in wanted)\n',
         _faults("test_files", "test_fault_32_odd_names_are_kept_byte_for_byte"),
@@ -771,7 +775,7 @@ GUARDS = [
     ),
     Guard(  # and where both lie in a folder, the second is no version of the first
         32,
-        "sensorflow/adapters/feeds/spelling.py",
+        "sensorflow/adapters/feeds/folder/spelling.py",
         "        return key if key is not None and is_there(folder, key, file.stat) else None\n",
         "        return None\n",
         "tests/integration/test_spellings.py"
@@ -923,8 +927,8 @@ GUARDS = [
     ),
     Guard(  # times that a source does not expect
         50,
-        "sensorflow/core/judge.py",
-        "        codes[bad] = Code.TIMESTAMP_OUTSIDE.number\n        return clocktime.Instants("
+        "sensorflow/core/judge/rows.py",
+        "        codes[bad] = Code.TIMESTAMP_OUTSIDE.number\n        return Instants("
         "pc.if_else(pa.array(bad), None, found.ts), codes)\n",
         "        return found\n",
         "tests/unit/test_costs.py::test_times_that_a_source_does_not_expect_are_rejects",
@@ -998,7 +1002,7 @@ GUARDS = [
     ),
     Guard(  # a copy to the archive has its name when it is whole
         22,
-        "sensorflow/adapters/files.py",
+        "sensorflow/adapters/local/keeping.py",
         "    with temporary(target.parent) as (new, path):\n        while block := stream.read(1 << 20):\n",
         '    with target.open("xb") as new, temporary(target.parent) as (_, path):\n'
         "        while block := stream.read(1 << 20):\n",
@@ -1027,7 +1031,7 @@ GUARDS = [
     ),
     Guard(  # and in the intake
         39,
-        "sensorflow/flow/turns.py",
+        "sensorflow/flow/intake/turns.py",
         "            if not ended:\n                self._feeds.append(feed)\n",
         "            if not ended:\n                self._feeds.appendleft(feed)\n",
         "tests/unit/test_turns.py::test_a_group_has_files_of_each_feed_in_turn",
@@ -1082,12 +1086,7 @@ def prove(guard: Guard) -> bool:
             ".venv", ".git", "__pycache__", ".demo", "dist", "real_data"
         )
         shutil.copytree(ROOT, tree, ignore=ignored)
-        file = tree / guard.file
-        text = file.read_text()
-        for old, new in guard.edits:
-            assert text.count(old) == 1, f"{guard.file}: {old!r} does not stand there once"
-            text = text.replace(old, new)
-        file.write_text(text)
+        apply(tree, guard.patches)
         # the release before this one comes from the history
         (tree / ".git").symlink_to(_history())
         done = subprocess.run(
@@ -1117,7 +1116,7 @@ def main() -> int:
         if wanted and guard.fault not in wanted:
             continue
         print(
-            f"fault {guard.fault}: {guard.file}\n    {guard.test.rpartition('::')[2]}", flush=True
+            f"fault {guard.fault}: {guard.where}\n    {guard.test.rpartition('::')[2]}", flush=True
         )
         began = time.monotonic()
         seen = prove(guard)
@@ -1128,7 +1127,7 @@ def main() -> int:
         if not seen:
             blind.append(guard)
     for guard in blind:
-        print(f"passes without its guard: fault {guard.fault}, {guard.file}, {guard.test}")
+        print(f"passes without its guard: fault {guard.fault}, {guard.where}, {guard.test}")
     return 1 if blind else 0
 
 

@@ -20,7 +20,7 @@ from servers import Place
 from sensorflow.adapters.postgres import migrate
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.core.dedupe import keys
+from sensorflow.core.keys import keys
 from sensorflow.core.states import WORK, State
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.errors import Code, Fenced, Transient

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import functools
 import io
 import random
 import re
@@ -21,15 +20,15 @@ import pydantic
 from mutations import mutate
 from seeds import OPTIONS, Made, parquet
 
-from sensorflow.core import profile as profile_
 from sensorflow.core import reading
-from sensorflow.core.clocktime import EARLIEST, LATEST
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats import csv, lines
 from sensorflow.core.formats.compression import kind_of
 from sensorflow.core.formats.encoding import BLOCK
 from sensorflow.core.judge import Accepted
-from sensorflow.core.layout import Drift, Place
 from sensorflow.core.profile import Profile
+from sensorflow.core.times.civil import EARLIEST, LATEST
 from sensorflow.errors import Code, Permanent
 
 Seeds = list[tuple[Made, bytes]]
@@ -38,7 +37,6 @@ Case = tuple[Made, bytes, int]
 
 PLACE = Place("station_1.csv", "a/station_1.csv")
 RECEIVED = 1_800_000_000 * 10**9
-profile_.available_timezones = functools.cache(profile_.available_timezones)  # reads 600 files
 _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 

@@ -26,8 +26,8 @@ from seeds import cases
 
 from sensorflow.cli.limited import Late, within
 from sensorflow.cli.sniff import Proposal, made
-from sensorflow.core.drift import Drift
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.place import Place
 from sensorflow.core.sniff import sniff
 from sensorflow.errors import Misuse
 from sensorflow.flow.check import check

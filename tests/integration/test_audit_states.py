@@ -15,7 +15,7 @@ from fleet import rows, text
 from yard import SETTINGS, Told, Yard, content
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder import stat_of
+from sensorflow.adapters.feeds.folder.tree import stat_of
 from sensorflow.adapters.postgres import audit as adapter
 from sensorflow.core.states import WORK
 from sensorflow.errors import Misuse

@@ -14,14 +14,15 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
-from sensorflow.adapters.feeds.folder import Folder, NotAFile, stat_of
-from sensorflow.adapters.files import below
-from sensorflow.adapters.lake.parquet import LocalLake
-from sensorflow.adapters.stores.landing import LocalLanding
-from sensorflow.adapters.stores.quarantine import LocalQuarantine
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.tree import NotAFile, stat_of
+from sensorflow.adapters.layers.local import LocalLake
+from sensorflow.adapters.local.places import below
+from sensorflow.adapters.objects.local import LocalLanding
+from sensorflow.adapters.objects.quarantine import LocalQuarantine
 from sensorflow.core.stability import Stat
 from sensorflow.errors import Transient
-from sensorflow.settings import Source
+from sensorflow.settings import FolderSource
 
 DAY = date(2026, 1, 1)
 SCHEMA = pa.schema([("x", pa.int64())])
@@ -49,7 +50,7 @@ def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 def feed(tmp_path: Path, archive: Path, **source: Any) -> Folder:
     root = tmp_path / "drop"
     root.mkdir(exist_ok=True)
-    rules = Source.model_validate({"path": "drop", "profile": "p", **source})
+    rules = FolderSource.model_validate({"path": "drop", "profile": "p", **source})
     return Folder("plant", root, rules, archive)
 
 

@@ -23,7 +23,7 @@ from sensorflow.adapters.postgres import closing, settle
 from sensorflow.adapters.postgres.closing import Outcome
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.cli.doctor import doctor
-from sensorflow.core.dedupe import keys
+from sensorflow.core.keys import keys
 from sensorflow.core.states import State
 from sensorflow.errors import Code, Misuse, Transient
 from sensorflow.ports.files import Counts

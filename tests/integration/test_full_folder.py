@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from sensorflow import bootstrap, daemon
-from sensorflow.adapters.memory import MemoryLanding, MemoryLedger
+from sensorflow.adapters.memory import MemoryLedger
+from sensorflow.testing.objects import MemoryLanding
 from sensorflow.testing.queue import MemoryQueue
 
 SETTINGS = """\

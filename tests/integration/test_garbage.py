@@ -16,17 +16,17 @@ import pytest
 from yard import Yard, content
 
 from sensorflow import bootstrap
-from sensorflow.adapters import files
-from sensorflow.adapters.stores.quarantine import LocalQuarantine
+from sensorflow.adapters.local.keeping import keep
+from sensorflow.adapters.objects.quarantine import LocalQuarantine
 
 KILLED = """
 import io, os, signal, sys
 from pathlib import Path
 import pyarrow as pa
-from sensorflow.adapters import files
-from sensorflow.adapters.lake.parquet import LocalLake
-from sensorflow.adapters.stores.landing import LocalLanding
-from sensorflow.adapters.stores.quarantine import LocalQuarantine
+from sensorflow.adapters.local.keeping import keep
+from sensorflow.adapters.layers.local import LocalLake
+from sensorflow.adapters.objects.local import LocalLanding
+from sensorflow.adapters.objects.quarantine import LocalQuarantine
 
 data = Path(sys.argv[2])
 
@@ -56,7 +56,7 @@ def archive():
     (data / "archive" / "plant").mkdir(parents=True, exist_ok=True)
     lost = open(data / "lost", "w+b")
     os.unlink(lost.name)  # no link to it can be made: it is copied
-    files.keep(Unlinkable(b"half"), data / "archive" / "plant", b"a.csv")
+    keep(Unlinkable(b"half"), data / "archive" / "plant", b"a.csv")
 
 globals()[sys.argv[1]]()
 """
@@ -112,7 +112,7 @@ def test_a_file_whose_sender_named_it_like_a_half_written_one_stays(yard: Yard) 
     archive, kept = yard.data / "archive" / "plant", yard.data / "quarantine"
     archive.mkdir(parents=True)
     with (yard.project / "sent").open("w+b") as sent:
-        files.keep(sent, archive, NAME)
+        keep(sent, archive, NAME)
     (archive / ".writing-notes.csv").write_bytes(b"x")
     LocalQuarantine(kept).put("file/9-v1-1", NAME, io.BytesIO(b"x"), {})
     (kept / "file" / "9-v1-1" / ".writing-00000000").write_bytes(b"x")
@@ -147,6 +147,6 @@ def test_where_there_are_no_links_a_copy_has_its_name_at_once_and_takes_nobodys(
     for text in (b"one", b"two"):
         with (tmp_path / "sent").open("w+b") as sent:
             sent.write(text)
-            files.keep(sent, tmp_path / "archive", b"a.csv")
+            keep(sent, tmp_path / "archive", b"a.csv")
     kept = {path.name: path.read_bytes() for path in (tmp_path / "archive").iterdir()}
     assert kept == {"a.csv": b"one", "a~2.csv": b"two"}

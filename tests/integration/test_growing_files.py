@@ -14,11 +14,11 @@ from fleet import HEAD
 from yard import Yard
 
 from sensorflow import bootstrap
+from sensorflow.adapters.feeds.folder.growing import Growing
 from sensorflow.cli import files as files_cli
 from sensorflow.cli.replay import replay, undo
 from sensorflow.core.states import State
 from sensorflow.errors import Code
-from sensorflow.growing import Growing
 
 RULES = """\
 after = "keep"

@@ -12,7 +12,7 @@ import pytest
 from samples import add, arrival, batch, claim, load
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.core.dedupe import keys
+from sensorflow.core.keys import keys
 from sensorflow.core.states import WORK, State
 from sensorflow.ports.claims import BatchLimits, Claimed
 from sensorflow.ports.files import Counts

@@ -12,7 +12,7 @@ import pytest
 from samples import add, batch, claim, load, state
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.core.dedupe import keys
+from sensorflow.core.keys import keys
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
 from sensorflow.ports.files import Counts

@@ -16,13 +16,14 @@ from samples import add, arrival, claim
 from yard import Yard
 
 from sensorflow import bootstrap, daemon
-from sensorflow.adapters.memory import MemoryLanding, MemoryLedger
+from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.adapters.postgres import migrate, registering
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.arrival import printable
 from sensorflow.errors import Code
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.ports.intake import OnChange
+from sensorflow.testing.objects import MemoryLanding
 from sensorflow.testing.queue import MemoryQueue
 
 NFC, NFD = "Kühlraum_1.csv", "Ku\u0308hlraum_1.csv"

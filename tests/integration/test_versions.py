@@ -22,7 +22,7 @@ from versions.model import Model, Version
 from yard import Yard
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.core.dedupe import keys
+from sensorflow.core.keys import keys
 from sensorflow.core.states import WORK, State
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.tidy import tidy

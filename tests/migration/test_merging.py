@@ -12,7 +12,7 @@ from yard import Yard, content
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.core.dedupe import keys
+from sensorflow.core.keys import keys
 from sensorflow.ports.files import Counts
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.loading import Load

@@ -58,7 +58,7 @@ class Pipeline:
     def load(self, file: Path, profile: Profile) -> tuple[int, Any]:
         """Take one file all the way; returns its number and the world that it went through."""
         from sensorflow import bootstrap
-        from sensorflow.adapters.feeds.folder import stat_of
+        from sensorflow.adapters.feeds.folder.tree import stat_of
         from sensorflow.core.states import Stage
         from sensorflow.flow.land import land
         from sensorflow.flow.process import process

@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 
 from sensorflow.cli.sniff import guess
-from sensorflow.core.drift import Drift
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.place import Place
 from sensorflow.core.profile import Profile
 from sensorflow.core.reading import read
 from sensorflow.errors import Misuse, Permanent

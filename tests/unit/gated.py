@@ -8,14 +8,14 @@ from pathlib import Path
 
 from samples import NOW
 
-from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.feeds.gates import Admitted, Gates, Held, of
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.gates import Admitted, Gates, Held, of
 from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.arrival import Arrival, Landed
 from sensorflow.core.gates.announced import Announced, Announcement
 from sensorflow.core.stability import Stat
 from sensorflow.ports.intake import OnChange
-from sensorflow.settings import Source
+from sensorflow.settings import FolderSource
 
 
 class Drop:
@@ -24,7 +24,7 @@ class Drop:
     def __init__(self, root: Path, gate: object, **rules: object) -> None:
         root.mkdir()
         made = {"path": "drop", "profile": "long", "settle": 0, "gate": gate, **rules}
-        self.folder = Folder("plant", root, Source.model_validate(made), root.parent)
+        self.folder = Folder("plant", root, FolderSource.model_validate(made), root.parent)
         self.ledger = MemoryLedger()
         self.gates = self.start()
 

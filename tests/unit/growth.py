@@ -11,21 +11,18 @@ from typing import Any
 
 from samples import chained, taken
 
-from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.memory import (
-    MemoryLake,
-    MemoryLanding,
-    MemoryLedger,
-    MemoryQuarantine,
-)
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.growing import Growing
+from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.states import State
 from sensorflow.flow.outcomes import Result
 from sensorflow.flow.process import process
 from sensorflow.flow.publish import publish
 from sensorflow.flow.work import World
-from sensorflow.growing import Growing
 from sensorflow.ports.claims import Claim
 from sensorflow.settings import Limits, Settings
+from sensorflow.testing.layers import MemoryLake
+from sensorflow.testing.objects import MemoryLanding, MemoryQuarantine
 from sensorflow.testing.queue import MemoryQueue
 
 HEAD = "time,sensor,type,value,unit\n"

@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Sequence
 
 from sensorflow.core import joint, reading
-from sensorflow.core.dedupe import Occurrences
+from sensorflow.core.binding.place import Place
 from sensorflow.core.judge import Accepted
-from sensorflow.core.layout import Place
+from sensorflow.core.occurrences import Occurrences
 from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
 from sensorflow.core.reshape import reshape

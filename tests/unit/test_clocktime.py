@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorflow.core.clocktime import Clock, from_timestamps, parse, pattern
+from sensorflow.core.times.clock import Clock
+from sensorflow.core.times.instants import from_timestamps, parse
+from sensorflow.core.times.timeformats import pattern
 from sensorflow.errors import Code
 
 

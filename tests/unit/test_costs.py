@@ -18,7 +18,7 @@ from sensorflow.core.months import MonthLimits, NewMonths
 from sensorflow.core.profile import Profile
 from sensorflow.core.readings import months_of
 from sensorflow.errors import Code, Permanent
-from sensorflow.settings import Source
+from sensorflow.settings import FolderSource
 
 HEAD = ["t", "s", "k", "v"]
 ROW = ["2024-01-01T00:00:00Z", "a", "x", 1.0]
@@ -188,7 +188,7 @@ def test_times_that_a_source_does_not_expect_are_rejects() -> None:
 @pytest.mark.parametrize("bad", ["yesterday", "1066-10-14", 5, "2300-01-01"])
 def test_bounds_that_are_none_are_refused(bad: object) -> None:
     with pytest.raises(ValueError, match=r"ISO 8601|isoformat"):
-        Source.model_validate({"path": "drop", "profile": "long", "earliest": bad})
+        FolderSource.model_validate({"path": "drop", "profile": "long", "earliest": bad})
 
 
 def test_bounds_change_the_hash_of_a_profile_and_new_limits_do_not() -> None:

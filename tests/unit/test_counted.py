@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from sensorflow.core import reading
-from sensorflow.core.durations import duration
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.place import Place
 from sensorflow.core.profile import Profile
+from sensorflow.core.times.durations import duration
 from sensorflow.errors import Code
 
 LONG = {"format": "csv", "sensor": {"constant": "a"}, "type": {"constant": "k"}, "value": "v"}

@@ -7,7 +7,7 @@ from pathlib import Path
 from sensorflow.core.findings import Fault
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
-from sensorflow.settings import Settings, Source
+from sensorflow.settings import FolderSource, Settings
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -24,7 +24,7 @@ def test_every_finding_of_an_audit_is_explained() -> None:
 
 def test_every_setting_is_explained() -> None:
     text = (DOCS / "configuration.md").read_text()
-    keys = {*Settings.model_fields, *Source.model_fields} - {
+    keys = {*Settings.model_fields, *FolderSource.model_fields} - {
         "home",
         "sources",
         "profiles",

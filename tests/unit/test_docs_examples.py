@@ -19,9 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from sensorflow import profiles
-from sensorflow.core.dedupe import Occurrences
-from sensorflow.core.drift import Drift
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.place import Place
+from sensorflow.core.occurrences import Occurrences
 from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read
 from sensorflow.core.readings import Flag

@@ -14,12 +14,7 @@ from typing import Any
 import pytest
 from samples import chained, taken
 
-from sensorflow.adapters.memory import (
-    MemoryLake,
-    MemoryLanding,
-    MemoryLedger,
-    MemoryQuarantine,
-)
+from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.partitions import Layer
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
@@ -37,6 +32,8 @@ from sensorflow.ports.claims import Claim
 from sensorflow.ports.intake import Kind, Registration
 from sensorflow.ports.queue import Task
 from sensorflow.settings import Limits, Settings
+from sensorflow.testing.layers import MemoryLake
+from sensorflow.testing.objects import MemoryLanding, MemoryQuarantine
 from sensorflow.testing.queue import MemoryQueue
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

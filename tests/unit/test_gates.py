@@ -11,7 +11,7 @@ from gated import Drop
 from yard import SETTINGS
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.gates import Admitted
+from sensorflow.adapters.feeds.folder.gates import Admitted
 from sensorflow.core.gates.announced import (
     Announced,
     GateUnreadable,

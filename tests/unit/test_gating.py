@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from gated import Drop
 
-from sensorflow.adapters.feeds.gates import Admitted
-from sensorflow.adapters.feeds.gating import Gating
+from sensorflow.adapters.feeds.folder.gates import Admitted
+from sensorflow.adapters.feeds.folder.gating import Gating
 
 JSON = {"manifest": "*.manifest.json"}
 

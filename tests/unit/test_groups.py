@@ -12,13 +12,14 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.feeds.watch import Watch
-from sensorflow.adapters.memory import MemoryLanding, MemoryLedger
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.watch import Watch
+from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.arrival import Arrival
 from sensorflow.daemon import GROUP_BYTES, Daemon
 from sensorflow.ports.intake import Kind, OnChange, Registration
-from sensorflow.settings import Settings, Source
+from sensorflow.settings import FolderSource, Settings
+from sensorflow.testing.objects import MemoryLanding
 from sensorflow.testing.queue import MemoryQueue
 
 LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
@@ -96,7 +97,7 @@ def test_an_alias_a_version_a_seen_and_an_unreadable_file_among_plain_ones(
 ) -> None:
     ledger = Told()
     drop(root, again=b"one")
-    source = Source.model_validate({"path": "drop", "profile": "long"})
+    source = FolderSource.model_validate({"path": "drop", "profile": "long"})
     stat = Folder("plant", root, source, tmp_path).stat(b"again.csv")
     landed = MemoryLanding().put((root / "again.csv").open("rb"))
     times: Any = (None, None)
@@ -142,7 +143,7 @@ def test_what_cannot_be_registered_keeps_no_other_file_out(tmp_path: Path, root:
 def test_a_file_is_told_of_at_once_after_others_were_moved_away(tmp_path: Path, root: Path) -> None:
     """watchdog holds such moves back for half a second, and all events that come after them."""
     found: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    source = Source.model_validate({"path": "drop", "profile": "long"})
+    source = FolderSource.model_validate({"path": "drop", "profile": "long"})
     watch = Watch(lambda _folder, key: found.put(key), lambda _reason: None)
     watch.start([Folder("plant", root, source, tmp_path)])
     spent = []

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from sensorflow.core import reading
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats.chunk import Reject
-from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 

@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sensorflow.core import reading
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats import cut, guarded, jsonl, listed, shaped
 from sensorflow.core.formats import json as documents
-from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Permanent
 

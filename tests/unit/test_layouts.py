@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from sensorflow.core import layout
-from sensorflow.core.drift import Drift
-from sensorflow.core.layout import Field, Layout, Place, resolver
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.fields import Field
+from sensorflow.core.binding.layout import Layout
+from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.resolve import _LAST, _MANY, resolver
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
@@ -18,9 +20,9 @@ COLUMNS = ["t", "s", "k", "v"]
 
 @pytest.fixture(autouse=True)
 def nothing_known() -> Iterator[None]:
-    layout._LAST.clear()
+    _LAST.clear()
     yield
-    layout._LAST.clear()
+    _LAST.clear()
 
 
 def found(
@@ -87,7 +89,7 @@ def test_the_place_in_a_doubled_hour_is_of_one_file() -> None:
 
 
 def test_no_more_are_remembered_than_a_few() -> None:
-    profiles = [Profile.model_validate(LONG) for _ in range(3 * layout._MANY)]
+    profiles = [Profile.model_validate(LONG) for _ in range(3 * _MANY)]
     for profile in profiles:
         found(profile, COLUMNS)
-    assert len(layout._LAST) <= layout._MANY
+    assert len(_LAST) <= _MANY

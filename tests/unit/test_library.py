@@ -9,7 +9,7 @@ import pytest
 
 from sensorflow import profiles
 from sensorflow.core import reading
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.place import Place
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Misuse, Permanent
 

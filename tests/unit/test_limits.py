@@ -21,8 +21,8 @@ import pytest
 from writers import packed, workbook
 
 from sensorflow.core import reading
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats.chunk import Reject
-from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 

@@ -10,7 +10,8 @@ import jointly
 import pytest
 
 from sensorflow import profiles
-from sensorflow.core.layout import Drift, Place
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.place import Place
 from sensorflow.flow.check import Checked, check
 
 

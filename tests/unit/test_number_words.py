@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.place import Place
 from sensorflow.core.numbers import Style, read
 from sensorflow.core.reading import read as judged
 from sensorflow.flow.validate import scratch

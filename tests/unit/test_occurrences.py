@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorflow.core import dedupe
-from sensorflow.core.dedupe import Disordered, Occurrences
+from sensorflow.core import occurrences
+from sensorflow.core.occurrences import Disordered, Occurrences
 from sensorflow.core.readings import BRONZE, NS
 from sensorflow.flow.validate import scratch
 
@@ -96,7 +96,7 @@ def test_a_file_too_large_to_hold_is_in_order_or_told_not_to_be(
     batches: list[list[Row]], held: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dedupe, "HELD", held)
+        patch.setattr(occurrences, "HELD", held)
         try:
             found = numbered(Occurrences(), batches)
         except Disordered:
@@ -115,7 +115,7 @@ def test_a_large_file_in_order_is_never_sorted(batches: list[list[Row]], held: i
     ordered = [(s, k, 1000 * next(step), v) for s, k, _, v in rows]
     parts = [[ordered.pop(0) for _ in range(cut)] for cut in cuts]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dedupe, "HELD", held)
+        patch.setattr(occurrences, "HELD", held)
         assert numbered(Occurrences(), parts) == [(0, False)] * len(rows)
 
 
@@ -123,5 +123,5 @@ def test_a_large_file_in_order_is_never_sorted(batches: list[list[Row]], held: i
 @given(BATCHES)
 def test_marks_that_collide_are_told_apart(batches: list[list[Row]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dedupe, "_GOLDEN", 0)  # every series has the same marks
+        patch.setattr(occurrences, "_GOLDEN", 0)  # every series has the same marks
         assert numbered(Occurrences(), batches) == reference(batches)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from gated import Drop
 
-from sensorflow.adapters.feeds.gates import Admitted, of
+from sensorflow.adapters.feeds.folder.gates import Admitted, of
 
 SET = b'["a.csv", "b.csv"]'
 DAY = date(2026, 1, 31)

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorflow.core import reading
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats.chunk import Reject
 from sensorflow.core.judge import Accepted
-from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 
 WIDE = {"format": "csv", "time": "t", "sensor": {"constant": "x"}, "columns": ["a", "b", "c"]}

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from sensorflow.core import patterns
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.place import Place
 from sensorflow.core.patterns import Pattern
 from sensorflow.core.profile import Profile
 from sensorflow.core.reading import read

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from writers import CLOCKS, SECOND, Clock, Made, Reading
 
 from sensorflow.core import reading
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.place import Place
 from sensorflow.core.profile import Profile
 
 steady = settings(deadline=None, suppress_health_check=list(HealthCheck))

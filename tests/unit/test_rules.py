@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sensorflow.core.dedupe import Occurrences
-from sensorflow.core.drift import Drift
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.place import Place
+from sensorflow.core.occurrences import Occurrences
 from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read

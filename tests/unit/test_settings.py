@@ -9,7 +9,7 @@ import pytest
 from sensorflow.cli.init import write
 from sensorflow.errors import Misuse
 from sensorflow.folders import require_folders
-from sensorflow.settings import Settings, Source, find, load
+from sensorflow.settings import FolderSource, Settings, find, load
 
 GOOD = """
 [sources.plant]
@@ -170,9 +170,40 @@ def test_settings_are_found_in_a_folder_above(tmp_path: Path) -> None:
     ],
 )
 def test_tolerance(limit: object, rejected: int, read: int, tolerated: bool) -> None:
-    source = Source.model_validate({"path": "x", "profile": "p", "max_rejects": limit})
+    source = FolderSource.model_validate({"path": "x", "profile": "p", "max_rejects": limit})
     assert source.tolerates(rejected, read) is tolerated
 
 
 def test_defaults_need_no_file() -> None:
     assert isinstance(load(None, {}), Settings)
+
+
+@pytest.mark.parametrize("kind", ["'bucket'", "5"])
+def test_a_kind_that_there_is_not_is_named_with_those_that_there_are(
+    tmp_path: Path, kind: str
+) -> None:
+    message = mistake(tmp_path, GOOD.replace('path = "drop"', f"kind = {kind}\npth = 3"))
+    wanted = f"sources.plant.kind = {kind}: no such kind of source; known: folder"
+    assert message == f"{tmp_path / 'sensorflow.toml'}: {wanted}"
+
+
+def test_a_source_without_a_kind_is_a_folder_and_reads_as_before(tmp_path: Path) -> None:
+    (tmp_path / "sensorflow.toml").write_text(GOOD)
+    plain = load(tmp_path / "sensorflow.toml", {})
+    (tmp_path / "sensorflow.toml").write_text(GOOD.replace("path =", 'kind = "folder"\npath ='))
+    told = load(tmp_path / "sensorflow.toml", {})
+    assert plain.sources == told.sources
+    assert plain.digest() == told.digest()
+    assert "kind" not in plain.compared()["sources"]["plant"]
+    assert plain.compared()["sources"]["plant"]["path"] == "drop"
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"), [("setle", "'settle'"), ("on_chang", "'on_change'"), ("zzz", "known: path")]
+)
+def test_keys_of_the_kind_and_of_the_policy_are_proposed(
+    tmp_path: Path, key: str, hint: str
+) -> None:
+    message = mistake(tmp_path, GOOD.replace("path =", f"{key} = 1\npath ="))
+    assert f"unknown key 'sources.plant.{key}'; " in message
+    assert hint in message

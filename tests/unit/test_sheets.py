@@ -19,8 +19,8 @@ from test_limits import in_zip, refused
 from test_typed_numbers import values
 
 from sensorflow.core import reading
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats import ooxml, workbook, xlsx
-from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 

@@ -18,8 +18,8 @@ from typer.testing import CliRunner
 
 from sensorflow.cli import app, commands
 from sensorflow.cli.sniff import Proposal, guess
-from sensorflow.core.drift import Drift
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.place import Place
 from sensorflow.core.sniff import head, sniff
 from sensorflow.errors import Misuse
 from sensorflow.flow.check import Checked, check

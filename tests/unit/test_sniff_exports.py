@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from sensorflow.cli.sniff import Proposal
-from sensorflow.core.drift import Drift
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.place import Place
 from sensorflow.core.sniff import filename, sniff
 from sensorflow.flow.check import Checked, check
 

@@ -14,8 +14,8 @@ from samples import batch
 
 from sensorflow.adapters.postgres import copied
 from sensorflow.core.checksum import checksum, marks
-from sensorflow.core.dedupe import keys
 from sensorflow.core.findings import TODO, Fault, Kind
+from sensorflow.core.keys import keys
 from sensorflow.core.ordinals import FEW, recomputed
 from sensorflow.core.partitions import Layer, file_of, layer_path
 from sensorflow.core.readings import READING, SILVER

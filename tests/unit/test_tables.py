@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorflow.core import reading
-from sensorflow.core.drift import Drift
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats import csv, lines
 from sensorflow.core.growth import unfit
 from sensorflow.core.judge import Accepted
-from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sensorflow.core import rowzones, timeformats
-from sensorflow.core.clocktime import Clock, parse
-from sensorflow.core.monthnames import _NAMES, folded, months
+from sensorflow.core.times import rowzones, timeformats
+from sensorflow.core.times.clock import Clock
+from sensorflow.core.times.instants import parse
+from sensorflow.core.times.monthnames import _NAMES, folded, months
 
 NONE = "-"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 
-from sensorflow.flow.turns import Turns
+from sensorflow.flow.intake.turns import Turns
 
 
 def every(_source: str) -> AbstractContextManager[None]:

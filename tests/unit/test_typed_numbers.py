@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sensorflow.core import reading
-from sensorflow.core.layout import Place
+from sensorflow.core.binding.place import Place
 from sensorflow.core.profile import Profile
 
 Values = list[float]

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder import Folder
-from sensorflow.adapters.feeds.watch import Watch
-from sensorflow.settings import Settings, Source
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.watch import Watch
+from sensorflow.settings import FolderSource, Settings
 
 
 class Seen:
     """A watched folder, and what is told of it."""
 
     def __init__(self, root: Path, **rules: str) -> None:
-        source = Source.model_validate({"path": "drop", "profile": "long", **rules})
+        source = FolderSource.model_validate({"path": "drop", "profile": "long", **rules})
         self.folder = Folder("plant", root, source, root.parent)
         self.files: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self.doubts: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -136,7 +136,7 @@ def test_what_is_watched_is_left_alone(seen: Seen) -> None:
 
 
 def test_on_a_share_a_file_is_known_by_what_lasts(tmp_path: Path) -> None:
-    source = Source.model_validate({"path": "drop", "profile": "long", "polling": True})
+    source = FolderSource.model_validate({"path": "drop", "profile": "long", "polling": True})
     (tmp_path / "a.csv").write_bytes(b"1")
     found = Folder("plant", tmp_path, source, tmp_path).stat(b"a.csv")
     plain = Folder("plant", tmp_path, source.model_copy(update={"polling": False}), tmp_path)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sensorflow.core import reading
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats.chunk import Reject
-from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.core.sniff import sniff
 from sensorflow.errors import Code, Permanent

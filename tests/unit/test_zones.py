@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from sensorflow.core import reading
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats import csv, lines
-from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
 

@@ -1,20 +1,9 @@
-"""Every port in memory: for dry runs, notebooks, and tests that need no server.
+"""The ledger and an audit's books in memory, for tests that need no server.
 
 They keep the contracts of `ports` and pass the same conformance suite as the real adapters.
 """
 
 from sensorflow.adapters.memory.audit import MemoryBooks
 from sensorflow.adapters.memory.ledger import MemoryLedger
-from sensorflow.adapters.memory.stores import (
-    MemoryLake,
-    MemoryLanding,
-    MemoryQuarantine,
-)
 
-__all__ = [
-    "MemoryBooks",
-    "MemoryLake",
-    "MemoryLanding",
-    "MemoryLedger",
-    "MemoryQuarantine",
-]
+__all__ = ["MemoryBooks", "MemoryLedger"]

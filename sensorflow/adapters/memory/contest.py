@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from sensorflow.adapters.memory.file import File
 from sensorflow.core.checksum import MODULUS, checksum
-from sensorflow.core.dedupe import KEY, keys
+from sensorflow.core.keys import KEY, keys
 from sensorflow.core.states import State
 from sensorflow.flow.work import whole_source
 from sensorflow.ports.intake import OnChange

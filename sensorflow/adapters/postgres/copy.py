@@ -14,7 +14,7 @@ from pgpq import ArrowToPostgresBinaryEncoder
 from sensorflow import crash
 from sensorflow.adapters.postgres.queries import queries, run
 from sensorflow.core.checksum import MODULUS, checksum
-from sensorflow.core.dedupe import KEY
+from sensorflow.core.keys import KEY
 from sensorflow.core.readings import US, Span, micros
 
 _WIRE = pa.schema(

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sensorflow.core.exchange import datepatterns
-from sensorflow.core.profile import Column, Profile
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.cells import Column
 from sensorflow.errors import Misuse
 
 As = Literal["table-schema", "csvw"]

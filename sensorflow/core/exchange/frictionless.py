@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sensorflow.core import timeformats
 from sensorflow.core.exchange.described import Described, Field, Kind, measured, texts, unit
+from sensorflow.core.times import timeformats
 from sensorflow.errors import Misuse
 
 _KINDS: dict[str, Kind] = {

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sensorflow.core import timeformats
 from sensorflow.core.exchange.described import Described, Field
 from sensorflow.core.sniff.guess import Guess, Line, comment
+from sensorflow.core.times import timeformats
 
 SENSOR = "what measured is not said: name the sensor. Here it is the file's name without its ending"
 NO_TIME = "no column is a time: say which one is, as in [time] column = ... and format = ..."

@@ -4,8 +4,8 @@ A format is a function ``chunks(stream, profile, resolve) -> Iterator[Chunk]``. 
 can seek for formats in `SEEKING`; `resolve` tells which column is what. Those in `growth.FORMATS` also take
 `part`: the stream is a growing file up to the end of that part, and the chunks are those of the part. Add
 one here and in
-`profile.FORMATS`, and the suites run it; other packages bring theirs as entry points in the group
-`profile.PLUGINS`.
+`profile.formats.FORMATS`, and the suites run it; other packages bring theirs as entry points in the group
+`profile.formats.PLUGINS`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ import io
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats import likeness
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.formats.compression import decompressed
 from sensorflow.core.growth import Part
-from sensorflow.core.layout import Resolve
-from sensorflow.core.profile import FORMATS, Profile, plugins
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.formats import FORMATS, plugins
 from sensorflow.errors import DO, Code, Permanent
 
 Reader = Callable[..., Iterator[Chunk]]

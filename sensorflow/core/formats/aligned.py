@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sensorflow.core.profile import TEMPLATE, Origin, Profile
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.origin import TEMPLATE, Origin
 from sensorflow.errors import Code, Permanent
 
 UNEQUAL = (

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sensorflow.core.layout import Layout
+from sensorflow.core.binding.layout import Layout
 from sensorflow.core.readings import REJECTS
 from sensorflow.errors import Code
 

@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from sensorflow.core.binding.layout import Layout
+from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats import titles
 from sensorflow.core.formats.cells import Splitting, is_utf8, quotes_are_plain, refuse
 from sensorflow.core.formats.chunk import Chunk, Reject, Spot, text_of
@@ -22,7 +24,6 @@ from sensorflow.core.formats.encoding import Plain
 from sensorflow.core.formats.lines import Ahead, Block, Line, Lines
 from sensorflow.core.formats.preamble import NoHeader, Preamble
 from sensorflow.core.growth import Part
-from sensorflow.core.layout import Layout, Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 

@@ -1,4 +1,4 @@
-"""What a decoder tells: readings in a format's own words, as the columns of `layout.DECODED`."""
+"""What a decoder tells: readings in a format's own words, as the columns of `binding.layout.DECODED`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from sensorflow.core.binding.layout import Layout
 from sensorflow.core.formats.chunk import Chunk, Reject, Spot
-from sensorflow.core.layout import Layout
 
 
 class Told(NamedTuple):

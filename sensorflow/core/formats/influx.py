@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from sensorflow.core.binding.layout import decoded
+from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.cells import refuse, undecodable
 from sensorflow.core.formats.chunk import Chunk, Spot, text_of
 from sensorflow.core.formats.decoded import Readings, Told
 from sensorflow.core.formats.encoding import Plain
 from sensorflow.core.formats.lines import Line, Lines
 from sensorflow.core.growth import Part
-from sensorflow.core.layout import Resolve, decoded
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
 

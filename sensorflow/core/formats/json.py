@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import ijson
 
+from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats import listed
 from sensorflow.core.formats.chunk import Chunk, Number, Spot
 from sensorflow.core.formats.cut import find
@@ -31,7 +32,6 @@ from sensorflow.core.formats.records import (
     raw_of,
     references,
 )
-from sensorflow.core.layout import Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.chunk import Chunk, Reject, Spot, text_of
 from sensorflow.core.formats.encoding import Plain
 from sensorflow.core.formats.lines import Block, Lines
@@ -16,7 +17,6 @@ from sensorflow.core.formats.oneline import Fault, loads
 from sensorflow.core.formats.records import ROWS, Columns, Path, Record, explode, path
 from sensorflow.core.formats.shaped import Shaped
 from sensorflow.core.growth import Part
-from sensorflow.core.layout import Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
 

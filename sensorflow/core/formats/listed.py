@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.chunk import Chunk, Spot
 from sensorflow.core.formats.cut import Found, elements
 from sensorflow.core.formats.keys import Place
@@ -26,7 +27,6 @@ from sensorflow.core.formats.records import (
     references,
 )
 from sensorflow.core.formats.shaped import Shaped
-from sensorflow.core.layout import Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 

@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sensorflow.core.binding.fields import Field
+from sensorflow.core.binding.layout import Layout
+from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Spot
-from sensorflow.core.layout import Field, Layout, Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 

@@ -20,13 +20,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sensorflow.core.binding.fields import Field
+from sensorflow.core.binding.layout import NOTHING
+from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Reject, Spot, typed_cells
 from sensorflow.core.formats.elements import Element
 from sensorflow.core.formats.keys import KEY as KEY
 from sensorflow.core.formats.keys import Place, at, doubled, level, twice_in
-from sensorflow.core.layout import NOTHING, Field, Resolve
 from sensorflow.core.patterns import search
-from sensorflow.core.profile import TEMPLATE, Origin, Profile
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.origin import TEMPLATE, Origin
 from sensorflow.errors import Code, Permanent
 
 ROWS = 8192

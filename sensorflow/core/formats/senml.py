@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any, BinaryIO
 
+from sensorflow.core.binding.layout import decoded
+from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.chunk import Chunk, Reject
 from sensorflow.core.formats.decoded import Readings, Told
 from sensorflow.core.formats.json import items
 from sensorflow.core.formats.records import Record, label, raw_of
-from sensorflow.core.layout import Resolve, decoded
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
 

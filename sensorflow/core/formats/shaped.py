@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sensorflow.core.binding.fields import Field
+from sensorflow.core.binding.layout import NOTHING
 from sensorflow.core.formats import scan as scanning
 from sensorflow.core.formats.chunk import Chunk, Number, Spot, text_of
 from sensorflow.core.formats.keys import Place
@@ -36,7 +38,6 @@ from sensorflow.core.formats.records import (
     text,
 )
 from sensorflow.core.formats.scan import Bools, Ints, Odd, Scan
-from sensorflow.core.layout import NOTHING, Field
 
 SHAPES = 64
 """Of the lines of a block; more are left to the parser."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sensorflow.core.binding.fields import Field
 from sensorflow.core.formats.aligned import aligned
-from sensorflow.core.layout import Field
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 

@@ -14,10 +14,11 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
+from sensorflow.core.binding.layout import Layout
+from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats import titles, workbook
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Number, Reject, Spot, typed_cells
 from sensorflow.core.formats.sheetcells import Cell, Row
-from sensorflow.core.layout import Layout, Resolve
 from sensorflow.core.patterns import compiled, found_in
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from sensorflow.core import elementpath
+from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.elementpath import ANYWHERE, Step, Steps, alternatives
 from sensorflow.core.formats.around import Around, Once
 from sensorflow.core.formats.chunk import RAW_LIMIT, Chunk, Spot, text_of
@@ -18,7 +19,6 @@ from sensorflow.core.formats.elements import Element, reach
 from sensorflow.core.formats.events import Handler, parsed
 from sensorflow.core.formats.mixed import Texts
 from sensorflow.core.formats.records import ROWS, Columns, Record, references
-from sensorflow.core.layout import Resolve
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from sensorflow.core.profile import Profile, check_zone
+from sensorflow.core.profile import Profile
 from sensorflow.core.sniff import (
     dialect,
     documents,
@@ -30,6 +30,7 @@ from sensorflow.core.sniff.guess import Guess, Line, zoned
 from sensorflow.core.sniff.judged import Look, borne_out, doubts, judged
 from sensorflow.core.sniff.table import Table
 from sensorflow.core.sniff.trial import Trial, tried
+from sensorflow.core.times.zones import check_zone
 from sensorflow.errors import Misuse, Permanent
 
 __all__ = ["Guess", "sniff"]

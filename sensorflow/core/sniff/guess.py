@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sensorflow.core.timeformats import fixed_offset
+from sensorflow.core.times.timeformats import fixed_offset
 
 Value = str | int | float | bool | Sequence["Value"] | Mapping[str, "Value"]
 """What a line of TOML can hold here."""

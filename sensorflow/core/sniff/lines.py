@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sensorflow.core.profile import TEMPLATE
+from sensorflow.core.profile.origin import TEMPLATE
 from sensorflow.core.sniff import who
 from sensorflow.core.sniff.guess import Guess, Line, Value
 from sensorflow.core.sniff.table import Column

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sensorflow.core import clocktime
+from sensorflow.core.times.clock import Clock
+from sensorflow.core.times.instants import parse
+from sensorflow.core.times.zones import ABBREVIATIONS
 
 ORDERS = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
 ENOUGH = 0.95
@@ -173,13 +175,13 @@ def _way(texts: list[str], formats: tuple[str, ...]) -> float:
 
 def instants(texts: Sequence[str], formats: Iterable[str]) -> npt.NDArray[np.int64]:
     """Of the texts that can be read."""
-    found = clocktime.parse(pa.array(texts, pa.string()), tuple(formats), clocktime.Clock("UTC"))
+    found = parse(pa.array(texts, pa.string()), tuple(formats), Clock("UTC"))
     ints: npt.NDArray[np.int64] = found.ts.drop_null().cast(pa.int64()).to_numpy()
     return ints
 
 
 def _share(texts: Sequence[str], *formats: str) -> float:
-    found = clocktime.parse(pa.array(texts, pa.string()), formats, clocktime.Clock("UTC"))
+    found = parse(pa.array(texts, pa.string()), formats, Clock("UTC"))
     return float((found.codes == 0).mean())
 
 
@@ -192,7 +194,7 @@ def _formats(sample: list[str], order: str) -> list[str]:
         if made is None or made in found:
             break
         found.append(made)
-        read = clocktime.parse(pa.array(rest, pa.string()), made, clocktime.Clock("UTC"))
+        read = parse(pa.array(rest, pa.string()), made, Clock("UTC"))
         rest = [t for t, code in zip(rest, read.codes, strict=True) if code]
     return found
 
@@ -287,7 +289,7 @@ def _zone(rest: str) -> str | None:
     rest = rest.strip()
     if re.fullmatch(r"Z|[+-]\d{2}(:?\d{2})?", rest):
         return f"{gap}%z"
-    return f"{gap}%Z" if rest.upper() in clocktime.ABBREVIATIONS else None
+    return f"{gap}%Z" if rest.upper() in ABBREVIATIONS else None
 
 
 def clock(cells: Sequence[str]) -> tuple[str, ...]:

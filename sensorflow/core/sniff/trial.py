@@ -10,9 +10,9 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.drift import Drift
+from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.place import Place
 from sensorflow.core.formats.chunk import Reject
-from sensorflow.core.layout import Place
 from sensorflow.core.profile import Profile
 from sensorflow.core.reading import read
 from sensorflow.errors import Permanent

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from sensorflow.core import clocktime
-from sensorflow.core.profile import check_zone
 from sensorflow.core.sniff import nameless, split, times, words
 from sensorflow.core.sniff.guess import Line, Value
 from sensorflow.core.sniff.table import Column, Table
 from sensorflow.core.sniff.times import Read
+from sensorflow.core.times.zones import ABBREVIATIONS, check_zone
 
 _MIDNIGHT = r"\d{4}-\d\d-\d\d[T ]00:00(:00(\.0+)?)?"
 _DAY = r"^(\d{4}-\d\d-\d\d)"
@@ -176,7 +175,7 @@ def _with_offset(found: When, columns: Sequence[Column]) -> When:
     for column in columns:
         names = [t.upper() for t in column.counts]
         if column.says(words.OFFSET) and names:
-            known = all(n in clocktime.ABBREVIATIONS for n in names)
+            known = all(n in ABBREVIATIONS for n in names)
             fixed = all(re.fullmatch(r"[+-]\d{2}:?\d{2}", n) for n in names)
             formats = found.read.formats
             formats = times.spelled(found.cells) if formats == ("iso8601",) else formats
@@ -226,7 +225,7 @@ def zone_of(found: When) -> Line | None:
 def abbreviated(found: When) -> list[str]:
     """What a title says of the zone, where it leaves open whether the clock is put forward in summer."""
     for column in found.columns:
-        for name in clocktime.ABBREVIATIONS:
+        for name in ABBREVIATIONS:
             if re.search(rf"(^|[^A-Za-z]){name}([^A-Za-z]|$)", column.title):
                 return [f"the title {column.title!r} says {name}: all year, or only in its season?"]
     return []

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sensorflow.core.checksum import MODULUS, checksum, marks
-from sensorflow.core.dedupe import keys
 from sensorflow.core.findings import Fault
+from sensorflow.core.keys import keys
 from sensorflow.core.ordinals import recomputed
 from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import SILVER, US, micros

@@ -8,8 +8,8 @@ import signal
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from sensorflow.core.binding.resolve import Resolve
 from sensorflow.core.formats.chunk import Chunk
-from sensorflow.core.layout import Resolve
 from sensorflow.core.profile import Profile
 
 

@@ -1,0 +1,209 @@
+"""A drop folder whose files are put away: archived or deleted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from sensorflow.adapters.feeds.folder.tree import NotAFile, Tree, entries
+from sensorflow.adapters.local.keeping import keep
+from sensorflow.adapters.local.places import FOLDER, below, regular, storage_errors, sync_folder
+from sensorflow.core.stability import Stat
+from sensorflow.errors import Transient
+from sensorflow.settings import FolderSource
+
+HOLD = b".sensorflow"
+"""A folder beside the files, for those that are being put away; the token of who does so follows."""
+
+
+@dataclass(frozen=True)
+class Putting:
+    """By whom files are put away. Two never work in one hold: one may have been stopped in the midst of it.
+
+    token: of the intake lease. allowed: whether nobody else has taken over; asked before each file.
+    """
+
+    token: int = 0
+    allowed: Callable[[], bool] = lambda: True
+
+    @property
+    def hold(self) -> bytes:
+        return b"%b-%d" % (HOLD, self.token) if self.token else HOLD
+
+
+class Folder(Tree):
+    """The files of one source: seen, opened, and put away. Keys are paths below it, as bytes."""
+
+    def __init__(self, name: str, root: Path, source: FolderSource, archive: Path) -> None:
+        super().__init__(name, root, source)
+        self._archive = archive
+
+    def recover(self, registered: Callable[[bytes, BinaryIO], bool], day: date) -> list[bytes]:
+        """See to what a killed daemon left half put away; returns the keys that are not readable.
+
+        registered: whether the ledger has these bytes under this key. If so the file is put away at
+        last; else it was renamed over one that was, and is given back. What somebody else has put
+        there must not keep the daemon from its work.
+        """
+        left: list[bytes] = []
+        with storage_errors(), self._open_root() as root:
+            for folder, prefix in self._folders(root, b""):
+                for name in entries(folder, folders=True):
+                    if name != HOLD and not name.startswith(HOLD + b"-"):
+                        continue
+                    try:
+                        with _hold(folder, name) as hold:
+                            left += self._recover(folder, hold, prefix, registered, day)
+                    except PermissionError:
+                        left.append(prefix + name)
+        return left
+
+    def _recover(
+        self,
+        folder: int,
+        hold: int,
+        prefix: bytes,
+        registered: Callable[[bytes, BinaryIO], bool],
+        day: date,
+    ) -> list[bytes]:
+        left, done = [], []
+        with self._archive_of(prefix, day) as archive:
+            for name in entries(hold):
+                key = prefix + name
+                try:
+                    if self._decide(folder, hold, name, archive, partial(registered, key)):
+                        done.append(name)
+                except (PermissionError, FileNotFoundError):
+                    left.append(key)
+        _unlink(hold, done)
+        return left
+
+    def put_away(
+        self, files: Iterable[tuple[bytes, Stat]], day: date, by: Putting = Putting()
+    ) -> dict[bytes, str]:
+        """Archive or delete registered files, each unless it is no longer the one that was landed.
+
+        A file is first renamed into a folder of our own, and only then looked at: whatever a sender
+        renames over the name in between is found there, and given back. Returns why, of those that
+        could not be moved.
+        """
+        stuck: dict[bytes, str] = {}
+        if self.source.after == "keep":
+            return stuck
+        for prefix, members in _by_folder(files).items():
+            try:
+                with storage_errors(), suppress(NotAFile):
+                    stuck |= self._put_away(prefix, members, day, by)
+            except Transient as error:
+                stuck |= dict.fromkeys((prefix + name for name, _ in members), error.message)
+        return stuck
+
+    def _put_away(
+        self, prefix: bytes, members: list[tuple[bytes, Stat]], day: date, by: Putting
+    ) -> dict[bytes, str]:
+        stuck: dict[bytes, str] = {}
+        done: list[bytes] = []
+        with self._parent(prefix + members[0][0]) as (folder, _):
+            # new content under the name: the next look takes it
+            same = [(name, stat) for name, stat in members if self._status(folder, name) == stat]
+            if not same or not by.allowed():
+                return stuck
+            with _hold(folder, by.hold) as hold:
+                with self._archive_of(prefix, day) as archive:
+                    for name, landed in same:
+                        if not by.allowed():
+                            break
+                        ours = partial(self._is_still, landed)
+                        try:
+                            with storage_errors(), suppress(FileNotFoundError):
+                                os.rename(name, name, src_dir_fd=folder, dst_dir_fd=hold)
+                                if self._decide(folder, hold, name, archive, ours):
+                                    done.append(name)
+                        except Transient as error:
+                            stuck[prefix + name] = error.message
+                _unlink(hold, done)
+        return stuck
+
+    def _is_still(self, landed: Stat, file: BinaryIO) -> bool:
+        """Whether a held file is what was landed, and nobody is about to add to it."""
+        return self.stat_of(file).same_content(landed) and not self._being_written(file.fileno())
+
+    def _decide(
+        self,
+        folder: int,
+        hold: int,
+        name: bytes,
+        archive: Path | None,
+        ours: Callable[[BinaryIO], bool],
+    ) -> bool:
+        """Keep a held file in the archive if it is `ours`, else give it back.
+
+        It is opened once: all that follows is about that very file, for the hold may belong to
+        somebody else who swaps what is in it. True when it may be taken out of the hold, as soon as
+        the archive is synced.
+        """
+        file = regular(hold, name)
+        if file is None:
+            _rename_back(hold, folder, name)
+            return False
+        with file:
+            if not ours(file):
+                back = Path(f"/proc/self/fd/{folder}")
+                keep(file, back, name)
+                sync_folder(back)
+            elif archive is not None:
+                keep(file, archive, name)
+        return True
+
+    @contextmanager
+    def _archive_of(self, prefix: bytes, day: date) -> Iterator[Path | None]:
+        """Where files of a folder are archived, synced at the end; None where they are deleted."""
+        if self.source.after != "archive":
+            yield None
+            return
+        with below(self._archive, f"{day.isoformat()}/{os.fsdecode(prefix)}") as place:
+            yield place
+            sync_folder(place)
+
+
+@contextmanager
+def _hold(folder: int, name: bytes) -> Iterator[int]:
+    """The descriptor of a hold of a folder, which is there only as long as it is needed."""
+    with suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=folder)
+    hold = os.open(name, FOLDER, dir_fd=folder)
+    try:
+        yield hold
+    finally:
+        os.close(hold)
+        with suppress(OSError):  # something was left in it: `recover` sees to it at the next start
+            os.rmdir(name, dir_fd=folder)
+
+
+def _by_folder(files: Iterable[tuple[bytes, Stat]]) -> dict[bytes, list[tuple[bytes, Stat]]]:
+    """The path of each folder, with a slash at its end -> names in it."""
+    found: dict[bytes, list[tuple[bytes, Stat]]] = {}
+    for key, stat in files:
+        head, slash, name = key.rpartition(b"/")
+        found.setdefault(head + slash, []).append((name, stat))
+    return found
+
+
+def _unlink(hold: int, names: list[bytes]) -> None:
+    for name in names:
+        with suppress(FileNotFoundError):  # somebody took over who thought us gone
+            os.unlink(name, dir_fd=hold)
+
+
+def _rename_back(hold: int, folder: int, name: bytes) -> None:
+    """A link, FIFO or folder under its own name; when that is taken by now, it stays held."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(name, name, src_dir_fd=hold, dst_dir_fd=folder)

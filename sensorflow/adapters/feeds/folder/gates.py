@@ -1,0 +1,316 @@
+"""Gates in a drop folder: which files their senders say are complete, and which wait.
+
+Nothing is remembered that a restart would lose: the folder has the files and gates, the ledger what was
+registered on whose word. A gate opens for each name once: sent again, it is another inode or has another
+modification time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeAlias
+
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.settling import Settling
+from sensorflow.adapters.feeds.folder.tree import NotAFile, Readable, StillOpen, Unreadable
+from sensorflow.core.arrival import printable
+from sensorflow.core.gates.announced import Announced, Announcement, GateUnreadable, differs
+from sensorflow.core.gates.patterns import NamePattern
+from sensorflow.core.gates.sums import digest_for, text_of
+from sensorflow.core.names import canonical
+from sensorflow.core.stability import Stat
+from sensorflow.flow.clock import now
+
+MOST = 32 << 20
+"""Bytes of a gate that is read."""
+
+
+class Book(Protocol):
+    """Of a ledger what is needed here."""
+
+    def seen(self, source: str, key: bytes, fingerprint: str) -> bool: ...
+    def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]: ...
+
+
+class NoBook:
+    """Where no ledger can be asked: nothing was registered yet."""
+
+    def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
+        return False
+
+    def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]:
+        return frozenset()
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A file may be taken in. announcement: None of one that was, before it could be put away."""
+
+    announcement: Announcement | None = None
+    gate: tuple[bytes, Stat] | None = None
+
+
+@dataclass(frozen=True)
+class Held:
+    """A file that waits, in this state. gate: whose change may let it in, b"" if unknown."""
+
+    stat: Stat
+    gate: bytes
+    why: str
+
+
+Verdict: TypeAlias = "Admitted | Held"
+
+
+class BeingWritten(GateUnreadable):
+    """Somebody has the gate open for writing. Closing it may change nothing that can be seen."""
+
+    def __init__(self) -> None:
+        super().__init__("it is being written")
+
+
+class Gates:
+    """Of one source. One for each way that gates are called; see `of`."""
+
+    def __init__(self, folder: Folder, book: Book, settle: float = 0.0) -> None:
+        self.folder, self.book, self.settle = folder, book, settle
+        self.held: dict[bytes, Held] = {}
+        self._admitted: dict[bytes, tuple[Stat, Admitted]] = {}
+        """With the state of each file."""
+
+    def admit(self, key: bytes, stat: Stat) -> Verdict:
+        """Whether a file that is complete by itself may be taken in. Raises Transient."""
+        found = self._judge(key, stat)
+        if isinstance(found, Held):
+            self.held[key] = found
+        else:
+            self.held.pop(key, None)
+            self._admitted[key] = (stat, found)
+        return found
+
+    def _judge(self, key: bytes, stat: Stat) -> Verdict:
+        raise NotImplementedError
+
+    def renew(self, key: bytes) -> Announcement | None:
+        """On whose word an admitted file is to be registered.
+
+        A gate that was touched meanwhile, while its file did not change, is the same gate: `scp -p` sets
+        the modification time after it has closed the file. It has opened in its new state too.
+        """
+        if key not in self._admitted:
+            return None
+        stat, known = self._admitted[key]
+        if known.gate is not None and self._is_touched(key, stat, *known.gate):
+            self._look_at(known.gate[0])
+            again = self._judge(key, stat)
+            if isinstance(again, Admitted) and _agree(known.announcement, again.announcement):
+                self._admitted[key] = (stat, again)
+        return self._admitted[key][1].announcement
+
+    def _is_touched(self, key: bytes, stat: Stat, gate: bytes, before: Stat) -> bool:
+        state = self.state(gate)
+        return state is not None and state != before and self.state(key) == stat
+
+    def _renewed(self, key: bytes) -> Admitted:
+        """Once for each admitted file."""
+        self.renew(key)
+        return self._admitted.pop(key, (None, Admitted()))[1]
+
+    def present(self, files: Iterable[tuple[bytes, Stat]]) -> None:
+        """These files are complete: for who looks once."""
+
+    def look(self) -> None:
+        """Look at the gates of the folder. Raises Transient STORAGE."""
+
+    def look_again(self) -> list[bytes]:
+        """Look at gates that were being written; returns files that wait for these, and those of sets that
+        have become whole."""
+        return []
+
+    def _look_at(self, gate: bytes) -> bool:
+        """Read a gate again, where what it says is kept; whether it was."""
+        return False
+
+    def heard(self, gate: bytes) -> list[bytes]:
+        """A gate was closed, or renamed in; returns files that wait for it."""
+        return [key for key, held in self.held.items() if held.gate == gate]
+
+    def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
+        """Gates that no file waits for any more, now that these files are registered."""
+        raise NotImplementedError
+
+    def unmet(self) -> Iterator[tuple[bytes, Stat, str]]:
+        """Gates that wait for files, and for which. Raises Transient."""
+        raise NotImplementedError
+
+    def prune(self) -> list[bytes]:
+        """Forget files that are gone; returns their names."""
+        gone = [key for key in self.held if not self.is_there(key)]
+        for key in gone:
+            del self.held[key]
+        return gone
+
+    def is_there(self, key: bytes) -> bool:
+        with suppress(NotAFile):
+            self.folder.stat(key)
+            return True
+        return False
+
+    def state(self, key: bytes) -> Stat | None:
+        with suppress(NotAFile):
+            return self.folder.stat(key)
+        return None
+
+    def read(self, gate: bytes) -> bytes:
+        """Raises GateUnreadable, or BeingWritten."""
+        try:
+            with self.folder.open(gate) as stream:
+                data = Readable(stream).read(MOST + 1)
+        except StillOpen:
+            raise BeingWritten from None
+        except (NotAFile, PermissionError, Unreadable) as error:
+            raise GateUnreadable(f"it cannot be read: {error}") from None
+        if len(data) > MOST:
+            raise GateUnreadable(f"it has more than {MOST:,} bytes")
+        return data
+
+    def differs(self, key: bytes, what: Announced) -> str | None:
+        """How a file in the folder differs from what was announced."""
+        try:
+            with self.folder.open(key) as stream:
+                size = self.folder.stat_of(stream).size
+
+                def digest(algorithm: str) -> str:
+                    stream.seek(0)
+                    return hashlib.file_digest(stream, algorithm).hexdigest()  # type: ignore[arg-type]
+
+                return differs(what, size, digest)
+        except (NotAFile, StillOpen, OSError) as error:
+            return f"it cannot be read: {error}"
+
+    def seen(self, key: bytes, stat: Stat) -> bool:
+        return self.book.seen(self.folder.name, key, stat.fingerprint)
+
+    def opened(self, gate: bytes, stat: Stat) -> frozenset[bytes]:
+        """The names for which a gate in this state has opened, composed."""
+        return frozenset(
+            map(canonical, self.book.announced_by(self.folder.name, gate, stat.content_fingerprint))
+        )
+
+
+class FileGates(Gates):
+    """A gate for each file."""
+
+    def __init__(
+        self, folder: Folder, book: Book, pattern: NamePattern, settle: float = 0.0
+    ) -> None:
+        super().__init__(folder, book, settle)
+        self._pattern = pattern
+        self._settling = Settling(settle)
+        self._settled: dict[bytes, Stat] = {}
+        """Gates on a share, in the state in which they have settled."""
+        self._agreeing: dict[bytes, tuple[Stat, Stat, bool]] = {}
+
+    def _judge(self, key: bytes, stat: Stat) -> Verdict:
+        gate = self._pattern.gate_of(key)
+        name, held = printable(gate), partial(Held, stat, gate)
+        state = self.state(gate)
+        if state is None:
+            if self.seen(key, stat):
+                return Admitted()
+            return held(f"waits for its gate {name}")
+        if self.folder.busy(gate, state):
+            return held(f"its gate {name}: {BeingWritten()}")
+        if self.folder.source.polling and not self._has_settled(gate, state):
+            return held(f"its gate {name}: it changed a moment ago")
+        try:
+            what = self._said(gate, key)
+        except GateUnreadable as error:
+            return held(f"its gate {name}: {error}")
+        if canonical(key) in self.opened(gate, state) and not self._again(key, stat, state, what):
+            return held(f"waits for a new gate: {name} was that of another version")
+        return Admitted(Announcement(gate, state.content_fingerprint, what), (gate, state))
+
+    def _has_settled(self, gate: bytes, state: Stat) -> bool:
+        """On a share nothing tells that a gate was closed."""
+        if self._settled.get(gate) != state and self._settling.complete(gate, state, now()):
+            self._settled[gate] = state
+        return self._settled.get(gate) == state
+
+    def look_again(self) -> list[bytes]:
+        done = []
+        for gate in self._settling.waiting:
+            if (state := self.state(gate)) is None:
+                self._settling.forget(gate)
+            elif self._has_settled(gate, state):
+                done += self.heard(gate)
+        return done
+
+    def prune(self) -> list[bytes]:
+        gone = super().prune()
+        wanted = {held.gate for held in self.held.values()}
+        self._settled = {gate: state for gate, state in self._settled.items() if gate in wanted}
+        return gone
+
+    def _said(self, gate: bytes, key: bytes) -> Announced:
+        algorithm, name = self._pattern.algorithm, printable(gate)
+        if algorithm is None:
+            return Announced(name)
+        file = key.rpartition(b"/")[2].decode("utf-8", "surrogateescape")
+        return Announced(
+            name, sums=((algorithm, digest_for(text_of(self.read(gate)), file, algorithm)),)
+        )
+
+    def _again(self, key: bytes, stat: Stat, state: Stat, what: Announced) -> bool:
+        """Whether a gate that has opened for a name is that of the file there now too."""
+        if self.seen(key, stat):
+            return True
+        known = self._agreeing.get(key)
+        if known is None or known[:2] != (stat, state):
+            agrees = bool(what.sums) and self.differs(key, what) is None
+            known = self._agreeing[key] = (stat, state, agrees)
+        return known[2]
+
+    def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
+        done = {key: self._renewed(key) for key in keys}
+        gates = {admitted.gate[0]: admitted.gate for admitted in done.values() if admitted.gate}
+        shared = set(self._shared(gates, set(done)))
+        return [gate for key, gate in gates.items() if key not in shared]
+
+    def _shared(self, gates: Collection[bytes], done: set[bytes]) -> Iterator[bytes]:
+        """Gates of other files too that are not taken in yet: {stem} may be of several."""
+        if self._pattern.hole != "stem" or not gates:
+            return
+        for prefix in {key[: key.rfind(b"/") + 1] for key in done}:
+            for other in self.folder.names(prefix):
+                gate = self._pattern.gate_of(other)
+                if gate in gates and other not in done and self.folder.takes(other):
+                    yield gate
+
+    def unmet(self) -> Iterator[tuple[bytes, Stat, str]]:
+        wanted = {self._pattern.gate_of(key) for key, _ in self.folder.scan()}
+        for gate, state in self.folder.all_files(self._pattern.is_gate):
+            if gate not in wanted and not self.opened(gate, state):
+                yield gate, state, "is there without its file"
+
+
+def _agree(one: Announcement | None, other: Announcement | None) -> bool:
+    return one is not None and other is not None and one.what == other.what
+
+
+def of(folder: Folder, book: Book, settle: float = 0.0) -> Gates | None:
+    """The gates of a source; None where it has none. settle: seconds without change after which a gate that
+    nobody announced as closed is complete."""
+    from sensorflow.adapters.feeds.folder.manifests import SetGates
+
+    gate = folder.source.gate
+    if gate is None:
+        return None
+    pattern = gate.pattern
+    if isinstance(pattern, NamePattern):
+        return FileGates(folder, book, pattern, settle)
+    return SetGates(folder, book, pattern, settle)

@@ -1,0 +1,227 @@
+"""Manifests in a drop folder: the files that one names are taken in when all of them are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
+
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.gates import (
+    Admitted,
+    BeingWritten,
+    Book,
+    Gates,
+    Held,
+    Verdict,
+)
+from sensorflow.adapters.feeds.folder.settling import Settling
+from sensorflow.core.arrival import printable
+from sensorflow.core.gates.announced import Announced, Announcement, GateUnreadable
+from sensorflow.core.gates.manifests import manifest
+from sensorflow.core.gates.patterns import ManifestPattern
+from sensorflow.core.names import canonical
+from sensorflow.core.stability import Stat
+from sensorflow.flow.clock import now
+
+SHOWN = 3
+
+
+@dataclass
+class _Set:
+    """A manifest in one state. files: those that it names and the source takes, by their names, composed.
+    done: names that were registered on its word. whole: all were there at a time; from then on
+    each is taken in. names: of files. at: the place there of what was found missing last."""
+
+    key: bytes
+    stat: Stat
+    files: dict[bytes, Announced] = field(default_factory=dict)
+    done: set[bytes] = field(default_factory=set)
+    whole: bool = False
+    names: list[bytes] = field(default_factory=list)
+    at: int = 0
+    fault: str = ""
+    is_open: bool = False
+
+    @property
+    def name(self) -> str:
+        return printable(self.key)
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.files) and self.files.keys() <= self.done
+
+
+class SetGates(Gates):
+    """A manifest for many files."""
+
+    def __init__(
+        self, folder: Folder, book: Book, pattern: ManifestPattern, settle: float = 0.0
+    ) -> None:
+        super().__init__(folder, book, settle)
+        self._pattern = pattern
+        self._sets: dict[bytes, _Set] = {}
+        self._naming: dict[bytes, _Set] = {}
+        """Name -> the newest manifest that names it."""
+        self._ready: dict[bytes, tuple[bytes, Stat]] = {}
+        """Name -> the file that has it, and the state in which it is complete by itself."""
+        self._settling = Settling(settle)
+        self._closed: set[bytes] = set()
+        self._let_in: list[bytes] = []
+        """Files that waited for the last one of their set."""
+
+    def present(self, files: Iterable[tuple[bytes, Stat]]) -> None:
+        self._ready |= {canonical(key): (key, stat) for key, stat in files}
+
+    def look(self) -> None:
+        there = dict(self.folder.all_files(self._pattern.is_gate))
+        changed = [self._sets.pop(key) for key in set(self._sets) - set(there)]
+        read = [self._read(key, stat) for key, stat in there.items()]
+        if changed or any(read):
+            self._index()
+
+    def look_again(self) -> list[bytes]:
+        read = [key for key in self._settling.waiting if self._look_at(key)]
+        let_in, self._let_in = self._let_in, []
+        return [file for key in read for file in self._behind(key)] + let_in
+
+    def heard(self, gate: bytes) -> list[bytes]:
+        self._closed.add(gate)
+        self._look_at(gate)
+        return self._behind(gate)
+
+    def _look_at(self, gate: bytes) -> bool:
+        stat = self.state(gate)
+        if stat is None:
+            self._settling.forget(gate)
+            return False
+        if changed := self._read(gate, stat):
+            self._index()
+        return changed
+
+    def _behind(self, gate: bytes) -> list[bytes]:
+        found = self._sets.get(gate)
+        return [key for key in self.held if found and canonical(key) in found.files]
+
+    def _read(self, key: bytes, stat: Stat) -> bool:
+        """Read a manifest in a state that is new; whether it was."""
+        known = self._sets.get(key)
+        if known is not None and known.stat == stat and not known.is_open:
+            return False
+        same = known if known is not None and _is_touched(known.stat, stat) else None
+        if not same and key not in self._closed and not self._settling.complete(key, stat, now()):
+            return False
+        self._settling.forget(key)
+        self._closed.discard(key)
+        made = _Set(key, stat)
+        try:
+            named = manifest(self.read(key), key)
+            made.files = {n: what for n, what in named.items() if self.folder.takes(n)}
+            made.names = list(made.files)
+            if not made.files:
+                made.fault = "it names no file that the source takes"
+        except GateUnreadable as error:
+            made.fault, made.is_open = str(error), isinstance(error, BeingWritten)
+        made.done = set(self.opened(key, stat))
+        if same is not None and same.files == made.files:
+            made.done, made.whole = made.done | same.done, same.whole
+        self._sets[key] = made
+        return True
+
+    def _index(self) -> None:
+        oldest_first = sorted(self._sets.values(), key=lambda s: (s.stat.mtime_ns, s.key))
+        self._naming = {name: found for found in oldest_first for name in found.files}
+
+    def _judge(self, key: bytes, stat: Stat) -> Verdict:
+        name = canonical(key)
+        self._ready[name] = (key, stat)
+        found = self._naming.get(name)
+        if found is None:
+            if self.seen(key, stat):
+                return Admitted()
+            faults = [f"{s.name}: {s.fault}" for s in self._sets.values() if s.fault]
+            return Held(stat, b"", "waits for a manifest that names it" + _listed(faults))
+        held, what = partial(Held, stat, found.key), found.files[name]
+        if name in found.done and not self.seen(key, stat) and not self._agrees(key, what):
+            return held(f"waits for a new manifest: {found.name} was that of another version")
+        if why := _short(stat, what):
+            return held(why)
+        was_whole, missing = found.whole, self._missing(found)
+        if missing is not None:
+            return held(f"waits for {missing}, of {found.name}")
+        if not was_whole:
+            self._let_in += (other for other in self._behind(found.key) if other != key)
+        said = Announcement(found.key, found.stat.content_fingerprint, what)
+        return Admitted(said, (found.key, found.stat))
+
+    def _agrees(self, key: bytes, what: Announced) -> bool:
+        return bool(what.sums) and self.differs(key, what) is None
+
+    def _missing(self, found: _Set) -> str | None:
+        """What of a set is not there yet, in words; None once it is whole."""
+        if found.whole:
+            return None
+        for place in chain(range(found.at, len(found.names)), range(found.at)):
+            if (lack := self._lack(found, found.names[place])) is not None:
+                found.at = place
+                return lack
+        found.whole = True
+        return None
+
+    def _lack(self, found: _Set, name: bytes) -> str | None:
+        if name in found.done:
+            return None
+        key, ready = self._ready.get(name, (name, None))
+        stat = self.state(key)
+        if stat is None:
+            return printable(name)
+        if ready != stat and not (self.folder.source.after == "keep" and self.seen(key, stat)):
+            return f"{printable(name)}, which is not complete yet"
+        if _short(stat, found.files[name]):
+            return f"the rest of {printable(name)}"
+        return None
+
+    def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
+        for key in keys:
+            admitted = self._renewed(key)
+            if admitted.gate is not None:
+                found = self._sets.get(admitted.gate[0])
+                if found is not None and found.stat == admitted.gate[1]:
+                    found.done.add(canonical(key))
+            self._ready.pop(canonical(key), None)
+        return [(s.key, s.stat) for s in self._sets.values() if s.finished]
+
+    def prune(self) -> list[bytes]:
+        self._ready = {n: pair for n, pair in self._ready.items() if self.is_there(pair[0])}
+        return super().prune()
+
+    def unmet(self) -> Iterator[tuple[bytes, Stat, str]]:
+        for found in self._sets.values():
+            lacks = [n for n in found.files if self._lack(found, n) is not None]
+            if found.fault:
+                yield found.key, found.stat, found.fault
+            elif lacks:
+                names = ", ".join(printable(n) for n in lacks[:SHOWN])
+                more = ", ..." if len(lacks) > SHOWN else ""
+                count = f"{len(lacks):,} of {len(found.files):,} files"
+                yield found.key, found.stat, f"waits for {count}: {names}{more}"
+
+
+def _is_touched(before: Stat, stat: Stat) -> bool:
+    """Whether a manifest is the one that it was. Writing sets no earlier modification time; `scp -p` sets
+    that of the original after it has closed the file."""
+    return stat.mtime_ns <= before.mtime_ns and stat.same_content(
+        replace(before, mtime_ns=stat.mtime_ns)
+    )
+
+
+def _short(stat: Stat, what: Announced) -> str:
+    """A file that is smaller than was announced is not all there yet. A larger one differs."""
+    if what.size is None or stat.size >= what.size:
+        return ""
+    return f"has {stat.size:,} of the {what.size:,} bytes that {what.gate} announces"
+
+
+def _listed(faults: list[str]) -> str:
+    return f" ({'; '.join(faults[:SHOWN])})" if faults else ""

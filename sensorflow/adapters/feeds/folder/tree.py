@@ -1,0 +1,281 @@
+"""A drop folder. Everything is reached by descriptors below the folder's own, never by a path that
+somebody could swap: no symbolic link is followed, and only regular files are opened."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat as modes
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from sensorflow.adapters.local.places import (
+    FILE,
+    FOLDER,
+    ROOT,
+    storage_errors,
+)
+from sensorflow.core.growth import Segment, complete, holds
+from sensorflow.core.stability import Stat, takes
+from sensorflow.settings import FolderSource
+
+DEPTH = 64
+"""Folders below a drop folder that are looked into, one within the other."""
+
+
+class NotAFile(Exception):
+    """Gone, a link, a folder, a FIFO, a device; or it became one while we looked."""
+
+
+class StillOpen(Exception):
+    """Some process has the file open for writing."""
+
+
+class Unreadable(Exception):
+    """The file's own disk or share fails while it is read."""
+
+
+class Readable:
+    """A file that is read; its own errors are told from those of where it is written to. touch: called at
+    each read."""
+
+    def __init__(self, stream: BinaryIO, touch: Callable[[], object] = lambda: None) -> None:
+        self._stream, self._touch = stream, touch
+
+    def read(self, size: int = -1) -> bytes:
+        self._touch()
+        try:
+            return self._stream.read(size)
+        except OSError as error:
+            raise Unreadable(str(error)) from error
+
+
+class Tree:
+    """The files of one source: seen and opened. Keys are paths below it, as bytes."""
+
+    def __init__(self, name: str, root: Path, source: FolderSource) -> None:
+        self.name = name
+        self.root = root
+        self.source = source
+        self.places: dict[bytes, tuple[int, int]] = {}
+        """Which folders the last whole scan found, each with its `identity`."""
+
+    def readable(self) -> bool:
+        """Whether the folder itself can be listed."""
+        try:
+            with self._open_root() as root:
+                entries(root)
+        except OSError:
+            return False
+        return True
+
+    def scan(self) -> Iterator[tuple[bytes, Stat]]:
+        """Every regular file that the source takes, with its state. Raises Transient STORAGE."""
+        return self.all_files(self.takes)
+
+    def all_files(
+        self, wanted: Callable[[bytes], bool] = lambda _key: True
+    ) -> Iterator[tuple[bytes, Stat]]:
+        """The regular files with a wanted key, and their state. Raises Transient STORAGE."""
+        with storage_errors(), self._open_root() as root:
+            places: dict[bytes, tuple[int, int]] = {}
+            for folder, prefix in self._folders(root, b""):
+                places[prefix] = identity(os.fstat(folder))
+                for name in entries(folder):
+                    try:
+                        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
+                    if modes.S_ISREG(status.st_mode) and wanted(prefix + name):
+                        yield prefix + name, self._stat(status)
+            self.places = places  # as a whole: it is compared while a scan takes its turns
+
+    def _folders(self, folder: int, prefix: bytes, depth: int = 0) -> Iterator[tuple[int, bytes]]:
+        """This folder and those below it, as descriptors; no links, no dot folders."""
+        yield folder, prefix
+        if depth == DEPTH:
+            return
+        for name in entries(folder, folders=True):
+            if name.startswith(b"."):
+                continue
+            with suppress(OSError):
+                descriptor = os.open(name, FOLDER, dir_fd=folder)
+                try:
+                    yield from self._folders(descriptor, prefix + name + b"/", depth + 1)
+                finally:
+                    os.close(descriptor)
+
+    def stat(self, key: bytes) -> Stat:
+        """The state of one file. Raises NotAFile."""
+        with self._parent(key) as (folder, name):
+            try:
+                status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            except OSError as error:
+                raise NotAFile(str(error)) from error
+            if not modes.S_ISREG(status.st_mode):
+                raise NotAFile("not a regular file")
+            return self._stat(status)
+
+    def stat_of(self, stream: BinaryIO) -> Stat:
+        """The state of an open file of this folder."""
+        return self._stat(os.fstat(stream.fileno()))
+
+    def _stat(self, status: os.stat_result) -> Stat:
+        """On a share the numbers of device and inode may be others after each mount, or each look.
+        A growing file is looked for by them, and compared where they are others."""
+        lasting = not self.source.polling or self.source.growing
+        return _stat(status) if lasting else replace(_stat(status), device=0, inode=0)
+
+    def _status(self, folder: int, name: bytes) -> Stat | None:
+        with suppress(FileNotFoundError):
+            return self._stat(os.stat(name, dir_fd=folder, follow_symlinks=False))
+        return None
+
+    def _regular(self, folder: int, name: bytes) -> Stat | None:
+        with suppress(FileNotFoundError):
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            return self._stat(status) if modes.S_ISREG(status.st_mode) else None
+        return None
+
+    def takes(self, key: bytes) -> bool:
+        """Whether a file is one of data that the source takes; a gate is none."""
+        return not self.is_gate(key) and takes(key, self.source.taken, self.source.exclude)
+
+    def is_gate(self, key: bytes) -> bool:
+        return self.source.gate is not None and self.source.gate.pattern.is_gate(key)
+
+    @contextmanager
+    def open(self, key: bytes) -> Iterator[BinaryIO]:
+        """The file, for reading. Raises NotAFile, PermissionError, or, where files are taken when they
+        are whole, StillOpen."""
+        with self._parent(key) as (folder, name):
+            try:
+                descriptor = os.open(name, FILE, dir_fd=folder)
+            except OSError as error:
+                if error.errno in (errno.EACCES, errno.EPERM):
+                    raise
+                raise NotAFile(str(error)) from error
+            with os.fdopen(descriptor, "rb") as stream:
+                if not modes.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                    raise NotAFile("not a regular file")
+                if not self.source.growing and self._being_written(stream.fileno()):
+                    raise StillOpen(os.fsdecode(key))
+                yield stream
+
+    def names(self, prefix: bytes) -> list[bytes]:
+        """The keys of the regular files in one folder, in arbitrary order. prefix: its path, with a slash
+        at the end. Nothing is looked at but the listing."""
+        with (
+            suppress(NotAFile),
+            self._parent(prefix + b"_") as (folder, _),
+            os.scandir(folder) as es,
+        ):
+            return [prefix + os.fsencode(e.name) for e in es if e.is_file(follow_symlinks=False)]
+        return []
+
+    def siblings(self, key: bytes) -> list[tuple[bytes, Stat]]:
+        """The other regular files in the folder of `key`, whatever their names are; the one that was
+        changed last is the first."""
+        head, slash, name = key.rpartition(b"/")
+        found: list[tuple[bytes, Stat]] = []
+        with suppress(NotAFile), self._parent(key) as (folder, _):
+            for other in entries(folder):
+                stat = self._regular(folder, other)
+                if stat is not None and other != name:
+                    found.append((head + slash + other, stat))
+        return sorted(found, key=lambda pair: -pair[1].ctime_ns)
+
+    def busy(self, key: bytes, stat: Stat) -> bool:
+        """See `ports.feed.DropFolder`. A file that may not be read is not busy."""
+        try:
+            with self.open(key) as stream:
+                return self.stat_of(stream) != stat
+        except (NotAFile, StillOpen):
+            return True
+        except OSError:
+            return False
+
+    def has_line(self, key: bytes, start: int) -> bool:
+        """See `ports.feed.DropFolder`."""
+        with suppress(NotAFile, StillOpen, OSError), self.open(key) as stream:
+            return complete(stream, start, self.stat_of(stream).size) > start
+        return False
+
+    def holds(self, key: bytes, segments: Iterable[Segment]) -> bool:
+        """See `ports.feed.DropFolder`."""
+        with suppress(NotAFile, StillOpen, OSError), self.open(key) as stream:
+            return holds(stream, segments)
+        return True
+
+    def _being_written(self, descriptor: int) -> bool:
+        """Whether a process on this host has the file open for writing.
+
+        The kernel grants a read lease only while there is no writer (fcntl(2), F_SETLEASE). Network
+        file systems refuse it whether there is one or not: there, with `polling`, and where the file
+        is not ours, the settling time must do.
+        """
+        if self.source.polling:
+            return False
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        except OSError as error:
+            return error.errno == errno.EAGAIN
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        return False
+
+    @contextmanager
+    def _open_root(self) -> Iterator[int]:
+        descriptor = os.open(self.root, ROOT)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _parent(self, key: bytes) -> Iterator[tuple[int, bytes]]:
+        """The descriptor of the folder that holds `key`, each step opened without following links."""
+        *folders, name = key.split(b"/")
+        if name in (b"", b".", b"..") or b".." in folders:
+            raise NotAFile("not a path below the source's folder")
+        descriptor = _opened(self.root, ROOT)
+        try:
+            for part in folders:
+                inner = _opened(part, FOLDER, descriptor)
+                os.close(descriptor)
+                descriptor = inner
+            yield descriptor, name
+        finally:
+            os.close(descriptor)
+
+
+def _opened(name: bytes | Path, flags: int, folder: int | None = None) -> int:
+    try:
+        return os.open(name, flags, dir_fd=folder)
+    except OSError as error:
+        raise NotAFile(str(error)) from error
+
+
+def entries(folder: int, folders: bool = False) -> list[bytes]:
+    """The names in a folder: of all but folders, or of folders alone."""
+    with os.scandir(folder) as found:
+        wanted = (e.name for e in found if e.is_dir(follow_symlinks=False) is folders)
+        return sorted(os.fsencode(name) for name in wanted)
+
+
+def identity(status: os.stat_result) -> tuple[int, int]:
+    """What another folder under the same path does not have."""
+    return status.st_dev, status.st_ino
+
+
+def stat_of(stream: BinaryIO) -> Stat:
+    return _stat(os.fstat(stream.fileno()))
+
+
+def _stat(status: os.stat_result) -> Stat:
+    return Stat(
+        status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    )

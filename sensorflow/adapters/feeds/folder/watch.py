@@ -1,0 +1,186 @@
+"""inotify, by way of watchdog: the fast path, which may lose events. The rescan is the guarantee."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers.api import BaseObserver, ObservedWatch
+from watchdog.observers.inotify import InotifyFullEmitter
+from watchdog.observers.inotify_c import InotifyConstants
+
+from sensorflow.adapters.feeds.folder.drop import HOLD, Folder
+from sensorflow.adapters.feeds.folder.tree import identity
+
+OnFile = Callable[[Folder, bytes], None]
+OnDoubt = Callable[[str], None]
+
+
+WANTED: list[type[FileSystemEvent]] = [
+    FileClosedEvent,
+    FileMovedEvent,
+    DirMovedEvent,
+    DirCreatedEvent,
+]
+
+
+class _Emitter(InotifyFullEmitter):
+    """Asks the kernel for what arrives, and for nothing else.
+
+    What is moved away is not asked for: watchdog holds such an event back for half a second, and all
+    others behind it, to see whether the other half of the move follows. For a file that we put away it
+    does not, and the next file would wait.
+    """
+
+    def get_event_mask_from_filter(self) -> Any:
+        return super().get_event_mask_from_filter() & ~InotifyConstants.IN_MOVED_FROM
+
+
+class _Handler(FileSystemEventHandler):
+    """root: where the folder lies while it is watched, without links."""
+
+    def __init__(self, folder: Folder, root: str, on_file: OnFile, on_doubt: OnDoubt) -> None:
+        self._folder = folder
+        self._prefix = os.fsencode(root).rstrip(b"/") + b"/"
+        self._on_file = on_file
+        self._on_doubt = on_doubt
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        if isinstance(event, FileClosedEvent):
+            self._file(event.src_path)
+        elif isinstance(event, FileMovedEvent) and event.dest_path:
+            self._file(event.dest_path)
+        elif os.path.basename(os.fsencode(event.src_path)).startswith(HOLD):  # noqa: PTH119
+            return  # our own, for files that are being put away
+        elif isinstance(event, DirMovedEvent | DirCreatedEvent):
+            self._on_doubt("")  # files may have come with it, before it was watched
+
+    def _file(self, path: bytes | str) -> None:
+        whole = os.fsencode(path)
+        key = whole.removeprefix(self._prefix)
+        if key != whole and (self._folder.takes(key) or self._folder.is_gate(key)):
+            self._on_file(self._folder, key)
+
+
+class _Overflow(logging.Handler):
+    """watchdog tells of lost events in its log, and nowhere else."""
+
+    def __init__(self, on_doubt: OnDoubt) -> None:
+        super().__init__(logging.WARNING)
+        self._on_doubt = on_doubt
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "overflow" in record.getMessage():
+            self._on_doubt("the inotify queue overflowed")
+
+
+RETRY = 30.0
+"""Seconds after which a folder is watched again that could not be."""
+
+
+@dataclass
+class _Watched:
+    """A folder and what of it is watched: by which watch, which inode, and its folders at the last scan.
+    retry: when it is tried again (monotonic seconds), where it could not be."""
+
+    watch: ObservedWatch | None = None
+    root: tuple[int, int] | None = None
+    places: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    retry: float = 0.0
+    why: str = ""
+
+
+class Watch:
+    """Tells of files that were closed after writing, or renamed in.
+
+    on_file and on_doubt are called in watchdog's thread. on_doubt: events may have been lost, with a
+    reason for the log unless that is usual; look at everything again.
+    """
+
+    def __init__(self, on_file: OnFile, on_doubt: OnDoubt) -> None:
+        self._on_file = on_file
+        self._on_doubt = on_doubt
+        self._observer = BaseObserver(_Emitter)
+        self._overflow = _Overflow(on_doubt)
+        self._watched: dict[Folder, _Watched] = {}
+
+    def start(self, folders: list[Folder]) -> None:
+        """Watch those that can be; `renew` sees to the others."""
+        logging.getLogger("watchdog").addHandler(self._overflow)
+        # a folder that was renamed is watched under its new name by the watch of the old one
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
+        self._observer.start()
+        self._watched = {folder: _Watched() for folder in folders}
+        self.renew()
+
+    def renew(self) -> None:
+        """Watch anew what is another folder than was watched, and what could not be: to be called often.
+
+        inotify watches an inode. One that is removed, renamed or mounted over, or that a link leads to no
+        more, has nothing more to tell.
+        """
+        for folder, now in self._watched.items():
+            root = _root(folder)
+            if root is None or time.monotonic() < now.retry:
+                continue
+            if root != now.root or not self._lives(now) or _replaced(now.places, folder.places):
+                self._watch(folder, now, root)
+            now.places = folder.places
+
+    def _lives(self, now: _Watched) -> bool:
+        """A watch ends with its inode, whose number may be given to the next folder at once."""
+        return any(
+            e.watch is now.watch and e.should_keep_running() for e in self._observer.emitters
+        )
+
+    def _watch(self, folder: Folder, now: _Watched, root: tuple[int, int]) -> None:
+        if now.watch is not None:
+            with suppress(KeyError):
+                self._observer.unschedule(now.watch)
+            now.watch = None
+        path = os.path.realpath(folder.root)  # the kernel is asked not to follow a link
+        handler = _Handler(folder, path, self._on_file, self._on_doubt)
+        try:
+            now.watch = self._observer.schedule(handler, path, recursive=True, event_filter=WANTED)
+        except OSError as error:
+            now.root, now.retry = None, time.monotonic() + RETRY
+            if now.why != str(error):
+                self._on_doubt(f"{folder.name}: {error}")
+            now.why = str(error)
+            return
+        now.root, now.why = root, ""
+        self._on_doubt("")  # what came before it was watched
+
+    def stop(self) -> None:
+        logging.getLogger("watchdog").removeHandler(self._overflow)
+        if self._observer.is_alive():
+            self._observer.stop()
+            self._observer.join(5)
+
+
+def _root(folder: Folder) -> tuple[int, int] | None:
+    try:
+        return identity(os.stat(folder.root))  # noqa: PTH116 - of a path that may be away
+    except OSError:
+        return None
+
+
+def _replaced(before: dict[bytes, tuple[int, int]], now: dict[bytes, tuple[int, int]]) -> bool:
+    """Whether a folder within is another one by now under the same path."""
+    return before is not now and any(
+        now.get(path, place) != place for path, place in before.items()
+    )

@@ -1,0 +1,54 @@
+"""What writers left that were killed in the middle."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from pathlib import Path
+
+from sensorflow.adapters.local.places import below, storage_errors
+from sensorflow.adapters.local.writing import UNFINISHED
+
+
+def unfinished(folder: Path, older: float, kept: str = "") -> list[str]:
+    """Paths below `folder` of what `temporary` made more than `older` seconds ago and nobody named.
+
+    kept: a pattern of folders that hold files under names that others gave; nothing in there is looked at.
+    """
+    before = time.time() - older
+    found = []
+    with storage_errors():
+        for path, folders, names in os.walk(folder, onerror=_missing):
+            place = Path(path)
+            if kept:
+                inner = place.relative_to(folder)
+                folders[:] = [name for name in folders if not (inner / name).match(kept)]
+            for name in filter(UNFINISHED.fullmatch, names):
+                with contextlib.suppress(FileNotFoundError):
+                    fact = (place / name).lstat()
+                    if stat.S_ISREG(fact.st_mode) and fact.st_mtime < before:
+                        found.append(str((place / name).relative_to(folder)))
+    return sorted(found)
+
+
+def _missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def collect(folder: Path, older: float, kept: str = "") -> int:
+    """Remove what `unfinished` finds; returns how many. A writer that is still at it fails, and its file is
+    tried again. Raises Transient STORAGE."""
+    done = 0
+    for name in unfinished(folder, older, kept):
+        parent, _, leaf = name.rpartition("/")
+        with (
+            storage_errors(),
+            contextlib.suppress(FileNotFoundError),
+            below(folder, parent, make=False) as place,
+        ):
+            (place / leaf).unlink()
+            done += 1
+    return done

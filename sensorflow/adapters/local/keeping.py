@@ -1,0 +1,85 @@
+"""Putting an open file into a folder without ever overwriting one."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from sensorflow.adapters.local.places import ROOT
+from sensorflow.adapters.local.writing import UNFINISHED, sync, temporary
+from sensorflow.errors import Code, Transient
+
+
+def keep(stream: BinaryIO, folder: Path, name: bytes) -> None:
+    """Put an open file into `folder` without ever overwriting: a taken name gets a number.
+
+    It is the file that is open, whatever has its name by now. A link on one file system, which is
+    atomic; copied and synced across file systems. The folder is still to be synced. A name that looks
+    like that of a file that is not whole gets a `_` in front, or `collect` would remove it.
+    """
+    if UNFINISHED.fullmatch(os.fsdecode(name)):
+        name = b"_" + name
+    source, descriptor = f"/proc/self/fd/{stream.fileno()}", stream.fileno()
+    for number in range(1, 1_000_000):
+        target = folder / os.fsdecode(_numbered(name, number))
+        try:
+            # with a descriptor Python calls linkat, which follows /proc's link to the open file
+            os.link(source, target, src_dir_fd=descriptor, follow_symlinks=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            if not _copy_new(stream, target):
+                continue
+        return
+    raise Transient(Code.STORAGE, f"a million files named {name!r} in {folder}")
+
+
+# ENOENT: the open file has lost its last name
+_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOENT)
+
+
+def _numbered(name: bytes, number: int) -> bytes:
+    """a.csv, a~2.csv, a~3.csv …; never longer than the 255 bytes that a file system takes."""
+    if number == 1:
+        return name
+    stem, dot, suffix = name.partition(b".")
+    if len(suffix) > 32:
+        stem, dot, suffix = name, b"", b""
+    tail = b"~%d" % number + dot + suffix
+    return stem[: 255 - len(tail)] + tail
+
+
+def _copy_new(stream: BinaryIO, target: Path) -> bool:
+    """Whole under its name, or not there: who is killed leaves what `collect` removes."""
+    stream.seek(0)
+    with temporary(target.parent) as (new, path):
+        while block := stream.read(1 << 20):
+            new.write(block)
+        sync(new)
+        try:
+            os.link(path, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            return _claim(path, target)
+    return True
+
+
+def _claim(path: Path, target: Path) -> bool:
+    """Where there are no links: nobody else of ours gives a name in the folder meanwhile."""
+    folder = os.open(target.parent, ROOT)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if os.path.lexists(target):
+            return False
+        path.replace(target)
+    finally:
+        os.close(folder)
+    return True

@@ -1,0 +1,128 @@
+"""Writing files so that they are whole and on disk, or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from sensorflow.adapters.local.places import BUFFER, below, make_folders, opened, sync_folder
+
+WRITING = ".writing-"
+"""How the names of files begin that are not whole yet."""
+UNFINISHED = re.compile(re.escape(WRITING) + r"[a-z0-9_]{8}")
+"""Their whole names, as `tempfile` makes them."""
+
+
+@contextlib.contextmanager
+def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """A new file in `folder`, removed at the end unless it was renamed away."""
+    make_folders(folder)
+    new = _Unnamed(folder)
+    try:
+        yield new.stream, new.path
+    finally:
+        new.close()
+
+
+def sync(stream: BinaryIO) -> None:
+    """What was written is on disk."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def start_sync(stream: BinaryIO, offset: int = 0, size: int = 0) -> None:
+    """Have the kernel begin to write what `sync` will wait for: `size` bytes from `offset` on, or all."""
+    stream.flush()
+    os.posix_fadvise(stream.fileno(), offset, size, os.POSIX_FADV_DONTNEED)
+
+
+def sync_all(streams: Sequence[BinaryIO]) -> None:
+    """As `sync`. Begun for all before the first is waited for: the file system's journal places their
+    blocks in one commit, not in one for each."""
+    for stream in streams:
+        start_sync(stream)
+    for stream in streams:
+        sync(stream)
+
+
+def settle(stream: BinaryIO, path: Path, final: Path) -> None:
+    """Sync a written file and give it its name, replacing what has that name."""
+    sync(stream)
+    path.replace(final)
+    sync_folder(final.parent)
+
+
+@contextlib.contextmanager
+def alone(root: Path, folder: str, name: str) -> Iterator[BinaryIO]:
+    """A new file below `root`: whole, synced and named when the context ends, or not there at all."""
+    with below(root, folder) as place, temporary(place) as (stream, path):
+        yield stream
+        settle(stream, path, place / name)
+
+
+class Together:
+    """New files that are all synced and named at the end of a context: each folder is synced once."""
+
+    def __init__(self) -> None:
+        self._open = contextlib.ExitStack()
+        self._folders: dict[tuple[Path, str], int] = {}
+        self._written: list[tuple[_Unnamed, str]] = []
+
+    def __enter__(self) -> Together:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._open:
+            if kind is None:
+                self._settle()
+
+    @contextlib.contextmanager
+    def __call__(self, root: Path, folder: str, name: str) -> Iterator[BinaryIO]:
+        """As `alone`, but for the end."""
+        place = self._folders.get((root, folder))
+        if place is None:
+            place = self._open.enter_context(opened(root, folder))
+            self._folders[root, folder] = place
+        here = f"/proc/self/fd/{place}"
+        new = _Unnamed(here)
+        try:
+            yield new.stream
+        except BaseException:
+            new.close()
+            raise
+        self._written.append((new, f"{here}/{name}"))
+        self._open.callback(new.close)
+
+    def _settle(self) -> None:
+        sync_all([new.stream for new, _ in self._written])
+        for new, final in self._written:
+            new.name(final)
+        for place in self._folders.values():
+            os.fsync(place)
+
+
+class _Unnamed:
+    """A new file in `folder`, removed when it is closed unless it was named."""
+
+    def __init__(self, folder: str | Path) -> None:
+        descriptor, path = tempfile.mkstemp(prefix=WRITING, dir=folder)
+        self.path = Path(path)
+        self.stream: BinaryIO = os.fdopen(descriptor, "wb", BUFFER)
+        self._named = False
+
+    def name(self, final: str) -> None:
+        """Give it its name, replacing what has that name."""
+        self.path.replace(final)
+        self._named = True
+
+    def close(self) -> None:
+        try:
+            self.stream.close()
+        finally:
+            if not self._named:
+                self.path.unlink(missing_ok=True)

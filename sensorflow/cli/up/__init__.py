@@ -1,0 +1,92 @@
+"""sensorflow up"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sensorflow.cli.show import line
+from sensorflow.cli.up.edits import Edits
+from sensorflow.cli.up.live import live, welcome
+from sensorflow.cli.up.stack import Stack, require_sources
+from sensorflow.embedded.where import Where
+from sensorflow.environment import folder as here
+from sensorflow.errors import Misuse
+
+if TYPE_CHECKING:
+    from sensorflow.settings import Settings
+
+
+def up(
+    reset: Annotated[
+        bool, typer.Option("--reset", help="First remove all data of this project, after asking.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    logs: Annotated[
+        Where,
+        typer.Option(
+            help="Where the programs log to: data/logs, this stdout, or systemd's journal."
+        ),
+    ] = Where.FILES,
+) -> None:
+    """Run everything here: PostgreSQL, Valkey, daemon, workers, beat and Flower. Ctrl-C stops all."""
+    from sensorflow import bootstrap, steady
+    from sensorflow.embedded import state
+    from sensorflow.folders import require_data
+    from sensorflow.service.notify import notify
+    from sensorflow.settings import find
+
+    settings = bootstrap.settings()
+    require_sources(settings)
+    require_data(settings)
+    if reset and settings.database_url is not None:
+        raise Misuse(
+            "--reset removes landed files, and the ledger of database_url still needs them; "
+            "empty that database yourself, then remove the data folder"
+        )
+    steady.streams()
+    with state.held(settings.data_folder) as place, _stopping() as stopped, ExitStack() as stack:
+        if reset:
+            _reset(settings, place, yes)
+        edits = Edits(find(here()), settings)
+        running = Stack(settings, place, stack, logs)
+        welcome(settings, running.running)
+        notify("READY=1", f"STATUS=Flower: {running.running.flower_url}")
+        live(running, edits, stopped)
+        notify("STOPPING=1", "STATUS=workers finish the file in hand")
+        line("stopping: workers finish the file in hand")
+        sys.stdout.flush()
+
+
+@contextmanager
+def _stopping() -> Iterator[list[int]]:
+    """Collects the signals that ask us to end."""
+    seen: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        seen.append(number)
+
+    before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield seen
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _reset(settings: Settings, place: Path, yes: bool) -> None:
+    data = settings.data_folder
+    if not yes and not typer.confirm(f"Remove all data in {data} and {place}?"):
+        raise Misuse("nothing was removed")
+    for folder in (*place.iterdir(), *(data.iterdir() if data.is_dir() else ())):
+        if folder.name == "lock" or folder == place:
+            continue
+        shutil.rmtree(folder) if folder.is_dir() else folder.unlink()

@@ -1,0 +1,74 @@
+"""Edits of the settings, taken over by what runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensorflow.cli.show import line
+from sensorflow.cli.up.stack import Stack
+from sensorflow.errors import Misuse, Transient
+
+if TYPE_CHECKING:
+    from sensorflow.settings import Settings
+
+AGAIN = 3.0
+"""Seconds between tries of an edit that was refused."""
+
+RESTART = "{} edited: daemon, workers and beat start again with it"
+
+
+class Edits:
+    """Applies edits of sensorflow.toml and of its profile files. One that is refused for a reason outside
+    of the file (a folder that is missing, a database that is away) is tried again; the reason is printed
+    once. Whatever it is, what runs goes on."""
+
+    def __init__(self, path: Path | None, settings: Settings) -> None:
+        self._path = path
+        self._seen = self._stamps(settings)
+        self._next = 0.0
+        self._refused = ""
+        self._edited: list[str] = []
+
+    def _stamps(self, settings: Settings) -> dict[Path, tuple[int, int, int] | None]:
+        """Of sensorflow.toml, and of the profile files that it names."""
+        paths = [*([self._path] if self._path else []), *settings.profile_files.values()]
+        return {path: _stamp(path) for path in paths}
+
+    def apply(self, running: Stack) -> bool:
+        """Whether there are new settings by now."""
+        now = self._stamps(running.settings)
+        edited = [path.name for path, stamp in now.items() if stamp != self._seen.get(path)]
+        if not edited and not (self._refused and time.monotonic() >= self._next):
+            return False
+        if edited and not self._refused and running.as_copied():
+            self._seen = now  # a profile file that the last edit was the first to name, or a touch
+            return False
+        if edited:
+            self._refused, self._edited = "", edited
+        self._seen, self._next = now, time.monotonic() + AGAIN
+        try:
+            running.apply()
+        except Exception as error:  # noqa: BLE001 - no edit ends what runs
+            known = isinstance(error, Misuse | Transient)
+            what = " ".join(str(error).split())[:300]
+            reason = str(error) if known else f"{type(error).__name__}: {what}"
+            if reason != self._refused:
+                line(f"{reason}\nthe stack goes on with the settings that it has")
+                sys.stdout.flush()
+            self._refused = reason
+            return False
+        self._refused = ""
+        line(RESTART.format(", ".join(self._edited)))
+        sys.stdout.flush()
+        return True
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size

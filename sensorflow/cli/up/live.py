@@ -1,0 +1,127 @@
+"""What `sensorflow up` shows."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from sensorflow.cli.show import line
+from sensorflow.cli.up.edits import Edits
+from sensorflow.cli.up.stack import Stack, report
+from sensorflow.errors import Transient
+
+if TYPE_CHECKING:
+    from sensorflow.cli.ready import News
+    from sensorflow.embedded.state import Running
+    from sensorflow.ports.catalog import Catalog
+    from sensorflow.settings import Settings
+
+REFRESH = 1.0
+
+STARTING = 30.0
+"""Seconds in which the processes may come up before their heartbeats are missed."""
+
+
+def _news(running: Stack) -> News:
+    from sensorflow import bootstrap
+    from sensorflow.cli.ready import News
+
+    settings = running.settings
+    folders = (settings.data_folder, running.place)
+    return News(running.supervisor, lambda: bootstrap.ledger(settings, "up"), folders)
+
+
+def welcome(settings: Settings, running: Running) -> None:
+    from sensorflow import bootstrap
+
+    for name, source in settings.folders.items():
+        line(f"drop files into  {settings.path(source.path)}  (source {name})")
+    line(f"Flower           {running.flower_url}")
+    word, where = bootstrap.flower_password(settings)
+    shown = f"password {word}" if sys.stdout.isatty() else where  # a terminal is no log
+    line(f"                 user {settings.flower_user}, {shown}")
+    line("elsewhere        sensorflow status | files ls | quarantine ls | db shell")
+    line("Ctrl-C stops all; nothing in hand is lost")
+    line("starting         daemon, workers, beat and Flower")
+    sys.stdout.flush()
+
+
+def live(running: Stack, edits: Edits, stopped: list[int]) -> None:
+    """Until a signal: watch the processes and the settings, and show what the ledger says."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console, news = Console(), _news(running)
+    if not console.is_terminal:
+        while not stopped:
+            report(*news.lines())
+            running.tend_flower()
+            running.supervisor.check()
+            if edits.apply(running):
+                news = _news(running)
+            time.sleep(0.2)
+        return
+    view = _View(running)
+    with Live(console=console, auto_refresh=False) as screen:
+        while not stopped:
+            report(*news.lines())
+            running.tend_flower()
+            running.supervisor.check()
+            if edits.apply(running):
+                view, news = _View(running), _news(running)
+            screen.update(view.render(), refresh=True)
+            for _ in range(int(REFRESH / 0.1)):
+                if not stopped:
+                    time.sleep(0.1)
+
+
+class _View:
+    """The live table: files by state, rows a second, backlog, processes."""
+
+    def __init__(self, running: Stack) -> None:
+        from sensorflow import bootstrap
+
+        self._ledger: Catalog = bootstrap.ledger(running.settings, "up")
+        self._supervisor = running.supervisor
+        self._last: tuple[float, int] | None = None
+        self._began = time.monotonic()
+
+    def render(self) -> Any:
+        from rich.console import Group
+        from rich.text import Text
+
+        from sensorflow.cli import status
+        from sensorflow.cli.show import made_table
+
+        try:
+            health, totals = self._health(), self._ledger.totals()
+        except Transient as error:
+            return Text(str(error))
+        heads = ("source", "files", *status.STATES, "rows loaded")
+        table = made_table("", heads, status.rows(totals))
+        backlog = sum(s["pending"] + s["running"] for s in totals.values())
+        rate = self._rate(status.sums_of(totals)["rows_loaded"])
+        words = f"{rate:,.0f} rows/s | backlog {backlog:,} files | {health}"
+        return Group(table, Text(words), Text(status.balance(totals)))
+
+    def _health(self) -> str:
+        """By the word of the processes themselves: one that is stopped or hangs is alive and does not
+        answer."""
+        from sensorflow.adapters.host import has_ended
+        from sensorflow.core.health import health, summary
+
+        down = [p.name for p in self._supervisor.all if not p.alive]
+        if down:
+            return f"starting again: {', '.join(down)}"
+        if time.monotonic() - self._began < STARTING:
+            return "all processes run"
+        told = summary(list(health(self._ledger.heartbeats(), None, has_ended)))
+        return "all processes run and answer" if told == "ok" else told
+
+    def _rate(self, rows: int) -> float:
+        now, before = time.monotonic(), self._last
+        self._last = (now, rows)
+        if before is None or now <= before[0]:
+            return 0.0
+        return max(0.0, (rows - before[1]) / (now - before[0]))

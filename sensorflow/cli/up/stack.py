@@ -1,0 +1,200 @@
+"""What `sensorflow up` runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensorflow.cli.show import line
+from sensorflow.embedded.where import Where
+from sensorflow.environment import folder as here
+from sensorflow.errors import Misuse
+
+if TYPE_CHECKING:
+    from sensorflow.embedded.postgres import Postgres
+    from sensorflow.embedded.process import Process
+    from sensorflow.embedded.state import Running
+    from sensorflow.embedded.valkey import Valkey
+    from sensorflow.settings import Settings
+
+
+def require_sources(settings: Settings) -> None:
+    """Raises Misuse."""
+    from sensorflow.folders import require_folders
+
+    require_folders(settings)
+    if not settings.sources:
+        raise Misuse("no [sources.*] in sensorflow.toml: nothing to watch; see `sensorflow init`")
+
+
+class Stack:
+    """What runs: servers, and a fleet that works with the newest settings that could be applied."""
+
+    def __init__(
+        self, settings: Settings, place: Path, stack: ExitStack, logs: Where = Where.FILES
+    ) -> None:
+        from sensorflow.embedded import state
+        from sensorflow.embedded.logs import Rotation
+        from sensorflow.embedded.stack import Supervisor
+        from sensorflow.settings import find
+
+        self.settings, self.place, self._logs = settings, place, logs
+        self._stack = stack
+        self._postgres: Postgres | None = None
+        self._valkey: Valkey | None = None
+        self._generation = self._port = 0
+        self._path = find(here())
+        self._copy = _copied(place, 0, self._path)
+        self.running = self._servers(settings)
+        self._rotation = Rotation(settings.data_folder / "logs", settings)
+        self.supervisor = Supervisor(
+            self._fleet(settings), self._processes(), each_turn=self._rotation.turn
+        )
+        stack.callback(self.supervisor.stop)
+        self.supervisor.start()
+        state.announce(place, self.running)
+
+    def apply(self) -> None:
+        """The whole of sensorflow.toml as it is by now, or nothing of it. Raises Misuse or Transient."""
+        copy = _copied(self.place, self._generation + 1, self._path)
+        before, self._copy = self._copy, copy
+        try:
+            self._apply(copy)
+        except BaseException:
+            self._copy = before
+            copy.unlink(missing_ok=True)
+            raise
+        before.unlink(missing_ok=True)
+
+    def as_copied(self) -> bool:
+        """Whether the files still hold what the fleet works with."""
+        from sensorflow.settings import copied
+
+        try:
+            return copied(self._path) == self._copy.read_text("utf-8")
+        except (Misuse, OSError):
+            return False
+
+    def _apply(self, copy: Path) -> None:
+        from sensorflow import bootstrap
+        from sensorflow.embedded import state
+
+        settings = bootstrap.settings(copy=copy)
+        require_sources(settings)
+        if settings.data_folder != self.settings.data_folder:
+            raise Misuse(
+                f"data = {str(settings.data)!r} is another folder: restart `sensorflow up`"
+            )
+        before = self.running
+        self.running = self._servers(settings)
+        self._generation += 1
+        try:
+            processes = self._fleet(settings)
+        except BaseException:
+            self.running, self._generation = before, self._generation - 1
+            raise
+        self.settings = self._rotation.settings = settings
+        self.supervisor.servers = self._processes()
+        state.announce(self.place, self.running)
+        self.supervisor.renew(processes)
+
+    def tend_flower(self) -> None:
+        """Another program took its port before it could: another one is taken, unless it was asked for."""
+        from sensorflow.cli import flower
+        from sensorflow.embedded import state
+
+        port = flower.another_port(self.supervisor.processes, self.settings, self._port)
+        if port != self._port:
+            self._port = port
+            self.running = replace(self.running, flower_url=f"http://127.0.0.1:{port}")
+            state.announce(self.place, self.running)
+
+    def _servers(self, settings: Settings) -> Running:
+        """Start what is not given by URL and does not run yet, and bring the schema up to date."""
+        from sensorflow.adapters.postgres import inspect, migrate, settle
+        from sensorflow.embedded.state import Running
+
+        database = settings.database or self._embedded_postgres().url
+        given = settings.database_url
+        plain = given.get_secret_value() if given else database
+        broker = settings.broker_url
+        inspect.require_sessions(database)
+        migrate.upgrade(database)
+        if told := settle.settle(database, settings.deferred):
+            line(told)
+        url = broker.get_secret_value() if broker else self._embedded_valkey().url
+        digest = settings.digest(plain, url)
+        return Running(
+            pid=os.getpid(), database_url=plain, broker_url=url, digest=digest, logs=self._logs
+        )
+
+    def _embedded_postgres(self) -> Postgres:
+        from sensorflow.embedded.postgres import Postgres
+
+        if self._postgres is None:
+            server = Postgres(self.place, self.settings.data_folder / "logs")
+            server.process.where = self._logs
+            self._stack.callback(server.process.end, 60.0)
+            report(server.moved)
+            server.start()
+            self._postgres = server
+        return self._postgres
+
+    def _embedded_valkey(self) -> Valkey:
+        from sensorflow.embedded.valkey import Valkey
+
+        if self._valkey is None:
+            server = Valkey(self.place, self.settings.data_folder / "logs")
+            server.process.where = self._logs
+            self._stack.callback(server.process.end, 30.0)
+            report(server.moved)
+            server.start()
+            report(server.damage)
+            self._valkey = server
+        return self._valkey
+
+    def _processes(self) -> list[Process]:
+        """The servers, also one that the settings name no more: a worker may still finish with it."""
+        return [s.process for s in (self._postgres, self._valkey) if s is not None]
+
+    def _fleet(self, settings: Settings) -> list[Process]:
+        from sensorflow.cli import flower
+        from sensorflow.embedded.stack import fleet
+        from sensorflow.settings import COPY
+
+        same = settings.flower_port == self.settings.flower_port and self._generation
+        port = self._port if same else flower.port_for(settings)
+        self._port = port
+        self.running = replace(self.running, flower_url=f"http://127.0.0.1:{port}")
+        env = {
+            "SENSORFLOW_DATABASE_URL": self.running.database_url,
+            "SENSORFLOW_BROKER_URL": self.running.broker_url,
+        }
+        below = None
+        if self._path is None:  # of variables alone: paths are below the folder that we are in
+            below = settings.home
+        else:
+            env |= {"SENSORFLOW_CONFIG": str(self._path), COPY: str(self._copy)}
+        made = fleet(settings, self.place, env, port, self._generation, below)
+        return [replace(process, where=self._logs) for process in made]
+
+
+def report(*lines: str) -> None:
+    for text in filter(None, lines):
+        line(text)
+        sys.stdout.flush()
+
+
+def _copied(place: Path, generation: int, path: Path | None) -> Path:
+    """A copy of sensorflow.toml and of its profile files as they are now, which may hold passwords. Raises
+    Misuse."""
+    from sensorflow.embedded.state import write_secret
+    from sensorflow.settings import copied
+
+    copy = place / f"settings-{generation}.json"
+    write_secret(copy, copied(path))
+    return copy

@@ -1,0 +1,43 @@
+"""The columns of a file, and the one that a profile names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sensorflow.core.patterns import search
+from sensorflow.errors import Code, Permanent
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column as the file has it. titles: its cell in each header row; the others: what rows of the
+    header that tell a type, a unit, a sensor say of it."""
+
+    name: str
+    titles: tuple[str, ...] = ()
+    type: str = ""
+    unit: str = ""
+    sensor: str = ""
+
+
+def find(reference: str, fields: Sequence[Field]) -> int | None:
+    """The index of the column that a profile names; None of none. Permanent if it may be several."""
+    places = [i for i, f in enumerate(fields) if f.name == reference]
+    if not places and (match := re.fullmatch(r"#(\d+)", reference)):
+        return int(match[1]) - 1 if 1 <= int(match[1]) <= len(fields) else None
+    if not places and reference.startswith("~"):
+        places = [i for i, f in enumerate(fields) if search(reference[1:], f.name)]
+    for rows in (slice(1), slice(None)):  # the first row of the header goes before the others
+        places = places or [i for i, f in enumerate(fields) if reference in f.titles[rows]]
+    if len(places) > 1:
+        spots = ", ".join(f'"#{i + 1}"' for i in places[:10])
+        raise Permanent(
+            Code.COLUMN_MISSING,
+            f"column {reference!r} stands {len(places)} times in the header: name one by its "
+            f"place, {spots}",
+            column=reference,
+            do="name the column by its place in the profile, then replay",
+        )
+    return places[0] if places else None

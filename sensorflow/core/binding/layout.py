@@ -1,0 +1,123 @@
+"""Which column of a file is what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sensorflow.core.numbers import Style
+from sensorflow.core.profile import Profile
+from sensorflow.core.times.clock import Clock
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A text made of each cell of a column: the first group of a pattern, or the one that is named.
+
+    default: of an empty cell. otherwise: the text of rows in which the pattern is not found.
+    """
+
+    column: int
+    pattern: str | None = None
+    default: str | None = None
+    group: str | None = None
+    otherwise: Text | None = None
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        return (self.column, *(self.otherwise.columns if self.otherwise else ()))
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text made for each row: of constants, and of columns by their index. Without parts there is
+    none."""
+
+    parts: tuple[str | int | Cut, ...] = ()
+
+    @property
+    def constant(self) -> str | None:
+        return "".join(map(str, self.parts)) if self.parts and not self.columns else None
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        made = (part.columns if isinstance(part, Cut) else (part,) for part in self.parts)
+        return tuple(index for indexes in made for index in indexes if isinstance(index, int))
+
+
+@dataclass(frozen=True)
+class Grade:
+    """The column that tells how good a reading is; see `profile.cells.Quality`."""
+
+    column: int
+    good: tuple[str, ...]
+    reject: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measured column. time: its own, where a part of the time stands in the title."""
+
+    column: int
+    name: str
+    type: Text
+    unit: Text
+    sensor: Text
+    style: Style
+    grade: Grade | None = None
+    time: tuple[Text, ...] = ()
+    hemisphere: int | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """names: of all columns. where: rows whose text in a column is not among these are left out.
+    fill: columns whose empty cells take the text above. rescued: columns that nobody asked for.
+    drift: what is not as the profile has it, for people. untitled: columns of a table without a title, of
+    which only the cells tell whether they are any; strict: then they refuse the file. zone: of each row,
+    where a column tells it. dst: the column that tells whether daylight saving time holds."""
+
+    names: tuple[str, ...]
+    time: tuple[Text, ...]
+    formats: tuple[str, ...]
+    clock: Clock
+    measures: tuple[Measure, ...]
+    where: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    fill: tuple[int, ...] = ()
+    rescued: tuple[int, ...] = ()
+    drift: tuple[str, ...] = ()
+    untitled: tuple[int, ...] = ()
+    strict: bool = False
+    zone: Text | None = None
+    dst: int | None = None
+    needed: tuple[int, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        texts = [*self.time, *([self.zone] if self.zone else [])]
+        for measure in self.measures:
+            texts += [*measure.time, measure.type, measure.unit, measure.sensor]
+        used = {c for text in texts for c in text.columns} | {m.column for m in self.measures}
+        used |= {m.grade.column for m in self.measures if m.grade}
+        used |= {m.hemisphere for m in self.measures if m.hemisphere is not None}
+        used |= {column for column, _ in self.where} | set(self.fill) | set(self.rescued)
+        used |= set(self.untitled)
+        used |= {self.dst} if self.dst is not None else set()
+        object.__setattr__(self, "needed", tuple(sorted(used)))
+
+
+NOTHING = Layout((), (), (), Clock(), ())
+"""The layout of no rows at all."""
+
+DECODED = ("time", "sensor", "type", "unit", "value", "quality")
+"""The columns of a decoded format (SenML and the like), by whatever way the file says it."""
+
+
+def decoded(profile: Profile, formats: tuple[str, ...], zone: str | None = None) -> Layout:
+    """The layout of `DECODED` columns. zone: the format's own, unless the profile says otherwise."""
+    time = profile.time
+    if time is not None and time.zone is not None:
+        zone = time.zone.constant
+    sensor, kind, unit = Text((1,)), Text((2,)), Text((3,))
+    style = Style(profile.missing or ())
+    grade = Grade(5, ("", *(q.good + q.missing if (q := profile.quality) else ())), ())
+    measure = Measure(4, "value", kind, unit, sensor, style, grade)
+    return Layout(DECODED, (Text((0,)),), formats, Clock(zone), (measure,))

@@ -1,0 +1,41 @@
+"""Columns that tell a series apart besides the one that names it: the tags of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from sensorflow.core.patterns import search
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.origin import Origin
+
+
+class Titled(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+def tagged(
+    origin: Origin,
+    profile: Profile,
+    fields: Sequence[Titled],
+    matching: Callable[[str], Iterable[int]],
+) -> list[tuple[int, str]]:
+    """(index, title) of the columns that an origin takes for tags, by title: those that its pattern finds
+    and that the profile uses for nothing else. matching: the columns of a name."""
+    if origin.tags is None:
+        return []
+    used = {i for name in _named(profile) for i in matching(name)}
+    found = [(i, f.name) for i, f in enumerate(fields) if f.name and i not in used]
+    return sorted(((i, t) for i, t in found if search(origin.tags, t)), key=lambda tag: tag[1])
+
+
+def _named(profile: Profile) -> Iterable[str]:
+    origins = [profile.sensor, profile.type, profile.unit, *profile.captures.values()]
+    if profile.time is not None:
+        origins += [*profile.time.origins, profile.time.zone]
+        yield from [profile.time.dst.column] if profile.time.dst is not None else []
+    yield from (o.column for o in origins if o is not None and o.column is not None)
+    yield from [profile.value] if profile.value is not None else []
+    yield from [profile.quality.column] if profile.quality is not None else []
+    yield from (*profile.ignore, *profile.where, *profile.fill_down, *profile.columns)

@@ -1,0 +1,206 @@
+"""The repeats of a reading within one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sensorflow.core.readings import micros
+from sensorflow.core.series import Last, Series
+
+_ROW = np.dtype([("mark", "i8"), ("series", "i4"), ("ts", "i8"), ("bits", "i8")])
+_PLACED = np.dtype([*_ROW.descr, ("row", "i8")])
+_GOLDEN = -7046029254386353131  # 2**64 divided by the golden ratio, as a signed number
+
+HELD = 1_000_000
+"""Readings of a file whose marks are held in memory (28 bytes each); a larger one must be in order, or
+is sorted on disk."""
+
+PARTS = 256
+"""Files that the marks of a large file are spread over; one is held at a time."""
+
+
+class Disordered(Exception):
+    """A file is too large for its marks to be held, and a series in it goes back in time."""
+
+
+class _Marked(NamedTuple):
+    """Readings by which repeats are told, and between which times they lie."""
+
+    low: int
+    high: int
+    rows: npt.NDArray[np.void]
+
+
+class _Columns(NamedTuple):
+    """The same of a batch, before anybody has asked."""
+
+    series: npt.NDArray[np.int64]
+    ts: npt.NDArray[np.int64]
+    bits: npt.NDArray[np.int64]
+
+    def marked(self) -> _Marked:
+        rows = np.empty(len(self.ts), _ROW)
+        for name in ("series", "ts", "bits"):
+            rows[name] = getattr(self, name)
+        with np.errstate(over="ignore"):
+            rows["mark"] = rows["ts"] ^ (rows["series"] * np.int64(_GOLDEN))
+        return _Marked(int(self.ts.min(initial=0)), int(self.ts.max(initial=0)), rows)
+
+
+class Occurrences:
+    """Tells the repeats of (sensor_id, reading_type, ts) within one file, over all its batches.
+
+    The same identity with the same value (to the bit) is a duplicate; with another value it is a
+    reading of its own, told apart by its ordinal. Times are compared in microseconds, as the
+    database keeps them. A 64-bit mark finds suspects, an exact comparison judges them.
+
+    Memory is bounded: up to `HELD` readings are held; of a larger file only the last time of each
+    series, for as long as every series goes forward, which leaves no room for repeats. `number`
+    raises Disordered where one does not; `sorted` then finds the repeats beforehand, on disk.
+    """
+
+    def __init__(self, series: Series | None = None) -> None:
+        self._series = Series() if series is None else series
+        self._forwards: list[_Columns] = []
+        self._past: list[_Marked] = []
+        self._count = 0
+        self._forward = True
+        self._last = Last(np.iinfo(np.int64).min, np.int64)
+        self._known: BinaryIO | None = None
+
+    @classmethod
+    def sorted(
+        cls, batches: Iterable[pa.RecordBatch], scratch: Callable[[], BinaryIO]
+    ) -> Occurrences:
+        """Knows beforehand what `number` will say of these batches. scratch: makes an empty file."""
+        made = cls()
+        parts = [scratch() for _ in range(PARTS)]
+        count = 0
+        for batch in batches:
+            rows = made._columns(batch).marked().rows
+            placed = np.empty(len(rows), _PLACED)
+            for name in ("mark", "series", "ts", "bits"):
+                placed[name] = rows[name]
+            placed["row"] = np.arange(count, count + len(rows))
+            count += len(rows)
+            part = (rows["mark"] * np.int64(_GOLDEN)).view(np.uint64) >> np.uint64(56)
+            order = np.argsort(part, kind="stable")
+            ends = np.searchsorted(part[order], np.arange(PARTS + 1))
+            for index in range(PARTS):
+                parts[index].write(placed[order[ends[index] : ends[index + 1]]].tobytes())
+        made._known = scratch()
+        made._known.write(bytes(count * 4 % 4096))
+        for _ in range(count * 4 // 4096):
+            made._known.write(bytes(4096))
+        for file in parts:
+            file.seek(0)
+            made._tell(np.frombuffer(file.read(), _PLACED))
+            file.close()
+        made._known.seek(0)
+        return made
+
+    def _tell(self, rows: npt.NDArray[np.void]) -> None:
+        """Note the repeats among all rows of some identities: ordinal + 1, or -1 for a duplicate."""
+        assert self._known is not None
+        ordinals, duplicates = _numbered(rows)
+        for index in np.flatnonzero(duplicates | (ordinals > 0)).tolist():
+            self._known.seek(int(rows["row"][index]) * 4)
+            self._known.write(np.int32(-1 if duplicates[index] else ordinals[index]).tobytes())
+
+    def close(self) -> None:
+        if self._known is not None:
+            self._known.close()
+
+    def number(self, batch: pa.RecordBatch) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+        """(ordinal, duplicate) of each row of a batch; call once a batch, in order."""
+        if self._known is not None:
+            found = np.frombuffer(self._known.read(len(batch) * 4), np.int32)
+            return np.maximum(found, 0), found < 0
+        columns = self._columns(batch)
+        ordinal = np.zeros(len(batch), np.int32)
+        duplicate = np.zeros(len(batch), np.bool_)
+        if not len(batch):
+            return ordinal, duplicate
+        if self._forward:
+            before = self._last.before(columns.series, columns.ts)
+            self._forward = bool((columns.ts > before).all())
+        self._count += len(batch)
+        if self._count > HELD:
+            if not self._forward:
+                raise Disordered
+            self._forwards.clear()
+        elif self._forward:
+            self._forwards.append(columns)
+        else:
+            self._past += [earlier.marked() for earlier in self._forwards]
+            self._forwards.clear()
+            marked = columns.marked()
+            self._compare(marked, ordinal, duplicate)
+            self._past.append(marked)
+        return ordinal, duplicate
+
+    def _compare(
+        self,
+        marked: _Marked,
+        ordinal: npt.NDArray[np.int32],
+        duplicate: npt.NDArray[np.bool_],
+    ) -> None:
+        low, high, rows = marked
+        _, inverse, count = np.unique(rows["mark"], return_inverse=True, return_counts=True)
+        suspect = count[inverse] > 1
+        earlier = [past for lo, hi, past in self._past if lo <= high and hi >= low]
+        for past in earlier:
+            suspect |= np.isin(rows["mark"], past["mark"])
+        if suspect.any():
+            self._judge(rows, np.flatnonzero(suspect), earlier, ordinal, duplicate)
+
+    def _columns(self, batch: pa.RecordBatch) -> _Columns:
+        bits = batch["value"].to_numpy().view(np.int64)
+        return _Columns(self._series.of(batch), micros(batch["ts"]), bits)
+
+    @staticmethod
+    def _judge(
+        rows: npt.NDArray[np.void],
+        suspects: npt.NDArray[np.intp],
+        earlier: list[npt.NDArray[np.void]],
+        ordinal: npt.NDArray[np.int32],
+        duplicate: npt.NDArray[np.bool_],
+    ) -> None:
+        wanted = rows["mark"][suspects]
+        before = [past[np.isin(past["mark"], wanted)] for past in earlier]
+        ordinals, duplicates = _numbered(np.concatenate([*before, rows[suspects]]))
+        ordinal[suspects] = ordinals[-len(suspects) :]
+        duplicate[suspects] = duplicates[-len(suspects) :]
+
+
+def _numbered(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+    """(ordinal, duplicate) of rows that hold all of some identities, in their order."""
+    order = np.lexsort(
+        (rows["bits"], rows["ts"], rows["series"])
+    )  # stable: the first one stays first
+    begins = _changes(rows["series"][order]) | _changes(rows["ts"][order])
+    first = begins | _changes(rows["bits"][order])
+    places, identity = order[first], np.cumsum(begins)[first]
+    by_place = np.lexsort((places, identity))
+    starts = np.flatnonzero(
+        np.diff(identity, prepend=0)
+    )  # identities count from 1 on, without gaps
+    of_value = np.empty(len(places), np.int32)
+    of_value[by_place] = np.arange(len(places)) - starts[identity - 1]
+    ordinal = np.empty(len(rows), np.int32)
+    ordinal[order] = of_value[np.cumsum(first) - 1]
+    duplicate = np.ones(len(rows), np.bool_)
+    duplicate[places] = False
+    return ordinal, duplicate
+
+
+def _changes(column: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Where a value differs from the one before; the first one does."""
+    changes = np.ones(len(column), np.bool_)
+    np.not_equal(column[1:], column[:-1], out=changes[1:])
+    return changes

@@ -1,0 +1,166 @@
+"""When: how a file tells the time of its readings."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from sensorflow.core.profile.origin import TEMPLATE, Origin
+from sensorflow.core.profile.scalars import Grouped, Names, Reference, Seconds, Shift, Texts
+from sensorflow.core.profile.strict import Strict, later
+from sensorflow.core.times import timeformats
+from sensorflow.core.times.durations import duration
+from sensorflow.core.times.monthnames import known_locale
+from sensorflow.core.times.zones import check_zone
+
+
+class Dst(Strict):
+    """A column that tells whether daylight saving time holds: its texts for yes, and for no. Without `no`
+    any other text is no."""
+
+    column: Reference
+    yes: Texts
+    no: Texts | None = None
+
+
+class Counted(Strict):
+    """A time that is counted: (index - first) times `size` after the one that the columns tell.
+
+    size: a duration ("PT15M", "15m"), or an Origin of one; unit: of a bare number, "Hz" of a rate.
+    """
+
+    index: Origin
+    size: Origin
+    unit: Literal["ns", "us", "ms", "s", "m", "min", "h", "d", "Hz"] = "s"
+    first: int = Field(default=1, ge=-1_000_000, le=1_000_000)
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _size(cls, given: Any) -> Any:
+        if isinstance(given, bool) or not isinstance(given, str | int | float):
+            return given
+        text = str(given)
+        return {"constant": text} if not isinstance(given, str) or duration(text) else text
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Counted:
+        text = self.size.constant
+        if text is not None and duration(text, self.unit) is None:
+            raise ValueError(
+                f'{text!r} is no duration; give one like "15m" or "PT15M", or a column'
+            )
+        if self.index.constant is not None:
+            raise ValueError("index is a column, whose numbers count the intervals")
+        if re.search(r"\{\d+\}", self.index.template or ""):  # such a column may be there too
+            raise ValueError('give the group a name: "(?P<slot>...)", and index = "{slot}"')
+        return self
+
+
+class Time(Strict):
+    """When. format: "iso8601", "epoch_s|ms|us|ns|m|h|d", "excel", or strptime formats.
+
+    column(s): several are joined by a space, each filled up with zeros to its width in `pad`.
+    extract: a regular expression whose first group is the time within the text.
+    since: the instant that epochs count from, as ISO 8601. zone: an IANA name, a fixed offset, or an
+    Origin, for times that carry no offset. zones: abbreviation -> offset, for %Z.
+    ambiguous, nonexistent: what becomes of a local hour that the zone has twice, or not at all.
+    shift is added to the instant, shift_clock to what the clock shows, before the zone is applied.
+    """
+
+    column: Reference | None = None
+    columns: tuple[Origin, ...] = ()
+    format: Names = ("iso8601",)
+    join: str = " "
+    pad: tuple[int, ...] = ()
+    extract: Grouped | None = None
+    since: Origin | None = None
+    zone: Origin | None = None
+    zones: dict[str, str] = Field(default_factory=dict)
+    ambiguous: Literal["reject", "earlier", "later", "order"] = "reject"
+    nonexistent: Literal["reject", "earlier", "later"] = "reject"
+    # whose names are read; a clock's own flag; ends of intervals; digits that are not written
+    locale: Annotated[str, AfterValidator(known_locale)] | None = later(None)
+    dst: Dst | None = later(None)
+    shift: Shift = later(0.0)
+    shift_clock: Shift = later(0.0)
+    round_to: Seconds = later(0.0)
+    scientific: Literal["complete", "trimmed"] = later("complete")
+    step: Counted | None = later(None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shorthand(cls, given: Any) -> Any:
+        if isinstance(given, list):
+            given = {"columns": given}
+        if isinstance(given, str):
+            given = {"columns": [given]} if TEMPLATE.search(given) else {"column": given}
+        if not isinstance(given, dict):
+            raise ValueError("give a column's name, or a table such as { column, format, zone }")
+        given = dict(given)
+        for key in ("zone", "since"):
+            if isinstance(given.get(key), str) and not TEMPLATE.search(given[key]):
+                given[key] = {"constant": given[key]}
+        if isinstance(given.get("pad"), int):
+            given["pad"] = [given["pad"]]
+        return given
+
+    @field_validator("format")
+    @classmethod
+    def _format(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        if not texts:
+            raise ValueError("give at least one format")
+        for text in texts:
+            timeformats.check_format(text)
+        return texts
+
+    @field_validator("zone")
+    @classmethod
+    def _zone(cls, zone: Origin | None) -> Origin | None:
+        if zone is not None and zone.constant is not None:
+            check_zone(zone.constant)
+        return zone
+
+    @field_validator("zones")
+    @classmethod
+    def _zones(cls, zones: dict[str, str]) -> dict[str, str]:
+        for name, offset in zones.items():
+            if timeformats.fixed_offset(offset) is None:
+                raise ValueError(f"{name} = {offset!r} is no offset; give one like +01:00")
+        return zones
+
+    @field_validator("since")
+    @classmethod
+    def _since(cls, since: Origin | None) -> Origin | None:
+        if (
+            since is not None
+            and since.constant is not None
+            and not timeformats.date(since.constant)
+        ):
+            raise ValueError(f"{since.constant!r} is no date in ISO 8601, as in 1904-01-01")
+        return since
+
+    @model_validator(mode="after")
+    def _where(self) -> Time:
+        if self.column is not None and self.columns:
+            raise ValueError("give either column or columns")
+        by_row = self.dst is not None or (self.zone is not None and self.zone.column is not None)
+        if by_row and self.ambiguous == "order":
+            raise ValueError('ambiguous = "order" does not go with dst, nor with a column of zones')
+        if self.dst is not None and self.zone is None:
+            raise ValueError("dst needs a zone: the place's, or the offset of its standard time")
+        if self.since is not None and self.since.column is not None:
+            raise ValueError("since is one for the file; join a column to the time by columns")
+        if self.since is not None and self.format[0] not in timeformats.EPOCH_UNITS:
+            raise ValueError("since goes with an epoch format, as in format = 'epoch_s'")
+        return self
+
+    @property
+    def parts(self) -> tuple[Origin, ...]:
+        return self.columns or ((Origin(column=self.column),) if self.column is not None else ())
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """`parts`, and behind them index and size of a step."""
+        return (*self.parts, self.step.index, self.step.size) if self.step else self.parts

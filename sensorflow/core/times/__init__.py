@@ -1,0 +1,1 @@
+"""Times and durations: how files write them, and the instants that they mean."""

@@ -1,0 +1,90 @@
+"""Numbers that count from a date -> nanoseconds."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sensorflow.core.codes import Codes, unrefused
+from sensorflow.core.times.civil import ROUNDED, Bools, Int64s, ints, missing, text_or
+from sensorflow.core.times.clock import Clock
+from sensorflow.errors import Code
+
+
+def fractions(texts: pa.Array, unit: int, start: Decimal = Decimal(0)) -> tuple[Int64s, Codes]:
+    """Decimals of a long unit, less `start` -> nanoseconds, rounded to the millisecond."""
+    codes = unrefused(len(texts))
+    nanos = np.zeros(len(texts), np.int64)
+    for index, text in enumerate(texts.to_pylist()):
+        if text is None or not text.strip():
+            codes[index] = Code.TIMESTAMP_MISSING.number
+        elif not re.fullmatch(r"\s*[+-]?\d{1,12}(\.\d*)?([eE][+-]?\d{1,2})?\s*", text):
+            codes[index] = Code.TIMESTAMP_UNREADABLE.number
+        else:
+            found = round((Decimal(text.strip()) - start) * unit / ROUNDED) * ROUNDED
+            outside = abs(found) >= 2**62
+            codes[index] = Code.TIMESTAMP_OUT_OF_RANGE.number if outside else 0
+            nanos[index] = 0 if outside else found
+    return nanos, codes
+
+
+def bools(array: pa.Array) -> Bools:
+    return np.asarray(array.fill_null(False).to_numpy(zero_copy_only=False), np.bool_)
+
+
+def epoch(texts: pa.Array, unit: int, clock: Clock) -> tuple[Int64s, Codes]:
+    """Integers or decimals; digits beyond the nanosecond are cut, the others kept to the last."""
+    codes = unrefused(len(texts))
+    texts = _unscientific(texts, clock.trimmed)
+    found = pc.extract_regex(
+        texts, r"^\s*(?P<sign>[+-]?)(?P<whole>\d{1,19})(?:\.(?P<part>\d*))?\s*$"
+    )
+    codes[~bools(found.is_valid())] = Code.TIMESTAMP_UNREADABLE.number
+    codes[missing(texts)] = Code.TIMESTAMP_MISSING.number
+    digits = len(str(unit)) - 1
+    whole = pc.cast(text_or(found, "whole", "0"), pa.uint64())
+    wild = bools(pc.greater(whole, pa.scalar((2**63 - 1) // unit, pa.uint64())))
+    codes[wild & (codes == 0)] = Code.TIMESTAMP_OUT_OF_RANGE.number
+    nanos = (
+        np.where(
+            wild,
+            0,
+            ints(pc.if_else(pa.array(wild), pa.scalar(0, pa.uint64()), whole).cast(pa.int64())),
+        )
+        * unit
+    )
+    if digits:
+        padded = pc.utf8_slice_codeunits(
+            pc.utf8_rpad(text_or(found, "part", ""), digits, "0"), 0, digits
+        )
+        nanos = nanos + ints(padded.cast(pa.int64()))
+    negative = bools(pc.equal(text_or(found, "sign", ""), "-"))
+    return np.where(negative, -nanos, nanos), codes
+
+
+_SCIENTIFIC = r"^\s*[+-]?\d(?:\.\d*)?[eE]\+?\d{1,2}\s*$"
+
+
+def lost_digits(text: str) -> bool:
+    """Whether a number in scientific notation does not say all digits of its whole part: 1.5E+12."""
+    if not re.fullmatch(_SCIENTIFIC[1:-1], text):
+        return False
+    mantissa, _, exponent = text.strip().lower().partition("e")
+    return len(mantissa.partition(".")[2]) < int(exponent)
+
+
+def _unscientific(texts: pa.Array, trimmed: bool) -> pa.Array:
+    """Numbers in scientific notation as plain ones, where they say all digits (or are `trimmed`)."""
+    some = pc.match_substring(texts, "e", ignore_case=True).fill_null(False)
+    if not some.true_count:
+        return texts
+    odd = pc.and_(some, pc.match_substring_regex(texts, _SCIENTIFIC).fill_null(False))
+    plain = [
+        text if not trimmed and lost_digits(text) else f"{Decimal(text.strip()):f}"
+        for text in texts.filter(odd).to_pylist()
+    ]
+    return pc.replace_with_mask(texts, odd, pa.array(plain, pa.string()))

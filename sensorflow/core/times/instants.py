@@ -1,0 +1,200 @@
+"""Text that tells a time -> instants in UTC, exactly, or a reason why not.
+
+pyarrow's own ``strptime`` is not used: it turns 30 February into 2 March and drops fractions of a
+second. Its ISO 8601 cast is strict and is the fast path; everything else goes through one regular
+expression made from the profile's format, and integer arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sensorflow.core.codes import Codes, unrefused
+from sensorflow.core.readings import NS
+from sensorflow.core.times.civil import (
+    EARLIEST,
+    LATEST,
+    Bools,
+    Int64s,
+    civil,
+    ints,
+    missing,
+    text_or,
+)
+from sensorflow.core.times.clock import Clock
+from sensorflow.core.times.epochs import bools, epoch, fractions
+from sensorflow.core.times.local import to_utc
+from sensorflow.core.times.timeformats import DAYS_FROM, EPOCH_UNITS, fixed_offset, pattern
+from sensorflow.core.times.zones import ABBREVIATIONS
+from sensorflow.errors import Code
+
+
+def instant(text: str, zone: str | None) -> int | None:
+    """Nanoseconds from 1970 to a date in ISO 8601, in UTC unless it or `zone` says otherwise."""
+    if (
+        text[:4].isdecimal() and int(text[:4]) < 1900
+    ):  # no reading is as old, but calendars begin there
+        return _early(text, fixed_offset(zone or "UTC") or 0)
+    parsed = parse(pa.array([text]), "iso8601", Clock(zone or "UTC"))
+    return None if parsed.codes[0] else int(parsed.ts.cast(pa.int64())[0].as_py())
+
+
+def _early(text: str, shift: int) -> int | None:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is not None:
+        moment, shift = moment.astimezone(UTC).replace(tzinfo=None), 0
+    nanos = (moment - datetime(1970, 1, 1)) // timedelta(microseconds=1) * 1000 - shift  # noqa: DTZ001
+    return nanos if abs(nanos) < 2**63 else None
+
+
+@dataclass(frozen=True)
+class Instants:
+    """ts: timestamp[ns, UTC], null where there is no instant; codes: why, 0 where there is one."""
+
+    ts: pa.Array
+    codes: Codes
+
+
+def parse(texts: pa.Array, formats: str | Sequence[str], clock: Clock) -> Instants:
+    """Read an array of strings. Nulls and empty strings are TIMESTAMP_MISSING.
+
+    formats: each "iso8601", one of `EPOCH_UNITS`, "excel", or a strptime format; a text is read by
+    the first that fits it.
+    """
+    formats = (formats,) if isinstance(formats, str) else formats
+    found = _parse(texts, formats[0], clock)
+    for fmt in formats[1:]:
+        rest = np.flatnonzero(found.codes == Code.TIMESTAMP_UNREADABLE.number)
+        if not len(rest):
+            break
+        more = _parse(texts.take(pa.array(rest)), fmt, clock.of(rest))
+        nanos = ints(found.ts.cast(pa.int64()))
+        nanos[rest], found.codes[rest] = ints(more.ts.cast(pa.int64())), more.codes
+        found = Instants(pa.array(nanos, pa.int64(), mask=found.codes != 0).cast(NS), found.codes)
+    return found
+
+
+def _parse(texts: pa.Array, fmt: str, clock: Clock) -> Instants:
+    nanos, codes = _read(texts, fmt, clock)
+    return bounded(_moved(nanos, clock), codes)
+
+
+def _read(texts: pa.Array, fmt: str, clock: Clock) -> tuple[Int64s, Codes]:
+    if fmt in DAYS_FROM:
+        start, day = DAYS_FROM[fmt]
+        nanos, codes = fractions(texts, EPOCH_UNITS["epoch_d"], Decimal(day))
+        return to_utc(nanos + np.datetime64(start, "ns").astype(np.int64), clock, codes), codes
+    if fmt in EPOCH_UNITS:
+        unit = EPOCH_UNITS[fmt]
+        if unit > 10**9:  # at once, for days since 1800 do not fit by themselves
+            nanos, codes = fractions(texts, unit, -Decimal(clock.since) / unit)
+            return nanos + clock.clock_shift, codes
+        nanos, codes = epoch(texts, unit, clock)
+        nanos = np.where(codes == 0, nanos, 0)
+        # the sum must not wrap around: what would is out of range either way
+        room = np.iinfo(np.int64).max - abs(clock.since)
+        late = np.abs(nanos) > room
+        nanos = np.where(late, LATEST, np.where(late, 0, nanos) + clock.since)
+        return nanos + clock.clock_shift, codes
+    if fmt == "iso8601" and (fast := _iso_cast(texts, clock)) is not None:
+        return fast
+    return _by_pattern(texts, pattern(fmt, clock.locale), clock)
+
+
+def _moved(nanos: Int64s, clock: Clock) -> Int64s:
+    """Instants as the profile shifts and rounds them. What is far outside stays so."""
+    if clock.shift:
+        nanos = nanos + clock.shift
+    if clock.round_to:
+        half = clock.round_to // 2
+        nanos = (nanos + half) // clock.round_to * clock.round_to
+    return nanos
+
+
+def bounded(nanos: Int64s, codes: Codes) -> Instants:
+    """Refuse what lies outside `EARLIEST` … `LATEST`."""
+    outside = (codes == 0) & ((nanos < EARLIEST) | (nanos >= LATEST))
+    codes[outside] = Code.TIMESTAMP_OUT_OF_RANGE.number
+    return Instants(pa.array(nanos, pa.int64(), mask=codes != 0).cast(NS), codes)
+
+
+def from_timestamps(values: pa.Array, clock: Clock) -> Instants:
+    """Typed timestamps (Parquet) of any unit, zoned or naive -> the same as `parse`."""
+    codes = unrefused(len(values))
+    kind = values.type
+    if pa.types.is_date(kind):
+        values, kind = values.cast(pa.timestamp("s")), pa.timestamp("s")
+    # outside of int64 nanoseconds the cast would fail for the whole array
+    seconds = values.cast(pa.timestamp("s", tz=kind.tz), safe=False).cast(pa.int64())
+    wild = pc.or_(
+        pc.less(seconds, int(EARLIEST // 10**9)), pc.greater(seconds, int(LATEST // 10**9))
+    )
+    codes[bools(wild)] = Code.TIMESTAMP_OUT_OF_RANGE.number
+    codes[bools(values.is_null())] = Code.TIMESTAMP_MISSING.number
+    tame = pc.if_else(wild, pa.scalar(None, kind), values).cast(pa.timestamp("ns", tz=kind.tz))
+    nanos = ints(tame.cast(pa.int64()))
+    nanos = to_utc(nanos, clock, codes) if kind.tz is None else nanos + clock.clock_shift
+    return bounded(_moved(nanos, clock), codes)
+
+
+def _iso_cast(texts: pa.Array, clock: Clock) -> tuple[Int64s, Codes] | None:
+    if texts.null_count:
+        return None
+    codes = unrefused(len(texts))
+    try:
+        nanos = ints(texts.cast(NS).cast(pa.int64()))
+        return (nanos + clock.clock_shift if clock.clock_shift else nanos), codes
+    except pa.ArrowInvalid:
+        pass
+    if clock.zone is None and clock.by_row is None:
+        return None
+    try:
+        naive = ints(texts.cast(pa.timestamp("ns")).cast(pa.int64()))
+    except pa.ArrowInvalid:
+        return None
+    return to_utc(naive, clock, codes), codes
+
+
+def _by_pattern(texts: pa.Array, regex: str, clock: Clock) -> tuple[Int64s, Codes]:
+    found = pc.extract_regex(texts, regex)
+    codes = unrefused(len(texts))
+    codes[~bools(found.is_valid())] = Code.TIMESTAMP_UNREADABLE.number
+    codes[missing(texts)] = Code.TIMESTAMP_MISSING.number
+    nanos, valid = civil(found, clock.locale)
+    codes[(codes == 0) & ~valid] = Code.TIMESTAMP_UNREADABLE.number
+    names = {group.name for group in found.type}
+    offset = text_or(found, "offset", "") if "offset" in names else pa.array([""] * len(texts))
+    if "abbreviation" in names:
+        offset = _named(text_or(found, "abbreviation", ""), clock.zones)
+    has_offset = bools(pc.not_equal(offset, ""))
+    shifts, known = _offsets(offset)
+    codes[(codes == 0) & has_offset & ~known] = Code.TIMESTAMP_UNREADABLE.number
+    local = to_utc(nanos, clock, codes, ~has_offset)
+    return np.where(has_offset, nanos - shifts + clock.clock_shift, local), codes
+
+
+def _named(texts: pa.Array, zones: Mapping[str, str]) -> pa.Array:
+    """Abbreviations -> offsets; one that nobody defines stays, and is refused."""
+    known = {**ABBREVIATIONS, **zones}
+    coded = pc.dictionary_encode(texts)
+    offsets = [known.get(t, known.get(t.upper(), t or "?")) for t in coded.dictionary.to_pylist()]
+    return pa.array(offsets, pa.string()).take(coded.indices)
+
+
+def _offsets(texts: pa.Array) -> tuple[Int64s, Bools]:
+    """Nanoseconds east of UTC, and where the text is an offset that there can be."""
+    coded = pc.dictionary_encode(texts)
+    found = [fixed_offset(text) for text in coded.dictionary.to_pylist()] or [None]
+    places = coded.indices.to_numpy()
+    shifts = np.array([shift or 0 for shift in found], np.int64)[places]
+    return shifts, np.array([shift is not None for shift in found], np.bool_)[places]

@@ -1,0 +1,104 @@
+"""A local clock -> UTC, and the hours that it has twice or not at all."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sensorflow.core.codes import Codes
+from sensorflow.core.readings import NS
+from sensorflow.core.times.civil import EARLIEST, LATEST, Bools, Int64s, ints
+from sensorflow.core.times.clock import Clock
+from sensorflow.core.times.timeformats import fixed_offset
+from sensorflow.errors import Code
+
+
+def to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None = None) -> Int64s:
+    """Local clock -> UTC for the rows `where` that have no code yet; sets the codes of the others.
+
+    Both readings of the clock are computed, and where they differ there is no telling: the hour is
+    refused unless the clock's policy chooses.
+    """
+    if clock.by_row is not None:
+        return _each_to_utc(nanos, clock, codes, where)
+    open_ = (codes == 0) & (True if where is None else where)
+    if clock.clock_shift:
+        nanos = nanos + clock.clock_shift
+    if clock.zone is None:
+        codes[open_] = Code.TIMESTAMP_NO_ZONE.number
+        return nanos
+    shift = fixed_offset(clock.zone)
+    if shift is not None:
+        if clock.dst is None:
+            return nanos - shift
+        codes[open_ & (clock.dst < 0)] = Code.TIMESTAMP_AMBIGUOUS.number
+        return nanos - shift - np.where(clock.dst == 1, 3600 * 10**9, 0)
+    sane = open_ & (nanos >= EARLIEST) & (nanos < LATEST)
+    local = pa.array(np.where(sane, nanos, 0), pa.timestamp("ns"))
+
+    def read(twice: str, never: str) -> Int64s:
+        zoned = pc.assume_timezone(local, clock.zone, ambiguous=twice, nonexistent=never)
+        return ints(zoned.cast(pa.int64()))
+
+    early, late = read("earliest", "earliest"), read("latest", "earliest")
+    after = read("earliest", "latest")
+    never = sane & (early != after)
+    twice = sane & (early != late)
+    far = np.flatnonzero(sane & (nanos >= _BY_RULE))
+    if len(far):
+        early[far], late[far], never[far], twice[far] = _by_rule(nanos[far], clock)
+    if clock.nonexistent == "reject":
+        codes[never] = Code.TIMESTAMP_NONEXISTENT.number
+    elif never.any():
+        edge = after if clock.nonexistent == "earlier" else early
+        near = never & (nanos < _BY_RULE)
+        early = np.where(near, nanos - shift_at(edge, clock.zone), early)
+    if clock.dst is not None:
+        codes[twice & (clock.dst < 0)] = Code.TIMESTAMP_AMBIGUOUS.number
+        return np.where(sane, np.where(twice & (clock.dst == 0), late, early), nanos)
+    if clock.ambiguous == "reject":
+        codes[twice] = Code.TIMESTAMP_AMBIGUOUS.number
+    second = twice & (clock.ambiguous == "later")
+    if clock.ambiguous == "order":
+        second = clock.order.later(nanos, twice, sane)
+    return np.where(sane, np.where(second, late, early), nanos)
+
+
+def _each_to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None) -> Int64s:
+    """By the zone of each row."""
+    found = nanos.copy()
+    for rows, own in clock.of_zones():
+        told = codes[rows]
+        found[rows] = to_utc(nanos[rows], own, told, None if where is None else where[rows])
+        codes[rows] = told
+    return found
+
+
+_BY_RULE = int(np.datetime64("2037-01-01", "ns").astype(np.int64))
+"""From here on a zone's changes are told by a rule (RFC 8536, 3.3), which Arrow does not follow."""
+
+
+def _by_rule(nanos: Int64s, clock: Clock) -> tuple[Int64s, Int64s, Bools, Bools]:
+    """(earlier, later instant, whether there is none, whether there are two) of far local times."""
+    zone = ZoneInfo(clock.zone or "UTC")
+    shifts = np.empty((2, len(nanos)), np.int64)
+    for index, second in enumerate((nanos // 10**9).tolist()):
+        moment = datetime(1970, 1, 1, tzinfo=zone) + timedelta(
+            seconds=second
+        )  # of the clock, not elapsed
+        for fold in (0, 1):
+            shift = moment.replace(fold=fold).utcoffset() or timedelta()
+            shifts[fold, index] = shift // timedelta(seconds=1) * 10**9
+    never, twice = shifts[0] < shifts[1], shifts[0] > shifts[1]
+    early, late = nanos - shifts.max(axis=0), nanos - shifts.min(axis=0)
+    return np.where(never & (clock.nonexistent == "later"), late, early), late, never, twice
+
+
+def shift_at(instants: Int64s, zone: str) -> Int64s:
+    """Nanoseconds by which the zone's clock is ahead of UTC at each instant."""
+    zoned = pa.array(instants, pa.int64()).cast(NS).cast(pa.timestamp("ns", tz=zone))
+    return ints(pc.local_timestamp(zoned).cast(pa.int64())) - instants

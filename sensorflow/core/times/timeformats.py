@@ -1,0 +1,179 @@
+"""How times are written: the formats of profiles as regular expressions, epochs, and offsets from UTC.
+
+Words only, without Arrow: whoever reads settings needs these, and the daemon does nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+EPOCH_UNITS = {
+    "epoch_s": 10**9,
+    "epoch_ms": 10**6,
+    "epoch_us": 10**3,
+    "epoch_ns": 1,
+    "epoch_m": 60 * 10**9,
+    "epoch_h": 3600 * 10**9,
+    "epoch_d": 86400 * 10**9,
+}
+"""Nanoseconds in one unit of each epoch format."""
+
+EXCEL = "excel"
+"""Days since 30 December 1899, as spreadsheets count (ECMA-376 part 1, 18.17.4, the 1900 system from
+March 1900 on), by a clock without zone."""
+
+DAYS_FROM = {
+    EXCEL: ("1899-12-30", 0.0),
+    "excel_1904": ("1904-01-01", 0.0),
+    "matlab": ("1970-01-01", 719529.0),
+    "mjd": ("1970-01-01", 40587.0),
+    "julian": ("1970-01-01", 2440587.5),
+}
+"""Formats that count days by a clock without zone: a date, and what it is the day of. Excel's other system;
+MATLAB's datenum; the Modified Julian Date and the Julian Date of astronomers."""
+
+NUMERIC = frozenset({*EPOCH_UNITS, *DAYS_FROM})
+
+NAMED = {"decimal_year": "%.Y"}
+"""Other names of formats."""
+
+_SPACES = "[\\s\u00a0\u2009\u202f]"
+"""Spaces of all widths: the Unicode CLDR has narrow ones before AM and PM."""
+
+_ISO = (
+    r"(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})"
+    r"(?:[T ](?P<hour>\d{2})(?::(?P<minute>\d{2}))?(?::(?P<second>\d{2}))?"
+    r"(?:[.,](?P<lastpart>(?P<fraction>\d{1,9})\d*))?)?"
+    r"\s*(?P<offset>Z|[+-]\d{2}(?::?\d{2})?)?"
+)
+_DIRECTIVES = {
+    "Y": r"(?P<year>\d{4})",
+    "y": r"(?P<year2>\d{2})",
+    "m": r"(?P<month>\d{1,2})",
+    "d": r"(?P<day>\d{1,2})",
+    "e": r"\s?(?P<day>\d{1,2})",
+    "j": r"(?P<yearday>\d{1,3})",
+    "a": r"[^\W\d]{2,4}\.?",
+    "A": r"[^\W\d]+",
+    "b": r"(?P<monthname>[A-Za-z]{3})",
+    "B": r"(?P<monthname>[A-Za-z]{3,9})",
+    "H": r"(?P<hour>\d{1,2})",
+    "I": r"(?P<hour12>\d{1,2})",
+    "M": r"(?P<minute>\d{1,2})",
+    "S": r"(?P<second>\d{1,2})",
+    ".Y": r"(?P<years>\d{4}(?:[.,]\d*)?)",
+    ".d": r"(?P<days>\d{1,2}(?:[.,]\d*)?)",
+    ".j": r"(?P<yeardays>\d{1,3}(?:[.,]\d*)?)",
+    ".H": r"(?P<hours>\d{1,2}(?:[.,]\d*)?|[.,]\d+)",
+    ".M": r"(?P<minutes>\d{1,4}(?:[.,]\d*)?|[.,]\d+)",
+    ".S": r"(?P<second>\d{1,5})(?:[.,](?P<fraction>\d{1,9})\d*)?",
+    "f": r"(?P<fraction>\d{1,9})",
+    "p": f"(?P<half>[AaPp](?:\\.?{_SPACES}?[Mm]\\.?)?)",
+    "z": r"(?P<offset>Z|[+-]\d{2}(?::?\d{2})?)",
+    "Z": r"(?P<abbreviation>[A-Za-z]{1,6})",
+    "%": "%",
+}
+_WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "j": 3, "H": 2, "I": 2, "M": 2, "S": 2}
+"""Digits of a directive that stands beside another one, with nothing between them."""
+
+_LOCAL = {
+    "a": r"[^\s\d,]+",
+    "A": r"[^\s\d,]+",
+    "b": r"(?P<monthname>[^\s\d,/_-]{2,}?\.?)",
+    "B": r"(?P<monthname>[^\s\d,/_-]{2,}?\.?)",
+    "p": rf"(?P<half>[^\s\d]+(?:{_SPACES}[^\s\d]+)?)",
+}
+"""Directives of names, in languages."""
+
+
+@lru_cache(maxsize=256)
+def pattern(fmt: str, locale: str | None = None) -> str:
+    """The regular expression of a format; ValueError names the directive that it does not know.
+
+    Directives are those of C's strptime: %Y %y %m %d %e %j %b %B %a %A %H %I %M %S %f %p %z %Z %%; %f
+    takes one to nine digits, so that nanoseconds lose nothing. One or two digits make a day, but
+    where directives stand side by side (%Y%m%d) each has its full width. %.Y %.j %.d %.H %.M %.S may have
+    decimals: the last of a time. locale: whose names %b, %B and %p read, English unless given.
+    """
+    if fmt == "iso8601":
+        return rf"^\s*{_ISO}\s*$"
+    fmt = NAMED.get(fmt, fmt)
+    parts = re.findall(r"%\.?-?.?|[^%]", fmt, re.DOTALL)
+    names = [part.replace("-", "")[1:] if part[0] == "%" else "" for part in parts]
+    out = ""
+    for index, (part, name) in enumerate(zip(parts, names, strict=True)):
+        if part[0] != "%":
+            out += f"{_SPACES}+" if part == " " else re.escape(part)
+        elif name not in _DIRECTIVES:
+            raise ValueError(f"unknown directive %{name} in the time format {fmt!r}")
+        else:
+            beside = (*names[max(index - 1, 0) : index], *names[index + 1 : index + 2])
+            tight = name in _WIDTHS and any(n in _WIDTHS for n in beside)
+            regex = _LOCAL.get(name, _DIRECTIVES[name]) if locale else _DIRECTIVES[name]
+            if name == "S" and not re.match(r"[.,]|%[^zZp]", "".join(parts[index + 1 :])):
+                regex += "" if "%f" in parts else r"(?:[.,](?P<fraction>\d{1,9})\d*)?"
+            out += (
+                re.sub(r"\{\d(,\d)?\}", f"{{{_WIDTHS[name]}}}", regex, count=1) if tight else regex
+            )
+    try:
+        groups = re.compile(out).groupindex
+    except re.error as error:
+        raise ValueError(f"a directive stands twice in the time format {fmt!r}") from error
+    _check(fmt, frozenset(groups))
+    return rf"^\s*{out}\s*$"
+
+
+_FINER = frozenset(("years", "days", "yeardays", "hours", "minutes"))
+"""Parts that have decimals."""
+_UNITS = (
+    {"years"},
+    {"month", "monthname", "day", "days", "yearday", "yeardays"},
+    {"hour", "hour12", "hours"},
+    {"minute", "minutes"},
+    {"second"},
+)
+
+
+def _check(fmt: str, groups: frozenset[str]) -> None:
+    """ValueError where the parts of a format do not make one time."""
+    if not groups & {"year", "year2", "years"}:
+        raise ValueError(f"the time format {fmt!r} has no year: %Y or %y")
+    if ("hour12" in groups) != ("half" in groups):
+        raise ValueError(
+            f"%I and %p go together in a time format, not so in {fmt!r}; %H is 0 to 23"
+        )
+    if groups & {"yearday", "yeardays"} and groups & {"day", "days", "month", "monthname"}:
+        raise ValueError(f"%j stands for month and day in a time format, not so in {fmt!r}")
+    if len(groups & {"day", "days", "yearday", "yeardays"}) > 1 or len(groups & _UNITS[2]) > 1:
+        raise ValueError(f"a part of the time stands twice in the time format {fmt!r}")
+    for place, unit in enumerate(_UNITS):
+        decimals = groups & unit & _FINER
+        finer = set().union({"fraction"}, *_UNITS[place + 1 :])
+        if decimals and (groups & finer):
+            raise ValueError(f"what has decimals is the last part of a time, not so in {fmt!r}")
+
+
+def check_format(fmt: str, locale: str | None = None) -> None:
+    """ValueError for what is no format."""
+    if fmt not in NUMERIC:
+        pattern(fmt, locale)
+
+
+def date(text: str) -> bool:
+    """Whether `text` is a date, or date and time, in ISO 8601."""
+    return re.search(pattern("iso8601"), text) is not None
+
+
+@lru_cache(maxsize=64)
+def fixed_offset(zone: str) -> int | None:
+    """Nanoseconds east of UTC for "+01:00", "-0430", "Z", "UTC", "GMT-5", "-5.0" (hours); None for the
+    name of a zone."""
+    text = zone.strip()
+    if text in ("Z", "UTC", "GMT"):
+        return 0
+    match = re.fullmatch(r"(?:UTC|GMT)?\s*([+-]?)(\d{1,2})(?::?(\d{2})|(\.\d{1,2}))?", text)
+    if not match or int(match[2]) > 23 or int(match[3] or 0) > 59:
+        return None
+    minutes = int(match[2]) * 60 + int(match[3] or 0) + round(float(match[4] or 0) * 60)
+    return (-1 if match[1] == "-" else 1) * minutes * 60 * 10**9

@@ -1,0 +1,1 @@
+"""Takes files in, from any number of feeds."""

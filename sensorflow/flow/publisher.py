@@ -1,0 +1,79 @@
+"""The loop that publishes what is due. It outlives any defect, and a broker that is away."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+
+from sensorflow.core.retry import backoff
+from sensorflow.errors import Code, Transient
+from sensorflow.flow.publish import publish
+from sensorflow.flow.pulse import Loop
+from sensorflow.flow.sweep import sweep
+from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.queue import Publisher
+from sensorflow.settings import Settings
+from sensorflow.telemetry import Event, log
+
+PUBLISH_EVERY = 1.0
+"""Seconds between looks for retries that are due, when no new file wakes the publisher."""
+PUBLISH_SOON = 0.25
+"""The same while files are sent: others may wait for those that the workers finish."""
+SOON_FOR = 5.0
+"""Seconds after the last one was sent for which that holds."""
+
+
+class PublisherLoop:
+    """In the thread that calls `run`; a broker that is away never keeps a file from being landed."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, queue: Publisher, loop: Loop) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._queue = queue
+        self._loop = loop
+        self._fresh = threading.Event()
+        self._stop = threading.Event()
+
+    def wake(self) -> None:
+        """Files were registered."""
+        self._fresh.set()
+
+    def stop(self) -> None:
+        """Finish the files in hand, and end."""
+        self._stop.set()
+        self._fresh.set()
+
+    def run(self) -> None:
+        """Until `stop`."""
+        troubles, sweep_at, soon_until = 0, -math.inf, 0.0
+        s, loop = self._settings, self._loop
+        while not self._stop.is_set():
+            soon = time.monotonic() < soon_until
+            self._fresh.wait(PUBLISH_SOON if soon else PUBLISH_EVERY)
+            self._fresh.clear()
+            loop.touch()
+            try:
+                if time.monotonic() >= sweep_at:  # as beat does, whose host may be gone
+                    loop.hold()  # until a message is sent, or this is over
+                    sweep(self._ledger, self._queue, s.sweep, s.lease, s.limits, loop.touch)
+                    sweep_at = time.monotonic() + s.sweep
+                sent = publish(self._ledger, self._queue, s.limits, loop.touch)
+            except Exception as error:  # noqa: BLE001 - this thread must outlive any defect
+                troubles += 1
+                delay = backoff(troubles, 0.5, cap=15.0)
+                if isinstance(error, Transient):
+                    facts = {"code": error.code, "reason": error.message}
+                    log().error(Event.PUBLISH_PAUSED, **facts, seconds=delay)
+                    loop.pause(error)
+                else:
+                    log().exception(Event.DEFECT)
+                    defect = f"{type(error).__name__}: {error}"
+                    loop.pause(Transient(Code.UNEXPECTED, defect))
+                loop.wait(delay, self._stop)
+                continue
+            troubles = 0
+            loop.resume(sure=sent > 0)
+            if sent:
+                soon_until = time.monotonic() + SOON_FOR
+                log().info(Event.FILES_PUBLISHED, files=sent)

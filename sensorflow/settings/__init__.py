@@ -1,0 +1,36 @@
+"""The settings of a project: what they are, and the file and variables that they are read from."""
+
+from sensorflow.settings.file import (
+    COPY,
+    FILE_NAME,
+    RESTORING,
+    copied,
+    find,
+    load,
+    require_project,
+    require_whole,
+    required_file,
+)
+from sensorflow.settings.project import Limits, Settings
+from sensorflow.settings.retention import UNITS
+from sensorflow.settings.sources import FolderSource, Source, as_folder, tolerance, tolerates
+
+__all__ = [
+    "COPY",
+    "FILE_NAME",
+    "RESTORING",
+    "UNITS",
+    "FolderSource",
+    "Limits",
+    "Settings",
+    "Source",
+    "as_folder",
+    "copied",
+    "find",
+    "load",
+    "require_project",
+    "require_whole",
+    "required_file",
+    "tolerance",
+    "tolerates",
+]

@@ -1,0 +1,210 @@
+"""Settings: ``sensorflow.toml``, then ``SENSORFLOW_*`` variables, then ``*_FILE`` for secrets.
+
+Strict: an unknown key or a value of the wrong type is one line that names the file, the key and
+what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sensorflow import profiles, tls
+from sensorflow.core import growth
+from sensorflow.environment import Variables, names_project
+from sensorflow.errors import Code, Misuse
+from sensorflow.explain import explain
+from sensorflow.profiles import files
+from sensorflow.profiles.files import Texts
+from sensorflow.settings.project import Settings
+
+FILE_NAME = "sensorflow.toml"
+COPY = "SENSORFLOW_CONFIG_COPY"
+"""Names a copy of the settings file and of the profile files that it names, read in their place:
+`sensorflow up` has its processes work with what was there when they were started, whatever is written
+meanwhile."""
+RESTORING = ".restoring"
+"""In the data folder while a restore is not finished: nothing else works with it."""
+
+
+def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The settings file: $SENSORFLOW_CONFIG, or the nearest sensorflow.toml at or above `start`."""
+    if named := environ.get("SENSORFLOW_CONFIG"):
+        path = Path(named).absolute()
+        if not path.is_file():
+            raise Misuse(
+                f"{path}: no such file (named by SENSORFLOW_CONFIG); run `sensorflow init` there",
+                Code.SETTINGS,
+            )
+        return path
+    if (start / FILE_NAME).is_dir():
+        raise Misuse(f"{start / FILE_NAME}: is a folder, not a file; rename it", Code.SETTINGS)
+    for above in (start.absolute(), *start.absolute().parents):
+        if (above / FILE_NAME).is_file():
+            return above / FILE_NAME
+    return None
+
+
+def required_file(start: Path) -> Path:
+    """The settings file, for what needs one. Raises Misuse."""
+    path = find(start)
+    require_project(path, start, {})
+    assert path is not None
+    return path
+
+
+def require_project(path: Path | None, start: Path, environ: Mapping[str, str]) -> None:
+    """Misuse where there is neither a settings file nor variables that make a project."""
+    if path is None and not names_project(environ):
+        raise Misuse(
+            f"no {FILE_NAME} at or above {start.absolute()}: run `sensorflow init` here, or cd to your "
+            "project, or set SENSORFLOW_CONFIG to its file",
+            Code.SETTINGS,
+        )
+
+
+def load(
+    path: Path | None, environ: Mapping[str, str] = os.environ, text: str | None = None
+) -> Settings:
+    """Read and check settings; Misuse with one line for the first thing that is wrong.
+
+    path: the TOML file; None for defaults and environment alone. text: in place of what the file holds.
+    """
+    copy = environ.get(COPY)
+    texts = Texts(path, Path(copy) if copy and text is None else None, text)
+    given, variables, named = _given(texts, environ)
+    where = _Where(path, variables)
+    _resolve_profiles(given, where)
+    try:
+        settings = Settings.model_validate({**given, "home": texts.home, "profile_files": named})
+    except ValidationError as error:
+        key, message = explain(error, Settings, given)
+        told = f"{where(key)}: {message}" if key else where.begins(message)
+        raise Misuse(told, Code.SETTINGS) from error
+    _check_profiles(settings, where)
+    _check_folders(settings, where)
+    _check_tls(settings, where)
+    return settings
+
+
+class _Where:
+    """Who set a key: a variable or the file. For messages."""
+
+    def __init__(self, path: Path | None, variables: Variables) -> None:
+        self._path, self._variables = path, variables
+
+    def __call__(self, *keys: str) -> str:
+        """The variable of the first key that has one; else the file."""
+        file = str(self._path) if self._path else None
+        return next(filter(None, (self._variables.of(k, file) for k in keys)), file or "settings")
+
+    def begins(self, message: str) -> str:
+        """A message that begins with the key which it is about."""
+        key = re.match(r"[\w.-]*", message)
+        return f"{self(key[0].rstrip('.') if key else '')}: {message}"
+
+
+def copied(path: Path | None, environ: Mapping[str, str] = os.environ) -> str:
+    """The settings file and the profile files that it names as they are now: the text of a `COPY`. Raises
+    Misuse."""
+    texts = Texts(path)
+    _given(texts, environ)
+    return texts.copied()
+
+
+def _given(
+    texts: Texts, environ: Mapping[str, str]
+) -> tuple[dict[str, Any], Variables, dict[str, Path]]:
+    """(what file and variables give, which variable gave what, the files of profiles)"""
+    try:
+        given = texts.settings()
+    except OSError as error:
+        raise Misuse(f"{texts.path}: cannot be read: {error.strerror}", Code.SETTINGS) from error
+    variables = Variables(environ, Settings.model_fields)
+    variables.overlay(given)
+    return given, variables, files.resolve(given, texts)
+
+
+def _resolve_profiles(given: dict[str, Any], where: _Where) -> None:
+    """Put what profiles extend, and those of the library that sources name, into the settings."""
+    tables = given.get("profiles", {})
+    sources = given.get("sources", {})
+    if not isinstance(tables, dict) or not isinstance(sources, dict):
+        return
+    named = [s.get("profile") for s in sources.values() if isinstance(s, dict)]
+    wanted = [*tables, *(n for n in named if isinstance(n, str) and n in profiles.builtin())]
+    try:
+        given["profiles"] = {name: profiles.resolved(name, tables) for name in wanted}
+    except Misuse as error:
+        raise Misuse(where.begins(str(error)), Code.SETTINGS) from error
+
+
+def _check_profiles(settings: Settings, where: _Where) -> None:
+    for name, source in settings.sources.items():
+        if source.profile not in settings.profiles:
+            there = files.toml_files(settings.home)
+            near = difflib.get_close_matches(f"{source.profile}.toml", there, 1)
+            hint = profiles.unknown(source.profile, settings.profiles).partition("; ")[2]
+            hint = f"did you mean the file {near[0]!r}?" if near else hint
+            raise Misuse(
+                f"{where(f'sources.{name}.profile')}: sources.{name}.profile = {source.profile!r}: "
+                f"no such profile; {hint}",
+                Code.SETTINGS,
+            )
+    for name, source in settings.folders.items():
+        why = growth.unfit(settings.profile_of(source)) if source.growing else None
+        if why is not None:
+            raise Misuse(
+                where.begins(
+                    f"sources.{name}.growing = true with the profile {source.profile!r}: {why}"
+                ),
+                Code.SETTINGS,
+            )
+
+
+def _check_folders(settings: Settings, where: _Where) -> None:
+    """No file may be seen by two sources, or be seen as dropped because it was put away."""
+    folders = {f"sources.{n}.path": settings.path(s.path) for n, s in settings.folders.items()}
+    folders["data"] = settings.data_folder
+    real = {name: Path(os.path.normpath(folder)) for name, folder in folders.items()}
+    for name, outer in real.items():
+        for other, inner in real.items():
+            if name != other and inner.is_relative_to(outer):
+                raise Misuse(
+                    f"{where(other, name)}: {other} lies within {name} ({outer}); "
+                    "give each a folder of its own",
+                    Code.SETTINGS,
+                )
+
+
+def _check_tls(settings: Settings, where: _Where) -> None:
+    url = settings.broker_url.get_secret_value() if settings.broker_url else None
+    try:
+        for key in ("database_tls", "broker_tls"):
+            if (given := getattr(settings, key)) is not None:
+                tls.check(key, given.below(settings.home))
+        tls.check_broker(url, settings.broker_tls)
+        _ = settings.database
+    except Misuse as error:
+        raise Misuse(where.begins(str(error)), Code.SETTINGS) from error
+
+
+def require_whole(settings: Settings) -> None:
+    """Misuse where a restore was interrupted: half of the data may be there."""
+    mark = settings.data_folder / RESTORING
+    if mark.is_dir():
+        begun = (
+            mark / "step"
+        ).exists()  # the database may be filled, with files that are only in there
+        other = "" if begun else f", or remove {mark} to begin with nothing"
+        raise Misuse(
+            f"a restore into {settings.data_folder} is not finished: run `sensorflow restore` again with "
+            f"the same backup{other}",
+            Code.SETTINGS,
+        )

@@ -1,0 +1,217 @@
+"""All settings of a project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BeforeValidator,
+    ByteSize,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from sensorflow import digest, profiles, tls
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.strict import Strict
+from sensorflow.settings.retention import span
+from sensorflow.settings.sources import AnySource, FolderSource, Source
+from sensorflow.tls import Tls
+
+
+@dataclass(frozen=True)
+class Limits:
+    """inline_below: bytes; smaller files are one task. max_in_flight, backfill_in_flight: files published
+    and unfinished, in all and of the backfill lane. group_small_files: several small files a message.
+    workers: how many files are taken to be worked on at a time while no worker says."""
+
+    inline_below: int
+    max_in_flight: int
+    backfill_in_flight: int
+    group_small_files: bool = False
+    workers: int = 4
+
+
+class Settings(Strict):
+    """Everything that can be set; each key also as a variable: SENSORFLOW_RESCAN=10."""
+
+    database_url: SecretStr | None = None
+    broker_url: SecretStr | None = None
+    database_tls: Tls | None = None
+    broker_tls: Tls | None = None
+    data: Path = Path("data")
+    rescan: float = Field(default=30.0, gt=0, le=86400)
+    sweep: float = Field(default=15.0, gt=0, le=3600)
+    lease: float = Field(default=30.0, ge=3, le=86400)
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    max_in_flight: int = Field(default=1000, ge=1)
+    backfill_in_flight: int = Field(default=8, ge=1)
+    inline_below: ByteSize = ByteSize(128 * 1024**2)
+    group_small_files: bool = False
+    max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
+    dedupe_index: Literal["unique", "deferred"] = "unique"
+    deferred_close: Annotated[timedelta, BeforeValidator(span)] = timedelta(days=7)
+    workers: int = Field(default=4, ge=1, le=512)
+    flower_port: int = Field(default=5555, ge=0, le=65535)
+    flower_hosts: tuple[str, ...] = ()
+    flower_user: str = "sensorflow"
+    flower_password: SecretStr | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_size: ByteSize = Field(default=ByteSize(10 * 1024**2), ge=64 * 1024)
+    log_files: int = Field(default=5, ge=1, le=1000)
+    sources: dict[str, AnySource] = Field(default_factory=dict)
+    profiles: dict[str, Profile] = Field(default_factory=dict)
+    home: Path = Field(default=Path(), exclude=True)
+    profile_files: dict[str, Path] = Field(default_factory=dict, exclude=True)
+
+    @field_validator("flower_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, given: Any) -> Any:
+        """A variable has them with commas between."""
+        if isinstance(given, str):
+            return tuple(filter(None, (name.strip() for name in given.split(","))))
+        return given
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, url: SecretStr | None) -> SecretStr | None:
+        return _scheme(url, ("postgresql", "postgres", "postgresql+psycopg"))
+
+    @field_validator("broker_url")
+    @classmethod
+    def _broker(cls, url: SecretStr | None) -> SecretStr | None:
+        return _scheme(
+            url, ("redis", "rediss", "redis+socket", "valkey", "valkeys", "amqp", "amqps", "pyamqp")
+        )
+
+    @model_validator(mode="after")
+    def _names(self) -> Settings:
+        for name in self.profiles:
+            if "/" in name or not name.isprintable():
+                raise ValueError(f"profiles.{name}: a profile's name has no / in it")
+        for name in self.sources:
+            if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+                raise ValueError(f"sources.{name}: a source's name is of letters, digits, - and _")
+        return self
+
+    @model_validator(mode="after")
+    def _deferred(self) -> Settings:
+        shared = [name for name, s in self.sources.items() if s.dedupe_scope == "source"]
+        if self.deferred and shared:
+            raise ValueError(
+                f'sources.{shared[0]}.dedupe_scope = "source" needs dedupe_index = "unique": only that '
+                'index keeps out what another file has brought; or give the source the scope "file"'
+            )
+        return self
+
+    @property
+    def deferred(self) -> bool:
+        return self.dedupe_index == "deferred"
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            self.inline_below,
+            self.max_in_flight,
+            self.backfill_in_flight,
+            self.group_small_files,
+            self.workers,
+        )
+
+    @property
+    def embedded(self) -> bool:
+        """Whether PostgreSQL or the broker is the embedded one."""
+        return self.database_url is None or self.broker_url is None
+
+    @property
+    def database(self) -> str | None:
+        """The database's URL with what database_tls adds; None for the embedded one."""
+        url = self.database_url.get_secret_value() if self.database_url else None
+        return tls.database_url(url, self.database_tls and self.database_tls.below(self.home))
+
+    @property
+    def to_broker(self) -> Tls | None:
+        """broker_tls with absolute paths."""
+        return self.broker_tls and self.broker_tls.below(self.home)
+
+    @property
+    def folders(self) -> dict[str, FolderSource]:
+        """The sources that are drop folders."""
+        return {n: s for n, s in self.sources.items() if isinstance(s, FolderSource)}
+
+    def profile_of(self, source: Source) -> Profile:
+        return self._bounded(source.profile, self.profiles[source.profile], source)
+
+    def profile(self, name: str, source: Source | None = None) -> Profile | None:
+        """A profile of these settings, or of the library; None when there is none of that name.
+
+        source: what it is of, which may set bounds of its own.
+        """
+        if name in self.profiles or name not in profiles.builtin():
+            found = self.profiles.get(name)
+        else:
+            found = profiles.load(name)[1]
+        return found if source is None or found is None else self._bounded(name, found, source)
+
+    def _bounded(self, name: str, found: Profile, source: Source) -> Profile:
+        """The same object each time: files of one profile are judged at once."""
+        given = {"earliest": source.earliest, "latest": source.latest}
+        bounds = {key: value for key, value in given.items() if value is not None}
+        if not bounds:
+            return found
+        place = name, source.earliest, source.latest
+        if place not in self._with_bounds:
+            self._with_bounds[place] = found.model_copy(update=bounds)
+        return self._with_bounds[place]
+
+    @cached_property
+    def _with_bounds(self) -> dict[tuple[Any, ...], Profile]:
+        return {}
+
+    def path(self, relative: Path) -> Path:
+        """A path as the settings mean it: below the folder of sensorflow.toml."""
+        return (self.home / relative).absolute()
+
+    @property
+    def data_folder(self) -> Path:
+        return self.path(self.data)
+
+    def compared(self, database_url: str | None = None, broker_url: str | None = None) -> Any:
+        """What `digest.plain` and `digest.digest` take. The URLs: where they are not set, of the
+        embedded servers."""
+        set_ = (self.database_url, self.broker_url)
+        given = [url.get_secret_value() if url else None for url in set_]
+        apart = digest.HOST | set(digest.URLS)
+        values = self.model_dump(mode="json", exclude=set(apart))
+        urls = (given[0] or database_url, given[1] or broker_url)
+        return {**values, **dict(zip(digest.URLS, urls, strict=True))}
+
+    def digest(self, database_url: str | None = None, broker_url: str | None = None) -> str:
+        """Of all settings but those of `digest.HOST`: what `sensorflow up` was started with."""
+        return digest.digest(self.compared(database_url, broker_url))
+
+    def shared_digest(self, broker_url: str | None = None) -> str:
+        """The same in all processes of a fleet, on any host and as any user; see `digest.shared`."""
+        return digest.shared(self.compared(None, broker_url))
+
+
+def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
+    """The drivers' own words for a URL they cannot read hold parts of it, and of the password."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url.get_secret_value())
+        _ = parts.port
+    except ValueError:
+        hint = "write / as %2F, @ as %40, : as %3A, % as %25 in user and password"
+        raise ValueError(f"the URL cannot be read; {hint}") from None
+    if parts.scheme not in known:
+        raise ValueError(f"the URL must begin with one of {', '.join(f'{s}://' for s in known)}")
+    return url

@@ -1,0 +1,53 @@
+"""How long things are kept, and spans of time as settings give them: "90d", "12h", "forever"."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from sensorflow.core.profile.strict import Strict
+
+UNITS = {"m": 1 / 1440, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.25}
+
+
+def duration(value: Any) -> Any:
+    """A time such as "90d"; "forever" is None. ValueError for anything else."""
+    if value is None or value == "forever":
+        return None
+    text = str(value).strip()
+    if not re.fullmatch(r"[0-9]+[mhdwy]", text) or int(text[:-1]) == 0:
+        raise ValueError('give a time such as "12h", "90d", "8w" or "2y", or "forever"')
+    return timedelta(days=int(text[:-1]) * UNITS[text[-1]])
+
+
+Duration = Annotated[timedelta | None, BeforeValidator(duration)]
+
+
+def span(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    found = duration(value)
+    if found is None:
+        raise ValueError('give a time such as "12h", "7d" or "2w"')
+    return found
+
+
+def patience(value: Any) -> Any:
+    """As `duration`, and of seconds too."""
+    if re.fullmatch(r"[1-9][0-9]{0,6}s", str(value).strip()):
+        return timedelta(seconds=int(str(value).strip()[:-1]))
+    return value if isinstance(value, timedelta) else duration(value)
+
+
+class Retention(Strict):
+    """How long things are kept after a file was finished; rows: after they were measured."""
+
+    landing: Duration = None
+    bronze: Duration = None
+    rejects: Duration = None
+    silver: Duration = None
+    rows: Duration = None
+    history: Duration = None
