@@ -6,10 +6,11 @@ What needs Arrow is imported where it is made: the daemon takes files in without
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from sensorflow import crash
 from sensorflow import settings as settings_
+from sensorflow.adapters import host
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.objects.local import LocalLanding
 from sensorflow.adapters.objects.quarantine import LocalQuarantine
@@ -29,13 +31,19 @@ from sensorflow.errors import Misuse
 from sensorflow.settings import Settings
 
 if TYPE_CHECKING:
+    from sensorflow.adapters.feeds.folder.feed import FolderFeed
+    from sensorflow.adapters.feeds.folder.growing import Growing
     from sensorflow.adapters.layers.local import LocalLake
     from sensorflow.adapters.postgres.audit import PostgresBooks
     from sensorflow.adapters.postgres.closing import Closing
     from sensorflow.flow.audit import Sight
     from sensorflow.flow.housekeeping import Done, Housekeeping
+    from sensorflow.flow.intake.leases import Leases
+    from sensorflow.flow.pulse import Heart
     from sensorflow.flow.work import World
-    from sensorflow.ports.ledger import FileLedger
+    from sensorflow.ports.backlog import Backlog, Beside
+    from sensorflow.ports.landing import Landing
+    from sensorflow.ports.ledger import FileLedger, Ledger
     from sensorflow.ports.queue import Publisher
 
 GARBAGE = 3600.0
@@ -220,11 +228,14 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
 
 def sight(settings: Settings, source: str | None = None) -> Sight:
     """What an audit looks at."""
+    from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.flow.audit import Sight
 
     intake = ledger(settings, "audit")
     here = world(settings, "audit", intake)
-    return Sight(here, books(settings), intake, list(folders(settings)), scratch, source)
+    found = [FolderFeed(folder, intake) for folder in folders(settings)]
+    growing = {feed.name: feed for feed in found if feed.folder.source.growing}
+    return Sight(here, books(settings), intake, found, growing, scratch, source)
 
 
 @contextmanager
@@ -261,6 +272,66 @@ def world(settings: Settings, role: str, ledger: FileLedger) -> World:
         settings=settings,
         owner=who(role),
     )
+
+
+def identity() -> str:
+    """Of one that holds leases and has a heartbeat: this process among all, and it alone within it."""
+    return f"{host.process()} {secrets.token_hex(4)}"
+
+
+def heart(settings: Settings, ledger: Ledger, mine: str) -> Heart:
+    from sensorflow.flow.pulse import Heart
+
+    return Heart(ledger, socket.gethostname(), os.getpid(), mine, shared_digest(settings))
+
+
+def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], mine: str) -> Leases:
+    """Of the intake, by the daemon's `identity`."""
+    from sensorflow.flow.intake.leases import Leases
+
+    return Leases(ledger, sources, who("daemon"), mine, settings.lease, host.has_ended)
+
+
+def feeds(settings: Settings, ledger: Ledger) -> list[FolderFeed]:
+    """Of all sources, to take their files in."""
+    from sensorflow.adapters.feeds.folder.feed import FolderFeed
+    from sensorflow.adapters.feeds.folder.watch import Watch
+
+    watch = Watch()
+    return [FolderFeed(f, ledger, settings.rescan, watch) for f in folders(settings)]
+
+
+def growers(settings: Settings, landing: Landing, ledger: Ledger) -> list[Growing]:
+    """Of the sources whose files grow."""
+    from sensorflow.adapters.feeds.folder.growing import Growing
+
+    growing = (folder for folder in folders(settings) if folder.source.growing)
+    return [Growing(settings, folder, landing, ledger) for folder in growing]
+
+
+def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> FolderFeed:
+    """Files of a source in another folder than its own, which stay there."""
+    from sensorflow.adapters.feeds.folder.feed import FolderFeed
+
+    quiet = settings_.as_folder(settings.sources[source], after="keep", growing=False)
+    return FolderFeed(Folder(source, root.resolve(), quiet, Path()), ledger)
+
+
+def backlogs(settings: Settings, ledger: Ledger | None) -> list[Backlog]:
+    """What does not go on, of all sources. ledger: where it can be asked."""
+    from sensorflow.adapters.feeds.folder.backlog import FolderBacklog
+
+    return [FolderBacklog(folder, ledger) for folder in folders(settings)]
+
+
+def beside(path: Path, settings: Settings) -> Beside | None:
+    """A file in the drop folder of a source with gates, by itself; None of one that lies elsewhere."""
+    from sensorflow.adapters.feeds.folder.backlog import BesideGate
+
+    for drop in folders(settings):
+        if drop.source.gate and path.resolve().is_relative_to(drop.root.resolve()):
+            return BesideGate(drop, path)
+    return None
 
 
 def folders(settings: Settings) -> list[Folder]:

@@ -46,9 +46,8 @@ include = ["ku\u0308hl*"]
 def taking(project: Path, after: str, ledger: MemoryLedger) -> Iterator[Path]:
     (project / "sensorflow.toml").write_text(SETTINGS.format(after=after))
     settings = bootstrap.settings(project)
-    made = daemon.Daemon(
-        settings, bootstrap.folders(settings), MemoryLanding(), ledger, MemoryQueue()
-    )
+    feeds = bootstrap.feeds(settings, ledger)
+    made = daemon.Daemon(settings, feeds, [], MemoryLanding(), ledger, MemoryQueue())
     thread = threading.Thread(target=made.run)
     thread.start()
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,16 +13,16 @@ from sensorflow.core.partitions import Layer, layer_path
 from sensorflow.flow.audit.report import Still
 from sensorflow.flow.work import World, identity_of
 from sensorflow.ports.audit import Book, Books
-from sensorflow.ports.feed import DropFolder
+from sensorflow.ports.feed import Feed, GrowingFeed
 from sensorflow.ports.intake import Intake
 from sensorflow.ports.layers import Lake
 
 
 @dataclass
 class Sight:
-    """The world, the database's books, what was taken in, and the drop folders; of one source, or of all
-    (None).
+    """The world, the database's books, what was taken in, and the feeds; of one source, or of all (None).
 
+    growing: of those sources whose files grow, by name.
     now: the database's clock at the snapshot. books_by_id: what the ledger said then, of all sources;
     about a kilobyte for each file is held. scratch: makes an empty lake that goes when it is left.
     """
@@ -30,7 +30,8 @@ class Sight:
     world: World
     books: Books
     intake: Intake
-    folders: list[DropFolder]
+    feeds: Sequence[Feed]
+    growing: Mapping[str, GrowingFeed]
     scratch: Callable[[], AbstractContextManager[Lake]]
     source: str | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
