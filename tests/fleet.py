@@ -20,6 +20,7 @@ import warm
 from patience import PATIENCE
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.core.account import Totals
 from sensorflow.core.states import State
 from sensorflow.embedded.process import free_port
 
@@ -194,8 +195,8 @@ class Fleet:
         os.rename(target + b".part", target)
 
     def counts(self) -> dict[str, int]:
-        totals = self.ledger.totals().get("plant", {})
-        return {state: totals.get(state, 0) for state in ("files", *State)}
+        totals = self.ledger.totals().get("plant", Totals())
+        return {state: getattr(totals, state) for state in ("files", *State)}
 
     def finished(self) -> int:
         c = self.counts()

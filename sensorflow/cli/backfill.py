@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import glob
 import os
 import sys
@@ -14,10 +13,11 @@ import typer
 from sensorflow.cli.choose import complete_source, require
 from sensorflow.cli.show import line
 from sensorflow.cli.times import SINCE, instant
+from sensorflow.core.nearest import nearest
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.backfill import Progress
+    from sensorflow.flow.backfill import Progress
     from sensorflow.settings import Settings
 
 
@@ -44,7 +44,7 @@ def backfill(
     The files stay where they are. Workers must run (`sensorflow up`); names are those below the folder.
     """
     from sensorflow import bootstrap
-    from sensorflow.backfill import Backfill, Window
+    from sensorflow.flow.backfill import Backfill, Window
 
     settings = bootstrap.settings()
     require("--source", source, "source", settings.sources)
@@ -56,9 +56,8 @@ def backfill(
         None if until is None else instant(until, "--until"),
     )
     ledger = bootstrap.ledger(settings, "backfill")
-    work = Backfill(
-        settings, source, root, window, bootstrap.landing(settings), ledger, ahead, rate
-    )
+    feed = bootstrap.old_files(settings, source, root, ledger)
+    work = Backfill(settings, feed, window, bootstrap.landing(settings), ledger, ahead, rate)
     total = sum(1 for _ in work.files())
     if not total:
         asked = " and fits these paths and times" if patterns or since or until else ""
@@ -111,10 +110,10 @@ def _near(missing: str) -> str:
     if not os.path.isdir(above):  # noqa: PTH112
         return ""
     try:
-        found = difflib.get_close_matches(name, os.listdir(above), 1)  # noqa: PTH208
+        found = nearest(name, os.listdir(above))  # noqa: PTH208
     except OSError:
         return ""
-    return f"; did you mean {os.path.join(above, found[0])}?" if found else ""  # noqa: PTH118
+    return f"; did you mean {os.path.join(above, found)}?" if found else ""  # noqa: PTH118
 
 
 def _apart(settings: Settings, root: Path) -> None:

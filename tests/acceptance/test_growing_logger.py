@@ -121,7 +121,7 @@ def test_every_complete_line_of_a_logger_that_never_stops_is_loaded_once(
         assert chain.counts.read == chain.counts.loaded == logger.written
         assert chain.size == (f.drop / "logger.csv").stat().st_size
         assert chain.lines == logger.written + 1
-        landed = sum(view.facts["size"] for view in views)
+        landed = sum(view.size for view in views)
         assert landed == chain.size  # nothing was read twice
         if KILLS <= 4:
             with psycopg.connect(f.database) as c:

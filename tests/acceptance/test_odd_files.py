@@ -22,7 +22,7 @@ def test_files_without_readings_are_quarantined_with_their_reason(
         f.put("other.csv", b"a,b\n1,2\n")
         f.put("binary.csv", random.Random(1).randbytes(5_000))
         f.wait(lambda: f.counts()["quarantined"] == 4)
-        codes = {v.name: v.facts["error_code"][:4] for v in f.ledger.files(State.QUARANTINED)}
+        codes = {v.name: (v.error_code or "")[:4] for v in f.ledger.files(State.QUARANTINED)}
         assert codes["empty.csv"] == "F201"
         assert codes["nul.csv"] == "F201"
         assert codes["other.csv"] == "F202"
@@ -66,7 +66,7 @@ def test_a_large_file_goes_as_a_chain_and_leaves_the_same_records(
         f.wait(lambda: f.counts()["loaded"] == 1)
         (view,) = f.ledger.files()
         assert view.counts.loaded == 3_000
-        done = [(e["stage"], e["rows"]) for e in f.ledger.history(view.file_id) if e["seconds"]]
+        done = [(e.stage, e.rows) for e in f.ledger.history(view.file_id) if e.seconds]
         assert done == [("validate", 3_000), ("transform", 3_000), ("load", 3_000)]
 
 

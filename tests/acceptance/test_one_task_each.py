@@ -91,7 +91,7 @@ def test_every_small_file_has_a_message_and_a_task_and_most_are_loaded_together(
         results = dict(zip(names, (task["result"] for task in done), strict=True))
         leads = {v.file_id: v.name for v in f.ledger.files(limit=FILES)}
         for view in f.ledger.files(limit=FILES):
-            why = next(e["why"] for e in f.ledger.history(view.file_id) if e["what"] == "claimed")
+            why = next(e.why for e in f.ledger.history(view.file_id) if e.what == "claimed")
             told = results[view.name]
             if why is None:
                 assert f"loaded {view.name}: read={view.counts.read}" in told, told

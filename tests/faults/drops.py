@@ -15,6 +15,7 @@ from patience import PATIENCE
 
 from sensorflow.core.states import State
 from sensorflow.crash import TESTING, VARIABLE
+from sensorflow.ports.files import FileEvent
 
 
 class Drops:
@@ -94,14 +95,14 @@ def wait_until_stopped(pid: int) -> None:
         time.sleep(0.02)
 
 
-def history(f: Fleet, name: str) -> list[dict[str, Any]]:
+def history(f: Fleet, name: str) -> list[FileEvent]:
     (view,) = [v for v in f.ledger.files(limit=10_000) if v.name == name]
     return f.ledger.history(view.file_id)
 
 
 def told(f: Fleet, name: str) -> list[str]:
     """What happened to a file, in order."""
-    return [event["what"] for event in history(f, name)]
+    return [event.what for event in history(f, name)]
 
 
 def log_of(f: Fleet, name: str) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ def lose_all_messages(project: Path, database: str, broker: str, lose: Callable[
         f.wait(lambda: f.counts()["loaded"] == 12)
         assert_exact(f, drops.manifest)
         for view in f.ledger.files():
-            told = [event["what"] for event in f.ledger.history(view.file_id)]
+            told = [event.what for event in f.ledger.history(view.file_id)]
             assert 1 <= told.count("message missing") <= 2, told
 
 
@@ -88,7 +88,7 @@ def test_fault_08_broker_unreachable_and_back_again(
         f.wait(lambda: f.counts()["loaded"] == 4)
         assert still_the_same(f, worker, daemon)
         assert_exact(f, drops.manifest)
-        assert {v.facts["attempts"] for v in f.ledger.files()} == {1}
+        assert {v.attempts for v in f.ledger.files()} == {1}
 
 
 def still_the_same(f: Fleet, worker: int, daemon: int) -> bool:

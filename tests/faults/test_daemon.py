@@ -20,6 +20,7 @@ from drops import (
 )
 from fleet import Fleet, fleet
 
+from sensorflow.core.account import Totals
 from sensorflow.crash import Point
 
 POINTS = (
@@ -144,7 +145,7 @@ def test_fault_49_a_share_that_is_mounted_late_keeps_no_other_source_waiting(
         held.mkdir(parents=True)
         (held / "left.csv").write_bytes(b"1")
         held.parent.rename(project / "late")
-        f.wait(lambda: f.ledger.totals().get("late", {}).get("files") == 1)
+        f.wait(lambda: f.ledger.totals().get("late", Totals()).files == 1)
 
 
 @contextmanager

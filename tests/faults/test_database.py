@@ -57,7 +57,7 @@ def test_fault_09_a_load_whose_commit_was_not_answered_is_read_from_the_ledger(
             distant.release(held, caught.value, 0, burned=False)
         distant.close()
     assert ledger.claim(file, WORK, "me", 60) is None
-    assert ledger.totals()["plant"]["rows_loaded"] == 5
+    assert ledger.totals()["plant"].rows_loaded == 5
 
 
 def test_fault_09_answers_to_commit_lost_all_the_time(
@@ -175,11 +175,11 @@ def test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing(
         f.start("daemon", "worker", "beat")
         query = RETRIED.replace("*", "DISTINCT file_id")
         f.wait(lambda: admin.execute(query).fetchone() == (20,))
-        f.wait(lambda: max(v.facts["retries"] for v in f.ledger.files()) >= 3)
+        f.wait(lambda: max(v.retries for v in f.ledger.files()) >= 3)
         delays = [e["delay"] for e in events(f, "worker", "file.retried")]
         assert len(set(delays)) > 10  # they do not come all at once
         assert 2 <= max(delays) <= 60  # and later each time
-        assert {v.facts["error_code"] for v in f.ledger.files()} == {"I511 schema-outdated"}
+        assert {v.error_code for v in f.ledger.files()} == {"I511 schema-outdated"}
         admin.execute("ALTER FUNCTION gone RENAME TO ensure_reading_partitions")
         f.wait(lambda: f.counts()["loaded"] == 20)
         assert_exact(f, drops.manifest)
@@ -188,8 +188,8 @@ def test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing(
 
 def assert_no_attempt_burned(f: Fleet) -> None:
     for view in f.ledger.files():
-        told = [(e["what"], e["attempt"], e["why"]) for e in f.ledger.history(view.file_id)]
-        assert view.facts["attempts"] == 1, told
+        told = [(e.what, e.attempt, e.why) for e in f.ledger.history(view.file_id)]
+        assert view.attempts == 1, told
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_fault_12_a_full_database_disk_pauses_the_intake_and_blames_no_file(
             server.start()
         f.wait(lambda: f.counts()["loaded"] == number + 2)
         assert_exact(f, drops.manifest)
-        assert {v.facts["attempts"] for v in f.ledger.files()} == {1}
+        assert {v.attempts for v in f.ledger.files()} == {1}
 
 
 def test_fault_12_files_given_back_for_want_of_room_keep_new_ones_out(
@@ -135,7 +135,7 @@ def test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothi
         f.wait(lambda: paused(project, "I503"))
         waiting = f.ledger.files()
         assert f.counts()["loaded"] == 0
-        assert {v.facts["error_code"] for v in waiting} == {"I503 storage-unavailable"}
+        assert {v.error_code for v in waiting} == {"I503 storage-unavailable"}
         ballast.unlink()
         f.wait(lambda: f.counts()["loaded"] == 5)
         while True:  # refused while a file is open for writing
@@ -147,4 +147,4 @@ def test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothi
         remount(disk, "rw")
         f.wait(lambda: f.counts()["loaded"] == 6)
         assert_exact(f, drops.manifest)
-        assert {v.facts["attempts"] for v in f.ledger.files()} == {1}
+        assert {v.attempts for v in f.ledger.files()} == {1}

@@ -99,7 +99,7 @@ def test_fault_18_a_file_rewritten_while_it_is_read_is_taken_as_it_is_at_last(
             stream.truncate(0)
             stream.write(new)
         f.wait(lambda: f.counts()["files"] == 2)
-        seen = {v.name: v.facts["sha256"] for v in f.ledger.files()}
+        seen = {v.name: v.sha256 for v in f.ledger.files()}
         assert bytes(seen["a.csv"]) == hashlib.sha256(new).digest()
 
 
@@ -198,7 +198,7 @@ def test_fault_20_new_content_replaces_what_it_states_again_and_deletes_nothing(
     write(line.fleet.drop / name, content)
     first, second = line.wait_for(name, State.LOADED, State.LOADED)
     assert (line.rows_of(first), line.rows_of(second)) == (7, 5)
-    assert second.facts["supersedes"] == first.file_id
+    assert second.supersedes == first.file_id
     assert (line.landed(old), line.landed(content)) == (old, content)
     # and nothing is overwritten in the archive either: fault 22
     assert sorted(line.archived(f"{write.__name__}*")) == sorted([old, content])
@@ -212,8 +212,8 @@ def test_fault_21_the_same_content_under_two_names_and_twice_is_loaded_once(line
     line.fleet.put("twin.csv", content)
     line.fleet.wait(lambda: len(line.fleet.ledger.arrivals(twin.file_id)) == 3)
     arrivals = line.fleet.ledger.arrivals(twin.file_id)
-    assert [a["kind"] for a in arrivals] == ["new", "alias", "alias"]
-    assert {a["name"] for a in arrivals} == {"twin.csv", "other-twin.csv"}
+    assert [a.kind for a in arrivals] == ["new", "alias", "alias"]
+    assert {a.name for a in arrivals} == {"twin.csv", "other-twin.csv"}
     assert line.views("other-twin.csv") == []
     assert line.rows_of(twin) == 11
 
@@ -239,7 +239,7 @@ def test_fault_28_bombs_and_nested_archives_are_stopped_and_say_so(line: Line) -
     line.fleet.put("nested.zip", zipped("inner.zip", zipped("a.csv", b"a,b\n1,2\n")))
     for name, code in (("bomb.csv.xz", "F210"), ("twice.csv.gz", "F216"), ("nested.zip", "F216")):
         (view,) = line.wait_for(name, State.QUARANTINED)
-        assert view.facts["error_code"].startswith(code)
+        assert view.error_code.startswith(code)
         assert line.rows_of(view) == 0
 
 

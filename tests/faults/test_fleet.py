@@ -80,7 +80,7 @@ def test_faults_36_and_37_two_versions_share_messages_and_a_database_migrated_un
         load(5)  # and the other way round
         assert_exact(f, drops.manifest)
         # 0.1.0 burns an attempt where two make the same month, or the migration changes a statement
-        assert max(v.facts["attempts"] for v in f.ledger.files(limit=100)) < 3
+        assert max(v.attempts for v in f.ledger.files(limit=100)) < 3
         assert "file.loaded" in (project / "worker2.log").read_text()
 
 

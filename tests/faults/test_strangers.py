@@ -48,7 +48,7 @@ def test_fault_43_time_limits_and_commands_end_no_child(
         f.wait(lambda: f.counts()["loaded"] == 1)
         assert child in f.children("worker"), f.logs()
         assert_exact(f, drops.manifest)
-        assert {v.facts["attempts"] for v in f.ledger.files()} == {1}
+        assert {v.attempts for v in f.ledger.files()} == {1}
 
 
 def purge(broker: str) -> None:

@@ -15,6 +15,8 @@ from fleet import SETTINGS, UNHURRIED, Fleet, fleet
 from patience import PATIENCE
 from proxy import Proxy
 
+from sensorflow.core.account import Totals
+
 STUCK = """
 max_attempts = 1
 [sources.stuck]
@@ -54,11 +56,11 @@ def test_fault_44_a_decoder_that_never_comes_back_is_ended_and_its_file_quaranti
         f.start("daemon", "worker", "beat")
         (project / "stuck" / "s.csv").write_bytes(b"anything")
         drops = Drops(f)
-        f.wait(lambda: f.ledger.totals().get("stuck", {}).get("running") == 1)
+        f.wait(lambda: f.ledger.totals().get("stuck", Totals()).running == 1)
         drops.put("meanwhile.csv")
-        f.wait(lambda: f.ledger.totals()["stuck"]["quarantined"] == 1)
+        f.wait(lambda: f.ledger.totals()["stuck"].quarantined == 1)
         (view,) = f.ledger.files(source="stuck")
-        assert view.facts["error_code"] == "F215 too-slow"
+        assert view.error_code == "F215 too-slow"
         drops.put("after.csv")
         f.wait(lambda: f.counts()["loaded"] == 2)
         assert drops.manifest.of_database(database) == drops.manifest.readings
@@ -145,9 +147,9 @@ def test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing(
         assert f.running["worker"].poll() is None
         limited(f, None)
         f.wait(lambda: f.counts()["loaded"] == 5)
-        tries = [e for n in range(2, 6) for e in f.ledger.history(n) if e["what"] == "claimed"]
+        tries = [e for n in range(2, 6) for e in f.ledger.history(n) if e.what == "claimed"]
         assert len(tries) >= 4  # more where a child lived and was refused memory
-        assert {e["attempt"] for e in tries} == {1}
+        assert {e.attempt for e in tries} == {1}
         limited(f, 1 << 20)
         f.running["worker"].send_signal(signal.SIGTERM)
         f.running["worker"].wait(PATIENCE)

@@ -28,6 +28,7 @@ from fleet import UNHURRIED, Fleet, fleet
 from proxy import Proxy
 
 from sensorflow.adapters.queues.celery import CeleryPublisher
+from sensorflow.core.account import Totals
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
 from sensorflow.crash import Point
@@ -184,7 +185,7 @@ def test_fault_15_a_message_delivered_five_times_has_one_effect(
         f.wait(lambda: f.counts()["loaded"] == 4 and queue.depth() == 0)
         assert_exact(f, drops.manifest)
         for view in f.ledger.files():
-            told = [(e["what"], e["why"]) for e in f.ledger.history(view.file_id)]
+            told = [(e.what, e.why) for e in f.ledger.history(view.file_id)]
             assert [what for what, _ in told].count("claimed") == 1, told
 
 
@@ -213,7 +214,7 @@ def test_fault_16_a_worker_stopped_past_its_lease_cannot_commit(
         assert_exact(f, drops.manifest)
         assert told(f, "contested.csv").count("loaded") == 1
         assert f.counts()["loaded"] == 1
-        claims = [e["who"] for e in history(f, "contested.csv") if e["what"] == "claimed"]
+        claims = [e.who for e in history(f, "contested.csv") if e.what == "claimed"]
         assert claims[0].endswith(f":{zombie}")
 
 
@@ -252,10 +253,10 @@ def test_fault_03_and_05_child_killed_with_many_files_in_hand(
         first = int(held[-1][1].rpartition(" ")[2])  # "together with file 7", said of the others
         last = [n for n, why in held if n == first or why == held[-1][1]]
         assert len(last) > 1, held
-        again = [e for n in last for e in f.ledger.history(n) if e["what"] == "claimed"]
-        repeated = [e for e in again if e["attempt"] == 2]
+        again = [e for n in last for e in f.ledger.history(n) if e.what == "claimed"]
+        repeated = [e for e in again if e.attempt == 2]
         assert len(repeated) == (0 if point is Point.COMMITTED else len(last))
-        assert all(e["why"] is None for e in repeated)
+        assert all(e.why is None for e in repeated)
 
 
 def test_fault_16_a_worker_stopped_with_many_files_in_hand_cannot_commit(
@@ -309,11 +310,11 @@ def test_fault_27_a_file_that_crashes_the_parser_is_quarantined_and_its_neighbou
         drops = Drops(f)
         for number in range(6):
             drops.put(f"{number}.csv")
-        f.wait(lambda: f.ledger.totals().get("poison", {}).get("quarantined") == 1)
+        f.wait(lambda: f.ledger.totals().get("poison", Totals()).quarantined == 1)
         (view,) = f.ledger.files(source="poison")
-        assert view.facts["error_code"] == "F207 worker-crashed"
-        claims = [e for e in f.ledger.history(view.file_id) if e["what"] == "claimed"]
-        assert [e["attempt"] for e in claims if e["stage"] == "validate"] == [1, 2, 3, 4]
+        assert view.error_code == "F207 worker-crashed"
+        claims = [e for e in f.ledger.history(view.file_id) if e.what == "claimed"]
+        assert [e.attempt for e in claims if e.stage == "validate"] == [1, 2, 3, 4]
         f.wait(lambda: f.counts()["loaded"] == 6)
         drops.put("after.csv")
         f.wait(lambda: f.counts()["loaded"] == 7)

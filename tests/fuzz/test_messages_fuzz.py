@@ -64,7 +64,7 @@ def spoil(project: Path, database: str, broker: str, sender: OnRedis | OnRabbitM
         ):  # a message is no reason to connect again
             assert lost not in log, f.logs()
         assert "exited prematurely" not in log
-        assert {v.facts["attempts"] for v in f.ledger.files(limit=1000)} == {1}
+        assert {v.attempts for v in f.ledger.files(limit=1000)} == {1}
 
 
 def put(f: Fleet, number: int) -> None:

@@ -122,7 +122,7 @@ def test_a_replay_removes_the_surplus_of_a_files_own_rows(
     ledger.replay(file_id)
     assert load(ledger, claim(ledger, file_id), batch(5)).loaded == 5
     assert count(deferred) == 5
-    assert "0 readings added, 1 removed, 5 untouched" in str(ledger.history(file_id)[-1]["why"])
+    assert "0 readings added, 1 removed, 5 untouched" in str(ledger.history(file_id)[-1].why)
 
 
 def test_a_doubled_row_is_named_and_left_there(deferred: str, ledger: PostgresLedger) -> None:

@@ -51,7 +51,7 @@ def test_a_replay_writes_only_what_was_missing(database: str, ledger: PostgresLe
     after = rows(database)
     assert [row for row in after if row in before] == before
     assert len(after) == 5
-    assert "2 readings added, 0 removed, 3 untouched" in str(ledger.history(file_id)[-1]["why"])
+    assert "2 readings added, 0 removed, 3 untouched" in str(ledger.history(file_id)[-1].why)
 
 
 def test_a_replay_mends_rows_that_were_changed_or_deleted(
@@ -67,7 +67,7 @@ def test_a_replay_mends_rows_that_were_changed_or_deleted(
     ledger.replay(file_id)
     load(ledger, claim(ledger, file_id), batch(5))
     assert [row[1:] for row in rows(database)] == before
-    assert "3 readings added, 2 removed, 2 untouched" in str(ledger.history(file_id)[-1]["why"])
+    assert "3 readings added, 2 removed, 2 untouched" in str(ledger.history(file_id)[-1].why)
 
 
 def test_a_replay_of_readings_that_move_to_another_ordinal_loses_none(

@@ -92,10 +92,10 @@ def test_files_go_through_daemon_and_workers_with_a_loaders_url(
         f.wait(lambda: f.counts()["loaded"] == 2 and f.counts()["quarantined"] == 1)
         # a version that replaces: rows are deleted; bytes again, and back, are aliases
         f.put("a.csv", text([(t, s, v + 1) for t, s, v in readings[:7]]))
-        f.wait(lambda: f.ledger.totals()["plant"]["rows_replaced"] == 7)
+        f.wait(lambda: f.ledger.totals()["plant"].rows_replaced == 7)
         f.put("c.csv", text(others))
-        f.wait(lambda: any(a["name"] == "c.csv" for a in f.ledger.arrivals(2)))
-        assert f.ledger.totals()["plant"]["rows_loaded"] == 47
+        f.wait(lambda: any(a.name == "c.csv" for a in f.ledger.arrivals(2)))
+        assert f.ledger.totals()["plant"].rows_loaded == 47
         assert "rights" not in f.logs()
         assert "permission denied" not in f.logs()
     assert kind_of_owner(database, "raw_readings_2031_07") == "sensorflow_owner"

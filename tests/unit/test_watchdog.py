@@ -16,7 +16,6 @@ from patience import PATIENCE
 from sensorflow.core.states import Stage
 from sensorflow.flow.clock import now
 from sensorflow.ports.claims import Claim
-from sensorflow.ports.files import Counts
 from workers import configured, watchdog
 from workers.board import Board, Slot
 from workers.watchdog import Ended, judge
@@ -66,10 +65,8 @@ def test_what_a_child_says_is_seen_and_taken_back() -> None:
 
 def claim(file_id: int) -> Claim:
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    stage, counts = Stage.VALIDATE, Counts()
-    return Claim(
-        file_id, 1, 1, stage, "s", b"s.csv", 1, b"", b"", 1, "", at, counts, None, 0, 0, ""
-    )
+    stage = Stage.VALIDATE
+    return Claim(file_id, 1, 1, stage, "s", b"s.csv", 1, b"", b"", 1, "", at, 0, "")
 
 
 @contextmanager
