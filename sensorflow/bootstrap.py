@@ -6,33 +6,45 @@ What needs Arrow is imported where it is made: the daemon takes files in without
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sensorflow import crash
 from sensorflow import settings as settings_
+from sensorflow.adapters import host
 from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.adapters.objects.local import LocalLanding
-from sensorflow.adapters.objects.quarantine import LocalQuarantine
+from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.embedded import state
 from sensorflow.environment import folder
 from sensorflow.errors import Misuse
+from sensorflow.flow.landing import Landing
+from sensorflow.flow.quarantine_zone import FILES, QuarantineZone
 from sensorflow.settings import Settings
 
 if TYPE_CHECKING:
-    from sensorflow.adapters.layers.local import LocalLake
+    from sensorflow.adapters.feeds.folder.feed import FolderFeed
+    from sensorflow.adapters.feeds.folder.growing import Growing
+    from sensorflow.adapters.layers.local import LocalLayers
     from sensorflow.adapters.postgres.audit import PostgresBooks
     from sensorflow.adapters.postgres.closing import Closing
     from sensorflow.flow.audit import Sight
+    from sensorflow.flow.housekeeping import Done, Housekeeping
+    from sensorflow.flow.intake.leases import Leases
+    from sensorflow.flow.pulse import Heart
     from sensorflow.flow.work import World
+    from sensorflow.ports.backlog import Backlog, Beside
+    from sensorflow.ports.ledger import FileLedger, Ledger
+    from sensorflow.ports.queue import Publisher
 
 GARBAGE = 3600.0
 DAY = 23.5 * 3600
@@ -151,12 +163,10 @@ def close_months(settings: Settings) -> list[Closing]:
 def collect_garbage(settings: Settings) -> int:
     """Remove what writers that were killed left half written, an hour ago or more."""
     from sensorflow.adapters.local.garbage import collect
-    from sensorflow.adapters.objects.quarantine import FILES
-    from sensorflow.core.partitions import Layer
 
-    data = settings.data_folder
-    found = sum(collect(data / place, GARBAGE) for place in ("landing", "archive", *Layer))
-    return found + collect(data / "quarantine", GARBAGE, FILES)
+    stores = (landing(settings), quarantine(settings), lake(settings))
+    found = sum(store.collect(GARBAGE) for store in stores)
+    return found + collect(settings.data_folder / "archive", GARBAGE)
 
 
 def collect_garbage_daily(settings: Settings) -> int:
@@ -179,38 +189,77 @@ def drop_empty_months(settings: Settings) -> int:
     return months.drop_empty(database_url(settings))
 
 
+def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publisher) -> Housekeeping:
+    """All that is done every so often, by whichever engine calls it."""
+    from sensorflow.flow.housekeeping import (
+        RETAIN,
+        RETAIN_EVERY,
+        SWEEP,
+        Housekeeping,
+        Step,
+        each,
+        reconcile,
+    )
+    from sensorflow.flow.retain import retain
+
+    stores = lake(settings), landing(settings)
+
+    def seal() -> Done:
+        return {month.month.name: month.outcome for month in close_months(settings)}
+
+    def collect() -> Done:
+        garbage = collect_garbage_daily(settings)
+        return {"half written": garbage} if garbage else {}
+
+    def drop() -> Done:
+        dropped = drop_empty_months(settings)
+        return {"empty months": dropped} if dropped else {}
+
+    expire = partial(retain, ledger, *stores, settings)
+    sweep = partial(reconcile, ledger, ledger, *stores, publisher, settings)
+    steps = (
+        Step(SWEEP, settings.sweep, sweep),
+        Step(RETAIN, RETAIN_EVERY, partial(each, (seal, expire, collect, drop))),
+    )
+    return Housekeeping(ledger, steps)
+
+
 def sight(settings: Settings, source: str | None = None) -> Sight:
     """What an audit looks at."""
+    from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.flow.audit import Sight
 
-    here = world(settings, "audit", ledger(settings, "audit"))
-    return Sight(here, books(settings), list(folders(settings)), scratch, source)
+    intake = ledger(settings, "audit")
+    here = world(settings, "audit", intake)
+    found = [FolderFeed(folder, intake) for folder in folders(settings)]
+    growing = {feed.name: feed for feed in found if settings.folders[feed.name].growing}
+    return Sight(here, books(settings), intake, found, growing, scratch, source)
 
 
 @contextmanager
-def scratch() -> Iterator[LocalLake]:
+def scratch() -> Iterator[LocalLayers]:
     """An empty lake that goes when it is left."""
-    from sensorflow.adapters.layers.local import LocalLake
+    from sensorflow.adapters.layers.local import LocalLayers
 
     with tempfile.TemporaryDirectory(prefix="sensorflow-") as folder:
-        yield LocalLake(Path(folder))
+        yield LocalLayers(Path(folder))
 
 
-def landing(settings: Settings) -> LocalLanding:
-    return LocalLanding(settings.data_folder / "landing")
+def landing(settings: Settings) -> Landing:
+    return Landing(LocalObjects(settings.data_folder / "landing"))
 
 
-def lake(settings: Settings) -> LocalLake:
-    from sensorflow.adapters.layers.local import LocalLake
+def lake(settings: Settings) -> LocalLayers:
+    from sensorflow.adapters.layers.local import LocalLayers
 
-    return LocalLake(settings.data_folder)
+    return LocalLayers(settings.data_folder)
 
 
 def publisher(settings: Settings) -> CeleryPublisher:
     return CeleryPublisher(broker_url(settings), landing(settings).bucket, settings.to_broker)
 
 
-def world(settings: Settings, role: str, ledger: PostgresLedger) -> World:
+def world(settings: Settings, role: str, ledger: FileLedger) -> World:
     from sensorflow.flow.work import World
 
     return World(
@@ -223,6 +272,66 @@ def world(settings: Settings, role: str, ledger: PostgresLedger) -> World:
     )
 
 
+def identity() -> str:
+    """Of one that holds leases and has a heartbeat: this process among all, and it alone within it."""
+    return f"{host.process()} {secrets.token_hex(4)}"
+
+
+def heart(settings: Settings, ledger: Ledger, mine: str) -> Heart:
+    from sensorflow.flow.pulse import Heart
+
+    return Heart(ledger, socket.gethostname(), os.getpid(), mine, shared_digest(settings))
+
+
+def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], mine: str) -> Leases:
+    """Of the intake, by the daemon's `identity`."""
+    from sensorflow.flow.intake.leases import Leases
+
+    return Leases(ledger, sources, who("daemon"), mine, settings.lease, host.has_ended)
+
+
+def feeds(settings: Settings, ledger: Ledger) -> list[FolderFeed]:
+    """Of all sources, to take their files in."""
+    from sensorflow.adapters.feeds.folder.feed import FolderFeed
+    from sensorflow.adapters.feeds.folder.watch import Watch
+
+    watch = Watch()
+    return [FolderFeed(f, ledger, settings.rescan, watch) for f in folders(settings)]
+
+
+def growers(settings: Settings, landing: Landing, ledger: Ledger) -> list[Growing]:
+    """Of the sources whose files grow."""
+    from sensorflow.adapters.feeds.folder.growing import Growing
+
+    growing = (folder for folder in folders(settings) if folder.source.growing)
+    return [Growing(settings, folder, landing, ledger) for folder in growing]
+
+
+def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> FolderFeed:
+    """Files of a source in another folder than its own, which stay there."""
+    from sensorflow.adapters.feeds.folder.feed import FolderFeed
+
+    quiet = settings_.as_folder(settings.sources[source], after="keep", growing=False)
+    return FolderFeed(Folder(source, root.resolve(), quiet, Path()), ledger)
+
+
+def backlogs(settings: Settings, ledger: Ledger | None) -> list[Backlog]:
+    """What does not go on, of all sources. ledger: where it can be asked."""
+    from sensorflow.adapters.feeds.folder.backlog import FolderBacklog
+
+    return [FolderBacklog(folder, ledger) for folder in folders(settings)]
+
+
+def beside(path: Path, settings: Settings) -> Beside | None:
+    """A file in the drop folder of a source with gates, by itself; None of one that lies elsewhere."""
+    from sensorflow.adapters.feeds.folder.backlog import BesideGate
+
+    for drop in folders(settings):
+        if drop.source.gate and path.resolve().is_relative_to(drop.root.resolve()):
+            return BesideGate(drop, path)
+    return None
+
+
 def folders(settings: Settings) -> list[Folder]:
     """The drop folders of all sources."""
     archive = settings.data_folder / "archive"
@@ -232,5 +341,5 @@ def folders(settings: Settings) -> list[Folder]:
     ]
 
 
-def quarantine(settings: Settings) -> LocalQuarantine:
-    return LocalQuarantine(settings.data_folder / "quarantine")
+def quarantine(settings: Settings) -> QuarantineZone:
+    return QuarantineZone(LocalObjects(settings.data_folder / "quarantine", FILES))

@@ -25,7 +25,8 @@ from sensorflow.core.states import State
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.ports.files import ChainView, FileView
+    from sensorflow.ports.backlog import Waiting
+    from sensorflow.ports.files import ArrivalRecord, ChainView, FileView, HistoryEvent
     from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
@@ -114,7 +115,7 @@ def ls(
 
 def _gated(
     settings: Settings, ledger: Ledger, source: str | None, name: str | None
-) -> list[gated.Waiting]:
+) -> list[Waiting]:
     """Files that wait for their gates, of such a name."""
     from sensorflow.core.listing import pattern
 
@@ -135,7 +136,7 @@ def _row(view: FileView, chain: ChainView | None) -> list[Any]:
         view = replace(view, file_id=root)
     numbers = [a.read, a.loaded, a.rejected, a.duplicate, a.not_loaded, a.replaced]
     name = [view.file_id, view.source, view.name, view.version, str(where)]
-    return [*name, *numbers, view.facts["error_code"]]
+    return [*name, *numbers, view.error_code]
 
 
 def grown(chain: ChainView) -> str:
@@ -144,10 +145,14 @@ def grown(chain: ChainView) -> str:
     return f"{chain.growths:,} growths: {states}"
 
 
+COLUMNS = {"file_id": "id", "name": "key_text", "known_as": "name"}
+"""What the ledger calls some of a file's facts; so does JSON, but for a name, which is as it is shown."""
+
+
 def record(view: FileView, chain: ChainView | None = None) -> dict[str, Any]:
     """A file for JSON, its account apart from its other facts."""
-    known = {k: v for k, v in view.facts.items() if not k.startswith("rows_")}
-    known = {"id": view.file_id, "source": view.source, **known, "name": view.name}
+    known = {COLUMNS.get(k, k): v for k, v in vars(view).items() if k != "counts"}
+    known |= {"checksum": view.checksum and str(view.checksum), "name": view.name}
     return {**known, "rows": asdict(view.account), **({"growing": _whole(chain)} if chain else {})}
 
 
@@ -180,8 +185,9 @@ def show(
     versions = [] if chain else ledger.named(view.name, view.source)
     if json:
         others = [record(version) for version in versions]
-        told = {"history": history, "arrivals": arrivals, "versions": others}
-        if view.facts.get("members") is not None:
+        told = {"history": [*map(vars, history)], "arrivals": [*map(vars, arrivals)]}
+        told["versions"] = others
+        if view.members is not None:
             told["members"] = [
                 vars(m) | {"besides": sorted(m.besides)} for m in ledger.members(view.file_id)
             ]
@@ -190,7 +196,7 @@ def show(
     if not is_id(file) and file.rpartition("@")[0] != view.name != file:
         line(f"{file} has the same bytes as {view.name}, and is loaded as that:")
     _print(view, history, arrivals)
-    if view.facts.get("members") is not None:
+    if view.members is not None:
         from sensorflow.cli.archived import print_members
 
         print_members(ledger, view)
@@ -234,8 +240,8 @@ def not_loaded(view: FileView) -> str:
     return f"{count:,}: {WHY[view.state]}" if count else "0"
 
 
-def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[str, Any]]) -> None:
-    f, c = view.facts, view.account
+def _print(view: FileView, history: list[HistoryEvent], arrivals: list[ArrivalRecord]) -> None:
+    c = view.account
     facts(
         {
             "file": view.name,
@@ -243,9 +249,9 @@ def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[st
             "source": view.source,
             "version": view.version,
             "state": f"{view.state} ({view.stage})",
-            "size": f"{f['size']:,} bytes",
-            "sha256": bytes(f["sha256"]).hex(),
-            "landed as": f["landing"],
+            "size": f"{view.size:,} bytes",
+            "sha256": view.sha256.hex(),
+            "landed as": view.landing,
             "read": c.read,
             "loaded": c.loaded,
             "rejected": c.rejected,
@@ -255,17 +261,17 @@ def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[st
             "missing cells": c.missing,
         }
     )
-    if f["remarks"]:
-        facts({"remarks": f["remarks"]})
-    if f["error_code"]:
-        facts({"error": f"{f['error_code']}: {f['error_detail']}"})
-    if f["quarantined_to"]:
+    if view.remarks:
+        facts({"remarks": view.remarks})
+    if view.error_code:
+        facts({"error": f"{view.error_code}: {view.error_detail}"})
+    if view.quarantined_to:
         line(f"manifest: sensorflow quarantine show {view.file_id}")
     line()
     heads = ("at", "what", "stage", "attempt", "seconds", "rows", "who", "why")
-    table("history", heads, [[event[head] for head in heads] for event in history])
+    table("history", heads, [[getattr(event, head) for head in heads] for event in history])
     line()
-    rows = [[a["at"], a["kind"], a["name"], a["archive"]] for a in arrivals]
+    rows = [[a.at, a.kind, a.name, a.archive] for a in arrivals]
     table("arrivals", ("at", "kind", "name", "in archive"), rows, ("in archive",))
 
 
@@ -291,7 +297,7 @@ def _print_versions(view: FileView, versions: list[FileView]) -> None:
 
 
 def _span(view: FileView) -> tuple[Any, Any]:
-    return view.facts["ts_min"], view.facts["ts_max"]
+    return view.ts_min, view.ts_max
 
 
 def surviving(newest: list[FileView]) -> list[str]:
@@ -301,8 +307,8 @@ def surviving(newest: list[FileView]) -> list[str]:
     if not older:
         return []
     total = sum(v.counts.served for v in older)
-    low = min(v.facts["ts_min"] for v in older)
-    high = max(v.facts["ts_max"] for v in older)
+    low = min(v.ts_min for v in older if v.ts_min)
+    high = max(v.ts_max for v in older if v.ts_max)
     last = older[0]
     wanted = f"{older[-1].version}-{last.version}" if len(older) > 1 else f"{last.version}"
     stay = (

@@ -71,7 +71,7 @@ def replay(
     if state is not None:
         found = [view for view in found if view.state == state]
     if after is not None:
-        found = [view for view in found if view.facts["landed_at"] >= after]
+        found = [view for view in found if view.landed_at >= after]
     if rejected:
         found = [view for view in found if view.counts.rejected]
     if json and dry_run:
@@ -132,7 +132,7 @@ def undo(
             line(f"not undone: {view.file_id} {view.name}: {_hindrance(ledger, view)}")
         else:
             line(f"undone: {view.file_id} {view.name}: {readings(rows)} taken out")
-            names = {a["name"] for a in ledger.arrivals(view.file_id)} - {view.name}
+            names = {a.name for a in ledger.arrivals(view.file_id)} - {view.name}
             if names:
                 line(f"  the same bytes also came as {', '.join(sorted(names))}")
             last = lasts[view.source, view.name] == view.file_id  # said once for a file that grows

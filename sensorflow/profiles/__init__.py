@@ -14,12 +14,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from sensorflow import plugins
 from sensorflow.core.nearest import meant
-from sensorflow.core.profile import Profile
+from sensorflow.core.profile import Profile, formats
 from sensorflow.errors import Code, Misuse
 from sensorflow.explain import explain
 
 Table = dict[str, Any]
+formats.bring(plugins.Decoders())
 MERGED = frozenset({"time", "columns", "captures", "rules", "units", "where", "values"})
 """Tables whose keys are taken one by one; any other is replaced as a whole."""
 

@@ -15,14 +15,14 @@ from fleet import rows, text
 from yard import SETTINGS, Told, Yard, content
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder.tree import stat_of
+from sensorflow.adapters.feeds.folder.feed import OpenFile
 from sensorflow.adapters.postgres import audit as adapter
 from sensorflow.core.states import WORK
 from sensorflow.errors import Misuse
 from sensorflow.flow.audit import Level, audit
 from sensorflow.flow.land import land
 from sensorflow.flow.outcomes import Outcome
-from sensorflow.flow.register import register
+from sensorflow.flow.register import Found, register
 
 HEAD = "time,sensor,type,value,unit\n"
 
@@ -131,10 +131,10 @@ def test_a_file_that_stays_in_its_folder_is_known(project: Path, database: str) 
 
     folder = bootstrap.folders(yard.settings)[0]
     with folder.open(b"kept.csv") as stream:
-        landed = land(yard.world.landing, stream, lambda: stat_of(stream))
+        landed = land(yard.world.landing, OpenFile("plant", b"kept.csv", stream))
         assert landed
         now = datetime.now(UTC)
-        register(yard.ledger, yard.settings, "plant", b"kept.csv", *landed, now, now)
+        register(yard.ledger, yard.settings, Found(landed[1], landed[0], now, now))
     assert yard.audit("--fast").code == 0
     yard.close()
 
@@ -183,7 +183,7 @@ def test_rows_of_a_quarantined_file_are_orphaned_and_removed_only_with_the_origi
     only(yard.audit(), "orphaned", "A302")  # dry: nothing was changed
     assert yard.audit("--repair", "--apply").code == 0
     assert yard.audit().code == 0
-    told_of = [event["what"] for event in yard.ledger.history(file_id)]
+    told_of = [event.what for event in yard.ledger.history(file_id)]
     assert "orphaned rows removed" in told_of
 
 
@@ -400,7 +400,7 @@ def test_an_audit_during_loads_finds_nothing(yard: Yard) -> None:
     worker.start()
     try:
         turn = 0
-        while turn < 12 or yard.ledger.totals()["plant"]["rows_replaced"] < 200:
+        while turn < 12 or yard.ledger.totals()["plant"].rows_replaced < 200:
             turn += 1
             report = audit(bootstrap.sight(yard.settings), tuple(Level)[turn % 4])
             assert (report.findings, report.unseen) == ([], [])

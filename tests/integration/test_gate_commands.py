@@ -14,8 +14,8 @@ import warm
 from yard import Yard, content
 
 from sensorflow import bootstrap
-from sensorflow.backfill import Backfill, Progress, Window
 from sensorflow.core.states import State
+from sensorflow.flow.backfill import Backfill, Progress, Window
 from sensorflow.flow.outcomes import Outcome
 
 
@@ -41,9 +41,8 @@ def check(yard: Yard, *words: str) -> tuple[int, str]:
 
 def backfill(yard: Yard, folder: Path) -> Progress:
     """Whatever is registered is worked on at once."""
-    work = Backfill(
-        yard.settings, "plant", folder, Window(), yard.world.landing, yard.ledger, ahead=1
-    )
+    feed = bootstrap.old_files(yard.settings, "plant", folder, yard.ledger)
+    work = Backfill(yard.settings, feed, Window(), yard.world.landing, yard.ledger, ahead=1)
 
     def told(_: Progress) -> None:
         for waiting in yard.ledger.due(100, 100):
@@ -64,7 +63,7 @@ def test_old_files_are_taken_with_their_gates_and_what_differs_is_not_loaded(yar
     assert found.registered == 2
     [good], [bad] = yard.ledger.named("good.csv"), yard.ledger.named("bad.csv")
     assert (good.state, bad.state) == (State.LOADED, State.QUARANTINED)
-    assert bad.facts["error_code"] == "F223 gate-mismatch"
+    assert bad.error_code == "F223 gate-mismatch"
     assert (old / "good.csv.sha1").exists()
     yard.ledger.replay(bad.file_id)  # the same bytes, and the same announcement
     assert yard.work(bad.file_id) is Outcome.CONDEMNED

@@ -58,11 +58,11 @@ class Pipeline:
     def load(self, file: Path, profile: Profile) -> tuple[int, Any]:
         """Take one file all the way; returns its number and the world that it went through."""
         from sensorflow import bootstrap
-        from sensorflow.adapters.feeds.folder.tree import stat_of
+        from sensorflow.adapters.feeds.folder.feed import OpenFile
         from sensorflow.core.states import Stage
         from sensorflow.flow.land import land
         from sensorflow.flow.process import process
-        from sensorflow.flow.register import register
+        from sensorflow.flow.register import Found, register
         from sensorflow.ports.queue import Task
         from sensorflow.settings import Settings
 
@@ -73,10 +73,10 @@ class Pipeline:
         world = bootstrap.world(settings, "real-data", self.ledger)
         name = os.fsencode(file.name)
         with file.open("rb") as stream:
-            taken = land(world.landing, stream, lambda: stat_of(stream))
+            taken = land(world.landing, OpenFile("real", name, stream))
         assert taken is not None
         now = datetime.now(UTC)
-        found = register(self.ledger, settings, "real", name, *taken, now, now).file_id
+        found = register(self.ledger, settings, Found(taken[1], taken[0], now, now)).file_id
         process(world, Task([found]), _keep)
         process(world, Task([found], Stage.QUARANTINE), _keep)  # what was condemned
         return found, world
@@ -123,14 +123,12 @@ def account(pipeline: Pipeline, file_id: int, world: Any) -> dict[str, Any]:
 
 def _ends(c: psycopg.Connection[Any], view: Any, world: Any) -> list[list[Any] | None]:
     """The first and the last reading of silver, which the database must hold too."""
-    from sensorflow.core.partitions import Layer, layer_path
+    from sensorflow.core.partitions import Layer
     from sensorflow.core.readings import Span
 
     if view.state != "loaded":
         return [None, None]
-    facts = view.facts
-    place = (view.source, facts["sensor_type"], facts["landed_at"], view.file_id, view.version)
-    batches = [b for b in world.lake.read(layer_path(Layer.SILVER, *place)) if len(b)]
+    batches = [b for b in world.lake.read(Layer.SILVER, view.layer_file) if len(b)]
     found: list[list[Any] | None] = []
     for row in (batches[0].slice(0, 1), batches[-1].slice(len(batches[-1]) - 1)):
         ts = Span().over(row["ts"]).low

@@ -39,10 +39,12 @@ def run(c: sa.Connection, query: str, **values: Any) -> sa.CursorResult[Any]:
     return c.execute(queries()[query], values)
 
 
-def guarded(c: sa.Connection, query: str, claim: Claim, **values: Any) -> None:
+def guarded(c: sa.Connection, query: str, claim: Claim, **values: Any) -> sa.CursorResult[Any]:
     """An UPDATE that the fencing token guards: the row count decides."""
-    if run(c, query, id=claim.file_id, token=claim.token, **values).rowcount != 1:
+    done = run(c, query, id=claim.file_id, token=claim.token, **values)
+    if done.rowcount != 1:
         raise Fenced(
             f"file {claim.file_id} was taken by another worker, or replaced, after this one's lease",
             token=claim.token,
         )
+    return done
