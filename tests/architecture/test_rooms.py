@@ -11,8 +11,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MOST = 400
-LONG = {"sensorflow/daemon.py", "sensorflow/adapters/memory/ledger.py"}
+LONG = {"sensorflow/adapters/memory/ledger.py"}
 """Those that are still to be taken apart."""
+HANDED_IN = {"sensorflow/core/profile/formats.py": ["_others"]}
+"""Set once, when a process starts, and never by what it reads: the formats of other packages."""
 PRODUCT = sorted(
     path.relative_to(ROOT)
     for top in ("sensorflow", "workers")
@@ -36,7 +38,7 @@ def test_no_product_file_is_longer_than_one_reads_in_one_go() -> None:
 
 def test_the_core_keeps_nothing_from_one_call_to_the_next() -> None:
     found = {str(path): list(kept((ROOT / path).read_text("utf-8"))) for path in CORE}
-    assert {path: names for path, names in found.items() if names} == {}
+    assert {path: names for path, names in found.items() if names} == HANDED_IN
 
 
 @pytest.mark.parametrize(
