@@ -395,6 +395,8 @@ def _versions() -> Files:
             yield source, f"v-{number}.csv", _plain(number)
         for number in range(first, first + 3):
             yield source, f"v-{number}.csv", _renewed(number)
+        # the middle of what it was
+        yield source, f"v-{first + 3}.csv", text(rows(first + 3, 20, _draw(first + 3))[5:15])
         yield source, f"v-{first}.csv", _plain(first)
         yield source, f"v-{first + 1}.csv", _plain(first + 1, 2500)
 
@@ -567,7 +569,7 @@ def few() -> list[Step]:
 
 def _few() -> Iterator[Step]:
     clock = _mtimes()
-    plant, replaced = list(_plant()), list(_versions())[:6]
+    plant, replaced = list(_plant()), list(_versions())[:8]
     yield Run(("db", "upgrade"))
     yield Start("daemon")
     yield from _puts(iter(list(_outbox())[:4]), clock, Until.REGISTERED)
