@@ -215,7 +215,9 @@ class Intake:
 
     def _poll(self, now: float) -> None:
         for name, feed in self._feeds.items():
-            if name in self._leases and name not in self._growers:
+            if name not in self._leases:
+                feed.stand_by()
+            elif name not in self._growers:
                 for files in feed.poll(now):
                     self._turns.add(name, "polled", files)
 
