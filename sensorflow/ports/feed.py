@@ -142,6 +142,11 @@ class Feed(Protocol):
         acknowledged, and offer all that is there. Idempotent."""
         return
 
+    def stand_by(self) -> None:
+        """Another process takes the source's files in: what is heard of them meanwhile need not be kept, for
+        `begin` offers everything. Called again and again."""
+        return
+
     def rewind(self) -> None:
         """Offer again what was polled and not acknowledged: the intake has dropped it."""
         return

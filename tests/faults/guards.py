@@ -860,7 +860,7 @@ GUARDS = [
         48,
         "sensorflow/flow/intake/take.py",
         "            lease = leases[source]\n",
-        '            __import__("time").sleep(5)\n            lease = self._round._intake.held(source)\n',
+        '            __import__("time").sleep(5)\n            lease = self._round._keeper.held(source)\n',
         _faults(
             "test_two_daemons",
             "test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes",
@@ -1034,8 +1034,8 @@ GUARDS = [
     Guard(  # and in the intake
         39,
         "sensorflow/flow/intake/turns.py",
-        "            if not ended:\n                self._feeds.append(feed)\n",
-        "            if not ended:\n                self._feeds.appendleft(feed)\n",
+        "            if not ended:\n                self._streams.append(stream)\n",
+        "            if not ended:\n                self._streams.appendleft(stream)\n",
         "tests/unit/test_turns.py::test_a_group_has_files_of_each_feed_in_turn",
     ),
     Guard(  # an alias among others is one, also where its name comes twice

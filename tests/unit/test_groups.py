@@ -146,6 +146,20 @@ def test_what_cannot_be_registered_keeps_no_other_file_out(tmp_path: Path, root:
     assert [key for group in ledger.groups for key, _ in group] == [b"a.csv", b"c.csv"]
 
 
+def test_who_stands_by_keeps_nothing_of_what_it_is_told(tmp_path: Path, root: Path) -> None:
+    ledger = Told()
+    ledger.take_intake("plant", "another", "another", 3600)
+    with taking(tmp_path, ledger) as daemon:
+        feed = daemon._intake.feed("plant")
+        assert isinstance(feed, FolderFeed)
+        wait(lambda: feed._taker is not None)
+        drop(root, a=b"1")
+        feed._tell(b"a.csv")
+        wait(lambda: not feed._told)
+    assert [p.name for p in root.iterdir()] == ["a.csv"]
+    assert ledger.groups == []
+
+
 def test_a_file_is_told_of_at_once_after_others_were_moved_away(tmp_path: Path, root: Path) -> None:
     """watchdog holds such moves back for half a second, and all events that come after them."""
     found: queue.SimpleQueue[bytes] = queue.SimpleQueue()

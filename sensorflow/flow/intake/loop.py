@@ -60,7 +60,7 @@ class Intake:
         self._settings, self._landing, self._ledger = settings, landing, ledger
         self._feeds = {feed.name: feed for feed in feeds}
         self._growers = {grower.name: grower for grower in growers}
-        self._intake, self._loop, self._registered = leases, loop, registered
+        self._keeper, self._loop, self._registered = leases, loop, registered
         self._leases: dict[str, IntakeLease] = {}
         """Of the sources that are taken in here, by this thread's knowledge."""
         spellings = Spellings(ledger)
@@ -113,7 +113,7 @@ class Intake:
     def permit(self, lease: IntakeLease) -> Permit:
         def allowed() -> bool:
             self._loop.touch()
-            return self._intake.is_certain(lease)
+            return self._keeper.is_certain(lease)
 
         return Permit(lease.token, allowed)
 
@@ -138,7 +138,7 @@ class Intake:
     def lose(self, lease: IntakeLease) -> None:
         """Another daemon has taken a source over."""
         self._leases.pop(lease.source, None)
-        self._intake.lost(lease)
+        self._keeper.lost(lease)
 
     # --- the loop ---
 
@@ -186,7 +186,7 @@ class Intake:
     def _heed_leases(self) -> None:
         """Begin with the sources that this process has just taken over, and leave others alone."""
         for source, feed in self._feeds.items():
-            lease = self._intake.held(source)
+            lease = self._keeper.held(source)
             if lease == self._leases.get(source):
                 continue
             self._leases.pop(source, None)
@@ -215,7 +215,9 @@ class Intake:
 
     def _poll(self, now: float) -> None:
         for name, feed in self._feeds.items():
-            if name in self._leases and name not in self._growers:
+            if name not in self._leases:
+                feed.stand_by()
+            elif name not in self._growers:
                 for files in feed.poll(now):
                     self._turns.add(name, "polled", files)
 

@@ -160,6 +160,9 @@ class FolderFeed(GrowingFeed):
                 log().error(Event.FILE_STUCK, source=self.name, file=printable(key), why=why)
         self._unrecovered = False
 
+    def stand_by(self) -> None:
+        self._told.clear()
+
     def rewind(self) -> None:
         self._running.clear()
         self._again = False
