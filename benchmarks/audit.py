@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from servers import place_for_servers  # noqa: E402
 
 from sensorflow import bootstrap  # noqa: E402
+from sensorflow.adapters.feeds.folder.feed import file_of  # noqa: E402
 from sensorflow.adapters.postgres import migrate  # noqa: E402
 from sensorflow.adapters.postgres.ledger import PostgresLedger  # noqa: E402
 from sensorflow.core.keys import keys  # noqa: E402
@@ -37,7 +38,7 @@ from sensorflow.core.readings import SILVER  # noqa: E402
 from sensorflow.core.stability import Stat  # noqa: E402
 from sensorflow.core.states import WORK  # noqa: E402
 from sensorflow.embedded.postgres import Postgres  # noqa: E402
-from sensorflow.flow.register import register  # noqa: E402
+from sensorflow.flow.register import Found, register  # noqa: E402
 from sensorflow.flow.work import Job, World  # noqa: E402
 from sensorflow.ports.files import Counts  # noqa: E402
 from sensorflow.ports.intake import OnChange  # noqa: E402
@@ -81,8 +82,8 @@ def silver(number: int, rows: int) -> pa.RecordBatch:
 def load(world: World, number: int, rows: int) -> None:
     landed = world.landing.put(io.BytesIO(b"number %d\n" % number))
     stat, now = Stat(1, number, landed.size, 0, 0), datetime.now(UTC)
-    key = b"2026/logger-%05d.csv" % number
-    made = register(world.ledger, world.settings, "plant", key, landed, stat, now, now)
+    file = file_of("plant", b"2026/logger-%05d.csv" % number, stat)
+    made = register(world.ledger, world.settings, Found(file, landed, now, now))
     claim = world.ledger.claim(made.file_id, WORK, "benchmark", 60)
     assert claim is not None
     job, batch = Job(world, claim), silver(number, rows)

@@ -20,11 +20,11 @@ from pathlib import Path
 
 from benchmarks import machine
 from sensorflow import bootstrap, telemetry
-from sensorflow.adapters.feeds.folder.tree import stat_of
+from sensorflow.adapters.feeds.folder.feed import OpenFile
 from sensorflow.flow.land import land
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.process import process
-from sensorflow.flow.register import register
+from sensorflow.flow.register import Found, register
 from sensorflow.flow.work import World
 from sensorflow.ports.queue import Task
 
@@ -73,11 +73,10 @@ def world_of(project: Path) -> World:
 def arrive(world: World, path: Path, source: str) -> int:
     """Land and register a file; returns its number."""
     with path.open("rb") as stream:
-        taken = land(world.landing, stream, lambda: stat_of(stream))
+        taken = land(world.landing, OpenFile(source, os.fsencode(path.name), stream))
     assert taken is not None
-    now, key = datetime.now(UTC), os.fsencode(path.name)
-    times = {"discovered_at": now, "landed_at": now}
-    return register(world.ledger, world.settings, source, key, *taken, **times).file_id
+    now = datetime.now(UTC)
+    return register(world.ledger, world.settings, Found(taken[1], taken[0], now, now)).file_id
 
 
 def take(world: World, paths: list[Path], source: str, server_pid: int) -> Took:

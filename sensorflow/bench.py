@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder.tree import stat_of
+from sensorflow.adapters.feeds.folder.feed import OpenFile
 from sensorflow.adapters.postgres import migrate
 from sensorflow.core.profile import Profile
 from sensorflow.core.states import WORK
@@ -32,7 +32,7 @@ from sensorflow.errors import Misuse
 from sensorflow.flow.land import land
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.process import process
-from sensorflow.flow.register import register
+from sensorflow.flow.register import Found, register
 from sensorflow.flow.work import World
 from sensorflow.ports.queue import Task
 from sensorflow.settings import FolderSource, Settings, Source, as_folder
@@ -159,13 +159,13 @@ def _warm(world: World, path: Path, rounds: int) -> None:
 
 def _round(world: World, path: Path, number: int) -> Measured:
     source, began = f"round-{number}", time.perf_counter()
+    key = os.fsencode(path.name)
     with path.open("rb") as stream:
-        taken = land(world.landing, stream, lambda: stat_of(stream))
+        taken = land(world.landing, OpenFile(source, key, stream))
     if taken is None:
         raise Misuse(f"{path}: it changed while it was read; try again when it is complete")
     now = datetime.now(UTC)
-    key = os.fsencode(path.name)
-    made = register(world.ledger, world.settings, source, key, *taken, now, now)
+    made = register(world.ledger, world.settings, Found(taken[1], taken[0], now, now))
     arrived = time.perf_counter()
     [done] = process(world, Task([made.file_id]), lambda _claim: nullcontext())
     seconds = time.perf_counter() - arrived

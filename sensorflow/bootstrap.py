@@ -6,10 +6,11 @@ What needs Arrow is imported where it is made: the daemon takes files in without
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from sensorflow import crash
 from sensorflow import settings as settings_
+from sensorflow.adapters import host
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.adapters.postgres.ledger import PostgresLedger
@@ -29,11 +31,17 @@ from sensorflow.flow.quarantine_zone import FILES, QuarantineZone
 from sensorflow.settings import Settings
 
 if TYPE_CHECKING:
+    from sensorflow.adapters.feeds.folder.feed import FolderFeed
+    from sensorflow.adapters.feeds.folder.growing import Growing
     from sensorflow.adapters.layers.local import LocalLayers
     from sensorflow.adapters.postgres.audit import PostgresBooks
     from sensorflow.adapters.postgres.closing import Closing
     from sensorflow.flow.audit import Sight
+    from sensorflow.flow.intake.leases import Leases
+    from sensorflow.flow.pulse import Heart
     from sensorflow.flow.work import World
+    from sensorflow.ports.backlog import Backlog, Beside
+    from sensorflow.ports.ledger import Ledger
 
 GARBAGE = 3600.0
 DAY = 23.5 * 3600
@@ -180,10 +188,13 @@ def drop_empty_months(settings: Settings) -> int:
 
 def sight(settings: Settings, source: str | None = None) -> Sight:
     """What an audit looks at."""
+    from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.flow.audit import Sight
 
     here = world(settings, "audit", ledger(settings, "audit"))
-    return Sight(here, books(settings), list(folders(settings)), scratch, source)
+    found = [FolderFeed(folder, here.ledger) for folder in folders(settings)]
+    growing = {feed.name: feed for feed in found if feed.folder.source.growing}
+    return Sight(here, books(settings), found, growing, scratch, source)
 
 
 @contextmanager
@@ -220,6 +231,66 @@ def world(settings: Settings, role: str, ledger: PostgresLedger) -> World:
         settings=settings,
         owner=who(role),
     )
+
+
+def identity() -> str:
+    """Of one that holds leases and has a heartbeat: this process among all, and it alone within it."""
+    return f"{host.process()} {secrets.token_hex(4)}"
+
+
+def heart(settings: Settings, ledger: Ledger, mine: str) -> Heart:
+    from sensorflow.flow.pulse import Heart
+
+    return Heart(ledger, socket.gethostname(), os.getpid(), mine, shared_digest(settings))
+
+
+def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], mine: str) -> Leases:
+    """Of the intake, by the daemon's `identity`."""
+    from sensorflow.flow.intake.leases import Leases
+
+    return Leases(ledger, sources, who("daemon"), mine, settings.lease, host.has_ended)
+
+
+def feeds(settings: Settings, ledger: Ledger) -> list[FolderFeed]:
+    """Of all sources, to take their files in."""
+    from sensorflow.adapters.feeds.folder.feed import FolderFeed
+    from sensorflow.adapters.feeds.folder.watch import Watch
+
+    watch = Watch()
+    return [FolderFeed(f, ledger, settings.rescan, watch) for f in folders(settings)]
+
+
+def growers(settings: Settings, landing: Landing, ledger: Ledger) -> list[Growing]:
+    """Of the sources whose files grow."""
+    from sensorflow.adapters.feeds.folder.growing import Growing
+
+    growing = (folder for folder in folders(settings) if folder.source.growing)
+    return [Growing(settings, folder, landing, ledger) for folder in growing]
+
+
+def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> FolderFeed:
+    """Files of a source in another folder than its own, which stay there."""
+    from sensorflow.adapters.feeds.folder.feed import FolderFeed
+
+    quiet = settings_.as_folder(settings.sources[source], after="keep", growing=False)
+    return FolderFeed(Folder(source, root.resolve(), quiet, Path()), ledger)
+
+
+def backlogs(settings: Settings, ledger: Ledger | None) -> list[Backlog]:
+    """What does not go on, of all sources. ledger: where it can be asked."""
+    from sensorflow.adapters.feeds.folder.backlog import FolderBacklog
+
+    return [FolderBacklog(folder, ledger) for folder in folders(settings)]
+
+
+def beside(path: Path, settings: Settings) -> Beside | None:
+    """A file in the drop folder of a source with gates, by itself; None of one that lies elsewhere."""
+    from sensorflow.adapters.feeds.folder.backlog import BesideGate
+
+    for drop in folders(settings):
+        if drop.source.gate and path.resolve().is_relative_to(drop.root.resolve()):
+            return BesideGate(drop, path)
+    return None
 
 
 def folders(settings: Settings) -> list[Folder]:

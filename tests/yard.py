@@ -18,13 +18,14 @@ from fleet import rows, text
 from typer.testing import CliRunner
 
 from sensorflow import bootstrap
+from sensorflow.adapters.feeds.folder.feed import file_of
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.cli.audit import audit as command
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.process import process
-from sensorflow.flow.register import register
+from sensorflow.flow.register import Found, register
 from sensorflow.flow.work import World
 from sensorflow.ports.queue import Task
 
@@ -86,8 +87,8 @@ class Yard:
         landed = self.world.landing.put(io.BytesIO(content))
         self._marks += 1
         stat, now = Stat(1, self._marks, len(content), 0, self._marks), datetime.now(UTC)
-        done = register(self.ledger, self.settings, "plant", name.encode(), landed, stat, now, now)
-        return done.file_id
+        found = Found(file_of("plant", name.encode(), stat), landed, now, now)
+        return register(self.ledger, self.settings, found).file_id
 
     def work(self, file_id: int) -> Outcome:
         return process(self.world, Task([file_id]), lambda _: nullcontext())[0].outcome

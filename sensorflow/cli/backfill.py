@@ -17,7 +17,7 @@ from sensorflow.cli.times import SINCE, instant
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.backfill import Progress
+    from sensorflow.flow.backfill import Progress
     from sensorflow.settings import Settings
 
 
@@ -44,7 +44,7 @@ def backfill(
     The files stay where they are. Workers must run (`sensorflow up`); names are those below the folder.
     """
     from sensorflow import bootstrap
-    from sensorflow.backfill import Backfill, Window
+    from sensorflow.flow.backfill import Backfill, Window
 
     settings = bootstrap.settings()
     require("--source", source, "source", settings.sources)
@@ -56,9 +56,8 @@ def backfill(
         None if until is None else instant(until, "--until"),
     )
     ledger = bootstrap.ledger(settings, "backfill")
-    work = Backfill(
-        settings, source, root, window, bootstrap.landing(settings), ledger, ahead, rate
-    )
+    feed = bootstrap.old_files(settings, source, root, ledger)
+    work = Backfill(settings, feed, window, bootstrap.landing(settings), ledger, ahead, rate)
     total = sum(1 for _ in work.files())
     if not total:
         asked = " and fits these paths and times" if patterns or since or until else ""

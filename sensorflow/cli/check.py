@@ -104,17 +104,17 @@ def _files(paths: list[Path]) -> Iterator[tuple[Path, Path | None]]:
 def _is_gate(path: Path) -> bool:
     """Whether it is no data, but says something of them."""
     from sensorflow import bootstrap
-    from sensorflow.cli import gated
 
-    return gated.is_gate(path, bootstrap.settings(anywhere=True))
+    beside = bootstrap.beside(path, bootstrap.settings(anywhere=True))
+    return beside is not None and beside.is_gate()
 
 
 def _gate(path: Path, found: Checked) -> str | None:
     from sensorflow import bootstrap
     from sensorflow.cli import gated
 
-    folder = gated.folder_of(path, bootstrap.settings(anywhere=True))
-    return gated.judge(path, folder, found) if folder is not None else None
+    beside = bootstrap.beside(path, bootstrap.settings(anywhere=True))
+    return gated.judge(beside, found) if beside is not None else None
 
 
 def _each(

@@ -285,7 +285,7 @@ def _drops(settings: Settings) -> Iterator[Check]:
         beats = ledger.heartbeats()
         taken_in = any(b.live for b in beats if b.pulse.role is Role.INTAKE)
         books = bootstrap.books(settings)
-    yield from drops.checks(settings, bootstrap.folders(settings), books, taken_in, ledger)
+    yield from drops.checks(settings, bootstrap.backlogs(settings, ledger), books, taken_in)
 
 
 def _kernel(settings: Settings) -> Iterator[Check]:

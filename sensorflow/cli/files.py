@@ -24,6 +24,7 @@ from sensorflow.cli.times import SINCE, given
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
+    from sensorflow.ports.backlog import Waiting
     from sensorflow.ports.files import ChainView, FileView
     from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
@@ -113,7 +114,7 @@ def ls(
 
 def _gated(
     settings: Settings, ledger: Ledger, source: str | None, name: str | None
-) -> list[gated.Waiting]:
+) -> list[Waiting]:
     """Files that wait for their gates, of such a name."""
     from sensorflow.core.listing import pattern
 

@@ -20,10 +20,10 @@ from sensorflow.errors import Misuse, SensorflowError, Transient
 from sensorflow.shown import json_of
 
 if TYPE_CHECKING:
-    from sensorflow.cli.gated import Waiting
     from sensorflow.cli.lasting import Lasting
     from sensorflow.core.health import Check
     from sensorflow.core.listing import Activity
+    from sensorflow.ports.backlog import Waiting
     from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 

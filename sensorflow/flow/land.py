@@ -1,27 +1,35 @@
-"""Copy a file's bytes, hashed and synced, into the landing zone. Nobody reads the drop folder after."""
+"""Copy a file's bytes, hashed and synced, into the landing zone. Nobody reads the feed's file after."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from sensorflow.core.arrival import Landed
-from sensorflow.core.stability import Stat
 from sensorflow.flow.landing import Landing, LandingBatch
-from sensorflow.ports.objects import Reader
+from sensorflow.ports.feed import Candidate, Opened
+
+
+class _Touching:
+    """touch: called at each read."""
+
+    def __init__(self, opened: Opened, touch: Callable[[], object]) -> None:
+        self._opened, self._touch = opened, touch
+
+    def read(self, size: int = -1) -> bytes:
+        self._touch()
+        return self._opened.read(size)
 
 
 def land(
-    landing: Landing | LandingBatch, stream: Reader, stat: Callable[[], Stat]
-) -> tuple[Landed, Stat] | None:
+    landing: Landing | LandingBatch, opened: Opened, touch: Callable[[], object] = lambda: None
+) -> tuple[Landed, Candidate] | None:
     """Land an open file; None when it changed while it was read (it will be seen again).
 
-    In a batch it is safe only when that has ended.
-
-    stat: the state of the open file now; compared before and after.
+    In a batch it is safe only when that has ended. touch: called again and again meanwhile.
     """
-    before = stat()
-    landed = landing.put(stream)
-    after = stat()
+    before = opened.state()
+    landed = landing.put(_Touching(opened, touch))
+    after = opened.state()
     if before != after or landed.size != after.size:
         return None
     return landed, after

@@ -8,40 +8,31 @@ from datetime import datetime
 
 from sensorflow.core.arrival import Arrival, Landed, Lane
 from sensorflow.core.gates.announced import Announcement
-from sensorflow.core.stability import Stat
+from sensorflow.ports.feed import Candidate
 from sensorflow.ports.intake import IntakeLease, OnChange, Registration
 from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
 
 
-def register(
-    ledger: Ledger,
-    settings: Settings,
-    source: str,
-    key: bytes,
-    landed: Landed,
-    stat: Stat,
-    discovered_at: datetime,
-    landed_at: datetime,
-    lane: Lane = Lane.LIVE,
-    announcement: Announcement | None = None,
-) -> Registration:
-    """Enter a landed file. The same bytes again are an alias, other bytes a new version."""
-    file = Found(key, landed, stat, discovered_at, landed_at, lane, announcement)
-    return register_many(ledger, settings, source, [file])[0]
-
-
 @dataclass(frozen=True)
 class Found:
-    """A landed file of a source: its key, the state in which it was read, and what its gate says."""
+    """A landed file: the state in which it was read, and what its gate says."""
 
-    key: bytes
+    candidate: Candidate
     landed: Landed
-    stat: Stat
     discovered_at: datetime
     landed_at: datetime
     lane: Lane = Lane.LIVE
     announcement: Announcement | None = None
+
+    @property
+    def key(self) -> bytes:
+        return self.candidate.key
+
+
+def register(ledger: Ledger, settings: Settings, file: Found) -> Registration:
+    """Enter a landed file. The same bytes again are an alias, other bytes a new version."""
+    return register_many(ledger, settings, file.candidate.source, [file])[0]
 
 
 def register_many(
@@ -67,8 +58,8 @@ def arrivals_of(settings: Settings, source: str, files: Sequence[Found]) -> list
             source=source,
             key=file.key,
             landed=file.landed,
-            mtime_ns=file.stat.mtime_ns,
-            fingerprint=file.stat.fingerprint,
+            mtime_ns=file.candidate.modified_ns,
+            fingerprint=file.candidate.revision,
             sensor_type=profile.sensor_type or rules.profile,
             discovered_at=file.discovered_at,
             landed_at=file.landed_at,

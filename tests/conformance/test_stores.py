@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from sensorflow.adapters.feeds.folder.drop import Folder, Putting
-from sensorflow.adapters.feeds.folder.tree import DEPTH, NotAFile, StillOpen, stat_of
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.tree import DEPTH, stat_of
+from sensorflow.ports.feed import Busy, Gone, Permit
 from sensorflow.settings import FolderSource
 
 DAY = datetime(2026, 1, 1, tzinfo=UTC).date()
@@ -49,7 +50,7 @@ def test_nothing_outside_of_the_folder_is_opened(tmp_path: Path) -> None:
     (feed.root / "link.csv").symlink_to(tmp_path / "secret.csv")
     (feed.root / "elsewhere").symlink_to(tmp_path)
     for key in (b"link.csv", b"../secret.csv", b"elsewhere/secret.csv", b"/etc/passwd", b"no.csv"):
-        with pytest.raises((NotAFile, OSError)), feed.open(key):
+        with pytest.raises((Gone, OSError)), feed.open(key):
             pass
     assert list(feed.scan()) == []
 
@@ -59,7 +60,7 @@ def test_an_open_file_is_told(tmp_path: Path) -> None:
     with (feed.root / "a.csv").open("w") as writer:
         writer.write("x")
         writer.flush()
-        with pytest.raises(StillOpen), feed.open(b"a.csv"):
+        with pytest.raises(Busy), feed.open(b"a.csv"):
             pass
     with feed.open(b"a.csv") as stream:
         assert stream.read() == b"x"
@@ -169,12 +170,12 @@ def test_what_is_put_away_by_one_who_is_replaced_meanwhile_is_left_from_then_on(
         holds.append([p.name for p in feed.root.glob(".sensorflow*")])
         return next(answers)
 
-    assert feed.put_away(stats, DAY, Putting(7, allowed)) == {}
+    assert feed.put_away(stats, DAY, Permit(7, allowed)) == {}
     assert holds == [[], *[[".sensorflow-7"]] * 3]
     assert [p.name for p in feed.root.iterdir()] == ["c.csv"]
     (feed.root / ".sensorflow-8").mkdir()
     (feed.root / "c.csv").rename(feed.root / ".sensorflow-8" / "c.csv")
-    assert feed.put_away(stats, DAY, Putting(9, lambda: False)) == {}
+    assert feed.put_away(stats, DAY, Permit(9, lambda: False)) == {}
     feed.recover(lambda _key, _stream: True, DAY)
     assert list(feed.root.iterdir()) == []
     assert len(list((tmp_path / "archive").rglob("*.csv"))) == 3

@@ -78,9 +78,11 @@ TURNS = "tests/conformance/test_turns_ledger.py::"
 GUARDS = [
     Guard(  # a file leaves its folder only after it is registered
         1,
-        "sensorflow/daemon.py",
+        "sensorflow/flow/intake/take.py",
         "        for _ in chain.from_iterable(landed.values()):\n",
-        "        for folder, files in landed.items():\n            self._put_away(folder, files)\n"
+        "        for source, files in landed.items():\n"
+        "            lease = self._round.lease(source)\n"
+        "            self._acknowledge(self._round.feed(source), files, lease)\n"
         "        for _ in chain.from_iterable(landed.values()):\n",
         ANYWHERE,
     ),
@@ -133,8 +135,8 @@ GUARDS = [
     Guard(  # a drop folder that was replaced is watched anew
         49,
         "sensorflow/adapters/feeds/folder/watch.py",
-        "            if root != now.root or not self._lives(now) or _rep",
-        "            if now.watch is None and _rep",
+        "        if root != now.root or not self._lives(now) or _rep",
+        "        if now.watch is None and _rep",
         "tests/unit/test_watch.py::test_a_folder_that_was_removed_and_made_again_is_watched",
     ),
     Guard(  # a link may lead elsewhere by now
@@ -153,8 +155,8 @@ GUARDS = [
     ),
     Guard(  # a folder that comes later is recovered too
         49,
-        "sensorflow/daemon.py",
-        "        if folder.name in self._unrecovered and folder.readable():\n",
+        "sensorflow/adapters/feeds/folder/feed.py",
+        "        if self._unrecovered and self.folder.readable():\n",
         "        if not self._unrecovered:\n",
         _faults(
             "test_daemon",
@@ -362,7 +364,7 @@ GUARDS = [
     ),
     Guard(
         12,
-        "sensorflow/daemon.py",
+        "sensorflow/flow/intake/loop.py",
         "                    self._require_room()\n",
         "",
         _faults("test_disk", "test_fault_12_files_given_back_for_want_of_room_keep_new_ones_out"),
@@ -603,9 +605,9 @@ GUARDS = [
     ),
     Guard(
         18,
-        "sensorflow/daemon.py",
-        "            except NotAFile as error:\n                self._vanished(folder, key, error)\n",
-        "            except NotAFile:\n                self._settling[folder.name].forget(key)\n",
+        "sensorflow/adapters/feeds/folder/feed.py",
+        "            except Gone as error:\n                self._vanished(key, error)\n",
+        "            except Gone:\n                self._settling.forget(key)\n",
         _faults("test_files", "test_fault_18_a_file_deleted_while_it_is_read_is_told"),
     ),
     Guard(  # who writes is asked of the kernel
@@ -706,16 +708,16 @@ GUARDS = [
     ),
     Guard(  # without watches the daemon goes on
         23,
-        "sensorflow/daemon.py",
+        "sensorflow/adapters/feeds/folder/feed.py",
         "        except OSError as error:\n            log().warning(Event.WATCH_DEGRADED",
         "        except ZeroDivisionError as error:\n            log().warning(Event.WATCH_DEGRADED",
         _faults("test_daemon", "test_fault_23_and_26_without_watches_the_rescan_finds_every_file"),
     ),
     Guard(  # the first scan
         24,
-        "sensorflow/daemon.py",
-        "        next_scan = time.monotonic()\n",
-        "        next_scan = time.monotonic() + 3600\n",
+        "sensorflow/adapters/feeds/folder/feed.py",
+        "        self._next_scan = self._next_look = self._next_watch = -math.inf\n",
+        "        self._next_scan = self._next_look = self._next_watch = math.inf\n",
         ANYWHERE,
     ),
     Guard(  # the third attempt is the last
@@ -775,8 +777,8 @@ GUARDS = [
     ),
     Guard(  # and where both lie in a folder, the second is no version of the first
         32,
-        "sensorflow/adapters/feeds/folder/spelling.py",
-        "        return key if key is not None and is_there(folder, key, file.stat) else None\n",
+        "sensorflow/flow/intake/spelling.py",
+        "        return key if key is not None and feed.has_other(key, file.candidate) else None\n",
         "        return None\n",
         "tests/integration/test_spellings.py"
         "::test_of_two_spellings_that_stay_in_a_folder_the_second_is_refused_until_the_first_is_gone",
@@ -856,9 +858,9 @@ GUARDS = [
     ),
     Guard(  # nor by one of its own that it has taken again since
         48,
-        "sensorflow/daemon.py",
-        "            lease = leases[folder.name]\n",
-        "            time.sleep(5)\n            lease = self._intake.held(folder.name)\n",
+        "sensorflow/flow/intake/take.py",
+        "            lease = leases[source]\n",
+        '            __import__("time").sleep(5)\n            lease = self._round._intake.held(source)\n',
         _faults(
             "test_two_daemons",
             "test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes",

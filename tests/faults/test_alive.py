@@ -17,6 +17,7 @@ import warm
 from fleet import Fleet, fleet
 
 from sensorflow import bootstrap, settings
+from sensorflow.adapters.feeds.folder import backlog
 from sensorflow.adapters.postgres.audit import PostgresBooks
 from sensorflow.cli import drops
 from sensorflow.core.heartbeat import LIVE, Role
@@ -124,15 +125,15 @@ def test_what_waits_in_a_flood_is_no_failure_while_a_daemon_goes_on(
         read = settings.load(project / "sensorflow.toml", {"SENSORFLOW_DATABASE_URL": database})
         read = read.model_copy(update={"rescan": 0.0})
         time.sleep(1)  # four times as long as a file has to rest
-        folders, books = bootstrap.folders(read), bootstrap.books(read)
+        waiting, books = bootstrap.backlogs(read, None), bootstrap.books(read)
         for taken_in, verdict in ((True, "warn"), (False, "fail")):
-            found = list(drops.checks(read, folders, books, taken_in))
+            found = list(drops.checks(read, waiting, books, taken_in))
             assert [c.verdict for c in found if "waiting to be taken in" in c.found] == [verdict]
         gone = PostgresBooks("postgresql://nobody@127.0.0.1:1/none", "audit", None)
-        found = list(drops.checks(read, folders, gone, True))
+        found = list(drops.checks(read, waiting, gone, True))
         assert len([c for c in found if "report.pdf" in c.found]) == 1
         assert any("waiting" in c.found for c in found) == (after == "archive")
-        monkeypatch.setattr(drops, "MOST", 2)
-        found = list(drops.checks(read, folders, books, True))
+        monkeypatch.setattr(backlog, "MOST", 2)
+        found = list(drops.checks(read, waiting, books, True))
         assert "the first 2 files were looked at" in found[-1].found
         books.close()

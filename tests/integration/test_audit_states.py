@@ -15,14 +15,14 @@ from fleet import rows, text
 from yard import SETTINGS, Told, Yard, content
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder.tree import stat_of
+from sensorflow.adapters.feeds.folder.feed import OpenFile
 from sensorflow.adapters.postgres import audit as adapter
 from sensorflow.core.states import WORK
 from sensorflow.errors import Misuse
 from sensorflow.flow.audit import Level, audit
 from sensorflow.flow.land import land
 from sensorflow.flow.outcomes import Outcome
-from sensorflow.flow.register import register
+from sensorflow.flow.register import Found, register
 
 HEAD = "time,sensor,type,value,unit\n"
 
@@ -131,10 +131,10 @@ def test_a_file_that_stays_in_its_folder_is_known(project: Path, database: str) 
 
     folder = bootstrap.folders(yard.settings)[0]
     with folder.open(b"kept.csv") as stream:
-        landed = land(yard.world.landing, stream, lambda: stat_of(stream))
+        landed = land(yard.world.landing, OpenFile("plant", b"kept.csv", stream))
         assert landed
         now = datetime.now(UTC)
-        register(yard.ledger, yard.settings, "plant", b"kept.csv", *landed, now, now)
+        register(yard.ledger, yard.settings, Found(landed[1], landed[0], now, now))
     assert yard.audit("--fast").code == 0
     yard.close()
 

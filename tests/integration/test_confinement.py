@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.adapters.feeds.folder.tree import NotAFile, stat_of
+from sensorflow.adapters.feeds.folder.tree import stat_of
 from sensorflow.adapters.layers.local import LocalLayers
 from sensorflow.adapters.local.places import below
 from sensorflow.adapters.objects.local import LocalObjects
@@ -25,6 +25,7 @@ from sensorflow.core.stability import Stat
 from sensorflow.errors import Transient
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.quarantine_zone import QuarantineZone
+from sensorflow.ports.feed import Gone
 from sensorflow.settings import FolderSource
 
 DAY = date(2026, 1, 1)
@@ -172,9 +173,9 @@ def test_a_folder_that_becomes_a_link_between_two_steps_is_not_entered(
     stat = landed(f, key)
     (f.root / "deep").rename(f.root / "aside")
     (f.root / "deep").symlink_to(secret.parent)
-    with pytest.raises(NotAFile), f.open(key):
+    with pytest.raises(Gone), f.open(key):
         pass
-    with pytest.raises(NotAFile):
+    with pytest.raises(Gone):
         f.stat(key)
     f.put_away([(key, stat)], DAY)
     assert secret.read_text() == "secret"
@@ -190,7 +191,7 @@ def test_what_is_swapped_in_between_look_and_open_is_not_opened(
     [(key, _)] = list(f.scan())
     (f.root / "a.csv").unlink()
     plant(f.root / "a.csv", secret)
-    with pytest.raises(NotAFile), f.open(key):
+    with pytest.raises(Gone), f.open(key):
         pass
     assert list(f.scan()) == []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sensorflow import bootstrap, daemon
+from sensorflow.adapters.feeds.folder import feed
 from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.flow.landing import Landing
 from sensorflow.testing.objects import MemoryObjects
@@ -31,14 +32,13 @@ FILES = 25
 def test_all_files_are_taken_in_without_waiting_for_the_next_rescan(
     project: Path, after: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daemon, "SETTLING", 4)
+    monkeypatch.setattr(feed, "SETTLING", 4)
     (project / "sensorflow.toml").write_text(SETTINGS.format(after=after))
     for number in range(FILES):
         (project / "drop" / f"{number}.csv").write_text(f"time,sensor\n{number}\n")
     settings, ledger = bootstrap.settings(project), MemoryLedger()
-    made = daemon.Daemon(
-        settings, bootstrap.folders(settings), Landing(MemoryObjects()), ledger, MemoryQueue()
-    )
+    feeds = bootstrap.feeds(settings, ledger)
+    made = daemon.Daemon(settings, feeds, [], Landing(MemoryObjects()), ledger, MemoryQueue())
     thread = threading.Thread(target=made.run)
     thread.start()
     until = time.monotonic() + 30

@@ -14,8 +14,8 @@ import warm
 from yard import Yard, content
 
 from sensorflow import bootstrap
-from sensorflow.backfill import Backfill, Progress, Window
 from sensorflow.core.states import State
+from sensorflow.flow.backfill import Backfill, Progress, Window
 from sensorflow.flow.outcomes import Outcome
 
 
@@ -41,9 +41,8 @@ def check(yard: Yard, *words: str) -> tuple[int, str]:
 
 def backfill(yard: Yard, folder: Path) -> Progress:
     """Whatever is registered is worked on at once."""
-    work = Backfill(
-        yard.settings, "plant", folder, Window(), yard.world.landing, yard.ledger, ahead=1
-    )
+    feed = bootstrap.old_files(yard.settings, "plant", folder, yard.ledger)
+    work = Backfill(yard.settings, feed, Window(), yard.world.landing, yard.ledger, ahead=1)
 
     def told(_: Progress) -> None:
         for waiting in yard.ledger.due(100, 100):

@@ -47,9 +47,8 @@ include = ["ku\u0308hl*"]
 def taking(project: Path, after: str, ledger: MemoryLedger) -> Iterator[Path]:
     (project / "sensorflow.toml").write_text(SETTINGS.format(after=after))
     settings = bootstrap.settings(project)
-    made = daemon.Daemon(
-        settings, bootstrap.folders(settings), Landing(MemoryObjects()), ledger, MemoryQueue()
-    )
+    feeds = bootstrap.feeds(settings, ledger)
+    made = daemon.Daemon(settings, feeds, [], Landing(MemoryObjects()), ledger, MemoryQueue())
     thread = threading.Thread(target=made.run)
     thread.start()
     try:

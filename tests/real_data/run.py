@@ -58,11 +58,11 @@ class Pipeline:
     def load(self, file: Path, profile: Profile) -> tuple[int, Any]:
         """Take one file all the way; returns its number and the world that it went through."""
         from sensorflow import bootstrap
-        from sensorflow.adapters.feeds.folder.tree import stat_of
+        from sensorflow.adapters.feeds.folder.feed import OpenFile
         from sensorflow.core.states import Stage
         from sensorflow.flow.land import land
         from sensorflow.flow.process import process
-        from sensorflow.flow.register import register
+        from sensorflow.flow.register import Found, register
         from sensorflow.ports.queue import Task
         from sensorflow.settings import Settings
 
@@ -73,10 +73,10 @@ class Pipeline:
         world = bootstrap.world(settings, "real-data", self.ledger)
         name = os.fsencode(file.name)
         with file.open("rb") as stream:
-            taken = land(world.landing, stream, lambda: stat_of(stream))
+            taken = land(world.landing, OpenFile("real", name, stream))
         assert taken is not None
         now = datetime.now(UTC)
-        found = register(self.ledger, settings, "real", name, *taken, now, now).file_id
+        found = register(self.ledger, settings, Found(taken[1], taken[0], now, now)).file_id
         process(world, Task([found]), _keep)
         process(world, Task([found], Stage.QUARANTINE), _keep)  # what was condemned
         return found, world

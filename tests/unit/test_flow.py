@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from samples import chained, taken
 
+from sensorflow.adapters.feeds.folder.feed import OpenFile
 from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.stability import Stat
@@ -27,7 +28,7 @@ from sensorflow.flow.outcomes import Outcome, Result
 from sensorflow.flow.process import process
 from sensorflow.flow.publish import publish
 from sensorflow.flow.quarantine_zone import QuarantineZone
-from sensorflow.flow.register import register
+from sensorflow.flow.register import Found, register
 from sensorflow.flow.sweep import sweep
 from sensorflow.flow.work import Job, World
 from sensorflow.ports.claims import Claim
@@ -90,9 +91,9 @@ class Plant:
     def drop(self, data: bytes, key: bytes = b"a.csv") -> Registration:
         self._inode += 1
         stat = Stat(1, self._inode, len(data), 0, 0)
-        landed = land(self.world.landing, io.BytesIO(data), lambda: stat)
+        landed = land(self.world.landing, OpenFile("plant", key, io.BytesIO(data), lambda _: stat))
         assert landed is not None
-        return register(self.ledger, self.settings, "plant", key, *landed, NOW, NOW)
+        return register(self.ledger, self.settings, Found(landed[1], landed[0], NOW, NOW))
 
     def work(self, inline: bool = True) -> list[Result]:
         """Publish what is due, and handle every message as a worker does."""
@@ -522,7 +523,8 @@ def test_changed_bytes_in_the_landing_zone_are_never_loaded() -> None:
 
 def test_a_file_that_changes_while_it_is_read_is_not_landed() -> None:
     stats = iter([Stat(1, 1, 4, 0, 0), Stat(1, 1, 5, 1, 1)])
-    assert land(Landing(MemoryObjects()), io.BytesIO(b"abcd"), lambda: next(stats)) is None
+    opened = OpenFile("plant", b"a.csv", io.BytesIO(b"abcd"), lambda _: next(stats))
+    assert land(Landing(MemoryObjects()), opened) is None
 
 
 def test_a_lost_message_is_published_again_by_the_sweeper() -> None:

@@ -13,11 +13,14 @@ from typing import Any, BinaryIO
 import pytest
 
 from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.feed import FolderFeed
 from sensorflow.adapters.feeds.folder.watch import Watch
 from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.arrival import Arrival
-from sensorflow.daemon import GROUP_BYTES, Daemon
+from sensorflow.daemon import Daemon
+from sensorflow.flow.intake.take import GROUP_BYTES
 from sensorflow.flow.landing import Landing
+from sensorflow.ports.feed import Denied
 from sensorflow.ports.intake import Kind, OnChange, Registration
 from sensorflow.settings import FolderSource, Settings
 from sensorflow.testing.objects import MemoryObjects
@@ -50,7 +53,7 @@ class Guarded(Folder):
 
     def open(self, key: bytes) -> AbstractContextManager[BinaryIO]:
         if key == b"secret.csv":
-            raise PermissionError(13, "not for you")
+            raise Denied("not for you")
         return super().open(key)
 
 
@@ -70,7 +73,8 @@ def taking(tmp_path: Path, ledger: Told) -> Iterator[Daemon]:
         }
     )
     folder = Guarded("plant", tmp_path / "drop", settings.sources["plant"], tmp_path / "archive")
-    daemon = Daemon(settings, [folder], Landing(MemoryObjects()), ledger, MemoryQueue())
+    feed = FolderFeed(folder, ledger, settings.rescan, Watch())
+    daemon = Daemon(settings, [feed], [], Landing(MemoryObjects()), ledger, MemoryQueue())
     running = threading.Thread(target=daemon.run)
     running.start()
     try:
@@ -145,8 +149,8 @@ def test_a_file_is_told_of_at_once_after_others_were_moved_away(tmp_path: Path, 
     """watchdog holds such moves back for half a second, and all events that come after them."""
     found: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     source = FolderSource.model_validate({"path": "drop", "profile": "long"})
-    watch = Watch(lambda _folder, key: found.put(key), lambda _reason: None)
-    watch.start([Folder("plant", root, source, tmp_path)])
+    watch = Watch()
+    watch.add(Folder("plant", root, source, tmp_path), found.put, lambda _reason: None)
     spent = []
     for _ in range(3):
         drop(root, old=b"1")

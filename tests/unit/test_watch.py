@@ -25,9 +25,12 @@ class Seen:
         self.folder = Folder("plant", root, source, root.parent)
         self.files: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self.doubts: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.watch = Watch(lambda _folder, key: self.files.put(key), self.doubts.put)
-        self.watch.start([self.folder])
-        self.watch.renew()
+        self.watch = Watch()
+        self.watch.add(self.folder, self.files.put, self.doubts.put)
+        self.renew()
+
+    def renew(self) -> None:
+        self.watch.renew(self.folder)
 
     def told(self, name: str) -> None:
         """A file that is dropped now is told of, without a scan."""
@@ -37,7 +40,7 @@ class Seen:
     def scan(self) -> None:
         """As the daemon does: in turns, with other work in between."""
         for _ in self.folder.scan():
-            self.watch.renew()
+            self.renew()
 
     def anew(self) -> None:
         """As the daemon does each second; what came before is looked for."""
@@ -45,7 +48,7 @@ class Seen:
             self.doubts.get()
         deadline = time.monotonic() + 10
         while self.doubts.empty() and time.monotonic() < deadline:
-            self.watch.renew()
+            self.renew()
             time.sleep(0.05)
         assert self.doubts.get(timeout=0.1) == ""
 
@@ -68,7 +71,7 @@ def test_a_gate_is_told_of_too(tmp_path: Path) -> None:
 def test_a_folder_that_was_removed_and_made_again_is_watched(seen: Seen) -> None:
     seen.told("a.csv")
     shutil.rmtree(seen.folder.root)
-    seen.watch.renew()
+    seen.renew()
     seen.folder.root.mkdir()
     seen.anew()
     seen.told("b.csv")
@@ -102,7 +105,7 @@ def test_a_link_that_leads_elsewhere_by_now_is_watched(tmp_path: Path) -> None:
 
 def test_a_folder_that_comes_later_is_watched(tmp_path: Path) -> None:
     seen = Seen(tmp_path / "drop")
-    seen.watch.renew()
+    seen.renew()
     (tmp_path / "drop").mkdir()
     seen.anew()
     seen.told("a.csv")
@@ -131,7 +134,7 @@ def test_a_folder_within_that_is_mounted_over_is_watched(seen: Seen) -> None:
 def test_what_is_watched_is_left_alone(seen: Seen) -> None:
     before = seen.watch._watched[seen.folder].watch
     list(seen.folder.scan())
-    seen.watch.renew()
+    seen.renew()
     assert seen.watch._watched[seen.folder].watch is before
 
 

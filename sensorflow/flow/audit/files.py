@@ -10,7 +10,6 @@ from itertools import islice
 
 from sensorflow.core.arrival import Lane, printable
 from sensorflow.core.findings import Fault, Finding
-from sensorflow.core.stability import Stat
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
 from sensorflow.flow.audit import growing
@@ -18,7 +17,7 @@ from sensorflow.flow.audit.elsewhere import Elsewhere
 from sensorflow.flow.audit.report import Report, names
 from sensorflow.flow.audit.sight import Sight, finding, landing_wanted, unmoved
 from sensorflow.ports.audit import Book
-from sensorflow.ports.feed import DropFolder
+from sensorflow.ports.feed import Candidate, Feed
 
 PAGE = 1000
 NOTHING = "nothing"
@@ -28,44 +27,43 @@ LONG = 10
 
 def drops(sight: Sight, report: Report) -> None:
     """Files that lie in a drop folder longer than it takes to be seen, and that the ledger lacks."""
-    for folder in sight.folders:
-        if sight.source in (None, folder.name):
+    for feed in sight.feeds:
+        if sight.source in (None, feed.name):
             try:
-                if folder.source.growing:
-                    growing.overdue(sight, report, folder)
+                if feed.name in sight.growing:
+                    growing.overdue(sight, report, sight.growing[feed.name])
                     continue
-                for key, stat in _unseen(sight, folder):
-                    _overdue_drop(sight, report, folder, key, stat)
+                for file in _unseen(sight, feed):
+                    _overdue_drop(sight, report, feed, file)
             except Transient as error:
-                report.unseen.append(f"drop folder of {folder.name}: {error}")
+                report.unseen.append(f"drop folder of {feed.name}: {error}")
 
 
-def _unseen(sight: Sight, folder: DropFolder) -> Iterator[tuple[bytes, Stat]]:
-    limit = sight.world.settings.rescan + folder.source.settle
+def _unseen(sight: Sight, feed: Feed) -> Iterator[Candidate]:
+    limit = sight.world.settings.rescan + feed.settle
     recent = sight.now - timedelta(seconds=limit)
     if any(book.received_at > recent for book in sight.books_by_id.values()):
         limit *= LONG  # the daemon is at work: this one may be waiting for its turn
     before = time.time_ns() - int(limit * 1e9)
     # the change time: it is the kernel's, where a modification time is whatever the sender says
-    old = ((key, stat) for key, stat in folder.scan() if stat.ctime_ns < before)
+    old = (file for file in feed.scan() if file.changed_ns < before)
     while page := list(islice(old, PAGE)):
-        asked = [(key, stat.fingerprint) for key, stat in page]
-        unknown = set(sight.books.unknown(folder.name, asked))
-        for key, stat in page:
-            if (key, stat.fingerprint) in unknown and not folder.busy(key, stat):
-                yield key, stat
+        unknown = set(sight.books.unknown(feed.name, [(f.key, f.revision) for f in page]))
+        for file in page:
+            if (file.key, file.revision) in unknown and feed.unchanged(file):
+                yield file
 
 
-def _overdue_drop(sight: Sight, report: Report, folder: DropFolder, key: bytes, stat: Stat) -> None:
+def _overdue_drop(sight: Sight, report: Report, feed: Feed, file: Candidate) -> None:
     def still(_: Book | None) -> bool:
-        asked = sight.books.unknown(folder.name, [(key, stat.fingerprint)])
-        return bool(asked) and not folder.busy(key, stat)
+        asked = sight.books.unknown(feed.name, [(file.key, file.revision)])
+        return bool(asked) and feed.unchanged(file)
 
-    age = max(0, time.time_ns() - stat.ctime_ns) // 10**9
-    expected = f"in the ledger {folder.source.settle:g} s after it is complete, or a rescan later"
+    age = max(0, time.time_ns() - file.changed_ns) // 10**9
+    expected = f"in the ledger {feed.settle:g} s after it is complete, or a rescan later"
     found = f"in the drop folder for {age:,} s, not in the ledger"
-    name = printable(key)
-    report.find(Finding(Fault.DROP_OVERDUE, folder.name, None, name, expected, found), still)
+    name = printable(file.key)
+    report.find(Finding(Fault.DROP_OVERDUE, feed.name, None, name, expected, found), still)
 
 
 def overdue(sight: Sight, report: Report) -> None:

@@ -8,85 +8,80 @@ from itertools import islice
 
 from sensorflow.core.arrival import printable
 from sensorflow.core.findings import Fault, Finding
-from sensorflow.core.growth import BACKLOG, Taken, inode_of
-from sensorflow.core.stability import Stat
+from sensorflow.core.growth import BACKLOG, Taken
 from sensorflow.flow.audit.report import Report, Still
 from sensorflow.flow.audit.sight import Sight
 from sensorflow.flow.segments import segments
 from sensorflow.ports.audit import Book
-from sensorflow.ports.feed import DropFolder
+from sensorflow.ports.feed import Candidate, GrowingFeed
 
 PAGE = 100
 LOOKS = 3
 """Times that a file may have been passed by before it is worth a finding."""
 
 
-def overdue(sight: Sight, report: Report, folder: DropFolder) -> None:
+def overdue(sight: Sight, report: Report, feed: GrowingFeed) -> None:
     """Complete lines that should have been taken by now."""
-    rules = folder.source
-    limit = LOOKS * max(rules.grow_every, sight.world.settings.rescan, BACKLOG)
+    limit = LOOKS * max(feed.grow_every, sight.world.settings.rescan, BACKLOG)
     old = time.time_ns() - int(limit * 1e9)
-    for key, stat, taken in files(sight, folder):
+    for file, taken in files(sight, feed):
         since = 0 if taken is None else taken.size
-        quiet = stat.ctime_ns < old  # nothing was written for so long
-        passed = taken is not None and taken.age > limit and stat.size > since
-        if not (quiet or passed) or stat.size <= since or not folder.has_line(key, since):
+        quiet = file.changed_ns < old  # nothing was written for so long
+        passed = taken is not None and taken.age > limit and file.size > since
+        if not (quiet or passed) or file.size <= since or not feed.has_line(file.key, since):
             continue
-        if taken is not None or sight.books.unknown(folder.name, [(key, stat.fingerprint)]):
-            expected = f"taken {rules.grow_every:g} s after it was written"
+        if taken is not None or sight.books.unknown(feed.name, [(file.key, file.revision)]):
+            expected = f"taken {feed.grow_every:g} s after it was written"
             found = f"complete lines behind byte {since:,} for {limit:,.0f} s or more"
             fault = Fault.DROP_OVERDUE
-            _find(sight, report, folder, fault, key, stat, taken, expected, found)
+            _find(sight, report, feed, fault, file, taken, expected, found)
 
 
 def changed(sight: Sight, report: Report) -> None:
     """Files of which what was taken is no longer there, byte for byte. All of them are read."""
-    for folder in sight.folders:
-        if folder.source.growing and sight.source in (None, folder.name):
-            for key, stat, taken in files(sight, folder):
-                if taken is None or taken.inode != inode_of(stat) or stat.size < taken.size:
+    for feed in sight.growing.values():
+        if sight.source in (None, feed.name):
+            for file, taken in files(sight, feed):
+                if taken is None or taken.inode != feed.place(file) or file.size < taken.size:
                     continue
-                if not folder.holds(key, segments(sight.world.ledger, taken.root, taken.size)):
+                if not feed.holds(file.key, segments(sight.world.ledger, taken.root, taken.size)):
                     expected = f"the {taken.size:,} bytes that were taken"
                     fault, found = Fault.GROWING_CHANGED, "others"
-                    _find(sight, report, folder, fault, key, stat, taken, expected, found)
+                    _find(sight, report, feed, fault, file, taken, expected, found)
 
 
-def files(sight: Sight, folder: DropFolder) -> Iterator[tuple[bytes, Stat, Taken | None]]:
+def files(sight: Sight, feed: GrowingFeed) -> Iterator[tuple[Candidate, Taken | None]]:
     """What lies in a folder, and what was taken of each."""
-    found = folder.scan()
+    found = feed.scan()
     while page := list(islice(found, PAGE)):
-        keys, inodes = [key for key, _ in page], [inode_of(stat) for _, stat in page]
-        taken = sight.world.ledger.grown(folder.name, keys, inodes)
+        keys, inodes = [file.key for file in page], [feed.place(file) for file in page]
+        taken = sight.world.ledger.grown(feed.name, keys, inodes)
         by_inode = {t.inode: t for t in taken}
         by_key = {t.key: t for t in taken}
-        for (key, stat), inode in zip(page, inodes, strict=True):
-            yield key, stat, by_inode.get(inode) or by_key.get(key)
+        for file, inode in zip(page, inodes, strict=True):
+            yield file, by_inode.get(inode) or by_key.get(file.key)
 
 
 def _find(
     sight: Sight,
     report: Report,
-    folder: DropFolder,
+    feed: GrowingFeed,
     fault: Fault,
-    key: bytes,
-    stat: Stat,
+    file: Candidate,
     taken: Taken | None,
     expected: str,
     found: str,
 ) -> None:
     file_id = None if taken is None else taken.root
-    text = Finding(fault, folder.name, file_id, printable(key), expected, found)
-    report.find(text, _unchanged(sight, folder, key, stat, taken))
+    text = Finding(fault, feed.name, file_id, printable(file.key), expected, found)
+    report.find(text, _unchanged(sight, feed, file, taken))
 
 
-def _unchanged(
-    sight: Sight, folder: DropFolder, key: bytes, stat: Stat, taken: Taken | None
-) -> Still:
+def _unchanged(sight: Sight, feed: GrowingFeed, file: Candidate, taken: Taken | None) -> Still:
     """Whether nothing was taken of the file since."""
 
     def still(_: Book | None) -> bool:
-        now = sight.world.ledger.grown(folder.name, [key], [inode_of(stat)])
+        now = sight.world.ledger.grown(feed.name, [file.key], [feed.place(file)])
         known = {(t.root, t.last) for t in now}
         return (taken is None and not now) or (
             taken is not None and (taken.root, taken.last) in known

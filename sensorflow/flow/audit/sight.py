@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,21 +13,23 @@ from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.flow.audit.report import Still
 from sensorflow.flow.work import World, identity_of
 from sensorflow.ports.audit import Book, Books
-from sensorflow.ports.feed import DropFolder
+from sensorflow.ports.feed import Feed, GrowingFeed
 from sensorflow.ports.layers import Layers
 
 
 @dataclass
 class Sight:
-    """The world, the database's books, and the drop folders; of one source, or of all (None).
+    """The world, the database's books, and the feeds; of one source, or of all (None).
 
+    growing: of those sources whose files grow, by name.
     now: the database's clock at the snapshot. books_by_id: what the ledger said then, of all sources;
     about a kilobyte for each file is held. scratch: makes an empty lake that goes when it is left.
     """
 
     world: World
     books: Books
-    folders: list[DropFolder]
+    feeds: Sequence[Feed]
+    growing: Mapping[str, GrowingFeed]
     scratch: Callable[[], AbstractContextManager[Layers]]
     source: str | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))

@@ -33,7 +33,7 @@ class _Held:
     renew_at: float
 
 
-class Intake:
+class Leases:
     """owner, process: see `IntakeLease`; `process` is this object's alone. has_ended: whether the process
     of another daemon has ended for certain."""
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-T = TypeVar("T", bound=Hashable)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,11 @@ class _Feed(Generic[T]):
 class Turns(Generic[T]):
     """Files that seem ready, from several feeds. A feed yields None where it looked at one that is not."""
 
-    def __init__(self) -> None:
+    def __init__(self, identity: Callable[[T], Hashable] = lambda file: file) -> None:
+        """identity: equal for what is the same file."""
+        self._identity = identity
         self._feeds: deque[_Feed[T]] = deque()
-        self._left: set[T] = set()
+        self._left: set[Hashable] = set()
         """Files that were gathered and put back."""
 
     def __bool__(self) -> bool:
@@ -37,12 +39,9 @@ class Turns(Generic[T]):
         else:
             self._feeds.append(feed)
 
-    def has(self, source: str, kind: str) -> bool:
-        return any((feed.source, feed.kind) == (source, kind) for feed in self._feeds)
-
     def put_back(self, source: str, files: list[T], first: bool) -> None:
         """Files that were gathered, and whose turn it is not yet."""
-        self._left.update(files)
+        self._left.update(map(self._identity, files))
         self.add(source, "left", iter(files), first)
 
     def clear(self) -> None:
@@ -59,18 +58,20 @@ class Turns(Generic[T]):
 
         apart: of a source; what it does not let through ends no more than the feed.
         """
-        group: dict[T, None] = {}
+        group: dict[Hashable, T] = {}
         until = time.monotonic() + seconds
         while self._feeds and len(group) < most and time.monotonic() < until:
             feed, ended = self._feeds.popleft(), True
             with apart(feed.source):
                 for file in feed.files:
                     ended = False
-                    if feed.kind == "left" and file is not None:
-                        self._left.discard(file)
-                    if file is not None and file not in self._left:
-                        group[file] = None
+                    if file is not None:
+                        which = self._identity(file)
+                        if feed.kind == "left":
+                            self._left.discard(which)
+                        if which not in self._left:
+                            group.setdefault(which, file)
                     break
             if not ended:
                 self._feeds.append(feed)
-        return list(group)
+        return list(group.values())

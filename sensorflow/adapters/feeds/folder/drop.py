@@ -5,36 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from sensorflow.adapters.feeds.folder.tree import NotAFile, Tree, entries
+from sensorflow.adapters.feeds.folder.tree import Tree, entries
 from sensorflow.adapters.local.keeping import keep
 from sensorflow.adapters.local.places import FOLDER, below, regular, storage_errors, sync_folder
 from sensorflow.core.stability import Stat
 from sensorflow.errors import Transient
+from sensorflow.ports.feed import Gone, Permit
 from sensorflow.settings import FolderSource
 
 HOLD = b".sensorflow"
 """A folder beside the files, for those that are being put away; the token of who does so follows."""
-
-
-@dataclass(frozen=True)
-class Putting:
-    """By whom files are put away. Two never work in one hold: one may have been stopped in the midst of it.
-
-    token: of the intake lease. allowed: whether nobody else has taken over; asked before each file.
-    """
-
-    token: int = 0
-    allowed: Callable[[], bool] = lambda: True
-
-    @property
-    def hold(self) -> bytes:
-        return b"%b-%d" % (HOLD, self.token) if self.token else HOLD
 
 
 class Folder(Tree):
@@ -85,7 +70,7 @@ class Folder(Tree):
         return left
 
     def put_away(
-        self, files: Iterable[tuple[bytes, Stat]], day: date, by: Putting = Putting()
+        self, files: Iterable[tuple[bytes, Stat]], day: date, by: Permit | None = None
     ) -> dict[bytes, str]:
         """Archive or delete registered files, each unless it is no longer the one that was landed.
 
@@ -96,16 +81,17 @@ class Folder(Tree):
         stuck: dict[bytes, str] = {}
         if self.source.after == "keep":
             return stuck
+        by = by or Permit()
         for prefix, members in _by_folder(files).items():
             try:
-                with storage_errors(), suppress(NotAFile):
+                with storage_errors(), suppress(Gone):
                     stuck |= self._put_away(prefix, members, day, by)
             except Transient as error:
                 stuck |= dict.fromkeys((prefix + name for name, _ in members), error.message)
         return stuck
 
     def _put_away(
-        self, prefix: bytes, members: list[tuple[bytes, Stat]], day: date, by: Putting
+        self, prefix: bytes, members: list[tuple[bytes, Stat]], day: date, by: Permit
     ) -> dict[bytes, str]:
         stuck: dict[bytes, str] = {}
         done: list[bytes] = []
@@ -114,7 +100,7 @@ class Folder(Tree):
             same = [(name, stat) for name, stat in members if self._status(folder, name) == stat]
             if not same or not by.allowed():
                 return stuck
-            with _hold(folder, by.hold) as hold:
+            with _hold(folder, _hold_of(by)) as hold:
                 with self._archive_of(prefix, day) as archive:
                     for name, landed in same:
                         if not by.allowed():
@@ -170,6 +156,11 @@ class Folder(Tree):
         with below(self._archive, f"{day.isoformat()}/{os.fsdecode(prefix)}") as place:
             yield place
             sync_folder(place)
+
+
+def _hold_of(by: Permit) -> bytes:
+    """Two never work in one hold: one may have been stopped in the midst of it."""
+    return b"%b-%d" % (HOLD, by.token) if by.token else HOLD
 
 
 @contextmanager

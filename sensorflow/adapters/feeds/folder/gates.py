@@ -16,7 +16,7 @@ from typing import Protocol, TypeAlias
 
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.settling import Settling
-from sensorflow.adapters.feeds.folder.tree import NotAFile, Readable, StillOpen, Unreadable
+from sensorflow.adapters.feeds.folder.tree import Readable
 from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import Announced, Announcement, GateUnreadable, differs
 from sensorflow.core.gates.patterns import NamePattern
@@ -24,6 +24,7 @@ from sensorflow.core.gates.sums import digest_for, text_of
 from sensorflow.core.names import canonical
 from sensorflow.core.stability import Stat
 from sensorflow.flow.clock import now
+from sensorflow.ports.feed import Busy, FeedError, Gone, Unreadable
 
 MOST = 32 << 20
 """Bytes of a gate that is read."""
@@ -155,13 +156,13 @@ class Gates:
         return gone
 
     def is_there(self, key: bytes) -> bool:
-        with suppress(NotAFile):
+        with suppress(Gone):
             self.folder.stat(key)
             return True
         return False
 
     def state(self, key: bytes) -> Stat | None:
-        with suppress(NotAFile):
+        with suppress(Gone):
             return self.folder.stat(key)
         return None
 
@@ -170,9 +171,9 @@ class Gates:
         try:
             with self.folder.open(gate) as stream:
                 data = Readable(stream).read(MOST + 1)
-        except StillOpen:
+        except Busy:
             raise BeingWritten from None
-        except (NotAFile, PermissionError, Unreadable) as error:
+        except (Gone, Unreadable) as error:
             raise GateUnreadable(f"it cannot be read: {error}") from None
         if len(data) > MOST:
             raise GateUnreadable(f"it has more than {MOST:,} bytes")
@@ -189,7 +190,7 @@ class Gates:
                     return hashlib.file_digest(stream, algorithm).hexdigest()  # type: ignore[arg-type]
 
                 return differs(what, size, digest)
-        except (NotAFile, StillOpen, OSError) as error:
+        except (FeedError, OSError) as error:
             return f"it cannot be read: {error}"
 
     def seen(self, key: bytes, stat: Stat) -> bool:

@@ -14,8 +14,7 @@ from itertools import islice
 from sensorflow import crash
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.look import Look, Rest
-from sensorflow.adapters.feeds.folder.spelling import is_there, log_refused
-from sensorflow.adapters.feeds.folder.tree import NotAFile, Readable, Unreadable
+from sensorflow.adapters.feeds.folder.tree import Readable
 from sensorflow.core.arrival import printable
 from sensorflow.core.growth import (
     Growth,
@@ -25,7 +24,9 @@ from sensorflow.core.growth import (
 )
 from sensorflow.core.names import canonical
 from sensorflow.core.stability import Stat
+from sensorflow.flow.intake.spelling import log_refused
 from sensorflow.flow.landing import Landing, LandingGroup
+from sensorflow.ports.feed import Gone, Grower, Unreadable
 from sensorflow.ports.intake import IntakeLease
 from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
@@ -41,13 +42,13 @@ SOONEST = 0.25
 """Seconds between two looks at a folder."""
 
 
-class Growing:
+class Growing(Grower):
     """The growing files of one source. Not safe between threads."""
 
     def __init__(
         self, settings: Settings, folder: Folder, landing: Landing, ledger: Ledger
     ) -> None:
-        self._settings, self.folder = settings, folder
+        self._settings, self.folder, self.name = settings, folder, folder.name
         self._landing, self._ledger = landing, ledger
         self.name_matters = settings.profile_of(folder.source).name_matters
         self._rest: dict[bytes, Rest] = {}
@@ -100,7 +101,7 @@ class Growing:
         for key, stat in self.folder.scan():
             if not key.isascii() and (other := self._other_spelling(key, stat, spelt)):
                 if self._refused.get(key) != other:
-                    log_refused(self.folder, key, other)
+                    log_refused(self.name, key, other)
                 self._refused[key] = other
                 continue
             rest = self._rest.get(key)
@@ -116,7 +117,7 @@ class Growing:
         spelt: of the files seen so far, name -> key.
         """
         known = self._ledger.spelt_otherwise(self.folder.name, key, b"")
-        if known is not None and is_there(self.folder, known, stat):
+        if known is not None and self.folder.has_other(known, stat):
             return known
         first = spelt.setdefault(canonical(key), key)
         return first if first != key else None
@@ -159,10 +160,10 @@ class Growing:
         try:
             with self.folder.open(key) as stream:
                 return Look(self, group, key, stream, known).growths(ours)
-        except NotAFile as error:
+        except Gone as error:
             facts = {"source": self.folder.name, "file": printable(key)}
             log().warning(Event.FILE_VANISHED, **facts, why=str(error))
-        except (PermissionError, Unreadable) as error:
+        except Unreadable as error:
             self._set_aside(key, known, Event.FILE_UNREADABLE, str(error))
         return []
 
@@ -177,7 +178,7 @@ class Growing:
         """Said once for each state of a file."""
         try:
             known[key] = Rest(self.folder.stat(key).fingerprint, math.inf)
-        except NotAFile:
+        except Gone:
             return
         log().error(event, source=self.folder.name, file=printable(key), why=why)
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
-from sensorflow.adapters.feeds.folder.tree import NotAFile, Readable, stat_of
+from sensorflow.adapters.feeds.folder.feed import file_of
+from sensorflow.adapters.feeds.folder.tree import Readable, stat_of
 from sensorflow.core.arrival import printable
 from sensorflow.core.growth import (
     CAP,
@@ -32,6 +33,7 @@ from sensorflow.core.growth import (
 from sensorflow.flow.landing import LandingGroup
 from sensorflow.flow.register import Found, arrivals_of
 from sensorflow.flow.segments import segments
+from sensorflow.ports.feed import Denied, Gone
 from sensorflow.telemetry import Event, log
 
 if TYPE_CHECKING:
@@ -113,7 +115,7 @@ class Look:
 
     def _is_live(self, taken: Taken) -> bool:
         """Whether the file of which something was taken is still there under its name, and goes on."""
-        with suppress(NotAFile, PermissionError), self._all.folder.open(taken.key) as stream:
+        with suppress(Gone, Denied), self._all.folder.open(taken.key) as stream:
             return compare(taken, stat_of(stream), stream) is Verdict.SAME
         return False
 
@@ -185,7 +187,7 @@ class Look:
         else:
             wanted = [key for key, stat in siblings[:SIBLINGS] if stat.size > taken.size]
         for key in wanted:
-            with suppress(NotAFile, PermissionError), self._all.folder.open(key) as stream:
+            with suppress(Gone, Denied), self._all.folder.open(key) as stream:
                 look = Look(self._all, self._group, key, stream, {})
                 same = look._verdict(taken, True) is Verdict.SAME
                 if found := look._landed(taken) if same else []:
@@ -221,7 +223,8 @@ class Look:
         if landed.size != end - start or now.size < end or not unchanged:
             return []  # it is looked at again
         name, settings = self._all.folder.name, self._all._settings
-        found = Found(self._key, landed, self.stat, self._seen_at, datetime.now(UTC))
+        state = file_of(name, self._key, self.stat)
+        found = Found(state, landed, self._seen_at, datetime.now(UTC))
         [arrival] = arrivals_of(settings, name, [found])
         return [Growth(arrival, taken, part.count, inode_of(self.stat), head, tail)]
 

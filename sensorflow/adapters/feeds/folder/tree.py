@@ -21,33 +21,20 @@ from sensorflow.adapters.local.places import (
 )
 from sensorflow.core.growth import Segment, complete, holds
 from sensorflow.core.stability import Stat, takes
+from sensorflow.ports.feed import Busy, Denied, FeedError, Gone, Unreadable
 from sensorflow.settings import FolderSource
 
 DEPTH = 64
 """Folders below a drop folder that are looked into, one within the other."""
 
 
-class NotAFile(Exception):
-    """Gone, a link, a folder, a FIFO, a device; or it became one while we looked."""
-
-
-class StillOpen(Exception):
-    """Some process has the file open for writing."""
-
-
-class Unreadable(Exception):
-    """The file's own disk or share fails while it is read."""
-
-
 class Readable:
-    """A file that is read; its own errors are told from those of where it is written to. touch: called at
-    each read."""
+    """A file that is read; its own errors are told from those of where it is written to."""
 
-    def __init__(self, stream: BinaryIO, touch: Callable[[], object] = lambda: None) -> None:
-        self._stream, self._touch = stream, touch
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
 
     def read(self, size: int = -1) -> bytes:
-        self._touch()
         try:
             return self._stream.read(size)
         except OSError as error:
@@ -110,14 +97,14 @@ class Tree:
                     os.close(descriptor)
 
     def stat(self, key: bytes) -> Stat:
-        """The state of one file. Raises NotAFile."""
+        """The state of one file. Raises Gone."""
         with self._parent(key) as (folder, name):
             try:
                 status = os.stat(name, dir_fd=folder, follow_symlinks=False)
             except OSError as error:
-                raise NotAFile(str(error)) from error
+                raise Gone(str(error)) from error
             if not modes.S_ISREG(status.st_mode):
-                raise NotAFile("not a regular file")
+                raise Gone("not a regular file")
             return self._stat(status)
 
     def stat_of(self, stream: BinaryIO) -> Stat:
@@ -150,39 +137,50 @@ class Tree:
 
     @contextmanager
     def open(self, key: bytes) -> Iterator[BinaryIO]:
-        """The file, for reading. Raises NotAFile, PermissionError, or, where files are taken when they
-        are whole, StillOpen."""
+        """The file, for reading. Raises Gone, also of a link, a folder, a FIFO or a device; Denied; Busy,
+        where files are taken when they are whole."""
         with self._parent(key) as (folder, name):
             try:
                 descriptor = os.open(name, FILE, dir_fd=folder)
             except OSError as error:
                 if error.errno in (errno.EACCES, errno.EPERM):
-                    raise
-                raise NotAFile(str(error)) from error
+                    raise Denied(str(error)) from error
+                raise Gone(str(error)) from error
             with os.fdopen(descriptor, "rb") as stream:
                 if not modes.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                    raise NotAFile("not a regular file")
+                    raise Gone("not a regular file")
                 if not self.source.growing and self._being_written(stream.fileno()):
-                    raise StillOpen(os.fsdecode(key))
+                    raise Busy(os.fsdecode(key))
                 yield stream
 
     def names(self, prefix: bytes) -> list[bytes]:
         """The keys of the regular files in one folder, in arbitrary order. prefix: its path, with a slash
         at the end. Nothing is looked at but the listing."""
         with (
-            suppress(NotAFile),
+            suppress(Gone),
             self._parent(prefix + b"_") as (folder, _),
             os.scandir(folder) as es,
         ):
             return [prefix + os.fsencode(e.name) for e in es if e.is_file(follow_symlinks=False)]
         return []
 
+    def has_other(self, key: bytes, than: Stat) -> bool:
+        """Whether another file than this one has this key. Some file systems find one file by either
+        spelling."""
+        try:
+            found = self.stat(key)
+        except Gone:
+            return False
+        if not than.inode:
+            return found != than
+        return (found.device, found.inode) != (than.device, than.inode)
+
     def siblings(self, key: bytes) -> list[tuple[bytes, Stat]]:
         """The other regular files in the folder of `key`, whatever their names are; the one that was
         changed last is the first."""
         head, slash, name = key.rpartition(b"/")
         found: list[tuple[bytes, Stat]] = []
-        with suppress(NotAFile), self._parent(key) as (folder, _):
+        with suppress(Gone), self._parent(key) as (folder, _):
             for other in entries(folder):
                 stat = self._regular(folder, other)
                 if stat is not None and other != name:
@@ -190,24 +188,25 @@ class Tree:
         return sorted(found, key=lambda pair: -pair[1].ctime_ns)
 
     def busy(self, key: bytes, stat: Stat) -> bool:
-        """See `ports.feed.DropFolder`. A file that may not be read is not busy."""
+        """Whether a file is gone, changed since `stat`, or open for writing. One that may not be read is
+        not busy."""
         try:
             with self.open(key) as stream:
                 return self.stat_of(stream) != stat
-        except (NotAFile, StillOpen):
+        except (Gone, Busy):
             return True
-        except OSError:
+        except (Unreadable, OSError):
             return False
 
     def has_line(self, key: bytes, start: int) -> bool:
-        """See `ports.feed.DropFolder`."""
-        with suppress(NotAFile, StillOpen, OSError), self.open(key) as stream:
+        """See `ports.feed.GrowingFeed`."""
+        with suppress(FeedError, OSError), self.open(key) as stream:
             return complete(stream, start, self.stat_of(stream).size) > start
         return False
 
     def holds(self, key: bytes, segments: Iterable[Segment]) -> bool:
-        """See `ports.feed.DropFolder`."""
-        with suppress(NotAFile, StillOpen, OSError), self.open(key) as stream:
+        """See `ports.feed.GrowingFeed`."""
+        with suppress(FeedError, OSError), self.open(key) as stream:
             return holds(stream, segments)
         return True
 
@@ -240,7 +239,7 @@ class Tree:
         """The descriptor of the folder that holds `key`, each step opened without following links."""
         *folders, name = key.split(b"/")
         if name in (b"", b".", b"..") or b".." in folders:
-            raise NotAFile("not a path below the source's folder")
+            raise Gone("not a path below the source's folder")
         descriptor = _opened(self.root, ROOT)
         try:
             for part in folders:
@@ -256,7 +255,7 @@ def _opened(name: bytes | Path, flags: int, folder: int | None = None) -> int:
     try:
         return os.open(name, flags, dir_fd=folder)
     except OSError as error:
-        raise NotAFile(str(error)) from error
+        raise Gone(str(error)) from error
 
 
 def entries(folder: int, folders: bool = False) -> list[bytes]:

@@ -26,7 +26,7 @@ from watchdog.observers.inotify_c import InotifyConstants
 from sensorflow.adapters.feeds.folder.drop import HOLD, Folder
 from sensorflow.adapters.feeds.folder.tree import identity
 
-OnFile = Callable[[Folder, bytes], None]
+OnFile = Callable[[bytes], None]
 OnDoubt = Callable[[str], None]
 
 
@@ -73,7 +73,7 @@ class _Handler(FileSystemEventHandler):
         whole = os.fsencode(path)
         key = whole.removeprefix(self._prefix)
         if key != whole and (self._folder.takes(key) or self._folder.is_gate(key)):
-            self._on_file(self._folder, key)
+            self._on_file(key)
 
 
 class _Overflow(logging.Handler):
@@ -97,6 +97,8 @@ class _Watched:
     """A folder and what of it is watched: by which watch, which inode, and its folders at the last scan.
     retry: when it is tried again (monotonic seconds), where it could not be."""
 
+    on_file: OnFile
+    on_doubt: OnDoubt
     watch: ObservedWatch | None = None
     root: tuple[int, int] | None = None
     places: dict[bytes, tuple[int, int]] = field(default_factory=dict)
@@ -105,41 +107,47 @@ class _Watched:
 
 
 class Watch:
-    """Tells of files that were closed after writing, or renamed in.
+    """Tells of files that were closed after writing, or renamed in; one for all folders of a process."""
 
-    on_file and on_doubt are called in watchdog's thread. on_doubt: events may have been lost, with a
-    reason for the log unless that is usual; look at everything again.
-    """
-
-    def __init__(self, on_file: OnFile, on_doubt: OnDoubt) -> None:
-        self._on_file = on_file
-        self._on_doubt = on_doubt
+    def __init__(self) -> None:
         self._observer = BaseObserver(_Emitter)
-        self._overflow = _Overflow(on_doubt)
+        self._overflow = _Overflow(self._overflown)
         self._watched: dict[Folder, _Watched] = {}
+        self._started = False
 
-    def start(self, folders: list[Folder]) -> None:
-        """Watch those that can be; `renew` sees to the others."""
-        logging.getLogger("watchdog").addHandler(self._overflow)
-        # a folder that was renamed is watched under its new name by the watch of the old one
-        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
-        self._observer.start()
-        self._watched = {folder: _Watched() for folder in folders}
-        self.renew()
+    def add(self, folder: Folder, on_file: OnFile, on_doubt: OnDoubt) -> None:
+        """Watch a folder; one that cannot be is seen to by `renew`. Raises OSError where none can be, once.
 
-    def renew(self) -> None:
+        on_file and on_doubt are called in watchdog's thread. on_doubt: events may have been lost, with a
+        reason for the log unless that is usual; look at everything again.
+        """
+        if not self._started:
+            self._started = True
+            logging.getLogger("watchdog").addHandler(self._overflow)
+            # a folder that was renamed is watched under its new name by the watch of the old one
+            warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
+            self._observer.start()
+        if self._observer.is_alive():
+            self._watched[folder] = _Watched(on_file, on_doubt)
+            self.renew(folder)
+
+    def _overflown(self, reason: str) -> None:
+        """One queue has the events of all; one line is enough."""
+        for number, now in enumerate(list(self._watched.values())):
+            now.on_doubt("" if number else reason)
+
+    def renew(self, folder: Folder) -> None:
         """Watch anew what is another folder than was watched, and what could not be: to be called often.
 
         inotify watches an inode. One that is removed, renamed or mounted over, or that a link leads to no
         more, has nothing more to tell.
         """
-        for folder, now in self._watched.items():
-            root = _root(folder)
-            if root is None or time.monotonic() < now.retry:
-                continue
-            if root != now.root or not self._lives(now) or _replaced(now.places, folder.places):
-                self._watch(folder, now, root)
-            now.places = folder.places
+        now, root = self._watched.get(folder), _root(folder)
+        if now is None or root is None or time.monotonic() < now.retry:
+            return
+        if root != now.root or not self._lives(now) or _replaced(now.places, folder.places):
+            self._watch(folder, now, root)
+        now.places = folder.places
 
     def _lives(self, now: _Watched) -> bool:
         """A watch ends with its inode, whose number may be given to the next folder at once."""
@@ -153,17 +161,17 @@ class Watch:
                 self._observer.unschedule(now.watch)
             now.watch = None
         path = os.path.realpath(folder.root)  # the kernel is asked not to follow a link
-        handler = _Handler(folder, path, self._on_file, self._on_doubt)
+        handler = _Handler(folder, path, now.on_file, now.on_doubt)
         try:
             now.watch = self._observer.schedule(handler, path, recursive=True, event_filter=WANTED)
         except OSError as error:
             now.root, now.retry = None, time.monotonic() + RETRY
             if now.why != str(error):
-                self._on_doubt(f"{folder.name}: {error}")
+                now.on_doubt(f"{folder.name}: {error}")
             now.why = str(error)
             return
         now.root, now.why = root, ""
-        self._on_doubt("")  # what came before it was watched
+        now.on_doubt("")  # what came before it was watched
 
     def stop(self) -> None:
         logging.getLogger("watchdog").removeHandler(self._overflow)

@@ -11,21 +11,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from pathlib import Path
 
-from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.adapters.feeds.folder.gates import Held, of
-from sensorflow.adapters.feeds.folder.tree import NotAFile, Readable, StillOpen, Unreadable
 from sensorflow.core.arrival import Lane, printable
-from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.names import composed
-from sensorflow.core.stability import Stat
 from sensorflow.flow.land import land
 from sensorflow.flow.landing import Landing
-from sensorflow.flow.register import register
+from sensorflow.flow.register import Found, register
+from sensorflow.ports.feed import Busy, Candidate, Denied, Feed, FeedError
 from sensorflow.ports.intake import Kind
 from sensorflow.ports.ledger import Ledger
-from sensorflow.settings import Settings, as_folder
+from sensorflow.settings import Settings
 
 LOOK = 0.5
 """Seconds between looks at how far the workers are."""
@@ -39,11 +34,11 @@ class Window:
     since: datetime | None = None
     until: datetime | None = None
 
-    def takes(self, key: bytes, stat: Stat) -> bool:
-        name = composed(key.decode("utf-8", "surrogateescape"))
+    def takes(self, file: Candidate) -> bool:
+        name = composed(file.key.decode("utf-8", "surrogateescape"))
         if self.patterns and not any(fnmatchcase(name, composed(p)) for p in self.patterns):
             return False
-        modified = stat.mtime_ns / 1e9
+        modified = file.modified_ns / 1e9
         late = self.until is not None and modified >= self.until.timestamp()
         return not late and (self.since is None or modified >= self.since.timestamp())
 
@@ -73,39 +68,31 @@ class Backfill:
     def __init__(
         self,
         settings: Settings,
-        source: str,
-        root: Path,
+        feed: Feed,
         window: Window,
         landing: Landing,
         ledger: Ledger,
         ahead: int = 200,
         rate: float | None = None,
     ) -> None:
-        quiet = as_folder(settings.sources[source], after="keep", growing=False)
-        self._folder = Folder(source, root.resolve(), quiet, Path())
-        self._settings = settings
+        self._settings, self._feed = settings, feed
         self._window = window
         self._landing = landing
         self._ledger = ledger
         self._ahead = ahead
         self._pause = 0.0 if rate is None else 1.0 / rate
-        self._gates = of(self._folder, ledger)
         self.progress = Progress()
 
-    def files(self) -> Iterator[tuple[bytes, Stat]]:
+    def files(self) -> Iterator[Candidate]:
         """What is to be taken. Raises Transient STORAGE."""
-        for key, stat in self._folder.scan():
-            if self._window.takes(key, stat):
-                yield key, stat
+        return filter(self._window.takes, self._feed.scan())
 
     def run(self, told: Callable[[Progress], None]) -> None:
         """Take all files and wait for the workers; `told` is called often. Raises Transient."""
-        if self._gates is not None:
-            self._gates.look()
-            self._gates.present(self._folder.scan())
-        for key, stat in self.files():
+        self._feed.survey()
+        for file in self.files():
             self._wait(self._ahead - 1, told)
-            self._take(key, stat)
+            self._take(file)
             told(self.progress)
             time.sleep(self._pause)
         self._wait(0, told, fresh=True)
@@ -122,48 +109,36 @@ class Backfill:
                 return
             time.sleep(LOOK)
 
-    def _take(self, key: bytes, stat: Stat) -> None:
+    def _take(self, file: Candidate) -> None:
         p = self.progress
         try:
-            kind = self._register(key, stat)
-        except (NotAFile, StillOpen, PermissionError, Unreadable, _Waits) as error:
-            p.left_out[printable(key)] = _reason(error)
+            kind = self._register(file)
+        except FeedError as error:
+            p.left_out[printable(file.key)] = _reason(error)
             return
         p.known += kind is Kind.SEEN
         p.aliases += kind is Kind.ALIAS
         p.registered += kind is Kind.NEW
 
-    def _register(self, key: bytes, stat: Stat) -> Kind:
-        name, discovered = self._folder.name, datetime.now(UTC)
-        if self._ledger.seen(name, key, stat.fingerprint):
+    def _register(self, file: Candidate) -> Kind:
+        discovered = datetime.now(UTC)
+        if self._ledger.seen(file.source, file.key, file.revision):
             return Kind.SEEN
-        said = self._announced(key, stat)
-        with self._folder.open(key) as stream:
-            landed = land(self._landing, Readable(stream), lambda: self._folder.stat_of(stream))
+        self._feed.admit(file)  # old files have their gates beside them
+        said = self._feed.announcement(file)
+        with self._feed.open(file) as opened:
+            landed = land(self._landing, opened)
         if landed is None:
-            raise StillOpen
-        now, lane = datetime.now(UTC), Lane.BACKFILL
-        return register(
-            self._ledger, self._settings, name, key, *landed, discovered, now, lane, said
-        ).kind
-
-    def _announced(self, key: bytes, stat: Stat) -> Announcement | None:
-        """What the file's gate says, where the source has gates: old files have theirs beside them."""
-        if self._gates is None:
-            return None
-        found = self._gates.admit(key, stat)
-        if isinstance(found, Held):
-            raise _Waits(found.why)
-        return found.announcement
+            raise Busy("it changed while it was read")
+        bytes_, state = landed
+        times = (discovered, datetime.now(UTC))
+        found = Found(state, bytes_, *times, Lane.BACKFILL, said)
+        return register(self._ledger, self._settings, found).kind
 
 
-class _Waits(Exception):
-    """The file's gate is not there."""
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, StillOpen):
+def _reason(error: FeedError) -> str:
+    if isinstance(error, Busy):
         return "it is being written"
-    if isinstance(error, PermissionError):
+    if isinstance(error, Denied):
         return "it may not be read"
     return str(error) or type(error).__name__

@@ -1,0 +1,147 @@
+"""What lies in a drop folder and does not go on: unreadable, overdue, never finished, without its gate."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Set
+from contextlib import suppress
+from pathlib import Path
+
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.gates import Admitted, Book, Gates, Held, NoBook, of
+from sensorflow.adapters.feeds.folder.gating import age, is_overdue
+from sensorflow.core.arrival import printable
+from sensorflow.core.gates.announced import Announced
+from sensorflow.core.stability import Stat, takes
+from sensorflow.errors import SensorflowError
+from sensorflow.ports.audit import Books
+from sensorflow.ports.backlog import Left, Waiting
+from sensorflow.ports.feed import Withheld
+
+MOST = 200_000
+"""Files of a folder that are looked at."""
+PATIENCE = 10.0
+"""Seconds of a folder after which no more of it is looked at."""
+MOST_GATED = 20_000
+"""Files and gates of a source that are looked at."""
+GATED_PATIENCE = 5.0
+"""Seconds after which no more of them is looked at."""
+BATCH = 500
+
+
+class FolderBacklog:
+    """See `ports.backlog.Backlog`. book: None where no ledger can be asked: gates are left out."""
+
+    def __init__(self, folder: Folder, book: Book | None) -> None:
+        self.name, self._folder, self._book = folder.name, folder, book
+
+    def reachable(self) -> bool:
+        return self._folder.readable()
+
+    def waiting(self, books: Books | None = None) -> list[Waiting]:
+        if self._book is None:
+            return []
+        gates, until = of(self._folder, self._book), time.monotonic() + GATED_PATIENCE
+        if gates is None:
+            return []
+        found = [self._waiting(*held) for held in self._held(gates, books, until)]
+        for key, stat, why in gates.unmet():
+            if len(found) >= MOST_GATED or time.monotonic() > until:
+                break
+            found.append(self._waiting(key, stat, why, is_gate=True))
+        return found
+
+    def _waiting(self, key: bytes, stat: Stat, why: str, is_gate: bool = False) -> Waiting:
+        late = is_overdue(self._folder, stat)
+        return Waiting(self.name, key, why, max(0.0, age(stat)), late, is_gate)
+
+    def _held(
+        self, gates: Gates, books: Books | None, until: float
+    ) -> Iterator[tuple[bytes, Stat, str]]:
+        gates.look()
+        files = list(self._folder.scan())
+        gates.present(files)
+        if books is not None and self._folder.source.after == "keep":
+            unknown = set(_unknown(books, self.name, [(k, s.fingerprint) for k, s in files]))
+            files = [(key, stat) for key, stat in files if key in unknown]
+        for key, stat in files[:MOST_GATED]:
+            found = gates.admit(key, stat)
+            if isinstance(found, Held):
+                yield key, stat, found.why
+            if time.monotonic() > until:
+                return
+
+    def left(
+        self, books: Books | None, late: float, unfinished: float, held: Set[bytes] = frozenset()
+    ) -> Left:
+        found, now, until = Left(), time.time(), time.monotonic() + PATIENCE
+        folder, late = self._folder, max(late, 4 * self._folder.source.settle)
+        kept: list[tuple[bytes, str]] = []
+        for key, stat in folder.all_files():
+            if found.files >= MOST or time.monotonic() > until:
+                found.whole = False
+                break
+            found.files += 1
+            since = now - max(stat.mtime_ns, stat.ctime_ns) / 1e9
+            if folder.is_gate(key):
+                continue
+            if not folder.takes(key):
+                self._apart(key, now - stat.mtime_ns / 1e9 > unfinished, found)
+            elif not self._readable(key):
+                found.unreadable.append(key)
+            elif since > late and not folder.source.growing and key not in held:
+                if folder.source.after == "keep":
+                    kept.append((key, stat.fingerprint))
+                else:
+                    found.overdue.append(key)
+                    found.oldest = max(found.oldest, since)
+        if books is not None:
+            with suppress(SensorflowError):  # of the ledger, which is looked at apart
+                found.overdue += _unknown(books, self.name, kept)
+        return found
+
+    def _apart(self, key: bytes, is_old: bool, found: Left) -> None:
+        name = key.rpartition(b"/")[2]
+        if name.startswith(b"."):
+            return
+        if takes(key, ("*",), self._folder.source.exclude):
+            stem, dot, ending = name.rpartition(b".")
+            pattern = f"*.{printable(ending)}" if stem and dot else "names without an ending"
+            found.not_included[pattern].append(key)
+        elif is_old:
+            found.unfinished.append(key)
+
+    def _readable(self, key: bytes) -> bool:
+        return os.access(os.path.join(os.fsencode(self._folder.root), key), os.R_OK)  # noqa: PTH118
+
+
+def _unknown(books: Books, source: str, asked: list[tuple[bytes, str]]) -> list[bytes]:
+    pieces = (asked[start : start + BATCH] for start in range(0, len(asked), BATCH))
+    return [key for piece in pieces for key, _ in books.unknown(source, piece)]
+
+
+class BesideGate:
+    """See `ports.backlog.Beside`."""
+
+    def __init__(self, folder: Folder, path: Path) -> None:
+        self._folder = folder
+        self._key = os.fsencode(path.resolve().relative_to(folder.root.resolve()))
+        self._gates = of(folder, NoBook())
+        self.keeps = folder.source.after == "keep"
+
+    def is_gate(self) -> bool:
+        return self._folder.is_gate(self._key)
+
+    def announced(self) -> Announced | None:
+        if self._gates is None:
+            return None
+        self._gates.look()
+        self._gates.present(self._folder.scan())
+        verdict = self._gates.admit(self._key, self._folder.stat(self._key))
+        if not isinstance(verdict, Admitted):
+            raise Withheld(verdict.why)
+        return verdict.announcement.what if verdict.announcement is not None else None
+
+    def differs(self, what: Announced) -> str | None:
+        return self._gates.differs(self._key, what) if self._gates is not None else None

@@ -1,0 +1,356 @@
+"""The feed of a drop folder: inotify is the fast path, a scan of everything the guarantee.
+
+Nothing is held in memory that a restart would lose: the folder and the ledger are the truth.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.gates import Book
+from sensorflow.adapters.feeds.folder.gating import Gating
+from sensorflow.adapters.feeds.folder.settling import Settling
+from sensorflow.adapters.feeds.folder.tree import Readable, stat_of
+from sensorflow.core.arrival import printable
+from sensorflow.core.gates.announced import Announcement
+from sensorflow.core.growth import Segment, inode_of
+from sensorflow.core.stability import Stat
+from sensorflow.ports.feed import (
+    Busy,
+    Candidate,
+    Gone,
+    GrowingFeed,
+    Permit,
+    Taker,
+)
+from sensorflow.telemetry import Event, log
+
+if TYPE_CHECKING:
+    from sensorflow.adapters.feeds.folder.watch import Watch
+
+TICK = 0.25
+"""Seconds between looks at files that are settling."""
+WATCH_EVERY = 1.0
+"""Seconds between looks whether what inotify watches is still the drop folder."""
+SETTLING = 5_000
+"""Files of a folder that are settling at a time. A folder may hold any number: the others' turn comes when
+half of these are through, or what closes them announces them."""
+
+
+@dataclass(frozen=True)
+class File(Candidate):
+    """doubtful: inotify told of it; by now it may long be taken."""
+
+    stat: Stat
+    doubtful: bool = field(default=False, compare=False)
+
+
+def file_of(source: str, key: bytes, stat: Stat, doubtful: bool = False) -> File:
+    times = (stat.mtime_ns, stat.ctime_ns)
+    return File(source, key, stat.fingerprint, stat.size, *times, stat, doubtful)
+
+
+class OpenFile(Readable):
+    """See `ports.feed.Opened`; of a file on this host, wherever it lies."""
+
+    def __init__(
+        self, source: str, key: bytes, stream: BinaryIO, how: Callable[[BinaryIO], Stat] = stat_of
+    ) -> None:
+        super().__init__(stream)
+        self._source, self._key, self._open, self._how = source, key, stream, how
+
+    def state(self) -> File:
+        return file_of(self._source, self._key, self._how(self._open))
+
+
+class FolderFeed(GrowingFeed):
+    """See `ports.feed.Feed`, and `GrowingFeed` for a source of growing files.
+
+    book: for a source with gates, see `gates.Book`. rescan: seconds between scans. watch: shared by all
+    folders of a process; None where nothing but scans and looks is wanted.
+    """
+
+    def __init__(
+        self, folder: Folder, book: Book, rescan: float = math.inf, watch: Watch | None = None
+    ) -> None:
+        self.name, self.folder, rules = folder.name, folder, folder.source
+        self.keeps, self.settle = rules.after == "keep", rules.settle
+        self.grow_every = rules.grow_every
+        self._book, self._rescan, self._watch = book, rescan, watch
+        self._gating = Gating(folder, book)
+        self._settling = Settling(folder.source.settle)
+        self._more = False
+        self._told: deque[bytes] = deque()
+        """Keys that inotify told of."""
+        self._doubt = threading.Event()
+        self._next_scan = self._next_look = self._next_watch = -math.inf
+        self._running: set[str] = set()
+        """What was polled and is not through."""
+        self._again = False
+        """The folder is to be scanned once more when the scan of it that runs is through."""
+        self._unrecovered = False
+        """The folder was away when it was taken over."""
+        self._stuck: dict[bytes, Stat] = {}
+        """Gates that could not be put away."""
+        self._taker: Taker | None = None
+        self._by = Permit()
+
+    # --- taking turns ---
+
+    def start(self, taker: Taker) -> None:
+        """Starts the fast path; without it the rescan alone does the work."""
+        self._taker = taker
+        if self._watch is None or self.folder.source.polling or self.folder.source.growing:
+            self._watch = None
+            return
+        try:
+            with taker.held():
+                self._watch.add(self.folder, self._tell, self._rescan_for)
+        except OSError as error:
+            log().warning(Event.WATCH_DEGRADED, reason=str(error), rescan=self._rescan)
+            self._watch = None
+
+    def stop(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+
+    def _tell(self, key: bytes) -> None:
+        self._told.append(key)
+        self._waker.wake()
+
+    def _rescan_for(self, reason: str) -> None:
+        if reason:
+            log().warning(Event.WATCH_DEGRADED, reason=reason)
+        self._doubt.set()
+        self._waker.wake()
+
+    @property
+    def _waker(self) -> Taker:
+        assert self._taker is not None, "not started"
+        return self._taker
+
+    def begin(self, by: Permit) -> None:
+        self._by = by
+        self._doubt.set()
+        self._gating = Gating(self.folder, self._book)  # another daemon may have taken files in
+        self._unrecovered = True
+        self._recover()
+
+    def _recover(self) -> None:
+        """What a killed daemon left half put away."""
+        taker = self._waker
+
+        def registered(key: bytes, stream: BinaryIO) -> bool:
+            if self.folder.is_gate(key):
+                return True  # it was put away after the file that it is of was registered
+            return taker.is_registered(self.name, key, stream)
+
+        with taker.held():
+            for key in self.folder.recover(registered, today()):
+                why = "left half put away, and not readable now"
+                log().error(Event.FILE_STUCK, source=self.name, file=printable(key), why=why)
+        self._unrecovered = False
+
+    def rewind(self) -> None:
+        self._running.clear()
+        self._again = False
+        self._doubt.set()
+
+    def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
+        look = now >= self._next_look
+        if look and self._more and len(self._settling) < SETTLING / 2:
+            self._more = False
+            self._doubt.set()
+        if now >= self._next_scan or self._doubt.is_set():
+            self._doubt.clear()
+            self._next_scan = now + self._rescan
+            if "scan" in self._running:
+                self._again = True
+            else:
+                yield self._turn("scan", self._scanned())
+        if look:
+            self._next_look = now + TICK
+            self._told.extend(self._gating.again())
+            if len(self._settling) and "settled" not in self._running:
+                yield self._turn("settled", self._settled())
+        if self._watch is not None and now >= self._next_watch:
+            self._next_watch = now + WATCH_EVERY
+            with self._waker.held():
+                self._watch.renew(self.folder)
+        if self._told and "told" not in self._running:
+            yield self._turn("told", self._popped())
+
+    def _turn(self, kind: str, files: Iterator[File | None]) -> Iterator[File | None]:
+        self._running.add(kind)
+        return self._until_through(kind, files)
+
+    def _until_through(self, kind: str, files: Iterator[File | None]) -> Iterator[File | None]:
+        try:
+            yield from files
+        finally:
+            self._running.discard(kind)
+
+    def _scanned(self) -> Iterator[File | None]:
+        if self._unrecovered and self.folder.readable():
+            self._recover()
+        while True:
+            self._gating.look()
+            for key, stat in self.folder.scan():
+                yield file_of(self.name, key, stat) if self._is_new(key, stat) else None
+            for key, why in self._gating.scanned():
+                self._waker.vanished(self.name, key, why)
+            self._waker.scanned()
+            self._put_gates_away((), self._by)
+            if not self._again:
+                return
+            self._again = False
+
+    def _is_new(self, key: bytes, stat: Stat) -> bool:
+        if (let_in := self._gating.lets_in(key, stat)) is not None:
+            return let_in
+        if len(self._settling) >= SETTLING and key not in self._settling:
+            self._more = True
+            return False
+        known = self._waker.is_known(file_of(self.name, key, stat))
+        return not known and self._complete(key, stat)
+
+    def _complete(self, key: bytes, stat: Stat) -> bool:
+        return self._settling.complete(key, stat, time.monotonic())
+
+    def _settled(self) -> Iterator[File | None]:
+        for key in self._settling.waiting:
+            try:
+                whole = key in self._settling and self._complete(key, stat := self.folder.stat(key))
+                yield file_of(self.name, key, stat) if whole else None
+            except Gone as error:
+                self._vanished(key, error)
+
+    def _popped(self) -> Iterator[File | None]:
+        """What was told of; of a gate the files that wait for it."""
+        while self._told:
+            key = self._told.popleft()
+            if not self.folder.is_gate(key):
+                yield self._doubtful(key)
+                continue
+            for file, same in self._gating.heard(key):
+                if same:
+                    yield self._doubtful(file)
+                else:
+                    self._settle_again(file)
+
+    def _doubtful(self, key: bytes) -> File | None:
+        try:
+            return file_of(self.name, key, self.folder.stat(key), doubtful=True)
+        except Gone as error:
+            self._passed_by(key, error)
+            return None
+
+    def _settle_again(self, key: bytes) -> None:
+        with suppress(Gone):
+            self._settling.again(key, self.folder.stat(key), time.monotonic())
+
+    def _passed_by(self, key: bytes, error: Gone) -> None:
+        """It was told of, and is gone: most likely it was taken by now."""
+        if key in self._settling:
+            self._vanished(key, error)
+            return
+        log().debug(Event.FILE_SKIPPED, source=self.name, file=printable(key), why=str(error))
+
+    def _vanished(self, key: bytes, error: Gone) -> None:
+        self._settling.forget(key)
+        self._waker.vanished(self.name, key, str(error))
+
+    # --- one file ---
+
+    def scan(self) -> Iterator[Candidate]:
+        for key, stat in self.folder.scan():
+            yield file_of(self.name, key, stat)
+
+    @contextmanager
+    def open(self, candidate: Candidate) -> Iterator[OpenFile]:
+        with self.folder.open(candidate.key) as stream:
+            yield OpenFile(self.name, candidate.key, stream, self.folder.stat_of)
+
+    def unchanged(self, candidate: Candidate) -> bool:
+        return not self.folder.busy(candidate.key, _stat(candidate))
+
+    def admit(self, candidate: Candidate) -> None:
+        self._gating.admit(candidate.key, _stat(candidate))
+
+    def survey(self) -> None:
+        self._gating.survey()
+
+    def announcement(self, candidate: Candidate) -> Announcement | None:
+        return self._gating.announcement(candidate.key)
+
+    def ack(self, candidates: Sequence[Candidate], by: Permit) -> Mapping[Candidate, str]:
+        self._put_gates_away([c.key for c in candidates], by)
+        for candidate in candidates:
+            self._settling.forget(candidate.key)
+        stats = [(c.key, _stat(c)) for c in candidates]
+        stuck = self.folder.put_away(stats, today(), by)
+        return {c: stuck[c.key] for c in candidates if c.key in stuck}
+
+    def _put_gates_away(self, keys: Sequence[bytes], by: Permit) -> None:
+        """Those that are spent now that these files are registered: before the files themselves, so that
+        none is left to open for what comes next under their names."""
+        spent = dict(self._gating.spent(keys))
+        spent = {k: stat for k, stat in spent.items() if self._stuck.get(k) != stat}
+        for key, why in self.folder.put_away(spent.items(), today(), by).items():
+            self._stuck[key] = spent[key]
+            log().error(Event.FILE_STUCK, source=self.name, file=printable(key), why=why)
+
+    def nack(self, candidate: Candidate, error: Exception) -> None:
+        key = candidate.key
+        if isinstance(error, Busy):
+            self._settling.again(key, self._stat_now(candidate), time.monotonic())
+        elif not isinstance(error, Gone):
+            self._settling.forget(key)
+        elif isinstance(candidate, File) and candidate.doubtful:
+            self._passed_by(key, error)
+        else:
+            self._vanished(key, error)
+
+    def _stat_now(self, candidate: Candidate) -> Stat:
+        try:
+            return self.folder.stat(candidate.key)
+        except Gone:  # which is reported when it is looked at again
+            return _stat(candidate)
+
+    # --- all of it ---
+
+    def reachable(self) -> bool:
+        return self.folder.readable()
+
+    def has_other(self, key: bytes, than: Candidate) -> bool:
+        return self.folder.has_other(key, _stat(than))
+
+    def state(self) -> Mapping[str, Any] | None:
+        return self._gating.state()
+
+    def place(self, candidate: Candidate) -> str:
+        return inode_of(_stat(candidate))
+
+    def has_line(self, key: bytes, start: int) -> bool:
+        return self.folder.has_line(key, start)
+
+    def holds(self, key: bytes, segments: Iterable[Segment]) -> bool:
+        return self.folder.holds(key, segments)
+
+
+def _stat(candidate: Candidate) -> Stat:
+    assert isinstance(candidate, File), "of another feed"
+    return candidate.stat
+
+
+def today() -> date:
+    return datetime.now(UTC).date()

@@ -1,0 +1,71 @@
+"""Two files of a source whose names differ only in how their letters are encoded.
+
+They would be versions of each other, while both stay where they are for good: the first that was registered
+counts, and the other one is left alone until the first is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sensorflow.core.arrival import printable
+from sensorflow.core.names import canonical
+from sensorflow.errors import REMEDY, Code
+from sensorflow.flow.register import Found
+from sensorflow.ports.feed import Candidate, Feed
+from sensorflow.ports.ledger import Ledger
+from sensorflow.telemetry import Event, log
+
+
+@dataclass
+class Sorted:
+    """later: to be looked at again when those taken are registered. refused: each with the key of the file
+    that has its name."""
+
+    taken: list[Found] = field(default_factory=list)
+    later: list[Found] = field(default_factory=list)
+    refused: list[tuple[Found, bytes]] = field(default_factory=list)
+
+
+class Spellings:
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._refused: dict[tuple[str, bytes], tuple[str, bytes]] = {}
+
+    def is_refused(self, feed: Feed, candidate: Candidate) -> bool:
+        """Whether a file was refused in this state, and still is: the other one is there."""
+        known = self._refused.get((feed.name, candidate.key))
+        if known is None:
+            return False
+        if known[0] == candidate.revision and feed.has_other(known[1], candidate):
+            return True
+        del self._refused[feed.name, candidate.key]
+        return False
+
+    def sort_out(self, feed: Feed, files: Sequence[Found]) -> Sorted:
+        done = Sorted()
+        names: dict[bytes, bytes] = {}
+        for file in files:
+            if names.setdefault(canonical(file.key), file.key) != file.key:
+                done.later.append(file)
+            elif (other := self._other(feed, file)) is not None:
+                self._refused[feed.name, file.key] = (file.candidate.revision, other)
+                done.refused.append((file, other))
+            else:
+                done.taken.append(file)
+        return done
+
+    def _other(self, feed: Feed, file: Found) -> bytes | None:
+        """The key of another file with this name and other bytes that is there."""
+        if file.key.isascii():
+            return None
+        key = self._ledger.spelt_otherwise(feed.name, file.key, file.landed.sha256)
+        return key if key is not None and feed.has_other(key, file.candidate) else None
+
+
+def log_refused(source: str, key: bytes, other: bytes) -> None:
+    """Reported once for each state of a file."""
+    facts = {"source": source, "file": printable(key), "code": Code.NAME_TAKEN}
+    facts |= {"spelt": ascii(key.decode()), "taken_by": ascii(other.decode())}
+    log().error(Event.FILE_REFUSED, **facts, do=REMEDY[Code.NAME_TAKEN])
