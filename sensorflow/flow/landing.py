@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import BinaryIO
 
@@ -27,12 +27,6 @@ class LandingBatch:
         return hashed.landed
 
 
-class LandingGroup(LandingBatch):
-    def __init__(self, objects: Puts, settle: Callable[[], None]) -> None:
-        super().__init__(objects)
-        self.settle = settle
-
-
 class Landing:
     """Objects named ``<first two hex digits>/<sha256>``. The same bytes twice: one object.
 
@@ -52,12 +46,6 @@ class Landing:
         """See `ObjectStore.batch`."""
         with self._objects.batch() as batch:
             yield LandingBatch(batch)
-
-    @contextmanager
-    def group(self) -> Iterator[LandingGroup]:
-        """As `batch`, for those who commit it themselves, by `settle`."""
-        with ExitStack() as batches:
-            yield LandingGroup(batches.enter_context(self._objects.batch()), batches.close)
 
     def open(self, name: str) -> BinaryIO:
         """A seekable reader. Raises Transient STORAGE when the object is not there."""

@@ -40,15 +40,6 @@ def test_landed_bytes_can_be_read_and_are_named_by_their_hash(landing: Landing) 
     assert (one.size, landing.open(one.name).read()) == (3, b"abc")
 
 
-def test_a_group_is_there_when_it_is_settled_and_not_before(landing: Landing) -> None:
-    with landing.group() as group:
-        landed = [group.put(io.BytesIO(data)) for data in (b"abc", b"abd", b"abc")]
-        assert not any(landing.has(one.name) for one in landed)
-        group.settle()
-        assert [landing.open(one.name).read() for one in landed] == [b"abc", b"abd", b"abc"]
-    assert landing.unfinished(-1) == []
-
-
 def test_a_batch_is_landed_when_it_ends_and_not_before(landing: Landing) -> None:
     with landing.batch() as batch:
         landed = [batch.put(io.BytesIO(data)) for data in (b"abc", b"abd", b"abc")]
