@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,11 +38,13 @@ if TYPE_CHECKING:
     from sensorflow.adapters.postgres.audit import PostgresBooks
     from sensorflow.adapters.postgres.closing import Closing
     from sensorflow.flow.audit import Sight
+    from sensorflow.flow.housekeeping import Done, Housekeeping
     from sensorflow.flow.intake.leases import Leases
     from sensorflow.flow.pulse import Heart
     from sensorflow.flow.work import World
     from sensorflow.ports.backlog import Backlog, Beside
-    from sensorflow.ports.ledger import Ledger
+    from sensorflow.ports.ledger import FileLedger, Ledger
+    from sensorflow.ports.queue import Publisher
 
 GARBAGE = 3600.0
 DAY = 23.5 * 3600
@@ -186,15 +189,51 @@ def drop_empty_months(settings: Settings) -> int:
     return months.drop_empty(database_url(settings))
 
 
+def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publisher) -> Housekeeping:
+    """All that is done every so often, by whichever engine calls it."""
+    from sensorflow.flow.housekeeping import (
+        RETAIN,
+        RETAIN_EVERY,
+        SWEEP,
+        Housekeeping,
+        Step,
+        each,
+        reconcile,
+    )
+    from sensorflow.flow.retain import retain
+
+    stores = lake(settings), landing(settings)
+
+    def seal() -> Done:
+        return {month.month.name: month.outcome for month in close_months(settings)}
+
+    def collect() -> Done:
+        garbage = collect_garbage_daily(settings)
+        return {"half written": garbage} if garbage else {}
+
+    def drop() -> Done:
+        dropped = drop_empty_months(settings)
+        return {"empty months": dropped} if dropped else {}
+
+    expire = partial(retain, ledger, *stores, settings)
+    sweep = partial(reconcile, ledger, ledger, *stores, publisher, settings)
+    steps = (
+        Step(SWEEP, settings.sweep, sweep),
+        Step(RETAIN, RETAIN_EVERY, partial(each, (seal, expire, collect, drop))),
+    )
+    return Housekeeping(ledger, steps)
+
+
 def sight(settings: Settings, source: str | None = None) -> Sight:
     """What an audit looks at."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.flow.audit import Sight
 
-    here = world(settings, "audit", ledger(settings, "audit"))
-    found = [FolderFeed(folder, here.ledger) for folder in folders(settings)]
-    growing = {feed.name: feed for feed in found if feed.folder.source.growing}
-    return Sight(here, books(settings), found, growing, scratch, source)
+    intake = ledger(settings, "audit")
+    here = world(settings, "audit", intake)
+    found = [FolderFeed(folder, intake) for folder in folders(settings)]
+    growing = {feed.name: feed for feed in found if settings.folders[feed.name].growing}
+    return Sight(here, books(settings), intake, found, growing, scratch, source)
 
 
 @contextmanager
@@ -220,7 +259,7 @@ def publisher(settings: Settings) -> CeleryPublisher:
     return CeleryPublisher(broker_url(settings), landing(settings).bucket, settings.to_broker)
 
 
-def world(settings: Settings, role: str, ledger: PostgresLedger) -> World:
+def world(settings: Settings, role: str, ledger: FileLedger) -> World:
     from sensorflow.flow.work import World
 
     return World(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensorflow.core.nearest import meant, nearest
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
+    from sensorflow.ports.catalog import Catalog
     from sensorflow.ports.files import FileView
-    from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
 RECENT = 2000
@@ -45,9 +45,8 @@ Source = Annotated[
 def near(given: str, known: Iterable[str]) -> str:
     """The name that was meant, or all that there are."""
     names = list(dict.fromkeys(map(str, known)))
-    if found := difflib.get_close_matches(given, names, 1):
-        return f"did you mean {found[0]!r}?"
-    return f"there are: {', '.join(names[:10])}" if names else "there are none yet"
+    there = f"there are: {', '.join(names[:10])}" if names else "there are none yet"
+    return meant(given, names, there)
 
 
 def require(option: str, given: str, what: str, known: Iterable[str]) -> None:
@@ -57,7 +56,7 @@ def require(option: str, given: str, what: str, known: Iterable[str]) -> None:
         raise Misuse(f"{option} {given}: no such {what}; {near(given, names)}")
 
 
-def require_source(settings: Settings, ledger: Ledger, source: str | None) -> None:
+def require_source(settings: Settings, ledger: Catalog, source: str | None) -> None:
     """A source of the settings, or one that is gone from them and still has files."""
     if source is not None and source not in settings.sources:
         require("--source", source, "source", [*settings.sources, *ledger.totals()])
@@ -77,12 +76,11 @@ def code_of(given: str | None) -> str | None:
 
 
 def _near_code(given: str, known: Sequence[str]) -> str:
-    found = difflib.get_close_matches(given, known, 1, 0.8)
-    found = found or difflib.get_close_matches(given.upper(), known, 1, 0.8)
-    return f"did you mean {found[0]}?" if found else "docs/errors.md has them all"
+    found = nearest(given, known, 0.8) or nearest(given.upper(), known, 0.8)
+    return f"did you mean {found}?" if found else "docs/errors.md has them all"
 
 
-def file_of(ledger: Ledger, given: str) -> FileView:
+def file_of(ledger: Catalog, given: str) -> FileView:
     """The file of a number, or the newest version of a name. Raises Misuse where there is none."""
     named = versions_of(ledger, given)
     if not named:
@@ -94,7 +92,7 @@ def file_of(ledger: Ledger, given: str) -> FileView:
     return max(named, key=lambda view: view.version)
 
 
-def versions_of(ledger: Ledger, given: str) -> list[FileView]:
+def versions_of(ledger: Catalog, given: str) -> list[FileView]:
     """The file of a number; else all versions of a name, or one of them: `name@2`."""
     if is_id(given) and (found := ledger.file(int(given))):
         return [found]
@@ -115,7 +113,7 @@ def _newest(views: Sequence[FileView]) -> list[FileView]:
     return list(newest.values())
 
 
-def unknown_file(ledger: Ledger, given: str) -> Misuse:
+def unknown_file(ledger: Catalog, given: str) -> Misuse:
     """What to raise of a file that is not there."""
     if given.isdecimal():
         last = ledger.files(limit=1)
@@ -125,8 +123,8 @@ def unknown_file(ledger: Ledger, given: str) -> Misuse:
     parts = {name.rsplit("/", 1)[-1]: name for name in names}
     if same := parts.get(given):
         hint = f"did you mean {same!r}?"
-    elif found := difflib.get_close_matches(given, [*names, *parts], 1):
-        hint = f"did you mean {parts.get(found[0], found[0])!r}?"
+    elif found := nearest(given, [*names, *parts]):
+        hint = f"did you mean {parts.get(found, found)!r}?"
     else:
         hint = "see `sensorflow files ls`"
     return Misuse(f"no file {given!r}; {hint}")

@@ -163,8 +163,7 @@ def _rows(view: FileView) -> Iterator[dict[str, Any]]:
     from sensorflow import bootstrap
     from sensorflow.core.partitions import Layer
 
-    facts = view.facts
-    if "rejects" in facts["expired"]:
+    if "rejects" in view.expired:
         text = f"{view.name}: retention has removed the text of its {view.counts.rejected:,} rejected rows"
         print(f"file {view.file_id}, {shown(text)}", file=sys.stderr)  # noqa: T201
         return

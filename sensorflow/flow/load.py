@@ -79,8 +79,8 @@ def _log_kept(job: Job, old: FileView) -> None:
         version=job.claim.version,
         of_version=old.version,
         readings=old.counts.served,
-        first=old.facts["ts_min"].isoformat(),
-        last=old.facts["ts_max"].isoformat(),
+        first=old.ts_min and old.ts_min.isoformat(),
+        last=old.ts_max and old.ts_max.isoformat(),
         do=f"sensorflow undo '{old.name}@{old.version}', or on_change = \"supersede\"",
     )
 

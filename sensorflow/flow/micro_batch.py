@@ -14,7 +14,8 @@ import pyarrow as pa
 from sensorflow import crash
 from sensorflow.core import joint, reading
 from sensorflow.core.formats.chunk import Chunk
-from sensorflow.core.keys import KEY, keys
+from sensorflow.core.keys import keys
+from sensorflow.core.readings import KEY
 from sensorflow.core.states import Stage
 from sensorflow.errors import Fenced, Permanent, Transient
 from sensorflow.flow import deadlines
@@ -157,7 +158,8 @@ def _only_chunk(job: Job) -> Chunk | None:
         opened(job) as stream,
         deadlines.reading(job.claim.file_id, job.profile.max_seconds),
     ):
-        chunks = reading.chunks(stream, job.profile, job.place, scratch, job.source.drift)
+        drift, layouts = job.source.drift, job.world.layouts
+        chunks = reading.chunks(stream, job.profile, job.place, scratch, drift, layouts=layouts)
         return joint.only(chunks)
 
 

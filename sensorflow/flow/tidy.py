@@ -19,14 +19,13 @@ from sensorflow.errors import Transient
 from sensorflow.flow.landing import Landing
 from sensorflow.ports.audit import Book
 from sensorflow.ports.layers import Layers, Unreadable
-from sensorflow.ports.ledger import Ledger
-from sensorflow.ports.maintenance import Leftover
+from sensorflow.ports.maintenance import Leftover, Maintenance
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def tidy(ledger: Ledger, lake: Layers, landing: Landing) -> int:
+def tidy(ledger: Maintenance, lake: Layers, landing: Landing) -> int:
     """Returns how many files were seen to. Raises Transient STORAGE."""
 
     def remove(left: Leftover) -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from sensorflow.core import reading
 from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.layouts import Layouts
 from sensorflow.core.binding.place import Place
 from sensorflow.core.formats.chunk import Reject, reject_batch
 from sensorflow.core.gates.announced import require_rows
@@ -152,7 +153,8 @@ def cause(codes: Counter[Code], form: str) -> str | None:
 def _accepted(stream: BinaryIO, job: Job) -> Iterator[Accepted]:
     received = int(job.claim.received_at.timestamp()) * 10**9
     part, number = job.claim.part, job.claim.file_id
-    return judged(stream, job.profile, job.place, job.source.drift, received, part, number)
+    drift, layouts = job.source.drift, job.world.layouts
+    return judged(stream, job.profile, job.place, drift, layouts, received, part, number)
 
 
 def judged(
@@ -160,6 +162,7 @@ def judged(
     profile: Profile,
     place: Place,
     drift: Drift,
+    layouts: Layouts,
     received: int | None,
     part: Part | None = None,
     file_id: int = 0,
@@ -169,7 +172,7 @@ def judged(
     See `reading.read`. file_id: 0 of a file that the ledger does not know.
     """
     began, limit = time.monotonic(), profile.max_seconds
-    parts = reading.read(stream, profile, place, scratch, drift, received, part)
+    parts = reading.read(stream, profile, place, scratch, drift, received, part, layouts)
     while True:
         with deadlines.reading(file_id, max(0.0, began + limit - time.monotonic())):
             accepted = next(parts, None)

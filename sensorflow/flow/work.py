@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from sensorflow import __version__
 from sensorflow.core.arrival import printable
+from sensorflow.core.binding.layouts import Layouts
 from sensorflow.core.binding.place import Place
 from sensorflow.core.partitions import LayerFile
 from sensorflow.core.profile import Profile
@@ -15,24 +16,25 @@ from sensorflow.errors import Code, Permanent
 from sensorflow.flow.clock import now
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.quarantine_zone import QuarantineZone
-from sensorflow.ports.claims import Claim
+from sensorflow.ports.claims import Claim, Progress
 from sensorflow.ports.files import Counts
 from sensorflow.ports.layers import Layers
-from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.ledger import FileLedger
 from sensorflow.settings import Settings, Source
 
 
 @dataclass(frozen=True)
 class World:
-    """The adapters that the stages work with."""
+    """The adapters that the stages work with, and the layouts that one file leaves for the next."""
 
-    ledger: Ledger
+    ledger: FileLedger
     landing: Landing
     lake: Layers
     quarantine: QuarantineZone
     settings: Settings
     owner: str
     code_version: str = __version__
+    layouts: Layouts = field(default_factory=Layouts)
 
 
 CERTAIN = 15.0
@@ -43,11 +45,15 @@ NEVER_LOST = math.inf
 
 @dataclass(frozen=True)
 class Job:
-    """One claimed file, with the settings that hold for it. claimed_at: see `clock.now`."""
+    """One claimed file, what has been found of it, and the settings that hold for it.
+
+    claimed_at: see `clock.now`.
+    """
 
     world: World
     claim: Claim
     claimed_at: float = -math.inf
+    progress: Progress = field(default_factory=Progress)
 
     @cached_property
     def source(self) -> Source:
@@ -101,8 +107,8 @@ class Job:
         """Raises Fenced if somebody else has the file: what was written of it must not be named.
 
         Nobody can name a file of the lake and be sure of the ledger at the same instant. Where this comes
-        just before, whatever a worker names that has lost its claim, it names soon after: `Ledger.tidy`
-        looks twice.
+        just before, whatever a worker names that has lost its claim, it names soon after:
+        `Maintenance.tidy` looks twice.
         """
         lease = self.world.settings.lease
         if now() - self.claimed_at > min(CERTAIN, lease / 2):
@@ -115,11 +121,12 @@ class Job:
 
     def counted(self, **changes: int) -> Job:
         """The same job, with counts that a stage has found."""
-        return replace(self, claim=replace(self.claim, counts=replace(self.counts, **changes)))
+        found = replace(self.progress, counts=replace(self.counts, **changes))
+        return replace(self, progress=found)
 
     @property
     def counts(self) -> Counts:
-        return self.claim.counts
+        return self.progress.counts
 
 
 def identity_of(rules: Source | None, source: str, key: bytes, version: int) -> str:

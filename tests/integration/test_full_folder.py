@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from sensorflow import bootstrap, daemon
 from sensorflow.adapters.feeds.folder import feed
@@ -41,7 +42,7 @@ def test_all_files_are_taken_in_without_waiting_for_the_next_rescan(
     made = daemon.Daemon(settings, feeds, [], Landing(MemoryObjects()), ledger, MemoryQueue())
     thread = threading.Thread(target=made.run)
     thread.start()
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     while len(ledger.files(limit=100)) < FILES and time.monotonic() < until:
         time.sleep(0.05)
     made.stop()

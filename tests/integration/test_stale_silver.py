@@ -214,10 +214,10 @@ class Scene:
         """All that matters for what may happen from here on."""
         view = self.yard.ledger.file(self.file_id)
         assert view is not None
-        facts = [view.facts[n] for n in ("state", "tidy")]
-        first = view.facts["collected_for"] is None
-        again = view.facts["previous"] is None
-        token = view.facts["lease_token"]
+        facts = [view.state, view.tidy]
+        first = view.collected_for is None
+        again = view.previous is None
+        token = view.lease_token
         at = [worker.at for worker in self.workers]
         budget = tuple(self.budget[n] for n in ("begin", "expire", "correct", "undo", "replay"))
         newest = token is not None and view.state is State.RUNNING

@@ -163,7 +163,7 @@ def test_a_file_of_too_many_rejects_goes_to_quarantine_whole() -> None:
     assert [r.outcome for r in plant.work()] == [Outcome.QUARANTINED]
     (view,) = plant.ledger.files(State.QUARANTINED)
     assert (view.counts.read, view.counts.rejected, view.counts.loaded) == (10, 2, 0)
-    manifest = plant.world.quarantine.manifest(view.facts["quarantined_to"])
+    manifest = plant.world.quarantine.manifest(view.quarantined_to)
     assert manifest["error"]["code"] == Code.TOO_MANY_REJECTS
     assert [r["line_no"] for r in manifest["error"]["first_rejects"]] == [10, 11]
     assert manifest["replay"] == f"sensorflow quarantine replay {file.file_id}"
@@ -242,7 +242,7 @@ def test_a_file_that_ends_its_worker_three_times_is_quarantined() -> None:
     done = [o for o in outcomes if o is not Outcome.NOTHING]  # the lost messages came after all
     assert done == [Outcome.CONDEMNED, Outcome.QUARANTINED]
     (view,) = plant.ledger.files(State.QUARANTINED)
-    assert view.facts["error_code"] == Code.CRASHED
+    assert view.error_code == Code.CRASHED
 
 
 class BrokenLake(MemoryLayers):
@@ -272,7 +272,7 @@ def test_faults_of_the_infrastructure_burn_no_attempt() -> None:
         plant.now += timedelta(seconds=120)
     view = plant.ledger.file(file.file_id)
     assert view is not None
-    assert view.facts["attempts"] == 0
+    assert view.attempts == 0
     lake.error = None
     assert [r.outcome for r in plant.work()] == [Outcome.LOADED]
 
@@ -310,14 +310,14 @@ def test_a_defect_is_tried_three_times_and_then_quarantined() -> None:
     assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.CONDEMNED]
     view = plant.ledger.file(file.file_id)
     assert view is not None
-    assert view.facts["error_code"] == Code.UNEXPECTED
-    assert "ZeroDivisionError" in view.facts["error_detail"]
+    assert view.error_code == Code.UNEXPECTED
+    assert "ZeroDivisionError" in view.error_detail
 
 
 def attempts(plant: Plant, file: Registration) -> int:
     view = plant.ledger.file(file.file_id)
     assert view is not None
-    return int(view.facts["attempts"])
+    return view.attempts
 
 
 def names(number: int) -> bytes:
@@ -337,9 +337,9 @@ def test_small_files_of_one_message_have_each_its_own_outcome() -> None:
         assert view is not None
         assert (view.counts.read, view.counts.loaded) == (number + 1, number + 1)
         assert plant.silver_rows(file.file_id) == number + 1
-        assert [e["what"] for e in plant.ledger.history(file.file_id)].count("loaded") == 1
+        assert [e.what for e in plant.ledger.history(file.file_id)].count("loaded") == 1
     together = [
-        [e["why"] for e in plant.ledger.history(f.file_id) if e["what"] == "claimed"]
+        [e.why for e in plant.ledger.history(f.file_id) if e.what == "claimed"]
         for f in (*files, broken, spoilt, *later)
     ]
     assert together == [  # 28 files in four messages
@@ -362,7 +362,7 @@ def test_files_of_one_message_leave_the_rows_and_keys_that_each_leaves_alone() -
     together_.work()
     assert together_.ledger.rows == alone.ledger.rows
     assert [v.counts for v in together_.ledger.files()] == [v.counts for v in alone.ledger.files()]
-    whys = {e["why"] for n in range(1, 10) for e in together_.ledger.history(n)}
+    whys = {e.why for n in range(1, 10) for e in together_.ledger.history(n)}
     assert "together with file 1" in whys
 
 
@@ -442,7 +442,7 @@ def test_a_file_that_was_held_before_is_published_alone() -> None:
     files = [plant.drop(content(n + 1), names(n)) for n in range(8)]
     assert [len(message) for message in sent(plant)] == [2, 2, 2, 2]
     ids = [file.file_id for file in files]
-    for claim in plant.ledger.claim_many(ids, (Stage.VALIDATE,), "me", 30):
+    for claim in plant.ledger.claim_many(ids, (Stage.VALIDATE,), "me", 30).claims:
         plant.ledger.release(claim, Transient(Code.STORAGE, "away"), 0, burned=False)
     assert sent(plant) == [[f"{number}.csv"] for number in range(8)]
 
@@ -518,7 +518,7 @@ def test_changed_bytes_in_the_landing_zone_are_never_loaded() -> None:
     for name in plant.landed.contents:
         plant.landed.contents[name] = content(4)
     assert [r.outcome for r in plant.work()] == [Outcome.CONDEMNED]
-    assert plant.ledger.files()[0].facts["error_code"] == Code.BYTES_CHANGED
+    assert plant.ledger.files()[0].error_code == Code.BYTES_CHANGED
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_landed() -> None:
@@ -545,7 +545,7 @@ def test_the_source_that_a_file_came_from_may_be_gone() -> None:
     outcomes = [r.outcome for r in plant.work() + plant.work()]
     assert outcomes == [Outcome.CONDEMNED, Outcome.QUARANTINED]
     (view,) = plant.ledger.files(State.QUARANTINED)
-    assert view.facts["error_code"] == Code.SOURCE_UNKNOWN
+    assert view.error_code == Code.SOURCE_UNKNOWN
 
 
 def test_aliases_and_versions_are_told_apart() -> None:
@@ -575,7 +575,7 @@ def test_what_drifted_stands_in_the_history_and_what_is_rescued_in_bronze(inline
     file = plant.drop(rows)
     plant.work(inline)
     assert plant.state(file.file_id) is State.LOADED
-    notes = [e.get("why") for e in plant.ledger.history(file.file_id) if e.get("why")]
+    notes = [e.why for e in plant.ledger.history(file.file_id) if e.why]
     assert notes == ["drift: new column 'battery'"]
     view = plant.ledger.file(file.file_id)
     assert view is not None
@@ -592,7 +592,7 @@ def test_a_drifted_file_is_quarantined_where_the_source_says_so() -> None:
     plant.work()
     assert plant.state(file.file_id) is State.QUARANTINED
     (view,) = plant.ledger.files(State.QUARANTINED)
-    assert view.facts["error_code"] == Code.DRIFT
+    assert view.error_code == Code.DRIFT
 
 
 def test_a_file_that_takes_too_long_is_given_up() -> None:
@@ -604,7 +604,7 @@ def test_a_file_that_takes_too_long_is_given_up() -> None:
     plant.work()
     assert plant.state(file.file_id) is State.QUARANTINED
     (view,) = plant.ledger.files(State.QUARANTINED)
-    assert view.facts["error_code"] == Code.TOO_SLOW
+    assert view.error_code == Code.TOO_SLOW
 
 
 def test_a_file_that_uses_up_its_memory_is_quarantined_whatever_was_refused_last() -> None:
@@ -617,4 +617,4 @@ def test_a_file_that_uses_up_its_memory_is_quarantined_whatever_was_refused_last
         plant.now += timedelta(hours=1)
     assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.CONDEMNED]
     (view,) = plant.ledger.files()
-    assert view.facts["error_code"] == Code.OUT_OF_MEMORY
+    assert view.error_code == Code.OUT_OF_MEMORY

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+from patience import PATIENCE
 
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.feed import FolderFeed
@@ -85,7 +86,7 @@ def taking(tmp_path: Path, ledger: Told) -> Iterator[Daemon]:
 
 
 def wait(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -154,11 +155,11 @@ def test_a_file_is_told_of_at_once_after_others_were_moved_away(tmp_path: Path, 
     spent = []
     for _ in range(3):
         drop(root, old=b"1")
-        assert found.get(timeout=20) == b"old.csv"
+        assert found.get(timeout=PATIENCE) == b"old.csv"
         began = time.monotonic()
         (root / "old.csv").rename(tmp_path / "old.csv")
         drop(root, new=b"2")
-        assert found.get(timeout=20) == b"new.csv"
+        assert found.get(timeout=PATIENCE) == b"new.csv"
         spent.append(time.monotonic() - began)
     watch.stop()
     assert min(spent) < 0.4

@@ -386,7 +386,7 @@ def test_a_rotated_file_is_one_file_and_its_rest_is_taken(site: Site, name: str)
     assert site.values == [1.5] * 3
     assert sum(view.counts.duplicate for view in site.ledger.files()) == 0
     assert sizes(site, 1) == [len(HEAD + line(1)), len(line(2))]
-    names = {a["name"] for n in site.ids for a in site.ledger.arrivals(n)}
+    names = {a.name for n in site.ids for a in site.ledger.arrivals(n)}
     assert names == {"a.csv", name}
 
 
@@ -472,7 +472,7 @@ def test_a_copy_of_what_was_taken_is_not_taken_again(site: Site) -> None:
         site.write((site.drop / "a.csv").read_bytes()[:cut], name)
         site.take()
     assert len(site.ids) == 1
-    assert {a["name"] for a in site.ledger.arrivals(1)} == {"a.csv", "b.csv", "c.csv"}
+    assert {a.name for a in site.ledger.arrivals(1)} == {"a.csv", "b.csv", "c.csv"}
     site.write(line(3), "c.csv")  # another file, from here on
     site.take()
     assert sizes(site, 2) == [len(HEAD + line(1) + line(3))]

@@ -14,6 +14,7 @@ from sensorflow.flow.audit.report import Still
 from sensorflow.flow.work import World, identity_of
 from sensorflow.ports.audit import Book, Books
 from sensorflow.ports.feed import Feed, GrowingFeed
+from sensorflow.ports.intake import Intake
 from sensorflow.ports.layers import Layers
 
 
@@ -28,6 +29,7 @@ class Sight:
 
     world: World
     books: Books
+    intake: Intake
     feeds: Sequence[Feed]
     growing: Mapping[str, GrowingFeed]
     scratch: Callable[[], AbstractContextManager[Layers]]
