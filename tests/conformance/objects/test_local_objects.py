@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,18 +121,25 @@ def test_a_source_is_read_once_though_its_name_comes_late(tmp_path: Path) -> Non
     assert LocalObjects(tmp_path).put(lambda: "late", Once(b"abc")) == "late"
 
 
-def test_a_batch_syncs_each_file_and_each_folder_once(
+def test_a_batch_opens_and_syncs_each_folder_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    objects, synced = LocalObjects(tmp_path), []
+    objects, opened, synced = LocalObjects(tmp_path), list[Any](), list[int]()
     objects.put("a/x", io.BytesIO(b"x"))
-    sync = os.fsync
+    open_, sync = os.open, os.fsync
+
+    def opening(path: Any, *arguments: Any, **options: Any) -> int:
+        opened.append(path)
+        return open_(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", opening)
     monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(fd), sync(fd)))
     with objects.batch() as batch:
         for number in range(5):
             batch.put(f"a/{number}", io.BytesIO(b"x"))
         assert synced == []
     assert len(synced) == 6
+    assert opened.count("a") == 1
 
 
 def test_a_full_disk_is_transient(tmp_path: Path) -> None:

@@ -72,11 +72,16 @@ def test_a_source_that_changes_is_never_landed_under_another_hash(landing: Landi
     assert landing.put(landing.open(one.name)) == one
 
 
-@pytest.mark.parametrize("name", ["aa/" + "a" * 64, "../../etc/passwd", "", "aa/../../x"])
+@pytest.mark.parametrize("name", ["aa/" + "a" * 64, "aa/aa", "../../etc/passwd", "", "aa/../../x"])
 def test_what_is_not_landed_cannot_be_opened(landing: Landing, name: str) -> None:
     with pytest.raises(Transient) as caught:
         landing.open(name)
     assert caught.value.code is Code.STORAGE
+
+
+def test_what_is_no_name_in_the_landing_zone_is_not_looked_for(landing: Landing) -> None:
+    with pytest.raises(Transient):
+        landing.size("aa/aa")
 
 
 def test_the_size_of_what_is_landed_can_be_asked(landing: Landing) -> None:

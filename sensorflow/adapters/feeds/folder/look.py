@@ -58,12 +58,12 @@ class Look:
     def __init__(
         self,
         growing: Growing,
-        group: LandingBatch,
+        batch: LandingBatch,
         key: bytes,
         stream: BinaryIO,
         known: dict[bytes, Rest],
     ) -> None:
-        self._all, self._group, self._key, self._stream = growing, group, key, stream
+        self._all, self._batch, self._key, self._stream = growing, batch, key, stream
         self._known = known
         self._seen_at = datetime.now(UTC)
         self.stat = stat_of(stream)
@@ -188,7 +188,7 @@ class Look:
             wanted = [key for key, stat in siblings[:SIBLINGS] if stat.size > taken.size]
         for key in wanted:
             with suppress(Gone, Denied), self._all.folder.open(key) as stream:
-                look = Look(self._all, self._group, key, stream, {})
+                look = Look(self._all, self._batch, key, stream, {})
                 same = look._verdict(taken, True) is Verdict.SAME
                 if found := look._landed(taken) if same else []:
                     return found
@@ -216,7 +216,7 @@ class Look:
             return []
         self._all._hurry |= self.stat.size - start > CAP
         part = Lines(self._stream, start, end)
-        landed = self._group.put(Readable(part))  # type: ignore[arg-type]
+        landed = self._batch.put(Readable(part))  # type: ignore[arg-type]
         now = stat_of(self._stream)
         head, tail = part.edges(self._stream, start, end)
         unchanged = taken is None or compare(taken, now, self._stream) in _STILL
