@@ -190,8 +190,8 @@ def _round(ledger: Ledger, world: World, path: Path, number: int) -> Measured:
 
 def _steps(ledger: Catalog, file_id: int) -> tuple[Step, ...]:
     """Of each stage what the file's history says."""
-    told = [e for e in ledger.history(file_id) if e["seconds"] is not None]
-    by_stage = {e["stage"]: Step(e["stage"], e["seconds"], e["rows"] or 0) for e in told}
+    told = [e for e in ledger.history(file_id) if e.seconds is not None]
+    by_stage = {e.stage: Step(e.stage, e.seconds or 0.0, e.rows or 0) for e in told}
     return tuple(by_stage[stage] for stage in WORK if stage in by_stage)
 
 

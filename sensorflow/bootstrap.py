@@ -21,19 +21,20 @@ from sensorflow import crash
 from sensorflow import settings as settings_
 from sensorflow.adapters import host
 from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.adapters.objects.local import LocalLanding
-from sensorflow.adapters.objects.quarantine import LocalQuarantine
+from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.embedded import state
 from sensorflow.environment import folder
 from sensorflow.errors import Misuse
+from sensorflow.flow.landing import Landing
+from sensorflow.flow.quarantine_zone import FILES, QuarantineZone
 from sensorflow.settings import Settings
 
 if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.feeds.folder.growing import Growing
-    from sensorflow.adapters.layers.local import LocalLake
+    from sensorflow.adapters.layers.local import LocalLayers
     from sensorflow.adapters.postgres.audit import PostgresBooks
     from sensorflow.adapters.postgres.closing import Closing
     from sensorflow.flow.audit import Sight
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from sensorflow.flow.pulse import Heart
     from sensorflow.flow.work import World
     from sensorflow.ports.backlog import Backlog, Beside
-    from sensorflow.ports.landing import Landing
     from sensorflow.ports.ledger import FileLedger, Ledger
     from sensorflow.ports.queue import Publisher
 
@@ -163,12 +163,10 @@ def close_months(settings: Settings) -> list[Closing]:
 def collect_garbage(settings: Settings) -> int:
     """Remove what writers that were killed left half written, an hour ago or more."""
     from sensorflow.adapters.local.garbage import collect
-    from sensorflow.adapters.objects.quarantine import FILES
-    from sensorflow.core.partitions import Layer
 
-    data = settings.data_folder
-    found = sum(collect(data / place, GARBAGE) for place in ("landing", "archive", *Layer))
-    return found + collect(data / "quarantine", GARBAGE, FILES)
+    stores = (landing(settings), quarantine(settings), lake(settings))
+    found = sum(store.collect(GARBAGE) for store in stores)
+    return found + collect(settings.data_folder / "archive", GARBAGE)
 
 
 def collect_garbage_daily(settings: Settings) -> int:
@@ -234,27 +232,27 @@ def sight(settings: Settings, source: str | None = None) -> Sight:
     intake = ledger(settings, "audit")
     here = world(settings, "audit", intake)
     found = [FolderFeed(folder, intake) for folder in folders(settings)]
-    growing = {feed.name: feed for feed in found if feed.folder.source.growing}
+    growing = {feed.name: feed for feed in found if settings.folders[feed.name].growing}
     return Sight(here, books(settings), intake, found, growing, scratch, source)
 
 
 @contextmanager
-def scratch() -> Iterator[LocalLake]:
+def scratch() -> Iterator[LocalLayers]:
     """An empty lake that goes when it is left."""
-    from sensorflow.adapters.layers.local import LocalLake
+    from sensorflow.adapters.layers.local import LocalLayers
 
     with tempfile.TemporaryDirectory(prefix="sensorflow-") as folder:
-        yield LocalLake(Path(folder))
+        yield LocalLayers(Path(folder))
 
 
-def landing(settings: Settings) -> LocalLanding:
-    return LocalLanding(settings.data_folder / "landing")
+def landing(settings: Settings) -> Landing:
+    return Landing(LocalObjects(settings.data_folder / "landing"))
 
 
-def lake(settings: Settings) -> LocalLake:
-    from sensorflow.adapters.layers.local import LocalLake
+def lake(settings: Settings) -> LocalLayers:
+    from sensorflow.adapters.layers.local import LocalLayers
 
-    return LocalLake(settings.data_folder)
+    return LocalLayers(settings.data_folder)
 
 
 def publisher(settings: Settings) -> CeleryPublisher:
@@ -343,5 +341,5 @@ def folders(settings: Settings) -> list[Folder]:
     ]
 
 
-def quarantine(settings: Settings) -> LocalQuarantine:
-    return LocalQuarantine(settings.data_folder / "quarantine")
+def quarantine(settings: Settings) -> QuarantineZone:
+    return QuarantineZone(LocalObjects(settings.data_folder / "quarantine", FILES))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import pwd
-import shlex
 import shutil
 from contextlib import suppress
 from pathlib import Path
+
+from sensorflow.shell import quoted
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _SAID = {
@@ -45,6 +46,31 @@ def explained(error: OSError, path: Path | None = None) -> str | None:
     return said and f"{place}: {said}"
 
 
+def replace(
+    path: Path, data: bytes, mode: int | None = None, owner: tuple[int, int] | None = None
+) -> None:
+    """Write a file in one step: readers, and a crash, find the old one or the new one. Raises OSError.
+
+    mode: of the file, from its first byte on; None: that of any new file. owner: (uid, gid).
+    """
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)  # what a crash left may be open to others
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    try:
+        with os.fdopen(os.open(new, flags, 0o666 if mode is None else 0o600), "wb") as stream:
+            if owner is not None:
+                os.fchown(stream.fileno(), *owner)
+            if mode is not None:
+                os.fchmod(stream.fileno(), mode)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
 def user() -> str:
     """The name of the user that we are."""
     return _named(os.geteuid())
@@ -74,8 +100,8 @@ def owned(path: Path) -> str:
     except OSError:
         return "its owner may"
     if owner == os.geteuid():
-        return f"run `chmod u+rwX {shlex.quote(str(there))}`"
-    command = f"`chown -R {user()} {shlex.quote(str(there))}` as root"
+        return f"run `chmod u+rwX {quoted(there)}`"
+    command = f"`chown -R {user()} {quoted(there)}` as root"
     return f"{there} belongs to {_named(owner)}: run as that user, or {command}"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+
+from sensorflow.core.nearest import meant
 
 
 def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple[str, str]:
@@ -16,8 +17,7 @@ def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple
     key = ".".join(first.keys)
     if first.type == "extra_forbidden":
         known = list(_fields(model, first.keys[:-1], given))
-        near = difflib.get_close_matches(first.keys[-1], known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        hint = meant(first.keys[-1], known, f"known: {', '.join(known)}")
         return key, f"unknown key {key!r}; {hint}"
     if first.type == "missing":
         return key, f"{key}: is required"

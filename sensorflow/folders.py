@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 
 from sensorflow.disk import explained, nearest, owned, user
 from sensorflow.errors import Code, Misuse
 from sensorflow.settings import Settings
+from sensorflow.shell import quoted
 
 
 def require_folders(settings: Settings) -> None:
@@ -22,23 +22,23 @@ def require_folders(settings: Settings) -> None:
 
 def folder_fault(folder: Path, after: str = "keep") -> tuple[str, str] | None:
     """What is wrong with a drop folder, and what to do; None where nothing is."""
-    quoted = shlex.quote(str(folder))
+    path = quoted(folder)
     try:
         if not folder.exists():
             above = next(p for p in (folder, *folder.parents) if p.exists() or p.is_symlink())
             if not above.is_dir():
                 return f"{above} is a file or a broken link, not a folder", "name a folder"
-            return f"no folder {folder}", f"make it with `mkdir -p {quoted}`"
+            return f"no folder {folder}", f"make it with `mkdir -p {path}`"
         if not folder.is_dir():
             return f"{folder} is a file, not a folder", "name the folder that it lies in"
     except OSError as error:
         return f"{folder}: {error.strerror}", "let this user enter the folders above it"
     if not os.access(folder, os.R_OK | os.X_OK):
-        return f"user {user()} may not read {folder}", f"`chmod u+rx {quoted}` as its owner"
+        return f"user {user()} may not read {folder}", f"`chmod u+rx {path}` as its owner"
     if after != "keep" and not os.access(folder, os.W_OK):
         return (
             f"user {user()} may not move files out of {folder}",
-            f'`chmod u+w {quoted}` as its owner, or set after = "keep"',
+            f'`chmod u+w {path}` as its owner, or set after = "keep"',
         )
     return None
 

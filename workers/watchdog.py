@@ -185,7 +185,7 @@ def _charge(ledger: Claims, claim: Claim, guilty: bool, why: str, attempts: int)
     if guilty and claim.attempt >= attempts and claim.stage is not Stage.QUARANTINE:
         what = f"{why}: its worker was ended"
         error = Permanent(Code.TOO_SLOW, what, attempts=claim.attempt, do=ENDED)
-        ledger.condemn(claim, error, claim.counts)
+        ledger.condemn(claim, error)
         return
     what = why if guilty else f"another file was read in the same process: {why}"
     delay = backoff(claim.retries + 1, random.random())

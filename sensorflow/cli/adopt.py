@@ -14,6 +14,7 @@ from sensorflow.cli import project, sources, steps
 from sensorflow.cli.show import line
 from sensorflow.core.sniff.filename import WHOLE, called
 from sensorflow.errors import Misuse
+from sensorflow.shell import command
 from sensorflow.shown import shown
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _require_answers(
     again = ["sensorflow", "sniff", steps.typed(path), "--add", name]
     where = ["--zone", zone] if zone else []
     if found.guess.needs_zone:
-        example = steps.command(*again, "--zone", "Europe/Berlin")
+        example = command(*again, "--zone", "Europe/Berlin")
         raise Misuse(
             "nothing was added: the times carry no offset, so say which clock they follow (a name "
             f"such as Europe/Berlin, an offset such as +01:00, or UTC), as in\n  {example}"
@@ -95,15 +96,15 @@ def _require_answers(
         doubts = "\n".join(f"  TODO: {text}" for text in found.guess.todo)
         raise Misuse(
             f"nothing was added: the proposal is unsure of this:\n{doubts}\n"
-            f"if it is right as it stands:\n  {steps.command(*again, *where, '--accept')}\n"
+            f"if it is right as it stands:\n  {command(*again, *where, '--accept')}\n"
             f"{_by_hand(path, name, zone, 'if not')}"
         )
 
 
 def _by_hand(path: Path, name: str, zone: str | None, when: str) -> str:
     where = ["--zone", zone] if zone else []
-    sniff = steps.command("sensorflow", "sniff", steps.typed(path), *where, "--out", f"{name}.toml")
-    add = steps.command("sensorflow", "sources", "add", name, "--profile", f"{name}.toml")
+    sniff = command("sensorflow", "sniff", steps.typed(path), *where, "--out", f"{name}.toml")
+    add = command("sensorflow", "sources", "add", name, "--profile", f"{name}.toml")
     return f"{when}, write it to a file, edit that, and add it:\n  {sniff}\n  {add}"
 
 
@@ -144,9 +145,7 @@ def _require_distinct(path: Path, name: str, zone: str | None, checked: Checked)
     if same <= SAME * checked.valid:
         return
     where = ["--zone", zone] if zone else []
-    again = steps.command(
-        "sensorflow", "sniff", steps.typed(path), "--add", name, *where, "--accept"
-    )
+    again = command("sensorflow", "sniff", steps.typed(path), "--add", name, *where, "--accept")
     raise Misuse(
         f"nothing was added: {same:,} of {checked.valid:,} readings have the sensor, time and type of "
         "another one, so the proposal may miss what tells sensors or types apart\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import glob
 import os
 import sys
@@ -14,6 +13,7 @@ import typer
 from sensorflow.cli.choose import complete_source, require
 from sensorflow.cli.show import line
 from sensorflow.cli.times import SINCE, instant
+from sensorflow.core.nearest import nearest
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -110,10 +110,10 @@ def _near(missing: str) -> str:
     if not os.path.isdir(above):  # noqa: PTH112
         return ""
     try:
-        found = difflib.get_close_matches(name, os.listdir(above), 1)  # noqa: PTH208
+        found = nearest(name, os.listdir(above))  # noqa: PTH208
     except OSError:
         return ""
-    return f"; did you mean {os.path.join(above, found[0])}?" if found else ""  # noqa: PTH118
+    return f"; did you mean {os.path.join(above, found)}?" if found else ""  # noqa: PTH118
 
 
 def _apart(settings: Settings, root: Path) -> None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli.show import Json, as_json, line, readings
-from sensorflow.cli.steps import command
 from sensorflow.disk import size
 from sensorflow.environment import folder as here
 from sensorflow.errors import Misuse, Transient
+from sensorflow.shell import command
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.dump import Tools

@@ -11,6 +11,7 @@ from sensorflow.cli import steps
 from sensorflow.cli.terms import sources_with
 from sensorflow.environment import folder as here
 from sensorflow.errors import Code, row_remedy
+from sensorflow.shell import command
 
 if TYPE_CHECKING:
     from sensorflow.flow.check import Checked
@@ -57,14 +58,14 @@ def _by_name(paths: Sequence[Path], named: str, settings: Settings, project: boo
     if name := next((name for name in sources_with(named, settings) if name in folders), None):
         yield f"  {steps.drop(paths, settings, folders[name])}"
         if len(paths) == 1 and paths[0].is_file():
-            again = steps.command("sensorflow", "replay", paths[0].name)
+            again = command("sensorflow", "replay", paths[0].name)
             yield f"  {again}   # instead, if its bytes were loaded before: they are not taken twice"
         yield from steps.running(settings)
         return
     if not project:
         yield "  sensorflow init"
     source = _name(Path(named.partition(":")[0]).stem, settings)
-    yield f"  {steps.command('sensorflow', 'sources', 'add', source, '--profile', named)}"
+    yield f"  {command('sensorflow', 'sources', 'add', source, '--profile', named)}"
 
 
 def _name(text: str, settings: Settings) -> str:
@@ -89,7 +90,7 @@ def _adding(path: Path, zone: str | None, found: Sequence[Checked]) -> Iterator[
     yield "next:" + (" (give the zone of its clock in place of Europe/Berlin)" if unknown else "")
     if find(here()) is None:
         yield "  sensorflow init"
-    yield f"  {steps.command('sensorflow', 'sniff', steps.typed(file), '--add', name, *where)}"
+    yield f"  {command('sensorflow', 'sniff', steps.typed(file), '--add', name, *where)}"
 
 
 def form_of(named: str, settings: Settings) -> str:

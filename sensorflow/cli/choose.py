@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sensorflow.core.nearest import meant, nearest
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -45,9 +45,8 @@ Source = Annotated[
 def near(given: str, known: Iterable[str]) -> str:
     """The name that was meant, or all that there are."""
     names = list(dict.fromkeys(map(str, known)))
-    if found := difflib.get_close_matches(given, names, 1):
-        return f"did you mean {found[0]!r}?"
-    return f"there are: {', '.join(names[:10])}" if names else "there are none yet"
+    there = f"there are: {', '.join(names[:10])}" if names else "there are none yet"
+    return meant(given, names, there)
 
 
 def require(option: str, given: str, what: str, known: Iterable[str]) -> None:
@@ -77,9 +76,8 @@ def code_of(given: str | None) -> str | None:
 
 
 def _near_code(given: str, known: Sequence[str]) -> str:
-    found = difflib.get_close_matches(given, known, 1, 0.8)
-    found = found or difflib.get_close_matches(given.upper(), known, 1, 0.8)
-    return f"did you mean {found[0]}?" if found else "docs/errors.md has them all"
+    found = nearest(given, known, 0.8) or nearest(given.upper(), known, 0.8)
+    return f"did you mean {found}?" if found else "docs/errors.md has them all"
 
 
 def file_of(ledger: Catalog, given: str) -> FileView:
@@ -125,8 +123,8 @@ def unknown_file(ledger: Catalog, given: str) -> Misuse:
     parts = {name.rsplit("/", 1)[-1]: name for name in names}
     if same := parts.get(given):
         hint = f"did you mean {same!r}?"
-    elif found := difflib.get_close_matches(given, [*names, *parts], 1):
-        hint = f"did you mean {parts.get(found[0], found[0])!r}?"
+    elif found := nearest(given, [*names, *parts]):
+        hint = f"did you mean {parts.get(found, found)!r}?"
     else:
         hint = "see `sensorflow files ls`"
     return Misuse(f"no file {given!r}; {hint}")

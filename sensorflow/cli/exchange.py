@@ -32,7 +32,7 @@ def export(profile: Profile, kind: str, name: str) -> None:
 def import_(path: Path, table: str | None, zone: str | None, out: Path | None) -> None:
     """Raises Misuse, naming the file."""
     from sensorflow.cli.sniff import write
-    from sensorflow.cli.steps import command
+    from sensorflow.shell import command
 
     if out is not None and out.exists():
         raise Misuse(f"{out}: is there already; name another file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from sensorflow.cli.show import line
 from sensorflow.errors import Misuse
+from sensorflow.shell import quoted
 
 TEMPLATE = """\
 # sensorflow: dropped files become database rows, exactly once.
@@ -69,7 +69,7 @@ def init(
     """Write a commented sensorflow.toml and its folders."""
     written = write(folder)
     shown = f"./{folder}" if str(folder).startswith("-") else str(folder)
-    where = "" if folder == Path() else f"cd {shlex.quote(shown)} && "
+    where = "" if folder == Path() else f"cd {quoted(shown)} && "
     line(f"wrote {written} and {written.parent / 'drop/readings'}/")
     line(f"next: {where}sensorflow up, and put a CSV file into drop/readings/, for example")
     line("  time,sensor,type,value,unit")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from sensorflow.cli.show import Json, as_json, facts, line
 from sensorflow.cli.times import instant
+from sensorflow.core.nearest import nearest
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _told(settings: Settings, ledger: Catalog, row: Any) -> dict[str, Any]:
     known |= {"file_id": row.file_id, "line": row.line_no}
     if view is None:  # rows written past sensorflow
         return {**known, "name": None, "text": None, "why": "the ledger knows no such file"}
-    f, text, why = view.facts, None, ""
+    text, why = None, ""
     base = row.line_base if row.growth else None
     try:
         text = original(bootstrap.landing(settings), settings, view, row.line_no, base)
@@ -72,9 +72,9 @@ def _told(settings: Settings, ledger: Catalog, row: Any) -> dict[str, Any]:
         "source": view.source,
         "name": view.name,
         "version": view.version,
-        "landing": f["landing"],
-        "loaded_at": f["finished_at"],
-        "profile": f["profile"],
+        "landing": view.landing,
+        "loaded_at": view.finished_at,
+        "profile": view.profile,
         "text": text,
         "why": why,
     }
@@ -111,8 +111,8 @@ def _nothing(url: str, sensor: str, kind: str, at: datetime) -> str:
     if kinds := sorted(k for s, k in here if s == sensor):
         return f"{said}; of {sensor} there is {', '.join(kinds[:10])} within a minute of that"
     sensors = sorted({s for s, _ in here})
-    if close := difflib.get_close_matches(sensor, sensors, 1):
-        return f"{said}; did you mean {close[0]!r}?"
+    if close := nearest(sensor, sensors):
+        return f"{said}; did you mean {close!r}?"
     if sensors:
         return f"{said}; within a minute of that there are {', '.join(sensors[:10])}"
     return f"{said}, nor of any sensor within a minute of that; is the offset right?"

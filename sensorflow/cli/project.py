@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sensorflow.disk import replace
 from sensorflow.environment import folder as here
 from sensorflow.errors import Code, Misuse
 
@@ -145,20 +145,9 @@ def _write(path: Path, text: str) -> None:
     """In one step, with the owner and mode of before. A link stays one."""
     target = path.resolve()
     known = target.stat()
-    descriptor, name = tempfile.mkstemp(prefix=".sensorflow-", dir=target.parent)
-    new = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(text.encode("utf-8"))
-            stream.flush()
-            os.fchmod(stream.fileno(), known.st_mode & 0o7777)
-            if (known.st_uid, known.st_gid) != (os.geteuid(), os.getegid()):
-                os.fchown(stream.fileno(), known.st_uid, known.st_gid)
-            os.fsync(stream.fileno())
-        new.replace(target)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
+    ours = (known.st_uid, known.st_gid) == (os.geteuid(), os.getegid())
+    owner = None if ours else (known.st_uid, known.st_gid)
+    replace(target, text.encode("utf-8"), known.st_mode & 0o7777, owner)
 
 
 @contextmanager

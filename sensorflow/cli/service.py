@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ import typer
 from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.environment import folder as here
 from sensorflow.errors import Misuse
+from sensorflow.shell import command, quoted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +94,7 @@ def _require_no_root(user: bool, run_as: str | None, show: bool) -> None:
             "--user as root would run the service as root: run it as the ordinary user, without sudo"
         )
     if not user and not show and os.geteuid() != 0:
-        again = shlex.join([sys.argv[0], *sys.argv[1:]])
+        again = command(sys.argv[0], *sys.argv[1:])
         raise Misuse(
             f"units of the machine are root's to write: `sudo {again}`; or add --user for units of your "
             "own, or --print to see them"
@@ -134,7 +134,7 @@ def _explain(plan: Plan, manager: Manager, who: str, now: bool) -> None:
     log = " ".join(journal(manager, list(units(plan))))
     line(f"  {log} --follow      or: sensorflow logs --follow")
     line(f"  {sudo}{control} restart {plan.unit}      after an upgrade")
-    ours = shlex.quote(sys.argv[0] if sudo else "sensorflow")
+    ours = quoted(sys.argv[0] if sudo else "sensorflow")
     line(f"  {sudo}{ours} service uninstall{' --user' if manager.user else ''}")
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli.show import Json, as_json, line
-from sensorflow.cli.steps import command, typed
+from sensorflow.cli.steps import typed
 from sensorflow.errors import Misuse
+from sensorflow.shell import command
 from sensorflow.shown import shown
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sensorflow.cli.show import as_json, line, table
-from sensorflow.cli.steps import command, typed
+from sensorflow.cli.steps import typed
 from sensorflow.core.names import composed
 from sensorflow.errors import Misuse
+from sensorflow.shell import command
 from sensorflow.shown import shown
 
 if TYPE_CHECKING:

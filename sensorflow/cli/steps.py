@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,25 +10,10 @@ from typing import TYPE_CHECKING
 
 from sensorflow.environment import folder as here
 from sensorflow.errors import SensorflowError
+from sensorflow.shell import command
 
 if TYPE_CHECKING:
     from sensorflow.settings import FolderSource, Settings, Source
-
-
-def command(*words: str | Path) -> str:
-    """A line for a shell, each word quoted where it must be."""
-    return " ".join(_quoted(os.fspath(word)) for word in words)
-
-
-def _quoted(word: str) -> str:
-    """What a terminal cannot show, and bytes that are no UTF-8, as bash and zsh read them."""
-    if word.isprintable():
-        return shlex.quote(word)
-    made = "".join(
-        c if c.isprintable() and c not in "'\\" else "".join(f"\\x{b:02x}" for b in os.fsencode(c))
-        for c in word
-    )
-    return f"$'{made}'"
 
 
 def near(path: Path) -> Path:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from sensorflow.core.times.durations import seconds
 from sensorflow.errors import Misuse
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365.25 * 86_400}
-_AGO = re.compile(r"(\d+(?:\.\d+)?) ?([smhdwy])")
 _CLOCK = re.compile(r"[0-2]\d:[0-5]\d(?::[0-5]\d)?")
 SINCE = "30m, 2d (so long ago), or 12:30, 2026-01-31, 2026-01-31T12:00 (UTC if no offset is given)."
 
 
 def instant(text: str, option: str) -> datetime:
     """Raises Misuse for what is neither an ISO time nor a duration, which counts back from now."""
-    if ago := _AGO.fullmatch(text.strip()):
+    ago = seconds(text, "smhdwy")
+    if ago is not None:
         try:
-            return datetime.now(UTC) - timedelta(seconds=float(ago[1]) * UNITS[ago[2]])
+            return datetime.now(UTC) - timedelta(seconds=ago)
         except OverflowError:
             raise Misuse(f"{option} {text}: that is before the year 1") from None
     today = f"{datetime.now(UTC):%Y-%m-%d}T" if _CLOCK.fullmatch(text.strip()) else ""

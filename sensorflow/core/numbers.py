@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -244,14 +245,16 @@ _LIKE = {" ": " \u00a0\u2007\u2009\u202f", "'": "'\u2019\u02bc"}
 """Signs between thousands that are written in several ways: spaces of all widths, apostrophes."""
 
 
-def _as_floats(markers: Iterable[str]) -> list[float]:
-    found = []
+def _floats(markers: Iterable[str]) -> Iterator[float]:
+    """Those markers that are numbers."""
     for marker in markers:
-        try:
-            found.append(float(marker))
-        except ValueError:
-            continue
-    return [number for number in found if number == number]
+        with suppress(ValueError):
+            yield float(marker)
+
+
+def _as_floats(markers: Iterable[str]) -> list[float]:
+    """The same without NaN, which equals nothing."""
+    return [number for number in _floats(markers) if number == number]
 
 
 def parse(texts: pa.Array, markers: Iterable[str]) -> Numbers:
@@ -314,11 +317,7 @@ def from_floats(values: pa.Array, markers: Iterable[str]) -> Numbers:
     doubles = values.cast(pa.float64(), safe=False)
     array = np.array(doubles.fill_null(0.0).to_numpy(zero_copy_only=False))
     missing = np.asarray(values.is_null().to_numpy(zero_copy_only=False), np.bool_)
-    for marker in markers:
-        try:
-            number = float(marker)
-        except ValueError:
-            continue
+    for number in _floats(markers):
         missing |= np.isnan(array) if np.isnan(number) else array == number
     codes = unrefused(len(values))
     codes[~missing & ~np.isfinite(array)] = Code.VALUE_NOT_FINITE.number

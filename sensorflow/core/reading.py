@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from sensorflow.core import formats
 from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.layouts import Layouts
 from sensorflow.core.binding.place import Place
 from sensorflow.core.binding.resolve import resolver
 from sensorflow.core.formats.chunk import Chunk
@@ -26,6 +27,7 @@ def read(
     drift: Drift | None = None,
     received: int | None = None,
     part: Part | None = None,
+    layouts: Layouts | None = None,
 ) -> Iterator[Accepted]:
     """Judge a file part by part; memory is bounded by a part. stream: can seek.
 
@@ -33,7 +35,7 @@ def read(
     what is raised: as of `chunks`.
     """
     judge = Judge(profile, received)
-    for chunk in chunks(stream, profile, place, scratch, drift, part):
+    for chunk in chunks(stream, profile, place, scratch, drift, part, layouts):
         for piece in chunk.parts(READINGS):
             yield judge.judge(piece)
 
@@ -45,12 +47,14 @@ def chunks(
     scratch: Callable[[], BinaryIO],
     drift: Drift | None = None,
     part: Part | None = None,
+    layouts: Layouts | None = None,
 ) -> Iterator[Chunk]:
     """The rows of a file, not judged yet.
 
     place: the file's name and path. scratch: makes an empty temporary file. part: of a growing file, up
-    to whose end the stream is; see `growth.Joined`.
+    to whose end the stream is; see `growth.Joined`. layouts: those of other files, which the caller holds.
     Raises Permanent when the file as a whole cannot be read.
     """
-    resolve = resolver(profile, place, drift or Drift())
+    layouts = Layouts() if layouts is None else layouts
+    resolve = resolver(profile, place, drift or Drift(), layouts)
     return formats.chunks(stream, profile, resolve, scratch, part)

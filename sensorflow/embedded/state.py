@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from sensorflow.disk import replace
 from sensorflow.errors import Misuse
 
 ROOT_HOME = Path("/var/lib/sensorflow")
@@ -97,13 +98,7 @@ def announce(place: Path, running: Running) -> None:
 
 def write_secret(path: Path, text: str, owner: tuple[int, int] | None = None) -> None:
     """A file that only its owner reads."""
-    new = path.with_name(path.name + ".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(text)
-    if owner is not None:
-        os.chown(new, *owner)
-    new.replace(path)
+    replace(path, text.encode(), 0o600, owner)
 
 
 def secret(path: Path) -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.layouts import Layouts
 from sensorflow.core.binding.place import Place
 from sensorflow.core.formats.chunk import Reject
 from sensorflow.core.judge import Accepted
@@ -141,11 +142,11 @@ def check(
 ) -> Checked:
     """Read a file dry. keep: how many rejects are kept; all are counted. received: as of `read`. limits:
     of months that the file may be the first to have."""
-    found = Checked(name, profile[0])
+    found, layouts = Checked(name, profile[0]), Layouts()
 
     def accepted() -> Iterator[Accepted]:
         stream.seek(0)
-        return lean(judged(stream, profile[1], place, drift, received))
+        return lean(judged(stream, profile[1], place, drift, layouts, received))
 
     try:
         seen = Occurrences()

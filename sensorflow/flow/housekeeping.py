@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from sensorflow.errors import Transient
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.sweep import sweep
 from sensorflow.flow.tidy import tidy
-from sensorflow.ports.landing import Landing
-from sensorflow.ports.layers import Lake
+from sensorflow.ports.layers import Layers
 from sensorflow.ports.maintenance import Maintenance
 from sensorflow.ports.outbox import Outbox
 from sensorflow.ports.queue import Publisher
@@ -84,7 +84,7 @@ def each(works: Iterable[Work]) -> Done:
 def reconcile(
     outbox: Outbox,
     ledger: Maintenance,
-    lake: Lake,
+    lake: Layers,
     landing: Landing,
     publisher: Publisher,
     settings: Settings,

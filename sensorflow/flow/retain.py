@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.tidy import tidy
-from sensorflow.ports.landing import Landing
-from sensorflow.ports.layers import Lake
+from sensorflow.ports.layers import Layers
 from sensorflow.ports.maintenance import Expirable, Maintenance
 from sensorflow.settings import Settings
 
 
-def retain(ledger: Maintenance, lake: Lake, landing: Landing, settings: Settings) -> dict[str, int]:
+def retain(
+    ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings
+) -> dict[str, int]:
     """Expire what is due, of all sources, and remove it; returns layer -> files (history: events).
 
     What has expired while a worker was killed is removed too. Raises Transient STORAGE.

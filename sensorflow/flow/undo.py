@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.tidy import tidy
-from sensorflow.ports.landing import Landing
-from sensorflow.ports.layers import Lake
+from sensorflow.ports.layers import Layers
 from sensorflow.ports.maintenance import Maintenance
 
 
 def undo(
     ledger: Maintenance,
-    lake: Lake,
+    lake: Layers,
     landing: Landing,
     file_id: int,
     why: str,

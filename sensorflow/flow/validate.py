@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from sensorflow.core import reading
 from sensorflow.core.binding.drift import Drift
+from sensorflow.core.binding.layouts import Layouts
 from sensorflow.core.binding.place import Place
 from sensorflow.core.formats.chunk import Reject, reject_batch
 from sensorflow.core.gates.announced import require_rows
@@ -68,7 +69,7 @@ class Validation:
         with ExitStack() as layers:
             if self._accepted is None:
                 self._accepted = _accepted(layers.enter_context(opened(job)), job)
-            bronze = job.world.lake.writer(job.path(Layer.BRONZE), BRONZE)
+            bronze = job.world.lake.writer(Layer.BRONZE, job.file, BRONZE)
             self._bronze = layers.enter_context(bronze)
             self._layers = layers.pop_all()
         return self
@@ -98,7 +99,7 @@ class Validation:
 
     def _refuse(self, rejects: list[Reject]) -> None:
         if self._refused is None:
-            writer = self.job.world.lake.writer(self.job.path(Layer.REJECTS), REJECTS)
+            writer = self.job.world.lake.writer(Layer.REJECTS, self.job.file, REJECTS)
             self._refused = self._layers.enter_context(writer)
         self._refused.write(reject_batch(rejects))
         self._codes.update(reject.code for reject in rejects)
@@ -106,7 +107,7 @@ class Validation:
     def _close(self) -> None:
         if self._refused is None and not self.job.claim.fresh:
             # nor those of an earlier try, by another profile
-            self.job.world.lake.remove(self.job.path(Layer.REJECTS))
+            self.job.world.lake.delete(Layer.REJECTS, self.job.file)
         _tolerate(self.job, self._codes)
 
     @property
@@ -152,7 +153,8 @@ def cause(codes: Counter[Code], form: str) -> str | None:
 def _accepted(stream: BinaryIO, job: Job) -> Iterator[Accepted]:
     received = int(job.claim.received_at.timestamp()) * 10**9
     part, number = job.claim.part, job.claim.file_id
-    return judged(stream, job.profile, job.place, job.source.drift, received, part, number)
+    drift, layouts = job.source.drift, job.world.layouts
+    return judged(stream, job.profile, job.place, drift, layouts, received, part, number)
 
 
 def judged(
@@ -160,6 +162,7 @@ def judged(
     profile: Profile,
     place: Place,
     drift: Drift,
+    layouts: Layouts,
     received: int | None,
     part: Part | None = None,
     file_id: int = 0,
@@ -169,7 +172,7 @@ def judged(
     See `reading.read`. file_id: 0 of a file that the ledger does not know.
     """
     began, limit = time.monotonic(), profile.max_seconds
-    parts = reading.read(stream, profile, place, scratch, drift, received, part)
+    parts = reading.read(stream, profile, place, scratch, drift, received, part, layouts)
     while True:
         with deadlines.reading(file_id, max(0.0, began + limit - time.monotonic())):
             accepted = next(parts, None)

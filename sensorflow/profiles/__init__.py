@@ -5,7 +5,6 @@ A profile is a TOML table; `extends = "name"` takes another one's keys, and thos
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -15,11 +14,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sensorflow.core.profile import Profile
+from sensorflow import plugins
+from sensorflow.core.nearest import meant
+from sensorflow.core.profile import Profile, formats
 from sensorflow.errors import Code, Misuse
 from sensorflow.explain import explain
 
 Table = dict[str, Any]
+formats.bring(plugins.Decoders())
 MERGED = frozenset({"time", "columns", "captures", "rules", "units", "where", "values"})
 """Tables whose keys are taken one by one; any other is replaced as a whole."""
 
@@ -64,8 +66,7 @@ def resolved(name: str, tables: Mapping[str, Any], below: tuple[str, ...] = ()) 
 
 def unknown(name: str, tables: Mapping[str, Any]) -> str:
     known = sorted({*tables, *builtin()})
-    near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    hint = meant(name, known, f"known: {', '.join(known)}")
     return f"no such profile: {name!r}; {hint}"
 
 

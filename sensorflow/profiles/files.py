@@ -6,7 +6,6 @@ name of its table in the file: whether it stands in a file of its own changes no
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sensorflow import profiles
+from sensorflow.core.nearest import meant
 from sensorflow.environment import folder
 from sensorflow.errors import Code, Misuse
 
@@ -128,12 +128,8 @@ def _read(texts: Texts, key: str, named: str) -> tuple[str, profiles.Table, Path
         return texts.profile(named)
     except FileNotFoundError:
         file = texts.home / _parted(named)[0]
-        near = difflib.get_close_matches(named, toml_files(texts.home, file), 1)
-        hint = (
-            f"did you mean {near[0]!r}?"
-            if near
-            else f"`sensorflow sniff FILE --out {named}` writes one"
-        )
+        otherwise = f"`sensorflow sniff FILE --out {named}` writes one"
+        hint = meant(named, toml_files(texts.home, file), otherwise)
         what = f"no such file {file}; {hint}"
     except OSError as error:
         file = texts.home / _parted(named)[0]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sensorflow.disk import replace
 from sensorflow.errors import Misuse
 from sensorflow.service.escape import comment
 from sensorflow.service.plan import config_home
@@ -73,9 +74,7 @@ class Manager:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name, text in texts.items():
-                new = self.folder / f".{name}.new"
-                new.write_text(text, "utf-8")
-                new.replace(self.folder / name)
+                replace(self.folder / name, text.encode("utf-8"))
         except OSError as error:
             raise Misuse(f"{self.folder}: {error.strerror}") from error
         self.must("daemon-reload")

@@ -17,6 +17,7 @@ from sensorflow.errors import Misuse
 from sensorflow.service.escape import slug
 from sensorflow.service.units import PARTS, Plan
 from sensorflow.settings import Settings, load, required_file
+from sensorflow.shell import quoted
 
 SECRETS = ("database_url", "broker_url", "flower_password")
 
@@ -158,7 +159,7 @@ def require_usable(path: Path, settings: Settings, user: str) -> None:
     data = settings.data_folder
     _require_same_database(settings, found)
     if data.exists() and data.stat().st_uid != found.pw_uid and found.pw_uid != 0:
-        raise Misuse(f"{data} does not belong to {user}: `chown -R {user}: {_quoted(data)}`")
+        raise Misuse(f"{data} does not belong to {user}: `chown -R {user}: {quoted(data)}`")
     if os.geteuid() != 0 or found.pw_uid == 0:
         return
     for what, command in (
@@ -194,9 +195,3 @@ def _require_same_database(settings: Settings, found: pwd.struct_passwd) -> None
         f"{found.pw_name} a new, empty one would be made. Give the --run-as of before, or end the "
         f"stack, move that folder to {here} and `chown -R` it"
     )
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))

@@ -6,7 +6,6 @@ what would be right.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 
 from sensorflow import profiles, tls
 from sensorflow.core import growth
+from sensorflow.core.nearest import nearest
 from sensorflow.environment import Variables, names_project
 from sensorflow.errors import Code, Misuse
 from sensorflow.explain import explain
@@ -149,9 +149,9 @@ def _check_profiles(settings: Settings, where: _Where) -> None:
     for name, source in settings.sources.items():
         if source.profile not in settings.profiles:
             there = files.toml_files(settings.home)
-            near = difflib.get_close_matches(f"{source.profile}.toml", there, 1)
+            near = nearest(f"{source.profile}.toml", there)
             hint = profiles.unknown(source.profile, settings.profiles).partition("; ")[2]
-            hint = f"did you mean the file {near[0]!r}?" if near else hint
+            hint = f"did you mean the file {near!r}?" if near else hint
             raise Misuse(
                 f"{where(f'sources.{name}.profile')}: sources.{name}.profile = {source.profile!r}: "
                 f"no such profile; {hint}",

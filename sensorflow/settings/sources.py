@@ -20,11 +20,13 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from sensorflow import plugins
 from sensorflow.core.binding.drift import Drift
 from sensorflow.core.gates.patterns import ManifestPattern, NamePattern
 from sensorflow.core.profile.scalars import Instant
 from sensorflow.core.profile.strict import Strict, later
 from sensorflow.core.stability import IGNORED
+from sensorflow.errors import Misuse
 from sensorflow.settings.retention import Duration, Retention, patience
 
 
@@ -175,7 +177,10 @@ class Source(Strict):
     def chosen(cls, table: Any) -> type[Source]:
         """The model of a source's table by its kind; a folder's where that is missing or unknown."""
         kind = table.get("kind", FOLDER) if isinstance(table, Mapping) else FOLDER
-        return KINDS.get(kind, FolderSource) if isinstance(kind, str) else FolderSource
+        try:
+            return _model(kind)
+        except ValidationError:
+            return FolderSource
 
     def tolerates(self, rejected: int, read: int) -> bool:
         """Whether a file with so many rejects is loaded all the same. All rejected: never."""
@@ -245,7 +250,7 @@ def as_folder(source: Source, **changes: Any) -> FolderSource:
 
 
 KINDS: Mapping[str, type[Source]] = {FOLDER: FolderSource}
-"""The model of each kind of source."""
+"""The model of each kind of source; other packages bring more, as `Source` of their feeds."""
 
 
 def _by_kind(given: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -253,10 +258,22 @@ def _by_kind(given: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     if not isinstance(given, Mapping):
         return handler(given)
     kind = given.get("kind", FOLDER)
-    if kind not in KINDS:
-        known = ", ".join(KINDS)
+    return _model(kind).model_validate(given)
+
+
+def _model(kind: Any) -> type[Source]:
+    """Raises ValidationError of the key `kind`."""
+    if isinstance(kind, str) and kind in KINDS:
+        return KINDS[kind]
+    brought = plugins.names(plugins.Group.FEEDS)
+    if kind not in brought:
+        known = ", ".join((*KINDS, *brought))
         raise _fault(kind, f"no such kind of source; known: {known}")
-    return KINDS[kind].model_validate(given)
+    try:
+        found: type[Source] = plugins.load(plugins.Group.FEEDS, kind).Source
+    except Misuse as error:
+        raise _fault(kind, str(error)) from error
+    return found
 
 
 def _fault(kind: Any, message: str) -> ValidationError:
@@ -266,4 +283,4 @@ def _fault(kind: Any, message: str) -> ValidationError:
 
 
 AnySource = Annotated[SerializeAsAny[Source], WrapValidator(_by_kind)]
-"""A union by `kind`, of the models in KINDS."""
+"""A union by `kind`, open for those of other packages."""

@@ -929,7 +929,7 @@ GUARDS = [
     ),
     Guard(  # times that a source does not expect
         50,
-        "sensorflow/core/judge/rows.py",
+        "sensorflow/core/judge/times.py",
         "        codes[bad] = Code.TIMESTAMP_OUTSIDE.number\n        return Instants("
         "pc.if_else(pa.array(bad), None, found.ts), codes)\n",
         "        return found\n",
@@ -1094,7 +1094,7 @@ def prove(guard: Guard) -> bool:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", guard.test],
             cwd=tree,
-            env={"SENSORFLOW_PATIENCE": "30", **os.environ, "PYTHONPATH": str(tree)},
+            env={"PATIENCE": "45", **os.environ, "PYTHONPATH": str(tree)},
             capture_output=True,
             text=True,
             check=False,

@@ -14,6 +14,7 @@ from yard import Yard, content
 from sensorflow.adapters.postgres import migrate, settle
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.core.events import FileEvent
 
 MIGRATION = "0011_histories_and_months.py"
 BEGINNING = runpy.run_path(str(migrate.folder() / "versions" / MIGRATION))["BEGINNING"]
@@ -37,7 +38,7 @@ TAMPERING = {
     "all are removed": "DELETE FROM file_events WHERE {of}",
     "one is added past the ledger": """ALTER TABLE file_events DISABLE TRIGGER USER;
         INSERT INTO file_events (file_id, what, stage, attempt, who)
-        VALUES ({id}, 'approved', 'load', 1, 'boss')""",
+        VALUES ({id}, 'loaded', 'load', 1, 'boss')""",
     "the hash is removed": "DELETE FROM file_histories WHERE {of}",
     "the file and its events are removed": """DELETE FROM file_events WHERE {of};
         DELETE FROM arrivals WHERE {of}; DELETE FROM raw_readings WHERE {of};
@@ -75,7 +76,7 @@ def test_events_of_one_file_by_several_writers_at_once_stay_one_chain(
         low = first.execute("SELECT nextval('file_events_id_seq')").fetchone()
         assert low is not None
         write = """INSERT INTO file_events (id, file_id, what, stage, attempt, who)
-                   OVERRIDING SYSTEM VALUE VALUES (%s, %s, 'noted', 'load', 1, 'me')"""
+                   OVERRIDING SYSTEM VALUE VALUES (%s, %s, 'expired', 'load', 1, 'me')"""
         second.execute(write, (low[0] + 1, file_id))
         waiting = threading.Thread(target=first.execute, args=(write, (low[0], file_id)))
         waiting.start()
@@ -94,7 +95,7 @@ def test_what_retention_removes_of_a_history_leaves_the_rest_provable(
     while removed := ledger.forget("plant", 0, limit=2):
         assert removed >= 2
         assert yard.audit().code == 0
-    assert [e["what"] for e in ledger.history(file_id)] == ["loaded"]
+    assert [e.what for e in ledger.history(file_id)] == ["loaded"]
     yard.sql("UPDATE file_events SET who = 'me'")
     assert yard.audit().faults == ["A414"]
 
@@ -109,7 +110,7 @@ def test_a_file_of_before_the_hashes_counts_from_then_on(yard: Yard, database: s
         for c in (first, second):  # neither sees the other's
             c.execute("SET lock_timeout = '5s'")
         write = """INSERT INTO file_events (file_id, what, stage, attempt, who)
-                   VALUES (%s, 'noted', 'load', 1, 'me')"""
+                   VALUES (%s, 'expired', 'load', 1, 'me')"""
         first.execute(write, (file_id,))
         waiting = threading.Thread(target=second.execute, args=(write, (file_id,)))
         waiting.start()
@@ -188,6 +189,6 @@ def test_events_are_hashed_within_the_transaction_that_writes_them(
 ) -> None:
     file_id = yard.load("a.csv", content(1))
     with pytest.raises(RuntimeError), ledger._transaction() as c:
-        add_event(c, "me", file_id, "noted", "load")
+        add_event(c, "me", file_id, FileEvent.EXPIRED, "load")
         raise RuntimeError
     assert yard.audit().code == 0

@@ -179,7 +179,7 @@ def test_the_database_makes_no_more_months_than_it_bears(yard: Yard) -> None:
     assert yard.work(file_id) is Outcome.CONDEMNED
     view = yard.ledger.file(file_id)
     assert view is not None
-    assert view.facts["error_code"] == "F219 too-many-months"
+    assert view.error_code == "F219 too-many-months"
     assert view.state is State.PENDING
 
 

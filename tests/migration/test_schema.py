@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import fields
 from pathlib import Path
 
 import psycopg
@@ -16,8 +17,11 @@ from alembic import command
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.adapters.postgres.connect import engine_of
-from sensorflow.adapters.postgres.schema import STAGES, STATES, STEPS, metadata
+from sensorflow.adapters.postgres.schema import EVENTS, STAGES, STATES, STEPS, metadata
+from sensorflow.cli.files import COLUMNS
+from sensorflow.core.events import FileEvent
 from sensorflow.embedded.postgres import Postgres, binaries
+from sensorflow.ports.files import FileView
 
 READING = (
     "INSERT INTO raw_readings VALUES "
@@ -52,6 +56,17 @@ def dump(url: str) -> str:
     )
 
 
+def test_a_file_is_shown_with_every_column_of_the_ledger_in_its_order(database: str) -> None:
+    query = """SELECT column_name FROM information_schema.columns
+                WHERE table_name = 'files' ORDER BY ordinal_position"""
+    with psycopg.connect(database) as connection:
+        columns = [name for (name,) in connection.execute(query).fetchall()]
+    shown = [COLUMNS.get(field.name, field.name) for field in fields(FileView)]
+    assert [name for name in shown if name != "counts"] == [
+        name for name in columns if not name.startswith("rows_")
+    ]
+
+
 def test_up_down_and_up_again(empty_database: str) -> None:
     assert migrate.current(empty_database) is None
     migrate.upgrade(empty_database)
@@ -80,11 +95,12 @@ def test_autogenerate_finds_no_difference(database: str) -> None:
 def test_the_states_of_the_migration_are_those_of_the_core() -> None:
     words = [
         re.sub(r'"\s*\n\s*"', "", next((migrate.folder() / "versions").glob(name)).read_text())
-        for name in ("0001_*.py", "0006_*.py")
+        for name in ("0001_*.py", "0006_*.py", "0014_*.py")
     ]
     assert STATES in words[0]
     assert STAGES in words[0]
     assert STEPS in words[1]
+    assert EVENTS in words[2]
 
 
 def test_months_are_made_once_and_take_rows(database: str) -> None:
@@ -168,6 +184,72 @@ def test_what_gates_said_goes_with_a_downgrade_and_files_stay(empty_database: st
         migrate.upgrade(empty_database)
         assert c.execute("SELECT count(*) FROM files").fetchone() == (1,)
         assert c.execute("SELECT count(*) FROM announcements").fetchone() == (0,)
+
+
+FILE = (
+    "INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing,"
+    " sensor_type, discovered_at, landed_at) VALUES"
+    " ('s', '', '', 1, '', '', 0, 0, '', '', now(), now()) RETURNING id"
+)
+EVENT = (
+    "INSERT INTO file_events (file_id, what, stage, attempt, who)"
+    " SELECT max(id), %s, 'validate', 0, 'w' FROM files"
+)
+KNOWN = "SELECT convalidated FROM pg_constraint WHERE conname = 'ck_events_what'"
+
+
+def test_the_database_takes_the_events_of_the_list_and_no_others(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as c:
+        c.execute(FILE)
+        for event in FileEvent:
+            c.execute(EVENT, (str(event),))
+        with pytest.raises(psycopg.errors.CheckViolation, match="ck_events_what"):
+            c.execute(EVENT, ("invented",))
+
+
+def test_histories_of_before_are_checked_by_the_upgrade_and_keep_their_hashes(
+    empty_database: str,
+) -> None:
+    migrate.upgrade(empty_database, "0013")
+    heads = "SELECT file_id, events, head FROM file_histories ORDER BY file_id"
+    with psycopg.connect(empty_database, autocommit=True) as c:
+        c.execute(FILE)
+        for event in FileEvent:
+            c.execute(EVENT, (str(event),))
+        before = c.execute(heads).fetchall()
+        migrate.upgrade(empty_database, "0014")
+        assert c.execute(KNOWN).fetchone() == (True,)
+        migrate.downgrade(empty_database, "0013")
+        assert c.execute(KNOWN).fetchone() is None
+        migrate.upgrade(empty_database, "0014")
+        assert c.execute(heads).fetchall() == before
+
+
+def test_an_event_that_somebody_wrote_by_hand_stays_and_no_second_one_comes(
+    empty_database: str,
+) -> None:
+    migrate.upgrade(empty_database, "0013")
+    with psycopg.connect(empty_database, autocommit=True) as c:
+        c.execute(FILE)
+        c.execute(EVENT, ("a note",))
+        migrate.upgrade(empty_database, "0014")
+        assert c.execute(KNOWN).fetchone() == (False,)
+        assert c.execute("SELECT what FROM file_events").fetchall() == [("a note",)]
+        with pytest.raises(psycopg.errors.CheckViolation, match="ck_events_what"):
+            c.execute(EVENT, ("a note",))
+
+
+def test_a_migration_that_was_killed_before_it_read_old_events_goes_on(
+    empty_database: str,
+) -> None:
+    migrate.upgrade(empty_database, "0013")
+    begun = "ALTER TABLE file_events ADD CONSTRAINT ck_events_what CHECK (what IN ('x')) NOT VALID"
+    with psycopg.connect(empty_database, autocommit=True) as c:
+        c.execute(begun)
+        migrate.upgrade(empty_database, "0014")
+        assert c.execute(KNOWN).fetchone() == (True,)
+        c.execute(FILE)
+        c.execute(EVENT, ("registered",))
 
 
 def test_plain_alembic_works_in_a_checkout(empty_database: str) -> None:

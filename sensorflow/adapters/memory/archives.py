@@ -11,6 +11,7 @@ from typing import Any
 from sensorflow.adapters.memory.file import OPEN, File
 from sensorflow.core import unpacking
 from sensorflow.core.arrival import Arrival, printable
+from sensorflow.core.events import FileEvent
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
 from sensorflow.ports.catalog import Member
@@ -41,7 +42,7 @@ class Archives:
     def _enter(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
         raise NotImplementedError
 
-    def _move(self, file: File, to: State, what: str, count: int = 0, **facts: Any) -> None:
+    def _move(self, file: File, to: State, what: FileEvent, count: int = 0, **facts: Any) -> None:
         raise NotImplementedError
 
     def unpack(self, claim: Claim, members: Sequence[Arrival], how: Unpack) -> list[Registration]:
@@ -69,7 +70,7 @@ class Archives:
     def _finish_archive(self, archive: File, members: int, how: Unpack) -> None:
         archive.stage, archive.members = Stage.LOAD, members
         facts: dict[str, Any] = {"seconds": how.report.seconds, "rows": 0, "why": how.report.note}
-        self._move(archive, State.LOADED, "unpacked", **facts)
+        self._move(archive, State.LOADED, FileEvent.UNPACKED, **facts)
         archive.finished_at, archive.counts, archive.checksum = self._clock(), Counts(), 0
         archive.previous, archive.error, archive.span, archive.identity = None, None, Span(), ""
 

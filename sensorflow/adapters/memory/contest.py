@@ -12,7 +12,9 @@ import pyarrow as pa
 
 from sensorflow.adapters.memory.file import File
 from sensorflow.core.checksum import MODULUS, checksum
-from sensorflow.core.keys import KEY, keys
+from sensorflow.core.events import FileEvent
+from sensorflow.core.keys import keys
+from sensorflow.core.readings import KEY
 from sensorflow.core.states import State
 from sensorflow.flow.work import whole_source
 from sensorflow.ports.intake import OnChange
@@ -118,7 +120,9 @@ class Contest:
             file = ledger.file_of(old)
             file.replaced, file.tidy = file.replaced + rows, False
             ledger.replacements[old, me.id] += rows
-            ledger.note(file, "replaced", rows=rows, why=f"by version {me.version}, file {me.id}")
+            ledger.note(
+                file, FileEvent.REPLACED, rows=rows, why=f"by version {me.version}, file {me.id}"
+            )
             stale += [] if self._same(old) else [file]
         for file in stale:
             ledger.reevaluate(file.id, me.name)

@@ -34,6 +34,7 @@ from sensorflow.adapters.memory.listing import Listing
 from sensorflow.adapters.memory.outbox import Outbox
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
+from sensorflow.core.events import FileEvent
 from sensorflow.core.growth import HEADER
 from sensorflow.core.heartbeat import Heartbeat
 from sensorflow.core.months import NewMonths
@@ -42,8 +43,8 @@ from sensorflow.core.readings import Span, months_of
 from sensorflow.core.stability import same_state
 from sensorflow.core.states import Stage, State, allowed
 from sensorflow.errors import REMEDY, Code, Fenced, IntakeLost, SensorflowError
-from sensorflow.ports.claims import BatchLimits, Claim, Claimed
-from sensorflow.ports.files import Counts, FileView, StageReport
+from sensorflow.ports.claims import BatchLimits, Claim, Claimed, Progress
+from sensorflow.ports.files import ArrivalRecord, Counts, FileView, HistoryEvent, StageReport
 from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
 from sensorflow.ports.loading import Keyed, Load, Loaded, Older, Unloaded
 from sensorflow.ports.maintenance import COLLECT_AGAIN, Expirable, Holds, Leftover
@@ -206,7 +207,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             file.stage = Stage.QUARANTINE
             file.error = (str(Code.VERSION_REFUSED), REMEDY[Code.VERSION_REFUSED], {})
         self._files[file.id] = file
-        self._tell(file, "registered")
+        self._tell(file, FileEvent.REGISTERED)
         return file
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
@@ -263,24 +264,29 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 if file.published_at is None and same:
                     file.published_at = self._clock()
                     file.sent_with = carriers[file.id]
-                    self._tell(file, "published")
+                    self._tell(file, FileEvent.PUBLISHED)
 
     # --- claims ---
 
     def claim(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claim | None:
-        return next(iter(self.claim_many([file_id], stages, owner, lease)), None)
+        return next(iter(self.claim_many([file_id], stages, owner, lease).claims), None)
 
     def claim_many(
         self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
-    ) -> list[Claim]:
+    ) -> Claimed:
         first, now = file_ids[0], self._clock()
         with self._lock:
             found = [self._files[n] for n in sorted(set(file_ids)) if n in self._files]
             free = [f for f in found if f.stage in stages and claimable(f, now)]
             free = [f for f in free if not self._held_back(f)]
-            return [self._take(f, lease, first) for f in free if f.id == first or f.token is None]
+            free = [f for f in free if f.id == first or f.token is None]
+            return self._claimed([self._take(f, lease, first) for f in free])
+
+    def _claimed(self, claims: list[Claim]) -> Claimed:
+        found = [self._files[claim.file_id] for claim in claims]
+        return Claimed(claims, {f.id: Progress(f.counts, f.error, f.quarantines) for f in found})
 
     def claim_batch(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
@@ -291,10 +297,10 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 return Claimed([])
             ready = claimable(file, self._clock()) and not self._held_back(file)
             if file.stage not in stages or not ready:
-                return Claimed([], file.state, file.taken_with)
+                return Claimed([], {}, file.state, file.taken_with)
             along = self._along(file, limits)
             claims = [self._take(f, lease, file_id) for f in (file, *along)]
-            return Claimed(sorted(claims, key=lambda claim: claim.file_id))
+            return self._claimed(sorted(claims, key=lambda claim: claim.file_id))
 
     def _along(self, first: File, limits: BatchLimits) -> list[File]:
         """Files like the first that wait too, as many as the limits allow."""
@@ -327,7 +333,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
         self._tokens += 1
         file.taken_with = None if file.id == first else first
         why = file.taken_with and f"together with file {first}"
-        self._move(file, State.RUNNING, "claimed", count=1, why=why)
+        self._move(file, State.RUNNING, FileEvent.CLAIMED, count=1, why=why)
         file.token = self._tokens
         file.lease_until = now + timedelta(seconds=lease)
         file.not_before = None
@@ -341,17 +347,18 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             raise Fenced(f"file {claim.file_id} was taken by another worker", token=claim.token)
         return file
 
-    def _move(self, file: File, to: State, what: str, count: int = 0, **facts: Any) -> None:
+    def _move(self, file: File, to: State, what: FileEvent, count: int = 0, **facts: Any) -> None:
         assert allowed(file.state, to), (file.state, to)
         before, file.state = file.state, to
         file.attempts += count
         file.lease_until = None
         self._tell(file, what, from_state=str(before), to_state=str(to), **facts)
 
-    def _tell(self, file: File, what: str, **facts: Any) -> None:
-        place = {"at": self._clock(), "what": what, "stage": str(file.stage), "who": "memory"}
+    def _tell(self, file: File, what: FileEvent, **facts: Any) -> None:
+        place = {"at": self._clock(), "what": str(what), "stage": str(file.stage), "who": "memory"}
         none = dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows"))
-        file.events.append({**none, **place, "attempt": file.attempts, **facts})
+        event = {**none, **place, "attempt": file.attempts, **facts}
+        file.events.append(HistoryEvent(**event))
         file.head, file.told = chain(file.events[-1:], file.head), file.told + 1
 
     def renew(self, claim: Claim, lease: float) -> None:
@@ -365,7 +372,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             file = self._guard(claim)
             facts: dict[str, Any] = {"seconds": report.seconds, "rows": report.rows}
             facts["why"] = report.note or None
-            self._move(file, State.PENDING, "stage done", **facts)
+            self._move(file, State.PENDING, FileEvent.STAGE_DONE, **facts)
             file.stage, file.attempts, file.counts, file.error = to, 0, counts, None
             file.retries = 0
             file.published_at = self._clock() if published else None
@@ -378,7 +385,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 file = self._guard(claim)
             elif file.stage is not claim.stage:
                 raise Fenced(f"file {claim.file_id} is past {claim.stage}", token=claim.token)
-            self._move(file, State.PENDING, "will be tried again", why=str(error))
+            self._move(file, State.PENDING, FileEvent.RETRIED, why=str(error))
             file.attempts = claim.attempt - (0 if burned else 1)
             file.retries += 1
             file.published_at = None
@@ -395,20 +402,20 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 if f.error is not None and f.error[0] == code
             )
 
-    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> State:
+    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts | None = None) -> State:
         with self._lock:
             file = self._guard(claim)
             if file.previous is not None:
                 return self._give_up(file, error)
-            self._move(file, State.PENDING, "condemned", why=str(error))
+            self._move(file, State.PENDING, FileEvent.CONDEMNED, why=str(error))
             file.stage, file.attempts, file.published_at = Stage.QUARANTINE, 0, None
             file.retries = 0
-            file.counts, file.error = counts, error_of(error)
+            file.counts, file.error = counts or file.counts, error_of(error)
             return State.PENDING
 
     def _give_up(self, file: File, error: SensorflowError) -> State:
         assert file.previous is not None
-        self._move(file, State.LOADED, "replay failed", why=str(error))
+        self._move(file, State.LOADED, FileEvent.REPLAY_FAILED, why=str(error))
         (file.counts, file.finished_at), file.previous = file.previous, None
         file.stage, file.attempts, file.retries = Stage.LOAD, 0, 0
         file.error = error_of(error)
@@ -417,7 +424,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
     def quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
         with self._lock:
             file = self._guard(claim)
-            self._move(file, State.QUARANTINED, "quarantined", seconds=report.seconds)
+            self._move(file, State.QUARANTINED, FileEvent.QUARANTINED, seconds=report.seconds)
             file.quarantines += 1
             file.quarantined_to, file.finished_at, file.tidy = where, self._clock(), False
 
@@ -479,9 +486,9 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             file.counts = counts
             for report in load.reports:
                 facts = {"seconds": report.seconds, "rows": report.rows, "why": report.note or None}
-                self._tell(file, "stage done", **{**facts, "stage": str(report.stage)})
+                self._tell(file, FileEvent.STAGE_DONE, **{**facts, "stage": str(report.stage)})
             file.stage = Stage.LOAD
-            self._move(file, State.LOADED, "loaded", rows=loaded)
+            self._move(file, State.LOADED, FileEvent.LOADED, rows=loaded)
             file.checksum, file.finished_at, file.error = total % MODULUS, self._clock(), None
             file.previous, file.tidy = None, file.tidy and not lost
             file.expired &= {"landing"}
@@ -544,7 +551,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
     def supersede(self, old: File, why: str) -> None:
         self._take_out(old)
         undone = old.state is State.UNDONE
-        self._move(old, State.SUPERSEDED, "superseded", why=why)
+        self._move(old, State.SUPERSEDED, FileEvent.SUPERSEDED, why=why)
         old.finished_at, old.previous, old.tidy = self._clock(), None, False
         self._forget_replacements(old)
         self.reevaluate(old.id, old.name)
@@ -587,7 +594,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 ]
                 return
 
-    def note(self, file: File, what: str, **facts: Any) -> None:
+    def note(self, file: File, what: FileEvent, **facts: Any) -> None:
         self._tell(file, what, **facts)
 
     def replay(self, file_id: int, profile: str | None = None) -> bool:
@@ -600,7 +607,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             return False
         if file.state is State.LOADED:
             file.previous = (file.counts, file.finished_at)
-        self._move(file, State.PENDING, "replayed")
+        self._move(file, State.PENDING, FileEvent.REPLAYED)
         file.stage, file.attempts, file.counts = Stage.VALIDATE, 0, Counts()
         file.retries, file.lane, file.profile = 0, Lane.BACKFILL, profile
         file.published_at = file.not_before = file.finished_at = file.error = None
@@ -615,7 +622,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             if file.previous is not None:
                 (file.counts, _), file.previous = file.previous, None
             rows = self._take_out(file)
-            self._move(file, State.UNDONE, "undone", rows=rows, why=why)
+            self._move(file, State.UNDONE, FileEvent.UNDONE, rows=rows, why=why)
             file.finished_at, file.tidy = self._clock(), False
             for other in list(self._files.values()):
                 if self._shares(other, file) and other.id not in along:
@@ -694,7 +701,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                     self._take_out(file)
                 file.expired.add(str(layer))
                 file.tidy, done = file.tidy and layer is Expirable.ROWS, done + 1
-                self._tell(file, "expired", why=str(layer))
+                self._tell(file, FileEvent.EXPIRED, why=str(layer))
             return done
 
     def take_turn(self, step: str, every: float, anyway: bool = False) -> bool:
@@ -711,7 +718,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             for file in self._files.values():
                 if file.arrival.source != source or file.state in OPEN:
                     continue
-                old = list(takewhile(lambda e: e["at"] < cut, file.events[:-1]))
+                old = list(takewhile(lambda e: e.at < cut, file.events[:-1]))
                 file.base, file.events = chain(old, file.base), file.events[len(old) :]
                 done, file.told = done + len(old), file.told - len(old)
             return done
@@ -723,7 +730,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             for file in self._files.values():
                 ended = file.lease_until is not None and file.lease_until < now
                 if file.state is State.RUNNING and ended:
-                    self._move(file, State.PENDING, "lease expired")
+                    self._move(file, State.PENDING, FileEvent.LEASE_EXPIRED)
                     file.published_at = None
                     expired += 1
             out = [f for f in self._files.values() if f.state is State.PENDING and f.published_at]
@@ -734,7 +741,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             old.sort(key=lambda f: (f.published_at or now, message_of(f)))
             messages = list(dict.fromkeys(map(message_of, old)))[:lost]
             for file in (f for f in old if message_of(f) in messages):
-                self._move(file, State.PENDING, "message missing")
+                self._move(file, State.PENDING, FileEvent.MESSAGE_MISSING)
                 file.published_at = None
                 stale += 1
             return Swept(expired, stale)
@@ -771,20 +778,16 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 and (since is None or file.arrival.landed_at >= since)
             ]
 
-    def history(self, file_id: int) -> list[dict[str, Any]]:
+    def history(self, file_id: int) -> list[HistoryEvent]:
         with self._lock:
             return list(self._files[file_id].events) if file_id in self._files else []
 
-    def arrivals(self, file_id: int) -> list[dict[str, Any]]:
+    def arrivals(self, file_id: int) -> list[ArrivalRecord]:
         with self._lock:
             return [
-                {
-                    "at": at,
-                    "kind": str(kind),
-                    "name": printable(key),
-                    "fingerprint": mark,
-                    "archive": self._lineage.get((source, key, mark)),
-                }
+                ArrivalRecord(
+                    at, str(kind), printable(key), mark, self._lineage.get((source, key, mark))
+                )
                 for source, key, mark, kind, owner, at in self._arrivals
                 if owner == file_id
             ]

@@ -14,6 +14,7 @@ from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.registering import register_all
 from sensorflow.core import unpacking
 from sensorflow.core.arrival import Arrival, Lane, printable
+from sensorflow.core.events import FileEvent
 from sensorflow.core.states import Stage
 from sensorflow.errors import Fenced
 from sensorflow.ports.claims import Claim
@@ -49,7 +50,7 @@ def _finish_archive(c: sa.Connection, who: str, claim: Claim, members: int, how:
         c,
         who,
         claim.file_id,
-        "unpacked",
+        FileEvent.UNPACKED,
         Stage.LOAD,
         from_state="running",
         to_state="loaded",

@@ -18,6 +18,7 @@ from sensorflow.adapters.postgres.closing import AGAIN, months_of
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.queries import queries
 from sensorflow.adapters.postgres.rows import book_of
+from sensorflow.core.events import FileEvent
 from sensorflow.ports.audit import Altered, Book, History
 
 PAGE = 5000
@@ -170,7 +171,11 @@ class PostgresBooks:
             if book is None or book.rows is not None:
                 return 0
             removed = c.execute(queries()["audit_remove_rows"], {"id": file_id}).rowcount
-            facts = {"file_id": file_id, "what": "orphaned rows removed", "stage": book.stage}
+            facts = {
+                "file_id": file_id,
+                "what": str(FileEvent.ORPHANS_REMOVED),
+                "stage": book.stage,
+            }
             facts |= dict.fromkeys(("from_state", "to_state", "seconds"))
             facts |= {"attempt": 0, "who": self._who, "rows": removed, "why": "audit --repair"}
             c.execute(queries()["add_event"], facts)

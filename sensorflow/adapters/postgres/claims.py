@@ -9,13 +9,21 @@ import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import guarded, run
-from sensorflow.adapters.postgres.rows import claim_of, count_values, error_values, unclaimed_of
+from sensorflow.adapters.postgres.rows import (
+    claim_of,
+    count_values,
+    error_values,
+    progress_of,
+    unclaimed_of,
+)
 from sensorflow.adapters.postgres.transactions import Transactions
+from sensorflow.core.events import FileEvent
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
 from sensorflow.ports.claims import BatchLimits, Claim, Claimed
 from sensorflow.ports.files import Counts, StageReport
 
+_UNKNOWN = dict.fromkeys(count_values(Counts()))
 ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
@@ -25,12 +33,13 @@ class Claims(Transactions):
     def claim(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claim | None:
-        return next(iter(self.claim_many([file_id], stages, owner, lease)), None)
+        return next(iter(self.claim_many([file_id], stages, owner, lease).claims), None)
 
     def claim_many(
         self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
-    ) -> list[Claim]:
-        return self._claim(file_ids, stages, owner, lease, ALONE).claims
+    ) -> Claimed:
+        found = self._claim(file_ids, stages, owner, lease, ALONE)
+        return Claimed(found.claims, found.progress)
 
     def claim_batch(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
@@ -51,7 +60,7 @@ class Claims(Transactions):
             rows = run(c, "claim", ids=list(file_ids), first=file_ids[0], **facts).all()
         if rows[0].id is None:
             return unclaimed_of(rows[0])
-        return Claimed([claim_of(row) for row in rows])
+        return Claimed([claim_of(row) for row in rows], {row.id: progress_of(row) for row in rows})
 
     def renew(self, claim: Claim, lease: float) -> None:
         with self._statement() as c:
@@ -66,7 +75,7 @@ class Claims(Transactions):
             self._event(
                 c,
                 claim.file_id,
-                "stage done",
+                FileEvent.STAGE_DONE,
                 report.stage,
                 from_state="running",
                 to_state="pending",
@@ -80,24 +89,27 @@ class Claims(Transactions):
         with self._transaction() as c:
             facts = {"attempt": claim.attempt, "stage": str(claim.stage), "burned": burned}
             guarded(c, "release", claim, delay=delay, **facts, **error_values(error))
-            self._back(c, claim, "will be tried again", error)
+            self._back(c, claim, FileEvent.RETRIED, error)
 
-    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> State:
+    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts | None = None) -> State:
         with self._transaction() as c:
             if claim.again:
                 return self._give_up(c, claim, error)
-            guarded(c, "condemn", claim, **count_values(counts), **error_values(error))
-            self._back(c, claim, "condemned", error)
+            found = _UNKNOWN if counts is None else count_values(counts)
+            guarded(c, "condemn", claim, **found, **error_values(error))
+            self._back(c, claim, FileEvent.CONDEMNED, error)
             return State.PENDING
 
     def _give_up(self, c: sa.Connection, claim: Claim, error: SensorflowError) -> State:
         """A replay that does not lead to a load leaves the file as it was loaded before."""
         guarded(c, "give_up", claim, **error_values(error))
         steps = {"from_state": "running", "to_state": "loaded", "attempt": claim.attempt}
-        self._event(c, claim.file_id, "replay failed", claim.stage, **steps, why=str(error))
+        self._event(c, claim.file_id, FileEvent.REPLAY_FAILED, claim.stage, **steps, why=str(error))
         return State.LOADED
 
-    def _back(self, c: sa.Connection, claim: Claim, what: str, error: SensorflowError) -> None:
+    def _back(
+        self, c: sa.Connection, claim: Claim, what: FileEvent, error: SensorflowError
+    ) -> None:
         self._event(
             c,
             claim.file_id,
@@ -111,18 +123,20 @@ class Claims(Transactions):
 
     def quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
         with self._transaction() as c:
-            guarded(c, "quarantined", claim, where=where)
+            code = guarded(c, "quarantined", claim, where=where).scalar_one()
             self._event(
                 c,
                 claim.file_id,
-                "quarantined",
+                FileEvent.QUARANTINED,
                 Stage.QUARANTINE,
                 from_state="running",
                 to_state="quarantined",
                 attempt=claim.attempt,
-                why=claim.error[0] if claim.error else None,
+                why=code,
                 seconds=report.seconds,
             )
 
-    def _event(self, c: sa.Connection, file_id: int, what: str, stage: str, **facts: Any) -> None:
+    def _event(
+        self, c: sa.Connection, file_id: int, what: FileEvent, stage: str, **facts: Any
+    ) -> None:
         add_event(c, self._who, file_id, what, stage, **facts)

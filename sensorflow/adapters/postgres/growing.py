@@ -12,6 +12,7 @@ from sensorflow.adapters.postgres.registering import name_of
 from sensorflow.adapters.postgres.rows import facts_of
 from sensorflow.adapters.postgres.transactions import Transactions
 from sensorflow.core.arrival import printable
+from sensorflow.core.events import FileEvent
 from sensorflow.core.growth import Growth, Segment, Taken
 from sensorflow.ports.intake import Kind, OnChange, Registration
 
@@ -79,7 +80,7 @@ def grow(c: sa.Connection, who: str, growth: Growth) -> Registration | None:
     _note(c, growth, row.id, mark)
     follows = f", after file {taken.last}" if taken else ""
     why = f"bytes {growth.byte_offset:,} to {growth.size:,} of a growing file{follows}"
-    add_event(c, who, row.id, "registered", row.stage, why=why)
+    add_event(c, who, row.id, FileEvent.REGISTERED, row.stage, why=why)
     return Registration(row.id, row.version, Kind.NEW)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.queries import run
+from sensorflow.core.events import FileEvent
 
 _NOTHING: dict[str, Any] = {
     **dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows")),
@@ -15,9 +16,10 @@ _NOTHING: dict[str, Any] = {
 
 
 def add_event(
-    c: sa.Connection, who: str, file_id: int, what: str, stage: str, **facts: Any
+    c: sa.Connection, who: str, file_id: int, what: FileEvent, stage: str, **facts: Any
 ) -> None:
-    run(c, "add_event", **(_NOTHING | facts), file_id=file_id, what=what, stage=stage, who=who)
+    event = {"file_id": file_id, "what": str(what), "stage": str(stage), "who": who}
+    run(c, "add_event", **(_NOTHING | facts), **event)
 
 
 class Events:
@@ -27,9 +29,9 @@ class Events:
         self._who = who
         self._columns: dict[str, list[Any]] = {}
 
-    def add(self, file_id: int, what: str, stage: str, **facts: Any) -> None:
+    def add(self, file_id: int, what: FileEvent, stage: str, **facts: Any) -> None:
         """As `add_event`."""
-        event = _NOTHING | facts | {"file_id": file_id, "what": what, "stage": str(stage)}
+        event = _NOTHING | facts | {"file_id": file_id, "what": str(what), "stage": str(stage)}
         for name, value in event.items():
             self._columns.setdefault(name, []).append(value)
 

@@ -21,6 +21,7 @@ from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.queries import guarded, run
 from sensorflow.adapters.postgres.rows import count_values, stored_identity
+from sensorflow.core.events import FileEvent
 from sensorflow.core.history import outside_text
 from sensorflow.core.months import NewMonths
 from sensorflow.core.readings import Span, months_of
@@ -188,7 +189,7 @@ def _tell(c: sa.Connection, who: str, claim: Claim, reports: tuple[StageReport, 
             c,
             who,
             claim.file_id,
-            "loaded" if last else "stage done",
+            FileEvent.LOADED if last else FileEvent.STAGE_DONE,
             report.stage,
             from_state="running" if last else None,
             to_state="loaded" if last else None,

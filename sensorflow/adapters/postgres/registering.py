@@ -12,6 +12,7 @@ from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import facts_of
 from sensorflow.core.arrival import Arrival, printable
+from sensorflow.core.events import FileEvent
 from sensorflow.core.names import canonical
 from sensorflow.core.states import Stage
 from sensorflow.errors import REMEDY, Code
@@ -101,7 +102,7 @@ def _own(c: sa.Connection, who: str, arrival: Arrival, name: bytes | None) -> No
     heir = run(c, "take_over", id=row.id, **named).scalar_one()
     run(c, "move_alias", id=row.id, heir=heir, name=known["name"])
     why = f"the name was an alias of file {row.id}, and has content of its own now"
-    add_event(c, who, heir, "registered", Stage.VALIDATE, why=why)
+    add_event(c, who, heir, FileEvent.REGISTERED, Stage.VALIDATE, why=why)
 
 
 def _add(
@@ -119,7 +120,7 @@ def _add(
         refusal=REMEDY[Code.VERSION_REFUSED],
         **facts,
     ).one()
-    add_event(c, who, row.id, "registered", row.stage)
+    add_event(c, who, row.id, FileEvent.REGISTERED, row.stage)
     return row
 
 

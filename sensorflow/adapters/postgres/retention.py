@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import counts_of, identity_of_row
+from sensorflow.core.events import FileEvent
 from sensorflow.core.growth import HEADER
 from sensorflow.core.states import State
 from sensorflow.ports.maintenance import COLLECT_AGAIN, Expirable, Leftover
@@ -65,5 +66,5 @@ def expire(
     for row in rows:
         if layer is Expirable.ROWS and row.ts_min is not None:
             run(c, "delete_rows", id=row.id, low=row.ts_min, high=row.ts_max)
-        add_event(c, who, row.id, "expired", row.stage, why=str(layer))
+        add_event(c, who, row.id, FileEvent.EXPIRED, row.stage, why=str(layer))
     return len(rows)

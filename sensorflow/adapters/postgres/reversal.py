@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import run
+from sensorflow.core.events import FileEvent
 from sensorflow.core.states import Stage
 
 
@@ -26,7 +27,7 @@ def replay(
         return False
     steps = {"from_state": row.state_before, "to_state": "pending"}
     by = f"by profile {profile}" if profile else None
-    add_event(c, who, file_id, "replayed", Stage.VALIDATE, **steps, why=why or by)
+    add_event(c, who, file_id, FileEvent.REPLAYED, Stage.VALIDATE, **steps, why=why or by)
     return True
 
 
@@ -48,7 +49,7 @@ def undo(
         rows = run(c, "delete_rows", id=file_id, **span).rowcount
         _return_shared(c, who, row, span, along)
     steps = {"from_state": row.state_before, "to_state": "undone"}
-    add_event(c, who, file_id, "undone", Stage.LOAD, **steps, rows=rows, why=why)
+    add_event(c, who, file_id, FileEvent.UNDONE, Stage.LOAD, **steps, rows=rows, why=why)
     return_replaced(c, who, file_id, "which held readings of it, was undone", along)
     run(c, "forget_replacements", ids=[file_id])
     return rows
@@ -72,4 +73,4 @@ def return_replaced(
         reason = f"file {file_id}, {why}"
         if not replay(c, who, row.file_id, row.wanted_profile, reason, also_superseded=True):
             facts = {"rows": row.rows, "why": f"{reason}; the landed bytes have expired"}
-            add_event(c, who, row.file_id, "readings not returned", Stage.LOAD, **facts)
+            add_event(c, who, row.file_id, FileEvent.NOT_RETURNED, Stage.LOAD, **facts)

@@ -18,6 +18,7 @@ from sensorflow.adapters.postgres.loading import Months
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import stored_identity
 from sensorflow.core.checksum import MODULUS, checksum
+from sensorflow.core.events import FileEvent
 from sensorflow.core.months import MonthLimits, NewMonths
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage
@@ -47,10 +48,12 @@ def load(c: sa.Connection, who: str, files: Files, months: Months, wanted: Wante
     for claim, _, load in files:
         for report in load.reports:
             facts = {"seconds": report.seconds, "rows": report.rows, "why": report.note or None}
-            events.add(claim.file_id, "stage done", report.stage, attempt=claim.attempt, **facts)
+            events.add(
+                claim.file_id, FileEvent.STAGE_DONE, report.stage, attempt=claim.attempt, **facts
+            )
         events.add(
             claim.file_id,
-            "loaded",
+            FileEvent.LOADED,
             Stage.LOAD,
             from_state="running",
             to_state="loaded",

@@ -12,6 +12,7 @@ from sensorflow.adapters.postgres.contest import Contest
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import view_of
+from sensorflow.core.events import FileEvent
 from sensorflow.core.states import Stage, State
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import FileView
@@ -64,7 +65,7 @@ def _tell(
             c,
             who,
             old.id,
-            "superseded",
+            FileEvent.SUPERSEDED,
             old.stage,
             from_state=old.state_before,
             to_state="superseded",
@@ -101,7 +102,14 @@ def _keep_accounts(
     for old in changed:
         why = f"by version {claim.version}, file {me}"
         add_event(
-            c, who, old.id, "replaced", old.stage, attempt=old.attempts, rows=old.rows, why=why
+            c,
+            who,
+            old.id,
+            FileEvent.REPLACED,
+            old.stage,
+            attempt=old.attempts,
+            rows=old.rows,
+            why=why,
         )
     stale = [old.id for old in changed if bytes(old.sha256) != claim.sha256]
     holders = list(rivals.lost)
@@ -137,4 +145,4 @@ def _promote(c: sa.Connection, who: str, claim: Claim, stale: list[int]) -> None
         heir = run(c, "take_over", id=old, key_text=alias.key_text, **named).scalar_one()
         run(c, "move_aliases", id=old, heir=heir, **named)
         why = f"file {old} had the same bytes and was superseded"
-        add_event(c, who, heir, "registered", Stage.VALIDATE, why=why)
+        add_event(c, who, heir, FileEvent.REGISTERED, Stage.VALIDATE, why=why)

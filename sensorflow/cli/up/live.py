@@ -100,8 +100,8 @@ class _View:
             return Text(str(error))
         heads = ("source", "files", *status.STATES, "rows loaded")
         table = made_table("", heads, status.rows(totals))
-        backlog = sum(s["pending"] + s["running"] for s in totals.values())
-        rate = self._rate(status.sums_of(totals)["rows_loaded"])
+        backlog = sum(s.pending + s.running for s in totals.values())
+        rate = self._rate(status.sums_of(totals).rows_loaded)
         words = f"{rate:,.0f} rows/s | backlog {backlog:,} files | {health}"
         return Group(table, Text(words), Text(status.balance(totals)))
 

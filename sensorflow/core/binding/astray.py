@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 
+from sensorflow.core.nearest import nearest
 from sensorflow.core.profile import Profile
 
 DELIMITERS = {",": '","', ";": '";"', "\t": '"\\t"', "|": '"|"'}
@@ -40,5 +40,5 @@ def advice(reference: str, names: Sequence[str], profile: Profile) -> str:
 def _named(reference: str, names: Sequence[str]) -> str | None:
     """The one name that is nearly the same."""
     plain = {name.casefold(): name for name in names if name}
-    near = difflib.get_close_matches(reference.casefold(), plain, 1, 0.8)
-    return f"is {plain[near[0]]!r} meant? {NAMES[0].upper()}{NAMES[1:]}" if near else None
+    near = nearest(reference.casefold(), plain, 0.8)
+    return f"is {plain[near]!r} meant? {NAMES[0].upper()}{NAMES[1:]}" if near else None

@@ -4,8 +4,8 @@ A format is a function ``chunks(stream, profile, resolve) -> Iterator[Chunk]``. 
 can seek for formats in `SEEKING`; `resolve` tells which column is what. Those in `growth.FORMATS` also take
 `part`: the stream is a growing file up to the end of that part, and the chunks are those of the part. Add
 one here and in
-`profile.formats.FORMATS`, and the suites run it; other packages bring theirs as entry points in the group
-`profile.formats.PLUGINS`.
+`profile.formats.FORMATS`, and the suites run it; other packages bring theirs, which are handed in
+(`profile.formats.bring`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from sensorflow.core.formats.chunk import Chunk
 from sensorflow.core.formats.compression import decompressed
 from sensorflow.core.growth import Part
 from sensorflow.core.profile import Profile
-from sensorflow.core.profile.formats import FORMATS, plugins
+from sensorflow.core.profile.formats import FORMATS, Reader, others
 from sensorflow.errors import DO, Code, Permanent
 
-Reader = Callable[..., Iterator[Chunk]]
 FREE_ROWS = 1_000_000
 """Rows up to which it does not matter how few bytes they take: small files of equal rows shrink well."""
 SEEKING = frozenset({"parquet", "xlsx", "json", "senml", "xml"})
@@ -100,7 +99,6 @@ def _chunks(
 def _reader(name: str) -> Reader:
     """A reader is loaded when it is needed: some take as long as all the others."""
     if name not in FORMATS:
-        plugin: Reader = plugins()[name].load()
-        return plugin
+        return others().reader(name)
     found: Reader = importlib.import_module(f"{__name__}.{name}").chunks
     return found

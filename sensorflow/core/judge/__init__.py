@@ -15,7 +15,9 @@ import pyarrow.compute as pc
 
 from sensorflow.core.binding import untitled
 from sensorflow.core.formats.chunk import Chunk, Reject
+from sensorflow.core.judge.batch import readings
 from sensorflow.core.judge.cells import as_text, selected
+from sensorflow.core.judge.rejects import cell_rejects, reject, row_rejects
 from sensorflow.core.judge.rows import Case
 from sensorflow.core.profile import Profile
 from sensorflow.core.readings import BRONZE
@@ -61,8 +63,8 @@ class Judge:
         drift = (*chunk.layout.drift, *untitled.notes(chunk))
         case = Case(chunk, self._profile)
         self.missing_lines = np.repeat(chunk.lines, case.missing)
-        rejects = [*chunk.rejects, *case.row_rejects(), *case.cell_rejects()]
-        batch, places = case.readings()
+        rejects = [*chunk.rejects, *row_rejects(case), *cell_rejects(case)]
+        batch, places = readings(case)
         ruled = self._rules.apply(batch)
         if ruled.flags.any():
             graded = batch["quality"].to_numpy() | ruled.flags
@@ -72,7 +74,7 @@ class Judge:
             for row in np.flatnonzero(bad).tolist():
                 column = chunk.layout.measures[int(places[1][row])].name
                 code, why = Code.of(ruled.codes[row]), ruled.reasons[row]
-                rejects.append(case.reject(int(places[0][row]), column, code, why))
+                rejects.append(reject(case, int(places[0][row]), column, code, why))
             batch = batch.filter(pa.array(~bad))
         rejects.sort(key=lambda r: (r.line_no or 0, r.byte_offset or 0))
         missing = len(self.missing_lines)

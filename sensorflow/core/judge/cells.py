@@ -8,7 +8,58 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sensorflow.core import numbers
+from sensorflow.core.binding.layout import Cut, Text
 from sensorflow.core.formats.chunk import Chunk
+from sensorflow.core.texts import bare
+from sensorflow.errors import Permanent
+
+
+class Texts:
+    """The texts that a layout makes of the rows of one chunk, each made once."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        self.chunk, self.count = chunk, len(chunk)
+        self._texts: dict[Text, pa.Array] = {}
+
+    def of(self, text: Text) -> pa.Array:
+        """The text of each row, null where it has none; spaces around it are not part of it."""
+        if text not in self._texts:
+            self._texts[text] = self._made(text)
+        return self._texts[text]
+
+    def _made(self, text: Text) -> pa.Array:
+        if not text.parts:
+            return pa.nulls(self.count, pa.string())
+        arrays = [self._part(part) for part in text.parts]
+        if len(arrays) == 1:
+            return arrays[0]
+        return pc.binary_join_element_wise(*arrays, "", null_handling="emit_null")
+
+    def _part(self, part: str | int | Cut) -> pa.Array:
+        if isinstance(part, str):
+            return pa.repeat(pa.scalar(part, pa.string()), self.count)
+        if isinstance(part, Cut):
+            return self._cut(part)
+        return bare(as_text(self.chunk.columns[part]))
+
+    def _cut(self, cut: Cut) -> pa.Array:
+        found = self._part(cut.column)
+        if cut.pattern is not None:
+            found = self.first_group(found, cut.pattern, strict=True, group=cut.group)
+        if cut.otherwise is not None:
+            found = pc.coalesce(bare(found), self.of(cut.otherwise))
+        return found if cut.default is None else pc.fill_null(bare(found), cut.default)
+
+    def first_group(
+        self, texts: pa.Array, pattern: str, strict: bool = False, group: str | None = None
+    ) -> pa.Array:
+        try:
+            return numbers.first_group(texts, pattern, strict, group)
+        except Permanent as error:
+            if (row := error.place.pop("row", None)) is not None:
+                error.place["line"] = int(self.chunk.lines[row])
+            raise
 
 
 def selected(chunk: Chunk) -> Chunk:

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-import difflib
-from importlib.metadata import EntryPoint, entry_points
-from typing import Annotated
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator
+
+from sensorflow.core.nearest import meant
 
 DECODED = frozenset({"senml", "influx", "nem12"})
 """Formats that say themselves what is measured, when and by what."""
 
 FORMATS = ("csv", "xlsx", "jsonl", "json", "xml", "parquet", *sorted(DECODED))
 
-PLUGINS = "sensorflow.decoders"
-"""The group of entry points that bring further formats: each a function as in `formats`."""
+Reader = Callable[..., Iterator[Any]]
+"""Bytes -> chunks: a function as in `core.formats`."""
 
 
-def plugins() -> dict[str, EntryPoint]:
-    """Decoders of other packages, by name."""
-    return {point.name: point for point in entry_points(group=PLUGINS)}
+class Others(Protocol):
+    """Formats that are not of this package."""
+
+    def names(self) -> Sequence[str]: ...
+
+    def reader(self, name: str) -> Reader: ...
+
+
+class _NoOthers:
+    def names(self) -> Sequence[str]:
+        return ()
+
+    def reader(self, name: str) -> Reader:
+        raise KeyError(name)
+
+
+_others: Others = _NoOthers()
+
+
+def bring(found: Others) -> None:
+    """Hand in what looks other formats up: the core itself looks at no disk."""
+    global _others
+    _others = found
+
+
+def others() -> Others:
+    return _others
 
 
 SHEETS = frozenset({"xlsm", "xls", "xlsb", "ods"})
@@ -29,9 +54,9 @@ SHEETS = frozenset({"xlsm", "xls", "xlsb", "ods"})
 def _format(name: str) -> str:
     if name in SHEETS:
         return "xlsx"
-    if name not in FORMATS and name not in plugins():
-        near = difflib.get_close_matches(name, FORMATS, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(FORMATS)}"
+    if name not in FORMATS and name not in (brought := others().names()):
+        known = (*FORMATS, *brought)
+        hint = meant(name, known, f"known: {', '.join(known)}")
         raise ValueError(f"no such format; {hint}")
     return name
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from sensorflow.core.times.durations import seconds
+
 
 def _instant(value: Any) -> Any:
     """A date, or a time in ISO 8601; UTC where it says nothing else. ValueError for anything else."""
@@ -43,10 +45,11 @@ def _grouped(text: str) -> str:
 def _seconds(given: Any) -> Any:
     if not isinstance(given, str):
         return given
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|min|h|d)?\s*", given)
-    if not match:
+    bare = given.strip()[-1:].isdecimal()
+    found = seconds(f"{given}s" if bare else given, ("s", "m", "min", "h", "d"))
+    if found is None:
         raise ValueError('give seconds, or a text such as "30s", "10m", "2h", "1d"')
-    return float(match[1]) * {None: 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}[match[2]]
+    return found
 
 
 def _texts(given: Any) -> Any:

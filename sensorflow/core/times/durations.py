@@ -1,4 +1,5 @@
-"""Durations as files write them: ISO 8601 ("PT15M"), a number with its unit ("15m"), or a bare number.
+"""Durations as files write them: ISO 8601 ("PT15M"), a number with its unit ("15m"), or a bare number; and
+as people give them to settings and commands: a number with its unit.
 
 Words only, without Arrow: whoever reads settings needs these.
 """
@@ -6,6 +7,7 @@ Words only, without Arrow: whoever reads settings needs these.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -22,6 +24,17 @@ UNITS = {
 }
 """Nanoseconds in each."""
 HERTZ = "Hz"
+SECONDS = {
+    "s": 1,
+    "m": 60,
+    "min": 60,
+    "h": 3600,
+    "d": 86400,
+    "w": 7 * 86400,
+    "y": 365.25 * 86400,
+}
+"""Seconds in each unit that people give."""
+_GIVEN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 _NUMBER = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(ns|us|ms|s|min|m|h|d|Hz)?", re.ASCII)
 _ISO = re.compile(
     r"P(?!$)(?:(\d{1,4})Y)?(?:(\d{1,5})M)?(?:(\d{1,5})W)?(?:(\d{1,6})D)?"
@@ -43,6 +56,18 @@ def duration(text: str, unit: str = "s") -> Duration | None:
     """None of what is no duration, or of none at all. unit: of a bare number."""
     found = _iso(text.strip()) or _number(text.strip(), unit)
     return found if found is not None and any(found) else None
+
+
+def seconds(text: str, units: Collection[str]) -> float | None:
+    """Seconds of a number with one of some `units` of `SECONDS`; None of anything else.
+
+    >>> seconds("1.5 h", "smh")
+    5400.0
+    """
+    match = _GIVEN.fullmatch(text)
+    if match is None or match[2] not in units:
+        return None
+    return float(match[1]) * SECONDS[match[2]]
 
 
 def _number(text: str, unit: str) -> Duration | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 from zoneinfo import available_timezones
 
+from sensorflow.core.nearest import meant
 from sensorflow.core.times.timeformats import fixed_offset
 
 ABBREVIATIONS = {
@@ -33,6 +33,5 @@ def zones() -> frozenset[str]:
 def check_zone(name: str) -> None:
     """ValueError, with the nearest name, for what is no zone."""
     if fixed_offset(name) is None and name not in zones():
-        near = difflib.get_close_matches(name, sorted(zones()), 1)
-        hint = f"did you mean {near[0]!r}?" if near else "give an IANA name or one like +01:00"
+        hint = meant(name, sorted(zones()), "give an IANA name or one like +01:00")
         raise ValueError(f"no such zone; {hint}")

@@ -22,7 +22,7 @@ LOOKS = 3
 
 def overdue(sight: Sight, report: Report, feed: GrowingFeed) -> None:
     """Complete lines that should have been taken by now."""
-    limit = LOOKS * max(feed.grow_every, sight.world.settings.rescan, BACKLOG)
+    limit = LOOKS * max(feed.delay, sight.world.settings.rescan, BACKLOG)
     old = time.time_ns() - int(limit * 1e9)
     for file, taken in files(sight, feed):
         since = 0 if taken is None else taken.size
@@ -31,7 +31,7 @@ def overdue(sight: Sight, report: Report, feed: GrowingFeed) -> None:
         if not (quiet or passed) or file.size <= since or not feed.has_line(file.key, since):
             continue
         if taken is not None or sight.books.unknown(feed.name, [(file.key, file.revision)]):
-            expected = f"taken {feed.grow_every:g} s after it was written"
+            expected = f"taken {feed.delay:g} s after it was written"
             found = f"complete lines behind byte {since:,} for {limit:,.0f} s or more"
             fault = Fault.DROP_OVERDUE
             _find(sight, report, feed, fault, file, taken, expected, found)

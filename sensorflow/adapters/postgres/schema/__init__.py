@@ -4,9 +4,10 @@
 """
 
 from sensorflow.adapters.postgres.schema import events, files, growth, processes, readings
-from sensorflow.adapters.postgres.schema.columns import STAGES, STATES, STEPS, metadata
+from sensorflow.adapters.postgres.schema.columns import EVENTS, STAGES, STATES, STEPS, metadata
 
 __all__ = [
+    "EVENTS",
     "STAGES",
     "STATES",
     "STEPS",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, DateTime, MetaData, text
 
+from sensorflow.core.events import FileEvent
 from sensorflow.core.states import TRANSITIONS, Stage, State
 
 metadata = MetaData()
 
 STATES = ", ".join(f"'{s}'" for s in State)
 STAGES = ", ".join(f"'{s}'" for s in Stage)
+EVENTS = ", ".join(f"'{e}'" for e in FileEvent)
 STEPS = ", ".join(f"('{a}', '{b}')" for a, b in sorted(TRANSITIONS))
 
 

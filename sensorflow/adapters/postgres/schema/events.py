@@ -18,7 +18,7 @@ from sqlalchemy import (
     event,
 )
 
-from sensorflow.adapters.postgres.schema.columns import STAGES, STEPS, metadata, time
+from sensorflow.adapters.postgres.schema.columns import EVENTS, STAGES, STEPS, metadata, time
 
 file_events = Table(
     "file_events",
@@ -39,6 +39,7 @@ file_events = Table(
     CheckConstraint(
         f"from_state IS NULL OR (from_state, to_state) IN ({STEPS})", name="ck_events_transition"
     ),
+    CheckConstraint(f"what IN ({EVENTS})", name="ck_events_what"),
     CheckConstraint(f"stage IN ({STAGES})", name="ck_events_stage"),
     Index("ix_events_file", "file_id", "id"),
 )

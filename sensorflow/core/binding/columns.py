@@ -1,0 +1,128 @@
+"""The columns of one file, and the texts that a profile makes of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from sensorflow.core.binding import astray
+from sensorflow.core.binding.fields import Field, find
+from sensorflow.core.binding.layout import Cut, Text
+from sensorflow.core.binding.place import Place
+from sensorflow.core.binding.tags import tagged
+from sensorflow.core.names import composed
+from sensorflow.core.patterns import LINES, search
+from sensorflow.core.profile import Profile
+from sensorflow.core.profile.origin import TEMPLATE, Origin
+from sensorflow.errors import Code, Permanent
+
+
+class Columns:
+    """header: the titles of the columns that tell the time. placed: whether a text came out of the file's
+    name or path, so that it is of this file alone."""
+
+    def __init__(
+        self, profile: Profile, place: Place, fields: Sequence[Field], preamble: str
+    ) -> None:
+        self.profile, self.place = profile, place
+        self.fields, self.preamble = fields, preamble
+        self.header = ""
+        self.placed = False
+
+    def column(self, reference: str) -> int:
+        """Raises Permanent COLUMN_MISSING."""
+        found = find(reference, self.fields)
+        if found is None:
+            raise self.absent(reference)
+        return found
+
+    def matching(self, name: str) -> Iterable[int]:
+        """The columns of a name that may be a pattern of several, or of none."""
+        if name.startswith("~"):
+            return [i for i, f in enumerate(self.fields) if search(name[1:], f.name)]
+        place = find(name, self.fields)
+        return [] if place is None else [place]
+
+    def absent(self, reference: str) -> Permanent:
+        names = ", ".join(repr(f.name) for f in self.fields)[:500]
+        return Permanent(
+            Code.COLUMN_MISSING,
+            f"column {reference!r} is not in the header; found: {names or 'none'}",
+            column=reference,
+            do=astray.advice(reference, [f.name for f in self.fields][:1000], self.profile),
+        )
+
+    def is_titled(self, origin: Origin) -> bool:
+        """Whether a part of the time is a group of the pattern of the measured columns' titles."""
+        if not self.profile.each or origin.template is None:
+            return False
+        groups = {"name", *(str(i) for i in range(1, 10)), *(f"row{i}" for i in range(1, 21))}
+        groups -= {found.name for found in self.fields}
+        groups |= {g for each in self.profile.each for g in re.compile(each.match).groupindex}
+        return any(name in groups for name in TEMPLATE.findall(origin.template))
+
+    def text(self, origin: Origin | None) -> Text:
+        if origin is None:
+            return Text()
+        if origin.column is not None:
+            place = self.column(origin.column)
+            plain = origin.match is None and origin.default is None
+            part = place if plain else Cut(place, origin.match, origin.default)
+            return Text((part, *self._tags(origin)))
+        if origin.constant is not None:
+            return Text((origin.constant,))
+        if origin.template is not None:
+            return self.template(origin.template, {})
+        return text_of(self._searched(origin))
+
+    def _tags(self, origin: Origin) -> Iterable[str | Cut]:
+        """By their titles, so that a series is the same one whatever the order of its columns."""
+        for place, title in tagged(origin, self.profile, self.fields, self.matching):
+            yield f",{title}="
+            yield Cut(place, default="")
+
+    def _searched(self, origin: Origin) -> str | None:
+        """The first group of the origin's pattern, in the text that it is searched in."""
+        for pattern, text in (
+            (_composed(origin.file_name), composed(self.place.file_name)),
+            (_composed(origin.path), composed(self.place.path)),
+            (origin.preamble, self.preamble),
+            (origin.header, self.header),
+        ):
+            if pattern is not None:
+                self.placed |= origin.file_name is not None or origin.path is not None
+                match = search(pattern, text, LINES)
+                if match is None or not match[1]:
+                    (where,) = origin.model_dump(exclude_none=True)
+                    what = f"the pattern {pattern!r} is not found in the {where.replace('_', ' ')}"
+                    do = "correct the pattern in the profile, then replay"
+                    if where in ("file_name", "path"):
+                        do += "; or drop the file again under a name that it fits"
+                    raise Permanent(Code.COLUMN_MISSING, f"{what}: {text[:100]!r}", do=do)
+                return match[1].strip()
+        return None
+
+    def template(self, template: str, known: Mapping[str, str]) -> Text:
+        """Every {name}: a group of the title's pattern, a capture, or a column."""
+        parts: list[str | int | Cut] = []
+        for index, piece in enumerate(TEMPLATE.split(template)):
+            if index % 2 == 0:
+                parts += [piece] if piece else []
+            elif piece in known:
+                parts += [known[piece]] if known[piece] else []
+            else:
+                capture = self.profile.captures.get(piece)
+                found = self.text(capture) if capture else Text((self.column(piece),))
+                if not found.parts:
+                    return Text()
+                parts += found.parts
+        return Text(tuple(parts))
+
+
+def text_of(found: str | None) -> Text:
+    """A text that is the same in each row; none without one."""
+    return Text((found,)) if found else Text()
+
+
+def _composed(pattern: str | None) -> str | None:
+    return None if pattern is None else composed(pattern)

@@ -1,0 +1,33 @@
+"""The events of a file's history: a closed list, which the database repeats in a CHECK on ``file_events``.
+
+A word that is here once stays here: histories of years hold it, and an older worker may write it beside a
+newer one. A new word is a migration first.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class FileEvent(StrEnum):
+    REGISTERED = "registered"
+    PUBLISHED = "published"  # its message is at the broker
+    CLAIMED = "claimed"  # by a worker, with a lease
+    STAGE_DONE = "stage done"
+    RETRIED = "will be tried again"
+    LEASE_EXPIRED = "lease expired"
+    MESSAGE_MISSING = "message missing"  # published, and not claimed: published again
+    LOADED = "loaded"
+    UNPACKED = "unpacked"  # an archive: its members are registered
+    SUPERSEDED = "superseded"  # by a newer version
+    REPLACED = "replaced"  # a newer version or another file holds readings of it
+    NOT_RETURNED = (
+        "readings not returned"  # replaced by a file that was undone, with no bytes to replay
+    )
+    CONDEMNED = "condemned"  # on its way to quarantine
+    QUARANTINED = "quarantined"
+    REPLAYED = "replayed"
+    REPLAY_FAILED = "replay failed"  # it stays as it was loaded before
+    UNDONE = "undone"
+    EXPIRED = "expired"  # retention removed a layer
+    ORPHANS_REMOVED = "orphaned rows removed"  # by audit --repair
