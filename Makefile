@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data fuzz fuzz-messages lint lock audit-deps wheel bench bench-quick bench-latency bench-memory bench-audit clean
+.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data same fuzz fuzz-messages lint lock audit-deps wheel bench bench-quick bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ chaos-proof: .venv/.has-dev ## the harness finds seven bugs that are planted in 
 
 real-data: .venv/.has-dev ## real files of real loggers through the pipeline, a line each; SNIFF=1: read by what sniff proposes
 	@PYTHONPATH=tests $(BIN)/python tests/real_data/$(if $(SNIFF),sniffed,run).py
+
+same: .venv/.has-dev ## a fixed corpus through BASE=<commit> and through this tree: nothing differs; EXPECT="regex" declares
+	@PYTHONPATH=.:tests $(BIN)/python -m same $(BASE) $(if $(EXPECT),--expect '$(EXPECT)')
 
 fuzz: .venv/.has-dev ## ten minutes of broken files: FUZZ_SECONDS=600
 	@$(BIN)/python tests/fuzz/sniffed.py --seconds $$(( $${FUZZ_SECONDS:-600} / 5 ))

@@ -87,7 +87,7 @@ def load(world: World, number: int, rows: int) -> None:
     claim = world.ledger.claim(made.file_id, WORK, "benchmark", 60)
     assert claim is not None
     job, batch = Job(world, claim), silver(number, rows)
-    with world.lake.writer(job.path(Layer.SILVER), SILVER) as writer:
+    with world.lake.writer(Layer.SILVER, job.file, SILVER) as writer:
         writer.write(batch)
     plan = Load(
         counts=Counts(read=rows),

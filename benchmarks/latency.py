@@ -98,7 +98,7 @@ def loaded_at(ledger: Any, name: str) -> datetime | None:
     view = next((v for v in ledger.files(limit=50) if v.name == name), None)
     if view is None or view.state != "loaded":
         return None
-    told: datetime = next(e["at"] for e in ledger.history(view.file_id) if e["what"] == "loaded")
+    told: datetime = next(e.at for e in ledger.history(view.file_id) if e.what == "loaded")
     return told
 
 

@@ -104,7 +104,7 @@ def one(path: Path, url: str, home: Path) -> None:
             {
                 "peak_mb": peak,
                 "state": str(view.state),
-                "error": view.facts["error_code"],
+                "error": view.error_code,
                 "read": counts.read,
                 "loaded": counts.loaded,
                 "duplicates": counts.duplicate,

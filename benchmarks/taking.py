@@ -100,8 +100,8 @@ def take(world: World, paths: list[Path], source: str, server_pid: int) -> Took:
 
 def _stages(world: World, numbers: list[int]) -> dict[str, float]:
     spent: dict[str, float] = {}
-    for event in (e for n in numbers for e in world.ledger.history(n) if e["seconds"]):
-        spent[event["stage"]] = spent.get(event["stage"], 0.0) + event["seconds"]
+    for event in (e for n in numbers for e in world.ledger.history(n) if e.seconds):
+        spent[event.stage] = spent.get(event.stage, 0.0) + event.seconds
     return {stage: round(seconds, 4) for stage, seconds in spent.items()}
 
 

@@ -34,6 +34,8 @@ from sensorflow.flow.outcomes import Outcome
 from sensorflow.flow.process import process
 from sensorflow.flow.register import Found, register
 from sensorflow.flow.work import World
+from sensorflow.ports.catalog import Catalog
+from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.queue import Task
 from sensorflow.settings import FolderSource, Settings, Source, as_folder
 
@@ -99,9 +101,9 @@ def bench(
             settings = _settings(place, server.url, profile, source, rounds)
             ledger = bootstrap.ledger(settings, "bench")
             world = bootstrap.world(settings, "bench", ledger)
-            _warm(world, path, rounds)
+            _warm(ledger, world, path, rounds)
             own, database = time.process_time(), cpu(server.process.pid)
-            found = [_round(world, path, n) for n in range(1, rounds + 1)]
+            found = [_round(ledger, world, path, n) for n in range(1, rounds + 1)]
             own, database = time.process_time() - own, cpu(server.process.pid) - database
             ledger.close()
         finally:
@@ -149,15 +151,15 @@ def _settings(
     return settings.model_copy(update={"sources": sources, "profiles": {name: how}})
 
 
-def _warm(world: World, path: Path, rounds: int) -> None:
+def _warm(ledger: Ledger, world: World, path: Path, rounds: int) -> None:
     """What is imported or connected late is no file's time."""
     with suppress(ImportError):  # pyarrow imports pandas then, where that is installed
         pa.array([0.0]).to_pandas()
     if rounds > 1:
-        _round(world, path, 0)
+        _round(ledger, world, path, 0)
 
 
-def _round(world: World, path: Path, number: int) -> Measured:
+def _round(ledger: Ledger, world: World, path: Path, number: int) -> Measured:
     source, began = f"round-{number}", time.perf_counter()
     key = os.fsencode(path.name)
     with path.open("rb") as stream:
@@ -165,20 +167,20 @@ def _round(world: World, path: Path, number: int) -> Measured:
     if taken is None:
         raise Misuse(f"{path}: it changed while it was read; try again when it is complete")
     now = datetime.now(UTC)
-    made = register(world.ledger, world.settings, Found(taken[1], taken[0], now, now))
+    made = register(ledger, world.settings, Found(taken[1], taken[0], now, now))
     arrived = time.perf_counter()
     [done] = process(world, Task([made.file_id]), lambda _claim: nullcontext())
     seconds = time.perf_counter() - arrived
     if done.outcome is not Outcome.LOADED:
         raise done.error or Misuse(f"{path}: {done.text}")
-    view = world.ledger.file(made.file_id)
+    view = ledger.file(made.file_id)
     assert view is not None
     return Measured(
         file=str(path),
         bytes=taken[0].size,
         arriving=arrived - began,
         seconds=seconds,
-        steps=_steps(world, made.file_id),
+        steps=_steps(ledger, made.file_id),
         read=view.counts.read,
         loaded=view.counts.loaded,
         rejected=view.counts.rejected,
@@ -186,10 +188,10 @@ def _round(world: World, path: Path, number: int) -> Measured:
     )
 
 
-def _steps(world: World, file_id: int) -> tuple[Step, ...]:
+def _steps(ledger: Catalog, file_id: int) -> tuple[Step, ...]:
     """Of each stage what the file's history says."""
-    told = [e for e in world.ledger.history(file_id) if e["seconds"] is not None]
-    by_stage = {e["stage"]: Step(e["stage"], e["seconds"], e["rows"] or 0) for e in told}
+    told = [e for e in ledger.history(file_id) if e.seconds is not None]
+    by_stage = {e.stage: Step(e.stage, e.seconds or 0.0, e.rows or 0) for e in told}
     return tuple(by_stage[stage] for stage in WORK if stage in by_stage)
 
 

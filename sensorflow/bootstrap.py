@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,29 +21,31 @@ from sensorflow import crash, plugins
 from sensorflow import settings as settings_
 from sensorflow.adapters import host
 from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.adapters.objects.local import LocalLanding
-from sensorflow.adapters.objects.quarantine import LocalQuarantine
+from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.embedded import state
 from sensorflow.environment import folder
 from sensorflow.errors import Misuse
+from sensorflow.flow.landing import Landing
+from sensorflow.flow.quarantine_zone import FILES, QuarantineZone
 from sensorflow.settings import Settings
 
 if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.feeds.folder.growing import Growing
-    from sensorflow.adapters.layers.local import LocalLake
+    from sensorflow.adapters.layers.local import LocalLayers
     from sensorflow.adapters.postgres.audit import PostgresBooks
     from sensorflow.adapters.postgres.closing import Closing
     from sensorflow.flow.audit import Sight
+    from sensorflow.flow.housekeeping import Done, Housekeeping
     from sensorflow.flow.intake.leases import Leases
     from sensorflow.flow.pulse import Heart
     from sensorflow.flow.work import World
     from sensorflow.ports.backlog import Backlog, Beside
     from sensorflow.ports.feed import Feed
-    from sensorflow.ports.landing import Landing
-    from sensorflow.ports.ledger import Ledger
+    from sensorflow.ports.ledger import FileLedger, Ledger
+    from sensorflow.ports.queue import Publisher
 
 GARBAGE = 3600.0
 DAY = 23.5 * 3600
@@ -161,12 +164,10 @@ def close_months(settings: Settings) -> list[Closing]:
 def collect_garbage(settings: Settings) -> int:
     """Remove what writers that were killed left half written, an hour ago or more."""
     from sensorflow.adapters.local.garbage import collect
-    from sensorflow.adapters.objects.quarantine import FILES
-    from sensorflow.core.partitions import Layer
 
-    data = settings.data_folder
-    found = sum(collect(data / place, GARBAGE) for place in ("landing", "archive", *Layer))
-    return found + collect(data / "quarantine", GARBAGE, FILES)
+    stores = (landing(settings), quarantine(settings), lake(settings))
+    found = sum(store.collect(GARBAGE) for store in stores)
+    return found + collect(settings.data_folder / "archive", GARBAGE)
 
 
 def collect_garbage_daily(settings: Settings) -> int:
@@ -189,42 +190,78 @@ def drop_empty_months(settings: Settings) -> int:
     return months.drop_empty(database_url(settings))
 
 
+def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publisher) -> Housekeeping:
+    """All that is done every so often, by whichever engine calls it."""
+    from sensorflow.flow.housekeeping import (
+        RETAIN,
+        RETAIN_EVERY,
+        SWEEP,
+        Housekeeping,
+        Step,
+        each,
+        reconcile,
+    )
+    from sensorflow.flow.retain import retain
+
+    stores = lake(settings), landing(settings)
+
+    def seal() -> Done:
+        return {month.month.name: month.outcome for month in close_months(settings)}
+
+    def collect() -> Done:
+        garbage = collect_garbage_daily(settings)
+        return {"half written": garbage} if garbage else {}
+
+    def drop() -> Done:
+        dropped = drop_empty_months(settings)
+        return {"empty months": dropped} if dropped else {}
+
+    expire = partial(retain, ledger, *stores, settings)
+    sweep = partial(reconcile, ledger, ledger, *stores, publisher, settings)
+    steps = (
+        Step(SWEEP, settings.sweep, sweep),
+        Step(RETAIN, RETAIN_EVERY, partial(each, (seal, expire, collect, drop))),
+    )
+    return Housekeeping(ledger, steps)
+
+
 def sight(settings: Settings, source: str | None = None) -> Sight:
     """What an audit looks at."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.flow.audit import Sight
 
-    here = world(settings, "audit", ledger(settings, "audit"))
-    found = [FolderFeed(folder, here.ledger) for folder in folders(settings)]
-    growing = {feed.name: feed for feed in found if feed.folder.source.growing}
-    all_ = [*found, *_brought(settings)]
-    return Sight(here, books(settings), all_, growing, scratch, source)
+    intake = ledger(settings, "audit")
+    here = world(settings, "audit", intake)
+    found = [FolderFeed(folder, intake) for folder in folders(settings)]
+    growing = {feed.name: feed for feed in found if settings.folders[feed.name].growing}
+    every = [*found, *_brought(settings)]
+    return Sight(here, books(settings), intake, every, growing, scratch, source)
 
 
 @contextmanager
-def scratch() -> Iterator[LocalLake]:
+def scratch() -> Iterator[LocalLayers]:
     """An empty lake that goes when it is left."""
-    from sensorflow.adapters.layers.local import LocalLake
+    from sensorflow.adapters.layers.local import LocalLayers
 
     with tempfile.TemporaryDirectory(prefix="sensorflow-") as folder:
-        yield LocalLake(Path(folder))
+        yield LocalLayers(Path(folder))
 
 
-def landing(settings: Settings) -> LocalLanding:
-    return LocalLanding(settings.data_folder / "landing")
+def landing(settings: Settings) -> Landing:
+    return Landing(LocalObjects(settings.data_folder / "landing"))
 
 
-def lake(settings: Settings) -> LocalLake:
-    from sensorflow.adapters.layers.local import LocalLake
+def lake(settings: Settings) -> LocalLayers:
+    from sensorflow.adapters.layers.local import LocalLayers
 
-    return LocalLake(settings.data_folder)
+    return LocalLayers(settings.data_folder)
 
 
 def publisher(settings: Settings) -> CeleryPublisher:
     return CeleryPublisher(broker_url(settings), landing(settings).bucket, settings.to_broker)
 
 
-def world(settings: Settings, role: str, ledger: PostgresLedger) -> World:
+def world(settings: Settings, role: str, ledger: FileLedger) -> World:
     from sensorflow.flow.work import World
 
     return World(
@@ -316,5 +353,5 @@ def folders(settings: Settings) -> list[Folder]:
     ]
 
 
-def quarantine(settings: Settings) -> LocalQuarantine:
-    return LocalQuarantine(settings.data_folder / "quarantine")
+def quarantine(settings: Settings) -> QuarantineZone:
+    return QuarantineZone(LocalObjects(settings.data_folder / "quarantine", FILES))

@@ -14,9 +14,9 @@ from types import FrameType
 from sensorflow import bootstrap
 from sensorflow.core.heartbeat import Role
 from sensorflow.flow.intake.loop import Intake
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.publisher import PublisherLoop
 from sensorflow.ports.feed import Feed, Grower
-from sensorflow.ports.landing import Landing
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Settings

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import trustme
+from patience import PATIENCE
 
 SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 """What libpq sends before TLS: PostgreSQL's documentation, "SSL Session Encryption"."""
@@ -102,7 +103,7 @@ def proxied(upstream: int, context: ssl.SSLContext, postgres: bool = False) -> I
 
     thread = threading.Thread(target=run, name="tls-proxy")
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(PATIENCE)
     try:
         yield proxy.port
     finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
+from patience import PATIENCE
 
 from sensorflow.embedded.process import Process, free_port
 from sensorflow.embedded.user import server_user
@@ -62,7 +63,7 @@ def bouncer(
 
     process.start()
     try:
-        process.wait_for(answers, 30)
+        process.wait_for(answers, PATIENCE)
         yield there
     finally:
         process.stop = signal.SIGTERM  # at once

@@ -13,10 +13,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import psycopg
+import warm
+from patience import PATIENCE
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
+from sensorflow.core.account import Totals
 from sensorflow.core.states import State
 from sensorflow.embedded.process import free_port
 
@@ -39,9 +43,9 @@ type = "type"
 value = "value"
 unit = "unit"
 """
+UNHURRIED = {"SENSORFLOW_LEASE": "60"}
+"""For tests in which no lease may end, as one of three seconds does if a machine stalls."""
 HEAD = "time,sensor,type,value,unit\n"
-PATIENCE = float(os.environ.pop("SENSORFLOW_PATIENCE", "inf"))
-"""Seconds after which a wait is given up, however long it may take: for runs that are to fail."""
 
 
 def rows(number: int, count: int, draw: random.Random) -> list[tuple[str, str, float]]:
@@ -83,7 +87,7 @@ class Fleet:
     """Daemon, workers and beat of one project, each killable; nothing of it outlives the test.
 
     options: `extra` and `source` go into the settings, `settings` takes their place. environment: for
-    all processes, over our own.
+    all processes, over our own. cold: each process starts Python anew, instead of by `tests/warm.py`.
     """
 
     def __init__(
@@ -92,9 +96,11 @@ class Fleet:
         database: str,
         broker: str,
         environment: Mapping[str, str] | None = None,
+        cold: bool = False,
         **options: str,
     ) -> None:
         self.project = project
+        self.cold = cold
         self.database = database
         self.drop = project / "drop"
         self.drop.mkdir(exist_ok=True)
@@ -109,7 +115,7 @@ class Fleet:
         }
         self.flower_port = free_port()
         self.level = options.get("level", "INFO")
-        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.running: dict[str, subprocess.Popen[bytes] | warm.Process] = {}
         self.elsewhere: dict[str, tuple[list[str], dict[str, str]]] = {}
         """Of a process on another host: what its command begins with, and its environment."""
         self.ledger = PostgresLedger(database, "test")
@@ -117,10 +123,10 @@ class Fleet:
     def start(self, *names: str, env: dict[str, str] | None = None, crash: str = "") -> None:
         """Names are daemon, daemon-…, flower, beat, and any that begin with worker. env, crash (see
         `sensorflow.crash`): for these alone."""
-        celery = [sys.executable, "-m", "celery", "-A", "workers"]
+        celery = ["celery", "-A", "workers"]
         quick = [f"--loglevel={self.level}", "--without-mingle", "--without-gossip"]
         commands = {
-            "daemon": [sys.executable, "-m", "sensorflow", "watch"],
+            "daemon": ["sensorflow", "watch"],
             "flower": [*celery, "flower", f"--port={self.flower_port}"],
             "beat": [
                 *celery,
@@ -132,17 +138,30 @@ class Fleet:
         crashing = {"SENSORFLOW_TESTING": "1", "SENSORFLOW_CRASH": crash} if crash else {}
         for name in names:
             worker = [*celery, "worker", "--autoscale=2,1", *quick, f"--hostname={name}@%h"]
+            words = commands.get(name.partition("-")[0], worker)
             entering, there = self.elsewhere.get(name, ([], {}))
+            given = {**self.env, **there, **(env or {}), **crashing}
             with (self.project / f"{name}.log").open("ab") as log:
-                self.running[name] = subprocess.Popen(
-                    [*entering, *commands.get(name.partition("-")[0], worker)],
-                    env={**self.env, **there, **(env or {}), **crashing},
-                    cwd=self.project,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+                if self.cold or entering or any(n.startswith(warm.AT_START) for n in env or ()):
+                    self.running[name] = self._anew(
+                        [*entering, sys.executable, "-m"], words, given, log
+                    )
+                else:
+                    number = log.fileno()
+                    self.running[name] = warm.Process(words, given, self.project, number, number)
+
+    def _anew(
+        self, begin: list[str], words: list[str], env: dict[str, str], log: BinaryIO
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*begin, *words],
+            env=env,
+            cwd=self.project,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
     def kill(self, name: str) -> None:
         process = self.running.pop(name)
@@ -176,15 +195,15 @@ class Fleet:
         os.rename(target + b".part", target)
 
     def counts(self) -> dict[str, int]:
-        totals = self.ledger.totals().get("plant", {})
-        return {state: totals.get(state, 0) for state in ("files", *State)}
+        totals = self.ledger.totals().get("plant", Totals())
+        return {state: getattr(totals, state) for state in ("files", *State)}
 
     def finished(self) -> int:
         c = self.counts()
         return c["files"] - c["pending"] - c["running"]
 
-    def wait(self, done: Callable[[], bool], seconds: float = 90) -> None:
-        deadline = time.monotonic() + min(seconds, PATIENCE)
+    def wait(self, done: Callable[[], bool], seconds: float = PATIENCE) -> None:
+        deadline = time.monotonic() + seconds
         while not done():
             if time.monotonic() > deadline:
                 raise AssertionError(f"not done after {seconds} s: {self.counts()}\n{self.logs()}")
@@ -206,7 +225,7 @@ def state_of(pid: int) -> str:
 
 
 @contextmanager
-def fleet(project: Path, database: str, broker: str, **options: str) -> Iterator[Fleet]:
+def fleet(project: Path, database: str, broker: str, **options: Any) -> Iterator[Fleet]:
     made = Fleet(project, database, broker, **options)
     try:
         yield made

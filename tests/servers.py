@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from authority import Authority
+from patience import PATIENCE
 
 from sensorflow.embedded import process
 from sensorflow.embedded.process import free_port
@@ -122,7 +123,7 @@ class RabbitMQ:
                 cwd=self._folder,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if self._ctl("await_startup", "--timeout", "5") == 0:
                 return

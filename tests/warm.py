@@ -1,6 +1,7 @@
-"""Commands as processes of their own, without a second of imports each: forks of one that has them.
+"""Processes of their own, without a second of imports each: forks of one that has them.
 
-For what a command does and says. That it starts from nothing is shown by the fleets and by `up`.
+For what commands, daemons and workers do and say. That they start from nothing is shown by `up`, by chaos
+and by those fleets that ask for it.
 """
 
 from __future__ import annotations
@@ -19,60 +20,116 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from patience import PATIENCE
+
 IMPORTS = (
     *("celery.bin.celery", "kombu.transport.pyamqp", "kombu.transport.redis"),
     *("sqlalchemy.dialects.postgresql.psycopg", "sensorflow.adapters.postgres.migrate"),
     *("sensorflow.bootstrap", "sensorflow.cli.commands"),
 )
+AT_START = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LANG", "LC_")
 _lock = threading.Lock()
-_address: str | None = None
+_addresses: dict[frozenset[tuple[str, str]], str] = {}
+"""One for each environment of what starts."""
 
 
 def run(
-    words: Sequence[str], env: Mapping[str, str], cwd: Path, timeout: float = 90
+    words: Sequence[str], env: Mapping[str, str], cwd: Path, timeout: float = PATIENCE
 ) -> subprocess.CompletedProcess[bytes]:
     """What `python -m *words` does, in a process and an environment of its own."""
-    with (
-        tempfile.TemporaryFile() as out,
-        tempfile.TemporaryFile() as err,
-        socket.socket(socket.AF_UNIX) as server,
-    ):
-        server.settimeout(timeout)
-        server.connect(_started())
-        wanted = json.dumps({"words": list(words), "env": dict(env), "cwd": str(cwd)}).encode()
-        header = f"{len(wanted):8}".encode()
-        socket.send_fds(server, [header], [out.fileno(), err.fileno()])
-        server.sendall(wanted)
-        code = server.recv(16)
-        assert code, "the process that has the imports ended"
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = Process(words, env, cwd, out.fileno(), err.fileno(), timeout)
+        code = process.wait(timeout)
         said = [os.pread(s.fileno(), os.fstat(s.fileno()).st_size, 0) for s in (out, err)]
-    return subprocess.CompletedProcess(list(words), int(code), *said)
+    return subprocess.CompletedProcess(list(words), code, *said)
 
 
-def _started() -> str:
-    global _address
+class Process:
+    """What `subprocess.Popen` is, of `python -m *words` in a session of its own."""
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        env: Mapping[str, str],
+        cwd: Path,
+        out: int,
+        err: int,
+        timeout: float | None = None,
+    ) -> None:
+        """out, err: file descriptors that it writes to."""
+        self.args = list(words)
+        self.returncode: int | None = None
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.settimeout(timeout)
+        self._server.connect(_started(_fixed(env)))
+        wanted = json.dumps({"words": self.args, "env": dict(env), "cwd": str(cwd)}).encode()
+        socket.send_fds(self._server, [f"{len(wanted):8}".encode()], [out, err])
+        self._server.sendall(wanted)
+        self.pid = int(self._received(8))
+
+    def poll(self) -> int | None:
+        with suppress(subprocess.TimeoutExpired):
+            return self.wait(0)
+        return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            self._server.settimeout(timeout)
+            try:
+                self.returncode = int(self._received(8))
+            except (TimeoutError, BlockingIOError) as error:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0) from error
+            self._server.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _received(self, size: int) -> bytes:
+        found = self._server.recv(size, socket.MSG_WAITALL)
+        assert found, "the process that has the imports ended"
+        return found
+
+
+def _fixed(env: Mapping[str, str]) -> dict[str, str]:
+    """What is read once, as a process starts."""
+    return {name: value for name, value in env.items() if name.startswith(AT_START)}
+
+
+def _started(fixed: Mapping[str, str]) -> str:
     with _lock:
-        if _address is None:
+        key = frozenset(fixed.items())
+        if key not in _addresses:
             folder = tempfile.mkdtemp(prefix="warm-")
             address = f"{folder}/socket"
             listening = socket.socket(socket.AF_UNIX)
             listening.bind(address)
             listening.listen(64)
+            others = {k: v for k, v in os.environ.items() if not k.startswith(AT_START)}
             process = subprocess.Popen(
                 [sys.executable, __file__, str(listening.fileno())],
                 pass_fds=[listening.fileno()],
                 stdin=subprocess.PIPE,  # ends with us, however we end, and the process with it
-                cwd=ROOT,
+                env={**others, **fixed},
+                cwd=folder,
                 start_new_session=True,
             )
             listening.close()
             atexit.register(_end, process, folder)
-            _address = address
-    return _address
+            _addresses[key] = address
+    return _addresses[key]
 
 
 def _end(process: subprocess.Popen[bytes], folder: str) -> None:
@@ -98,15 +155,20 @@ def _serve(listening: socket.socket) -> None:
         wanted = json.loads(client.recv(int(header), socket.MSG_WAITALL))
         child = os.fork()
         if child:
-            client.sendall(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode())
+            for stream in streams:
+                os.close(stream)
+            client.sendall(b"%8d" % child)
+            client.sendall(b"%8d" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
             os._exit(0)
         client.close()
+        os.setsid()
         streams.insert(0, os.open(os.devnull, os.O_RDONLY))
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
             os.close(stream)
         os.environ.clear()
         os.environ.update(wanted["env"])
+        time.tzset()
         os.chdir(wanted["cwd"])
         sys.argv[:] = wanted["words"]
         return

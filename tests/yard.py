@@ -111,7 +111,8 @@ class Yard:
     def fact(self, file_id: int, name: str) -> Any:
         view = self.ledger.file(file_id)
         assert view is not None
-        return view.facts[name]
+        of = view.counts if name.startswith("rows_") else view
+        return getattr(of, name.removeprefix("rows_"))
 
     def landed(self, file_id: int) -> Path:
         return self.data / "landing" / str(self.fact(file_id, "landing"))

@@ -11,11 +11,9 @@ from celery.beat import PersistentScheduler
 from celery.signals import beat_init
 
 from sensorflow.adapters.queues.celery import RETAIN, SWEEP, task_name
+from sensorflow.flow.housekeeping import RETAIN_EVERY
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log
-
-RETAIN_EVERY = 3600.0
-"""Seconds between looks for what has expired."""
 
 
 def schedule(settings: Settings) -> dict[str, Any]:

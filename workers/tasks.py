@@ -11,12 +11,9 @@ from sensorflow.core.arrival import file_ids_of
 from sensorflow.core.states import Stage
 from sensorflow.errors import SensorflowError
 from sensorflow.flow.process import process
-from sensorflow.flow.sweep import sweep as sweep_flow
-from sensorflow.flow.tidy import tidy
 from sensorflow.ports.queue import Task
-from workers import housekeeping
 from workers.outcome import tell
-from workers.process import keep, publisher, world
+from workers.process import housekeeping, keep, world
 from workers.request import HandedOver, Message
 
 EXPECTED = (SensorflowError,)
@@ -59,17 +56,14 @@ def quarantine(message: dict[str, Any]) -> str:
 @shared_task(name=task_name(SWEEP), throws=EXPECTED, Request=HandedOver, send_events=False)
 def sweep() -> str:
     """Publish again whatever is stale."""
-    here = world()
-    s = here.settings
-    swept, published = sweep_flow(here.ledger, publisher(), s.sweep, s.lease, s.limits)
-    tidied = tidy(here.ledger, here.lake, here.landing)
-    return (
-        f"leases ended={swept.expired} messages missing={swept.stale} published={published} "
-        f"tidied={tidied}"
-    )
+    return _done(SWEEP)
 
 
 @shared_task(name=task_name(RETAIN), throws=EXPECTED, Request=HandedOver, send_events=False)
 def retain() -> str:
     """Remove what the sources keep for a time only, and empty months; close the months that are over."""
-    return housekeeping.run(world())
+    return _done(RETAIN) or "nothing expires"
+
+
+def _done(step: str) -> str:
+    return " ".join(f"{what}={count}" for what, count in housekeeping().run(step).items())

@@ -22,8 +22,7 @@ from sensorflow.core.retry import backoff
 from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Fenced, Permanent, SensorflowError, Transient
 from sensorflow.flow.clock import now
-from sensorflow.ports.claims import Claim
-from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.claims import Claim, Claims
 from sensorflow.telemetry import Event, log
 from workers.board import Board, Slot
 from workers.configured import settings
@@ -182,11 +181,11 @@ ENDED = (
 )
 
 
-def _charge(ledger: Ledger, claim: Claim, guilty: bool, why: str, attempts: int) -> None:
+def _charge(ledger: Claims, claim: Claim, guilty: bool, why: str, attempts: int) -> None:
     if guilty and claim.attempt >= attempts and claim.stage is not Stage.QUARANTINE:
         what = f"{why}: its worker was ended"
         error = Permanent(Code.TOO_SLOW, what, attempts=claim.attempt, do=ENDED)
-        ledger.condemn(claim, error, claim.counts)
+        ledger.condemn(claim, error)
         return
     what = why if guilty else f"another file was read in the same process: {why}"
     delay = backoff(claim.retries + 1, random.random())

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensorflow import __version__
+from sensorflow import __version__, bootstrap
 from sensorflow.adapters.local.places import BEGAN, sync_folder
 from sensorflow.backup import folder as folders
 from sensorflow.backup.copies import LANDING, Copier, Tally
-from sensorflow.core.partitions import Layer, layer_path
+from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class _Making:
     ) -> None:
         self._settings, self._url, self._tools = settings, url, tools
         self._target, self._project, self._progress = target, project, progress
+        self._lake = bootstrap.lake(settings)
 
     def run(self, now: Frozen) -> Done:
         final = self._target / folders.name_at(now.taken_at)
@@ -158,15 +159,8 @@ class _Making:
             copier.landed(file.landing, file.size)
         for layer in Layer:
             if layer not in file.expired:
-                whole = layer_path(
-                    layer,
-                    file.source,
-                    file.sensor_type,
-                    file.received_at,
-                    file.file_id,
-                    file.version,
-                )
-                copier.other(file.file_id, layer, whole.removeprefix(f"{layer}/"))
+                place = self._lake.place(layer, LayerFile.of(file))
+                copier.other(file.file_id, layer, place.removeprefix(f"{layer}/"))
         for number in range(1, file.quarantines + 1):
             self._quarantined(
                 file, f"{file.source}/{file.file_id}-v{file.version}-{number}", copier

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sensorflow.cli.show import line, table
+from sensorflow.core.states import Stage, State
 from sensorflow.errors import Misuse
-from sensorflow.ports.catalog import Member
+from sensorflow.ports.catalog import Catalog, Member
 from sensorflow.ports.files import FileView
-from sensorflow.ports.ledger import Ledger
 
 SHOWN = 20
 
 
 def with_members(
-    ledger: Ledger, views: Sequence[FileView], states: tuple[str, ...]
+    ledger: Catalog, views: Sequence[FileView], states: tuple[str, ...]
 ) -> list[FileView]:
     """These files, and of archives also the members that are in one of `states`."""
     found = {view.file_id: view for view in views}
     for view in views:
-        members = ledger.members(view.file_id) if view.facts.get("members") is not None else []
+        members = ledger.members(view.file_id) if view.members is not None else []
         for number in dict.fromkeys(m.file_id for m in members):
             other = ledger.file(number)
             if number not in found and other is not None and other.state in states:
@@ -28,7 +28,7 @@ def with_members(
 
 
 def before_archives(
-    ledger: Ledger, views: Sequence[FileView]
+    ledger: Catalog, views: Sequence[FileView]
 ) -> tuple[list[FileView], dict[int, list[Member]]]:
     """These files, each archive after the members that came in it alone, and of each archive the others,
     which stay. Members that are not loaded are left as they are.
@@ -42,20 +42,20 @@ def before_archives(
         alone, shared[view.file_id] = _alone(ledger, view, given)
         members = [other for n in alone if (other := ledger.file(n)) is not None]
         _require_done(view, members)
-        found |= {m.file_id: m for m in members if m.state == "loaded" or _holds_rows(m)}
+        found |= {m.file_id: m for m in members if m.state == State.LOADED or _holds_rows(m)}
         found[view.file_id] = view
     return list(found.values()), shared
 
 
 def _holds_rows(view: FileView) -> bool:
-    return view.state == "pending" and view.facts.get("previous") is not None
+    return view.state == State.PENDING and view.previous is not None
 
 
 def _require_done(archive: FileView, members: list[FileView]) -> None:
     waiting = [
         m
         for m in members
-        if m.state == "running" or (m.state == "pending" and m.stage != "quarantine")
+        if m.state == State.RUNNING or (m.state == State.PENDING and m.stage != Stage.QUARANTINE)
         if not _holds_rows(m)
     ]
     if waiting:
@@ -66,10 +66,12 @@ def _require_done(archive: FileView, members: list[FileView]) -> None:
         )
 
 
-def _alone(ledger: Ledger, view: FileView, given: set[int]) -> tuple[dict[int, None], list[Member]]:
+def _alone(
+    ledger: Catalog, view: FileView, given: set[int]
+) -> tuple[dict[int, None], list[Member]]:
     """The members of an archive that came in it, or in others that are given too, and nowhere else; and
     those that did come elsewhere."""
-    if view.facts.get("members") is None:
+    if view.members is None:
         return {}, []
     members = ledger.members(view.file_id)
     elsewhere = [m for m in members if m.besides - given]
@@ -84,7 +86,7 @@ def shared(view: FileView, found: dict[int, list[Member]]) -> list[str]:
     return [f"  {len(stay):,} of its files came elsewhere too, and stay: {names}"] if stay else []
 
 
-def print_members(ledger: Ledger, view: FileView) -> None:
+def print_members(ledger: Catalog, view: FileView) -> None:
     """The files that an archive is."""
     members = ledger.members(view.file_id)
     rows = []

@@ -12,8 +12,8 @@ from sensorflow.core.nearest import meant, nearest
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
+    from sensorflow.ports.catalog import Catalog
     from sensorflow.ports.files import FileView
-    from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
 RECENT = 2000
@@ -56,7 +56,7 @@ def require(option: str, given: str, what: str, known: Iterable[str]) -> None:
         raise Misuse(f"{option} {given}: no such {what}; {near(given, names)}")
 
 
-def require_source(settings: Settings, ledger: Ledger, source: str | None) -> None:
+def require_source(settings: Settings, ledger: Catalog, source: str | None) -> None:
     """A source of the settings, or one that is gone from them and still has files."""
     if source is not None and source not in settings.sources:
         require("--source", source, "source", [*settings.sources, *ledger.totals()])
@@ -80,7 +80,7 @@ def _near_code(given: str, known: Sequence[str]) -> str:
     return f"did you mean {found}?" if found else "docs/errors.md has them all"
 
 
-def file_of(ledger: Ledger, given: str) -> FileView:
+def file_of(ledger: Catalog, given: str) -> FileView:
     """The file of a number, or the newest version of a name. Raises Misuse where there is none."""
     named = versions_of(ledger, given)
     if not named:
@@ -92,7 +92,7 @@ def file_of(ledger: Ledger, given: str) -> FileView:
     return max(named, key=lambda view: view.version)
 
 
-def versions_of(ledger: Ledger, given: str) -> list[FileView]:
+def versions_of(ledger: Catalog, given: str) -> list[FileView]:
     """The file of a number; else all versions of a name, or one of them: `name@2`."""
     if is_id(given) and (found := ledger.file(int(given))):
         return [found]
@@ -113,7 +113,7 @@ def _newest(views: Sequence[FileView]) -> list[FileView]:
     return list(newest.values())
 
 
-def unknown_file(ledger: Ledger, given: str) -> Misuse:
+def unknown_file(ledger: Catalog, given: str) -> Misuse:
     """What to raise of a file that is not there."""
     if given.isdecimal():
         last = ledger.files(limit=1)

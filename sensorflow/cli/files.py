@@ -21,11 +21,12 @@ from sensorflow.cli.choose import (
 from sensorflow.cli.origin import of_row
 from sensorflow.cli.show import Json, as_json, facts, line, readings, table
 from sensorflow.cli.times import SINCE, given
+from sensorflow.core.states import State
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
     from sensorflow.ports.backlog import Waiting
-    from sensorflow.ports.files import ChainView, FileView
+    from sensorflow.ports.files import ArrivalRecord, ChainView, FileView, HistoryEvent
     from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
@@ -125,13 +126,17 @@ def _gated(
 
 def _row(view: FileView, chain: ChainView | None) -> list[Any]:
     a = view.account
-    where = f"{view.state} ({view.stage})" if view.state in ("pending", "running") else view.state
+    where = (
+        f"{view.state} ({view.stage})"
+        if view.state in (State.PENDING, State.RUNNING)
+        else view.state
+    )
     if chain is not None:
         root, view, a, where = view.file_id, chain.newest, chain.account, grown(chain)
         view = replace(view, file_id=root)
     numbers = [a.read, a.loaded, a.rejected, a.duplicate, a.not_loaded, a.replaced]
     name = [view.file_id, view.source, view.name, view.version, str(where)]
-    return [*name, *numbers, view.facts["error_code"]]
+    return [*name, *numbers, view.error_code]
 
 
 def grown(chain: ChainView) -> str:
@@ -140,10 +145,14 @@ def grown(chain: ChainView) -> str:
     return f"{chain.growths:,} growths: {states}"
 
 
+COLUMNS = {"file_id": "id", "name": "key_text", "known_as": "name"}
+"""What the ledger calls some of a file's facts; so does JSON, but for a name, which is as it is shown."""
+
+
 def record(view: FileView, chain: ChainView | None = None) -> dict[str, Any]:
     """A file for JSON, its account apart from its other facts."""
-    known = {k: v for k, v in view.facts.items() if not k.startswith("rows_")}
-    known = {"id": view.file_id, "source": view.source, **known, "name": view.name}
+    known = {COLUMNS.get(k, k): v for k, v in vars(view).items() if k != "counts"}
+    known |= {"checksum": view.checksum and str(view.checksum), "name": view.name}
     return {**known, "rows": asdict(view.account), **({"growing": _whole(chain)} if chain else {})}
 
 
@@ -176,8 +185,9 @@ def show(
     versions = [] if chain else ledger.named(view.name, view.source)
     if json:
         others = [record(version) for version in versions]
-        told = {"history": history, "arrivals": arrivals, "versions": others}
-        if view.facts.get("members") is not None:
+        told = {"history": [*map(vars, history)], "arrivals": [*map(vars, arrivals)]}
+        told["versions"] = others
+        if view.members is not None:
             told["members"] = [
                 vars(m) | {"besides": sorted(m.besides)} for m in ledger.members(view.file_id)
             ]
@@ -186,7 +196,7 @@ def show(
     if not is_id(file) and file.rpartition("@")[0] != view.name != file:
         line(f"{file} has the same bytes as {view.name}, and is loaded as that:")
     _print(view, history, arrivals)
-    if view.facts.get("members") is not None:
+    if view.members is not None:
         from sensorflow.cli.archived import print_members
 
         print_members(ledger, view)
@@ -216,11 +226,11 @@ def _print_chain(view: FileView, chain: ChainView) -> None:
 
 
 WHY = {
-    "pending": "the file waits",
-    "running": "a worker has the file",
-    "quarantined": "the file is in quarantine",
-    "superseded": "a newer version has taken the file's place",
-    "undone": "they were taken out of the database; `sensorflow replay` brings them back",
+    State.PENDING: "the file waits",
+    State.RUNNING: "a worker has the file",
+    State.QUARANTINED: "the file is in quarantine",
+    State.SUPERSEDED: "a newer version has taken the file's place",
+    State.UNDONE: "they were taken out of the database; `sensorflow replay` brings them back",
 }
 
 
@@ -230,8 +240,8 @@ def not_loaded(view: FileView) -> str:
     return f"{count:,}: {WHY[view.state]}" if count else "0"
 
 
-def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[str, Any]]) -> None:
-    f, c = view.facts, view.account
+def _print(view: FileView, history: list[HistoryEvent], arrivals: list[ArrivalRecord]) -> None:
+    c = view.account
     facts(
         {
             "file": view.name,
@@ -239,9 +249,9 @@ def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[st
             "source": view.source,
             "version": view.version,
             "state": f"{view.state} ({view.stage})",
-            "size": f"{f['size']:,} bytes",
-            "sha256": bytes(f["sha256"]).hex(),
-            "landed as": f["landing"],
+            "size": f"{view.size:,} bytes",
+            "sha256": view.sha256.hex(),
+            "landed as": view.landing,
             "read": c.read,
             "loaded": c.loaded,
             "rejected": c.rejected,
@@ -251,17 +261,17 @@ def _print(view: FileView, history: list[dict[str, Any]], arrivals: list[dict[st
             "missing cells": c.missing,
         }
     )
-    if f["remarks"]:
-        facts({"remarks": f["remarks"]})
-    if f["error_code"]:
-        facts({"error": f"{f['error_code']}: {f['error_detail']}"})
-    if f["quarantined_to"]:
+    if view.remarks:
+        facts({"remarks": view.remarks})
+    if view.error_code:
+        facts({"error": f"{view.error_code}: {view.error_detail}"})
+    if view.quarantined_to:
         line(f"manifest: sensorflow quarantine show {view.file_id}")
     line()
     heads = ("at", "what", "stage", "attempt", "seconds", "rows", "who", "why")
-    table("history", heads, [[event[head] for head in heads] for event in history])
+    table("history", heads, [[getattr(event, head) for head in heads] for event in history])
     line()
-    rows = [[a["at"], a["kind"], a["name"], a["archive"]] for a in arrivals]
+    rows = [[a.at, a.kind, a.name, a.archive] for a in arrivals]
     table("arrivals", ("at", "kind", "name", "in archive"), rows, ("in archive",))
 
 
@@ -287,18 +297,18 @@ def _print_versions(view: FileView, versions: list[FileView]) -> None:
 
 
 def _span(view: FileView) -> tuple[Any, Any]:
-    return view.facts["ts_min"], view.facts["ts_max"]
+    return view.ts_min, view.ts_max
 
 
 def surviving(newest: list[FileView]) -> list[str]:
     """What is to be said where readings of older versions stay beside a newer one. newest: first."""
-    loaded = [v for v in newest if v.state == "loaded"]
+    loaded = [v for v in newest if v.state == State.LOADED]
     older = [v for v in loaded[1:] if v.counts.served]
     if not older:
         return []
     total = sum(v.counts.served for v in older)
-    low = min(v.facts["ts_min"] for v in older)
-    high = max(v.facts["ts_max"] for v in older)
+    low = min(v.ts_min for v in older if v.ts_min)
+    high = max(v.ts_max for v in older if v.ts_max)
     last = older[0]
     wanted = f"{older[-1].version}-{last.version}" if len(older) > 1 else f"{last.version}"
     stay = (

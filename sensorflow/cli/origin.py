@@ -13,7 +13,7 @@ from sensorflow.core.nearest import nearest
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
-    from sensorflow.ports.ledger import Ledger
+    from sensorflow.ports.catalog import Catalog
     from sensorflow.settings import Settings
 
 
@@ -52,7 +52,7 @@ def of_row(
         _print(one)
 
 
-def _told(settings: Settings, ledger: Ledger, row: Any) -> dict[str, Any]:
+def _told(settings: Settings, ledger: Catalog, row: Any) -> dict[str, Any]:
     from sensorflow import bootstrap
     from sensorflow.flow.original import NotThere, original
 
@@ -61,7 +61,7 @@ def _told(settings: Settings, ledger: Ledger, row: Any) -> dict[str, Any]:
     known |= {"file_id": row.file_id, "line": row.line_no}
     if view is None:  # rows written past sensorflow
         return {**known, "name": None, "text": None, "why": "the ledger knows no such file"}
-    f, text, why = view.facts, None, ""
+    text, why = None, ""
     base = row.line_base if row.growth else None
     try:
         text = original(bootstrap.landing(settings), settings, view, row.line_no, base)
@@ -72,9 +72,9 @@ def _told(settings: Settings, ledger: Ledger, row: Any) -> dict[str, Any]:
         "source": view.source,
         "name": view.name,
         "version": view.version,
-        "landing": f["landing"],
-        "loaded_at": f["finished_at"],
-        "profile": f["profile"],
+        "landing": view.landing,
+        "loaded_at": view.finished_at,
+        "profile": view.profile,
         "text": text,
         "why": why,
     }

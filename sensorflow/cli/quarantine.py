@@ -61,9 +61,8 @@ def ls(
 
 
 def _row(view: FileView) -> list[object]:
-    f = view.facts
-    place = [view.file_id, view.source, view.name, f["finished_at"]]
-    return [*place, f["error_code"], f["error_detail"]]
+    place = [view.file_id, view.source, view.name, view.finished_at]
+    return [*place, view.error_code, view.error_detail]
 
 
 @app.command("show")
@@ -76,12 +75,12 @@ def show(
 
     settings = bootstrap.settings()
     view = file_of(bootstrap.ledger(settings, "cli"), file)
-    if not view.facts["quarantined_to"]:
+    if not view.quarantined_to:
         raise Misuse(
             f"file {view.file_id}, {view.name}, was never quarantined: it is {view.state}; "
             "see `sensorflow quarantine ls`"
         )
-    as_json(bootstrap.quarantine(settings).manifest(view.facts["quarantined_to"]))
+    as_json(bootstrap.quarantine(settings).manifest(view.quarantined_to))
 
 
 @app.command("replay", short_help="Take files through again, from their bytes.")

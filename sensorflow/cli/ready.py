@@ -13,7 +13,7 @@ from sensorflow.errors import Misuse, Transient
 if TYPE_CHECKING:
     from sensorflow.embedded.process import Process
     from sensorflow.embedded.stack import Supervisor
-    from sensorflow.ports.ledger import Ledger
+    from sensorflow.ports.catalog import Catalog
 
 LIMIT = 60.0
 """Seconds after which it is reported which process does not answer yet."""
@@ -29,7 +29,7 @@ class News:
     """
 
     def __init__(
-        self, supervisor: Supervisor, ledger: Callable[[], Ledger], folders: Sequence[Path]
+        self, supervisor: Supervisor, ledger: Callable[[], Catalog], folders: Sequence[Path]
     ) -> None:
         self._supervisor = supervisor
         self._ready = Readiness(supervisor, ledger)
@@ -46,10 +46,10 @@ class Readiness:
     """
 
     def __init__(
-        self, supervisor: Supervisor, ledger: Callable[[], Ledger], limit: float = LIMIT
+        self, supervisor: Supervisor, ledger: Callable[[], Catalog], limit: float = LIMIT
     ) -> None:
         self._supervisor, self._open, self._limit = supervisor, ledger, limit
-        self._ledger: Ledger | None = None
+        self._ledger: Catalog | None = None
         self._began = time.monotonic()
         self._next = 0.0
         self._done = self._late = False

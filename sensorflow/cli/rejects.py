@@ -161,22 +161,13 @@ def _view(file: str) -> FileView:
 
 def _rows(view: FileView) -> Iterator[dict[str, Any]]:
     from sensorflow import bootstrap
-    from sensorflow.core.partitions import Layer, layer_path
+    from sensorflow.core.partitions import Layer
 
-    facts = view.facts
-    if "rejects" in facts["expired"]:
+    if "rejects" in view.expired:
         text = f"{view.name}: retention has removed the text of its {view.counts.rejected:,} rejected rows"
         print(f"file {view.file_id}, {shown(text)}", file=sys.stderr)  # noqa: T201
         return
-    path = layer_path(
-        Layer.REJECTS,
-        view.source,
-        facts["sensor_type"],
-        facts["landed_at"],
-        view.file_id,
-        view.version,
-    )
-    for batch in bootstrap.lake(bootstrap.settings()).read(path):
+    for batch in bootstrap.lake(bootstrap.settings()).read(Layer.REJECTS, view.layer_file):
         yield from batch.to_pylist()
 
 

@@ -12,6 +12,7 @@ from sensorflow.cli.choose import Source, is_id, require, require_source, unknow
 from sensorflow.cli.files import record
 from sensorflow.cli.show import Json, as_json, line, readings, table
 from sensorflow.cli.times import SINCE, given
+from sensorflow.core.states import State
 from sensorflow.errors import Misuse
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ Files = Annotated[
     list[str] | None,
     typer.Argument(metavar="FILE", help="Numbers or names of files, NAME@2, NAME@2-9."),
 ]
-STATES = ("quarantined", "loaded", "undone")
+STATES = (State.QUARANTINED, State.LOADED, State.UNDONE)
 
 
 def replay(
@@ -35,7 +36,7 @@ def replay(
         str | None,
         typer.Option(
             help="Only quarantined, loaded or undone files. Default: the first two.",
-            autocompletion=lambda: list(STATES),
+            autocompletion=lambda: list(map(str, STATES)),
         ),
     ] = None,
     rejected: Annotated[
@@ -70,7 +71,7 @@ def replay(
     if state is not None:
         found = [view for view in found if view.state == state]
     if after is not None:
-        found = [view for view in found if view.facts["landed_at"] >= after]
+        found = [view for view in found if view.landed_at >= after]
     if rejected:
         found = [view for view in found if view.counts.rejected]
     if json and dry_run:
@@ -131,7 +132,7 @@ def undo(
             line(f"not undone: {view.file_id} {view.name}: {_hindrance(ledger, view)}")
         else:
             line(f"undone: {view.file_id} {view.name}: {readings(rows)} taken out")
-            names = {a["name"] for a in ledger.arrivals(view.file_id)} - {view.name}
+            names = {a.name for a in ledger.arrivals(view.file_id)} - {view.name}
             if names:
                 line(f"  the same bytes also came as {', '.join(sorted(names))}")
             last = lasts[view.source, view.name] == view.file_id  # said once for a file that grows
@@ -153,7 +154,7 @@ def _named_as(view: FileView) -> dict[str, object]:
 
 def _hindrance(ledger: Ledger, view: FileView) -> str:
     now = ledger.file(view.file_id) or view
-    if now.state == "running":
+    if now.state == State.RUNNING:
         return "a worker has it just now; try again in a moment"
     return f"it is {now.state}, not loaded"
 
@@ -161,7 +162,7 @@ def _hindrance(ledger: Ledger, view: FileView) -> str:
 def _returning(ledger: Ledger, undone: FileView) -> str:
     """The older versions that go through again, and hold again what an undone one had replaced."""
     found = ledger.named(undone.name, undone.source)
-    again = [v for v in found if v.state == "pending" and v.version < undone.version]
+    again = [v for v in found if v.state == State.PENDING and v.version < undone.version]
     names = [f"version {v.version}, file {v.file_id}" for v in again[-3:]]
     more = f" and {len(again) - 3:,} more" if len(again) > 3 else ""
     return "; ".join(names) + more
@@ -202,7 +203,7 @@ def _named(ledger: Ledger, given: str, source: str | None) -> list[FileView]:
     if not last:
         return [v for v in named if v.version == int(first)]
     wanted = range(int(first), int(last) + 1)
-    return [v for v in named if v.version in wanted and v.state in ("loaded", "pending")]
+    return [v for v in named if v.version in wanted and v.state in (State.LOADED, State.PENDING)]
 
 
 def _newest(views: list[FileView]) -> list[FileView]:
@@ -233,8 +234,8 @@ def _whole(ledger: Ledger, views: list[FileView]) -> list[FileView]:
 def _states(state: str | None, rejected: bool) -> tuple[str, ...]:
     if state is not None:
         require("--state", state, "state of files that can be replayed", STATES)
-    if rejected and state not in (None, "loaded"):
+    if rejected and state not in (None, State.LOADED):
         raise Misuse("--rejected is of loaded files; leave --state out")
     if rejected:
-        return ("loaded",)
+        return (State.LOADED,)
     return (state,) if state else STATES[:2]

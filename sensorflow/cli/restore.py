@@ -14,6 +14,7 @@ import typer
 
 from sensorflow.cli.backup import bar, check, damages, files, tools
 from sensorflow.cli.show import Json, as_json, line, readings
+from sensorflow.core.states import State
 from sensorflow.disk import size
 from sensorflow.environment import folder as here
 from sensorflow.errors import Misuse, Transient
@@ -196,7 +197,7 @@ def _show(found: Backup, settings: Settings, report: Report) -> None:
     if manifest.missing:
         line(f"missing in the backup already: {'; '.join(manifest.missing[:5])}")
     show(report, 50)
-    waiting = sum(manifest.states.get(state, 0) for state in ("pending", "running"))
+    waiting = sum(manifest.states.get(state, 0) for state in (State.PENDING, State.RUNNING))
     waiting += len(manifest.replays)
     if waiting:
         line(f"in work at that moment, and going on with the next start: {files(waiting)}")

@@ -63,12 +63,13 @@ def _days(source: Source, layer: str) -> float | None:
 
 
 def _said(age: timedelta | None) -> str:
+    from sensorflow.core.times.durations import SECONDS
     from sensorflow.settings import UNITS
 
     if age is None:
         return "for ever"
-    for unit, days in sorted(UNITS.items(), key=lambda pair: -pair[1]):
-        amount = age / timedelta(days=days)
+    for unit in sorted(UNITS, key=lambda unit: -SECONDS[unit]):
+        amount = age / timedelta(seconds=SECONDS[unit])
         if amount >= 1 and amount == round(amount) and unit != "w":
             return f"{amount:.0f}{unit}"
     return str(age)

@@ -9,7 +9,7 @@ from sensorflow.core.health import Check, health, span
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.inspect import Session
-    from sensorflow.ports.ledger import Ledger
+    from sensorflow.ports.catalog import Catalog
     from sensorflow.settings import Settings
 
 OLD = 60.0
@@ -18,7 +18,7 @@ WAITING = 900.0
 """Seconds after which a source's oldest waiting file is worth a warning."""
 
 
-def processes(settings: Settings, ledger: Ledger) -> list[Check]:
+def processes(settings: Settings, ledger: Catalog) -> list[Check]:
     """Raises Transient."""
     from sensorflow import bootstrap
     from sensorflow.adapters.host import has_ended
@@ -26,7 +26,7 @@ def processes(settings: Settings, ledger: Ledger) -> list[Check]:
     return list(health(ledger.heartbeats(), bootstrap.shared_digest(settings), has_ended))
 
 
-def silence(settings: Settings, ledger: Ledger) -> Iterator[Check]:
+def silence(settings: Settings, ledger: Catalog) -> Iterator[Check]:
     """Sources of which no file has arrived for longer than they say. Raises Transient."""
     if any(source.silent_after for source in settings.sources.values()):
         from sensorflow.cli.status import silent

@@ -15,7 +15,8 @@ import typer
 from sensorflow.cli import gated
 from sensorflow.cli.choose import Source, require_source
 from sensorflow.cli.show import Json, as_json, line, made_table, table
-from sensorflow.core.account import LEFT, SUMS
+from sensorflow.core.account import LEFT, Totals
+from sensorflow.core.states import State
 from sensorflow.errors import Misuse, SensorflowError, Transient
 from sensorflow.shown import json_of
 
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
-STATES = ("pending", "running", "loaded", "quarantined", "superseded", "undone")
-Totals = dict[str, dict[str, int]]
+STATES = tuple(State)
 EVERY = 2.0
 
 
@@ -90,7 +90,7 @@ class Seen:
     """What `status` says. differs: how the settings of `up` are others. silent: source -> seconds. unseen:
     sources of which no file has come yet. gated: what waits for gates."""
 
-    totals: Totals
+    totals: dict[str, Totals]
     activity: dict[str, Activity]
     checks: list[Check] = field(default_factory=list)
     stuck: list[Lasting] = field(default_factory=list)
@@ -106,7 +106,9 @@ class Seen:
         lasts = any(not s.passing for s in self.stuck)
         fails = any(c.verdict == "fail" for c in self.checks)
         late = any(w.is_overdue for w in self.gated)
-        return balanced(self.totals) and not (self.differs or lasts or fails or late or self.silent)
+        return sums_of(self.totals).balanced and not (
+            self.differs or lasts or fails or late or self.silent
+        )
 
     @property
     def health(self) -> str:
@@ -116,9 +118,9 @@ class Seen:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            "sources": self.totals,
+            "sources": {name: asdict(sums) for name, sums in self.totals.items()},
             "activity": {name: asdict(found) for name, found in self.activity.items()},
-            "balanced": balanced(self.totals),
+            "balanced": sums_of(self.totals).balanced,
             "well": self.well,
             "health": self.health,
             "silent": self.silent,
@@ -271,13 +273,13 @@ def secret_file(settings: Settings) -> Path:
     return state.home(settings.data_folder) / "flower-password"
 
 
-def show(totals: Totals) -> None:
+def show(totals: dict[str, Totals]) -> None:
     table("", ("source", "files", *STATES, "rows loaded"), rows(totals))
 
 
-def rows(totals: Totals) -> list[list[Any]]:
+def rows(totals: dict[str, Totals]) -> list[list[Any]]:
     return [
-        [source, sums["files"], *(sums[state] for state in STATES), sums["rows_loaded"]]
+        [source, sums.files, *(getattr(sums, state) for state in STATES), sums.rows_loaded]
         for source, sums in sorted(totals.items())
     ]
 
@@ -321,26 +323,21 @@ def _ago(seconds: float | None) -> str:
     return f"in {_span(-seconds)}" if seconds < 0 else f"{_span(seconds)} ago"
 
 
-def sums_of(totals: Totals) -> dict[str, int]:
-    return {name: sum(sums[name] for sums in totals.values()) for name in SUMS}
+def sums_of(totals: dict[str, Totals]) -> Totals:
+    return sum(totals.values(), Totals())
 
 
-def balanced(totals: Totals) -> bool:
-    s = sums_of(totals)
-    parts = ("rows_loaded", "rows_rejected", "rows_duplicate", "rows_not_loaded")
-    return s["rows_read"] == sum(s[part] for part in parts)
-
-
-def balance(totals: Totals) -> str:
+def balance(totals: dict[str, Totals]) -> str:
     """The line that says whether every reading that was read, of whatever file, is accounted for."""
     s = sums_of(totals)
-    verdict = "ok" if balanced(totals) else "WRONG"
-    left = {name.removeprefix("rows_"): s[name] for name in dict.fromkeys(LEFT.values()) if s[name]}
+    verdict = "ok" if s.balanced else "WRONG"
+    parts = {name: getattr(s, name) for name in dict.fromkeys(LEFT.values())}
+    left = {name.removeprefix("rows_"): count for name, count in parts.items() if count}
     if left:
         verdict += f"; not loaded: {', '.join(f'{count} {why}' for why, count in left.items())}"
-    if s["rows_replaced"]:
-        verdict += f"; {s['rows_replaced']} of the loaded were replaced by newer versions"
+    if s.rows_replaced:
+        verdict += f"; {s.rows_replaced} of the loaded were replaced by newer versions"
     return (
-        f"balance: read={s['rows_read']} loaded={s['rows_loaded']} rejected={s['rows_rejected']} "
-        f"duplicates={s['rows_duplicate']} not_loaded={s['rows_not_loaded']} {verdict}"
+        f"balance: read={s.rows_read} loaded={s.rows_loaded} rejected={s.rows_rejected} "
+        f"duplicates={s.rows_duplicate} not_loaded={s.rows_not_loaded} {verdict}"
     )

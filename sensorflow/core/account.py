@@ -61,23 +61,44 @@ LEFT = {
     State.UNDONE: "rows_undone",
 }
 """Where good readings are that are not loaded: the parts of `rows_not_loaded`."""
-SUMS = (
-    *(f"rows_{n}" for n in ("read", "loaded", "rejected", "duplicate", "not_loaded", "replaced")),
-    *dict.fromkeys(LEFT.values()),
-)
 
 
-def nothing() -> dict[str, int]:
-    """The sums over no files."""
-    return dict.fromkeys(("files", *State, *SUMS), 0)
+@dataclass(frozen=True)
+class Totals:
+    """How many files there are, in all and by state, and sums over their accounts."""
 
+    files: int = 0
+    pending: int = 0
+    running: int = 0
+    loaded: int = 0
+    quarantined: int = 0
+    superseded: int = 0
+    undone: int = 0
+    rows_read: int = 0
+    rows_loaded: int = 0
+    rows_rejected: int = 0
+    rows_duplicate: int = 0
+    rows_not_loaded: int = 0
+    rows_replaced: int = 0
+    rows_waiting: int = 0
+    rows_quarantined: int = 0
+    rows_superseded: int = 0
+    rows_undone: int = 0
 
-def add(sums: dict[str, int], state: State, files: int, found: Account) -> None:
-    """Add files of one state with their account."""
-    sums["files"] += files
-    sums[state] += files
-    for name, count in vars(found).items():
-        if f"rows_{name}" in sums:
-            sums[f"rows_{name}"] += count
-    if state in LEFT:
-        sums[LEFT[state]] += found.not_loaded
+    @classmethod
+    def of(cls, state: State, files: int, found: Account) -> Totals:
+        """Of files of one state with their account."""
+        sums = {f"rows_{name}": count for name, count in vars(found).items() if name != "missing"}
+        if state in LEFT:
+            sums[LEFT[state]] = found.not_loaded
+        return cls(files=files, **{str(state): files}, **sums)
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def balanced(self) -> bool:
+        accounted = (
+            self.rows_loaded + self.rows_rejected + self.rows_duplicate + self.rows_not_loaded
+        )
+        return self.rows_read == accounted

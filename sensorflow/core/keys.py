@@ -17,9 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sensorflow.core.readings import micros
-
-KEY = pa.binary(16)
+from sensorflow.core.readings import KEY, micros
 
 MANY = 3000
 """Rows; below this a loop over hashlib is done before DataFusion has planned."""

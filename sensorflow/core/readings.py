@@ -15,8 +15,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sensorflow.core import columns
+from sensorflow.core.columns import Kind
+
 NS = pa.timestamp("ns", tz="UTC")
 US = pa.timestamp("us", tz="UTC")
+KEY = pa.binary(16)
+"""A dedupe key: sixteen bytes, which on the wire is what a uuid is."""
 
 
 class Flag(IntFlag):
@@ -34,45 +39,44 @@ class Flag(IntFlag):
     ALLOWED = 512
 
 
+_TYPES = {
+    Kind.TIME: US,
+    Kind.TEXT: pa.string(),
+    Kind.NUMBER: pa.float64(),
+    Kind.SMALL: pa.int16(),
+    Kind.WHOLE: pa.int64(),
+    Kind.KEY: KEY,
+}
+
+READING = pa.schema(
+    [pa.field(name, _TYPES[kind], nullable=False) for name, kind in columns.READING.items()]
+)
+"""A row of the database; the other schemas follow from it."""
+
+
+def _fields(*names: str) -> list[pa.Field]:
+    return [READING.field(name) for name in names]
+
+
+_TS = READING.field("ts").with_type(NS)
+
 SILVER = pa.schema(
     [
-        pa.field("ts", NS, nullable=False),
-        pa.field("sensor_id", pa.string(), nullable=False),
-        pa.field("reading_type", pa.string(), nullable=False),
-        pa.field("value", pa.float64(), nullable=False),
-        pa.field("unit", pa.string(), nullable=False),
-        pa.field("quality", pa.int16(), nullable=False),
-        pa.field("line_no", pa.int64(), nullable=False),
+        _TS,
+        *_fields("sensor_id", "reading_type", "value", "unit", "quality", "line_no"),
         # which occurrence of (sensor_id, reading_type, ts) in its file this is: 0 is the first
         pa.field("ordinal", pa.int32(), nullable=False),
     ]
 )
 
-READING = pa.schema(
-    [
-        pa.field("file_id", pa.int64(), nullable=False),
-        *(SILVER.field(n) for n in ("sensor_id", "reading_type", "value", "unit", "quality")),
-        pa.field("line_no", pa.int64(), nullable=False),
-        pa.field("ts", US, nullable=False),
-        pa.field("dedupe_key", pa.binary(16), nullable=False),
-    ]
-)
-"""A row of the database, as an audit reads it."""
-
-BESIDE = pa.schema(
-    [READING.field(n) for n in ("sensor_id", "reading_type", "ts", "value", "dedupe_key")]
-)
+BESIDE = pa.schema(_fields("sensor_id", "reading_type", "ts", "value", "dedupe_key"))
 """A row of the database, as far as it tells which occurrence of its identity it is."""
 
 BRONZE = pa.schema(
     [
-        pa.field("line_no", pa.int64(), nullable=False),
-        pa.field("ts", NS, nullable=False),
-        pa.field("sensor_id", pa.string(), nullable=False),
-        pa.field("reading_type", pa.string(), nullable=False),
-        pa.field("unit", pa.string(), nullable=False),
-        pa.field("value", pa.float64(), nullable=False),
-        pa.field("quality", pa.int16(), nullable=False),
+        *_fields("line_no"),
+        _TS,
+        *_fields("sensor_id", "reading_type", "unit", "value", "quality"),
         # JSON of the cells in columns that the profile does not speak of, where the source rescues them
         pa.field("rescued", pa.string()),
     ]

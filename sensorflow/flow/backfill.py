@@ -15,10 +15,10 @@ from fnmatch import fnmatchcase
 from sensorflow.core.arrival import Lane, printable
 from sensorflow.core.names import composed
 from sensorflow.flow.land import land
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.register import Found, register
 from sensorflow.ports.feed import Busy, Candidate, Denied, Feed, FeedError
 from sensorflow.ports.intake import Kind
-from sensorflow.ports.landing import Landing
 from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from sensorflow.core.chained import Chained, Numbering
 from sensorflow.core.growth import HEADER, Joined, Part
-from sensorflow.core.partitions import Layer, layer_path
+from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.quality import Watch
 from sensorflow.errors import Code, Permanent, Transient
 from sensorflow.flow.segments import segments
@@ -64,6 +64,6 @@ def watch(job: Job) -> Watch:
 
 def _bronze(job: Job, part: Part) -> Iterator[pa.RecordBatch]:
     for s in job.world.ledger.segments_before(part, LOOK_BACK):
-        where = (job.claim.source, s.sensor_type, s.received_at, s.file_id, s.version)
+        file = LayerFile(job.claim.source, s.sensor_type, s.received_at, s.file_id, s.version)
         with suppress(Transient, Unreadable):  # it has expired, or was never loaded
-            yield from job.world.lake.read(layer_path(Layer.BRONZE, *where))
+            yield from job.world.lake.read(Layer.BRONZE, file)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sensorflow.core.arrival import Landed
+from sensorflow.flow.landing import Landing, LandingBatch
 from sensorflow.ports.feed import Candidate, Opened
-from sensorflow.ports.landing import Landing, LandingGroup
 
 
 class _Touching:
@@ -21,11 +21,11 @@ class _Touching:
 
 
 def land(
-    landing: Landing | LandingGroup, opened: Opened, touch: Callable[[], object] = lambda: None
+    landing: Landing | LandingBatch, opened: Opened, touch: Callable[[], object] = lambda: None
 ) -> tuple[Landed, Candidate] | None:
     """Land an open file; None when it changed while it was read (it will be seen again).
 
-    In a group it is safe only when that is settled. touch: called again and again meanwhile.
+    In a batch it is safe only when that has ended. touch: called again and again meanwhile.
     """
     before = opened.state()
     landed = landing.put(_Touching(opened, touch))

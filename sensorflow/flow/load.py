@@ -29,7 +29,7 @@ def load(job: Job, reports: tuple[StageReport, ...]) -> Counts:
     Raises Fenced when the claim was lost: nothing is loaded, then.
     """
     older = before(job)
-    first = next(job.world.lake.read(job.path(Layer.SILVER)), None) if older.head else None
+    first = next(job.world.lake.read(Layer.SILVER, job.file), None) if older.head else None
     plan = load_of(job, reports, older, first)
     return done(job, job.world.ledger.load(job.claim, _keyed(job), plan))
 
@@ -79,8 +79,8 @@ def _log_kept(job: Job, old: FileView) -> None:
         version=job.claim.version,
         of_version=old.version,
         readings=old.counts.served,
-        first=old.facts["ts_min"].isoformat(),
-        last=old.facts["ts_max"].isoformat(),
+        first=old.ts_min and old.ts_min.isoformat(),
+        last=old.ts_max and old.ts_max.isoformat(),
         do=f"sensorflow undo '{old.name}@{old.version}', or on_change = \"supersede\"",
     )
 
@@ -92,5 +92,5 @@ def _tidy(job: Job) -> None:
 
 
 def _keyed(job: Job) -> Iterator[Keyed]:
-    for batch in job.world.lake.read(job.path(Layer.SILVER)):
+    for batch in job.world.lake.read(Layer.SILVER, job.file):
         yield batch, keys(batch, job.identity)

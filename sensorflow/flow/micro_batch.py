@@ -14,7 +14,8 @@ import pyarrow as pa
 from sensorflow import crash
 from sensorflow.core import joint, reading
 from sensorflow.core.formats.chunk import Chunk
-from sensorflow.core.keys import KEY, keys
+from sensorflow.core.keys import keys
+from sensorflow.core.readings import KEY
 from sensorflow.core.states import Stage
 from sensorflow.errors import Fenced, Permanent, Transient
 from sensorflow.flow import deadlines
@@ -23,6 +24,7 @@ from sensorflow.flow.single_pass import Ingest, Made
 from sensorflow.flow.validate import opened, scratch
 from sensorflow.flow.work import Job
 from sensorflow.ports.files import Counts
+from sensorflow.ports.layers import Layers
 from sensorflow.ports.loading import Keyed, Load
 
 READINGS = 131_072
@@ -74,8 +76,8 @@ def work(
     ready: dict[int, _Ready] = {}
     failed: dict[int, Exception] = {}
     try:
-        with world.lake.together():
-            _prepare(jobs, ready, failed)
+        with world.lake.batch() as batch:
+            _prepare(jobs, batch, ready, failed)
             for file in ready.values():
                 file.job.confirm()
         files = list(ready.values())
@@ -102,13 +104,15 @@ def work(
     return [outcome(job, partial(rest, job)) for job in jobs]
 
 
-def _prepare(jobs: list[Job], ready: dict[int, _Ready], failed: dict[int, Exception]) -> None:
+def _prepare(
+    jobs: list[Job], batch: Layers, ready: dict[int, _Ready], failed: dict[int, Exception]
+) -> None:
     """Write the layers of files, as many as can be held."""
     room, read = READINGS, _read(jobs)
     for job in jobs:
         number = job.claim.file_id
         try:
-            file = _made(job, room, read.get(number))
+            file = _made(job, batch, room, read.get(number))
         except Exception as error:  # noqa: BLE001 - of this file alone
             failed[number] = error
             continue
@@ -159,15 +163,16 @@ def _only_chunk(job: Job) -> Chunk | None:
         return joint.only(chunks)
 
 
-def _made(job: Job, room: int, read: Made | None) -> _Ready | None:
-    made, batches = Ingest(job, read, _none_yet), []
+def _made(job: Job, batch: Layers, room: int, read: Made | None) -> _Ready | None:
+    written = replace(job, world=replace(job.world, lake=batch))
+    made, batches = Ingest(written, read, _none_yet), []
     with closing(iter(made)) as readings:  # left early, it leaves nothing behind
         for keyed in readings:
             room -= len(keyed[0])
             if room < 0:
                 return None
             batches.append(keyed)
-    return _Ready(made.job, batches, made.load)
+    return _Ready(replace(made.job, world=job.world), batches, made.load)
 
 
 def _none_yet(_silver: pa.RecordBatch, _identity: str) -> pa.Array:

@@ -14,9 +14,9 @@ from sensorflow.core.names import composed
 from sensorflow.core.profile import Profile
 from sensorflow.core.reading import chunks
 from sensorflow.errors import SensorflowError
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.validate import scratch
 from sensorflow.ports.files import FileView
-from sensorflow.ports.landing import Landing
 from sensorflow.settings import Settings
 
 
@@ -31,14 +31,13 @@ def original(
 
     line_base: of a part of a growing file, the lines before it; None of a whole file.
     """
-    facts = view.facts
-    if "landing" in (facts.get("expired") or ()):
+    if "landing" in view.expired:
         raise NotThere("retention has removed the original bytes")
-    profile = settings.profile(facts.get("profile") or "", settings.sources.get(view.source))
+    profile = settings.profile(view.profile or "", settings.sources.get(view.source))
     if profile is None and line_base is None:
-        raise NotThere(f"there is no profile {facts.get('profile')!r} any more to read it by")
+        raise NotThere(f"there is no profile {view.profile!r} any more to read it by")
     try:
-        with landing.open(facts["landing"]) as stream:
+        with landing.open(view.landing) as stream:
             if line_base is not None:
                 return _plain_line(stream, line - line_base, profile)
             assert profile is not None
@@ -58,10 +57,10 @@ def _plain_line(stream: BinaryIO, number: int, profile: Profile | None) -> str:
 
 
 def _row(stream: BinaryIO, profile: Profile, view: FileView, line: int) -> str:
-    path = composed(printable(bytes(view.facts["key"])))
+    path = composed(printable(view.key))
     place = Place(path.rsplit("/", 1)[-1], path)
     for chunk in chunks(stream, profile, place, scratch):
         at = np.flatnonzero(chunk.lines == line)
         if len(at):
             return chunk.spot(int(at[0])).raw
-    raise NotThere(f"the profile {view.facts['profile']!r}, as it is now, finds no row at {line:,}")
+    raise NotThere(f"the profile {view.profile!r}, as it is now, finds no row at {line:,}")

@@ -97,7 +97,7 @@ def _condemn(job: Job, error: Permanent) -> Result:
 
 
 def _fenced(job: Job, error: Fenced) -> Result:
-    with suppress(Transient):  # then `Ledger.tidy` comes to it by itself
+    with suppress(Transient):  # then `Maintenance.tidy` comes to it by itself
         job.world.ledger.collect_again(job.claim.file_id)
     log().warning(Event.LEASE_LOST, file_id=job.claim.file_id, token=job.claim.token)
     return Result(Outcome.FENCED, str(error), error)

@@ -48,7 +48,7 @@ def process(world: World, task: Task, keep: Keep) -> list[Result]:
     if not claimed.claims:
         return [Result(Outcome.NOTHING, _nothing(claimed))]
     crash.point(crash.Point.CLAIMED)
-    jobs, alike = [Job(world, claim, at) for claim in claimed.claims], []
+    jobs, alike = _jobs(world, claimed, at), []
     with ExitStack() as kept:
         try:
             kept.enter_context(keep(claimed.claims))
@@ -68,6 +68,10 @@ def process(world: World, task: Task, keep: Keep) -> list[Result]:
     ]
 
 
+def _jobs(world: World, claimed: Claimed, at: float) -> list[Job]:
+    return [Job(world, claim, at, claimed.progress[claim.file_id]) for claim in claimed.claims]
+
+
 def _is_plain(job: Job) -> bool:
     """Whether a file may be committed with others. What cannot be known now is found out by whoever has it
     alone."""
@@ -83,7 +87,7 @@ def _claim(world: World, task: Task) -> Claimed:
     s, file_ids = world.settings, task.file_ids
     stages = WORK if task.only is None else (task.only,)
     if task.only is not None or len(file_ids) > 1 or s.group_small_files:
-        return Claimed(world.ledger.claim_many(file_ids, stages, world.owner, s.lease))
+        return world.ledger.claim_many(file_ids, stages, world.owner, s.lease)
     limits = BatchLimits(
         sources=tuple(name for name, source in s.sources.items() if source.dedupe_scope == "file"),
         file_bytes=min(publish.SMALL, s.inline_below),

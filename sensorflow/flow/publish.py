@@ -9,8 +9,7 @@ from itertools import groupby, islice
 from sensorflow import crash
 from sensorflow.core.arrival import Waiting
 from sensorflow.core.states import Stage
-from sensorflow.ports.ledger import Ledger
-from sensorflow.ports.outbox import UNSHARED, Pace, Share
+from sensorflow.ports.outbox import UNSHARED, Outbox, Pace, Share
 from sensorflow.ports.queue import Message, Publisher
 from sensorflow.settings import Limits
 
@@ -34,7 +33,7 @@ LARGE = 8 << 20
 
 
 def publish(
-    ledger: Ledger, publisher: Publisher, limits: Limits, touch: Callable[[], object] = lambda: None
+    ledger: Outbox, publisher: Publisher, limits: Limits, touch: Callable[[], object] = lambda: None
 ) -> int:
     """Publish all that is due, within the limits; live files before those of the backfill lane, and each
     source in its turn. touch: called again and again meanwhile.
@@ -55,7 +54,7 @@ def publish(
     return total
 
 
-def _shares(ledger: Ledger, limits: Limits) -> Iterator[Share]:
+def _shares(ledger: Outbox, limits: Limits) -> Iterator[Share]:
     """First what may be in flight at any time, then what the pace of the fleet allows beyond that."""
     yield share_of(limits, Pace(0.0, None))
     yield share_of(limits, ledger.pace())
@@ -89,7 +88,7 @@ def _message(files: Sequence[Waiting], below: int) -> Message:
     return Message(files, None if _inline(files[0], below) else files[0].stage)
 
 
-def _send(ledger: Ledger, publisher: Publisher, messages: Sequence[Message]) -> int:
+def _send(ledger: Outbox, publisher: Publisher, messages: Sequence[Message]) -> int:
     """Send messages and record them; returns how many files were sent."""
     sent: list[Waiting] = []
 
@@ -142,5 +141,5 @@ def _parts(files: list[Waiting]) -> Iterator[list[Waiting]]:
     yield part
 
 
-def _due(ledger: Ledger, limits: Limits, share: Share, most: int = BATCH) -> list[Waiting]:
+def _due(ledger: Outbox, limits: Limits, share: Share, most: int = BATCH) -> list[Waiting]:
     return ledger.due(most, limits.max_in_flight, limits.backfill_in_flight, share)

@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from sensorflow.core.heartbeat import EVERY, Pulse, Role
 from sensorflow.errors import REMEDY, SensorflowError, Transient
 from sensorflow.flow.clock import now
+from sensorflow.ports.heartbeats import Heartbeats
 from sensorflow.telemetry import Event, log
 
 PAUSED = 20.0
@@ -24,13 +25,6 @@ SILENT = 12.0
 """Seconds after which a loop that did not go on is not vouched for."""
 PATIENCE = 5.0
 """Seconds between signs of life of a loop that waits."""
-
-
-class HeartbeatStore(Protocol):
-    """Where they are kept: of a ledger what is needed here."""
-
-    def beat(self, pulse: Pulse) -> None: ...
-    def end_beats(self, process: str) -> None: ...
 
 
 class Loop:
@@ -101,7 +95,7 @@ class Heart:
 
     def __init__(
         self,
-        store: HeartbeatStore,
+        store: Heartbeats,
         host: str,
         pid: int,
         process: str,

@@ -21,8 +21,8 @@ def quarantine(job: Job) -> str:
 
     The bytes are copied and synced before the manifest, and both before the ledger's state changes.
     """
-    claim, world = job.claim, job.world
-    code, message, place = claim.error or (str(Code.UNEXPECTED), "no reason was recorded", {})
+    claim, world, before = job.claim, job.world, job.progress
+    code, message, place = before.error or (str(Code.UNEXPECTED), "no reason was recorded", {})
     profile, profile_hash = _profile(job)
     record = manifest(
         file_id=claim.file_id,
@@ -42,14 +42,14 @@ def quarantine(job: Job) -> str:
         code_version=world.code_version,
         received_at=claim.received_at,
         quarantined_at=datetime.now(UTC),
-        rows=account(State.QUARANTINED, **vars(claim.counts)),
+        rows=account(State.QUARANTINED, **vars(job.counts)),
         rejects=_sample(job),
     )
-    folder = f"{claim.source}/{claim.file_id}-v{claim.version}-{claim.quarantines + 1}"
+    folder = f"{claim.source}/{claim.file_id}-v{claim.version}-{before.quarantines + 1}"
     name = claim.key.rsplit(b"/", 1)[-1]
     with world.landing.open(claim.landing) as stream:
         where = world.quarantine.put(folder, name, stream, record)
-    world.lake.remove(job.path(Layer.SILVER))
+    world.lake.delete(Layer.SILVER, job.file)
     return where
 
 
@@ -62,7 +62,7 @@ def _profile(job: Job) -> tuple[str, str]:
 
 def _sample(job: Job) -> list[dict[str, Any]]:
     try:
-        batch = next(job.world.lake.read(job.path(Layer.REJECTS)), None)
+        batch = next(job.world.lake.read(Layer.REJECTS, job.file), None)
     except Transient:  # rejects are written only when there are any
         return []
     return [] if batch is None else batch.slice(0, SAMPLE).to_pylist()

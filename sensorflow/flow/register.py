@@ -9,8 +9,7 @@ from datetime import datetime
 from sensorflow.core.arrival import Arrival, Landed, Lane
 from sensorflow.core.gates.announced import Announcement
 from sensorflow.ports.feed import Candidate
-from sensorflow.ports.intake import IntakeLease, OnChange, Registration
-from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.intake import Intake, IntakeLease, OnChange, Registration
 from sensorflow.settings import Settings
 
 
@@ -30,19 +29,19 @@ class Found:
         return self.candidate.key
 
 
-def register(ledger: Ledger, settings: Settings, file: Found) -> Registration:
+def register(ledger: Intake, settings: Settings, file: Found) -> Registration:
     """Enter a landed file. The same bytes again are an alias, other bytes a new version."""
     return register_many(ledger, settings, file.candidate.source, [file])[0]
 
 
 def register_many(
-    ledger: Ledger,
+    ledger: Intake,
     settings: Settings,
     source: str,
     files: Sequence[Found],
     lease: IntakeLease | None = None,
 ) -> list[Registration]:
-    """Enter landed files of one source, all or none. lease: see `Ledger.register_many`."""
+    """Enter landed files of one source, all or none. lease: see `Intake.register_many`."""
     rules = settings.sources[source]
     arrivals = arrivals_of(settings, source, files)
     matters = settings.profile_of(rules).name_matters

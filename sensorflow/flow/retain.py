@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.tidy import tidy
-from sensorflow.ports.landing import Landing
-from sensorflow.ports.layers import Lake
-from sensorflow.ports.ledger import Ledger
-from sensorflow.ports.maintenance import Expirable
+from sensorflow.ports.layers import Layers
+from sensorflow.ports.maintenance import Expirable, Maintenance
 from sensorflow.settings import Settings
 
 
-def retain(ledger: Ledger, lake: Lake, landing: Landing, settings: Settings) -> dict[str, int]:
+def retain(
+    ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings
+) -> dict[str, int]:
     """Expire what is due, of all sources, and remove it; returns layer -> files (history: events).
 
     What has expired while a worker was killed is removed too. Raises Transient STORAGE.
@@ -33,14 +34,14 @@ def retain(ledger: Ledger, lake: Lake, landing: Landing, settings: Settings) -> 
     return done
 
 
-def _expire(ledger: Ledger, source: str, layer: Expirable, age: timedelta) -> int:
+def _expire(ledger: Maintenance, source: str, layer: Expirable, age: timedelta) -> int:
     total = 0
     while files := ledger.expire(source, layer, age.total_seconds()):
         total += files
     return total
 
 
-def _forget(ledger: Ledger, source: str, age: timedelta) -> int:
+def _forget(ledger: Maintenance, source: str, age: timedelta) -> int:
     total = 0
     while events := ledger.forget(source, age.total_seconds()):
         total += events

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sensorflow.core.growth import Segment
-from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.segments import Segments
 
 
-def segments(ledger: Ledger, root: int, end: int) -> Iterator[Segment]:
+def segments(ledger: Segments, root: int, end: int) -> Iterator[Segment]:
     """Those that begin before byte `end`, in the file's order."""
     start = 0
     while start < end:

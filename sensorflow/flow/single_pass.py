@@ -61,7 +61,7 @@ class Ingest:
         job, rows, duplicates = self.job, 0, 0
         seen, watch = numbered(job, Occurrences()), watch_of(job)
         with ExitStack() as layers:
-            silver = layers.enter_context(job.world.lake.writer(job.path(Layer.SILVER), SILVER))
+            silver = layers.enter_context(job.world.lake.writer(Layer.SILVER, job.file, SILVER))
             accepted = None if self._made is None else [self._made.accepted]
             validation = layers.enter_context(Validation(job, accepted))
             self._since = time.perf_counter()

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sensorflow.flow.publish import publish
-from sensorflow.ports.ledger import Ledger
-from sensorflow.ports.outbox import Swept
+from sensorflow.ports.outbox import Outbox, Swept
 from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Limits
 from sensorflow.telemetry import Event, log
 
 
 def sweep(
-    ledger: Ledger,
+    ledger: Outbox,
     publisher: Publisher,
     stale_after: float,
     grace: float,
@@ -22,7 +21,7 @@ def sweep(
 ) -> tuple[Swept, int]:
     """Free expired leases, take back messages that the broker lost, publish what is due.
 
-    stale_after: seconds after which a message that nobody took may be lost. grace: see `Ledger.sweep`.
+    stale_after: seconds after which a message that nobody took may be lost. grace: see `Outbox.sweep`.
     touch: see `publish`.
     """
     swept = ledger.sweep(stale_after, publisher.depth(), grace)

@@ -13,56 +13,56 @@ from contextlib import closing, suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from sensorflow.core.partitions import Layer, layer_path
+from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
+from sensorflow.flow.landing import Landing
 from sensorflow.ports.audit import Book
-from sensorflow.ports.landing import Landing
-from sensorflow.ports.layers import Lake, Unreadable
-from sensorflow.ports.ledger import Ledger
-from sensorflow.ports.maintenance import Leftover
+from sensorflow.ports.layers import Layers, Unreadable
+from sensorflow.ports.maintenance import Leftover, Maintenance
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def tidy(ledger: Ledger, lake: Lake, landing: Landing) -> int:
+def tidy(ledger: Maintenance, lake: Layers, landing: Landing) -> int:
     """Returns how many files were seen to. Raises Transient STORAGE."""
 
     def remove(left: Leftover) -> None:
         for layer in unwanted(left):
-            lake.remove(path_of(layer, left))
+            lake.delete(layer, LayerFile.of(left))
         if left.holds is not None and not left.expired & {"silver", "rows"}:
-            _rewrite(lake, path_of(Layer.SILVER, left), left)
+            _rewrite(lake, left)
         if left.landing is not None:
             landing.remove(left.landing)
 
     return ledger.tidy(remove)
 
 
-def _rewrite(lake: Lake, place: str, left: Leftover) -> None:
+def _rewrite(lake: Layers, left: Leftover) -> None:
     """Leave in silver what the database still holds of a file. Unreadable silver is left to the audit."""
+    file = LayerFile.of(left)
     if left.counts.served == 0:
-        lake.remove(place)
+        lake.delete(Layer.SILVER, file)
         return
-    with suppress(Unreadable), closing(_served(lake, place, left)) as batches:
+    with suppress(Unreadable), closing(_served(lake, file, left)) as batches:
         first = next(batches, None)
         if first is not None:
-            with lake.writer(place, first.schema) as silver:
+            with lake.writer(Layer.SILVER, file, first.schema) as silver:
                 for batch in chain([first], batches):
                     silver.write(batch)
 
 
-def _served(lake: Lake, place: str, left: Leftover) -> Generator[pa.RecordBatch, None, None]:
+def _served(lake: Layers, file: LayerFile, left: Leftover) -> Generator[pa.RecordBatch, None, None]:
     assert left.holds is not None
     from sensorflow.core.keys import keys
 
     try:
-        for batch in lake.read(place):
+        for batch in lake.read(Layer.SILVER, file):
             yield batch.filter(left.holds(batch["ts"], keys(batch, left.identity)))
     except Transient as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            raise Unreadable(place) from error
+            raise Unreadable(lake.place(Layer.SILVER, file)) from error
         raise
 
 
@@ -72,9 +72,3 @@ def unwanted(left: Leftover | Book) -> list[Layer]:
     if left.state is not State.LOADED:
         gone.add(Layer.SILVER)
     return sorted(gone)
-
-
-def path_of(layer: Layer, left: Leftover) -> str:
-    return layer_path(
-        layer, left.source, left.sensor_type, left.received_at, left.file_id, left.version
-    )

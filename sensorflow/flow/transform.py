@@ -21,7 +21,7 @@ def transform(job: Job) -> tuple[Job, int, str]:
         rows, duplicates = _write(job, seen)
     except Disordered:  # too large to be held, and not in order: the repeats are sorted out on disk
         seen.close()
-        seen = Occurrences.sorted(job.world.lake.read(job.path(Layer.BRONZE)), _scratch)
+        seen = Occurrences.sorted(job.world.lake.read(Layer.BRONZE, job.file), _scratch)
         rows, duplicates = _write(job, seen)
     finally:
         seen.close()
@@ -31,8 +31,8 @@ def transform(job: Job) -> tuple[Job, int, str]:
 def _write(job: Job, seen: Occurrences) -> tuple[int, int]:
     watch, numbering = watch_of(job), numbered(job, seen)
     rows = duplicates = 0
-    with job.world.lake.writer(job.path(Layer.SILVER), SILVER) as silver:
-        for batch in job.world.lake.read(job.path(Layer.BRONZE)):
+    with job.world.lake.writer(Layer.SILVER, job.file, SILVER) as silver:
+        for batch in job.world.lake.read(Layer.BRONZE, job.file):
             done = reshape(batch, watch, numbering)
             silver.write(done.silver)
             rows += len(done.silver)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.tidy import tidy
-from sensorflow.ports.landing import Landing
-from sensorflow.ports.layers import Lake
-from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.layers import Layers
+from sensorflow.ports.maintenance import Maintenance
 
 
 def undo(
-    ledger: Ledger,
-    lake: Lake,
+    ledger: Maintenance,
+    lake: Layers,
     landing: Landing,
     file_id: int,
     why: str,
     along: Sequence[int] = (),
 ) -> int | None:
-    """Returns how many readings went; None when the file is not loaded. along: see `Ledger.undo`.
+    """Returns how many readings went; None when the file is not loaded. along: see `Maintenance.undo`.
 
     The database first, rows and state in one transaction; silver follows, by the sweeper if need be.
     The landed bytes and bronze stay: `replay` reverses it.

@@ -108,9 +108,8 @@ def _landed(job: Job, archive: Archive) -> Iterator[tuple[Entry, Landed]]:
     """The members, synced."""
     members = archive.read()
     while some := list(islice(members, TOGETHER)):
-        with job.world.landing.group() as group:
-            done = [(entry, group.put(stream)) for entry, stream in some]
-            group.settle()
+        with job.world.landing.batch() as batch:
+            done = [(entry, batch.put(stream)) for entry, stream in some]
         job.confirm()
         yield from done
 

@@ -69,7 +69,7 @@ class Validation:
         with ExitStack() as layers:
             if self._accepted is None:
                 self._accepted = _accepted(layers.enter_context(opened(job)), job)
-            bronze = job.world.lake.writer(job.path(Layer.BRONZE), BRONZE)
+            bronze = job.world.lake.writer(Layer.BRONZE, job.file, BRONZE)
             self._bronze = layers.enter_context(bronze)
             self._layers = layers.pop_all()
         return self
@@ -99,7 +99,7 @@ class Validation:
 
     def _refuse(self, rejects: list[Reject]) -> None:
         if self._refused is None:
-            writer = self.job.world.lake.writer(self.job.path(Layer.REJECTS), REJECTS)
+            writer = self.job.world.lake.writer(Layer.REJECTS, self.job.file, REJECTS)
             self._refused = self._layers.enter_context(writer)
         self._refused.write(reject_batch(rejects))
         self._codes.update(reject.code for reject in rejects)
@@ -107,7 +107,7 @@ class Validation:
     def _close(self) -> None:
         if self._refused is None and not self.job.claim.fresh:
             # nor those of an earlier try, by another profile
-            self.job.world.lake.remove(self.job.path(Layer.REJECTS))
+            self.job.world.lake.delete(Layer.REJECTS, self.job.file)
         _tolerate(self.job, self._codes)
 
     @property

@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 import pyarrow as pa
 
 from sensorflow.core.history import LOOK, remarks
-from sensorflow.core.partitions import Layer, layer_path
+from sensorflow.core.partitions import Layer
 from sensorflow.errors import Transient
 from sensorflow.flow.work import Job
 from sensorflow.ports.files import FileView
@@ -70,16 +70,7 @@ def _prefixes(stream: BinaryIO, sizes: Iterable[int]) -> dict[int, bytes]:
 def _head(job: Job, old: FileView | None) -> pa.RecordBatch | None:
     if old is None:
         return None
-    facts = old.facts
-    place = layer_path(
-        Layer.SILVER,
-        old.source,
-        facts["sensor_type"],
-        facts["landed_at"],
-        old.file_id,
-        old.version,
-    )
     with suppress(Transient):  # it has expired, or is just being rewritten
-        for batch in job.world.lake.read(place):
+        for batch in job.world.lake.read(Layer.SILVER, old.layer_file):
             return batch.slice(0, LOOK)
     return None

@@ -10,16 +10,16 @@ from sensorflow import __version__
 from sensorflow.core.arrival import printable
 from sensorflow.core.binding.layouts import Layouts
 from sensorflow.core.binding.place import Place
-from sensorflow.core.partitions import Layer, layer_path
+from sensorflow.core.partitions import LayerFile
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 from sensorflow.flow.clock import now
-from sensorflow.ports.claims import Claim
+from sensorflow.flow.landing import Landing
+from sensorflow.flow.quarantine_zone import QuarantineZone
+from sensorflow.ports.claims import Claim, Progress
 from sensorflow.ports.files import Counts
-from sensorflow.ports.landing import Landing
-from sensorflow.ports.layers import Lake
-from sensorflow.ports.ledger import Ledger
-from sensorflow.ports.quarantine import QuarantineStore
+from sensorflow.ports.layers import Layers
+from sensorflow.ports.ledger import FileLedger
 from sensorflow.settings import Settings, Source
 
 
@@ -27,10 +27,10 @@ from sensorflow.settings import Settings, Source
 class World:
     """The adapters that the stages work with, and the layouts that one file leaves for the next."""
 
-    ledger: Ledger
+    ledger: FileLedger
     landing: Landing
-    lake: Lake
-    quarantine: QuarantineStore
+    lake: Layers
+    quarantine: QuarantineZone
     settings: Settings
     owner: str
     code_version: str = __version__
@@ -45,11 +45,15 @@ NEVER_LOST = math.inf
 
 @dataclass(frozen=True)
 class Job:
-    """One claimed file, with the settings that hold for it. claimed_at: see `clock.now`."""
+    """One claimed file, what has been found of it, and the settings that hold for it.
+
+    claimed_at: see `clock.now`.
+    """
 
     world: World
     claim: Claim
     claimed_at: float = -math.inf
+    progress: Progress = field(default_factory=Progress)
 
     @cached_property
     def source(self) -> Source:
@@ -103,25 +107,26 @@ class Job:
         """Raises Fenced if somebody else has the file: what was written of it must not be named.
 
         Nobody can name a file of the lake and be sure of the ledger at the same instant. Where this comes
-        just before, whatever a worker names that has lost its claim, it names soon after: `Ledger.tidy`
-        looks twice.
+        just before, whatever a worker names that has lost its claim, it names soon after:
+        `Maintenance.tidy` looks twice.
         """
         lease = self.world.settings.lease
         if now() - self.claimed_at > min(CERTAIN, lease / 2):
             self.world.ledger.renew(self.claim, lease)
 
-    def path(self, layer: Layer) -> str:
-        """Where this file's part of a layer lies in the lake."""
-        c = self.claim
-        return layer_path(layer, c.source, c.sensor_type, c.received_at, c.file_id, c.version)
+    @cached_property
+    def file(self) -> LayerFile:
+        """Whose part of a layer its stages read and write."""
+        return LayerFile.of(self.claim)
 
     def counted(self, **changes: int) -> Job:
         """The same job, with counts that a stage has found."""
-        return replace(self, claim=replace(self.claim, counts=replace(self.counts, **changes)))
+        found = replace(self.progress, counts=replace(self.counts, **changes))
+        return replace(self, progress=found)
 
     @property
     def counts(self) -> Counts:
-        return self.claim.counts
+        return self.progress.counts
 
 
 def identity_of(rules: Source | None, source: str, key: bytes, version: int) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
+from sensorflow.core.account import Totals
 from sensorflow.core.heartbeat import Heartbeat
 from sensorflow.core.listing import Activity, FileFilter
 from sensorflow.core.states import State
-from sensorflow.ports.files import ChainView, FileView, Listed
+from sensorflow.ports.files import ArrivalRecord, ChainView, FileView, HistoryEvent, Listed
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,14 @@ class Catalog(Protocol):
         """The last heartbeat of each loop, by role, the oldest loops first."""
         ...
 
-    def history(self, file_id: int) -> list[dict[str, Any]]: ...
+    def history(self, file_id: int) -> list[HistoryEvent]:
+        """What happened to a file, in the order in which it did."""
+        ...
 
-    def arrivals(self, file_id: int) -> list[dict[str, Any]]: ...
+    def arrivals(self, file_id: int) -> list[ArrivalRecord]:
+        """The names that a file came under, in their order."""
+        ...
 
-    def totals(self) -> dict[str, dict[str, int]]:
-        """Source -> number of files, in all and by state, and sums over their accounts (`account.SUMS`)."""
+    def totals(self) -> dict[str, Totals]:
+        """By source."""
         ...

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from sensorflow.core.gates.announced import Announced
 from sensorflow.core.growth import Part
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
@@ -16,13 +15,14 @@ from sensorflow.ports.files import Counts, StageReport
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to work on a file until the lease ends, and what is known of it.
+    """The right to work on a file until the lease ends, and which file it is.
 
-    token: the fencing token; whoever holds an older one cannot commit. profile: what the file is to be
-    read by, where that is not its source's. again: rows of an earlier load are in the database. fresh:
-    nobody has held the file before. unpacked: it is an archive whose members are files of
-    their own. name: what its versions have in common, see `names.canonical`; empty
-    for `key`. first_key: how the first version's name was spelt, which its readings' keys hold.
+    attempt: its number at this stage; retries: how often the file was given back there. token: the
+    fencing token; whoever holds an older one cannot commit. profile: what the file is to be read by,
+    where that is not its source's. again: rows of an earlier load are in the database. fresh: nobody
+    has held the file before. unpacked: it is an archive whose members are files of their own. name:
+    what its versions have in common, see `names.canonical`; empty for `key`. first_key: how the first
+    version's name was spelt, which its readings' keys hold.
     """
 
     file_id: int
@@ -37,9 +37,6 @@ class Claim:
     size: int
     landing: str
     received_at: datetime
-    counts: Counts
-    error: tuple[str, str, dict[str, Any]] | None
-    quarantines: int
     retries: int
     sensor_type: str
     profile: str | None = None
@@ -54,6 +51,19 @@ class Claim:
     def known_as(self) -> bytes:
         """What all versions of the file's name have in common."""
         return self.name or self.key
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What came of a file before it was claimed.
+
+    counts: what the stages that are done have found. error: why it is to be quarantined, or was given back:
+    code, message, place. quarantines: how often it was quarantined before.
+    """
+
+    counts: Counts = field(default_factory=Counts)
+    error: tuple[str, str, dict[str, Any]] | None = None
+    quarantines: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,11 +86,13 @@ class BatchLimits:
 class Claimed:
     """What a message led to.
 
-    state: of its file where nothing was claimed, None if there is no such file. taken_with: the file
-    that it was claimed together with last, None if it was claimed by itself or never.
+    progress: of each of the claimed files, by id. state: of its file where nothing was claimed, None if
+    there is no such file. taken_with: the file that it was claimed together with last, None if it was
+    claimed by itself or never.
     """
 
     claims: list[Claim]
+    progress: Mapping[int, Progress] = field(default_factory=dict)
     state: State | None = None
     taken_with: int | None = None
 
@@ -105,9 +117,9 @@ class Claims(Protocol):
 
     def claim_many(
         self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
-    ) -> list[Claim]:
+    ) -> Claimed:
         """`claim` the files of one message, all at once, in the order of their ids. After the first of
-        `file_ids` only those that nobody ever held."""
+        `file_ids` only those that nobody ever held. The state of what was not claimed is not told."""
         ...
 
     def claim_batch(
@@ -139,15 +151,13 @@ class Claims(Protocol):
         """
         ...
 
-    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> State:
+    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts | None = None) -> State:
         """The file cannot be loaded: pending at the stage quarantine, with the reason.
+
+        counts: what was found of it; None leaves what the stages before have found.
 
         One that is replayed while its rows are there is loaded as it was before. Returns its state.
         """
         ...
 
     def quarantined(self, claim: Claim, where: str, report: StageReport) -> None: ...
-
-    def announced(self, file_id: int) -> list[Announced]:
-        """What gates said of a file's bytes, the newest first."""
-        ...

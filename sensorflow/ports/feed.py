@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.growth import Segment
 from sensorflow.ports.intake import IntakeLease
-from sensorflow.ports.landing import Reader
+from sensorflow.ports.objects import Reader
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -126,8 +126,8 @@ class Feed(Protocol):
     name: str
     keeps: bool = False
     """Whether files stay where they are when they are acknowledged: the ledger is asked for each."""
-    settle: float = 0.0
-    """Seconds for which a file is not offered after its last change."""
+    delay: float = 0.0
+    """Seconds that the settings let a complete file lie before it is polled; what lies longer is late."""
 
     def start(self, taker: Taker) -> None:
         """Before the first `poll`."""
@@ -205,9 +205,7 @@ class Feed(Protocol):
 
 
 class GrowingFeed(Feed, Protocol):
-    """A feed whose files grow and are taken in parts, at most one of each in `grow_every` seconds."""
-
-    grow_every: float
+    """A feed whose files grow and are taken in parts, at most one of each in `delay` seconds."""
 
     def place(self, candidate: Candidate) -> str:
         """What a file keeps under another name (see `core.growth.Taken.inode`)."""

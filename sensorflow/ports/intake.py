@@ -8,8 +8,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from sensorflow.core.arrival import Arrival
-from sensorflow.core.growth import Growth, Segment, Taken
+from sensorflow.core.growth import Growth, Taken
 from sensorflow.errors import Code, IntakeLost
+from sensorflow.ports.segments import Segments
 
 
 class Kind(StrEnum):
@@ -56,7 +57,7 @@ def intake_lost(held: IntakeLease) -> IntakeLost:
     return IntakeLost(f"{held.source}: {reason}", token=held.token)
 
 
-class Intake(Protocol):
+class Intake(Segments, Protocol):
     """What takes files in needs of the ledger.
 
     Every method is one transaction. Times are the database's. Raises Transient DATABASE when it cannot be
@@ -156,8 +157,4 @@ class Intake(Protocol):
         inode: None of a copy of the file. whole: all that was taken of it before was compared, and is there
         unchanged.
         """
-        ...
-
-    def segments(self, root: int, start: int = 0, limit: int = 100) -> list[Segment]:
-        """The growths of a growing file in its order, from byte `start` on."""
         ...

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from sensorflow.core.arrival import Arrival
+from sensorflow.core.gates.announced import Announced
 from sensorflow.core.growth import Part, Segment
 from sensorflow.core.months import MonthLimits
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import Counts, FileView, StageReport
 from sensorflow.ports.intake import OnChange, Registration
+from sensorflow.ports.segments import Segments
 
 if TYPE_CHECKING:  # the daemon knows no Arrow
     import pyarrow as pa
@@ -98,8 +100,9 @@ class Unpack:
     keep: Callable[[], None]
 
 
-class Loader(Protocol):
-    """What commits a file's rows, together with its state. Raises Fenced where a claim is no longer valid.
+class Loader(Segments, Protocol):
+    """What makes a file's rows asks of other files, and what commits them together with its state. Raises
+    Fenced where a claim is no longer valid.
 
     Every method is one transaction. Times are the database's. Raises Transient DATABASE when it cannot be
     reached.
@@ -144,6 +147,10 @@ class Loader(Protocol):
         version of the archive waits, and Permanent ARCHIVE where a newer one has brought other bytes for a
         member that this one has not brought yet, or the archive's own readings are there.
         """
+        ...
+
+    def announced(self, file_id: int) -> list[Announced]:
+        """What gates said of a file's bytes, the newest first."""
         ...
 
     def segments_before(self, part: Part, limit: int) -> list[Segment]:

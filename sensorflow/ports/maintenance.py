@@ -8,7 +8,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from sensorflow.core.heartbeat import Pulse
 from sensorflow.core.states import State
 from sensorflow.ports.files import Counts
 
@@ -56,11 +55,19 @@ class Leftover:
 
 
 class Maintenance(Protocol):
-    """What sees to files that are finished, and to the processes that are alive.
+    """What sees to files that are finished.
 
     Every method is one transaction. Times are the database's. Raises Transient DATABASE when it cannot be
     reached.
     """
+
+    def take_turn(self, step: str, every: float, anyway: bool = False) -> bool:
+        """Whether a step that is done every so many seconds is the caller's to do now.
+
+        Atomic: exactly one caller wins, and nobody again for `every` seconds, however the step ends.
+        anyway: the caller does it in any case, and it counts as begun now.
+        """
+        ...
 
     def replay(self, file_id: int, profile: str | None = None) -> bool:
         """A loaded, quarantined or undone file goes through again from its landed bytes, in the
@@ -104,12 +111,4 @@ class Maintenance(Protocol):
     def forget(self, source: str, age: float, limit: int = 10000) -> int:
         """Remove history of finished files that is older than `age` seconds, but for each file's last
         event. Returns how many events."""
-        ...
-
-    def beat(self, pulse: Pulse) -> None:
-        """A loop of a process is alive. Removes what is older than `heartbeat.FORGOTTEN`."""
-        ...
-
-    def end_beats(self, process: str) -> None:
-        """A process ends: remove its heartbeats. Idempotent."""
         ...

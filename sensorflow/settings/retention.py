@@ -9,8 +9,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 
 from sensorflow.core.profile.strict import Strict
+from sensorflow.core.times.durations import seconds
 
-UNITS = {"m": 1 / 1440, "h": 1 / 24, "d": 1.0, "w": 7.0, "y": 365.25}
+UNITS = "mhdwy"
 
 
 def duration(value: Any) -> Any:
@@ -18,9 +19,10 @@ def duration(value: Any) -> Any:
     if value is None or value == "forever":
         return None
     text = str(value).strip()
-    if not re.fullmatch(r"[0-9]+[mhdwy]", text) or int(text[:-1]) == 0:
+    found = seconds(text, UNITS) if text.isascii() and text.isalnum() else None
+    if not found:
         raise ValueError('give a time such as "12h", "90d", "8w" or "2y", or "forever"')
-    return timedelta(days=int(text[:-1]) * UNITS[text[-1]])
+    return timedelta(seconds=found)
 
 
 Duration = Annotated[timedelta | None, BeforeValidator(duration)]

@@ -1,97 +1,78 @@
-"""Landing zone and quarantine store in memory."""
+"""Objects in memory, as in a bucket: nothing can be renamed."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any, BinaryIO
+from datetime import UTC, datetime
+from typing import BinaryIO
 
-from sensorflow.core.arrival import Landed
 from sensorflow.errors import Code, Transient
-from sensorflow.ports.landing import LandingGroup, Reader
+from sensorflow.ports.objects import Name, Object, Puts, Reader, rewinds
 
 
-class MemoryLanding:
-    bucket = "memory"
+class MemoryObjects:
+    """See `ports.objects.ObjectStore`. contents: the bytes by name, for tests that damage them."""
 
-    def __init__(self) -> None:
-        self._objects: dict[str, bytes] = {}
+    def __init__(self, name: str = "memory") -> None:
+        self.name = name
+        self.contents: dict[str, bytes] = {}
+        self._written_at: dict[str, datetime] = {}
 
-    def put(self, stream: Reader) -> Landed:
-        with self.group() as group:
-            landed = group.put(stream)
-            group.settle()
-        return landed
+    def put(self, name: Name, source: Reader) -> str:
+        with self.batch() as batch:
+            return batch.put(name, source)
 
     @contextmanager
-    def group(self) -> Iterator[LandingGroup]:
-        yield _Group(self._objects)
+    def batch(self) -> Iterator[Puts]:
+        batch = _Batch()
+        yield batch
+        self.contents.update(batch.contents)
+        self._written_at.update(dict.fromkeys(batch.contents, datetime.now(UTC)))
 
     def open(self, name: str) -> BinaryIO:
-        if name not in self._objects:
-            raise Transient(Code.STORAGE, f"no object {name!r}")
-        return io.BytesIO(self._objects[name])
+        if name not in self.contents:
+            raise Transient(Code.STORAGE, f"no object {name!r}") from FileNotFoundError(name)
+        return io.BytesIO(self.contents[name])
 
-    def size(self, name: str) -> int | None:
-        return len(self._objects[name]) if name in self._objects else None
+    def head(self, name: str) -> Object | None:
+        if name not in self.contents:
+            return None
+        return Object(name, len(self.contents[name]), self._written_at[name])
+
+    def list(self, prefix: str = "") -> Iterator[Object]:
+        for name in [name for name in self.contents if name.startswith(prefix)]:
+            if (found := self.head(name)) is not None:
+                yield found
+
+    def copy(self, name: str, target: str) -> None:
+        self.put(target, self.open(name))
+
+    def delete(self, name: str) -> None:
+        self.contents.pop(name, None)
 
     def began(self) -> datetime | None:
         return None
 
-    def unfinished(self, older: float) -> list[str]:
+    def unfinished(self, older: float) -> Sequence[str]:
         return []
 
-    def has(self, name: str) -> bool:
-        return name in self._objects
-
-    def remove(self, name: str) -> None:
-        self._objects.pop(name, None)
+    def collect(self, older: float) -> int:
+        return 0
 
 
-class _Group:
-    def __init__(self, objects: dict[str, bytes]) -> None:
-        self._objects = objects
-        self._written: dict[str, bytes] = {}
-
-    def put(self, stream: Reader) -> Landed:
-        data = stream.read()
-        sha256 = hashlib.sha256(data)
-        name = f"{sha256.hexdigest()[:2]}/{sha256.hexdigest()}"
-        self._written[name] = data
-        md5 = hashlib.md5(data, usedforsecurity=False).digest()
-        return Landed(name, sha256.digest(), md5, len(data))
-
-    def settle(self) -> None:
-        self._objects.update(self._written)
-        self._written.clear()
-
-
-class MemoryQuarantine:
+class _Batch:
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[bytes, bytes, dict[str, Any]]] = {}
+        self.contents: dict[str, bytes] = {}
 
-    def put(self, folder: str, name: bytes, stream: BinaryIO, manifest: dict[str, Any]) -> str:
-        self._kept.setdefault(folder, (name, stream.read(), manifest))
-        return folder
-
-    def manifest(self, where: str) -> dict[str, Any]:
-        if where not in self._kept:
-            raise Transient(Code.STORAGE, f"nothing kept at {where!r}")
-        return self._kept[where][2]
-
-    def size(self, where: str) -> int | None:
-        return len(self._kept[where][1]) if where in self._kept else None
-
-    def open(self, where: str) -> BinaryIO:
-        if where not in self._kept:
-            raise Transient(Code.STORAGE, f"nothing kept at {where!r}")
-        return io.BytesIO(self._kept[where][1])
-
-    def began(self) -> datetime | None:
-        return None
-
-    def unfinished(self, older: float) -> list[str]:
-        return []
+    def put(self, name: Name, source: Reader) -> str:
+        data = source.read()
+        made = name if isinstance(name, str) else name()
+        if callable(name) and rewinds(source):
+            source.seek(0)
+            data = source.read()
+            if name() != made:
+                raise Transient(Code.STORAGE, f"{made!r}: other bytes in the second reading")
+        self.contents[made] = data
+        return made

@@ -32,7 +32,7 @@ def test_five_lines_are_five_rows(
             seen = number + 1
             f.wait(lambda seen=seen: f.counts()["files"] >= seen)  # type: ignore[misc]
         expected = {(f"2026-02-01T00:00:0{n}Z", "s", float(n)) for n in range(LINES)}
-        f.wait(lambda: Manifest().of_database(database) == expected, 60)
+        f.wait(lambda: Manifest().of_database(database) == expected)
         f.wait(lambda: f.finished() == f.counts()["files"])
         assert Manifest().of_database(database) == expected
         done = warm.run(["sensorflow", "audit", "--deep", "--json"], f.env, project)

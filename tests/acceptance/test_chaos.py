@@ -15,7 +15,7 @@ from sensorflow.embedded.postgres import Postgres
 def test_kills_lose_and_double_nothing_where_the_index_is_deferred(
     tmp_path: Path, postgres: Postgres, valkey_url: str
 ) -> None:
-    plan = Plan("valkey", seed=20260113, kills=8, files=30, rows=100, index="deferred")
+    plan = Plan("valkey", seed=20260113, kills=8, files=30, rows=100, index="deferred", cold=False)
     said: list[str] = []
     execute(scene(postgres, valkey_url), plan, tmp_path, said.append)
     ending = "chaos: broker=valkey seed=20260113 kills=8 lost=0 duplicated=0 unexpected=0"
@@ -29,7 +29,7 @@ def kind(broker: str) -> str:
 def test_twenty_kills_lose_and_double_nothing(
     tmp_path: Path, postgres: Postgres, broker: str
 ) -> None:
-    plan = Plan(kind(broker), seed=20260113, kills=20, files=50, rows=100)
+    plan = Plan(kind(broker), seed=20260113, kills=20, files=50, rows=100, cold=False)
     said: list[str] = []
     execute(scene(postgres, broker), plan, tmp_path, said.append)
     ending = f"chaos: broker={plan.broker} seed=20260113 kills=20 lost=0 duplicated=0 unexpected=0"
@@ -40,7 +40,7 @@ def test_twenty_kills_lose_and_double_nothing(
 def test_a_server_that_fails_three_times_costs_nothing(
     fault: Fault, tmp_path: Path, postgres: Postgres, valkey_url: str
 ) -> None:
-    plan = Plan("valkey", seed=20260110, kills=3, files=24, rows=100, fault=fault)
+    plan = Plan("valkey", seed=20260110, kills=3, files=24, rows=100, fault=fault, cold=False)
     said: list[str] = []
     execute(scene(postgres, valkey_url), plan, tmp_path, said.append)
     ending = "chaos: broker=valkey seed=20260110 kills=3 lost=0 duplicated=0 unexpected=0"

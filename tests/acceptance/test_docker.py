@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import yaml
+from patience import PATIENCE
 
 from sensorflow import __version__, settings
 from sensorflow.embedded import postgres as embedded_postgres
@@ -376,7 +377,7 @@ class Outside:
             cwd=self.folder(name),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -403,7 +404,7 @@ class Outside:
         process = self.running.pop(name)
         process.terminate()
         try:
-            return process.wait(90)
+            return process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -426,13 +427,13 @@ class Outside:
             word = base64.b64encode(f"sensorflow:{password}".encode()).decode()
             request.add_header("Authorization", f"Basic {word}")
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
 
 
-def wait(done: Callable[[], bool], why: Callable[[], str], seconds: float = 60) -> None:
+def wait(done: Callable[[], bool], why: Callable[[], str], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < deadline, why()

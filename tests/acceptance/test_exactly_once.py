@@ -6,8 +6,9 @@ from pathlib import Path
 
 from fleet import Fleet, Manifest, fleet, generate
 
-from sensorflow.adapters.objects.quarantine import LocalQuarantine
+from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.core.states import State
+from sensorflow.flow.quarantine_zone import QuarantineZone
 
 FILES, ROWS, SEED = 300, 500, 20260101
 
@@ -29,7 +30,7 @@ def test_daemon_and_worker_killed_in_the_middle_lose_and_double_nothing(
                 f.wait(lambda: f.counts()["running"] > 0)
                 f.kill("worker")
                 f.start("worker")
-        f.wait(lambda: f.finished() == FILES, 120)
+        f.wait(lambda: f.finished() == FILES)
         assert_all_accounted_for(f, manifest)
 
 
@@ -39,13 +40,13 @@ def assert_all_accounted_for(f: Fleet, manifest: Manifest) -> None:
     assert len(manifest.readings - found) == 0, "lost"
     files = f.ledger.files(limit=10_000)
     assert {v.name for v in files if v.state is State.QUARANTINED} == manifest.corrupt
-    store = LocalQuarantine(f.project / "data" / "quarantine")
+    store = QuarantineZone(LocalObjects(f.project / "data" / "quarantine"))
     for view in f.ledger.files(State.QUARANTINED, limit=10_000):
-        kept = store.manifest(view.facts["quarantined_to"])
+        kept = store.manifest(view.quarantined_to)
         assert kept["file"]["name"] == view.name
         assert kept["error"]["code"].startswith("F203")
     assert all(v.counts.balanced for v in files if v.state is State.LOADED)
-    aliases = sum(a["kind"] == "alias" for v in files for a in f.ledger.arrivals(v.file_id))
+    aliases = sum(a.kind == "alias" for v in files for a in f.ledger.arrivals(v.file_id))
     assert aliases == FILES // 10
     left = [p for p in f.drop.iterdir() if p.is_file()]
     assert left == []

@@ -37,5 +37,5 @@ def test_a_quiet_source_does_not_wait_for_the_flood_of_another(
                 "SELECT count(*) FROM files WHERE source='flood' AND state='loaded'"
             )
             assert left > FILES / 2
-            f.wait(lambda: count(WAITING) == 0 and f.ledger.totals()["flood"]["loaded"] == FILES)
+            f.wait(lambda: count(WAITING) == 0 and f.ledger.totals()["flood"].loaded == FILES)
         assert flood.truth.of_database(database) == flood.truth.readings

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 from fleet import Fleet, fleet, rows, text
+from patience import PATIENCE
 
 from sensorflow.embedded import state
 
@@ -46,7 +47,7 @@ def tasks(f: Fleet) -> list[str]:
     """The names of all tasks that it shows."""
     request = urllib.request.Request(f"http://127.0.0.1:{f.flower_port}/api/tasks?limit=1000")
     request.add_header("Authorization", f"Basic {base64.b64encode(b'ann:pw').decode()}")
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return [task["name"] for task in json.load(answer).values()]
 
 
@@ -56,7 +57,7 @@ def get(f: Fleet, path: str, word: str | None = None, method: str = "GET") -> in
         given = base64.b64encode(word.encode()).decode()
         request.add_header("Authorization", f"Basic {given}")
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -119,7 +120,7 @@ def test_other_commands_make_no_password(plain: Fleet) -> None:
 
 
 def hosted(f: Fleet, host: str, path: str = "/workers") -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", f.flower_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", f.flower_port, timeout=PATIENCE)
     path_word = state.home(f.project / "data") / "flower-password"
     given = base64.b64encode(f"sensorflow:{path_word.read_text()}".encode()).decode()
     connection.request("GET", path, headers={"Host": host, "Authorization": f"Basic {given}"})
@@ -153,10 +154,10 @@ def test_its_history_outlives_it_and_holds_no_sweep(plain: Fleet) -> None:
     plain.wait(lambda: plain.counts()["loaded"] == 1)
     log = plain.project / "worker.log"
     plain.wait(lambda: log.read_text().count("Task sensorflow.sweep") > 2)
-    plain.wait(lambda: tasks(plain) == ["sensorflow.ingest"], 10)
+    plain.wait(lambda: tasks(plain) == ["sensorflow.ingest"])
     flower = plain.running.pop("flower")
     flower.terminate()
-    flower.wait(90)
+    flower.wait(PATIENCE)
     assert tasks(started(plain)) == ["sensorflow.ingest"]
     plain.kill("flower")
     history = state.home(plain.project / "data") / "flower" / "history"

@@ -113,7 +113,7 @@ def test_every_complete_line_of_a_logger_that_never_stops_is_loaded_once(
                 f.kill(name)
                 f.start(name)
             time.sleep(SECONDS / (KILLS + 1))
-        f.wait(settled(f, logger.written), 120)
+        f.wait(settled(f, logger.written))
         assert found(f) == list(range(logger.written))
         views = f.ledger.files(limit=100_000)
         assert {view.state for view in views} == {State.LOADED}
@@ -121,7 +121,7 @@ def test_every_complete_line_of_a_logger_that_never_stops_is_loaded_once(
         assert chain.counts.read == chain.counts.loaded == logger.written
         assert chain.size == (f.drop / "logger.csv").stat().st_size
         assert chain.lines == logger.written + 1
-        landed = sum(view.facts["size"] for view in views)
+        landed = sum(view.size for view in views)
         assert landed == chain.size  # nothing was read twice
         if KILLS <= 4:
             with psycopg.connect(f.database) as c:
@@ -152,7 +152,7 @@ def test_a_logger_that_is_rotated_loses_and_doubles_no_line(
             f.kill("daemon")
             f.start("daemon")
             time.sleep(SECONDS / 5)
-        f.wait(settled(f, logger.written), 120)
+        f.wait(settled(f, logger.written))
         assert found(f) == list(range(logger.written))
         views = f.ledger.files(limit=100_000)
         assert {view.state for view in views} == {State.LOADED}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 
 from sensorflow.embedded import state
 
@@ -49,7 +50,7 @@ def up(folder: Path) -> Iterator[None]:
         yield
     finally:
         process.send_signal(signal.SIGINT)
-        process.wait(60)
+        process.wait(PATIENCE)
 
 
 def drop(folder: Path, name: str, content: str) -> None:
@@ -72,7 +73,7 @@ def loaded(folder: Path) -> int:
 
 
 def wait_for(folder: Path, count: int) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while loaded(folder) < count:
         assert time.monotonic() < deadline, command(folder, "files", "ls")
         time.sleep(0.3)

@@ -6,7 +6,8 @@ import random
 import signal
 from pathlib import Path
 
-from fleet import fleet, rows, text
+from fleet import UNHURRIED, fleet, rows, text
+from patience import PATIENCE
 
 from sensorflow.core.states import State
 
@@ -21,7 +22,7 @@ def test_files_without_readings_are_quarantined_with_their_reason(
         f.put("other.csv", b"a,b\n1,2\n")
         f.put("binary.csv", random.Random(1).randbytes(5_000))
         f.wait(lambda: f.counts()["quarantined"] == 4)
-        codes = {v.name: v.facts["error_code"][:4] for v in f.ledger.files(State.QUARANTINED)}
+        codes = {v.name: (v.error_code or "")[:4] for v in f.ledger.files(State.QUARANTINED)}
         assert codes["empty.csv"] == "F201"
         assert codes["nul.csv"] == "F201"
         assert codes["other.csv"] == "F202"
@@ -57,13 +58,15 @@ def test_a_kept_file_is_taken_once_for_each_content(
 def test_a_large_file_goes_as_a_chain_and_leaves_the_same_records(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with fleet(project, database, valkey_url, extra='inline_below = "1 KiB"') as f:
+    with fleet(
+        project, database, valkey_url, extra='inline_below = "1 KiB"', environment=UNHURRIED
+    ) as f:
         f.start("daemon", "worker")
         f.put("large.csv", text(rows(1, 3_000, random.Random(1))))
         f.wait(lambda: f.counts()["loaded"] == 1)
         (view,) = f.ledger.files()
         assert view.counts.loaded == 3_000
-        done = [(e["stage"], e["rows"]) for e in f.ledger.history(view.file_id) if e["seconds"]]
+        done = [(e.stage, e.rows) for e in f.ledger.history(view.file_id) if e.seconds]
         assert done == [("validate", 3_000), ("transform", 3_000), ("load", 3_000)]
 
 
@@ -76,7 +79,7 @@ def test_sigterm_finishes_the_file_in_hand(project: Path, database: str, valkey_
             if number == 100:
                 f.wait(lambda: f.counts()["files"] > 0)
                 f.running["daemon"].send_signal(signal.SIGTERM)
-        assert f.running.pop("daemon").wait(90) == 0
+        assert f.running.pop("daemon").wait(PATIENCE) == 0
         left = {p.name for p in f.drop.iterdir()}
         registered = {v.name for v in f.ledger.files(limit=1000)}
         assert left.isdisjoint(registered)

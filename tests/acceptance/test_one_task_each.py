@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 from fleet import Fleet, Manifest, fleet, rows, text
+from patience import PATIENCE
 
 from sensorflow.adapters.queues.celery import CeleryPublisher
 
@@ -44,7 +45,7 @@ def tasks(f: Fleet) -> list[dict[str, Any]]:
     word = base64.b64encode(f"sensorflow:{PASSWORD}".encode()).decode()
     request = urllib.request.Request(url, headers={"Authorization": f"Basic {word}"})
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return list(json.load(answer).values())
     except (urllib.error.URLError, OSError):
         return []
@@ -90,7 +91,7 @@ def test_every_small_file_has_a_message_and_a_task_and_most_are_loaded_together(
         results = dict(zip(names, (task["result"] for task in done), strict=True))
         leads = {v.file_id: v.name for v in f.ledger.files(limit=FILES)}
         for view in f.ledger.files(limit=FILES):
-            why = next(e["why"] for e in f.ledger.history(view.file_id) if e["what"] == "claimed")
+            why = next(e.why for e in f.ledger.history(view.file_id) if e.what == "claimed")
             told = results[view.name]
             if why is None:
                 assert f"loaded {view.name}: read={view.counts.read}" in told, told
@@ -126,4 +127,4 @@ def test_a_worker_that_is_stopped_has_told_flower_of_its_last_task(
             f.put(f"{number}.csv", text(rows(number, 2, random.Random(number))))
             f.wait(lambda: f.counts()["loaded"] == number + 1)  # noqa: B023
         f.running["worker"].send_signal(signal.SIGTERM)
-        f.wait(lambda: len(tasks(f)) == 3, 20)
+        f.wait(lambda: len(tasks(f)) == 3)

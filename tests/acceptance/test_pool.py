@@ -31,7 +31,7 @@ def test_the_pool_grows_to_its_most_and_shrinks_although_sweeps_go_on(
         most = work(f)
         assert most == 2, f.logs()
         sweeps = swept(f)
-        f.wait(lambda: len(f.children("worker")) == 1, 60)
+        f.wait(lambda: len(f.children("worker")) == 1)
         time.sleep(2 * KEEPALIVE)  # and it stays so
         assert len(f.children("worker")) == 1
         assert swept(f) > sweeps

@@ -26,6 +26,7 @@ import pytest
 import redis
 import warm
 from fleet import Fleet, fleet, rows, text
+from patience import PATIENCE
 from servers import RabbitMQ
 
 from sensorflow.embedded import state
@@ -203,7 +204,7 @@ def test_no_password_is_said_anywhere(
     draw = random.Random(1)
     extra = 'log_level = "DEBUG"'
     urls = (planted_database.url, planted_broker.url)
-    with fleet(project, *urls, extra=extra, level="DEBUG") as f:
+    with fleet(project, *urls, extra=extra, level="DEBUG", cold=True) as f:
         f.ledger.close()
         f.env |= {"SENSORFLOW_FLOWER_PASSWORD": FLOWER, "FLOWER_DEBUG": "true"}
         f.start("daemon", "worker", "beat", "flower")
@@ -296,7 +297,7 @@ def test_what_holds_a_secret_is_readable_for_its_owner_alone(project: Path) -> N
         assert [p for p in (place / "postgres", place / "valkey") if _mode(p) & 0o077] == []
     finally:
         up.terminate()
-        up.wait(60)
+        up.wait(PATIENCE)
         shutil.rmtree(place, ignore_errors=True)  # as root it lies elsewhere
 
 
@@ -332,7 +333,7 @@ def _read(path: Path) -> str:
 
 def _until(done: Callable[[], bool], project: Path) -> None:
 
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + PATIENCE
     while not done():
         assert time.monotonic() < deadline, _read(project / "up.log")
         time.sleep(0.2)

@@ -17,6 +17,7 @@ import psutil
 import psycopg
 import pytest
 import warm
+from patience import PATIENCE
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.embedded import state
@@ -56,7 +57,7 @@ def up(program: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-            process.wait(60)
+            process.wait(PATIENCE)
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def loaded(program: list[str], folder: Path) -> int:
     return sum(s["rows_loaded"] for s in sources.values())
 
 
-def wait(done: Callable[[], bool], folder: Path, seconds: float = 60) -> None:
+def wait(done: Callable[[], bool], folder: Path, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:

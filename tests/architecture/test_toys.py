@@ -38,5 +38,5 @@ def test_two_hundred_files_of_a_list_are_registered_once_each(
     views = ledger.files(limit=1000)
     assert sorted(v.name.encode() for v in views) == sorted(FILES)
     for view in views:
-        with landing.open(view.facts["landing"]) as stream:
+        with landing.open(view.landing) as stream:
             assert stream.read() == FILES[view.name.encode()]

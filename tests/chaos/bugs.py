@@ -48,23 +48,19 @@ NO_FENCING = (
 )
 
 _COPY = """\
-            # beside file/, so that nothing lies in there but the file
-            with below(place, "file") as inner, temporary(place) as (copy, path):
-                while block := stream.read(BLOCK):
-                    copy.write(block)
-                settle(copy, path, inner / os.fsdecode(name))
+        text = name.decode("utf-8", "surrogateescape")
+        self._objects.put(f"{folder}/file/{text}", stream)
 """
 _NOTE = """\
-            if not (place / MANIFEST).exists():
-                with temporary(place) as (copy, path):
-                    copy.write(json_of(manifest, indent=2).encode())
-                    settle(copy, path, place / MANIFEST)
+        note = _manifest(folder)
+        if self._objects.head(note) is None:
+            self._objects.put(note, io.BytesIO(json_of(manifest, indent=2).encode()))
 """
-_POINT = "            crash.point(crash.Point.KEPT)\n"
+_POINT = "        crash.point(crash.Point.KEPT)\n"
 
 MANIFEST_BEFORE_COPY = (
     Patch(
-        "sensorflow/adapters/objects/quarantine.py",
+        "sensorflow/flow/quarantine_zone.py",
         _COPY + _POINT + _NOTE,
         _NOTE + _POINT + _COPY,
     ),

@@ -38,7 +38,8 @@ ODDS = {
 @dataclass(frozen=True)
 class Plan:
     """kills: how often the fault strikes. defaults: with the lease and sweep that users have. index: the
-    fleet's dedupe_index; where it is deferred, months are closed in the middle of the run and after it."""
+    fleet's dedupe_index; where it is deferred, months are closed in the middle of the run and after it.
+    cold: each process starts Python anew."""
 
     broker: str
     seed: int
@@ -48,6 +49,7 @@ class Plan:
     fault: Fault = Fault.KILLS
     defaults: bool = False
     index: str = "unique"
+    cold: bool = True
 
     @property
     def deferred(self) -> bool:

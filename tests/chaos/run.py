@@ -117,7 +117,7 @@ class Run:
         settle.settle(scene.database, plan.deferred)
         paths = {"PYTHONPATH": f"{tree}{os.pathsep}{POISON}"}
         database = through or scene.database
-        self.fleet = Fleet(folder, database, scene.broker, paths, settings=settings)
+        self.fleet = Fleet(folder, database, scene.broker, paths, plan.cold, settings=settings)
         self.observer = Observer(scene.database)
         self.manifest = Manifest()
         self.tally = Tally(WHERE[plan.fault])

@@ -129,13 +129,13 @@ def test_what_goes_on_under_another_name_keeps_its_own(ledger: Ledger) -> None:
     view = ledger.file(done.file_id)
     assert view is not None
     assert (view.name, view.version) == ("a.csv", 2)
-    assert [a["name"] for a in ledger.arrivals(done.file_id)] == ["a.1.csv"]
+    assert [a.name for a in ledger.arrivals(done.file_id)] == ["a.1.csv"]
     ledger.looked_at("plant", b"a.2.csv", newest(ledger), "1:1", "later", False)
     ledger.looked_at("plant", b"a.2.csv", newest(ledger), "1:1", "last", True)
-    assert [a["name"] for a in ledger.arrivals(done.file_id)] == ["a.1.csv", "a.2.csv"]
+    assert [a.name for a in ledger.arrivals(done.file_id)] == ["a.1.csv", "a.2.csv"]
     for mark in ("copied", "copied", "more"):
         ledger.looked_at("plant", b"copy.csv", newest(ledger), None, mark, False)
-    found = [(a["name"], a["fingerprint"]) for a in ledger.arrivals(done.file_id)]
+    found = [(a.name, a.fingerprint) for a in ledger.arrivals(done.file_id)]
     assert found[2:] == [("copy.csv", "copied"), ("copy.csv", "more")]
     taken = newest(ledger)
     assert (taken.fingerprint, taken.checked, taken.root) == ("last", "last", first)
@@ -147,7 +147,7 @@ def test_a_growth_is_due_and_claimed_when_the_one_before_is_finished(ledger: Led
     assert [w.file_id for w in ledger.due(10, 10)] == [first]
     assert ledger.claim(second, WORK, "me", 60) is None
     held = claim(ledger, first)
-    assert ledger.claim_many([second, third], WORK, "me", 60) == []
+    assert ledger.claim_many([second, third], WORK, "me", 60).claims == []
     load(ledger, held, batch(2))
     assert [w.file_id for w in ledger.due(10, 10)] == [second]
     held = claim(ledger, second)
@@ -242,5 +242,5 @@ def test_the_beginning_of_a_growing_file_does_not_expire(ledger: Ledger) -> None
     for number in (first, second, late.file_id, root.file_id, after.file_id):
         load(ledger, claim(ledger, number), batch(1, number * 10), f"plant/{number}")
     assert ledger.expire("plant", Expirable.LANDING, -1) == 1
-    assert ledger.history(after.file_id)[-1]["what"] == "expired"
+    assert ledger.history(after.file_id)[-1].what == "expired"
     assert ledger.expire("plant", Expirable.BRONZE, -1) == 5

@@ -18,7 +18,7 @@ from sensorflow.core.keys import keys
 from sensorflow.core.months import MonthLimits
 from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import Code, Fenced, Permanent, Transient
-from sensorflow.ports.claims import Claim
+from sensorflow.ports.claims import Claim, Progress
 from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.intake import Kind, OnChange
 from sensorflow.ports.ledger import Ledger
@@ -54,7 +54,7 @@ def test_the_same_bytes_are_an_alias_under_any_name(ledger: Ledger) -> None:
     other = ledger.register(arrival(b"b.csv"), OnChange.SUPERSEDE, False)
     assert (redrop.kind, redrop.file_id) == (Kind.ALIAS, first)
     assert (other.kind, other.file_id) == (Kind.ALIAS, first)
-    assert [a["name"] for a in ledger.arrivals(first)] == ["a.csv", "a.csv", "b.csv"]
+    assert [a.name for a in ledger.arrivals(first)] == ["a.csv", "a.csv", "b.csv"]
 
 
 def test_the_same_bytes_under_another_name_are_a_file_where_names_matter(ledger: Ledger) -> None:
@@ -92,8 +92,8 @@ def test_a_group_is_registered_as_its_files_one_after_the_other_would_be(ledger:
         known,
         done[3].file_id,
     )
-    assert [e["what"] for e in ledger.history(done[0].file_id)] == ["registered"]
-    assert [a["name"] for a in ledger.arrivals(done[0].file_id)] == ["b.csv", "c.csv"]
+    assert [e.what for e in ledger.history(done[0].file_id)] == ["registered"]
+    assert [a.name for a in ledger.arrivals(done[0].file_id)] == ["b.csv", "c.csv"]
     assert len(ledger.due(100, 100)) == 5
 
 
@@ -116,7 +116,7 @@ def test_many_aliases_of_a_group_are_what_they_would_be_one_by_one(ledger: Ledge
     expected = [Kind.NEW, *[Kind.ALIAS] * 4, Kind.SEEN, Kind.NEW, Kind.NEW, Kind.ALIAS, Kind.NEW]
     assert [r.kind for r in done] == expected
     assert [r.file_id for r in done[1:6]] == [new, new, new, known, known]
-    assert [a["name"] for a in ledger.arrivals(new)] == ["new.csv", "0.csv", "1.csv", "2.csv"]
+    assert [a.name for a in ledger.arrivals(new)] == ["new.csv", "0.csv", "1.csv", "2.csv"]
     assert [r.kind for r in ledger.register_many(group[:5], OnChange.MERGE, False)] == [
         Kind.SEEN
     ] * 5
@@ -142,7 +142,7 @@ def test_other_bytes_under_a_name_are_a_new_version_that_supersedes(ledger: Ledg
     assert state(ledger, old) is State.LOADED
     load(ledger, claim(ledger, new.file_id), batch(2))
     assert state(ledger, old) is State.SUPERSEDED
-    assert ledger.totals()["plant"]["rows_loaded"] == 2
+    assert ledger.totals()["plant"].rows_loaded == 2
 
 
 def test_an_older_version_cannot_load_after_a_newer_one(ledger: Ledger) -> None:
@@ -152,7 +152,7 @@ def test_an_older_version_cannot_load_after_a_newer_one(ledger: Ledger) -> None:
     with pytest.raises(Fenced):
         load(ledger, slow, batch(3))
     assert ledger.claim(old, WORK, "me", 60) is None
-    assert ledger.totals()["plant"]["rows_loaded"] == 2
+    assert ledger.totals()["plant"].rows_loaded == 2
 
 
 def test_going_back_to_older_bytes_is_a_version_of_its_own(ledger: Ledger) -> None:
@@ -171,7 +171,7 @@ def test_an_alias_takes_over_when_its_twin_is_superseded(ledger: Ledger) -> None
     heirs = [f for f in ledger.files() if f.name == "b.csv"]
     assert [f.state for f in heirs] == [State.PENDING]
     load(ledger, claim(ledger, heirs[0].file_id), batch(3), "plant/b.csv")
-    assert ledger.totals()["plant"]["rows_loaded"] == 5
+    assert ledger.totals()["plant"].rows_loaded == 5
 
 
 def test_a_refused_version_waits_for_quarantine(ledger: Ledger) -> None:
@@ -180,7 +180,7 @@ def test_a_refused_version_waits_for_quarantine(ledger: Ledger) -> None:
     view = ledger.file(second.file_id)
     assert view is not None
     assert view.stage is Stage.QUARANTINE
-    assert view.facts["error_code"] == Code.VERSION_REFUSED
+    assert view.error_code == Code.VERSION_REFUSED
 
 
 def test_due_files_are_published_once_and_oldest_first(ledger: Ledger) -> None:
@@ -271,7 +271,7 @@ def test_the_holder_of_an_older_token_is_refused_everywhere(ledger: Ledger) -> N
     ):
         with pytest.raises(Fenced):
             act()
-    assert ledger.totals()["plant"]["rows_loaded"] == 0
+    assert ledger.totals()["plant"].rows_loaded == 0
     load(ledger, new, batch())
 
 
@@ -294,7 +294,7 @@ def test_a_released_file_waits_and_keeps_or_gives_back_the_attempt(ledger: Ledge
     assert ledger.due(10, 10) == []
     view = ledger.file(file_id)
     assert view is not None
-    assert view.facts["attempts"] == 2
+    assert view.attempts == 2
 
 
 def test_a_lease_that_ended_in_an_outage_is_given_back_with_its_attempt(ledger: Ledger) -> None:
@@ -327,8 +327,13 @@ def test_a_stage_done_starts_the_next_with_no_attempts(ledger: Ledger, published
     ledger.advance(claim(ledger, file_id), Stage.TRANSFORM, Counts(read=7), done, published)
     due = [(waiting.file_id, waiting.stage) for waiting in ledger.due(10, 10)]
     assert due == ([] if published else [(file_id, Stage.TRANSFORM)])
-    held = claim(ledger, file_id)
-    assert (held.stage, held.attempt, held.counts.read) == (Stage.TRANSFORM, 1, 7)
+    taken = ledger.claim_many([file_id], WORK, "me", 60)
+    (held,) = taken.claims
+    assert (held.stage, held.attempt) == (Stage.TRANSFORM, 1)
+    assert taken.progress[file_id] == Progress(Counts(read=7))
+    ledger.condemn(held, Permanent(Code.TOO_SLOW, "ended"))  # by who has not the counts
+    (view,) = ledger.files()
+    assert (view.counts.read, view.error_code) == (7, Code.TOO_SLOW)
 
 
 def test_a_condemned_file_is_quarantined_and_can_be_replayed(ledger: Ledger) -> None:
@@ -336,10 +341,10 @@ def test_a_condemned_file_is_quarantined_and_can_be_replayed(ledger: Ledger) -> 
     error = Permanent(Code.UNREADABLE, "no gzip", line=3)
     ledger.condemn(claim(ledger, file_id), error, Counts(read=2, rejected=1))
     assert ledger.claim(file_id, WORK, "me", 60) is None
-    held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
-    assert held is not None
-    assert held.error == (Code.UNREADABLE, "no gzip", {"line": 3})
-    ledger.quarantined(held, "here", DONE)
+    taken = ledger.claim_many([file_id], (Stage.QUARANTINE,), "me", 60)
+    why = (Code.UNREADABLE, "no gzip", {"line": 3})
+    assert taken.progress == {file_id: Progress(Counts(read=2, rejected=1), why)}
+    ledger.quarantined(taken.claims[0], "here", DONE)
     assert state(ledger, file_id) is State.QUARANTINED
     assert ledger.replay(file_id)
     assert not ledger.replay(file_id)
@@ -372,7 +377,7 @@ def test_a_load_that_breaks_leaves_nothing(ledger: Ledger) -> None:
     plan = Load(Counts(read=3), OnChange.SUPERSEDE, "p", "h", "0", ())
     with pytest.raises(RuntimeError):
         ledger.load(held, broken(), plan)  # type: ignore[arg-type]
-    assert ledger.totals()["plant"]["rows_loaded"] == 0
+    assert ledger.totals()["plant"].rows_loaded == 0
     assert load(ledger, held, batch()).loaded == 3
 
 
@@ -389,7 +394,7 @@ def test_checksums_tell_values_apart_and_do_not_depend_on_batches(ledger: Ledger
         ledger.load(claim(ledger, file_id), pairs, plan)
         view = ledger.file(file_id)
         assert view is not None
-        sums.append((view.counts.loaded, int(view.facts["checksum"])))
+        sums.append((view.counts.loaded, int(view.checksum or 0)))
     assert sums[0][0] == 4
     assert sums[0][1] != 0
     assert sums[1] == (0, 0)  # every key was there already
@@ -419,7 +424,7 @@ def test_history_tells_every_step(ledger: Ledger) -> None:
     file_id = add(ledger)
     ledger.published(ledger.due(1, 1))
     load(ledger, claim(ledger, file_id), batch())
-    steps = [(e["what"], e["from_state"], e["to_state"]) for e in ledger.history(file_id)]
+    steps = [(e.what, e.from_state, e.to_state) for e in ledger.history(file_id)]
     assert steps == [
         ("registered", None, None),
         ("published", None, None),
@@ -505,7 +510,7 @@ def test_a_replayed_file_keeps_its_rows_until_the_new_ones_are_there(ledger: Led
     assert again.again
     counts = load(ledger, again, batch(5))
     assert (counts.loaded, counts.duplicate) == (5, 0)
-    assert ledger.totals()["plant"]["rows_loaded"] == 5
+    assert ledger.totals()["plant"].rows_loaded == 5
 
 
 def test_a_replay_by_the_same_rules_leaves_the_same_account(ledger: Ledger) -> None:
@@ -517,7 +522,7 @@ def test_a_replay_by_the_same_rules_leaves_the_same_account(ledger: Ledger) -> N
     assert before is not None
     assert after is not None
     assert after.counts == before.counts
-    assert after.facts["checksum"] == before.facts["checksum"]
+    assert after.checksum == before.checksum
 
 
 def test_a_replay_that_cannot_be_loaded_leaves_the_file_as_it_was(ledger: Ledger) -> None:
@@ -528,8 +533,8 @@ def test_a_replay_that_cannot_be_loaded_leaves_the_file_as_it_was(ledger: Ledger
     view = ledger.file(file_id)
     assert view is not None
     assert view.counts == Counts(read=3, loaded=3)
-    assert view.facts["error_code"] == Code.UNREADABLE
-    assert ledger.history(file_id)[-1]["what"] == "replay failed"
+    assert view.error_code == Code.UNREADABLE
+    assert ledger.history(file_id)[-1].what == "replay failed"
 
 
 def test_a_file_is_replayed_by_the_profile_that_was_asked_for(ledger: Ledger) -> None:
@@ -548,11 +553,11 @@ def test_undo_takes_out_exactly_that_files_rows_and_replay_brings_them_back(ledg
     assert ledger.undo(file_id, "wrong sensor") == 3
     assert ledger.undo(file_id, "again") is None
     assert state(ledger, file_id) is State.UNDONE
-    assert ledger.totals()["plant"]["rows_loaded"] == 2
+    assert ledger.totals()["plant"].rows_loaded == 2
     assert ledger.replay(file_id)
     load(ledger, claim(ledger, file_id), batch(3))
-    assert ledger.totals()["plant"]["rows_loaded"] == 5
-    assert "undone" in [event["what"] for event in ledger.history(file_id)]
+    assert ledger.totals()["plant"].rows_loaded == 5
+    assert "undone" in [event.what for event in ledger.history(file_id)]
 
 
 def test_the_same_bytes_after_an_undo_are_a_file_again(ledger: Ledger) -> None:
@@ -596,7 +601,7 @@ def test_a_replayed_file_leaves_to_others_what_they_hold(ledger: Ledger) -> None
     assert before is not None
     assert after is not None
     assert (counts.loaded, counts.duplicate) == (2, 1)
-    assert after.facts["checksum"] == before.facts["checksum"]
+    assert after.checksum == before.checksum
 
 
 def test_what_is_undone_or_replaced_is_to_be_tidied_once(ledger: Ledger) -> None:
@@ -699,7 +704,7 @@ def test_old_history_is_forgotten_but_for_the_last_event(ledger: Ledger) -> None
     assert ledger.forget("plant", 60) == 0
     time.sleep(SHORT)
     assert ledger.forget("plant", SHORT / 2) > 0
-    assert [event["what"] for event in ledger.history(file_id)] == ["loaded"]
+    assert [event.what for event in ledger.history(file_id)] == ["loaded"]
     assert [len(ledger.history(v.file_id)) for v in ledger.files() if v.name == "b.csv"] == [1]
 
 
@@ -730,13 +735,13 @@ def waiting(ledger: Ledger, count: int) -> list[int]:
 
 def test_the_files_of_a_message_are_claimed_at_once(ledger: Ledger) -> None:
     ids = waiting(ledger, 5)
-    taken = ledger.claim_many(ids, WORK, "me", 60)
+    taken = ledger.claim_many(ids, WORK, "me", 60).claims
     assert [c.file_id for c in taken] == ids
     assert {(c.attempt, c.fresh, c.stage) for c in taken} == {(1, True, Stage.VALIDATE)}
     assert [state(ledger, n) for n in ids] == [State.RUNNING] * 5
-    assert ledger.claim_many(ids, WORK, "thief", 60) == []
-    last = [e for n in ids for e in ledger.history(n) if e["what"] == "claimed"]
-    assert [e["why"] for e in last] == [None, *[f"together with file {ids[0]}"] * 4]
+    assert ledger.claim_many(ids, WORK, "thief", 60).claims == []
+    last = [e for n in ids for e in ledger.history(n) if e.what == "claimed"]
+    assert [e.why for e in last] == [None, *[f"together with file {ids[0]}"] * 4]
 
 
 def test_what_was_held_before_is_not_fresh_and_claimed_by_its_own_message_only(
@@ -747,7 +752,7 @@ def test_what_was_held_before_is_not_fresh_and_claimed_by_its_own_message_only(
     assert held.fresh
     ledger.release(held, Transient(Code.STORAGE, "away"), 0, burned=False)
     ledger.published(ledger.due(100, 100))
-    taken = ledger.claim_many([first, second, third, 999_999], WORK, "me", 60)
+    taken = ledger.claim_many([first, second, third, 999_999], WORK, "me", 60).claims
     assert [c.file_id for c in taken] == [first, third]
     assert not claim(ledger, second).fresh
 
@@ -793,12 +798,12 @@ def test_files_loaded_together_are_closed_as_if_they_were_alone(ledger: Ledger) 
         view = ledger.file(held.file_id)
         assert view is not None
         assert (view.state, view.counts) == (State.LOADED, Counts(read=number, loaded=number))
-        assert [(e["what"], e["stage"], e["rows"]) for e in ledger.history(held.file_id)][-3:] == [
+        assert [(e.what, e.stage, e.rows) for e in ledger.history(held.file_id)][-3:] == [
             ("stage done", "validate", number),
             ("stage done", "transform", number),
             ("loaded", "load", number),
         ]
-    assert ledger.totals()["plant"]["rows_loaded"] == 0 + 1 + 2 + 3
+    assert ledger.totals()["plant"].rows_loaded == 0 + 1 + 2 + 3
 
 
 def test_of_files_together_none_is_loaded_when_a_claim_is_lost(ledger: Ledger) -> None:
@@ -806,7 +811,7 @@ def test_of_files_together_none_is_loaded_when_a_claim_is_lost(ledger: Ledger) -
     lost = files[1][0]
     ledger.release(lost, Transient(Code.STORAGE, "away"), 0, burned=False)
     assert not ledger.load_together(files)
-    assert ledger.totals()["plant"]["rows_loaded"] == 0
+    assert ledger.totals()["plant"].rows_loaded == 0
     assert [state(ledger, held.file_id) for held, _, _ in files] == [
         State.RUNNING,
         State.PENDING,
@@ -822,7 +827,7 @@ def test_of_files_together_none_is_loaded_when_a_key_is_there_already(ledger: Le
     other = add(ledger, b"other.csv", 9)
     ledger.load(claim(ledger, other), files[2][1], replace(plan_of(2, "x"), counts=Counts(read=2)))
     assert not ledger.load_together(files)
-    assert ledger.totals()["plant"]["rows_loaded"] == 2
+    assert ledger.totals()["plant"].rows_loaded == 2
     held, batches, plan = files[2]
     stored = ledger.load(held, batches, replace(plan, counts=Counts(read=2)))
     assert (stored.counts.loaded, stored.counts.duplicate) == (0, 2)
@@ -857,3 +862,28 @@ def test_a_file_that_is_the_first_of_too_many_months_is_not_loaded(ledger: Ledge
     assert caught.value.code == Code.TOO_MANY_MONTHS
     plan = replace(plan, months=MonthLimits(100, 40))
     assert ledger.load(held, rows, plan).counts.loaded == 40
+
+
+def test_a_step_is_one_callers_until_it_is_due_again(ledger: Ledger) -> None:
+    won: list[bool] = []
+    callers = [
+        threading.Thread(target=lambda: won.append(ledger.take_turn("tidying", 60)))
+        for _ in range(6)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert won.count(True) == 1
+    assert ledger.take_turn("another", SHORT)
+    time.sleep(SHORT)
+    assert ledger.take_turn("another", SHORT)
+
+
+def test_a_step_that_is_done_anyway_is_nobody_elses(ledger: Ledger) -> None:
+    assert ledger.take_turn("tidying", SHORT)
+    assert ledger.take_turn("tidying", 60, anyway=True)
+    time.sleep(SHORT)
+    assert not ledger.take_turn("tidying", SHORT)
+    assert ledger.take_turn("never yet", 60, anyway=True)
+    assert not ledger.take_turn("never yet", 60)

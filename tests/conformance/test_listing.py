@@ -74,9 +74,9 @@ def test_accounts_and_sums_add_up_in_every_state(ledger: Ledger, ids: list[int])
     assert (accounts[ids[1]].loaded, accounts[ids[1]].not_loaded) == (0, 4)
     assert (accounts[ids[2]].rejected, accounts[ids[2]].not_loaded) == (2, 1)
     sums = ledger.totals()["plant"]
-    assert (sums["files"], sums["rows_read"], sums["rows_loaded"]) == (4, 12, 5)
-    assert (sums["rows_rejected"], sums["rows_not_loaded"]) == (2, 5)
-    assert (sums["rows_quarantined"], sums["rows_undone"], sums["rows_waiting"]) == (1, 4, 0)
+    assert (sums.files, sums.rows_read, sums.rows_loaded) == (4, 12, 5)
+    assert (sums.rows_rejected, sums.rows_not_loaded) == (2, 5)
+    assert (sums.rows_quarantined, sums.rows_undone, sums.rows_waiting) == (1, 4, 0)
 
 
 def test_the_activity_of_a_source(ledger: Ledger, ids: list[int]) -> None:

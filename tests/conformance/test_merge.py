@@ -42,7 +42,7 @@ def counts(ledger: Ledger, file_id: int) -> tuple[int, int]:
 def sum_of(ledger: Ledger, file_id: int) -> int:
     view = ledger.file(file_id)
     assert view is not None
-    return int(view.facts["checksum"])
+    return int(view.checksum or 0)
 
 
 def drain(ledger: Ledger, silver: dict[int, pa.RecordBatch], name: str = "plant/a.csv") -> None:

@@ -62,7 +62,7 @@ def test_another_name_takes_over_once_however_often_it_was_spelt(ledger: Ledger)
     load(ledger, claim(ledger, add(ledger, b"a.csv", 2)), batch(2))
     (heir,) = [v for v in ledger.files() if v.state is State.PENDING]
     assert (heir.name, heir.version) == (printable(NFD), 1)
-    assert [a["name"] for a in ledger.arrivals(heir.file_id)] == [printable(NFD), printable(NFC)]
+    assert [a.name for a in ledger.arrivals(heir.file_id)] == [printable(NFD), printable(NFC)]
     newer = claim(ledger, add(ledger, NFC, 3))
     assert (newer.version, newer.first_key) == (2, NFD)
 

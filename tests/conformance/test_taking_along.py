@@ -49,9 +49,9 @@ def test_a_small_new_file_is_claimed_with_those_that_wait(ledger: Ledger) -> Non
     assert len({c.token for c in claimed.claims}) == 5
     assert [state(ledger, n) for n in ids] == [State.RUNNING] * 5
     last = [ledger.history(n)[-1] for n in ids]
-    assert {e["what"] for e in last} == {"claimed"}
+    assert {e.what for e in last} == {"claimed"}
     together = f"together with file {ids[2]}"
-    assert [e["why"] for e in last] == [together, together, None, together, together]
+    assert [e.why for e in last] == [together, together, None, together, together]
 
 
 def test_others_are_left_a_share_of_what_waits_and_the_oldest_messages_are_taken(
@@ -142,15 +142,15 @@ def test_a_message_whose_file_was_taken_along_says_with_which(ledger: Ledger) ->
         return ledger.claim_batch(file_id, WORK, "other", 60, LIMITS)
 
     claims = ledger.claim_batch(first, WORK, "me", 60, LIMITS).claims
-    assert found(second) == Claimed([], State.RUNNING, first)
-    assert found(first) == Claimed([], State.RUNNING, None)
+    assert found(second) == Claimed([], {}, State.RUNNING, first)
+    assert found(first) == Claimed([], {}, State.RUNNING, None)
     load(ledger, claims[1], batch(1))
-    assert found(second) == Claimed([], State.LOADED, first)
+    assert found(second) == Claimed([], {}, State.LOADED, first)
     ledger.condemn(claims[2], Transient(Code.STORAGE, "away"), Counts())
     held = claim_quarantine(ledger, third)
-    assert found(third) == Claimed([], State.RUNNING, None)  # by itself, since
+    assert found(third) == Claimed([], {}, State.RUNNING, None)  # by itself, since
     ledger.quarantined(held, "there", StageReport(Stage.QUARANTINE, 0.1, 0))
-    assert found(third) == Claimed([], State.QUARANTINED, None)
+    assert found(third) == Claimed([], {}, State.QUARANTINED, None)
     assert found(999_999) == Claimed([])
 
 

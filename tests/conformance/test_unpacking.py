@@ -44,14 +44,14 @@ def test_members_are_registered_and_the_archive_is_closed(ledger: Ledger) -> Non
     assert [state(ledger, r.file_id) for r in done] == [State.PENDING] * 2
     view = ledger.file(held.file_id)
     assert view is not None
-    assert (view.facts["members"], view.counts) == (2, Counts())
+    assert (view.members, view.counts) == (2, Counts())
     assert [(m.name, m.file_id, m.besides) for m in ledger.members(held.file_id)] == [
         ("x.zip!/a.csv", done[0].file_id, frozenset()),
         ("x.zip!/b.csv", done[1].file_id, frozenset()),
     ]
-    assert [a["archive"] for a in ledger.arrivals(done[0].file_id)] == [held.file_id]
-    assert [a["archive"] for a in ledger.arrivals(held.file_id)] == [None]
-    assert ledger.history(held.file_id)[-1]["what"] == "unpacked"
+    assert [a.archive for a in ledger.arrivals(done[0].file_id)] == [held.file_id]
+    assert [a.archive for a in ledger.arrivals(held.file_id)] == [None]
+    assert ledger.history(held.file_id)[-1].what == "unpacked"
 
 
 def test_an_archive_that_is_unpacked_again_adds_nothing(ledger: Ledger) -> None:
@@ -104,7 +104,7 @@ def test_the_same_bytes_in_two_archives_are_one_file_that_came_in_both(ledger: L
     assert [m.besides for m in ledger.members(two.file_id)] == [frozenset(), frozenset()]
     ledger.register(arrival(b"c.csv", 2), OnChange.MERGE, False)
     assert [m.besides for m in ledger.members(two.file_id)] == [frozenset(), frozenset({0})]
-    assert [a["archive"] for a in ledger.arrivals(other.file_id)] == [two.file_id, None]
+    assert [a.archive for a in ledger.arrivals(other.file_id)] == [two.file_id, None]
 
 
 def test_one_name_in_two_archives_is_two_files(ledger: Ledger) -> None:

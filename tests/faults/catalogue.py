@@ -49,7 +49,7 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
         "conformance/test_ledger.py::test_a_renewed_lease_is_kept",
         "unit/test_flow.py::test_a_lease_lost_while_working_commits_nothing",
     ),
-    14: ("conformance/test_stores.py::test_a_full_disk_is_transient",),
+    14: ("conformance/objects/test_local_objects.py::test_a_full_disk_is_transient",),
     15: ("unit/test_flow.py::test_the_same_message_five_times_has_one_effect",),
     16: ("conformance/test_ledger.py::test_the_holder_of_an_older_token_is_refused_everywhere",),
     17: (
@@ -60,7 +60,7 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
     19: ("conformance/test_stores.py::test_an_open_file_is_told",),
     22: (
         "conformance/test_stores.py::test_an_archived_name_is_never_overwritten",
-        "conformance/test_stores.py::test_a_quarantined_file_is_never_overwritten",
+        "conformance/objects/test_zones.py::test_a_quarantined_file_is_never_overwritten",
     ),
     26: ("acceptance/test_odd_files.py::test_polling_alone_works",),
     27: (

@@ -11,9 +11,11 @@ from typing import Any
 
 import psycopg
 from fleet import Fleet, Manifest, rows, text
+from patience import PATIENCE
 
 from sensorflow.core.states import State
 from sensorflow.crash import TESTING, VARIABLE
+from sensorflow.ports.files import FileEvent
 
 
 class Drops:
@@ -87,20 +89,20 @@ def wait_for_death(f: Fleet, name: str) -> None:
 
 
 def wait_until_stopped(pid: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def history(f: Fleet, name: str) -> list[dict[str, Any]]:
+def history(f: Fleet, name: str) -> list[FileEvent]:
     (view,) = [v for v in f.ledger.files(limit=10_000) if v.name == name]
     return f.ledger.history(view.file_id)
 
 
 def told(f: Fleet, name: str) -> list[str]:
     """What happened to a file, in order."""
-    return [event["what"] for event in history(f, name)]
+    return [event.what for event in history(f, name)]
 
 
 def log_of(f: Fleet, name: str) -> list[dict[str, Any]]:

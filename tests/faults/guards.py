@@ -1094,7 +1094,7 @@ def prove(guard: Guard) -> bool:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", guard.test],
             cwd=tree,
-            env={"SENSORFLOW_PATIENCE": "30", **os.environ, "PYTHONPATH": str(tree)},
+            env={"PATIENCE": "45", **os.environ, "PYTHONPATH": str(tree)},
             capture_output=True,
             text=True,
             check=False,

@@ -55,7 +55,7 @@ def working(
         assert worker.poll() is None, f.logs()
         assert f.running["worker"] is worker
         assert_exact(f, drops.manifest)
-        assert {v.facts["attempts"] for v in f.ledger.files(limit=1000)} == {1}
+        assert {v.attempts for v in f.ledger.files(limit=1000)} == {1}
 
 
 def loaded(f: Fleet, drops: Drops) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from drops import Drops, assert_exact, events
-from fleet import Fleet, fleet
+from fleet import UNHURRIED, Fleet, fleet
 from proxy import Proxy
 from samples import add, batch, claim, state
 from servers import Place
@@ -57,7 +57,7 @@ def test_fault_09_a_load_whose_commit_was_not_answered_is_read_from_the_ledger(
             distant.release(held, caught.value, 0, burned=False)
         distant.close()
     assert ledger.claim(file, WORK, "me", 60) is None
-    assert ledger.totals()["plant"]["rows_loaded"] == 5
+    assert ledger.totals()["plant"].rows_loaded == 5
 
 
 def test_fault_09_answers_to_commit_lost_all_the_time(
@@ -79,7 +79,7 @@ def test_fault_09_answers_to_commit_lost_all_the_time(
                 return admin.execute(query).fetchone() == (15,) and proxy.cuts >= 12
 
         f.wait = waits(f, database)  # type: ignore[method-assign]
-        f.wait(lose, 60)
+        f.wait(lose)
         proxy.pass_all()
         assert_exact(f, drops.manifest)
 
@@ -117,24 +117,24 @@ def test_fault_09_and_38_an_outage_in_the_middle_of_loads_burns_no_attempt(
         drops = Drops(f)
         f.start("daemon", "worker", "beat")
         drops.put("first.csv")
-        f.wait(lambda: f.counts()["loaded"] == 1, 30)
+        f.wait(lambda: f.counts()["loaded"] == 1)
         admin = psycopg.connect(url)
         admin.execute("LOCK TABLE raw_readings IN ACCESS EXCLUSIVE MODE")
         for number in range(10):
             drops.put(f"{number}.csv")
         with psycopg.connect(url, autocommit=True) as watch:
-            f.wait(lambda: watch.execute(WAITING).fetchone() != (0,), 30)
+            f.wait(lambda: watch.execute(WAITING).fetchone() != (0,))
             watch.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'COPY%'"
             )
-            f.wait(lambda: watch.execute(RETRIED).fetchone() != (0,), 30)
-            f.wait(lambda: watch.execute(WAITING).fetchone() != (0,), 30)
+            f.wait(lambda: watch.execute(RETRIED).fetchone() != (0,))
+            f.wait(lambda: watch.execute(WAITING).fetchone() != (0,))
         own_postgres.process.stop = signal.SIGQUIT  # at once, as after a loss of power
         own_postgres.process.end(10)
         time.sleep(5)
         own_postgres.process.stop = signal.SIGINT
         own_postgres.start()
-        f.wait(lambda: f.counts()["loaded"] == 11, 60)
+        f.wait(lambda: f.counts()["loaded"] == 11)
         assert_exact(f, drops.manifest)
         for view in f.ledger.files():
             assert len(f.ledger.history(view.file_id)) < 20
@@ -165,7 +165,7 @@ def test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing(
     """The ledger answers, but no file can be loaded."""
     signature = "ensure_reading_partitions(timestamptz, timestamptz)"
     with (
-        fleet(project, database, valkey_url) as f,
+        fleet(project, database, valkey_url, environment=UNHURRIED) as f,
         psycopg.connect(database, autocommit=True) as admin,
     ):
         admin.execute(f"ALTER FUNCTION {signature} RENAME TO gone")  # type: ignore[arg-type]
@@ -174,22 +174,22 @@ def test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing(
             drops.put(f"{number}.csv")
         f.start("daemon", "worker", "beat")
         query = RETRIED.replace("*", "DISTINCT file_id")
-        f.wait(lambda: admin.execute(query).fetchone() == (20,), 40)
-        f.wait(lambda: max(v.facts["retries"] for v in f.ledger.files()) >= 3, 40)
+        f.wait(lambda: admin.execute(query).fetchone() == (20,))
+        f.wait(lambda: max(v.retries for v in f.ledger.files()) >= 3)
         delays = [e["delay"] for e in events(f, "worker", "file.retried")]
         assert len(set(delays)) > 10  # they do not come all at once
         assert 2 <= max(delays) <= 60  # and later each time
-        assert {v.facts["error_code"] for v in f.ledger.files()} == {"I511 schema-outdated"}
+        assert {v.error_code for v in f.ledger.files()} == {"I511 schema-outdated"}
         admin.execute("ALTER FUNCTION gone RENAME TO ensure_reading_partitions")
-        f.wait(lambda: f.counts()["loaded"] == 20, 60)
+        f.wait(lambda: f.counts()["loaded"] == 20)
         assert_exact(f, drops.manifest)
         assert_no_attempt_burned(f)
 
 
 def assert_no_attempt_burned(f: Fleet) -> None:
     for view in f.ledger.files():
-        told = [(e["what"], e["attempt"], e["why"]) for e in f.ledger.history(view.file_id)]
-        assert view.facts["attempts"] == 1, told
+        told = [(e.what, e.attempt, e.why) for e in f.ledger.history(view.file_id)]
+        assert view.attempts == 1, told
 
 
 @pytest.mark.parametrize(

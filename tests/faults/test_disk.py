@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from drops import Drops, assert_exact, events, told
-from fleet import fleet
+from fleet import UNHURRIED, fleet
 from samples import add, claim
 from servers import Place
 
@@ -65,11 +65,11 @@ def test_fault_12_a_full_database_disk_pauses_the_intake_and_blames_no_file(
     project: Path, postgres_on_a_small_disk: tuple[Postgres, Path], valkey_url: str
 ) -> None:
     server, disk = postgres_on_a_small_disk
-    with fleet(project, server.url, valkey_url) as f:
+    with fleet(project, server.url, valkey_url, environment=UNHURRIED) as f:
         drops = Drops(f)
         f.start("daemon", "worker", "beat")
         drops.put("before.csv")
-        f.wait(lambda: f.counts()["loaded"] == 1, 30)
+        f.wait(lambda: f.counts()["loaded"] == 1)
         ballast = fill(disk)
         number = 0
         while not paused(f.project, "I505"):  # the ledger's own rows may find room for a while
@@ -88,7 +88,7 @@ def test_fault_12_a_full_database_disk_pauses_the_intake_and_blames_no_file(
             server.start()
         f.wait(lambda: f.counts()["loaded"] == number + 2)
         assert_exact(f, drops.manifest)
-        assert {v.facts["attempts"] for v in f.ledger.files()} == {1}
+        assert {v.attempts for v in f.ledger.files()} == {1}
 
 
 def test_fault_12_files_given_back_for_want_of_room_keep_new_ones_out(
@@ -102,13 +102,13 @@ def test_fault_12_files_given_back_for_want_of_room_keep_new_ones_out(
         f.ledger.release(claim(f.ledger, file_id), full, delay=20, burned=False)
         drops.put("new.csv")
         f.start("daemon")
-        f.wait(lambda: len(events(f, "daemon", "intake.paused")) >= 2, 20)
+        f.wait(lambda: len(events(f, "daemon", "intake.paused")) >= 2)
         assert f.counts()["files"] == 1
         away = Transient(Code.BROKER, "another reason")
         with psycopg.connect(database, autocommit=True) as admin:
             admin.execute("UPDATE files SET not_before = NULL")
         f.ledger.release(claim(f.ledger, file_id), away, delay=20, burned=False)
-        f.wait(lambda: f.counts()["files"] == 2, 20)
+        f.wait(lambda: f.counts()["files"] == 2)
 
 
 def paused(project: Path, code: str) -> bool:
@@ -119,29 +119,32 @@ def paused(project: Path, code: str) -> bool:
 def test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothing(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with small_disk(project / "data") as disk, fleet(project, database, valkey_url) as f:
+    with (
+        small_disk(project / "data") as disk,
+        fleet(project, database, valkey_url, environment=UNHURRIED) as f,
+    ):
         drops = Drops(f)
         f.start("daemon")
         for number in range(4):
             drops.put(f"{number}.csv")
-        f.wait(lambda: f.counts()["files"] == 4, 20)
+        f.wait(lambda: f.counts()["files"] == 4)
         ballast = fill(disk)
         f.start("worker")
-        f.wait(lambda: all("will be tried again" in told(f, f"{n}.csv") for n in range(4)), 40)
+        f.wait(lambda: all("will be tried again" in told(f, f"{n}.csv") for n in range(4)))
         drops.put("late.csv")
-        f.wait(lambda: paused(project, "I503"), 20)
+        f.wait(lambda: paused(project, "I503"))
         waiting = f.ledger.files()
         assert f.counts()["loaded"] == 0
-        assert {v.facts["error_code"] for v in waiting} == {"I503 storage-unavailable"}
+        assert {v.error_code for v in waiting} == {"I503 storage-unavailable"}
         ballast.unlink()
-        f.wait(lambda: f.counts()["loaded"] == 5, 60)
+        f.wait(lambda: f.counts()["loaded"] == 5)
         while True:  # refused while a file is open for writing
             with suppress(subprocess.CalledProcessError):
                 remount(disk, "ro")
                 break
         drops.put("read-only.csv")
-        f.wait(lambda: os.strerror(errno.EROFS) in (project / "daemon.log").read_text(), 20)
+        f.wait(lambda: os.strerror(errno.EROFS) in (project / "daemon.log").read_text())
         remount(disk, "rw")
-        f.wait(lambda: f.counts()["loaded"] == 6, 40)
+        f.wait(lambda: f.counts()["loaded"] == 6)
         assert_exact(f, drops.manifest)
-        assert {v.facts["attempts"] for v in f.ledger.files()} == {1}
+        assert {v.attempts for v in f.ledger.files()} == {1}

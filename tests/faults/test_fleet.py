@@ -13,6 +13,7 @@ import pytest
 from drops import Drops, assert_exact
 from fleet import fleet, rows, text
 from kombu import pools
+from patience import PATIENCE
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.adapters.queues.celery import INGEST, CeleryPublisher, task_name
@@ -61,7 +62,7 @@ def test_faults_36_and_37_two_versions_share_messages_and_a_database_migrated_un
             loaded += count
             if callable(before_the_end):
                 before_the_end()
-            f.wait(lambda: done(f.database) == loaded, 60)
+            f.wait(lambda: done(f.database) == loaded)
 
         f.start("daemon", "worker", "beat", env=old)
         load(10)
@@ -79,13 +80,13 @@ def test_faults_36_and_37_two_versions_share_messages_and_a_database_migrated_un
         load(5)  # and the other way round
         assert_exact(f, drops.manifest)
         # 0.1.0 burns an attempt where two make the same month, or the migration changes a statement
-        assert max(v.facts["attempts"] for v in f.ledger.files(limit=100)) < 3
+        assert max(v.attempts for v in f.ledger.files(limit=100)) < 3
         assert "file.loaded" in (project / "worker2.log").read_text()
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
-    process.wait(90)
+    process.wait(PATIENCE)
 
 
 def done(database: str) -> int:
@@ -104,10 +105,10 @@ def test_fault_36_a_message_that_no_worker_knows_is_not_a_lost_file(
         f.start("daemon")
         for number in range(3):
             drops.put(f"{number}.csv")
-        f.wait(lambda: f.counts()["pending"] == 3 and f.ledger.due(9, 9) == [], 30)
+        f.wait(lambda: f.counts()["pending"] == 3 and f.ledger.due(9, 9) == [])
         replace_messages(broker, "sensorflow.of-tomorrow", 3)
         f.start("worker", "beat")
-        f.wait(lambda: f.counts()["loaded"] == 3, 40)
+        f.wait(lambda: f.counts()["loaded"] == 3)
         assert_exact(f, drops.manifest)
         assert "unregistered task" in (project / "worker.log").read_text()
 
@@ -150,8 +151,8 @@ def test_fault_39_thousands_of_waiting_files_leave_work_connections_and_memory_b
                 memory.append(resident(f.running["daemon"].pid))
                 return number_of(watch, "SELECT count(*) FROM files") == MANY
 
-            f.wait(all_registered, 240)
-            f.wait(lambda: done(database) >= 100, 60)
+            f.wait(all_registered)
+            f.wait(lambda: done(database) >= 100)
         assert 0 < max(flying) <= 40
         assert max(sessions) <= 20
         assert max(memory) < 400 << 20

@@ -9,6 +9,7 @@ from pathlib import Path
 from hosts.network import why_not
 from hosts.run import Strike, run
 from hosts.stand import Stand, stand
+from patience import PATIENCE
 
 QUICK = "lease = 5\nsweep = 2\nrescan = 2\n"
 LOCK = 77
@@ -35,7 +36,7 @@ def test_fault_40_hosts_that_are_cut_in_the_middle_of_work_are_followed_by_other
 
     with stand(tmp_path / "project", extra=QUICK) as made:
         made.hosts["worker2"].run([sys.executable, "-c", HOLDS, made.url], tmp_path / "lock.log")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not _held(made) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert _held(made) == 1

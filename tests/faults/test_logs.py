@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from drops import Drops
 from fleet import fleet
+from patience import PATIENCE
 
 
 def test_fault_45_a_full_log_disk_ends_no_process(
@@ -26,7 +27,7 @@ def test_fault_45_a_full_log_disk_ends_no_process(
         drops = Drops(f)
         for number in range(3):
             drops.put(f"{number}.csv")
-            f.wait(lambda number=number: f.counts()["loaded"] == number + 1, 60)
+            f.wait(lambda number=number: f.counts()["loaded"] == number + 1)
         time.sleep(2)  # a sweep, and its line
         assert {name: p.poll() for name, p in f.running.items()} == dict.fromkeys(f.running)
 
@@ -54,7 +55,7 @@ print("third", os.open("/", os.O_RDONLY) > 2, file=open("told", "w"))
         target = {"pipe": write, "full": full}.get(end, full)
         close = (lambda: os.closerange(0, 3)) if end == "closed" else None
         done = subprocess.run(
-            command, stdout=target, stderr=target, preexec_fn=close, check=False, timeout=60
+            command, stdout=target, stderr=target, preexec_fn=close, check=False, timeout=PATIENCE
         )
         os.close(write)
         os.close(full)

@@ -11,8 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from drops import Drops
-from fleet import SETTINGS, Fleet, fleet
+from fleet import SETTINGS, UNHURRIED, Fleet, fleet
+from patience import PATIENCE
 from proxy import Proxy
+
+from sensorflow.core.account import Totals
 
 STUCK = """
 max_attempts = 1
@@ -53,13 +56,13 @@ def test_fault_44_a_decoder_that_never_comes_back_is_ended_and_its_file_quaranti
         f.start("daemon", "worker", "beat")
         (project / "stuck" / "s.csv").write_bytes(b"anything")
         drops = Drops(f)
-        f.wait(lambda: f.ledger.totals().get("stuck", {}).get("running") == 1, 30)
+        f.wait(lambda: f.ledger.totals().get("stuck", Totals()).running == 1)
         drops.put("meanwhile.csv")
-        f.wait(lambda: f.ledger.totals()["stuck"]["quarantined"] == 1, 60)
+        f.wait(lambda: f.ledger.totals()["stuck"].quarantined == 1)
         (view,) = f.ledger.files(source="stuck")
-        assert view.facts["error_code"] == "F215 too-slow"
+        assert view.error_code == "F215 too-slow"
         drops.put("after.csv")
-        f.wait(lambda: f.counts()["loaded"] == 2, 30)
+        f.wait(lambda: f.counts()["loaded"] == 2)
         assert drops.manifest.of_database(database) == drops.manifest.readings
 
 
@@ -76,13 +79,13 @@ def test_fault_45_a_child_killed_as_its_worker_starts_does_not_end_it(
         proxy.refuse()  # it looks at its children when it is connected
         f.start("daemon", "worker")
         log = project / "worker.log"
-        f.wait(lambda: "Cannot connect" in log.read_text(), 60)  # its children were forked before
+        f.wait(lambda: "Cannot connect" in log.read_text())  # its children were forked before
         for pid in f.children("worker"):
             os.kill(pid, signal.SIGKILL)
         proxy.pass_all()
         drops = Drops(f)
         drops.put("after.csv")
-        f.wait(lambda: f.counts()["loaded"] == 1, 30)
+        f.wait(lambda: f.counts()["loaded"] == 1)
         assert f.running["worker"].poll() is None
 
 
@@ -130,11 +133,11 @@ def limited(f: Fleet, spare: int | None) -> None:
 def test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with fleet(project, database, valkey_url) as f:
+    with fleet(project, database, valkey_url, environment=UNHURRIED) as f:
         f.start("daemon", "worker", "beat")
         drops = Drops(f)
         drops.put("before.csv")
-        f.wait(lambda: f.counts()["loaded"] == 1, 30)
+        f.wait(lambda: f.counts()["loaded"] == 1)
         limited(f, 1 << 20)
         for pid in f.children("worker"):
             os.kill(pid, signal.SIGKILL)
@@ -143,10 +146,10 @@ def test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing(
         time.sleep(5)
         assert f.running["worker"].poll() is None
         limited(f, None)
-        f.wait(lambda: f.counts()["loaded"] == 5, 60)
-        tries = [e for n in range(2, 6) for e in f.ledger.history(n) if e["what"] == "claimed"]
+        f.wait(lambda: f.counts()["loaded"] == 5)
+        tries = [e for n in range(2, 6) for e in f.ledger.history(n) if e.what == "claimed"]
         assert len(tries) >= 4  # more where a child lived and was refused memory
-        assert {e["attempt"] for e in tries} == {1}
+        assert {e.attempt for e in tries} == {1}
         limited(f, 1 << 20)
         f.running["worker"].send_signal(signal.SIGTERM)
-        f.running["worker"].wait(90)
+        f.running["worker"].wait(PATIENCE)

@@ -29,7 +29,7 @@ def taken(f: Fleet, name: str, times: int = 1) -> bool:
 def stopped(f: Fleet, point: str) -> Iterator[None]:
     """The first daemon is stopped at `point`, and goes on at the end."""
     f.start("daemon-a", env=armed(f, point))
-    f.wait(lambda: struck(f, point) > 0, 30)
+    f.wait(lambda: struck(f, point) > 0)
     wait_until_stopped(struck(f, point))
     yield
     os.kill(struck(f, point), signal.SIGCONT)
@@ -47,12 +47,12 @@ def test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes(
         with stopped(f, f"stop@{Point.LANDED}"):
             drops.put("a.csv", 7)
             f.start("worker", "daemon-b")
-            f.wait(lambda: taken(f, "daemon-b"), 40)
+            f.wait(lambda: taken(f, "daemon-b"))
             drops.put("b.csv")
             f.wait(lambda: f.counts()["loaded"] == 2)
             f.running["daemon-b"].send_signal(signal.SIGTERM)
             f.running.pop("daemon-b").wait()
-        f.wait(lambda: taken(f, "daemon-a", 2), 30)
+        f.wait(lambda: taken(f, "daemon-a", 2))
         assert standby(f, "daemon-a")
         drops.put("c.csv")
         f.wait(lambda: f.counts()["loaded"] == 3)
@@ -70,16 +70,16 @@ def test_fault_48_a_daemon_stopped_while_it_puts_files_away_takes_no_newer_one_a
         drops.put("a.csv")
         with stopped(f, f"stop@{Point.REGISTERED}"):
             f.start("worker", "daemon-b")
-            f.wait(lambda: taken(f, "daemon-b"), 40)
+            f.wait(lambda: taken(f, "daemon-b"))
             f.wait(lambda: f.counts()["loaded"] == 1 and not any(f.drop.iterdir()))
             f.running["daemon-b"].send_signal(signal.SIGSTOP)
             wait_until_stopped(f.running["daemon-b"].pid)
             drops.put("a.csv.part", 20)
             (f.drop / "a.csv.part").rename(f.drop / "b.csv")
-        f.wait(lambda: taken(f, "daemon-a", 2), 30)
+        f.wait(lambda: taken(f, "daemon-a", 2))
         f.wait(lambda: f.counts()["loaded"] == 2)
         f.running["daemon-b"].send_signal(signal.SIGCONT)
-        f.wait(lambda: standby(f, "daemon-b"), 30)
+        f.wait(lambda: standby(f, "daemon-b"))
         assert_exact(f, drops.manifest)
 
 
@@ -89,9 +89,9 @@ def test_fault_48_of_two_daemons_one_takes_files_in_and_the_other_takes_over(
     with fleet(project, database, valkey_url) as f:
         drops = Drops(f)
         f.start("daemon-a")
-        f.wait(lambda: taken(f, "daemon-a"), 30)
+        f.wait(lambda: taken(f, "daemon-a"))
         f.start("worker", "daemon-b")
-        f.wait(lambda: standby(f, "daemon-b"), 30)
+        f.wait(lambda: standby(f, "daemon-b"))
         for number in range(20):
             drops.put(f"{number}.csv")
         f.wait(lambda: f.counts()["files"] > 5)

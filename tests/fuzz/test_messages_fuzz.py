@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from fleet import Fleet, fleet, rows, text
+from patience import PATIENCE
 from servers import RabbitMQ
 from strangers import OnRabbitMQ, OnRedis, Stranger
 
@@ -48,7 +49,7 @@ def spoil(project: Path, database: str, broker: str, sender: OnRedis | OnRabbitM
                 files += 1
         loaded(f, files)
         queue = CeleryPublisher(broker, "landing")
-        f.wait(lambda: queue.declare() == 0, 60)
+        f.wait(lambda: queue.declare() == 0)
         queue.close()
         put(f, files)
         loaded(f, files + 1)
@@ -63,7 +64,7 @@ def spoil(project: Path, database: str, broker: str, sender: OnRedis | OnRabbitM
         ):  # a message is no reason to connect again
             assert lost not in log, f.logs()
         assert "exited prematurely" not in log
-        assert {v.facts["attempts"] for v in f.ledger.files(limit=1000)} == {1}
+        assert {v.attempts for v in f.ledger.files(limit=1000)} == {1}
 
 
 def put(f: Fleet, number: int) -> None:
@@ -71,7 +72,7 @@ def put(f: Fleet, number: int) -> None:
 
 
 def loaded(f: Fleet, files: int) -> None:
-    until = time.monotonic() + 120
+    until = time.monotonic() + PATIENCE
     while f.counts()["loaded"] < files:
         assert f.running["worker"].poll() is None, f.logs()
         assert time.monotonic() < until, f"{f.counts()}\n{f.logs()}"

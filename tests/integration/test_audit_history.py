@@ -95,7 +95,7 @@ def test_what_retention_removes_of_a_history_leaves_the_rest_provable(
     while removed := ledger.forget("plant", 0, limit=2):
         assert removed >= 2
         assert yard.audit().code == 0
-    assert [e["what"] for e in ledger.history(file_id)] == ["loaded"]
+    assert [e.what for e in ledger.history(file_id)] == ["loaded"]
     yard.sql("UPDATE file_events SET who = 'me'")
     assert yard.audit().faults == ["A414"]
 

@@ -183,7 +183,7 @@ def test_rows_of_a_quarantined_file_are_orphaned_and_removed_only_with_the_origi
     only(yard.audit(), "orphaned", "A302")  # dry: nothing was changed
     assert yard.audit("--repair", "--apply").code == 0
     assert yard.audit().code == 0
-    told_of = [event["what"] for event in yard.ledger.history(file_id)]
+    told_of = [event.what for event in yard.ledger.history(file_id)]
     assert "orphaned rows removed" in told_of
 
 
@@ -400,7 +400,7 @@ def test_an_audit_during_loads_finds_nothing(yard: Yard) -> None:
     worker.start()
     try:
         turn = 0
-        while turn < 12 or yard.ledger.totals()["plant"]["rows_replaced"] < 200:
+        while turn < 12 or yard.ledger.totals()["plant"].rows_replaced < 200:
             turn += 1
             report = audit(bootstrap.sight(yard.settings), tuple(Level)[turn % 4])
             assert (report.findings, report.unseen) == ([], [])

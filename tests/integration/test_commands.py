@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from yard import Yard
 
 from sensorflow.cli import main
@@ -232,7 +233,7 @@ def test_a_watch_appends_lines_and_ends_with_control_c(yard: Yard) -> None:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(2)]
         process.send_signal(signal.SIGINT)
-        assert process.wait(90) == 0
+        assert process.wait(PATIENCE) == 0
     assert all("balance: read=" in text for text in lines)
 
 

@@ -7,7 +7,8 @@ import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,12 +17,14 @@ import pytest
 
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.tree import stat_of
-from sensorflow.adapters.layers.local import LocalLake
+from sensorflow.adapters.layers.local import LocalLayers
 from sensorflow.adapters.local.places import below
-from sensorflow.adapters.objects.local import LocalLanding
-from sensorflow.adapters.objects.quarantine import LocalQuarantine
+from sensorflow.adapters.objects.local import LocalObjects
+from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.stability import Stat
 from sensorflow.errors import Transient
+from sensorflow.flow.landing import Landing
+from sensorflow.flow.quarantine_zone import QuarantineZone
 from sensorflow.ports.feed import Gone
 from sensorflow.settings import FolderSource
 
@@ -222,7 +225,7 @@ def test_a_name_in_the_archive_that_is_a_link_is_not_written_through(
 
 @pytest.mark.parametrize("step", ["p", "p/1-v1-1", "p/1-v1-1/file"])
 def test_a_link_in_the_quarantine_leads_nowhere(tmp_path: Path, secret: Path, step: str) -> None:
-    store = LocalQuarantine(tmp_path / "quarantine")
+    store = QuarantineZone(LocalObjects(tmp_path / "quarantine"))
     (tmp_path / "quarantine" / step).parent.mkdir(parents=True)
     (tmp_path / "quarantine" / step).symlink_to(secret.parent)
     with pytest.raises(Transient):
@@ -235,11 +238,11 @@ def test_a_manifest_that_is_a_link_is_not_shown(tmp_path: Path, secret: Path) ->
     (tmp_path / "quarantine" / "p").mkdir(parents=True)
     (tmp_path / "quarantine" / "p" / "manifest.json").symlink_to(secret)
     with pytest.raises(Transient, match="Operation not permitted"):
-        LocalQuarantine(tmp_path / "quarantine").manifest("p")
+        QuarantineZone(LocalObjects(tmp_path / "quarantine")).manifest("p")
 
 
 def test_a_link_in_the_landing_zone_leads_nowhere(tmp_path: Path, secret: Path) -> None:
-    store = LocalLanding(tmp_path / "landing")
+    store = Landing(LocalObjects(tmp_path / "landing"))
     name = store.put(io.BytesIO(b"mine")).name
     path = tmp_path / "landing" / name
     path.unlink()
@@ -261,7 +264,7 @@ def test_a_link_in_the_landing_zone_leads_nowhere(tmp_path: Path, secret: Path) 
 def test_what_is_no_file_in_the_landing_zone_blocks_nobody(
     tmp_path: Path, secret: Path, plant: Plant
 ) -> None:
-    store = LocalLanding(tmp_path / "landing")
+    store = Landing(LocalObjects(tmp_path / "landing"))
     name = store.put(io.BytesIO(b"mine")).name
     (tmp_path / "landing" / name).unlink()
     plant(tmp_path / "landing" / name, secret)
@@ -272,23 +275,29 @@ def test_what_is_no_file_in_the_landing_zone_blocks_nobody(
 def test_a_layer_may_lie_on_another_disk_but_no_link_below_it_is_followed(
     tmp_path: Path, secret: Path
 ) -> None:
-    lake = LocalLake(tmp_path / "data")
+    lake = LocalLayers(tmp_path / "data")
     (tmp_path / "disk").mkdir()
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "silver").symlink_to(tmp_path / "disk")
-    with lake.writer("silver/day=1/a.parquet", SCHEMA) as writer:
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    first, second = (LayerFile("plant", kind, day, 1, 1) for kind in ("a", "b"))
+    with lake.writer(Layer.SILVER, first, SCHEMA) as writer:
         writer.write(pa.record_batch([[1]], schema=SCHEMA))
-    assert sum(len(batch) for batch in lake.read("silver/day=1/a.parquet")) == 1
-    assert [p.name for p in (tmp_path / "disk").rglob("*.parquet")] == ["a.parquet"]
-    (tmp_path / "disk" / "day=2").symlink_to(secret.parent)
-    with pytest.raises(Transient), lake.writer("silver/day=2/a.parquet", SCHEMA):
+    assert sum(len(batch) for batch in lake.read(Layer.SILVER, first)) == 1
+    assert [p.name for p in (tmp_path / "disk").rglob("*.parquet")] == ["file-1-v1.parquet"]
+    outside = (tmp_path / "data" / lake.place(Layer.SILVER, second)).parent
+    outside.symlink_to(secret.parent)
+    (secret.parent / "file-1-v1.parquet").write_text("secret too")
+    with pytest.raises(Transient), lake.writer(Layer.SILVER, second, SCHEMA):
         pass
     with pytest.raises(Transient):
-        list(lake.read("silver/day=2/secret.csv"))
+        list(lake.read(Layer.SILVER, second))
     with pytest.raises(Transient):
-        lake.remove("silver/day=2/secret.csv")
-    lake.remove("silver/day=3/a.parquet")
-    assert files(secret.parent) == {"secret.csv": "secret"}
+        lake.count(Layer.SILVER, second)
+    with pytest.raises(Transient):
+        lake.delete(Layer.SILVER, second)
+    lake.delete(Layer.SILVER, replace(first, sensor_type="c"))
+    assert files(secret.parent) == {"secret.csv": "secret", "file-1-v1.parquet": "secret too"}
 
 
 @pytest.mark.parametrize("relative", ["..", "a/../../b", "/etc"])

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 import typer
 import warm
+from patience import PATIENCE
 from samples import add, batch, claim, load, state
 from yard import Yard, content
 
@@ -121,7 +122,7 @@ def test_a_replay_removes_the_surplus_of_a_files_own_rows(
     ledger.replay(file_id)
     assert load(ledger, claim(ledger, file_id), batch(5)).loaded == 5
     assert count(deferred) == 5
-    assert "0 readings added, 1 removed, 5 untouched" in str(ledger.history(file_id)[-1]["why"])
+    assert "0 readings added, 1 removed, 5 untouched" in str(ledger.history(file_id)[-1].why)
 
 
 def test_a_doubled_row_is_named_and_left_there(deferred: str, ledger: PostgresLedger) -> None:
@@ -261,13 +262,13 @@ def test_the_switch_waits_for_who_is_loading(database: str) -> None:
     def slowly() -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
         yield batch(3), keys(batch(3), "plant/a.csv")
         began.set()
-        go.wait(30)
+        go.wait(PATIENCE)
 
     plan = Load(Counts(read=3), OnChange.SUPERSEDE, "p", "h", "0", ())
     held = claim(ledger, file_id)
     thread = threading.Thread(target=lambda: ledger.load(held, slowly(), plan))
     thread.start()
-    assert began.wait(10)
+    assert began.wait(PATIENCE)
     switch = threading.Thread(target=lambda: settle.settle(database, True))
     switch.start()
     switch.join(0.5)

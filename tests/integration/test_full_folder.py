@@ -7,11 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from sensorflow import bootstrap, daemon
 from sensorflow.adapters.feeds.folder import feed
 from sensorflow.adapters.memory import MemoryLedger
-from sensorflow.testing.objects import MemoryLanding
+from sensorflow.flow.landing import Landing
+from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 
 SETTINGS = """\
@@ -37,10 +39,10 @@ def test_all_files_are_taken_in_without_waiting_for_the_next_rescan(
         (project / "drop" / f"{number}.csv").write_text(f"time,sensor\n{number}\n")
     settings, ledger = bootstrap.settings(project), MemoryLedger()
     feeds = bootstrap.feeds(settings, ledger)
-    made = daemon.Daemon(settings, feeds, [], MemoryLanding(), ledger, MemoryQueue())
+    made = daemon.Daemon(settings, feeds, [], Landing(MemoryObjects()), ledger, MemoryQueue())
     thread = threading.Thread(target=made.run)
     thread.start()
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     while len(ledger.files(limit=100)) < FILES and time.monotonic() < until:
         time.sleep(0.05)
     made.stop()

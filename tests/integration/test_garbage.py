@@ -17,16 +17,20 @@ from yard import Yard, content
 
 from sensorflow import bootstrap
 from sensorflow.adapters.local.keeping import keep
-from sensorflow.adapters.objects.quarantine import LocalQuarantine
+from sensorflow.adapters.objects.local import LocalObjects
+from sensorflow.flow.quarantine_zone import FILES, QuarantineZone
 
 KILLED = """
 import io, os, signal, sys
 from pathlib import Path
 import pyarrow as pa
 from sensorflow.adapters.local.keeping import keep
-from sensorflow.adapters.layers.local import LocalLake
-from sensorflow.adapters.objects.local import LocalLanding
-from sensorflow.adapters.objects.quarantine import LocalQuarantine
+from datetime import UTC, datetime
+from sensorflow.adapters.layers.local import LocalLayers
+from sensorflow.adapters.objects.local import LocalObjects
+from sensorflow.core.partitions import Layer, LayerFile
+from sensorflow.flow.landing import Landing
+from sensorflow.flow.quarantine_zone import QuarantineZone
 
 data = Path(sys.argv[2])
 
@@ -39,14 +43,16 @@ class Deadly(io.BytesIO):
         return block
 
 def landing():
-    LocalLanding(data / "landing").put(Deadly(b"half"))
+    Landing(LocalObjects(data / "landing")).put(Deadly(b"half"))
 
 def quarantine():
-    LocalQuarantine(data / "quarantine").put("plant/9-v1-1", b"a.csv", Deadly(b"half"), {})
+    zone = QuarantineZone(LocalObjects(data / "quarantine"))
+    zone.put("plant/9-v1-1", b"a.csv", Deadly(b"half"), {})
 
 def lake():
     schema = pa.schema([("ts", pa.int64())])
-    with LocalLake(data).writer("silver/ingest_date=2026-01-01/sensor_type=x/file-9-v1.parquet", schema):
+    file = LayerFile("plant", "x", datetime(2026, 1, 1, tzinfo=UTC), 9, 1)
+    with LocalLayers(data).writer(Layer.SILVER, file, schema):
         Deadly().read()
 
 def archive():
@@ -114,14 +120,15 @@ def test_a_file_whose_sender_named_it_like_a_half_written_one_stays(yard: Yard) 
     with (yard.project / "sent").open("w+b") as sent:
         keep(sent, archive, NAME)
     (archive / ".writing-notes.csv").write_bytes(b"x")
-    LocalQuarantine(kept).put("file/9-v1-1", NAME, io.BytesIO(b"x"), {})
+    zone = QuarantineZone(LocalObjects(kept, FILES))
+    zone.put("file/9-v1-1", NAME, io.BytesIO(b"x"), {})
     (kept / "file" / "9-v1-1" / ".writing-00000000").write_bytes(b"x")
     for path in everything(yard.data):
         os.utime(path, (0, 0))
-    assert LocalQuarantine(kept).unfinished(3600) == ["file/9-v1-1/.writing-00000000"]
+    assert zone.unfinished(3600) == ["file/9-v1-1/.writing-00000000"]
     assert bootstrap.collect_garbage(yard.settings) == 1
     assert sorted(os.listdir(archive)) == [".writing-notes.csv", "_.writing-abcdefgh"]
-    assert LocalQuarantine(kept).size("file/9-v1-1") == 1
+    assert zone.size("file/9-v1-1") == 1
 
 
 def test_garbage_is_looked_for_once_a_day(yard: Yard) -> None:

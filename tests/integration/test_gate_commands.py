@@ -63,7 +63,7 @@ def test_old_files_are_taken_with_their_gates_and_what_differs_is_not_loaded(yar
     assert found.registered == 2
     [good], [bad] = yard.ledger.named("good.csv"), yard.ledger.named("bad.csv")
     assert (good.state, bad.state) == (State.LOADED, State.QUARANTINED)
-    assert bad.facts["error_code"] == "F223 gate-mismatch"
+    assert bad.error_code == "F223 gate-mismatch"
     assert (old / "good.csv.sha1").exists()
     yard.ledger.replay(bad.file_id)  # the same bytes, and the same announcement
     assert yard.work(bad.file_id) is Outcome.CONDEMNED

@@ -14,11 +14,13 @@ import psycopg
 import pytest
 from yard import Yard, content
 
+from sensorflow import bootstrap
 from sensorflow.adapters.postgres import inspect, months
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
+from sensorflow.flow.housekeeping import RETAIN
 from sensorflow.flow.outcomes import Outcome
-from workers import housekeeping
+from sensorflow.testing.queue import MemoryQueue
 
 HEAD = b"time,sensor,type,value,unit\n"
 
@@ -160,7 +162,7 @@ def test_a_step_of_retention_that_fails_keeps_no_other_one(
     monkeypatch.setattr(months.drop_empty, "__defaults__", (timedelta(0),))
     yard.sql("DROP FUNCTION forget_events")
     with pytest.raises(Transient, match="forget_events"):
-        housekeeping.run(yard.world)
+        bootstrap.housekeeping(yard.settings, yard.ledger, MemoryQueue()).run(RETAIN)
     assert inspect.months(yard.database) == 0
     yard.close()
 
@@ -177,7 +179,7 @@ def test_the_database_makes_no_more_months_than_it_bears(yard: Yard) -> None:
     assert yard.work(file_id) is Outcome.CONDEMNED
     view = yard.ledger.file(file_id)
     assert view is not None
-    assert view.facts["error_code"] == "F219 too-many-months"
+    assert view.error_code == "F219 too-many-months"
     assert view.state is State.PENDING
 
 

@@ -38,7 +38,7 @@ def test_an_alias_that_arrives_while_its_twin_is_superseded_keeps_its_readings(
     (heir,) = [view for view in ledger.files() if view.name == "b.csv"]
     assert heir.state is State.PENDING
     load(ledger, claim(ledger, heir.file_id), batch(3), "plant/b.csv")
-    assert ledger.totals()["plant"]["rows_loaded"] == 5
+    assert ledger.totals()["plant"].rows_loaded == 5
 
 
 def waiting(ledger: PostgresLedger, count: int) -> list[int]:
@@ -75,7 +75,7 @@ def test_a_task_whose_file_is_being_loaded_does_not_wait_for_that(
     ids = waiting(ledger, 3)
     take(ledger, ids[0])
     with locked(database, *ids):
-        assert take(ledger, ids[1]) == Claimed([], State.RUNNING, ids[0])
+        assert take(ledger, ids[1]) == Claimed([], {}, State.RUNNING, ids[0])
 
 
 def test_a_message_that_is_taken_while_it_is_recorded_as_sent_is_not_lost(

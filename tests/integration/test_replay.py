@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import psycopg
 import pyarrow as pa
 import pytest
+from patience import PATIENCE
 from samples import add, batch, claim, load, state
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
@@ -50,7 +51,7 @@ def test_a_replay_writes_only_what_was_missing(database: str, ledger: PostgresLe
     after = rows(database)
     assert [row for row in after if row in before] == before
     assert len(after) == 5
-    assert "2 readings added, 0 removed, 3 untouched" in str(ledger.history(file_id)[-1]["why"])
+    assert "2 readings added, 0 removed, 3 untouched" in str(ledger.history(file_id)[-1].why)
 
 
 def test_a_replay_mends_rows_that_were_changed_or_deleted(
@@ -66,7 +67,7 @@ def test_a_replay_mends_rows_that_were_changed_or_deleted(
     ledger.replay(file_id)
     load(ledger, claim(ledger, file_id), batch(5))
     assert [row[1:] for row in rows(database)] == before
-    assert "3 readings added, 2 removed, 2 untouched" in str(ledger.history(file_id)[-1]["why"])
+    assert "3 readings added, 2 removed, 2 untouched" in str(ledger.history(file_id)[-1].why)
 
 
 def test_a_replay_of_readings_that_move_to_another_ordinal_loses_none(
@@ -145,7 +146,7 @@ def test_a_stopped_loader_does_not_keep_the_next_one_waiting(
     def half() -> Iterator[tuple[pa.RecordBatch, pa.Array]]:
         yield batch(3), keys(batch(3), "plant/a.csv")
         stop.set()
-        done.wait(30)
+        done.wait(PATIENCE)
 
     def work() -> None:
         try:
@@ -155,7 +156,7 @@ def test_a_stopped_loader_does_not_keep_the_next_one_waiting(
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert stop.wait(10)
+    assert stop.wait(PATIENCE)
     assert load(ledger, claim(ledger, file_id), batch(3)).loaded == 3
     done.set()
     thread.join()

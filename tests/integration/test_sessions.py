@@ -16,6 +16,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 import warm
+from patience import PATIENCE
 from samples import add, batch, claim, load, state
 
 from sensorflow.adapters.postgres import connect, inspect
@@ -77,7 +78,7 @@ def waiting_for(database: str, name: str) -> Iterator[None]:
         second.pgconn.send_query_params(HOLD.replace("%s", "$1::text").encode(), [name.encode()])
         blocked = "SELECT cardinality(pg_blocking_pids(%s))"
         with psycopg.connect(database, autocommit=True) as seen:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + PATIENCE
             while seen.execute(blocked, [second.info.backend_pid]).fetchone() == (0,):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 import structlog
+from patience import PATIENCE
 from samples import add, arrival, claim
 from yard import Yard
 
@@ -21,9 +22,10 @@ from sensorflow.adapters.postgres import migrate, registering
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.arrival import printable
 from sensorflow.errors import Code
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.ports.intake import OnChange
-from sensorflow.testing.objects import MemoryLanding
+from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 
 NFC, NFD = "Kühlraum_1.csv", "Ku\u0308hlraum_1.csv"
@@ -47,7 +49,7 @@ def taking(project: Path, after: str, ledger: MemoryLedger) -> Iterator[Path]:
     (project / "sensorflow.toml").write_text(SETTINGS.format(after=after))
     settings = bootstrap.settings(project)
     feeds = bootstrap.feeds(settings, ledger)
-    made = daemon.Daemon(settings, feeds, [], MemoryLanding(), ledger, MemoryQueue())
+    made = daemon.Daemon(settings, feeds, [], Landing(MemoryObjects()), ledger, MemoryQueue())
     thread = threading.Thread(target=made.run)
     thread.start()
     try:
@@ -58,7 +60,7 @@ def taking(project: Path, after: str, ledger: MemoryLedger) -> Iterator[Path]:
 
 
 def wait(done: Callable[[], Any]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     while not done():
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -84,7 +86,7 @@ def test_of_two_spellings_that_stay_in_a_folder_the_second_is_refused_until_the_
         wait(lambda: names(ledger) == [(NFC, 1), (NFD, 2)])
         (drop / NFC).write_text("two, and other bytes")  # the same bytes do no harm
         wait(lambda: len(ledger.arrivals(2)) == 2)
-    (refused,) = [e for e in logs if e["event"] == "file.refused"]
+    (refused,) = [e for e in logs if e.event == "file.refused"]
     assert (refused["file"], refused["code"]) == (NFD, Code.NAME_TAKEN)
     assert refused["taken_by"] == "'K\\xfchlraum_1.csv'"
 

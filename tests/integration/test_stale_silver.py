@@ -22,6 +22,7 @@ import pyarrow as pa
 import pytest
 from yard import Yard, content
 
+from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.states import State
 from sensorflow.flow import work
 from sensorflow.flow.outcomes import Outcome
@@ -80,9 +81,14 @@ class Lake:
         return getattr(self.inner, name)
 
     @contextmanager
-    def writer(self, path: str, schema: pa.Schema) -> Iterator[LayerWriter]:
-        silver = path.startswith("silver")
-        with self.inner.writer(path, schema) as writer:
+    def batch(self) -> Iterator[Lake]:
+        with self.inner.batch() as batch:
+            yield Lake(batch, self.gates)
+
+    @contextmanager
+    def writer(self, layer: Layer, file: LayerFile, schema: pa.Schema) -> Iterator[LayerWriter]:
+        silver = layer is Layer.SILVER
+        with self.inner.writer(layer, file, schema) as writer:
             yield writer
             if silver:
                 self.gates.stop("naming")
@@ -208,10 +214,10 @@ class Scene:
         """All that matters for what may happen from here on."""
         view = self.yard.ledger.file(self.file_id)
         assert view is not None
-        facts = [view.facts[n] for n in ("state", "tidy")]
-        first = view.facts["collected_for"] is None
-        again = view.facts["previous"] is None
-        token = view.facts["lease_token"]
+        facts = [view.state, view.tidy]
+        first = view.collected_for is None
+        again = view.previous is None
+        token = view.lease_token
         at = [worker.at for worker in self.workers]
         budget = tuple(self.budget[n] for n in ("begin", "expire", "correct", "undo", "replay"))
         newest = token is not None and view.state is State.RUNNING

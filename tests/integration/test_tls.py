@@ -15,6 +15,7 @@ import pytest
 import warm
 from authority import Authority, proxied
 from fleet import Fleet, fleet, rows, text
+from patience import PATIENCE
 from servers import RabbitMQ
 
 from sensorflow import bootstrap
@@ -123,7 +124,7 @@ def page(f: Fleet, path: str) -> str:
     word = base64.b64encode(b"sensorflow:p").decode()
     request.add_header("Authorization", f"Basic {word}")
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return str(answer.read().decode())
     except (urllib.error.URLError, OSError):
         return ""

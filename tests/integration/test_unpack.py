@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer
+from patience import PATIENCE
 from yard import Yard, content
 
 from sensorflow.cli.files import show
@@ -75,7 +76,7 @@ def killed_at(yard: Yard, file_id: int, point: Point) -> None:
         env={"SENSORFLOW_TESTING": "1", "SENSORFLOW_CRASH": str(point), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert done.returncode == -9, done.stderr.decode()
 

@@ -117,15 +117,15 @@ class Play:
         if loaded:
             view = self.draw.choice(loaded)
             undo(self.yard.ledger, self.yard.world.lake, self.yard.world.landing, view.file_id, "")
-            names = {a["name"] for a in self.yard.ledger.arrivals(view.file_id)} | {view.name}
-            sha = view.facts["sha256"]
+            names = {a.name for a in self.yard.ledger.arrivals(view.file_id)} | {view.name}
+            sha = view.sha256
             self._undone(view.name, view.version, names, sha)
 
     def _undone(self, name: str, number: int, names: set[str], sha: bytes) -> None:
         import hashlib
 
         own = self.yard.ledger.named(name)
-        same = [v.version for v in own if bytes(v.facts["sha256"]) == bytes(sha)]
+        same = [v.version for v in own if v.sha256 == bytes(sha)]
         nth = sorted(same).index(number)
         for each in names:
             found = [
@@ -246,7 +246,7 @@ def test_the_ten_thousandth_version_is_loaded_as_the_tenth_was(
 
 def noticed(yard: Yard, name: str) -> str:
     newest = yard.ledger.named(name)[-1]
-    return str(newest.facts["remarks"])
+    return str(newest.remarks)
 
 
 def test_a_superseding_version_says_what_it_deleted_outside_its_own_span(

@@ -56,8 +56,8 @@ def test_an_upgrade_changes_nothing_of_superseded_undone_and_aliased_files(
     # and under merge from now on: the next version replaces readings, what was superseded stays so
     merging = Yard(project, database)
     merging.load("a.csv", content(2, 5) + content(4, 5).partition(b"\n")[2])
-    assert merging.ledger.totals()["plant"]["superseded"] == 1
-    assert merging.ledger.totals()["plant"]["rows_replaced"] == 5
+    assert merging.ledger.totals()["plant"].superseded == 1
+    assert merging.ledger.totals()["plant"].rows_replaced == 5
     assert merging.audit("--deep").code == 0
     merging.close()
 
@@ -94,6 +94,6 @@ def test_a_worker_of_0_1_cannot_load_a_newer_version_and_does_not_blame_the_file
                 " checksum = 0, code_version = '0.1.0' WHERE id = %s AND lease_token = %s",
                 (second, held.token),
             )
-    assert ledger.totals()["plant"]["superseded"] == 0
+    assert ledger.totals()["plant"].superseded == 0
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM raw_readings").fetchone() == (3,)

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 import warm
 from fleet import fleet, rows, text
+from patience import PATIENCE
 from samples import add, batch, claim, load, state
 from servers import Place
 
@@ -91,10 +92,10 @@ def test_files_go_through_daemon_and_workers_with_a_loaders_url(
         f.wait(lambda: f.counts()["loaded"] == 2 and f.counts()["quarantined"] == 1)
         # a version that replaces: rows are deleted; bytes again, and back, are aliases
         f.put("a.csv", text([(t, s, v + 1) for t, s, v in readings[:7]]))
-        f.wait(lambda: f.ledger.totals()["plant"]["rows_replaced"] == 7)
+        f.wait(lambda: f.ledger.totals()["plant"].rows_replaced == 7)
         f.put("c.csv", text(others))
-        f.wait(lambda: any(a["name"] == "c.csv" for a in f.ledger.arrivals(2)))
-        assert f.ledger.totals()["plant"]["rows_loaded"] == 47
+        f.wait(lambda: any(a.name == "c.csv" for a in f.ledger.arrivals(2)))
+        assert f.ledger.totals()["plant"].rows_loaded == 47
         assert "rights" not in f.logs()
         assert "permission denied" not in f.logs()
     assert kind_of_owner(database, "raw_readings_2031_07") == "sensorflow_owner"
@@ -288,12 +289,12 @@ def test_four_databases_of_one_cluster_migrated_at_once(cluster: str) -> None:
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             until(lambda: admin.execute(waiting).fetchone() == (4,))
             first.commit()
-    assert [process.wait(60) for process in running] == [0] * 4
+    assert [process.wait(PATIENCE) for process in running] == [0] * 4
     assert [inspect.missing_roles(url) for url in urls] == [[]] * 4
 
 
-def until(done: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.1)

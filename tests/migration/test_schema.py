@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from dataclasses import fields
 from pathlib import Path
 
 import psycopg
@@ -17,8 +18,10 @@ from alembic import command
 from sensorflow.adapters.postgres import migrate
 from sensorflow.adapters.postgres.connect import engine_of
 from sensorflow.adapters.postgres.schema import EVENTS, STAGES, STATES, STEPS, metadata
+from sensorflow.cli.files import COLUMNS
 from sensorflow.core.events import FileEvent
 from sensorflow.embedded.postgres import Postgres, binaries
+from sensorflow.ports.files import FileView
 
 READING = (
     "INSERT INTO raw_readings VALUES "
@@ -51,6 +54,17 @@ def dump(url: str) -> str:
     return "\n".join(
         line for line in text.splitlines() if line and not line.startswith(("--", "\\", "SET "))
     )
+
+
+def test_a_file_is_shown_with_every_column_of_the_ledger_in_its_order(database: str) -> None:
+    query = """SELECT column_name FROM information_schema.columns
+                WHERE table_name = 'files' ORDER BY ordinal_position"""
+    with psycopg.connect(database) as connection:
+        columns = [name for (name,) in connection.execute(query).fetchall()]
+    shown = [COLUMNS.get(field.name, field.name) for field in fields(FileView)]
+    assert [name for name in shown if name != "counts"] == [
+        name for name in columns if not name.startswith("rows_")
+    ]
 
 
 def test_up_down_and_up_again(empty_database: str) -> None:

@@ -123,14 +123,12 @@ def account(pipeline: Pipeline, file_id: int, world: Any) -> dict[str, Any]:
 
 def _ends(c: psycopg.Connection[Any], view: Any, world: Any) -> list[list[Any] | None]:
     """The first and the last reading of silver, which the database must hold too."""
-    from sensorflow.core.partitions import Layer, layer_path
+    from sensorflow.core.partitions import Layer
     from sensorflow.core.readings import Span
 
     if view.state != "loaded":
         return [None, None]
-    facts = view.facts
-    place = (view.source, facts["sensor_type"], facts["landed_at"], view.file_id, view.version)
-    batches = [b for b in world.lake.read(layer_path(Layer.SILVER, *place)) if len(b)]
+    batches = [b for b in world.lake.read(Layer.SILVER, view.layer_file) if len(b)]
     found: list[list[Any] | None] = []
     for row in (batches[0].slice(0, 1), batches[-1].slice(len(batches[-1]) - 1)):
         ts = Span().over(row["ts"]).low

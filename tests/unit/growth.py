@@ -9,20 +9,24 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import pyarrow as pa
 from samples import chained, taken
 
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.growing import Growing
 from sensorflow.adapters.memory import MemoryLedger
+from sensorflow.core.partitions import Layer
 from sensorflow.core.states import State
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.outcomes import Result
 from sensorflow.flow.process import process
 from sensorflow.flow.publish import publish
+from sensorflow.flow.quarantine_zone import QuarantineZone
 from sensorflow.flow.work import World
 from sensorflow.ports.claims import Claim
 from sensorflow.settings import Limits, Settings
-from sensorflow.testing.layers import MemoryLake
-from sensorflow.testing.objects import MemoryLanding, MemoryQuarantine
+from sensorflow.testing.layers import MemoryLayers
+from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 
 HEAD = "time,sensor,type,value,unit\n"
@@ -71,12 +75,12 @@ class Site:
                 "home": root,
             }
         )
-        self.landing, self.lake = MemoryLanding(), MemoryLake()
+        self.landing, self.lake = Landing(MemoryObjects()), MemoryLayers()
         self.world = World(
             ledger=self.ledger,
             landing=self.landing,
             lake=self.lake,
-            quarantine=MemoryQuarantine(),
+            quarantine=QuarantineZone(MemoryObjects()),
             settings=self.settings,
             owner="me",
         )
@@ -133,8 +137,17 @@ class Site:
         return counts.read, counts.loaded, counts.rejected, counts.duplicate
 
     def rejects(self) -> list[dict[str, Any]]:
-        paths = sorted(p for p in self.lake.paths() if p.startswith("rejects"))
-        return [row for p in paths for batch in self.lake.read(p) for row in batch.to_pylist()]
+        """Of all growths, in the order of their ids."""
+        found = [self.layer(Layer.REJECTS, file_id) for file_id in sorted(self.ids)]
+        return [row for batches in found for batch in batches for row in batch.to_pylist()]
+
+    def layer(self, layer: Layer, file_id: int) -> list[pa.RecordBatch]:
+        """What is there of one growth."""
+        view = self.ledger.file(file_id)
+        assert view is not None
+        if self.lake.count(layer, view.layer_file) is None:
+            return []
+        return list(self.lake.read(layer, view.layer_file))
 
     def lines(self) -> list[int]:
         return sorted(r["line_no"][0].as_py() for r in self.ledger.readings.values())

@@ -30,7 +30,7 @@ def work(plant: Plant) -> dict[str, list[Result]]:
 
 
 def claims(plant: Plant, file_id: int) -> list[str | None]:
-    return [e["why"] for e in plant.ledger.history(file_id) if e["what"] == "claimed"]
+    return [e.why for e in plant.ledger.history(file_id) if e.what == "claimed"]
 
 
 def test_every_file_has_a_message_of_its_own() -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from sensorflow.core.arrival import EVENT_TYPE, Waiting, event, file_ids_of, printable
 from sensorflow.core.checksum import MODULUS, checksum
-from sensorflow.core.keys import KEY, keys
+from sensorflow.core.keys import keys
 from sensorflow.core.occurrences import Occurrences
-from sensorflow.core.readings import SILVER
+from sensorflow.core.readings import KEY, SILVER
 from sensorflow.core.retry import backoff
 from sensorflow.core.stability import IGNORED, Stat, settled, takes
 from sensorflow.core.states import TRANSITIONS, Stage, State

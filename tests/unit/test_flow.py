@@ -16,16 +16,18 @@ from samples import chained, taken
 
 from sensorflow.adapters.feeds.folder.feed import OpenFile
 from sensorflow.adapters.memory import MemoryLedger
-from sensorflow.core.partitions import Layer
+from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, Transient
 from sensorflow.flow import micro_batch
 from sensorflow.flow.ahead import ahead
 from sensorflow.flow.land import land
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.outcomes import Outcome, Result
 from sensorflow.flow.process import process
 from sensorflow.flow.publish import publish
+from sensorflow.flow.quarantine_zone import QuarantineZone
 from sensorflow.flow.register import Found, register
 from sensorflow.flow.sweep import sweep
 from sensorflow.flow.work import Job, World
@@ -33,8 +35,8 @@ from sensorflow.ports.claims import Claim
 from sensorflow.ports.intake import Kind, Registration
 from sensorflow.ports.queue import Task
 from sensorflow.settings import Limits, Settings
-from sensorflow.testing.layers import MemoryLake
-from sensorflow.testing.objects import MemoryLanding, MemoryQuarantine
+from sensorflow.testing.layers import MemoryLayers
+from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -75,11 +77,12 @@ class Plant:
                 "home": Path("/nowhere"),
             }
         )
+        self.landed = MemoryObjects()
         self.world = World(
             ledger=self.ledger,
-            landing=MemoryLanding(),
-            lake=MemoryLake(),
-            quarantine=MemoryQuarantine(),
+            landing=Landing(self.landed),
+            lake=MemoryLayers(),
+            quarantine=QuarantineZone(MemoryObjects()),
             settings=self.settings,
             owner="me",
         )
@@ -112,8 +115,9 @@ class Plant:
 
     def silver_rows(self, claim_of: int) -> int:
         (view,) = [v for v in self.ledger.files() if v.file_id == claim_of]
-        path = f"silver/ingest_date=2026-01-01/sensor_type=long/file-{claim_of}-v{view.version}.parquet"
-        return sum(len(b) for b in self.world.lake.read(path))
+        place = f"silver/ingest_date=2026-01-01/sensor_type=long/file-{claim_of}-v{view.version}.parquet"
+        assert self.world.lake.place(Layer.SILVER, view.layer_file) == place
+        return sum(len(b) for b in self.world.lake.read(Layer.SILVER, view.layer_file))
 
 
 def test_a_small_file_is_loaded_in_one_task() -> None:
@@ -159,7 +163,7 @@ def test_a_file_of_too_many_rejects_goes_to_quarantine_whole() -> None:
     assert [r.outcome for r in plant.work()] == [Outcome.QUARANTINED]
     (view,) = plant.ledger.files(State.QUARANTINED)
     assert (view.counts.read, view.counts.rejected, view.counts.loaded) == (10, 2, 0)
-    manifest = plant.world.quarantine.manifest(view.facts["quarantined_to"])
+    manifest = plant.world.quarantine.manifest(view.quarantined_to)
     assert manifest["error"]["code"] == Code.TOO_MANY_REJECTS
     assert [r["line_no"] for r in manifest["error"]["first_rejects"]] == [10, 11]
     assert manifest["replay"] == f"sensorflow quarantine replay {file.file_id}"
@@ -238,23 +242,23 @@ def test_a_file_that_ends_its_worker_three_times_is_quarantined() -> None:
     done = [o for o in outcomes if o is not Outcome.NOTHING]  # the lost messages came after all
     assert done == [Outcome.CONDEMNED, Outcome.QUARANTINED]
     (view,) = plant.ledger.files(State.QUARANTINED)
-    assert view.facts["error_code"] == Code.CRASHED
+    assert view.error_code == Code.CRASHED
 
 
-class BrokenLake(MemoryLake):
+class BrokenLake(MemoryLayers):
     """A lake that is away."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
         self.error: Exception | None = error
 
-    def writer(self, path: str, schema: Any) -> Any:
+    def writer(self, layer: Layer, file: LayerFile, schema: Any) -> Any:
         if self.error is not None:
             raise self.error
-        return super().writer(path, schema)
+        return super().writer(layer, file, schema)
 
 
-def with_lake(plant: Plant, lake: MemoryLake) -> None:
+def with_lake(plant: Plant, lake: MemoryLayers) -> None:
     plant.world = World(**{**plant.world.__dict__, "lake": lake})
 
 
@@ -268,7 +272,7 @@ def test_faults_of_the_infrastructure_burn_no_attempt() -> None:
         plant.now += timedelta(seconds=120)
     view = plant.ledger.file(file.file_id)
     assert view is not None
-    assert view.facts["attempts"] == 0
+    assert view.attempts == 0
     lake.error = None
     assert [r.outcome for r in plant.work()] == [Outcome.LOADED]
 
@@ -306,14 +310,14 @@ def test_a_defect_is_tried_three_times_and_then_quarantined() -> None:
     assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.CONDEMNED]
     view = plant.ledger.file(file.file_id)
     assert view is not None
-    assert view.facts["error_code"] == Code.UNEXPECTED
-    assert "ZeroDivisionError" in view.facts["error_detail"]
+    assert view.error_code == Code.UNEXPECTED
+    assert "ZeroDivisionError" in view.error_detail
 
 
 def attempts(plant: Plant, file: Registration) -> int:
     view = plant.ledger.file(file.file_id)
     assert view is not None
-    return int(view.facts["attempts"])
+    return view.attempts
 
 
 def names(number: int) -> bytes:
@@ -333,9 +337,9 @@ def test_small_files_of_one_message_have_each_its_own_outcome() -> None:
         assert view is not None
         assert (view.counts.read, view.counts.loaded) == (number + 1, number + 1)
         assert plant.silver_rows(file.file_id) == number + 1
-        assert [e["what"] for e in plant.ledger.history(file.file_id)].count("loaded") == 1
+        assert [e.what for e in plant.ledger.history(file.file_id)].count("loaded") == 1
     together = [
-        [e["why"] for e in plant.ledger.history(f.file_id) if e["what"] == "claimed"]
+        [e.why for e in plant.ledger.history(f.file_id) if e.what == "claimed"]
         for f in (*files, broken, spoilt, *later)
     ]
     assert together == [  # 28 files in four messages
@@ -358,7 +362,7 @@ def test_files_of_one_message_leave_the_rows_and_keys_that_each_leaves_alone() -
     together_.work()
     assert together_.ledger.rows == alone.ledger.rows
     assert [v.counts for v in together_.ledger.files()] == [v.counts for v in alone.ledger.files()]
-    whys = {e["why"] for n in range(1, 10) for e in together_.ledger.history(n)}
+    whys = {e.why for n in range(1, 10) for e in together_.ledger.history(n)}
     assert "together with file 1" in whys
 
 
@@ -438,7 +442,7 @@ def test_a_file_that_was_held_before_is_published_alone() -> None:
     files = [plant.drop(content(n + 1), names(n)) for n in range(8)]
     assert [len(message) for message in sent(plant)] == [2, 2, 2, 2]
     ids = [file.file_id for file in files]
-    for claim in plant.ledger.claim_many(ids, (Stage.VALIDATE,), "me", 30):
+    for claim in plant.ledger.claim_many(ids, (Stage.VALIDATE,), "me", 30).claims:
         plant.ledger.release(claim, Transient(Code.STORAGE, "away"), 0, burned=False)
     assert sent(plant) == [[f"{number}.csv"] for number in range(8)]
 
@@ -511,18 +515,16 @@ def test_a_lease_lost_while_working_commits_nothing() -> None:
 def test_changed_bytes_in_the_landing_zone_are_never_loaded() -> None:
     plant = Plant()
     plant.drop(content(5))
-    landing = plant.world.landing
-    assert isinstance(landing, MemoryLanding)
-    for name in landing._objects:
-        landing._objects[name] = content(4)
+    for name in plant.landed.contents:
+        plant.landed.contents[name] = content(4)
     assert [r.outcome for r in plant.work()] == [Outcome.CONDEMNED]
-    assert plant.ledger.files()[0].facts["error_code"] == Code.BYTES_CHANGED
+    assert plant.ledger.files()[0].error_code == Code.BYTES_CHANGED
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_landed() -> None:
     stats = iter([Stat(1, 1, 4, 0, 0), Stat(1, 1, 5, 1, 1)])
     opened = OpenFile("plant", b"a.csv", io.BytesIO(b"abcd"), lambda _: next(stats))
-    assert land(MemoryLanding(), opened) is None
+    assert land(Landing(MemoryObjects()), opened) is None
 
 
 def test_a_lost_message_is_published_again_by_the_sweeper() -> None:
@@ -543,7 +545,7 @@ def test_the_source_that_a_file_came_from_may_be_gone() -> None:
     outcomes = [r.outcome for r in plant.work() + plant.work()]
     assert outcomes == [Outcome.CONDEMNED, Outcome.QUARANTINED]
     (view,) = plant.ledger.files(State.QUARANTINED)
-    assert view.facts["error_code"] == Code.SOURCE_UNKNOWN
+    assert view.error_code == Code.SOURCE_UNKNOWN
 
 
 def test_aliases_and_versions_are_told_apart() -> None:
@@ -563,7 +565,7 @@ def test_paths_of_layers_hold_no_part_of_a_files_name() -> None:
     claim = plant.ledger.claim(file.file_id, (Stage.VALIDATE,), "me", 30)
     assert claim is not None
     for layer in Layer:
-        assert ".." not in Job(plant.world, claim).path(layer)
+        assert ".." not in plant.world.lake.place(layer, Job(plant.world, claim).file)
 
 
 @pytest.mark.parametrize("inline", [True, False])
@@ -573,10 +575,13 @@ def test_what_drifted_stands_in_the_history_and_what_is_rescued_in_bronze(inline
     file = plant.drop(rows)
     plant.work(inline)
     assert plant.state(file.file_id) is State.LOADED
-    notes = [e.get("why") for e in plant.ledger.history(file.file_id) if e.get("why")]
+    notes = [e.why for e in plant.ledger.history(file.file_id) if e.why]
     assert notes == ["drift: new column 'battery'"]
-    path = f"bronze/source=plant/ingest_date=2026-01-01/file-{file.file_id}-v1.parquet"
-    (batch,) = plant.world.lake.read(path)
+    view = plant.ledger.file(file.file_id)
+    assert view is not None
+    place = f"bronze/source=plant/ingest_date=2026-01-01/file-{file.file_id}-v1.parquet"
+    assert plant.world.lake.place(Layer.BRONZE, view.layer_file) == place
+    (batch,) = plant.world.lake.read(Layer.BRONZE, view.layer_file)
     assert batch["rescued"].to_pylist() == ['{"battery": "3.3"}'] * 2
 
 
@@ -587,7 +592,7 @@ def test_a_drifted_file_is_quarantined_where_the_source_says_so() -> None:
     plant.work()
     assert plant.state(file.file_id) is State.QUARANTINED
     (view,) = plant.ledger.files(State.QUARANTINED)
-    assert view.facts["error_code"] == Code.DRIFT
+    assert view.error_code == Code.DRIFT
 
 
 def test_a_file_that_takes_too_long_is_given_up() -> None:
@@ -599,7 +604,7 @@ def test_a_file_that_takes_too_long_is_given_up() -> None:
     plant.work()
     assert plant.state(file.file_id) is State.QUARANTINED
     (view,) = plant.ledger.files(State.QUARANTINED)
-    assert view.facts["error_code"] == Code.TOO_SLOW
+    assert view.error_code == Code.TOO_SLOW
 
 
 def test_a_file_that_uses_up_its_memory_is_quarantined_whatever_was_refused_last() -> None:
@@ -612,4 +617,4 @@ def test_a_file_that_uses_up_its_memory_is_quarantined_whatever_was_refused_last
         plant.now += timedelta(hours=1)
     assert outcomes == [Outcome.RETRY, Outcome.RETRY, Outcome.CONDEMNED]
     (view,) = plant.ledger.files()
-    assert view.facts["error_code"] == Code.OUT_OF_MEMORY
+    assert view.error_code == Code.OUT_OF_MEMORY

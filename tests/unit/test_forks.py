@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+from patience import PATIENCE
+
 FORKED = """
 import logging, os, signal, sys, threading, time
 from sensorflow import steady, telemetry
@@ -37,7 +39,7 @@ def test_a_child_forked_while_a_thread_logs_can_log() -> None:
     ) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
-        out, err = parent.communicate(timeout=60)
+        out, err = parent.communicate(timeout=PATIENCE)
     assert out == "0\n"
     assert '"event": "swept"' in err
     assert "by the standard library" in err

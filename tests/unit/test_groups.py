@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+from patience import PATIENCE
 
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.feed import FolderFeed
@@ -19,10 +20,11 @@ from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.arrival import Arrival
 from sensorflow.daemon import Daemon
 from sensorflow.flow.intake.take import GROUP_BYTES
+from sensorflow.flow.landing import Landing
 from sensorflow.ports.feed import Denied
 from sensorflow.ports.intake import Kind, OnChange, Registration
 from sensorflow.settings import FolderSource, Settings
-from sensorflow.testing.objects import MemoryLanding
+from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 
 LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
@@ -73,7 +75,7 @@ def taking(tmp_path: Path, ledger: Told) -> Iterator[Daemon]:
     )
     folder = Guarded("plant", tmp_path / "drop", settings.sources["plant"], tmp_path / "archive")
     feed = FolderFeed(folder, ledger, settings.rescan, Watch())
-    daemon = Daemon(settings, [feed], [], MemoryLanding(), ledger, MemoryQueue())
+    daemon = Daemon(settings, [feed], [], Landing(MemoryObjects()), ledger, MemoryQueue())
     running = threading.Thread(target=daemon.run)
     running.start()
     try:
@@ -84,7 +86,7 @@ def taking(tmp_path: Path, ledger: Told) -> Iterator[Daemon]:
 
 
 def wait(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -103,7 +105,7 @@ def test_an_alias_a_version_a_seen_and_an_unreadable_file_among_plain_ones(
     drop(root, again=b"one")
     source = FolderSource.model_validate({"path": "drop", "profile": "long"})
     stat = Folder("plant", root, source, tmp_path).stat(b"again.csv")
-    landed = MemoryLanding().put((root / "again.csv").open("rb"))
+    landed = Landing(MemoryObjects()).put((root / "again.csv").open("rb"))
     times: Any = (None, None)
     for key, mark in ((b"again.csv", stat.fingerprint), (b"version.csv", "before")):
         ledger.register(
@@ -153,11 +155,11 @@ def test_a_file_is_told_of_at_once_after_others_were_moved_away(tmp_path: Path, 
     spent = []
     for _ in range(3):
         drop(root, old=b"1")
-        assert found.get(timeout=20) == b"old.csv"
+        assert found.get(timeout=PATIENCE) == b"old.csv"
         began = time.monotonic()
         (root / "old.csv").rename(tmp_path / "old.csv")
         drop(root, new=b"2")
-        assert found.get(timeout=20) == b"new.csv"
+        assert found.get(timeout=PATIENCE) == b"new.csv"
         spent.append(time.monotonic() - began)
     watch.stop()
     assert min(spent) < 0.4

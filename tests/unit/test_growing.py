@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from sensorflow import settings as settings_
 from sensorflow.core.growth import EDGE, Lines, complete, unfit
+from sensorflow.core.partitions import Layer
 from sensorflow.core.profile import Profile
 from sensorflow.core.states import State
 from sensorflow.errors import Misuse
@@ -292,9 +293,7 @@ def test_repeats_are_told_over_all_parts(site: Site) -> None:
     site.take()
     assert site.account() == (10, 5, 0, 5)
     assert site.values == [1, 2, 3, 4, 5]
-    [last] = [
-        b for p in site.lake.paths() if "silver" in p and "-3-" in p for b in site.lake.read(p)
-    ]
+    [last] = site.layer(Layer.SILVER, 3)
     assert last["ordinal"].to_pylist() == [2]
 
 
@@ -387,7 +386,7 @@ def test_a_rotated_file_is_one_file_and_its_rest_is_taken(site: Site, name: str)
     assert site.values == [1.5] * 3
     assert sum(view.counts.duplicate for view in site.ledger.files()) == 0
     assert sizes(site, 1) == [len(HEAD + line(1)), len(line(2))]
-    names = {a["name"] for n in site.ids for a in site.ledger.arrivals(n)}
+    names = {a.name for n in site.ids for a in site.ledger.arrivals(n)}
     assert names == {"a.csv", name}
 
 
@@ -473,7 +472,7 @@ def test_a_copy_of_what_was_taken_is_not_taken_again(site: Site) -> None:
         site.write((site.drop / "a.csv").read_bytes()[:cut], name)
         site.take()
     assert len(site.ids) == 1
-    assert {a["name"] for a in site.ledger.arrivals(1)} == {"a.csv", "b.csv", "c.csv"}
+    assert {a.name for a in site.ledger.arrivals(1)} == {"a.csv", "b.csv", "c.csv"}
     site.write(line(3), "c.csv")  # another file, from here on
     site.take()
     assert sizes(site, 2) == [len(HEAD + line(1) + line(3))]

@@ -143,6 +143,17 @@ def test_a_spreadsheet_whose_row_numbers_leap() -> None:
     assert refused(spoiled, format="xlsx") in (Code.UNREADABLE, Code.TOO_MANY_ROWS)
 
 
+def test_a_spreadsheet_whose_last_row_alone_has_a_number_is_held_in_parts() -> None:
+    """Around both cells together there would be a rectangle of seventeen thousand million."""
+    sheet = workbook([["t", "s", "k", "v"], ["2024-01-01T00:00:00Z", "a", "x", 1.0]])
+    with zipfile.ZipFile(io.BytesIO(sheet)) as archive:
+        members = [(name, archive.read(name)) for name in archive.namelist()]
+    last = b'</row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row><row>'
+    spoiled = in_zip(*((n, d.replace(b"</row><row>", last, 1)) for n, d in members))
+    with little_memory(64):
+        assert refused(spoiled, format="xlsx") in (Code.UNREADABLE, Code.TOO_MANY_COLUMNS)
+
+
 def test_a_spreadsheet_with_an_endless_text() -> None:
     rows = [["t", "s", "k", "v"], ["2024-01-01T00:00:00Z", "a" * (3 * MB), "x", 1.0]]
     assert refused(workbook(rows), format="xlsx", max_line=MB) == Code.LINE_TOO_LONG

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 PROGRAM = """
 import sys
@@ -119,7 +120,9 @@ def _ends_with(program: str, home: Path) -> int:
     (home / "sensorflow.toml").write_text(SETTINGS)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, cwd=home, env=environment, check=False, timeout=25).returncode
+    return subprocess.run(
+        command, cwd=home, env=environment, check=False, timeout=PATIENCE
+    ).returncode
 
 
 def test_beat_sends_the_sweeps_without_arrow(tmp_path: Path) -> None:

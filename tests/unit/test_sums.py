@@ -17,7 +17,7 @@ from sensorflow.core.checksum import checksum, marks
 from sensorflow.core.findings import TODO, Fault, Kind
 from sensorflow.core.keys import keys
 from sensorflow.core.ordinals import FEW, recomputed
-from sensorflow.core.partitions import Layer, file_of, layer_path
+from sensorflow.core.partitions import Layer, LayerFile, file_of, layer_path
 from sensorflow.core.readings import READING, SILVER
 from sensorflow.core.tally import Prints, Sums, Tally
 from sensorflow.flow.audit import Level, Report, Subset
@@ -172,8 +172,10 @@ def test_an_empty_copy_has_no_rows() -> None:
 
 def test_the_file_of_a_lake_path_is_known_and_of_no_other() -> None:
     for layer in Layer:
-        place = layer_path(layer, "plant", "long", datetime(2026, 1, 1, tzinfo=UTC), 42, 3)
-        assert file_of(place) == (layer, 42)
+        place = layer_path(
+            layer, LayerFile("plant", "long", datetime(2026, 1, 1, tzinfo=UTC), 42, 3)
+        )
+        assert file_of(place) == (layer, 42, 3)
     for other in ("silver/x.parquet", "gold/file-1-v1.parquet", "file-1-v1.parquet", "", "silver"):
         assert file_of(other) is None
 

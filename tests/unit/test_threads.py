@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from patience import PATIENCE
 
 OF_ITSELF = "RLIMIT_DATA"
 OF_THE_HOST = "RLIMIT_AS"
@@ -59,5 +60,5 @@ print(found)
 @pytest.mark.parametrize(("limit", "host"), [(OF_ITSELF, False), (OF_THE_HOST, True)])
 def test_who_is_to_blame_is_found_by_what_others_would_be_given(limit: str, host: bool) -> None:
     command = [sys.executable, "-c", FILLED, limit]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    told = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert told.stdout == f"{[host] * (5 if host else 4)}\n"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from sensorflow import bootstrap
 from sensorflow.adapters.feeds.folder.drop import Folder
@@ -35,7 +36,7 @@ class Seen:
     def told(self, name: str) -> None:
         """A file that is dropped now is told of, without a scan."""
         (self.folder.root / name).write_bytes(b"1")
-        assert self.files.get(timeout=10) == name.encode()
+        assert self.files.get(timeout=PATIENCE) == name.encode()
 
     def scan(self) -> None:
         """As the daemon does: in turns, with other work in between."""
@@ -46,7 +47,7 @@ class Seen:
         """As the daemon does each second; what came before is looked for."""
         while not self.doubts.empty():
             self.doubts.get()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while self.doubts.empty() and time.monotonic() < deadline:
             self.renew()
             time.sleep(0.05)
@@ -124,7 +125,7 @@ def test_a_folder_within_that_is_mounted_over_is_watched(seen: Seen) -> None:
         seen.scan()
         seen.anew()
         (sub / "a.csv").write_bytes(b"1")
-        while (key := seen.files.get(timeout=10)) != b"sub/a.csv":
+        while (key := seen.files.get(timeout=PATIENCE)) != b"sub/a.csv":
             assert key == b"old.csv"
     finally:
         seen.watch.stop()

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 from sensorflow.core.states import Stage
 from sensorflow.flow.clock import now
 from sensorflow.ports.claims import Claim
-from sensorflow.ports.files import Counts
 from workers import configured, watchdog
 from workers.board import Board, Slot
 from workers.watchdog import Ended, judge
@@ -65,10 +65,8 @@ def test_what_a_child_says_is_seen_and_taken_back() -> None:
 
 def claim(file_id: int) -> Claim:
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    stage, counts = Stage.VALIDATE, Counts()
-    return Claim(
-        file_id, 1, 1, stage, "s", b"s.csv", 1, b"", b"", 1, "", at, counts, None, 0, 0, ""
-    )
+    stage = Stage.VALIDATE
+    return Claim(file_id, 1, 1, stage, "s", b"s.csv", 1, b"", b"", 1, "", at, 0, "")
 
 
 @contextmanager
@@ -81,7 +79,7 @@ def holding(board: Board, file_id: int) -> Iterator[int]:
         time.sleep(60)
         os._exit(0)
     try:
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while not any(slot.pid == child and slot.since for _, slot in board.slots()):
             assert time.monotonic() < until
             time.sleep(0.01)

@@ -1,4 +1,4 @@
-"""The lake in a local folder: Parquet, zstd level 1, dictionaries on the columns that repeat, differences
+"""The layers in a local folder: Parquet, zstd level 1, dictionaries on the columns that repeat, differences
 of those that climb; statistics of the time, by which readers choose.
 
 A file of a few rows is written plainly: what would be saved is less than a block of the disk.
@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sensorflow.adapters.local.garbage import unfinished
+from sensorflow.adapters.local import garbage
 from sensorflow.adapters.local.places import (
     began,
     below,
@@ -26,9 +26,9 @@ from sensorflow.adapters.local.places import (
 )
 from sensorflow.adapters.local.writing import Together, alone
 from sensorflow.core.formats.parquet import batches
-from sensorflow.core.partitions import Layer
+from sensorflow.core.partitions import Layer, LayerFile, file_of, layer_path
 from sensorflow.memory import lean
-from sensorflow.ports.layers import LayerWriter, Unreadable
+from sensorflow.ports.layers import LayerWriter, Stored, Unreadable
 
 ROWS = 32768
 REPEATING = ("sensor_id", "reading_type", "unit", "column", "code")
@@ -62,25 +62,22 @@ class _Writer:
         return pq.ParquetWriter(self._stream, self._schema, **(plain if few else packed))
 
 
-class LocalLake:
-    """See `ports.layers.Lake`. Use from one thread at a time."""
+class LocalLayers:
+    """See `ports.layers.Layers`: each layer a folder of `root`, which may be a link to another disk."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, together: Together | None = None) -> None:
+        """together: of a batch."""
         self._root = root
-        self._roots = {str(layer): root / layer for layer in Layer}
-        self._together: Together | None = None
+        self._together = together
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        with storage_errors(), Together() as self._together:
-            try:
-                yield
-            finally:
-                self._together = None
+    def batch(self) -> Iterator[LocalLayers]:
+        with storage_errors(), Together() as together:
+            yield LocalLayers(self._root, together)
 
     @contextmanager
-    def writer(self, path: str, schema: pa.Schema) -> Iterator[LayerWriter]:
-        root, folder, leaf = self._place(path)
+    def writer(self, layer: Layer, file: LayerFile, schema: pa.Schema) -> Iterator[LayerWriter]:
+        root, folder, leaf = self._split(layer_path(layer, file))
         with storage_errors():
             make_root(root)
         with storage_errors(), (self._together or alone)(root, folder, leaf) as stream:
@@ -90,34 +87,18 @@ class LocalLake:
             finally:  # also of what nobody will see: its end is not left to the collector
                 writer.finish()
 
-    def read(self, path: str) -> Iterator[pa.RecordBatch]:
-        root, folder, leaf = self._place(path)
+    def read(self, layer: Layer, file: LayerFile) -> Iterator[pa.RecordBatch]:
+        root, folder, leaf = self._split(layer_path(layer, file))
         with (
             storage_errors(),
             open_below(root, f"{folder}/{leaf}") as stream,
-            pq.ParquetFile(_direct(stream)) as file,
+            pq.ParquetFile(_direct(stream)) as parquet,
         ):
-            yield from lean(batches(file, ROWS))
+            yield from lean(batches(parquet, ROWS))
 
-    def remove(self, path: str) -> None:
-        root, folder, leaf = self._place(path)
-        with (
-            storage_errors(),
-            suppress(FileNotFoundError),
-            below(root, folder, make=False) as place,
-        ):
-            (place / leaf).unlink()
-
-    def paths(self) -> Iterator[str]:
-        require(self._root)
-        for layer in Layer:
-            with storage_errors():
-                for path in (self._root / layer).rglob("*.parquet"):
-                    if not path.name.startswith("."):
-                        yield str(path.relative_to(self._root))
-
-    def rows(self, path: str) -> int | None:
-        root, folder, leaf = self._place(path)
+    def count(self, layer: Layer, file: LayerFile) -> int | None:
+        path = layer_path(layer, file)
+        root, folder, leaf = self._split(path)
         with storage_errors():
             try:
                 with open_below(root, f"{folder}/{leaf}") as stream:
@@ -130,19 +111,55 @@ class LocalLake:
                     raise
                 raise Unreadable(f"{path}: {error}") from error
 
+    def delete(self, layer: Layer, file: LayerFile) -> None:
+        self._remove(layer_path(layer, file))
+
+    def discard(self, stored: Stored) -> None:
+        self._remove(stored.place)
+
+    def _remove(self, path: str) -> None:
+        root, folder, leaf = self._split(path)
+        with (
+            storage_errors(),
+            suppress(FileNotFoundError),
+            below(root, folder, make=False) as place,
+        ):
+            (place / leaf).unlink()
+
+    def place(self, layer: Layer, file: LayerFile) -> str:
+        return layer_path(layer, file)
+
+    def stored(self) -> Iterator[Stored | str]:
+        require(self._root)
+        for layer in Layer:
+            with storage_errors():
+                for found in (self._root / layer).rglob("*.parquet"):
+                    if not found.name.startswith("."):
+                        path = str(found.relative_to(self._root))
+                        yield self.stored_at(path) or path
+
+    def stored_at(self, place: str) -> Stored | None:
+        known = file_of(place)
+        return None if known is None else Stored(*known, place)
+
     def began(self, layer: Layer) -> datetime | None:
         return began(self._root / layer)
 
     def unfinished(self, older: float) -> list[str]:
         return [
-            f"{layer}/{name}" for layer in Layer for name in unfinished(self._root / layer, older)
+            f"{layer}/{name}"
+            for layer in Layer
+            for name in garbage.unfinished(self._root / layer, older)
         ]
 
-    def _place(self, path: str) -> tuple[Path, str, str]:
-        """A layer's folder, which may be a link to another disk; what is below it; the file's name."""
+    def collect(self, older: float) -> int:
+        return sum(garbage.collect(self._root / layer, older) for layer in Layer)
+
+    def _split(self, path: str) -> tuple[Path, str, str]:
+        """A layer's folder; what is below it; the file's name."""
         layer, _, rest = path.partition("/")
         folder, _, leaf = rest.rpartition("/")
-        return self._roots[layer], folder, leaf
+        return self._root / layer, folder, leaf
 
 
 def _direct(stream: BinaryIO) -> pa.NativeFile:

@@ -130,7 +130,7 @@ def _books(ledger: MemoryLedger) -> dict[int, Book]:
             lease_until=file.lease_until,
             not_before=file.not_before,
             published_at=file.published_at,
-            moved_at=file.events[-1]["at"] if file.events else None,
+            moved_at=file.events[-1].at if file.events else None,
             counts=replace(file.counts, replaced=file.replaced),
             checksum=file.checksum,
             previous=None if file.previous is None else file.previous[0].loaded - file.replaced,

@@ -13,7 +13,8 @@ import pyarrow as pa
 from sensorflow.adapters.memory.file import File
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.events import FileEvent
-from sensorflow.core.keys import KEY, keys
+from sensorflow.core.keys import keys
+from sensorflow.core.readings import KEY
 from sensorflow.core.states import State
 from sensorflow.flow.work import whole_source
 from sensorflow.ports.intake import OnChange

@@ -14,7 +14,7 @@ from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
 from sensorflow.ports.claims import Claim
-from sensorflow.ports.files import Counts, FileView
+from sensorflow.ports.files import Counts, FileView, HistoryEvent
 
 OPEN = (State.PENDING, State.RUNNING)
 REPLAYED = (State.LOADED, State.QUARANTINED, State.UNDONE)
@@ -53,7 +53,7 @@ class File:
     span: Span = field(default_factory=Span)
     part: Part | None = None
     members: int | None = None
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[HistoryEvent] = field(default_factory=list)
     base: bytes = b""
     head: bytes = b""
     told: int = 0
@@ -64,10 +64,10 @@ class File:
         return canonical(self.arrival.key)
 
 
-def chain(events: list[dict[str, Any]], start: bytes) -> bytes:
+def chain(events: list[HistoryEvent], start: bytes) -> bytes:
     """The hash of the newest event, over that of the one before it."""
     for event in events:
-        text = repr(sorted((name, str(value)) for name, value in event.items()))
+        text = repr(sorted((name, str(value)) for name, value in vars(event).items()))
         start = hashlib.sha256(start + text.encode()).digest()
     return start
 
@@ -121,9 +121,6 @@ def claim_of(file: File) -> Claim:
         size=landed.size,
         landing=landed.name,
         received_at=arrival.landed_at,
-        counts=file.counts,
-        error=file.error,
-        quarantines=file.quarantines,
         retries=file.retries,
         sensor_type=arrival.sensor_type,
         profile=file.profile,
@@ -135,28 +132,38 @@ def claim_of(file: File) -> Claim:
 
 
 def view_of(file: File) -> FileView:
-    code, detail, _ = file.error or (None, None, None)
+    code, detail, place = file.error or (None, None, None)
+    arrival, landed = file.arrival, file.arrival.landed
     return FileView(
         file_id=file.id,
-        source=file.arrival.source,
-        name=printable(file.arrival.key),
+        source=arrival.source,
+        key=arrival.key,
+        name=printable(arrival.key),
         version=file.version,
+        sha256=landed.sha256,
+        md5=landed.md5,
+        size=landed.size,
+        mtime_ns=arrival.mtime_ns,
+        landing=landed.name,
+        sensor_type=arrival.sensor_type,
         state=file.state,
         stage=file.stage,
+        attempts=file.attempts,
+        retries=file.retries,
+        discovered_at=arrival.discovered_at,
+        landed_at=arrival.landed_at,
+        registered_at=arrival.landed_at,
+        published_at=file.published_at,
+        finished_at=file.finished_at,
         counts=replace(file.counts, replaced=file.replaced),
-        facts={
-            "id": file.id,
-            "ts_min": file.span.low,
-            "ts_max": file.span.high,
-            "sensor_type": file.arrival.sensor_type,
-            "landed_at": file.arrival.landed_at,
-            "error_code": code,
-            "error_detail": detail,
-            "checksum": file.checksum,
-            "attempts": file.attempts,
-            "published_at": file.published_at,
-            "finished_at": file.finished_at,
-            "quarantined_to": file.quarantined_to,
-            "members": file.members,
-        },
+        checksum=file.checksum,
+        ts_min=file.span.low,
+        ts_max=file.span.high,
+        error_code=code,
+        error_detail=detail,
+        error_place=place,
+        quarantined_to=file.quarantined_to,
+        lane=str(file.lane),
+        expired=tuple(sorted(file.expired)),
+        members=file.members,
     )

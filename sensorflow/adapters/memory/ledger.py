@@ -43,8 +43,8 @@ from sensorflow.core.readings import Span, months_of
 from sensorflow.core.stability import same_state
 from sensorflow.core.states import Stage, State, allowed
 from sensorflow.errors import REMEDY, Code, Fenced, IntakeLost, SensorflowError
-from sensorflow.ports.claims import BatchLimits, Claim, Claimed
-from sensorflow.ports.files import Counts, FileView, StageReport
+from sensorflow.ports.claims import BatchLimits, Claim, Claimed, Progress
+from sensorflow.ports.files import ArrivalRecord, Counts, FileView, HistoryEvent, StageReport
 from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
 from sensorflow.ports.loading import Keyed, Load, Loaded, Older, Unloaded
 from sensorflow.ports.maintenance import COLLECT_AGAIN, Expirable, Holds, Leftover
@@ -59,6 +59,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._lock = threading.RLock()
+        self._turns: dict[str, datetime] = {}
         self._publisher: tuple[object, datetime] = _NOBODY
         self._files: dict[int, File] = {}
         self._months: set[date] = set()
@@ -270,17 +271,22 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
     def claim(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claim | None:
-        return next(iter(self.claim_many([file_id], stages, owner, lease)), None)
+        return next(iter(self.claim_many([file_id], stages, owner, lease).claims), None)
 
     def claim_many(
         self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
-    ) -> list[Claim]:
+    ) -> Claimed:
         first, now = file_ids[0], self._clock()
         with self._lock:
             found = [self._files[n] for n in sorted(set(file_ids)) if n in self._files]
             free = [f for f in found if f.stage in stages and claimable(f, now)]
             free = [f for f in free if not self._held_back(f)]
-            return [self._take(f, lease, first) for f in free if f.id == first or f.token is None]
+            free = [f for f in free if f.id == first or f.token is None]
+            return self._claimed([self._take(f, lease, first) for f in free])
+
+    def _claimed(self, claims: list[Claim]) -> Claimed:
+        found = [self._files[claim.file_id] for claim in claims]
+        return Claimed(claims, {f.id: Progress(f.counts, f.error, f.quarantines) for f in found})
 
     def claim_batch(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
@@ -291,10 +297,10 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 return Claimed([])
             ready = claimable(file, self._clock()) and not self._held_back(file)
             if file.stage not in stages or not ready:
-                return Claimed([], file.state, file.taken_with)
+                return Claimed([], {}, file.state, file.taken_with)
             along = self._along(file, limits)
             claims = [self._take(f, lease, file_id) for f in (file, *along)]
-            return Claimed(sorted(claims, key=lambda claim: claim.file_id))
+            return self._claimed(sorted(claims, key=lambda claim: claim.file_id))
 
     def _along(self, first: File, limits: BatchLimits) -> list[File]:
         """Files like the first that wait too, as many as the limits allow."""
@@ -351,7 +357,8 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
     def _tell(self, file: File, what: FileEvent, **facts: Any) -> None:
         place = {"at": self._clock(), "what": str(what), "stage": str(file.stage), "who": "memory"}
         none = dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows"))
-        file.events.append({**none, **place, "attempt": file.attempts, **facts})
+        event = {**none, **place, "attempt": file.attempts, **facts}
+        file.events.append(HistoryEvent(**event))
         file.head, file.told = chain(file.events[-1:], file.head), file.told + 1
 
     def renew(self, claim: Claim, lease: float) -> None:
@@ -395,7 +402,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 if f.error is not None and f.error[0] == code
             )
 
-    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> State:
+    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts | None = None) -> State:
         with self._lock:
             file = self._guard(claim)
             if file.previous is not None:
@@ -403,7 +410,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             self._move(file, State.PENDING, FileEvent.CONDEMNED, why=str(error))
             file.stage, file.attempts, file.published_at = Stage.QUARANTINE, 0, None
             file.retries = 0
-            file.counts, file.error = counts, error_of(error)
+            file.counts, file.error = counts or file.counts, error_of(error)
             return State.PENDING
 
     def _give_up(self, file: File, error: SensorflowError) -> State:
@@ -697,13 +704,21 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 self._tell(file, FileEvent.EXPIRED, why=str(layer))
             return done
 
+    def take_turn(self, step: str, every: float, anyway: bool = False) -> bool:
+        with self._lock:
+            now = self._clock()
+            if self._turns.get(step, now) > now and not anyway:
+                return False
+            self._turns[step] = now + timedelta(seconds=every)
+            return True
+
     def forget(self, source: str, age: float, limit: int = 10000) -> int:
         with self._lock:
             cut, done = self._clock() - timedelta(seconds=age), 0
             for file in self._files.values():
                 if file.arrival.source != source or file.state in OPEN:
                     continue
-                old = list(takewhile(lambda e: e["at"] < cut, file.events[:-1]))
+                old = list(takewhile(lambda e: e.at < cut, file.events[:-1]))
                 file.base, file.events = chain(old, file.base), file.events[len(old) :]
                 done, file.told = done + len(old), file.told - len(old)
             return done
@@ -763,20 +778,16 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 and (since is None or file.arrival.landed_at >= since)
             ]
 
-    def history(self, file_id: int) -> list[dict[str, Any]]:
+    def history(self, file_id: int) -> list[HistoryEvent]:
         with self._lock:
             return list(self._files[file_id].events) if file_id in self._files else []
 
-    def arrivals(self, file_id: int) -> list[dict[str, Any]]:
+    def arrivals(self, file_id: int) -> list[ArrivalRecord]:
         with self._lock:
             return [
-                {
-                    "at": at,
-                    "kind": str(kind),
-                    "name": printable(key),
-                    "fingerprint": mark,
-                    "archive": self._lineage.get((source, key, mark)),
-                }
+                ArrivalRecord(
+                    at, str(kind), printable(key), mark, self._lineage.get((source, key, mark))
+                )
                 for source, key, mark, kind, owner, at in self._arrivals
                 if owner == file_id
             ]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sensorflow.adapters.memory.file import OPEN, File, view_of
-from sensorflow.core.account import add, nothing
+from sensorflow.core.account import Totals
 from sensorflow.core.arrival import printable
 from sensorflow.core.events import FileEvent
 from sensorflow.core.listing import LATELY, Activity, FileFilter, pattern
@@ -58,12 +58,12 @@ class Listing:
         names = (file.arrival.key, *aliases)
         return any(re.search(expression, printable(name), re.DOTALL) for name in names)
 
-    def totals(self) -> dict[str, dict[str, int]]:
-        totals: dict[str, dict[str, int]] = {}
+    def totals(self) -> dict[str, Totals]:
+        totals: dict[str, Totals] = {}
         with self._lock:
             for file in self._files.values():
-                sums = totals.setdefault(file.arrival.source, nothing())
-                add(sums, file.state, 1, view_of(file).account)
+                source, sums = file.arrival.source, Totals.of(file.state, 1, view_of(file).account)
+                totals[source] = totals.get(source, Totals()) + sums
         return totals
 
     def activity(self) -> dict[str, Activity]:
@@ -94,7 +94,7 @@ class Listing:
         )
 
     def _waits_since(self, file: File) -> datetime:
-        replayed: list[datetime] = [e["at"] for e in file.events if e["what"] == FileEvent.REPLAYED]
+        replayed: list[datetime] = [e.at for e in file.events if e.what == FileEvent.REPLAYED]
         known = [a[5] for a in self._arrivals if a[4] == file.id and a[3] is not Kind.ALIAS]
         return max([*known, *replayed, *([] if known or replayed else [self._clock()])])
 

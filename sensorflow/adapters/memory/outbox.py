@@ -103,7 +103,7 @@ class Outbox:
     def pace(self) -> Pace:
         with self._lock:
             since = self._clock() - timedelta(seconds=SECONDS)
-            lately = [(e, f) for f in self._files.values() for e in f.events if e["at"] > since]
+            lately = [(e, f) for f in self._files.values() for e in f.events if e.at > since]
             beats = [b for b in self.heartbeats() if b.live and b.pulse.role is Role.WORKER]
             waits = any(
                 f.state is State.PENDING and not f.published_at for f in self._files.values()
@@ -113,9 +113,9 @@ class Outbox:
             done = [
                 _work(f)
                 for e, f in lately
-                if e["from_state"] == State.RUNNING and e["to_state"] != State.PENDING
+                if e.from_state == State.RUNNING and e.to_state != State.PENDING
             ]
-            first = min(e["at"] for e, _ in lately)
+            first = min(e.at for e, _ in lately)
             return Pace(
                 sum(done) / max(0.5, (self._clock() - first).total_seconds()), _children(beats)
             )

@@ -1,18 +1,22 @@
-"""The landing zone in a local folder: ``landing/<first two hex digits>/<sha256>``."""
+"""Objects in a folder of a local disk, each a file below it; see `ports.objects.ObjectStore`.
+
+No symbolic link is followed: what is no regular file is no object. New files are readable by their owner
+alone; until they are whole they lie in the folder itself, under temporary names.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from sensorflow import crash
-from sensorflow.adapters.local.garbage import unfinished
+from sensorflow.adapters.local import garbage
 from sensorflow.adapters.local.places import (
+    BEGAN,
     began,
     below,
     make_root,
@@ -21,112 +25,146 @@ from sensorflow.adapters.local.places import (
     require,
     storage_errors,
 )
-from sensorflow.adapters.local.writing import start_sync, sync_all, temporary
-from sensorflow.core.arrival import Landed
+from sensorflow.adapters.local.writing import UNFINISHED, start_sync, sync_all, temporary
 from sensorflow.errors import Code, Transient
-from sensorflow.ports.landing import LandingGroup, Reader
+from sensorflow.ports.objects import Name, Object, Puts, Reader
 
 BLOCK = 1 << 20
 
 
-class LocalLanding:
-    """See `ports.landing.Landing`."""
+class LocalObjects:
+    """foreign: a pattern of folders in which files have the names that others gave them, whatever these
+    are: even names like those of files that are not whole."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self.bucket = root.name
+    def __init__(self, root: Path, foreign: str = "") -> None:
+        self.name = root.name
+        self._root, self._foreign = root, foreign
 
-    def put(self, stream: Reader) -> Landed:
-        with self.group() as group:
-            landed = group.put(stream)
-            group.settle()
-        return landed
+    def put(self, name: Name, source: Reader) -> str:
+        with self.batch() as batch:
+            return batch.put(name, source)
 
     @contextmanager
-    def group(self) -> Iterator[LandingGroup]:
+    def batch(self) -> Iterator[Puts]:
         with storage_errors(), ExitStack() as copies:
-            yield _Group(self._root, copies)
+            batch = _Batch(self._root, copies)
+            yield batch
+            batch.commit()
 
     def open(self, name: str) -> BinaryIO:
         with storage_errors():
-            return open_below(self._root, _checked(name))
+            return open_below(self._root, _relative(name))
 
-    def size(self, name: str) -> int | None:
-        path = self._root / _checked(name)
+    def head(self, name: str) -> Object | None:
         with storage_errors():
             try:
-                return path.lstat().st_size
-            except FileNotFoundError:
+                return _object(name, (self._root / _relative(name)).lstat())
+            except (FileNotFoundError, NotADirectoryError):
                 require(self._root)
                 return None
+
+    def list(self, prefix: str = "") -> Iterator[Object]:
+        require(self._root)
+        with storage_errors(), suppress(FileNotFoundError, NotADirectoryError):
+            parent, _, start = _relative(prefix).rpartition("/")
+            with opened(self._root, parent, make=False) as place:
+                for path, folders, names, inner in os.fwalk(dir_fd=place, onerror=_unless_gone):
+                    if path == ".":
+                        folders[:] = [name for name in folders if name.startswith(start)]
+                        names = [name for name in names if name.startswith(start)]
+                    yield from self._objects(Path(parent, path), names, inner)
+
+    def _objects(self, folder: Path, names: Sequence[str], place: int) -> Iterator[Object]:
+        """Those of these files of a folder that are objects."""
+        foreign = self._foreign and folder.match(self._foreign)
+        for name in names:
+            relative = str(folder / name)
+            if relative == BEGAN or (not foreign and UNFINISHED.fullmatch(name)):
+                continue
+            with suppress(FileNotFoundError):  # it was there a moment ago
+                fact = os.stat(name, dir_fd=place, follow_symlinks=False)
+                if (found := _object(_name(relative), fact)) is not None:
+                    yield found
+
+    def copy(self, name: str, target: str) -> None:
+        with self.open(name) as source:
+            self.put(target, source)
+
+    def delete(self, name: str) -> None:
+        with storage_errors(), suppress(FileNotFoundError):
+            parent, _, leaf = _relative(name).rpartition("/")
+            with below(self._root, parent, make=False) as place:
+                (place / leaf).unlink()
 
     def began(self) -> datetime | None:
         return began(self._root)
 
-    def unfinished(self, older: float) -> list[str]:
-        return unfinished(self._root, older)
+    def unfinished(self, older: float) -> Sequence[str]:
+        return garbage.unfinished(self._root, older, self._foreign)
 
-    def has(self, name: str) -> bool:
-        try:
-            open_below(self._root, _checked(name)).close()
-        except OSError:
-            return False
-        return True
-
-    def remove(self, name: str) -> None:
-        folder, _, digest = _checked(name).partition("/")
-        with (
-            storage_errors(),
-            suppress(FileNotFoundError),
-            below(self._root, folder, make=False) as place,
-        ):
-            (place / digest).unlink()
+    def collect(self, older: float) -> int:
+        return garbage.collect(self._root, older, self._foreign)
 
 
-class _Group:
-    """See `ports.landing.LandingGroup`. The copies stay open, for it is they that are synced."""
+class _Batch:
+    """See `ports.objects.Puts`. The copies stay open, for it is they that are synced."""
 
     def __init__(self, root: Path, copies: ExitStack) -> None:
         self._root = root
         self._copies = copies
         self._written: list[tuple[str, BinaryIO, Path]] = []
 
-    def put(self, stream: Reader) -> Landed:
-        sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    def put(self, name: Name, source: Reader) -> str:
+        size = 0
         with storage_errors():
             make_root(self._root)
             copy, path = self._copies.enter_context(temporary(self._root))
-            while block := stream.read(BLOCK):
-                sha256.update(block)
-                md5.update(block)
+            while block := source.read(BLOCK):
                 size += len(block)
                 copy.write(block)
                 if size > BLOCK:  # the disk works while the rest is read and hashed
                     start_sync(copy, size - len(block), len(block))
             copy.flush()
-        crash.point(crash.Point.LANDING)
-        digest = sha256.hexdigest()
-        self._written.append((digest, copy, path))
-        return Landed(f"{digest[:2]}/{digest}", sha256.digest(), md5.digest(), size)
+            made = name if isinstance(name, str) else name()
+            self._written.append((_relative(made), copy, path))
+        return made
 
-    def settle(self) -> None:
-        with storage_errors(), ExitStack() as folders:
+    def commit(self) -> None:
+        """All that was put is synced, and has its name."""
+        with ExitStack() as folders:
             sync_all([copy for _, copy, _ in self._written])
             places: dict[str, int] = {}
-            for digest, _, path in self._written:
-                prefix = digest[:2]
-                if prefix not in places:
-                    places[prefix] = folders.enter_context(opened(self._root, prefix))
+            for name, _, path in self._written:
+                parent, _, leaf = name.rpartition("/")
+                if parent not in places:
+                    places[parent] = folders.enter_context(opened(self._root, parent))
                 # also over the same: that may be damaged
-                os.replace(path, digest, dst_dir_fd=places[prefix])
+                os.replace(path, leaf, dst_dir_fd=places[parent])
             for place in places.values():
                 os.fsync(place)
-            self._written.clear()
-            self._copies.close()
 
 
-def _checked(name: str) -> str:
-    prefix, _, digest = name.partition("/")
-    if len(digest) != 64 or digest[:2] != prefix or not digest.isalnum():
-        raise Transient(Code.STORAGE, f"{name!r} is no name in the landing zone")
-    return name
+def _relative(name: str) -> str:
+    """The path of an object below the folder. Raises Transient for one that would lead out of it."""
+    if name.startswith("/") or ".." in name.split("/"):
+        raise Transient(Code.STORAGE, f"{name!r} is no name of an object")
+    return name if name.isascii() else os.fsdecode(name.encode("utf-8", "surrogateescape"))
+
+
+def _name(relative: str) -> str:
+    """The reverse of `_relative`."""
+    if relative.isascii():
+        return relative
+    return os.fsencode(relative).decode("utf-8", "surrogateescape")
+
+
+def _object(name: str, fact: os.stat_result) -> Object | None:
+    if not stat.S_ISREG(fact.st_mode):
+        return None
+    return Object(name, fact.st_size, datetime.fromtimestamp(fact.st_mtime, UTC))
+
+
+def _unless_gone(error: OSError) -> None:
+    """A folder that goes while its parent is listed hides no other."""
+    if not isinstance(error, FileNotFoundError):
+        raise error

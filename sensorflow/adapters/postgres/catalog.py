@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -11,13 +12,13 @@ import sqlalchemy as sa
 from sensorflow.adapters.postgres.queries import queries, run
 from sensorflow.adapters.postgres.rows import counts_of, view_of
 from sensorflow.adapters.postgres.transactions import Transactions
-from sensorflow.core.account import Account, account, add, nothing
+from sensorflow.core.account import Account, Totals, account
 from sensorflow.core.heartbeat import Heartbeat, Pulse, Role
 from sensorflow.core.listing import LATELY, Activity, FileFilter, pattern
 from sensorflow.core.names import canonical
 from sensorflow.core.states import State
 from sensorflow.ports.catalog import Member
-from sensorflow.ports.files import ChainView, FileView, Listed
+from sensorflow.ports.files import ArrivalRecord, ChainView, FileView, HistoryEvent, Listed
 
 
 class Catalog(Transactions):
@@ -96,23 +97,23 @@ class Catalog(Transactions):
             if r.role in set(Role)  # a newer version may know others
         ]
 
-    def history(self, file_id: int) -> list[dict[str, Any]]:
+    def history(self, file_id: int) -> list[HistoryEvent]:
         with self._transaction() as c:
-            return [dict(row) for row in run(c, "history", id=file_id).mappings()]
+            return [HistoryEvent(**row) for row in run(c, "history", id=file_id).mappings()]
 
-    def arrivals(self, file_id: int) -> list[dict[str, Any]]:
+    def arrivals(self, file_id: int) -> list[ArrivalRecord]:
         with self._transaction() as c:
-            return [dict(row) for row in run(c, "arrivals_of", id=file_id).mappings()]
+            return [ArrivalRecord(**row) for row in run(c, "arrivals_of", id=file_id).mappings()]
 
-    def totals(self) -> dict[str, dict[str, int]]:
-        totals: dict[str, dict[str, int]] = {}
+    def totals(self) -> dict[str, Totals]:
+        totals: defaultdict[str, Totals] = defaultdict(Totals)
         with self._transaction() as c:
             rows = run(c, "totals").mappings().all()
         for row in rows:
             state = State(row["state"])
-            sums = totals.setdefault(row["source"], nothing())
-            add(sums, state, row["files"], account(state, **vars(counts_of(row))))
-        return totals
+            found = account(state, **vars(counts_of(row)))
+            totals[row["source"]] += Totals.of(state, row["files"], found)
+        return dict(totals)
 
 
 def _found(c: sa.Connection, wanted: FileFilter, limit: int) -> list[FileView]:

@@ -9,7 +9,13 @@ import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import guarded, run
-from sensorflow.adapters.postgres.rows import claim_of, count_values, error_values, unclaimed_of
+from sensorflow.adapters.postgres.rows import (
+    claim_of,
+    count_values,
+    error_values,
+    progress_of,
+    unclaimed_of,
+)
 from sensorflow.adapters.postgres.transactions import Transactions
 from sensorflow.core.events import FileEvent
 from sensorflow.core.states import Stage, State
@@ -17,6 +23,7 @@ from sensorflow.errors import SensorflowError
 from sensorflow.ports.claims import BatchLimits, Claim, Claimed
 from sensorflow.ports.files import Counts, StageReport
 
+_UNKNOWN = dict.fromkeys(count_values(Counts()))
 ALONE = BatchLimits(sources=(), file_bytes=0, total_bytes=0, files=0, share=1)
 
 
@@ -26,12 +33,13 @@ class Claims(Transactions):
     def claim(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claim | None:
-        return next(iter(self.claim_many([file_id], stages, owner, lease)), None)
+        return next(iter(self.claim_many([file_id], stages, owner, lease).claims), None)
 
     def claim_many(
         self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
-    ) -> list[Claim]:
-        return self._claim(file_ids, stages, owner, lease, ALONE).claims
+    ) -> Claimed:
+        found = self._claim(file_ids, stages, owner, lease, ALONE)
+        return Claimed(found.claims, found.progress)
 
     def claim_batch(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
@@ -52,7 +60,7 @@ class Claims(Transactions):
             rows = run(c, "claim", ids=list(file_ids), first=file_ids[0], **facts).all()
         if rows[0].id is None:
             return unclaimed_of(rows[0])
-        return Claimed([claim_of(row) for row in rows])
+        return Claimed([claim_of(row) for row in rows], {row.id: progress_of(row) for row in rows})
 
     def renew(self, claim: Claim, lease: float) -> None:
         with self._statement() as c:
@@ -83,11 +91,12 @@ class Claims(Transactions):
             guarded(c, "release", claim, delay=delay, **facts, **error_values(error))
             self._back(c, claim, FileEvent.RETRIED, error)
 
-    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts) -> State:
+    def condemn(self, claim: Claim, error: SensorflowError, counts: Counts | None = None) -> State:
         with self._transaction() as c:
             if claim.again:
                 return self._give_up(c, claim, error)
-            guarded(c, "condemn", claim, **count_values(counts), **error_values(error))
+            found = _UNKNOWN if counts is None else count_values(counts)
+            guarded(c, "condemn", claim, **found, **error_values(error))
             self._back(c, claim, FileEvent.CONDEMNED, error)
             return State.PENDING
 
@@ -114,7 +123,7 @@ class Claims(Transactions):
 
     def quarantined(self, claim: Claim, where: str, report: StageReport) -> None:
         with self._transaction() as c:
-            guarded(c, "quarantined", claim, where=where)
+            code = guarded(c, "quarantined", claim, where=where).scalar_one()
             self._event(
                 c,
                 claim.file_id,
@@ -123,7 +132,7 @@ class Claims(Transactions):
                 from_state="running",
                 to_state="quarantined",
                 attempt=claim.attempt,
-                why=claim.error[0] if claim.error else None,
+                why=code,
                 seconds=report.seconds,
             )
 

@@ -23,8 +23,8 @@ from sensorflow.adapters.postgres.copy import copy_in
 from sensorflow.adapters.postgres.queries import queries, run
 from sensorflow.adapters.postgres.rows import identity_of_row, stored_identity
 from sensorflow.core.checksum import MODULUS, checksum
-from sensorflow.core.keys import KEY, keys
-from sensorflow.core.readings import US, Span, micros
+from sensorflow.core.keys import keys
+from sensorflow.core.readings import KEY, US, Span, micros
 from sensorflow.flow.work import whole_source
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.intake import OnChange

@@ -21,10 +21,6 @@ from psycopg.pq.abc import PGconn
 
 from sensorflow.core.readings import READING, US
 
-STATEMENT = (
-    "COPY (SELECT file_id, line_no, quality, value, ts, dedupe_key, sensor_id, reading_type, unit"
-    " FROM raw_readings) TO STDOUT (FORMAT BINARY)"
-)
 ROWS = 65_536
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
@@ -37,6 +33,10 @@ _FIXED = {  # name -> (offset in the row, type); before each field are four byte
 }
 _KEY = (60, 76)
 _TEXTS = ("sensor_id", "reading_type", "unit")
+STATEMENT = (
+    f"COPY (SELECT {', '.join((*_FIXED, 'dedupe_key', *_TEXTS))} FROM raw_readings)"
+    " TO STDOUT (FORMAT BINARY)"
+)
 _EPOCH = 946_684_800_000_000  # PostgreSQL counts microseconds from 2000
 _FOREVER = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)  # -infinity and infinity
 

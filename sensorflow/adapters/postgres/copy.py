@@ -14,48 +14,25 @@ from pgpq import ArrowToPostgresBinaryEncoder
 from sensorflow import crash
 from sensorflow.adapters.postgres.queries import queries, run
 from sensorflow.core.checksum import MODULUS, checksum
-from sensorflow.core.keys import KEY
-from sensorflow.core.readings import US, Span, micros
-
-_WIRE = pa.schema(
-    [
-        ("ts", US),
-        ("sensor_id", pa.string()),
-        ("reading_type", pa.string()),
-        ("value", pa.float64()),
-        ("unit", pa.string()),
-        ("quality", pa.int16()),
-        ("file_id", pa.int64()),
-        ("line_no", pa.int64()),
-        ("dedupe_key", KEY),  # sixteen bytes on the wire, which is what a uuid is
-    ]
-)
-COLUMNS = ", ".join(_WIRE.names)
+from sensorflow.core.readings import KEY, READING, US, Span, micros
 
 
 def wire(silver: pa.RecordBatch, keys: pa.Array, file_id: int) -> pa.RecordBatch:
     """Rows of `raw_readings` as COPY sends them."""
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array(micros(silver["ts"])).cast(US),
-            silver["sensor_id"],
-            silver["reading_type"],
-            silver["value"],
-            silver["unit"],
-            silver["quality"],
-            pa.repeat(pa.scalar(file_id, pa.int64()), len(silver)),
-            silver["line_no"],
-            keys,
-        ],
-        schema=_WIRE,
-    )
+    made = {
+        "ts": pa.array(micros(silver["ts"])).cast(US),
+        "file_id": pa.repeat(pa.scalar(file_id, pa.int64()), len(silver)),
+        "dedupe_key": keys,
+    }
+    columns = [made[name] if name in made else silver[name] for name in READING.names]
+    return pa.RecordBatch.from_arrays(columns, schema=READING)
 
 
 def copy_in(
     connection: sa.Connection,
     table: str,
     rows: Iterable[pa.RecordBatch],
-    schema: pa.Schema = _WIRE,
+    schema: pa.Schema = READING,
 ) -> None:
     """COPY rows of a schema, by default those made by `wire`. Raises errors of psycopg."""
     driver = connection.connection.driver_connection

@@ -10,12 +10,22 @@ from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.registering import name_of
 from sensorflow.adapters.postgres.rows import facts_of
+from sensorflow.adapters.postgres.transactions import Transactions
 from sensorflow.core.arrival import printable
 from sensorflow.core.events import FileEvent
 from sensorflow.core.growth import Growth, Segment, Taken
 from sensorflow.ports.intake import Kind, OnChange, Registration
 
 MERGE = str(OnChange.MERGE)
+
+
+class Segments(Transactions):
+    """See `ports.segments.Segments`."""
+
+    def segments(self, root: int, start: int = 0, limit: int = 100) -> list[Segment]:
+        with self._transaction() as c:
+            rows = run(c, "segments", root=root, start=start, limit=limit).all()
+        return [segment_of(row) for row in rows]
 
 
 def taken_of(row: Any) -> Taken:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sensorflow.adapters.postgres.growing import grow, taken_of
+from sensorflow.adapters.postgres.growing import Segments, grow, taken_of
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.registering import announce, hold_source, name_of, register_all
-from sensorflow.adapters.postgres.transactions import Transactions
 from sensorflow.core.arrival import Arrival, printable
 from sensorflow.core.growth import Growth, Taken
 from sensorflow.errors import Code
 from sensorflow.ports.intake import IntakeLease, OnChange, Registration, intake_lost
 
 
-class Intake(Transactions):
+class Intake(Segments):
     """See `ports.intake.Intake`."""
 
     def take_intake(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from sensorflow.adapters.postgres.catalog import Catalog
 from sensorflow.adapters.postgres.claims import Claims
+from sensorflow.adapters.postgres.heartbeats import Heartbeats
 from sensorflow.adapters.postgres.intake import Intake
 from sensorflow.adapters.postgres.loader import Loader
 from sensorflow.adapters.postgres.maintenance import Maintenance
 from sensorflow.adapters.postgres.outbox import Outbox
 
 
-class PostgresLedger(Intake, Outbox, Claims, Loader, Maintenance, Catalog):
+class PostgresLedger(Intake, Outbox, Claims, Loader, Maintenance, Heartbeats, Catalog):
     """See `ports.ledger.Ledger`; for what it is made with, `Loader` and `Transactions`."""

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sensorflow.adapters.postgres import archives
-from sensorflow.adapters.postgres.growing import segment_of
+from sensorflow.adapters.postgres.growing import Segments, segment_of
 from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import view_of
-from sensorflow.adapters.postgres.transactions import Transactions
 from sensorflow.core.arrival import Arrival
 from sensorflow.core.gates.announced import Announced
 from sensorflow.core.growth import Part, Segment
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from sensorflow.adapters.postgres.loading import Months
 
 
-class Loader(Transactions):
+class Loader(Segments):
     """See `ports.loading.Loader`.
 
     deferred: how the settings say that the database guards its readings, see `indexing`; a load raises
@@ -77,11 +76,6 @@ class Loader(Transactions):
     def announced(self, file_id: int) -> list[Announced]:
         with self._statement() as c:
             return [Announced.of_json(row.what) for row in run(c, "announced", id=file_id)]
-
-    def segments(self, root: int, start: int = 0, limit: int = 100) -> list[Segment]:
-        with self._transaction() as c:
-            rows = run(c, "segments", root=root, start=start, limit=limit).all()
-        return [segment_of(row) for row in rows]
 
     def segments_before(self, part: Part, limit: int) -> list[Segment]:
         with self._transaction() as c:

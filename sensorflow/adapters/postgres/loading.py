@@ -43,7 +43,7 @@ def load(
     months: Months,
     wanted: Wanted,
 ) -> Loaded:
-    """See `ports.ledger.Ledger.load`; within the transaction of `c`."""
+    """See `ports.loading.Loader.load`; within the transaction of `c`."""
     began = time.perf_counter()
     wanted.check(c)
     rivals = contest_of(c, claim, load)

@@ -1,19 +1,22 @@
-"""The ledger, for what sees to files that are finished, and to processes that are alive."""
+"""The ledger, for what sees to files that are finished."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 
 from sensorflow.adapters.postgres import retention, reversal
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.transactions import Transactions
-from sensorflow.core.heartbeat import FORGOTTEN, Pulse
 from sensorflow.ports.maintenance import Expirable, Leftover
 
 
 class Maintenance(Transactions):
     """See `ports.maintenance.Maintenance`."""
+
+    def take_turn(self, step: str, every: float, anyway: bool = False) -> bool:
+        facts = {"name": f"{step} begun", "owner": self._who, "every": every, "anyway": anyway}
+        with self._statement() as c:
+            return run(c, "take_turn", **facts).scalar() is not None
 
     def replay(self, file_id: int, profile: str | None = None) -> bool:
         with self._transaction() as c:
@@ -44,12 +47,3 @@ class Maintenance(Transactions):
     def forget(self, source: str, age: float, limit: int = 10000) -> int:
         with self._transaction() as c:
             return int(run(c, "forget", source=source, age=age, limit=limit).scalar_one())
-
-    def beat(self, pulse: Pulse) -> None:
-        facts = {**vars(pulse), "role": str(pulse.role), "state": json.dumps(pulse.state)}
-        with self._statement() as c:
-            run(c, "beat", **facts, forgotten=FORGOTTEN)
-
-    def end_beats(self, process: str) -> None:
-        with self._statement() as c:
-            run(c, "end_beats", process=process)

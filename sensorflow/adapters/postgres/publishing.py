@@ -23,7 +23,7 @@ Statement = Callable[[], AbstractContextManager[sa.Connection]]
 
 @contextmanager
 def publishing(statement: Statement, who: str, lease: float) -> Iterator[Callable[[], bool]]:
-    """See `ports.ledger.Ledger.publishing`. statement: a connection for one statement."""
+    """See `ports.outbox.Outbox.publishing`. statement: a connection for one statement."""
     held = _Lease(statement, who, lease)
     held.take()
     try:

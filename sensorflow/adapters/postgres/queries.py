@@ -1,4 +1,7 @@
-"""The statements of sql/, by name. A name stands once in all of its files."""
+"""The statements of sql/, by name. A name stands once in all of its files.
+
+`{reading}` stands for the columns of a reading, in the order of the table.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from sensorflow.core.columns import READING
 from sensorflow.errors import Fenced
 from sensorflow.ports.claims import Claim
 
@@ -27,17 +31,20 @@ def queries() -> dict[str, sa.TextClause]:
 def _named(text: str) -> Iterator[tuple[str, sa.TextClause]]:
     parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
     for name, body in zip(parts[::2], parts[1::2], strict=True):
-        yield name, sa.text(re.sub(r"^--.*\n", "", body, flags=re.MULTILINE).strip().rstrip(";"))
+        bare = re.sub(r"^--.*\n", "", body, flags=re.MULTILINE).strip().rstrip(";")
+        yield name, sa.text(bare.replace("{reading}", ", ".join(READING)))
 
 
 def run(c: sa.Connection, query: str, **values: Any) -> sa.CursorResult[Any]:
     return c.execute(queries()[query], values)
 
 
-def guarded(c: sa.Connection, query: str, claim: Claim, **values: Any) -> None:
+def guarded(c: sa.Connection, query: str, claim: Claim, **values: Any) -> sa.CursorResult[Any]:
     """An UPDATE that the fencing token guards: the row count decides."""
-    if run(c, query, id=claim.file_id, token=claim.token, **values).rowcount != 1:
+    done = run(c, query, id=claim.file_id, token=claim.token, **values)
+    if done.rowcount != 1:
         raise Fenced(
             f"file {claim.file_id} was taken by another worker, or replaced, after this one's lease",
             token=claim.token,
         )
+    return done

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from sensorflow.core.growth import Part
 from sensorflow.core.states import Stage, State
 from sensorflow.errors import SensorflowError
 from sensorflow.ports.audit import Book
-from sensorflow.ports.claims import Claim, Claimed
+from sensorflow.ports.claims import Claim, Claimed, Progress
 from sensorflow.ports.files import Counts, FileView
 
 
@@ -48,9 +49,6 @@ def counts_of(row: sa.RowMapping) -> Counts:
 
 
 def claim_of(row: sa.Row[Any]) -> Claim:
-    error = None
-    if row.error_code is not None:
-        error = (row.error_code, row.error_detail, dict(row.error_place or {}))
     return Claim(
         file_id=row.id,
         token=row.lease_token,
@@ -64,9 +62,6 @@ def claim_of(row: sa.Row[Any]) -> Claim:
         size=row.size,
         landing=row.landing,
         received_at=row.landed_at,
-        counts=counts_of(row._mapping),
-        error=error,
-        quarantines=row.quarantines,
         retries=row.retries,
         sensor_type=row.sensor_type,
         profile=row.wanted_profile,
@@ -79,22 +74,41 @@ def claim_of(row: sa.Row[Any]) -> Claim:
     )
 
 
+def progress_of(row: sa.Row[Any]) -> Progress:
+    error = None
+    if row.error_code is not None:
+        error = (row.error_code, row.error_detail, dict(row.error_place or {}))
+    return Progress(counts_of(row._mapping), error, row.quarantines)
+
+
 def unclaimed_of(row: sa.Row[Any]) -> Claimed:
     with_file = (row.other_why or "").removeprefix("together with file ")
     state = None if row.other_state is None else State(row.other_state)
-    return Claimed([], state, int(with_file) if with_file.isdecimal() else None)
+    return Claimed([], {}, state, int(with_file) if with_file.isdecimal() else None)
+
+
+_MADE = {
+    *("file_id", "key", "name", "sha256", "md5", "state", "stage", "counts", "checksum", "expired"),
+    "known_as",
+}
+_AS_THEY_ARE = tuple(field.name for field in fields(FileView) if field.name not in _MADE)
 
 
 def view_of(row: sa.RowMapping) -> FileView:
+    """Of a row of `files`, whole."""
     return FileView(
         file_id=row["id"],
-        source=row["source"],
+        key=bytes(row["key"]),
         name=row["key_text"],
-        version=row["version"],
+        sha256=bytes(row["sha256"]),
+        md5=bytes(row["md5"]),
         state=State(row["state"]),
         stage=Stage(row["stage"]),
         counts=counts_of(row),
-        facts=dict(row),
+        checksum=None if row["checksum"] is None else int(row["checksum"]),
+        expired=tuple(row["expired"]),
+        known_as=None if row["name"] is None else bytes(row["name"]),
+        **{name: row[name] for name in _AS_THEY_ARE},
     )
 
 

@@ -37,7 +37,7 @@ class Apart(Exception):
 
 
 def load(c: sa.Connection, who: str, files: Files, months: Months, wanted: Wanted) -> None:
-    """See `ports.ledger.Ledger.load_together`; within the transaction of `c`. Raises Apart."""
+    """See `ports.loading.Loader.load_together`; within the transaction of `c`. Raises Apart."""
     began = time.perf_counter()
     wanted.check(c)
     _alone(c, files)

@@ -14,7 +14,7 @@ from sensorflow.errors import Transient
 if TYPE_CHECKING:
     from sensorflow.cli.ready import News
     from sensorflow.embedded.state import Running
-    from sensorflow.ports.ledger import Ledger
+    from sensorflow.ports.catalog import Catalog
     from sensorflow.settings import Settings
 
 REFRESH = 1.0
@@ -82,7 +82,7 @@ class _View:
     def __init__(self, running: Stack) -> None:
         from sensorflow import bootstrap
 
-        self._ledger: Ledger = bootstrap.ledger(running.settings, "up")
+        self._ledger: Catalog = bootstrap.ledger(running.settings, "up")
         self._supervisor = running.supervisor
         self._last: tuple[float, int] | None = None
         self._began = time.monotonic()
@@ -100,8 +100,8 @@ class _View:
             return Text(str(error))
         heads = ("source", "files", *status.STATES, "rows loaded")
         table = made_table("", heads, status.rows(totals))
-        backlog = sum(s["pending"] + s["running"] for s in totals.values())
-        rate = self._rate(status.sums_of(totals)["rows_loaded"])
+        backlog = sum(s.pending + s.running for s in totals.values())
+        rate = self._rate(status.sums_of(totals).rows_loaded)
         words = f"{rate:,.0f} rows/s | backlog {backlog:,} files | {health}"
         return Group(table, Text(words), Text(status.balance(totals)))
 

@@ -153,7 +153,7 @@ class _Piece(NamedTuple):
 _DATA = re.compile(rb"<(\w+:)?sheetData\b[^<>]*>")
 _ROW_END = re.compile(rb"</(?:\w+:)?row\s*>|<(?:\w+:)?row\b[^<>]*/>")
 _COLUMN = re.compile(rb' r="([A-Z]{1,3})[0-9]')
-_LINE = re.compile(rb' r="[A-Z]{0,3}([0-9]{1,7})"')
+_LINE = re.compile(rb' r="[A-Z]{0,3}([0-9]+)"')
 # of others there are 2,600,000 at most, less than AREA
 _FAR = re.compile(rb' r="(?:[A-Z]{2}|[A-Z]?[0-9]{6})')
 _TAG = re.compile(rb"<[^<>]*>")
@@ -237,8 +237,11 @@ def _small(piece: _Piece) -> Iterator[_Piece]:
     if not lines:
         yield piece
         return
+    _check_rows(max(lines))
+    numbered_all = len(lines) >= len(_ROW_END.findall(piece.rows))
+    first = min(lines) if numbered_all else 1  # one without a number may be the sheet's first
     width = max(map(_index, columns), default=len(piece.rows) // SHORTEST)
-    if (max(lines) - min(lines) + 1) * width <= AREA or len(lines) == 1:
+    if (max(lines) - first + 1) * width <= AREA or (numbered_all and len(lines) == 1):
         yield piece
         return
     middle = _ROW_END.search(piece.rows, len(piece.rows) // 2)
@@ -249,6 +252,12 @@ def _small(piece: _Piece) -> Iterator[_Piece]:
         raise ValueError("cells of one row that are said to be of several")
     yield from _small(piece._replace(rows=piece.rows[:cut]))
     yield from _small(piece._replace(rows=piece.rows[cut:]))
+
+
+def _check_rows(last: int) -> None:
+    if last > ROWS_OF_A_SHEET:
+        what = f"a sheet has {ROWS_OF_A_SHEET:,} rows at most"
+        raise Permanent(Code.UNREADABLE, what, line=ROWS_OF_A_SHEET + 1)
 
 
 def _texts_of(rows: bytes) -> bytes:
@@ -346,9 +355,7 @@ class _Book:
             if first <= after:
                 raise ValueError(f"row {first} stands behind row {after}")
             found = numbered(sheet, first)
-        if found[-1][0] > ROWS_OF_A_SHEET:
-            what = f"a sheet has {ROWS_OF_A_SHEET:,} rows at most"
-            raise Permanent(Code.UNREADABLE, what, line=ROWS_OF_A_SHEET + 1)
+        _check_rows(found[-1][0])
         return found
 
     def _file(self, xml: bytes) -> BinaryIO:

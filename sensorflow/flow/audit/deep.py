@@ -13,13 +13,13 @@ from sensorflow.errors import Code, Permanent, Transient
 from sensorflow.flow.audit.report import Report, Subset
 from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, landing_wanted, unmoved
 from sensorflow.flow.audit.sums import held
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.transform import transform
 from sensorflow.flow.validate import validate
 from sensorflow.flow.work import NEVER_LOST, Job, whole_source
 from sensorflow.ports.audit import Book, Snapshot
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import Counts
-from sensorflow.ports.landing import Landing
 
 SETTINGS = (Code.TOO_MANY_REJECTS, Code.DRIFT, Code.TOO_SLOW)
 """What depends on a source's settings, which no profile's hash speaks of."""
@@ -84,7 +84,7 @@ def _read(sight: Sight, report: Report, snapshot: Snapshot, book: Book) -> str:
             text = f"{type(error).__name__}: {error}"[:300]
             _differs(report, book, "the readings that were loaded", text)
             return ""
-        found = held(sight, snapshot, book, lake.read(job.path(Layer.SILVER)))
+        found = held(sight, snapshot, book, lake.read(Layer.SILVER, job.file))
     expected, here = _account(book.counts, book.checksum or 0), job.counts
     counts = _counts(book, here, found.own_rows, found.rows - found.own_rows)
     text = _account(counts, found.own_checksum)
@@ -128,9 +128,6 @@ def claim_of(book: Book) -> Claim:
         size=book.size,
         landing=book.landing,
         received_at=book.received_at,
-        counts=Counts(),
-        error=None,
-        quarantines=0,
         retries=0,
         sensor_type=book.sensor_type,
         profile=book.profile,

@@ -14,7 +14,7 @@ STRADDLED = timedelta(hours=1)
 
 @dataclass
 class Elsewhere:
-    """Counts what a folder lacks and never can have held. landing, began: see `Landing.began`.
+    """Counts what a folder lacks and never can have held. landing, began: see `ObjectStore.began`.
 
     landing: of the landing zone, which is there before all that is made of a file. began: of the folder.
     """

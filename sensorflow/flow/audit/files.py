@@ -40,7 +40,7 @@ def drops(sight: Sight, report: Report) -> None:
 
 
 def _unseen(sight: Sight, feed: Feed) -> Iterator[Candidate]:
-    limit = sight.world.settings.rescan + feed.settle
+    limit = sight.world.settings.rescan + feed.delay
     recent = sight.now - timedelta(seconds=limit)
     if any(book.received_at > recent for book in sight.books_by_id.values()):
         limit *= LONG  # the daemon is at work: this one may be waiting for its turn
@@ -60,7 +60,7 @@ def _overdue_drop(sight: Sight, report: Report, feed: Feed, file: Candidate) -> 
         return bool(asked) and feed.unchanged(file)
 
     age = max(0, time.time_ns() - file.changed_ns) // 10**9
-    expected = f"in the ledger {feed.settle:g} s after it is complete, or a rescan later"
+    expected = f"in the ledger {feed.delay:g} s after it is complete, or a rescan later"
     found = f"in the drop folder for {age:,} s, not in the ledger"
     name = printable(file.key)
     report.find(Finding(Fault.DROP_OVERDUE, feed.name, None, name, expected, found), still)

@@ -22,7 +22,7 @@ LOOKS = 3
 
 def overdue(sight: Sight, report: Report, feed: GrowingFeed) -> None:
     """Complete lines that should have been taken by now."""
-    limit = LOOKS * max(feed.grow_every, sight.world.settings.rescan, BACKLOG)
+    limit = LOOKS * max(feed.delay, sight.world.settings.rescan, BACKLOG)
     old = time.time_ns() - int(limit * 1e9)
     for file, taken in files(sight, feed):
         since = 0 if taken is None else taken.size
@@ -31,7 +31,7 @@ def overdue(sight: Sight, report: Report, feed: GrowingFeed) -> None:
         if not (quiet or passed) or file.size <= since or not feed.has_line(file.key, since):
             continue
         if taken is not None or sight.books.unknown(feed.name, [(file.key, file.revision)]):
-            expected = f"taken {feed.grow_every:g} s after it was written"
+            expected = f"taken {feed.delay:g} s after it was written"
             found = f"complete lines behind byte {since:,} for {limit:,.0f} s or more"
             fault = Fault.DROP_OVERDUE
             _find(sight, report, feed, fault, file, taken, expected, found)
@@ -44,7 +44,7 @@ def changed(sight: Sight, report: Report) -> None:
             for file, taken in files(sight, feed):
                 if taken is None or taken.inode != feed.place(file) or file.size < taken.size:
                     continue
-                if not feed.holds(file.key, segments(sight.world.ledger, taken.root, taken.size)):
+                if not feed.holds(file.key, segments(sight.intake, taken.root, taken.size)):
                     expected = f"the {taken.size:,} bytes that were taken"
                     fault, found = Fault.GROWING_CHANGED, "others"
                     _find(sight, report, feed, fault, file, taken, expected, found)
@@ -55,7 +55,7 @@ def files(sight: Sight, feed: GrowingFeed) -> Iterator[tuple[Candidate, Taken | 
     found = feed.scan()
     while page := list(islice(found, PAGE)):
         keys, inodes = [file.key for file in page], [feed.place(file) for file in page]
-        taken = sight.world.ledger.grown(feed.name, keys, inodes)
+        taken = sight.intake.grown(feed.name, keys, inodes)
         by_inode = {t.inode: t for t in taken}
         by_key = {t.key: t for t in taken}
         for file, inode in zip(page, inodes, strict=True):
@@ -81,7 +81,7 @@ def _unchanged(sight: Sight, feed: GrowingFeed, file: Candidate, taken: Taken | 
     """Whether nothing was taken of the file since."""
 
     def still(_: Book | None) -> bool:
-        now = sight.world.ledger.grown(feed.name, [file.key], [feed.place(file)])
+        now = sight.intake.grown(feed.name, [file.key], [feed.place(file)])
         known = {(t.root, t.last) for t in now}
         return (taken is None and not now) or (
             taken is not None and (taken.root, taken.last) in known

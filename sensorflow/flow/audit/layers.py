@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sensorflow.core.findings import Fault, Finding
-from sensorflow.core.partitions import Layer, file_of
+from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.states import State
 from sensorflow.errors import Transient
 from sensorflow.flow.audit.elsewhere import Elsewhere
 from sensorflow.flow.audit.report import Report, names
-from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, path, unmoved
+from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, unmoved
 from sensorflow.flow.tidy import unwanted
 from sensorflow.flow.work import whole_source
 from sensorflow.ports.audit import Book, Snapshot
-from sensorflow.ports.layers import Unreadable
+from sensorflow.ports.layers import Stored, Unreadable
 
 HOUR = 3600.0
 NO_FILE = "no file"
@@ -97,17 +97,17 @@ def _events(count: int | None) -> str:
 
 
 def _bronze(sight: Sight, book: Book) -> Finding | None:
-    place = path(book, Layer.BRONZE)
-    if _rows_of(sight, place) is None:
+    place = sight.place(book, Layer.BRONZE)
+    if _rows_of(sight, book, Layer.BRONZE) is None:
         return finding(Fault.BRONZE_MISSING, book, f"rows in {place}", NO_FILE, place)
     return None
 
 
 def _rejects(sight: Sight, book: Book) -> Finding | None:
-    place, wanted = path(book, Layer.REJECTS), book.counts.rejected
+    place, wanted = sight.place(book, Layer.REJECTS), book.counts.rejected
     if not wanted:
         return None
-    found, expected = _rows_of(sight, place), f"{wanted:,} rows in {place}"
+    found, expected = _rows_of(sight, book, Layer.REJECTS), f"{wanted:,} rows in {place}"
     if found is None:
         return finding(Fault.REJECTS_MISSING, book, expected, NO_FILE, place)
     if found != wanted:
@@ -116,20 +116,20 @@ def _rejects(sight: Sight, book: Book) -> Finding | None:
     return None
 
 
-def _rows_of(sight: Sight, place: str) -> int | None:
+def _rows_of(sight: Sight, book: Book, layer: Layer) -> int | None:
     """As its footer says; -1 where that cannot be read, None where there is no file."""
     try:
-        return sight.world.lake.rows(place)
+        return sight.world.lake.count(layer, LayerFile.of(book))
     except Unreadable:
         return -1
 
 
 def _silver(sight: Sight, book: Book) -> Finding | None:
-    place = path(book, Layer.SILVER)
+    place = sight.place(book, Layer.SILVER)
     least, most = silver_rows(sight, book)
     expected = f"{least:,} rows" + (f" to {most:,}" if most > least else "") + f" in {place}"
     try:
-        found = sight.world.lake.rows(place)
+        found = sight.world.lake.count(Layer.SILVER, LayerFile.of(book))
     except Unreadable as error:
         return finding(Fault.SILVER_UNREADABLE, book, expected, str(error), place)
     if found is None and least == 0 and book.counts.replaced:
@@ -157,19 +157,17 @@ def silver_rows(sight: Sight, book: Book) -> tuple[int, int]:
 def orphans(sight: Sight, report: Report) -> None:
     """Files of the lake that no file of the ledger wants."""
     waiting, strange = 0, list[str]()
-    for place in _places(sight):
-        known = file_of(place)
-        if known is None:
-            strange.append(place)
+    for found in _stored(sight):
+        if isinstance(found, str):
+            strange.append(found)
             continue
-        layer, file_id = known
-        book = sight.books_by_id.get(file_id)
+        book = sight.books_by_id.get(found.file_id)
         if book is None:
             if sight.source is None:
-                _unknown(report, file_id, place)
-        elif sight.source in (None, book.source) and unwanted_at(book, layer, place):
-            if place != path(book, layer) or _overlooked(sight, book, layer):
-                report.find(_orphan(book, layer, place), unmoved(book))
+                _unknown(report, found)
+        elif sight.source in (None, book.source) and is_unwanted(sight, book, found):
+            if found.place != sight.place(book, found.layer) or _overlooked(sight, book, found):
+                report.find(_orphan(sight, book, found), unmoved(book))
             else:
                 waiting += 1
     if waiting:
@@ -178,32 +176,35 @@ def orphans(sight: Sight, report: Report) -> None:
         report.note(f"in the lake, and not sensorflow's: {names(strange)}")
 
 
-def _places(sight: Sight) -> Iterator[str]:
+def _stored(sight: Sight) -> Iterator[Stored | str]:
     try:
-        yield from sight.world.lake.paths()
+        yield from sight.world.lake.stored()
     except Transient:
         if sight.books_by_id:  # of a project without a file, the lake may not be there yet
             raise
 
 
-def _unknown(report: Report, file_id: int, place: str) -> None:
-    fault, expected = Fault.LAYER_UNKNOWN, "a row in the ledger"
-    report.find(Finding(fault, "", file_id, place, expected, place, place), lambda now: now is None)
+def _unknown(report: Report, found: Stored) -> None:
+    place, expected = found.place, "a row in the ledger"
+    fault = Finding(Fault.LAYER_UNKNOWN, "", found.file_id, place, expected, place, place)
+    report.find(fault, lambda now: now is None)
 
 
-def unwanted_at(book: Book, layer: Layer, place: str) -> bool:
+def is_unwanted(sight: Sight, book: Book, found: Stored) -> bool:
     """Whether what lies there is wanted no more, or lies where it should not."""
-    return place != path(book, layer) or (not book.in_flight and layer in unwanted(book))
+    if found.place != sight.place(book, found.layer):
+        return True
+    return not book.in_flight and found.layer in unwanted(book)
 
 
-def _overlooked(sight: Sight, book: Book, layer: Layer) -> bool:
+def _overlooked(sight: Sight, book: Book, found: Stored) -> bool:
     """Whether it is not just that nobody has removed it yet: the ledger knows what is still untidy."""
-    return sight.settled(book) and (book.tidy or layer not in book.expired)
+    return sight.settled(book) and (book.tidy or found.layer not in book.expired)
 
 
-def _orphan(book: Book, layer: Layer, place: str) -> Finding:
-    home = path(book, layer)
-    why = "expired" if layer in book.expired else book.state
+def _orphan(sight: Sight, book: Book, found: Stored) -> Finding:
+    home, place = sight.place(book, found.layer), found.place
+    why = "expired" if found.layer in book.expired else book.state
     expected = f"none: the file is {why}" if place == home else home
     return finding(Fault.LAYER_UNWANTED, book, expected, place, place)
 

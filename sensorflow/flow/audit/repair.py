@@ -11,11 +11,10 @@ from enum import StrEnum
 
 from sensorflow.core.findings import Fault, Finding
 from sensorflow.core.names import canonical
-from sensorflow.core.partitions import file_of
 from sensorflow.core.states import State
 from sensorflow.errors import SensorflowError, Transient
 from sensorflow.flow.audit.deep import digest
-from sensorflow.flow.audit.layers import unwanted_at
+from sensorflow.flow.audit.layers import is_unwanted
 from sensorflow.flow.audit.report import Report
 from sensorflow.flow.audit.sight import Sight
 from sensorflow.ports.audit import Book
@@ -156,11 +155,11 @@ def _apply(sight: Sight, step: Step) -> Step:
 
 def _remove(sight: Sight, file_id: int, place: str) -> bool:
     """Remove one file of the lake, with its ledger row kept from changing meanwhile."""
-    known = file_of(place)
+    found = sight.world.lake.stored_at(place)
     with sight.books.holding(file_id) as book:
-        if book is None or known is None or _hindrance(sight, Act.REMOVE_FILE, book):
+        if book is None or found is None or _hindrance(sight, Act.REMOVE_FILE, book):
             return False
-        if not unwanted_at(book, known[0], place):
+        if not is_unwanted(sight, book, found):
             return False
-        sight.world.lake.remove(place)
+        sight.world.lake.discard(found)
         return True

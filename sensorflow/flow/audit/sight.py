@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from sensorflow.core.findings import Fault, Finding
-from sensorflow.core.partitions import Layer, layer_path
+from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.flow.audit.report import Still
 from sensorflow.flow.work import World, identity_of
 from sensorflow.ports.audit import Book, Books
 from sensorflow.ports.feed import Feed, GrowingFeed
-from sensorflow.ports.layers import Lake
+from sensorflow.ports.intake import Intake
+from sensorflow.ports.layers import Layers
 
 
 @dataclass
@@ -28,9 +29,10 @@ class Sight:
 
     world: World
     books: Books
+    intake: Intake
     feeds: Sequence[Feed]
     growing: Mapping[str, GrowingFeed]
-    scratch: Callable[[], AbstractContextManager[Lake]]
+    scratch: Callable[[], AbstractContextManager[Layers]]
     source: str | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     books_by_id: dict[int, Book] = field(default_factory=dict)
@@ -46,14 +48,13 @@ class Sight:
         """Two sweeps: by then whatever can move has moved."""
         return timedelta(seconds=2 * self.world.settings.sweep)
 
+    def place(self, book: Book, layer: Layer) -> str:
+        """Where a file's part of a layer belongs."""
+        return self.world.lake.place(layer, LayerFile.of(book))
+
     def settled(self, book: Book) -> bool:
         """Whether a file came to its end so long ago that all was put in order since."""
         return book.finished_at is None or book.finished_at < self.now - self.patience
-
-
-def path(book: Book, layer: Layer) -> str:
-    kind, received = book.sensor_type, book.received_at
-    return layer_path(layer, book.source, kind, received, book.file_id, book.version)
 
 
 def finding(fault: Fault, book: Book, expected: str, found: str, path: str = "") -> Finding:

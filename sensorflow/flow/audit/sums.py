@@ -14,14 +14,14 @@ from sensorflow.core.checksum import MODULUS, checksum, marks
 from sensorflow.core.findings import Fault
 from sensorflow.core.keys import keys
 from sensorflow.core.ordinals import recomputed
-from sensorflow.core.partitions import Layer
+from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.readings import SILVER, US, micros
 from sensorflow.core.states import State
 from sensorflow.core.tally import Prints, Sums, Tally
 from sensorflow.errors import Code, Transient
 from sensorflow.flow.audit.layers import silver_rows
 from sensorflow.flow.audit.report import Report
-from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, path, unmoved
+from sensorflow.flow.audit.sight import Sight, finding, identity_of_book, unmoved
 from sensorflow.flow.work import whole_source
 from sensorflow.ports.audit import Book, Snapshot
 from sensorflow.ports.layers import Unreadable
@@ -41,7 +41,7 @@ def checksums(sight: Sight, report: Report, snapshot: Snapshot) -> None:
         if isinstance(found, Exception):
             if not isinstance(found, Unreadable):
                 raise found
-            _unreadable(report, book, found)
+            _unreadable(sight, report, book, found)
         elif found is not None and "rows" not in book.expired and found != _alike(sums):
             _compare(sight, report, snapshot, book, sums, sound)
 
@@ -137,9 +137,9 @@ def _columns(sight: Sight, book: Book, prints: Prints) -> tuple[int, int]:
 
 def silver_of(sight: Sight, book: Book) -> Iterator[pa.RecordBatch]:
     """The batches of a file's silver. Raises Unreadable; FileNotFoundError when there is none."""
-    place = path(book, Layer.SILVER)
+    place = sight.place(book, Layer.SILVER)
     try:
-        for batch in sight.world.lake.read(place):
+        for batch in sight.world.lake.read(Layer.SILVER, LayerFile.of(book)):
             if batch.schema.names != SILVER.names:
                 raise Unreadable(f"{place}: other columns than silver has")
             yield batch
@@ -154,11 +154,11 @@ def silver_of(sight: Sight, book: Book) -> Iterator[pa.RecordBatch]:
         raise Unreadable(str(error)) from error
 
 
-def _unreadable(report: Report, book: Book, error: Unreadable) -> None:
+def _unreadable(sight: Sight, report: Report, book: Book, error: Unreadable) -> None:
     """Unless the footer was broken too: then it is told already."""
     told = any(f.file_id == book.file_id and f.fault is Fault.SILVER_UNREADABLE for f in report.all)
     if not told:
-        place, expected = path(book, Layer.SILVER), "a Parquet file that can be read"
+        place, expected = sight.place(book, Layer.SILVER), "a Parquet file that can be read"
         fault = finding(Fault.SILVER_UNREADABLE, book, expected, str(error)[:300], place)
         report.find(fault, unmoved(book))
 
@@ -219,7 +219,7 @@ def _compare(
         found = held(sight, snapshot, book, silver_of(sight, book))
     except (FileNotFoundError, Unreadable):  # it was there a moment ago
         return
-    place = path(book, Layer.SILVER)
+    place = sight.place(book, Layer.SILVER)
     shared = whole_source(book.source, identity_of_book(sight, book))
     if (shared or book.counts.replaced) and not sound:
         return  # which silver rows are whose is the database's to say: replay tells

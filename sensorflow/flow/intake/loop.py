@@ -18,11 +18,12 @@ from sensorflow.flow.intake.leases import Leases
 from sensorflow.flow.intake.spelling import Spellings
 from sensorflow.flow.intake.take import Group
 from sensorflow.flow.intake.turns import Turns
+from sensorflow.flow.landing import Landing
 from sensorflow.flow.pulse import Loop
 from sensorflow.ports.feed import Candidate, Feed, Grower, Permit
 from sensorflow.ports.intake import IntakeLease
-from sensorflow.ports.landing import Landing, Reader
 from sensorflow.ports.ledger import Ledger
+from sensorflow.ports.objects import Reader
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log
 

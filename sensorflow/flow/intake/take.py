@@ -18,10 +18,10 @@ from sensorflow.errors import IntakeLost, Transient
 from sensorflow.flow.intake.known import Known
 from sensorflow.flow.intake.spelling import Spellings, log_refused
 from sensorflow.flow.land import land
+from sensorflow.flow.landing import Landing, LandingBatch
 from sensorflow.flow.register import Found, register_many
 from sensorflow.ports.feed import Busy, Candidate, Feed, FeedError, Permit, Unreadable, Withheld
 from sensorflow.ports.intake import IntakeLease, Kind, Registration
-from sensorflow.ports.landing import Landing, LandingGroup
 from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log
@@ -92,24 +92,22 @@ class Group:
         """Land the first of the waiting files together, and take them off."""
         landed: dict[str, list[Found]] = {}
         room: float = GROUP_BYTES
-        with self._landing.group() as group:
-            with suppress(_TooLarge):
-                while waiting and not self._round.is_stopped:
-                    self._round.touch()
-                    crash.point(crash.Point.FOUND)
-                    candidate, found = waiting[0], None
-                    with self._round.apart(candidate.source):
-                        found = self._land_one(group, candidate, room if landed else math.inf)
-                    waiting.popleft()
-                    if found is not None:
-                        landed.setdefault(candidate.source, []).append(found)
-                        room -= found.landed.size
-            group.settle()
+        with self._landing.batch() as batch, suppress(_TooLarge):
+            while waiting and not self._round.is_stopped:
+                self._round.touch()
+                crash.point(crash.Point.FOUND)
+                candidate, found = waiting[0], None
+                with self._round.apart(candidate.source):
+                    found = self._land_one(batch, candidate, room if landed else math.inf)
+                waiting.popleft()
+                if found is not None:
+                    landed.setdefault(candidate.source, []).append(found)
+                    room -= found.landed.size
         for _ in chain.from_iterable(landed.values()):
             crash.point(crash.Point.LANDED)
         return landed
 
-    def _land_one(self, group: LandingGroup, candidate: Candidate, room: float) -> Found | None:
+    def _land_one(self, batch: LandingBatch, candidate: Candidate, room: float) -> Found | None:
         """The landed file; None when it is known, gone, being written, not readable, or waits for a gate.
 
         Raises _TooLarge when it has more than `room` bytes.
@@ -119,7 +117,7 @@ class Group:
             return None  # another daemon's; all files are offered when this one takes over
         feed = self._round.feed(candidate.source)
         try:
-            landed = self._land(feed, group, candidate, room)
+            landed = self._land(feed, batch, candidate, room)
         except Unreadable as error:
             self._refuse(feed, candidate, error)
             return None
@@ -132,7 +130,7 @@ class Group:
         return Found(state, bytes_, discovered, datetime.now(UTC))
 
     def _land(
-        self, feed: Feed, group: LandingGroup, candidate: Candidate, room: float
+        self, feed: Feed, batch: LandingBatch, candidate: Candidate, room: float
     ) -> tuple[Landed, Candidate] | None:
         with feed.open(candidate) as opened:
             state = opened.state()
@@ -141,7 +139,7 @@ class Group:
             if state.size > room:
                 raise _TooLarge
             self._admit(feed, state)
-            landed = land(group, opened, self._round.touch)
+            landed = land(batch, opened, self._round.touch)
             if landed is None:
                 feed.nack(opened.state(), Busy("it changed while it was read"))
             return landed

@@ -83,11 +83,11 @@ class FolderFeed(GrowingFeed):
         self, folder: Folder, book: Book, rescan: float = math.inf, watch: Watch | None = None
     ) -> None:
         self.name, self.folder, rules = folder.name, folder, folder.source
-        self.keeps, self.settle = rules.after == "keep", rules.settle
-        self.grow_every = rules.grow_every
+        self.keeps = rules.after == "keep"
+        self.delay = rules.grow_every if rules.growing else rules.settle
         self._book, self._rescan, self._watch = book, rescan, watch
         self._gating = Gating(folder, book)
-        self._settling = Settling(folder.source.settle)
+        self._settling = Settling(rules.settle)
         self._more = False
         self._told: deque[bytes] = deque()
         """Keys that inotify told of."""

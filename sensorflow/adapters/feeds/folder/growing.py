@@ -25,9 +25,9 @@ from sensorflow.core.growth import (
 from sensorflow.core.names import canonical
 from sensorflow.core.stability import Stat
 from sensorflow.flow.intake.spelling import log_refused
+from sensorflow.flow.landing import Landing, LandingBatch
 from sensorflow.ports.feed import Gone, Grower, Unreadable
 from sensorflow.ports.intake import IntakeLease
-from sensorflow.ports.landing import Landing, LandingGroup
 from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, log
@@ -135,15 +135,14 @@ class Growing(Grower):
         while queue:
             growths: list[Growth] = []
             room = GROUP_BYTES
-            with self._landing.group() as group:
+            with self._landing.batch() as batch:
                 while queue and room > 0:
                     crash.point(crash.Point.FOUND)
                     key, inode = queue.pop(0)
                     ours = [by_inode.get(inode), by_key.get(key)]
-                    found = self._look_at(group, key, ours, known)
+                    found = self._look_at(batch, key, ours, known)
                     growths += found
                     room -= sum(g.arrival.landed.size for g in found)
-                group.settle()
             if growths:
                 crash.point(crash.Point.LANDED)
                 self._enter(growths)
@@ -151,7 +150,7 @@ class Growing(Grower):
 
     def _look_at(
         self,
-        group: LandingGroup,
+        batch: LandingBatch,
         key: bytes,
         ours: Sequence[Taken | None],
         known: dict[bytes, Rest],
@@ -159,7 +158,7 @@ class Growing(Grower):
         """What is new in one file. ours: what may have been taken of it, by its inode and by its name."""
         try:
             with self.folder.open(key) as stream:
-                return Look(self, group, key, stream, known).growths(ours)
+                return Look(self, batch, key, stream, known).growths(ours)
         except Gone as error:
             facts = {"source": self.folder.name, "file": printable(key)}
             log().warning(Event.FILE_VANISHED, **facts, why=str(error))

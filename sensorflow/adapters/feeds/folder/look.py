@@ -30,10 +30,10 @@ from sensorflow.core.growth import (
     inode_of,
     refused,
 )
+from sensorflow.flow.landing import LandingBatch
 from sensorflow.flow.register import Found, arrivals_of
 from sensorflow.flow.segments import segments
 from sensorflow.ports.feed import Denied, Gone
-from sensorflow.ports.landing import LandingGroup
 from sensorflow.telemetry import Event, log
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Look:
     def __init__(
         self,
         growing: Growing,
-        group: LandingGroup,
+        group: LandingBatch,
         key: bytes,
         stream: BinaryIO,
         known: dict[bytes, Rest],

@@ -13,12 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from sensorflow.adapters.local.places import (
-    FILE,
-    FOLDER,
-    ROOT,
-    storage_errors,
-)
+from sensorflow.adapters.local.places import FILE, FOLDER, ROOT, storage_errors
 from sensorflow.core.growth import Segment, complete, holds
 from sensorflow.core.stability import Stat, takes
 from sensorflow.ports.feed import Busy, Denied, FeedError, Gone, Unreadable

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
+    DateTime,
     Double,
     Index,
     SmallInteger,
@@ -12,21 +15,24 @@ from sqlalchemy import (
     Text,
     Uuid,
 )
+from sqlalchemy.types import TypeEngine
 
-from sensorflow.adapters.postgres.schema.columns import metadata, time
+from sensorflow.adapters.postgres.schema.columns import metadata
+from sensorflow.core.columns import READING, Kind
+
+_TYPES: dict[Kind, type[TypeEngine[Any]] | TypeEngine[Any]] = {
+    Kind.TIME: DateTime(timezone=True),
+    Kind.TEXT: Text,
+    Kind.NUMBER: Double,
+    Kind.SMALL: SmallInteger,
+    Kind.WHOLE: BigInteger,
+    Kind.KEY: Uuid,
+}
 
 raw_readings = Table(
     "raw_readings",
     metadata,
-    time("ts", nullable=False),
-    Column("sensor_id", Text, nullable=False),
-    Column("reading_type", Text, nullable=False),
-    Column("value", Double, nullable=False),
-    Column("unit", Text, nullable=False),
-    Column("quality", SmallInteger, nullable=False),
-    Column("file_id", BigInteger, nullable=False),
-    Column("line_no", BigInteger, nullable=False),
-    Column("dedupe_key", Uuid, nullable=False),
+    *(Column(name, _TYPES[kind], nullable=False) for name, kind in READING.items()),
     # time first: two to four times cheaper than key first, and a hypertable needs the time
     Index("uq_raw_dedupe", "ts", "dedupe_key", unique=True),
     postgresql_partition_by="RANGE (ts)",

@@ -107,8 +107,10 @@ UPDATE files
 -- name: condemn
 UPDATE files
    SET state = 'pending', stage = 'quarantine', attempts = 0, retries = 0, lease_until = NULL,
-       published_at = NULL, rows_read = :read, rows_rejected = :rejected,
-       rows_duplicate = :duplicate, rows_missing = :missing,
+       published_at = NULL, rows_read = coalesce(CAST(:read AS bigint), rows_read),
+       rows_rejected = coalesce(CAST(:rejected AS bigint), rows_rejected),
+       rows_duplicate = coalesce(CAST(:duplicate AS bigint), rows_duplicate),
+       rows_missing = coalesce(CAST(:missing AS bigint), rows_missing),
        error_code = :code, error_detail = :detail, error_place = CAST(:place AS jsonb)
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
@@ -116,7 +118,8 @@ UPDATE files
 UPDATE files
    SET state = 'quarantined', lease_until = NULL, quarantined_to = :where,
        quarantines = quarantines + 1, finished_at = now(), tidy = false
- WHERE id = :id AND lease_token = :token AND state = 'running';
+ WHERE id = :id AND lease_token = :token AND state = 'running'
+RETURNING error_code;
 
 -- name: give_up
 -- A replay that led to no load: the account of the rows that are there holds again.

@@ -47,18 +47,16 @@ CREATE TEMPORARY TABLE incoming (LIKE raw_readings) ON COMMIT DROP;
 
 -- name: merge_incoming
 -- Sorted by key, so that two loaders never wait for each other in a circle.
-INSERT INTO raw_readings (ts, sensor_id, reading_type, value, unit, quality, file_id, line_no,
-                          dedupe_key)
-SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key
+INSERT INTO raw_readings ({reading})
+SELECT {reading}
   FROM incoming ORDER BY ts, dedupe_key
 ON CONFLICT (ts, dedupe_key) DO NOTHING
 RETURNING value, dedupe_key;
 
 -- name: merge_difference
 -- As merge_incoming, for all rows of a file that is loaded again.
-INSERT INTO raw_readings (ts, sensor_id, reading_type, value, unit, quality, file_id, line_no,
-                          dedupe_key)
-SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key
+INSERT INTO raw_readings ({reading})
+SELECT {reading}
   FROM incoming ORDER BY ts, dedupe_key
 ON CONFLICT (ts, dedupe_key) DO NOTHING;
 
@@ -82,9 +80,8 @@ SELECT i.value, i.dedupe_key
 
 -- name: merge_incoming_deferred
 -- As merge_incoming, where months have a unique index each, or none: nothing to name, all are heeded.
-INSERT INTO raw_readings (ts, sensor_id, reading_type, value, unit, quality, file_id, line_no,
-                          dedupe_key)
-SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key
+INSERT INTO raw_readings ({reading})
+SELECT {reading}
   FROM incoming ORDER BY ts, dedupe_key
 ON CONFLICT DO NOTHING
 RETURNING value, dedupe_key;
@@ -101,9 +98,8 @@ DELETE FROM raw_readings r
 -- name: merge_difference_deferred
 -- As merge_difference: what this file has is left out by looking, for keys hold the file's name; what
 -- the index of a closed month knows, by that.
-INSERT INTO raw_readings (ts, sensor_id, reading_type, value, unit, quality, file_id, line_no,
-                          dedupe_key)
-SELECT ts, sensor_id, reading_type, value, unit, quality, file_id, line_no, dedupe_key
+INSERT INTO raw_readings ({reading})
+SELECT {reading}
   FROM incoming i
  WHERE NOT EXISTS (
        SELECT 1 FROM raw_readings r

@@ -21,6 +21,16 @@ UPDATE leases SET until = clock_timestamp() + make_interval(secs => :lease)
 -- name: release_lease
 UPDATE leases SET until = clock_timestamp() WHERE name = :name AND token = :token;
 
+-- name: take_turn
+-- Of what is done every so many seconds by whoever comes first: one winner, until the next time is due. No
+-- process can be known to have ended with it, and none writes by its token.
+INSERT INTO leases AS l (name, owner, process, token, until)
+VALUES (:name, :owner, '', 0, clock_timestamp() + make_interval(secs => :every))
+ON CONFLICT (name) DO UPDATE
+   SET owner = excluded.owner, until = excluded.until
+ WHERE l.until <= clock_timestamp() OR :anyway
+RETURNING name;
+
 -- name: due
 -- What is to be published of one lane: of each source the oldest first, and each source in its turn, by what
 -- it has in flight (work: see `ports.work_of`). A file goes

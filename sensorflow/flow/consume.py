@@ -1,0 +1,75 @@
+"""A worker without Celery: a loop that receives messages, does what they ask for, and settles them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from functools import partial
+
+from sensorflow.core.retry import backoff
+from sensorflow.errors import SensorflowError, Transient
+from sensorflow.flow.leases import LeaseKeeper
+from sensorflow.flow.process import process
+from sensorflow.flow.work import World
+from sensorflow.ports.queue import Consumer, Delivery
+from sensorflow.telemetry import Event, log
+
+TIMEOUT = 1.0
+"""Seconds for which a message is waited for, and after which `stop` is asked again."""
+AGAIN = 10.0
+"""Seconds until a message comes again whose outcome could not be written down."""
+LONGEST = 30.0
+"""Seconds of a pause, at most, while the broker or the database is away."""
+
+
+def consume(consumer: Consumer, world: World, stop: Callable[[], bool]) -> None:
+    """Work on one message at a time until `stop`, which is asked about every second while there is none.
+
+    A message is acknowledged when the outcome of its files is in the ledger, be it a retry or quarantine.
+    Where not even that can be written down, or by a defect, the message is given back, and the loop pauses,
+    longer each time; broker and database may be away for as long as they like. Raises Transient HOST where
+    there is no thread to be had.
+
+    Nothing watches the process: a decoder that never returns is to be ended from outside.
+    """
+    troubles = 0
+    with LeaseKeeper(world.settings.lease) as keeper:
+        while not stop():
+            error = _turn(consumer, world, keeper)
+            troubles = troubles + 1 if error else 0
+            if error:
+                _pause(backoff(troubles, random.random(), cap=LONGEST), error, stop)
+
+
+def _turn(consumer: Consumer, world: World, keeper: LeaseKeeper) -> Exception | None:
+    """The next message, if there is one; returns what has gone wrong, and is no file's outcome."""
+    try:
+        for delivery in consumer.receive(1, TIMEOUT):
+            _work(delivery, world, keeper)
+    except Exception as error:  # noqa: BLE001 - the loop must outlive any defect
+        return error
+    return None
+
+
+def _work(delivery: Delivery, world: World, keeper: LeaseKeeper) -> None:
+    try:
+        with keeper.keep([delivery.extend]):
+            process(world, delivery.task, partial(keeper.claims, world.ledger))
+    except Exception:
+        delivery.nack(AGAIN)
+        raise
+    try:
+        delivery.ack()
+    except Transient as error:  # it comes again, and there is nothing to do
+        log().warning(Event.ACK_DROPPED, reason=error.message)
+
+
+def _pause(seconds: float, error: Exception, stop: Callable[[], bool]) -> None:
+    if isinstance(error, SensorflowError):
+        log().error(Event.WORK_PAUSED, code=error.code, reason=error.message, seconds=seconds)
+    else:
+        log().error(Event.DEFECT, exc_info=error)
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and not stop():
+        time.sleep(min(left, 0.1))

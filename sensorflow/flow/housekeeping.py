@@ -1,0 +1,100 @@
+"""What is done every so often, whatever files come: any engine may call it, and one at a time does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sensorflow.errors import Transient
+from sensorflow.flow.landing import Landing
+from sensorflow.flow.sweep import sweep
+from sensorflow.flow.tidy import tidy
+from sensorflow.ports.layers import Layers
+from sensorflow.ports.maintenance import Maintenance
+from sensorflow.ports.outbox import Outbox
+from sensorflow.ports.queue import Publisher
+from sensorflow.settings import Settings
+from sensorflow.telemetry import Event, log
+
+SWEEP, RETAIN = "sweep", "retain"
+RETAIN_EVERY = 3600.0
+"""Seconds between looks for what has expired."""
+
+Done = Mapping[str, Any]
+"""What was done, in words for people, and of how many."""
+Work = Callable[[], Done]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that is done every so many seconds."""
+
+    name: str
+    every: float
+    run: Work
+
+
+@dataclass(frozen=True)
+class Housekeeping:
+    """All steps, as `bootstrap.housekeeping` makes them. A step that two do at the same time all the same
+    is done twice, and does no harm."""
+
+    ledger: Maintenance
+    steps: tuple[Step, ...]
+
+    def run_due(self) -> Mapping[str, Done]:
+        """Do each step that nobody has begun in the last `every` seconds; returns what they did, by name.
+
+        To be called often: a step that is not due costs one statement. A step that fails is tried again
+        when it is due again; errors are raised as by `each`.
+        """
+        return each(partial(self._run_if_due, step) for step in self.steps)
+
+    def _run_if_due(self, step: Step) -> Done:
+        return {step.name: step.run()} if self.ledger.take_turn(step.name, step.every) else {}
+
+    def run(self, name: str) -> Done:
+        """Do this step now, for who has a schedule of his own. It counts as begun for all others."""
+        [step] = [step for step in self.steps if step.name == name]
+        with suppress(Transient):  # then somebody else does it too
+            self.ledger.take_turn(step.name, step.every, anyway=True)
+        return step.run()
+
+
+def each(works: Iterable[Work]) -> Done:
+    """Do all of them. One that fails keeps no other from its work; the first one's error is raised at the
+    end."""
+    done: dict[str, Any] = {}
+    errors: list[Exception] = []
+    for work in works:
+        try:
+            done |= work()
+        except Exception as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+    for other in errors[1:]:
+        log().error(Event.DEFECT, exc_info=other)
+    if errors:
+        raise errors[0]
+    return done
+
+
+def reconcile(
+    outbox: Outbox,
+    ledger: Maintenance,
+    lake: Layers,
+    landing: Landing,
+    publisher: Publisher,
+    settings: Settings,
+) -> Done:
+    """The step `SWEEP`: publish again whatever is stale, and collect garbage of finished files."""
+    s = settings
+    swept, published = sweep(outbox, publisher, s.sweep, s.lease, s.limits)
+    return {
+        "leases ended": swept.expired,
+        "messages missing": swept.stale,
+        "published": published,
+        "tidied": tidy(ledger, lake, landing),
+    }

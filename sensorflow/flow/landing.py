@@ -1,0 +1,127 @@
+"""The landing zone: the original bytes of every file, under names made of their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import BinaryIO
+
+from sensorflow import crash
+from sensorflow.core.arrival import Landed
+from sensorflow.errors import Code, Transient
+from sensorflow.ports.objects import ObjectStore, Puts, Reader, rewinds
+
+
+class LandingBatch:
+    """Files that are landed together: safe, and there, when the batch ends."""
+
+    def __init__(self, objects: Puts) -> None:
+        self._objects = objects
+
+    def put(self, stream: Reader) -> Landed:
+        """Copy a stream to its end, hashed as it is read."""
+        hashed = _Hashed(stream)
+        self._objects.put(hashed.name, hashed)
+        return hashed.landed
+
+
+class Landing:
+    """Objects named ``<first two hex digits>/<sha256>``. The same bytes twice: one object.
+
+    Raises Transient STORAGE when the store is full or away.
+    """
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self.bucket = objects.name
+        self._objects = objects
+
+    def put(self, stream: Reader) -> Landed:
+        """Copy a stream to its end; on return the bytes are safe."""
+        return LandingBatch(self._objects).put(stream)
+
+    @contextmanager
+    def batch(self) -> Iterator[LandingBatch]:
+        """See `ObjectStore.batch`."""
+        with self._objects.batch() as batch:
+            yield LandingBatch(batch)
+
+    def open(self, name: str) -> BinaryIO:
+        """A seekable reader. Raises Transient STORAGE when the object is not there."""
+        return self._objects.open(_checked(name))
+
+    def size(self, name: str) -> int | None:
+        """Size in bytes, or None if the object does not exist. Raises when the whole zone is away."""
+        found = self._objects.head(_checked(name))
+        return None if found is None else found.size
+
+    def has(self, name: str) -> bool:
+        """Whether the object can be opened."""
+        checked = _checked(name)
+        try:
+            self._objects.open(checked).close()
+        except Transient:
+            return False
+        return True
+
+    def remove(self, name: str) -> None:
+        """Idempotent."""
+        self._objects.delete(_checked(name))
+
+    def began(self) -> datetime | None:
+        """See `ObjectStore.began`."""
+        return self._objects.began()
+
+    def unfinished(self, older: float) -> Sequence[str]:
+        """See `ObjectStore.unfinished`."""
+        return self._objects.unfinished(older)
+
+    def collect(self, older: float) -> int:
+        """See `ObjectStore.collect`."""
+        return self._objects.collect(older)
+
+
+class _Hashed:
+    """A stream, and what was read of it since its start."""
+
+    def __init__(self, stream: Reader) -> None:
+        self._stream = stream
+        self._begin()
+
+    def _begin(self) -> None:
+        self._sha256, self._md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        self._size = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        block = self._stream.read(size)
+        self._sha256.update(block)
+        self._md5.update(block)
+        self._size += len(block)
+        return block
+
+    def seekable(self) -> bool:
+        return rewinds(self._stream)
+
+    def seek(self, offset: int, /) -> int:
+        assert offset == 0
+        assert rewinds(self._stream)
+        self._begin()
+        return self._stream.seek(0)
+
+    def name(self) -> str:
+        crash.point(crash.Point.LANDING)
+        return self.landed.name
+
+    @property
+    def landed(self) -> Landed:
+        digest = self._sha256.hexdigest()
+        name = f"{digest[:2]}/{digest}"
+        return Landed(name, self._sha256.digest(), self._md5.digest(), self._size)
+
+
+def _checked(name: str) -> str:
+    prefix, _, digest = name.partition("/")
+    if len(digest) != 64 or digest[:2] != prefix or not digest.isalnum():
+        raise Transient(Code.STORAGE, f"{name!r} is no name in the landing zone")
+    return name

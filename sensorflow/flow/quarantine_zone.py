@@ -1,0 +1,78 @@
+"""The quarantine zone: files that cannot be loaded, kept for people, each with its manifest."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, BinaryIO
+
+from sensorflow import crash
+from sensorflow.errors import Code, Transient
+from sensorflow.ports.objects import Object, ObjectStore
+from sensorflow.shown import json_of
+
+FILES = "*/*/file"
+"""The folders of the files themselves, which have the names that their senders gave."""
+
+
+class QuarantineZone:
+    """Objects named ``<source>/<id>-v<version>-<n>/file/<name>``, the name as its sender gave it; beside
+    each ``file/`` its manifest. Raises Transient STORAGE when the store is full or away."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+
+    def put(self, folder: str, name: bytes, stream: BinaryIO, manifest: dict[str, Any]) -> str:
+        """Keep the file, then its manifest; returns where. Never overwrites a manifest.
+
+        `folder` is unique to the file's version and attempt; a second call for it after a crash
+        completes the first.
+        """
+        text = name.decode("utf-8", "surrogateescape")
+        self._objects.put(f"{folder}/file/{text}", stream)
+        crash.point(crash.Point.KEPT)
+        note = _manifest(folder)
+        if self._objects.head(note) is None:
+            self._objects.put(note, io.BytesIO(json_of(manifest, indent=2).encode()))
+        return folder
+
+    def manifest(self, where: str) -> dict[str, Any]:
+        """Raises Transient STORAGE, caused by FileNotFoundError when there is none, and ValueError."""
+        with self._objects.open(_manifest(where)) as stream:
+            found = json.loads(stream.read().decode("utf-8"))
+        assert isinstance(found, dict)
+        return found
+
+    def size(self, where: str) -> int | None:
+        """Of the file kept there, in bytes; None when it is not there. Raises when the zone is away."""
+        kept = self._kept(where)
+        return None if kept is None else kept.size
+
+    def open(self, where: str) -> BinaryIO:
+        """The file kept there. Raises Transient STORAGE when it is not there."""
+        kept = self._kept(where)
+        if kept is None:
+            raise Transient(Code.STORAGE, f"nothing kept at {where!r}")
+        return self._objects.open(kept.name)
+
+    def _kept(self, where: str) -> Object | None:
+        kept = list(self._objects.list(f"{where}/file/"))
+        return kept[0] if len(kept) == 1 else None
+
+    def began(self) -> datetime | None:
+        """See `ObjectStore.began`."""
+        return self._objects.began()
+
+    def unfinished(self, older: float) -> Sequence[str]:
+        """See `ObjectStore.unfinished`."""
+        return self._objects.unfinished(older)
+
+    def collect(self, older: float) -> int:
+        """See `ObjectStore.collect`."""
+        return self._objects.collect(older)
+
+
+def _manifest(where: str) -> str:
+    return f"{where}/manifest.json"

@@ -1,0 +1,167 @@
+"""What two runs of the same code differ in. All of it stands here, each with its reason."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from same.compare import flat
+from same.side import Side, Taken
+
+VALUES = (
+    # (area, place, reason): a value that is there is written *, one that is not stays as it is
+    ("table files", r"\.lease_token$", "from a sequence, which attempts that come to nothing advance too"),
+    ("table \\w+", r"\.(fingerprint|checked|inode|mark)$", "device, inode and ctime of a file"),
+    ("table \\w*leases", r"\.(owner|process|token)$", "of the process that held it"),
+    ("table file_events", r"\.(id|seconds)$", "of different files none is the first; a duration"),
+    ("table file_histories", r"\.(last_event|after|head|base)$", "hashes of times and of event ids"),
+    ("table file_histories", r"\.events$", "counts what LEFT_OUT leaves out; events are compared"),
+    ("object", r"/\.began$", "the process that writes there"),
+    ("message", r"\.(delivery_tag|correlation_id|reply_to|root_id|task_id|origin|parent_id|group)$",
+     "drawn at random by Celery"),
+    ("message", r"\.headers\.id$|\.tid$", "drawn at random by Celery"),
+    ("message", r"\.(expires|timelimit)$", "a time"),
+    ("command", r"\.(seconds|age|oldest|last_file_age|last_reading_age|rows_per_second)$", "durations"),
+    ("command", r"\.lease_token$", "as above"),
+    ("command", r" audit .*\$0\.(snapshot|history\.(digest|events))$", "as above; a snapshot's number"),
+)  # fmt: skip
+LEFT_OUT = (
+    # (area, reason)
+    ("table heartbeats", "of the processes that run, and how they were a second ago"),
+)
+PUBLISHED = "published"
+"""An event that is recorded only if no worker has claimed the file by then: compared of files that were
+published while no worker ran, which are those of the source `outbox`."""
+
+
+class Normal:
+    """The two lists, for one side."""
+
+    def __init__(self, side: Side, version: str) -> None:
+        today = datetime.now(UTC).date()
+        days = "|".join(str(today - timedelta(days=n)) for n in (0, 1))
+        address = re.escape(side.url.rpartition("@")[2])
+        broker = re.escape(side.broker.rpartition("@")[2])
+        self._texts = [
+            # (pattern, written, reason)
+            (re.escape(str(side.project)), "<project>", "each side has a folder of its own"),
+            (re.escape(str(side.tree)), "<tree>", "and its code"),
+            (address, "<database>", "and its database"),
+            (broker, "<broker>", "and its broker"),
+            (
+                r"\b\d+:\d+:\d+:\d{19}(?::\d{19})?\b",
+                "<fingerprint>",
+                "device, inode and ctime of a file",
+            ),
+            (re.escape(version), "<version>", "the version of the code"),
+            (
+                rf"\b(?:{days})[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?",
+                "<time>",
+                "now",
+            ),
+            (rf"\b(?:{days})\b", "<day>", "today, as in ingest_date"),
+            (
+                rf"{re.escape(socket.gethostname())}(?::\d+)?",
+                "<host>",
+                "and the number of a process",
+            ),
+        ]
+        self._written = [written for _, written, _ in self._texts]
+        self._pattern = re.compile("|".join(f"({p})" for p, _, _ in self._texts))
+        self._places: dict[str, re.Pattern[str] | None] = {}
+
+    def text(self, text: str) -> str:
+        return self._pattern.sub(lambda m: self._written[(m.lastindex or 1) - 1], text)
+
+    def _left_out(self, area: str) -> re.Pattern[str] | None:
+        """Places of an area whose values are not compared."""
+        if area not in self._places:
+            patterns = [place for name, place, _ in VALUES if re.fullmatch(name, area)]
+            self._places[area] = re.compile("|".join(patterns)) if patterns else None
+        return self._places[area]
+
+    def value(self, area: str, place: str, value: Any) -> Any:
+        left_out = self._left_out(area)
+        if value is not None and left_out is not None and left_out.search(place):
+            return "*"
+        if isinstance(value, str):
+            return self.text(value)
+        return value  # rows hold nothing of today
+
+
+DURATION = re.compile(r"-?\b\d+(\.\d+)? ?(µs|ms|s|min|h)\b")
+SECONDS = re.compile(r"(?<=  )\d+\.\d{3}(?=  )")
+"""A column of the history that `files show` prints."""
+
+
+def said(text: str) -> list[str]:
+    """Lines of a command, but for durations, and the widths of columns that follow them."""
+    lines = [re.sub(r"[ ─━-]{2,}", "  ", line).strip() for line in text.splitlines()]
+    return [SECONDS.sub("<seconds>", DURATION.sub("<duration>", line)) for line in lines]
+
+
+def normal(side: Side, taken: Taken, version: str) -> dict[str, dict[str, Any]]:
+    """What `compare.differences` takes."""
+    rules, found = Normal(side, version), {}
+    for area, place, value in _values(taken):
+        kind = area.partition(": ")[2] or area
+        if isinstance(value, str) and kind == "command" and place.endswith(("stdout", "stderr")):
+            value = said(rules.text(value))
+        elif isinstance(value, str) and " doctor " in place:
+            value = DURATION.sub("<duration>", value)
+        found.setdefault(area, {})[rules.text(place)] = rules.value(kind, place, value)
+    return found
+
+
+def _values(taken: Taken) -> Iterator[tuple[str, str, Any]]:
+    for label, state in taken.states.items():
+        for area, places in state.items():
+            if any(re.fullmatch(name, area) for name, *_ in LEFT_OUT):
+                continue
+            for place, value in _ranked(area, places).items():
+                yield from _leaves(f"{label}: {area}", place, value)
+    for label, messages in taken.messages.items():
+        # of what is published while commands run none is the first
+        for number, message in enumerate(sorted(messages, key=_shown), 1):
+            yield from _leaves(f"{label}: message", f"{number}", message)
+    for name, kept in taken.commands.items():
+        for place, value in kept.items():
+            yield "command", f"{name} {place}", value
+    for name, code in taken.ends.items():
+        yield "process", name, code
+
+
+def _shown(message: dict[str, Any]) -> tuple[str, str]:
+    return message["queue"], str(message["headers"].get("argsrepr"))
+
+
+def _leaves(area: str, place: str, value: Any) -> Iterator[tuple[str, str, Any]]:
+    if isinstance(value, dict):
+        for inner, leaf in flat(value, place):
+            yield area, inner, leaf
+    else:
+        yield area, place, value
+
+
+def _ranked(area: str, places: dict[str, Any]) -> dict[str, Any]:
+    """Events are numbered within their file: of different files none is the first."""
+    if area != "table file_events":
+        return places
+    passed = {
+        place.rpartition("].")[0]
+        for place, value in places.items()
+        if place.endswith("].what") and value == PUBLISHED and " outbox/" not in place
+    }
+    ranks: dict[str, dict[str, int]] = {}
+    found = {}
+    for place, value in places.items():  # by their ids
+        row, _, column = place.rpartition("].")
+        if row in passed:
+            continue
+        number, _, name = row.removeprefix("[").partition(" ")
+        rank = ranks.setdefault(name, {}).setdefault(number, len(ranks[name]) + 1)
+        found[f"[{name} event {rank}].{column}"] = value
+    return found

@@ -1,0 +1,200 @@
+"""A loop without Celery: what is received is worked on, kept, and settled whatever happens."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import structlog
+from test_flow import LIMITS, BrokenLake, Plant, content, names, with_lake
+
+from sensorflow import telemetry
+from sensorflow.adapters.memory import MemoryLedger
+from sensorflow.core.states import State
+from sensorflow.errors import Code, Fenced, Transient
+from sensorflow.flow import consume as module
+from sensorflow.flow.consume import consume
+from sensorflow.flow.leases import LeaseKeeper
+from sensorflow.flow.publish import publish
+from sensorflow.testing.queue import MemoryDelivery, MemoryQueue
+
+
+def until(done: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_what_is_held_is_renewed_until_it_is_let_go() -> None:
+    renewed: list[float] = []
+    with LeaseKeeper(0.06) as keeper:
+        with keeper.keep([renewed.append]):
+            until(lambda: len(renewed) > 2)
+        seen = len(renewed)
+        with keeper.keep([lambda _: None]):
+            time.sleep(0.1)
+    assert len(renewed) <= seen + 1  # one may have been under way
+    assert set(renewed) == {0.06}
+
+
+def test_a_renewal_that_fails_is_tried_again_unless_the_lease_is_lost() -> None:
+    tried: list[str] = []
+
+    def away(_seconds: float) -> None:
+        tried.append("away")
+        raise Transient(Code.DATABASE, "away")
+
+    def lost(_seconds: float) -> None:
+        tried.append("lost")
+        raise Fenced("somebody else's")
+
+    with LeaseKeeper(0.03) as keeper:
+        with keeper.keep([lost]), keeper.keep([away]):
+            until(lambda: tried.count("away") > 3)
+        with keeper.keep([lost]):
+            until(lambda: tried.count("lost") > 1)
+            until(lambda: not keeper._held)
+    assert tried.count("lost") == 2
+
+
+def test_what_is_held_twice_is_let_go_one_by_one() -> None:
+    outer: list[float] = []
+    with LeaseKeeper(0.03) as keeper, keeper.keep([outer.append]):
+        with keeper.keep([lambda _: None]):
+            pass
+        seen = len(outer)
+        until(lambda: len(outer) > seen + 1)
+
+
+def drained(plant: Plant) -> Callable[[], bool]:
+    """Whether nothing waits, be it delayed."""
+    return lambda: plant.queue.depth() == 0
+
+
+def test_a_message_is_settled_when_its_files_have_an_outcome() -> None:
+    plant = Plant()
+    ids = [plant.drop(content(n + 1), names(n)).file_id for n in range(3)]
+    bad = plant.drop(content(1, "x"), b"bad.csv").file_id
+    publish(plant.ledger, plant.queue, LIMITS)
+    consume(plant.queue, plant.world, drained(plant))
+    assert [plant.state(n) for n in ids] == [State.LOADED] * 3
+    assert plant.queue._held == {}
+    publish(plant.ledger, plant.queue, LIMITS)  # the quarantine task
+    consume(plant.queue, plant.world, drained(plant))
+    assert plant.state(bad) is State.QUARANTINED
+
+
+def test_a_large_file_goes_stage_by_stage_by_the_outbox() -> None:
+    plant = Plant()
+    file = plant.drop(content(5))
+    sent = []
+    while publish(plant.ledger, plant.queue, replace(LIMITS, inline_below=0)):
+        sent += [str(message.only) for _, message in plant.queue._waiting]
+        consume(plant.queue, plant.world, drained(plant))
+    assert sent == ["validate", "transform", "load"]
+    assert plant.state(file.file_id) is State.LOADED
+
+
+def test_a_retry_is_the_ledgers_and_its_message_is_done() -> None:
+    plant = Plant()
+    with_lake(plant, BrokenLake(Transient(Code.STORAGE, "disk full")))
+    file = plant.drop(content(5))
+    publish(plant.ledger, plant.queue, LIMITS)
+    consume(plant.queue, plant.world, drained(plant))
+    view = plant.ledger.file(file.file_id)
+    assert view is not None
+    assert (view.state, view.facts["error_code"]) == (State.PENDING, Code.STORAGE)
+    assert plant.queue._held == {}
+
+
+class Away(MemoryLedger):
+    """A database that cannot be asked a few times."""
+
+    def __init__(self, clock: Any, error: Exception, times: int) -> None:
+        super().__init__(clock)
+        self.error, self.times = error, times
+
+    def claim_batch(self, *args: Any) -> Any:
+        if self.times:
+            self.times -= 1
+            raise self.error
+        return super().claim_batch(*args)
+
+
+@pytest.mark.parametrize(
+    "error", [Transient(Code.DATABASE, "away"), ZeroDivisionError("oh"), MemoryError()], ids=repr
+)
+def test_what_has_no_outcome_comes_again(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    telemetry.configure()  # structlog's own way takes seconds for a traceback
+    monkeypatch.setattr(module, "AGAIN", 0.01)
+    monkeypatch.setattr(module, "backoff", lambda *_, **__: 0.01)
+    plant = Plant()
+    plant.ledger = Away(lambda: plant.now, error, times=2)
+    plant.world = replace(plant.world, ledger=plant.ledger)
+    file = plant.drop(content(5))
+    publish(plant.ledger, plant.queue, LIMITS)
+    consume(plant.queue, plant.world, drained(plant))
+    structlog.reset_defaults()
+    assert plant.state(file.file_id) is State.LOADED
+
+
+class Cut(MemoryQueue):
+    """A broker that is away for the first few calls."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def receive(self, n: int, timeout: float) -> Sequence[MemoryDelivery]:
+        if self.times:
+            self.times -= 1
+            raise Transient(Code.BROKER, "away")
+        return super().receive(n, timeout)
+
+
+def test_a_broker_that_is_away_ends_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[int] = []
+    monkeypatch.setattr(module, "backoff", lambda n, *_, **__: waits.append(n) or 0.0)
+    plant = Plant()
+    plant.queue = Cut(3)
+    file = plant.drop(content(5))
+    publish(plant.ledger, plant.queue, LIMITS)
+    consume(plant.queue, plant.world, drained(plant))
+    assert waits == [1, 2, 3]
+    assert plant.state(file.file_id) is State.LOADED
+
+
+class Slow(MemoryQueue):
+    """Notes which deliveries are extended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.extended = threading.Event()
+
+    def extend(self, receipt: int, seconds: float) -> None:
+        super().extend(receipt, seconds)
+        self.extended.set()
+
+
+def test_a_message_is_extended_while_it_is_worked_on() -> None:
+    plant = Plant()
+    plant.settings = plant.settings.model_copy(update={"lease": 0.03})
+    plant.queue = queue = Slow()
+
+    class Waits(MemoryLedger):
+        def claim_batch(self, *args: Any) -> Any:
+            queue.extended.wait(20)
+            return super().claim_batch(*args)
+
+    plant.ledger = Waits(lambda: plant.now)
+    plant.world = replace(plant.world, ledger=plant.ledger, settings=plant.settings)
+    file = plant.drop(content(5))
+    publish(plant.ledger, plant.queue, LIMITS)
+    consume(plant.queue, plant.world, drained(plant))
+    assert plant.state(file.file_id) is State.LOADED
+    assert queue.extended.is_set()

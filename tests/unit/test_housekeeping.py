@@ -1,0 +1,95 @@
+"""Housekeeping: each step once, by whichever process comes first when it is due."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sensorflow.adapters.memory import MemoryLedger
+from sensorflow.errors import Code, Transient
+from sensorflow.flow.housekeeping import Housekeeping, Step, each
+
+
+class House:
+    """A ledger, and a clock that the test moves. did: the steps that were done."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.ledger = MemoryLedger(lambda: self.now)
+        self.did: list[str] = []
+
+    def keeper(self) -> Housekeeping:
+        """As another process has it."""
+        steps = (Step("often", 15, lambda: self._do("often")), Step("rarely", 3600, self._rarely))
+        return Housekeeping(self.ledger, steps)
+
+    def _do(self, name: str) -> dict[str, Any]:
+        self.did.append(name)
+        return {"things": 3}
+
+    def _rarely(self) -> dict[str, Any]:
+        return self._do("rarely")
+
+    def later(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+def test_each_step_is_done_once_when_it_is_due_whoever_asks() -> None:
+    house = House()
+    one, two = house.keeper(), house.keeper()
+    assert one.run_due() == {"often": {"things": 3}, "rarely": {"things": 3}}
+    assert (one.run_due(), two.run_due()) == ({}, {})
+    house.later(16)
+    assert (two.run_due(), one.run_due()) == ({"often": {"things": 3}}, {})
+    house.later(3600)
+    two.run_due()
+    assert house.did == ["often", "rarely", "often", "often", "rarely"]
+
+
+def test_who_has_a_schedule_does_it_in_any_case_and_for_all_others() -> None:
+    house = House()
+    loop, beat = house.keeper(), house.keeper()
+    loop.run_due()
+    house.later(10)
+    assert beat.run("often") == {"things": 3}
+    house.later(10)
+    assert loop.run_due() == {}
+    house.later(6)
+    assert "often" in loop.run_due()
+
+
+def test_a_step_that_fails_keeps_no_other_one_and_waits_for_its_time() -> None:
+    house = House()
+    away = Transient(Code.STORAGE, "away")
+
+    def fail() -> dict[str, Any]:
+        house.did.append("fail")
+        raise away
+
+    good = house.keeper().steps
+    keeper = Housekeeping(house.ledger, (Step("fails", 60, fail), *good))
+    with pytest.raises(Transient, match="away"):
+        keeper.run_due()
+    assert house.did == ["fail", "often", "rarely"]
+    assert keeper.run_due() == {}
+    house.later(61)
+    with pytest.raises(Transient):
+        keeper.run_due()
+
+
+class Away(MemoryLedger):
+    def take_turn(self, step: str, every: float, anyway: bool = False) -> bool:
+        raise Transient(Code.DATABASE, "away")
+
+
+def test_a_schedule_needs_no_word_of_the_database() -> None:
+    keeper = Housekeeping(Away(), (Step("often", 15, lambda: {"things": 1}),))
+    assert keeper.run("often") == {"things": 1}
+    with pytest.raises(Transient):
+        keeper.run_due()
+
+
+def test_what_several_did_is_one_account() -> None:
+    assert each([lambda: {"a": 1}, dict, lambda: {"b": 2}]) == {"a": 1, "b": 2}
