@@ -22,8 +22,8 @@ NO_SWEEPER = (
 NO_ON_CONFLICT = (
     Patch(
         "sensorflow/adapters/postgres/sql/*.sql",
-        "ON CONFLICT (ts, dedupe_key) DO NOTHING\n",
-        "",
+        "dedupe_key\nON CONFLICT (ts, dedupe_key) DO NOTHING\n",
+        "dedupe_key\n",
     ),
 )
 
