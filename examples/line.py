@@ -44,6 +44,9 @@ class Line:
             return None
         return int(waiting)
 
+    def close(self) -> None:
+        return
+
     def receive(self, n: int, timeout: float) -> Sequence[Held]:
         until = time.monotonic() + timeout
         while not (found := self.run(TAKE, (now := self.clock()) + HELD, now, n)):

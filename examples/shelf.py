@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -13,7 +14,7 @@ from typing import Any, BinaryIO
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.objects import Name, Object, Puts, Reader, rewinds
 
-MADE = "CREATE TABLE IF NOT EXISTS shelf (name TEXT PRIMARY KEY, data BLOB, at REAL)"
+MADE = "CREATE TABLE IF NOT EXISTS shelf (name BLOB PRIMARY KEY, data BLOB, at REAL)"
 
 
 class Shelf:
@@ -31,28 +32,34 @@ class Shelf:
         batch = _Batch()
         yield batch
         now = datetime.now(UTC).timestamp()
-        rows = [(name, data, now) for name, data in batch.found.items()]
+        rows = [(os.fsencode(name), data, now) for name, data in batch.found.items()]
         self._run("REPLACE INTO shelf VALUES (?, ?, ?)", *rows)  # one transaction, synced
 
     def open(self, name: str) -> BinaryIO:
-        found = self._run("SELECT data FROM shelf WHERE name = ?", (name,))
+        found = self._run("SELECT data FROM shelf WHERE name = ?", (os.fsencode(name),))
         if not found:
             raise Transient(Code.STORAGE, f"no object {name!r}") from FileNotFoundError(name)
         return io.BytesIO(found[0][0])
 
     def head(self, name: str) -> Object | None:
-        return next((found for found in self.list(name) if found.name == name), None)
+        asked = "SELECT length(data), at FROM shelf WHERE name = ?"
+        found = self._run(asked, (os.fsencode(name),))
+        return (
+            Object(name, found[0][0], datetime.fromtimestamp(found[0][1], UTC)) if found else None
+        )
 
     def list(self, prefix: str = "") -> Iterator[Object]:
-        asked = "SELECT name, length(data), at FROM shelf WHERE substr(name, 1, ?) = ?"
-        for name, size, at in self._run(asked, (len(prefix), prefix)):
-            yield Object(name, size, datetime.fromtimestamp(at, UTC))
+        start = os.fsencode(prefix)
+        asked = "SELECT name FROM shelf WHERE substr(name, 1, ?) = ?"
+        for (name,) in self._run(asked, (len(start), start)):
+            if (found := self.head(os.fsdecode(name))) is not None:  # not removed meanwhile
+                yield found
 
     def copy(self, name: str, target: str) -> None:
         self.put(target, self.open(name))
 
     def delete(self, name: str) -> None:
-        self._run("DELETE FROM shelf WHERE name = ?", (name,))
+        self._run("DELETE FROM shelf WHERE name = ?", (os.fsencode(name),))
 
     def began(self) -> datetime | None:
         return None

@@ -234,8 +234,8 @@ def sight(settings: Settings, source: str | None = None) -> Sight:
     here = world(settings, "audit", intake)
     found = [FolderFeed(folder, intake) for folder in folders(settings)]
     growing = {feed.name: feed for feed in found if settings.folders[feed.name].growing}
-    all_ = [*found, *_brought(settings)]
-    return Sight(here, books(settings), intake, all_, growing, scratch, source)
+    every = [*found, *_brought(settings)]
+    return Sight(here, books(settings), intake, every, growing, scratch, source)
 
 
 @contextmanager

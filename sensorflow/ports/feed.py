@@ -143,7 +143,7 @@ class Feed(Protocol):
         return
 
     def stand_by(self) -> None:
-        """Another process takes the source's files in: what is heard of them meanwhile need not be kept, for
+        """Another process takes the source's files in: what is heard of them meanwhile need not be kept, as
         `begin` offers everything. Called again and again."""
         return
 

@@ -58,6 +58,10 @@ class Publisher(Protocol):
         """Messages that wait, None if unknown. Does not raise."""
         ...
 
+    def close(self) -> None:
+        """Give connections back; nothing is published any more."""
+        ...
+
 
 class Delivery(Protocol):
     """A message that was received. Safe to use from several threads.

@@ -44,6 +44,9 @@ class MemoryQueue:
             self._return_late()
             return len(self._waiting)
 
+    def close(self) -> None:
+        return
+
     def receive(self, n: int, timeout: float) -> Sequence[MemoryDelivery]:
         until = time.monotonic() + timeout
         with self._change:

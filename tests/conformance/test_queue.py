@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from line import Line
 
 from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.core.arrival import Waiting
@@ -22,8 +24,10 @@ HELD = 30.0
 PATIENCE = 20.0
 
 
-@pytest.fixture(params=["memory", "valkey", "rabbitmq"])
-def publisher(request: pytest.FixtureRequest) -> Publisher:
+@pytest.fixture(params=["memory", "line", "valkey", "rabbitmq"])
+def publisher(request: pytest.FixtureRequest, tmp_path: Path) -> Publisher:
+    if request.param == "line":
+        return Line(tmp_path / "line.sqlite")
     if request.param == "memory":
         return MemoryQueue()
     server = request.getfixturevalue(request.param)
@@ -66,10 +70,12 @@ class Broker:
         return not self.consumer.receive(9, 0)
 
 
-@pytest.fixture(params=["memory"])
-def broker() -> Broker:
+@pytest.fixture(params=["memory", "line"])
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Broker:
     now = [0.0]
-    queue = MemoryQueue(HELD, lambda: now[0])
+    queue: MemoryQueue | Line = MemoryQueue(HELD, lambda: now[0])
+    if request.param == "line":
+        queue = Line(tmp_path / "line.sqlite", lambda: now[0])
     return Broker(queue, queue, lambda seconds: now.__setitem__(0, now[0] + seconds))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from sensorflow.core.findings import Fault
@@ -31,6 +32,12 @@ def test_every_setting_is_explained() -> None:
         "profile_files",
     }
     assert [key for key in keys if f"`{key}`" not in text] == []
+
+
+def test_the_authors_guide_shows_the_examples_as_they_are() -> None:
+    shown = re.findall(r"```python\n(.*?)```", (DOCS / "adapters.md").read_text(), re.DOTALL)
+    there = [file.read_text() for file in sorted((DOCS.parent / "examples").rglob("*.py"))]
+    assert sorted(shown) == sorted(there)
 
 
 def test_every_key_of_a_profile_is_explained() -> None:

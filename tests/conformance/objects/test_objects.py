@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from shelf import Shelf
 
 from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.errors import Code, Transient
@@ -16,8 +17,10 @@ from sensorflow.ports.objects import ObjectStore
 from sensorflow.testing.objects import MemoryObjects
 
 
-@pytest.fixture(params=["memory", "local"])
+@pytest.fixture(params=["memory", "local", "shelf"])
 def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    if request.param == "shelf":
+        return Shelf(tmp_path / "shelf.sqlite")
     return MemoryObjects() if request.param == "memory" else LocalObjects(tmp_path / "zone")
 
 
