@@ -248,7 +248,7 @@ def query(title: str, sql: str, show: bool = True) -> list[Any]:
 def show_quarantine(ledger: Any) -> None:
     store = bootstrap.quarantine(bootstrap.settings())
     for view in ledger.files(State.QUARANTINED):
-        found = store.manifest(view.facts["quarantined_to"])
+        found = store.manifest(view.quarantined_to)
         console.print(f"\n[bold]quarantined[/] {view.name}: manifest.json says")
         for name in ("code", "message", "what_to_do"):
             console.print(f"  {name:<10}  {found['error'][name]}", markup=False)

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensorflow import crash
+from sensorflow import crash, plugins
 from sensorflow import settings as settings_
 from sensorflow.adapters import host
 from sensorflow.adapters.feeds.folder.drop import Folder
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from sensorflow.flow.pulse import Heart
     from sensorflow.flow.work import World
     from sensorflow.ports.backlog import Backlog, Beside
+    from sensorflow.ports.feed import Feed
     from sensorflow.ports.ledger import FileLedger, Ledger
     from sensorflow.ports.queue import Publisher
 
@@ -233,7 +234,8 @@ def sight(settings: Settings, source: str | None = None) -> Sight:
     here = world(settings, "audit", intake)
     found = [FolderFeed(folder, intake) for folder in folders(settings)]
     growing = {feed.name: feed for feed in found if settings.folders[feed.name].growing}
-    return Sight(here, books(settings), intake, found, growing, scratch, source)
+    all_ = [*found, *_brought(settings)]
+    return Sight(here, books(settings), intake, all_, growing, scratch, source)
 
 
 @contextmanager
@@ -290,13 +292,23 @@ def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], mine: str
     return Leases(ledger, sources, who("daemon"), mine, settings.lease, host.has_ended)
 
 
-def feeds(settings: Settings, ledger: Ledger) -> list[FolderFeed]:
+def feeds(settings: Settings, ledger: Ledger) -> list[Feed]:
     """Of all sources, to take their files in."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.feeds.folder.watch import Watch
 
     watch = Watch()
-    return [FolderFeed(f, ledger, settings.rescan, watch) for f in folders(settings)]
+    ours = [FolderFeed(f, ledger, settings.rescan, watch) for f in folders(settings)]
+    return [*ours, *_brought(settings)]
+
+
+def _brought(settings: Settings) -> list[Feed]:
+    """Feeds of other packages. Raises Misuse where one cannot be imported."""
+    return [
+        plugins.load(plugins.Group.FEEDS, source.kind)(name, source, settings.home)
+        for name, source in settings.sources.items()
+        if name not in settings.folders
+    ]
 
 
 def growers(settings: Settings, landing: Landing, ledger: Ledger) -> list[Growing]:

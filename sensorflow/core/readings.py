@@ -102,6 +102,13 @@ class Span:
     low: datetime | None = None
     high: datetime | None = None
 
+    def union(self, other: Span) -> Span:
+        if self.low is None or self.high is None:
+            return other
+        if other.low is None or other.high is None:
+            return self
+        return Span(min(self.low, other.low), max(self.high, other.high))
+
     def over(self, ts: pa.Array) -> Span:
         """This span, widened to hold `ts` too (not empty)."""
         ends = pc.min_max(ts)

@@ -81,7 +81,8 @@ def work(
             for file in ready.values():
                 file.job.confirm()
         files = list(ready.values())
-        once = world.ledger.load_together([(f.job.claim, f.batches, f.loaded) for f in files])
+        whole = [(f.job.claim, f.batches, f.loaded) for f in files]
+        once = world.ledger.load_together(whole) is not None
     except Fenced:  # of one of them: each is worked on by itself
         once, ready = False, {}
     except Exception as error:  # noqa: BLE001 - each file is told of it

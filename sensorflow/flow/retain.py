@@ -36,7 +36,7 @@ def retain(
 
 def _expire(ledger: Maintenance, source: str, layer: Expirable, age: timedelta) -> int:
     total = 0
-    while files := ledger.expire(source, layer, age.total_seconds()):
+    while files := ledger.expire(source, layer, age.total_seconds()).files:
         total += files
     return total
 

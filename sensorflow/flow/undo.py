@@ -23,7 +23,8 @@ def undo(
     The database first, rows and state in one transaction; silver follows, by the sweeper if need be.
     The landed bytes and bronze stay: `replay` reverses it.
     """
-    rows = ledger.undo(file_id, why, along)
-    if rows is not None:
-        tidy(ledger, lake, landing)
-    return rows
+    done = ledger.undo(file_id, why, along)
+    if done is None:
+        return None
+    tidy(ledger, lake, landing)
+    return done.rows

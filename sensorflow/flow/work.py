@@ -85,11 +85,6 @@ class Job:
         return printable(self.claim.key)
 
     @cached_property
-    def base_name(self) -> str:
-        """The last part of the name, for patterns of the profile."""
-        return self.place.path.rsplit("/", 1)[-1]
-
-    @cached_property
     def place(self) -> Place:
         """The file's name and path, for patterns of the profile."""
         return Place.of(self.claim.key)

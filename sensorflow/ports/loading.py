@@ -10,6 +10,7 @@ from sensorflow.core.arrival import Arrival
 from sensorflow.core.gates.announced import Announced
 from sensorflow.core.growth import Part, Segment
 from sensorflow.core.months import MonthLimits
+from sensorflow.core.touched import Touched
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import Counts, FileView, StageReport
 from sensorflow.ports.intake import OnChange, Registration
@@ -53,9 +54,11 @@ class Loaded:
 
     replaced: readings of other files whose place these took. kept: the newest of the older versions that
     still holds readings, of the twenty before this one. remarks: what was noticed, as the ledger has it.
+    touched: this file's rows, and those of others that they replaced.
     """
 
     counts: Counts
+    touched: Touched
     garbage: bool = False
     replaced: int = 0
     kept: FileView | None = None
@@ -127,10 +130,13 @@ class Loader(Segments, Protocol):
         """
         ...
 
-    def load_together(self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]) -> bool:
-        """Load fresh files that have one version each in one transaction, and close them all.
+    def load_together(
+        self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]
+    ) -> list[Touched] | None:
+        """Load fresh files that have one version each in one transaction, and close them all. Returns what
+        was touched, by source.
 
-        False: some of them needs a transaction of its own (its claim is lost, a key of it is there
+        None: some of them needs a transaction of its own (its claim is lost, a key of it is there
         already); nothing is loaded, then.
         """
         ...

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from sensorflow.core.states import State
+from sensorflow.core.touched import Touched
 from sensorflow.ports.files import Counts
 
 if TYPE_CHECKING:  # the daemon knows no Arrow
@@ -54,6 +55,22 @@ class Leftover:
     holds: Holds | None = None
 
 
+@dataclass(frozen=True)
+class Undone:
+    """rows: how many were taken out."""
+
+    rows: int
+    touched: Touched
+
+
+@dataclass(frozen=True)
+class Expired:
+    """files: of how many a layer has expired. touched: the rows that were removed, if it was rows."""
+
+    files: int
+    touched: Touched
+
+
 class Maintenance(Protocol):
     """What sees to files that are finished.
 
@@ -78,9 +95,9 @@ class Maintenance(Protocol):
         """
         ...
 
-    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> int | None:
-        """Take a loaded file's rows out of the database; returns how many, None if it is not loaded,
-        or not waiting to be loaded again.
+    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> Undone | None:
+        """Take a loaded file's rows out of the database; None if it is not loaded, or not waiting to be
+        loaded again.
 
         Files that left readings out as duplicates of this one's, and files whose readings this one
         had replaced, are replayed, but for those in `along`, which are to be undone too.
@@ -100,9 +117,9 @@ class Maintenance(Protocol):
         """There may be leftovers of a file, whatever its state is now or will be: for `tidy`."""
         ...
 
-    def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> int:
+    def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> Expired:
         """Mark a layer of files that were finished (rows: measured) more than `age` seconds ago as
-        expired, for `tidy` to remove; rows are removed here. Returns of how many files.
+        expired, for `tidy` to remove; rows are removed here.
 
         Never of a file that is not loaded, superseded or undone.
         """

@@ -219,9 +219,9 @@ def test_of_growths_undone_together_none_goes_through_again(ledger: Ledger) -> N
     first, second = grow(ledger, 2)
     load(ledger, claim(ledger, first), batch(3))
     load(ledger, claim(ledger, second), batch(2, 3), known=1)
-    assert ledger.undo(first, "", along=[first, second]) == 3
+    assert ledger.undo(first, "", along=[first, second]).rows == 3
     assert state(ledger, second) is State.LOADED
-    assert ledger.undo(second, "", along=[first, second]) == 2
+    assert ledger.undo(second, "", along=[first, second]).rows == 2
     ledger.replay(first)
     ledger.replay(second)
     load(ledger, claim(ledger, first), batch(3))
@@ -241,6 +241,6 @@ def test_the_beginning_of_a_growing_file_does_not_expire(ledger: Ledger) -> None
     assert after is not None
     for number in (first, second, late.file_id, root.file_id, after.file_id):
         load(ledger, claim(ledger, number), batch(1, number * 10), f"plant/{number}")
-    assert ledger.expire("plant", Expirable.LANDING, -1) == 1
+    assert ledger.expire("plant", Expirable.LANDING, -1).files == 1
     assert ledger.history(after.file_id)[-1].what == "expired"
-    assert ledger.expire("plant", Expirable.BRONZE, -1) == 5
+    assert ledger.expire("plant", Expirable.BRONZE, -1).files == 5

@@ -550,7 +550,7 @@ def test_a_file_is_replayed_by_the_profile_that_was_asked_for(ledger: Ledger) ->
 def test_undo_takes_out_exactly_that_files_rows_and_replay_brings_them_back(ledger: Ledger) -> None:
     file_id, other = loaded(ledger, 3), add(ledger, b"b.csv", 2)
     load(ledger, claim(ledger, other), batch(2), "plant/b.csv")
-    assert ledger.undo(file_id, "wrong sensor") == 3
+    assert ledger.undo(file_id, "wrong sensor").rows == 3
     assert ledger.undo(file_id, "again") is None
     assert state(ledger, file_id) is State.UNDONE
     assert ledger.totals()["plant"].rows_loaded == 2
@@ -579,7 +579,7 @@ def test_readings_that_others_left_out_come_back_when_their_holder_is_undone(
         silver = batch(3, start)
         rows = [(silver, keys(silver, "plant/"))]
         assert ledger.load(claim(ledger, file_id), rows, plan).counts.duplicate == left
-    assert ledger.undo(first, "") == 3
+    assert ledger.undo(first, "").rows == 3
     again = claim(ledger, second)
     assert again.again
     silver = batch(3, 2)
@@ -656,11 +656,11 @@ def test_what_could_not_be_removed_is_tidied_later(ledger: Ledger) -> None:
 
 def test_layers_of_finished_files_expire_once(ledger: Ledger) -> None:
     file_id = loaded(ledger)
-    assert ledger.expire("plant", Expirable.LANDING, 60) == 0
+    assert ledger.expire("plant", Expirable.LANDING, 60).files == 0
     time.sleep(SHORT)
-    assert ledger.expire("other", Expirable.LANDING, SHORT / 2) == 0
-    assert ledger.expire("plant", Expirable.LANDING, SHORT / 2) == 1
-    assert ledger.expire("plant", Expirable.LANDING, SHORT / 2) == 0
+    assert ledger.expire("other", Expirable.LANDING, SHORT / 2).files == 0
+    assert ledger.expire("plant", Expirable.LANDING, SHORT / 2).files == 1
+    assert ledger.expire("plant", Expirable.LANDING, SHORT / 2).files == 0
     seen: list[Leftover] = []
     ledger.tidy(seen.append)
     assert [left.landing for left in seen] == [arrival().landed.name]
@@ -685,15 +685,15 @@ def test_nothing_of_an_unfinished_or_quarantined_file_expires(ledger: Ledger) ->
     quarantine_it(ledger, add(ledger, b"b.csv", 2))
     time.sleep(SHORT)
     for layer in Expirable:
-        assert ledger.expire("plant", layer, SHORT / 2) == 0
+        assert ledger.expire("plant", layer, SHORT / 2).files == 0
 
 
 def test_rows_expire_by_when_they_were_measured_and_a_replay_brings_them_back(
     ledger: Ledger,
 ) -> None:
     file_id = loaded(ledger)
-    assert ledger.expire("plant", Expirable.ROWS, 100 * 365.25 * 86400) == 0
-    assert ledger.expire("plant", Expirable.ROWS, 60) == 1
+    assert ledger.expire("plant", Expirable.ROWS, 100 * 365.25 * 86400).files == 0
+    assert ledger.expire("plant", Expirable.ROWS, 60).files == 1
     assert ledger.replay(file_id)
     assert load(ledger, claim(ledger, file_id), batch(3)).loaded == 3
 

@@ -89,10 +89,10 @@ def test_undo_of_a_version_brings_back_what_it_had_replaced(ledger: Ledger) -> N
     for file_id, rows in silver.items():
         load(ledger, file_id, rows)
     assert [counts(ledger, n) for n in silver] == [(5, 4), (3, 3), (4, 0)]
-    assert ledger.undo(third, "") == 4
+    assert ledger.undo(third, "").rows == 4
     drain(ledger, silver)
     assert [counts(ledger, n) for n in (first, second)] == [(5, 3), (3, 0)]
-    assert ledger.undo(second, "") == 3
+    assert ledger.undo(second, "").rows == 3
     drain(ledger, silver)
     assert counts(ledger, first) == (5, 0)
     again = silver[first]
@@ -220,9 +220,9 @@ def test_versions_in_a_row_are_undone_at_once_and_one_after_the_other(ledger: Le
     ids = [arrive(ledger, number) for number in (1, 2, 3, 4)]
     for number, file_id in enumerate(ids):
         load(ledger, file_id, batch(4 - number, value=float(number)))
-    assert [ledger.undo(n, "", ids[2:]) for n in (ids[3], ids[2])] == [1, 1]
+    assert [ledger.undo(n, "", ids[2:]).rows for n in (ids[3], ids[2])] == [1, 1]
     assert [state(ledger, n) for n in ids] == [State.LOADED, State.PENDING, *[State.UNDONE] * 2]
-    assert ledger.undo(ids[1], "") == 1  # while it waits to go through again
+    assert ledger.undo(ids[1], "").rows == 1  # while it waits to go through again
     view = ledger.file(ids[1])
     assert view is not None
     assert (view.state, view.counts.loaded, view.counts.replaced) == (State.UNDONE, 3, 0)

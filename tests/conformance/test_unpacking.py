@@ -100,7 +100,7 @@ def test_the_same_bytes_in_two_archives_are_one_file_that_came_in_both(ledger: L
     [second, other] = unpack(ledger, two, (b"a.csv", 1), (b"b.csv", 2))
     assert (second.kind, second.file_id) == (Kind.ALIAS, first.file_id)
     assert [m.besides for m in ledger.members(one.file_id)] == [frozenset({two.file_id})]
-    assert ledger.undo(one.file_id, "") == 0
+    assert ledger.undo(one.file_id, "").rows == 0
     assert [m.besides for m in ledger.members(two.file_id)] == [frozenset(), frozenset()]
     ledger.register(arrival(b"c.csv", 2), OnChange.MERGE, False)
     assert [m.besides for m in ledger.members(two.file_id)] == [frozenset(), frozenset({0})]
@@ -158,7 +158,7 @@ def test_an_archive_whose_own_readings_are_there_is_refused(ledger: Ledger) -> N
     with pytest.raises(Permanent, match="3 readings"):
         unpack(ledger, again, (b"a.csv", 1))
     ledger.condemn(again, Permanent(Code.ARCHIVE, "no"), Counts())
-    assert ledger.undo(held.file_id, "") == 3
+    assert ledger.undo(held.file_id, "").rows == 3
     ledger.replay(held.file_id)
     assert len(unpack(ledger, claim(ledger, held.file_id), (b"a.csv", 1))) == 1
 

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import re
+import sqlite3
 import struct
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
 from installed import install
 from typer.testing import CliRunner
-from yard import Yard
+from yard import Yard, content
 
 from sensorflow import bootstrap
+from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.cli import app, commands
+from sensorflow.core.heartbeat import Role
 from sensorflow.errors import Misuse, Transient
+from sensorflow.flow.intake.loop import Intake
 from sensorflow.flow.outcomes import Outcome
+from sensorflow.flow.process import process
+from sensorflow.ports.queue import Task
+from sensorflow.settings import Settings
 
 PROFILE = '[profiles.raw]\nformat = "records"\n'
 SOURCE = '[sources.raw]\npath = "raw"\nprofile = "raw"\ninclude = ["*.bin"]\nsettle = 0\n'
@@ -95,4 +107,103 @@ def test_a_file_waits_on_a_host_where_the_package_is_broken(yard: Yard, site: Pa
     assert yard.work(file_id) is Outcome.RETRY
     view = yard.ledger.file(file_id)
     assert view is not None
-    assert (view.facts["attempts"], "sensorflow-records" in view.facts["error_detail"]) == (0, True)
+    assert (view.attempts, "sensorflow-records" in str(view.error_detail)) == (0, True)
+
+
+BOX = (
+    "CREATE TABLE box (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE, data BLOB,"
+    " written_ns INTEGER)"
+)
+PUT = "INSERT INTO box (key, data, written_ns) VALUES (?, ?, 1772323200000000000)"
+BOXED = """\
+data = "data"
+database_url = "{database}"
+[sources.post]
+kind = "box"
+file = "post.sqlite"
+profile = "long"
+[profiles.long]
+format = "csv"
+time = "time"
+sensor = "sensor"
+type = "type"
+value = "value"
+unit = "unit"
+"""
+
+
+@pytest.fixture
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
+    monkeypatch.syspath_prepend(install("sensorflow-box", tmp_path / "site"))
+    with closing(sqlite3.connect(tmp_path / "post.sqlite", isolation_level=None)) as made:
+        made.execute(BOX)
+        yield made
+    sys.modules.pop("sensorflow_box", None)
+
+
+def boxed(folder: Path, database: str) -> Settings:
+    (folder / "sensorflow.toml").write_text(BOXED.format(database=database))
+    return bootstrap.settings(folder)
+
+
+def test_files_of_a_package_s_feed_are_taken_in_and_loaded_once_each(
+    box: sqlite3.Connection, tmp_path: Path, database: str, ledger: PostgresLedger
+) -> None:
+    settings, mine = boxed(tmp_path, database), bootstrap.identity()
+    for number in range(20):
+        box.execute(PUT, (f"{number}.csv", content(number)))
+    box.execute(PUT, ("left.part", b"not taken"))
+    [feed] = bootstrap.feeds(settings, ledger)
+    leases = bootstrap.leases(settings, ledger, [feed.name], mine)
+    loop = bootstrap.heart(settings, ledger, mine).loop(Role.INTAKE)
+    taken = Intake(settings, [feed], [], bootstrap.landing(settings), ledger, leases, loop)
+    ending = threading.Thread(target=_stop_when_empty, args=(tmp_path / "post.sqlite", taken.stop))
+    leases.start()
+    taken.start()
+    ending.start()
+    taken.run()
+    ending.join()
+    leases.stop()
+    world = bootstrap.world(settings, "test", ledger)
+    views = ledger.files(limit=100)
+    assert sorted(view.name for view in views) == sorted(f"{number}.csv" for number in range(20))
+    for view in views:
+        process(world, Task([view.file_id]), lambda _: nullcontext())
+    assert {view.counts.loaded for view in ledger.files(limit=100)} == {20}
+
+
+def _stop_when_empty(path: Path, stop: Callable[[], object]) -> None:
+    with closing(sqlite3.connect(path)) as box:
+        while box.execute("SELECT count(*) FROM box").fetchone() != (1,):
+            time.sleep(0.02)
+    stop()
+
+
+def test_a_key_of_a_package_s_source_that_is_misspelt_is_named(
+    box: sqlite3.Connection, tmp_path: Path
+) -> None:
+    text = BOXED.format(database="postgresql://h/d").replace("file =", "fil =")
+    (tmp_path / "sensorflow.toml").write_text(text)
+    with pytest.raises(Misuse, match=r"unknown key 'sources\.post\.fil'; did you mean 'file'\?"):
+        bootstrap.settings(tmp_path)
+
+
+def test_a_feed_whose_package_is_broken_is_named_with_its_source(
+    box: sqlite3.Connection, tmp_path: Path
+) -> None:
+    (tmp_path / "site" / "sensorflow_box.py").write_text("import nowhere\n")
+    told = "sources.post.kind = 'box': 'box' of the package sensorflow-box 1.0 cannot be imported"
+    with pytest.raises(Misuse, match=re.escape(told)):
+        boxed(tmp_path, "postgresql://h/d")
+
+
+def test_commands_show_a_source_that_has_no_folder(
+    box: sqlite3.Connection, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxed(tmp_path, database)
+    monkeypatch.chdir(tmp_path)
+    if not app.registered_groups:
+        commands.register(app)
+    done = CliRunner().invoke(app, ["sources", "ls", "--json"], catch_exceptions=False)
+    assert json.loads(done.stdout)[0]["name"] == "post"
+    assert CliRunner().invoke(app, ["audit", "--json"], catch_exceptions=False).exit_code == 0

@@ -98,7 +98,7 @@ def test_undo_is_one_transaction_with_the_ledger(database: str, ledger: Postgres
         blocked.close()
     assert state(ledger, file_id) is State.LOADED
     assert len(rows(database)) == 5
-    assert ledger.undo(file_id, "") == 3
+    assert ledger.undo(file_id, "").rows == 3
     assert len(rows(database)) == 2
 
 

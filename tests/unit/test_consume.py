@@ -108,7 +108,7 @@ def test_a_retry_is_the_ledgers_and_its_message_is_done() -> None:
     consume(plant.queue, plant.world, drained(plant))
     view = plant.ledger.file(file.file_id)
     assert view is not None
-    assert (view.state, view.facts["error_code"]) == (State.PENDING, Code.STORAGE)
+    assert (view.state, view.error_code) == (State.PENDING, Code.STORAGE)
     assert plant.queue._held == {}
 
 

@@ -42,12 +42,13 @@ from sensorflow.core.names import canonical
 from sensorflow.core.readings import Span, months_of
 from sensorflow.core.stability import same_state
 from sensorflow.core.states import Stage, State, allowed
+from sensorflow.core.touched import Touched
 from sensorflow.errors import REMEDY, Code, Fenced, IntakeLost, SensorflowError
 from sensorflow.ports.claims import BatchLimits, Claim, Claimed, Progress
 from sensorflow.ports.files import ArrivalRecord, Counts, FileView, HistoryEvent, StageReport
 from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
 from sensorflow.ports.loading import Keyed, Load, Loaded, Older, Unloaded
-from sensorflow.ports.maintenance import COLLECT_AGAIN, Expirable, Holds, Leftover
+from sensorflow.ports.maintenance import COLLECT_AGAIN, Expirable, Expired, Holds, Leftover, Undone
 from sensorflow.ports.outbox import HIDDEN, HIDDEN_AFTER, PUBLISHING, Swept
 
 _NOBODY: tuple[object, datetime] = (None, datetime.min.replace(tzinfo=UTC))
@@ -428,19 +429,19 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             file.quarantines += 1
             file.quarantined_to, file.finished_at, file.tidy = where, self._clock(), False
 
-    def load_together(self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]) -> bool:
+    def load_together(
+        self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]
+    ) -> list[Touched] | None:
         with self._lock:
             keys = [k for _, batches, _ in files for _, found in batches for k in found.to_pylist()]
             if len(set(keys)) < len(keys) or not self.rows.keys().isdisjoint(keys):
-                return False
+                return None
             try:
                 for claim, _, _ in files:
                     self._guard(claim)
             except Fenced:
-                return False
-            for claim, batches, load in files:
-                self.load(claim, batches, load)
-            return True
+                return None
+            return [self.load(claim, batches, load).touched for claim, batches, load in files]
 
     def _count_months(self, given: Sequence[Keyed], load: Load) -> None:
         made = NewMonths(load.months)
@@ -497,7 +498,8 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             garbage = bool(replaced or lost or contest.taken)
             counts = replace(counts, replaced=lost)
             kept = self.older(claim).loaded if load.on_change is OnChange.MERGE else None
-            return Loaded(counts, garbage, contest.taken.total(), kept)
+            touched = Touched(file.arrival.source).over(file.span.low, file.span.high)
+            return Loaded(counts, touched, garbage, contest.taken.total(), kept)
 
     def older(self, claim: Claim) -> Older:
         with self._lock:
@@ -613,7 +615,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
         file.published_at = file.not_before = file.finished_at = file.error = None
         return True
 
-    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> int | None:
+    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> Undone | None:
         with self._lock:
             file = self._files.get(file_id)
             waiting = file is not None and file.state is State.PENDING and file.previous
@@ -629,7 +631,8 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                     self.replay(other.id)
             self.return_replaced(file.id, along)
             self._forget_replacements(file)
-            return rows
+            touched = Touched(file.arrival.source).over(file.span.low, file.span.high)
+            return Undone(rows, touched)
 
     @staticmethod
     def _shares(other: File, file: File) -> bool:
@@ -684,9 +687,10 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
 
         return holds
 
-    def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> int:
+    def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> Expired:
         with self._lock:
             cut, done = self._clock() - timedelta(seconds=age), 0
+            touched = Touched(source)
             for file in self._files.values():
                 since = file.span.high if layer is Expirable.ROWS else file.finished_at
                 wanted = (State.LOADED,) if layer is Expirable.ROWS else SETTLED
@@ -699,10 +703,11 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                     break
                 if layer is Expirable.ROWS:
                     self._take_out(file)
+                    touched = touched.over(file.span.low, file.span.high)
                 file.expired.add(str(layer))
                 file.tidy, done = file.tidy and layer is Expirable.ROWS, done + 1
                 self._tell(file, FileEvent.EXPIRED, why=str(layer))
-            return done
+            return Expired(done, touched)
 
     def take_turn(self, step: str, every: float, anyway: bool = False) -> bool:
         with self._lock:

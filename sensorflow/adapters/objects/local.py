@@ -166,5 +166,5 @@ def _object(name: str, fact: os.stat_result) -> Object | None:
 
 def _unless_gone(error: OSError) -> None:
     """A folder that goes while its parent is listed hides no other."""
-    if not isinstance(error, FileNotFoundError):
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 from pgpq import ArrowToPostgresBinaryEncoder
 
@@ -15,6 +16,7 @@ from sensorflow import crash
 from sensorflow.adapters.postgres.queries import queries, run
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.readings import KEY, READING, US, Span, micros
+from sensorflow.core.touched import MOST, Touched
 
 
 def wire(silver: pa.RecordBatch, keys: pa.Array, file_id: int) -> pa.RecordBatch:
@@ -58,28 +60,42 @@ class Inserted:
 class Loader:
     """Loads the batches of one file within one transaction.
 
-    deferred: months that are not over have no unique index (see `indexing`).
+    deferred: months that are not over have no unique index (see `indexing`). touched: what has been done.
     """
 
-    def __init__(self, connection: sa.Connection, file_id: int, deferred: bool = False) -> None:
+    def __init__(
+        self, connection: sa.Connection, file_id: int, touched: Touched, deferred: bool = False
+    ) -> None:
         self._connection = connection
         self._file_id = file_id
         self._deferred = deferred
         self._staged = False
         self._span = Span()
         self.inserted = Inserted()
+        self.touched = touched
 
-    def load(self, silver: pa.RecordBatch, keys: pa.Array) -> None:
-        """Insert one batch; direct COPY first, on a conflict by way of a temporary table."""
+    def load(self, silver: pa.RecordBatch, keys: pa.Array, span: Span) -> None:
+        """Insert one batch; direct COPY first, on a conflict by way of a temporary table.
+
+        span: of the batch.
+        """
         rows = wire(silver, keys, self._file_id)
         try:
             with self._connection.begin_nested():
                 copy_in(self._connection, "raw_readings", [rows])
         except psycopg.errors.UniqueViolation:
-            self._merge(rows)
+            if self._merge(rows):
+                self.touch(silver, span)
             return
+        self.touch(silver, span)
         self.inserted.rows += len(silver)
         self._add(checksum(keys, silver["value"]))
+
+    def touch(self, silver: pa.RecordBatch, span: Span) -> None:
+        """Readings like these were inserted or removed. span: of the batch."""
+        known = self.touched.sensors is not None  # else it costs, and says nothing
+        sensors = sensors_of(silver["sensor_id"]) if known else None
+        self.touched = self.touched.over(span.low, span.high, sensors)
 
     def finish(self) -> None:
         """Nothing is left to do."""
@@ -87,7 +103,7 @@ class Loader:
     def _add(self, part: int) -> None:
         self.inserted.checksum = (self.inserted.checksum + part) % MODULUS
 
-    def _merge(self, rows: pa.RecordBatch) -> None:
+    def _merge(self, rows: pa.RecordBatch) -> int:
         if self._staged:
             self._connection.execute(sa.text("TRUNCATE incoming"))
         self._stage(rows)
@@ -95,6 +111,7 @@ class Loader:
         new = self._connection.execute(queries()[merge]).all()
         self.inserted.rows += len(new)
         self._add(_checksum_of(new))
+        return len(new)
 
     def _stage(self, rows: pa.RecordBatch) -> None:
         if not self._staged:
@@ -113,9 +130,9 @@ class Difference(Loader):
     note = ""
     removed = 0
 
-    def load(self, silver: pa.RecordBatch, keys: pa.Array) -> None:
+    def load(self, silver: pa.RecordBatch, keys: pa.Array, span: Span) -> None:
         self._stage(wire(silver, keys, self._file_id))
-        self._span = self._span.over(silver["ts"])
+        self._span = self._span.union(span)
         self.inserted.rows += len(silver)
         self._add(checksum(keys, silver["value"]))
 
@@ -123,21 +140,27 @@ class Difference(Loader):
         if not self._staged:
             self._connection.execute(queries()["stage_of_incoming"])
         self._connection.execute(sa.text("ANALYZE incoming"))
-        removed = run(self._connection, "remove_difference", id=self._file_id).rowcount
+        removed = self._changed("remove_difference", id=self._file_id)
         if self._deferred:
-            removed += run(self._connection, "remove_surplus", id=self._file_id).rowcount
+            removed += self._changed("remove_surplus", id=self._file_id)
             added = self._merge_by_looking()
         else:
             if self._staged:
                 self._leave_out()
-            added = run(self._connection, "merge_difference").rowcount
+            added = self._changed("merge_difference")
         untouched = self.inserted.rows - added
         self.removed = removed
         self.note = f"{added:,} readings added, {removed:,} removed, {untouched:,} untouched"
 
+    def _changed(self, query: str, **facts: Any) -> int:
+        """Run a statement that tells which rows it has inserted or removed; returns how many."""
+        row = run(self._connection, query, **facts, most=MOST + 1).one()
+        self.touched = self.touched.over(row.low, row.high, row.sensors)
+        return int(row.rows)
+
     def _merge_by_looking(self) -> int:
         place = {"id": self._file_id, "low": self._span.low, "high": self._span.high}
-        added = run(self._connection, "merge_difference_deferred", **place).rowcount
+        added = self._changed("merge_difference_deferred", **place)
         self._without(run(self._connection, "left_out", **place).all())
         return added
 
@@ -149,6 +172,12 @@ class Difference(Loader):
     def _without(self, others: Sequence[Any]) -> None:
         self.inserted.rows -= len(others)
         self._add(-_checksum_of(others))
+
+
+def sensors_of(column: pa.Array | pa.ChunkedArray) -> list[str] | None:
+    """The different ones of a column; None of more than `MOST`."""
+    found = pc.unique(column)
+    return None if len(found) > MOST else found.to_pylist()
 
 
 def _checksum_of(rows: Sequence[Any]) -> int:

@@ -13,6 +13,7 @@ from sensorflow.adapters.postgres.rows import view_of
 from sensorflow.core.arrival import Arrival
 from sensorflow.core.gates.announced import Announced
 from sensorflow.core.growth import Part, Segment
+from sensorflow.core.touched import Touched
 from sensorflow.errors import Fenced
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.intake import Registration
@@ -50,16 +51,17 @@ class Loader(Segments):
         with self._transaction() as c:
             return loading.load(c, self._who, claim, batches, load, closing, months, wanted)
 
-    def load_together(self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]) -> bool:
+    def load_together(
+        self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]
+    ) -> list[Touched] | None:
         from sensorflow.adapters.postgres import loading, together
 
         self._months = self._months or loading.Months(self._engine)
         try:
             with self._transaction() as c:
-                together.load(c, self._who, files, self._months, self._wanted)
+                return together.load(c, self._who, files, self._months, self._wanted)
         except (together.Apart, Fenced):
-            return False
-        return True
+            return None
 
     def older(self, claim: Claim) -> Older:
         place = {"source": claim.source, "name": claim.known_as, "version": claim.version}

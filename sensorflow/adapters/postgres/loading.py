@@ -51,8 +51,9 @@ def load(
     superseded: list[Any] = []
     if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:
         superseded = versions.supersede(c, who, claim)
+    removed = versions.removed(claim.source, superseded)
     kind = Difference if claim.again else Loader
-    loader: Loader | Difference = kind(c, claim.file_id, wanted.deferred)
+    loader: Loader | Difference = kind(c, claim.file_id, removed, wanted.deferred)
     decided = rivals if rivals.any() else None
     offered, span, waited = _insert(loader, decided, batches, months, NewMonths(load.months))
     crash.point(crash.Point.COPIED)
@@ -60,7 +61,7 @@ def load(
         load, began = closing(), began + waited
     outside = months.outside(superseded, span)
     load = replace(load, remarks="; ".join(filter(None, (load.remarks, outside))))
-    touched = versions.settle(c, who, claim, load, superseded, outside, rivals)
+    others = versions.settle(c, who, claim, load, superseded, outside, rivals)
     lost = rivals.lost.total()
     stated = loader.inserted.rows + lost
     _require_parts(claim, offered - stated)
@@ -79,7 +80,8 @@ def load(
     _tell(c, who, claim, (*load.reports, done))
     merged = load.on_change is OnChange.MERGE and claim.part is None
     kept = versions.kept(c, claim) if merged else None
-    return Loaded(counts, touched or lost > 0, rivals.rows_taken, kept, load.remarks)
+    others = others or lost > 0
+    return Loaded(counts, loader.touched, others, rivals.rows_taken, kept, load.remarks)
 
 
 def _require_parts(claim: Claim, repeats: int) -> None:
@@ -133,14 +135,19 @@ def _insert(
         if not len(silver):
             continue
         months.ensure(silver["ts"], made)
-        span = span.over(silver["ts"])
+        here = Span().over(silver["ts"])
+        span = span.union(here)
         rows += len(silver)
         if rivals is not None:
+            taken, offered = rivals.rows_taken, silver
             silver, keys = rivals.decide(silver, keys)
+            if rivals.rows_taken > taken:
+                loader.touch(offered, here)
             if not len(silver):
                 continue
+            here = Span().over(silver["ts"])
         try:
-            loader.load(silver, keys)
+            loader.load(silver, keys, here)
         except psycopg.errors.CheckViolation as error:  # a month's partition was dropped meanwhile
             months.forget()
             raise Transient(Code.DATABASE, f"no partition: {error}") from error

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from sensorflow.adapters.postgres import retention, reversal
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.transactions import Transactions
-from sensorflow.ports.maintenance import Expirable, Leftover
+from sensorflow.ports.maintenance import Expirable, Expired, Leftover, Undone
 
 
 class Maintenance(Transactions):
@@ -22,7 +22,7 @@ class Maintenance(Transactions):
         with self._transaction() as c:
             return reversal.replay(c, self._who, file_id, profile, None)
 
-    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> int | None:
+    def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> Undone | None:
         with self._transaction() as c:
             return reversal.undo(c, self._who, file_id, why, along)
 
@@ -40,7 +40,7 @@ class Maintenance(Transactions):
         with self._statement() as c:
             run(c, "collect_again", id=file_id)
 
-    def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> int:
+    def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> Expired:
         with self._transaction() as c:
             return retention.expire(c, self._who, source, layer, age, limit)
 

@@ -13,7 +13,8 @@ from sensorflow.adapters.postgres.rows import counts_of, identity_of_row
 from sensorflow.core.events import FileEvent
 from sensorflow.core.growth import HEADER
 from sensorflow.core.states import State
-from sensorflow.ports.maintenance import COLLECT_AGAIN, Expirable, Leftover
+from sensorflow.core.touched import Touched
+from sensorflow.ports.maintenance import COLLECT_AGAIN, Expirable, Expired, Leftover
 
 
 def tidy_one(c: sa.Connection, remove: Callable[[Leftover], None], after: int) -> int | None:
@@ -57,14 +58,16 @@ def _leftover(c: sa.Connection, row: Any) -> Leftover:
 
 def expire(
     c: sa.Connection, who: str, source: str, layer: Expirable, age: float, limit: int
-) -> int:
+) -> Expired:
     facts: dict[str, Any] = {"source": source, "layer": str(layer), "age": age, "limit": limit}
     if layer is Expirable.ROWS:
         rows = run(c, "expire_rows", **facts).all()
     else:
         rows = run(c, "expire_layer", **facts, head=HEADER).all()
+    touched = Touched(source)
     for row in rows:
         if layer is Expirable.ROWS and row.ts_min is not None:
             run(c, "delete_rows", id=row.id, low=row.ts_min, high=row.ts_max)
+            touched = touched.over(row.ts_min, row.ts_max)
         add_event(c, who, row.id, FileEvent.EXPIRED, row.stage, why=str(layer))
-    return len(rows)
+    return Expired(len(rows), touched)

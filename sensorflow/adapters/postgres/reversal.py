@@ -11,6 +11,8 @@ from sensorflow.adapters.postgres.history import add_event
 from sensorflow.adapters.postgres.queries import run
 from sensorflow.core.events import FileEvent
 from sensorflow.core.states import Stage
+from sensorflow.core.touched import Touched
+from sensorflow.ports.maintenance import Undone
 
 
 def replay(
@@ -33,7 +35,7 @@ def replay(
 
 def undo(
     c: sa.Connection, who: str, file_id: int, why: str, along: Sequence[int] = ()
-) -> int | None:
+) -> Undone | None:
     place = run(c, "place_of", id=file_id).first()
     if place is None:
         return None
@@ -42,17 +44,19 @@ def undo(
     row = run(c, "undo", id=file_id).first()
     if row is None:
         return None
-    rows = 0
+    rows, touched = 0, Touched(row.source)
     run(c, "chain_shrank", id=file_id)
     if row.ts_min is not None:
         span = {"low": row.ts_min, "high": row.ts_max}
         rows = run(c, "delete_rows", id=file_id, **span).rowcount
+        if rows:
+            touched = touched.over(row.ts_min, row.ts_max)
         _return_shared(c, who, row, span, along)
     steps = {"from_state": row.state_before, "to_state": "undone"}
     add_event(c, who, file_id, FileEvent.UNDONE, Stage.LOAD, **steps, rows=rows, why=why)
     return_replaced(c, who, file_id, "which held readings of it, was undone", along)
     run(c, "forget_replacements", ids=[file_id])
-    return rows
+    return Undone(rows, touched)
 
 
 def _return_shared(

@@ -11,7 +11,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from sensorflow import crash
-from sensorflow.adapters.postgres.copy import copy_in, wire
+from sensorflow.adapters.postgres.copy import copy_in, sensors_of, wire
 from sensorflow.adapters.postgres.history import Events
 from sensorflow.adapters.postgres.indexing import Wanted
 from sensorflow.adapters.postgres.loading import Months
@@ -22,6 +22,7 @@ from sensorflow.core.events import FileEvent
 from sensorflow.core.months import MonthLimits, NewMonths
 from sensorflow.core.readings import Span
 from sensorflow.core.states import Stage
+from sensorflow.core.touched import Touched
 from sensorflow.errors import Permanent
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.loading import Keyed, Load
@@ -36,14 +37,14 @@ class Apart(Exception):
     """One of the files needs a transaction of its own."""
 
 
-def load(c: sa.Connection, who: str, files: Files, months: Months, wanted: Wanted) -> None:
+def load(c: sa.Connection, who: str, files: Files, months: Months, wanted: Wanted) -> list[Touched]:
     """See `ports.loading.Loader.load_together`; within the transaction of `c`. Raises Apart."""
     began = time.perf_counter()
     wanted.check(c)
     _alone(c, files)
     _copy(c, files, months)
     crash.point(crash.Point.COPIED)
-    _finish(c, files, wanted)
+    touched = _finish(c, files, wanted)
     events = Events(who)
     for claim, _, load in files:
         for report in load.reports:
@@ -62,6 +63,7 @@ def load(c: sa.Connection, who: str, files: Files, months: Months, wanted: Wante
             rows=load.counts.loaded,
         )
     events.write(c)
+    return touched
 
 
 def _alone(c: sa.Connection, files: Files) -> None:
@@ -95,14 +97,16 @@ def _copy(c: sa.Connection, files: Files, months: Months) -> None:
         raise Apart from error
 
 
-def _finish(c: sa.Connection, files: Files, wanted: Wanted) -> None:
+def _finish(c: sa.Connection, files: Files, wanted: Wanted) -> list[Touched]:
     columns: dict[str, list[Any]] = {name: [] for name in _FINISHED}
+    spans: dict[str, Span] = {}
     for claim, batches, load in files:
         span, total = Span(), 0
         for silver, keys in batches:
             if len(silver):
                 span = span.over(silver["ts"])
                 total += checksum(keys, silver["value"])
+        spans[claim.source] = spans.get(claim.source, Span()).union(span)
         counts = load.counts
         values = (
             *(claim.file_id, claim.token),
@@ -117,6 +121,18 @@ def _finish(c: sa.Connection, files: Files, wanted: Wanted) -> None:
     if run(c, "finish_together", **columns, **facts).rowcount != len(files):
         wanted.forget()
         raise Apart
+    return [_touched(source, span, files) for source, span in spans.items()]
+
+
+def _touched(source: str, span: Span, files: Files) -> Touched:
+    columns = [
+        silver["sensor_id"]
+        for claim, batches, _ in files
+        for silver, _ in batches
+        if claim.source == source
+    ]
+    sensors = sensors_of(pa.chunked_array(columns, pa.string()))
+    return Touched(source).over(span.low, span.high, sensors)
 
 
 _FINISHED = (

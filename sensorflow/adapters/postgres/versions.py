@@ -14,6 +14,7 @@ from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.rows import view_of
 from sensorflow.core.events import FileEvent
 from sensorflow.core.states import Stage, State
+from sensorflow.core.touched import Touched
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import FileView
 from sensorflow.ports.loading import Load
@@ -27,6 +28,15 @@ def supersede(c: sa.Connection, who: str, claim: Claim) -> list[Any]:
         if old.ts_min is not None and old.state_before != State.UNDONE:
             run(c, "delete_rows", id=old.id, low=old.ts_min, high=old.ts_max)
     return list(replaced)
+
+
+def removed(source: str, superseded: Sequence[Any]) -> Touched:
+    """Which rows `supersede` has deleted."""
+    touched = Touched(source)
+    for old in superseded:
+        if old.state_before != State.UNDONE:
+            touched = touched.over(old.ts_min, old.ts_max)
+    return touched
 
 
 def settle(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from sensorflow.core.exchange import datepatterns
 from sensorflow.core.profile import Profile
 from sensorflow.core.profile.cells import Column
 from sensorflow.errors import Misuse
-
-As = Literal["table-schema", "csvw"]
 
 
 @dataclass

@@ -55,22 +55,32 @@ RETURNING value, dedupe_key;
 
 -- name: merge_difference
 -- As merge_incoming, for all rows of a file that is loaded again.
-INSERT INTO raw_readings ({reading})
-SELECT {reading}
-  FROM incoming ORDER BY ts, dedupe_key
-ON CONFLICT (ts, dedupe_key) DO NOTHING;
+WITH changed AS (
+    INSERT INTO raw_readings ({reading})
+    SELECT {reading}
+      FROM incoming ORDER BY ts, dedupe_key
+    ON CONFLICT (ts, dedupe_key) DO NOTHING
+    RETURNING ts, sensor_id)
+SELECT count(*) AS rows, min(ts) AS low, max(ts) AS high,
+       ARRAY(SELECT DISTINCT sensor_id FROM changed LIMIT :most) AS sensors
+  FROM changed;
 
 -- name: remove_difference
 -- Rows of the earlier load that are not, to the bit, among the new ones.
-DELETE FROM raw_readings r
- USING (SELECT ts_min, ts_max FROM files WHERE id = :id) f
- WHERE r.file_id = :id AND r.ts BETWEEN f.ts_min AND f.ts_max
-   AND NOT EXISTS (
-       SELECT 1 FROM incoming i
-        WHERE i.ts = r.ts AND i.dedupe_key = r.dedupe_key
-          AND float8send(i.value) = float8send(r.value) AND i.sensor_id = r.sensor_id
-          AND i.reading_type = r.reading_type AND i.unit = r.unit AND i.quality = r.quality
-          AND i.line_no = r.line_no);
+WITH changed AS (
+    DELETE FROM raw_readings r
+     USING (SELECT ts_min, ts_max FROM files WHERE id = :id) f
+     WHERE r.file_id = :id AND r.ts BETWEEN f.ts_min AND f.ts_max
+       AND NOT EXISTS (
+           SELECT 1 FROM incoming i
+            WHERE i.ts = r.ts AND i.dedupe_key = r.dedupe_key
+              AND float8send(i.value) = float8send(r.value) AND i.sensor_id = r.sensor_id
+              AND i.reading_type = r.reading_type AND i.unit = r.unit AND i.quality = r.quality
+              AND i.line_no = r.line_no)
+    RETURNING r.ts, r.sensor_id)
+SELECT count(*) AS rows, min(ts) AS low, max(ts) AS high,
+       ARRAY(SELECT DISTINCT sensor_id FROM changed LIMIT :most) AS sensors
+  FROM changed;
 
 -- name: held_elsewhere
 -- Incoming readings that another file holds.
@@ -88,25 +98,35 @@ RETURNING value, dedupe_key;
 
 -- name: remove_surplus
 -- All but one of a file's own rows of the same key, which no index may have kept out.
-DELETE FROM raw_readings r
- USING (SELECT o.tableoid AS part, o.ctid AS place,
-               row_number() OVER (PARTITION BY o.ts, o.dedupe_key ORDER BY o.ctid) AS number
-          FROM raw_readings o, files f
-         WHERE f.id = :id AND o.file_id = :id AND o.ts BETWEEN f.ts_min AND f.ts_max) d
- WHERE d.number > 1 AND r.tableoid = d.part AND r.ctid = d.place AND r.file_id = :id;
+WITH changed AS (
+    DELETE FROM raw_readings r
+     USING (SELECT o.tableoid AS part, o.ctid AS place,
+                   row_number() OVER (PARTITION BY o.ts, o.dedupe_key ORDER BY o.ctid) AS number
+              FROM raw_readings o, files f
+             WHERE f.id = :id AND o.file_id = :id AND o.ts BETWEEN f.ts_min AND f.ts_max) d
+     WHERE d.number > 1 AND r.tableoid = d.part AND r.ctid = d.place AND r.file_id = :id
+    RETURNING r.ts, r.sensor_id)
+SELECT count(*) AS rows, min(ts) AS low, max(ts) AS high,
+       ARRAY(SELECT DISTINCT sensor_id FROM changed LIMIT :most) AS sensors
+  FROM changed;
 
 -- name: merge_difference_deferred
 -- As merge_difference: what this file has is left out by looking, for keys hold the file's name; what
 -- the index of a closed month knows, by that.
-INSERT INTO raw_readings ({reading})
-SELECT {reading}
-  FROM incoming i
- WHERE NOT EXISTS (
-       SELECT 1 FROM raw_readings r
-        WHERE r.file_id = :id AND r.ts BETWEEN :low AND :high
-          AND r.ts = i.ts AND r.dedupe_key = i.dedupe_key)
- ORDER BY ts, dedupe_key
-ON CONFLICT DO NOTHING;
+WITH changed AS (
+    INSERT INTO raw_readings ({reading})
+    SELECT {reading}
+      FROM incoming i
+     WHERE NOT EXISTS (
+           SELECT 1 FROM raw_readings r
+            WHERE r.file_id = :id AND r.ts BETWEEN :low AND :high
+              AND r.ts = i.ts AND r.dedupe_key = i.dedupe_key)
+     ORDER BY ts, dedupe_key
+    ON CONFLICT DO NOTHING
+    RETURNING ts, sensor_id)
+SELECT count(*) AS rows, min(ts) AS low, max(ts) AS high,
+       ARRAY(SELECT DISTINCT sensor_id FROM changed LIMIT :most) AS sensors
+  FROM changed;
 
 -- name: left_out
 -- Incoming readings that are not this file's, after merge_difference_deferred.

@@ -1,0 +1,77 @@
+"""Files in a table of an SQLite database, which their sender fills and sensorflow empties:
+
+CREATE TABLE box (id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE, data BLOB, written_ns INTEGER)
+"""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from sensorflow.core.stability import takes
+from sensorflow.errors import Code, Transient
+from sensorflow.ports.feed import Candidate, Feed, Gone, Permit
+from sensorflow.settings import Source
+
+FOUND = "SELECT key, id, length(data), written_ns, data FROM box"
+THERE = FOUND.replace(", data FROM", " FROM")
+
+
+class BoxSource(Source):
+    """kind = "box". file: the database, relative to the folder of sensorflow.toml."""
+
+    kind: Literal["box"] = "box"
+    file: Path
+
+
+class BoxFile(io.BytesIO):
+    def __init__(self, data: bytes, state: Callable[[], Candidate]) -> None:
+        super().__init__(data)
+        self.state = state
+
+
+class BoxFeed(Feed):
+    Source = BoxSource
+
+    def __init__(self, name: str, source: BoxSource, home: Path) -> None:
+        self.name, self._source, self._path = name, source, home / source.file
+
+    def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
+        return [self.scan()]
+
+    def scan(self) -> Iterator[Candidate]:
+        found = (self._candidate(row) for row in self._run(f"{THERE} ORDER BY id"))
+        return (c for c in found if takes(c.key, self._source.taken, self._source.exclude))
+
+    @contextmanager
+    def open(self, candidate: Candidate) -> Iterator[BoxFile]:
+        key = candidate.key.decode()
+        found = self._run(f"{FOUND} WHERE key = ?", key)
+        if not found:
+            raise Gone("it is not in the box")
+        *row, data = found[0]
+        yield BoxFile(data, lambda: self._candidate(row))
+
+    def unchanged(self, candidate: Candidate) -> bool:
+        return bool(self._run("SELECT 1 FROM box WHERE id = ?", int(candidate.revision)))
+
+    def ack(self, candidates: Sequence[Candidate], by: Permit) -> Mapping[Candidate, str]:
+        for done in candidates:
+            if by.allowed():  # by its id: newer data under the key stay
+                self._run("DELETE FROM box WHERE id = ?", int(done.revision))
+        return {}
+
+    def _candidate(self, row: Sequence[Any]) -> Candidate:
+        key, number, size, written = row
+        return Candidate(self.name, key.encode(), str(number), size, written, written)
+
+    def _run(self, sql: str, *values: Any) -> list[Any]:
+        try:
+            with closing(sqlite3.connect(self._path)) as box, box:
+                return box.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise Transient(Code.STORAGE, f"{self._path}: {error}") from error

@@ -1,0 +1,91 @@
+"""Objects in a table of SQLite: a store."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sensorflow.errors import Code, Transient
+from sensorflow.ports.objects import Name, Object, Puts, Reader, rewinds
+
+MADE = "CREATE TABLE IF NOT EXISTS shelf (name TEXT PRIMARY KEY, data BLOB, at REAL)"
+
+
+class Shelf:
+    """See `ports.objects.ObjectStore`."""
+
+    def __init__(self, path: Path, name: str = "shelf") -> None:
+        self.name, self._path = name, path
+
+    def put(self, name: Name, source: Reader) -> str:
+        with self.batch() as batch:
+            return batch.put(name, source)
+
+    @contextmanager
+    def batch(self) -> Iterator[Puts]:
+        batch = _Batch()
+        yield batch
+        now = datetime.now(UTC).timestamp()
+        rows = [(name, data, now) for name, data in batch.found.items()]
+        self._run("REPLACE INTO shelf VALUES (?, ?, ?)", *rows)  # one transaction, synced
+
+    def open(self, name: str) -> BinaryIO:
+        found = self._run("SELECT data FROM shelf WHERE name = ?", (name,))
+        if not found:
+            raise Transient(Code.STORAGE, f"no object {name!r}") from FileNotFoundError(name)
+        return io.BytesIO(found[0][0])
+
+    def head(self, name: str) -> Object | None:
+        return next((found for found in self.list(name) if found.name == name), None)
+
+    def list(self, prefix: str = "") -> Iterator[Object]:
+        asked = "SELECT name, length(data), at FROM shelf WHERE substr(name, 1, ?) = ?"
+        for name, size, at in self._run(asked, (len(prefix), prefix)):
+            yield Object(name, size, datetime.fromtimestamp(at, UTC))
+
+    def copy(self, name: str, target: str) -> None:
+        self.put(target, self.open(name))
+
+    def delete(self, name: str) -> None:
+        self._run("DELETE FROM shelf WHERE name = ?", (name,))
+
+    def began(self) -> datetime | None:
+        return None
+
+    def unfinished(self, older: float) -> Sequence[str]:
+        return []  # a transaction that was not committed leaves nothing
+
+    def collect(self, older: float) -> int:
+        return 0
+
+    def _run(self, sql: str, *rows: tuple[Any, ...]) -> Sequence[Any]:
+        try:
+            with closing(sqlite3.connect(self._path)) as shelf, shelf:
+                shelf.execute(MADE)
+                if len(rows) == 1:
+                    return shelf.execute(sql, rows[0]).fetchall()
+                shelf.executemany(sql, rows)
+                return []
+        except sqlite3.Error as error:
+            raise Transient(Code.STORAGE, f"{self._path}: {error}") from error
+
+
+class _Batch:
+    def __init__(self) -> None:
+        self.found: dict[str, bytes] = {}
+
+    def put(self, name: Name, source: Reader) -> str:
+        data = source.read()
+        made = name if isinstance(name, str) else name()
+        if callable(name) and rewinds(source):  # as it is uploaded: read for its name, then again
+            source.seek(0)
+            data = source.read()
+            if name() != made:
+                raise Transient(Code.STORAGE, f"{made!r}: other bytes in the second reading")
+        self.found[made] = data
+        return made
