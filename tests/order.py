@@ -1,12 +1,13 @@
 """How xdist's workers share the tests: what waits and starts processes first, what only computes last.
 
 A long test that starts last would be waited for by all. Tests of a fleet are given out one by one, unless
-those of their file share a fixture; all others a file at once.
+those of their file share a fixture; all others a file at once. Tests with RabbitMQ go to few workers.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from zlib import crc32
 
 from xdist.scheduler import LoadScopeScheduling
 
@@ -14,6 +15,8 @@ ROOT = Path(__file__).parents[1]
 FIRST = ("acceptance", "faults", "fuzz", "integration", "migration", "conformance", "unit")
 """Folders by how long their tests take."""
 SINGLY = ("acceptance", "faults")
+BROKERS = 2
+"""How many of xdist's workers start a RabbitMQ, which costs eight seconds of CPU: the others need none."""
 LONGEST = (
     "integration/test_stale_silver.py",
     "acceptance/test_chaos.py",
@@ -37,6 +40,8 @@ def position(nodeid: str) -> tuple[int, int]:
 class LongestFirst(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
+        if "rabbitmq" in nodeid and not _shares(file):
+            return f"rabbitmq {crc32(nodeid.encode()) % BROKERS}"
         alone = file.startswith(tuple(f"tests/{folder}/" for folder in SINGLY))
         return nodeid if alone and not _shares(file) else file
 

@@ -9,11 +9,13 @@ from patches import Patch, apply
 
 PARTS = ("sensorflow", "workers", "migrations")
 
-ACK_BEFORE_WORK = (Patch("workers/app.py", '"task_acks_late": True', '"task_acks_late": False'),)
+ACK_BEFORE_WORK = (
+    Patch("workers/app.py::settle", '"task_acks_late": True', '"task_acks_late": False'),
+)
 
 NO_SWEEPER = (
     Patch(
-        "sensorflow/flow/sweep.py",
+        "sensorflow/flow/sweep.py::sweep",
         "swept = ledger.sweep(stale_after, publisher.depth(), grace)",
         "swept = Swept(0, 0)",
     ),
@@ -21,25 +23,27 @@ NO_SWEEPER = (
 
 NO_ON_CONFLICT = (
     Patch(
-        "sensorflow/adapters/postgres/sql/*.sql",
-        "dedupe_key\nON CONFLICT (ts, dedupe_key) DO NOTHING\n",
-        "dedupe_key\n",
+        "sensorflow/adapters/postgres/sql/*.sql::merge_incoming",
+        "ON CONFLICT (ts, dedupe_key) DO NOTHING",
+        "",
     ),
 )
 
+LOAD = "sensorflow/adapters/postgres/loading.py::load"
+
 DELETE_BY_ABSENCE = (
     Patch(
-        "sensorflow/adapters/postgres/loading.py",
-        "    if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:\n",
-        "    if claim.version > 1:\n",
+        LOAD,
+        "if claim.version > 1 and load.on_change is OnChange.SUPERSEDE:",
+        "if claim.version > 1:",
     ),
 )
 
 TWO_TRANSACTIONS = (
     Patch(
-        "sensorflow/adapters/postgres/loading.py",
-        "    crash.point(crash.Point.COPIED)\n",
-        "    c.connection.driver_connection.commit()\n    crash.point(crash.Point.COPIED)\n",
+        LOAD,
+        "crash.point(crash.Point.COPIED)",
+        "c.connection.driver_connection.commit()\ncrash.point(crash.Point.COPIED)",
     ),
 )
 
@@ -48,19 +52,19 @@ NO_FENCING = (
 )
 
 _COPY = """\
-        text = name.decode("utf-8", "surrogateescape")
-        self._objects.put(f"{folder}/file/{text}", stream)
+text = name.decode("utf-8", "surrogateescape")
+self._objects.put(f"{folder}/file/{text}", stream)
 """
 _NOTE = """\
-        note = _manifest(folder)
-        if self._objects.head(note) is None:
-            self._objects.put(note, io.BytesIO(json_of(manifest, indent=2).encode()))
+note = _manifest(folder)
+if self._objects.head(note) is None:
+    self._objects.put(note, io.BytesIO(json_of(manifest, indent=2).encode()))
 """
-_POINT = "        crash.point(crash.Point.KEPT)\n"
+_POINT = "crash.point(crash.Point.KEPT)\n"
 
 MANIFEST_BEFORE_COPY = (
     Patch(
-        "sensorflow/flow/quarantine_zone.py",
+        "sensorflow/flow/quarantine_zone.py::QuarantineZone.put",
         _COPY + _POINT + _NOTE,
         _NOTE + _POINT + _COPY,
     ),
