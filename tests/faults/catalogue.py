@@ -60,7 +60,7 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
     19: ("conformance/test_stores.py::test_an_open_file_is_told",),
     22: (
         "conformance/test_stores.py::test_an_archived_name_is_never_overwritten",
-        "conformance/objects/test_zones.py::test_a_quarantined_file_is_never_overwritten",
+        "conformance/objects/test_object_zones.py::test_a_quarantined_file_is_never_overwritten",
     ),
     26: ("acceptance/test_odd_files.py::test_polling_alone_works",),
     27: (
