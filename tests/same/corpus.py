@@ -595,7 +595,7 @@ def _steps() -> Iterator[Step]:
     yield from _puts(_outbox(), clock, Until.REGISTERED)
     yield Stop("daemon")
     yield Start("daemon", {"SENSORFLOW_GROUP_SMALL_FILES": "true"})
-    yield Messages("new files", 4)
+    yield Messages("new files", 6)
     yield Stop("daemon")
     yield Start("daemon")
     yield Start("worker")
