@@ -143,8 +143,8 @@ class Feed(Protocol):
         return
 
     def stand_by(self) -> None:
-        """Another process takes the source's files in: what is heard of them meanwhile need not be kept, for
-        `begin` offers everything. Called again and again."""
+        """Another process takes the source's files in: what is heard of them meanwhile need not be kept,
+        for `begin` offers everything. Called again and again."""
         return
 
     def rewind(self) -> None:
