@@ -10,8 +10,6 @@ import pyarrow.compute as pc
 import pytest
 from samples import add, arrival, batch, claim, load
 
-from sensorflow.adapters.memory.audit import MemoryBooks
-from sensorflow.adapters.memory.ledger import MemoryLedger
 from sensorflow.adapters.postgres.audit import PostgresBooks
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.keys import keys
@@ -19,6 +17,8 @@ from sensorflow.core.readings import READING, US
 from sensorflow.core.states import State
 from sensorflow.ports.audit import Books
 from sensorflow.ports.ledger import Ledger
+from sensorflow.testing.ledger.audit import MemoryBooks
+from sensorflow.testing.ledger.ledger import MemoryLedger
 
 Pair = tuple[Ledger, Books]
 

@@ -15,7 +15,6 @@ import pytest
 from samples import chained, taken
 
 from sensorflow.adapters.feeds.folder.feed import OpenFile
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
@@ -36,6 +35,7 @@ from sensorflow.ports.intake import Kind, Registration
 from sensorflow.ports.queue import Task
 from sensorflow.settings import Limits, Settings
 from sensorflow.testing.layers import MemoryLayers
+from sensorflow.testing.ledger import MemoryLedger
 from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 

@@ -3,7 +3,7 @@
 They keep the contracts of `ports` and pass the same conformance suite as the real adapters.
 """
 
-from sensorflow.adapters.memory.audit import MemoryBooks
-from sensorflow.adapters.memory.ledger import MemoryLedger
+from sensorflow.testing.ledger.audit import MemoryBooks
+from sensorflow.testing.ledger.ledger import MemoryLedger
 
 __all__ = ["MemoryBooks", "MemoryLedger"]

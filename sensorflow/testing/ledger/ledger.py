@@ -13,25 +13,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from sensorflow.adapters.memory.archives import Archives
-from sensorflow.adapters.memory.contest import Contest, cover
-from sensorflow.adapters.memory.file import (
-    OPEN,
-    REPLAYED,
-    SETTLED,
-    File,
-    chain,
-    claim_of,
-    claimable,
-    error_of,
-    message_of,
-    view_of,
-)
-from sensorflow.adapters.memory.gates import Gates
-from sensorflow.adapters.memory.growing import Growing, GrowingFiles
-from sensorflow.adapters.memory.heartbeats import Heartbeats
-from sensorflow.adapters.memory.listing import Listing
-from sensorflow.adapters.memory.outbox import Outbox
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.events import FileEvent
@@ -50,6 +31,25 @@ from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, i
 from sensorflow.ports.loading import Keyed, Load, Loaded, Older, Unloaded
 from sensorflow.ports.maintenance import COLLECT_AGAIN, Expirable, Expired, Holds, Leftover, Undone
 from sensorflow.ports.outbox import HIDDEN, HIDDEN_AFTER, PUBLISHING, Swept
+from sensorflow.testing.ledger.archives import Archives
+from sensorflow.testing.ledger.contest import Contest, cover
+from sensorflow.testing.ledger.file import (
+    OPEN,
+    REPLAYED,
+    SETTLED,
+    File,
+    chain,
+    claim_of,
+    claimable,
+    error_of,
+    message_of,
+    view_of,
+)
+from sensorflow.testing.ledger.gates import Gates
+from sensorflow.testing.ledger.growing import Growing, GrowingFiles
+from sensorflow.testing.ledger.heartbeats import Heartbeats
+from sensorflow.testing.ledger.listing import Listing
+from sensorflow.testing.ledger.outbox import Outbox
 
 _NOBODY: tuple[object, datetime] = (None, datetime.min.replace(tzinfo=UTC))
 

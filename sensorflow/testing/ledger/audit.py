@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from sensorflow.adapters.memory.file import chain
-from sensorflow.adapters.memory.ledger import MemoryLedger
 from sensorflow.core.arrival import printable
 from sensorflow.core.readings import READING, US, micros
 from sensorflow.ports.audit import Altered, Book, History
+from sensorflow.testing.ledger.file import chain
+from sensorflow.testing.ledger.ledger import MemoryLedger
 
 
 class MemorySnapshot:
