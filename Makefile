@@ -71,8 +71,8 @@ chaos-proof: .venv/.has-dev ## the harness finds seven bugs that are planted in 
 real-data: .venv/.has-dev ## real files of real loggers through the pipeline, a line each; SNIFF=1: read by what sniff proposes
 	@PYTHONPATH=tests $(BIN)/python tests/real_data/$(if $(SNIFF),sniffed,run).py
 
-same: .venv/.has-dev ## a fixed corpus through BASE=<commit> and through this tree: nothing differs; EXPECT="regex" declares
-	@PYTHONPATH=.:tests $(BIN)/python -m same $(BASE) $(if $(EXPECT),--expect '$(EXPECT)')
+same: .venv/.has-dev ## a fixed corpus through BASE=<commit> and this tree, all compared: EXPECT="regex" declares differences; PROOF=1: planted bugs
+	@PYTHONPATH=.:tests $(BIN)/python -m same $(if $(PROOF),--proof,$(BASE)) $(if $(EXPECT),--expect '$(EXPECT)')
 
 fuzz: .venv/.has-dev ## ten minutes of broken files: FUZZ_SECONDS=600
 	@$(BIN)/python tests/fuzz/sniffed.py --seconds $$(( $${FUZZ_SECONDS:-600} / 5 ))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import typer
 
 from sensorflow.cli import (
@@ -32,6 +34,7 @@ from sensorflow.cli import (
 from sensorflow.cli.up import up
 
 
+@cache  # once an app
 def register(app: typer.Typer) -> None:
     app.command("init", short_help="Write a commented sensorflow.toml and folders.")(init.init)
     app.command("sniff", short_help="Propose a profile for a file.")(sniff.sniff)

@@ -58,3 +58,12 @@ def above_adapters() -> list[Path]:
 def test_no_feed_is_named_but_where_it_is_wired(path: Path) -> None:
     names = set(imported(ast.parse(path.read_text())))
     assert [n for n in sorted(names) if n.startswith("sensorflow.adapters.feeds")] == []
+
+
+@pytest.mark.parametrize("path", above_adapters(), ids=ids)
+def test_no_broker_is_named_but_where_it_is_wired(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    names = {*imported(tree), *called(tree)}
+    queues = ("sensorflow.adapters.queues", "celery", "kombu", "billiard")
+    assert [n for n in sorted(imported(tree)) if n.startswith(queues)] == []
+    assert [n for n in sorted(names) if n.rpartition(".")[2].startswith("Celery")] == []

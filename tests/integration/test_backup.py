@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import warm
 from fleet import HEAD
 from yard import Yard, content
 
@@ -84,12 +85,14 @@ def run(
 ) -> str:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")}
     given = {**clean, "SENSORFLOW_DATABASE_URL": url or yard.database, **(env or {})}
-    begin = program or ("-m", "sensorflow")
-    command = [sys.executable, *begin, *words]
-    done = subprocess.run(
-        command, cwd=yard.project, env=given, capture_output=True, text=True, check=False
-    )
-    said = done.stdout + done.stderr
+    if program:
+        command = [sys.executable, *program, *words]
+        done = subprocess.run(
+            command, cwd=yard.project, env=given, capture_output=True, check=False
+        )
+    else:
+        done = warm.run(["sensorflow", *words], given, yard.project)
+    said = (done.stdout + done.stderr).decode()
     assert done.returncode == code, said
     assert "Traceback" not in said
     return said

@@ -137,7 +137,7 @@ def report(sides: list[Side], taken: list[Taken], expect: str) -> int:
         "events": len({place.partition("]")[0] for place in last["table file_events"]}),
         "silver": sum(p.startswith("silver") and p.endswith("rows") for p in last["lake"]),
         "messages": sum(map(len, taken[0].messages.values())),
-        "json": sum(kept.get("documents", 0) for kept in taken[0].commands.values()),
+        "json": sum(len(kept.get("json", ())) for kept in taken[0].commands.values()),
     }
     shown = " ".join(f"{name}={count}" for name, count in counts.items())
     ending = f" declared={expected} ({expect})" if expect else ""

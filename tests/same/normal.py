@@ -35,6 +35,8 @@ LEFT_OUT = (
 PUBLISHED = "published"
 """An event that is recorded only if no worker has claimed the file by then: compared of files that were
 published while no worker ran, which are those of the source `outbox`."""
+TOGETHER = re.compile(r"together with file \d+")
+"""Why a small file was claimed, if it was known to wait when another one was: likewise."""
 
 
 class Normal:
@@ -92,14 +94,19 @@ class Normal:
         return value  # rows hold nothing of today
 
 
-DURATION = re.compile(r"-?\b\d+(\.\d+)? ?(µs|ms|s|min|h)\b")
+DURATION = re.compile(
+    r"-?\b\d+(\.\d+)? ?(µs|ms|s|min|h|[KMGT]iB free)\b|\b(an?|\d+) (second|minute|hour)s?( ago)?\b|just now"
+)
+"""Of commands: durations, ages of today, and room on disks."""
 SECONDS = re.compile(r"(?<=  )\d+\.\d{3}(?=  )")
 """A column of the history that `files show` prints."""
 
 
-def said(text: str) -> list[str]:
+def said(text: str, history: bool) -> list[str]:
     """Lines of a command, but for durations, and the widths of columns that follow them."""
     lines = [re.sub(r"[ ─━-]{2,}", "  ", line).strip() for line in text.splitlines()]
+    if history and "  outbox/" not in text:
+        lines = [TOGETHER.sub("", line).strip() for line in lines if f"  {PUBLISHED}  " not in line]
     return [SECONDS.sub("<seconds>", DURATION.sub("<duration>", line)) for line in lines]
 
 
@@ -109,7 +116,7 @@ def normal(side: Side, taken: Taken, version: str) -> dict[str, dict[str, Any]]:
     for area, place, value in _values(taken):
         kind = area.partition(": ")[2] or area
         if isinstance(value, str) and kind == "command" and place.endswith(("stdout", "stderr")):
-            value = said(rules.text(value))
+            value = said(rules.text(value), " files show " in place)
         elif isinstance(value, str) and " doctor " in place:
             value = DURATION.sub("<duration>", value)
         found.setdefault(area, {})[rules.text(place)] = rules.value(kind, place, value)
@@ -129,9 +136,29 @@ def _values(taken: Taken) -> Iterator[tuple[str, str, Any]]:
             yield from _leaves(f"{label}: message", f"{number}", message)
     for name, kept in taken.commands.items():
         for place, value in kept.items():
-            yield "command", f"{name} {place}", value
+            if place == "json":
+                for number, document in enumerate(value):
+                    for inner, leaf in flat(_settled(document), f"${number}"):
+                        yield "command", f"{name} {inner}", leaf
+            else:
+                yield "command", f"{name} {place}", value
     for name, code in taken.ends.items():
         yield "process", name, code
+
+
+def _settled(document: Any) -> Any:
+    """A JSON document without PUBLISHED and TOGETHER in its history."""
+    if not isinstance(document, dict) or "history" not in document:
+        return document
+    history = document["history"]
+    if not isinstance(history, list) or document.get("source") == "outbox":
+        return document
+    kept = [
+        {**event, "why": None} if TOGETHER.fullmatch(event["why"] or "") else event
+        for event in history
+        if event["what"] != PUBLISHED
+    ]
+    return {**document, "history": kept}
 
 
 def _shown(message: dict[str, Any]) -> tuple[str, str]:
@@ -163,5 +190,7 @@ def _ranked(area: str, places: dict[str, Any]) -> dict[str, Any]:
             continue
         number, _, name = row.removeprefix("[").partition(" ")
         rank = ranks.setdefault(name, {}).setdefault(number, len(ranks[name]) + 1)
+        if column == "why" and TOGETHER.fullmatch(value or "") and " outbox/" not in place:
+            value = None
         found[f"[{name} event {rank}].{column}"] = value
     return found

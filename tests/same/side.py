@@ -19,7 +19,6 @@ from typing import Any
 
 import redis
 from same import state
-from same.compare import flat
 from same.steps import (
     Age,
     Dump,
@@ -216,10 +215,7 @@ class Driver:
         if documents is None:
             kept["stdout"] = out
         else:
-            kept |= {
-                place: value for n, d in enumerate(documents) for place, value in flat(d, f"${n}")
-            }
-            kept["documents"] = len(documents)
+            kept["json"] = documents
         name = " ".join(run.words)
         self.taken.commands[f"{len(self.taken.commands):03} {name}"] = kept
         if run.quiet:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import jointly
@@ -35,6 +36,7 @@ PRINTABLE = ("L", "M", "N", "P", "S", "Zs")
 TRICKY = st.sampled_from([*"\"',;|\t #{}[]()$@~:=-.°Ωé\u00a0😀", "||"])
 
 
+@cache  # to make a strategy costs more than to draw from it
 def texts(codec: str = "utf-8", least: int = 1, without: str = "") -> st.SearchStrategy[str]:
     sign = st.one_of(TRICKY, st.characters(codec=codec, categories=PRINTABLE))
     cleaned = st.lists(sign, max_size=8).map(lambda signs: _without("".join(signs), codec, without))
@@ -65,6 +67,7 @@ VALUES = st.one_of(
 )
 
 
+@cache
 def rows_of(text: st.SearchStrategy[str], **given_: Any) -> st.SearchStrategy[list[Reading]]:
     parts = {"ns": NANOS, "sensor": text, "type": text, "unit": text, "value": VALUES, **given_}
     return st.lists(st.builds(Reading, **parts), min_size=1, max_size=6)

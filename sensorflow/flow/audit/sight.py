@@ -20,7 +20,7 @@ from sensorflow.ports.layers import Layers
 
 @dataclass
 class Sight:
-    """The world, the database's books, and the feeds; of one source, or of all (None).
+    """The world, the database's books, what was taken in, and the feeds; of one source, or of all (None).
 
     growing: of those sources whose files grow, by name.
     now: the database's clock at the snapshot. books_by_id: what the ledger said then, of all sources;
