@@ -1,7 +1,8 @@
-"""The contract of `ports.audit.Books`, on PostgreSQL and in memory alike."""
+"""The contract of `ports.audit.Books`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,22 +18,16 @@ from sensorflow.core.readings import READING, US
 from sensorflow.core.states import State
 from sensorflow.ports.audit import Books
 from sensorflow.ports.ledger import Ledger
-from sensorflow.testing.ledger.audit import MemoryBooks
-from sensorflow.testing.ledger.ledger import MemoryLedger
 
 Pair = tuple[Ledger, Books]
 
 
-@pytest.fixture(params=["memory", "postgres"])
-def pair(request: pytest.FixtureRequest) -> Pair:
-    if request.param == "memory":
-        ledger = MemoryLedger()
-        return ledger, MemoryBooks(ledger)
-    url = request.getfixturevalue("database")
-    made, books = PostgresLedger(url, "test"), PostgresBooks(url, "test")
-    request.addfinalizer(made.close)
-    request.addfinalizer(books.close)
-    return made, books
+@pytest.fixture
+def pair(database: str) -> Iterator[Pair]:
+    ledger, books = PostgresLedger(database, "test"), PostgresBooks(database, "test")
+    yield ledger, books
+    ledger.close()
+    books.close()
 
 
 def loaded(ledger: Ledger, name: bytes = b"a.csv", content: int = 1, start: int = 0) -> int:

@@ -38,7 +38,6 @@ from sensorflow.testing.ledger.file import (
     REPLAYED,
     SETTLED,
     File,
-    chain,
     claim_of,
     claimable,
     error_of,
@@ -77,10 +76,6 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
         """All of each reading: a row of silver."""
         self.replacements: Counter[tuple[int, int]] = Counter()
         """(file id, id of the file that states its readings again) -> how many readings."""
-
-    @property
-    def lock(self) -> threading.RLock:
-        return self._lock
 
     def all_files(self) -> list[File]:
         return list(self._files.values())
@@ -360,7 +355,6 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
         none = dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows"))
         event = {**none, **place, "attempt": file.attempts, **facts}
         file.events.append(HistoryEvent(**event))
-        file.head, file.told = chain(file.events[-1:], file.head), file.told + 1
 
     def renew(self, claim: Claim, lease: float) -> None:
         with self._lock:
@@ -522,12 +516,10 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             return Older(tuple(unloaded[:100]), None if found is None else view_of(found))
 
     def _take_out(self, file: File) -> int:
-        return self.take_out(file.id)
-
-    def take_out(self, file_id: int) -> int:
         """Remove the rows of a file; returns how many."""
         before = len(self.rows)
-        self.rows = {k: row for k, row in self.rows.items() if row[0] != file_id}
+        self.rows = {k: row for k, row in self.rows.items() if row[0] != file.id}
+        self.readings = {k: row for k, row in self.readings.items() if k in self.rows}
         return before - len(self.rows)
 
     def _insert(self, file_id: int, silver: pa.RecordBatch, keys: pa.Array) -> list[int]:
@@ -724,8 +716,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 if file.arrival.source != source or file.state in OPEN:
                     continue
                 old = list(takewhile(lambda e: e.at < cut, file.events[:-1]))
-                file.base, file.events = chain(old, file.base), file.events[len(old) :]
-                done, file.told = done + len(old), file.told - len(old)
+                done, file.events = done + len(old), file.events[len(old) :]
             return done
 
     def sweep(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Swept:
