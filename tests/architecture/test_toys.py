@@ -75,5 +75,5 @@ def test_they_are_loaded_exactly_once_without_celery(
         consume(queue, world, lambda: queue.depth() == 0)
     assert Manifest().of_database(database) == {row for some in READINGS for row in some}
     large = [v.file_id for v in ledger.files(limit=1000) if v.name.endswith("7.csv")]
-    sent = [[e["stage"] for e in ledger.history(n) if e["what"] == "published"] for n in large]
+    sent = [[e.stage for e in ledger.history(n) if e.what == "published"] for n in large]
     assert sent.count(["validate", "transform", "load"]) == 10  # by the outbox, stage by stage
