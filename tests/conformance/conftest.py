@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.ports.ledger import Ledger
+from sensorflow.testing.ledger import MemoryLedger
 
 
 @pytest.fixture(params=["memory", "postgres"])

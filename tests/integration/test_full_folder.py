@@ -11,8 +11,8 @@ from patience import PATIENCE
 
 from sensorflow import bootstrap, daemon
 from sensorflow.adapters.feeds.folder import feed
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.flow.landing import Landing
+from sensorflow.testing.ledger import MemoryLedger
 from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 

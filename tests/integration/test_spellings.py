@@ -17,7 +17,6 @@ from samples import add, arrival, claim
 from yard import Yard
 
 from sensorflow import bootstrap, daemon
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.adapters.postgres import migrate, registering
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.arrival import printable
@@ -25,6 +24,7 @@ from sensorflow.errors import Code
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.outcomes import Outcome
 from sensorflow.ports.intake import OnChange
+from sensorflow.testing.ledger import MemoryLedger
 from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 

@@ -10,12 +10,12 @@ from samples import NOW
 
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.gates import Admitted, Gates, Held, of
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.arrival import Arrival, Landed
 from sensorflow.core.gates.announced import Announced, Announcement
 from sensorflow.core.stability import Stat
 from sensorflow.ports.intake import OnChange
 from sensorflow.settings import FolderSource
+from sensorflow.testing.ledger import MemoryLedger
 
 
 class Drop:

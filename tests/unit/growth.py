@@ -14,7 +14,6 @@ from samples import chained, taken
 
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.growing import Growing
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.partitions import Layer
 from sensorflow.core.states import State
 from sensorflow.flow.landing import Landing
@@ -26,6 +25,7 @@ from sensorflow.flow.work import World
 from sensorflow.ports.claims import Claim
 from sensorflow.settings import Limits, Settings
 from sensorflow.testing.layers import MemoryLayers
+from sensorflow.testing.ledger import MemoryLedger
 from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 

@@ -13,13 +13,13 @@ import structlog
 from test_flow import LIMITS, BrokenLake, Plant, content, names, with_lake
 
 from sensorflow import telemetry
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.states import State
 from sensorflow.errors import Code, Fenced, Transient
 from sensorflow.flow import consume as module
 from sensorflow.flow.consume import consume
 from sensorflow.flow.leases import LeaseKeeper
 from sensorflow.flow.publish import publish
+from sensorflow.testing.ledger import MemoryLedger
 from sensorflow.testing.queue import MemoryDelivery, MemoryQueue
 
 

@@ -15,10 +15,10 @@ import pytest
 from samples import chained, taken
 
 from sensorflow.adapters.feeds.folder.feed import OpenFile
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.partitions import Layer, LayerFile
 from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
+from sensorflow.core.touched import Touched
 from sensorflow.errors import Code, Transient
 from sensorflow.flow import micro_batch
 from sensorflow.flow.ahead import ahead
@@ -36,6 +36,7 @@ from sensorflow.ports.intake import Kind, Registration
 from sensorflow.ports.queue import Task
 from sensorflow.settings import Limits, Settings
 from sensorflow.testing.layers import MemoryLayers
+from sensorflow.testing.ledger import MemoryLedger
 from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 
@@ -382,9 +383,8 @@ def test_a_small_file_that_is_a_large_one_compressed_goes_alone(
 class Refusing(MemoryLedger):
     """A database that finds something that needs a transaction of its own."""
 
-    def load_together(self, files: Any) -> bool:
+    def load_together(self, files: Any) -> None:
         super().load_together([])
-        return False
 
 
 def test_what_cannot_be_committed_together_is_committed_one_by_one() -> None:
@@ -398,7 +398,7 @@ def test_what_cannot_be_committed_together_is_committed_one_by_one() -> None:
 
 
 class Away(MemoryLedger):
-    def load_together(self, files: Any) -> bool:
+    def load_together(self, files: Any) -> list[Touched] | None:
         raise Transient(Code.DATABASE, "away")
 
 
@@ -477,7 +477,7 @@ class Together(MemoryLedger):
 
     files = 0
 
-    def load_together(self, files: Any) -> bool:
+    def load_together(self, files: Any) -> list[Touched] | None:
         self.files += len(files)
         return super().load_together(files)
 

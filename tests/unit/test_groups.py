@@ -16,7 +16,6 @@ from patience import PATIENCE
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.feed import FolderFeed
 from sensorflow.adapters.feeds.folder.watch import Watch
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.arrival import Arrival
 from sensorflow.daemon import Daemon
 from sensorflow.flow.intake.take import GROUP_BYTES
@@ -24,6 +23,7 @@ from sensorflow.flow.landing import Landing
 from sensorflow.ports.feed import Denied
 from sensorflow.ports.intake import Kind, OnChange, Registration
 from sensorflow.settings import FolderSource, Settings
+from sensorflow.testing.ledger import MemoryLedger
 from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.errors import Code, Transient
 from sensorflow.flow.housekeeping import Housekeeping, Step, each
+from sensorflow.testing.ledger import MemoryLedger
 
 
 class House:

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.health import health, summary
 from sensorflow.core.heartbeat import Heartbeat, Pulse, Role
 from sensorflow.errors import Code, Transient
 from sensorflow.flow import pulse
 from sensorflow.flow.pulse import Heart
+from sensorflow.testing.ledger import MemoryLedger
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

@@ -16,7 +16,6 @@ import pytest
 
 from sensorflow import bootstrap, cli, disk
 from sensorflow.adapters import host
-from sensorflow.adapters.memory.ledger import MemoryLedger
 from sensorflow.cli import flower
 from sensorflow.cli.init import write
 from sensorflow.cli.ready import Readiness, Troubles
@@ -27,6 +26,7 @@ from sensorflow.embedded.stack import Supervisor
 from sensorflow.errors import Misuse
 from sensorflow.folders import data_fault, folder_fault, require_data
 from sensorflow.settings import Settings, load
+from sensorflow.testing.ledger.ledger import MemoryLedger
 
 CSV = "time,sensor,type,value,unit\n2026-01-31T12:00:00Z,tank-7,temperature,21.5,degC\n"
 ODD = 'my plant\'s "é" $HOME `x` \\ (2)'

@@ -8,10 +8,10 @@ import time
 import pytest
 from samples import arrival
 
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.errors import Code, IntakeLost
 from sensorflow.ports.intake import IntakeLease, Kind, OnChange
 from sensorflow.ports.ledger import Ledger
+from sensorflow.testing.ledger import MemoryLedger
 
 SHORT = 0.05
 

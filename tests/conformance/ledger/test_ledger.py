@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 from samples import add, arrival, batch, claim, load, state
 
-from sensorflow.adapters.memory import ledger as memory
 from sensorflow.adapters.postgres import retention
 from sensorflow.core.arrival import Lane
 from sensorflow.core.keys import keys
@@ -24,6 +23,7 @@ from sensorflow.ports.intake import Kind, OnChange
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.loading import Keyed, Load
 from sensorflow.ports.maintenance import Expirable, Leftover
+from sensorflow.testing.ledger import ledger as memory
 
 SHORT = 0.05
 DONE = StageReport(Stage.QUARANTINE, 0.1, 0)

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sensorflow.adapters.memory.file import File
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.events import FileEvent
 from sensorflow.core.keys import keys
@@ -19,11 +18,12 @@ from sensorflow.core.states import State
 from sensorflow.flow.work import whole_source
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.loading import Load
+from sensorflow.testing.ledger.file import File
 
 Mask: TypeAlias = "npt.NDArray[np.bool_]"
 
 if TYPE_CHECKING:
-    from sensorflow.adapters.memory.ledger import MemoryLedger
+    from sensorflow.testing.ledger.ledger import MemoryLedger
 
 
 @dataclass

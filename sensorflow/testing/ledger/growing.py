@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from sensorflow.adapters.memory.file import File, view_of
 from sensorflow.core.account import total
 from sensorflow.core.arrival import Arrival
 from sensorflow.core.growth import Growth, Part, Segment, Taken
@@ -19,6 +18,7 @@ from sensorflow.core.stability import same_state
 from sensorflow.core.states import State
 from sensorflow.ports.files import ChainView, Counts
 from sensorflow.ports.intake import IntakeLease, Kind, Registration
+from sensorflow.testing.ledger.file import File, view_of
 
 
 @dataclass

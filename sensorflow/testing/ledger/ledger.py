@@ -13,25 +13,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from sensorflow.adapters.memory.archives import Archives
-from sensorflow.adapters.memory.contest import Contest, cover
-from sensorflow.adapters.memory.file import (
-    OPEN,
-    REPLAYED,
-    SETTLED,
-    File,
-    chain,
-    claim_of,
-    claimable,
-    error_of,
-    message_of,
-    view_of,
-)
-from sensorflow.adapters.memory.gates import Gates
-from sensorflow.adapters.memory.growing import Growing, GrowingFiles
-from sensorflow.adapters.memory.heartbeats import Heartbeats
-from sensorflow.adapters.memory.listing import Listing
-from sensorflow.adapters.memory.outbox import Outbox
 from sensorflow.core.arrival import Arrival, Lane, Waiting, printable
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.events import FileEvent
@@ -50,6 +31,24 @@ from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, i
 from sensorflow.ports.loading import Keyed, Load, Loaded, Older, Unloaded
 from sensorflow.ports.maintenance import COLLECT_AGAIN, Expirable, Expired, Holds, Leftover, Undone
 from sensorflow.ports.outbox import HIDDEN, HIDDEN_AFTER, PUBLISHING, Swept
+from sensorflow.testing.ledger.archives import Archives
+from sensorflow.testing.ledger.contest import Contest, cover
+from sensorflow.testing.ledger.file import (
+    OPEN,
+    REPLAYED,
+    SETTLED,
+    File,
+    claim_of,
+    claimable,
+    error_of,
+    message_of,
+    view_of,
+)
+from sensorflow.testing.ledger.gates import Gates
+from sensorflow.testing.ledger.growing import Growing, GrowingFiles
+from sensorflow.testing.ledger.heartbeats import Heartbeats
+from sensorflow.testing.ledger.listing import Listing
+from sensorflow.testing.ledger.outbox import Outbox
 
 _NOBODY: tuple[object, datetime] = (None, datetime.min.replace(tzinfo=UTC))
 
@@ -77,10 +76,6 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
         """All of each reading: a row of silver."""
         self.replacements: Counter[tuple[int, int]] = Counter()
         """(file id, id of the file that states its readings again) -> how many readings."""
-
-    @property
-    def lock(self) -> threading.RLock:
-        return self._lock
 
     def all_files(self) -> list[File]:
         return list(self._files.values())
@@ -360,7 +355,6 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
         none = dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows"))
         event = {**none, **place, "attempt": file.attempts, **facts}
         file.events.append(HistoryEvent(**event))
-        file.head, file.told = chain(file.events[-1:], file.head), file.told + 1
 
     def renew(self, claim: Claim, lease: float) -> None:
         with self._lock:
@@ -522,12 +516,10 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
             return Older(tuple(unloaded[:100]), None if found is None else view_of(found))
 
     def _take_out(self, file: File) -> int:
-        return self.take_out(file.id)
-
-    def take_out(self, file_id: int) -> int:
         """Remove the rows of a file; returns how many."""
         before = len(self.rows)
-        self.rows = {k: row for k, row in self.rows.items() if row[0] != file_id}
+        self.rows = {k: row for k, row in self.rows.items() if row[0] != file.id}
+        self.readings = {k: row for k, row in self.readings.items() if k in self.rows}
         return before - len(self.rows)
 
     def _insert(self, file_id: int, silver: pa.RecordBatch, keys: pa.Array) -> list[int]:
@@ -724,8 +716,7 @@ class MemoryLedger(Archives, Gates, GrowingFiles, Heartbeats, Listing, Outbox):
                 if file.arrival.source != source or file.state in OPEN:
                     continue
                 old = list(takewhile(lambda e: e.at < cut, file.events[:-1]))
-                file.base, file.events = chain(old, file.base), file.events[len(old) :]
-                done, file.told = done + len(old), file.told - len(old)
+                done, file.events = done + len(old), file.events[len(old) :]
             return done
 
     def sweep(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Swept:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sensorflow.adapters.memory.file import OPEN, File, view_of
 from sensorflow.core.account import Totals
 from sensorflow.core.arrival import printable
 from sensorflow.core.events import FileEvent
@@ -15,6 +14,7 @@ from sensorflow.core.listing import LATELY, Activity, FileFilter, pattern
 from sensorflow.core.states import State
 from sensorflow.ports.files import FileView, Listed
 from sensorflow.ports.intake import Kind
+from sensorflow.testing.ledger.file import OPEN, File, view_of
 
 
 class Listing:

@@ -1,7 +1,8 @@
-"""The contract of `ports.audit.Books`, on PostgreSQL and in memory alike."""
+"""The contract of `ports.audit.Books`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,8 +11,6 @@ import pyarrow.compute as pc
 import pytest
 from samples import add, arrival, batch, claim, load
 
-from sensorflow.adapters.memory.audit import MemoryBooks
-from sensorflow.adapters.memory.ledger import MemoryLedger
 from sensorflow.adapters.postgres.audit import PostgresBooks
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.keys import keys
@@ -23,16 +22,12 @@ from sensorflow.ports.ledger import Ledger
 Pair = tuple[Ledger, Books]
 
 
-@pytest.fixture(params=["memory", "postgres"])
-def pair(request: pytest.FixtureRequest) -> Pair:
-    if request.param == "memory":
-        ledger = MemoryLedger()
-        return ledger, MemoryBooks(ledger)
-    url = request.getfixturevalue("database")
-    made, books = PostgresLedger(url, "test"), PostgresBooks(url, "test")
-    request.addfinalizer(made.close)
-    request.addfinalizer(books.close)
-    return made, books
+@pytest.fixture
+def pair(database: str) -> Iterator[Pair]:
+    ledger, books = PostgresLedger(database, "test"), PostgresBooks(database, "test")
+    yield ledger, books
+    ledger.close()
+    books.close()
 
 
 def loaded(ledger: Ledger, name: bytes = b"a.csv", content: int = 1, start: int = 0) -> int:

@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import NamedTuple
 
-from sensorflow.adapters.memory.file import OPEN, File, waiting_of
 from sensorflow.core.arrival import Lane, Waiting
 from sensorflow.core.heartbeat import Heartbeat, Role
 from sensorflow.core.states import State
 from sensorflow.ports.outbox import UNSHARED, Pace, Share, work_of
+from sensorflow.testing.ledger.file import OPEN, File, waiting_of
 
 SECONDS = 5.0
 

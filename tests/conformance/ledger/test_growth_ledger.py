@@ -8,7 +8,6 @@ import pyarrow as pa
 import pytest
 from samples import arrival, batch, claim, state
 
-from sensorflow.adapters.memory import MemoryLedger
 from sensorflow.core.growth import HEADER, Growth, Part, Taken
 from sensorflow.core.keys import keys
 from sensorflow.core.readings import US, micros
@@ -20,6 +19,7 @@ from sensorflow.ports.intake import Kind, OnChange
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.loading import Load
 from sensorflow.ports.maintenance import Expirable
+from sensorflow.testing.ledger import MemoryLedger
 
 
 @pytest.fixture(params=["memory", "postgres", "deferred"])

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sensorflow.adapters.memory.file import OPEN, File
 from sensorflow.core import unpacking
 from sensorflow.core.arrival import Arrival, printable
 from sensorflow.core.events import FileEvent
@@ -19,6 +18,7 @@ from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import Counts
 from sensorflow.ports.intake import Kind, OnChange, Registration
 from sensorflow.ports.loading import Unpack
+from sensorflow.testing.ledger.file import OPEN, File
 
 Place = tuple[str, bytes, str]
 """Of an arrival: source, key, fingerprint."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -54,22 +53,11 @@ class File:
     part: Part | None = None
     members: int | None = None
     events: list[HistoryEvent] = field(default_factory=list)
-    base: bytes = b""
-    head: bytes = b""
-    told: int = 0
 
     @property
     def name(self) -> bytes:
         """What its versions have in common."""
         return canonical(self.arrival.key)
-
-
-def chain(events: list[HistoryEvent], start: bytes) -> bytes:
-    """The hash of the newest event, over that of the one before it."""
-    for event in events:
-        text = repr(sorted((name, str(value)) for name, value in vars(event).items()))
-        start = hashlib.sha256(start + text.encode()).digest()
-    return start
 
 
 def message_of(file: File) -> int:

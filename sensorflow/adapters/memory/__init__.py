@@ -1,9 +1,0 @@
-"""The ledger and an audit's books in memory, for tests that need no server.
-
-They keep the contracts of `ports` and pass the same conformance suite as the real adapters.
-"""
-
-from sensorflow.adapters.memory.audit import MemoryBooks
-from sensorflow.adapters.memory.ledger import MemoryLedger
-
-__all__ = ["MemoryBooks", "MemoryLedger"]
