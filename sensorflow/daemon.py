@@ -20,7 +20,7 @@ from sensorflow.ports.feed import Feed, Grower
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Settings
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 
 class Daemon:
@@ -57,7 +57,7 @@ class Daemon:
         self._intake.start()
         publisher = threading.Thread(target=self._publisher.run, name="publisher")
         publisher.start()
-        log().info(Event.DAEMON_STARTED, sources=self._sources)
+        emit(Event.DAEMON_STARTED, sources=self._sources)
         try:
             self._intake.run()
         finally:
@@ -65,7 +65,7 @@ class Daemon:
             self._leases.stop()
             publisher.join()
             self._heart.stop()
-            log().info(Event.DAEMON_STOPPED)
+            emit(Event.DAEMON_STOPPED)
 
 
 def run(settings: Settings) -> None:

@@ -138,10 +138,6 @@ def harmless(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any
     return {name: shown_in(value) for name, value in event.items()}
 
 
-def log() -> Any:
-    return structlog.get_logger()
-
-
 def emit(event: Event, level: Level | None = None, /, **fields: Any) -> None:
     """Report an event, with what is known of it. Nothing else writes to the log.
 

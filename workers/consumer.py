@@ -17,7 +17,7 @@ from celery.exceptions import WorkerLostError
 from celery.worker import consumer, state
 
 from sensorflow.errors import Code, Misuse
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 from workers import control, messages
 
 PAUSE = 1.0
@@ -49,7 +49,7 @@ class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[misc]  # celery ha
             if self._soon >= DEFECT:
                 raise
             reason = _short(error)
-            log().error(Event.BROKER_LOST, reason=reason, exc_info=error)
+            emit(Event.BROKER_LOST, reason=reason, exc_info=error)
             time.sleep(PAUSE)
             raise BrokerLost(reason) from error
 
@@ -67,7 +67,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
         try:
             super().on_connection_error_after_connected(exc)
         except Exception as error:  # noqa: BLE001 - it is lost anyway
-            log().warning(Event.BROKER_LOST, reason=f"while closing: {error!r}")
+            emit(Event.BROKER_LOST, "warning", reason=f"while closing: {error!r}")
 
     # acknowledgements
 
@@ -85,7 +85,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
             p(logger, (), *args)
         except Exception as error:  # noqa: BLE001 - whatever a broken channel raises
             reason = _short(error)
-            log().warning(Event.ACK_DROPPED, reason=reason)
+            emit(Event.ACK_DROPPED, reason=reason)
             if getattr(p.__self__.channel, "connection", None) is not None:
                 self._reconnect(reason)
 
@@ -123,14 +123,14 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
     def _refuse(self, message: Any, reason: str) -> None:
         """On RabbitMQ it goes to the quarantine queue, and from there to nothing."""
         where = message.delivery_info.get("routing_key")
-        log().error(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue=where, reason=reason)
+        emit(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue=where, reason=reason)
         if not message.acknowledged:
             self._settle(message.reject_log_error)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Of commands: tasks are looked at in `messages`."""
         reason = _short(exc)
-        log().error(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue="commands", reason=reason)
+        emit(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue="commands", reason=reason)
         self._settle(message.ack_log_error)
 
 

@@ -13,7 +13,7 @@ from kombu.pidbox import Node
 
 from sensorflow.adapters.queues.celery import QUEUES, task_name
 from sensorflow.errors import Code, Misuse
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 MOST = 64
 """Children that may be asked for."""
@@ -66,7 +66,7 @@ class Guarded(Node):  # type: ignore[misc]  # kombu has no types
         try:
             self._check(body, message.headers if message else {})
         except Misuse as error:
-            log().error(
+            emit(
                 Event.MESSAGE_REFUSED, code=str(error.code), queue="commands", reason=error.message
             )
             return None
@@ -99,7 +99,7 @@ class Guarded(Node):  # type: ignore[misc]  # kombu has no types
 
     def handle(self, method: str, arguments: Any = None) -> Any:
         if reason := refusal(method, arguments or {}):
-            log().warning(Event.COMMAND_REFUSED, reason=reason)
+            emit(Event.COMMAND_REFUSED, reason=reason)
             return {"error": reason}
         return super().handle(method, arguments)
 

@@ -8,7 +8,7 @@ from celery.concurrency.asynpool import AsynPool
 from celery.concurrency.prefork import TaskPool as Prefork
 
 from sensorflow.errors import Code
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 
 class Processes(AsynPool):  # type: ignore[misc]  # celery has no types
@@ -18,7 +18,7 @@ class Processes(AsynPool):  # type: ignore[misc]  # celery has no types
         try:
             super().maintain_pool()
         except (MemoryError, OSError) as error:
-            log().error(Event.WORK_REFUSED, code=Code.HOST, reason=str(error) or "no memory")
+            emit(Event.WORK_REFUSED, code=Code.HOST, reason=str(error) or "no memory")
 
     def _track_child_process(self, proc: Any, hub: Any) -> None:
         """At each connection. A child that ended while there was none is still listed, and has nothing left

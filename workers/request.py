@@ -11,7 +11,7 @@ from celery.worker.request import Request
 
 from sensorflow import crash
 from sensorflow.errors import Code
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 _LOG = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class HandedOver(Request):  # type: ignore[misc]  # celery has no types
 
     def refuse(self, error: Exception) -> None:
         reason = ascii(f"{type(error).__name__}: {error}"[:300])
-        log().error(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue=self.name, reason=reason)
+        emit(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue=self.name, reason=reason)
         state.task_ready(self)
         self.reject(requeue=False)
 

@@ -13,7 +13,7 @@ from celery.signals import beat_init
 from sensorflow.adapters.queues.celery import RETAIN, SWEEP, task_name
 from sensorflow.flow.housekeeping import RETAIN_EVERY
 from sensorflow.settings import Settings
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 
 def schedule(settings: Settings) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class Scheduler(PersistentScheduler):  # type: ignore[misc]  # celery has no typ
         try:
             super().sync()
         except (OSError, *dbm.error) as error:
-            log().error(Event.BEAT_UNKEPT, reason=str(error))
+            emit(Event.BEAT_UNKEPT, reason=str(error))
 
 
 @beat_init.connect

@@ -24,7 +24,7 @@ from sensorflow.core.reading import read
 from sensorflow.core.reshape import reshape
 from sensorflow.errors import Code, Transient
 from sensorflow.flow import deadlines
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 from workers import process, watchdog
 from workers.configured import settings
 
@@ -73,7 +73,7 @@ def started(**_: Any) -> None:
             threads.start(partial(_end_with, process.parent))
             process.keeper()
         except (Transient, MemoryError) as error:  # nothing is in hand; the next one may be luckier
-            log().error(Event.WORK_REFUSED, code=Code.HOST, reason=str(error))
+            emit(Event.WORK_REFUSED, code=Code.HOST, reason=str(error))
             time.sleep(1.0)
             os._exit(1)
 

@@ -23,7 +23,7 @@ from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Fenced, Permanent, SensorflowError, Transient
 from sensorflow.flow.clock import now
 from sensorflow.ports.claims import Claim, Claims
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 from workers.board import Board, Slot
 from workers.configured import settings
 
@@ -54,7 +54,7 @@ def watch(board: Board) -> None:
         silent = max(SILENT, settings().lease * 2 / 3)
         threads.start(lambda: _watch(board, silent))
     except SensorflowError as error:
-        log().error(Event.WORK_UNWATCHED, reason=str(error))
+        emit(Event.WORK_UNWATCHED, reason=str(error))
 
 
 class Ended:
@@ -76,7 +76,7 @@ class Ended:
             self.teller.kill()
             self.teller.wait()
         if code != 0:
-            log().error(Event.WORK_UNWATCHED, reason=UNTOLD)
+            emit(Event.WORK_UNWATCHED, reason=UNTOLD)
         return True
 
     def _begin(self) -> bool:
@@ -84,13 +84,13 @@ class Ended:
         if not _gone(self.found.pid):
             return time.monotonic() > self._until
         file_id = self.found.reading or None
-        log().error(Event.WORK_STUCK, pid=self.found.pid, file_id=file_id, why=self.found.why)
+        emit(Event.WORK_STUCK, pid=self.found.pid, file_id=file_id, why=self.found.why)
         if not self.claims:
             return True
         try:
             self.teller = _tell(self.claims, self.found)
         except (OSError, MemoryError) as error:
-            log().error(Event.WORK_UNWATCHED, reason=f"{UNTOLD}: {error}")
+            emit(Event.WORK_UNWATCHED, reason=f"{UNTOLD}: {error}")
             return True
         self._until = time.monotonic() + 2 * AWAY
         return False
@@ -109,7 +109,7 @@ def _watch(board: Board, silent: float) -> None:
         try:
             look(board, at, silent, ended)
         except Exception:  # noqa: BLE001 - it goes on, whatever it is
-            log().exception(Event.DEFECT)
+            emit(Event.DEFECT, exc_info=True)
 
 
 def look(board: Board, at: float, silent: float, ended: list[Ended]) -> None:

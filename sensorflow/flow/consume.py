@@ -13,7 +13,7 @@ from sensorflow.flow.leases import LeaseKeeper
 from sensorflow.flow.process import process
 from sensorflow.flow.work import World
 from sensorflow.ports.queue import Consumer, Delivery
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 TIMEOUT = 1.0
 """Seconds for which a message is waited for, and after which `stop` is asked again."""
@@ -62,14 +62,14 @@ def _work(delivery: Delivery, world: World, keeper: LeaseKeeper) -> None:
     try:
         delivery.ack()
     except Transient as error:  # it comes again, and there is nothing to do
-        log().warning(Event.ACK_DROPPED, reason=error.message)
+        emit(Event.ACK_DROPPED, reason=error.message)
 
 
 def _pause(seconds: float, error: Exception, stop: Callable[[], bool]) -> None:
     if isinstance(error, SensorflowError):
-        log().error(Event.WORK_PAUSED, code=error.code, reason=error.message, seconds=seconds)
+        emit(Event.WORK_PAUSED, code=error.code, reason=error.message, seconds=seconds)
     else:
-        log().error(Event.DEFECT, exc_info=error)
+        emit(Event.DEFECT, exc_info=error)
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0 and not stop():
         time.sleep(min(left, 0.1))

@@ -17,7 +17,7 @@ from sensorflow.ports.maintenance import Maintenance
 from sensorflow.ports.outbox import Outbox
 from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Settings
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 SWEEP, RETAIN = "sweep", "retain"
 RETAIN_EVERY = 3600.0
@@ -75,7 +75,7 @@ def each(works: Iterable[Work]) -> Done:
         except Exception as error:  # noqa: BLE001 - raised below
             errors.append(error)
     for other in errors[1:]:
-        log().error(Event.DEFECT, exc_info=other)
+        emit(Event.DEFECT, exc_info=other)
     if errors:
         raise errors[0]
     return done

@@ -12,7 +12,7 @@ from itertools import count
 from sensorflow import threads
 from sensorflow.errors import Fenced, Transient
 from sensorflow.ports.claims import Claim, Claims
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 Renew = Callable[[float], object]
 """Keeps something for so many seconds from now on. May raise Transient, or Fenced when it is lost."""
@@ -75,7 +75,7 @@ class LeaseKeeper:
                 for number, renew in found:
                     self._renew(number, renew)
             except Exception:  # noqa: BLE001 - without it every file would be lost
-                log().exception(Event.DEFECT)
+                emit(Event.DEFECT, exc_info=True)
                 time.sleep(1.0)
 
     def _due(self) -> list[tuple[int, Renew]]:

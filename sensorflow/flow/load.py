@@ -17,7 +17,7 @@ from sensorflow.flow.work import Job
 from sensorflow.ports.files import Counts, FileView, StageReport
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.loading import Keyed, Load, Loaded
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,9 +61,9 @@ def done(job: Job, loaded: Loaded) -> Counts:
     crash.point(crash.Point.COMMITTED)
     facts = {"file_id": job.claim.file_id, "version": job.claim.version}
     if loaded.replaced:
-        log().info(Event.READINGS_REPLACED, **facts, readings=loaded.replaced)
+        emit(Event.READINGS_REPLACED, **facts, readings=loaded.replaced)
     if loaded.remarks:
-        log().warning(Event.VERSION_NOTICED, **facts, remarks=loaded.remarks)
+        emit(Event.VERSION_NOTICED, **facts, remarks=loaded.remarks)
     if loaded.kept is not None:
         _log_kept(job, loaded.kept)
     if loaded.garbage:
@@ -73,7 +73,7 @@ def done(job: Job, loaded: Loaded) -> Counts:
 
 def _log_kept(job: Job, old: FileView) -> None:
     """Right for chunks, and wrong for a correction that leaves something out: only the user knows."""
-    log().info(
+    emit(
         Event.READINGS_KEPT,
         file_id=job.claim.file_id,
         version=job.claim.version,

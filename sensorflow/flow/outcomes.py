@@ -16,7 +16,7 @@ from sensorflow.core.states import Stage
 from sensorflow.errors import LASTING, REMEDY, Code, Fenced, Permanent, SensorflowError, Transient
 from sensorflow.flow.validate import TooManyRejects
 from sensorflow.flow.work import Job
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 
 class Outcome(StrEnum):
@@ -92,14 +92,14 @@ def _condemn(job: Job, error: Permanent) -> Result:
         crash.point(crash.Point.CONDEMNED)
     except Fenced as fenced:
         return _fenced(job, fenced)
-    log().warning(Event.FILE_CONDEMNED, file_id=job.claim.file_id, code=error.code, state=state)
+    emit(Event.FILE_CONDEMNED, file_id=job.claim.file_id, code=error.code, state=state)
     return Result(Outcome.CONDEMNED, f"{printable(job.claim.key)}: {error}", error)
 
 
 def _fenced(job: Job, error: Fenced) -> Result:
     with suppress(Transient):  # then `Maintenance.tidy` comes to it by itself
         job.world.ledger.collect_again(job.claim.file_id)
-    log().warning(Event.LEASE_LOST, file_id=job.claim.file_id, token=job.claim.token)
+    emit(Event.LEASE_LOST, file_id=job.claim.file_id, token=job.claim.token)
     return Result(Outcome.FENCED, str(error), error)
 
 
@@ -110,7 +110,7 @@ def retried(job: Job, error: SensorflowError, burned: bool) -> Result:
         _release(job, error, delay, burned)
     except Fenced as fenced:
         return _fenced(job, fenced)
-    log().warning(Event.FILE_RETRIED, file_id=job.claim.file_id, code=error.code, delay=delay)
+    emit(Event.FILE_RETRIED, file_id=job.claim.file_id, code=error.code, delay=delay)
     return Result(Outcome.RETRY, f"{job.name}: {error}", error, delay)
 
 
@@ -123,7 +123,7 @@ def _release(job: Job, error: SensorflowError, delay: float, burned: bool) -> No
         except Fenced:
             raise
         except Transient as away:
-            log().error(
+            emit(
                 Event.WORK_PAUSED,
                 file_id=job.claim.file_id,
                 code=away.code,
@@ -137,7 +137,7 @@ def _release(job: Job, error: SensorflowError, delay: float, burned: bool) -> No
 
 def _unexpected(job: Job, error: Exception) -> Result:
     """A defect, or a file that provokes one: the attempt counts, and the last one condemns."""
-    log().exception(Event.FILE_RETRIED, file_id=job.claim.file_id)
+    emit(Event.FILE_RETRIED, "error", exc_info=True, file_id=job.claim.file_id)
     code, reason = Code.UNEXPECTED, f"{type(error).__name__}: {error}"[:500]
     if isinstance(error, MemoryError):
         limit = job.world.settings.max_memory

@@ -26,7 +26,7 @@ from sensorflow.flow.work import Job, World
 from sensorflow.ports.claims import BatchLimits, Claim, Claimed
 from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.queue import Task
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 Keep = Callable[[Sequence[Claim]], Any]
 """Makes a context in which the leases of claims are renewed. Its begin may raise Transient."""
@@ -122,12 +122,12 @@ def _work(job: Job, task: Task) -> Result:
 
 def _unpacked(job: Job) -> Result:
     note = unpack(job)
-    log().info(Event.ARCHIVE_UNPACKED, file_id=job.claim.file_id, note=note)
+    emit(Event.ARCHIVE_UNPACKED, file_id=job.claim.file_id, note=note)
     return Result(Outcome.LOADED, f"{job.name}: {note}")
 
 
 def _loaded(job: Job, counts: Counts) -> Result:
-    log().info(Event.FILE_LOADED, file_id=job.claim.file_id, loaded=counts.loaded)
+    emit(Event.FILE_LOADED, file_id=job.claim.file_id, loaded=counts.loaded)
     return Result(Outcome.LOADED, _account(job, counts))
 
 
@@ -173,5 +173,5 @@ def _quarantine(job: Job) -> Result:
     report = StageReport(Stage.QUARANTINE, time.perf_counter() - began, 0)
     job.world.ledger.quarantined(job.claim, where, report)
     crash.point(crash.Point.QUARANTINED)
-    log().warning(Event.FILE_QUARANTINED, file_id=job.claim.file_id, where=where)
+    emit(Event.FILE_QUARANTINED, file_id=job.claim.file_id, where=where)
     return Result(Outcome.QUARANTINED, f"quarantined {job.name}: {where}")

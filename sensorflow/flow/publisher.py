@@ -14,7 +14,7 @@ from sensorflow.flow.sweep import sweep
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Settings
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 PUBLISH_EVERY = 1.0
 """Seconds between looks for retries that are due, when no new file wakes the publisher."""
@@ -64,10 +64,10 @@ class PublisherLoop:
                 delay = backoff(troubles, 0.5, cap=15.0)
                 if isinstance(error, Transient):
                     facts = {"code": error.code, "reason": error.message}
-                    log().error(Event.PUBLISH_PAUSED, **facts, seconds=delay)
+                    emit(Event.PUBLISH_PAUSED, **facts, seconds=delay)
                     loop.pause(error)
                 else:
-                    log().exception(Event.DEFECT)
+                    emit(Event.DEFECT, exc_info=True)
                     defect = f"{type(error).__name__}: {error}"
                     loop.pause(Transient(Code.UNEXPECTED, defect))
                 loop.wait(delay, self._stop)
@@ -76,4 +76,4 @@ class PublisherLoop:
             loop.resume(sure=sent > 0)
             if sent:
                 soon_until = time.monotonic() + SOON_FOR
-                log().info(Event.FILES_PUBLISHED, files=sent)
+                emit(Event.FILES_PUBLISHED, files=sent)

@@ -17,7 +17,7 @@ from sensorflow.core.heartbeat import EVERY, Pulse, Role
 from sensorflow.errors import REMEDY, SensorflowError, Transient
 from sensorflow.flow.clock import now
 from sensorflow.ports.heartbeats import Heartbeats
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 PAUSED = 20.0
 """Seconds after which a pause is over that nothing has confirmed; between two tries a loop seems well."""
@@ -135,7 +135,7 @@ class Heart:
             except Transient:
                 pass  # who works with the database reports it
             except Exception:  # noqa: BLE001 - this thread must outlive any defect
-                log().exception(Event.DEFECT)
+                emit(Event.DEFECT, exc_info=True)
             self._wake.wait(self._every)
             if self._stop.wait(0.1):  # not at each of many changes
                 return

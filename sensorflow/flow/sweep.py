@@ -8,7 +8,7 @@ from sensorflow.flow.publish import publish
 from sensorflow.ports.outbox import Outbox, Swept
 from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Limits
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 
 def sweep(
@@ -26,5 +26,5 @@ def sweep(
     """
     swept = ledger.sweep(stale_after, publisher.depth(), grace)
     if swept.expired or swept.stale:
-        log().warning(Event.SWEPT, leases_ended=swept.expired, messages_missing=swept.stale)
+        emit(Event.SWEPT, leases_ended=swept.expired, messages_missing=swept.stale)
     return swept, publish(ledger, publisher, limits, touch)

@@ -719,8 +719,8 @@ GUARDS = [
     Guard(  # without watches the daemon goes on
         23,
         "sensorflow/adapters/feeds/folder/feed.py::FolderFeed.start",
-        "except OSError as error:\n    log().warning(Event.WATCH_DEGRADED",
-        "except ZeroDivisionError as error:\n    log().warning(Event.WATCH_DEGRADED",
+        "except OSError as error:\n    emit(Event.WATCH_DEGRADED",
+        "except ZeroDivisionError as error:\n    emit(Event.WATCH_DEGRADED",
         _faults("test_daemon", "test_fault_23_and_26_without_watches_the_rescan_finds_every_file"),
     ),
     Guard(  # the first scan

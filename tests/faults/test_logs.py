@@ -42,7 +42,7 @@ from sensorflow import steady, telemetry
 steady.streams()
 telemetry.configure("INFO")
 for n in range(1000):
-    telemetry.log().info(telemetry.Event.SWEPT, n=n)
+    telemetry.emit(telemetry.Event.SWEPT, "info", n=n)
     print("line", n)
 sys.stdout.flush()
 print("third", os.open("/", os.O_RDONLY) > 2, file=open("told", "w"))

@@ -124,7 +124,7 @@ def test_a_log_of_such_texts(terminal: bool, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("sys.stderr", stream)
     telemetry.configure()
     try:
-        telemetry.log().warning(telemetry.Event.FILE_SKIPPED, name=HOSTILE, why=[HOSTILE])
+        telemetry.emit(telemetry.Event.FILE_SKIPPED, "warning", name=HOSTILE, why=[HOSTILE])
     finally:
         structlog.reset_defaults()
     told = stream.getvalue()

@@ -11,17 +11,17 @@ from patience import PATIENCE
 FORKED = """
 import logging, os, signal, sys, threading, time
 from sensorflow import steady, telemetry
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 steady.streams()
 telemetry.configure()
 logging.basicConfig(stream=sys.stderr)
-threading.Thread(target=lambda: log().error(Event.DEFECT, reason="x" * 1_000_000)).start()
+threading.Thread(target=lambda: emit(Event.DEFECT, reason="x" * 1_000_000)).start()
 time.sleep(1.0)  # the pipe is full by then, and the thread waits with the locks
 child = os.fork()
 if not child:
     signal.alarm(45)
-    log().info(Event.SWEPT)
+    emit(Event.SWEPT, "info")
     logging.error("by the standard library")
     print("by print", file=sys.stderr)
     os._exit(0)

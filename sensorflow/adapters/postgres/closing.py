@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.queries import run
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 QUIET = 3600.0
 """Seconds without a load into a month, after which beat closes it: an index under way keeps loads of that
@@ -147,7 +147,7 @@ def _doubled(row: Any) -> Doubled:
 
 def _tell(done: Closing) -> None:
     if done.outcome is Outcome.CLOSED:
-        log().info(Event.MONTH_CLOSED, month=done.month.name, seconds=round(done.seconds, 1))
+        emit(Event.MONTH_CLOSED, month=done.month.name, seconds=round(done.seconds, 1))
     elif done.outcome is Outcome.DOUBLED:
         rows = [str(row) for row in done.rows]
-        log().error(Event.MONTH_DOUBLED, month=done.month.name, total=done.total, rows=rows)
+        emit(Event.MONTH_DOUBLED, month=done.month.name, total=done.total, rows=rows)

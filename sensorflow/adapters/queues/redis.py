@@ -25,7 +25,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 from redis.exceptions import TimeoutError as Late
 
 from sensorflow.errors import Code, Misuse
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 READ = 1.0
 """Seconds that a command or an event may take that is on its way."""
@@ -47,7 +47,7 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
         try:
             super().append(message, delivery_tag)
         except ResponseError as error:  # it is off its queue, and only held here from now on
-            log().warning(Event.BROKER_REFUSED, operation="deliver", reason=str(error))
+            emit(Event.BROKER_REFUSED, operation="deliver", reason=str(error))
             virtual.QoS.append(self, message, delivery_tag)
 
     def restore_unacked_once(self, stderr: Any = None) -> None:
@@ -55,14 +55,14 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
             super().restore_unacked_once(stderr)
         except Exception as error:  # noqa: BLE001 - nothing is lost by it
             reason = f"{type(error).__name__}: {error}"
-            log().warning(Event.BROKER_REFUSED, operation="give messages back", reason=reason)
+            emit(Event.BROKER_REFUSED, operation="give messages back", reason=reason)
             self._delivered.clear()
 
     def restore_visible(self, *args: Any, **options: Any) -> None:
         try:
             super().restore_visible(*args, **options)
         except ResponseError as error:  # tried again in a few seconds
-            log().warning(Event.BROKER_REFUSED, operation="restore messages", reason=str(error))
+            emit(Event.BROKER_REFUSED, operation="restore messages", reason=str(error))
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
         try:
@@ -96,7 +96,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
         try:
             super()._queue_bind(*args)
         except OutOfMemoryError as error:  # it was bound by whoever filled the server
-            log().warning(Event.BROKER_REFUSED, operation="bind", reason=str(error))
+            emit(Event.BROKER_REFUSED, operation="bind", reason=str(error))
 
     @cached_property  # type: ignore[untyped-decorator]  # kombu has no types
     def subclient(self) -> Any:
@@ -173,7 +173,7 @@ def _text(value: Any, name: str) -> None:
 
 
 def refuse(queue: str, reason: str) -> None:
-    log().error(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue=queue, reason=reason)
+    emit(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue=queue, reason=reason)
 
 
 def _not_of_a_connection(record: logging.LogRecord) -> bool:

@@ -16,7 +16,7 @@ from sensorflow.errors import IntakeLost, Transient
 from sensorflow.flow.clock import now
 from sensorflow.ports.intake import IntakeLease
 from sensorflow.ports.ledger import Ledger
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 LONGEST = 30.0
 """Seconds of a lease at most: when a host is gone, another takes over within a minute."""
@@ -98,7 +98,7 @@ class Leases:
         except Transient:
             pass  # the database is away: nobody takes over, and the intake itself reports it
         except Exception:  # noqa: BLE001 - this thread must outlive any defect
-            log().exception(Event.DEFECT)
+            emit(Event.DEFECT, exc_info=True)
 
     def _keep(self, source: str) -> None:
         at, held = now(), self._held.get(source)
@@ -119,7 +119,7 @@ class Leases:
         if lease.process == self._process:
             self._hold(lease, at)
             self._standing_by.discard(source)
-            log().info(Event.INTAKE_TAKEN, source=source)
+            emit(Event.INTAKE_TAKEN, source=source)
         else:
             self._stand_by(source, f"held by {lease.owner}")
 
@@ -130,4 +130,4 @@ class Leases:
     def _stand_by(self, source: str, why: str) -> None:
         if source not in self._standing_by:
             self._standing_by.add(source)
-            log().warning(Event.INTAKE_STANDBY, source=source, why=why)
+            emit(Event.INTAKE_STANDBY, source=source, why=why)

@@ -25,7 +25,7 @@ from sensorflow.ports.intake import IntakeLease
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.objects import Reader
 from sensorflow.settings import Settings
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 TICK = 0.25
 """Seconds between polls of feeds that have not called."""
@@ -86,7 +86,7 @@ class Intake:
 
     def vanished(self, source: str, key: bytes, why: str) -> None:
         self._group.told.pop((source, key), None)
-        log().warning(Event.FILE_VANISHED, source=source, file=printable(key), why=why)
+        emit(Event.FILE_VANISHED, source=source, file=printable(key), why=why)
 
     def scanned(self) -> None:
         states = {name: feed.state() for name, feed in self._feeds.items()}
@@ -133,7 +133,7 @@ class Intake:
         except Transient as error:
             if error.code is not Code.STORAGE or self._feeds[source].reachable():
                 raise
-            log().error(Event.SOURCE_AWAY, source=source, reason=error.message)
+            emit(Event.SOURCE_AWAY, source=source, reason=error.message)
 
     def lose(self, lease: IntakeLease) -> None:
         """Another daemon has taken a source over."""
@@ -180,7 +180,7 @@ class Intake:
             except Transient as error:
                 self._pause(error)
             except Exception as error:  # noqa: BLE001 - a defect must not end the intake
-                log().exception(Event.DEFECT)
+                emit(Event.DEFECT, exc_info=True)
                 self._pause(Transient(Code.UNEXPECTED, f"{type(error).__name__}: {error}"))
 
     def _heed_leases(self) -> None:
@@ -205,7 +205,7 @@ class Intake:
         self._troubles += 1
         delay = backoff(self._troubles, 0.5, cap=15.0)
         facts = {"code": error.code, "reason": error.message, "seconds": delay}
-        log().error(Event.INTAKE_PAUSED, **facts, do=REMEDY.get(error.code, ""))
+        emit(Event.INTAKE_PAUSED, **facts, do=REMEDY.get(error.code, ""))
         self._loop.pause(error)
         self._turns.clear()
         self._looks.clear()

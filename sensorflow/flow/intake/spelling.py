@@ -15,7 +15,7 @@ from sensorflow.errors import REMEDY, Code
 from sensorflow.flow.register import Found
 from sensorflow.ports.feed import Candidate, Feed
 from sensorflow.ports.ledger import Ledger
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 
 @dataclass
@@ -68,4 +68,4 @@ def log_refused(source: str, key: bytes, other: bytes) -> None:
     """Reported once for each state of a file."""
     facts = {"source": source, "file": printable(key), "code": Code.NAME_TAKEN}
     facts |= {"spelt": ascii(key.decode()), "taken_by": ascii(other.decode())}
-    log().error(Event.FILE_REFUSED, **facts, do=REMEDY[Code.NAME_TAKEN])
+    emit(Event.FILE_REFUSED, **facts, do=REMEDY[Code.NAME_TAKEN])

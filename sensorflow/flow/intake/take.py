@@ -24,7 +24,7 @@ from sensorflow.ports.feed import Busy, Candidate, Feed, FeedError, Permit, Unre
 from sensorflow.ports.intake import IntakeLease, Kind, Registration
 from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 GROUP_BYTES = 8 << 20
 """Bytes of a group: a large file keeps no small one waiting."""
@@ -158,14 +158,14 @@ class Group:
         if self.told.get(place) != candidate.revision:
             self.told[place] = candidate.revision
             name = printable(candidate.key)
-            log().info(Event.GATE_WAITING, source=candidate.source, file=name, why=str(error))
+            emit(Event.GATE_WAITING, source=candidate.source, file=name, why=str(error))
 
     def _refuse(self, feed: Feed, candidate: Candidate, error: Unreadable) -> None:
         """Reported once for each state of the file, and tried when that changes."""
         feed.nack(candidate, error)
         self._known.refuse(candidate)
         name = printable(candidate.key)
-        log().error(Event.FILE_UNREADABLE, source=feed.name, file=name, why=str(error))
+        emit(Event.FILE_UNREADABLE, source=feed.name, file=name, why=str(error))
 
     def _enter(self, feed: Feed, files: list[Found], lease: IntakeLease) -> None:
         """Register landed files of a feed, and acknowledge them. Raises IntakeLost."""
@@ -239,7 +239,7 @@ class Group:
         for candidate, why in feed.ack(done, self._round.permit(lease)).items():
             self._known.refuse(candidate)
             name = printable(candidate.key)
-            log().error(Event.FILE_STUCK, source=feed.name, file=name, why=why)
+            emit(Event.FILE_STUCK, source=feed.name, file=name, why=why)
 
 
 def _tell_difference(file: Found, done: Registration) -> None:
@@ -253,13 +253,12 @@ def _tell_difference(file: Found, done: Registration) -> None:
     what = replace(what, sums=tuple(pair for pair in what.sums if pair[0] in known))
     if why := differs(what, landed.size, known.__getitem__):
         facts = {"source": file.candidate.source, "file": printable(file.key)}
-        log().warning(Event.GATE_DIFFERS, **facts, file_id=done.file_id, why=why)
+        emit(Event.GATE_DIFFERS, **facts, file_id=done.file_id, why=why)
 
 
 def _tell(files: Sequence[Found], entered: Sequence[Registration]) -> None:
-    told = log()
     for file, done in zip(files, entered, strict=True):
-        told.info(
+        emit(
             Event.FILE_REGISTERED,
             source=file.candidate.source,
             file=printable(file.key),

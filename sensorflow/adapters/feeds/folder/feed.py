@@ -32,7 +32,7 @@ from sensorflow.ports.feed import (
     Permit,
     Taker,
 )
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder.watch import Watch
@@ -116,7 +116,7 @@ class FolderFeed(GrowingFeed):
             with taker.held():
                 self._watch.add(self.folder, self._tell, self._rescan_for)
         except OSError as error:
-            log().warning(Event.WATCH_DEGRADED, reason=str(error), rescan=self._rescan)
+            emit(Event.WATCH_DEGRADED, reason=str(error), rescan=self._rescan)
             self._watch = None
 
     def stop(self) -> None:
@@ -129,7 +129,7 @@ class FolderFeed(GrowingFeed):
 
     def _rescan_for(self, reason: str) -> None:
         if reason:
-            log().warning(Event.WATCH_DEGRADED, reason=reason)
+            emit(Event.WATCH_DEGRADED, reason=reason)
         self._doubt.set()
         self._waker.wake()
 
@@ -157,7 +157,7 @@ class FolderFeed(GrowingFeed):
         with taker.held():
             for key in self.folder.recover(registered, today()):
                 why = "left half put away, and not readable now"
-                log().error(Event.FILE_STUCK, source=self.name, file=printable(key), why=why)
+                emit(Event.FILE_STUCK, source=self.name, file=printable(key), why=why)
         self._unrecovered = False
 
     def stand_by(self) -> None:
@@ -266,7 +266,7 @@ class FolderFeed(GrowingFeed):
         if key in self._settling:
             self._vanished(key, error)
             return
-        log().debug(Event.FILE_SKIPPED, source=self.name, file=printable(key), why=str(error))
+        emit(Event.FILE_SKIPPED, source=self.name, file=printable(key), why=str(error))
 
     def _vanished(self, key: bytes, error: Gone) -> None:
         self._settling.forget(key)
@@ -310,7 +310,7 @@ class FolderFeed(GrowingFeed):
         spent = {k: stat for k, stat in spent.items() if self._stuck.get(k) != stat}
         for key, why in self.folder.put_away(spent.items(), today(), by).items():
             self._stuck[key] = spent[key]
-            log().error(Event.FILE_STUCK, source=self.name, file=printable(key), why=why)
+            emit(Event.FILE_STUCK, source=self.name, file=printable(key), why=why)
 
     def nack(self, candidate: Candidate, error: Exception) -> None:
         key = candidate.key

@@ -12,7 +12,7 @@ from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import Announcement
 from sensorflow.core.stability import Stat
 from sensorflow.ports.feed import Withheld
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 
 class Gating:
@@ -76,7 +76,7 @@ class Gating:
         for (key, stat), held in late.items():
             if (key, stat) not in self._overdue:
                 facts = {"source": self._folder.name, "file": printable(key), "why": held.why}
-                log().warning(Event.GATE_OVERDUE, **facts, do="see `sensorflow doctor`")
+                emit(Event.GATE_OVERDUE, **facts, do="see `sensorflow doctor`")
         self._overdue = set(late)
 
     def again(self) -> list[bytes]:

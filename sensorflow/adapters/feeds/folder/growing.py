@@ -30,7 +30,7 @@ from sensorflow.ports.feed import Gone, Grower, Unreadable
 from sensorflow.ports.intake import IntakeLease
 from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 GROUP = 100
 """Files that are looked up in the ledger, landed and registered together."""
@@ -161,7 +161,7 @@ class Growing(Grower):
                 return Look(self, batch, key, stream, known).growths(ours)
         except Gone as error:
             facts = {"source": self.folder.name, "file": printable(key)}
-            log().warning(Event.FILE_VANISHED, **facts, why=str(error))
+            emit(Event.FILE_VANISHED, **facts, why=str(error))
         except Unreadable as error:
             self._set_aside(key, known, Event.FILE_UNREADABLE, str(error))
         return []
@@ -179,18 +179,17 @@ class Growing(Grower):
             known[key] = Rest(self.folder.stat(key).fingerprint, math.inf)
         except Gone:
             return
-        log().error(event, source=self.folder.name, file=printable(key), why=why)
+        emit(event, "error", source=self.folder.name, file=printable(key), why=why)
 
     def _enter(self, growths: list[Growth]) -> None:
         done = self._ledger.grow(growths, self._lease)
         for growth in growths:
             self._keep_landed(growth)
-        told = log()
         for growth, registration in zip(growths, done, strict=True):
             crash.point(crash.Point.REGISTERED)
             if registration is None:  # it was taken by somebody else meanwhile
                 continue
-            told.info(
+            emit(
                 Event.FILE_REGISTERED,
                 source=self.folder.name,
                 file=printable(growth.arrival.key),

@@ -34,7 +34,7 @@ from sensorflow.flow.landing import LandingBatch
 from sensorflow.flow.register import Found, arrivals_of
 from sensorflow.flow.segments import segments
 from sensorflow.ports.feed import Denied, Gone
-from sensorflow.telemetry import Event, log
+from sensorflow.telemetry import Event, emit
 
 if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder.growing import Growing
@@ -168,7 +168,7 @@ class Look:
         rest = self._rest_of(taken, verdict)
         begun = self._new()
         if begun:
-            log().warning(
+            emit(
                 Event.FILE_REPLACED,
                 source=self._all.folder.name,
                 file=printable(self._key),
