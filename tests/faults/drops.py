@@ -15,7 +15,7 @@ from patience import PATIENCE
 
 from sensorflow.core.states import State
 from sensorflow.crash import TESTING, VARIABLE
-from sensorflow.ports.files import FileEvent
+from sensorflow.ports.files import HistoryEvent
 
 
 class Drops:
@@ -95,7 +95,7 @@ def wait_until_stopped(pid: int) -> None:
         time.sleep(0.02)
 
 
-def history(f: Fleet, name: str) -> list[FileEvent]:
+def history(f: Fleet, name: str) -> list[HistoryEvent]:
     (view,) = [v for v in f.ledger.files(limit=10_000) if v.name == name]
     return f.ledger.history(view.file_id)
 
