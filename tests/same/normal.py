@@ -100,6 +100,8 @@ DURATION = re.compile(
 """Of commands: durations, ages of today, and room on disks."""
 SECONDS = re.compile(r"(?<=  )\d+\.\d{3}(?=  )")
 """A column of the history that `files show` prints."""
+RATE = re.compile(r"(?<= ago  )[\d,.]+(?=  \d+$)")
+"""Rows per second of the last minute, in the table of `status`."""
 
 
 def said(text: str, history: bool) -> list[str]:
@@ -107,7 +109,8 @@ def said(text: str, history: bool) -> list[str]:
     lines = [re.sub(r"[ ─━-]{2,}", "  ", line).strip() for line in text.splitlines()]
     if history and "  outbox/" not in text:
         lines = [TOGETHER.sub("", line).strip() for line in lines if f"  {PUBLISHED}  " not in line]
-    return [SECONDS.sub("<seconds>", DURATION.sub("<duration>", line)) for line in lines]
+    lines = [SECONDS.sub("<seconds>", DURATION.sub("<duration>", line)) for line in lines]
+    return [RATE.sub("<rate>", line) for line in lines]
 
 
 def normal(side: Side, taken: Taken, version: str) -> dict[str, dict[str, Any]]:
