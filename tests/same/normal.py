@@ -14,6 +14,7 @@ from same.side import Side, Taken
 VALUES = (
     # (area, place, reason): a value that is there is written *, one that is not stays as it is
     ("table files", r"\.lease_token$", "from a sequence, which attempts that come to nothing advance too"),
+    ("table files", r"\.tidy$", "true when a file is looked at for the last time, some minutes later"),
     ("table \\w+", r"\.(fingerprint|checked|inode|mark)$", "device, inode and ctime of a file"),
     ("table \\w*leases", r"\.(owner|process|token)$", "of the process that held it"),
     ("table file_events", r"\.(id|seconds)$", "of different files none is the first; a duration"),
