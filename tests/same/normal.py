@@ -14,6 +14,7 @@ from same.side import Side, Taken
 VALUES = (
     # (area, place, reason): a value that is there is written *, one that is not stays as it is
     ("table files", r"\.lease_token$", "from a sequence, which attempts that come to nothing advance too"),
+    ("table files", r"\.tidy$", "true when a file is looked at for the last time, some minutes later"),
     ("table \\w+", r"\.(fingerprint|checked|inode|mark)$", "device, inode and ctime of a file"),
     ("table \\w*leases", r"\.(owner|process|token)$", "of the process that held it"),
     ("table file_events", r"\.(id|seconds)$", "of different files none is the first; a duration"),
@@ -100,6 +101,8 @@ DURATION = re.compile(
 """Of commands: durations, ages of today, and room on disks."""
 SECONDS = re.compile(r"(?<=  )\d+\.\d{3}(?=  )")
 """A column of the history that `files show` prints."""
+RATE = re.compile(r"(?<= ago  )[\d,.]+(?=  \d+$)")
+"""Rows per second of the last minute, in the table of `status`."""
 
 
 def said(text: str, history: bool) -> list[str]:
@@ -107,7 +110,8 @@ def said(text: str, history: bool) -> list[str]:
     lines = [re.sub(r"[ ─━-]{2,}", "  ", line).strip() for line in text.splitlines()]
     if history and "  outbox/" not in text:
         lines = [TOGETHER.sub("", line).strip() for line in lines if f"  {PUBLISHED}  " not in line]
-    return [SECONDS.sub("<seconds>", DURATION.sub("<duration>", line)) for line in lines]
+    lines = [SECONDS.sub("<seconds>", DURATION.sub("<duration>", line)) for line in lines]
+    return [RATE.sub("<rate>", line) for line in lines]
 
 
 def normal(side: Side, taken: Taken, version: str) -> dict[str, dict[str, Any]]:

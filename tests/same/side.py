@@ -42,6 +42,10 @@ COMMANDS = {
     "worker": ("sensorflow", "worker", "-c", "1"),
     "beat": ("celery", "-A", "workers", "beat", "--loglevel=INFO", "--pidfile=beat.pid"),
 }
+_UNTIDY = """
+SELECT count(*) FROM files
+ WHERE NOT tidy AND collected_for IS DISTINCT FROM finished_at AND state NOT IN ('pending', 'running')
+"""
 _LEFT = "SELECT count(*) FROM files WHERE state IN ('pending', 'running')"
 
 
@@ -125,7 +129,7 @@ class Driver:
             case Quiet():
                 self._quiet()
             case Tidy():
-                self._until(lambda: self._count("SELECT count(*) FROM files WHERE NOT tidy") == 0)
+                self._until(lambda: self._count(_UNTIDY) == 0)
             case Messages(label, least):
                 self._until(lambda: state.waiting(self._redis) >= least)
                 self.taken.messages[label] = state.messages(self._redis)
