@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from gated import Drop
+from structlog.testing import capture_logs
 
 from sensorflow.adapters.feeds.folder.gates import Admitted
 from sensorflow.adapters.feeds.folder.gating import Gating
@@ -86,3 +88,32 @@ def test_a_folder_is_listed_once_for_the_gates_of_many_files(
     spent = {gate for gate, _ in drop.gates.spent([name.encode() for name in names])}
     assert spent == {f"{number}.ok".encode() for number in range(20)} - {b"7.ok"}
     assert len(listed) == 1
+
+
+@pytest.mark.parametrize("rules", [{}, {"polling": True}])
+@pytest.mark.parametrize("gate", [JSON, "{name}.done"])
+def test_who_looks_once_waits_for_no_gate_to_settle(
+    tmp_path: Path, gate: object, rules: dict[str, object]
+) -> None:
+    drop = Drop(tmp_path / "drop", gate, settle=3600, **rules)
+    drop.put("a.csv", b"1")
+    drop.put("a.csv.done")
+    drop.put("x.manifest.json", b'["a.csv"]')
+    gating = Gating(drop.folder, drop.ledger)
+    gating.survey()
+    assert admits(gating, b"a.csv", drop.folder.stat(b"a.csv"))
+
+
+def test_an_overdue_file_is_reported_once_whoever_took_files_in_meanwhile(tmp_path: Path) -> None:
+    drop = Drop(tmp_path / "drop", "{name}.done", overdue_after="1s")
+    drop.put("a.csv", b"1")
+    gating = Gating(drop.folder, drop.ledger)
+    stat = replace(drop.folder.stat(b"a.csv"), mtime_ns=0, ctime_ns=0)
+    with capture_logs() as said:
+        for _ in range(2):
+            gating.forget()
+            gating.look()
+            assert not admits(gating, b"a.csv", stat)
+            gating.scanned()
+    assert [one["event"] for one in said] == ["gate.overdue"]
+    assert gating.state() == {"waiting": 1, "overdue": 1}

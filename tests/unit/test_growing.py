@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from growth import HEAD, Site, line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from sensorflow import settings as settings_
+from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.core.growth import EDGE, Lines, complete, unfit
 from sensorflow.core.partitions import Layer
 from sensorflow.core.profile import Profile
@@ -609,3 +615,30 @@ def test_every_complete_line_is_loaded_once_whatever_happens(
 
 def _ends_with(site: Site, half: str) -> bool:
     return (site.drop / "a.csv").read_text().endswith("\n" + half)
+
+
+class Guarded(io.BufferedReader):
+    """On a share that asks at each read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
+class Share(Folder):
+    @contextmanager
+    def open(self, key: bytes) -> Iterator[BinaryIO]:
+        with super().open(key) as stream, Guarded(io.FileIO(stream.fileno(), closefd=False)) as it:
+            yield it if key == b"a.csv" else stream
+
+
+def test_a_file_that_may_not_be_read_any_more_keeps_no_other_waiting(site: Site) -> None:
+    site.write(HEAD + line(1))
+    site.write(HEAD + line(2), "b.csv")
+    mine = site.growing.folder
+    site.growing.folder = Share(mine.name, mine.root, mine.source, mine.root)
+    with capture_logs() as logs:
+        site.take()
+        site.take()
+    told = [(one["event"], one["file"]) for one in logs if one["log_level"] == "error"]
+    assert told == [("file.unreadable", "a.csv")]
+    assert len(site.ids) == 1

@@ -7,7 +7,7 @@ Words only, without Arrow: whoever reads settings needs these.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -58,14 +58,15 @@ def duration(text: str, unit: str = "s") -> Duration | None:
     return found if found is not None and any(found) else None
 
 
-def seconds(text: str, units: Collection[str]) -> float | None:
-    """Seconds of a number with one of some `units` of `SECONDS`; None of anything else.
+def seconds(text: str, units: Iterable[str]) -> float | None:
+    """Seconds of a number with one of some `units` of `SECONDS`; None of anything else. A text of units has
+    one in each letter.
 
     >>> seconds("1.5 h", "smh")
     5400.0
     """
     match = _GIVEN.fullmatch(text)
-    if match is None or match[2] not in units:
+    if match is None or match[2] not in tuple(units):
         return None
     return float(match[1]) * SECONDS[match[2]]
 

@@ -85,7 +85,7 @@ class FolderFeed(GrowingFeed):
         self.name, self.folder, rules = folder.name, folder, folder.source
         self.keeps = rules.after == "keep"
         self.delay = rules.grow_every if rules.growing else rules.settle
-        self._book, self._rescan, self._watch = book, rescan, watch
+        self._rescan, self._watch = rescan, watch
         self._gating = Gating(folder, book)
         self._settling = Settling(rules.settle)
         self._more = False
@@ -141,7 +141,7 @@ class FolderFeed(GrowingFeed):
     def begin(self, by: Permit) -> None:
         self._by = by
         self._doubt.set()
-        self._gating = Gating(self.folder, self._book)  # another daemon may have taken files in
+        self._gating.forget()
         self._unrecovered = True
         self._recover()
 

@@ -16,12 +16,19 @@ from sensorflow.telemetry import Event, emit
 
 
 class Gating:
-    """A source without gates costs nothing here. What it holds is only to save work."""
+    """A source without gates costs nothing here. What it holds is only to save work: `forget` loses
+    nothing."""
 
     def __init__(self, folder: Folder, book: Book) -> None:
-        self._folder = folder
-        self._gates: Gates | None = of(folder, book, folder.source.settle)
+        self._folder, self._book = folder, book
+        self._gates: Gates | None = None
         self._overdue: set[tuple[bytes, Stat]] = set()
+        """As reported."""
+        self.forget()
+
+    def forget(self) -> None:
+        """Another process may have taken files in."""
+        self._gates = of(self._folder, self._book, self._folder.source.settle)
 
     def admit(self, key: bytes, stat: Stat) -> None:
         """A complete file. Raises Withheld where it waits for a gate; Transient."""
@@ -53,7 +60,8 @@ class Gating:
                 yield key, state == held.stat
 
     def survey(self) -> None:
-        """All files of the folder are complete: for who looks once."""
+        """All files of the folder are complete, its gates too: for who looks once."""
+        self._gates = of(self._folder, self._book)
         if self._gates is not None:
             self._gates.look()
             self._gates.present(self._folder.scan())

@@ -162,7 +162,7 @@ class Growing(Grower):
         except Gone as error:
             facts = {"source": self.folder.name, "file": printable(key)}
             emit(Event.FILE_VANISHED, **facts, why=str(error))
-        except Unreadable as error:
+        except (PermissionError, Unreadable) as error:  # some shares ask at each read
             self._set_aside(key, known, Event.FILE_UNREADABLE, str(error))
         return []
 

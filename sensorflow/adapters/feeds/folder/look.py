@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 SIBLINGS = 20
 """Files in a folder in which the rest of one is looked for that was truncated after it was copied."""
+_NOT_READ = (Gone, Denied, PermissionError)
+"""What another file than the one that is looked at may raise; some shares ask at each read."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class Look:
 
     def _is_live(self, taken: Taken) -> bool:
         """Whether the file of which something was taken is still there under its name, and goes on."""
-        with suppress(Gone, Denied), self._all.folder.open(taken.key) as stream:
+        with suppress(*_NOT_READ), self._all.folder.open(taken.key) as stream:
             return compare(taken, stat_of(stream), stream) is Verdict.SAME
         return False
 
@@ -187,7 +189,7 @@ class Look:
         else:
             wanted = [key for key, stat in siblings[:SIBLINGS] if stat.size > taken.size]
         for key in wanted:
-            with suppress(Gone, Denied), self._all.folder.open(key) as stream:
+            with suppress(*_NOT_READ), self._all.folder.open(key) as stream:
                 look = Look(self._all, self._batch, key, stream, {})
                 same = look._verdict(taken, True) is Verdict.SAME
                 if found := look._landed(taken) if same else []:
