@@ -152,7 +152,8 @@ COLUMNS = {"file_id": "id", "name": "key_text", "known_as": "name"}
 def record(view: FileView, chain: ChainView | None = None) -> dict[str, Any]:
     """A file for JSON, its account apart from its other facts."""
     known = {COLUMNS.get(k, k): v for k, v in vars(view).items() if k != "counts"}
-    known |= {"checksum": view.checksum and str(view.checksum), "name": view.name}
+    checksum = None if view.checksum is None else str(view.checksum)
+    known |= {"checksum": checksum, "name": view.name}
     return {**known, "rows": asdict(view.account), **({"growing": _whole(chain)} if chain else {})}
 
 

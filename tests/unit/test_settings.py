@@ -76,6 +76,7 @@ def test_the_example_that_init_comments_is_right(tmp_path: Path) -> None:
         ("rescan = ", ["not valid TOML"]),
         ('dedupe_index = "late"', ["dedupe_index = 'late'", "'deferred'"]),
         ('deferred_close = "forever"', ["deferred_close = 'forever'", '"7d"']),
+        ('deferred_close = "5mh"', ["deferred_close = '5mh'", '"12h"']),
     ],
 )
 def test_mistakes(tmp_path: Path, line: str, parts: list[str]) -> None:

@@ -65,7 +65,7 @@ def seconds(text: str, units: Collection[str]) -> float | None:
     5400.0
     """
     match = _GIVEN.fullmatch(text)
-    if match is None or match[2] not in units:
+    if match is None or match[2] not in set(units):  # of a text each letter is one
         return None
     return float(match[1]) * SECONDS[match[2]]
 
