@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -76,6 +77,16 @@ def backups(folder: Path) -> list[Path]:
         return []
     named = (p for p in folder.iterdir() if NAME.fullmatch(p.name) and not p.is_symlink())
     return sorted(p for p in named if (p / MANIFEST).is_file())
+
+
+def unfinished(folder: Path, name: str) -> Path:
+    """A new folder for a backup in the making; one that was killed may have begun in the same second."""
+    for number in itertools.count():
+        made = folder / f"{UNFINISHED}{name}{f'-{number}' if number else ''}"
+        with suppress(FileExistsError):
+            made.mkdir(mode=0o700)
+            return made
+    raise AssertionError("numbers do not end")
 
 
 def garbage(folder: Path) -> list[Path]:

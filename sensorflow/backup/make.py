@@ -122,8 +122,7 @@ class _Making:
         if final.exists():
             raise Misuse(f"{final} is there already: wait a second")
         known, leftovers = folders.backups(self._target), folders.garbage(self._target)
-        work = self._target / f"{folders.UNFINISHED}{final.name}"
-        work.mkdir(mode=0o700)
+        work = folders.unfinished(self._target, final.name)
         data = self._settings.data_folder
         with folders.open_new(work / folders.SUMS) as sums:
             before = next(filter(folders.intact, reversed(known)), None)

@@ -78,6 +78,7 @@ UNKNOWN = {
     "files ls --limit 99999999999999999999": "--limit",
     "files ls --name [z-a]*": "not a pattern for file names",
     "logs --since 99999999999d": "before the year 1",
+    "files ls --since 5mh": "give a time such as",
     "logs --since 2²d": "give a time",
     "files show frist.csv": "did you mean 'sub/first.csv'?",
     "files show 99": "no file 99: they go up to 4",
@@ -172,6 +173,8 @@ def test_accounts_add_up_in_every_state(run: Run, yard: Yard) -> None:
     parts = ("loaded", "rejected", "duplicate", "not_loaded")
     assert sums["rows_read"] == sum(sums[f"rows_{part}"] for part in parts)
     assert (sums["rows_quarantined"], sums["rows_undone"], said["balanced"]) == (1, 1, True)
+    yard.sql("UPDATE files SET checksum = 0 WHERE id = 1")  # as of no readings at all
+    assert run("files", "show", "1", "--json").json["checksum"] == "0"
     yard.sql("ALTER TABLE files DROP CONSTRAINT ck_files_balance")
     yard.sql("UPDATE files SET rows_read = rows_read + 1 WHERE id = 1")
     assert "WRONG" in run("status").out
