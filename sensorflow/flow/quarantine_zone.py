@@ -40,8 +40,12 @@ class QuarantineZone:
 
     def manifest(self, where: str) -> dict[str, Any]:
         """Raises Transient STORAGE, caused by FileNotFoundError when there is none, and ValueError."""
-        with self._objects.open(_manifest(where)) as stream:
-            found = json.loads(stream.read().decode("utf-8"))
+        try:
+            with self._objects.open(_manifest(where)) as stream:
+                text = stream.read().decode("utf-8")
+        except OSError as error:  # while it is read
+            raise Transient(Code.STORAGE, f"{_manifest(where)}: {error.strerror}") from error
+        found = json.loads(text)
         assert isinstance(found, dict)
         return found
 

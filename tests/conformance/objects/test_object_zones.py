@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -113,6 +115,20 @@ def test_that_there_is_no_manifest_can_be_told_from_other_faults(kept: Quarantin
     with pytest.raises(Transient) as caught:
         kept.manifest("plant/2-v1-1")
     assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+def test_a_manifest_that_cannot_be_read_is_a_fault_of_the_storage() -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(errno.EIO, "Input/output error")
+
+    class Damaged(MemoryObjects):
+        def open(self, name: str) -> BinaryIO:
+            return Broken()
+
+    with pytest.raises(Transient) as caught:
+        QuarantineZone(Damaged()).manifest("plant/1-v1-1")
+    assert caught.value.code is Code.STORAGE
 
 
 def test_the_size_of_a_quarantined_file_can_be_asked(kept: QuarantineZone) -> None:
