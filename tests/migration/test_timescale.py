@@ -223,3 +223,32 @@ def test_down_with_rows_in_it_leaves_nothing_and_up_again(migrated: sa.Connectio
 def test_a_backup_is_refused_and_says_what_to_do(migrated: sa.Connection) -> None:
     with migrated.begin(), pytest.raises(Misuse, match="as TimescaleDB documents"):
         saved.require_plain(migrated)
+
+
+COMPRESSED = """
+INSERT INTO files (source, key, key_text, version, sha256, md5, size, mtime_ns, landing, sensor_type,
+                   discovered_at, landed_at, ts_min, ts_max)
+SELECT 's', '', '', 1, '', '', 0, 0, '', '', now(), now(), ts, ts FROM raw_readings;
+UPDATE raw_readings SET file_id = (SELECT id FROM files);
+ALTER TABLE raw_readings SET (timescaledb.compress);
+SELECT compress_chunk(c) FROM show_chunks('raw_readings') c;
+"""
+
+
+def test_a_replay_writes_the_difference_to_a_compressed_chunk_too(migrated: sa.Connection) -> None:
+    """One statement that changes rows and tells which."""
+    assert merge_one_reading(migrated) == 1
+    with migrated.begin() as transaction:
+        for statement in COMPRESSED.split(";")[:-1]:
+            migrated.execute(sa.text(statement))
+        chunks = "SELECT is_compressed FROM timescaledb_information.chunks"
+        assert migrated.execute(sa.text(chunks)).scalars().all() == [True]
+        migrated.execute(queries()["stage_of_incoming"])
+        migrated.execute(sa.text(READING.replace("71.5", "72.5")))
+        migrated.execute(sa.text("UPDATE incoming SET file_id = (SELECT id FROM files)"))
+        facts = {"id": migrated.execute(sa.text("SELECT id FROM files")).scalar_one(), "most": 2}
+        for name in ("remove_difference", "merge_difference"):
+            done = migrated.execute(queries()[name], facts).one()
+            assert (done.rows, done.sensors) == (1, ["boiler-1"])
+        assert migrated.execute(sa.text("SELECT value FROM raw_readings")).all() == [(72.5,)]
+        transaction.rollback()
