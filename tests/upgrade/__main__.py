@@ -62,7 +62,8 @@ def _once(broker: str, seed: int, options: argparse.Namespace, folder: Path, tre
     facts = run.facts
     print(
         f"  {facts.said}; with {facts.waiting} messages waiting, {facts.half_way} chains half done, "
-        f"{facts.held} leases of who was killed; kills {dict(facts.kills)}"
+        f"{facts.held} leases of who was killed, {facts.meanwhile} events meanwhile; "
+        f"kills {dict(facts.kills)}"
     )
     print(f"  worked on: {judge.counts()}")
     for line in found.details():

@@ -36,7 +36,8 @@ AFTER = {"registered", "published", "claimed", "stage done", "loaded", "condemne
 
 @dataclass
 class Facts:
-    """What a run was like. upgraded: the last event before the new schema was there."""
+    """What a run was like. meanwhile: events written while the schema was upgraded. upgraded: the last
+    event before the new schema was there."""
 
     kills: Counter[str] = field(default_factory=Counter)
     queues: dict[str, Any] = field(default_factory=dict)
@@ -45,6 +46,7 @@ class Facts:
     half_way: int = 0
     held: int = 0
     said: str = ""
+    meanwhile: int = 0
     upgraded: int = 0
 
 
@@ -163,7 +165,7 @@ class Judge:
 
     def _migration(self) -> list[str]:
         facts, found = self._facts, []
-        if not (facts.waiting and facts.half_way and facts.held):
+        if not (facts.waiting and facts.half_way and facts.held and facts.meanwhile):
             found.append(f"nothing was in flight: {facts}")
         if "0011 -> " not in facts.said:
             found.append(f"db upgrade: {facts.said}")

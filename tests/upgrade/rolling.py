@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -101,10 +102,18 @@ class Rolling:
         """With the new version's command, while old workers are at work. They write histories after it."""
         self.old.worker("worker1")
         self.old.worker("worker2")
-        self._until(lambda: self._count("state = 'running'"), "at work")
-        self.facts.said = self.new.command("db", "upgrade").strip()
-        self.facts.upgraded = self._rows("SELECT max(id) FROM file_events")[0][0]
-        self.drops.phase()
+        before, tenths = self._last_event(), 0
+        with ThreadPoolExecutor() as pool:
+            command = pool.submit(self.new.command, "db", "upgrade")
+            while not command.done():
+                if tenths < 7:
+                    self.drops.phase(0.1)
+                    tenths += 1
+                time.sleep(0.5)
+            self.facts.said = command.result().strip()
+        self.facts.upgraded = self._last_event()
+        self.facts.meanwhile = self.facts.upgraded - before
+        self.drops.phase(1 - tenths / 10)
         self._strike(self.old)
         self._replay(self.old)
         self._taken()
@@ -216,6 +225,9 @@ class Rolling:
     def _grown(self) -> bool:
         query = "SELECT count(*) FROM raw_readings WHERE sensor_id = 'grown'"
         return bool(self._rows(query)[0][0] >= len(self.drops.manifest.lines))
+
+    def _last_event(self) -> int:
+        return int(self._rows("SELECT max(id) FROM file_events")[0][0])
 
     def _until(self, done: Callable[[], object], what: str) -> None:
         until(done, what, self.hosts)
