@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CHAOS = $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) $(if $(BROKER),--broker $(BROKER)) \
 	$(if $(FAULT),--fault $(FAULT)) $(if $(INDEX),--index $(INDEX))
 
-.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data same fuzz fuzz-messages lint lock audit-deps wheel bench bench-quick bench-latency bench-memory bench-audit clean
+.PHONY: help demo up test growing hosts service chaos chaos-long chaos-proof fair fault-soak faults-long faults-proof real-data same upgrade fuzz fuzz-messages lint lock audit-deps wheel bench bench-quick bench-latency bench-memory bench-audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ real-data: .venv/.has-dev ## real files of real loggers through the pipeline, a 
 
 same: .venv/.has-dev ## a fixed corpus through BASE=<commit> and this tree, all compared: EXPECT="regex" declares differences; PROOF=1: planted bugs
 	@PYTHONPATH=.:tests $(BIN)/python -m same $(if $(PROOF),--proof,$(BASE)) $(if $(EXPECT),--expect '$(EXPECT)')
+
+upgrade: .venv/.has-dev ## host by host from BASE=v0.2.0 to this tree, files in flight and kills on both sides: SEED= BROKER=
+	@sh tools/rabbitmq.sh
+	@PYTHONPATH=.:tests $(BIN)/python -m upgrade $(if $(BASE),--base $(BASE)) $(if $(SEED),--seed $(SEED)) $(if $(BROKER),--broker $(BROKER))
 
 fuzz: .venv/.has-dev ## ten minutes of broken files: FUZZ_SECONDS=600
 	@$(BIN)/python tests/fuzz/sniffed.py --seconds $$(( $${FUZZ_SECONDS:-600} / 5 ))

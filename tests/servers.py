@@ -183,6 +183,13 @@ class RabbitMQ:
         shown = self._run("list_queues", "-p", vhost, "--no-table-headers", "name", "type").stdout
         return dict(line.split("\t") for line in shown.decode().splitlines())
 
+    def declared(self, vhost: str) -> dict[str, str]:
+        """Name -> type and arguments of the queues of a virtual host."""
+        wanted = ("name", "type", "durable", "arguments")
+        shown = self._run("list_queues", "-p", vhost, "--no-table-headers", *wanted).stdout
+        lines = (line.partition("\t") for line in shown.decode().splitlines())
+        return {name: rest for name, _, rest in lines if name.startswith("sensorflow.")}
+
     def _ctl(self, *arguments: str) -> int:
         return self._run(*arguments).returncode
 

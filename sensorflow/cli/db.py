@@ -125,7 +125,7 @@ def current() -> None:
 
     with database(bootstrap.settings()) as url:
         found, wanted = migrate.current(url), migrate.head()
-    advice = "" if found == wanted else "; run `sensorflow db upgrade`"
+    advice = "" if found == wanted else f"; {migrate.advice(found)}"
     line(f"schema {found or 'empty'}, wanted {wanted}{advice}")
 
 

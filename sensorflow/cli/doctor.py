@@ -180,8 +180,7 @@ def _database(settings: Settings) -> Iterator[Check]:
     yield Check("database", "ok", f"{way}, TimescaleDB {server.timescale or 'not used'}")
     at, wanted = migrate.current(url), migrate.head()
     if at != wanted:
-        todo = "run `sensorflow db upgrade`"
-        yield Check("schema", "fail", f"{at or 'empty'}, wanted {wanted}", todo)
+        yield Check("schema", "fail", f"{at or 'empty'}, wanted {wanted}", migrate.advice(at))
     else:
         yield Check("schema", "ok", str(at))
         yield _index(settings, url)

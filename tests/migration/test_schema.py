@@ -21,6 +21,7 @@ from sensorflow.adapters.postgres.schema import EVENTS, STAGES, STATES, STEPS, m
 from sensorflow.cli.files import COLUMNS
 from sensorflow.core.events import FileEvent
 from sensorflow.embedded.postgres import Postgres, binaries
+from sensorflow.errors import Misuse
 from sensorflow.ports.files import FileView
 
 READING = (
@@ -205,6 +206,14 @@ def test_the_database_takes_the_events_of_the_list_and_no_others(database: str) 
             c.execute(EVENT, (str(event),))
         with pytest.raises(psycopg.errors.CheckViolation, match="ck_events_what"):
             c.execute(EVENT, ("invented",))
+
+
+def test_a_schema_of_a_newer_version_is_left_to_it(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(Misuse, match="a newer version has upgraded it"):
+        migrate.upgrade(database)
+    assert migrate.current(database) == "9999"
 
 
 def test_histories_of_before_are_checked_by_the_upgrade_and_keep_their_hashes(

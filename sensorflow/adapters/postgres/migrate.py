@@ -14,6 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
 
 import sensorflow
 from sensorflow import settings as settings_
@@ -56,13 +57,19 @@ _BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Raises Transient DATABASE, also when a busy fleet lets no migration in."""
+    """Raises Transient DATABASE, also when a busy fleet lets no migration in; Misuse where a newer version
+    has upgraded the schema."""
 
     def once() -> None:
         with translated():
             command.upgrade(config(url), revision)
 
-    patiently(once)
+    try:
+        patiently(once)
+    except CommandError as error:
+        if (at := current(url)) is None or is_known(at):
+            raise
+        raise Misuse(f"schema {at}, wanted {head()}: {advice(at)}", Code.SCHEMA) from error
 
 
 def patiently(work: Callable[[], None]) -> None:
@@ -91,6 +98,13 @@ def is_known(revision: str) -> bool:
     """Whether these migrations lead to it, and on from it."""
     revisions = ScriptDirectory.from_config(config()).walk_revisions()
     return any(known.revision == revision for known in revisions)
+
+
+def advice(at: str | None) -> str:
+    """What to do about a schema that is not this version's."""
+    if at is None or is_known(at):
+        return "run `sensorflow db upgrade`"
+    return "a newer version has upgraded it; upgrade sensorflow on this host too"
 
 
 def grants() -> str:
