@@ -1,0 +1,36 @@
+"""Where there is no beat, whoever calls `run_due` does all that is to be done every so often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from yard import Yard
+
+from sensorflow import bootstrap
+from sensorflow.core.states import WORK, State
+from sensorflow.testing.queue import MemoryQueue
+
+
+@pytest.fixture
+def yard(project: Path, database: str) -> Iterator[Yard]:
+    made = Yard(project, database, extra="lease = 1")  # no lease ends while the server is younger
+    yield made
+    made.close()
+
+
+def test_a_lease_that_ended_is_given_back_and_its_file_sent_without_beat(yard: Yard) -> None:
+    queue = MemoryQueue()
+    keeper = bootstrap.housekeeping(yard.settings, yard.ledger, queue)
+    file_id = yard.arrive("a.csv", b"time,sensor,type,value,unit\n")
+    assert yard.ledger.claim(file_id, WORK, "a worker that died", -1.0)
+    done = keeper.run_due()
+    assert done["sweep"]["leases ended"] == 1
+    assert done["sweep"]["published"] == 1
+    assert "retain" in done
+    assert keeper.run_due() == {}
+    assert queue.depth() == 1
+    view = yard.ledger.file(file_id)
+    assert view is not None
+    assert view.state is State.PENDING
