@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from sensorflow.errors import Code, Transient
 from sensorflow.ports.feed import Candidate, Feed, Gone, Permit
 
 
@@ -54,3 +55,13 @@ class ToyFeed(Feed):
         if not self.files:
             self.emptied()
         return {}
+
+
+class AwayFeed(ToyFeed):
+    """What has its files is away."""
+
+    def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
+        raise Transient(Code.STORAGE, "its server does not answer")
+
+    def reachable(self) -> bool:
+        return False

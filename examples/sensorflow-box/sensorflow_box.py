@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,9 +39,25 @@ class BoxFeed(Feed):
 
     def __init__(self, name: str, source: BoxSource, home: Path) -> None:
         self.name, self._source, self._path = name, source, home / source.file
+        self._looking, self._next = False, 0.0
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
-        return [self.scan()]
+        if self._looking or now < self._next:
+            return []
+        self._next = now + 1
+        return [self._look()]
+
+    def _look(self) -> Iterator[Candidate]:
+        self._looking = True
+        try:
+            yield from self.scan()
+        finally:  # the intake closes what it drops
+            self._looking = False
+
+    def reachable(self) -> bool:
+        with suppress(Transient):
+            return bool(self._run("SELECT max(id) FROM box"))
+        return False
 
     def scan(self) -> Iterator[Candidate]:
         found = (self._candidate(row) for row in self._run(f"{THERE} ORDER BY id"))

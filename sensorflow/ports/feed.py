@@ -157,6 +157,9 @@ class Feed(Protocol):
         It never blocks: one thread serves all sources. A feed that must wait for an answer does so in a
         thread of its own, and wakes the `Taker`. Iterators, not a list: a source may hold millions, and has
         its turn with the others file by file. None where a step found nothing. now: monotonic seconds.
+
+        It is called several times a second, also while iterators that it gave before are not through: a
+        feed that begins another look each time gives each file once for every group that was taken.
         """
         ...
 
@@ -197,7 +200,8 @@ class Feed(Protocol):
         return
 
     def reachable(self) -> bool:
-        """Whether what has the files can be asked at all. One that is away keeps no other waiting."""
+        """Whether what has the files can be asked at all: asked after Transient STORAGE, which else pauses
+        all sources. One that is away keeps no other waiting."""
         return True
 
     def has_other(self, key: bytes, than: Candidate) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+import threading
 from pathlib import Path
 
 import pytest
 from fleet import Manifest, rows, text
-from toys import ToyFeed
+from toys import AwayFeed, ToyFeed
 
 from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
@@ -26,6 +27,9 @@ inline_below = 2000
 [sources.toy]
 path = "drop"
 profile = "long"
+[sources.away]
+path = "away"
+profile = "long"
 [profiles.long]
 format = "csv"
 time = "time"
@@ -40,17 +44,21 @@ FILES = {b"%03d.csv" % number: text(some) for number, some in enumerate(READINGS
 
 @pytest.fixture
 def settings(project: Path, database: str, ledger: PostgresLedger) -> Settings:
-    """Of a project that has taken 200 files in, from a list in memory."""
+    """Of a project that has taken 200 files in, from a list in memory, beside a source that is away."""
     (project / "sensorflow.toml").write_text(SETTINGS.format(database=database))
     settings, mine = bootstrap.settings(project), bootstrap.identity()
     toy, landing = ToyFeed("toy", dict(FILES)), bootstrap.landing(settings)
-    leases = bootstrap.leases(settings, ledger, ["toy"], mine)
+    leases = bootstrap.leases(settings, ledger, ["away", "toy"], mine)
     loop = bootstrap.heart(settings, ledger, mine).loop(Role.INTAKE)
-    intake = Intake(settings, [toy], [], landing, ledger, leases, loop)
+    feeds = [AwayFeed("away", {}), toy]
+    intake = Intake(settings, feeds, [], landing, ledger, leases, loop)
     toy.emptied = intake.stop
+    late = threading.Timer(60, intake.stop)
+    late.start()
     leases.start()
     intake.start()
     intake.run()
+    late.cancel()
     leases.stop()
     return settings
 

@@ -218,8 +218,9 @@ class Intake:
             if name not in self._leases:
                 feed.stand_by()
             elif name not in self._growers:
-                for files in feed.poll(now):
-                    self._turns.add(name, "polled", files)
+                with self.apart(name):
+                    for files in feed.poll(now):
+                        self._turns.add(name, "polled", files)
 
     def _take_turn(self, until: float) -> None:
         """Take a group of files, some of each source; where there is none, wait for one, not for long."""

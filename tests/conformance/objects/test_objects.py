@@ -165,7 +165,9 @@ def test_what_is_removed_while_it_is_listed_stops_nothing(objects: ObjectStore) 
     gone, *left = sorted({f"a/{number}" for number in range(20)} - {first})
     for name in (gone, *left[::2]):
         objects.delete(name)
-    assert sorted(found.name for found in listed) == left[1::2]
+    found = [found.name for found in listed]
+    assert len(set(found)) == len(found)
+    assert {*left[1::2]} <= {*found} <= {gone, *left}  # a page may be older
 
 
 def test_odd_names_are_kept(objects: ObjectStore) -> None:
