@@ -102,15 +102,12 @@ class Judge:
 
     def _attempts(self) -> list[str]:
         """An attempt is burned by a kill alone."""
-        most: Counter[int] = Counter()
-        for _, file_id, what, _, attempt, _, _ in self._events:
-            if what == "claimed":
-                most[file_id] = max(most[file_id], attempt)
+        ended = Counter(e[1] for e in self._events if e[2] == EXPIRED)
         found = []
-        for file_id, attempts in most.items():
+        for file_id, leases in ended.items():
             kills = sum(host.hits.get(file_id, 0) for host in self._hosts.values())
-            if attempts - 1 > kills:
-                found.append(f"file id {file_id}: {attempts} attempts, in hand of {kills} kills")
+            if leases > kills:
+                found.append(f"file id {file_id}: {leases} leases ended, by {kills} kills")
         tried = [
             f"file id {i}: {w}: {why}" for _, i, w, _, _, _, why in self._events if w == RETRIED
         ]
@@ -166,7 +163,8 @@ class Judge:
     def _migration(self) -> list[str]:
         facts, found = self._facts, []
         if not (facts.waiting and facts.half_way and facts.held and facts.meanwhile):
-            found.append(f"nothing was in flight: {facts}")
+            flight = (facts.waiting, facts.half_way, facts.held, facts.meanwhile)
+            found.append(f"too little was in flight: {flight}")
         if "0011 -> " not in facts.said:
             found.append(f"db upgrade: {facts.said}")
         valid = self._observer.rows(
@@ -178,4 +176,5 @@ class Judge:
         return json.dumps(self.crossed)
 
 
+EXPIRED = str(FileEvent.LEASE_EXPIRED)
 RETRIED = str(FileEvent.RETRIED)

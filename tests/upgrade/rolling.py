@@ -13,11 +13,13 @@ from chaos.scene import Observer
 from servers import RabbitMQ
 from upgrade.drops import Drops
 from upgrade.hold import Facts, queues_of
-from upgrade.sides import FOLDERS, ROOT, Host, Lookout, until
+from upgrade.sides import FOLDERS, LEASE, ROOT, Host, Lookout, until
 
 PHASES = 6
 BYTES = 95
 """Of a row: between a file that goes as one task and one that goes as a chain of three."""
+EARLY = LEASE + 5.0
+"""Seconds that new processes wait for their schema: until the leases of who was killed have ended."""
 AIM = 20.0
 """Seconds that a kill waits for a victim with a file in hand."""
 Say = Callable[[str], object]
@@ -37,7 +39,7 @@ class Rolling:
     ) -> None:
         for name in (*FOLDERS, "data"):
             (folder / name).mkdir()
-        self._draw = random.Random(seed)
+        self._draw, self._early = random.Random(seed), seed % 2 == 1
         self._say, self._rabbit, self._broker = say, rabbit, urls[1]
         self.drops = Drops(folder, seed, files, PHASES, rows)
         self.old = Host("old", old_tree, folder, urls, rows * BYTES)
@@ -57,6 +59,7 @@ class Rolling:
         for step in (
             self.before,
             self.half_way,
+            self.too_early,
             self.upgrade,
             self.side_by_side,
             self.new_sends_old_works,
@@ -90,13 +93,33 @@ class Rolling:
         self.drops.phase()
         self._strike(self.old, whole=True, again=False)
         assert not self.old.workers
+        self.facts.held = self._count("state = 'running'")
         self._taken()
         self.old.worker("worker1", "sensorflow.validate")
         self._until(lambda: self._count("state = 'pending' AND stage = 'transform'") >= 2, "half")
         self.old.end("worker1")
         self.facts.waiting = self._count("state = 'pending' AND published_at IS NOT NULL")
         self.facts.half_way = self._count("state = 'pending' AND stage = 'transform'")
-        self.facts.held = self._count("state = 'running'")
+
+    def too_early(self) -> None:
+        """New processes that somebody starts before the schema is upgraded do nothing and spoil nothing.
+
+        Of odd seeds: what waits at the broker is sent again after it.
+        """
+        if not self._early:
+            return
+        self.new.start("daemon")
+        self.new.worker("worker1")
+        self.old.kill("daemon")  # and the new one tries to take over
+        self.drops.phase(0.1)
+        time.sleep(EARLY)
+        self.new.end("worker1", "daemon")
+        self.old.start("daemon")
+        early = 0
+        for log in self.new.project.glob("*.log"):
+            early += log.read_text(errors="replace").count("schema-outdated")
+            log.unlink()
+        assert early, "the new version did not report that the schema is too old"
 
     def upgrade(self) -> None:
         """With the new version's command, while old workers are at work. They write histories after it."""
@@ -106,14 +129,14 @@ class Rolling:
         with ThreadPoolExecutor() as pool:
             command = pool.submit(self.new.command, "db", "upgrade")
             while not command.done():
-                if tenths < 7:
+                if tenths < 6:
                     self.drops.phase(0.1)
                     tenths += 1
                 time.sleep(0.5)
             self.facts.said = command.result().strip()
         self.facts.upgraded = self._last_event()
         self.facts.meanwhile = self.facts.upgraded - before
-        self.drops.phase(1 - tenths / 10)
+        self.drops.phase(0.9 - tenths / 10)
         self._strike(self.old)
         self._replay(self.old)
         self._taken()

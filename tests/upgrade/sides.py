@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("plant", "feed", "grow")
 LEASE = 15
 """Seconds. No lease may end because the machine is slow: an attempt is burned by a kill alone."""
+SPARED = 3
+"""Attempts of a file after which one more kill would rightly quarantine it."""
 SETTINGS = """\
 data = "{shared}/data"
 rescan = 2
@@ -143,18 +145,20 @@ class Host(Fleet):
         while time.monotonic() < deadline and not all(map(stopped, group)):
             time.sleep(0.002)
         time.sleep(0.05)  # what the database was given just before is committed by then
-        query = "SELECT id, lease_owner FROM files WHERE state = 'running'"
-        held = [(i, int(o.rsplit(":", 1)[1])) for i, o in observer.rows(query)]
-        victims = group if whole else [pid for pid in group if pid in {p for _, p in held}][:1]
-        for file_id, pid in held:
-            if pid in victims:
-                self.hits[file_id] = self.hits.get(file_id, 0) + 1
+        query = "SELECT id, lease_owner, attempts FROM files WHERE state = 'running'"
+        held = [(i, int(o.rsplit(":", 1)[1]), tried) for i, o, tried in observer.rows(query)]
+        victims = group if whole else [pid for pid in group if pid in {p for _, p, _ in held}][:1]
+        hit = [(file_id, tried) for file_id, pid, tried in held if pid in victims]
+        if any(tried >= SPARED for _, tried in hit):
+            victims, hit, whole = [], [], False
+        for file_id, _ in hit:
+            self.hits[file_id] = self.hits.get(file_id, 0) + 1
         if whole:
             self.kill(name)
         for pid in group:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL if pid in victims else signal.SIGCONT)
-        return any(pid in victims for _, pid in held)
+        return bool(hit)
 
 
 class Lookout:
