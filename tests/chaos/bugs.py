@@ -60,13 +60,17 @@ note = _manifest(folder)
 if self._objects.head(note) is None:
     self._objects.put(note, io.BytesIO(json_of(manifest, indent=2).encode()))
 """
+_EARLY_NOTE = """\
+self._objects.put(_manifest(folder), io.BytesIO(json_of(manifest, indent=2).encode()))
+"""
+"""What is there can be asked of a store only when something was put into it."""
 _POINT = "crash.point(crash.Point.KEPT)\n"
 
 MANIFEST_BEFORE_COPY = (
     Patch(
         "sensorflow/flow/quarantine_zone.py::QuarantineZone.put",
         _COPY + _POINT + _NOTE,
-        _NOTE + _POINT + _COPY,
+        _EARLY_NOTE + _POINT + _COPY,
     ),
 )
 
