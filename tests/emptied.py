@@ -1,5 +1,7 @@
-"""Databases that the tests of a process have one after the other, each emptied for the next: far cheaper than
-a clone for each test, where a test changes rows alone."""
+"""Databases that the tests of a process have one after the other, each emptied for the next.
+
+Far cheaper than a clone for each test, where a test changes rows alone.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +22,17 @@ BEGIN
     FOR part IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'raw_readings'::regclass LOOP
         EXECUTE format('DROP TABLE %s', part);
     END LOOP;
-    PERFORM setval(oid, 1, false) FROM pg_class WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace;
+    PERFORM setval(oid, 1, false) FROM pg_class
+      WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace;
 END $$
 """
 CLOCK: LiteralString = """
-CREATE SEQUENCE public.ahead MINVALUE 0;
-SELECT setval('ahead', 0);
+CREATE SEQUENCE public.clock;
 CREATE FUNCTION public.now() RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN pg_catalog.now() + make_interval(secs => (SELECT last_value FROM public.ahead));
+    RETURN timestamptz 'epoch' + (SELECT last_value FROM public.clock) * interval '1 microsecond';
 END $$;
-CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS $$
-BEGIN
-    RETURN pg_catalog.clock_timestamp() + make_interval(secs => (SELECT last_value FROM public.ahead));
-END $$;
+CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS 'SELECT public.now()';
 DO $$
 DECLARE found record;
 BEGIN
@@ -43,7 +42,8 @@ BEGIN
           FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
          WHERE pg_get_expr(d.adbin, d.adrelid) IN ('now()', 'clock_timestamp()')
     LOOP
-        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT public.%s', found.place, found.attname, found.said);
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET DEFAULT public.%s',
+                       found.place, found.attname, found.said);
     END LOOP;
 END $$;
 """
@@ -78,16 +78,19 @@ class Emptied:
 
 
 class Clocked(Emptied):
-    """Its time is the server's, so many seconds ahead as a test says."""
+    """Its time stands still, but for what a test says."""
 
     def __post_init__(self) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(CLOCK)
         super().__post_init__()
+        self.empty()
 
     def empty(self) -> None:
         super().empty()
-        self.ahead(0)
+        self._run(
+            "SELECT setval('clock', (extract(epoch FROM pg_catalog.now()) * 1000000)::bigint)"
+        )
 
-    def ahead(self, seconds: float) -> None:
-        self._run(f"SELECT setval('ahead', {round(seconds)})")
+    def go_on(self, seconds: float) -> None:
+        self._run(f"SELECT setval('clock', last_value + {round(seconds * 10**6)}) FROM clock")
