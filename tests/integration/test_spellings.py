@@ -86,7 +86,7 @@ def test_of_two_spellings_that_stay_in_a_folder_the_second_is_refused_until_the_
         wait(lambda: names(ledger) == [(NFC, 1), (NFD, 2)])
         (drop / NFC).write_text("two, and other bytes")  # the same bytes do no harm
         wait(lambda: len(ledger.arrivals(2)) == 2)
-    (refused,) = [e for e in logs if e.event == "file.refused"]
+    (refused,) = [e for e in logs if e["event"] == "file.refused"]
     assert (refused["file"], refused["code"]) == (NFD, Code.NAME_TAKEN)
     assert refused["taken_by"] == "'K\\xfchlraum_1.csv'"
 

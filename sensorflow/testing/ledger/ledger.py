@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import pyarrow as pa
 
+from sensorflow.core.account import Totals
 from sensorflow.core.arrival import Lane, Waiting
 from sensorflow.core.checksum import MODULUS, checksum
 from sensorflow.core.events import FileEvent
@@ -353,10 +354,18 @@ class MemoryLedger(MemoryIntake):
         with self._lock:
             return list(self._files[file_id].events) if file_id in self._files else []
 
+    def totals(self) -> dict[str, Totals]:
+        totals: dict[str, Totals] = {}
+        with self._lock:
+            for file in self._files.values():
+                sums = Totals.of(file.state, 1, view_of(file).account)
+                totals[file.source] = totals.get(file.source, Totals()) + sums
+        return totals
+
     def matching(self, *_given: Any, **_named: Any) -> NoReturn:
         beyond("answer that")
 
-    activity = named = select = members = totals = matching
+    activity = named = select = members = matching
 
 
 def _contests(file: File, other: File, load: Load) -> bool:

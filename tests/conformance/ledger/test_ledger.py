@@ -1,4 +1,4 @@
-"""The contract of `ports.ledger.Ledger`, on PostgreSQL and in memory alike."""
+"""The contract of `ports.ledger.Ledger`, on PostgreSQL, and in memory what that does."""
 
 from __future__ import annotations
 
@@ -260,7 +260,6 @@ def test_a_claim_is_for_its_stages_only(ledger: Ledger) -> None:
     assert ledger.claim(999, WORK, "me", 60) is None
 
 
-@ON_POSTGRES
 def test_the_holder_of_an_older_token_is_refused_everywhere(ledger: Ledger) -> None:
     file_id = add(ledger)
     old = claim(ledger, file_id, SHORT)
@@ -373,7 +372,6 @@ def test_a_load_that_does_not_balance_is_refused(ledger: Ledger) -> None:
         ledger.load(claim(ledger, file_id), [(batch(), keys(batch(), "x"))], plan)
 
 
-@ON_POSTGRES
 def test_a_load_that_breaks_leaves_nothing(ledger: Ledger) -> None:
     file_id = add(ledger)
     held = claim(ledger, file_id)
@@ -820,7 +818,6 @@ def held_together(ledger: Ledger, count: int) -> list[tuple[Claim, list[Keyed], 
     return files
 
 
-@ON_POSTGRES
 def test_files_loaded_together_are_closed_as_if_they_were_alone(ledger: Ledger) -> None:
     files = held_together(ledger, 4)
     assert ledger.load_together(files)
@@ -836,7 +833,6 @@ def test_files_loaded_together_are_closed_as_if_they_were_alone(ledger: Ledger) 
     assert ledger.totals()["plant"].rows_loaded == 0 + 1 + 2 + 3
 
 
-@ON_POSTGRES
 def test_of_files_together_none_is_loaded_when_a_claim_is_lost(ledger: Ledger) -> None:
     files = held_together(ledger, 3)
     lost = files[1][0]
@@ -853,7 +849,6 @@ def test_of_files_together_none_is_loaded_when_a_claim_is_lost(ledger: Ledger) -
     assert stored.counts.loaded == 2
 
 
-@ON_POSTGRES
 def test_of_files_together_none_is_loaded_when_a_key_is_there_already(ledger: Ledger) -> None:
     files = held_together(ledger, 3)
     other = add(ledger, b"other.csv", 9)
