@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from emptied import Clocked, Emptied
 from hypothesis import settings
 from order import LongestFirst, position
 from servers import Place, RabbitMQ, place_for_servers
@@ -93,6 +94,41 @@ def ledger(database: str) -> Iterator[PostgresLedger]:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def spare(postgres: Postgres, template: str) -> Iterator[Callable[[str], Emptied]]:
+    """A database for each purpose: "unique" and "deferred" for each `dedupe_index`, and "clocked"."""
+    made: dict[str, Emptied] = {}
+
+    def of(purpose: str) -> Emptied:
+        if purpose not in made:
+            url = _clone(postgres, template, f"spare_{purpose}")
+            settle.settle(url, purpose == "deferred")
+            made[purpose] = (Clocked if purpose == "clocked" else Emptied)(url)
+        return made[purpose]
+
+    yield of
+    for database in made.values():
+        database.close()
+
+
+@pytest.fixture
+def emptied(spare: Callable[[str], Emptied]) -> Iterator[str]:
+    """The URL of a migrated, empty database that others have after this test: for a test that changes rows
+    alone, and neither tables nor settings."""
+    database = spare("unique")
+    yield database.url
+    database.empty()
+
+
+@pytest.fixture
+def clocked(spare: Callable[[str], Emptied]) -> Iterator[Clocked]:
+    """As `emptied`, with a time that the test moves."""
+    database = spare("clocked")
+    assert isinstance(database, Clocked)
+    yield database
+    database.empty()
+
+
 @pytest.fixture(params=["unique", "deferred"])
 def index(request: pytest.FixtureRequest) -> str:
     """Each `dedupe_index`."""
@@ -148,10 +184,14 @@ def flush(url: str) -> None:
 
 def _database(postgres: Postgres, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
+    yield _clone(postgres, template, name)
+    _execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _clone(postgres: Postgres, template: str, name: str) -> str:
     # a copy of the files: their pages are not written to the log one by one
     _execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-    yield _named(postgres.url, name)
-    _execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
+    return _named(postgres.url, name)
 
 
 def _named(url: str, database: str) -> str:

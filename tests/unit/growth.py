@@ -1,4 +1,4 @@
-"""A source of growing files on in-memory adapters, with a real folder and a clock that the test moves."""
+"""A source of growing files in a real folder and a real ledger, with a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import psycopg
 import pyarrow as pa
+from emptied import Clocked
+from psycopg.rows import dict_row
 from samples import chained, taken
 
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.growing import Growing
+from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.partitions import Layer
 from sensorflow.core.states import State
 from sensorflow.flow.landing import Landing
@@ -25,7 +29,6 @@ from sensorflow.flow.work import World
 from sensorflow.ports.claims import Claim
 from sensorflow.settings import Limits, Settings
 from sensorflow.testing.layers import MemoryLayers
-from sensorflow.testing.ledger import MemoryLedger
 from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 
@@ -53,19 +56,20 @@ def keep(_claims: Sequence[Claim]) -> Iterator[None]:
 
 class Site:
     """profile: all of it, or what is not as in `LONG`. drop: the folder. Each `look` is one of the
-    daemon's, eleven seconds after the last."""
+    daemon's, eleven seconds after the last. To be closed."""
 
     def __init__(
         self,
         root: Path,
+        database: Clocked,
         profile: Mapping[str, Any] = MappingProxyType({}),
         inline: bool = True,
         **source: Any,
     ) -> None:
         self.drop = root / "drop"
         self.drop.mkdir()
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
-        self.ledger = MemoryLedger(lambda: self.now)
+        self.database = database
+        self.ledger = PostgresLedger(database.url, "test")
         self.queue = MemoryQueue()
         self.inline = inline
         self.settings = Settings.model_validate(
@@ -86,6 +90,9 @@ class Site:
         )
         self.restart()
 
+    def close(self) -> None:
+        self.ledger.close()
+
     def restart(self) -> None:
         """As a new daemon, which has nothing in memory."""
         rules = self.settings.sources["plant"]
@@ -98,7 +105,7 @@ class Site:
             stream.write(data)
 
     def look(self, seconds: float = 11) -> bool:
-        self.now += timedelta(seconds=seconds)
+        self.database.go_on(seconds)
         self.growing._rest = {  # what it believes runs by the real clock
             key: rest for key, rest in self.growing._rest.items() if rest.state is not None
         }
@@ -128,7 +135,14 @@ class Site:
 
     @property
     def values(self) -> list[float]:
-        return sorted(value for _, value in self.ledger.rows.values())
+        return sorted(row["value"] for row in self.rows)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The readings, those of each growth in the order of their lines."""
+        statement = "SELECT * FROM raw_readings ORDER BY file_id, line_no"
+        with psycopg.connect(self.database.url, row_factory=dict_row) as connection:
+            return connection.execute(statement).fetchall()
 
     def account(self) -> tuple[int, int, int, int]:
         """(read, loaded, rejected, duplicate) over all growths of the newest file."""
@@ -150,4 +164,4 @@ class Site:
         return list(self.lake.read(layer, view.layer_file))
 
     def lines(self) -> list[int]:
-        return sorted(r["line_no"][0].as_py() for r in self.ledger.readings.values())
+        return sorted(row["line_no"] for row in self.rows)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from celery.exceptions import Retry
+from emptied import Clocked
 from samples import taken
-from test_flow import LIMITS, Plant, Together, content, keep, names, sent
+from stored import Stored, storing
+from test_flow import LIMITS, Plant, content, keep, names, sent
 
+from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.states import WORK, State
+from sensorflow.core.touched import Touched
 from sensorflow.errors import Code, SensorflowError, Transient
 from sensorflow.flow.outcomes import Outcome, Result
 from sensorflow.flow.process import process
@@ -17,6 +22,22 @@ from sensorflow.flow.publish import SIZE, SMALL, publish
 from sensorflow.ports.claims import BatchLimits
 from sensorflow.ports.queue import Task
 from workers.outcome import tell
+
+
+class Together(PostgresLedger):
+    """Counts the files that are committed with others."""
+
+    together = 0
+
+    def load_together(self, files: Any) -> list[Touched] | None:
+        self.together += len(files)
+        return super().load_together(files)
+
+
+@pytest.fixture
+def stored(clocked: Clocked) -> Iterator[Stored]:
+    with storing(clocked) as made:
+        yield made
 
 
 def work(plant: Plant) -> dict[str, list[Result]]:
@@ -33,18 +54,20 @@ def claims(plant: Plant, file_id: int) -> list[str | None]:
     return [e.why for e in plant.ledger.history(file_id) if e.what == "claimed"]
 
 
-def test_every_file_has_a_message_of_its_own() -> None:
-    plant = Plant()
+def test_every_file_has_a_message_of_its_own(stored: Stored) -> None:
+    plant = stored()
     for number in range(120):
         plant.drop(content(number % 7 + 1, str(number)), names(number))
     # as many as may be in flight, but for a quarter that is left to those who come next
     assert sent(plant) == [[f"{number}.csv"] for number in range(75)]
 
 
-def test_the_ledger_knows_soon_which_messages_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_ledger_knows_soon_which_messages_are_sent(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A worker takes along what is known to have a message."""
     monkeypatch.setattr("sensorflow.flow.publish.RECORDED", 3)
-    plant = Plant()
+    plant = stored()
     for number in range(7):
         plant.drop(content(number + 1), names(number))
     recorded = []
@@ -54,10 +77,8 @@ def test_the_ledger_knows_soon_which_messages_are_sent(monkeypatch: pytest.Monke
     assert recorded == [3, 3, 1]
 
 
-def test_waiting_files_are_taken_along_and_their_own_tasks_say_with_which() -> None:
-    plant = Plant()
-    plant.ledger = Together(lambda: plant.now)
-    plant.world = replace(plant.world, ledger=plant.ledger)
+def test_waiting_files_are_taken_along_and_their_own_tasks_say_with_which(stored: Stored) -> None:
+    plant = stored(Together)
     files = [plant.drop(content(n + 1), names(n)) for n in range(9)]
     results = work(plant)
     assert [len(results[f"{n}.csv"]) for n in range(9)] == [3, 1, 1, 3, 1, 1, 2, 1, 1]
@@ -67,7 +88,7 @@ def test_waiting_files_are_taken_along_and_their_own_tasks_say_with_which() -> N
         *([None], ["together with file 4"], ["together with file 4"]),
         *([None], ["together with file 7"], [None]),
     ]
-    assert plant.ledger.files == 8
+    assert plant.ledger.together == 8
     views = [plant.ledger.file(f.file_id) for f in files]
     assert [v and (v.counts.read, v.counts.loaded) for v in views] == [(n, n) for n in range(1, 10)]
     told = [tell(results[f"{n}.csv"]) for n in range(3)]
@@ -78,8 +99,10 @@ def test_waiting_files_are_taken_along_and_their_own_tasks_say_with_which() -> N
     ]
 
 
-def test_a_task_is_that_of_its_own_file_whatever_becomes_of_those_taken_along() -> None:
-    plant = Plant(max_rejects="10%")
+def test_a_task_is_that_of_its_own_file_whatever_becomes_of_those_taken_along(
+    stored: Stored,
+) -> None:
+    plant = stored(max_rejects="10%")
     plant.drop(content(1), b"first.csv")
     spoilt = plant.drop(content(3, "x"), b"spoilt.csv")
     results = work(plant)
@@ -92,8 +115,8 @@ def test_a_task_is_that_of_its_own_file_whatever_becomes_of_those_taken_along() 
     assert plant.state(spoilt.file_id) is State.QUARANTINED
 
 
-def test_a_task_fails_with_its_own_file_and_not_with_the_others() -> None:
-    plant = Plant(max_rejects="10%")
+def test_a_task_fails_with_its_own_file_and_not_with_the_others(stored: Stored) -> None:
+    plant = stored(max_rejects="10%")
     plant.drop(content(3, "x"), b"spoilt.csv")
     fine = plant.drop(content(1), b"fine.csv")
     results = work(plant)
@@ -109,9 +132,9 @@ def test_of_files_that_share_a_message_the_worst_decides() -> None:
         tell([fine, worse])
 
 
-def test_a_message_of_many_files_is_understood_where_each_is_sent_by_itself() -> None:
+def test_a_message_of_many_files_is_understood_where_each_is_sent_by_itself(stored: Stored) -> None:
     """Of the version before, in flight while the fleet is upgraded."""
-    plant = Plant()
+    plant = stored()
     files = [plant.drop(content(n + 1), names(n)).file_id for n in range(6)]
     plant.publish()
     results = process(plant.world, Task(files[:3]), keep)
@@ -119,23 +142,23 @@ def test_a_message_of_many_files_is_understood_where_each_is_sent_by_itself() ->
     assert [plant.state(n) for n in files] == [State.LOADED] * 3 + [State.PENDING] * 3
 
 
-def test_where_small_files_are_grouped_a_message_of_one_takes_nothing_along() -> None:
-    plant = Plant(grouped=True)
+def test_where_small_files_are_grouped_a_message_of_one_takes_nothing_along(stored: Stored) -> None:
+    plant = stored(grouped=True)
     files = [plant.drop(content(n + 1), names(n)).file_id for n in range(3)]
     plant.publish()
     assert len(process(plant.world, Task(files[:1]), keep)) == 1
     assert plant.state(files[1]) is State.PENDING
 
 
-def test_files_of_a_source_whose_readings_are_shared_go_alone() -> None:
-    plant = Plant(dedupe_scope="source", on_change="keep")
+def test_files_of_a_source_whose_readings_are_shared_go_alone(stored: Stored) -> None:
+    plant = stored(dedupe_scope="source", on_change="keep")
     for number in range(4):
         plant.drop(content(number + 1), names(number))
     assert {len(results) for results in work(plant).values()} == {1}
 
 
-def test_a_file_taken_along_that_must_wait_is_tried_again_by_itself() -> None:
-    plant = Plant()
+def test_a_file_taken_along_that_must_wait_is_tried_again_by_itself(stored: Stored) -> None:
+    plant = stored()
     first, second = (plant.drop(content(n + 1), names(n)).file_id for n in range(2))
     plant.publish()
     limits = BatchLimits(("plant",), SMALL, SIZE, files=1, share=1)

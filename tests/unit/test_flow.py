@@ -20,7 +20,6 @@ from sensorflow.core.stability import Stat
 from sensorflow.core.states import Stage, State
 from sensorflow.core.touched import Touched
 from sensorflow.errors import Code, Transient
-from sensorflow.flow import micro_batch
 from sensorflow.flow.ahead import ahead
 from sensorflow.flow.land import land
 from sensorflow.flow.landing import Landing
@@ -64,11 +63,12 @@ def keep(_claims: Sequence[Claim]) -> Iterator[None]:
 
 
 class Plant:
-    """One world in memory, with a clock that the test moves. grouped: small files share messages."""
+    """One world in memory, with a clock that the test moves. grouped: small files share messages.
+    ledger: if it is to be another one, with a time of its own."""
 
-    def __init__(self, grouped: bool = False, **source: Any) -> None:
+    def __init__(self, grouped: bool = False, ledger: Any = None, **source: Any) -> None:
         self.now = NOW
-        self.ledger = MemoryLedger(lambda: self.now)
+        self.ledger: MemoryLedger = ledger or MemoryLedger(lambda: self.now)
         self.queue = MemoryQueue()
         self.settings = Settings.model_validate(
             {
@@ -169,42 +169,6 @@ def test_a_file_of_too_many_rejects_goes_to_quarantine_whole() -> None:
     assert [r["line_no"] for r in manifest["error"]["first_rejects"]] == [10, 11]
     assert manifest["replay"] == f"sensorflow quarantine replay {file.file_id}"
     assert plant.ledger.rows == {}
-
-
-def test_a_replayed_file_goes_through_by_the_settings_as_they_are_now() -> None:
-    plant = Plant()
-    file = plant.drop(content(8) + content(2, "x").removeprefix(HEAD))
-    plant.work()
-    plant.work()
-    source = plant.settings.sources["plant"].model_copy(update={"max_rejects": "50%"})
-    plant.settings.sources["plant"] = source
-    assert plant.ledger.replay(file.file_id)
-    (result,) = plant.work()
-    assert "read=10 loaded=8 rejected=2" in result.text
-
-
-def test_a_newer_version_replaces_what_it_states_again_in_rows_and_in_silver() -> None:
-    plant = Plant()
-    first = plant.drop(content(5))
-    plant.work()
-    second = plant.drop(content(3, "9.5"))
-    plant.work()
-    assert (plant.state(first.file_id), plant.state(second.file_id)) == ("loaded", "loaded")
-    values = sorted(value for _, value in plant.ledger.rows.values())
-    assert values == [1.5, 1.5, 9.5, 9.5, 9.5]
-    assert (plant.silver_rows(first.file_id), plant.silver_rows(second.file_id)) == (2, 3)
-
-
-def test_a_superseding_version_replaces_the_rows_and_the_silver_of_the_first_one() -> None:
-    plant = Plant(on_change="supersede")
-    first = plant.drop(content(5))
-    plant.work()
-    second = plant.drop(content(4, "9.5"))
-    plant.work()
-    assert (plant.state(first.file_id), plant.state(second.file_id)) == ("superseded", "loaded")
-    assert {value for _, value in plant.ledger.rows.values()} == {9.5}
-    with pytest.raises(Transient):
-        plant.silver_rows(first.file_id)
 
 
 def test_kept_versions_stand_side_by_side() -> None:
@@ -365,56 +329,6 @@ def test_files_of_one_message_leave_the_rows_and_keys_that_each_leaves_alone() -
     assert [v.counts for v in together_.ledger.files()] == [v.counts for v in alone.ledger.files()]
     whys = {e.why for n in range(1, 10) for e in together_.ledger.history(n)}
     assert "together with file 1" in whys
-
-
-def test_a_small_file_that_is_a_large_one_compressed_goes_alone(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(micro_batch, "READINGS", 20)
-    plant = Plant()
-    sizes = (1, 15, 50, 3, 8)
-    files = [plant.drop(content(rows), names(rows)) for rows in sizes]
-    plant.work()
-    assert [plant.silver_rows(f.file_id) for f in files] == list(sizes)
-    assert len(plant.ledger.rows) == sum(sizes)
-    assert [attempts(plant, f) for f in files] == [1] * 5
-
-
-class Refusing(MemoryLedger):
-    """A database that finds something that needs a transaction of its own."""
-
-    def load_together(self, files: Any) -> None:
-        super().load_together([])
-
-
-def test_what_cannot_be_committed_together_is_committed_one_by_one() -> None:
-    plant = Plant()
-    plant.ledger = Refusing(lambda: plant.now)
-    plant.world = replace(plant.world, ledger=plant.ledger)
-    files = [plant.drop(content(n + 1), names(n)) for n in range(9)]
-    plant.work()
-    assert {plant.state(f.file_id) for f in files} == {State.LOADED}
-    assert len(plant.ledger.rows) == sum(range(10))
-
-
-class Away(MemoryLedger):
-    def load_together(self, files: Any) -> list[Touched] | None:
-        raise Transient(Code.DATABASE, "away")
-
-
-def test_a_database_that_is_away_gives_every_file_its_attempt_back() -> None:
-    plant = Plant()
-    plant.ledger = Away(lambda: plant.now)
-    plant.world = replace(plant.world, ledger=plant.ledger)
-    files = [plant.drop(content(n + 1), names(n)) for n in range(9)]
-    results = plant.work()
-    assert {plant.state(f.file_id) for f in files} <= {State.PENDING, State.LOADED}
-    assert results[0].outcome is Outcome.RETRY
-    assert {attempts(plant, f) for f in files} <= {0, 1}
-    plant.now += timedelta(seconds=600)
-    plant.work()
-    assert {plant.state(f.file_id) for f in files} == {State.LOADED}
-    assert len(plant.ledger.rows) == sum(range(10))
 
 
 def sent(plant: Plant) -> list[list[str]]:

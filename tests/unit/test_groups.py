@@ -12,10 +12,12 @@ from typing import Any, BinaryIO
 
 import pytest
 from patience import PATIENCE
+from samples import NOW
 
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.feed import FolderFeed
 from sensorflow.adapters.feeds.folder.watch import Watch
+from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.arrival import Arrival
 from sensorflow.daemon import Daemon
 from sensorflow.flow.intake.take import GROUP_BYTES
@@ -23,18 +25,17 @@ from sensorflow.flow.landing import Landing
 from sensorflow.ports.feed import Denied
 from sensorflow.ports.intake import Kind, OnChange, Registration
 from sensorflow.settings import FolderSource, Settings
-from sensorflow.testing.ledger import MemoryLedger
 from sensorflow.testing.objects import MemoryObjects
 from sensorflow.testing.queue import MemoryQueue
 
 LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
 
 
-class Told(MemoryLedger):
+class Told(PostgresLedger):
     """Remembers what was registered together; what is told of by name is a defect."""
 
-    def __init__(self, defect: bytes = b"") -> None:
-        super().__init__()
+    def __init__(self, database: str, defect: bytes = b"") -> None:
+        super().__init__(database, "test")
         self.groups: list[list[tuple[bytes, Kind]]] = []
         self._defect = defect
 
@@ -99,17 +100,16 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_an_alias_a_version_a_seen_and_an_unreadable_file_among_plain_ones(
-    tmp_path: Path, root: Path
+    tmp_path: Path, root: Path, emptied: str
 ) -> None:
-    ledger = Told()
+    ledger = Told(emptied)
     drop(root, again=b"one")
     source = FolderSource.model_validate({"path": "drop", "profile": "long"})
     stat = Folder("plant", root, source, tmp_path).stat(b"again.csv")
     landed = Landing(MemoryObjects()).put((root / "again.csv").open("rb"))
-    times: Any = (None, None)
     for key, mark in ((b"again.csv", stat.fingerprint), (b"version.csv", "before")):
         ledger.register(
-            Arrival("plant", key, landed, 0, mark, "long", *times), OnChange.SUPERSEDE, False
+            Arrival("plant", key, landed, 0, mark, "long", NOW, NOW), OnChange.SUPERSEDE, False
         )
     ledger.groups.clear()
     drop(root, alias=b"one", plain=b"two", secret=b"three", twin=b"two", version=b"four")
@@ -126,8 +126,8 @@ def test_an_alias_a_version_a_seen_and_an_unreadable_file_among_plain_ones(
     ]
 
 
-def test_a_large_file_keeps_no_small_one_waiting(tmp_path: Path, root: Path) -> None:
-    ledger = Told()
+def test_a_large_file_keeps_no_small_one_waiting(tmp_path: Path, root: Path, emptied: str) -> None:
+    ledger = Told(emptied)
     drop(root, a=b"1", b=b"2", large=bytes(GROUP_BYTES + 1), small=b"3")
     with taking(tmp_path, ledger):
         wait(lambda: not any(root.iterdir()))
@@ -138,16 +138,20 @@ def test_a_large_file_keeps_no_small_one_waiting(tmp_path: Path, root: Path) -> 
     ]
 
 
-def test_what_cannot_be_registered_keeps_no_other_file_out(tmp_path: Path, root: Path) -> None:
-    ledger = Told(defect=b"bad.csv")
+def test_what_cannot_be_registered_keeps_no_other_file_out(
+    tmp_path: Path, root: Path, emptied: str
+) -> None:
+    ledger = Told(emptied, defect=b"bad.csv")
     drop(root, a=b"1", bad=b"2", c=b"3")
     with taking(tmp_path, ledger):
         wait(lambda: [p.name for p in root.iterdir()] == ["bad.csv"])
     assert [key for group in ledger.groups for key, _ in group] == [b"a.csv", b"c.csv"]
 
 
-def test_who_stands_by_keeps_nothing_of_what_it_is_told(tmp_path: Path, root: Path) -> None:
-    ledger = Told()
+def test_who_stands_by_keeps_nothing_of_what_it_is_told(
+    tmp_path: Path, root: Path, emptied: str
+) -> None:
+    ledger = Told(emptied)
     ledger.take_intake("plant", "another", "another", 3600)
     with taking(tmp_path, ledger) as daemon:
         feed = daemon._intake.feed("plant")

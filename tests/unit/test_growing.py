@@ -7,12 +7,13 @@ import gzip
 import io
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from emptied import Clocked
 from growth import HEAD, Site, line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,9 +29,18 @@ from sensorflow.errors import Misuse
 from sensorflow.flow.outcomes import Outcome
 
 
+@pytest.fixture
+def start(tmp_path: Path, clocked: Clocked) -> Iterator[Callable[..., Site]]:
+    """Makes a site; see there."""
+    with ExitStack() as made:
+        yield lambda *given, **rules: made.enter_context(
+            closing(Site(tmp_path, clocked, *given, **rules))
+        )
+
+
 @pytest.fixture(params=[True, False], ids=["one-pass", "stages"])
-def site(tmp_path: Path, request: pytest.FixtureRequest) -> Site:
-    return Site(tmp_path, inline=request.param)
+def site(start: Callable[..., Site], request: pytest.FixtureRequest) -> Site:
+    return start(inline=request.param)
 
 
 def sizes(site: Site, root: int = 1) -> list[int]:
@@ -186,7 +196,7 @@ def test_a_growth_waits_for_the_one_before_it(site: Site) -> None:
 # --- what parts need of the parts before ---
 
 
-def test_header_and_preamble_may_come_in_parts(tmp_path: Path) -> None:
+def test_header_and_preamble_may_come_in_parts(start: Callable[..., Site]) -> None:
     profile = {
         "format": "csv",
         "time": "time",
@@ -195,7 +205,7 @@ def test_header_and_preamble_may_come_in_parts(tmp_path: Path) -> None:
         "sensor": {"preamble": "station: (\\w+)"},
         "columns": {"t": {"type": "temperature"}},
     }
-    site = Site(tmp_path, profile, max_rejects="50%")
+    site = start(profile, max_rejects="50%")
     for text in (
         "station: roof\n",
         "made by us\ntime,t\n",
@@ -207,14 +217,14 @@ def test_header_and_preamble_may_come_in_parts(tmp_path: Path) -> None:
         site.take()
     assert site.states == [State.LOADED] * 5
     assert site.account() == (4, 3, 1, 0)
-    rows = list(site.ledger.readings.values())
-    assert {(r["sensor_id"][0].as_py(), r["unit"][0].as_py()) for r in rows} == {("roof", "degC")}
+    rows = site.rows
+    assert {(r["sensor_id"], r["unit"]) for r in rows} == {("roof", "degC")}
     assert site.lines() == [5, 6, 8]
     assert [r["line_no"] for r in site.rejects()] == [7]
 
 
-def test_a_file_without_a_header_grows(tmp_path: Path) -> None:
-    site = Site(tmp_path, {"names": ["time", "sensor", "type", "value", "unit"]})
+def test_a_file_without_a_header_grows(start: Callable[..., Site]) -> None:
+    site = start({"names": ["time", "sensor", "type", "value", "unit"]})
     for n in range(3):
         site.write(line(n))
         site.take()
@@ -246,9 +256,9 @@ def test_lines_and_bytes_of_rejects_are_those_of_the_file(site: Site) -> None:
 
 
 @pytest.mark.parametrize("form", ["jsonl", "influx"])
-def test_other_formats_of_lines_grow(tmp_path: Path, form: str) -> None:
+def test_other_formats_of_lines_grow(start: Callable[..., Site], form: str) -> None:
     profile = {"format": form} if form == "influx" else {**_LONG, "format": form}
-    site = Site(tmp_path, profile, max_rejects="50%")
+    site = start(profile, max_rejects="50%")
     text = {
         "jsonl": '{{"time": "2026-01-01T00:00:0{0}Z", "sensor": "s", "type": "t", "value": {0}, '
         '"unit": ""}}\n',
@@ -265,25 +275,25 @@ def test_other_formats_of_lines_grow(tmp_path: Path, form: str) -> None:
 _LONG = {"time": "time", "sensor": "sensor", "type": "type", "value": "value", "unit": "unit"}
 
 
-def test_an_encoding_of_one_byte_a_character_grows(tmp_path: Path) -> None:
-    site = Site(tmp_path, {"encoding": "latin-1"})
+def test_an_encoding_of_one_byte_a_character_grows(start: Callable[..., Site]) -> None:
+    site = start({"encoding": "latin-1"})
     site.write((HEAD + line(1, sensor="Küche")).encode("latin-1"))
     site.take()
     site.write(line(2, sensor="Küche").encode("latin-1"))
     site.take()
-    assert {r["sensor_id"][0].as_py() for r in site.ledger.readings.values()} == {"Küche"}
+    assert {r["sensor_id"] for r in site.rows} == {"Küche"}
     assert site.account() == (2, 2, 0, 0)
 
 
-def test_rules_that_look_back_see_the_parts_before(tmp_path: Path) -> None:
-    site = Site(tmp_path, {"rules": {"temperature": {"gap": "60s", "flatline": 3}}})
+def test_rules_that_look_back_see_the_parts_before(start: Callable[..., Site]) -> None:
+    site = start({"rules": {"temperature": {"gap": "60s", "flatline": 3}}})
     site.write(HEAD + line(1))
     site.take()
     site.write(line(2))
     site.take()
     site.write(line(3) + line(100))
     site.take()
-    silver = [r["quality"][0].as_py() for r in site.ledger.readings.values()]
+    silver = [r["quality"] for r in site.rows]
     assert silver == [0, 0, 2, 2 + 8]
 
 
@@ -331,8 +341,8 @@ def test_a_truncated_file_begins_anew(site: Site) -> None:
     site.take()
     site.write(line(8))
     site.take()
-    times = sorted(r["line_no"][0].as_py() for r in site.ledger.readings.values())
-    assert len(site.ledger.rows) == 4
+    times = site.lines()
+    assert len(site.rows) == 4
     assert sizes(site, 2) == [len(HEAD + line(7)), len(line(8))]
     assert times == [2, 2, 3, 3]
 
@@ -416,7 +426,7 @@ def test_a_file_rotated_on_and_on_is_known_under_each_name(site: Site) -> None:
         site.take()
     site.restart()
     site.take()
-    assert len(site.ledger.rows) == 12
+    assert len(site.rows) == 12
     assert len(site.ids) == 8
     assert sum(view.counts.duplicate for view in site.ledger.files()) == 0
 
@@ -439,7 +449,7 @@ def test_another_file_under_the_name_begins_anew(site: Site) -> None:
     site.write(HEAD + line(2) + line(3), "new", how="wb")
     os.replace(site.drop / "new", site.drop / "a.csv")
     site.take()
-    assert len(site.ledger.rows) == 3
+    assert len(site.rows) == 3
     assert sizes(site, 2) == [len(HEAD + line(2) + line(3))]
 
 
@@ -466,7 +476,7 @@ def test_a_file_copied_and_truncated_is_one_file_and_its_rest_is_taken(
         site.take()
     site.restart()
     site.take()
-    assert len(site.ledger.rows) == 3
+    assert len(site.rows) == 3
     assert sum(view.counts.read for view in site.ledger.files()) == 3
     assert sizes(site, 1) == [len(HEAD + line(1)), len(line(2))]
 
@@ -484,12 +494,12 @@ def test_a_copy_of_what_was_taken_is_not_taken_again(site: Site) -> None:
     assert sizes(site, 2) == [len(HEAD + line(1) + line(3))]
 
 
-def test_where_names_matter_a_copy_is_another_file(tmp_path: Path) -> None:
-    site = Site(tmp_path, {"sensor": {"file_name": "^(\\w+)"}})
+def test_where_names_matter_a_copy_is_another_file(start: Callable[..., Site]) -> None:
+    site = start({"sensor": {"file_name": "^(\\w+)"}})
     for name in ("a.csv", "b.csv"):
         site.write(HEAD + line(1), name)
         site.take()
-    assert {r["sensor_id"][0].as_py() for r in site.ledger.readings.values()} == {"a", "b"}
+    assert {r["sensor_id"] for r in site.rows} == {"a", "b"}
 
 
 def test_equal_files_that_go_on_in_the_same_way_are_two(site: Site) -> None:
@@ -499,7 +509,7 @@ def test_equal_files_that_go_on_in_the_same_way_are_two(site: Site) -> None:
     for name in ("a.csv", "b.csv"):
         site.write(line(2), name)
     site.take()
-    assert len(site.ledger.rows) == 4
+    assert len(site.rows) == 4
 
 
 # --- what cannot grow ---
@@ -568,11 +578,16 @@ STEPS = st.lists(
 @settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(STEPS)
 def test_every_complete_line_is_loaded_once_whatever_happens(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+    tmp_path_factory: pytest.TempPathFactory, clocked: Clocked, steps: list[tuple[str, int]]
 ) -> None:
     """A file that is begun anew may state the last readings again, with other values. That comes after a
     look, as only what was seen can be known."""
-    site = Site(tmp_path_factory.mktemp("site"))
+    clocked.empty()
+    with closing(Site(tmp_path_factory.mktemp("site"), clocked)) as site:
+        _take_steps(site, steps)
+
+
+def _take_steps(site: Site, steps: list[tuple[str, int]]) -> None:
     written, half, rotations = 0, "", 0
     expected: dict[int, float] = {}
     site.write(HEAD)

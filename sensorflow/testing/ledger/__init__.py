@@ -1,4 +1,4 @@
-"""The ledger in memory, for tests that need no server. It passes the conformance suite of the real one."""
+"""A small ledger in memory, for tests that need no server."""
 
 from sensorflow.testing.ledger.ledger import MemoryLedger
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from adapters import ON_POSTGRES
 from samples import add, batch, claim, load
 
 from sensorflow.core.listing import FileFilter
@@ -12,6 +13,8 @@ from sensorflow.core.states import Stage, State
 from sensorflow.errors import Code, Permanent
 from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.ledger import Ledger
+
+pytestmark = ON_POSTGRES
 
 LATER = datetime.now(UTC) + timedelta(days=2)
 EARLIER = datetime(2025, 1, 1, tzinfo=UTC)

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from adapters import ON_POSTGRES
 from samples import add, arrival, batch, claim, load, state
 
 from sensorflow.core.arrival import Lane
@@ -15,6 +16,8 @@ from sensorflow.ports.claims import BatchLimits, Claim, Claimed
 from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.ledger import Ledger
+
+pytestmark = ON_POSTGRES
 
 SHORT = 0.05
 LIMITS = BatchLimits(sources=("plant",), file_bytes=1000, total_bytes=10_000, files=100, share=1)

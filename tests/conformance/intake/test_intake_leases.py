@@ -22,7 +22,7 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
         return MemoryLedger()
     from sensorflow.adapters.postgres.ledger import PostgresLedger
 
-    made = PostgresLedger(request.getfixturevalue("database"), "test", pool=6)
+    made = PostgresLedger(request.getfixturevalue("emptied"), "test", pool=6)
     request.addfinalizer(made.close)
     return made
 

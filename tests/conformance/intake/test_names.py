@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from adapters import ON_POSTGRES
 from samples import add, arrival, batch, claim, load, state
 
 from sensorflow.core.arrival import printable
@@ -19,6 +20,7 @@ def keys_of(ledger: Ledger) -> dict[int, bytes]:
     return {w.file_id: w.key for w in ledger.due(100, 100)}
 
 
+@ON_POSTGRES
 @pytest.mark.parametrize(("first", "second"), [(NFC, NFD), (NFD, NFC), (APART, WHOLE)])
 def test_two_spellings_of_a_name_are_versions_and_keep_their_bytes(
     ledger: Ledger, first: bytes, second: bytes
@@ -46,6 +48,7 @@ def test_the_same_bytes_in_another_spelling_are_the_same_file(
     assert ledger.spelt_otherwise("plant", NFC, arrival().landed.sha256) is None
 
 
+@ON_POSTGRES
 def test_a_spelling_is_no_name_that_takes_over_when_its_file_is_superseded(ledger: Ledger) -> None:
     old = add(ledger, NFD, 1)
     add(ledger, NFC, 1)
@@ -54,6 +57,7 @@ def test_a_spelling_is_no_name_that_takes_over_when_its_file_is_superseded(ledge
     assert sorted(v.state for v in ledger.files()) == [State.LOADED, State.SUPERSEDED]
 
 
+@ON_POSTGRES
 def test_another_name_takes_over_once_however_often_it_was_spelt(ledger: Ledger) -> None:
     old = add(ledger, b"a.csv", 1)
     for key in (NFD, NFC):
@@ -67,6 +71,7 @@ def test_another_name_takes_over_once_however_often_it_was_spelt(ledger: Ledger)
     assert (newer.version, newer.first_key) == (2, NFD)
 
 
+@ON_POSTGRES
 def test_a_name_that_came_again_with_other_bytes_does_not_take_over(ledger: Ledger) -> None:
     old = add(ledger, b"a.csv", 1)
     add(ledger, NFD, 1)
@@ -94,6 +99,7 @@ def test_how_the_newest_version_was_spelt(ledger: Ledger) -> None:
     assert ledger.spelt_otherwise("plant", NFD, bytes_of_2) == NFC
 
 
+@ON_POSTGRES
 def test_a_name_that_is_no_utf_8_is_its_own(ledger: Ledger) -> None:
     add(ledger, BROKEN, 1)
     other = ledger.register(arrival(b"\xc3\xbc\xff.csv", 2), OnChange.SUPERSEDE, False)

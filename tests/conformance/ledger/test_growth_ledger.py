@@ -1,13 +1,16 @@
-"""The contract of `ports.ledger.Ledger` for files that grow, on PostgreSQL and in memory alike."""
+"""The contract of `ports.ledger.Ledger` for files that grow, on PostgreSQL."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pyarrow as pa
 import pytest
+from emptied import Emptied
 from samples import arrival, batch, claim, state
 
+from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.growth import HEADER, Growth, Part, Taken
 from sensorflow.core.keys import keys
 from sensorflow.core.readings import US, micros
@@ -19,22 +22,18 @@ from sensorflow.ports.intake import Kind, OnChange
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.loading import Load
 from sensorflow.ports.maintenance import Expirable
-from sensorflow.testing.ledger import MemoryLedger
 
 
-@pytest.fixture(params=["memory", "postgres", "deferred"])
-def ledger(request: pytest.FixtureRequest) -> Ledger:
-    if request.param == "memory":
-        return MemoryLedger()
-    from sensorflow.adapters.postgres import settle
-    from sensorflow.adapters.postgres.ledger import PostgresLedger
-
-    url = request.getfixturevalue("database")
+@pytest.fixture(params=["postgres", "deferred"])
+def ledger(
+    spare: Callable[[str], Emptied], request: pytest.FixtureRequest
+) -> Iterator[PostgresLedger]:
     deferred = request.param == "deferred"
-    settle.settle(url, deferred)
-    made = PostgresLedger(url, "test", deferred=deferred)
-    request.addfinalizer(made.close)
-    return made
+    database = spare("deferred" if deferred else "unique")
+    made = PostgresLedger(database.url, "test", deferred=deferred)
+    yield made
+    made.close()
+    database.empty()
 
 
 def growth(

@@ -1,4 +1,4 @@
-"""The contract of `ports.ledger.Ledger`, on PostgreSQL and in memory alike."""
+"""The contract of `ports.ledger.Ledger`, on PostgreSQL, and in memory what that does."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
+from adapters import ON_POSTGRES
 from samples import add, arrival, batch, claim, load, state
 
 from sensorflow.adapters.postgres import retention
@@ -23,7 +24,6 @@ from sensorflow.ports.intake import Kind, OnChange
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.loading import Keyed, Load
 from sensorflow.ports.maintenance import Expirable, Leftover
-from sensorflow.testing.ledger import ledger as memory
 
 SHORT = 0.05
 DONE = StageReport(Stage.QUARANTINE, 0.1, 0)
@@ -97,6 +97,7 @@ def test_a_group_is_registered_as_its_files_one_after_the_other_would_be(ledger:
     assert len(ledger.due(100, 100)) == 5
 
 
+@ON_POSTGRES
 def test_many_aliases_of_a_group_are_what_they_would_be_one_by_one(ledger: Ledger) -> None:
     known, gone = add(ledger), add(ledger, b"gone.csv", 7)
     quarantine_it(ledger, gone)
@@ -134,6 +135,7 @@ def test_names_matter_in_a_group_too(ledger: Ledger) -> None:
     assert [r.kind for r in ledger.register_many(group, OnChange.SUPERSEDE, True)] == [Kind.NEW] * 2
 
 
+@ON_POSTGRES
 def test_other_bytes_under_a_name_are_a_new_version_that_supersedes(ledger: Ledger) -> None:
     old = add(ledger)
     load(ledger, claim(ledger, old), batch(3))
@@ -145,6 +147,7 @@ def test_other_bytes_under_a_name_are_a_new_version_that_supersedes(ledger: Ledg
     assert ledger.totals()["plant"].rows_loaded == 2
 
 
+@ON_POSTGRES
 def test_an_older_version_cannot_load_after_a_newer_one(ledger: Ledger) -> None:
     old, new = add(ledger), add(ledger, content=2)
     slow = claim(ledger, old)
@@ -162,6 +165,7 @@ def test_going_back_to_older_bytes_is_a_version_of_its_own(ledger: Ledger) -> No
     assert (back.kind, back.version) == (Kind.NEW, 3)
 
 
+@ON_POSTGRES
 def test_an_alias_takes_over_when_its_twin_is_superseded(ledger: Ledger) -> None:
     old = add(ledger)
     load(ledger, claim(ledger, old), batch(3))
@@ -208,6 +212,7 @@ def test_one_publisher_at_a_time(ledger: Ledger) -> None:
         assert is_mine()
 
 
+@ON_POSTGRES
 def test_a_publisher_that_falls_silent_is_followed_by_another_one(ledger: Ledger) -> None:
     """A process that is stopped, a host that is gone: it holds nothing for longer than its lease."""
     with ledger.publishing(SHORT) as is_olds:
@@ -336,6 +341,7 @@ def test_a_stage_done_starts_the_next_with_no_attempts(ledger: Ledger, published
     assert (view.counts.read, view.error_code) == (7, Code.TOO_SLOW)
 
 
+@ON_POSTGRES
 def test_a_condemned_file_is_quarantined_and_can_be_replayed(ledger: Ledger) -> None:
     file_id = add(ledger)
     error = Permanent(Code.UNREADABLE, "no gzip", line=3)
@@ -410,6 +416,7 @@ def test_expired_leases_are_swept(ledger: Ledger) -> None:
     assert [w.file_id for w in ledger.due(10, 10)] == [file_id]
 
 
+@ON_POSTGRES
 def test_messages_are_missed_only_when_the_broker_may_have_lost_them(ledger: Ledger) -> None:
     file_id = add(ledger)
     ledger.published(ledger.due(1, 1))
@@ -443,6 +450,7 @@ def test_a_file_condemned_while_its_batch_was_sent_still_gets_its_next_message(
     assert [w.stage for w in ledger.due(10, 10)] == [Stage.QUARANTINE]
 
 
+@ON_POSTGRES
 def test_only_as_many_messages_are_missed_as_the_broker_lacks(ledger: Ledger) -> None:
     for n in range(1, 6):
         add(ledger, b"%d.csv" % n, n)
@@ -451,6 +459,7 @@ def test_only_as_many_messages_are_missed_as_the_broker_lacks(ledger: Ledger) ->
     assert ledger.sweep(0.0, 3).stale == 2
 
 
+@ON_POSTGRES
 def test_the_same_bytes_as_a_quarantined_file_are_another_try(ledger: Ledger) -> None:
     file_id = add(ledger)
     ledger.condemn(claim(ledger, file_id), Permanent(Code.UNREADABLE, "no"), Counts())
@@ -462,6 +471,7 @@ def test_the_same_bytes_as_a_quarantined_file_are_another_try(ledger: Ledger) ->
     assert load(ledger, claim(ledger, again.file_id), batch()).loaded == 3
 
 
+@ON_POSTGRES
 def test_a_name_that_takes_another_files_bytes_lets_go_of_its_own(ledger: Ledger) -> None:
     add(ledger, b"a.csv", 1)
     old = add(ledger, b"b.csv", 2)
@@ -501,6 +511,7 @@ def loaded(ledger: Ledger, rows: int = 3) -> int:
     return file_id
 
 
+@ON_POSTGRES
 def test_a_replayed_file_keeps_its_rows_until_the_new_ones_are_there(ledger: Ledger) -> None:
     file_id = loaded(ledger, 3)
     assert ledger.replay(file_id)
@@ -513,6 +524,7 @@ def test_a_replayed_file_keeps_its_rows_until_the_new_ones_are_there(ledger: Led
     assert ledger.totals()["plant"].rows_loaded == 5
 
 
+@ON_POSTGRES
 def test_a_replay_by_the_same_rules_leaves_the_same_account(ledger: Ledger) -> None:
     file_id = loaded(ledger, 3)
     before = ledger.file(file_id)
@@ -525,6 +537,7 @@ def test_a_replay_by_the_same_rules_leaves_the_same_account(ledger: Ledger) -> N
     assert after.checksum == before.checksum
 
 
+@ON_POSTGRES
 def test_a_replay_that_cannot_be_loaded_leaves_the_file_as_it_was(ledger: Ledger) -> None:
     file_id = loaded(ledger, 3)
     ledger.replay(file_id)
@@ -537,6 +550,7 @@ def test_a_replay_that_cannot_be_loaded_leaves_the_file_as_it_was(ledger: Ledger
     assert ledger.history(file_id)[-1].what == "replay failed"
 
 
+@ON_POSTGRES
 def test_a_file_is_replayed_by_the_profile_that_was_asked_for(ledger: Ledger) -> None:
     file_id = add(ledger)
     assert not ledger.replay(file_id, "other")
@@ -547,6 +561,7 @@ def test_a_file_is_replayed_by_the_profile_that_was_asked_for(ledger: Ledger) ->
     assert claim(ledger, file_id).profile == "other"
 
 
+@ON_POSTGRES
 def test_undo_takes_out_exactly_that_files_rows_and_replay_brings_them_back(ledger: Ledger) -> None:
     file_id, other = loaded(ledger, 3), add(ledger, b"b.csv", 2)
     load(ledger, claim(ledger, other), batch(2), "plant/b.csv")
@@ -560,6 +575,7 @@ def test_undo_takes_out_exactly_that_files_rows_and_replay_brings_them_back(ledg
     assert "undone" in [event.what for event in ledger.history(file_id)]
 
 
+@ON_POSTGRES
 def test_the_same_bytes_after_an_undo_are_a_file_again(ledger: Ledger) -> None:
     file_id = loaded(ledger)
     ledger.undo(file_id, "")
@@ -570,6 +586,7 @@ def test_the_same_bytes_after_an_undo_are_a_file_again(ledger: Ledger) -> None:
     assert not ledger.replay(file_id)
 
 
+@ON_POSTGRES
 def test_readings_that_others_left_out_come_back_when_their_holder_is_undone(
     ledger: Ledger,
 ) -> None:
@@ -587,6 +604,7 @@ def test_readings_that_others_left_out_come_back_when_their_holder_is_undone(
     assert (counts.loaded, counts.duplicate) == (3, 0)
 
 
+@ON_POSTGRES
 def test_a_replayed_file_leaves_to_others_what_they_hold(ledger: Ledger) -> None:
     first, second = add(ledger), add(ledger, b"b.csv", 2)
     plan = Load(Counts(read=3), OnChange.KEEP, "p", "h", "0", (), "plant/")
@@ -604,6 +622,7 @@ def test_a_replayed_file_leaves_to_others_what_they_hold(ledger: Ledger) -> None
     assert after.checksum == before.checksum
 
 
+@ON_POSTGRES
 def test_what_is_undone_or_replaced_is_to_be_tidied_once(ledger: Ledger) -> None:
     old = loaded(ledger)
     new = add(ledger, content=2)
@@ -618,12 +637,12 @@ def test_what_is_undone_or_replaced_is_to_be_tidied_once(ledger: Ledger) -> None
     assert ledger.tidy(seen.append) == 0
 
 
+@ON_POSTGRES
 def test_what_is_not_loaded_is_tidied_once_more_after_a_while(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that had it as it was undone may have written something since."""
-    for module in (retention, memory):
-        monkeypatch.setattr(module, "COLLECT_AGAIN", 0.5)
+    monkeypatch.setattr(retention, "COLLECT_AGAIN", 0.5)
     file_id = loaded(ledger)
     seen: list[Leftover] = []
     for _ in range(2):
@@ -643,6 +662,7 @@ def test_what_is_not_loaded_is_tidied_once_more_after_a_while(
     assert ledger.tidy(seen.append) == 0
 
 
+@ON_POSTGRES
 def test_what_could_not_be_removed_is_tidied_later(ledger: Ledger) -> None:
     ledger.undo(loaded(ledger), "")
 
@@ -654,6 +674,7 @@ def test_what_could_not_be_removed_is_tidied_later(ledger: Ledger) -> None:
     assert ledger.tidy(lambda _left: None) == 1
 
 
+@ON_POSTGRES
 def test_layers_of_finished_files_expire_once(ledger: Ledger) -> None:
     file_id = loaded(ledger)
     assert ledger.expire("plant", Expirable.LANDING, 60).files == 0
@@ -669,6 +690,7 @@ def test_layers_of_finished_files_expire_once(ledger: Ledger) -> None:
     assert ledger.replay(file_id)
 
 
+@ON_POSTGRES
 def test_bytes_that_another_file_needs_are_not_removed(ledger: Ledger) -> None:
     file_id = loaded(ledger)
     other = ledger.register(arrival(b"b.csv"), OnChange.SUPERSEDE, True)
@@ -680,6 +702,7 @@ def test_bytes_that_another_file_needs_are_not_removed(ledger: Ledger) -> None:
     assert [(left.file_id, left.landing) for left in seen] == [(file_id, None)]
 
 
+@ON_POSTGRES
 def test_nothing_of_an_unfinished_or_quarantined_file_expires(ledger: Ledger) -> None:
     add(ledger)
     quarantine_it(ledger, add(ledger, b"b.csv", 2))
@@ -688,6 +711,7 @@ def test_nothing_of_an_unfinished_or_quarantined_file_expires(ledger: Ledger) ->
         assert ledger.expire("plant", layer, SHORT / 2).files == 0
 
 
+@ON_POSTGRES
 def test_rows_expire_by_when_they_were_measured_and_a_replay_brings_them_back(
     ledger: Ledger,
 ) -> None:
@@ -698,6 +722,7 @@ def test_rows_expire_by_when_they_were_measured_and_a_replay_brings_them_back(
     assert load(ledger, claim(ledger, file_id), batch(3)).loaded == 3
 
 
+@ON_POSTGRES
 def test_old_history_is_forgotten_but_for_the_last_event(ledger: Ledger) -> None:
     file_id = loaded(ledger)
     add(ledger, b"b.csv", 2)
@@ -708,6 +733,7 @@ def test_old_history_is_forgotten_but_for_the_last_event(ledger: Ledger) -> None
     assert [len(ledger.history(v.file_id)) for v in ledger.files() if v.name == "b.csv"] == [1]
 
 
+@ON_POSTGRES
 def test_old_files_are_due_only_when_no_live_one_is(ledger: Ledger) -> None:
     old = [
         ledger.register(
@@ -757,6 +783,7 @@ def test_what_was_held_before_is_not_fresh_and_claimed_by_its_own_message_only(
     assert not claim(ledger, second).fresh
 
 
+@ON_POSTGRES
 def test_of_messages_with_many_files_as_many_are_missed_as_the_broker_lacks(
     ledger: Ledger,
 ) -> None:

@@ -1,10 +1,11 @@
-"""`OnChange.MERGE`, on PostgreSQL and in memory alike."""
+"""`OnChange.MERGE`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pyarrow as pa
+from adapters import ON_POSTGRES
 from samples import arrival, batch, claim, state
 
 from sensorflow.core.arrival import Lane
@@ -17,6 +18,8 @@ from sensorflow.ports.intake import Kind, OnChange
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.loading import Load, Loaded, Unloaded
 from sensorflow.ports.maintenance import Leftover
+
+pytestmark = ON_POSTGRES
 
 MERGE = OnChange.MERGE
 

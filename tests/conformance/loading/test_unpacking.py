@@ -1,4 +1,4 @@
-"""`Ledger.unpack`, on PostgreSQL and in memory alike."""
+"""`Ledger.unpack`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from adapters import ON_POSTGRES
 from samples import add, arrival, batch, claim, load, state
 
 from sensorflow.core.arrival import Arrival, Lane
@@ -16,6 +17,8 @@ from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.intake import Kind, OnChange, Registration
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.loading import Unpack
+
+pytestmark = ON_POSTGRES
 
 
 def how(keep: Callable[[], None] = lambda: None, names: bool = False) -> Unpack:

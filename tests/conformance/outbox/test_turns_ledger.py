@@ -1,10 +1,11 @@
-"""Whose turn it is to be published, by `ports.ledger.Ledger`, on PostgreSQL and in memory alike."""
+"""Whose turn it is to be published, by `ports.ledger.Ledger`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from hashlib import sha256
 
+from adapters import ON_POSTGRES
 from samples import arrival, batch, claim, load
 
 from sensorflow.core.arrival import Arrival, Lane
@@ -12,6 +13,8 @@ from sensorflow.core.heartbeat import Pulse, Role
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.outbox import Share
+
+pytestmark = ON_POSTGRES
 
 SHARE = Share(window=40, files=750, least=0, large=2, large_bytes=8 << 20)
 

@@ -1,0 +1,206 @@
+"""What is registered, in memory, and by whom."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+from sensorflow.core.arrival import Arrival, Lane, printable
+from sensorflow.core.events import FileEvent
+from sensorflow.core.gates.announced import Announced
+from sensorflow.core.names import canonical
+from sensorflow.core.stability import same_state
+from sensorflow.core.states import Stage, State, allowed
+from sensorflow.errors import REMEDY, Code, IntakeLost
+from sensorflow.ports.files import ArrivalRecord, HistoryEvent
+from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
+from sensorflow.testing.ledger.file import OPEN, File
+
+
+def beyond(what: str) -> NoReturn:
+    raise NotImplementedError(f"a ledger in memory does not {what}; take one in PostgreSQL")
+
+
+class MemoryIntake:
+    """See `ports.intake.Intake`; nothing grows."""
+
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._files: dict[int, File] = {}
+        self._arrivals: list[tuple[str, bytes, str, Kind, int, datetime]] = []
+        self._announced: dict[tuple[str, bytes, str, bytes], tuple[int, Announced]] = {}
+        self._intake: dict[str, tuple[IntakeLease, datetime]] = {}
+        self._tokens = 0
+
+    def take_intake(
+        self, source: str, owner: str, process: str, lease: float, ended: str = ""
+    ) -> IntakeLease:
+        with self._lock:
+            now = self._clock()
+            held, until = self._intake.get(source, (None, now))
+            if held is None or until <= now or held.process in (process, ended):
+                self._tokens += 1
+                held = IntakeLease(source, owner, process, self._tokens)
+                self._intake[source] = (held, self._in(lease))
+            return held
+
+    def renew_intake(self, held: IntakeLease, lease: float) -> None:
+        with self._lock:
+            self._require_intake(held)
+            self._intake[held.source] = (held, self._in(lease))
+
+    def release_intake(self, held: IntakeLease) -> None:
+        with self._lock, suppress(IntakeLost):
+            self._require_intake(held)
+            self._intake[held.source] = (held, self._clock())
+
+    def _require_intake(self, held: IntakeLease) -> None:
+        newest, _ = self._intake.get(held.source, (None, None))
+        if newest is None or newest.token != held.token:
+            raise intake_lost(held)
+
+    def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
+        return self.register_many([arrival], on_change, name_matters)[0]
+
+    def register_many(
+        self,
+        arrivals: Sequence[Arrival],
+        on_change: OnChange,
+        name_matters: bool,
+        lease: IntakeLease | None = None,
+    ) -> list[Registration]:
+        with self._lock:
+            if lease is not None:
+                self._require_intake(lease)
+            return [self._register(arrival, on_change, name_matters) for arrival in arrivals]
+
+    def _register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
+        known = self._known(arrival)
+        if known is None and on_change is OnChange.MERGE and self._was_alias(arrival):
+            beyond("give an alias content of its own")
+        twin = known or self._twin(arrival, name_matters)
+        file = twin or self._add(arrival, on_change is OnChange.REJECT)
+        kind = Kind.NEW if twin is None else Kind.ALIAS if known is None else Kind.SEEN
+        if known is None:
+            place = (arrival.source, arrival.key, arrival.fingerprint, kind, file.id, self._clock())
+            self._arrivals.append(place)
+        if (said := arrival.announcement) is not None:
+            gate = (arrival.source, said.gate, said.mark, arrival.key)
+            self._announced.pop(gate, None)  # the newest is the last
+            self._announced[gate] = (file.id, said.what)
+        return Registration(file.id, file.version, kind)
+
+    def _known(self, arrival: Arrival) -> File | None:
+        for source, key, mark, _, file_id, _ in self._arrivals:
+            same = (source, key) == (arrival.source, arrival.key)
+            same = same and same_state(mark, arrival.fingerprint)
+            if same and self._files[file_id].sha256 == arrival.landed.sha256:
+                return self._files[file_id]
+        return None
+
+    def _was_alias(self, arrival: Arrival) -> bool:
+        """Whether the last file of a name is another name's, not done with, and of other bytes."""
+        name = canonical(arrival.key)
+        named = [a[4] for a in self._arrivals if (a[0], canonical(a[1])) == (arrival.source, name)]
+        last = self._files[named[-1]] if named else None
+        if last is None or last.name == name or last.sha256 == arrival.landed.sha256:
+            return False
+        return last.state in (*OPEN, State.LOADED)
+
+    def _named(self, source: str, key: bytes) -> list[File]:
+        """The versions of a name, oldest first."""
+        name = canonical(key)
+        return [f for f in self._files.values() if (f.source, f.name) == (source, name)]
+
+    def _twin(self, arrival: Arrival, name_matters: bool) -> File | None:
+        name = canonical(arrival.key)
+        newest = max((f.version for f in self._named(arrival.source, name)), default=0)
+        found = [
+            f
+            for f in self._files.values()
+            if (f.source, f.sha256) == (arrival.source, arrival.landed.sha256)
+            and f.state in (*OPEN, State.LOADED)
+            and (f.version == newest if f.name == name else not name_matters and newest == 0)
+        ]
+        return min(found, key=lambda f: (f.name != name, f.id), default=None)
+
+    def _add(self, arrival: Arrival, refuse: bool) -> File:
+        if arrival.lane is not Lane.LIVE:
+            beyond("have a lane of backfill")
+        older = self._named(arrival.source, arrival.key)
+        first = older[0].first_key if older else arrival.key
+        file = File(len(self._files) + 1, arrival, len(older) + 1, first)
+        if refuse and any(f.state in (*OPEN, State.LOADED) for f in older):
+            file.stage = Stage.QUARANTINE
+            file.error = (str(Code.VERSION_REFUSED), REMEDY[Code.VERSION_REFUSED], {})
+        self._files[file.id] = file
+        self._tell(file, FileEvent.REGISTERED)
+        return file
+
+    def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
+        with self._lock:
+            return any(
+                a[:2] == (source, key) and same_state(a[2], fingerprint) for a in self._arrivals
+            )
+
+    def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
+        with self._lock:
+            newest = max(self._named(source, key), key=lambda f: f.version, default=None)
+        if newest is None or newest.sha256 == sha256:
+            return None
+        return None if newest.arrival.key == key else newest.arrival.key
+
+    def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
+        with self._lock:
+            return any(
+                a[:2] == (source, key) and self._files[a[4]].sha256 == sha256
+                for a in self._arrivals
+            )
+
+    def announced(self, file_id: int) -> list[Announced]:
+        with self._lock:
+            return [what for number, what in self._announced.values() if number == file_id][::-1]
+
+    def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]:
+        with self._lock:
+            return frozenset(k[3] for k in self._announced if k[:3] == (source, gate, mark))
+
+    def given_back_lately(self, code: Code, within: float) -> bool:
+        with self._lock:
+            after = self._in(-within)
+            return any(
+                f.state is State.RUNNING
+                or (f.state is State.PENDING and f.not_before is not None and f.not_before > after)
+                for f in self._files.values()
+                if f.error is not None and f.error[0] == code
+            )
+
+    def arrivals(self, file_id: int) -> list[ArrivalRecord]:
+        with self._lock:
+            return [
+                ArrivalRecord(at, str(kind), printable(key), mark, None)
+                for _, key, mark, kind, owner, at in self._arrivals
+                if owner == file_id
+            ]
+
+    def grown(self, *_given: Any, **_named: Any) -> NoReturn:
+        beyond("know growing files")
+
+    grow = looked_at = segments = segments_before = rows_beside = chains = grown
+
+    def _in(self, seconds: float) -> datetime:
+        return self._clock() + timedelta(seconds=seconds)
+
+    def _move(self, file: File, to: State, what: FileEvent, **facts: Any) -> None:
+        assert allowed(file.state, to), (file.state, to)
+        before, file.state, file.lease_until = file.state, to, None
+        self._tell(file, what, from_state=str(before), to_state=str(to), **facts)
+
+    def _tell(self, file: File, what: FileEvent, **facts: Any) -> None:
+        none = dict.fromkeys(("from_state", "to_state", "why", "seconds", "rows"))
+        place = {"at": self._clock(), "what": str(what), "stage": str(file.stage), "who": "memory"}
+        file.events.append(HistoryEvent(**{**none, **place, "attempt": file.attempts, **facts}))
