@@ -25,6 +25,7 @@ TROUBLE = (
     "UndefinedTable",
     "UndefinedFunction",
     "message.refused",
+    "a sensorflow event",  # in a message that a worker does not understand
     "broker.refused",
     '"defect"',
     "Received unregistered task",
