@@ -66,25 +66,25 @@ def outcome_of(job: Job, work: Callable[[], Result]) -> Result:
     except Permanent as error:
         return _condemn(job, error)
     except Exception as error:  # noqa: BLE001 - a defect must end in the ledger too
-        return _failed(job, error)
+        return failed(job, error)
 
 
-def _failed(job: Job, error: Exception) -> Result:
+def failed(job: Job, error: Exception) -> Result:
     """Of no attempt where it is not the file's fault."""
     if (lack := threads.lack(error)) is not None:
         if (why := threads.refused(lack)) is not None:
-            return retried(job, Transient(Code.HOST, why), burned=False)
+            return _retried(job, Transient(Code.HOST, why), burned=False)
         return _unexpected(job, MemoryError())
     if isinstance(error, Transient):
-        return retried(job, error, burned=False)
+        return _retried(job, error, burned=False)
     if isinstance(error, OSError):  # the disk's: those of files are Permanent where they arise
-        return retried(job, Transient(Code.STORAGE, str(error)), burned=False)
+        return _retried(job, Transient(Code.STORAGE, str(error)), burned=False)
     return _unexpected(job, error)
 
 
 def _condemn(job: Job, error: Permanent) -> Result:
     if job.claim.stage is Stage.QUARANTINE:  # there is nowhere further to go
-        return retried(job, error, burned=False)
+        return _retried(job, error, burned=False)
     counts = error.counts if isinstance(error, TooManyRejects) else job.counts
     error.place.setdefault("attempts", job.claim.attempt)
     try:
@@ -103,7 +103,7 @@ def _fenced(job: Job, error: Fenced) -> Result:
     return Result(Outcome.FENCED, str(error), error)
 
 
-def retried(job: Job, error: SensorflowError, burned: bool) -> Result:
+def _retried(job: Job, error: SensorflowError, burned: bool) -> Result:
     waits = SELDOM if error.code in LASTING else {}
     delay = backoff(job.claim.retries + 1, random.random(), **waits)
     try:
@@ -144,4 +144,4 @@ def _unexpected(job: Job, error: Exception) -> Result:
         code, reason = Code.OUT_OF_MEMORY, f"the file needs more than {limit:,} bytes of memory"
     if job.claim.attempt >= job.world.settings.max_attempts:
         return _condemn(job, Permanent(code, reason))
-    return retried(job, Transient(code, reason), burned=True)
+    return _retried(job, Transient(code, reason), burned=True)

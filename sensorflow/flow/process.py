@@ -12,11 +12,11 @@ from typing import Any
 from sensorflow import crash
 from sensorflow.core.occurrences import Disordered
 from sensorflow.core.states import WORK, Stage, State
-from sensorflow.errors import SensorflowError, Transient
+from sensorflow.errors import SensorflowError
 from sensorflow.flow import micro_batch, publish
 from sensorflow.flow.clock import now
 from sensorflow.flow.load import load
-from sensorflow.flow.outcomes import Outcome, Result, outcome_of, retried
+from sensorflow.flow.outcomes import Outcome, Result, failed, outcome_of
 from sensorflow.flow.quarantine import quarantine
 from sensorflow.flow.single_pass import load_in_one_pass
 from sensorflow.flow.transform import transform
@@ -52,8 +52,8 @@ def process(world: World, task: Task, keep: Keep) -> list[Result]:
     with ExitStack() as kept:
         try:
             kept.enter_context(keep(claimed.claims))
-        except Transient as error:
-            return [retried(job, error, burned=False) for job in jobs]
+        except Exception as error:  # noqa: BLE001 - the claims are to be given back
+            return [failed(job, error) for job in jobs]
         if len(jobs) > 1:  # all stages, then: a message of one stage is of one file
             plain = [_is_plain(job) for job in jobs]
             alike, jobs = (

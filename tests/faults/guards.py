@@ -204,7 +204,7 @@ GUARDS = [
     ),
     Guard(  # memory that the host refuses is not the file's fault
         45,
-        "sensorflow/flow/outcomes.py::_failed",
+        "sensorflow/flow/outcomes.py::failed",
         "if (why := threads.refused(lack)) is not None:",
         "if (why := None) is not None:",
         _faults("test_stuck", "test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing"),
@@ -373,7 +373,7 @@ GUARDS = [
     ),
     Guard(  # the attempt is given back
         14,
-        "sensorflow/flow/outcomes.py::_failed",
+        "sensorflow/flow/outcomes.py::failed",
         "if isinstance(error, Transient):\n    return retried(job, error, burned=False)",
         "if isinstance(error, Transient):\n    return retried(job, error, burned=True)",
         _faults(
@@ -821,7 +821,7 @@ GUARDS = [
     ),
     Guard(  # faults of the infrastructure burn no attempt
         38,
-        "sensorflow/flow/outcomes.py::_failed",
+        "sensorflow/flow/outcomes.py::failed",
         "if isinstance(error, Transient):\n    return retried(job, error, burned=False)",
         "if isinstance(error, Transient):\n    return retried(job, error, burned=True)",
         _faults(
