@@ -374,8 +374,8 @@ GUARDS = [
     Guard(  # the attempt is given back
         14,
         "sensorflow/flow/outcomes.py::failed",
-        "if isinstance(error, Transient):\n    return retried(job, error, burned=False)",
-        "if isinstance(error, Transient):\n    return retried(job, error, burned=True)",
+        "if isinstance(error, Transient):\n    return _retried(job, error, burned=False)",
+        "if isinstance(error, Transient):\n    return _retried(job, error, burned=True)",
         _faults(
             "test_disk",
             "test_fault_14_a_full_or_read_only_lake_keeps_files_pending_and_doubles_nothing",
@@ -822,8 +822,8 @@ GUARDS = [
     Guard(  # faults of the infrastructure burn no attempt
         38,
         "sensorflow/flow/outcomes.py::failed",
-        "if isinstance(error, Transient):\n    return retried(job, error, burned=False)",
-        "if isinstance(error, Transient):\n    return retried(job, error, burned=True)",
+        "if isinstance(error, Transient):\n    return _retried(job, error, burned=False)",
+        "if isinstance(error, Transient):\n    return _retried(job, error, burned=True)",
         _faults(
             "test_database", "test_fault_38_a_storm_of_retries_is_spread_capped_and_burns_nothing"
         ),
