@@ -14,9 +14,9 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmarks import inputs, reference
+from benchmarks.reference import COLUMNS
 from benchmarks.stand import Stand, spread, stand
 from benchmarks.throughput import MILLION, check
-from sensorflow.adapters.postgres.copy import COLUMNS
 from sensorflow.settings import Settings
 
 MONTH = "2026-02"

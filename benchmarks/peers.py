@@ -21,9 +21,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from benchmarks import inputs, machine, reference
+from benchmarks.reference import COLUMNS
 from benchmarks.stand import Stand, spread, stand
 from benchmarks.throughput import MILLION, check
-from sensorflow.adapters.postgres.copy import COLUMNS
 
 FEW = 100_000
 Peer = Callable[[Stand, Path], float]

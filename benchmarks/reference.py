@@ -19,7 +19,9 @@ import pandas as pd
 import sqlalchemy as sa
 
 from benchmarks.stand import Stand
-from sensorflow.adapters.postgres.copy import COLUMNS
+from sensorflow.core.columns import READING
+
+COLUMNS = ", ".join(READING)
 
 INSERT = f"""
 INSERT INTO raw_readings ({COLUMNS})
