@@ -122,8 +122,8 @@ def run(folder: Path) -> tuple[bool, str]:
 
     def counts() -> tuple[int, int]:
         totals = ledger.totals().values()
-        return sum(t["files"] - sum(t[s] for s in OPEN) for t in totals), sum(
-            t["rows_loaded"] for t in totals
+        return sum(t.files - sum(getattr(t, s) for s in OPEN) for t in totals), sum(
+            t.rows_loaded for t in totals
         )
 
     with Progress(
@@ -187,7 +187,7 @@ def report(ledger: Any, expected: int, early: list[FileView]) -> tuple[bool, str
     console.print()
     for what, ok in checks.items():
         console.print(("[green]ok[/]    " if ok else "[red]WRONG[/] ") + what)
-    refused = status.sums_of(totals)["rows_rejected"]
+    refused = status.sums_of(totals).rows_rejected
     console.print(
         f"      {refused} readings were refused, and kept with their reason: hours that the"
     )
@@ -225,8 +225,8 @@ def times(ledger: Any, views: list[FileView]) -> list[int | None]:
     spent: dict[str, float] = {}
     for view in views:
         for event in ledger.history(view.file_id):
-            if event["seconds"] is not None:
-                spent[event["stage"]] = spent.get(event["stage"], 0.0) + event["seconds"]
+            if event.seconds is not None:
+                spent[event.stage] = spent.get(event.stage, 0.0) + event.seconds
     return [
         round(1000 * spent[s]) if s in spent else None for s in ("validate", "transform", "load")
     ]
@@ -258,8 +258,8 @@ def show_quarantine(ledger: Any) -> None:
 def show_aliases(ledger: Any, views: list[FileView]) -> None:
     for view in views:
         for arrival in ledger.arrivals(view.file_id):
-            if arrival["kind"] == "alias":
-                text = f"{arrival['name']} has the bytes of {view.name}: recorded, not loaded again"
+            if arrival.kind == "alias":
+                text = f"{arrival.name} has the bytes of {view.name}: recorded, not loaded again"
                 console.print(f"[bold]alias[/] {text}")
 
 
