@@ -193,7 +193,7 @@ def report(ledger: Any, expected: int, early: list[FileView]) -> tuple[bool, str
     )
     console.print("      clock of Seattle skipped, or had twice")
     console.print()
-    return status.balanced(totals) and all(checks.values()), status.balance(totals)
+    return status.sums_of(totals).balanced and all(checks.values()), status.balance(totals)
 
 
 def show_files(ledger: Any, views: list[FileView]) -> None:
