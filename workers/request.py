@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from celery.exceptions import TaskRevokedError
@@ -12,8 +11,6 @@ from celery.worker.request import Request
 from sensorflow import crash
 from sensorflow.errors import Code
 from sensorflow.telemetry import Event, emit
-
-_LOG = logging.getLogger(__name__)
 
 
 class HandedOver(Request):  # type: ignore[misc]  # celery has no types
@@ -46,7 +43,8 @@ class HandedOver(Request):  # type: ignore[misc]  # celery has no types
         if not isinstance(error, MemoryError):
             super().on_failure(exc_info, *args, **options)
             return
-        _LOG.warning("a child was refused memory: %s is sent again later", self.id)
+        reason = "a task was refused memory; it is sent again later"
+        emit(Event.WORK_REFUSED, code=Code.HOST, reason=reason)
         state.task_ready(self)
         self.acknowledge()
 
