@@ -1,4 +1,4 @@
-"""What other packages bring: feeds, stores, publishers and decoders, as entry points.
+"""What other packages bring: feeds and decoders, as entry points.
 
 They are looked for only when a setting names what is not built in, and imported when they are used.
 """
@@ -18,8 +18,6 @@ class Group(StrEnum):
     """The groups of entry points, and what the name of one is."""
 
     FEEDS = "sensorflow.feeds"  # the kind of a source
-    STORES = "sensorflow.stores"  # the scheme of a URL
-    PUBLISHERS = "sensorflow.publishers"  # the scheme of broker_url
     DECODERS = "sensorflow.decoders"  # the format of a profile
 
 
