@@ -32,7 +32,7 @@ def checks(
         if backlog.reachable():
             waits = gated.quietly(backlog, books)
             yield from gated.checks(backlog.name, waits)
-            late = max(LATE, 4 * settings.rescan, 4 * backlog.delay)
+            late = max(LATE, 4 * settings.rescan)
             found = backlog.left(books, late, UNFINISHED, gated.held_keys(waits))
             yield from _told(backlog.name, found, taken_in)
 

@@ -58,8 +58,6 @@ class Backlog(Protocol):
     """Of one source. Looks only, and no longer than people wait. Raises Transient."""
 
     name: str
-    delay: float
-    """See `ports.feed.Feed`."""
 
     def reachable(self) -> bool:
         """See `ports.feed.Feed`."""

@@ -35,7 +35,6 @@ class FolderBacklog:
 
     def __init__(self, folder: Folder, book: Book | None) -> None:
         self.name, self._folder, self._book = folder.name, folder, book
-        self.delay = folder.source.settle
 
     def reachable(self) -> bool:
         return self._folder.readable()
