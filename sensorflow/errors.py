@@ -253,6 +253,11 @@ class Transient(SensorflowError):
     """Trying again may help: the infrastructure is to blame, not the file, and no attempt is burned."""
 
 
+def unexpected(error: Exception) -> Transient:
+    """A defect, as a loop that goes on reports what it waits for."""
+    return Transient(Code.UNEXPECTED, f"{type(error).__name__}: {error}")
+
+
 class Fenced(Transient):
     """The lease was lost to somebody else: whatever was done must not be committed."""
 

@@ -7,7 +7,7 @@ import threading
 import time
 
 from sensorflow.core.retry import backoff
-from sensorflow.errors import Code, Transient
+from sensorflow.errors import Transient, unexpected
 from sensorflow.flow.publish import publish
 from sensorflow.flow.pulse import Loop
 from sensorflow.flow.sweep import sweep
@@ -68,8 +68,7 @@ class PublisherLoop:
                     loop.pause(error)
                 else:
                     emit(Event.DEFECT, exc_info=True)
-                    defect = f"{type(error).__name__}: {error}"
-                    loop.pause(Transient(Code.UNEXPECTED, defect))
+                    loop.pause(unexpected(error))
                 loop.wait(delay, self._stop)
                 continue
             troubles = 0

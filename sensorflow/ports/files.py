@@ -45,6 +45,11 @@ class StageReport:
     rows: int
     note: str = ""
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the event of it in the file's history says."""
+        return {"seconds": self.seconds, "rows": self.rows, "why": self.note or None}
+
 
 @dataclass(frozen=True, kw_only=True)
 class FileView:

@@ -80,9 +80,7 @@ class Claims(Transactions):
                 from_state="running",
                 to_state="pending",
                 attempt=claim.attempt,
-                seconds=report.seconds,
-                rows=report.rows,
-                why=report.note or None,
+                **report.told,
             )
 
     def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:

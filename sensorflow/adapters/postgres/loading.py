@@ -201,9 +201,7 @@ def _tell(c: sa.Connection, who: str, claim: Claim, reports: tuple[StageReport, 
             from_state="running" if last else None,
             to_state="loaded" if last else None,
             attempt=claim.attempt,
-            seconds=report.seconds,
-            rows=report.rows,
-            why=report.note or None,
+            **report.told,
         )
 
 

@@ -48,10 +48,8 @@ def load(c: sa.Connection, who: str, files: Files, months: Months, wanted: Wante
     events = Events(who)
     for claim, _, load in files:
         for report in load.reports:
-            facts = {"seconds": report.seconds, "rows": report.rows, "why": report.note or None}
-            events.add(
-                claim.file_id, FileEvent.STAGE_DONE, report.stage, attempt=claim.attempt, **facts
-            )
+            told = {"attempt": claim.attempt, **report.told}
+            events.add(claim.file_id, FileEvent.STAGE_DONE, report.stage, **told)
         events.add(
             claim.file_id,
             FileEvent.LOADED,

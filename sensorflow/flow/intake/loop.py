@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 from sensorflow.core.arrival import printable
 from sensorflow.core.retry import backoff
-from sensorflow.errors import REMEDY, Code, IntakeLost, Transient
+from sensorflow.errors import REMEDY, Code, IntakeLost, Transient, unexpected
 from sensorflow.flow.intake.known import Known
 from sensorflow.flow.intake.leases import Leases
 from sensorflow.flow.intake.spelling import Spellings
@@ -181,7 +181,7 @@ class Intake:
                 self._pause(error)
             except Exception as error:  # noqa: BLE001 - a defect must not end the intake
                 emit(Event.DEFECT, exc_info=True)
-                self._pause(Transient(Code.UNEXPECTED, f"{type(error).__name__}: {error}"))
+                self._pause(unexpected(error))
 
     def _heed_leases(self) -> None:
         """Begin with the sources that this process has just taken over, and leave others alone."""

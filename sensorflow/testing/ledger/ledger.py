@@ -182,9 +182,7 @@ class MemoryLedger(MemoryIntake):
     ) -> None:
         with self._lock:
             file = self._guard(claim)
-            facts: dict[str, Any] = {"seconds": report.seconds, "rows": report.rows}
-            facts["why"] = report.note or None
-            self._move(file, State.PENDING, FileEvent.STAGE_DONE, **facts)
+            self._move(file, State.PENDING, FileEvent.STAGE_DONE, **report.told)
             file.counts, file.error = counts, None
             self._stand_at(file, to, self._clock() if published else None)
 
@@ -266,8 +264,7 @@ class MemoryLedger(MemoryIntake):
 
     def _close(self, file: File, counts: Counts, load: Load) -> None:
         for report in load.reports:
-            facts = {"seconds": report.seconds, "rows": report.rows, "why": report.note or None}
-            self._tell(file, FileEvent.STAGE_DONE, **{**facts, "stage": str(report.stage)})
+            self._tell(file, FileEvent.STAGE_DONE, **report.told, stage=str(report.stage))
         file.stage, file.counts, file.error = Stage.LOAD, counts, None
         self._move(file, State.LOADED, FileEvent.LOADED, rows=counts.loaded)
         file.finished_at = self._clock()
