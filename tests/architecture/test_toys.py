@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from fleet import Manifest, rows, text
-from toys import AwayFeed, ToyFeed
 
 from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
@@ -18,6 +17,7 @@ from sensorflow.flow.consume import consume
 from sensorflow.flow.intake.loop import Intake
 from sensorflow.flow.publish import publish
 from sensorflow.settings import Settings
+from sensorflow.testing.feed import AwayFeed, ToyFeed
 from sensorflow.testing.queue import MemoryQueue
 
 SETTINGS = """\

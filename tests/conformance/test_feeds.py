@@ -16,13 +16,13 @@ from typing import Any, Protocol
 
 import pytest
 from installed import EXAMPLES
-from toys import ToyFeed
 
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.feed import FolderFeed
 from sensorflow.adapters.feeds.folder.gates import NoBook
 from sensorflow.ports.feed import Busy, Candidate, Feed, Gone, Permit, Taker, Unreadable
 from sensorflow.settings import FolderSource
+from sensorflow.testing.feed import ToyFeed
 
 NOBODY = 65534
 HALF = pytest.mark.parametrize("site", ["folder", "toy"], indirect=True)
