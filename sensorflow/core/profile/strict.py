@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 
 class Strict(BaseModel):
-    """Frozen, and an unknown key is an error. A `later` key at its default is not serialized."""
+    """Frozen, and an unknown key is an error. A `later` key at its default is not serialized.
 
+    leading: the keys that the documentation begins with, as every list of keys does.
+    """
+
+    leading: ClassVar[tuple[str, ...]] = ()
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @model_serializer(mode="wrap")
