@@ -74,8 +74,7 @@ def _fields(model: type[BaseModel], keys: list[str], given: Any) -> Iterator[str
                 inner.append(kind)
         kinds = [_chosen(kind, given) for kind in inner or kinds]
     for kind in kinds:
-        there = {name for name, field in kind.model_fields.items() if not field.exclude}
-        yield from (n for n in dict.fromkeys((*kind.leading, *kind.model_fields)) if n in there)
+        yield from kind.keys()
 
 
 def _chosen(kind: Any, given: Any) -> Any:

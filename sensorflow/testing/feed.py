@@ -19,9 +19,17 @@ class MemoryFeed(Feed):
     def __init__(self, name: str, files: Mapping[bytes, bytes] | None = None) -> None:
         self.name, self.files = name, dict(files or {})
         self.errors: dict[bytes, Exception] = {}
+        self._polled = False
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
-        return [self.scan()]
+        return [] if self._polled else [self._poll()]
+
+    def _poll(self) -> Iterator[Candidate]:
+        self._polled = True
+        try:
+            yield from self.scan()
+        finally:
+            self._polled = False
 
     def scan(self) -> Iterator[Candidate]:
         return map(self._candidate, list(self.files))

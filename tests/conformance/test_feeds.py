@@ -228,7 +228,6 @@ def test_a_file_that_changes_while_it_is_read_says_so_or_is_read_as_it_was(site:
         assert opened.read() == b"1" or opened.state() != before
 
 
-@pytest.mark.parametrize("site", ["folder", "box"], indirect=True)
 def test_a_poll_gives_nothing_while_the_one_before_is_not_through(site: Site) -> None:
     for number in range(3):
         site.put(b"%d.csv" % number, b"1")

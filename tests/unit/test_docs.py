@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from sensorflow.core.findings import Fault
 from sensorflow.core.profile import Profile
 from sensorflow.errors import Code
@@ -34,21 +32,6 @@ def test_every_setting_is_explained() -> None:
         "profile_files",
     }
     assert [key for key in keys if f"`{key}`" not in text] == []
-
-
-@pytest.mark.parametrize(
-    ("page", "heading", "leading"),
-    [
-        ("configuration.md", "## `[sources.<name>]`", FolderSource.leading),
-        ("profiles.md", "## Keys of a profile", Profile.leading),
-    ],
-)
-def test_lists_of_keys_begin_as_the_documentation_does(
-    page: str, heading: str, leading: tuple[str, ...]
-) -> None:
-    there = (DOCS / page).read_text().partition(heading)[2]
-    keys = [key for key in re.findall(r"^\| `(\w+)`", there, re.MULTILINE) if key != "extends"]
-    assert tuple(keys[: len(leading)]) == leading
 
 
 def test_the_authors_guide_shows_the_examples_as_they_are() -> None:
