@@ -45,6 +45,7 @@ asks as it is imported which of Celery's commands runs."""
 AT_START = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LANG", "LC_")
 ENVIRON = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
 """As workers have it, for whom Arrow is imported too late here."""
+ROOT = Path(__file__).resolve().parents[1]
 _lock = threading.Lock()
 _addresses: dict[frozenset[tuple[str, str]], str] = {}
 """One for each environment of what starts."""
@@ -117,7 +118,21 @@ class Process:
 
 def _fixed(env: Mapping[str, str]) -> dict[str, str]:
     """What is read once, as a process starts."""
-    return {name: value for name, value in env.items() if name.startswith(AT_START)}
+    found = {name: value for name, value in env.items() if name.startswith(AT_START)}
+    if all(map(_only_adds, _paths(env))):
+        found["PYTHONPATH"] = str(ROOT)  # a fork adds the others
+    return found
+
+
+def _paths(env: Mapping[str, str]) -> list[str]:
+    return [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
+def _only_adds(path: str) -> bool:
+    """Whether the imports are the same with this folder and without it."""
+    others = any((Path(path) / name).exists() for name in ("sensorflow", "workers"))
+    at_start = (Path(path) / "sitecustomize.py").exists()
+    return not at_start and (not others or Path(path).resolve() == ROOT)
 
 
 def _started(fixed: Mapping[str, str]) -> str:
@@ -189,6 +204,7 @@ def _serve(listening: socket.socket) -> None:
         os.environ.clear()
         os.environ.update(wanted["env"])
         time.tzset()
+        sys.path[1:1] = [path for path in _paths(os.environ) if path not in sys.path]
         os.chdir(wanted["cwd"])
         sys.argv[:] = wanted["words"]
         return

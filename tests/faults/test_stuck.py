@@ -49,8 +49,8 @@ def test_fault_44_a_decoder_that_never_comes_back_is_ended_and_its_file_quaranti
 ) -> None:
     plug_in(project / "plug-ins")
     (project / "stuck").mkdir()
-    # so long that the file is still its child's when that is ended
-    settings = SETTINGS.replace("lease = 3", "lease = 30").format(extra=STUCK, source="")
+    # so long that it is still the child's when the ledger is told of its end, by a process that starts anew
+    settings = SETTINGS.replace("lease = 3", "lease = 300").format(extra=STUCK, source="")
     with fleet(project, database, valkey_url, settings=settings) as f:
         f.env["PYTHONPATH"] = f"{f.env.get('PYTHONPATH', '')}:{project / 'plug-ins'}"
         f.start("daemon", "worker", "beat")
@@ -112,7 +112,8 @@ def test_fault_45_a_task_that_is_refused_memory_does_not_end_its_worker(
     with fleet(project, database, broker) as f:
         paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
         refusing = {"PYTHONPATH": paths, "REFUSED_ONCE": str(refused)}
-        f.start("daemon", "worker", "beat", env=refusing)
+        f.start("worker", env=refusing)
+        f.start("daemon", "beat")
         f.wait(refused.exists)
         drops = Drops(f)
         drops.put("after.csv")
@@ -133,7 +134,8 @@ def limited(f: Fleet, spare: int | None) -> None:
 def test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with fleet(project, database, valkey_url, environment=UNHURRIED) as f:
+    # cold: a fork has stacks of threads to spare, for which a worker that started anew asks the system
+    with fleet(project, database, valkey_url, environment=UNHURRIED, cold=True) as f:
         f.start("daemon", "worker", "beat")
         drops = Drops(f)
         drops.put("before.csv")
