@@ -228,12 +228,13 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
 def sight(settings: Settings, source: str | None = None) -> Sight:
     """What an audit looks at."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
+    from sensorflow.adapters.feeds.folder.growing_feed import GrowingFolder
     from sensorflow.flow.audit import Sight
 
     intake = ledger(settings, "audit")
     here = world(settings, "audit", intake)
-    found = [FolderFeed(folder, intake) for folder in folders(settings)]
-    growing = {feed.name: feed for feed in found if settings.folders[feed.name].growing}
+    growing = {f.name: GrowingFolder(f) for f in folders(settings) if f.source.growing}
+    found = [growing.get(f.name) or FolderFeed(f, intake) for f in folders(settings)]
     every = [*found, *_brought(settings)]
     return Sight(here, books(settings), intake, every, growing, scratch, source)
 
@@ -295,11 +296,16 @@ def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], mine: str
 def feeds(settings: Settings, ledger: Ledger) -> list[Feed]:
     """Of all sources, to take their files in."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
+    from sensorflow.adapters.feeds.folder.growing_feed import GrowingFolder
     from sensorflow.adapters.feeds.folder.watch import Watch
 
+    def feed(folder: Folder) -> Feed:
+        if folder.source.growing:
+            return GrowingFolder(folder)
+        return FolderFeed(folder, ledger, settings.rescan, watch)
+
     watch = Watch()
-    ours = [FolderFeed(f, ledger, settings.rescan, watch) for f in folders(settings)]
-    return [*ours, *_brought(settings)]
+    return [*map(feed, folders(settings)), *_brought(settings)]
 
 
 def _brought(settings: Settings) -> list[Feed]:
@@ -314,9 +320,10 @@ def _brought(settings: Settings) -> list[Feed]:
 def growers(settings: Settings, landing: Landing, ledger: Ledger) -> list[Growing]:
     """Of the sources whose files grow."""
     from sensorflow.adapters.feeds.folder.growing import Growing
+    from sensorflow.adapters.feeds.folder.growing_feed import GrowingFolder
 
     growing = (folder for folder in folders(settings) if folder.source.growing)
-    return [Growing(settings, folder, landing, ledger) for folder in growing]
+    return [Growing(settings, GrowingFolder(folder), landing, ledger) for folder in growing]
 
 
 def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> FolderFeed:

@@ -15,6 +15,7 @@ from yard import Yard
 
 from sensorflow import bootstrap
 from sensorflow.adapters.feeds.folder.growing import Growing
+from sensorflow.adapters.feeds.folder.growing_feed import GrowingFolder
 from sensorflow.cli import files as files_cli
 from sensorflow.cli.replay import replay, undo
 from sensorflow.core.states import State
@@ -43,7 +44,8 @@ class Growth(Yard):
 
     def restart(self) -> None:
         [folder] = bootstrap.folders(self.settings)
-        self.growing = Growing(self.settings, folder, self.world.landing, self.ledger)
+        feed = GrowingFolder(folder)
+        self.growing = Growing(self.settings, feed, self.world.landing, self.ledger)
 
     def write(self, text: str, name: str = "a.csv", how: str = "a") -> None:
         with (self.drop / name).open(how) as stream:

@@ -17,6 +17,7 @@ from samples import chained, taken
 
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.growing import Growing
+from sensorflow.adapters.feeds.folder.growing_feed import GrowingFolder
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.partitions import Layer
 from sensorflow.core.states import State
@@ -97,7 +98,7 @@ class Site:
         """As a new daemon, which has nothing in memory."""
         rules = self.settings.sources["plant"]
         folder = Folder("plant", self.drop, rules, self.drop)
-        self.growing = Growing(self.settings, folder, self.landing, self.ledger)
+        self.growing = Growing(self.settings, GrowingFolder(folder), self.landing, self.ledger)
 
     def write(self, text: str | bytes, name: str = "a.csv", how: str = "ab") -> None:
         data = text.encode() if isinstance(text, str) else text

@@ -649,8 +649,8 @@ class Share(Folder):
 def test_a_file_that_may_not_be_read_any_more_keeps_no_other_waiting(site: Site) -> None:
     site.write(HEAD + line(1))
     site.write(HEAD + line(2), "b.csv")
-    mine = site.growing.folder
-    site.growing.folder = Share(mine.name, mine.root, mine.source, mine.root)
+    mine = site.growing.feed.folder
+    site.growing.feed.folder = Share(mine.name, mine.root, mine.source, mine.root)
     with capture_logs() as logs:
         site.take()
         site.take()

@@ -12,21 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from sensorflow import crash
-from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.look import Look, Rest
-from sensorflow.adapters.feeds.folder.tree import Readable
 from sensorflow.core.arrival import printable
-from sensorflow.core.growth import (
-    Growth,
-    Lines,
-    Taken,
-    inode_of,
-)
+from sensorflow.core.growth import Growth, Lines, Taken
 from sensorflow.core.names import canonical
-from sensorflow.core.stability import Stat
 from sensorflow.flow.intake.spelling import log_refused
 from sensorflow.flow.landing import Landing, LandingBatch
-from sensorflow.ports.feed import Gone, Grower, Unreadable
+from sensorflow.ports.feed import Candidate, Gone, Grower, GrowingFeed, Unreadable
 from sensorflow.ports.intake import IntakeLease
 from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
@@ -46,11 +38,11 @@ class Growing(Grower):
     """The growing files of one source. Not safe between threads."""
 
     def __init__(
-        self, settings: Settings, folder: Folder, landing: Landing, ledger: Ledger
+        self, settings: Settings, feed: GrowingFeed, landing: Landing, ledger: Ledger
     ) -> None:
-        self._settings, self.folder, self.name = settings, folder, folder.name
+        self._settings, self.feed, self.name = settings, feed, feed.name
         self._landing, self._ledger = landing, ledger
-        self.name_matters = settings.profile_of(folder.source).name_matters
+        self.name_matters = settings.profile_of(settings.sources[feed.name]).name_matters
         self._rest: dict[bytes, Rest] = {}
         self._next = 0.0
         self._hurry = False
@@ -91,56 +83,54 @@ class Growing(Grower):
         if not stopped():
             self._rest = known
         now = time.monotonic()
-        every = max(SOONEST, min(self.folder.source.grow_every / 4, self._settings.rescan))
+        every = max(SOONEST, min(self.feed.delay / 4, self._settings.rescan))
         spent += now - began
         self._next = now + (0.0 if self._hurry else max(every, 0.0 if grew else 10 * spent))
 
-    def _restless(self, known: dict[bytes, Rest]) -> Iterator[tuple[bytes, Stat]]:
+    def _restless(self, known: dict[bytes, Rest]) -> Iterator[Candidate]:
         """The files that may have something new; the others are noted as known."""
         spelt: dict[bytes, bytes] = {}
-        for key, stat in self.folder.scan():
-            if not key.isascii() and (other := self._other_spelling(key, stat, spelt)):
+        for file in self.feed.scan():
+            key = file.key
+            if not key.isascii() and (other := self._other_spelling(file, spelt)):
                 if self._refused.get(key) != other:
                     log_refused(self.name, key, other)
                 self._refused[key] = other
                 continue
             rest = self._rest.get(key)
-            same = rest is not None and rest.state in (None, stat.fingerprint)
+            same = rest is not None and rest.state in (None, file.revision)
             if rest is not None and same and time.monotonic() < rest.until:
                 known[key] = rest
             else:
-                yield key, stat
+                yield file
 
-    def _other_spelling(self, key: bytes, stat: Stat, spelt: dict[bytes, bytes]) -> bytes | None:
+    def _other_spelling(self, file: Candidate, spelt: dict[bytes, bytes]) -> bytes | None:
         """The key of another file in the folder that has this name, and counts: it was known before.
 
         spelt: of the files seen so far, name -> key.
         """
-        known = self._ledger.spelt_otherwise(self.folder.name, key, b"")
-        if known is not None and self.folder.has_other(known, stat):
+        known = self._ledger.spelt_otherwise(self.name, file.key, b"")
+        if known is not None and self.feed.has_other(known, file):
             return known
-        first = spelt.setdefault(canonical(key), key)
-        return first if first != key else None
+        first = spelt.setdefault(canonical(file.key), file.key)
+        return first if first != file.key else None
 
-    def _take(
-        self, files: Sequence[tuple[bytes, Stat]], known: dict[bytes, Rest]
-    ) -> Iterator[bool]:
-        inodes = [inode_of(stat) for _, stat in files]
-        name, keys = self.folder.name, [key for key, _ in files]
-        taken = self._ledger.grown(name, keys, inodes)
+    def _take(self, files: Sequence[Candidate], known: dict[bytes, Rest]) -> Iterator[bool]:
+        inodes = [self.feed.place(file) for file in files]
+        taken = self._ledger.grown(self.name, [file.key for file in files], inodes)
         by_key = {t.key: t for t in taken}
         by_inode = {t.inode: t for t in taken}
         self._newest = None
-        queue = list(zip(keys, inodes, strict=True))
+        queue = list(zip(files, inodes, strict=True))
         while queue:
             growths: list[Growth] = []
             room = GROUP_BYTES
             with self._landing.batch() as batch:
                 while queue and room > 0:
                     crash.point(crash.Point.FOUND)
-                    key, inode = queue.pop(0)
-                    ours = [by_inode.get(inode), by_key.get(key)]
-                    found = self._look_at(batch, key, ours, known)
+                    file, inode = queue.pop(0)
+                    ours = [by_inode.get(inode), by_key.get(file.key)]
+                    found = self._look_at(batch, file, ours, known)
                     growths += found
                     room -= sum(g.arrival.landed.size for g in found)
             if growths:
@@ -151,35 +141,32 @@ class Growing(Grower):
     def _look_at(
         self,
         batch: LandingBatch,
-        key: bytes,
+        file: Candidate,
         ours: Sequence[Taken | None],
         known: dict[bytes, Rest],
     ) -> list[Growth]:
         """What is new in one file. ours: what may have been taken of it, by its inode and by its name."""
         try:
-            with self.folder.open(key) as stream:
-                return Look(self, batch, key, stream, known).growths(ours)
+            with self.feed.open(file) as opened:
+                return Look(self, batch, opened, known).growths(ours)
         except Gone as error:
-            facts = {"source": self.folder.name, "file": printable(key)}
+            facts = {"source": self.name, "file": printable(file.key)}
             emit(Event.FILE_VANISHED, **facts, why=str(error))
-        except (PermissionError, Unreadable) as error:  # some shares ask at each read
-            self._set_aside(key, known, Event.FILE_UNREADABLE, str(error))
+        except Unreadable as error:
+            self._set_aside(file, known, Event.FILE_UNREADABLE, str(error))
         return []
 
     def newest(self) -> list[Taken]:
         """What was taken of the newest files of all, the last first; asked for once for each group."""
         if self._newest is None:
-            found = self._ledger.grown(self.folder.name, [], [], NEWEST)
+            found = self._ledger.grown(self.name, [], [], NEWEST)
             self._newest = found[::-1]
         return self._newest
 
-    def _set_aside(self, key: bytes, known: dict[bytes, Rest], event: Event, why: str) -> None:
+    def _set_aside(self, file: Candidate, known: dict[bytes, Rest], event: Event, why: str) -> None:
         """Said once for each state of a file."""
-        try:
-            known[key] = Rest(self.folder.stat(key).fingerprint, math.inf)
-        except Gone:
-            return
-        emit(event, "error", source=self.folder.name, file=printable(key), why=why)
+        known[file.key] = Rest(file.revision, math.inf)
+        emit(event, "error", source=self.name, file=printable(file.key), why=why)
 
     def _enter(self, growths: list[Growth]) -> None:
         done = self._ledger.grow(growths, self._lease)
@@ -191,7 +178,7 @@ class Growing(Grower):
                 continue
             emit(
                 Event.FILE_REGISTERED,
-                source=self.folder.name,
+                source=self.name,
                 file=printable(growth.arrival.key),
                 file_id=registration.file_id,
                 version=registration.version,
@@ -203,5 +190,7 @@ class Growing(Grower):
     def _keep_landed(self, growth: Growth) -> None:
         """Retention may have taken the same bytes, of an older file, before these were registered."""
         if not self._landing.has(growth.arrival.landed.name):
-            with self.folder.open(growth.arrival.key) as stream:
-                self._landing.put(Readable(Lines(stream, growth.byte_offset, growth.size)))  # type: ignore[arg-type]
+            arrival = growth.arrival
+            state = (arrival.fingerprint, growth.size, arrival.mtime_ns, 0)
+            with self.feed.open(Candidate(self.name, arrival.key, *state)) as opened:
+                self._landing.put(Lines(opened, growth.byte_offset, growth.size))

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from sensorflow.adapters.feeds.folder.feed import file_of
-from sensorflow.adapters.feeds.folder.tree import Readable, stat_of
 from sensorflow.core.arrival import printable
 from sensorflow.core.growth import (
     CAP,
@@ -27,13 +25,12 @@ from sensorflow.core.growth import (
     complete,
     edges,
     holds,
-    inode_of,
     refused,
 )
 from sensorflow.flow.landing import LandingBatch
 from sensorflow.flow.register import Found, arrivals_of
 from sensorflow.flow.segments import segments
-from sensorflow.ports.feed import Denied, Gone
+from sensorflow.ports.feed import Candidate, FeedError, GrowingFeed, OpenAnywhere
 from sensorflow.telemetry import Event, emit
 
 if TYPE_CHECKING:
@@ -41,8 +38,6 @@ if TYPE_CHECKING:
 
 SIBLINGS = 20
 """Files in a folder in which the rest of one is looked for that was truncated after it was copied."""
-_NOT_READ = (Gone, Denied, PermissionError)
-"""What another file than the one that is looked at may raise; some shares ask at each read."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +56,14 @@ class Look:
         self,
         growing: Growing,
         batch: LandingBatch,
-        key: bytes,
-        stream: BinaryIO,
+        opened: OpenAnywhere,
         known: dict[bytes, Rest],
     ) -> None:
-        self._all, self._batch, self._key, self._stream = growing, batch, key, stream
+        self._all, self._batch, self._opened = growing, batch, opened
         self._known = known
         self._seen_at = datetime.now(UTC)
-        self.stat = stat_of(stream)
+        self._file = opened.state()
+        self._key, self._size, self._mark = self._file.key, self._file.size, self._file.revision
 
     def growths(self, ours: Sequence[Taken | None]) -> list[Growth]:
         """As a list: what a file under another name still had comes before what begins anew."""
@@ -92,38 +87,47 @@ class Look:
             return None
         for taken in self._all.newest():
             if self._is_copy(taken):
-                if self.stat.size > taken.size:
+                if self._size > taken.size:
                     return self._landed(taken) or None
-                place = (self._all.folder.name, self._key, taken, None)
-                self._all._ledger.looked_at(*place, self.stat.fingerprint, False)
-                self._known[self._key] = Rest(self.stat.fingerprint, math.inf)
+                place = (self._all.feed.name, self._key, taken, None)
+                self._all._ledger.looked_at(*place, self._mark, False)
+                self._known[self._key] = Rest(self._mark, math.inf)
                 return []
         return None
 
     def _is_copy(self, taken: Taken) -> bool:
         """Whether this file holds nothing but what was taken of another, or more where that is gone."""
-        size = self.stat.size
+        size = self._size
         if not taken.rows or taken.key == self._key:
             return False
         if size > taken.size:
-            verdict = compare(taken, self.stat, self._stream)
+            verdict = self._compare(taken)
             whole = verdict is Verdict.PERHAPS and not self._is_live(taken)
             parts = segments(self._all._ledger, taken.root, taken.size)
-            return whole and holds(self._stream, parts)
-        if size >= EDGE and edges(self._stream, EDGE)[0] != taken.head:
+            return whole and holds(self._opened, parts)
+        if size >= EDGE and edges(self._opened, EDGE)[0] != taken.head:
             return False
         landed = segments(self._all._ledger, taken.root, size)
-        return begins(self._stream, size, (self._all._landing.open(s.landing) for s in landed))
+        return begins(self._opened, size, (self._all._landing.open(s.landing) for s in landed))
 
     def _is_live(self, taken: Taken) -> bool:
         """Whether the file of which something was taken is still there under its name, and goes on."""
-        with suppress(*_NOT_READ), self._all.folder.open(taken.key) as stream:
-            return compare(taken, stat_of(stream), stream) is Verdict.SAME
+        feed = self._all.feed
+        last = Candidate(feed.name, taken.key, taken.fingerprint, taken.size, 0, 0)
+        with suppress(FeedError), feed.open(last) as opened:
+            return _compared(feed, taken, opened) is Verdict.SAME
         return False
 
     @property
+    def _inode(self) -> str:
+        return self._all.feed.place(self._file)
+
+    def _compare(self, taken: Taken) -> Verdict:
+        return compare(taken, self._inode, self._size, self._opened)
+
+    @property
     def _every(self) -> float:
-        return self._all.folder.source.grow_every
+        return self._all.feed.delay
 
     def _later(self, taken: Taken) -> list[Growth]:
         """It grew a moment ago."""
@@ -132,32 +136,32 @@ class Look:
         return []
 
     def _verdict(self, taken: Taken, named: bool) -> Verdict:
-        verdict = compare(taken, self.stat, self._stream)
+        verdict = self._compare(taken)
         if verdict is Verdict.PERHAPS:  # an editor, rsync: the same, written to a new inode
             whole = named and holds(
-                self._stream, segments(self._all._ledger, taken.root, taken.size)
+                self._opened, segments(self._all._ledger, taken.root, taken.size)
             )
             return Verdict.SAME if whole else Verdict.REPLACED
         return verdict
 
     def _more(self, taken: Taken) -> list[Growth]:
         """What the file has beyond what was taken of it."""
-        if not taken.due(self._every) and self.stat.size - taken.size < CAP:
+        if not taken.due(self._every) and self._size - taken.size < CAP:
             return self._later(taken)
         found = self._landed(taken)
         if found:
             return found
-        mark, whole = self.stat.fingerprint, False
+        mark, whole = self._mark, False
         if taken.checked != mark and taken.idle:
-            if not holds(self._stream, segments(self._all._ledger, taken.root, taken.size)):
+            if not holds(self._opened, segments(self._all._ledger, taken.root, taken.size)):
                 return self._replaced(taken, Verdict.REWRITTEN)
             whole = True
         if whole or (taken.key, taken.inode, taken.fingerprint) != (
             self._key,
-            inode_of(self.stat),
+            self._inode,
             mark,
         ):
-            place = (self._all.folder.name, self._key, taken, inode_of(self.stat))
+            place = (self._all.feed.name, self._key, taken, self._inode)
             self._all._ledger.looked_at(*place, mark, whole)
         done = whole or taken.checked == mark
         wait = max(CHECK_AFTER, taken.size / CHECK_RATE)
@@ -172,7 +176,7 @@ class Look:
         if begun:
             emit(
                 Event.FILE_REPLACED,
-                source=self._all.folder.name,
+                source=self._all.feed.name,
                 file=printable(self._key),
                 how=str(verdict),
                 taken=taken.size,
@@ -183,52 +187,58 @@ class Look:
 
     def _rest_of(self, taken: Taken, verdict: Verdict) -> list[Growth]:
         """Of a file that was renamed, or copied and then truncated."""
-        siblings = self._all.folder.siblings(self._key)
+        feed = self._all.feed
+        siblings = feed.siblings(self._file)
         if verdict is Verdict.REPLACED:
-            wanted = [key for key, stat in siblings if inode_of(stat) == taken.inode]
+            wanted = [file for file in siblings if feed.place(file) == taken.inode]
         else:
-            wanted = [key for key, stat in siblings[:SIBLINGS] if stat.size > taken.size]
-        for key in wanted:
-            with suppress(*_NOT_READ), self._all.folder.open(key) as stream:
-                look = Look(self._all, self._batch, key, stream, {})
+            wanted = [file for file in siblings[:SIBLINGS] if file.size > taken.size]
+        for file in wanted:
+            with suppress(FeedError), feed.open(file) as opened:
+                look = Look(self._all, self._batch, opened, {})
                 same = look._verdict(taken, True) is Verdict.SAME
                 if found := look._landed(taken) if same else []:
                     return found
         return []
 
     def _new(self) -> list[Growth]:
-        self._stream.seek(0)
-        why = refused(self._stream.read(8))
+        self._opened.seek(0)
+        why = refused(self._opened.read(8))
         if why is not None:
-            self._all._set_aside(self._key, self._known, Event.FILE_SKIPPED, why)
+            self._all._set_aside(self._file, self._known, Event.FILE_SKIPPED, why)
             return []
         found = self._landed(None)
         if not found:  # not one whole line so far
-            self._known[self._key] = Rest(self.stat.fingerprint, math.inf)
+            self._known[self._key] = Rest(self._mark, math.inf)
         return found
 
     def _landed(self, taken: Taken | None) -> list[Growth]:
         """Land the complete lines behind what was taken; none where there are none, or it changed."""
         start = taken.size if taken else 0
-        end = complete(self._stream, start, self.stat.size, CAP)
+        end = complete(self._opened, start, self._size, CAP)
         if end == start:
-            if self.stat.size - start >= CAP:
+            if self._size - start >= CAP:
                 why = f"{CAP:,} bytes without the end of a line"
-                self._all._set_aside(self._key, self._known, Event.FILE_STUCK, why)
+                self._all._set_aside(self._file, self._known, Event.FILE_STUCK, why)
             return []
-        self._all._hurry |= self.stat.size - start > CAP
-        part = Lines(self._stream, start, end)
-        landed = self._batch.put(Readable(part))  # type: ignore[arg-type]
-        now = stat_of(self._stream)
-        head, tail = part.edges(self._stream, start, end)
-        unchanged = taken is None or compare(taken, now, self._stream) in _STILL
+        self._all._hurry |= self._size - start > CAP
+        part = Lines(self._opened, start, end)
+        landed = self._batch.put(part)
+        now = self._opened.state()
+        head, tail = part.edges(self._opened, start, end)
+        unchanged = taken is None or _compared(self._all.feed, taken, self._opened) in _STILL
         if landed.size != end - start or now.size < end or not unchanged:
             return []  # it is looked at again
-        name, settings = self._all.folder.name, self._all._settings
-        state = file_of(name, self._key, self.stat)
-        found = Found(state, landed, self._seen_at, datetime.now(UTC))
+        name, settings = self._all.feed.name, self._all._settings
+        found = Found(self._file, landed, self._seen_at, datetime.now(UTC))
         [arrival] = arrivals_of(settings, name, [found])
-        return [Growth(arrival, taken, part.count, inode_of(self.stat), head, tail)]
+        return [Growth(arrival, taken, part.count, self._inode, head, tail)]
+
+
+def _compared(feed: GrowingFeed, taken: Taken, opened: OpenAnywhere) -> Verdict:
+    """What an open file is now."""
+    now = opened.state()
+    return compare(taken, feed.place(now), now.size, opened)
 
 
 _STILL = (Verdict.SAME, Verdict.PERHAPS)

@@ -1,0 +1,25 @@
+"""The feed of a drop folder whose files grow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sensorflow.adapters.feeds.folder.drop import Folder
+from sensorflow.adapters.feeds.folder.feed import FolderFeed, file_of, stat_in
+from sensorflow.adapters.feeds.folder.gates import NoBook
+from sensorflow.ports.feed import Candidate, GrowingFeed
+
+
+class GrowingFolder(FolderFeed, GrowingFeed):
+    """See `ports.feed.GrowingFeed`."""
+
+    def __init__(self, folder: Folder) -> None:
+        super().__init__(folder, NoBook())
+        self.delay = folder.source.grow_every
+
+    def place(self, candidate: Candidate) -> str:
+        stat = stat_in(candidate)
+        return f"{stat.device}:{stat.inode}"
+
+    def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
+        return [file_of(self.name, *pair) for pair in self.folder.siblings(candidate.key)]
