@@ -33,13 +33,13 @@ from sensorflow.settings import Settings
 
 if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
-    from sensorflow.adapters.feeds.folder.growing import Growing
     from sensorflow.adapters.layers.local import LocalLayers
     from sensorflow.adapters.postgres.audit import PostgresBooks
     from sensorflow.adapters.postgres.closing import Closing
     from sensorflow.flow.audit import Sight
     from sensorflow.flow.housekeeping import Done, Housekeeping
     from sensorflow.flow.intake.leases import Leases
+    from sensorflow.flow.intake.parts import Growing
     from sensorflow.flow.pulse import Heart
     from sensorflow.flow.work import World
     from sensorflow.ports.backlog import Backlog, Beside
@@ -228,7 +228,7 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
 def sight(settings: Settings, source: str | None = None) -> Sight:
     """What an audit looks at."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
-    from sensorflow.adapters.feeds.folder.growing_feed import GrowingFolder
+    from sensorflow.adapters.feeds.folder.growing import GrowingFolder
     from sensorflow.flow.audit import Sight
 
     intake = ledger(settings, "audit")
@@ -296,7 +296,7 @@ def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], mine: str
 def feeds(settings: Settings, ledger: Ledger) -> list[Feed]:
     """Of all sources, to take their files in."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
-    from sensorflow.adapters.feeds.folder.growing_feed import GrowingFolder
+    from sensorflow.adapters.feeds.folder.growing import GrowingFolder
     from sensorflow.adapters.feeds.folder.watch import Watch
 
     def feed(folder: Folder) -> Feed:
@@ -319,8 +319,8 @@ def _brought(settings: Settings) -> list[Feed]:
 
 def growers(settings: Settings, landing: Landing, ledger: Ledger) -> list[Growing]:
     """Of the sources whose files grow."""
-    from sensorflow.adapters.feeds.folder.growing import Growing
-    from sensorflow.adapters.feeds.folder.growing_feed import GrowingFolder
+    from sensorflow.adapters.feeds.folder.growing import GrowingFolder
+    from sensorflow.flow.intake.parts import Growing
 
     growing = (folder for folder in folders(settings) if folder.source.growing)
     return [Growing(settings, GrowingFolder(folder), landing, ledger) for folder in growing]

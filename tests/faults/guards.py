@@ -672,13 +672,13 @@ GUARDS = [
     ),
     Guard(  # a renamed file is known by its inode
         20,
-        "sensorflow/adapters/feeds/folder/look.py::Look.growths",
+        "sensorflow/flow/intake/look.py::Look.growths",
         "by_inode, by_key = ours",
         "by_inode, by_key = None, ours[1]\nours = [by_inode, by_key]",
         _growing("test_a_file_rotated_on_and_on_is_known_under_each_name"),
         also=(
             Patch(
-                "sensorflow/adapters/feeds/folder/look.py::Look._copied",
+                "sensorflow/flow/intake/look.py::Look._copied",
                 "if by_inode is not None or self._all.name_matters:",
                 "if True:",
             ),
@@ -686,7 +686,7 @@ GUARDS = [
     ),
     Guard(  # and its rest is looked for before the new one is begun
         20,
-        "sensorflow/adapters/feeds/folder/look.py::Look._replaced",
+        "sensorflow/flow/intake/look.py::Look._replaced",
         "return [*rest, *begun]",
         "return begun",
         _growing("test_a_rotated_file_is_one_file_and_its_rest_is_taken"),

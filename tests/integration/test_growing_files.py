@@ -14,12 +14,12 @@ from fleet import HEAD
 from yard import Yard
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder.growing import Growing
-from sensorflow.adapters.feeds.folder.growing_feed import GrowingFolder
+from sensorflow.adapters.feeds.folder.growing import GrowingFolder
 from sensorflow.cli import files as files_cli
 from sensorflow.cli.replay import replay, undo
 from sensorflow.core.states import State
 from sensorflow.errors import Code
+from sensorflow.flow.intake.parts import Growing
 
 RULES = """\
 after = "keep"

@@ -16,11 +16,11 @@ from psycopg.rows import dict_row
 from samples import chained, taken
 
 from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.adapters.feeds.folder.growing import Growing
-from sensorflow.adapters.feeds.folder.growing_feed import GrowingFolder
+from sensorflow.adapters.feeds.folder.growing import GrowingFolder
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.partitions import Layer
 from sensorflow.core.states import State
+from sensorflow.flow.intake.parts import Growing
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.outcomes import Result
 from sensorflow.flow.process import process

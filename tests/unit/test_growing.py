@@ -147,7 +147,7 @@ def test_a_file_grows_at_most_once_each_interval(site: Site) -> None:
 def test_what_is_larger_than_a_growth_may_be_is_taken_at_once_in_parts(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sensorflow.adapters.feeds.folder.look.CAP", 200)
+    monkeypatch.setattr("sensorflow.flow.intake.look.CAP", 200)
     site.write(HEAD + "".join(line(n) for n in range(20)))
     while site.look(0):
         pass
@@ -381,7 +381,7 @@ def test_an_idle_file_is_compared_once(site: Site, monkeypatch: pytest.MonkeyPat
     assert taken.checked == taken.fingerprint
     read: list[object] = []
     monkeypatch.setattr(
-        "sensorflow.adapters.feeds.folder.look.holds", lambda *given: read.append(given) or True
+        "sensorflow.flow.intake.look.holds", lambda *given: read.append(given) or True
     )
     site.restart()
     site.take(3600)

@@ -34,7 +34,7 @@ from sensorflow.ports.feed import Candidate, FeedError, GrowingFeed, OpenAnywher
 from sensorflow.telemetry import Event, emit
 
 if TYPE_CHECKING:
-    from sensorflow.adapters.feeds.folder.growing import Growing
+    from sensorflow.flow.intake.parts import Growing
 
 SIBLINGS = 20
 """Files in a folder in which the rest of one is looked for that was truncated after it was copied."""
