@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from sensorflow.flow.audit import Sight
     from sensorflow.flow.housekeeping import Done, Housekeeping
     from sensorflow.flow.intake.leases import Leases
-    from sensorflow.flow.intake.parts import Growing
     from sensorflow.flow.pulse import Heart
     from sensorflow.flow.work import World
     from sensorflow.ports.backlog import Backlog, Beside
@@ -315,15 +314,6 @@ def _brought(settings: Settings) -> list[Feed]:
         for name, source in settings.sources.items()
         if name not in settings.folders
     ]
-
-
-def growers(settings: Settings, landing: Landing, ledger: Ledger) -> list[Growing]:
-    """Of the sources whose files grow."""
-    from sensorflow.adapters.feeds.folder.growing import GrowingFolder
-    from sensorflow.flow.intake.parts import Growing
-
-    growing = (folder for folder in folders(settings) if folder.source.growing)
-    return [Growing(settings, GrowingFolder(folder), landing, ledger) for folder in growing]
 
 
 def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> FolderFeed:

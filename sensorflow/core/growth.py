@@ -77,18 +77,22 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Growth:
-    """A part of a growing file that was landed. follows: None for the first one."""
+class Increment:
+    """What is new in a growing file, up to the end of a line. follows: None where nothing was taken before.
 
-    arrival: Arrival
+    size, lines: of what is new. inode, head, tail: see `Taken`; of the file up to the end of this.
+    """
+
     follows: Taken | None
+    size: int
     lines: int
     inode: str
     head: bytes
     tail: bytes
 
     @property
-    def byte_offset(self) -> int:
+    def start(self) -> int:
+        """Bytes of the file before this."""
         return self.follows.size if self.follows else 0
 
     @property
@@ -96,9 +100,16 @@ class Growth:
         return self.follows.lines if self.follows else 0
 
     @property
-    def size(self) -> int:
-        """Bytes of the file that are taken with this one."""
-        return self.byte_offset + self.arrival.landed.size
+    def end(self) -> int:
+        return self.start + self.size
+
+
+@dataclass(frozen=True)
+class Growth:
+    """An increment that was landed."""
+
+    arrival: Arrival
+    increment: Increment
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
 from sensorflow.core.gates.announced import Announcement
-from sensorflow.ports.intake import IntakeLease
 from sensorflow.ports.objects import Reader
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -237,22 +236,4 @@ class GrowingFeed(Feed, Protocol):
     def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
         """Other files that this one may have been renamed or copied to, whether the source takes them or
         not; the one that was changed last is the first."""
-        ...
-
-
-class Grower(Protocol):
-    """Takes the growing files of one source in, some at a time. All methods are called in one thread."""
-
-    name: str
-
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time for a look."""
-        ...
-
-    def steps(
-        self, stopped: Callable[[], bool], lease: IntakeLease | None = None
-    ) -> Iterator[bool]:
-        """A look, some files at a time: others have their turn in between. Yields whether there was
-        anything in these. Raises Transient, and IntakeLost."""
         ...

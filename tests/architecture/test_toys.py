@@ -51,7 +51,7 @@ def settings(project: Path, database: str, ledger: PostgresLedger) -> Settings:
     leases = bootstrap.leases(settings, ledger, ["away", "toy"], mine)
     loop = bootstrap.heart(settings, ledger, mine).loop(Role.INTAKE)
     feeds = [AwayFeed("away", {}), toy]
-    intake = Intake(settings, feeds, [], landing, ledger, leases, loop)
+    intake = Intake(settings, feeds, landing, ledger, leases, loop)
     toy.emptied = intake.stop
     late = threading.Timer(60, intake.stop)
     late.start()

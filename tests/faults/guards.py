@@ -80,11 +80,11 @@ GUARDS = [
     Guard(  # a file leaves its folder only after it is registered
         1,
         "sensorflow/flow/intake/take.py::Group._land_some",
-        "for _ in chain.from_iterable(landed.values()):",
-        "for source, files in landed.items():\n"
+        "for _ in _files(unit for units in landed.values() for unit in units):",
+        "for source, units in landed.items():\n"
         "    lease = self._round.lease(source)\n"
-        "    self._acknowledge(self._round.feed(source), files, lease)\n"
-        "for _ in chain.from_iterable(landed.values()):",
+        "    self._acknowledge(self._round.strategy(source), list(_files(units)), lease)\n"
+        "for _ in _files(unit for units in landed.values() for unit in units):",
         ANYWHERE,
     ),
     Guard(  # the sweeper
@@ -672,9 +672,9 @@ GUARDS = [
     ),
     Guard(  # a renamed file is known by its inode
         20,
-        "sensorflow/flow/intake/look.py::Look.growths",
-        "by_inode, by_key = ours",
-        "by_inode, by_key = None, ours[1]\nours = [by_inode, by_key]",
+        "sensorflow/flow/intake/look.py::Look.found",
+        "verdicts: dict[int, Verdict] = {}",
+        "verdicts: dict[int, Verdict] = {}\nby_inode = None",
         _growing("test_a_file_rotated_on_and_on_is_known_under_each_name"),
         also=(
             Patch(

@@ -39,7 +39,7 @@ def test_all_files_are_taken_in_without_waiting_for_the_next_rescan(
         (project / "drop" / f"{number}.csv").write_text(f"time,sensor\n{number}\n")
     settings, ledger = bootstrap.settings(project), MemoryLedger()
     feeds = bootstrap.feeds(settings, ledger)
-    made = daemon.Daemon(settings, feeds, [], Landing(MemoryObjects()), ledger, MemoryQueue())
+    made = daemon.Daemon(settings, feeds, Landing(MemoryObjects()), ledger, MemoryQueue())
     thread = threading.Thread(target=made.run)
     thread.start()
     until = time.monotonic() + PATIENCE

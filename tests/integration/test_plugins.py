@@ -155,7 +155,7 @@ def test_files_of_a_package_s_feed_are_taken_in_and_loaded_once_each(
     [feed] = bootstrap.feeds(settings, ledger)
     leases = bootstrap.leases(settings, ledger, [feed.name], mine)
     loop = bootstrap.heart(settings, ledger, mine).loop(Role.INTAKE)
-    taken = Intake(settings, [feed], [], bootstrap.landing(settings), ledger, leases, loop)
+    taken = Intake(settings, [feed], bootstrap.landing(settings), ledger, leases, loop)
     ending = threading.Thread(target=_stop_when_empty, args=(tmp_path / "post.sqlite", taken.stop))
     leases.start()
     taken.start()

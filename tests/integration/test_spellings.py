@@ -49,7 +49,7 @@ def taking(project: Path, after: str, ledger: MemoryLedger) -> Iterator[Path]:
     (project / "sensorflow.toml").write_text(SETTINGS.format(after=after))
     settings = bootstrap.settings(project)
     feeds = bootstrap.feeds(settings, ledger)
-    made = daemon.Daemon(settings, feeds, [], Landing(MemoryObjects()), ledger, MemoryQueue())
+    made = daemon.Daemon(settings, feeds, Landing(MemoryObjects()), ledger, MemoryQueue())
     thread = threading.Thread(target=made.run)
     thread.start()
     try:

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 from emptied import Clocked
+from looks import Looks
 from psycopg.rows import dict_row
 from samples import chained, taken
 
@@ -20,7 +21,7 @@ from sensorflow.adapters.feeds.folder.growing import GrowingFolder
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.partitions import Layer
 from sensorflow.core.states import State
-from sensorflow.flow.intake.parts import Growing
+from sensorflow.flow.intake.look import Rest
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.outcomes import Result
 from sensorflow.flow.process import process
@@ -97,8 +98,12 @@ class Site:
     def restart(self) -> None:
         """As a new daemon, which has nothing in memory."""
         rules = self.settings.sources["plant"]
-        folder = Folder("plant", self.drop, rules, self.drop)
-        self.growing = Growing(self.settings, GrowingFolder(folder), self.landing, self.ledger)
+        self.feed = GrowingFolder(Folder("plant", self.drop, rules, self.drop))
+        self.looks = Looks(self.settings, [self.feed], self.landing, self.ledger)
+
+    @property
+    def rests(self) -> dict[bytes, Rest]:
+        return self.looks.parts("plant").rests
 
     def write(self, text: str | bytes, name: str = "a.csv", how: str = "ab") -> None:
         data = text.encode() if isinstance(text, str) else text
@@ -107,10 +112,10 @@ class Site:
 
     def look(self, seconds: float = 11) -> bool:
         self.database.go_on(seconds)
-        self.growing._rest = {  # what it believes runs by the real clock
-            key: rest for key, rest in self.growing._rest.items() if rest.state is not None
-        }
-        return self.growing.look(lambda: False)
+        for key, rest in list(self.rests.items()):  # what it believes runs by the real clock
+            if rest.state is None:
+                del self.rests[key]
+        return self.looks.look()
 
     def work(self) -> list[Result]:
         """What is due, until nothing is."""

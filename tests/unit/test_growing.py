@@ -368,7 +368,7 @@ def test_a_change_in_the_middle_of_a_large_file_is_found_when_it_is_idle(site: S
         stream.write(line(2500, 9).encode())
     site.take()
     assert len(site.ids) == 1
-    site.growing._rest.clear()
+    site.rests.clear()
     site.take(3600)
     assert len(site.ids) == 2
 
@@ -649,8 +649,8 @@ class Share(Folder):
 def test_a_file_that_may_not_be_read_any_more_keeps_no_other_waiting(site: Site) -> None:
     site.write(HEAD + line(1))
     site.write(HEAD + line(2), "b.csv")
-    mine = site.growing.feed.folder
-    site.growing.feed.folder = Share(mine.name, mine.root, mine.source, mine.root)
+    mine = site.feed.folder
+    site.feed.folder = Share(mine.name, mine.root, mine.source, mine.root)
     with capture_logs() as logs:
         site.take()
         site.take()

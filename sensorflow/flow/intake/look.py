@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from sensorflow.core.growth import (
     CHECK_AFTER,
     CHECK_RATE,
     EDGE,
-    Growth,
+    Increment,
     Lines,
     Taken,
     Verdict,
@@ -27,14 +27,15 @@ from sensorflow.core.growth import (
     holds,
     refused,
 )
+from sensorflow.flow.intake.strategy import Unit
 from sensorflow.flow.landing import LandingBatch
-from sensorflow.flow.register import Found, arrivals_of
+from sensorflow.flow.register import Found
 from sensorflow.flow.segments import segments
 from sensorflow.ports.feed import Candidate, FeedError, GrowingFeed, OpenAnywhere
 from sensorflow.telemetry import Event, emit
 
 if TYPE_CHECKING:
-    from sensorflow.flow.intake.parts import Growing
+    from sensorflow.flow.intake.parts import Parts
 
 SIBLINGS = 20
 """Files in a folder in which the rest of one is looked for that was truncated after it was copied."""
@@ -49,27 +50,34 @@ class Rest:
     until: float
 
 
+class _Touching:
+    """An open file; touch is called at each read: all of a file may be compared."""
+
+    def __init__(self, opened: OpenAnywhere, touch: Callable[[], object]) -> None:
+        self._opened, self._touch = opened, touch
+        self.seek, self.state = opened.seek, opened.state
+
+    def read(self, size: int = -1, /) -> bytes:
+        self._touch()
+        return self._opened.read(size)
+
+
 class Look:
     """One look at an open file."""
 
-    def __init__(
-        self,
-        growing: Growing,
-        batch: LandingBatch,
-        opened: OpenAnywhere,
-        known: dict[bytes, Rest],
-    ) -> None:
-        self._all, self._batch, self._opened = growing, batch, opened
-        self._known = known
+    def __init__(self, parts: Parts, batch: LandingBatch, opened: OpenAnywhere) -> None:
+        self._all, self._batch, self._opened = parts, batch, _Touching(opened, parts.touch)
         self._seen_at = datetime.now(UTC)
         self._file = opened.state()
         self._key, self._size, self._mark = self._file.key, self._file.size, self._file.revision
 
-    def growths(self, ours: Sequence[Taken | None]) -> list[Growth]:
-        """As a list: what a file under another name still had comes before what begins anew."""
-        by_inode, by_key = ours
+    def found(self, by_inode: Taken | None, by_key: Taken | None) -> Unit:
+        """What is new, landed: what a file under another name still had comes before what begins anew.
+
+        by_inode, by_key: what may have been taken of the file, by its inode and by its name.
+        """
         verdicts: dict[int, Verdict] = {}
-        for taken in filter(None, ours):
+        for taken in filter(None, (by_inode, by_key)):
             verdict = verdicts[taken.root] = self._verdict(taken, taken is by_key)
             if verdict is Verdict.SAME:
                 return self._more(taken)
@@ -80,7 +88,7 @@ class Look:
             return self._later(replace(by_key, waiting=False))
         return self._replaced(by_key, verdicts[by_key.root])
 
-    def _copied(self, by_inode: Taken | None) -> list[Growth] | None:
+    def _copied(self, by_inode: Taken | None) -> Unit | None:
         """What is new in a file that was copied from another one; None if it was not, or not as far as is
         known. The original may have been truncated after it (`copytruncate` of logrotate)."""
         if by_inode is not None or self._all.name_matters:
@@ -90,8 +98,8 @@ class Look:
                 if self._size > taken.size:
                     return self._landed(taken) or None
                 place = (self._all.feed.name, self._key, taken, None)
-                self._all._ledger.looked_at(*place, self._mark, False)
-                self._known[self._key] = Rest(self._mark, math.inf)
+                self._all.ledger.looked_at(*place, self._mark, False)
+                self._all.rests[self._key] = Rest(self._mark, math.inf)
                 return []
         return None
 
@@ -103,12 +111,12 @@ class Look:
         if size > taken.size:
             verdict = self._compare(taken)
             whole = verdict is Verdict.PERHAPS and not self._is_live(taken)
-            parts = segments(self._all._ledger, taken.root, taken.size)
+            parts = segments(self._all.ledger, taken.root, taken.size)
             return whole and holds(self._opened, parts)
         if size >= EDGE and edges(self._opened, EDGE)[0] != taken.head:
             return False
-        landed = segments(self._all._ledger, taken.root, size)
-        return begins(self._opened, size, (self._all._landing.open(s.landing) for s in landed))
+        landed = segments(self._all.ledger, taken.root, size)
+        return begins(self._opened, size, (self._all.landing.open(s.landing) for s in landed))
 
     def _is_live(self, taken: Taken) -> bool:
         """Whether the file of which something was taken is still there under its name, and goes on."""
@@ -129,22 +137,22 @@ class Look:
     def _every(self) -> float:
         return self._all.feed.delay
 
-    def _later(self, taken: Taken) -> list[Growth]:
+    def _later(self, taken: Taken) -> Unit:
         """It grew a moment ago."""
         until = time.monotonic() + taken.wait(self._every)
-        self._known[self._key] = Rest(None, until)
+        self._all.rests[self._key] = Rest(None, until)
         return []
 
     def _verdict(self, taken: Taken, named: bool) -> Verdict:
         verdict = self._compare(taken)
         if verdict is Verdict.PERHAPS:  # an editor, rsync: the same, written to a new inode
             whole = named and holds(
-                self._opened, segments(self._all._ledger, taken.root, taken.size)
+                self._opened, segments(self._all.ledger, taken.root, taken.size)
             )
             return Verdict.SAME if whole else Verdict.REPLACED
         return verdict
 
-    def _more(self, taken: Taken) -> list[Growth]:
+    def _more(self, taken: Taken) -> Unit:
         """What the file has beyond what was taken of it."""
         if not taken.due(self._every) and self._size - taken.size < CAP:
             return self._later(taken)
@@ -153,7 +161,7 @@ class Look:
             return found
         mark, whole = self._mark, False
         if taken.checked != mark and taken.idle:
-            if not holds(self._opened, segments(self._all._ledger, taken.root, taken.size)):
+            if not holds(self._opened, segments(self._all.ledger, taken.root, taken.size)):
                 return self._replaced(taken, Verdict.REWRITTEN)
             whole = True
         if whole or (taken.key, taken.inode, taken.fingerprint) != (
@@ -162,14 +170,14 @@ class Look:
             mark,
         ):
             place = (self._all.feed.name, self._key, taken, self._inode)
-            self._all._ledger.looked_at(*place, mark, whole)
+            self._all.ledger.looked_at(*place, mark, whole)
         done = whole or taken.checked == mark
         wait = max(CHECK_AFTER, taken.size / CHECK_RATE)
         until = math.inf if done else time.monotonic() + wait
-        self._known[self._key] = Rest(mark, until)
+        self._all.rests[self._key] = Rest(mark, until)
         return []
 
-    def _replaced(self, taken: Taken, verdict: Verdict) -> list[Growth]:
+    def _replaced(self, taken: Taken, verdict: Verdict) -> Unit:
         """Begin the file anew; what was written to the old one since may be under another name."""
         rest = self._rest_of(taken, verdict)
         begun = self._new()
@@ -180,12 +188,12 @@ class Look:
                 file=printable(self._key),
                 how=str(verdict),
                 taken=taken.size,
-                rest=sum(growth.arrival.landed.size for growth in rest),
+                rest=sum(file.landed.size for file in rest),
             )
             return [*rest, *begun]
         return rest
 
-    def _rest_of(self, taken: Taken, verdict: Verdict) -> list[Growth]:
+    def _rest_of(self, taken: Taken, verdict: Verdict) -> Unit:
         """Of a file that was renamed, or copied and then truncated."""
         feed = self._all.feed
         siblings = feed.siblings(self._file)
@@ -195,33 +203,33 @@ class Look:
             wanted = [file for file in siblings[:SIBLINGS] if file.size > taken.size]
         for file in wanted:
             with suppress(FeedError), feed.open(file) as opened:
-                look = Look(self._all, self._batch, opened, {})
+                look = Look(self._all, self._batch, opened)
                 same = look._verdict(taken, True) is Verdict.SAME
                 if found := look._landed(taken) if same else []:
                     return found
         return []
 
-    def _new(self) -> list[Growth]:
+    def _new(self) -> Unit:
         self._opened.seek(0)
         why = refused(self._opened.read(8))
         if why is not None:
-            self._all._set_aside(self._file, self._known, Event.FILE_SKIPPED, why)
+            self._all.set_aside(self._file, Event.FILE_SKIPPED, why)
             return []
         found = self._landed(None)
         if not found:  # not one whole line so far
-            self._known[self._key] = Rest(self._mark, math.inf)
+            self._all.rests[self._key] = Rest(self._mark, math.inf)
         return found
 
-    def _landed(self, taken: Taken | None) -> list[Growth]:
+    def _landed(self, taken: Taken | None) -> Unit:
         """Land the complete lines behind what was taken; none where there are none, or it changed."""
         start = taken.size if taken else 0
         end = complete(self._opened, start, self._size, CAP)
         if end == start:
             if self._size - start >= CAP:
                 why = f"{CAP:,} bytes without the end of a line"
-                self._all._set_aside(self._file, self._known, Event.FILE_STUCK, why)
+                self._all.set_aside(self._file, Event.FILE_STUCK, why)
             return []
-        self._all._hurry |= self._size - start > CAP
+        self._all.hurry |= self._size - start > CAP
         part = Lines(self._opened, start, end)
         landed = self._batch.put(part)
         now = self._opened.state()
@@ -229,10 +237,9 @@ class Look:
         unchanged = taken is None or _compared(self._all.feed, taken, self._opened) in _STILL
         if landed.size != end - start or now.size < end or not unchanged:
             return []  # it is looked at again
-        name, settings = self._all.feed.name, self._all._settings
-        found = Found(self._file, landed, self._seen_at, datetime.now(UTC))
-        [arrival] = arrivals_of(settings, name, [found])
-        return [Growth(arrival, taken, part.count, self._inode, head, tail)]
+        new = Increment(taken, landed.size, part.count, self._inode, head, tail)
+        times = self._seen_at, datetime.now(UTC)
+        return [Found(self._file, landed, *times, increment=new)]
 
 
 def _compared(feed: GrowingFeed, taken: Taken, opened: OpenAnywhere) -> Verdict:
