@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from sensorflow.errors import Code, Transient
-from sensorflow.ports.feed import Candidate, Feed, Gone, Permit
+from sensorflow.ports.feed import Candidate, Feed, Gone, GrowingFeed, Permit
 
 
 class ToyFile(io.BytesIO):
@@ -65,3 +65,25 @@ class AwayFeed(ToyFeed):
 
     def reachable(self) -> bool:
         return False
+
+
+class GrowingToy(ToyFeed, GrowingFeed):
+    """Files in memory that grow. places: by key; a file that is renamed keeps its own."""
+
+    keeps = True
+
+    def __init__(self, name: str, files: dict[bytes, bytes]) -> None:
+        super().__init__(name, files)
+        self.places: dict[bytes, int] = {}
+
+    def place(self, candidate: Candidate) -> str:
+        return f"toy:{self.places.setdefault(candidate.key, len(self.places))}"
+
+    def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
+        return [file for file in self.scan() if file.key != candidate.key]
+
+    def ack(self, candidates: Sequence[Candidate], by: Permit) -> Mapping[Candidate, str]:
+        return {}
+
+    def rename(self, old: bytes, new: bytes) -> None:
+        self.files[new], self.places[new] = self.files.pop(old), self.places.pop(old)

@@ -29,6 +29,7 @@ from sensorflow.flow.publish import publish
 from sensorflow.flow.quarantine_zone import QuarantineZone
 from sensorflow.flow.work import World
 from sensorflow.ports.claims import Claim
+from sensorflow.ports.feed import GrowingFeed
 from sensorflow.settings import Limits, Settings
 from sensorflow.testing.layers import MemoryLayers
 from sensorflow.testing.objects import MemoryObjects
@@ -99,7 +100,11 @@ class Site:
         """As a new daemon, which has nothing in memory."""
         rules = self.settings.sources["plant"]
         self.feed = GrowingFolder(Folder("plant", self.drop, rules, self.drop))
-        self.looks = Looks(self.settings, [self.feed], self.landing, self.ledger)
+        self.take_from(self.feed)
+
+    def take_from(self, feed: GrowingFeed) -> None:
+        """Of a feed, as a new daemon does."""
+        self.looks = Looks(self.settings, [feed], self.landing, self.ledger)
 
     @property
     def rests(self) -> dict[bytes, Rest]:

@@ -18,6 +18,7 @@ from growth import HEAD, Site, line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
+from toys import GrowingToy
 
 from sensorflow import settings as settings_
 from sensorflow.adapters.feeds.folder.drop import Folder
@@ -142,6 +143,15 @@ def test_a_file_grows_at_most_once_each_interval(site: Site) -> None:
     site.write(line(3))
     assert not site.look(30)  # nobody has loaded the last one
     assert site.look(30)
+
+
+def test_the_interval_is_since_the_last_growth(site: Site) -> None:
+    for second in (1, 2, 3):
+        site.write(line(second) if second > 1 else HEAD + line(1))
+        site.take()
+    site.write(line(4))
+    assert not site.look(5)
+    assert site.look(6)
 
 
 def test_what_is_larger_than_a_growth_may_be_is_taken_at_once_in_parts(
@@ -510,6 +520,27 @@ def test_equal_files_that_go_on_in_the_same_way_are_two(site: Site) -> None:
         site.write(line(2), name)
     site.take()
     assert len(site.rows) == 4
+
+
+# --- files that are in no folder ---
+
+
+def test_files_of_any_feed_grow_and_are_rotated(site: Site) -> None:
+    feed = GrowingToy("plant", {b"a.csv": (HEAD + line(1)).encode()})
+    feed.delay = 10
+    site.take_from(feed)
+    site.take()
+    feed.files[b"a.csv"] += (line(2, 2) + line(3, 3)[:-5]).encode()
+    site.take()
+    feed.files[b"a.csv"] += line(3, 3)[-5:].encode()
+    feed.rename(b"a.csv", b"a.old")
+    feed.files[b"a.csv"] = (HEAD + line(4, 4)).encode()
+    feed.places[b"a.csv"] = 100
+    site.take()
+    assert site.values == [1.5, 2, 3, 4]
+    assert sizes(site, 1) == [len(HEAD + line(1)), len(line(2, 2)), len(line(3, 3))]
+    site.take_from(feed)  # a new daemon
+    assert not site.look()
 
 
 # --- what cannot grow ---
