@@ -147,15 +147,13 @@ class Intake:
         self._loop.touch()
         try:
             yield
-        except Exception as error:
-            if not isinstance(
-                error, SensorflowError
-            ):  # of an adapter, which another package may bring
-                self._strategies[source].rewind()
-                if self._away.failed(source, time.monotonic()):
-                    emit(Event.DEFECT, source=source, exc_info=True)
-            elif not (isinstance(error, Transient) and self._is_away(source, error)):
+        except SensorflowError as error:
+            if not (isinstance(error, Transient) and self._is_away(source, error)):
                 raise
+        except Exception:  # noqa: BLE001 - of an adapter, which another package may bring
+            self._strategies[source].rewind()
+            if self._away.failed(source, time.monotonic()):
+                emit(Event.DEFECT, source=source, exc_info=True)
 
     def _is_away(self, source: str, error: Transient) -> bool:
         """Whether an error is of what has the files of a source alone, which is left alone then."""
