@@ -77,7 +77,10 @@ class GrowingToy(ToyFeed, GrowingFeed):
         self.places: dict[bytes, int] = {}
 
     def place(self, candidate: Candidate) -> str:
-        return f"toy:{self.places.setdefault(candidate.key, len(self.places))}"
+        return f"toy:{self._number(candidate.key)}"
+
+    def _number(self, key: bytes) -> int:
+        return self.places.setdefault(key, max(self.places.values(), default=0) + 1)
 
     def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
         return [file for file in self.scan() if file.key != candidate.key]
@@ -86,4 +89,6 @@ class GrowingToy(ToyFeed, GrowingFeed):
         return {}
 
     def rename(self, old: bytes, new: bytes) -> None:
-        self.files[new], self.places[new] = self.files.pop(old), self.places.pop(old)
+        self.places[new] = self._number(old)
+        del self.places[old]
+        self.files = {new: self.files.pop(old), **self.files}

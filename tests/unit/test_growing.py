@@ -535,7 +535,6 @@ def test_files_of_any_feed_grow_and_are_rotated(site: Site) -> None:
     feed.files[b"a.csv"] += line(3, 3)[-5:].encode()
     feed.rename(b"a.csv", b"a.old")
     feed.files[b"a.csv"] = (HEAD + line(4, 4)).encode()
-    feed.places[b"a.csv"] = 100
     site.take()
     assert site.values == [1.5, 2, 3, 4]
     assert sizes(site, 1) == [len(HEAD + line(1)), len(line(2, 2)), len(line(3, 3))]
