@@ -33,7 +33,6 @@ from sensorflow.settings import Settings
 
 if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
-    from sensorflow.adapters.feeds.folder.growing import Growing
     from sensorflow.adapters.layers.local import LocalLayers
     from sensorflow.adapters.postgres.audit import PostgresBooks
     from sensorflow.adapters.postgres.closing import Closing
@@ -228,12 +227,13 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
 def sight(settings: Settings, source: str | None = None) -> Sight:
     """What an audit looks at."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
+    from sensorflow.adapters.feeds.folder.growing import GrowingFolder
     from sensorflow.flow.audit import Sight
 
     intake = ledger(settings, "audit")
     here = world(settings, "audit", intake)
-    found = [FolderFeed(folder, intake) for folder in folders(settings)]
-    growing = {feed.name: feed for feed in found if settings.folders[feed.name].growing}
+    growing = {f.name: GrowingFolder(f) for f in folders(settings) if f.source.growing}
+    found = [growing.get(f.name) or FolderFeed(f, intake) for f in folders(settings)]
     every = [*found, *_brought(settings)]
     return Sight(here, books(settings), intake, every, growing, scratch, source)
 
@@ -295,11 +295,16 @@ def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], mine: str
 def feeds(settings: Settings, ledger: Ledger) -> list[Feed]:
     """Of all sources, to take their files in."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
+    from sensorflow.adapters.feeds.folder.growing import GrowingFolder
     from sensorflow.adapters.feeds.folder.watch import Watch
 
+    def feed(folder: Folder) -> Feed:
+        if folder.source.growing:
+            return GrowingFolder(folder)
+        return FolderFeed(folder, ledger, settings.rescan, watch)
+
     watch = Watch()
-    ours = [FolderFeed(f, ledger, settings.rescan, watch) for f in folders(settings)]
-    return [*ours, *_brought(settings)]
+    return [*map(feed, folders(settings)), *_brought(settings)]
 
 
 def _brought(settings: Settings) -> list[Feed]:
@@ -309,14 +314,6 @@ def _brought(settings: Settings) -> list[Feed]:
         for name, source in settings.sources.items()
         if name not in settings.folders
     ]
-
-
-def growers(settings: Settings, landing: Landing, ledger: Ledger) -> list[Growing]:
-    """Of the sources whose files grow."""
-    from sensorflow.adapters.feeds.folder.growing import Growing
-
-    growing = (folder for folder in folders(settings) if folder.source.growing)
-    return [Growing(settings, folder, landing, ledger) for folder in growing]
 
 
 def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> FolderFeed:

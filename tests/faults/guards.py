@@ -80,11 +80,11 @@ GUARDS = [
     Guard(  # a file leaves its folder only after it is registered
         1,
         "sensorflow/flow/intake/take.py::Group._land_some",
-        "for _ in chain.from_iterable(landed.values()):",
-        "for source, files in landed.items():\n"
+        "for _ in _files(unit for units in landed.values() for unit in units):",
+        "for source, units in landed.items():\n"
         "    lease = self._round.lease(source)\n"
-        "    self._acknowledge(self._round.feed(source), files, lease)\n"
-        "for _ in chain.from_iterable(landed.values()):",
+        "    self._acknowledge(self._round.strategy(source), list(_files(units)), lease)\n"
+        "for _ in _files(unit for units in landed.values() for unit in units):",
         ANYWHERE,
     ),
     Guard(  # the sweeper
@@ -672,13 +672,13 @@ GUARDS = [
     ),
     Guard(  # a renamed file is known by its inode
         20,
-        "sensorflow/adapters/feeds/folder/look.py::Look.growths",
-        "by_inode, by_key = ours",
-        "by_inode, by_key = None, ours[1]\nours = [by_inode, by_key]",
+        "sensorflow/flow/intake/look.py::Look.found",
+        "verdicts: dict[int, Verdict] = {}",
+        "verdicts: dict[int, Verdict] = {}\nby_inode = None",
         _growing("test_a_file_rotated_on_and_on_is_known_under_each_name"),
         also=(
             Patch(
-                "sensorflow/adapters/feeds/folder/look.py::Look._copied",
+                "sensorflow/flow/intake/look.py::Look._copied",
                 "if by_inode is not None or self._all.name_matters:",
                 "if True:",
             ),
@@ -686,7 +686,7 @@ GUARDS = [
     ),
     Guard(  # and its rest is looked for before the new one is begun
         20,
-        "sensorflow/adapters/feeds/folder/look.py::Look._replaced",
+        "sensorflow/flow/intake/look.py::Look._replaced",
         "return [*rest, *begun]",
         "return begun",
         _growing("test_a_rotated_file_is_one_file_and_its_rest_is_taken"),

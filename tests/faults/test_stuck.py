@@ -19,7 +19,7 @@ from sensorflow.core.account import Totals
 
 STUCK = {
     "max_attempts": 1,
-    # so long that the file is still its child's when the ledger is told of its end, by a process that starts anew
+    # so long that it is still the child's when the ledger is told of its end, by a process that starts anew
     "lease": 300,
     "sources": {"stuck": {"profile": "stuck"}},
     "profiles": {"stuck": {"format": "stuck", "max_seconds": 1}},
