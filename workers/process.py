@@ -9,11 +9,11 @@ from functools import cache
 from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.adapters.queues.celery import CeleryPublisher
+from sensorflow.engine.board import Board
 from sensorflow.flow.housekeeping import Housekeeping
 from sensorflow.flow.leases import LeaseKeeper
 from sensorflow.flow.work import World
 from sensorflow.ports.claims import Claim
-from workers.board import Board
 from workers.configured import settings
 
 parent = 0

@@ -22,10 +22,11 @@ from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
 from sensorflow.core.reading import read
 from sensorflow.core.reshape import reshape
+from sensorflow.engine import watchdog
 from sensorflow.errors import Code, Transient
 from sensorflow.flow import deadlines
 from sensorflow.telemetry import Event, emit
-from workers import process, watchdog
+from workers import process
 from workers.configured import settings
 
 _SAMPLE = b"t,s,k,v\n2026-01-01T00:00:00Z,s,k,1\n2026-01-01,s,k,x\n"
@@ -86,7 +87,7 @@ def received(**_: Any) -> None:
 
 @worker_ready.connect
 def watched(**_: Any) -> None:
-    watchdog.watch(process.board)
+    watchdog.watch(process.board, settings())
 
 
 def _end_with(parent: int) -> None:

@@ -180,7 +180,7 @@ GUARDS = [
     ),
     Guard(  # what holds the interpreter is ended from outside
         44,
-        "workers/watchdog.py::look",
+        "sensorflow/engine/watchdog.py::look",
         "os.kill(slot.pid, signal.SIGKILL)",
         "",
         _faults(
