@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from line import Line
+from sensorflow_line import Line
 
 from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.core.arrival import Waiting

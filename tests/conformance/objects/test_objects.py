@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from shelf import Shelf
+from sensorflow_shelf import Shelf
 
 from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.errors import Code, Transient
