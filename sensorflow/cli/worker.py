@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sensorflow.cli.show import line
+
 
 def worker(
     concurrency: Annotated[
@@ -16,13 +18,22 @@ def worker(
         bool, typer.Option("--beat", help="Also schedule the sweeper; in one worker only.")
     ] = False,
 ) -> None:
-    """Work on files: `celery -A workers worker`, autoscaled."""
+    """Work on files: `celery -A workers worker`, autoscaled; or, where broker_url is of another package,
+    so many processes that ask it for messages."""
     from sensorflow import bootstrap
     from sensorflow.embedded.stack import celery
 
     settings = bootstrap.settings()
     bootstrap.require_sessions(settings)
     bootstrap.broker_url(settings)
-    scale = f"--autoscale={concurrency or settings.workers},1"
+    count = concurrency or settings.workers
+    if not settings.by_celery:
+        from sensorflow.engine import loop
+
+        if beat:
+            line("--beat has no effect: only Celery needs it, and broker_url is of another package")
+        loop.run(settings, count)
+        return
+    scale = f"--autoscale={count},1"
     command = celery("worker", scale, f"--loglevel={settings.log_level}", *(["-B"] if beat else []))
     os.execv(command[0], command)
