@@ -26,9 +26,17 @@ class ToyFeed(Feed):
         self.name, self.files = name, files
         self.errors: dict[bytes, Exception] = {}
         self.emptied: Callable[[], object] = lambda: None
+        self._looking = False
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
-        return [self.scan()]
+        return [] if self._looking else [self._look()]
+
+    def _look(self) -> Iterator[Candidate]:
+        self._looking = True
+        try:
+            yield from self.scan()
+        finally:
+            self._looking = False
 
     def scan(self) -> Iterator[Candidate]:
         return map(self._candidate, list(self.files))
