@@ -16,13 +16,13 @@ from sensorflow.core.binding.place import Place
 from sensorflow.core.occurrences import Occurrences
 from sensorflow.core.profile import Profile
 from sensorflow.core.quality import Watch
-from sensorflow.core.reading import read
+from sensorflow.core.reading import chunks, read
 from sensorflow.core.reshape import reshape
 from sensorflow.errors import Permanent
 
 FEW, MANY = 50, 100_000
 BLOCK = 50_000
-"""Readings of a chunk, at most: a worker's memory is bounded."""
+"""Readings of a chunk, at most, whatever the file's size: a worker's memory is bounded."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ def test_a_compressed_file_is_read_forward(sample: Sample) -> None:
 
 
 def test_memory_is_bounded_by_a_block(sample: Sample) -> None:
-    sizes = [len(table) for table, _ in parts(sample, io.BytesIO(sample.made(MANY)))]
+    stream = io.BytesIO(sample.made(MANY))
+    sizes = [c.readings for c in chunks(stream, sample.profile, Place("a file"), io.BytesIO)]
     assert sum(sizes) == MANY
     assert max(sizes) <= BLOCK
 
