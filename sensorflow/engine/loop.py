@@ -40,8 +40,8 @@ LARGE = 1_000_000 << 10
 
 def run(settings: Settings, count: int) -> None:
     """The process: `count` children until SIGTERM or SIGINT, when each finishes the message in hand. A
-    second signal ends them at once. Raises Misuse where the broker's package cannot be imported."""
-    child.frugal()
+    second signal ends them at once. To be imported after `child.frugal`. Raises Misuse where the broker's
+    package cannot be imported."""
     steady.streams()
     telemetry.configure(settings.log_level)
     make = bootstrap.broker(settings)
