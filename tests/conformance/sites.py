@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 from installed import EXAMPLES
-from toys import ToyFeed
 
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.feed import FolderFeed
@@ -22,6 +21,7 @@ from sensorflow.adapters.feeds.folder.gates import NoBook
 from sensorflow.ports.feed import Busy, Feed, Permit, Unreadable
 from sensorflow.settings import FolderSource
 from sensorflow.testing.conformance.feeds import Asked, Site
+from sensorflow.testing.feed import MemoryFeed
 
 NOBODY = 65534
 BOX = (
@@ -71,7 +71,7 @@ class FolderSite:
 
 class ToySite:
     def __init__(self) -> None:
-        self.toy = ToyFeed("plant", {})
+        self.toy = MemoryFeed("plant", {})
         self.feed: Feed = self.toy
 
     def put(self, key: bytes, data: bytes) -> None:
