@@ -38,7 +38,8 @@ class Daemon:
         taking = self._heart.loop(Role.INTAKE, sources=self._sources)
         sending = self._heart.loop(Role.PUBLISHER)
         self._leases = bootstrap.leases(settings, ledger, self._sources, mine)
-        self._publisher = PublisherLoop(settings, ledger, queue_, sending)
+        sweeper = bootstrap.sweeper(settings, ledger, queue_, sending.touch)
+        self._publisher = PublisherLoop(settings, ledger, queue_, sending, sweeper)
         wake = self._publisher.wake
         self._intake = Intake(settings, feeds, landing, ledger, self._leases, taking, wake)
 

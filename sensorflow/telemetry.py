@@ -67,11 +67,17 @@ class Event(StrEnum):
     WORK_STUCK = "work.stuck", "error"  # a child of a worker is ended: a file has it for too long
     # the host refuses memory, processes or threads: tried again
     WORK_REFUSED = "work.refused", "error"
+    WORK_ENDED = (
+        "work.ended",
+        "error",
+    )  # a child of a worker ended by itself, or was killed; replaced
     WORK_UNWATCHED = "work.unwatched", "error"  # that cannot be seen to; leases end all the same
     FILE_CONDEMNED = "file.condemned", "warning"  # on its way to quarantine
     FILE_QUARANTINED = "file.quarantined", "warning"
     LEASE_LOST = "lease.lost", "warning"
     SWEPT = "swept", "warning"  # leases had ended, or messages were missing
+    # a step of housekeeping: done again when it is due again
+    HOUSEKEEPING_FAILED = "housekeeping.failed", "error"
     # its unique index is built: no reading of it is there twice
     MONTH_CLOSED = "month.closed", "info"
     # it cannot be: readings are there twice, and named here

@@ -90,7 +90,7 @@ GUARDS = [
     Guard(  # the sweeper
         2,
         "sensorflow/flow/sweep.py::sweep",
-        "swept = ledger.sweep(stale_after, publisher.depth(), grace)",
+        "swept = ledger.sweep(stale_after, _depth(publisher), grace)",
         "swept = Swept(0, 0)",
         _faults(
             "test_worker",
@@ -180,7 +180,7 @@ GUARDS = [
     ),
     Guard(  # what holds the interpreter is ended from outside
         44,
-        "workers/watchdog.py::look",
+        "sensorflow/engine/watchdog.py::look",
         "os.kill(slot.pid, signal.SIGKILL)",
         "",
         _faults(
@@ -453,8 +453,8 @@ GUARDS = [
     Guard(  # beat's host may be the one that is gone
         40,
         "sensorflow/flow/publisher.py::PublisherLoop.run",
-        "sweep_at = time.monotonic() + s.sweep",
-        "sweep_at = math.inf",
+        "self._house.run_due()",
+        "",
         _faults(
             "test_hosts",
             "test_fault_40_hosts_that_are_cut_in_the_middle_of_work_are_followed_by_others",
