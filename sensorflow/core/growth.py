@@ -34,7 +34,7 @@ CHECK_RATE = 1_000_000
 """Bytes per second: a large file waits longer for that, so that a slow logger does not have it read again
 and again."""
 BACKLOG = 60.0
-"""Seconds between growths of a file of which the last one still waits for a worker, at least."""
+"""Seconds between growths of a file, at least, as long as the last one waits for a worker."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,10 @@ class Taken:
     def wait(self, every: float) -> float:
         """Seconds until it may."""
         return (max(every, BACKLOG) if self.waiting else every) - self.age
+
+    def rest(self, every: float) -> float:
+        """Seconds until it is worth another look. A growth that waits may be loaded at any time."""
+        return every - self.age if self.age < every else min(every, self.wait(every))
 
     @property
     def idle(self) -> bool:

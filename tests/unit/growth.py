@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -117,9 +118,8 @@ class Site:
 
     def look(self, seconds: float = 11) -> bool:
         self.database.go_on(seconds)
-        for key, rest in list(self.rests.items()):  # what it believes runs by the real clock
-            if rest.state is None:
-                del self.rests[key]
+        for key, rest in self.rests.items():  # what it believes runs by the real clock
+            self.rests[key] = replace(rest, until=rest.until - seconds)
         return self.looks.look()
 
     def work(self) -> list[Result]:

@@ -48,6 +48,11 @@ def sizes(site: Site, root: int = 1) -> list[int]:
     return [segment.size for segment in site.ledger.segments(root)]
 
 
+def instants(site: Site) -> list[int]:
+    """As given to `line`."""
+    return [row["ts"].minute * 60 + row["ts"].second for row in site.rows]
+
+
 # --- cutting ---
 
 
@@ -423,6 +428,41 @@ def test_a_rotated_file_is_taken_at_once_also_when_nobody_loads(site: Site) -> N
     site.write(HEAD + line(3))
     assert site.look()
     assert len(site.ids) == 2
+
+
+def test_a_look_before_a_growth_is_loaded_puts_off_no_look_after_it(site: Site) -> None:
+    site.write(HEAD + line(1))
+    assert site.look()
+    assert not site.look(1)  # the worker has it still
+    site.work()
+    site.write(line(2))
+    assert site.look(9.5)
+
+
+def test_while_nobody_loads_a_file_grows_once_a_minute(site: Site) -> None:
+    grew = []
+    for n in range(27):
+        site.write(line(n) if n else HEAD + line(n))
+        grew += [n * 5] if site.look(5) else []
+    assert grew == [0, 60, 120]
+
+
+def test_what_is_written_between_two_rotations_is_taken_however_slow_the_workers(
+    site: Site,
+) -> None:
+    """Rotated to names that the source does not take, each 11 seconds, and looked at as the daemon does."""
+    for n in range(5):
+        site.write(HEAD + line(10 * n))
+        for quarter in range(4):
+            site.look(2.75)
+            if quarter == 1:
+                site.write(line(10 * n + 1))
+        site.work()
+        site.write(line(10 * n + 2))
+        os.rename(site.drop / "a.csv", site.drop / f"a.csv.{n}")
+    site.write(HEAD)
+    site.take()
+    assert instants(site) == [10 * n + m for n in range(5) for m in range(3)]
 
 
 def test_a_file_rotated_on_and_on_is_known_under_each_name(site: Site) -> None:

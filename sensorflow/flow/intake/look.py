@@ -139,7 +139,7 @@ class Look:
 
     def _later(self, taken: Taken) -> Unit:
         """It grew a moment ago."""
-        until = time.monotonic() + taken.wait(self._every)
+        until = time.monotonic() + taken.rest(self._every)
         self._all.rests[self._key] = Rest(None, until)
         return []
 
