@@ -44,6 +44,8 @@ class Event(StrEnum):
     FILE_VANISHED = "file.vanished", "warning"
     # a growing file was truncated, rewritten or rotated: begun anew
     FILE_REPLACED = "file.replaced", "warning"
+    # a growing file was rotated twice between two looks: what was written meanwhile lies there, not taken
+    FILE_MISSED = "file.missed", "error"
     FILES_PUBLISHED = "files.published", "info"
     INTAKE_TAKEN = "intake.taken", "info"  # this daemon takes the files of a source in from now on
     # another daemon does; this one takes over when its lease ends

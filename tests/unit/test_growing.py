@@ -465,6 +465,55 @@ def test_what_is_written_between_two_rotations_is_taken_however_slow_the_workers
     assert instants(site) == [10 * n + m for n in range(5) for m in range(3)]
 
 
+def test_a_file_rotated_sooner_than_it_may_grow_is_taken(site: Site) -> None:
+    for n in range(5):
+        site.write(HEAD + line(2 * n))
+        site.look(1)
+        site.write(line(2 * n + 1))
+        os.rename(site.drop / "a.csv", site.drop / f"a.csv.{n}")
+    site.take()
+    assert instants(site) == list(range(10))
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_the_last_lines_of_a_file_that_is_renamed_and_not_begun_anew_are_taken(
+    site: Site, restart: bool
+) -> None:
+    site.write(HEAD + line(1))
+    site.take()
+    site.write(line(2))
+    os.rename(site.drop / "a.csv", site.drop / "a.csv.1")
+    if restart:
+        site.restart()
+    site.take(1)
+    assert instants(site) == [1, 2]
+    site.write(line(3) + line(4)[:9], "a.csv.1")  # by a logger that has it open still
+    site.take(1)
+    site.write(line(4)[9:], "a.csv.1")
+    site.write(HEAD + line(5))
+    for _ in range(2):
+        site.take(1)
+    assert instants(site) == [1, 2, 3, 4, 5]
+    assert sizes(site, 1) == [len(HEAD + line(1)), len(line(2)), len(line(3)), len(line(4))]
+
+
+def test_a_file_that_was_rotated_before_it_was_seen_is_told_of(site: Site) -> None:
+    site.write(HEAD + line(0))
+    site.write("note", "a.csv.0")
+    os.utime(site.drop / "a.csv.0", (0, 0))
+    site.take()
+    for n in (1, 2, 3):
+        site.write(line(n) if n == 1 else HEAD + line(n))
+        os.rename(site.drop / "a.csv", site.drop / ("a.3.csv" if n == 3 else f"a.csv.{n}"))
+    site.write(HEAD + line(4))
+    with capture_logs() as logs:
+        for _ in range(3):
+            site.take()
+    told = [(one["file"], one["size"]) for one in logs if one["event"] == "file.missed"]
+    assert told == [("a.csv.2", len(HEAD + line(2)))]
+    assert sorted(instants(site)) == [0, 1, 3, 4]
+
+
 def test_a_file_rotated_on_and_on_is_known_under_each_name(site: Site) -> None:
     for n in range(4):
         for old in range(n, 0, -1):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -43,11 +43,14 @@ SIBLINGS = 20
 
 @dataclass(frozen=True)
 class Rest:
-    """A state of a file in which there was nothing new (None: any), and until when (monotonic) that is
-    believed."""
+    """A state of a file in which there was nothing new, and until when (monotonic) that is believed.
+
+    state: None means any state of the file at this place (see `GrowingFeed.place`).
+    """
 
     state: str | None
     until: float
+    place: str | None = None
 
 
 class _Touching:
@@ -84,9 +87,23 @@ class Look:
         if by_key is None:
             copied = self._copied(by_inode)
             return self._new() if copied is None else copied
-        if by_key.age < self._every:  # a backlog is no reason to wait: the old file may go for good
+        verdict = verdicts[by_key.root]
+        # neither a backlog nor a rotation is a reason to wait: the old file may go for good
+        if by_key.age < self._every and not self._is_rotated(by_key, verdict):
             return self._later(replace(by_key, waiting=False))
-        return self._replaced(by_key, verdicts[by_key.root])
+        return self._replaced(by_key, verdict)
+
+    def left(self, taken: Taken | None) -> Unit:
+        """What is left in a file that was renamed or copied."""
+        is_it = taken is not None and self._verdict(taken, True) is Verdict.SAME
+        return self._landed(taken) if is_it else []
+
+    def _is_rotated(self, taken: Taken, verdict: Verdict) -> bool:
+        """Whether the file that had this name before has another one."""
+        feed = self._all.feed
+        return verdict is Verdict.REPLACED and any(
+            feed.place(file) == taken.inode for file in feed.siblings(self._file)
+        )
 
     def _copied(self, by_inode: Taken | None) -> Unit | None:
         """What is new in a file that was copied from another one; None if it was not, or not as far as is
@@ -140,7 +157,7 @@ class Look:
     def _later(self, taken: Taken) -> Unit:
         """It grew a moment ago."""
         until = time.monotonic() + taken.rest(self._every)
-        self._all.rests[self._key] = Rest(None, until)
+        self._all.rests[self._key] = Rest(None, until, self._inode)
         return []
 
     def _verdict(self, taken: Taken, named: bool) -> Verdict:
@@ -179,9 +196,11 @@ class Look:
 
     def _replaced(self, taken: Taken, verdict: Verdict) -> Unit:
         """Begin the file anew; what was written to the old one since may be under another name."""
-        rest = self._rest_of(taken, verdict)
+        siblings = self._all.feed.siblings(self._file)
+        rest = self._rest_of(taken, verdict, siblings)
         begun = self._new()
         if begun:
+            self._all.renamed.replaced(self._file, taken, siblings)
             emit(
                 Event.FILE_REPLACED,
                 source=self._all.feed.name,
@@ -193,19 +212,16 @@ class Look:
             return [*rest, *begun]
         return rest
 
-    def _rest_of(self, taken: Taken, verdict: Verdict) -> Unit:
+    def _rest_of(self, taken: Taken, verdict: Verdict, siblings: Sequence[Candidate]) -> Unit:
         """Of a file that was renamed, or copied and then truncated."""
         feed = self._all.feed
-        siblings = feed.siblings(self._file)
         if verdict is Verdict.REPLACED:
             wanted = [file for file in siblings if feed.place(file) == taken.inode]
         else:
             wanted = [file for file in siblings[:SIBLINGS] if file.size > taken.size]
         for file in wanted:
             with suppress(FeedError), feed.open(file) as opened:
-                look = Look(self._all, self._batch, opened)
-                same = look._verdict(taken, True) is Verdict.SAME
-                if found := look._landed(taken) if same else []:
+                if found := Look(self._all, self._batch, opened).left(taken):
                     return found
         return []
 

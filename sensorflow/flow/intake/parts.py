@@ -14,6 +14,7 @@ from sensorflow.core.arrival import printable
 from sensorflow.core.growth import Lines, Taken
 from sensorflow.flow.intake.known import Known
 from sensorflow.flow.intake.look import Look, Rest
+from sensorflow.flow.intake.renamed import Renamed
 from sensorflow.flow.intake.spelling import Spellings
 from sensorflow.flow.intake.strategy import TooLarge, Unit
 from sensorflow.flow.landing import Landing, LandingBatch
@@ -50,6 +51,7 @@ class Parts:
         self._known, self._spellings = known, spellings
         self._every = max(SOONEST, min(feed.delay / 4, settings.rescan))
         self.rests: dict[bytes, Rest] = {}
+        self.renamed = Renamed(feed, ledger, NEWEST)
         self._by_key: dict[bytes, Taken] = {}
         self._by_inode: dict[str, Taken] = {}
         self._newest: list[Taken] | None = None
@@ -82,7 +84,10 @@ class Parts:
             for file in self._timed(self.feed.scan()):
                 there.add(file.key)
                 yield file if self._is_restless(file, spelt) else None
-            self.rests = {key: rest for key, rest in self.rests.items() if key in there}
+            for file in self._timed(self.renamed.scanned(there)):
+                yield file if self._is_restless(file, spelt) else None
+            kept = (key for key in self.rests if key in there or key in self.renamed)
+            self.rests = {key: self.rests[key] for key in kept}
             self._ended = time.monotonic()
         finally:
             self._scanning = False
@@ -99,8 +104,11 @@ class Parts:
         if self._spellings.refuses(self.feed, file, spelt) or self._known.is_refused(file):
             return False
         rest = self.rests.get(file.key)
-        same = rest is not None and rest.state in (None, file.revision)
-        return rest is None or not same or time.monotonic() >= rest.until
+        if rest is None or time.monotonic() >= rest.until:
+            return True
+        if rest.state is not None:
+            return rest.state != file.revision
+        return rest.place != self.feed.place(file)
 
     # --- what is new in them ---
 
@@ -118,7 +126,11 @@ class Parts:
         began = time.monotonic()
         ours = self._by_inode.get(self.feed.place(candidate)), self._by_key.get(candidate.key)
         with self.feed.open(candidate) as opened:
-            found = Look(self, batch, opened).found(*ours)
+            look = Look(self, batch, opened)
+            is_left = candidate.key in self.renamed
+            found = look.left(ours[0]) if is_left else look.found(*ours)
+        if is_left and not found:
+            self.rests[candidate.key] = Rest(candidate.revision, math.inf)
         self._spent += time.monotonic() - began
         self._grew |= bool(found)
         return found
