@@ -42,6 +42,13 @@ def _told(source: str, found: Left, taken_in: bool) -> Iterator[Check]:
     for pattern, keys in sorted(found.not_included.items()):
         todo = f"set include in sources.{source} to take them, or move them elsewhere"
         yield Check(what, "warn", f"not included, and left alone: {_shown(keys, pattern)}", todo)
+    if found.cut_off:
+        count = sum(found.cut_off.values())
+        shown = (
+            f"renamed while they grew, and {count:,} bytes not taken: {_shown([*found.cut_off])}"
+        )
+        todo = "half a line is never taken; complete ones are at the next start of the daemon"
+        yield Check(what, "warn", shown, todo)
     if found.unreadable:
         todo = "let the daemon's user read them (chmod), or remove them"
         yield Check(what, "fail", f"unreadable: {_shown(found.unreadable)}", todo)

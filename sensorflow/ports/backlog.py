@@ -17,7 +17,8 @@ from sensorflow.ports.audit import Books
 class Left:
     """Names by what is the matter with them; not_included by pattern, such as "*.pdf".
 
-    files: how many were looked at; whole: whether that was all. oldest: seconds, of those overdue.
+    cut_off: growing files that were renamed to what is not included, with the bytes behind what was taken
+    of each. files: how many were looked at; whole: whether that was all. oldest: seconds, of those overdue.
     """
 
     files: int = 0
@@ -26,6 +27,7 @@ class Left:
     unfinished: list[bytes] = field(default_factory=list)
     overdue: list[bytes] = field(default_factory=list)
     not_included: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    cut_off: dict[bytes, int] = field(default_factory=dict)
     oldest: float = 0.0
 
 

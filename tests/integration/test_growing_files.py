@@ -15,18 +15,19 @@ from looks import Looks
 from yard import Yard
 
 from sensorflow import bootstrap
+from sensorflow.cli import drops
 from sensorflow.cli import files as files_cli
 from sensorflow.cli.replay import replay, undo
 from sensorflow.core.states import State
 from sensorflow.errors import Code
 
-RULES = """\
-after = "keep"
-on_change = "merge"
-growing = true
-grow_every = 0
-max_rejects = "50%"
-"""
+RULES = {
+    "after": "keep",
+    "on_change": "merge",
+    "growing": True,
+    "grow_every": 0,
+    "max_rejects": "50%",
+}
 
 
 def line(second: int, value: float) -> str:
@@ -36,8 +37,7 @@ def line(second: int, value: float) -> str:
 
 class Growth(Yard):
     def __init__(self, project: Path, database: str, index: str) -> None:
-        extra = f'dedupe_index = "{index}"\ndeferred_close = "5200w"'
-        super().__init__(project, database, RULES, extra)
+        super().__init__(project, database, RULES, dedupe_index=index, deferred_close="5200w")
         self.drop = project / "drop"
         self.restart()
 
@@ -255,6 +255,33 @@ def test_lines_that_nobody_takes_are_overdue(
     assert growth.audit("--fast").faults == ["A501"]
     growth.take()
     assert growth.audit("--fast").faults == []
+
+
+def test_what_is_left_in_a_renamed_file_is_told(
+    growth: Growth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To a name that the source does not take: what was taken of it is there, and what was not is told."""
+    monkeypatch.setattr("sensorflow.flow.audit.growing.LOOKS", 0)
+    growth.write(HEAD + line(0, 20.0))
+    growth.take()
+    os.rename(growth.drop / "a.csv", growth.drop / "a.csv.1")
+    (growth.drop / "b.pdf").write_text("other")
+    assert growth.audit("--fast").faults == []
+    assert _left(growth) == ["not included, and left alone: 1 file *.pdf (b.pdf)"]
+    more = line(1, 20.0)
+    growth.write(more, "a.csv.1")
+    assert growth.audit("--fast").faults == ["A501"]
+    [_, told] = _left(growth)
+    assert told == f"renamed while they grew, and {len(more)} bytes not taken: 1 file (a.csv.1)"
+    growth.take()
+    assert growth.audit("--deep").faults == []
+    assert len(_left(growth)) == 1
+
+
+def _left(growth: Growth) -> list[str]:
+    [backlog] = bootstrap.backlogs(growth.settings, growth.ledger)
+    found = backlog.left(None, -1, 3600)
+    return [check.found for check in drops._told("plant", found, True)]
 
 
 def test_a_deep_audit_finds_what_was_rewritten_in_place(growth: Growth) -> None:

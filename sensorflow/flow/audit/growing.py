@@ -9,7 +9,7 @@ from itertools import islice
 
 from sensorflow.core.arrival import printable
 from sensorflow.core.findings import Fault, Finding
-from sensorflow.core.growth import BACKLOG, Segment, Taken, complete, holds
+from sensorflow.core.growth import BACKLOG, Segment, Taken, Verdict, compare, complete, holds
 from sensorflow.flow.audit.report import Report, Still
 from sensorflow.flow.audit.sight import Sight
 from sensorflow.flow.segments import segments
@@ -66,15 +66,46 @@ def _holds(feed: GrowingFeed, file: Candidate, taken: Iterable[Segment]) -> bool
 
 
 def files(sight: Sight, feed: GrowingFeed) -> Iterator[tuple[Candidate, Taken | None]]:
-    """What lies in a folder, and what was taken of each."""
+    """What lies in a folder, and what was taken of each; also of what was renamed to other names than those
+    that the source takes."""
+    newest = sight.intake.grown(feed.name, [], [], PAGE)
+    folders = {_folder(t.key): Candidate(feed.name, t.key, "", 0, 0, 0) for t in newest}
+    there: set[bytes] = set()
     found = feed.scan()
     while page := list(islice(found, PAGE)):
-        keys, inodes = [file.key for file in page], [feed.place(file) for file in page]
-        taken = sight.intake.grown(feed.name, keys, inodes)
-        by_inode = {t.inode: t for t in taken}
-        by_key = {t.key: t for t in taken}
-        for file, inode in zip(page, inodes, strict=True):
-            yield file, by_inode.get(inode) or by_key.get(file.key)
+        for file, by_inode, by_key in _looked_up(sight, feed, page):
+            there.add(file.key)
+            folders[_folder(file.key)] = file
+            yield file, by_inode or by_key
+    for one in folders.values():
+        others = (file for file in feed.siblings(one) if file.key not in there)
+        while page := list(islice(others, PAGE)):
+            for file, taken, _ in _looked_up(sight, feed, page):
+                if taken is not None and _is_it(feed, file, taken):
+                    yield file, taken
+
+
+def _folder(key: bytes) -> bytes:
+    return key.rpartition(b"/")[0]
+
+
+def _looked_up(
+    sight: Sight, feed: GrowingFeed, page: list[Candidate]
+) -> Iterator[tuple[Candidate, Taken | None, Taken | None]]:
+    """What was taken of each, by its inode and by its name."""
+    keys, inodes = [file.key for file in page], [feed.place(file) for file in page]
+    taken = sight.intake.grown(feed.name, keys, inodes)
+    by_inode = {t.inode: t for t in taken}
+    by_key = {t.key: t for t in taken}
+    for file, inode in zip(page, inodes, strict=True):
+        yield file, by_inode.get(inode), by_key.get(file.key)
+
+
+def _is_it(feed: GrowingFeed, file: Candidate, taken: Taken) -> bool:
+    """Whether a file is still the one that was taken, by its edges: inodes are given to others again."""
+    with suppress(FeedError), feed.open(file) as opened:
+        return compare(taken, feed.place(file), file.size, opened) is Verdict.SAME
+    return False
 
 
 def _find(

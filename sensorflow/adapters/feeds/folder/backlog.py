@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.gates import Admitted, Book, Gates, Held, NoBook, of
 from sensorflow.adapters.feeds.folder.gating import age, is_overdue
+from sensorflow.adapters.feeds.folder.growing import place_of
 from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import Announced
+from sensorflow.core.growth import Taken, Verdict, compare
 from sensorflow.core.stability import Stat, takes
 from sensorflow.errors import SensorflowError
 from sensorflow.ports.audit import Books
 from sensorflow.ports.backlog import Left, Waiting
-from sensorflow.ports.feed import Withheld
+from sensorflow.ports.feed import FeedError, Withheld
 
 MOST = 200_000
 """Files of a folder that are looked at."""
@@ -30,10 +33,16 @@ GATED_PATIENCE = 5.0
 BATCH = 500
 
 
+class Records(Book, Protocol):
+    """Of a ledger what is needed here."""
+
+    def grown(self, source: str, keys: Sequence[bytes], inodes: Sequence[str]) -> list[Taken]: ...
+
+
 class FolderBacklog:
     """See `ports.backlog.Backlog`. book: None where no ledger can be asked: gates are left out."""
 
-    def __init__(self, folder: Folder, book: Book | None) -> None:
+    def __init__(self, folder: Folder, book: Records | None) -> None:
         self.name, self._folder, self._book = folder.name, folder, book
 
     def reachable(self) -> bool:
@@ -78,6 +87,7 @@ class FolderBacklog:
         found, now, until = Left(), time.time(), time.monotonic() + PATIENCE
         folder, late = self._folder, max(late, 4 * self._folder.source.settle)
         kept: list[tuple[bytes, str]] = []
+        apart: list[tuple[bytes, Stat]] = []
         for key, stat in folder.all_files():
             if found.files >= MOST or time.monotonic() > until:
                 found.whole = False
@@ -87,7 +97,7 @@ class FolderBacklog:
             if folder.is_gate(key):
                 continue
             if not folder.takes(key):
-                self._apart(key, now - stat.mtime_ns / 1e9 > unfinished, found)
+                apart.append((key, stat))
             elif not self._readable(key):
                 found.unreadable.append(key)
             elif since > late and not folder.source.growing and key not in held:
@@ -96,10 +106,35 @@ class FolderBacklog:
                 else:
                     found.overdue.append(key)
                     found.oldest = max(found.oldest, since)
+        followed = self._followed(apart)
+        for key, stat in apart:
+            if key not in followed:
+                self._apart(key, now - stat.mtime_ns / 1e9 > unfinished, found)
+            elif followed[key] and now - max(stat.mtime_ns, stat.ctime_ns) / 1e9 > late:
+                found.cut_off[key] = followed[key]
         if books is not None:
             with suppress(SensorflowError):  # of the ledger, which is looked at apart
                 found.overdue += _unknown(books, self.name, kept)
         return found
+
+    def _followed(self, files: list[tuple[bytes, Stat]]) -> dict[bytes, int]:
+        """Those that grew under a name that the source takes -> bytes behind what was taken of each."""
+        found: dict[bytes, int] = {}
+        if self._book is None or not self._folder.source.growing:
+            return found
+        for start in range(0, len(files), BATCH):
+            piece = {place_of(stat): (key, stat) for key, stat in files[start : start + BATCH]}
+            with suppress(SensorflowError):
+                for taken in self._book.grown(self.name, [], list(piece)):
+                    if taken.inode in piece and self._is_it(taken, *piece[taken.inode]):
+                        key, stat = piece[taken.inode]
+                        found[key] = stat.size - taken.size
+        return found
+
+    def _is_it(self, taken: Taken, key: bytes, stat: Stat) -> bool:
+        with suppress(FeedError, OSError), self._folder.open(key) as stream:
+            return compare(taken, place_of(stat), stat.size, stream) is Verdict.SAME
+        return False
 
     def _apart(self, key: bytes, is_old: bool, found: Left) -> None:
         name = key.rpartition(b"/")[2]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.feed import FolderFeed, file_of, stat_in
 from sensorflow.adapters.feeds.folder.gates import NoBook
+from sensorflow.core.stability import Stat
 from sensorflow.ports.feed import Candidate, GrowingFeed
 
 
@@ -18,8 +19,11 @@ class GrowingFolder(FolderFeed, GrowingFeed):
         self.delay = folder.source.grow_every
 
     def place(self, candidate: Candidate) -> str:
-        stat = stat_in(candidate)
-        return f"{stat.device}:{stat.inode}"
+        return place_of(stat_in(candidate))
 
     def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
         return [file_of(self.name, *pair) for pair in self.folder.siblings(candidate.key)]
+
+
+def place_of(stat: Stat) -> str:
+    return f"{stat.device}:{stat.inode}"
