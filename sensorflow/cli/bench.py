@@ -49,7 +49,7 @@ def bench(
             known = ", ".join(settings.sources) or "none"
             raise Misuse(f"--source {source}: no such source; there are: {known}")
         rules = settings.sources[source]
-    chosen, _ = profile_for(path, profile, zone, settings, rules)
+    chosen = profile_for(path, profile, zone, settings, rules)
     configure("ERROR")
     try:
         found = measure(path, chosen, rules, settings)

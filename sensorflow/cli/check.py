@@ -17,7 +17,6 @@ from sensorflow.errors import Misuse, Permanent
 from sensorflow.shown import json_of, shown
 
 if TYPE_CHECKING:
-    from sensorflow.core.binding.drift import Drift
     from sensorflow.core.profile import Profile
     from sensorflow.flow.check import Checked
     from sensorflow.settings import Settings, Source
@@ -51,6 +50,7 @@ def check(
     Exit status: 0 when every file would be loaded, 1 when one would go to quarantine, 2 when the
     command cannot be carried out. With --json, one object a line for each file.
     """
+    from sensorflow import bootstrap
     from sensorflow.settings import tolerance
 
     try:
@@ -59,7 +59,7 @@ def check(
         raise Misuse(f"--max-rejects {max_rejects}: {error}") from error
     bad, all_found = False, []
     for path, below in _files(paths):
-        held = terms(path, profile, source, below)
+        held = terms(bootstrap.settings(anywhere=True), path, profile, source, below)
         keep = 10_000 if json else rejects
         for found in _each(path, held, profile, zone, max_rejects, keep):
             bad |= found.error is not None or found.refused is not None
@@ -128,7 +128,7 @@ def _each(
     from sensorflow.cli.members import members
     from sensorflow.flow.check import Checked
 
-    name, profile = profile_for(path, named, zone, held.settings, held.source)[0]
+    name, profile = profile_for(path, named, zone, held.settings, held.source)
     with path.open("rb") as stream:
         try:
             found = members(path, held, profile, stream)
@@ -159,7 +159,7 @@ def _checked(
     from sensorflow.settings import tolerates
 
     source = held.source
-    name, profile = profile_for(path, named, zone, held.settings, source)[0]
+    name, profile = profile_for(path, named, zone, held.settings, source)
     profile = held.bounded(profile)
     limits = MonthLimits(source.new_months, source.sparse_months) if source else None
     received = int(time.time()) * 10**9  # it arrives now
@@ -183,7 +183,9 @@ def _checked(
 
 def source_of(path: Path) -> tuple[Settings, Source | None]:
     """The settings that hold here, and the source in whose folder the file lies."""
-    found = terms(path, None, None)
+    from sensorflow import bootstrap
+
+    found = terms(bootstrap.settings(anywhere=True), path, None, None)
     return found.settings, found.source
 
 
@@ -191,24 +193,23 @@ def profile_for(
     path: Path,
     named: str | None,
     zone: str | None,
-    settings: Settings | None,
+    settings: Settings,
     source: Source | None,
-) -> tuple[tuple[str, Profile], Drift | None]:
-    """By what a file is read: what was named, its source's, or a guess. With the source's drift."""
+) -> tuple[str, Profile]:
+    """By what a file is read: what was named, its source's, or a guess."""
     from sensorflow import profiles
 
-    drift = source.drift if source else None
     if named is not None:
-        if settings is not None and named in settings.profiles:
+        if named in settings.profiles:
             found = settings.profile(named, source)
             assert found is not None
-            return (named, found), drift
-        return profiles.load(named), drift
-    if settings is not None and source is not None:
-        return (source.profile, settings.profile_of(source)), drift
+            return named, found
+        return profiles.load(named)
+    if source is not None:
+        return source.profile, settings.profile_of(source)
     from sensorflow.cli.sniff import guess
 
-    return ("a guess", guess(path, zone).profile()), drift
+    return "a guess", guess(path, zone).profile()
 
 
 def _print(found: Checked) -> None:

@@ -56,10 +56,12 @@ def require(option: str, given: str, what: str, known: Iterable[str]) -> None:
         raise Misuse(f"{option} {given}: no such {what}; {near(given, names)}")
 
 
-def require_source(settings: Settings, ledger: Catalog, source: str | None) -> None:
+def require_source(
+    settings: Settings, ledger: Catalog, source: str | None, option: str = "--source"
+) -> None:
     """A source of the settings, or one that is gone from them and still has files."""
     if source is not None and source not in settings.sources:
-        require("--source", source, "source", [*settings.sources, *ledger.totals()])
+        require(option, source, "source", [*settings.sources, *ledger.totals()])
 
 
 def code_of(given: str | None) -> str | None:
