@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sensorflow.cli.choose import complete_source, require
+from sensorflow.cli.choose import complete_source
 from sensorflow.cli.show import Json, as_json, line, table
 from sensorflow.core.findings import TODO
 from sensorflow.errors import Misuse
+from sensorflow.flow.choose import require
 
 if TYPE_CHECKING:
     from sensorflow.flow.audit import Report, Sight, Subset

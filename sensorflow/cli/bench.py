@@ -38,7 +38,8 @@ def bench(
     """
     memory.frugal()  # as a worker, before Arrow
     from sensorflow.bench import bench as measure
-    from sensorflow.cli.check import profile_for, source_of
+    from sensorflow.cli.check import source_of
+    from sensorflow.flow.dry_run import profile_for
     from sensorflow.telemetry import configure
 
     if not path.is_file():

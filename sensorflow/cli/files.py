@@ -9,20 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli import gated
-from sensorflow.cli.choose import (
-    Source,
-    complete_state,
-    cut,
-    file_of,
-    is_id,
-    require,
-    require_source,
-)
+from sensorflow.cli.choose import Source, complete_state, cut
 from sensorflow.cli.origin import of_row
 from sensorflow.cli.show import Json, as_json, facts, line, readings, table
 from sensorflow.cli.times import SINCE, given
 from sensorflow.core.states import State
 from sensorflow.errors import Misuse
+from sensorflow.flow.choose import file_of, is_id, require, require_source
 
 if TYPE_CHECKING:
     from sensorflow.ports.backlog import Waiting

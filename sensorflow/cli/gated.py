@@ -7,12 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sensorflow.core.health import Check, span
-from sensorflow.errors import Code, Permanent, SensorflowError
+from sensorflow.errors import SensorflowError
 
 if TYPE_CHECKING:
-    from sensorflow.flow.check import Checked
     from sensorflow.ports.audit import Books
-    from sensorflow.ports.backlog import Backlog, Beside, Waiting
+    from sensorflow.ports.backlog import Backlog, Waiting
     from sensorflow.ports.ledger import Ledger
     from sensorflow.settings import Settings
 
@@ -78,35 +77,6 @@ def words(found: Sequence[Waiting]) -> Iterator[str]:
         yield f"overdue: {one}"
     if len(late) > 3:
         yield f"overdue: {len(late):,} in all; see `sensorflow doctor`"
-
-
-def judge(beside: Beside, found: Checked) -> str | None:
-    """What `check` says of a file's gate; what differs from it becomes the file's error. None where there
-    is nothing to say."""
-    from sensorflow.core.gates.announced import require_rows
-    from sensorflow.ports.feed import Withheld
-
-    try:
-        what = beside.announced()
-    except Withheld as error:
-        return f"{error}: it is not taken in before"
-    if what is None:
-        return None
-    if fault := beside.differs(what):
-        found.error = Permanent(Code.GATE_MISMATCH, fault)
-    elif found.error is None:
-        try:
-            require_rows(what, found.rows)
-        except Permanent as error:
-            found.error = error
-    return f"its gate {what.gate} is there" + _doubt(beside)
-
-
-def _doubt(beside: Beside) -> str:
-    """`check` asks no database, which alone knows on whose word files were registered."""
-    if not beside.keeps:
-        return ""
-    return "; if it was that of another version, `sensorflow files ls` shows this file as waiting"
 
 
 def held_keys(found: Sequence[Waiting]) -> set[bytes]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sensorflow.cli import archived
-from sensorflow.cli.choose import Source, is_id, require, require_source, unknown_file
+from sensorflow.cli.choose import Source
 from sensorflow.cli.files import record
 from sensorflow.cli.show import Json, as_json, line, readings, table
 from sensorflow.cli.times import SINCE, given
 from sensorflow.core.states import State
 from sensorflow.errors import Misuse
+from sensorflow.flow.archived import before_archives, with_members
+from sensorflow.flow.choose import chosen, require, require_source
 
 if TYPE_CHECKING:
     from sensorflow.ports.files import FileView
@@ -67,7 +68,7 @@ def replay(
     after = given(since, "--since")
     found = chosen(ledger, files or [], source, after, states)
     if files:
-        found = archived.with_members(ledger, found, STATES)
+        found = with_members(ledger, found, STATES)
     if state is not None:
         found = [view for view in found if view.state == state]
     if after is not None:
@@ -120,7 +121,7 @@ def undo(
     require_source(settings, ledger, source)
     found = chosen(ledger, files, source, None, tuple(State))
     found.reverse()  # of a file that grows, the last growth first
-    found, shared = archived.before_archives(ledger, found)
+    found, shared = before_archives(ledger, found)
     along = [view.file_id for view in found]
     lasts = {(view.source, view.name): view.file_id for view in found}
     for view in found:
@@ -166,69 +167,6 @@ def _returning(ledger: Ledger, undone: FileView) -> str:
     names = [f"version {v.version}, file {v.file_id}" for v in again[-3:]]
     more = f" and {len(again) - 3:,} more" if len(again) > 3 else ""
     return "; ".join(names) + more
-
-
-def chosen(
-    ledger: Ledger,
-    files: list[str],
-    source: str | None,
-    since: datetime | None,
-    states: tuple[str, ...],
-) -> list[FileView]:
-    """The files of these numbers or names, or all that fit. Raises Misuse for one that is not there.
-
-    A name means its newest version, in each source that has it, and of a file that grows all growths;
-    `name@2` its second version, `name@2-9` these versions.
-    """
-    if not files:
-        return ledger.select(states, source, since)
-    found: list[FileView] = []
-    for name in files:
-        numbered = ledger.file(int(name)) if is_id(name) else None
-        named = [numbered] if numbered else _named(ledger, name, source)
-        if not named:
-            raise unknown_file(ledger, name)
-        found += named
-    return found
-
-
-def _named(ledger: Ledger, given: str, source: str | None) -> list[FileView]:
-    if found := _newest(ledger.named(given, source)):
-        return _whole(ledger, found)
-    name, at, number = given.rpartition("@")
-    first, _, last = number.partition("-")
-    if not at or not first.isdecimal() or not (last or first).isdecimal():
-        return []
-    named = ledger.named(name, source)
-    if not last:
-        return [v for v in named if v.version == int(first)]
-    wanted = range(int(first), int(last) + 1)
-    return [v for v in named if v.version in wanted and v.state in (State.LOADED, State.PENDING)]
-
-
-def _newest(views: list[FileView]) -> list[FileView]:
-    newest: dict[str, FileView] = {}
-    for view in views:
-        known = newest.get(view.source)
-        if known is None or view.version > known.version:
-            newest[view.source] = view
-    return list(newest.values())
-
-
-def _whole(ledger: Ledger, views: list[FileView]) -> list[FileView]:
-    """Every growth of those that are one of a file that grows, in the file's order."""
-    from sensorflow.flow.segments import segments
-
-    found: list[FileView] = []
-    chains = ledger.chains([view.file_id for view in views])
-    for view in views:
-        chain = chains.get(view.file_id)
-        if chain is None:
-            found.append(view)
-            continue
-        ids = (segment.file_id for segment in segments(ledger, chain.root, chain.size))
-        found += filter(None, map(ledger.file, ids))
-    return found
 
 
 def _states(state: str | None, rejected: bool) -> tuple[str, ...]:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sensorflow.cli import gated
-from sensorflow.cli.choose import Source, require_source
+from sensorflow.cli.choose import Source
 from sensorflow.cli.show import Json, as_json, line, made_table, table
 from sensorflow.core.account import LEFT, Totals
 from sensorflow.core.states import State
 from sensorflow.errors import Misuse, SensorflowError, Transient
+from sensorflow.flow.choose import require_source
 from sensorflow.shown import json_of
 
 if TYPE_CHECKING:
