@@ -13,8 +13,15 @@ from sensorflow.cli.show import Json, as_json, line, readings, table
 from sensorflow.cli.times import SINCE, given
 from sensorflow.core.states import State
 from sensorflow.errors import Misuse
-from sensorflow.flow.archived import before_archives, with_members
-from sensorflow.flow.choose import chosen, require, require_source
+from sensorflow.flow.choose import require_source
+from sensorflow.flow.replay import (
+    STATES,
+    Wanted,
+    not_replayed,
+    not_undone,
+    to_replay,
+    to_undo,
+)
 
 if TYPE_CHECKING:
     from sensorflow.ports.files import FileView
@@ -24,7 +31,6 @@ Files = Annotated[
     list[str] | None,
     typer.Argument(metavar="FILE", help="Numbers or names of files, NAME@2, NAME@2-9."),
 ]
-STATES = (State.QUARANTINED, State.LOADED, State.UNDONE)
 
 
 def replay(
@@ -55,26 +61,16 @@ def replay(
     no longer belongs there is removed, at one instant.
     """
     from sensorflow import bootstrap, profiles
-    from sensorflow.core.states import State
 
     settings = bootstrap.settings()
-    if not files and not (source or since or state or rejected):
-        raise Misuse("name files, or choose by --source, --since, --state or --rejected")
+    after = given(since, "--since")
+    wanted = Wanted(files or (), source, after, state, rejected, prefix="--")
+    wanted.require()
     if profile is not None and settings.profile(profile) is None:
         raise Misuse(f"--profile: {profiles.unknown(profile, settings.profiles)}")
-    states = _states(state, rejected)
     ledger = bootstrap.ledger(settings, "cli")
     require_source(settings, ledger, source)
-    after = given(since, "--since")
-    found = chosen(ledger, files or [], source, after, states)
-    if files:
-        found = with_members(ledger, found, STATES)
-    if state is not None:
-        found = [view for view in found if view.state == state]
-    if after is not None:
-        found = [view for view in found if view.landed_at >= after]
-    if rejected:
-        found = [view for view in found if view.counts.rejected]
+    found = to_replay(ledger, wanted)
     if json and dry_run:
         as_json([record(view) for view in found])
         return
@@ -93,9 +89,7 @@ def replay(
         goes = "file goes" if done == 1 else "files go"
         line(f"{done:,} {goes} through again when a worker is free; see `sensorflow files ls`")
     for view in refused if not json else []:
-        gone = State(view.state) in (State.LOADED, State.QUARANTINED, State.UNDONE)
-        why = "its bytes have expired, or it goes already" if gone else f"it is {view.state}"
-        line(f"not replayed: {view.file_id} {view.name}: {why}")
+        line(f"not replayed: {view.file_id} {view.name}: {not_replayed(view)}")
     if refused:
         raise typer.Exit(1)
 
@@ -111,7 +105,6 @@ def undo(
 ) -> None:
     """Take exactly these files' rows out of the database and of silver. `replay` brings them back."""
     from sensorflow import bootstrap
-    from sensorflow.core.states import State
     from sensorflow.flow.undo import undo as undo_flow
 
     settings = bootstrap.settings()
@@ -119,9 +112,7 @@ def undo(
     lake, landing = bootstrap.lake(settings), bootstrap.landing(settings)
     told: list[dict[str, object]] = []
     require_source(settings, ledger, source)
-    found = chosen(ledger, files, source, None, tuple(State))
-    found.reverse()  # of a file that grows, the last growth first
-    found, shared = before_archives(ledger, found)
+    found, shared = to_undo(ledger, files, source)
     along = [view.file_id for view in found]
     lasts = {(view.source, view.name): view.file_id for view in found}
     for view in found:
@@ -130,7 +121,7 @@ def undo(
         if json:
             continue
         if rows is None:
-            line(f"not undone: {view.file_id} {view.name}: {_hindrance(ledger, view)}")
+            line(f"not undone: {view.file_id} {view.name}: {not_undone(ledger, view)}")
         else:
             line(f"undone: {view.file_id} {view.name}: {readings(rows)} taken out")
             names = {a.name for a in ledger.arrivals(view.file_id)} - {view.name}
@@ -153,13 +144,6 @@ def _named_as(view: FileView) -> dict[str, object]:
     return {**keys, "version": view.version}
 
 
-def _hindrance(ledger: Ledger, view: FileView) -> str:
-    now = ledger.file(view.file_id) or view
-    if now.state == State.RUNNING:
-        return "a worker has it just now; try again in a moment"
-    return f"it is {now.state}, not loaded"
-
-
 def _returning(ledger: Ledger, undone: FileView) -> str:
     """The older versions that go through again, and hold again what an undone one had replaced."""
     found = ledger.named(undone.name, undone.source)
@@ -167,13 +151,3 @@ def _returning(ledger: Ledger, undone: FileView) -> str:
     names = [f"version {v.version}, file {v.file_id}" for v in again[-3:]]
     more = f" and {len(again) - 3:,} more" if len(again) > 3 else ""
     return "; ".join(names) + more
-
-
-def _states(state: str | None, rejected: bool) -> tuple[str, ...]:
-    if state is not None:
-        require("--state", state, "state of files that can be replayed", STATES)
-    if rejected and state not in (None, State.LOADED):
-        raise Misuse("--rejected is of loaded files; leave --state out")
-    if rejected:
-        return (State.LOADED,)
-    return (state,) if state else STATES[:2]

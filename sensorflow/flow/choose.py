@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from sensorflow.core.nearest import meant, nearest
 from sensorflow.core.states import State
 from sensorflow.errors import Code, Misuse
-from sensorflow.flow.segments import segments
 
 if TYPE_CHECKING:
     from sensorflow.ports.catalog import Catalog
@@ -153,6 +152,8 @@ def _newest(views: list[FileView]) -> list[FileView]:
 
 def _whole(ledger: Ledger, views: list[FileView]) -> list[FileView]:
     """Every growth of those that are one of a file that grows, in the file's order."""
+    from sensorflow.flow.segments import segments  # slow to import
+
     found: list[FileView] = []
     chains = ledger.chains([view.file_id for view in views])
     for view in views:
