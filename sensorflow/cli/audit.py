@@ -42,8 +42,6 @@ def audit(
 
     Exit code 0: every one is, or, with --apply, all was mended. 1: findings. 2: it could not be finished.
     """
-    import signal
-
     from sensorflow import bootstrap
     from sensorflow.flow.audit import Level
     from sensorflow.flow.audit import audit as run
@@ -57,8 +55,6 @@ def audit(
     settings = bootstrap.settings()
     if source is not None:
         require("--source", source, "source", settings.sources)
-    # a writer that opens a dropped file while we look whether somebody writes it would end us
-    signal.signal(signal.SIGIO, signal.SIG_IGN)
     sight = bootstrap.sight(settings, source)
     report = run(sight, Level.DEFAULT if level is None else level, part)
     steps = _mend(sight, report, apply) if repair else None
