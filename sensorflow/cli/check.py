@@ -60,9 +60,8 @@ def check(
         held = terms(bootstrap.settings(anywhere=True), path, profile, source, below)
         keep = 10_000 if json else rejects
         for found in dry_run(path, held, profile, zone, max_rejects, keep):
-            bad |= found.error is not None or found.refused is not None
-            if told := _gate(path, found):
-                bad |= found.error is not None
+            told = _gate(path, found)
+            bad |= not found.would_load
             all_found.append(found)
             if json:
                 sys.stdout.write(json_of(found.as_dict()) + "\n")

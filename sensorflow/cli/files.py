@@ -14,8 +14,7 @@ from sensorflow.cli.origin import of_row
 from sensorflow.cli.show import Json, as_json, facts, line, readings, table
 from sensorflow.cli.times import SINCE, given
 from sensorflow.core.states import State
-from sensorflow.errors import Misuse
-from sensorflow.flow.choose import file_of, is_id, require, require_source
+from sensorflow.flow.choose import file_of, is_id, require, require_pattern, require_source
 
 if TYPE_CHECKING:
     from sensorflow.ports.backlog import Waiting
@@ -35,16 +34,6 @@ State_ = Annotated[
         autocompletion=complete_state,
     ),
 ]
-
-
-def _require_pattern(name: str | None) -> None:
-    """Raises Misuse."""
-    from sensorflow.core.listing import pattern
-
-    try:
-        re.compile(pattern(name or ""))
-    except re.error as error:
-        raise Misuse(f"--name {name}: not a pattern for file names: {error}") from error
 
 
 @app.command("ls", short_help="List files, newest first, with their account.")
@@ -78,7 +67,7 @@ def ls(
 
     if state is not None:
         require("--state", state, "state", State)
-    _require_pattern(name)
+    require_pattern("--name", name)
     settings = bootstrap.settings()
     ledger = bootstrap.ledger(settings, "cli")
     require_source(settings, ledger, source)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from sensorflow.core.listing import pattern
 from sensorflow.core.nearest import meant, nearest
 from sensorflow.core.states import State
 from sensorflow.errors import Code, Misuse
@@ -32,6 +34,14 @@ def require(option: str, given: str, what: str, known: Iterable[str]) -> None:
     names = list(known)
     if given not in names:
         raise Misuse(f"{option} {given}: no such {what}; {near(given, names)}")
+
+
+def require_pattern(option: str, name: str | None) -> None:
+    """Raises Misuse for what is no pattern of file names."""
+    try:
+        re.compile(pattern(name or ""))
+    except re.error as error:
+        raise Misuse(f"{option} {name}: not a pattern for file names: {error}") from error
 
 
 def require_source(

@@ -21,9 +21,12 @@ from sensorflow.ports.backlog import Beside
 from sensorflow.ports.feed import Withheld
 from sensorflow.settings import Settings, Source, tolerates
 
+Named = str | tuple[str, Profile]
+"""A profile by its name or path, or one with a name for people."""
+
 
 def dry_run(
-    path: Path, held: Terms, named: str | None, zone: str | None, tolerance: str | None, keep: int
+    path: Path, held: Terms, named: Named | None, zone: str | None, tolerance: str | None, keep: int
 ) -> Iterator[Checked]:
     """The file, or each member of an archive that its source unpacks."""
     how = (named, zone, tolerance, keep)
@@ -48,7 +51,7 @@ def dry_run(
 def _checked(
     path: Path,
     held: Terms,
-    named: str | None,
+    named: Named | None,
     zone: str | None,
     tolerance: str | None,
     keep: int,
@@ -80,12 +83,14 @@ def _checked(
 
 def profile_for(
     path: Path,
-    named: str | None,
+    named: Named | None,
     zone: str | None,
     settings: Settings,
     source: Source | None,
 ) -> tuple[str, Profile]:
     """By what a file is read: what was named, its source's, or a guess."""
+    if isinstance(named, tuple):
+        return named
     if named is not None:
         if named in settings.profiles:
             found = settings.profile(named, source)
