@@ -30,25 +30,25 @@ if TYPE_CHECKING:
     from sensorflow.api.checking import Proposal, check, sniff
     from sensorflow.api.client import Client
     from sensorflow.api.reading import Batch, Result, batches, read
-    from sensorflow.api.records import Change, File
+    from sensorflow.api.records import Audit, Change, File, Finding
     from sensorflow.core.profile import Profile
     from sensorflow.errors import Permanent, SensorflowError, Transient
-    from sensorflow.flow.audit import Report
     from sensorflow.flow.check import Checked
 
 __version__ = "0.3.0.dev0"
 
 __all__ = [
+    "Audit",
     "Batch",
     "Batches",
     "Change",
     "Checked",
     "Client",
     "File",
+    "Finding",
     "Permanent",
     "Profile",
     "Proposal",
-    "Report",
     "Result",
     "SensorflowError",
     "Transient",
@@ -62,8 +62,7 @@ _PLACES = {
     "api.batches": ("Batches",),
     "api.checking": ("Proposal", "check", "sniff"),
     "api.client": ("Client",),
-    "api.records": ("Change", "File"),
-    "flow.audit": ("Report",),
+    "api.records": ("Audit", "Change", "File", "Finding"),
     "api.reading": ("Batch", "Result", "batches", "read"),
     "core.profile": ("Profile",),
     "errors": ("Permanent", "SensorflowError", "Transient"),

@@ -13,14 +13,14 @@ from sensorflow import bootstrap, profiles
 from sensorflow.adapters.postgres import readings as stored
 from sensorflow.api import given
 from sensorflow.api.batches import Batches
-from sensorflow.api.records import Change, File, file_of
+from sensorflow.api.records import Audit, Change, File, audit_of, file_of
 from sensorflow.core.listing import FileFilter
 from sensorflow.core.partitions import Layer
 from sensorflow.core.readings import REJECTS
 from sensorflow.core.states import State
 from sensorflow.errors import Misuse
 from sensorflow.flow import choose, replay, undo
-from sensorflow.flow.audit import Level, Report
+from sensorflow.flow.audit import Level
 from sensorflow.flow.audit import audit as run_audit
 from sensorflow.settings import Settings
 
@@ -184,15 +184,15 @@ class Client:
         level: Literal["fast", "default", "checksum", "deep"] = "default",
         *,
         source: str | None = None,
-    ) -> Report:
+    ) -> Audit:
         """Hold ledger, disk and database against each other: is every reading there?
 
-        `verdict` says it in a line, `findings` are what is wrong, `unseen` what could not be looked at.
+        Each level looks at more than the one before. What is away is in `not_looked_at`, and no error.
         """
         if level not in LEVELS:
             raise Misuse(f"level {level!r}: give one of {', '.join(LEVELS)}")
         self._require_source(source)
-        return run_audit(bootstrap.sight(self.settings, source), LEVELS[level])
+        return audit_of(run_audit(bootstrap.sight(self.settings, source), LEVELS[level]))
 
     def _require_source(self, source: str | None) -> None:
         choose.require_source(self.settings, self._ledger, source, "source")

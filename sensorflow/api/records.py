@@ -1,4 +1,4 @@
-"""What the client says of files."""
+"""What the client returns."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sensorflow.core.states import State
+from sensorflow.flow.audit.report import Report, record
 from sensorflow.ports.files import ChainView, FileView
 
 
@@ -54,6 +55,54 @@ class Change:
     done: bool
     rows: int = 0
     why: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What an audit found wrong. kind: lost, duplicated, orphaned, mismatched or overdue. code: stable,
+    with its name. do: what to do about it."""
+
+    kind: str
+    code: str
+    source: str | None
+    file_id: int | None
+    name: str
+    expected: str
+    found: str
+    do: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit says. verdict: in a line. files, readings: how many were looked at. in_flight: files on
+    their way. not_looked_at: what could not be looked at, and why: then the audit is not finished."""
+
+    verdict: str
+    findings: list[Finding]
+    not_looked_at: list[str]
+    notes: list[str]
+    files: int
+    readings: int
+    in_flight: int
+    seconds: float
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether all was looked at, and nothing is wrong."""
+        return not (self.findings or self.not_looked_at)
+
+
+def audit_of(report: Report) -> Audit:
+    return Audit(
+        verdict=report.verdict,
+        findings=[Finding(**record(finding)) for finding in report.findings],
+        not_looked_at=report.unseen,
+        notes=report.notes,
+        files=report.files,
+        readings=report.rows,
+        in_flight=len(report.in_flight),
+        seconds=report.seconds,
+    )
 
 
 def file_of(view: FileView, chain: ChainView | None = None) -> File:

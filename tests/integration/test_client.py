@@ -161,10 +161,13 @@ def test_undo_and_replay_say_what_they_did(yard: Yard, client: Client) -> None:
     assert client.replay(source="plant", state="quarantined") == []
 
 
-def test_an_audit_proves_it(client: Client) -> None:
-    assert client.audit("checksum", source="plant").verdict == (
-        "audit: 1 file, 3 readings: every one accounted for"
-    )
+def test_an_audit_proves_it(yard: Yard, client: Client) -> None:
+    found = client.audit("checksum", source="plant")
+    assert found.verdict == "audit: 1 file, 3 readings: every one accounted for"
+    assert (found.is_clean, found.files, found.readings) == (True, 1, 3)
+    yard.sql("DELETE FROM raw_readings WHERE sensor_id = 'tank-8'")
+    found = client.audit()
+    assert (found.is_clean, [f.kind for f in found.findings]) == (False, ["lost"])
 
 
 @pytest.mark.parametrize(
@@ -183,10 +186,10 @@ def test_an_audit_proves_it(client: Client) -> None:
         ("file", ("b.csv",), {}, "S002 no file 'b.csv'; did you mean 'a.csv'?"),
         (
             "readings",
-            (datetime(2026, 1, 1), END),
+            (datetime(2026, 1, 1), END),  # noqa: DTZ001
             {},
             "S002 start 2026-01-01 00:00:00: has no zone",
-        ),  # noqa: DTZ001
+        ),
         ("readings", (START, "noon"), {}, "S002 end 'noon': no time in ISO 8601"),
         ("readings", (START, date(2026, 1, 1)), {}, "S002 end datetime.date(2026, 1, 1): give"),
         ("readings", (END, START), {}, f"S002 end {START}: is before start, {END}"),
