@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sensorflow.core.profile import Profile
     from sensorflow.errors import Permanent, SensorflowError, Transient
     from sensorflow.flow.check import Checked
+    from sensorflow.status import Status
 
 __version__ = "0.3.0.dev0"
 
@@ -51,6 +52,7 @@ __all__ = [
     "Proposal",
     "Result",
     "SensorflowError",
+    "Status",
     "Transient",
     "batches",
     "check",
@@ -67,6 +69,7 @@ _PLACES = {
     "core.profile": ("Profile",),
     "errors": ("Permanent", "SensorflowError", "Transient"),
     "flow.check": ("Checked",),
+    "status": ("Status",),
 }
 _WHERE = {name: module for module, names in _PLACES.items() for name in names}
 

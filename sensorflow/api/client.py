@@ -23,6 +23,7 @@ from sensorflow.flow import choose, replay, undo
 from sensorflow.flow.audit import Level
 from sensorflow.flow.audit import audit as run_audit
 from sensorflow.settings import Settings
+from sensorflow.status import Status, status
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.ledger import PostgresLedger
@@ -178,6 +179,12 @@ class Client:
         found, _ = replay.to_undo(self._ledger, names, source)
         along = [view.file_id for view in found]
         return [self._undone(view, why, along) for view in found]
+
+    def status(self, source: str | None = None) -> Status:
+        """How many files are where, how far behind each source is, and whether all is well, as `sensorflow
+        status` says it. `well` and `balanced` sum it up."""
+        self._require_source(source)
+        return status(self.settings, self._ledger, source)
 
     def audit(
         self,

@@ -100,9 +100,10 @@ def _gated(
 ) -> list[Waiting]:
     """Files that wait for their gates, of such a name."""
     from sensorflow.core.listing import pattern
+    from sensorflow.status import waiting
 
     wanted = re.compile(pattern(name or ""))
-    waits = gated.waiting(settings, ledger, source)
+    waits = waiting(settings, ledger, source)
     return [w for w in waits if name is None or wanted.search(w.name)]
 
 

@@ -12,24 +12,8 @@ from sensorflow.errors import SensorflowError
 if TYPE_CHECKING:
     from sensorflow.ports.audit import Books
     from sensorflow.ports.backlog import Backlog, Waiting
-    from sensorflow.ports.ledger import Ledger
-    from sensorflow.settings import Settings
 
 SHOWN = 10
-
-
-def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> list[Waiting]:
-    """Of all sources or one; nothing of folders that cannot be read. Raises Transient."""
-    from sensorflow import bootstrap
-
-    found: list[Waiting] = []
-    if not any(s.gate for n, s in settings.folders.items() if source in (None, n)):
-        return found
-    books = bootstrap.books(settings)
-    for backlog in bootstrap.backlogs(settings, ledger):
-        if source in (None, backlog.name) and backlog.reachable():
-            found += backlog.waiting(books)
-    return found
 
 
 def checks(source: str, found: Sequence[Waiting]) -> Iterator[Check]:

@@ -161,6 +161,17 @@ def test_undo_and_replay_say_what_they_did(yard: Yard, client: Client) -> None:
     assert client.replay(source="plant", state="quarantined") == []
 
 
+def test_the_status_says_where_files_are_and_whether_all_is_well(
+    yard: Yard, client: Client
+) -> None:
+    yard.quarantine("bad.csv")
+    found = client.status("plant")
+    assert (found.totals["plant"].loaded, found.totals["plant"].quarantined) == (1, 1)
+    assert (found.balanced, found.well) == (True, False)  # no daemon and no worker runs
+    assert found.activity["plant"].quarantined == 1
+    assert "daemon" in found.health
+
+
 def test_an_audit_proves_it(yard: Yard, client: Client) -> None:
     found = client.audit("checksum", source="plant")
     assert found.verdict == "audit: 1 file, 3 readings: every one accounted for"
@@ -201,6 +212,7 @@ def test_an_audit_proves_it(yard: Yard, client: Client) -> None:
         ("replay", (), {"state": "pending"}, "S002 state pending: no such state of files"),
         ("undo", (), {}, "S002 name the files"),
         ("undo", ("nope",), {}, "S002 no file 'nope'"),
+        ("status", ("plnt",), {}, "S002 source plnt: no such source; did you mean 'plant'?"),
         ("audit", ("deepest",), {}, "S002 level 'deepest': give one of fast, default"),
     ],
 )

@@ -44,7 +44,7 @@ def public() -> str:
             continue
         bases = ", ".join(base.__name__ for base in found.__bases__)
         lines.append(f"class {name}({bases})")
-        if found.__module__.startswith(("sensorflow.api", "sensorflow.flow")):
+        if found.__module__.startswith(("sensorflow.api", "sensorflow.flow", "sensorflow.status")):
             lines += sorted(f"    {line}" for line in _members(found))
     return "\n".join(lines) + "\n"
 

@@ -42,9 +42,8 @@ def stream(url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
     """Batches of `SCHEMA` and of `ROWS` rows at most, in the order of time: of one snapshot, taken with the
     first. Raises Transient DATABASE. No row waits in this process but those of a batch."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
-    options: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     with translated(), engine.connect() as connection:
-        c = connection.execution_options(**options)
+        c = connection.execution_options(postgresql_readonly=True)
         run(c, "hold_readings", seconds=HOLD)
         run(c, "open_readings", **vars(wanted))
         driver = c.connection.driver_connection
