@@ -1,4 +1,7 @@
-"""Readings between two times, by a cursor at the server, as Arrow batches."""
+"""Readings between two times, by a cursor at the server, as Arrow batches.
+
+A cursor and no COPY: between two batches nothing is under way, however long the caller takes.
+"""
 
 from __future__ import annotations
 
