@@ -173,6 +173,8 @@ def test_a_source_lends_its_settings(folder: Path) -> None:
     [reading] = found.readings.to_pylist()
     assert (reading["sensor_id"], reading["rescued"]) == ("roof", '{"w": "8"}')
     assert found.rejects["code"].to_pylist() == ["F109 timestamp-outside-bounds"]
+    by_another = sensorflow.read(inside, LOGGER, zone="UTC")
+    assert by_another.rejects["code"].to_pylist() == ["F109 timestamp-outside-bounds"]
     assert refused(inside, source="plnt").startswith("S002 source plnt: no such source")
 
 
