@@ -24,7 +24,7 @@ def row(minute: int, value: object, sensor: str = "tank-7", kind: str = "tempera
 
 @pytest.fixture
 def yard(project: Path, emptied: str) -> Iterator[Yard]:
-    made = Yard(project, emptied, 'max_rejects = "60%"')
+    made = Yard(project, emptied, {"max_rejects": "60%"})
     made.load("a.csv", HEAD + row(2, 3) + row(0, 1) + row(1, "x") + row(1, 2, "tank-8"))
     yield made
     made.close()

@@ -19,7 +19,7 @@ FILE = re.search(r"```csv\n(.*?)```", PAGE, re.DOTALL)
 def project_with_a_file(project: Path, emptied: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Loaded, and beside sensorflow.toml."""
     assert FILE is not None
-    yard = Yard(project, emptied, 'max_rejects = "30%"')
+    yard = Yard(project, emptied, {"max_rejects": "30%"})
     yard.load("boiler.csv", FILE[1].encode())
     yard.close()
     (project / "boiler.csv").write_text(FILE[1])
