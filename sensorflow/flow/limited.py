@@ -1,4 +1,4 @@
-"""A limit on the time that a command may think: processor time, whatever else the machine does."""
+"""A limit on the time that a proposal may take: processor time, whatever else the machine does."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ def within(seconds: float) -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGPROF, _late)
-    signal.setitimer(signal.ITIMER_PROF, seconds, AGAIN)
+    timer = signal.setitimer(signal.ITIMER_PROF, seconds, AGAIN)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
+        signal.setitimer(signal.ITIMER_PROF, *timer)  # a profiler's
 
 
 def _late(signum: int, frame: FrameType | None) -> None:

@@ -75,17 +75,22 @@ class Terms:
         return None
 
 
-def terms(path: Path, named: str | None, wanted: str | None, below: Path | None = None) -> Terms:
+def terms(
+    settings: Settings,
+    path: Path,
+    named: str | None,
+    wanted: str | None,
+    below: Path | None = None,
+    option: str = "--source",
+) -> Terms:
     """named: the profile, wanted: the source, as they were given. below: the folder that was given.
+    option: how the caller gives a source.
 
     Raises Misuse for a source that is not there.
     """
-    from sensorflow import bootstrap
-
-    settings = bootstrap.settings(anywhere=True)
     if wanted is not None and wanted not in settings.sources:
         known = ", ".join(settings.sources) or "none"
-        raise Misuse(f"--source {wanted}: no such source; there are: {known}")
+        raise Misuse(f"{option} {wanted}: no such source; there are: {known}")
     real = path.resolve()
     for name, source in settings.folders.items():
         folder = settings.path(source.path).resolve()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from sensorflow.cli.terms import Terms
+from sensorflow.flow.terms import Terms
 
 if TYPE_CHECKING:
     from sensorflow.core.formats.archives import Archive, Entry
