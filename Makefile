@@ -106,7 +106,7 @@ wheel: .venv/.has-dev ## dist/sensorflow_pipeline-*.whl, with all that is needed
 	@rm -rf dist
 	@$(BIN)/python -m hatchling build -t wheel
 
-bench: .venv/.has-bench ## all benchmarks, then docs/performance.md from them; hours. NAMES="throughput ledger" for these alone
+bench: .venv/.has-bench ## all benchmarks, then docs/explanation/performance.md from them; hours. NAMES="throughput ledger" for these alone
 	@$(BIN)/python -m benchmarks $(NAMES)
 	@$(BIN)/python -m benchmarks.report
 
