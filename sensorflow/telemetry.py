@@ -27,8 +27,8 @@ class Event(StrEnum):
         made.level = level
         return made
 
-    DAEMON_STARTED = "daemon.started", "info"
-    DAEMON_STOPPED = "daemon.stopped", "info"
+    DAEMON_STARTED = "daemon.started", "info"  # with its sources
+    DAEMON_STOPPED = "daemon.stopped", "info"  # normally
     FILE_REGISTERED = "file.registered", "info"  # a file was landed and has its ledger row
     FILE_SKIPPED = "file.skipped", "debug"  # not a regular file, or it changed while it was read
     # permissions, a bad disk; tried again when the file changes
@@ -44,7 +44,7 @@ class Event(StrEnum):
     FILE_VANISHED = "file.vanished", "warning"
     # a growing file was truncated, rewritten or rotated: begun anew
     FILE_REPLACED = "file.replaced", "warning"
-    FILES_PUBLISHED = "files.published", "info"
+    FILES_PUBLISHED = "files.published", "info"  # messages were sent to the broker
     INTAKE_TAKEN = "intake.taken", "info"  # this daemon takes the files of a source in from now on
     # another daemon does; this one takes over when its lease ends
     INTAKE_STANDBY = "intake.standby", "warning"
@@ -52,7 +52,7 @@ class Event(StrEnum):
     PUBLISH_PAUSED = "publish.paused", "error"  # broker or database away; resumes by itself
     # inotify lost events or has no watches: rescanning
     WATCH_DEGRADED = "watch.degraded", "warning"
-    FILE_LOADED = "file.loaded", "info"
+    FILE_LOADED = "file.loaded", "info"  # with its row counts
     # its members are registered, and wait to be loaded
     ARCHIVE_UNPACKED = "archive.unpacked", "info"
     # a newer version states readings of older ones again
@@ -61,7 +61,7 @@ class Event(StrEnum):
     VERSION_NOTICED = "version.noticed", "warning"
     # a newer version does not state all readings of an older one
     READINGS_KEPT = "readings.kept", "info"
-    FILE_RETRIED = "file.retried", "warning"
+    FILE_RETRIED = "file.retried", "warning"  # after a failure, with its code
     # not even a failure can be written down; tried until it can
     WORK_PAUSED = "work.paused", "error"
     WORK_STUCK = "work.stuck", "error"  # a child of a worker is ended: a file has it for too long
@@ -69,8 +69,8 @@ class Event(StrEnum):
     WORK_REFUSED = "work.refused", "error"
     WORK_UNWATCHED = "work.unwatched", "error"  # that cannot be seen to; leases end all the same
     FILE_CONDEMNED = "file.condemned", "warning"  # on its way to quarantine
-    FILE_QUARANTINED = "file.quarantined", "warning"
-    LEASE_LOST = "lease.lost", "warning"
+    FILE_QUARANTINED = "file.quarantined", "warning"  # with its code
+    LEASE_LOST = "lease.lost", "warning"  # another worker has the file; nothing is committed
     SWEPT = "swept", "warning"  # leases had ended, or messages were missing
     # its unique index is built: no reading of it is there twice
     MONTH_CLOSED = "month.closed", "info"
