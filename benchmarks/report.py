@@ -2,7 +2,7 @@
 
     python -m benchmarks.report
 
-Writes between the markers of the page, and docs/explanation/performance/*.svg; what was not measured is left out.
+Writes between the markers of the page, and the plots beside it; what was not measured is left out.
 """
 
 from __future__ import annotations
