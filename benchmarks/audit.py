@@ -43,20 +43,8 @@ from sensorflow.flow.work import Job, World  # noqa: E402
 from sensorflow.ports.files import Counts  # noqa: E402
 from sensorflow.ports.intake import OnChange  # noqa: E402
 from sensorflow.ports.loading import Load  # noqa: E402
+from sensorflow.testing.project import write_settings  # noqa: E402
 
-SETTINGS = """\
-data = "data"
-[sources.plant]
-path = "drop"
-profile = "long"
-[profiles.long]
-format = "csv"
-time = "time"
-sensor = "sensor"
-type = "type"
-value = "value"
-unit = "unit"
-"""
 SENSORS = 10
 START = 1_767_225_600  # 2026-01-01
 
@@ -168,7 +156,7 @@ def measure(files: int = 2000, rows: int = 5000) -> dict[str, Any]:
 
 def run(folder: Path, url: str, files: int, rows: int) -> list[dict[str, Any]]:
     (folder / "drop").mkdir(parents=True)
-    (folder / "sensorflow.toml").write_text(SETTINGS)
+    write_settings(folder, {"plant": {"path": "drop"}})
     migrate.upgrade(url)
     ledger = PostgresLedger(url, "benchmark")
     world = bootstrap.world(bootstrap.settings(folder), "benchmark", ledger)

@@ -27,8 +27,7 @@ def measure(
     files = files or (2_000 if quick else FILES)
     cases = []
     for after in ("delete", "keep"):
-        source = f'after = "{after}"\nsettle = 0.2'
-        with stand(extra=f"rescan = {RESCAN}", source=source) as here:
+        with stand(rescan=RESCAN, source={"after": after, "settle": 0.2}) as here:
             server = Broker(broker, here.root)
             try:
                 cases.append({"after": after, **grow(here, server, files)})

@@ -30,7 +30,7 @@ def measure(quick: bool = False, rows: int | None = None, repeat: int = 5) -> di
     if "dedupe_index" not in Settings.model_fields:
         return {"reason": 'this version has no dedupe_index = "deferred"'}
     rows = rows or (MILLION // 4 if quick else MILLION)
-    with stand(extra='dedupe_index = "deferred"') as here:
+    with stand(dedupe_index="deferred") as here:
         command(here, "db", "upgrade")  # the database is made to fit the setting
         for statement in PLAIN:
             here.sql.execute(statement)

@@ -11,7 +11,6 @@ import json
 import shutil
 import tempfile
 import time
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +81,8 @@ def written(folder: Path, rows: int) -> dict[str, tuple[Path, str, int]]:
 
 def seconds(path: Path, form: str, rows: int) -> float:
     """Of CPU for a file that is read, judged and written to bronze."""
-    given = tomllib.loads(inputs.PROFILE.format(format=form, rules="[rules"))
-    given["rules"] = given["rules"].pop("rules", given["rules"])
-    profile = Profile.model_validate({**given, "records": "data[*]"} if form == "json" else given)
+    records = {"records": "data[*]"} if form == "json" else {}
+    profile = Profile.model_validate({**inputs.profile(form), **records})
     bronze = path.with_suffix(".bronze")
     began, found = time.process_time(), 0
     with path.open("rb") as stream, pq.ParquetWriter(bronze, BRONZE, compression="zstd") as out:

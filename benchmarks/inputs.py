@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,27 +21,16 @@ BLOCK = 50_000
 START = int(datetime(2026, 2, 1, tzinfo=UTC).timestamp())
 HEAD = "time,sensor,type,value,unit\n"
 KINDS = (("temperature", "degC"), ("humidity", "%"))
-PROFILE = """\
-format = "{format}"
-time = "time"
-sensor = "sensor"
-type = "type"
-value = "value"
-unit = "unit"
-{rules}.rules.temperature]
-min = -80
-max = 90
-units = ["degC"]
-{rules}.rules.humidity]
-min = 0
-max = 100
-units = ["%"]
-"""
-"""How they are read: each value against the rule of its type."""
 
 
-def profile(name: str, form: str) -> str:
-    return f"[profiles.{name}]\n" + PROFILE.format(format=form, rules=f"[profiles.{name}")
+def profile(form: str) -> dict[str, Any]:
+    """How they are read in a format: each value against the rule of its type."""
+    names = {name: name for name in ("time", "sensor", "type", "value", "unit")}
+    rules = {
+        "temperature": {"min": -80, "max": 90, "units": ["degC"]},
+        "humidity": {"min": 0, "max": 100, "units": ["%"]},
+    }
+    return {"format": form, **names, "rules": rules}
 
 
 def write(path: Path, rows: int, form: str = "csv", first: int = 0) -> Path:

@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks import inputs, machine, reference
 from benchmarks.stack import Broker, Fleet, fleet, spent
 from benchmarks.stand import Stand, spread, stand
+from sensorflow.flow.publish import WINDOW
 
 ROWS = 100
 SETTINGS = {
@@ -100,12 +101,11 @@ def empty(here: Stand) -> None:
 def waiting(made: Fleet, drops: Drops, way: str, files: int) -> dict[str, Any]:
     begin(made, drops, way)
     paths = drops.make(files)
-    limit = made.stand.world.settings.max_in_flight
     before = made.cpu()
     made.hold()
     drops.put(paths)
     made.wait(lambda: sum(made.counts().values()) == files)
-    made.wait(lambda: made.published() >= min(files, limit))
+    made.wait(lambda: made.published() >= min(files, WINDOW))
     arrived = made.cpu()
     made.go_on()
     made.wait(lambda: made.drained(files) and made.taken())

@@ -18,45 +18,36 @@ from sensorflow import telemetry
 from sensorflow.adapters.postgres import migrate
 from sensorflow.embedded.postgres import Postgres
 from sensorflow.embedded.user import server_user
+from sensorflow.testing.project import Table, write_settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from servers import place_for_servers
 
-SETTINGS = """\
-data = "data"
-database_url = "{url}"
-{extra}
-"""
-SOURCE = """\
-[sources.{name}]
-path = "drop-{name}"
-profile = "{name}"
-{extra}
-"""
 FORMS = ("csv", "jsonl", "parquet")
 
 
 class Stand:
-    """extra: more settings; source: more settings of each source."""
+    """source: keys of each source; keys: of the settings, above all tables."""
 
-    def __init__(self, root: Path, server: Postgres, extra: str = "", source: str = "") -> None:
+    def __init__(
+        self, root: Path, server: Postgres, source: Table | None = None, **keys: Any
+    ) -> None:
         self.root, self.server = root, server
         self._taker: Taker | None = None
         self.project = root / "project"
         self.project.mkdir(exist_ok=True)
-        self.configure(extra, source)
+        self.configure(source, **keys)
         self.exchange = root / "exchange"
         self.exchange.mkdir(exist_ok=True)
         if user := server_user():  # the server writes and reads files there
             os.chown(self.exchange, *user)
         self.sql = psycopg.connect(server.url, autocommit=True)
 
-    def configure(self, extra: str = "", source: str = "") -> None:
-        sources = "".join(SOURCE.format(name=form, extra=source) for form in FORMS)
-        profiles = "".join(inputs.profile(form, form) for form in FORMS)
-        path = self.project / "sensorflow.toml"
-        path.write_text(SETTINGS.format(url=self.server.url, extra=extra) + sources + profiles)
+    def configure(self, source: Table | None = None, **keys: Any) -> None:
+        sources = {f: {"path": f"drop-{f}", "profile": f, **(source or {})} for f in FORMS}
+        profiles = {form: inputs.profile(form) for form in FORMS}
+        write_settings(self.project, sources, profiles, database_url=self.server.url, **keys)
         for form in FORMS:
             (self.project / f"drop-{form}").mkdir(exist_ok=True)
         self._rest()
@@ -100,7 +91,7 @@ class Stand:
 
 
 @contextmanager
-def stand(**settings: str) -> Iterator[Stand]:
+def stand(**settings: Any) -> Iterator[Stand]:
     telemetry.configure("ERROR")
     with place_for_servers() as place:
         server = Postgres(place.root, place.logs)

@@ -78,14 +78,13 @@ unit = { constant = "kW" }
 """
 
 
-def make() -> Path:
-    """Write the project where it is not there yet; returns its folder."""
+def make(folder: Path = PROJECT) -> None:
+    """Write the project where it is not there yet."""
     for source in SOURCES:
-        (PROJECT / "drop" / source).mkdir(parents=True, exist_ok=True)
-    settings = PROJECT / "sensorflow.toml"
+        (folder / "drop" / source).mkdir(parents=True, exist_ok=True)
+    settings = folder / "sensorflow.toml"
     if not settings.exists():
         settings.write_text(SETTINGS, "utf-8")
-    return PROJECT
 
 
 if __name__ == "__main__":

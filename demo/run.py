@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +38,23 @@ REAL = [
         ("temperatures", "seattle-temps.csv", 8759 - 2),  # two hours have no or no one time
     )
 ]
-MANY, ROWS = 40, 2_000
-LARGE = 200_000
 PATIENCE = 120.0
 OPEN = (State.PENDING, State.RUNNING)
 
 console = wide_console()
 
 
-def main() -> int:
-    folder = project.make()
+@dataclass(frozen=True)
+class Size:
+    """Of what is made: files, the readings of each, and those of the large one."""
+
+    files: int = 40
+    rows: int = 2_000
+    large: int = 200_000
+
+
+def main(folder: Path = project.PROJECT, size: Size = Size()) -> int:
+    project.make(folder)
     (folder / "sensorflow.toml").write_text(project.SETTINGS, "utf-8")
     os.chdir(folder)
     for source in project.SOURCES:
@@ -55,7 +63,7 @@ def main() -> int:
     began = time.monotonic()
     stack = start(folder)
     try:
-        ok, balance = run(folder)
+        ok, balance = run(folder, size)
     finally:
         stack.send_signal(signal.SIGINT)
         stack.wait(60)
@@ -100,21 +108,21 @@ def drop(made: plant.Made) -> None:
     part.rename(target)
 
 
-def run(folder: Path) -> tuple[bool, str]:
+def run(folder: Path, size: Size) -> tuple[bool, str]:
     ledger = bootstrap.ledger(bootstrap.settings(), "demo")
-    first = plant.csv("resent.csv", ROWS, 900)
-    twice = plant.csv("twice.csv", ROWS, 901)
-    late = plant.csv("half-written.csv", ROWS, 902)
-    many = [plant.csv(f"plant-{n:03}.csv", ROWS, n) for n in range(MANY)]
+    first = plant.csv("resent.csv", size.rows, 900)
+    twice = plant.csv("twice.csv", size.rows, 901)
+    late = plant.csv("half-written.csv", size.rows, 902)
+    many = [plant.csv(f"plant-{n:03}.csv", size.rows, n) for n in range(size.files)]
     files = [
         *many,
         first,
         twice,
         plant.Made("plant", "twice-again.csv", twice.content, 0),
-        plant.corrupt(plant.csv("whole.csv", ROWS, 903)),
-        plant.csv("large.csv", LARGE, 904),
-        plant.json_lines("kiln.jsonl.gz", 5_000, 905),
-        plant.parquet("meter.parquet", 20_000, 906),
+        plant.corrupt(plant.csv("whole.csv", size.rows, 903)),
+        plant.csv("large.csv", size.large, 904),
+        plant.json_lines("kiln.jsonl.gz", size.large // 40, 905),
+        plant.parquet("meter.parquet", size.large // 10, 906),
     ]
     last = plant.corrected(first)
     # what the database must hold at the end

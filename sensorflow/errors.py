@@ -145,8 +145,8 @@ REMEDY: dict[Code, str] = {
     "an administrator; work resumes by itself",
     Code.SCHEMA: "run `sensorflow db upgrade`; work resumes by itself",
     Code.DATABASE_LIMIT: "raise the limit that the message names at the database; work resumes by itself",
-    Code.HOST: "give this host more memory or threads (ulimit -v, -u), or fewer workers; "
-    "work resumes by itself",
+    Code.HOST: "give this host what the message names: more memory or threads (ulimit -v, -u) or fewer "
+    "workers, or the package again; work resumes by itself",
     Code.INDEX_DIFFERS: "run `sensorflow db upgrade`, or set dedupe_index right and start again",
 }
 

@@ -59,7 +59,8 @@ def _shown(given: Any, keys: list[str]) -> str:
 
 
 def _fields(model: type[BaseModel], keys: list[str], given: Any) -> Iterator[str]:
-    """The keys that are known at a place. A model of several kinds says by the table which one it is of."""
+    """The keys that are known at a place, in the order of the documentation. A model of several kinds says
+    by the table which one it is of."""
     kinds: list[Any] = [model]
     for key in keys:
         given = given.get(key) if isinstance(given, Mapping) else None
@@ -73,7 +74,7 @@ def _fields(model: type[BaseModel], keys: list[str], given: Any) -> Iterator[str
                 inner.append(kind)
         kinds = [_chosen(kind, given) for kind in inner or kinds]
     for kind in kinds:
-        yield from (name for name, field in kind.model_fields.items() if not field.exclude)
+        yield from kind.keys()
 
 
 def _chosen(kind: Any, given: Any) -> Any:

@@ -56,5 +56,5 @@ class Decoders:
             found: formats.Reader = load(Group.DECODERS, name)
         except Misuse as error:
             do = "install the package again on this host; the file waits"
-            raise Transient(Code.HOST, f"format {error}", do=do) from error
+            raise Transient(Code.HOST, f"format {error.message}; {do}", do=do) from error
         return found

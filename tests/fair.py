@@ -25,21 +25,9 @@ import psycopg
 from chaos.scene import Scene, scene, servers
 from fleet import Fleet, Manifest, rows, text
 
-SOURCE = """\
-[sources.{name}]
-path = "{name}"
-profile = "long"
-"""
-PROFILE = """\
-[profiles.long]
-format = "csv"
-time = "time"
-sensor = "sensor"
-type = "type"
-value = "value"
-unit = "unit"
-"""
-SETTINGS = 'data = "data"\n' + SOURCE.format(name="flood") + SOURCE.format(name="quiet") + PROFILE
+from sensorflow.testing.project import settings_text
+
+SETTINGS = settings_text({"flood": {}, "quiet": {}})
 EVERY = 5.0
 """Seconds between two files of the quiet source."""
 READINGS = 5

@@ -23,26 +23,8 @@ from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.account import Totals
 from sensorflow.core.states import State
 from sensorflow.embedded.process import free_port
+from sensorflow.testing.project import Table, settings_text
 
-SETTINGS = """\
-data = "data"
-rescan = 2
-sweep = 2
-lease = 3
-{extra}
-[sources.plant]
-path = "drop"
-profile = "long"
-settle = 0.2
-{source}
-[profiles.long]
-format = "csv"
-time = "time"
-sensor = "sensor"
-type = "type"
-value = "value"
-unit = "unit"
-"""
 UNHURRIED = {"SENSORFLOW_LEASE": "60"}
 """For tests in which no lease may end, as one of three seconds does if a machine stalls."""
 HEAD = "time,sensor,type,value,unit\n"
@@ -86,8 +68,9 @@ class Manifest:
 class Fleet:
     """Daemon, workers and beat of one project, each killable; nothing of it outlives the test.
 
-    options: `extra` and `source` go into the settings, `settings` takes their place. environment: for
-    all processes, over our own. cold: each process starts Python anew, instead of by `tests/warm.py`.
+    source: keys of the source `plant`; sources, profiles: further ones; keys: those above all tables.
+    settings: a text in place of these. environment: for all processes, over our own. cold: each process
+    starts Python anew, instead of by `tests/warm.py`.
     """
 
     def __init__(
@@ -97,15 +80,22 @@ class Fleet:
         broker: str,
         environment: Mapping[str, str] | None = None,
         cold: bool = False,
-        **options: str,
+        level: str = "INFO",
+        settings: str = "",
+        source: Table | None = None,
+        sources: Mapping[str, Table] | None = None,
+        profiles: Mapping[str, Table] | None = None,
+        **keys: Any,
     ) -> None:
         self.project = project
         self.cold = cold
         self.database = database
         self.drop = project / "drop"
         self.drop.mkdir(exist_ok=True)
-        settings = SETTINGS.format(extra=options.get("extra", ""), source=options.get("source", ""))
-        (project / "sensorflow.toml").write_text(options.get("settings", settings))
+        plant = {"path": "drop", "settle": 0.2, **(source or {})}
+        keys = {"rescan": 2, "sweep": 2, "lease": 3, **keys}
+        made = settings or settings_text({"plant": plant, **(sources or {})}, profiles, **keys)
+        (project / "sensorflow.toml").write_text(made)
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")},
             "SENSORFLOW_DATABASE_URL": database,
@@ -114,7 +104,7 @@ class Fleet:
             **(environment or {}),
         }
         self.flower_port = free_port()
-        self.level = options.get("level", "INFO")
+        self.level = level
         self.running: dict[str, subprocess.Popen[bytes] | warm.Process] = {}
         self.elsewhere: dict[str, tuple[list[str], dict[str, str]]] = {}
         """Of a process on another host: what its command begins with, and its environment."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,8 +13,9 @@ from sensorflow.core.arrival import Arrival, Landed
 from sensorflow.core.keys import keys
 from sensorflow.core.readings import SILVER
 from sensorflow.core.states import WORK, Stage, State
+from sensorflow.errors import Code, Permanent
 from sensorflow.ports.claims import Claim
-from sensorflow.ports.files import Counts
+from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.intake import OnChange
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.loading import Load
@@ -21,6 +23,7 @@ from sensorflow.ports.queue import Message, Task
 from sensorflow.testing.queue import MemoryQueue
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DONE = StageReport(Stage.QUARANTINE, 0.1, 0)
 
 
 def arrival(key: bytes = b"a.csv", content: int = 1, mark: str = "") -> Arrival:
@@ -78,3 +81,18 @@ def chained(message: Message) -> list[Task]:
         return [message.task]
     stages = WORK[WORK.index(message.only) :]
     return [Task(message.task.file_ids, stage, next_sent=True) for stage in stages]
+
+
+def quarantine_it(ledger: Ledger, file_id: int) -> None:
+    ledger.condemn(claim(ledger, file_id), Permanent(Code.UNREADABLE, "x"), Counts())
+    held = ledger.claim(file_id, (Stage.QUARANTINE,), "me", 60)
+    assert held is not None
+    ledger.quarantined(held, "there", DONE)
+
+
+def waiting(ledger: Ledger, count: int) -> list[int]:
+    """New files, published in one message."""
+    ids = [add(ledger, b"%d.csv" % n, n + 1) for n in range(count)]
+    first, *others = ledger.due(100, 100)
+    ledger.published([first, *(replace(o, sent_with=first.file_id) for o in others)])
+    return ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,26 +28,7 @@ from sensorflow.flow.process import process
 from sensorflow.flow.register import Found, register
 from sensorflow.flow.work import World
 from sensorflow.ports.queue import Task
-
-SETTINGS = """\
-data = "data"
-database_url = "{database}"
-rescan = 2
-sweep = 2
-lease = 30
-[sources.plant]
-path = "drop"
-profile = "long"
-settle = 0
-{source}
-[profiles.long]
-format = "csv"
-time = "time"
-sensor = "sensor"
-type = "type"
-value = "value"
-unit = "unit"
-"""
+from sensorflow.testing.project import Table, write_settings
 
 
 @dataclass(frozen=True)
@@ -67,17 +48,28 @@ class Told:
 
 
 class Yard:
-    """Loads files as the fleet does, but when it is told to."""
+    """Loads files as the fleet does, but when it is told to. The settings are as in `configure`."""
 
-    def __init__(self, project: Path, database: str, source: str = "", extra: str = "") -> None:
+    def __init__(
+        self, project: Path, database: str, source: Table | None = None, **settings: Any
+    ) -> None:
         self.project, self.data, self.database = project, project / "data", database
-        self.config = project / "sensorflow.toml"
-        text = SETTINGS.format(database=database, source=source)
-        self.config.write_text(f"{extra}\n{text}")
+        self.config = self.configure(source, **settings)
         self.settings = bootstrap.settings(project)
         self.ledger = PostgresLedger(database, "test", deferred=self.settings.deferred)
         self.world: World = bootstrap.world(self.settings, "test", self.ledger)
         self._marks = 0
+
+    def configure(
+        self,
+        source: Table | None = None,
+        profiles: Mapping[str, Table] | None = None,
+        **keys: Any,
+    ) -> Path:
+        """Write the settings, for whoever reads them next. source: keys of the source `plant`."""
+        keys = {"database_url": self.database, "rescan": 2, "sweep": 2, "lease": 30, **keys}
+        plant = {"path": "drop", "settle": 0, **(source or {})}
+        return write_settings(self.project, {"plant": plant}, profiles, **keys)
 
     def close(self) -> None:
         self.ledger.close()

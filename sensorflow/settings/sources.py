@@ -100,6 +100,7 @@ class Source(Strict):
     A kind adds where its files are, under a `kind` of its own.
     """
 
+    leading = ("kind", "path", "profile", "include", "exclude", "after", "on_change")
     kind: str = later("folder")
     """Where the files come from. Other packages can add kinds, see [adapters](../how-to/adapters.md)."""
     profile: str

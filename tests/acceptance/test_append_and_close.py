@@ -23,7 +23,7 @@ def append(path: Path, line: str) -> None:
 def test_five_lines_are_five_rows(
     project: Path, database: str, valkey_url: str, after: str
 ) -> None:
-    with fleet(project, database, valkey_url, source=f'after = "{after}"') as f:
+    with fleet(project, database, valkey_url, source={"after": after}) as f:
         f.start("daemon", "worker", "beat")
         for number in range(LINES):
             append(

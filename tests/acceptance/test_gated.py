@@ -15,38 +15,18 @@ from patience import PATIENCE
 
 from sensorflow.core.heartbeat import Role
 from sensorflow.core.states import State
+from sensorflow.testing.project import settings_text
 
-SETTINGS = """\
-data = "data"
-rescan = 2
-sweep = 2
-lease = 3
-[sources.sums]
-path = "drop"
-profile = "long"
-settle = 0.2
-gate = "{name}.sha256"
-[sources.sets]
-path = "sets"
-profile = "long"
-settle = 0.2
-polling = true
-gate = { manifest = "*.manifest.json" }
-[sources.flags]
-path = "flags"
-profile = "long"
-settle = 0.2
-after = "keep"
-overdue_after = "1s"
-gate = "ready/{stem}.done"
-[profiles.long]
-format = "csv"
-time = "time"
-sensor = "sensor"
-type = "type"
-value = "value"
-unit = "unit"
-"""
+
+def settings(**flags: str) -> str:
+    """flags: further keys of that source."""
+    sources = {
+        "sums": {"path": "drop", "gate": "{name}.sha256"},
+        "sets": {"polling": True, "gate": {"manifest": "*.manifest.json"}},
+        "flags": {"overdue_after": "1s", "gate": "ready/{stem}.done", **flags},
+    }
+    quick = {name: {"settle": 0.2, **table} for name, table in sources.items()}
+    return settings_text(quick, rescan=2, sweep=2, lease=3)
 
 
 class Senders:
@@ -102,7 +82,7 @@ def intake(f: Fleet) -> dict[str, Any]:
 def test_files_are_loaded_when_their_senders_say_so(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with fleet(project, database, valkey_url, settings=SETTINGS) as f:
+    with fleet(project, database, valkey_url, settings=settings(after="keep")) as f:
         sent = Senders(f)
         late = sent.file("drop", "late.csv")
         sent.file("drop", "wrong.csv")
@@ -162,7 +142,7 @@ def test_files_are_loaded_when_their_senders_say_so(
 def test_a_killed_daemon_leaves_no_gate_that_opens_for_the_next_version(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with fleet(project, database, valkey_url, settings=SETTINGS.replace('after = "keep"', "")) as f:
+    with fleet(project, database, valkey_url, settings=settings()) as f:
         sent = Senders(f)
         flags, ready = project / "flags", project / "flags" / "ready"
         for point in ("daemon.registered", "daemon.put-away"):

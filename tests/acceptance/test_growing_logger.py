@@ -20,7 +20,7 @@ from fleet import HEAD, Fleet, fleet
 from sensorflow.core.states import State
 
 RATE, SECONDS, KILLS = map(int, os.environ.get("SENSORFLOW_GROWING", "200 15 4").split())
-SOURCE = 'after = "keep"\non_change = "merge"\ngrowing = true\ngrow_every = 1'
+SOURCE = {"after": "keep", "on_change": "merge", "growing": True, "grow_every": 1}
 SEED = 20260301
 
 

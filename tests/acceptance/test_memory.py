@@ -12,17 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fleet import fleet, rows, text
 
-BOMBS = """
-max_memory = "1500 MiB"
-[sources.bombs]
-path = "bombs"
-profile = "bomb"
-[profiles.bomb]
-format = "parquet"
-time = "t"
-sensor = "s"
-columns = ["v"]
-"""
+BOMBS = {
+    "max_memory": "1500 MiB",
+    "sources": {"bombs": {"profile": "bomb"}},
+    "profiles": {"bomb": {"format": "parquet", "time": "t", "sensor": "s", "columns": ["v"]}},
+}
 
 
 def bomb() -> bytes:
@@ -38,7 +32,7 @@ def bomb() -> bytes:
 def test_a_memory_bomb_is_quarantined_after_three_tries_and_its_neighbours_load(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with fleet(project, database, valkey_url, extra=BOMBS) as f:
+    with fleet(project, database, valkey_url, **BOMBS) as f:
         (project / "bombs").mkdir()
         (project / "bombs" / "b.parquet").write_bytes(bomb())
         for number in range(5):

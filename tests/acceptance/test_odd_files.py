@@ -32,7 +32,7 @@ def test_files_without_readings_are_quarantined_with_their_reason(
 
 
 def test_polling_alone_works(project: Path, database: str, valkey_url: str) -> None:
-    with fleet(project, database, valkey_url, source="polling = true") as f:
+    with fleet(project, database, valkey_url, source={"polling": True}) as f:
         f.start("daemon", "worker")
         f.put("a.csv", text(rows(1, 5, random.Random(1))))
         (f.drop / "b.csv.part").write_bytes(b"unfinished")
@@ -43,7 +43,7 @@ def test_polling_alone_works(project: Path, database: str, valkey_url: str) -> N
 def test_a_kept_file_is_taken_once_for_each_content(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with fleet(project, database, valkey_url, source='after = "keep"') as f:
+    with fleet(project, database, valkey_url, source={"after": "keep"}) as f:
         f.start("daemon", "worker")
         f.put("a.csv", text(rows(1, 5, random.Random(1))))
         f.wait(lambda: f.counts()["loaded"] == 1)
@@ -58,9 +58,7 @@ def test_a_kept_file_is_taken_once_for_each_content(
 def test_a_large_file_goes_as_a_chain_and_leaves_the_same_records(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with fleet(
-        project, database, valkey_url, extra='inline_below = "1 KiB"', environment=UNHURRIED
-    ) as f:
+    with fleet(project, database, valkey_url, inline_below="1 KiB", environment=UNHURRIED) as f:
         f.start("daemon", "worker")
         f.put("large.csv", text(rows(1, 3_000, random.Random(1))))
         f.wait(lambda: f.counts()["loaded"] == 1)

@@ -107,7 +107,7 @@ def test_every_small_file_has_a_message_and_a_task_and_most_are_loaded_together(
 def test_small_files_share_messages_where_the_settings_say_so(
     project: Path, database: str, broker: str
 ) -> None:
-    with fleet(project, database, broker, extra="group_small_files = true") as f:
+    with fleet(project, database, broker, group_small_files=True) as f:
         manifest = dropped(f)
         assert messages(f) < FILES / 2
         f.start("worker")

@@ -21,7 +21,7 @@ def test_the_pool_grows_to_its_most_and_shrinks_although_sweeps_go_on(
     parts = urlsplit(valkey_url)
     with (
         Proxy(str(parts.hostname), int(parts.port or 0)) as proxy,
-        fleet(project, database, proxy.url(valkey_url), extra='inline_below = "1 KiB"') as f,
+        fleet(project, database, proxy.url(valkey_url), inline_below="1 KiB") as f,
     ):
         f.start("worker", "beat", env={"AUTOSCALE_KEEPALIVE": str(KEEPALIVE)})
         f.wait(lambda: swept(f) > 0)

@@ -35,20 +35,12 @@ def silver(f: Fleet) -> list[Path]:
     return sorted((f.project / "data" / "silver").rglob("*.parquet"))
 
 
-MENDED = """
-[profiles.mended]
-extends = "long"
-decimal = ","
-"""
-
-
 def test_rejected_rows_are_added_by_a_mended_profile_and_nothing_else_is_touched(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    extra = 'max_rejects = "50%"'
-    with fleet(project, database, valkey_url, source=extra) as f:
-        with (project / "sensorflow.toml").open("a") as settings:
-            settings.write(MENDED)
+    mended = {"mended": {"extends": "long", "decimal": ","}}
+    half = {"max_rejects": "50%"}
+    with fleet(project, database, valkey_url, source=half, profiles=mended) as f:
         lines = [GOOD.format(0, 1), GOOD.format(1, '"2,5"'), GOOD.format(2, 3)]
         f.put("a.csv", (HEAD + "".join(lines)).encode())
         f.put("good.csv", (HEAD + GOOD.format(5, 7)).encode())
@@ -75,9 +67,8 @@ def test_rejected_rows_are_added_by_a_mended_profile_and_nothing_else_is_touched
 def test_a_replay_by_a_wrong_profile_leaves_the_rows_as_they_were(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with fleet(project, database, valkey_url) as f:
-        with (project / "sensorflow.toml").open("a") as settings:
-            settings.write('[profiles.wrong]\nextends = "long"\nvalue = "val"\n')
+    wrong = {"wrong": {"extends": "long", "value": "val"}}
+    with fleet(project, database, valkey_url, profiles=wrong) as f:
         f.put("a.csv", (HEAD + GOOD.format(0, 1) + GOOD.format(2, 3)).encode())
         f.start("daemon", "worker")
         f.wait(lambda: f.counts()["loaded"] == 1)
@@ -155,8 +146,8 @@ def test_a_killed_backfill_goes_on_where_it_was_and_takes_each_file_once(
 def test_what_has_expired_is_gone_and_the_rest_is_there(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    keep = 'retention = { landing = "1d", bronze = "1d", rows = "1y", history = "1d" }'
-    with fleet(project, database, valkey_url, source=keep) as f:
+    keep = {"landing": "1d", "bronze": "1d", "rows": "1y", "history": "1d"}
+    with fleet(project, database, valkey_url, source={"retention": keep}) as f:
         for number in (1, 2):
             f.put(f"{number}.csv", (HEAD + GOOD.format(number, number)).encode())
         f.start("daemon", "worker")

@@ -202,9 +202,8 @@ def test_no_password_is_said_anywhere(
 ) -> None:
     said: dict[str, bytes] = {}
     draw = random.Random(1)
-    extra = 'log_level = "DEBUG"'
     urls = (planted_database.url, planted_broker.url)
-    with fleet(project, *urls, extra=extra, level="DEBUG", cold=True) as f:
+    with fleet(project, *urls, log_level="DEBUG", level="DEBUG", cold=True) as f:
         f.ledger.close()
         f.env |= {"SENSORFLOW_FLOWER_PASSWORD": FLOWER, "FLOWER_DEBUG": "true"}
         f.start("daemon", "worker", "beat", "flower")

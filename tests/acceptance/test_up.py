@@ -164,7 +164,9 @@ def test_an_edit_of_the_settings_is_taken_over_by_the_running_stack(project: Pat
         wait(lambda: "goes on with the settings" in (project / "up.log").read_text(), project)
         kept = settings.read_text()
         settings.write_text("")  # as an editor may leave it for a moment
-        wait(lambda: "no [sources.*]" in (project / "up.log").read_text(), project)
+        wait(
+            lambda: "no [sources.*] in sensorflow.toml" in (project / "up.log").read_text(), project
+        )
         settings.write_text(kept.replace('"50 percent"', '"50%"'))
         wait(lambda: "start again with it" in (project / "up.log").read_text(), project)
         assert sensorflow(program, project, "quarantine", "replay", "1").returncode == 0

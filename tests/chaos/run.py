@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,41 +25,12 @@ from fleet import Fleet, state_of
 
 from sensorflow.adapters.postgres import settle
 from sensorflow.adapters.queues.celery import normal
+from sensorflow.testing.project import Table, settings_text
 
 ROOT = Path(__file__).resolve().parents[2]
 POISON = Path(__file__).resolve().parent / "poison"
-FOLDERS = ("plant", "feed", "trap")
-SETTINGS = """\
-data = "data"
-rescan = {rescan}
-sweep = {sweep}
-lease = {lease}
-inline_below = {inline_below}
-dedupe_index = "{index}"
-[sources.plant]
-path = "plant"
-profile = "long"
-settle = 0.2
-[sources.feed]
-path = "feed"
-profile = "long"
-settle = 0.2
-dedupe_scope = "{scope}"
-on_change = "keep"
-[sources.trap]
-path = "trap"
-profile = "poison"
-settle = 0.2
-[profiles.long]
-format = "csv"
-time = "time"
-sensor = "sensor"
-type = "type"
-value = "value"
-unit = "unit"
-[profiles.poison]
-format = "poison"
-"""
+SETTLE = {"settle": 0.2}
+POISONED = {"poison": {"format": "poison"}}
 WHERE = {
     Fault.KILLS: "between claim and ack",
     Fault.BROKER: "with messages waiting",
@@ -89,7 +60,7 @@ class Claimed:
 
 class Run:
     """tree: where the fleet's code lies. through: the database's URL as the fleet is told it. more: further
-    sources, each with a folder of its name, and the settings of them."""
+    sources and their profiles."""
 
     def __init__(
         self,
@@ -99,21 +70,28 @@ class Run:
         tree: Path = ROOT,
         wanted: list[Kind] | None = None,
         through: str = "",
-        more: tuple[tuple[str, ...], str] = ((), ""),
+        more: tuple[Mapping[str, Table], Mapping[str, Table]] = ({}, {}),
     ) -> None:
         self.scene, self.plan, self.folder = scene, plan, folder
-        self.folders = (*FOLDERS, *more[0])
+        scope = "file" if plan.deferred else "source"
+        sources = {
+            "plant": SETTLE,
+            "feed": {**SETTLE, "dedupe_scope": scope, "on_change": "keep"},
+            "trap": {**SETTLE, "profile": "poison"},
+            **more[0],
+        }
+        self.folders = tuple(sources)
         for name in self.folders:
             (folder / name).mkdir(parents=True)
-        settings = SETTINGS.format(
+        settings = settings_text(
+            sources,
+            {**POISONED, **more[1]},
             rescan=30 if plan.defaults else 2,
             sweep=plan.sweep,
             lease=plan.lease,
             inline_below=plan.rows * LARGE,
-            index=plan.index,
-            scope="file" if plan.deferred else "source",
+            dedupe_index=plan.index,
         )
-        settings += more[1]
         settle.settle(scene.database, plan.deferred)
         paths = {"PYTHONPATH": f"{tree}{os.pathsep}{POISON}"}
         database = through or scene.database
@@ -317,7 +295,7 @@ def running(
     tree: Path = ROOT,
     wanted: list[Kind] | None = None,
     through: str = "",
-    more: tuple[tuple[str, ...], str] = ((), ""),
+    more: tuple[Mapping[str, Table], Mapping[str, Table]] = ({}, {}),
 ) -> Iterator[Run]:
     made = Run(scene, plan, folder, tree, wanted, through, more)
     try:

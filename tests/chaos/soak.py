@@ -42,27 +42,11 @@ NONSENSE = 20
 """Broken messages at a time."""
 LOG_LIMIT = 1 << 20
 """Bytes; a log is longer than that from the start, and no other file of a run is."""
-EXTRA = """\
-[sources.tangle]
-path = "tangle"
-profile = "tangle"
-settle = 0.2
-[sources.stuck]
-path = "stuck"
-profile = "stuck"
-settle = 0.2
-[profiles.tangle]
-format = "csv"
-time = "time"
-sensor = "sensor"
-type = "type"
-value = "value"
-unit = "unit"
-drop = '^(x|xx)+[yz]'
-[profiles.stuck]
-format = "stuck"
-max_seconds = 3
-"""
+SOURCES = {name: {"profile": name, "settle": 0.2} for name in ("tangle", "stuck")}
+PROFILES = {
+    "tangle": {"extends": "long", "drop": "^(x|xx)+[yz]"},
+    "stuck": {"format": "stuck", "max_seconds": 3},
+}
 
 
 @dataclass
@@ -271,7 +255,7 @@ def soak(
     plan = Plan(broker, seed, files=FILES * minutes, rows=500)
     with network() as net, servers(broker, HERE) as (postgres, server, url):
         place = scene(postgres, url)
-        with running(place, plan, folder, more=(("tangle", "stuck"), EXTRA)) as run:
+        with running(place, plan, folder, more=(SOURCES, PROFILES)) as run:
             names = ("daemon", *WORKERS, "beat")
             for name in names:
                 (folder / f"{name}.log").write_bytes(b"\n" * LOG_LIMIT)

@@ -16,13 +16,13 @@ from typing import Any, Protocol
 
 import pytest
 from installed import EXAMPLES
-from toys import ToyFeed
 
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.feeds.folder.feed import FolderFeed
 from sensorflow.adapters.feeds.folder.gates import NoBook
 from sensorflow.ports.feed import Busy, Candidate, Feed, Gone, Permit, Taker, Unreadable
 from sensorflow.settings import FolderSource
+from sensorflow.testing.feed import MemoryFeed
 
 NOBODY = 65534
 HALF = pytest.mark.parametrize("site", ["folder", "toy"], indirect=True)
@@ -109,7 +109,7 @@ class FolderSite:
 
 class ToySite:
     def __init__(self) -> None:
-        self.toy = ToyFeed("plant", {})
+        self.toy = MemoryFeed("plant", {})
         self.feed: Feed = self.toy
 
     def put(self, key: bytes, data: bytes) -> None:
@@ -228,7 +228,6 @@ def test_a_file_that_changes_while_it_is_read_says_so_or_is_read_as_it_was(site:
         assert opened.read() == b"1" or opened.state() != before
 
 
-@pytest.mark.parametrize("site", ["folder", "box"], indirect=True)
 def test_a_poll_gives_nothing_while_the_one_before_is_not_through(site: Site) -> None:
     for number in range(3):
         site.put(b"%d.csv" % number, b"1")

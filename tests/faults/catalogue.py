@@ -38,26 +38,26 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
     2: (
         "acceptance/test_exactly_once.py::test_daemon_and_worker_killed_in_the_middle_lose_and_double_nothing",
     ),
-    3: ("conformance/ledger/test_ledger.py::test_a_claim_counts_the_attempt_before_the_work",),
-    4: ("conformance/ledger/test_ledger.py::test_a_load_that_breaks_leaves_nothing",),
+    3: ("conformance/claims/test_claims.py::test_a_claim_counts_the_attempt_before_the_work",),
+    4: ("conformance/loading/test_loads.py::test_a_load_that_breaks_leaves_nothing",),
     7: (
-        "conformance/ledger/test_ledger.py::test_only_as_many_messages_are_missed_as_the_broker_lacks",
+        "conformance/outbox/test_due.py::test_only_as_many_messages_are_missed_as_the_broker_lacks",
     ),
     8: ("integration/test_unreachable.py::test_a_broker_that_is_away",),
     9: (
         "integration/test_unreachable.py::test_sessions_ended_by_the_server_are_transient_and_the_next_call_works",
     ),
     13: (
-        "conformance/ledger/test_ledger.py::test_a_renewed_lease_is_kept",
+        "conformance/claims/test_claims.py::test_a_renewed_lease_is_kept",
         "unit/test_flow.py::test_a_lease_lost_while_working_commits_nothing",
     ),
     14: ("conformance/objects/test_local_objects.py::test_a_full_disk_is_transient",),
     15: ("unit/test_flow.py::test_the_same_message_five_times_has_one_effect",),
     16: (
-        "conformance/ledger/test_ledger.py::test_the_holder_of_an_older_token_is_refused_everywhere",
+        "conformance/claims/test_claims.py::test_the_holder_of_an_older_token_is_refused_everywhere",
     ),
     17: (
-        "conformance/ledger/test_ledger.py::test_an_older_version_cannot_load_after_a_newer_one",
+        "conformance/claims/test_claims.py::test_an_older_version_cannot_load_after_a_newer_one",
         "integration/test_races.py::test_an_alias_that_arrives_while_its_twin_is_superseded_keeps_its_readings",
     ),
     18: ("unit/test_flow.py::test_a_file_that_changes_while_it_is_read_is_not_landed",),
@@ -107,12 +107,12 @@ ELSEWHERE: dict[int, tuple[str, ...]] = {
     43: ("unit/test_strange_messages.py::test_commands",),
     38: (
         "unit/test_core.py::test_waits_grow_and_are_bounded",
-        "conformance/ledger/test_ledger.py::test_a_lease_that_ended_in_an_outage_is_given_back_with_its_attempt",
+        "conformance/claims/test_claims.py::test_a_lease_that_ended_in_an_outage_is_given_back_with_its_attempt",
         "integration/test_sessions.py::test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy",
     ),
     40: (
         "integration/test_sessions.py::test_at_its_first_attempt_too_a_file_is_taken_from_the_session_of_a_host_that_is_cut",
-        "conformance/ledger/test_ledger.py::test_a_publisher_that_falls_silent_is_followed_by_another_one",
+        "conformance/outbox/test_due.py::test_a_publisher_that_falls_silent_is_followed_by_another_one",
     ),
     46: (
         "integration/test_pooler.py::test_a_pooler_that_is_not_in_session_mode_is_refused",

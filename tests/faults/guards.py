@@ -176,7 +176,7 @@ GUARDS = [
         f"{_sql('intake')}::seen",
         "OR (starts_with(CAST(:fingerprint AS text), '*:*:')",
         "OR (false",
-        "tests/conformance/ledger/test_ledger.py::test_a_state_without_a_lasting_inode_is_known_by_one_that_had_it",
+        "tests/conformance/intake/test_registering.py::test_a_state_without_a_lasting_inode_is_known_by_one_that_had_it",
     ),
     Guard(  # what holds the interpreter is ended from outside
         44,
@@ -395,7 +395,7 @@ GUARDS = [
         f"{_sql('loading')}::finish",
         "lease_token = :token",
         ":token > 0",
-        "tests/conformance/ledger/test_ledger.py::test_the_holder_of_an_older_token_is_refused_everywhere[postgres]",
+        "tests/conformance/claims/test_claims.py::test_the_holder_of_an_older_token_is_refused_everywhere[postgres]",
     ),
     Guard(  # a stopped worker's session is ended
         16,
@@ -424,7 +424,7 @@ GUARDS = [
         f"{_sql('outbox')}::take_lease",
         "WHERE l.until <= clock_timestamp() OR l.process = :ended",
         "WHERE l.process = :ended",
-        "tests/conformance/ledger/test_ledger.py::test_a_publisher_that_falls_silent_is_followed_by_another_one[postgres]",
+        "tests/conformance/outbox/test_due.py::test_a_publisher_that_falls_silent_is_followed_by_another_one[postgres]",
     ),
     Guard(  # nor one that was killed, for a moment
         40,
@@ -541,7 +541,7 @@ GUARDS = [
         "WHERE f.id = d.id AND f.lease_token = d.token AND f.state = 'running'\n  AND (to_regclass",
         "WHERE f.id = d.id AND f.state IN ('running', 'pending') AND d.token > 0\n"
         "  AND (to_regclass",
-        "tests/conformance/ledger/test_ledger.py"
+        "tests/conformance/loading/test_loads.py"
         "::test_of_files_together_none_is_loaded_when_a_claim_is_lost[postgres]",
     ),
     Guard(  # what ended a worker once takes no neighbours along again
@@ -549,7 +549,7 @@ GUARDS = [
         f"{_sql('claims')}::claim",
         "AND (id = :first OR started_at IS NULL)",
         "",
-        "tests/conformance/ledger/test_ledger.py"
+        "tests/conformance/claims/test_claims.py"
         "::test_what_was_held_before_is_not_fresh_and_claimed_by_its_own_message_only[postgres]",
     ),
     Guard(  # nor does it take them along
@@ -586,7 +586,7 @@ GUARDS = [
         f"{_sql('outbox')}::waiting_messages",
         "SELECT count(DISTINCT coalesce(sent_with, id)) FROM files",
         "SELECT count(*) FROM files",
-        "tests/conformance/ledger/test_ledger.py"
+        "tests/conformance/outbox/test_due.py"
         "::test_of_messages_with_many_files_as_many_are_missed_as_the_broker_lacks[postgres]",
     ),
     Guard(  # nothing is carried from one file to the next where many are judged at once
@@ -842,7 +842,7 @@ GUARDS = [
         f"{_sql('claims')}::release",
         "AND stage = :stage AND state IN ('running', 'pending');",
         "AND stage = :stage AND state = 'running';",
-        "tests/conformance/ledger/test_ledger.py::test_a_lease_that_ended_in_an_outage_is_given_back_with_its_attempt[postgres]",
+        "tests/conformance/claims/test_claims.py::test_a_lease_that_ended_in_an_outage_is_given_back_with_its_attempt[postgres]",
     ),
     Guard(  # nor is the file taken from a holder that could not give it back
         38,
@@ -1052,7 +1052,7 @@ GUARDS = [
         f"{_sql('intake')}::add_aliases",
         "WHERE g.named = 1",
         "WHERE g.named > 0",
-        "tests/conformance/ledger/test_ledger.py::"
+        "tests/conformance/intake/test_registering.py::"
         "test_many_aliases_of_a_group_are_what_they_would_be_one_by_one[postgres]",
     ),
     Guard(  # a heartbeat is of the loop, not of the thread that sends it

@@ -119,7 +119,7 @@ def test_what_waits_in_a_flood_is_no_failure_while_a_daemon_goes_on(
 ) -> None:
     """A ledger that fails while it is asked about kept files costs no other finding, and doubles none."""
     monkeypatch.setattr(drops, "LATE", 0.0)
-    with fleet(project, database, "redis://127.0.0.1:1/0", source=f'after = "{after}"') as f:
+    with fleet(project, database, "redis://127.0.0.1:1/0", source={"after": after}) as f:
         for name in ("a.csv", "b.csv", "report.pdf"):
             (f.drop / name).write_bytes(b"x")
         read = settings.load(project / "sensorflow.toml", {"SENSORFLOW_DATABASE_URL": database})

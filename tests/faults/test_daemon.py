@@ -95,9 +95,8 @@ def test_fault_23_events_lost_in_a_full_queue_are_made_good_by_a_rescan(
     project: Path, database: str, valkey_url: str
 ) -> None:
     """The daemon is stopped while more files come than the kernel's queue holds."""
-    with fleet(project, database, valkey_url) as f:
-        settings = project / "sensorflow.toml"  # only the overflow may bring a scan
-        settings.write_text(settings.read_text().replace("rescan = 2", "rescan = 3600"))
+    # only the overflow may bring a scan
+    with fleet(project, database, valkey_url, rescan=3600) as f:
         with limited("max_queued_events", 16):
             f.start("daemon")
             f.wait(lambda: events(f, "daemon", "daemon.started") != [])
@@ -130,12 +129,7 @@ def test_fault_49_a_share_that_is_mounted_late_keeps_no_other_source_waiting(
     project: Path, database: str, valkey_url: str
 ) -> None:
     """And what a killed daemon left half put away in it is taken too."""
-    with fleet(project, database, valkey_url) as f:
-        settings = project / "sensorflow.toml"
-        plant = settings.read_text().partition("[sources.plant]")[2].partition("\n[")[0]
-        late = plant.replace('path = "drop"', 'path = "late"')
-        assert late != plant
-        settings.write_text(f"{settings.read_text()}\n[sources.late]{late}\n")
+    with fleet(project, database, valkey_url, sources={"late": {"settle": 0.2}}) as f:
         drops = Drops(f)
         drops.put("a.csv")
         f.start("daemon")

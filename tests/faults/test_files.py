@@ -122,7 +122,7 @@ def test_fault_52_silver_written_by_a_worker_that_lost_its_file_is_removed(
     """A correction is renamed over a file that is being loaded."""
     point = "stop@load.copying"
     env = {"SENSORFLOW_LEASE": "60"}
-    rule = 'on_change = "supersede"'
+    rule = {"on_change": "supersede"}
     with fleet(project, database, valkey_url, environment=env, source=rule) as f:
         drops = Drops(f)
         f.put("a.csv", text(rows(99, 500, random.Random(99))))

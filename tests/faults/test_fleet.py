@@ -136,8 +136,8 @@ SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_databa
 def test_fault_39_thousands_of_waiting_files_leave_work_connections_and_memory_bounded(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    source = 'after = "delete"'
-    with fleet(project, database, valkey_url, extra="max_in_flight = 40", source=source) as f:
+    gone = {"after": "delete"}
+    with fleet(project, database, valkey_url, max_in_flight=40, source=gone) as f:
         for number in range(MANY):
             content = text(rows(number, 1, random.Random(number)))
             (f.drop / f"{number}.csv").write_bytes(content)

@@ -11,7 +11,7 @@ from hosts.run import Strike, run
 from hosts.stand import Stand, stand
 from patience import PATIENCE
 
-QUICK = "lease = 5\nsweep = 2\nrescan = 2\n"
+QUICK = {"lease": 5, "sweep": 2, "rescan": 2}
 LOCK = 77
 HOLDS = f"""
 import sys, time
@@ -34,7 +34,7 @@ def test_fault_40_hosts_that_are_cut_in_the_middle_of_work_are_followed_by_other
     def look() -> None:
         held.append(_held(made))
 
-    with stand(tmp_path / "project", extra=QUICK) as made:
+    with stand(tmp_path / "project", **QUICK) as made:
         made.hosts["worker2"].run([sys.executable, "-c", HOLDS, made.url], tmp_path / "lock.log")
         deadline = time.monotonic() + PATIENCE
         while not _held(made) and time.monotonic() < deadline:

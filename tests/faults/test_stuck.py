@@ -11,21 +11,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from drops import Drops
-from fleet import SETTINGS, UNHURRIED, Fleet, fleet
+from fleet import UNHURRIED, Fleet, fleet
 from patience import PATIENCE
 from proxy import Proxy
 
 from sensorflow.core.account import Totals
 
-STUCK = """
-max_attempts = 1
-[sources.stuck]
-path = "stuck"
-profile = "stuck"
-[profiles.stuck]
-format = "stuck"
-max_seconds = 1
-"""
+STUCK = {
+    "max_attempts": 1,
+    "lease": 30,  # so long that the file is still its child's when that is ended
+    "sources": {"stuck": {"profile": "stuck"}},
+    "profiles": {"stuck": {"format": "stuck", "max_seconds": 1}},
+}
 DECODER = """
 import re
 
@@ -49,9 +46,7 @@ def test_fault_44_a_decoder_that_never_comes_back_is_ended_and_its_file_quaranti
 ) -> None:
     plug_in(project / "plug-ins")
     (project / "stuck").mkdir()
-    # so long that the file is still its child's when that is ended
-    settings = SETTINGS.replace("lease = 3", "lease = 30").format(extra=STUCK, source="")
-    with fleet(project, database, valkey_url, settings=settings) as f:
+    with fleet(project, database, valkey_url, **STUCK) as f:
         f.env["PYTHONPATH"] = f"{f.env.get('PYTHONPATH', '')}:{project / 'plug-ins'}"
         f.start("daemon", "worker", "beat")
         (project / "stuck" / "s.csv").write_bytes(b"anything")

@@ -40,7 +40,7 @@ def test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes(
     project: Path, database: str, valkey_url: str, after: str
 ) -> None:
     """Old bytes are landed, the file is replaced, another daemon takes over, registers it, and stops."""
-    with fleet(project, database, valkey_url, source=f'after = "{after}"') as f:
+    with fleet(project, database, valkey_url, source={"after": after}) as f:
         drops = Drops(f)
         old = text(rows(99, 5, random.Random(99)))
         f.put("a.csv", old)
@@ -65,7 +65,7 @@ def test_fault_48_a_daemon_stopped_over_its_lease_registers_no_old_bytes(
 def test_fault_48_a_daemon_stopped_while_it_puts_files_away_takes_no_newer_one_along(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with fleet(project, database, valkey_url, source='after = "delete"') as f:
+    with fleet(project, database, valkey_url, source={"after": "delete"}) as f:
         drops = Drops(f)
         drops.put("a.csv")
         with stopped(f, f"stop@{Point.REGISTERED}"):

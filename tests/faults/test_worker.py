@@ -44,7 +44,6 @@ BEFORE_COMMIT = (
 """A kill at one of these costs the attempt, and nothing else."""
 CONDEMNED = (Point.CONDEMNED, Point.KEPT, Point.NOTED, Point.QUARANTINED)
 PARENT = (Point.RECEIVED, Point.ACK, Point.ACKED)
-CHAIN = 'inline_below = "4 KiB"'
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +51,7 @@ def casualties(
     lasting_project: Path, lasting_database: str, lasting_broker: str
 ) -> tuple[Fleet, Drops]:
     """A child was killed once at each point; small files, larger ones and corrupt ones went through."""
-    with fleet(lasting_project, lasting_database, lasting_broker, extra=CHAIN) as f:
+    with fleet(lasting_project, lasting_database, lasting_broker, inline_below="4 KiB") as f:
         drops = Drops(f)
         for number in range(8):
             drops.put(f"small-{number}.csv")
@@ -282,13 +281,10 @@ def test_fault_16_a_worker_stopped_with_many_files_in_hand_cannot_commit(
             assert "will be tried again" not in happened  # as after a wait for the zombie's keys
 
 
-POISON = """
-[sources.poison]
-path = "poison"
-profile = "poison"
-[profiles.poison]
-format = "poison"
-"""
+POISON = {
+    "sources": {"poison": {"profile": "poison"}},
+    "profiles": {"poison": {"format": "poison"}},
+}
 DECODER = """
 import os, signal
 
@@ -303,7 +299,7 @@ def test_fault_27_a_file_that_crashes_the_parser_is_quarantined_and_its_neighbou
 ) -> None:
     plug_in(project / "plug-ins")
     (project / "poison").mkdir()
-    with fleet(project, database, valkey_url, extra=POISON) as f:
+    with fleet(project, database, valkey_url, **POISON) as f:
         f.env["PYTHONPATH"] = f"{f.env.get('PYTHONPATH', '')}:{project / 'plug-ins'}"
         f.start("daemon", "worker", "beat")
         (project / "poison" / "p.csv").write_bytes(b"anything")

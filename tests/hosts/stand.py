@@ -19,22 +19,8 @@ from sensorflow.adapters.postgres import migrate
 from sensorflow.embedded.postgres import DATABASE, USER, Postgres
 from sensorflow.embedded.user import server_user
 from sensorflow.embedded.valkey import Valkey
+from sensorflow.testing.project import write_settings
 
-SETTINGS = """\
-data = "data"
-{extra}
-[sources.plant]
-path = "drop"
-profile = "long"
-settle = 0.2
-[profiles.long]
-format = "csv"
-time = "time"
-sensor = "sensor"
-type = "type"
-value = "value"
-unit = "unit"
-"""
 CELERY = [sys.executable, "-m", "celery", "-A", "workers"]
 QUICK = ["--loglevel=INFO", "--without-mingle", "--without-gossip"]
 RUNS = {
@@ -53,11 +39,11 @@ class Stand:
     """watch: a connection to the database that no cut concerns, through the disk."""
 
     def __init__(
-        self, network: Network, place: Place, folder: Path, broker: str, extra: str
+        self, network: Network, place: Place, folder: Path, broker: str, **keys: Any
     ) -> None:
         self.folder, self.drop = folder, folder / "drop"
         self.drop.mkdir(parents=True)
-        (folder / "sensorflow.toml").write_text(SETTINGS.format(extra=extra))
+        write_settings(folder, {"plant": {"path": "drop", "settle": 0.2}}, **keys)
         self.hosts = {name: network.add(name) for name in ("database", "broker", *RUNS)}
         self._place = place
         self._postgres = _postgres(place)
@@ -185,12 +171,12 @@ def _postgres(place: Place) -> Postgres:
 
 
 @contextmanager
-def stand(folder: Path, broker: str = "valkey", extra: str = "") -> Iterator[Stand]:
-    """extra: further settings."""
+def stand(folder: Path, broker: str = "valkey", **keys: Any) -> Iterator[Stand]:
+    """keys: of the settings, above all tables."""
     with place_for_servers() as place:
         network = Network()
         try:
-            yield Stand(network, place, folder, broker, extra)
+            yield Stand(network, place, folder, broker, **keys)
         finally:
             network.end()
 

@@ -19,7 +19,7 @@ from sensorflow.adapters.postgres import settle
 LEVELS = ("--fast", "", "--checksum", "--deep")
 
 
-OPEN = 'dedupe_index = "deferred"\ndeferred_close = "1000y"'
+OPEN = {"dedupe_index": "deferred", "deferred_close": "1000y"}
 """Months that are not closed: nothing but the audit sees what is wrong in them."""
 
 
@@ -33,7 +33,7 @@ def yard(project: Path, database: str) -> Iterator[Yard]:
 @pytest.fixture
 def open_yard(project: Path, database: str) -> Iterator[Yard]:
     settle.settle(database, True)
-    made = Yard(project, database, extra=OPEN)
+    made = Yard(project, database, **OPEN)
     yield made
     made.close()
 

@@ -174,7 +174,7 @@ def test_an_old_month_that_was_loaded_a_moment_ago_is_not_overdue(
     project: Path, database: str
 ) -> None:
     settle.settle(database, True)
-    yard = Yard(project, database, extra='dedupe_index = "deferred"\ndeferred_close = "1h"')
+    yard = Yard(project, database, dedupe_index="deferred", deferred_close="1h")
     try:
         yard.load("a.csv", content(1))
         assert yard.audit().code == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from fleet import rows, text
-from yard import SETTINGS, Told, Yard, content
+from yard import Told, Yard, content
 
 from sensorflow import bootstrap
 from sensorflow.adapters.feeds.folder.feed import OpenFile
@@ -123,7 +123,7 @@ def test_a_file_that_is_still_written_or_not_ours_is_not_overdue(yard: Yard) -> 
 
 
 def test_a_file_that_stays_in_its_folder_is_known(project: Path, database: str) -> None:
-    yard = Yard(project, database, 'after = "keep"')
+    yard = Yard(project, database, {"after": "keep"})
     path = project / "drop" / "kept.csv"
     path.write_bytes(content(1))
     age(path)
@@ -202,7 +202,7 @@ def test_rows_and_lake_files_that_no_ledger_row_knows_are_never_touched(yard: Ya
 
 @pytest.fixture
 def superseding(project: Path, database: str) -> Iterator[Yard]:
-    made = Yard(project, database, 'on_change = "supersede"')
+    made = Yard(project, database, {"on_change": "supersede"})
     yield made
     made.close()
 
@@ -287,7 +287,7 @@ def test_repeats_with_other_values_are_told_by_their_ordinals(yard: Yard) -> Non
     assert yard.ledger.file(file_id)
 
 
-SHARED = 'dedupe_scope = "source"\non_change = "keep"'
+SHARED = {"dedupe_scope": "source", "on_change": "keep"}
 
 
 def test_readings_that_several_files_of_a_source_hold_are_counted_once(
@@ -312,13 +312,13 @@ def test_the_name_that_was_written_down_counts_not_what_the_settings_say_by_now(
     yard = Yard(project, database)
     yard.load("a.csv", content(1))
     yard.sql("UPDATE files SET identity = 'plant/a.csv'")
-    yard.config.write_text(SETTINGS.format(database=database, source=SHARED))
+    yard.configure(SHARED)
     assert yard.audit("--checksum").code == 0
     yard.close()
 
 
 def test_versions_that_are_all_kept_have_names_of_their_own(project: Path, database: str) -> None:
-    yard = Yard(project, database, 'on_change = "keep"')
+    yard = Yard(project, database, {"on_change": "keep"})
     for number in range(3):
         yard.load("a.csv", content(number))
     told = yard.audit("--deep")
@@ -417,7 +417,7 @@ def test_an_audit_during_loads_finds_nothing(yard: Yard) -> None:
 
 def test_a_database_that_is_away_is_told_and_not_taken_for_a_finding(yard: Yard) -> None:
     yard.load("a.csv", content(1))
-    yard.config.write_text(SETTINGS.format(database="postgresql://x:y@127.0.0.1:1/none", source=""))
+    yard.configure(database_url="postgresql://x:y@127.0.0.1:1/none")
     told = yard.audit()
     assert (told.code, told.report["findings"]) == (2, [])
     assert "could not finish" in told.report["verdict"]
@@ -482,8 +482,8 @@ def test_an_account_that_the_original_does_not_give_is_found_by_reading_it_again
 
 def test_a_file_loaded_by_another_profile_is_hashed_and_not_read(yard: Yard) -> None:
     yard.load("a.csv", content(1))
-    text = yard.config.read_text() + "rules = { temperature = { min = -500.0 } }\n"
-    yard.config.write_text(text)
+    rules = {"temperature": {"min": -500.0}}
+    yard.configure(profiles={"long": {"extends": "long", "rules": rules}})
     told = yard.audit("--deep")
     assert told.code == 0, told.report
     assert any("another profile" in note for note in told.report["notes"])

@@ -18,7 +18,6 @@ import warm
 from fleet import HEAD
 from yard import Yard, content
 
-from sensorflow import bootstrap
 from sensorflow.adapters.postgres import dump, migrate
 from sensorflow.backup import folder as folders
 from sensorflow.backup.make import Done, make
@@ -30,7 +29,7 @@ from sensorflow.flow.undo import undo
 Progress = Callable[[str, int, int], object]
 BEGUN = ("landing", "bronze", "rejects", "silver", "quarantine")
 ROW = "2026-03-01T00:00:0{}Z,s,temperature,{},degC\n"
-MENDED = '[profiles.mended]\nextends = "long"\ndecimal = ","\n'
+MENDED = {"mended": {"extends": "long", "decimal": ","}}
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -68,11 +67,7 @@ def yard(project: Path, database: str) -> Iterator[Yard]:
 
 
 def opened(project: Path, database: str) -> Yard:
-    made = Yard(project, database, source='max_rejects = "60%"')
-    made.config.write_text(made.config.read_text() + MENDED)
-    made.settings = bootstrap.settings(project)
-    made.world = replace(made.world, settings=made.settings)
-    return made
+    return Yard(project, database, {"max_rejects": "60%"}, profiles=MENDED)
 
 
 def run(

@@ -41,7 +41,7 @@ Run = Callable[..., Said]
 @pytest.fixture
 def yard(project: Path, database: str) -> Iterator[Yard]:
     """A loaded file in two versions, one in quarantine, and one that was undone."""
-    made = Yard(project, database, 'retention = { rows = "2y" }\nsilent_after = "1h"')
+    made = Yard(project, database, {"retention": {"rows": "2y"}, "silent_after": "1h"})
     made.load("sub/first.csv", HEAD + row(0, 1) + row(1, 2))
     made.load("sub/first.csv", HEAD + row(0, 1) + row(1, 3) + b'"cut\n' + row(2, 4) * 12)
     made.quarantine("bad.csv", HEAD + row(5, "x") + row(6, "y") + row(7, 1))

@@ -314,7 +314,7 @@ def test_a_hypertable_is_refused(database: str) -> None:
 
 @pytest.fixture
 def yard(project: Path, deferred: str) -> Iterator[Yard]:
-    made = Yard(project, deferred, extra='dedupe_index = "deferred"')
+    made = Yard(project, deferred, dedupe_index="deferred")
     yield made
     made.close()
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-import yard as yards
 from yard import Yard, content
 
 
-def test_files_without_rows_are_loaded_and_the_audit_is_clean(
-    project: Path, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(yards, "SETTINGS", f"{yards.SETTINGS}allow_empty = true\n")
-    yard = Yard(project, database)
+def test_files_without_rows_are_loaded_and_the_audit_is_clean(project: Path, database: str) -> None:
+    allowed = {"long": {"extends": "long", "allow_empty": True}}
+    yard = Yard(project, database, profiles=allowed)
     try:
         header = content(1).partition(b"\n")[0] + b"\n"
         ids = [yard.load(f"{n}.csv", data) for n, data in enumerate((header, b"\n", content(1)))]

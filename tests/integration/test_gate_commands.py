@@ -18,10 +18,12 @@ from sensorflow.core.states import State
 from sensorflow.flow.backfill import Backfill, Progress, Window
 from sensorflow.flow.outcomes import Outcome
 
+GATE = {"gate": "{name}.sha1"}
+
 
 @pytest.fixture
 def yard(project: Path, database: str) -> Iterator[Yard]:
-    made = Yard(project, database, 'gate = "{name}.sha1"')
+    made = Yard(project, database, GATE)
     yield made
     made.close()
 
@@ -80,7 +82,7 @@ def test_a_replay_without_the_gate_in_the_settings_loads_the_file(yard: Yard) ->
     drop(old, "bad.csv", content(2), content(3))
     backfill(yard, old)
     [bad] = yard.ledger.named("bad.csv")
-    yard.config.write_text(yard.config.read_text().replace('gate = "{name}.sha1"', ""))
+    yard.configure()
     again = bootstrap.settings(yard.project)
     yard.world = bootstrap.world(again, "test", yard.ledger)
     yard.ledger.replay(bad.file_id)
@@ -96,9 +98,7 @@ def test_check_tells_a_file_s_gate_and_holds_it_against_it(yard: Yard) -> None:
     assert "gate: its gate good.csv.sha1 is there" in said
     assert "gate: waits for its gate late.csv.sha1: it is not taken in before" in said
     assert "good.csv.sha1  (profile" not in said
-    yard.config.write_text(
-        yard.config.read_text().replace("[sources.plant]", '[sources.plant]\nafter = "keep"')
-    )
+    yard.configure({**GATE, "after": "keep"})
     assert "is there; if it was that of another version" in check(yard, "drop/good.csv")[1]
     drop(folder, "good.csv", content(1), content(2))
     code, said = check(yard, "--json", "drop/good.csv")

@@ -32,7 +32,7 @@ NAME = f"a{HOSTILE}.csv".replace("\x07", "")
 
 @pytest.fixture
 def yard(project: Path, database: str) -> Iterator[Yard]:
-    made = Yard(project, database, source='max_rejects = "90%"')
+    made = Yard(project, database, {"max_rejects": "90%"})
     made.load(NAME, (GOOD + BAD_ROW).encode())
     made.quarantine(f"b{NAME}", BAD_FILE.encode())
     yield made

@@ -27,7 +27,7 @@ HEAD = b"time,sensor,type,value,unit\n"
 
 @pytest.fixture
 def yard(project: Path, database: str) -> Iterator[Yard]:
-    made = Yard(project, database, source='earliest = "1950-01-01"')
+    made = Yard(project, database, {"earliest": "1950-01-01"})
     yield made
     made.close()
 
@@ -155,7 +155,7 @@ def test_a_thousand_empty_months_take_no_more_of_the_servers_locks_than_a_few(
 def test_a_step_of_retention_that_fails_keeps_no_other_one(
     project: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    yard = Yard(project, database, source='retention = { history = "30d" }')
+    yard = Yard(project, database, {"retention": {"history": "30d"}})
     file_id = yard.load("b.csv", monthly(1991, 1))
     yard.ledger.undo(file_id, "wrong")
     months.drop_empty(yard.database)

@@ -7,30 +7,34 @@ import re
 import sqlite3
 import struct
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from installed import install
+from patience import PATIENCE
 from typer.testing import CliRunner
 from yard import Yard, content
 
 from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.cli import app, commands
-from sensorflow.core.heartbeat import Role
+from sensorflow.core.account import Totals
+from sensorflow.daemon import Daemon
 from sensorflow.errors import Misuse, Transient
-from sensorflow.flow.intake.loop import Intake
+from sensorflow.flow.consume import consume
 from sensorflow.flow.outcomes import Outcome
-from sensorflow.flow.process import process
-from sensorflow.ports.queue import Task
 from sensorflow.settings import Settings
+from sensorflow.testing.project import write_settings
+from sensorflow.testing.queue import MemoryQueue
+from sensorflow.testing.running import running, within
 
-PROFILE = '[profiles.raw]\nformat = "records"\n'
-SOURCE = '[sources.raw]\npath = "raw"\nprofile = "raw"\ninclude = ["*.bin"]\nsettle = 0\n'
+BROKEN = (
+    "'records' of the package sensorflow-records 1.0 cannot be imported: "
+    "ModuleNotFoundError: No module named 'nowhere'; install the package again on this host"
+)
+RAW = {"raw": {"format": "records"}}
 READINGS = [(1772323200, 7, 1, 21.5), (1772323260, 7, 2, 40.25), (1772323320, 8, 1, -3.0)]
 RECORDS = b"".join(struct.pack("<IHHd", *reading) for reading in READINGS)
 
@@ -45,7 +49,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "sensorflow.toml").write_text(SOURCE + PROFILE)
+    write_settings(tmp_path, {"raw": {"profile": "raw", "include": ["*.bin"]}}, RAW)
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw" / "a.bin").write_bytes(RECORDS)
     monkeypatch.chdir(tmp_path)
@@ -75,18 +79,13 @@ def test_a_format_whose_package_is_broken_is_named_with_it(site: Path, project: 
     (site / "sensorflow_records.py").write_text("import nowhere\n")
     done = CliRunner().invoke(app, ["check", "raw/a.bin"])
     assert isinstance(done.exception, Transient)
-    told = "'records' of the package sensorflow-records 1.0 cannot be imported: ModuleNotFoundError"
-    assert told in str(done.exception)
+    assert str(done.exception).startswith(f"I520 host-refuses: format {BROKEN}")
 
 
 @pytest.fixture
 def yard(site: Path, tmp_path: Path, database: str) -> Iterator[Yard]:
-    made = Yard(tmp_path, database)
     (tmp_path / "drop").mkdir()
-    text = made.config.read_text().replace('profile = "long"', 'profile = "raw"')
-    made.config.write_text(f"{text}\n{PROFILE}")
-    made.settings = bootstrap.settings(tmp_path)
-    made.world = bootstrap.world(made.settings, "test", made.ledger)
+    made = Yard(tmp_path, database, {"profile": "raw"}, profiles=RAW)
     yield made
     made.close()
 
@@ -106,7 +105,7 @@ def test_a_file_waits_on_a_host_where_the_package_is_broken(yard: Yard, site: Pa
     file_id = yard.arrive("a.bin", RECORDS)
     assert yard.work(file_id) is Outcome.RETRY
     assert yard.fact(file_id, "attempts") == 0
-    assert "sensorflow-records" in yard.fact(file_id, "error_detail")
+    assert yard.fact(file_id, "error_detail").startswith(f"format {BROKEN}")
 
 
 BOX = (
@@ -114,21 +113,6 @@ BOX = (
     " written_ns INTEGER)"
 )
 PUT = "INSERT INTO box (key, data, written_ns) VALUES (?, ?, 1772323200000000000)"
-BOXED = """\
-data = "data"
-database_url = "{database}"
-[sources.post]
-kind = "box"
-file = "post.sqlite"
-profile = "long"
-[profiles.long]
-format = "csv"
-time = "time"
-sensor = "sensor"
-type = "type"
-value = "value"
-unit = "unit"
-"""
 
 
 @pytest.fixture
@@ -140,51 +124,39 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Con
     sys.modules.pop("sensorflow_box", None)
 
 
-def boxed(folder: Path, database: str) -> Settings:
-    (folder / "sensorflow.toml").write_text(BOXED.format(database=database))
+def boxed(folder: Path, database: str, file: str = "file") -> Settings:
+    """file: what the key is called."""
+    post = {"kind": "box", file: "post.sqlite"}
+    write_settings(folder, {"post": post}, database_url=database)
     return bootstrap.settings(folder)
 
 
 def test_files_of_a_package_s_feed_are_taken_in_and_loaded_once_each(
     box: sqlite3.Connection, tmp_path: Path, database: str, ledger: PostgresLedger
 ) -> None:
-    settings, mine = boxed(tmp_path, database), bootstrap.identity()
+    settings, queue = boxed(tmp_path, database), MemoryQueue()
     for number in range(20):
         box.execute(PUT, (f"{number}.csv", content(number)))
     box.execute(PUT, ("left.part", b"not taken"))
-    [feed] = bootstrap.feeds(settings, ledger)
-    leases = bootstrap.leases(settings, ledger, [feed.name], mine)
-    loop = bootstrap.heart(settings, ledger, mine).loop(Role.INTAKE)
-    taken = Intake(settings, [feed], [], bootstrap.landing(settings), ledger, leases, loop)
-    ending = threading.Thread(target=_stop_when_empty, args=(tmp_path / "post.sqlite", taken.stop))
-    leases.start()
-    taken.start()
-    ending.start()
-    taken.run()
-    ending.join()
-    leases.stop()
+    feeds, landing = bootstrap.feeds(settings, ledger), bootstrap.landing(settings)
     world = bootstrap.world(settings, "test", ledger)
+    with running(Daemon(settings, feeds, [], landing, ledger, queue)):
+        consume(queue, world, within(PATIENCE, lambda: _loaded(ledger) == 20))
     views = ledger.files(limit=100)
     assert sorted(view.name for view in views) == sorted(f"{number}.csv" for number in range(20))
-    for view in views:
-        process(world, Task([view.file_id]), lambda _: nullcontext())
-    assert {view.counts.loaded for view in ledger.files(limit=100)} == {20}
+    assert {view.counts.loaded for view in views} == {20}
+    assert box.execute("SELECT key FROM box").fetchall() == [("left.part",)]
 
 
-def _stop_when_empty(path: Path, stop: Callable[[], object]) -> None:
-    with closing(sqlite3.connect(path)) as box:
-        while box.execute("SELECT count(*) FROM box").fetchone() != (1,):
-            time.sleep(0.02)
-    stop()
+def _loaded(ledger: PostgresLedger) -> int:
+    return ledger.totals().get("post", Totals()).loaded
 
 
 def test_a_key_of_a_package_s_source_that_is_misspelt_is_named(
     box: sqlite3.Connection, tmp_path: Path
 ) -> None:
-    text = BOXED.format(database="postgresql://h/d").replace("file =", "fil =")
-    (tmp_path / "sensorflow.toml").write_text(text)
     with pytest.raises(Misuse, match=r"unknown key 'sources\.post\.fil'; did you mean 'file'\?"):
-        bootstrap.settings(tmp_path)
+        boxed(tmp_path, "postgresql://h/d", "fil")
 
 
 def test_a_feed_whose_package_is_broken_is_named_with_its_source(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,19 +25,11 @@ from sensorflow.flow.outcomes import Outcome
 from sensorflow.ports.intake import OnChange
 from sensorflow.testing.ledger import MemoryLedger
 from sensorflow.testing.objects import MemoryObjects
+from sensorflow.testing.project import write_settings
 from sensorflow.testing.queue import MemoryQueue
+from sensorflow.testing.running import running, within
 
 NFC, NFD = "Kühlraum_1.csv", "Ku\u0308hlraum_1.csv"
-SETTINGS = """\
-data = "data"
-rescan = 0.3
-[sources.plant]
-path = "drop"
-profile = "long"
-settle = 0.1
-after = "{after}"
-include = ["ku\u0308hl*"]
-"""
 
 
 # --- in a folder ---
@@ -46,23 +37,18 @@ include = ["ku\u0308hl*"]
 
 @contextmanager
 def taking(project: Path, after: str, ledger: MemoryLedger) -> Iterator[Path]:
-    (project / "sensorflow.toml").write_text(SETTINGS.format(after=after))
+    plant = {"path": "drop", "settle": 0.1, "after": after, "include": ["ku\u0308hl*"]}
+    write_settings(project, {"plant": plant}, rescan=0.3)
     settings = bootstrap.settings(project)
     feeds = bootstrap.feeds(settings, ledger)
     made = daemon.Daemon(settings, feeds, [], Landing(MemoryObjects()), ledger, MemoryQueue())
-    thread = threading.Thread(target=made.run)
-    thread.start()
-    try:
+    with running(made):
         yield project / "drop"
-    finally:
-        made.stop()
-        thread.join()
 
 
 def wait(done: Callable[[], Any]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not done():
-        assert time.monotonic() < until
+    asked = within(PATIENCE, done)
+    while not asked():
         time.sleep(0.05)
 
 
@@ -118,14 +104,8 @@ def test_sensor_and_keys_are_those_of_the_name_in_either_spelling(
     project: Path, database: str
 ) -> None:
     """A pattern finds the whole name, and the same reading has the key of the first version."""
-    yard = Yard(project, database)
-    text = yard.config.read_text()
-    text = text.replace('sensor = "sensor"', "sensor = { file_name = '^([^\\W_]+)_' }")
-    yard.config.write_text(text)
-    yard.close()
-    yard.settings = bootstrap.settings(project)
-    yard.ledger = PostgresLedger(database, "test")
-    yard.world = bootstrap.world(yard.settings, "test", yard.ledger)
+    named = {"extends": "long", "sensor": {"file_name": r"^([^\W_]+)_"}}
+    yard = Yard(project, database, profiles={"long": named})
     row = "2026-02-01T00:00:00Z,x,temperature,1.5,degC\n"
     found = []
     for name, more in ((NFD, ""), (NFC, row.replace(":00Z", ":01Z"))):

@@ -266,7 +266,7 @@ def yard(project: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Itera
     with psycopg.connect(database, autocommit=True) as connection:
         name = connection.info.dbname
         connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")  # type: ignore[arg-type]
-    made = OpenYard(project, database, 'on_change = "supersede"')
+    made = OpenYard(project, database, {"on_change": "supersede"})
     yield made
     made.close()
 

@@ -103,9 +103,8 @@ def test_a_file_goes_through_the_whole_fleet_by_tls_alone(
     database: str,
 ) -> None:
     url, tls = secure_broker
-    extra = f"broker_tls = {table(tls)}\ndatabase_tls = {table(shown(authority))}"
-    extra += '\nflower_password = "p"'
-    with fleet(project, secure_database, url, extra=extra) as f:
+    keys = {"broker_tls": tls, "database_tls": shown(authority), "flower_password": "p"}
+    with fleet(project, secure_database, url, **keys) as f:
         f.ledger.close()
         f.ledger = type(f.ledger)(database, "test")
         f.start("daemon", "worker", "beat", "flower")

@@ -43,7 +43,7 @@ process(world, Task([int(sys.argv[3])]), lambda _: nullcontext())
 
 @pytest.fixture
 def yard(project: Path, database: str) -> Iterator[Yard]:
-    made = Yard(project, database, "unpack = true")
+    made = Yard(project, database, {"unpack": True})
     yield made
     made.close()
 
@@ -217,7 +217,7 @@ def test_without_unpack_an_archive_is_one_file_as_ever(project: Path, database: 
     assert yard.fact(one, "members") is None
     assert loaded(yard) == {"one.zip": 20}
     yard.close()
-    changed = Yard(project, database, "unpack = true")
+    changed = Yard(project, database, {"unpack": True})
     changed.ledger.replay(one)
     assert changed.work(one) is Outcome.CONDEMNED  # what is there is of one file
     two = changed.load("two.zip", zipped("b.csv", first=2))

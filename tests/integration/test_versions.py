@@ -36,7 +36,7 @@ SEEDS = int(os.environ.get("HISTORIES", "6"))
 
 @pytest.fixture
 def yard(project: Path, indexed: str, index: str) -> Iterator[Yard]:
-    made = Yard(project, indexed, extra=f'dedupe_index = "{index}"\ndeferred_close = "90y"')
+    made = Yard(project, indexed, dedupe_index=index, deferred_close="90y")
     yield made
     made.close()
 
@@ -252,8 +252,8 @@ def noticed(yard: Yard, name: str) -> str:
 def test_a_superseding_version_says_what_it_deleted_outside_its_own_span(
     project: Path, indexed: str, index: str
 ) -> None:
-    extra = f'dedupe_index = "{index}"\ndeferred_close = "90y"'
-    yard = Yard(project, indexed, 'on_change = "supersede"', extra)
+    keys = {"dedupe_index": index, "deferred_close": "90y"}
+    yard = Yard(project, indexed, {"on_change": "supersede"}, **keys)
     history = History.begun(random.Random(1), ("s1",))
     yard.load("a.csv", version_of(history.lines).content)
     with structlog.testing.capture_logs() as logs:

@@ -38,7 +38,7 @@ def everything(url: str) -> dict[str, list[Any]]:
 def test_an_upgrade_changes_nothing_of_superseded_undone_and_aliased_files(
     project: Path, database: str
 ) -> None:
-    yard = Yard(project, database, 'on_change = "supersede"')
+    yard = Yard(project, database, {"on_change": "supersede"})
     yard.load("a.csv", content(1))
     yard.load("a.csv", content(2))  # supersedes
     yard.arrive("b.csv", content(2))  # an alias
@@ -50,7 +50,7 @@ def test_an_upgrade_changes_nothing_of_superseded_undone_and_aliased_files(
     before = everything(database)
     migrate.upgrade(database)
     assert everything(database) == before
-    made = Yard(project, database, 'on_change = "supersede"')
+    made = Yard(project, database, {"on_change": "supersede"})
     assert made.audit("--deep").code == 0
     made.close()
     # and under merge from now on: the next version replaces readings, what was superseded stays so

@@ -84,7 +84,7 @@ def test_files_go_through_daemon_and_workers_with_a_loaders_url(
     draw = random.Random(5)
     readings = rows(1, 20, draw)
     others = [(t.replace("2026-02", "2031-07"), s, v) for t, s, v in rows(2, 20, draw)]
-    with fleet(project, loader, valkey_url, source="max_rejects = 0") as f:
+    with fleet(project, loader, valkey_url, source={"max_rejects": 0}) as f:
         f.start("daemon", "worker", "beat")
         f.put("a.csv", text(readings))
         f.put("b.csv", text(others))

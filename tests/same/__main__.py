@@ -20,6 +20,7 @@ import psycopg
 from same import corpus, proof
 from same.compare import Difference, declared, differences
 from same.normal import normal
+from same.project import REAL, lay
 from same.side import Side, Taken
 from same.steps import Step
 from servers import place_for_servers
@@ -37,8 +38,8 @@ def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers and sides end with us
     options = _options()
-    if not corpus.REAL.is_dir():
-        print(f"no folder {corpus.REAL}; set SENSORFLOW_REAL_DATA")
+    if not REAL.is_dir():
+        print(f"no folder {REAL}; set SENSORFLOW_REAL_DATA")
         return 2
     with tempfile.TemporaryDirectory(prefix="same-") as folder:
         trees = [Path(folder) / name / "tree" for name in NAMES]
@@ -193,7 +194,7 @@ def _end(server: Any, by: signal.Signals) -> None:
 def _side(folder: Path, tree: Path, url: str, broker: str, steps: list[Step]) -> Side:
     project = folder / "project"
     project.mkdir(parents=True)
-    corpus.lay(project)
+    lay(project)
     return Side(tree, project, url, broker, steps)
 
 

@@ -6,21 +6,27 @@ machine does meanwhile. Where several are to meet in the broker, they wait there
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import json
-import os
-import random
-import shutil
-import tarfile
-import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from fleet import HEAD, rows, text
+from same.contents import (
+    clocked,
+    drawn,
+    gzipped,
+    json_lines,
+    missing,
+    parquet,
+    plain,
+    rejected,
+    renewed,
+    repeated,
+    station,
+    tarred,
+    zipped,
+)
+from same.project import BORN, real
 from same.steps import (
     Age,
     Dump,
@@ -37,298 +43,7 @@ from same.steps import (
     Until,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
-REAL = Path(os.environ.get("SENSORFLOW_REAL_DATA", ROOT.parent / "shared" / "real-data")) / "files"
-PROFILES = ROOT / "tests" / "real_data" / "profiles"
-BORN = 1_770_000_000
-"""Seconds since 1970 of the first file's mtime; each later one is a second younger."""
 WORDS = ("--json",)
-
-SETTINGS = """\
-data = "data"
-rescan = 3600
-sweep = 3600
-lease = 120
-max_attempts = 2
-inline_below = "64 KiB"
-workers = 1
-
-[sources.plant]
-path = "drop/plant"
-profile = "long"
-settle = 0.2
-max_rejects = "20%"
-
-[sources.outbox]
-path = "drop/outbox"
-profile = "long"
-
-[sources.replaced]
-path = "drop/replaced"
-profile = "long"
-on_change = "supersede"
-
-[sources.both]
-path = "drop/both"
-profile = "long"
-on_change = "keep"
-
-[sources.first]
-path = "drop/first"
-profile = "long"
-on_change = "reject"
-
-[sources.overlap]
-path = "drop/overlap"
-profile = "long"
-on_change = "keep"
-dedupe_scope = "source"
-
-[sources.named]
-path = "drop/named"
-profile = "by-name"
-after = "delete"
-
-[sources.wide]
-path = "drop/wide"
-profile = "station"
-drift = { new = "rescue", missing = "quarantine", changed = "quarantine" }
-
-[sources.strict]
-path = "drop/strict"
-profile = "station"
-drift = "quarantine"
-max_rejects = "0"
-earliest = "2020-01-01"
-sparse_months = 2
-
-[sources.lines]
-path = "drop/lines"
-profile = "events"
-
-[sources.columns]
-path = "drop/columns"
-profile = "columnar"
-
-[sources.logger]
-path = "drop/logger"
-profile = "long"
-growing = true
-grow_every = 0
-after = "keep"
-
-[sources.sums]
-path = "drop/sums"
-profile = "long"
-gate = "{name}.sha256"
-settle = 0.2
-
-[sources.sets]
-path = "drop/sets"
-profile = "long"
-gate = { manifest = "*.manifest.json" }
-settle = 0.2
-
-[sources.packed]
-path = "drop/packed"
-profile = "long"
-unpack = true
-
-[sources.kept]
-path = "drop/kept"
-profile = "long"
-retention = { landing = "1h", bronze = "1h", rejects = "1h", silver = "1h", rows = "1h", history = "1h" }
-
-[sources.old]
-path = "drop/old"
-profile = "long"
-
-[profiles.long]
-format = "csv"
-time = "time"
-sensor = "sensor"
-type = "type"
-value = "value"
-unit = "unit"
-
-[profiles.comma]
-extends = "long"
-sensor = { constant = "replayed" }
-
-[profiles.by-name]
-format = "csv"
-time = "time"
-sensor = { file_name = '^([a-z]+)-' }
-columns = { value = { type = "temperature", unit = "degC" } }
-
-[profiles.station]
-format = "csv"
-time = { column = "when", format = "%d.%m.%Y %H:%M", zone = "Europe/Berlin", ambiguous = "order" }
-sensor = { constant = "station" }
-delimiter = ";"
-decimal = ","
-missing = ["", "n/a"]
-columns = { temp = { type = "temperature", unit = "degC" }, hum = { type = "humidity", unit = "%" } }
-rules = { humidity = { min = 0, max = 100 } }
-
-[profiles.events]
-format = "jsonl"
-time = "t"
-sensor = "dev"
-columns = { v = { type = "voltage", unit = "V" } }
-
-[profiles.columnar]
-format = "parquet"
-time = "time"
-sensor = "sensor"
-type = "type"
-value = "value"
-unit = "unit"
-"""
-
-
-def settings() -> str:
-    sources = [
-        f'\n[sources.real{n:02}]\npath = "drop/real{n:02}"\nprofile = "profiles/real{n:02}.toml"\n'
-        f'include = ["*"]\n'
-        for n, _ in enumerate(real(), 1)
-    ]
-    return SETTINGS + "".join(sources)
-
-
-def real() -> list[Path]:
-    return sorted(REAL.iterdir())
-
-
-def lay(project: Path) -> None:
-    """The settings, profiles and folders of a project; what commands read lies in `given`."""
-    (project / "sensorflow.toml").write_text(settings())
-    (project / "profiles").mkdir()
-    given = project / "given"
-    given.mkdir()
-    for number, path in enumerate(real(), 1):
-        profile = PROFILES / f"{path.name}.toml"
-        shutil.copyfile(profile, project / "profiles" / f"real{number:02}.toml")
-        shutil.copyfile(path, given / path.name)
-    (given / "rejects.csv").write_bytes(_rejected(900))
-    (given / "good.csv").write_bytes(_plain(901))
-    (given / "station.csv").write_bytes(_station(902))
-    (given / "broken.csv.gz").write_bytes(gzip.compress(_plain(903), mtime=0)[:50])
-    history = project / "history"
-    for number in range(8):
-        path = history / f"2025-{number:02}.csv"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(_plain(800 + number))
-        os.utime(path, (BORN + number, BORN + number))
-    for line in settings().splitlines():
-        if line.startswith("path = "):
-            (project / line.split('"')[1]).mkdir(parents=True)
-
-
-# --- contents ---
-
-
-def _draw(number: int) -> random.Random:
-    return random.Random(f"same {number}")
-
-
-def _plain(number: int, count: int = 20) -> bytes:
-    return text(rows(number, count, _draw(number)))
-
-
-def _rejected(number: int, bad: int = 3) -> bytes:
-    """Of 20 rows: one without a number, one without a time, one of too many columns, in turn."""
-    lines = _plain(number).decode().splitlines()
-    spoiled = ("{0},{1},{2},much,{4}", "soon,{1},{2},{3},{4}", "{0},{1},{2},{3},{4},more,cells")
-    for place in range(bad):
-        at = 2 + place * 3
-        lines[at] = spoiled[place % 3].format(*lines[at].split(","))
-    return ("\n".join(lines) + "\n").encode()
-
-
-def _missing(number: int) -> bytes:
-    lines = _plain(number).decode().splitlines()
-    for at in (3, 7, 8):
-        time, sensor, kind, _, unit = lines[at].split(",")
-        lines[at] = f"{time},{sensor},{kind},,{unit}"
-    return ("\n".join(lines) + "\n").encode()
-
-
-def _repeated(number: int) -> bytes:
-    """Readings that are there twice, alike and with another value, and out of order."""
-    lines = _plain(number).decode().splitlines()
-    time, sensor, kind, _, unit = lines[5].split(",")
-    more = [lines[4], lines[6], f"{time},{sensor},{kind},99.5,{unit}"]
-    return ("\n".join([*lines, *more]) + "\n").encode()
-
-
-def _renewed(number: int) -> bytes:
-    """A second version: the first half with other values, the rest left out, ten readings more."""
-    draw = _draw(number + 5000)
-    kept = [(t, s, draw.uniform(-50, 50)) for t, s, _ in rows(number, 30, draw)]
-    return text(kept[:10] + kept[20:])
-
-
-def _station(number: int, rows_: int = 24, head: str = "when;temp;hum") -> bytes:
-    draw, extra = _draw(number), head.count(";") - 2
-    lines = [head]
-    for n in range(rows_):
-        temp = f"{draw.uniform(-20, 35):.1f}".replace(".", ",")
-        hum = "n/a" if n % 9 == 4 else f"{draw.uniform(20, 99):.0f}"
-        lines.append(
-            f"{1 + number % 28:02}.03.2026 {n % 24:02}:00;{temp};{hum}" + ";rescued" * extra
-        )
-    return ("\n".join(lines) + "\n").encode()
-
-
-def _clock(number: int) -> bytes:
-    """The hour that is there twice in autumn, and the one that is not there in spring."""
-    times = ["26.10.2025 01:30", "26.10.2025 02:00", "26.10.2025 02:30", "26.10.2025 02:00"]
-    times += ["26.10.2025 02:30", "26.10.2025 03:00", *(f"2{d}.10.2025 12:00" for d in range(6))]
-    times += [f"1{d}.10.2025 12:00" for d in range(9)] + ["30.03.2025 02:30"]
-    return ("when;temp;hum\n" + "".join(f"{t};{n},5;50\n" for n, t in enumerate(times))).encode()
-
-
-def _lines(number: int, bad: bool = False) -> bytes:
-    made = [
-        json.dumps({"t": t, "dev": s, "v": v, "other": number})
-        for t, s, v in rows(number, 20, _draw(number))
-    ]
-    if bad:
-        made[7] = '{"t": "2026-02-01T00:00:07Z", "dev": '
-    return ("\n".join(made) + "\n").encode()
-
-
-def _parquet(number: int) -> bytes:
-    found = rows(number, 20, _draw(number))
-    names = ("time", "sensor", "type", "value", "unit")
-    cells = [[t, s, "temperature", v, "degC"] for t, s, v in found]
-    columns = [pa.array(c) for c in zip(*cells, strict=True)]
-    out = io.BytesIO()
-    pq.write_table(pa.table(dict(zip(names, columns, strict=True))), out)
-    return out.getvalue()
-
-
-def _gz(content: bytes) -> bytes:
-    return gzip.compress(content, mtime=0)
-
-
-def _zip(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name), content)
-    return out.getvalue()
-
-
-def _tar(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return _gz(out.getvalue())
 
 
 # --- groups of files: (source, name, content) ---
@@ -338,49 +53,49 @@ Files = Iterator[tuple[str, str, bytes]]
 
 def _outbox() -> Files:
     for number in range(9):
-        yield "outbox", f"small-{number}.csv", _plain(number)
-    yield "outbox", "large.csv", _plain(9, 3000)
+        yield "outbox", f"small-{number}.csv", plain(number)
+    yield "outbox", "large.csv", plain(9, 3000)
     for number in range(10, 12):
-        yield "outbox", f"late-{number}.csv.gz", _gz(_plain(number))
+        yield "outbox", f"late-{number}.csv.gz", gzipped(plain(number))
 
 
 def _plant() -> Files:
     for number in range(100, 140):
-        yield "plant", f"file-{number}.csv", _plain(number)
+        yield "plant", f"file-{number}.csv", plain(number)
     for number in range(140, 150):
-        yield "plant", f"deep/file-{number}.csv.gz", _gz(_plain(number))
+        yield "plant", f"deep/file-{number}.csv.gz", gzipped(plain(number))
     for number in range(150, 158):
-        yield "plant", f"rejects-{number}.csv", _rejected(number, 1 + number % 3)
+        yield "plant", f"rejects-{number}.csv", rejected(number, 1 + number % 3)
     for number in range(158, 164):
-        yield "plant", f"missing-{number}.csv", _missing(number)
+        yield "plant", f"missing-{number}.csv", missing(number)
     for number in range(164, 168):
-        yield "plant", f"repeated-{number}.csv", _repeated(number)
+        yield "plant", f"repeated-{number}.csv", repeated(number)
     for number in range(168, 171):
-        yield "plant", f"chain-{number}.csv", _plain(number, 2500)
-    yield "plant", "chain-rejects.csv", _rejected(171) + _plain(172, 2500)[len(HEAD) :]
+        yield "plant", f"chain-{number}.csv", plain(number, 2500)
+    yield "plant", "chain-rejects.csv", rejected(171) + plain(172, 2500)[len(HEAD) :]
     for number in range(100, 105):
-        yield "plant", f"again-{number}.csv", _plain(number)
-    yield "plant", "file-110.csv", _plain(110)  # the same bytes under the same name
+        yield "plant", f"again-{number}.csv", plain(number)
+    yield "plant", "file-110.csv", plain(110)  # the same bytes under the same name
     for number in range(105, 110):
-        yield "plant", f"file-{number}.csv", _renewed(number)
-    yield "plant", "file-105.csv", _plain(105)  # back to what it was
-    yield "plant", "rejects-150.csv", _renewed(150)
+        yield "plant", f"file-{number}.csv", renewed(number)
+    yield "plant", "file-105.csv", plain(105)  # back to what it was
+    yield "plant", "rejects-150.csv", renewed(150)
 
 
 def _bad() -> Files:
     yield "plant", "empty.csv", b""
     yield "plant", "header.csv", HEAD.encode()
-    yield "plant", "truncated.csv.gz", _gz(_plain(180))[:90]
+    yield "plant", "truncated.csv.gz", gzipped(plain(180))[:90]
     yield "plant", "no-gzip.csv.gz", b"\x1f\x8bno gzip"
-    yield "plant", "column.csv", _plain(181).replace(b"sensor", b"senzor", 1)
-    yield "plant", "rejected.csv", _rejected(182, 6)
+    yield "plant", "column.csv", plain(181).replace(b"sensor", b"senzor", 1)
+    yield "plant", "rejected.csv", rejected(182, 6)
     yield "plant", "line.csv", HEAD.encode() + b"x" * 3_000_000
-    yield "plant", "chain-truncated.csv.gz", _gz(_plain(183, 8000))[:70_000]
-    yield "plant", "two.zip", _zip({"a.csv": _plain(184), "b.csv": _plain(185)})
-    yield "strict", "new.csv", _station(186, head="when;temp;hum;note")
-    yield "strict", "early.csv", _station(187).replace(b".2026", b".2011", 1)
+    yield "plant", "chain-truncated.csv.gz", gzipped(plain(183, 8000))[:70_000]
+    yield "plant", "two.zip", zipped({"a.csv": plain(184), "b.csv": plain(185)})
+    yield "strict", "new.csv", station(186, head="when;temp;hum;note")
+    yield "strict", "early.csv", station(187).replace(b".2026", b".2011", 1)
     yield "strict", "months.csv", _months()
-    yield "lines", "broken.jsonl", _lines(188, bad=True)
+    yield "lines", "broken.jsonl", json_lines(188, bad=True)
     yield "columns", "broken.parquet", b"PAR1 nothing PAR1"
 
 
@@ -392,25 +107,25 @@ def _months() -> bytes:
 def _versions() -> Files:
     for source, first in (("replaced", 200), ("both", 210), ("first", 220)):
         for number in range(first, first + 4):
-            yield source, f"v-{number}.csv", _plain(number)
+            yield source, f"v-{number}.csv", plain(number)
         for number in range(first, first + 3):
-            yield source, f"v-{number}.csv", _renewed(number)
+            yield source, f"v-{number}.csv", renewed(number)
         # the middle of what it was
-        yield source, f"v-{first + 3}.csv", text(rows(first + 3, 20, _draw(first + 3))[5:15])
-        yield source, f"v-{first}.csv", _plain(first)
-        yield source, f"v-{first + 1}.csv", _plain(first + 1, 2500)
+        yield source, f"v-{first + 3}.csv", text(rows(first + 3, 20, drawn(first + 3))[5:15])
+        yield source, f"v-{first}.csv", plain(first)
+        yield source, f"v-{first + 1}.csv", plain(first + 1, 2500)
 
 
 def _windows() -> Files:
     """Overlapping ones, the third of another value, the last of the first one's bytes."""
-    found = rows(230, 60, _draw(230))
+    found = rows(230, 60, drawn(230))
     for number, begin in enumerate((0, 10, 20, 40)):
         yield "overlap", f"window-{number}.csv", text(found[begin : begin + 20])
     changed = [(t, s, v + 1) for t, s, v in found[30:40]]
     yield "overlap", "window-4.csv", text(changed)
     yield "overlap", "window-5.csv", text(found[:20])
     yield "overlap", "window-0.csv", text(found[:25])
-    yield "overlap", "window-6.csv", text(found) + _plain(231, 2500)[len(HEAD) :]
+    yield "overlap", "window-6.csv", text(found) + plain(231, 2500)[len(HEAD) :]
 
 
 def _others() -> Files:
@@ -418,29 +133,29 @@ def _others() -> Files:
     for name in ("alpha-1.csv", "beta-1.csv", "gamma-1.csv", "alpha-2.csv", "9.csv"):
         yield "named", name, value
     for number in range(240, 246):
-        yield "wide", f"station-{number}.csv", _station(number)
-    yield "wide", "rescued.csv", _station(246, head="when;temp;hum;note")
-    yield "wide", "missing.csv", _station(247, head="when;temp;mois")
-    yield "wide", "clock.csv", _clock(248)
-    yield "wide", "range.csv", _station(249).replace(b";n/a", b";120", 1)
+        yield "wide", f"station-{number}.csv", station(number)
+    yield "wide", "rescued.csv", station(246, head="when;temp;hum;note")
+    yield "wide", "missing.csv", station(247, head="when;temp;mois")
+    yield "wide", "clock.csv", clocked(248)
+    yield "wide", "range.csv", station(249).replace(b";n/a", b";120", 1)
     for number in range(250, 256):
-        yield "lines", f"events-{number}.jsonl", _lines(number)
+        yield "lines", f"events-{number}.jsonl", json_lines(number)
     for number in range(256, 260):
-        yield "columns", f"table-{number}.parquet", _parquet(number)
+        yield "columns", f"table-{number}.parquet", parquet(number)
     for number in range(260, 266):
-        yield "kept", f"kept-{number}.csv", _rejected(number, 1)
-    yield "kept", "kept-260.csv", _renewed(260)
+        yield "kept", f"kept-{number}.csv", rejected(number, 1)
+    yield "kept", "kept-260.csv", renewed(260)
 
 
 def _archives() -> Files:
-    members = {f"m-{n}.csv": _plain(n) for n in range(270, 275)}
-    yield "packed", "all.zip", _zip(members)
-    yield "packed", "tape.tar.gz", _tar({f"t/m-{n}.csv": _plain(n) for n in range(275, 279)})
-    mixed = {"good.csv": _plain(279), "empty.csv": b"", "bad.csv": _rejected(280, 6)}
-    yield "packed", "mixed.zip", _zip({**mixed, "note.md": b"# not taken\n"})
-    yield "packed", "again.zip", _zip({"m-270.csv": _renewed(270), "m-271.csv": _plain(271)})
-    yield "packed", "broken.zip", _zip(members)[:300]
-    yield "packed", "plain.csv", _plain(281)
+    members = {f"m-{n}.csv": plain(n) for n in range(270, 275)}
+    yield "packed", "all.zip", zipped(members)
+    yield "packed", "tape.tar.gz", tarred({f"t/m-{n}.csv": plain(n) for n in range(275, 279)})
+    mixed = {"good.csv": plain(279), "empty.csv": b"", "bad.csv": rejected(280, 6)}
+    yield "packed", "mixed.zip", zipped({**mixed, "note.md": b"# not taken\n"})
+    yield "packed", "again.zip", zipped({"m-270.csv": renewed(270), "m-271.csv": plain(271)})
+    yield "packed", "broken.zip", zipped(members)[:300]
+    yield "packed", "plain.csv", plain(281)
 
 
 # --- the way ---
@@ -459,19 +174,19 @@ def _mtimes() -> Iterator[int]:
 
 
 def _growing(clock: Iterator[int]) -> Iterator[Step]:
-    whole = _plain(300, 60).splitlines(keepends=True)
+    whole = plain(300, 60).splitlines(keepends=True)
     at = 0
     for begin, end in ((0, 21), (21, 30), (30, 31), (31, 61)):
         part = b"".join(whole[begin:end])
         yield Grow("logger", "grows.csv", part, next(clock), at)
         at += len(part)
-    repeats = _plain(301, 15)
+    repeats = plain(301, 15)
     yield Grow("logger", "repeats.csv", repeats, next(clock))
     more = b"".join(repeats.splitlines(keepends=True)[8:]) + b"not,a,reading\n"
     yield Grow("logger", "repeats.csv", more, next(clock), len(repeats))
-    yield Grow("logger", "long.csv", _plain(302, 2500), next(clock))
+    yield Grow("logger", "long.csv", plain(302, 2500), next(clock))
     # begun anew under its name, with some of what it had
-    yield Put("logger", "grows.csv", _renewed(300), next(clock))
+    yield Put("logger", "grows.csv", renewed(300), next(clock))
 
 
 def _gated(clock: Iterator[int]) -> Iterator[Step]:
@@ -482,14 +197,14 @@ def _gated(clock: Iterator[int]) -> Iterator[Step]:
         return hashlib.sha256(content).hexdigest()
 
     for number in range(310, 314):
-        name, content = f"sum-{number}.csv", _plain(number)
+        name, content = f"sum-{number}.csv", plain(number)
         yield gate("sums", f"{name}.sha256", f"{digest(content)}  {name}\n".encode())
         yield Put("sums", name, content, next(clock))
     yield gate("sums", "wrong.csv.sha256", f"{digest(b'other')}  wrong.csv\n".encode())
-    yield Put("sums", "wrong.csv", _plain(314), next(clock))
-    yield gate("sums", "waits.csv", _plain(315))
+    yield Put("sums", "wrong.csv", plain(314), next(clock))
+    yield gate("sums", "waits.csv", plain(315))
     yield gate("sums", "alone.csv.sha256", f"{digest(b'late')}  alone.csv\n".encode())
-    files = {f"set-{n}.csv": _plain(n) for n in range(316, 319)}
+    files = {f"set-{n}.csv": plain(n) for n in range(316, 319)}
     listed = [
         {"name": n, "size": len(c), "sha256": digest(c), "rows": 20 + (n == "set-318.csv")}
         for n, c in files.items()
@@ -618,7 +333,7 @@ def _steps() -> Iterator[Step]:
     yield Run(("replay", "file-120.csv", "chain-168.csv", "rejects-151.csv"))
     yield Run(("replay", "missing-158.csv", "--profile", "comma", *WORDS))
     yield Run(("quarantine", "replay", "column.csv", "chain-truncated.csv.gz"))
-    yield Put("first", "v-222.csv", _plain(399), next(clock), Until.REGISTERED)
+    yield Put("first", "v-222.csv", plain(399), next(clock), Until.REGISTERED)
     yield Messages("done again", 7)
     yield Start("worker")
     yield Quiet()
@@ -656,6 +371,3 @@ def _steps() -> Iterator[Step]:
 
 def count(steps_: list[Step]) -> int:
     return sum(isinstance(step, Put | Grow) for step in steps_)
-
-
-__all__ = ["count", "lay", "real", "settings", "steps"]

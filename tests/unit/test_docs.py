@@ -90,6 +90,13 @@ def test_the_authors_guide_shows_the_examples_as_they_are() -> None:
     assert [name for name in there if name not in shown] == []
 
 
+def test_every_test_that_a_guarantee_names_is_there() -> None:
+    text = (DOCS / "explanation" / "guarantees.md").read_text()
+    named = re.findall(r"`([a-z_]+/[\w/]+\.py)`", text)
+    assert len(named) > 50
+    assert [name for name in named if not (ROOT / "tests" / name).is_file()] == []
+
+
 def test_every_key_of_a_profile_is_explained() -> None:
     text = (DOCS / "reference" / "profile.md").read_text()
     assert [key for key in Profile.model_fields if f"`{key}`" not in text] == []

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from gated import Drop
-from yard import SETTINGS
 
 from sensorflow import bootstrap
 from sensorflow.adapters.feeds.folder.gates import Admitted
@@ -22,6 +21,7 @@ from sensorflow.core.gates.manifests import manifest
 from sensorflow.core.gates.patterns import ManifestPattern, NamePattern
 from sensorflow.core.gates.sums import digest_for, text_of
 from sensorflow.errors import Code, Misuse, Permanent
+from sensorflow.testing.project import Table, write_settings
 
 SHA = "ab" * 32
 MD5 = "cd" * 16
@@ -406,17 +406,16 @@ def test_what_is_gone_is_no_longer_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        ('gate = "done"', "sources.plant.gate.file"),
-        ('gate = { manifest = "*" }', "sources.plant.gate.manifest"),
-        ("gate = {}", "give either a file"),
-        ('gate = { fil = "{name}.x" }', "did you mean 'file'?"),
-        ('gate = "{name}.done"\ngrowing = true\nafter = "keep"', "give one of them"),
-        ('gate = "{name}.done"\noverdue_after = "soon"', "overdue_after"),
+        ({"gate": "done"}, "sources.plant.gate.file"),
+        ({"gate": {"manifest": "*"}}, "sources.plant.gate.manifest"),
+        ({"gate": {}}, "give either a file"),
+        ({"gate": {"fil": "{name}.x"}}, "did you mean 'file'?"),
+        ({"gate": "{name}.done", "growing": True, "after": "keep"}, "give one of them"),
+        ({"gate": "{name}.done", "overdue_after": "soon"}, "overdue_after"),
     ],
 )
-def test_settings_that_cannot_be_are_one_line(tmp_path: Path, wrong: str, why: str) -> None:
-    text = SETTINGS.format(database="postgresql:///x", source=wrong)
-    (tmp_path / "sensorflow.toml").write_text(text)
+def test_settings_that_cannot_be_are_one_line(tmp_path: Path, wrong: Table, why: str) -> None:
+    write_settings(tmp_path, {"plant": wrong})
     with pytest.raises(Misuse) as caught:
         bootstrap.settings(tmp_path)
     assert why in str(caught.value)

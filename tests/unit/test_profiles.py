@@ -50,6 +50,7 @@ def test_a_circle_is_named() -> None:
     ("change", "message"),
     [
         ({"delimeter": ";"}, "unknown key 'delimeter'; did you mean 'delimiter'?"),
+        ({"zzz": 1}, "unknown key 'zzz'; known: format, time, sensor, type, value, columns, "),
         ({"time": {"colum": "t"}}, "unknown key 'time.colum'; did you mean 'column'?"),
         ({"time": {"column": "t", "zone": "Europe/Berln"}}, "did you mean 'Europe/Berlin'?"),
         ({"time": {"column": "t", "format": "%Y-%Q"}}, "%Q"),

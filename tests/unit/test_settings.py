@@ -200,7 +200,8 @@ def test_a_source_without_a_kind_is_a_folder_and_reads_as_before(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("key", "hint"), [("setle", "'settle'"), ("on_chang", "'on_change'"), ("zzz", "known: path")]
+    ("key", "hint"),
+    [("setle", "'settle'"), ("on_chang", "'on_change'"), ("zzz", "known: kind, path, profile, ")],
 )
 def test_keys_of_the_kind_and_of_the_policy_are_proposed(
     tmp_path: Path, key: str, hint: str

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from patience import PATIENCE
 
+from sensorflow.testing.project import write_settings
+
 PROGRAM = """
 import sys
 from sensorflow.cli import main
@@ -40,14 +42,10 @@ def ready(**_):
 sys.argv = ["celery", "-A", "workers", "beat"]
 main()
 """
-SETTINGS = """
-broker_url = "redis://127.0.0.1:1/0"
-database_url = "postgresql://127.0.0.1:1/none"
-
-[sources.plant]
-path = "drop"
-profile = "long"
-"""
+SERVERS = {
+    "broker_url": "redis://127.0.0.1:1/0",
+    "database_url": "postgresql://127.0.0.1:1/none",
+}
 COMMANDS = (
     "init",
     "sniff",
@@ -117,7 +115,7 @@ def test_a_worker_that_does_not_fork_is_no_orphan(tmp_path: Path) -> None:
 
 
 def _ends_with(program: str, home: Path) -> int:
-    (home / "sensorflow.toml").write_text(SETTINGS)
+    write_settings(home, {"plant": {}}, **SERVERS)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", program]
     return subprocess.run(
@@ -126,7 +124,7 @@ def _ends_with(program: str, home: Path) -> int:
 
 
 def test_beat_sends_the_sweeps_without_arrow(tmp_path: Path) -> None:
-    (tmp_path / "sensorflow.toml").write_text(SETTINGS)
+    write_settings(tmp_path, {"plant": {}}, **SERVERS)
     command = [sys.executable, "-c", BEAT]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1:] == ["heavy: []"], done.stderr

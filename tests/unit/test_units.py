@@ -14,6 +14,7 @@ from sensorflow.errors import Misuse
 from sensorflow.service import plan as plans
 from sensorflow.service.escape import mount_unit, value, word
 from sensorflow.service.units import PARTS, Plan, units
+from sensorflow.testing.project import write_settings
 
 ODD = 'my plant\'s "é" (2) 100% $HOME %n \\x41'
 
@@ -119,7 +120,7 @@ def test_parts_need_servers_that_other_hosts_reach(
 ) -> None:
     (tmp_path / "db").write_text("postgresql://u@h/d")
     (tmp_path / "broker").write_text("redis://h/0")
-    (tmp_path / "sensorflow.toml").write_text('[sources.s]\npath = "drop"\nprofile = "long"\n')
+    write_settings(tmp_path, {"s": {}})
     monkeypatch.chdir(tmp_path)
     path, settings = plans.project({})
     with pytest.raises(Misuse, match="--parts needs database_url and broker_url"):
@@ -136,7 +137,7 @@ def test_an_empty_database_is_not_begun_for_another_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As root the embedded servers keep their data elsewhere."""
-    (tmp_path / "sensorflow.toml").write_text('[sources.s]\npath = "drop"\nprofile = "long"\n')
+    write_settings(tmp_path, {"s": {}})
     monkeypatch.chdir(tmp_path)
     path, settings = plans.project({})
     (tmp_path / "data/embedded/postgres").mkdir(parents=True)

@@ -13,7 +13,7 @@ from chaos.scene import Observer
 from servers import RabbitMQ
 from upgrade.drops import Drops
 from upgrade.hold import Facts, queues_of
-from upgrade.sides import FOLDERS, LEASE, ROOT, Host, Lookout, until
+from upgrade.sides import LEASE, ROOT, SOURCES, Host, Lookout, until
 
 PHASES = 6
 BYTES = 95
@@ -37,7 +37,7 @@ class Rolling:
         rows: int,
         say: Say,
     ) -> None:
-        for name in (*FOLDERS, "data"):
+        for name in (*SOURCES, "data"):
             (folder / name).mkdir()
         self._draw, self._early = random.Random(seed), seed % 2 == 1
         self._say, self._rabbit, self._broker = say, rabbit, urls[1]

@@ -19,44 +19,20 @@ from chaos.scene import Observer
 from fleet import Fleet
 from patience import PATIENCE
 
+from sensorflow.testing.project import settings_text
+
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("plant", "feed", "grow")
 LEASE = 15
 """Seconds. No lease may end because the machine is slow: an attempt is burned by a kill alone."""
 SPARED = 3
 """Attempts of a file after which one more kill would rightly quarantine it."""
-SETTINGS = """\
-data = "{shared}/data"
-rescan = 2
-sweep = 2
-lease = {lease}
-inline_below = {inline_below}
-[sources.plant]
-path = "{shared}/plant"
-profile = "long"
-settle = 0.2
-[sources.feed]
-path = "{shared}/feed"
-profile = "long"
-settle = 0.2
-dedupe_scope = "source"
-on_change = "keep"
-after = "keep"
-[sources.grow]
-path = "{shared}/grow"
-profile = "long"
-settle = 0.2
-growing = true
-grow_every = 1
-after = "keep"
-[profiles.long]
-format = "csv"
-time = "time"
-sensor = "sensor"
-type = "type"
-value = "value"
-unit = "unit"
-"""
+KEEP = {"settle": 0.2, "after": "keep"}
+SOURCES = {
+    "plant": {"settle": 0.2},
+    "feed": {**KEEP, "dedupe_scope": "source", "on_change": "keep"},
+    "grow": {**KEEP, "growing": True, "grow_every": 1},
+}
+KEYS = {"rescan": 2, "sweep": 2, "lease": LEASE}
 
 
 def unpacked(commit: str, folder: Path) -> Path:
@@ -85,8 +61,9 @@ class Host(Fleet):
         self.name = name
         project = shared / name
         project.mkdir()
-        settings = SETTINGS.format(shared=shared, lease=LEASE, inline_below=inline_below)
-        super().__init__(project, *urls, {"PYTHONPATH": str(tree)}, cold=True, settings=settings)
+        given = {name: {"path": f"{shared}/{name}", **keys} for name, keys in SOURCES.items()}
+        text = settings_text(given, data=f"{shared}/data", inline_below=inline_below, **KEYS)
+        super().__init__(project, *urls, {"PYTHONPATH": str(tree)}, cold=True, settings=text)
         self.pids: set[int] = set()
         self.hits: dict[int, int] = {}
 

@@ -43,6 +43,7 @@ ROLES = ("name", "type", "unit", "sensor", "skip")
 class Profile(Cell):
     """How to read one kind of file."""
 
+    leading = ("format", "time", "sensor", "type", "value", "columns", "each", "unit")
     format: Format
     # what is measured
     time: Time | None = None

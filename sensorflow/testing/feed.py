@@ -1,4 +1,4 @@
-"""The smallest feed: files in memory."""
+"""A feed in memory."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from sensorflow.errors import Code, Transient
 from sensorflow.ports.feed import Candidate, Feed, Gone, Permit
 
 
-class ToyFile(io.BytesIO):
-    """named: the candidate that it is now."""
+class MemoryFeed(Feed):
+    """See `ports.feed.Feed`: no more than it asks for.
 
-    def __init__(self, data: bytes, named: Callable[[], Candidate]) -> None:
-        super().__init__(data)
-        self.state = named
+    files: what is there, by key; acknowledged files go. errors: raised in place of opening a file.
+    """
 
-
-class ToyFeed(Feed):
-    """errors: what comes instead of a file that is opened. emptied: called when nothing is left."""
-
-    def __init__(self, name: str, files: dict[bytes, bytes]) -> None:
-        self.name, self.files = name, files
+    def __init__(self, name: str, files: Mapping[bytes, bytes] | None = None) -> None:
+        self.name, self.files = name, dict(files or {})
         self.errors: dict[bytes, Exception] = {}
-        self.emptied: Callable[[], object] = lambda: None
+        self._polled = False
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
-        return [self.scan()]
+        return [] if self._polled else [self._poll()]
+
+    def _poll(self) -> Iterator[Candidate]:
+        self._polled = True
+        try:
+            yield from self.scan()
+        finally:
+            self._polled = False
 
     def scan(self) -> Iterator[Candidate]:
         return map(self._candidate, list(self.files))
@@ -38,12 +39,12 @@ class ToyFeed(Feed):
         return Candidate(self.name, key, hashlib.sha256(data).hexdigest(), len(data), 0, 0)
 
     @contextmanager
-    def open(self, candidate: Candidate) -> Iterator[ToyFile]:
+    def open(self, candidate: Candidate) -> Iterator[MemoryFile]:
         if error := self.errors.get(candidate.key):
             raise error
         if (data := self.files.get(candidate.key)) is None:
             raise Gone("not there")
-        yield ToyFile(data, lambda: self._candidate(candidate.key))
+        yield MemoryFile(data, lambda: self._candidate(candidate.key))
 
     def unchanged(self, candidate: Candidate) -> bool:
         return candidate in self.scan()
@@ -52,16 +53,12 @@ class ToyFeed(Feed):
         for done in candidates:
             if by.allowed() and self.unchanged(done):
                 del self.files[done.key]
-        if not self.files:
-            self.emptied()
         return {}
 
 
-class AwayFeed(ToyFeed):
-    """What has its files is away."""
+class MemoryFile(io.BytesIO):
+    """state: the candidate that the file is now."""
 
-    def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
-        raise Transient(Code.STORAGE, "its server does not answer")
-
-    def reachable(self) -> bool:
-        return False
+    def __init__(self, data: bytes, state: Callable[[], Candidate]) -> None:
+        super().__init__(data)
+        self.state = state

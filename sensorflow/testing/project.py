@@ -1,0 +1,44 @@
+"""The settings of a project, from few arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from sensorflow.settings.file import FILE_NAME
+
+Table = Mapping[str, Any]
+"""Keys of a TOML table, and their values."""
+
+
+def settings_text(
+    sources: Mapping[str, Table], profiles: Mapping[str, Table] | None = None, **keys: Any
+) -> str:
+    """The text of a `sensorflow.toml`. keys: those that stand above all tables.
+
+    Unless its table says otherwise, a source has a drop folder of its own name, and files of the profile
+    `long` of the library. The data folder is `data`.
+    """
+    made = {name: _source(name, table) for name, table in sources.items()}
+    tables = {"sources": made, "profiles": profiles} if profiles else {"sources": made}
+    return tomlkit.dumps({"data": "data", **keys, **tables})
+
+
+def _source(name: str, table: Table) -> Table:
+    path = {} if "kind" in table else {"path": name}
+    return {**path, "profile": "long", **table}
+
+
+def write_settings(
+    folder: Path,
+    sources: Mapping[str, Table],
+    profiles: Mapping[str, Table] | None = None,
+    **keys: Any,
+) -> Path:
+    """Make a folder a project with these settings (see `settings_text`); returns the path of their file."""
+    path = folder / FILE_NAME
+    path.write_text(settings_text(sources, profiles, **keys), "utf-8")
+    return path

@@ -1,0 +1,62 @@
+"""What measures can be run: nothing else in the suite calls it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from packaging.requirements import Requirement
+
+from benchmarks import inputs
+from sensorflow.embedded.postgres import Postgres
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(
+    path.stem for path in (ROOT / "benchmarks").glob("*.py") if not path.stem.startswith("__")
+)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+RIVALS = {
+    Requirement(line).name.partition("-")[0] for line in PROJECT["optional-dependencies"]["bench"]
+}
+"""Packages that only `make bench` installs, and what they bring."""
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_benchmark_can_be_imported(name: str) -> None:
+    assert missing(name) in {None, *RIVALS}
+
+
+def missing(name: str) -> str | None:
+    """The package for want of which a benchmark cannot be imported."""
+    try:
+        import_module(f"benchmarks.{name}")
+    except ModuleNotFoundError as error:
+        return (error.name or "").partition(".")[0]
+    return None
+
+
+def test_a_benchmark_measures_and_writes_down_what_it_found(tmp_path: Path) -> None:
+    found, options = tmp_path / "found.json", ("--rows", "300", "--repeat", "1")
+    command = [sys.executable, "-m", "benchmarks", "formats", *options, "--json", str(found)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    cases = json.loads(found.read_text())["runs"]["formats"]["cases"]
+    assert {case["name"] for case in cases} >= {"csv", "jsonl", "parquet", "xlsx"}
+
+
+def test_a_stand_takes_files_all_the_way(tmp_path: Path, postgres: Postgres, database: str) -> None:
+    from benchmarks.stand import Stand
+
+    server = SimpleNamespace(url=database, process=postgres.process)
+    made = Stand(tmp_path, server, max_attempts=1)  # type: ignore[arg-type]
+    try:
+        took = made.take(inputs.many(tmp_path / "inputs", 20, 2), "csv")
+        assert (took.files, made.rows()) == (2, 20)
+    finally:
+        made.close()
