@@ -14,21 +14,16 @@ from pydantic import BaseModel, ByteSize
 from pydantic.fields import FieldInfo
 
 from manual.markdown import cell, table
+from sensorflow.core.profile.strict import Strict
 
 SPANS = (("w", 604_800), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
-def reference(model: type[BaseModel], without: frozenset[str] = frozenset()) -> str:
+def reference(model: type[Strict], without: frozenset[str] = frozenset()) -> str:
     """A table of the keys of a model, in the order in which it lists them itself."""
-    first = [name for name in getattr(model, "leading", ()) if name in model.model_fields]
-    order = dict.fromkeys((*first, *model.model_fields))
-    keys = {n: model.model_fields[n] for n in order if n not in without}
+    keys = {name: model.model_fields[name] for name in model.keys() if name not in without}
     told = meanings(model)
-    rows = [
-        (f"`{n}`", default(f), values(f) + told.get(n, ""))
-        for n, f in keys.items()
-        if not f.exclude
-    ]
+    rows = [(f"`{n}`", default(f), values(f) + told.get(n, "")) for n, f in keys.items()]
     return table(("Key", "Default", "Meaning"), rows)
 
 
