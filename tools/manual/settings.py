@@ -21,7 +21,8 @@ SPANS = (("w", 604_800), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 def reference(model: type[Strict], without: frozenset[str] = frozenset()) -> str:
     """A table of the keys of a model, in the order in which it lists them itself."""
-    keys = {name: model.model_fields[name] for name in model.keys() if name not in without}
+    shown = model.keys()
+    keys = {name: model.model_fields[name] for name in shown if name not in without}
     told = meanings(model)
     rows = [(f"`{n}`", default(f), values(f) + told.get(n, "")) for n, f in keys.items()]
     return table(("Key", "Default", "Meaning"), rows)
