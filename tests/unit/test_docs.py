@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from manual.blocks import Block
 from sensorflow import bootstrap, profiles
 from sensorflow.core.findings import Fault
 from sensorflow.core.profile import Profile
+from sensorflow.core.profile.time import Time
+from sensorflow.core.times.durations import seconds
 from sensorflow.errors import Code
 from sensorflow.settings import FolderSource, Settings
 from sensorflow.settings.retention import Retention
@@ -100,6 +102,35 @@ def test_every_test_that_a_guarantee_names_is_there() -> None:
 def test_every_key_of_a_profile_is_explained() -> None:
     text = (DOCS / "reference" / "profile.md").read_text()
     assert [key for key in Profile.model_fields if f"`{key}`" not in text] == []
+
+
+def test_the_defaults_of_a_profile_are_as_they_are_shown() -> None:
+    text = (DOCS / "reference" / "profile.md").read_text()
+    keys, times = (
+        text.split("## Keys of a profile")[1].split("**Keys by format")[0],
+        text.split("## `time`")[1],
+    )
+    shown = [*_defaults(keys, Profile), *_defaults(times.split("## `columns`")[0], Time)]
+    assert len(shown) > 30
+    assert [(key, told, is_) for key, told, is_ in shown if told != is_] == []
+
+
+def _defaults(section: str, model: type[Any]) -> Iterator[tuple[str, str, str]]:
+    """Each key whose default is shown as it is written: the key, that text, and the default."""
+    for names, cells in re.findall(r"^\| (`[a-z_`, ]+`) \| ([^|]*) \|", section, re.MULTILINE):
+        keys = re.findall(r"\w+", names)
+        told = [cells] if len(keys) == 1 else cells.split(", ")
+        for key, cell in zip(keys, told, strict=False):
+            if key not in model.model_fields:  # extends, which is resolved before
+                continue
+            made = settings.default(model.model_fields[key])
+            if re.fullmatch(r"`.*`|[\d.]+|true|false", cell) and made not in ("", "required"):
+                yield key, _plain(cell), _plain(made)
+
+
+def _plain(text: str) -> str:
+    bare = text.strip('`"')
+    return str(int(seconds(bare, "smhd") or 0)) if re.fullmatch(r"\d+[smhd]", bare) else bare
 
 
 def test_every_page_is_in_the_navigation_and_each_link_leads_somewhere() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
@@ -73,7 +74,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, timedelta):
         return f"`{_span(value)}`"
     if isinstance(value, ByteSize):
-        return f"`{value.human_readable().replace('.0', '')}`"
+        return "`" + re.sub(r"(\d+)\.0(\w+)", r"\1 \2", value.human_readable()) + "`"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, BaseModel):
