@@ -21,13 +21,12 @@ class FileEvent(StrEnum):
     UNPACKED = "unpacked"  # an archive: its members are registered
     SUPERSEDED = "superseded"  # by a newer version
     REPLACED = "replaced"  # a newer version or another file holds readings of it
-    NOT_RETURNED = (
-        "readings not returned"  # replaced by a file that was undone, with no bytes to replay
-    )
-    CONDEMNED = "condemned"  # on its way to quarantine
+    # the file that replaced them was undone, but there are no bytes to replay
+    NOT_RETURNED = "readings not returned"
+    CONDEMNED = "condemned"  # failed for good: will be quarantined
     QUARANTINED = "quarantined"  # with a manifest
     REPLAYED = "replayed"  # on request: it is pending again
-    REPLAY_FAILED = "replay failed"  # it stays as it was loaded before
+    REPLAY_FAILED = "replay failed"  # its rows stay as they were
     UNDONE = "undone"  # on request: its readings were removed
     EXPIRED = "expired"  # retention removed a layer
     ORPHANS_REMOVED = "orphaned rows removed"  # by audit --repair

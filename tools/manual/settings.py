@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from manual.markdown import cell, table
 from sensorflow.core.profile.strict import Strict
 
-SPANS = (("w", 604_800), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+SPANS = (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def reference(model: type[Strict], without: frozenset[str] = frozenset()) -> str:
