@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from manual.markdown import cell, table
@@ -11,6 +12,7 @@ from manual.markdown import cell, table
 KINDS = {"str": "TEXT", "int": "NUMBER", "float": "NUMBER", "Path": "PATH"}
 
 
+@cache
 def root() -> Any:
     """The command `sensorflow` with all that is below it."""
     import typer
