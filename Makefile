@@ -35,7 +35,7 @@ test: .venv/.has-dev ## all tests, against real PostgreSQL, Valkey and RabbitMQ
 	@sh tools/rabbitmq.sh
 	@sh tools/pgbouncer.sh
 	@sh tools/systemd.sh
-	@$(BIN)/python -m pytest -n 4 --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -n 6 --dist loadfile $(TESTS)
 
 faults-long: .venv/.has-dev ## the faults with outages of a minute
 	@sh tools/rabbitmq.sh

@@ -10,7 +10,7 @@ import secrets
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -23,7 +23,6 @@ from sensorflow.adapters import host
 from sensorflow.adapters.feeds.folder.drop import Folder
 from sensorflow.adapters.objects.local import LocalObjects
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.adapters.queues.celery import CeleryPublisher
 from sensorflow.embedded import state
 from sensorflow.environment import folder
 from sensorflow.errors import Misuse
@@ -33,7 +32,6 @@ from sensorflow.settings import Settings
 
 if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
-    from sensorflow.adapters.feeds.folder.growing import Growing
     from sensorflow.adapters.layers.local import LocalLayers
     from sensorflow.adapters.postgres.audit import PostgresBooks
     from sensorflow.adapters.postgres.closing import Closing
@@ -45,7 +43,8 @@ if TYPE_CHECKING:
     from sensorflow.ports.backlog import Backlog, Beside
     from sensorflow.ports.feed import Feed
     from sensorflow.ports.ledger import FileLedger, Ledger
-    from sensorflow.ports.queue import Publisher
+    from sensorflow.ports.objects import MakeStore, ObjectStore
+    from sensorflow.ports.queue import Broker, MakeBroker, Publisher
 
 GARBAGE = 3600.0
 DAY = 23.5 * 3600
@@ -190,16 +189,25 @@ def drop_empty_months(settings: Settings) -> int:
     return months.drop_empty(database_url(settings))
 
 
+def sweeper(
+    settings: Settings, ledger: Ledger, publisher: Publisher, touch: Callable[[], object]
+) -> Housekeeping:
+    """What a daemon does of it: all else needs Arrow, or may take hours."""
+    from sensorflow.flow.housekeeping import Housekeeping, sweeping
+
+    return Housekeeping(ledger, (sweeping(ledger, publisher, settings, touch),))
+
+
 def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publisher) -> Housekeeping:
     """All that is done every so often, by whichever engine calls it."""
     from sensorflow.flow.housekeeping import (
         RETAIN,
         RETAIN_EVERY,
-        SWEEP,
         Housekeeping,
         Step,
         each,
-        reconcile,
+        sweeping,
+        tidying,
     )
     from sensorflow.flow.retain import retain
 
@@ -217,9 +225,9 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
         return {"empty months": dropped} if dropped else {}
 
     expire = partial(retain, ledger, *stores, settings)
-    sweep = partial(reconcile, ledger, ledger, *stores, publisher, settings)
     steps = (
-        Step(SWEEP, settings.sweep, sweep),
+        sweeping(ledger, publisher, settings),
+        tidying(ledger, *stores, settings),
         Step(RETAIN, RETAIN_EVERY, partial(each, (seal, expire, collect, drop))),
     )
     return Housekeeping(ledger, steps)
@@ -228,12 +236,13 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
 def sight(settings: Settings, source: str | None = None) -> Sight:
     """What an audit looks at."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
+    from sensorflow.adapters.feeds.folder.growing import GrowingFolder
     from sensorflow.flow.audit import Sight
 
     intake = ledger(settings, "audit")
     here = world(settings, "audit", intake)
-    found = [FolderFeed(folder, intake) for folder in folders(settings)]
-    growing = {feed.name: feed for feed in found if settings.folders[feed.name].growing}
+    growing = {f.name: GrowingFolder(f) for f in folders(settings) if f.source.growing}
+    found = [growing.get(f.name) or FolderFeed(f, intake) for f in folders(settings)]
     every = [*found, *_brought(settings)]
     return Sight(here, books(settings), intake, every, growing, scratch, source)
 
@@ -248,7 +257,19 @@ def scratch() -> Iterator[LocalLayers]:
 
 
 def landing(settings: Settings) -> Landing:
-    return Landing(LocalObjects(settings.data_folder / "landing"))
+    """Raises Misuse."""
+    return Landing(store(settings, "landing"))
+
+
+def store(settings: Settings, zone: str, foreign: str = "") -> ObjectStore:
+    """Of a zone of `settings.storage`. foreign: see `LocalObjects`. Raises Misuse where its package cannot
+    be imported."""
+    folder = settings.zone_folder(zone)
+    if folder is not None:
+        return LocalObjects(folder, foreign)
+    url = settings.storage.url(zone) or ""
+    made: MakeStore = plugins.load(plugins.Group.STORES, plugins.scheme(url))
+    return made(url, settings.home)
 
 
 def lake(settings: Settings) -> LocalLayers:
@@ -257,8 +278,21 @@ def lake(settings: Settings) -> LocalLayers:
     return LocalLayers(settings.data_folder)
 
 
-def publisher(settings: Settings) -> CeleryPublisher:
+def publisher(settings: Settings) -> Publisher:
+    """Raises Misuse."""
+    if not settings.by_celery:
+        return broker(settings)()
+    from sensorflow.adapters.queues.celery import CeleryPublisher
+
     return CeleryPublisher(broker_url(settings), landing(settings).bucket, settings.to_broker)
+
+
+def broker(settings: Settings) -> Callable[[], Broker]:
+    """What makes the broker of another package, one for each process. Raises Misuse where the package
+    cannot be imported."""
+    url = broker_url(settings)
+    made: MakeBroker = plugins.load(plugins.Group.BROKERS, plugins.scheme(url))
+    return partial(made, url, settings.home)
 
 
 def world(settings: Settings, role: str, ledger: FileLedger) -> World:
@@ -295,11 +329,16 @@ def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], mine: str
 def feeds(settings: Settings, ledger: Ledger) -> list[Feed]:
     """Of all sources, to take their files in."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
+    from sensorflow.adapters.feeds.folder.growing import GrowingFolder
     from sensorflow.adapters.feeds.folder.watch import Watch
 
+    def feed(folder: Folder) -> Feed:
+        if folder.source.growing:
+            return GrowingFolder(folder)
+        return FolderFeed(folder, ledger, settings.rescan, watch)
+
     watch = Watch()
-    ours = [FolderFeed(f, ledger, settings.rescan, watch) for f in folders(settings)]
-    return [*ours, *_brought(settings)]
+    return [*map(feed, folders(settings)), *_brought(settings)]
 
 
 def _brought(settings: Settings) -> list[Feed]:
@@ -309,14 +348,6 @@ def _brought(settings: Settings) -> list[Feed]:
         for name, source in settings.sources.items()
         if name not in settings.folders
     ]
-
-
-def growers(settings: Settings, landing: Landing, ledger: Ledger) -> list[Growing]:
-    """Of the sources whose files grow."""
-    from sensorflow.adapters.feeds.folder.growing import Growing
-
-    growing = (folder for folder in folders(settings) if folder.source.growing)
-    return [Growing(settings, folder, landing, ledger) for folder in growing]
 
 
 def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> FolderFeed:
@@ -354,4 +385,5 @@ def folders(settings: Settings) -> list[Folder]:
 
 
 def quarantine(settings: Settings) -> QuarantineZone:
-    return QuarantineZone(LocalObjects(settings.data_folder / "quarantine", FILES))
+    """Raises Misuse."""
+    return QuarantineZone(store(settings, "quarantine", FILES))

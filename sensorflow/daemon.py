@@ -16,7 +16,7 @@ from sensorflow.core.heartbeat import Role
 from sensorflow.flow.intake.loop import Intake
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.publisher import PublisherLoop
-from sensorflow.ports.feed import Feed, Grower
+from sensorflow.ports.feed import Feed
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Settings
@@ -24,13 +24,10 @@ from sensorflow.telemetry import Event, emit
 
 
 class Daemon:
-    """growers: of those sources whose files grow."""
-
     def __init__(
         self,
         settings: Settings,
         feeds: Sequence[Feed],
-        growers: Sequence[Grower],
         landing: Landing,
         ledger: Ledger,
         queue_: Publisher,
@@ -41,9 +38,10 @@ class Daemon:
         taking = self._heart.loop(Role.INTAKE, sources=self._sources)
         sending = self._heart.loop(Role.PUBLISHER)
         self._leases = bootstrap.leases(settings, ledger, self._sources, mine)
-        self._publisher = PublisherLoop(settings, ledger, queue_, sending)
+        sweeper = bootstrap.sweeper(settings, ledger, queue_, sending.touch)
+        self._publisher = PublisherLoop(settings, ledger, queue_, sending, sweeper)
         wake = self._publisher.wake
-        self._intake = Intake(settings, feeds, growers, landing, ledger, self._leases, taking, wake)
+        self._intake = Intake(settings, feeds, landing, ledger, self._leases, taking, wake)
 
     def stop(self) -> None:
         """Finish the files in hand, and end."""
@@ -72,9 +70,8 @@ def run(settings: Settings) -> None:
     """The process: until SIGTERM or SIGINT."""
     ledger = bootstrap.ledger(settings, "daemon")
     queue_ = bootstrap.publisher(settings)
-    landing = bootstrap.landing(settings)
-    feeds, growers = bootstrap.feeds(settings, ledger), bootstrap.growers(settings, landing, ledger)
-    daemon = Daemon(settings, feeds, growers, landing, ledger, queue_)
+    feeds = bootstrap.feeds(settings, ledger)
+    daemon = Daemon(settings, feeds, bootstrap.landing(settings), ledger, queue_)
 
     def end(_number: int, _frame: FrameType | None) -> None:
         daemon.stop()

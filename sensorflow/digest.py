@@ -10,6 +10,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
+from sensorflow import plugins
+
 HOST = frozenset(
     (
         *("workers", "log_level", "log_size", "log_files"),
@@ -18,7 +20,7 @@ HOST = frozenset(
 )
 """Settings that may differ from host to host, and change nothing in what is loaded."""
 URLS = ("database_url", "broker_url")
-PLACE = frozenset((*URLS, "database_tls", "broker_tls", "data", "flower_hosts"))
+PLACE = frozenset((*URLS, "database_tls", "broker_tls", "data", "storage", "flower_hosts"))
 """Settings that say where things are and who asks: each host, container and user may have its own."""
 _SALT, _LENGTH = b"sensorflow-digest", 4
 
@@ -30,6 +32,8 @@ def plain(values: Mapping[str, Any]) -> dict[str, str]:
     """
     shown = {name: value for name, value in values.items() if name not in HOST}
     shown |= {name: _without_password(shown.get(name)) for name in URLS}
+    zones = shown.get("storage") or {}
+    shown["storage"] = {zone: _without_password(url) for zone, url in zones.items()}
     return {name: json.dumps(value, sort_keys=True) for name, value in sorted(shown.items())}
 
 
@@ -42,7 +46,7 @@ def shared(values: Mapping[str, Any]) -> str:
     """24 hexadecimal digits of what processes share wherever they run: no host, user or path counts.
 
     The database is not in it, as it is where these digests are compared; of the broker its kind and its
-    number or virtual host.
+    number or virtual host, of another package's its scheme.
     """
     kept = {name: value for name, value in values.items() if name not in HOST | PLACE}
     kept["sources"] = {
@@ -61,6 +65,8 @@ def _broker(url: str | None) -> str | None:
     if url is None:
         return None
     parts = urlsplit(url)
+    if parts.scheme not in plugins.CELERY:
+        return parts.scheme
     if "amqp" in parts.scheme:
         return f"amqp {parts.path.strip('/')}"
     number = parts.path.strip("/")

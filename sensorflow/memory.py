@@ -46,14 +46,14 @@ def lean(batches: Iterable[T]) -> Iterator[T]:
     for batch in batches:
         number += 1
         yield batch
-        if number > 1 and _resident() > least:
+        if number > 1 and resident() > least:
             _give_back()
-            least = max(ENOUGH, _resident() + WORTH)
+            least = max(ENOUGH, resident() + WORTH)
     if number > MANY:
         _give_back()
 
 
-def _resident() -> int:
+def resident() -> int:
     """Bytes; 0 where the system does not tell."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -1,4 +1,4 @@
-"""What other packages bring: feeds and decoders, as entry points.
+"""What other packages bring, as entry points: feeds, decoders, brokers and stores.
 
 They are looked for only when a setting names what is not built in, and imported when they are used.
 """
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
+from urllib.parse import urlsplit
 
 from sensorflow.core.profile import formats
 from sensorflow.errors import Code, Misuse, Transient
@@ -19,6 +20,17 @@ class Group(StrEnum):
 
     FEEDS = "sensorflow.feeds"  # the kind of a source
     DECODERS = "sensorflow.decoders"  # the format of a profile
+    BROKERS = "sensorflow.brokers"  # the scheme of broker_url: a `ports.queue.MakeBroker`
+    STORES = "sensorflow.stores"  # the scheme of a URL in [storage]: a `ports.objects.MakeStore`
+
+
+CELERY = ("redis", "rediss", "redis+socket", "valkey", "valkeys", "amqp", "amqps", "pyamqp")
+"""Schemes of broker URLs that Celery serves. They are built in: no package is asked for one of them."""
+
+
+def scheme(url: str) -> str:
+    """Of a URL, in small letters; "" of a path."""
+    return urlsplit(url).scheme
 
 
 def names(group: Group) -> Sequence[str]:

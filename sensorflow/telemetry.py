@@ -70,6 +70,8 @@ class Event(StrEnum):
     WORK_STUCK = "work.stuck", "error"
     # the host refuses memory, processes or threads; retried
     WORK_REFUSED = "work.refused", "error"
+    # a worker's process ended by itself, or was killed; replaced
+    WORK_ENDED = "work.ended", "error"
     # stuck processes cannot be found; leases end all the same
     WORK_UNWATCHED = "work.unwatched", "error"
     FILE_CONDEMNED = "file.condemned", "warning"  # it failed for good, and will be quarantined
@@ -77,6 +79,8 @@ class Event(StrEnum):
     LEASE_LOST = "lease.lost", "warning"  # another worker has the file; nothing is committed
     # files were published again: leases had ended, or messages were missing
     SWEPT = "swept", "warning"
+    # a step of housekeeping failed; repeated when it is due again
+    HOUSEKEEPING_FAILED = "housekeeping.failed", "error"
     # its unique index is built: no reading exists twice
     MONTH_CLOSED = "month.closed", "info"
     # it cannot be closed: readings exist twice, and are named

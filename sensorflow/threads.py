@@ -82,7 +82,9 @@ def _unmapped(error: BaseException) -> bool:
 
 
 def _threadless(error: BaseException) -> bool:
-    return isinstance(error, RuntimeError) and "can't start new thread" in str(error)
+    """As Python says it, and as Arrow does of the threads of its pool."""
+    texts = ("can't start new thread", "Failed to launch worker thread")
+    return any(text in str(error) for text in texts)
 
 
 def refused(error: BaseException) -> str | None:

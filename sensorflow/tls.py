@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from sensorflow import plugins
 from sensorflow.core.profile.strict import Strict
 from sensorflow.errors import Code, Misuse
 
@@ -56,8 +57,14 @@ def check_broker(url: str | None, tls: Tls | None) -> None:
             )
         return
     scheme = urlsplit(url).scheme
-    if any(name.startswith("ssl") for name, _ in parse_qsl(urlsplit(url).query)):
+    ssl = any(name.startswith("ssl") for name, _ in parse_qsl(urlsplit(url).query))
+    if ssl and scheme in plugins.CELERY:
         raise Misuse("broker_url: say what is about TLS in broker_tls, not as ?ssl…", Code.SETTINGS)
+    if tls is not None and scheme not in plugins.CELERY:
+        raise Misuse(
+            f"broker_tls is for Redis, Valkey and RabbitMQ; say what {scheme}:// needs in broker_url",
+            Code.SETTINGS,
+        )
     if tls is not None and scheme not in SECURE:
         secure = "amqps" if "amqp" in scheme else "rediss"
         raise Misuse(

@@ -111,12 +111,13 @@ class Fleet:
         self.ledger = PostgresLedger(database, "test")
 
     def start(self, *names: str, env: dict[str, str] | None = None, crash: str = "") -> None:
-        """Names are daemon, daemon-…, flower, beat, and any that begin with worker. env, crash (see
-        `sensorflow.crash`): for these alone."""
+        """Names are daemon, daemon-…, loop, loop-… (a worker without Celery), flower, beat, and any that
+        begin with worker. env, crash (see `sensorflow.crash`): for these alone."""
         celery = ["celery", "-A", "workers"]
         quick = [f"--loglevel={self.level}", "--without-mingle", "--without-gossip"]
         commands = {
             "daemon": ["sensorflow", "watch"],
+            "loop": ["sensorflow", "worker", "-c", "2"],
             "flower": [*celery, "flower", f"--port={self.flower_port}"],
             "beat": [
                 *celery,

@@ -6,13 +6,16 @@ those of their file share a fixture; all others a file at once. Tests with Rabbi
 
 from __future__ import annotations
 
+from functools import cache, cached_property
 from pathlib import Path
-from zlib import crc32
 
 from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[1]
-FIRST = ("acceptance", "faults", "fuzz", "integration", "migration", "conformance", "unit")
+FIRST = (
+    *("acceptance", "faults", "fuzz", "architecture", "integration", "migration", "conformance"),
+    *("unit", "same"),
+)
 """Folders by how long their tests take."""
 SINGLY = ("acceptance", "faults")
 BROKERS = 2
@@ -40,11 +43,20 @@ def position(nodeid: str) -> tuple[int, int]:
 class LongestFirst(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        if "rabbitmq" in nodeid and not _shares(file):
-            return f"rabbitmq {crc32(nodeid.encode()) % BROKERS}"
+        if nodeid in self._brokers:
+            return f"rabbitmq {self._brokers[nodeid]}"
         alone = file.startswith(tuple(f"tests/{folder}/" for folder in SINGLY))
         return nodeid if alone and not _shares(file) else file
 
+    @cached_property
+    def _brokers(self) -> dict[str, int]:
+        """Tests with RabbitMQ, dealt out in their order: the long ones to each in turn."""
+        found = (
+            n for n in self.collection if "rabbitmq" in n and not _shares(n.partition("::")[0])
+        )
+        return {nodeid: number % BROKERS for number, nodeid in enumerate(found)}
 
+
+@cache
 def _shares(file: str) -> bool:
     return 'scope="module"' in (ROOT / file).read_text()

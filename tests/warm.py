@@ -28,11 +28,24 @@ from pathlib import Path
 from patience import PATIENCE
 
 IMPORTS = (
-    *("celery.bin.celery", "kombu.transport.pyamqp", "kombu.transport.redis"),
+    *("celery.bin.celery", "celery.fixups.django", "celery.app.control", "celery.app.events"),
+    *("celery.app.log", "celery.apps.beat", "celery.apps.worker", "celery.concurrency.prefork"),
+    *("celery.worker.autoscale", "celery.worker.consumer.delayed_delivery", "celery.worker.loops"),
+    *("celery.worker.strategy", "kombu.transport.pyamqp", "kombu.transport.redis"),
     *("sqlalchemy.dialects.postgresql.psycopg", "sensorflow.adapters.postgres.migrate"),
-    *("sensorflow.bootstrap", "sensorflow.cli.commands"),
+    *("sensorflow.adapters.postgres.inspect", "sensorflow.adapters.postgres.together"),
+    *("sensorflow.adapters.feeds.folder.growing", "sensorflow.adapters.feeds.folder.manifests"),
+    *("sensorflow.adapters.feeds.folder.watch", "sensorflow.adapters.layers.local"),
+    *("sensorflow.bootstrap", "sensorflow.cli.commands", "sensorflow.daemon"),
+    *("sensorflow.core.formats.csv", "sensorflow.core.reshape", "sensorflow.flow.housekeeping"),
+    *("sensorflow.flow.leases", "sensorflow.flow.process"),
 )
+"""What daemons, workers, beat and commands import sooner or later. Not `workers` itself, which
+asks as it is imported which of Celery's commands runs."""
 AT_START = ("PYTHON", "LD_", "MALLOC_", "GLIBC_", "LANG", "LC_")
+ENVIRON = {"ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""As workers have it, for whom Arrow is imported too late here."""
+ROOT = Path(__file__).resolve().parents[1]
 _lock = threading.Lock()
 _addresses: dict[frozenset[tuple[str, str]], str] = {}
 """One for each environment of what starts."""
@@ -105,7 +118,21 @@ class Process:
 
 def _fixed(env: Mapping[str, str]) -> dict[str, str]:
     """What is read once, as a process starts."""
-    return {name: value for name, value in env.items() if name.startswith(AT_START)}
+    found = {name: value for name, value in env.items() if name.startswith(AT_START)}
+    if all(map(_only_adds, _paths(env))):
+        found["PYTHONPATH"] = str(ROOT)  # a fork adds the others
+    return found
+
+
+def _paths(env: Mapping[str, str]) -> list[str]:
+    return [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
+def _only_adds(path: str) -> bool:
+    """Whether the imports are the same with this folder and without it."""
+    others = any((Path(path) / name).exists() for name in ("sensorflow", "workers"))
+    at_start = (Path(path) / "sitecustomize.py").exists()
+    return not at_start and (not others or Path(path).resolve() == ROOT)
 
 
 def _started(fixed: Mapping[str, str]) -> str:
@@ -122,7 +149,7 @@ def _started(fixed: Mapping[str, str]) -> str:
                 [sys.executable, __file__, str(listening.fileno())],
                 pass_fds=[listening.fileno()],
                 stdin=subprocess.PIPE,  # ends with us, however we end, and the process with it
-                env={**others, **fixed},
+                env={**others, **ENVIRON, **fixed},
                 cwd=folder,
                 start_new_session=True,
             )
@@ -136,6 +163,14 @@ def _end(process: subprocess.Popen[bytes], folder: str) -> None:
     process.kill()
     process.wait()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+class _WithoutPandas:
+    """As in workers: pyarrow would import it, for half a second of each start."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("nothing here needs pandas", name=name)
 
 
 def _serve(listening: socket.socket) -> None:
@@ -169,6 +204,7 @@ def _serve(listening: socket.socket) -> None:
         os.environ.clear()
         os.environ.update(wanted["env"])
         time.tzset()
+        sys.path[1:1] = [path for path in _paths(os.environ) if path not in sys.path]
         os.chdir(wanted["cwd"])
         sys.argv[:] = wanted["words"]
         return
@@ -176,8 +212,10 @@ def _serve(listening: socket.socket) -> None:
 
 if __name__ == "__main__":
     sys.path[0] = ""  # as of -m
+    sys.meta_path.insert(0, without := _WithoutPandas())
     for name in IMPORTS:
         importlib.import_module(name)
+    sys.meta_path.remove(without)
     gc.freeze()  # or the forks would copy all that they collect
     _serve(socket.socket(fileno=int(sys.argv[1])))
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

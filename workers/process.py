@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 
 from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.adapters.queues.celery import CeleryPublisher
+from sensorflow.engine.board import Board
 from sensorflow.flow.housekeeping import Housekeeping
 from sensorflow.flow.leases import LeaseKeeper
 from sensorflow.flow.work import World
 from sensorflow.ports.claims import Claim
-from workers.board import Board
+from sensorflow.ports.queue import Publisher
 from workers.configured import settings
 
 parent = 0
@@ -33,7 +33,7 @@ def ledger() -> PostgresLedger:
 
 
 @cache
-def publisher() -> CeleryPublisher:
+def publisher() -> Publisher:
     return bootstrap.publisher(world().settings)
 
 
@@ -52,15 +52,9 @@ def forget() -> None:
 @cache
 def keeper() -> LeaseKeeper:
     """Raises Transient HOST where there is no thread to be had."""
-    return LeaseKeeper(settings().lease)
+    return LeaseKeeper(settings().lease, board.hold)
 
 
-@contextmanager
-def keep(claims: Sequence[Claim]) -> Iterator[None]:
+def keep(claims: Sequence[Claim]) -> AbstractContextManager[None]:
     """Renew the leases of `claims` as long as the work goes on, and say outside what is held."""
-    board.hold(claims)
-    try:
-        with keeper().claims(world().ledger, claims):
-            yield
-    finally:
-        board.hold(())
+    return keeper().claims(ledger(), claims)

@@ -10,6 +10,7 @@ from sensorflow.adapters.queues.celery import INGEST, RETAIN, SWEEP, task_name
 from sensorflow.core.arrival import file_ids_of
 from sensorflow.core.states import Stage
 from sensorflow.errors import SensorflowError
+from sensorflow.flow.housekeeping import TIDY
 from sensorflow.flow.process import process
 from sensorflow.ports.queue import Task
 from workers.outcome import tell
@@ -55,8 +56,8 @@ def quarantine(message: dict[str, Any]) -> str:
 
 @shared_task(name=task_name(SWEEP), throws=EXPECTED, Request=HandedOver, send_events=False)
 def sweep() -> str:
-    """Publish again whatever is stale."""
-    return _done(SWEEP)
+    """Publish again whatever is stale, and collect garbage of finished files."""
+    return _done(SWEEP, TIDY) or "somebody else has just done it"
 
 
 @shared_task(name=task_name(RETAIN), throws=EXPECTED, Request=HandedOver, send_events=False)
@@ -65,5 +66,6 @@ def retain() -> str:
     return _done(RETAIN) or "nothing expires"
 
 
-def _done(step: str) -> str:
-    return " ".join(f"{what}={count}" for what, count in housekeeping().run(step).items())
+def _done(*steps: str) -> str:
+    done = housekeeping().run(*steps)
+    return " ".join(f"{what}={count}" for what, count in done.items())

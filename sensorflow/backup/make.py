@@ -44,8 +44,18 @@ Progress = Callable[[str, int, int], object]
 """What is being done, how many files of the ledger of how many."""
 
 
+def require_in_data(settings: Settings) -> None:
+    """Misuse where a zone is not in the data folder, which is all that backup and restore know."""
+    if (zone := settings.storage.elsewhere()) is not None:
+        raise Misuse(
+            f"{zone} is not in the data folder, and backup and restore know that folder alone: copy the "
+            "database and each store by their own means, the database first"
+        )
+
+
 def require_apart(settings: Settings, target: Path) -> None:
     """Misuse for a folder that the backup would be a part of, or that files are dropped into."""
+    require_in_data(settings)
     there = target.resolve()
     folders_ = {f"sources.{n}": settings.path(s.path) for n, s in settings.folders.items()}
     for name, folder in {"data": settings.data_folder, **folders_}.items():

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sensorflow.adapters.local.places import BEGAN, sync_folder
 from sensorflow.backup import folder as folders
 from sensorflow.backup.folder import Backup
-from sensorflow.backup.make import STORES
+from sensorflow.backup.make import STORES, require_in_data
 from sensorflow.disk import free, room, size
 from sensorflow.errors import Misuse
 from sensorflow.settings import RESTORING
@@ -42,6 +42,7 @@ class Restore:
 
     def require(self) -> None:
         """Raises Misuse where something is in the way, before anything is changed."""
+        require_in_data(self._settings)
         require_readable(self._backup)
         if self.step == PLACING:
             return

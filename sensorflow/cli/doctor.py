@@ -63,6 +63,8 @@ def _alone(what: str) -> list[Check]:
     if what not in NAMES:
         raise Misuse(f"--only {what}: give one of {', '.join(NAMES)}")
     settings = bootstrap.settings()
+    if what == "beat" and not settings.by_celery:
+        return [Check(what, "ok", "none is needed: broker_url is not Celery's")]
     ledger = bootstrap.ledger(settings, "doctor")
     try:
         here = [b for b in ledger.heartbeats() if b.pulse.host == socket.gethostname()]
@@ -95,6 +97,7 @@ def _checks() -> Iterator[Check]:
         )
     yield from _folders(settings)
     yield _room(settings)
+    yield from _stores(settings)
     yield _backup(settings)
     yield from _guarded("database", settings, _database)
     yield from _guarded("broker", settings, _broker)
@@ -122,6 +125,28 @@ def _room(settings: Settings) -> Check:
     if disk.free(folder) < ROOM:
         return Check("data folder", "warn", found, "make room: every file is kept in landing/")
     return Check("data folder", "ok", found)
+
+
+def _stores(settings: Settings) -> Iterator[Check]:
+    """The zones that are not in the data folder."""
+    from sensorflow import bootstrap
+    from sensorflow.folders import data_fault
+    from sensorflow.settings.storage import ZONES, shown
+
+    for zone in ZONES:
+        url, folder = settings.storage.url(zone), settings.zone_folder(zone)
+        if url is None:
+            continue
+        if folder is not None:
+            fault = data_fault(folder)
+            yield Check(zone, "fail", *fault) if fault else Check(zone, "ok", str(folder))
+            continue
+        try:
+            bootstrap.store(settings, zone).head("none")
+            yield Check(zone, "ok", shown(url))
+        except SensorflowError as error:
+            todo = f"check storage.{zone}, and that the store lets us in"
+            yield Check(zone, "fail", f"{shown(url)}: {error}", REMEDY.get(error.code, todo))
 
 
 def _backup(settings: Settings) -> Check:
@@ -270,7 +295,9 @@ def _broker(settings: Settings) -> Iterator[Check]:
     from sensorflow import bootstrap
 
     queue = bootstrap.publisher(settings)
-    yield Check("broker", "ok", f"{queue.kind}, {queue.declare()} messages waiting")
+    depth = queue.depth()
+    waiting = "reachable" if depth is None else f"{depth} messages waiting"
+    yield Check("broker", "ok", f"{queue.name}, {waiting}")
 
 
 def _drops(settings: Settings) -> Iterator[Check]:

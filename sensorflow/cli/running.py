@@ -23,7 +23,8 @@ def processes(settings: Settings, ledger: Catalog) -> list[Check]:
     from sensorflow import bootstrap
     from sensorflow.adapters.host import has_ended
 
-    return list(health(ledger.heartbeats(), bootstrap.shared_digest(settings), has_ended))
+    digest = bootstrap.shared_digest(settings)
+    return list(health(ledger.heartbeats(), digest, has_ended, settings.by_celery))
 
 
 def silence(settings: Settings, ledger: Catalog) -> Iterator[Check]:

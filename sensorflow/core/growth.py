@@ -13,12 +13,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from sensorflow.core.arrival import Arrival
 from sensorflow.core.containers import kind_of
 from sensorflow.core.profile import Profile
-from sensorflow.core.stability import Stat
 
 EDGE = 64 << 10
 """Bytes at the beginning of a file, and before the end of what was taken, by which it is recognized."""
@@ -78,18 +77,22 @@ class Taken:
 
 
 @dataclass(frozen=True)
-class Growth:
-    """A part of a growing file that was landed. follows: None for the first one."""
+class Increment:
+    """What is new in a growing file, up to the end of a line. follows: None where nothing was taken before.
 
-    arrival: Arrival
+    size, lines: of what is new. inode, head, tail: see `Taken`; of the file up to the end of this.
+    """
+
     follows: Taken | None
+    size: int
     lines: int
     inode: str
     head: bytes
     tail: bytes
 
     @property
-    def byte_offset(self) -> int:
+    def start(self) -> int:
+        """Bytes of the file before this."""
         return self.follows.size if self.follows else 0
 
     @property
@@ -97,9 +100,16 @@ class Growth:
         return self.follows.lines if self.follows else 0
 
     @property
-    def size(self) -> int:
-        """Bytes of the file that are taken with this one."""
-        return self.byte_offset + self.arrival.landed.size
+    def end(self) -> int:
+        return self.start + self.size
+
+
+@dataclass(frozen=True)
+class Growth:
+    """An increment that was landed."""
+
+    arrival: Arrival
+    increment: Increment
 
 
 @dataclass(frozen=True)
@@ -145,31 +155,34 @@ class Verdict(StrEnum):
     REPLACED = "replaced"  # another file under the name
 
 
-def inode_of(stat: Stat) -> str:
-    return f"{stat.device}:{stat.inode}"
+class Stream(Protocol):
+    """An open file that is read anywhere."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+    def seek(self, offset: int, /) -> object: ...
 
 
-def compare(taken: Taken, stat: Stat, stream: BinaryIO) -> Verdict:
+def compare(taken: Taken, inode: str, size: int, stream: Stream) -> Verdict:
     """Whether an open file is the one that was taken. Reads no more than its two edges.
 
     The device is not compared: it may be numbered anew at a start of the system.
     """
-    same = taken.inode.rpartition(":")[2] == str(stat.inode)
-    if stat.size < taken.size:
+    same = taken.inode.rpartition(":")[2] == inode.rpartition(":")[2]
+    if size < taken.size:
         return Verdict.TRUNCATED if same else Verdict.REPLACED
     if edges(stream, taken.size) != (taken.head, taken.tail):
         return Verdict.REWRITTEN if same else Verdict.REPLACED
     return Verdict.SAME if same else Verdict.PERHAPS
 
 
-def edges(stream: BinaryIO, size: int) -> tuple[bytes, bytes]:
+def edges(stream: Stream, size: int) -> tuple[bytes, bytes]:
     """SHA-256 of the first `EDGE` of so many bytes, and of the last."""
     width = min(size, EDGE)
     head, tail = (_read(stream, start, width) for start in (0, size - width))
     return hashlib.sha256(head).digest(), hashlib.sha256(tail).digest()
 
 
-def holds(stream: BinaryIO, segments: Iterable[Segment]) -> bool:
+def holds(stream: Stream, segments: Iterable[Segment]) -> bool:
     """Whether a file begins with exactly these growths, which are given from the first on."""
     for segment in segments:
         stream.seek(segment.byte_offset)
@@ -182,7 +195,7 @@ def holds(stream: BinaryIO, segments: Iterable[Segment]) -> bool:
     return True
 
 
-def begins(stream: BinaryIO, size: int, landed: Iterable[BinaryIO]) -> bool:
+def begins(stream: Stream, size: int, landed: Iterable[BinaryIO]) -> bool:
     """Whether a file of `size` bytes is the beginning of these growths, which are given as streams."""
     stream.seek(0)
     left = size
@@ -197,7 +210,7 @@ def begins(stream: BinaryIO, size: int, landed: Iterable[BinaryIO]) -> bool:
     return left == 0
 
 
-def complete(stream: BinaryIO, start: int, size: int, cap: int = CAP) -> int:
+def complete(stream: Stream, start: int, size: int, cap: int = CAP) -> int:
     """Where the last complete line ends that begins at `start` or later, `start` where there is none.
 
     Searched from `size` back, but no further than `cap` bytes behind `start`.
@@ -257,13 +270,13 @@ def refused(head: bytes) -> str | None:
 class Lines:
     """A part of a file as a stream: counts its lines, and remembers its edges. Short where the file is."""
 
-    def __init__(self, stream: BinaryIO, start: int, end: int) -> None:
+    def __init__(self, stream: Stream, start: int, end: int) -> None:
         stream.seek(start)
         self._stream, self._left = stream, end - start
         self.count = 0
         self.first = self.last = b""
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         wanted = self._left if size < 0 else min(size, self._left)
         data = self._stream.read(wanted) if wanted else b""
         self._left -= len(data)
@@ -273,7 +286,7 @@ class Lines:
         self.last = data[-EDGE:] if len(data) >= EDGE else (self.last + data)[-EDGE:]
         return data
 
-    def edges(self, stream: BinaryIO, start: int, end: int) -> tuple[bytes, bytes]:
+    def edges(self, stream: Stream, start: int, end: int) -> tuple[bytes, bytes]:
         """As `edges` of the first `end` bytes of the file, of which this part is the last."""
         width = min(end, EDGE)
         head = (_read(stream, 0, min(start, EDGE)) + self.first)[:width]
@@ -282,7 +295,7 @@ class Lines:
         return hashlib.sha256(head).digest(), hashlib.sha256(tail).digest()
 
 
-def _read(stream: BinaryIO, start: int, width: int) -> bytes:
+def _read(stream: Stream, start: int, width: int) -> bytes:
     stream.seek(start)
     return stream.read(width)
 

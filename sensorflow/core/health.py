@@ -37,18 +37,23 @@ class Check:
 
 
 def health(
-    beats: Sequence[Heartbeat], digest: str | None, has_ended: Callable[[str], bool]
+    beats: Sequence[Heartbeat],
+    digest: str | None,
+    has_ended: Callable[[str], bool],
+    by_celery: bool = True,
 ) -> Iterator[Check]:
     """Of daemon, workers and beat, then of what they wait for, then of their settings.
 
     digest: of the settings that hold here, as far as all processes share them. has_ended: whether a process
-    has ended for certain.
+    has ended for certain. by_celery: see `Settings.by_celery`; without it there is no beat.
     """
     known = [b for b in beats if b.live or not has_ended(b.pulse.process)]
     gone = [b for b in replaced(known) if b.age > MISSED]
     known = [b for b in known if b not in gone]
     known = [b for b in known if not b.pulse.state.get("ending")]  # it finishes its last files
     for name, roles in NAMES.items():
+        if name == "beat" and not by_celery:
+            continue
         yield from _running(name, [b for b in known if b.pulse.role in roles], len(roles))
     live = [b for b in known if b.live]
     yield from _paused(live)

@@ -37,14 +37,16 @@ def fleet(
     generation: int = 0,
     folder: Path | None = None,
 ) -> list[Process]:
-    """Daemon, workers, beat and Flower; `env` tells them the URLs. generation: of the workers, whose names
-    differ while those of before finish their files. folder: where they run; the data folder."""
+    """Daemon and workers, and Celery's beat and Flower; `env` tells them the URLs. generation: of Celery's
+    workers, whose names differ while those of before finish their files. folder: where they run; the data
+    folder."""
     logs = settings.data_folder / "logs"
+    ours = [sys.executable, "-m", "sensorflow"]
     level = f"--loglevel={settings.log_level}"
     named = (f"--hostname=celery{generation}@%h",) if generation else ()
     autoscale = f"--autoscale={settings.workers},1"
     commands: list[tuple[str, list[str], Mapping[str, str]]] = [
-        ("daemon", [sys.executable, "-m", "sensorflow", "watch"], env),
+        ("daemon", [*ours, "watch"], env),
         (
             "worker",
             celery("worker", autoscale, level, *named, "--without-mingle", "--without-gossip"),
@@ -57,6 +59,8 @@ def fleet(
             env,
         ),
     ]
+    if not settings.by_celery:
+        commands[1:] = [("worker", [*ours, "worker", "-c", str(settings.workers)], env)]
     return [
         Process(name, command, logs / f"{name}.log", env=given, cwd=folder or settings.data_folder)
         for name, command, given in commands

@@ -2,6 +2,10 @@
 
 They are landed and registered a few ahead of the workers, and never touched: nothing is moved or deleted.
 What was registered once is known, so that the same command goes on where it was killed.
+
+It shares `land` and `register` with the intake, and not its loop, which never ends, has leases, waits out
+troubles, offers again and acknowledges: nothing of that is wanted here, and each file waits for the workers
+anyway (docs/decisions/0031).
 """
 
 from __future__ import annotations

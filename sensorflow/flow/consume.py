@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from functools import partial
 
 from sensorflow.core.retry import backoff
 from sensorflow.errors import SensorflowError, Transient
-from sensorflow.flow.leases import LeaseKeeper
+from sensorflow.flow.leases import Hold, LeaseKeeper, unwatched
 from sensorflow.flow.process import process
 from sensorflow.flow.work import World
 from sensorflow.ports.queue import Consumer, Delivery
@@ -21,9 +22,17 @@ AGAIN = 10.0
 """Seconds until a message comes again whose outcome could not be written down."""
 LONGEST = 30.0
 """Seconds of a pause, at most, while the broker or the database is away."""
+HOUSEKEEPING = 5.0
+"""Seconds between two messages after which it is asked again whether a step of housekeeping is due."""
 
 
-def consume(consumer: Consumer, world: World, stop: Callable[[], bool]) -> None:
+def consume(
+    consumer: Consumer,
+    world: World,
+    stop: Callable[[], bool],
+    hold: Hold = unwatched,
+    run_due: Callable[[], object] = lambda: None,
+) -> None:
     """Work on one message at a time until `stop`, which is asked about every second while there is none.
 
     A message is acknowledged when the outcome of its files is in the ledger, be it a retry or quarantine.
@@ -31,11 +40,16 @@ def consume(consumer: Consumer, world: World, stop: Callable[[], bool]) -> None:
     longer each time; broker and database may be away for as long as they like. Raises Transient HOST where
     there is no thread to be had.
 
-    Nothing watches the process: a decoder that never returns is to be ended from outside.
+    hold: is told which claims are in hand; a decoder that never returns is to be ended from outside.
+    run_due: of `Housekeeping`, called between messages; what it raises is an event, and keeps no message
+    waiting.
     """
-    troubles = 0
-    with LeaseKeeper(world.settings.lease) as keeper:
+    troubles, look_at = 0, -math.inf
+    with LeaseKeeper(world.settings.lease, hold) as keeper:
         while not stop():
+            if time.monotonic() >= look_at:
+                _keep_house(run_due)
+                look_at = time.monotonic() + HOUSEKEEPING
             error = _turn(consumer, world, keeper)
             troubles = troubles + 1 if error else 0
             if error:
@@ -50,6 +64,15 @@ def _turn(consumer: Consumer, world: World, keeper: LeaseKeeper) -> Exception | 
     except Exception as error:  # noqa: BLE001 - the loop must outlive any defect
         return error
     return None
+
+
+def _keep_house(run_due: Callable[[], object]) -> None:
+    try:
+        run_due()
+    except Transient as error:
+        emit(Event.HOUSEKEEPING_FAILED, code=error.code, reason=error.message)
+    except Exception:  # noqa: BLE001 - the loop must outlive any defect
+        emit(Event.DEFECT, exc_info=True)
 
 
 def _work(delivery: Delivery, world: World, keeper: LeaseKeeper) -> None:

@@ -19,9 +19,12 @@ from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
 
-SWEEP, RETAIN = "sweep", "retain"
+SWEEP, TIDY, RETAIN = "sweep", "tidy", "retain"
 RETAIN_EVERY = 3600.0
 """Seconds between looks for what has expired."""
+EARLY = 0.5
+"""Of its interval: so much earlier than it is due a step is done by who has a schedule of his own. Ticks of
+beat and turns of others drift apart: so one of both does the step, and no interval is left out."""
 
 Done = Mapping[str, Any]
 """What was done, in words for people, and of how many."""
@@ -39,8 +42,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Housekeeping:
-    """All steps, as `bootstrap.housekeeping` makes them. A step that two do at the same time all the same
-    is done twice, and does no harm."""
+    """Steps, as `bootstrap.housekeeping` makes them. Each is done once in its interval, by one process of
+    the whole fleet. A step that two do at the same time all the same is done twice, and does no harm."""
 
     ledger: Maintenance
     steps: tuple[Step, ...]
@@ -56,12 +59,16 @@ class Housekeeping:
     def _run_if_due(self, step: Step) -> Done:
         return {step.name: step.run()} if self.ledger.take_turn(step.name, step.every) else {}
 
-    def run(self, name: str) -> Done:
-        """Do this step now, for who has a schedule of his own. It counts as begun for all others."""
-        [step] = [step for step in self.steps if step.name == name]
-        with suppress(Transient):  # then somebody else does it too
-            self.ledger.take_turn(step.name, step.every, anyway=True)
-        return step.run()
+    def run(self, *names: str) -> Done:
+        """Do these steps, for who has a schedule of his own (beat), but for those that somebody has begun
+        in the last half of their interval. Returns what they did; errors are raised as by `each`."""
+        return each(partial(self._run, step) for step in self.steps if step.name in names)
+
+    def _run(self, step: Step) -> Done:
+        mine = True
+        with suppress(Transient):  # then somebody else may do it too
+            mine = self.ledger.take_turn(step.name, step.every, step.every * EARLY)
+        return step.run() if mine else {}
 
 
 def each(works: Iterable[Work]) -> Done:
@@ -81,20 +88,26 @@ def each(works: Iterable[Work]) -> Done:
     return done
 
 
-def reconcile(
+def sweeping(
     outbox: Outbox,
-    ledger: Maintenance,
-    lake: Layers,
-    landing: Landing,
     publisher: Publisher,
     settings: Settings,
-) -> Done:
-    """The step `SWEEP`: publish again whatever is stale, and collect garbage of finished files."""
-    s = settings
-    swept, published = sweep(outbox, publisher, s.sweep, s.lease, s.limits)
-    return {
-        "leases ended": swept.expired,
-        "messages missing": swept.stale,
-        "published": published,
-        "tidied": tidy(ledger, lake, landing),
-    }
+    touch: Callable[[], object] = lambda: None,
+) -> Step:
+    """Publish again whatever is stale. touch: called again and again meanwhile."""
+
+    def run() -> Done:
+        s = settings
+        swept, published = sweep(outbox, publisher, s.sweep, s.lease, s.limits, touch)
+        return {
+            "leases ended": swept.expired,
+            "messages missing": swept.stale,
+            "published": published,
+        }
+
+    return Step(SWEEP, settings.sweep, run)
+
+
+def tidying(ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings) -> Step:
+    """Collect garbage of finished files."""
+    return Step(TIDY, settings.sweep, lambda: {"tidied": tidy(ledger, lake, landing)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 
@@ -16,6 +16,13 @@ from sensorflow.telemetry import Event, emit
 
 Renew = Callable[[float], object]
 """Keeps something for so many seconds from now on. May raise Transient, or Fenced when it is lost."""
+Hold = Callable[[Sequence[Claim]], object]
+"""Takes the claims that this process holds from now on, none of them any more: for whoever watches it from
+outside. Must not raise."""
+
+
+def unwatched(_claims: Sequence[Claim]) -> None:
+    """Nobody watches."""
 
 
 class LeaseKeeper:
@@ -25,8 +32,8 @@ class LeaseKeeper:
     where there is no thread to be had.
     """
 
-    def __init__(self, lease: float) -> None:
-        self._lease = lease
+    def __init__(self, lease: float, hold: Hold = unwatched) -> None:
+        self._lease, self._hold = lease, hold
         self._numbers = count()
         self._held: dict[int, tuple[Renew, float]] = {}
         """And when each is due."""
@@ -47,9 +54,15 @@ class LeaseKeeper:
             self._change.notify()
         self._thread.join()
 
-    def claims(self, ledger: Claims, claims: Sequence[Claim]) -> AbstractContextManager[None]:
+    @contextmanager
+    def claims(self, ledger: Claims, claims: Sequence[Claim]) -> Iterator[None]:
         """See `process.Keep`."""
-        return self.keep([partial(ledger.renew, claim) for claim in claims])
+        self._hold(claims)
+        try:
+            with self.keep([partial(ledger.renew, claim) for claim in claims]):
+                yield
+        finally:
+            self._hold(())
 
     @contextmanager
     def keep(self, renewals: Sequence[Renew]) -> Iterator[None]:

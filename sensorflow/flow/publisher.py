@@ -8,9 +8,9 @@ import time
 
 from sensorflow.core.retry import backoff
 from sensorflow.errors import Transient, unexpected
+from sensorflow.flow.housekeeping import Housekeeping
 from sensorflow.flow.publish import publish
 from sensorflow.flow.pulse import Loop
-from sensorflow.flow.sweep import sweep
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.queue import Publisher
 from sensorflow.settings import Settings
@@ -22,13 +22,25 @@ PUBLISH_SOON = 0.25
 """The same while files are sent: others may wait for those that the workers finish."""
 SOON_FOR = 5.0
 """Seconds after the last one was sent for which that holds."""
+LOOKS = 5
+"""How often in the time from one sweep to the next it is asked whether one is due."""
 
 
 class PublisherLoop:
-    """In the thread that calls `run`; a broker that is away never keeps a file from being landed."""
+    """In the thread that calls `run`; a broker that is away never keeps a file from being landed.
 
-    def __init__(self, settings: Settings, ledger: Ledger, queue: Publisher, loop: Loop) -> None:
-        self._settings = settings
+    house: the sweeper, which sweeps where nobody else does, for beat's host may be gone, or there is none.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        queue: Publisher,
+        loop: Loop,
+        house: Housekeeping,
+    ) -> None:
+        self._settings, self._house = settings, house
         self._ledger = ledger
         self._queue = queue
         self._loop = loop
@@ -46,7 +58,7 @@ class PublisherLoop:
 
     def run(self) -> None:
         """Until `stop`."""
-        troubles, sweep_at, soon_until = 0, -math.inf, 0.0
+        troubles, look_at, soon_until = 0, -math.inf, 0.0
         s, loop = self._settings, self._loop
         while not self._stop.is_set():
             soon = time.monotonic() < soon_until
@@ -54,10 +66,10 @@ class PublisherLoop:
             self._fresh.clear()
             loop.touch()
             try:
-                if time.monotonic() >= sweep_at:  # as beat does, whose host may be gone
+                if time.monotonic() >= look_at:
                     loop.hold()  # until a message is sent, or this is over
-                    sweep(self._ledger, self._queue, s.sweep, s.lease, s.limits, loop.touch)
-                    sweep_at = time.monotonic() + s.sweep
+                    self._house.run_due()
+                    look_at = time.monotonic() + s.sweep / LOOKS
                 sent = publish(self._ledger, self._queue, s.limits, loop.touch)
             except Exception as error:  # noqa: BLE001 - this thread must outlive any defect
                 troubles += 1

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sensorflow.core.arrival import Arrival, Landed, Lane
 from sensorflow.core.gates.announced import Announcement
+from sensorflow.core.growth import Growth, Increment
 from sensorflow.ports.feed import Candidate
 from sensorflow.ports.intake import Intake, IntakeLease, OnChange, Registration
 from sensorflow.settings import Settings
@@ -15,7 +16,10 @@ from sensorflow.settings import Settings
 
 @dataclass(frozen=True)
 class Found:
-    """A landed file: the state in which it was read, and what its gate says."""
+    """What was landed of a file: the state in which it was read, and what its gate says.
+
+    increment: of a growing file, in place of all of it.
+    """
 
     candidate: Candidate
     landed: Landed
@@ -23,6 +27,7 @@ class Found:
     landed_at: datetime
     lane: Lane = Lane.LIVE
     announcement: Announcement | None = None
+    increment: Increment | None = None
 
     @property
     def key(self) -> bytes:
@@ -31,7 +36,7 @@ class Found:
 
 def register(ledger: Intake, settings: Settings, file: Found) -> Registration:
     """Enter a landed file. The same bytes again are an alias, other bytes a new version."""
-    return register_many(ledger, settings, file.candidate.source, [file])[0]
+    return _whole(ledger, settings, file.candidate.source, [file], None)[0]
 
 
 def register_many(
@@ -40,8 +45,23 @@ def register_many(
     source: str,
     files: Sequence[Found],
     lease: IntakeLease | None = None,
+) -> Sequence[Registration | None]:
+    """Enter what was landed of files of one source, all or none: files, or increments. lease: see
+    `Intake.register_many`. None for an increment that somebody else has taken meanwhile."""
+    increments = [file.increment for file in files if file.increment is not None]
+    if not increments:
+        return _whole(ledger, settings, source, files, lease)
+    arrivals = arrivals_of(settings, source, files)
+    return ledger.grow([Growth(*pair) for pair in zip(arrivals, increments, strict=True)], lease)
+
+
+def _whole(
+    ledger: Intake,
+    settings: Settings,
+    source: str,
+    files: Sequence[Found],
+    lease: IntakeLease | None,
 ) -> list[Registration]:
-    """Enter landed files of one source, all or none. lease: see `Intake.register_many`."""
     rules = settings.sources[source]
     arrivals = arrivals_of(settings, source, files)
     matters = settings.profile_of(rules).name_matters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sensorflow.errors import Transient
 from sensorflow.flow.publish import publish
 from sensorflow.ports.outbox import Outbox, Swept
 from sensorflow.ports.queue import Publisher
@@ -24,7 +25,15 @@ def sweep(
     stale_after: seconds after which a message that nobody took may be lost. grace: see `Outbox.sweep`.
     touch: see `publish`.
     """
-    swept = ledger.sweep(stale_after, publisher.depth(), grace)
+    swept = ledger.sweep(stale_after, _depth(publisher), grace)
     if swept.expired or swept.stale:
         emit(Event.SWEPT, leases_ended=swept.expired, messages_missing=swept.stale)
     return swept, publish(ledger, publisher, limits, touch)
+
+
+def _depth(publisher: Publisher) -> int | None:
+    """A broker that is away keeps no lease from ending."""
+    try:
+        return publisher.depth()
+    except Transient:
+        return None

@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sensorflow.core.gates.announced import Announcement
-from sensorflow.core.growth import Segment
-from sensorflow.ports.intake import IntakeLease
 from sensorflow.ports.objects import Reader
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -213,35 +211,29 @@ class Feed(Protocol):
         return None
 
 
+class OpenAnywhere(Opened, Protocol):
+    """An open file that is read from any byte on."""
+
+    def seek(self, offset: int, /) -> object: ...
+
+
+@runtime_checkable
 class GrowingFeed(Feed, Protocol):
-    """A feed whose files grow and are taken in parts, at most one of each in `delay` seconds."""
+    """A feed whose files grow, stay where they are, and are taken in parts, at most one of each in `delay`
+    seconds.
+
+    `poll` is not asked: the intake goes through `scan` again and again, and opens what may have more.
+    """
+
+    def open(self, candidate: Candidate) -> AbstractContextManager[OpenAnywhere]:
+        """See `Feed.open`, but for Busy: a file is open for writing as long as it grows."""
+        ...
 
     def place(self, candidate: Candidate) -> str:
         """What a file keeps under another name (see `core.growth.Taken.inode`)."""
         ...
 
-    def has_line(self, key: bytes, start: int) -> bool:
-        """Whether a file has a complete line behind byte `start`. False of one that cannot be read."""
-        ...
-
-    def holds(self, key: bytes, segments: Iterable[Segment]) -> bool:
-        """Whether a file begins with exactly these growths. True of one that cannot be read."""
-        ...
-
-
-class Grower(Protocol):
-    """Takes the growing files of one source in, some at a time. All methods are called in one thread."""
-
-    name: str
-
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time for a look."""
-        ...
-
-    def steps(
-        self, stopped: Callable[[], bool], lease: IntakeLease | None = None
-    ) -> Iterator[bool]:
-        """A look, some files at a time: others have their turn in between. Yields whether there was
-        anything in these. Raises Transient, and IntakeLost."""
+    def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
+        """Other files that this one may have been renamed or copied to, whether the source takes them or
+        not; the one that was changed last is the first."""
         ...

@@ -78,11 +78,12 @@ class Maintenance(Protocol):
     reached.
     """
 
-    def take_turn(self, step: str, every: float, anyway: bool = False) -> bool:
+    def take_turn(self, step: str, every: float, early: float = 0.0) -> bool:
         """Whether a step that is done every so many seconds is the caller's to do now.
 
-        Atomic: exactly one caller wins, and nobody again for `every` seconds, however the step ends.
-        anyway: the caller does it in any case, and it counts as begun now.
+        Atomic: exactly one caller wins, and nobody again for `every` seconds, however the step ends. early:
+        so many seconds before that the caller takes it all the same. A clock that was set back lets nobody
+        wait for longer than `every`.
         """
         ...
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import BinaryIO, Protocol, TypeAlias, TypeGuard
 
 
@@ -59,7 +60,8 @@ class Puts(Protocol):
 
 
 class ObjectStore(Puts, Protocol):
-    """Objects of one zone. Safe between threads.
+    """Objects of one zone. Safe between threads, and between processes: the daemon and all workers have a
+    store of the same zone. Nothing is connected before the first call.
 
     `put` and `copy` are durable on return. Raises Transient STORAGE, caused by the error of the file
     system or of the provider.
@@ -109,3 +111,8 @@ class ObjectStore(Puts, Protocol):
     def collect(self, older: float) -> int:
         """Remove what `unfinished` finds; returns how many. A writer that is still at it fails."""
         ...
+
+
+MakeStore = Callable[[str, Path], ObjectStore]
+"""What the entry point of a URL's scheme is: takes the URL of [storage] as it is set, and the project's
+folder, for paths that are relative. Raises Misuse for what is wrong with the URL: a person reads it."""

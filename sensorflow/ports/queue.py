@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from sensorflow.core.arrival import Waiting
@@ -39,6 +40,11 @@ class Message:
 class Publisher(Protocol):
     """Sends messages: hints that work is waiting, never the truth. Use from one thread at a time."""
 
+    @property
+    def name(self) -> str:
+        """What it is, for people, without a password: "RabbitMQ over TLS"."""
+        ...
+
     def publish(
         self,
         messages: Iterable[Message],
@@ -55,7 +61,8 @@ class Publisher(Protocol):
         ...
 
     def depth(self) -> int | None:
-        """Messages that wait, None if unknown. Does not raise."""
+        """Messages that wait, None if this broker does not say. Raises Transient BROKER where it cannot be
+        reached."""
         ...
 
     def close(self) -> None:
@@ -96,3 +103,17 @@ class Consumer(Protocol):
         What cannot be understood is refused by the consumer, and never returned. Raises Transient BROKER.
         """
         ...
+
+
+class Broker(Publisher, Consumer, Protocol):
+    """Both halves, as the entry point of a URL's scheme gives them: see `sensorflow.plugins`.
+
+    Each process makes its own: a daemon and a command publish by it, a process of `sensorflow worker`
+    receives by it and publishes what housekeeping finds, all in one thread. Nothing is connected, and no
+    thread begun, before the first call. What is held and not settled when it is closed is delivered again.
+    """
+
+
+MakeBroker = Callable[[str, Path], Broker]
+"""Takes broker_url as it is set, and the project's folder, for paths that are relative. Raises Misuse for
+what is wrong with the URL: a person reads it."""

@@ -17,6 +17,7 @@ from sensorflow.errors import Misuse
 from sensorflow.service.escape import slug
 from sensorflow.service.units import PARTS, Plan
 from sensorflow.settings import Settings, load, required_file
+from sensorflow.settings.storage import ZONES
 from sensorflow.shell import quoted
 
 SECRETS = ("database_url", "broker_url", "flower_password")
@@ -66,18 +67,25 @@ def plan(
             "--parts needs database_url and broker_url: the embedded servers are part of "
             "`sensorflow up`; without --parts one unit runs all of it"
         )
+    if not settings.by_celery and (celery := [p for p in parts if p in ("beat", "flower")]):
+        raise Misuse(
+            f"--parts {','.join(celery)}: only Celery has it, and broker_url is not Celery's"
+        )
     if not settings.sources:
         raise Misuse(f"{path}: no [sources.*]: nothing to watch; see `sensorflow init`")
     data, home = settings.data_folder, path.parent
     drops = [settings.path(source.path) for source in settings.folders.values()]
     given = dict(secrets or {})
-    used = [path, data, *drops, Path(sys.prefix), *given.values()]
+    zones = [folder for zone in ZONES if (folder := settings.zone_folder(zone)) is not None]
+    used = [path, data, *drops, *zones, Path(sys.prefix), *given.values()]
     chosen = name or f"sensorflow-{slug(home.name)}"
     if chosen != slug(chosen):
         raise Misuse(
             f"--name {chosen!r}: a unit's name is of a-z, 0-9 and -, such as {slug(chosen)}"
         )
-    needed = {point for folder in (home, data) if (point := mount_point(folder)) != Path("/")}
+    needed = {
+        point for folder in (home, data, *zones) if (point := mount_point(folder)) != Path("/")
+    }
     late = {mount_point(drop) for drop in drops} - needed - {Path("/")}
     return Plan(
         name=chosen,
@@ -91,7 +99,7 @@ def plan(
         late=sorted(late),
         mountpoint=shutil.which("mountpoint") or "/usr/bin/mountpoint",
         private_tmp=not any(map(below_tmp, used)) and not _sockets_in_tmp(settings),
-        protect_system=not any(map(below_system, (data, *drops))),
+        protect_system=not any(map(below_system, (data, *drops, *zones))),
         workers=settings.workers,
         log_level=settings.log_level,
         flower_port=settings.flower_port or 5555,

@@ -23,6 +23,7 @@ from sensorflow.explain import explain
 from sensorflow.profiles import files
 from sensorflow.profiles.files import Texts
 from sensorflow.settings.project import Settings
+from sensorflow.settings.storage import ZONES
 
 FILE_NAME = "sensorflow.toml"
 COPY = "SENSORFLOW_CONFIG_COPY"
@@ -172,6 +173,10 @@ def _check_folders(settings: Settings, where: _Where) -> None:
     """No file may be seen by two sources, or be seen as dropped because it was put away."""
     folders = {f"sources.{n}.path": settings.path(s.path) for n, s in settings.folders.items()}
     folders["data"] = settings.data_folder
+    for zone in ZONES:
+        folder = settings.zone_folder(zone)
+        if folder is not None and settings.storage.url(zone) is not None:
+            folders[f"storage.{zone}"] = folder
     real = {name: Path(os.path.normpath(folder)) for name, folder in folders.items()}
     for name, outer in real.items():
         for other, inner in real.items():

@@ -18,11 +18,12 @@ from pydantic import (
     model_validator,
 )
 
-from sensorflow import digest, profiles, tls
+from sensorflow import digest, plugins, profiles, tls
 from sensorflow.core.profile import Profile
 from sensorflow.core.profile.strict import Strict
 from sensorflow.settings.retention import span
 from sensorflow.settings.sources import AnySource, FolderSource, Source
+from sensorflow.settings.storage import Storage
 from sensorflow.tls import Tls
 
 
@@ -47,7 +48,8 @@ class Settings(Strict):
     TimescaleDB is used if its library is preloaded at `db upgrade`."""
     broker_url: SecretStr | None = None
     """URL of the broker: `redis://`, `valkey://` or `amqp://`; with TLS `rediss://`, `valkeys://` or
-    `amqps://`. Without it the embedded Valkey is used."""
+    `amqps://`. Without it the embedded Valkey is used. Another scheme is a broker of
+    [a package](../how-to/adapters.md#a-broker), without Celery, beat and Flower."""
     database_tls: Tls | None = None
     """`{ ca = "ca.pem", cert = "me.pem", key = "me.key", verify = true }`, see
     [security](../explanation/security.md#tls)."""
@@ -56,11 +58,13 @@ class Settings(Strict):
     data: Path = Path("data")
     """Folder of landing zone, lake, quarantine, archive and logs. The same for the daemon and all
     workers."""
+    storage: Storage = Storage()
+    """Where landing zone and quarantine are, if not in `data`: see [below](#storage)."""
     rescan: float = Field(default=30.0, gt=0, le=86400)
     """Seconds between full scans of the drop folders."""
     sweep: float = Field(default=15.0, gt=0, le=3600)
-    """Seconds between runs of the reconciler, which finds everything stale. Also how long a message
-    may be missing."""
+    """Seconds between runs of the reconciler, one in the whole fleet, which finds everything stale.
+    Also how long a message may be missing."""
     lease: float = Field(default=30.0, ge=3, le=86400)
     """Seconds that a worker holds a file without a sign of life."""
     max_attempts: int = Field(default=3, ge=1, le=100)
@@ -123,9 +127,9 @@ class Settings(Strict):
     @field_validator("broker_url")
     @classmethod
     def _broker(cls, url: SecretStr | None) -> SecretStr | None:
-        return _scheme(
-            url, ("redis", "rediss", "redis+socket", "valkey", "valkeys", "amqp", "amqps", "pyamqp")
-        )
+        if url is None or plugins.scheme(url.get_secret_value()) in plugins.CELERY:
+            return _scheme(url, plugins.CELERY)
+        return _scheme(url, (*plugins.CELERY, *plugins.names(plugins.Group.BROKERS)))
 
     @model_validator(mode="after")
     def _names(self) -> Settings:
@@ -165,6 +169,13 @@ class Settings(Strict):
     def embedded(self) -> bool:
         """Whether PostgreSQL or the broker is the embedded one."""
         return self.database_url is None or self.broker_url is None
+
+    @property
+    def by_celery(self) -> bool:
+        """Whether messages go by Celery, which has beat and Flower; else by a broker of another package."""
+        return self.broker_url is None or (
+            plugins.scheme(self.broker_url.get_secret_value()) in plugins.CELERY
+        )
 
     @property
     def database(self) -> str | None:
@@ -218,6 +229,10 @@ class Settings(Strict):
     @property
     def data_folder(self) -> Path:
         return self.path(self.data)
+
+    def zone_folder(self, zone: str) -> Path | None:
+        """Of the landing zone or the quarantine, on a disk; None where a package has the store."""
+        return self.storage.folder(zone, self.home, self.data_folder)
 
     def compared(self, database_url: str | None = None, broker_url: str | None = None) -> Any:
         """What `digest.plain` and `digest.digest` take. The URLs: where they are not set, of the

@@ -7,7 +7,8 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from sensorflow.ports.feed import Candidate, Feed, Gone, Permit
+from sensorflow.errors import Code, Transient
+from sensorflow.ports.feed import Candidate, Feed, Gone, GrowingFeed, Permit
 
 
 class MemoryFeed(Feed):
@@ -62,3 +63,40 @@ class MemoryFile(io.BytesIO):
     def __init__(self, data: bytes, state: Callable[[], Candidate]) -> None:
         super().__init__(data)
         self.state = state
+
+
+class GrowingMemoryFeed(MemoryFeed, GrowingFeed):
+    """Files in memory that grow. places: by key; a file that is renamed keeps its own."""
+
+    keeps = True
+
+    def __init__(self, name: str, files: Mapping[bytes, bytes] | None = None) -> None:
+        super().__init__(name, files)
+        self.places: dict[bytes, int] = {}
+
+    def place(self, candidate: Candidate) -> str:
+        return f"memory:{self._number(candidate.key)}"
+
+    def _number(self, key: bytes) -> int:
+        return self.places.setdefault(key, max(self.places.values(), default=0) + 1)
+
+    def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
+        return [file for file in self.scan() if file.key != candidate.key]
+
+    def ack(self, candidates: Sequence[Candidate], by: Permit) -> Mapping[Candidate, str]:
+        return {}
+
+    def rename(self, old: bytes, new: bytes) -> None:
+        self.places[new] = self._number(old)
+        del self.places[old]
+        self.files = {new: self.files.pop(old), **self.files}
+
+
+class AwayFeed(MemoryFeed):
+    """What has its files is away."""
+
+    def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
+        raise Transient(Code.STORAGE, "its server does not answer")
+
+    def reachable(self) -> bool:
+        return False

@@ -19,6 +19,8 @@ class MemoryQueue:
     delivered again. clock: in seconds, of delays.
     """
 
+    name = "memory"
+
     def __init__(self, held: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._held_seconds, self._clock = held, clock
         self._change = Condition()

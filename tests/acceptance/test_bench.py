@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
+
+import warm
 
 HEAD = "time,sensor,type,value,unit\n"
 
 
 def bench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")}
-    command = [sys.executable, "-m", "sensorflow", "bench", *arguments]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    done = warm.run(["sensorflow", "bench", *arguments], env, folder)
+    said = (done.stdout.decode(), done.stderr.decode())
+    return subprocess.CompletedProcess(done.args, done.returncode, *said)
 
 
 def test_the_seconds_of_each_stage_are_told_and_nothing_is_touched(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 from patience import PATIENCE
 
 from sensorflow.embedded import state
@@ -25,12 +26,10 @@ FILES, ROWS = 40, 50
 
 def command(folder: Path, *words: str, code: int = 0) -> str:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("SENSORFLOW_")}
-    program = [sys.executable, "-m", "sensorflow", *words]
-    done = subprocess.run(
-        program, cwd=folder, env=clean, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    done = warm.run(["sensorflow", *words], clean, folder)
+    said = (done.stdout + done.stderr).decode()
+    assert done.returncode == code, said
+    return said
 
 
 def asked(folder: Path, *words: str) -> Any:
@@ -73,10 +72,12 @@ def loaded(folder: Path) -> int:
 
 
 def wait_for(folder: Path, count: int) -> None:
-    deadline = time.monotonic() + PATIENCE
+    """Each question is a command, which is to take little of what the stack could have."""
+    deadline, asked_at = time.monotonic() + PATIENCE, time.monotonic()
     while loaded(folder) < count:
         assert time.monotonic() < deadline, command(folder, "files", "ls")
-        time.sleep(0.3)
+        time.sleep(max(0.3, 3 * (time.monotonic() - asked_at)))
+        asked_at = time.monotonic()
 
 
 @pytest.fixture(autouse=True)

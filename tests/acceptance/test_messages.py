@@ -61,7 +61,7 @@ def loads(f: Fleet, name: str) -> None:
 
 
 def waiting(f: Fleet) -> int:
-    return CeleryPublisher(f.env["SENSORFLOW_BROKER_URL"], "landing").declare()
+    return CeleryPublisher(f.env["SENSORFLOW_BROKER_URL"], "landing").depth()
 
 
 def test_only_json_that_names_a_file_does_anything_and_the_worker_goes_on(

@@ -36,7 +36,7 @@ def dropped(f: Fleet) -> Manifest:
 
 
 def messages(f: Fleet) -> int:
-    return CeleryPublisher(f.env["SENSORFLOW_BROKER_URL"], "landing").declare()
+    return CeleryPublisher(f.env["SENSORFLOW_BROKER_URL"], "landing").depth()
 
 
 def tasks(f: Fleet) -> list[dict[str, Any]]:

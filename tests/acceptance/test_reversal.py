@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -125,9 +123,7 @@ def test_a_killed_backfill_goes_on_where_it_was_and_takes_each_file_once(
     with fleet(project, database, valkey_url) as f:
         f.start("daemon", "worker")
         words = ["backfill", str(old), "--source", "plant", "--rate", "15", "--ahead", "10"]
-        first = subprocess.Popen(
-            [sys.executable, "-m", "sensorflow", *words], env=f.env, cwd=f.project
-        )
+        first = warm.Process(["sensorflow", *words], f.env, f.project, 1, 2)
         f.wait(lambda: f.counts()["files"] >= 10)
         first.kill()
         first.wait()

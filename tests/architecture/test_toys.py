@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fleet import Manifest, rows, text
@@ -13,26 +12,14 @@ from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.account import Totals
 from sensorflow.daemon import Daemon
-from sensorflow.errors import Code, Transient
 from sensorflow.flow.consume import consume
-from sensorflow.ports.feed import Candidate
-from sensorflow.testing.feed import MemoryFeed
+from sensorflow.testing.feed import AwayFeed, MemoryFeed
 from sensorflow.testing.project import write_settings
 from sensorflow.testing.queue import MemoryQueue
 from sensorflow.testing.running import running, within
 
 READINGS = [rows(n, 50 if n % 20 == 7 else n % 5 + 1, random.Random(n)) for n in range(200)]
 FILES = {b"%03d.csv" % number: text(some) for number, some in enumerate(READINGS)}
-
-
-class AwayFeed(MemoryFeed):
-    """What has its files is away."""
-
-    def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
-        raise Transient(Code.STORAGE, "its server does not answer")
-
-    def reachable(self) -> bool:
-        return False
 
 
 def test_two_hundred_files_of_a_list_are_loaded_exactly_once_without_celery(
@@ -46,7 +33,7 @@ def test_two_hundred_files_of_a_list_are_loaded_exactly_once_without_celery(
     def loaded() -> bool:
         return ledger.totals().get("toy", Totals()).loaded == len(FILES)
 
-    with running(Daemon(settings, feeds, [], landing, ledger, queue)):
+    with running(Daemon(settings, feeds, landing, ledger, queue)):
         consume(queue, world, within(PATIENCE, loaded))
     assert Manifest().of_database(database) == {row for some in READINGS for row in some}
     views = ledger.files(limit=1000)

@@ -16,7 +16,7 @@ ACK_BEFORE_WORK = (
 NO_SWEEPER = (
     Patch(
         "sensorflow/flow/sweep.py::sweep",
-        "swept = ledger.sweep(stale_after, publisher.depth(), grace)",
+        "swept = ledger.sweep(stale_after, _depth(publisher), grace)",
         "swept = Swept(0, 0)",
     ),
 )

@@ -19,7 +19,8 @@ from sensorflow.core.account import Totals
 
 STUCK = {
     "max_attempts": 1,
-    "lease": 30,  # so long that the file is still its child's when that is ended
+    # so long that it is still the child's when the ledger is told of its end, by a process that starts anew
+    "lease": 300,
     "sources": {"stuck": {"profile": "stuck"}},
     "profiles": {"stuck": {"format": "stuck", "max_seconds": 1}},
 }
@@ -107,7 +108,8 @@ def test_fault_45_a_task_that_is_refused_memory_does_not_end_its_worker(
     with fleet(project, database, broker) as f:
         paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
         refusing = {"PYTHONPATH": paths, "REFUSED_ONCE": str(refused)}
-        f.start("daemon", "worker", "beat", env=refusing)
+        f.start("worker", env=refusing)
+        f.start("daemon", "beat")
         f.wait(refused.exists)
         drops = Drops(f)
         drops.put("after.csv")
@@ -128,7 +130,8 @@ def limited(f: Fleet, spare: int | None) -> None:
 def test_fault_45_refused_memory_costs_no_attempt_and_hangs_nothing(
     project: Path, database: str, valkey_url: str
 ) -> None:
-    with fleet(project, database, valkey_url, environment=UNHURRIED) as f:
+    # cold: a fork has stacks of threads to spare, for which a worker that started anew asks the system
+    with fleet(project, database, valkey_url, environment=UNHURRIED, cold=True) as f:
         f.start("daemon", "worker", "beat")
         drops = Drops(f)
         drops.put("before.csv")

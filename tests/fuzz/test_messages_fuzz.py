@@ -49,7 +49,7 @@ def spoil(project: Path, database: str, broker: str, sender: OnRedis | OnRabbitM
                 files += 1
         loaded(f, files)
         queue = CeleryPublisher(broker, "landing")
-        f.wait(lambda: queue.declare() == 0)
+        f.wait(lambda: queue.depth() == 0)
         queue.close()
         put(f, files)
         loaded(f, files + 1)

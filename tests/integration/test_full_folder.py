@@ -31,7 +31,7 @@ def test_all_files_are_taken_in_without_waiting_for_the_next_rescan(
         (project / "drop" / f"{number}.csv").write_text(f"time,sensor\n{number}\n")
     settings, ledger = bootstrap.settings(project), MemoryLedger()
     feeds = bootstrap.feeds(settings, ledger)
-    made = daemon.Daemon(settings, feeds, [], Landing(MemoryObjects()), ledger, MemoryQueue())
+    made = daemon.Daemon(settings, feeds, Landing(MemoryObjects()), ledger, MemoryQueue())
     done = within(PATIENCE, lambda: len(ledger.files(limit=100)) == FILES)
     with running(made):
         while not done():

@@ -11,10 +11,10 @@ import psycopg
 import pytest
 import structlog
 from fleet import HEAD
+from looks import Looks
 from yard import Yard
 
 from sensorflow import bootstrap
-from sensorflow.adapters.feeds.folder.growing import Growing
 from sensorflow.cli import files as files_cli
 from sensorflow.cli.replay import replay, undo
 from sensorflow.core.states import State
@@ -42,15 +42,15 @@ class Growth(Yard):
         self.restart()
 
     def restart(self) -> None:
-        [folder] = bootstrap.folders(self.settings)
-        self.growing = Growing(self.settings, folder, self.world.landing, self.ledger)
+        feeds = bootstrap.feeds(self.settings, self.ledger)
+        self.looks = Looks(self.settings, feeds, self.world.landing, self.ledger)
 
     def write(self, text: str, name: str = "a.csv", how: str = "a") -> None:
         with (self.drop / name).open(how) as stream:
             stream.write(text)
 
     def take(self) -> None:
-        self.growing.look(lambda: False)
+        self.looks.look()
         while due := self.ledger.due(100, 100):
             self.ledger.published(due)
             for waiting in due:

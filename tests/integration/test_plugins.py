@@ -140,7 +140,7 @@ def test_files_of_a_package_s_feed_are_taken_in_and_loaded_once_each(
     box.execute(PUT, ("left.part", b"not taken"))
     feeds, landing = bootstrap.feeds(settings, ledger), bootstrap.landing(settings)
     world = bootstrap.world(settings, "test", ledger)
-    with running(Daemon(settings, feeds, [], landing, ledger, queue)):
+    with running(Daemon(settings, feeds, landing, ledger, queue)):
         consume(queue, world, within(PATIENCE, lambda: _loaded(ledger) == 20))
     views = ledger.files(limit=100)
     assert sorted(view.name for view in views) == sorted(f"{number}.csv" for number in range(20))

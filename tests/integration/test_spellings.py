@@ -41,7 +41,7 @@ def taking(project: Path, after: str, ledger: MemoryLedger) -> Iterator[Path]:
     write_settings(project, {"plant": plant}, rescan=0.3)
     settings = bootstrap.settings(project)
     feeds = bootstrap.feeds(settings, ledger)
-    made = daemon.Daemon(settings, feeds, [], Landing(MemoryObjects()), ledger, MemoryQueue())
+    made = daemon.Daemon(settings, feeds, Landing(MemoryObjects()), ledger, MemoryQueue())
     with running(made):
         yield project / "drop"
 

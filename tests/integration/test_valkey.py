@@ -23,7 +23,7 @@ def test_a_channel_of_a_lost_connection_closes_without_giving_messages_back(
 ) -> None:
     """Else Celery takes it for a defect, and the worker ends."""
     queue = CeleryPublisher(valkey_url, "landing")
-    queue.declare()
+    queue.depth()
     queue.publish([Message([WAITING])])
     connection = queue._app.connection_for_read()
     channel = connection.channel()

@@ -10,6 +10,7 @@ from yard import Yard
 
 from sensorflow import bootstrap
 from sensorflow.core.states import WORK, State
+from sensorflow.flow.housekeeping import SWEEP, TIDY
 from sensorflow.testing.queue import MemoryQueue
 
 
@@ -37,3 +38,17 @@ def test_a_lease_that_ended_is_given_back_and_its_file_sent_without_beat(yard: Y
     view = yard.ledger.file(file_id)
     assert view is not None
     assert view.state is State.PENDING
+
+
+def test_daemon_and_beat_sweep_once_between_them(yard: Yard) -> None:
+    queue = MemoryQueue()
+    daemon = bootstrap.sweeper(yard.settings, yard.ledger, queue, lambda: None)
+    worker = bootstrap.housekeeping(yard.settings, yard.ledger, queue)
+    assert set(daemon.run_due()) == {SWEEP}
+    assert worker.run(SWEEP, TIDY) == {"tidied": 0}
+    yard.sql("UPDATE leases SET until = until - interval '8 s'")  # of the 15 s of an interval
+    assert worker.run(SWEEP, TIDY).keys() == {
+        *("leases ended", "messages missing", "published"),
+        "tidied",
+    }
+    assert daemon.run_due() == {}

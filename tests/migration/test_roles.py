@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -37,7 +35,7 @@ FILE = (
     " sensor_type, discovered_at, landed_at)"
     " VALUES ('s', '', '', 1, '', '', 0, 0, '', '', now(), now())"
 )
-UPGRADE = [sys.executable, "-m", "sensorflow", "db", "upgrade"]
+UPGRADE = ("sensorflow", "db", "upgrade")
 TABLES = [table.name for table in metadata.sorted_tables]
 
 
@@ -285,7 +283,7 @@ def test_four_databases_of_one_cluster_migrated_at_once(cluster: str) -> None:
             migrate.upgrade(url, "0002")
         with psycopg.connect(urls[0]) as first:  # holds the roles' names until all others wait
             first.execute("CREATE ROLE sensorflow_owner NOLOGIN")
-            running = [subprocess.Popen(UPGRADE, env=env_of(url)) for url in urls]
+            running = [warm.Process(UPGRADE, env_of(url), Path.cwd(), 1, 2) for url in urls]
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             until(lambda: admin.execute(waiting).fetchone() == (4,))
             first.commit()

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from patience import PATIENCE
 
 from sensorflow.adapters.postgres import migrate
 from sensorflow.adapters.postgres.connect import engine_of
@@ -259,6 +261,83 @@ def test_a_migration_that_was_killed_before_it_read_old_events_goes_on(
         assert c.execute(KNOWN).fetchone() == (True,)
         c.execute(FILE)
         c.execute(EVENT, ("registered",))
+
+
+LOCKS = (
+    "SELECT count(*) FROM pg_locks"
+    " WHERE relation = 'file_events'::regclass AND mode = %s AND granted = %s"
+)
+
+
+def locked(database: str, mode: str, granted: bool) -> None:
+    """Wait until somebody has a lock of the events, or waits for it."""
+    until = time.monotonic() + PATIENCE
+    with psycopg.connect(database, autocommit=True) as c:
+        while c.execute(LOCKS, (mode, granted)).fetchone() == (0,):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def eventful(empty_database: str) -> str:
+    """A database of revision 0013 with two files, and an event of the second."""
+    migrate.upgrade(empty_database, "0013")
+    with psycopg.connect(empty_database, autocommit=True) as c:
+        c.execute(FILE.replace("('s'", "('first'"))
+        c.execute(FILE)
+        c.execute(EVENT, ("registered",))
+    return empty_database
+
+
+def test_whoever_writes_events_waits_for_the_upgrade_no_longer_than_its_patience(
+    eventful: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One long transaction keeps the upgrade out: others get in between its tries."""
+    monkeypatch.setattr(migrate, "LOCKS", "200ms")
+    migration = threading.Thread(target=migrate.upgrade, args=(eventful, "0014"))
+    with psycopg.connect(eventful) as long, psycopg.connect(eventful) as short:
+        long.execute(EVENT.replace("max", "min"), ("claimed",))
+        migration.start()
+        for _ in range(2):
+            locked(eventful, "AccessExclusiveLock", granted=False)
+            short.execute("SET lock_timeout = '30s'")
+            short.execute(EVENT, ("loaded",))
+            short.commit()
+        assert migration.is_alive()
+        long.commit()
+        migration.join(PATIENCE)
+        assert long.execute(KNOWN).fetchone() == (True,)
+
+
+def test_nobody_who_writes_events_waits_while_old_ones_are_read(
+    eventful: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "LOCKS", f"{PATIENCE}s")
+    migration = threading.Thread(target=migrate.upgrade, args=(eventful, "0014"))
+    lock = "LOCK file_events IN SHARE UPDATE EXCLUSIVE MODE"
+    with (
+        psycopg.connect(eventful) as long,
+        psycopg.connect(eventful) as reader,
+        psycopg.connect(eventful) as short,
+    ):
+        long.execute(EVENT.replace("max", "min"), ("claimed",))
+        migration.start()
+        locked(eventful, "AccessExclusiveLock", granted=False)
+        # as a vacuum: next in the queue, it comes in between the upgrade's two statements
+        vacuum = threading.Thread(target=reader.execute, args=(lock,))
+        vacuum.start()
+        locked(eventful, "ShareUpdateExclusiveLock", granted=False)
+        long.commit()
+        vacuum.join(PATIENCE)
+        locked(eventful, "ShareUpdateExclusiveLock", granted=False)
+        short.execute("SET lock_timeout = '50ms'")
+        short.execute(EVENT, ("loaded",))
+        short.commit()
+        assert migration.is_alive()
+        assert short.execute(KNOWN).fetchone() == (False,)
+        reader.commit()
+        migration.join(PATIENCE)
+        assert reader.execute(KNOWN).fetchone() == (True,)
 
 
 def test_plain_alembic_works_in_a_checkout(empty_database: str) -> None:

@@ -96,12 +96,12 @@ class Normal:
 
 
 DURATION = re.compile(
-    r"-?\b\d+(\.\d+)? ?(µs|ms|s|min|h|[KMGT]iB free)\b|\b(an?|\d+) (second|minute|hour)s?( ago)?\b|just now"
+    r"(-?\b\d+(\.\d+)? ?(µs|ms|s|min|h|[KMGT]iB free)|\b(an?|\d+) (second|minute|hour)s?)( ago)?\b|just now"
 )
 """Of commands: durations, ages of today, and room on disks."""
 SECONDS = re.compile(r"(?<=  )\d+\.\d{3}(?=  )")
 """A column of the history that `files show` prints."""
-RATE = re.compile(r"(?<= ago  )[\d,.]+(?=  \d+$)")
+RATE = re.compile(r"((?<= ago  )|(?<=<duration>  ))[\d,.]+(?=  \d+$)")
 """Rows per second of the last minute, in the table of `status`."""
 
 

@@ -12,14 +12,16 @@ from typing import Any
 import psycopg
 import pyarrow as pa
 from emptied import Clocked
+from looks import Looks
 from psycopg.rows import dict_row
 from samples import chained, taken
 
 from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.adapters.feeds.folder.growing import Growing
+from sensorflow.adapters.feeds.folder.growing import GrowingFolder
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.core.partitions import Layer
 from sensorflow.core.states import State
+from sensorflow.flow.intake.look import Rest
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.outcomes import Result
 from sensorflow.flow.process import process
@@ -27,6 +29,7 @@ from sensorflow.flow.publish import publish
 from sensorflow.flow.quarantine_zone import QuarantineZone
 from sensorflow.flow.work import World
 from sensorflow.ports.claims import Claim
+from sensorflow.ports.feed import GrowingFeed
 from sensorflow.settings import Limits, Settings
 from sensorflow.testing.layers import MemoryLayers
 from sensorflow.testing.objects import MemoryObjects
@@ -96,8 +99,16 @@ class Site:
     def restart(self) -> None:
         """As a new daemon, which has nothing in memory."""
         rules = self.settings.sources["plant"]
-        folder = Folder("plant", self.drop, rules, self.drop)
-        self.growing = Growing(self.settings, folder, self.landing, self.ledger)
+        self.feed = GrowingFolder(Folder("plant", self.drop, rules, self.drop))
+        self.take_from(self.feed)
+
+    def take_from(self, feed: GrowingFeed) -> None:
+        """Of a feed, as a new daemon does."""
+        self.looks = Looks(self.settings, [feed], self.landing, self.ledger)
+
+    @property
+    def rests(self) -> dict[bytes, Rest]:
+        return self.looks.parts("plant").rests
 
     def write(self, text: str | bytes, name: str = "a.csv", how: str = "ab") -> None:
         data = text.encode() if isinstance(text, str) else text
@@ -106,10 +117,10 @@ class Site:
 
     def look(self, seconds: float = 11) -> bool:
         self.database.go_on(seconds)
-        self.growing._rest = {  # what it believes runs by the real clock
-            key: rest for key, rest in self.growing._rest.items() if rest.state is not None
-        }
-        return self.growing.look(lambda: False)
+        for key, rest in list(self.rests.items()):  # what it believes runs by the real clock
+            if rest.state is None:
+                del self.rests[key]
+        return self.looks.look()
 
     def work(self) -> list[Result]:
         """What is due, until nothing is."""

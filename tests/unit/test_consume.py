@@ -169,6 +169,44 @@ def test_a_broker_that_is_away_ends_no_loop(monkeypatch: pytest.MonkeyPatch) -> 
     assert plant.state(file.file_id) is State.LOADED
 
 
+def test_housekeeping_that_fails_keeps_no_message_waiting(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    telemetry.configure()
+    asked: list[str] = []
+
+    def run_due() -> None:
+        asked.append("once in a while")
+        raise Transient(Code.DATABASE, "away") if len(asked) == 1 else ZeroDivisionError("oh")
+
+    plant = Plant()
+    ids = [plant.drop(content(n + 1), names(n)).file_id for n in range(3)]
+    publish(plant.ledger, plant.queue, LIMITS)
+    consume(plant.queue, plant.world, drained(plant), run_due=run_due)
+    assert [plant.state(n) for n in ids] == [State.LOADED] * 3
+    assert len(asked) == 1
+    plant.drop(content(9), b"more.csv")
+    publish(plant.ledger, plant.queue, LIMITS)
+    consume(plant.queue, plant.world, drained(plant), run_due=run_due)
+    structlog.reset_defaults()
+    said = capsys.readouterr().err
+    assert '"event": "housekeeping.failed"' in said
+    assert '"event": "defect"' in said
+
+
+def test_what_is_in_hand_is_said_to_whoever_watches() -> None:
+    plant, held = Plant(), list[list[int]]()
+    file_id = plant.drop(content(5)).file_id
+    publish(plant.ledger, plant.queue, LIMITS)
+    consume(
+        plant.queue,
+        plant.world,
+        drained(plant),
+        hold=lambda claims: held.append([claim.file_id for claim in claims]),
+    )
+    assert held == [[file_id], []]
+
+
 class Slow(MemoryQueue):
     """Notes which deliveries are extended."""
 

@@ -26,6 +26,7 @@ from sensorflow.core.times.durations import seconds
 from sensorflow.errors import Code
 from sensorflow.settings import FolderSource, Settings
 from sensorflow.settings.retention import Retention
+from sensorflow.settings.storage import Storage
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -55,7 +56,7 @@ def test_every_finding_of_an_audit_is_explained() -> None:
     assert [f for f in Fault if f"`{f.split()[0]}` {f.split()[1]}" not in text] == []
 
 
-@pytest.mark.parametrize("model", [Settings, FolderSource, Retention])
+@pytest.mark.parametrize("model", [Settings, FolderSource, Storage, Retention])
 def test_every_setting_has_a_docstring(model: type[Any]) -> None:
     told = settings.meanings(model)
     apart = {"home", "sources", "profiles", "profile_files"}
@@ -88,7 +89,8 @@ def test_the_authors_guide_shows_the_examples_as_they_are() -> None:
     shown = re.findall(
         r"```python\n(.*?)```", (DOCS / "how-to" / "adapters.md").read_text(), re.DOTALL
     )
-    there = [file.read_text() for file in sorted((ROOT / "examples").rglob("*.py"))]
+    packages = [file.parent for file in PACKAGES]
+    there = [file.read_text() for folder in packages for file in sorted(folder.glob("*.py"))]
     assert [name for name in there if name not in shown] == []
 
 
@@ -248,6 +250,8 @@ def _is_toml(block: Block) -> None:
         for table in given.get(kind, {}).values()
         for key in KINDS[kind]
     }
+    urls = (given.get("broker_url", ""), *given.get("storage", {}).values())
+    words |= {url.partition(":")[0] for url in urls}
     if words & brought:  # not installed here; tests/integration/test_plugins.py runs them
         return
     tables_ = {"sources", "profiles"} & given.keys()

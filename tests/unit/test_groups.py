@@ -76,7 +76,7 @@ def taking(tmp_path: Path, ledger: Told) -> Iterator[Daemon]:
     )
     folder = Guarded("plant", tmp_path / "drop", settings.sources["plant"], tmp_path / "archive")
     feed = FolderFeed(folder, ledger, settings.rescan, Watch())
-    daemon = Daemon(settings, [feed], [], Landing(MemoryObjects()), ledger, MemoryQueue())
+    daemon = Daemon(settings, [feed], Landing(MemoryObjects()), ledger, MemoryQueue())
     running = threading.Thread(target=daemon.run)
     running.start()
     try:
@@ -154,7 +154,7 @@ def test_who_stands_by_keeps_nothing_of_what_it_is_told(
     ledger = Told(emptied)
     ledger.take_intake("plant", "another", "another", 3600)
     with taking(tmp_path, ledger) as daemon:
-        feed = daemon._intake.feed("plant")
+        feed = daemon._intake.strategy("plant").feed
         assert isinstance(feed, FolderFeed)
         wait(lambda: feed._taker is not None)
         drop(root, a=b"1")

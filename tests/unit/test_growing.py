@@ -27,6 +27,7 @@ from sensorflow.core.profile import Profile
 from sensorflow.core.states import State
 from sensorflow.errors import Misuse
 from sensorflow.flow.outcomes import Outcome
+from sensorflow.testing.feed import GrowingMemoryFeed
 
 
 @pytest.fixture
@@ -144,10 +145,19 @@ def test_a_file_grows_at_most_once_each_interval(site: Site) -> None:
     assert site.look(30)
 
 
+def test_the_interval_is_since_the_last_growth(site: Site) -> None:
+    for second in (1, 2, 3):
+        site.write(line(second) if second > 1 else HEAD + line(1))
+        site.take()
+    site.write(line(4))
+    assert not site.look(5)
+    assert site.look(6)
+
+
 def test_what_is_larger_than_a_growth_may_be_is_taken_at_once_in_parts(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sensorflow.adapters.feeds.folder.look.CAP", 200)
+    monkeypatch.setattr("sensorflow.flow.intake.look.CAP", 200)
     site.write(HEAD + "".join(line(n) for n in range(20)))
     while site.look(0):
         pass
@@ -368,7 +378,7 @@ def test_a_change_in_the_middle_of_a_large_file_is_found_when_it_is_idle(site: S
         stream.write(line(2500, 9).encode())
     site.take()
     assert len(site.ids) == 1
-    site.growing._rest.clear()
+    site.rests.clear()
     site.take(3600)
     assert len(site.ids) == 2
 
@@ -381,7 +391,7 @@ def test_an_idle_file_is_compared_once(site: Site, monkeypatch: pytest.MonkeyPat
     assert taken.checked == taken.fingerprint
     read: list[object] = []
     monkeypatch.setattr(
-        "sensorflow.adapters.feeds.folder.look.holds", lambda *given: read.append(given) or True
+        "sensorflow.flow.intake.look.holds", lambda *given: read.append(given) or True
     )
     site.restart()
     site.take(3600)
@@ -510,6 +520,26 @@ def test_equal_files_that_go_on_in_the_same_way_are_two(site: Site) -> None:
         site.write(line(2), name)
     site.take()
     assert len(site.rows) == 4
+
+
+# --- files that are in no folder ---
+
+
+def test_files_of_any_feed_grow_and_are_rotated(site: Site) -> None:
+    feed = GrowingMemoryFeed("plant", {b"a.csv": (HEAD + line(1)).encode()})
+    feed.delay = 10
+    site.take_from(feed)
+    site.take()
+    feed.files[b"a.csv"] += (line(2, 2) + line(3, 3)[:-5]).encode()
+    site.take()
+    feed.files[b"a.csv"] += line(3, 3)[-5:].encode()
+    feed.rename(b"a.csv", b"a.old")
+    feed.files[b"a.csv"] = (HEAD + line(4, 4)).encode()
+    site.take()
+    assert site.values == [1.5, 2, 3, 4]
+    assert sizes(site, 1) == [len(HEAD + line(1)), len(line(2, 2)), len(line(3, 3))]
+    site.take_from(feed)  # a new daemon
+    assert not site.look()
 
 
 # --- what cannot grow ---
@@ -649,8 +679,8 @@ class Share(Folder):
 def test_a_file_that_may_not_be_read_any_more_keeps_no_other_waiting(site: Site) -> None:
     site.write(HEAD + line(1))
     site.write(HEAD + line(2), "b.csv")
-    mine = site.growing.folder
-    site.growing.folder = Share(mine.name, mine.root, mine.source, mine.root)
+    mine = site.feed.folder
+    site.feed.folder = Share(mine.name, mine.root, mine.source, mine.root)
     with capture_logs() as logs:
         site.take()
         site.take()

@@ -48,7 +48,7 @@ def test_each_step_is_done_once_when_it_is_due_whoever_asks() -> None:
     assert house.did == ["often", "rarely", "often", "often", "rarely"]
 
 
-def test_who_has_a_schedule_does_it_in_any_case_and_for_all_others() -> None:
+def test_who_has_a_schedule_does_it_a_little_early_and_for_all_others() -> None:
     house = House()
     loop, beat = house.keeper(), house.keeper()
     loop.run_due()
@@ -58,6 +58,38 @@ def test_who_has_a_schedule_does_it_in_any_case_and_for_all_others() -> None:
     assert loop.run_due() == {}
     house.later(6)
     assert "often" in loop.run_due()
+
+
+def test_what_somebody_has_just_done_is_not_done_again_by_a_schedule() -> None:
+    house = House()
+    loop, beat = house.keeper(), house.keeper()
+    loop.run_due()
+    house.later(7)
+    assert beat.run("often", "rarely") == {}
+    house.later(1)
+    assert beat.run("often", "rarely") == {"things": 3}
+    assert house.did == ["often", "rarely", "often"]
+
+
+def test_a_loop_and_a_schedule_of_the_same_interval_do_a_step_once_in_each() -> None:
+    """Whichever of both is late: they drift, and neither waits for the other."""
+    house = House()
+    loop, beat = house.keeper(), house.keeper()
+    for tick in range(12):
+        beat.run("often")
+        for _ in range(5):
+            loop.run_due()
+            house.later(3 + (0.1 if tick % 3 else -0.2))
+    assert house.did.count("often") == 12
+
+
+def test_a_clock_that_is_set_back_keeps_no_step_waiting() -> None:
+    house = House()
+    loop = house.keeper()
+    loop.run_due()
+    house.later(-7200)
+    assert set(loop.run_due()) == {"often", "rarely"}
+    assert loop.run_due() == {}
 
 
 def test_a_step_that_fails_keeps_no_other_one_and_waits_for_its_time() -> None:
@@ -80,7 +112,7 @@ def test_a_step_that_fails_keeps_no_other_one_and_waits_for_its_time() -> None:
 
 
 class Away(MemoryLedger):
-    def take_turn(self, step: str, every: float, anyway: bool = False) -> bool:
+    def take_turn(self, step: str, every: float, early: float = 0.0) -> bool:
         raise Transient(Code.DATABASE, "away")
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
 from patience import PATIENCE
+
+from sensorflow import threads
 
 OF_ITSELF = "RLIMIT_DATA"
 OF_THE_HOST = "RLIMIT_AS"
@@ -62,3 +65,11 @@ def test_who_is_to_blame_is_found_by_what_others_would_be_given(limit: str, host
     command = [sys.executable, "-c", FILLED, limit]
     told = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert told.stdout == f"{[host] * (5 if host else 4)}\n"
+
+
+def test_a_thread_that_arrow_cannot_have_is_no_fault_of_a_file() -> None:
+    error = pa.ArrowException(
+        "Unknown error: Failed to launch worker thread: Resource temporarily unavailable"
+    )
+    assert threads.lack(error) is error
+    assert threads.refused(error) == "the host refuses a thread or a process"

@@ -8,17 +8,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
-import pytest
 from patience import PATIENCE
 
 from sensorflow.core.states import Stage
+from sensorflow.engine import watchdog
+from sensorflow.engine.board import Board, Slot
+from sensorflow.engine.watchdog import Ended, judge
 from sensorflow.flow.clock import now
 from sensorflow.ports.claims import Claim
-from workers import configured, watchdog
-from workers.board import Board, Slot
-from workers.watchdog import Ended, judge
+from sensorflow.settings import Settings
 
 SILENT = 20.0
 IDLE = Slot(pid=7, beat=100.0)
@@ -93,28 +92,23 @@ def holding(board: Board, file_id: int) -> Iterator[int]:
 def test_what_a_child_held_is_read_before_another_one_has_its_place() -> None:
     board, ended = Board(), list[Ended]()
     with holding(board, 1):
-        watchdog.look(board, now() + 100, SILENT, ended)
+        watchdog.look(board, now() + 100, Settings(), ended)
     with holding(board, 2):
         assert [one.claims for one in ended] == [[claim(1)]]
 
 
-def test_another_child_is_ended_while_the_database_is_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SENSORFLOW_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
-    configured.settings.cache_clear()
+def test_another_child_is_ended_while_the_database_is_away() -> None:
+    settings = Settings.model_validate({"database_url": "postgresql://nobody@127.0.0.1:1/nothing"})
     board, ended = Board(), list[Ended]()
     try:
         for file_id in (1, 2):
             with holding(board, file_id) as child:
-                watchdog.look(board, now() + 100, SILENT, ended)
+                watchdog.look(board, now() + 100, settings, ended)
                 os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-                watchdog.look(board, now(), SILENT, ended)
+                watchdog.look(board, now(), settings, ended)
         assert [one.claims for one in ended] == [[claim(1)], [claim(2)]]
         assert all(one.teller and one.teller.poll() is None for one in ended)
     finally:
-        configured.settings.cache_clear()
         for one in ended:
             if one.teller is not None:
                 one.teller.kill()

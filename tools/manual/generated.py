@@ -7,6 +7,7 @@ from collections.abc import Callable
 from manual import commands, decisions, events, settings, tables
 from sensorflow.settings import FolderSource, Settings
 from sensorflow.settings.retention import Retention
+from sensorflow.settings.storage import Storage
 
 APART = frozenset({"sources", "profiles"})
 
@@ -14,6 +15,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "commands": commands.reference,
     "settings": lambda: settings.reference(Settings, APART),
     "source": lambda: settings.reference(FolderSource),
+    "storage": lambda: settings.reference(Storage),
     "retention": lambda: settings.reference(Retention),
     "decisions": decisions.index,
     "log_events": events.of_the_log,

@@ -11,9 +11,9 @@ from sensorflow.adapters.postgres.queries import run
 from sensorflow.adapters.postgres.registering import name_of
 from sensorflow.adapters.postgres.rows import facts_of
 from sensorflow.adapters.postgres.transactions import Transactions
-from sensorflow.core.arrival import printable
+from sensorflow.core.arrival import Arrival, printable
 from sensorflow.core.events import FileEvent
-from sensorflow.core.growth import Growth, Segment, Taken
+from sensorflow.core.growth import Growth, Increment, Segment, Taken
 from sensorflow.ports.intake import Kind, OnChange, Registration
 
 MERGE = str(OnChange.MERGE)
@@ -61,7 +61,8 @@ def segment_of(row: Any) -> Segment:
 
 
 def grow(c: sa.Connection, who: str, growth: Growth) -> Registration | None:
-    arrival, taken = growth.arrival, growth.follows
+    arrival, new = growth.arrival, growth.increment
+    taken = new.follows
     facts = facts_of(arrival)
     mark = facts.pop("fingerprint")
     place = {"source": arrival.source, "key": arrival.key}
@@ -77,30 +78,30 @@ def grow(c: sa.Connection, who: str, growth: Growth) -> Registration | None:
             return None
         facts |= {"key": taken.key, "key_text": printable(taken.key)}
         row = run(c, "add_growth", source=arrival.source, on_change=MERGE, **facts).one()
-    _note(c, growth, row.id, mark)
+    _note(c, arrival, new, row.id)
     follows = f", after file {taken.last}" if taken else ""
-    why = f"bytes {growth.byte_offset:,} to {growth.size:,} of a growing file{follows}"
+    why = f"bytes {new.start:,} to {new.end:,} of a growing file{follows}"
     add_event(c, who, row.id, FileEvent.REGISTERED, row.stage, why=why)
     return Registration(row.id, row.version, Kind.NEW)
 
 
-def _note(c: sa.Connection, growth: Growth, file_id: int, mark: str) -> None:
-    arrival, taken = growth.arrival, growth.follows
+def _note(c: sa.Connection, arrival: Arrival, new: Increment, file_id: int) -> None:
+    taken, mark = new.follows, arrival.fingerprint
     root = taken.root if taken else file_id
     state = {
         "root": root,
-        "inode": growth.inode,
-        "size": growth.size,
-        "lines": growth.line_base + growth.lines,
-        "head": growth.head,
-        "tail": growth.tail,
+        "inode": new.inode,
+        "size": new.end,
+        "lines": new.line_base + new.lines,
+        "head": new.head,
+        "tail": new.tail,
         "fingerprint": mark,
     }
     if taken is None:
         run(c, "begin_growing", **state, source=arrival.source, key=arrival.key)
     else:
         run(c, "go_on_growing", **state, id=file_id)
-    where = {"byte_offset": growth.byte_offset, "line_base": growth.line_base}
+    where = {"byte_offset": new.start, "line_base": new.line_base}
     run(c, "add_part", id=file_id, root=root, follows=taken.last if taken else None, **where)
     kind = Kind.NEW if taken is None or taken.key == arrival.key else Kind.ALIAS
     name = {"source": arrival.source, "key": arrival.key, "key_text": printable(arrival.key)}

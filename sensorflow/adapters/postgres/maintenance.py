@@ -13,8 +13,8 @@ from sensorflow.ports.maintenance import Expirable, Expired, Leftover, Undone
 class Maintenance(Transactions):
     """See `ports.maintenance.Maintenance`."""
 
-    def take_turn(self, step: str, every: float, anyway: bool = False) -> bool:
-        facts = {"name": f"{step} begun", "owner": self._who, "every": every, "anyway": anyway}
+    def take_turn(self, step: str, every: float, early: float = 0.0) -> bool:
+        facts = {"name": f"{step} begun", "owner": self._who, "every": every, "early": early}
         with self._statement() as c:
             return run(c, "take_turn", **facts).scalar() is not None
 

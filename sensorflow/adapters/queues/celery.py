@@ -208,15 +208,13 @@ class CeleryPublisher:
                 connection.collapse()
 
     @property
-    def kind(self) -> str:
-        name = "RabbitMQ" if is_amqp(self._app.conf.broker_url) else "Redis or Valkey"
-        return f"{name} over TLS" if self._app.conf.broker_use_ssl else name
+    def name(self) -> str:
+        kind = "RabbitMQ" if is_amqp(self._app.conf.broker_url) else "Redis or Valkey"
+        return f"{kind} over TLS" if self._app.conf.broker_use_ssl else kind
 
-    def declare(self) -> int:
-        """Make the queues and their bindings where they are not there; returns how many messages wait.
-
-        Raises Transient BROKER. Not cached: a broker that lost its queues gets them back.
-        """
+    def depth(self) -> int:
+        """Also makes the queues and their bindings where they are not there. Not cached: a broker that lost
+        its queues gets them back."""
         with (
             self._errors(),
             self._app.connection_for_write() as connection,
@@ -229,12 +227,6 @@ class CeleryPublisher:
                 if queue.name != task_name(SWEEP):
                     waiting += bound.queue_declare().message_count
             return waiting
-
-    def depth(self) -> int | None:
-        try:
-            return self.declare()
-        except Transient:
-            return None
 
     def close(self) -> None:
         with self._lock:

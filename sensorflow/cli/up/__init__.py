@@ -52,6 +52,11 @@ def up(
             "--reset removes landed files, and the ledger of database_url still needs them; "
             "empty that database yourself, then remove the data folder"
         )
+    if reset and (zone := settings.storage.elsewhere()) is not None:
+        raise Misuse(
+            f"--reset empties the data folder alone, and {zone} is elsewhere: new files would be taken for "
+            "those that are left there; empty it yourself, then remove the data folder"
+        )
     steady.streams()
     with state.held(settings.data_folder) as place, _stopping() as stopped, ExitStack() as stack:
         if reset:
@@ -59,7 +64,8 @@ def up(
         edits = Edits(find(here()), settings)
         running = Stack(settings, place, stack, logs)
         welcome(settings, running.running)
-        notify("READY=1", f"STATUS=Flower: {running.running.flower_url}")
+        flower = running.running.flower_url
+        notify("READY=1", f"STATUS=Flower: {flower}" if flower else "STATUS=no Flower")
         live(running, edits, stopped)
         notify("STOPPING=1", "STATUS=workers finish the file in hand")
         line("stopping: workers finish the file in hand")

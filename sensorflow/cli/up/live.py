@@ -33,18 +33,28 @@ def _news(running: Stack) -> News:
 
 
 def welcome(settings: Settings, running: Running) -> None:
-    from sensorflow import bootstrap
-
     for name, source in settings.folders.items():
         line(f"drop files into  {settings.path(source.path)}  (source {name})")
+    _flower(settings, running)
+    line("elsewhere        sensorflow status | files ls | quarantine ls | db shell")
+    line("Ctrl-C stops all; nothing in hand is lost")
+    line(f"starting         daemon, workers{', beat and Flower' if settings.by_celery else ''}")
+    sys.stdout.flush()
+
+
+def _flower(settings: Settings, running: Running) -> None:
+    from sensorflow import bootstrap
+    from sensorflow.plugins import scheme
+
+    if running.flower_url is None:
+        line(
+            f"no Flower        it shows Celery's tasks, and {scheme(running.broker_url)}:// has none"
+        )
+        return
     line(f"Flower           {running.flower_url}")
     word, where = bootstrap.flower_password(settings)
     shown = f"password {word}" if sys.stdout.isatty() else where  # a terminal is no log
     line(f"                 user {settings.flower_user}, {shown}")
-    line("elsewhere        sensorflow status | files ls | quarantine ls | db shell")
-    line("Ctrl-C stops all; nothing in hand is lost")
-    line("starting         daemon, workers, beat and Flower")
-    sys.stdout.flush()
 
 
 def live(running: Stack, edits: Edits, stopped: list[int]) -> None:
@@ -84,6 +94,7 @@ class _View:
 
         self._ledger: Catalog = bootstrap.ledger(running.settings, "up")
         self._supervisor = running.supervisor
+        self._by_celery = running.settings.by_celery
         self._last: tuple[float, int] | None = None
         self._began = time.monotonic()
 
@@ -116,7 +127,8 @@ class _View:
             return f"starting again: {', '.join(down)}"
         if time.monotonic() - self._began < STARTING:
             return "all processes run"
-        told = summary(list(health(self._ledger.heartbeats(), None, has_ended)))
+        beats = self._ledger.heartbeats()
+        told = summary(list(health(beats, None, has_ended, self._by_celery)))
         return "all processes run and answer" if told == "ok" else told
 
     def _rate(self, rows: int) -> float:

@@ -166,10 +166,11 @@ class Stack:
         from sensorflow.embedded.stack import fleet
         from sensorflow.settings import COPY
 
-        same = settings.flower_port == self.settings.flower_port and self._generation
-        port = self._port if same else flower.port_for(settings)
-        self._port = port
-        self.running = replace(self.running, flower_url=f"http://127.0.0.1:{port}")
+        same = settings.flower_port == self.settings.flower_port and self._port
+        if settings.by_celery:
+            self._port = self._port if same else flower.port_for(settings)
+        url = f"http://127.0.0.1:{self._port}" if settings.by_celery else None
+        self.running = replace(self.running, flower_url=url)
         env = {
             "SENSORFLOW_DATABASE_URL": self.running.database_url,
             "SENSORFLOW_BROKER_URL": self.running.broker_url,
@@ -179,7 +180,7 @@ class Stack:
             below = settings.home
         else:
             env |= {"SENSORFLOW_CONFIG": str(self._path), COPY: str(self._copy)}
-        made = fleet(settings, self.place, env, port, self._generation, below)
+        made = fleet(settings, self.place, env, self._port, self._generation, below)
         return [replace(process, where=self._logs) for process in made]
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 
 from sensorflow.core.arrival import printable
 from sensorflow.core.findings import Fault, Finding
-from sensorflow.core.growth import BACKLOG, Taken
+from sensorflow.core.growth import BACKLOG, Segment, Taken, complete, holds
 from sensorflow.flow.audit.report import Report, Still
 from sensorflow.flow.audit.sight import Sight
 from sensorflow.flow.segments import segments
 from sensorflow.ports.audit import Book
-from sensorflow.ports.feed import Candidate, GrowingFeed
+from sensorflow.ports.feed import Candidate, FeedError, GrowingFeed
 
 PAGE = 100
 LOOKS = 3
@@ -28,7 +29,7 @@ def overdue(sight: Sight, report: Report, feed: GrowingFeed) -> None:
         since = 0 if taken is None else taken.size
         quiet = file.changed_ns < old  # nothing was written for so long
         passed = taken is not None and taken.age > limit and file.size > since
-        if not (quiet or passed) or file.size <= since or not feed.has_line(file.key, since):
+        if not (quiet or passed) or file.size <= since or not _has_line(feed, file, since):
             continue
         if taken is not None or sight.books.unknown(feed.name, [(file.key, file.revision)]):
             expected = f"taken {feed.delay:g} s after it was written"
@@ -44,10 +45,24 @@ def changed(sight: Sight, report: Report) -> None:
             for file, taken in files(sight, feed):
                 if taken is None or taken.inode != feed.place(file) or file.size < taken.size:
                     continue
-                if not feed.holds(file.key, segments(sight.intake, taken.root, taken.size)):
+                if not _holds(feed, file, segments(sight.intake, taken.root, taken.size)):
                     expected = f"the {taken.size:,} bytes that were taken"
                     fault, found = Fault.GROWING_CHANGED, "others"
                     _find(sight, report, feed, fault, file, taken, expected, found)
+
+
+def _has_line(feed: GrowingFeed, file: Candidate, start: int) -> bool:
+    """Whether a file has a complete line behind byte `start`. False of one that cannot be read."""
+    with suppress(FeedError), feed.open(file) as opened:
+        return complete(opened, start, opened.state().size) > start
+    return False
+
+
+def _holds(feed: GrowingFeed, file: Candidate, taken: Iterable[Segment]) -> bool:
+    """Whether a file begins with exactly these growths. True of one that cannot be read."""
+    with suppress(FeedError), feed.open(file) as opened:
+        return holds(opened, taken)
+    return True
 
 
 def files(sight: Sight, feed: GrowingFeed) -> Iterator[tuple[Candidate, Taken | None]]:

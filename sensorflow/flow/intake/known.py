@@ -19,7 +19,7 @@ class Known:
 
     def has(self, feed: Feed, candidate: Candidate) -> bool:
         """Whether it was refused, or stays where it is and was registered."""
-        if self._refused.get((feed.name, candidate.key)) == candidate.revision:
+        if self.is_refused(candidate):
             return True
         if self._spellings.is_refused(feed, candidate):
             return True
@@ -37,9 +37,14 @@ class Known:
         """It was registered, and stays."""
         self._marks.add(_mark(candidate))
 
-    def refuse(self, candidate: Candidate) -> None:
-        """It is left alone until it changes."""
+    def refuse(self, candidate: Candidate) -> bool:
+        """It is left alone until it changes. Returns whether that is new, and to be reported."""
+        is_new = not self.is_refused(candidate)
         self._refused[candidate.source, candidate.key] = candidate.revision
+        return is_new
+
+    def is_refused(self, candidate: Candidate) -> bool:
+        return self._refused.get((candidate.source, candidate.key)) == candidate.revision
 
 
 def _mark(candidate: Candidate) -> bytes:

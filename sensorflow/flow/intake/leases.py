@@ -87,11 +87,12 @@ class Leases:
 
     def _run(self) -> None:
         while True:
-            self._keep_all()
+            self.keep()
             if self._stop.wait(min(LOOK, self._lease / 3)):
                 return
 
-    def _keep_all(self) -> None:
+    def keep(self) -> None:
+        """Take what nobody has, and renew what is held: `start` does so again and again."""
         try:
             for source in self._sources:
                 self._keep(source)

@@ -12,15 +12,19 @@ from contextlib import AbstractContextManager, contextmanager
 
 from sensorflow.core.arrival import printable
 from sensorflow.core.retry import backoff
-from sensorflow.errors import REMEDY, Code, IntakeLost, Transient, unexpected
+from sensorflow.errors import REMEDY, Code, SensorflowError, Transient, unexpected
+from sensorflow.flow.intake.away import Away
 from sensorflow.flow.intake.known import Known
 from sensorflow.flow.intake.leases import Leases
+from sensorflow.flow.intake.parts import Parts
 from sensorflow.flow.intake.spelling import Spellings
+from sensorflow.flow.intake.strategy import Strategy
 from sensorflow.flow.intake.take import Group
 from sensorflow.flow.intake.turns import Turns
+from sensorflow.flow.intake.whole import Whole
 from sensorflow.flow.landing import Landing
 from sensorflow.flow.pulse import Loop
-from sensorflow.ports.feed import Candidate, Feed, Grower, Permit
+from sensorflow.ports.feed import Candidate, Feed, GrowingFeed, Permit
 from sensorflow.ports.intake import IntakeLease
 from sensorflow.ports.ledger import Ledger
 from sensorflow.ports.objects import Reader
@@ -40,8 +44,7 @@ LOOKING = 0.25
 
 
 class Intake:
-    """growers: of those sources whose files grow; their feeds are not polled. registered: called when files
-    were. loop: its heartbeat.
+    """registered: called when files were. loop: its heartbeat.
 
     It is the `ports.feed.Taker` of its feeds.
     """
@@ -50,7 +53,6 @@ class Intake:
         self,
         settings: Settings,
         feeds: Sequence[Feed],
-        growers: Sequence[Grower],
         landing: Landing,
         ledger: Ledger,
         leases: Leases,
@@ -59,19 +61,24 @@ class Intake:
     ) -> None:
         self._settings, self._landing, self._ledger = settings, landing, ledger
         self._feeds = {feed.name: feed for feed in feeds}
-        self._growers = {grower.name: grower for grower in growers}
         self._keeper, self._loop, self._registered = leases, loop, registered
         self._leases: dict[str, IntakeLease] = {}
         """Of the sources that are taken in here, by this thread's knowledge."""
-        spellings = Spellings(ledger)
-        self._known = Known(ledger, spellings)
-        self._group = Group(settings, landing, ledger, self._known, spellings, self)
+        self._spellings = Spellings(ledger)
+        self._known = Known(ledger, self._spellings)
+        self._strategies = {name: self._strategy_of(feed) for name, feed in self._feeds.items()}
+        self._group = Group(settings, landing, ledger, self._known, self)
         self._turns: Turns[Candidate] = Turns(lambda c: (c.source, c.key))
-        self._looks: dict[str, tuple[IntakeLease, Iterator[bool]]] = {}
-        """Growing sources that are being looked at, with the lease since the begin."""
+        self._away = Away()
         self._news = threading.Event()
         self._stop = threading.Event()
         self._troubles = 0
+
+    def _strategy_of(self, feed: Feed) -> Strategy:
+        if not isinstance(feed, GrowingFeed):
+            return Whole(feed, self._known, self._spellings, self.touch)
+        given = self._settings, feed, self._landing, self._ledger
+        return Parts(*given, self._known, self._spellings, self.touch)
 
     # --- what feeds ask ---
 
@@ -85,7 +92,7 @@ class Intake:
         return self._ledger.has_content(source, key, self._landing.put(stream).sha256)
 
     def vanished(self, source: str, key: bytes, why: str) -> None:
-        self._group.told.pop((source, key), None)
+        self._strategies[source].forget(key)
         emit(Event.FILE_VANISHED, source=source, file=printable(key), why=why)
 
     def scanned(self) -> None:
@@ -104,8 +111,8 @@ class Intake:
     def is_stopped(self) -> bool:
         return self._stop.is_set()
 
-    def feed(self, source: str) -> Feed:
-        return self._feeds[source]
+    def strategy(self, source: str) -> Strategy:
+        return self._strategies[source]
 
     def lease(self, source: str) -> IntakeLease | None:
         return self._leases.get(source)
@@ -127,13 +134,34 @@ class Intake:
 
     @contextmanager
     def apart(self, source: str) -> Iterator[None]:
-        """A source that is away is no reason to leave the others."""
+        """A source that is away is no reason to leave the others: it alone is left alone for a while."""
         try:
             yield
         except Transient as error:
-            if error.code is not Code.STORAGE or self._feeds[source].reachable():
+            if not self._is_away(source, error):
                 raise
+
+    @contextmanager
+    def _asking(self, source: str) -> Iterator[None]:
+        """While a feed looks for files: a defect of it is no reason to leave the others either."""
+        self._loop.touch()
+        try:
+            yield
+        except SensorflowError as error:
+            if not (isinstance(error, Transient) and self._is_away(source, error)):
+                raise
+        except Exception:  # noqa: BLE001 - of an adapter, which another package may bring
+            self._strategies[source].rewind()
+            if self._away.failed(source, time.monotonic()):
+                emit(Event.DEFECT, source=source, exc_info=True)
+
+    def _is_away(self, source: str, error: Transient) -> bool:
+        """Whether an error is of what has the files of a source alone, which is left alone then."""
+        if error.code is not Code.STORAGE or self._feeds[source].reachable():
+            return False
+        if self._away.failed(source, time.monotonic()):
             emit(Event.SOURCE_AWAY, source=source, reason=error.message)
+        return True
 
     def lose(self, lease: IntakeLease) -> None:
         """Another daemon has taken a source over."""
@@ -173,7 +201,6 @@ class Intake:
                 if now >= next_poll:
                     next_poll = now + TICK
                 self._poll(now)
-                self._grow()
                 self._take_turn(next_poll)
                 self._troubles = 0
                 self._loop.resume(sure=False)
@@ -208,61 +235,25 @@ class Intake:
         emit(Event.INTAKE_PAUSED, **facts, do=REMEDY.get(error.code, ""))
         self._loop.pause(error)
         self._turns.clear()
-        self._looks.clear()
-        for feed in self._feeds.values():
-            feed.rewind()
+        for strategy in self._strategies.values():
+            strategy.rewind()
         self._loop.wait(delay, self._stop)
 
     def _poll(self, now: float) -> None:
         for name, feed in self._feeds.items():
             if name not in self._leases:
                 feed.stand_by()
-            elif name not in self._growers:
-                with self.apart(name):
-                    for files in feed.poll(now):
+            elif not self._away.is_left_alone(name, now):
+                with self._asking(name):
+                    for files in self._strategies[name].poll(now):
                         self._turns.add(name, "polled", files)
 
     def _take_turn(self, until: float) -> None:
         """Take a group of files, some of each source; where there is none, wait for one, not for long."""
-        if not (self._turns or self._looks):
+        if not self._turns:
             self._news.wait(max(until - time.monotonic(), 0.001))
         self._news.clear()
-        if candidates := self._turns.gather(GROUP, LOOKING, self._apart_by_name):
+        if candidates := self._turns.gather(GROUP, LOOKING, self._asking):
             taken, left = self._group.take(candidates)
             for source, some in left.items():
                 self._turns.put_back(source, some, first=source not in taken)
-
-    def _apart_by_name(self, source: str) -> AbstractContextManager[None]:
-        self._loop.touch()
-        return self.apart(source)
-
-    def _grow(self) -> None:
-        """A group of each growing source that is being looked at, or is to be."""
-        for name, grower in self._growers.items():
-            lease = self._leases.get(name)
-            if lease is None or (name not in self._looks and not grower.is_due):
-                self._looks.pop(name, None)
-                continue
-            try:
-                with self.apart(name):
-                    self._look_on(grower, lease)
-                    continue
-                self._looks.pop(name, None)  # its folder is away
-            except IntakeLost:
-                self._looks.pop(name, None)
-                self.lose(lease)
-
-    def _look_on(self, grower: Grower, lease: IntakeLease) -> None:
-        begun, steps = self._looks.get(grower.name, (None, None))
-        if steps is None or begun != lease:
-            steps = grower.steps(self._stopped, lease)
-            self._looks[grower.name] = (lease, steps)
-        grew = next(steps, None)
-        if grew is None:
-            del self._looks[grower.name]
-        elif grew:
-            self._registered()
-
-    def _stopped(self) -> bool:
-        self._loop.touch()
-        return self._stop.is_set()

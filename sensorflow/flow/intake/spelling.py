@@ -32,6 +32,26 @@ class Spellings:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._refused: dict[tuple[str, bytes], tuple[str, bytes]] = {}
+        self._growing: dict[tuple[str, bytes], bytes] = {}
+        """Growing files whose name another one has -> the key of that, as reported last."""
+
+    def refuses(self, feed: Feed, candidate: Candidate, spelt: dict[bytes, bytes]) -> bool:
+        """Whether another file than this one, which grows, has its name: the one that was known before.
+
+        spelt: of the files seen so far in a scan, name -> key. Reported once for each other file.
+        """
+        if candidate.key.isascii():
+            return False
+        other = self._ledger.spelt_otherwise(feed.name, candidate.key, b"")
+        if other is None or not feed.has_other(other, candidate):
+            other = spelt.setdefault(canonical(candidate.key), candidate.key)
+            if other == candidate.key:
+                return False
+        place = (feed.name, candidate.key)
+        if self._growing.get(place) != other:
+            log_refused(*place, other)
+        self._growing[place] = other
+        return True
 
     def is_refused(self, feed: Feed, candidate: Candidate) -> bool:
         """Whether a file was refused in this state, and still is: the other one is there."""

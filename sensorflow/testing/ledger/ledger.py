@@ -295,9 +295,10 @@ class MemoryLedger(MemoryIntake):
 
     # --- housekeeping, processes ---
 
-    def take_turn(self, step: str, every: float, anyway: bool = False) -> bool:
+    def take_turn(self, step: str, every: float, early: float = 0.0) -> bool:
         with self._lock:
-            if self._turns.get(step, self._clock()) > self._clock() and not anyway:
+            until = self._turns.get(step)
+            if until is not None and self._in(early) < until <= self._in(every):
                 return False
             self._turns[step] = self._in(every)
             return True

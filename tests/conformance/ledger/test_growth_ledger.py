@@ -11,7 +11,7 @@ from emptied import Emptied
 from samples import arrival, batch, claim, state
 
 from sensorflow.adapters.postgres.ledger import PostgresLedger
-from sensorflow.core.growth import HEADER, Growth, Part, Taken
+from sensorflow.core.growth import HEADER, Growth, Increment, Part, Taken
 from sensorflow.core.keys import keys
 from sensorflow.core.readings import US, micros
 from sensorflow.core.states import WORK, State
@@ -39,7 +39,9 @@ def ledger(
 def growth(
     number: int, follows: Taken | None = None, key: bytes = b"a.csv", inode: str = "1:1"
 ) -> Growth:
-    return Growth(arrival(key, number, f"mark{number}"), follows, 10, inode, b"head", b"tail")
+    landed = arrival(key, number, f"mark{number}")
+    increment = Increment(follows, landed.landed.size, 10, inode, b"head", b"tail")
+    return Growth(landed, increment)
 
 
 def load(
@@ -104,7 +106,7 @@ def test_a_file_begun_twice_in_one_state_is_one(ledger: Ledger) -> None:
 
 def test_equal_growths_are_no_aliases(ledger: Ledger) -> None:
     grow(ledger)
-    [second] = ledger.grow([replace(growth(1, newest(ledger)), lines=1)])
+    [second] = ledger.grow([growth(1, newest(ledger))])
     [other] = ledger.grow([growth(1, None, b"b.csv", "1:2")])
     assert second is not None
     assert other is not None
@@ -234,7 +236,8 @@ def test_the_beginning_of_a_growing_file_does_not_expire(ledger: Ledger) -> None
     [late] = ledger.grow([growth(3, newest(ledger))])
     assert late is not None
     big = replace(arrival(b"b.csv", 5, "big"), landed=replace(arrival(b"b", 5).landed, size=HEADER))
-    [root] = ledger.grow([replace(growth(5, None, b"b.csv", "1:2"), arrival=big)])
+    first_of_big = replace(growth(5, None, b"b.csv", "1:2").increment, size=HEADER)
+    [root] = ledger.grow([Growth(big, first_of_big)])
     [after] = ledger.grow([growth(6, newest(ledger, b"b.csv"), b"b.csv", "1:2")])
     assert root is not None
     assert after is not None

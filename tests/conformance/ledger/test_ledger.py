@@ -266,10 +266,17 @@ def test_a_step_is_one_callers_until_it_is_due_again(ledger: Ledger) -> None:
     assert ledger.take_turn("another", SHORT)
 
 
-def test_a_step_that_is_done_anyway_is_nobody_elses(ledger: Ledger) -> None:
-    assert ledger.take_turn("tidying", SHORT)
-    assert ledger.take_turn("tidying", 60, anyway=True)
-    time.sleep(SHORT)
-    assert not ledger.take_turn("tidying", SHORT)
-    assert ledger.take_turn("never yet", 60, anyway=True)
+def test_a_step_may_be_done_early_and_is_nobody_elses_then(ledger: Ledger) -> None:
+    assert ledger.take_turn("tidying", 60)
+    assert not ledger.take_turn("tidying", 60, early=30)
+    assert ledger.take_turn("tidying", 60, early=61)
+    assert not ledger.take_turn("tidying", 60, early=30)
+    assert ledger.take_turn("never yet", 60, early=30)
     assert not ledger.take_turn("never yet", 60)
+
+
+def test_a_turn_that_ends_later_than_it_can_ends_nobodys_wait(ledger: Ledger) -> None:
+    """The clock was set back."""
+    assert ledger.take_turn("tidying", 3600)
+    assert ledger.take_turn("tidying", 60)
+    assert not ledger.take_turn("tidying", 60)

@@ -22,13 +22,12 @@ from sensorflow.adapters.feeds.folder.settling import Settling
 from sensorflow.adapters.feeds.folder.tree import Readable, stat_of
 from sensorflow.core.arrival import printable
 from sensorflow.core.gates.announced import Announcement
-from sensorflow.core.growth import Segment, inode_of
 from sensorflow.core.stability import Stat
 from sensorflow.ports.feed import (
     Busy,
     Candidate,
+    Feed,
     Gone,
-    GrowingFeed,
     Permit,
     Taker,
 )
@@ -72,8 +71,8 @@ class OpenFile(Readable):
         return file_of(self._source, self._key, self._how(self._open))
 
 
-class FolderFeed(GrowingFeed):
-    """See `ports.feed.Feed`, and `GrowingFeed` for a source of growing files.
+class FolderFeed(Feed):
+    """See `ports.feed.Feed`.
 
     book: for a source with gates, see `gates.Book`. rescan: seconds between scans. watch: shared by all
     folders of a process; None where nothing but scans and looks is wanted.
@@ -84,7 +83,7 @@ class FolderFeed(GrowingFeed):
     ) -> None:
         self.name, self.folder, rules = folder.name, folder, folder.source
         self.keeps = rules.after == "keep"
-        self.delay = rules.grow_every if rules.growing else rules.settle
+        self.delay = rules.settle
         self._rescan, self._watch = rescan, watch
         self._gating = Gating(folder, book)
         self._settling = Settling(rules.settle)
@@ -109,7 +108,7 @@ class FolderFeed(GrowingFeed):
     def start(self, taker: Taker) -> None:
         """Starts the fast path; without it the rescan alone does the work."""
         self._taker = taker
-        if self._watch is None or self.folder.source.polling or self.folder.source.growing:
+        if self._watch is None or self.folder.source.polling:
             self._watch = None
             return
         try:
@@ -284,10 +283,10 @@ class FolderFeed(GrowingFeed):
             yield OpenFile(self.name, candidate.key, stream, self.folder.stat_of)
 
     def unchanged(self, candidate: Candidate) -> bool:
-        return not self.folder.busy(candidate.key, _stat(candidate))
+        return not self.folder.busy(candidate.key, stat_in(candidate))
 
     def admit(self, candidate: Candidate) -> None:
-        self._gating.admit(candidate.key, _stat(candidate))
+        self._gating.admit(candidate.key, stat_in(candidate))
 
     def survey(self) -> None:
         self._gating.survey()
@@ -299,7 +298,7 @@ class FolderFeed(GrowingFeed):
         self._put_gates_away([c.key for c in candidates], by)
         for candidate in candidates:
             self._settling.forget(candidate.key)
-        stats = [(c.key, _stat(c)) for c in candidates]
+        stats = [(c.key, stat_in(c)) for c in candidates]
         stuck = self.folder.put_away(stats, today(), by)
         return {c: stuck[c.key] for c in candidates if c.key in stuck}
 
@@ -327,7 +326,7 @@ class FolderFeed(GrowingFeed):
         try:
             return self.folder.stat(candidate.key)
         except Gone:  # which is reported when it is looked at again
-            return _stat(candidate)
+            return stat_in(candidate)
 
     # --- all of it ---
 
@@ -335,22 +334,13 @@ class FolderFeed(GrowingFeed):
         return self.folder.readable()
 
     def has_other(self, key: bytes, than: Candidate) -> bool:
-        return self.folder.has_other(key, _stat(than))
+        return self.folder.has_other(key, stat_in(than))
 
     def state(self) -> Mapping[str, Any] | None:
         return self._gating.state()
 
-    def place(self, candidate: Candidate) -> str:
-        return inode_of(_stat(candidate))
 
-    def has_line(self, key: bytes, start: int) -> bool:
-        return self.folder.has_line(key, start)
-
-    def holds(self, key: bytes, segments: Iterable[Segment]) -> bool:
-        return self.folder.holds(key, segments)
-
-
-def _stat(candidate: Candidate) -> Stat:
+def stat_in(candidate: Candidate) -> Stat:
     assert isinstance(candidate, File), "of another feed"
     return candidate.stat
 

@@ -1,207 +1,25 @@
-"""Takes in the files of a source that grow: only what is new, up to the end of the last whole line.
-
-What was taken of each file is in the ledger. In memory is only which files had nothing new when they were
-last looked at; a restart looks at all of them once.
-"""
+"""The feed of a drop folder whose files grow."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 
-from sensorflow import crash
 from sensorflow.adapters.feeds.folder.drop import Folder
-from sensorflow.adapters.feeds.folder.look import Look, Rest
-from sensorflow.adapters.feeds.folder.tree import Readable
-from sensorflow.core.arrival import printable
-from sensorflow.core.growth import (
-    Growth,
-    Lines,
-    Taken,
-    inode_of,
-)
-from sensorflow.core.names import canonical
-from sensorflow.core.stability import Stat
-from sensorflow.flow.intake.spelling import log_refused
-from sensorflow.flow.landing import Landing, LandingBatch
-from sensorflow.ports.feed import Gone, Grower, Unreadable
-from sensorflow.ports.intake import IntakeLease
-from sensorflow.ports.ledger import Ledger
-from sensorflow.settings import Settings
-from sensorflow.telemetry import Event, emit
-
-GROUP = 100
-"""Files that are looked up in the ledger, landed and registered together."""
-GROUP_BYTES = 8 << 20
-"""Bytes of growths that are landed together: a large one keeps no small one waiting."""
-NEWEST = 100
-"""Files that a file with a new name may be a copy of."""
-SOONEST = 0.25
-"""Seconds between two looks at a folder."""
+from sensorflow.adapters.feeds.folder.feed import FolderFeed, file_of, stat_in
+from sensorflow.adapters.feeds.folder.gates import NoBook
+from sensorflow.ports.feed import Candidate, GrowingFeed
 
 
-class Growing(Grower):
-    """The growing files of one source. Not safe between threads."""
+class GrowingFolder(FolderFeed, GrowingFeed):
+    """See `ports.feed.GrowingFeed`."""
 
-    def __init__(
-        self, settings: Settings, folder: Folder, landing: Landing, ledger: Ledger
-    ) -> None:
-        self._settings, self.folder, self.name = settings, folder, folder.name
-        self._landing, self._ledger = landing, ledger
-        self.name_matters = settings.profile_of(folder.source).name_matters
-        self._rest: dict[bytes, Rest] = {}
-        self._next = 0.0
-        self._hurry = False
-        self._newest: list[Taken] | None = None
-        self._lease: IntakeLease | None = None
-        self._refused: dict[bytes, bytes] = {}
-        """Files whose name another one in the folder has -> the key of that, as reported last."""
+    def __init__(self, folder: Folder) -> None:
+        super().__init__(folder, NoBook())
+        self.delay = folder.source.grow_every
 
-    @property
-    def is_due(self) -> bool:
-        return time.monotonic() >= self._next
+    def place(self, candidate: Candidate) -> str:
+        stat = stat_in(candidate)
+        return f"{stat.device}:{stat.inode}"
 
-    def look(self, stopped: Callable[[], bool], lease: IntakeLease | None = None) -> bool:
-        """Take what is new in the folder; returns whether there was anything.
-
-        lease: see `Ledger.register_many`. Raises Transient, and IntakeLost.
-        """
-        grew = False
-        for more in self.steps(stopped, lease):
-            grew = grew or more
-        return grew
-
-    def steps(
-        self, stopped: Callable[[], bool], lease: IntakeLease | None = None
-    ) -> Iterator[bool]:
-        """A look, some files at a time: others have their turn in between. Yields whether there was
-        anything in these."""
-        self._lease = lease
-        began, spent, grew, self._hurry = time.monotonic(), 0.0, False, False
-        known: dict[bytes, Rest] = {}
-        files = self._restless(known)
-        while not stopped() and (some := list(islice(files, GROUP))):
-            for more in self._take(some, known):
-                grew = grew or more
-                spent += time.monotonic() - began
-                yield more
-                began = time.monotonic()
-        if not stopped():
-            self._rest = known
-        now = time.monotonic()
-        every = max(SOONEST, min(self.folder.source.grow_every / 4, self._settings.rescan))
-        spent += now - began
-        self._next = now + (0.0 if self._hurry else max(every, 0.0 if grew else 10 * spent))
-
-    def _restless(self, known: dict[bytes, Rest]) -> Iterator[tuple[bytes, Stat]]:
-        """The files that may have something new; the others are noted as known."""
-        spelt: dict[bytes, bytes] = {}
-        for key, stat in self.folder.scan():
-            if not key.isascii() and (other := self._other_spelling(key, stat, spelt)):
-                if self._refused.get(key) != other:
-                    log_refused(self.name, key, other)
-                self._refused[key] = other
-                continue
-            rest = self._rest.get(key)
-            same = rest is not None and rest.state in (None, stat.fingerprint)
-            if rest is not None and same and time.monotonic() < rest.until:
-                known[key] = rest
-            else:
-                yield key, stat
-
-    def _other_spelling(self, key: bytes, stat: Stat, spelt: dict[bytes, bytes]) -> bytes | None:
-        """The key of another file in the folder that has this name, and counts: it was known before.
-
-        spelt: of the files seen so far, name -> key.
-        """
-        known = self._ledger.spelt_otherwise(self.folder.name, key, b"")
-        if known is not None and self.folder.has_other(known, stat):
-            return known
-        first = spelt.setdefault(canonical(key), key)
-        return first if first != key else None
-
-    def _take(
-        self, files: Sequence[tuple[bytes, Stat]], known: dict[bytes, Rest]
-    ) -> Iterator[bool]:
-        inodes = [inode_of(stat) for _, stat in files]
-        name, keys = self.folder.name, [key for key, _ in files]
-        taken = self._ledger.grown(name, keys, inodes)
-        by_key = {t.key: t for t in taken}
-        by_inode = {t.inode: t for t in taken}
-        self._newest = None
-        queue = list(zip(keys, inodes, strict=True))
-        while queue:
-            growths: list[Growth] = []
-            room = GROUP_BYTES
-            with self._landing.batch() as batch:
-                while queue and room > 0:
-                    crash.point(crash.Point.FOUND)
-                    key, inode = queue.pop(0)
-                    ours = [by_inode.get(inode), by_key.get(key)]
-                    found = self._look_at(batch, key, ours, known)
-                    growths += found
-                    room -= sum(g.arrival.landed.size for g in found)
-            if growths:
-                crash.point(crash.Point.LANDED)
-                self._enter(growths)
-            yield bool(growths)
-
-    def _look_at(
-        self,
-        batch: LandingBatch,
-        key: bytes,
-        ours: Sequence[Taken | None],
-        known: dict[bytes, Rest],
-    ) -> list[Growth]:
-        """What is new in one file. ours: what may have been taken of it, by its inode and by its name."""
-        try:
-            with self.folder.open(key) as stream:
-                return Look(self, batch, key, stream, known).growths(ours)
-        except Gone as error:
-            facts = {"source": self.folder.name, "file": printable(key)}
-            emit(Event.FILE_VANISHED, **facts, why=str(error))
-        except (PermissionError, Unreadable) as error:  # some shares ask at each read
-            self._set_aside(key, known, Event.FILE_UNREADABLE, str(error))
-        return []
-
-    def newest(self) -> list[Taken]:
-        """What was taken of the newest files of all, the last first; asked for once for each group."""
-        if self._newest is None:
-            found = self._ledger.grown(self.folder.name, [], [], NEWEST)
-            self._newest = found[::-1]
-        return self._newest
-
-    def _set_aside(self, key: bytes, known: dict[bytes, Rest], event: Event, why: str) -> None:
-        """Said once for each state of a file."""
-        try:
-            known[key] = Rest(self.folder.stat(key).fingerprint, math.inf)
-        except Gone:
-            return
-        emit(event, "error", source=self.folder.name, file=printable(key), why=why)
-
-    def _enter(self, growths: list[Growth]) -> None:
-        done = self._ledger.grow(growths, self._lease)
-        for growth in growths:
-            self._keep_landed(growth)
-        for growth, registration in zip(growths, done, strict=True):
-            crash.point(crash.Point.REGISTERED)
-            if registration is None:  # it was taken by somebody else meanwhile
-                continue
-            emit(
-                Event.FILE_REGISTERED,
-                source=self.folder.name,
-                file=printable(growth.arrival.key),
-                file_id=registration.file_id,
-                version=registration.version,
-                kind="growth" if growth.follows else registration.kind,
-                size=growth.arrival.landed.size,
-                offset=growth.byte_offset,
-            )
-
-    def _keep_landed(self, growth: Growth) -> None:
-        """Retention may have taken the same bytes, of an older file, before these were registered."""
-        if not self._landing.has(growth.arrival.landed.name):
-            with self.folder.open(growth.arrival.key) as stream:
-                self._landing.put(Readable(Lines(stream, growth.byte_offset, growth.size)))  # type: ignore[arg-type]
+    def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
+        return [file_of(self.name, *pair) for pair in self.folder.siblings(candidate.key)]

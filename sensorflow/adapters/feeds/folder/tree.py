@@ -7,16 +7,15 @@ import errno
 import fcntl
 import os
 import stat as modes
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from sensorflow.adapters.local.places import FILE, FOLDER, ROOT, storage_errors
-from sensorflow.core.growth import Segment, complete, holds
 from sensorflow.core.stability import Stat, takes
-from sensorflow.ports.feed import Busy, Denied, FeedError, Gone, Unreadable
+from sensorflow.ports.feed import Busy, Denied, Gone, Unreadable
 from sensorflow.settings import FolderSource
 
 DEPTH = 64
@@ -29,11 +28,14 @@ class Readable:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         try:
             return self._stream.read(size)
         except OSError as error:
             raise Unreadable(str(error)) from error
+
+    def seek(self, offset: int, /) -> int:
+        return self._stream.seek(offset)
 
 
 class Tree:
@@ -192,18 +194,6 @@ class Tree:
             return True
         except (Unreadable, OSError):
             return False
-
-    def has_line(self, key: bytes, start: int) -> bool:
-        """See `ports.feed.GrowingFeed`."""
-        with suppress(FeedError, OSError), self.open(key) as stream:
-            return complete(stream, start, self.stat_of(stream).size) > start
-        return False
-
-    def holds(self, key: bytes, segments: Iterable[Segment]) -> bool:
-        """See `ports.feed.GrowingFeed`."""
-        with suppress(FeedError, OSError), self.open(key) as stream:
-            return holds(stream, segments)
-        return True
 
     def _being_written(self, descriptor: int) -> bool:
         """Whether a process on this host has the file open for writing.

@@ -28,7 +28,8 @@ INSERT INTO leases AS l (name, owner, process, token, until)
 VALUES (:name, :owner, '', 0, clock_timestamp() + make_interval(secs => :every))
 ON CONFLICT (name) DO UPDATE
    SET owner = excluded.owner, until = excluded.until
- WHERE l.until <= clock_timestamp() OR :anyway
+ WHERE l.until <= clock_timestamp() + make_interval(secs => :early)
+    OR l.until > clock_timestamp() + make_interval(secs => :every)  -- the clock was set back
 RETURNING name;
 
 -- name: due

@@ -1,4 +1,4 @@
-"""Messages in a table of SQLite: a broker, both halves of it."""
+"""Messages in a table of SQLite, for processes of one host: broker_url = "line:messages.sqlite"."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from sensorflow.core.states import Stage
 from sensorflow.errors import Code, Transient
@@ -21,11 +22,16 @@ TAKE = """UPDATE line SET due = ?, receipt = receipt + 1 WHERE id IN
           (SELECT id FROM line WHERE due <= ? ORDER BY due, id LIMIT ?) RETURNING id, receipt, task"""
 
 
+def broker(url: str, home: Path) -> Line:
+    """What the entry point names."""
+    return Line(home / unquote(urlsplit(url).path))
+
+
 class Line:
-    """Publisher and Consumer: see `ports.queue`. A message that is held is due again when that ends."""
+    """See `ports.queue.Broker`. A message that is held is due again when that ends."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        self._path, self.clock = path, clock
+        self.name, self._path, self.clock = f"line of {path.name}", path, clock
 
     def publish(
         self,
@@ -38,10 +44,7 @@ class Line:
             confirmed(message)  # it is committed
 
     def depth(self) -> int | None:
-        try:
-            [[waiting]] = self.run("SELECT count(*) FROM line WHERE due <= ?", self.clock())
-        except Transient:
-            return None
+        [[waiting]] = self.run("SELECT count(*) FROM line WHERE due <= ?", self.clock())
         return int(waiting)
 
     def close(self) -> None:

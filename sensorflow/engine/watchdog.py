@@ -20,12 +20,12 @@ from sensorflow import bootstrap, threads
 from sensorflow.adapters.host import status
 from sensorflow.core.retry import backoff
 from sensorflow.core.states import Stage
+from sensorflow.engine.board import Board, Slot
 from sensorflow.errors import Code, Fenced, Permanent, SensorflowError, Transient
 from sensorflow.flow.clock import now
 from sensorflow.ports.claims import Claim, Claims
+from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
-from workers.board import Board, Slot
-from workers.configured import settings
 
 EVERY = 1.0
 GRACE = 5.0
@@ -48,11 +48,10 @@ class Stuck:
     reading: int
 
 
-def watch(board: Board) -> None:
+def watch(board: Board, settings: Settings) -> None:
     """Watch the children of this process, in a thread, for good. To be called after they are forked."""
     try:
-        silent = max(SILENT, settings().lease * 2 / 3)
-        threads.start(lambda: _watch(board, silent))
+        threads.start(lambda: _watch(board, settings))
     except SensorflowError as error:
         emit(Event.WORK_UNWATCHED, reason=str(error))
 
@@ -60,8 +59,8 @@ def watch(board: Board) -> None:
 class Ended:
     """A child that was killed, until the ledger has what it held."""
 
-    def __init__(self, found: Stuck, claims: list[Claim]) -> None:
-        self.found, self.claims = found, claims
+    def __init__(self, found: Stuck, claims: list[Claim], settings: Settings) -> None:
+        self.found, self.claims, self._settings = found, claims, settings
         self.teller: subprocess.Popen[bytes] | None = None
         self._until = time.monotonic() + GONE
 
@@ -88,7 +87,7 @@ class Ended:
         if not self.claims:
             return True
         try:
-            self.teller = _tell(self.claims, self.found)
+            self.teller = _tell(self._settings, self.claims, self.found)
         except (OSError, MemoryError) as error:
             emit(Event.WORK_UNWATCHED, reason=f"{UNTOLD}: {error}")
             return True
@@ -96,7 +95,7 @@ class Ended:
         return False
 
 
-def _watch(board: Board, silent: float) -> None:
+def _watch(board: Board, settings: Settings) -> None:
     last, ended = now(), list[Ended]()
     while True:
         time.sleep(EVERY)
@@ -107,21 +106,22 @@ def _watch(board: Board, silent: float) -> None:
             last = now()
             continue
         try:
-            look(board, at, silent, ended)
+            look(board, at, settings, ended)
         except Exception:  # noqa: BLE001 - it goes on, whatever it is
             emit(Event.DEFECT, exc_info=True)
 
 
-def look(board: Board, at: float, silent: float, ended: list[Ended]) -> None:
+def look(board: Board, at: float, settings: Settings, ended: list[Ended]) -> None:
     """Kill those that are stuck, and go on with those that were. What a child held is read at once: as soon
     as it is dead, the main thread may fork another one, which takes its place on the board."""
     known = {one.found.pid for one in ended}
+    silent = max(SILENT, settings.lease * 2 / 3)
     for number, slot in board.slots():
         found = judge(slot, at, silent)
         if found is None or slot.pid in known or not _ours(slot.pid):
             continue
         os.kill(slot.pid, signal.SIGKILL)
-        ended.append(Ended(found, board.claims(number, slot.pid)))
+        ended.append(Ended(found, board.claims(number, slot.pid), settings))
     ended[:] = [one for one in ended if not one.over()]
 
 
@@ -147,11 +147,11 @@ def _gone(pid: int) -> bool:
     return status(pid)[0] in ("Z", "X", "")
 
 
-def _tell(claims: list[Claim], found: Stuck) -> subprocess.Popen[bytes]:
+def _tell(settings: Settings, claims: list[Claim], found: Stuck) -> subprocess.Popen[bytes]:
     """Not by a pipe, which could be full, and of which each child that is forked now would have an end."""
-    command = [sys.executable, "-c", "from workers import watchdog; watchdog.charge()"]
+    command = [sys.executable, "-c", "from sensorflow.engine import watchdog; watchdog.charge()"]
     with os.fdopen(os.memfd_create("claims"), "w+b") as given:
-        pickle.dump((settings(), claims, found.reading, found.why), given)
+        pickle.dump((settings, claims, found.reading, found.why), given)
         given.seek(0)
         return subprocess.Popen(command, stdin=given)
 

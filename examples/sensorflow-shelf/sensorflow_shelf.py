@@ -1,4 +1,4 @@
-"""Objects in a table of SQLite: a store."""
+"""Objects in a table of SQLite: [storage] landing = "shelf:landing.sqlite"."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
 
 from sensorflow.errors import Code, Transient
 from sensorflow.ports.objects import Name, Object, Puts, Reader, rewinds
 
 MADE = "CREATE TABLE IF NOT EXISTS shelf (name BLOB PRIMARY KEY, data BLOB, at REAL)"
+
+
+def store(url: str, home: Path) -> Shelf:
+    """What the entry point names."""
+    return Shelf(home / unquote(urlsplit(url).path))
 
 
 class Shelf:

@@ -1,0 +1,42 @@
+"""Sources whose files cannot be asked for: each is left alone for a while, and keeps no other waiting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sensorflow.core.retry import backoff
+
+LONGEST = 15.0
+"""Seconds for which a source is left alone, at most."""
+REPORTS = 60.0
+"""Seconds between reports of one source, at least."""
+
+
+@dataclass
+class _Outage:
+    tries: int
+    until: float
+    reported: float
+
+
+class Away:
+    """Of all sources. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._outages: dict[str, _Outage] = {}
+
+    def is_left_alone(self, source: str, now: float) -> bool:
+        found = self._outages.get(source)
+        return found is not None and now < found.until
+
+    def failed(self, source: str, now: float) -> bool:
+        """It could not be asked: longer each time, until it went well for a while. Returns whether that is
+        to be reported."""
+        found = self._outages.setdefault(source, _Outage(0, now, now - REPORTS))
+        if now >= found.until:  # else it was asked for several things at once
+            found.tries = 1 if now >= found.until + REPORTS else found.tries + 1
+            found.until = now + backoff(found.tries, 0.5, cap=LONGEST)
+        if now < found.reported + REPORTS:
+            return False
+        found.reported = now
+        return True

@@ -1,0 +1,251 @@
+"""One look at a growing file: what is new in it, and whether it is still the file that it was."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sensorflow.core.arrival import printable
+from sensorflow.core.growth import (
+    CAP,
+    CHECK_AFTER,
+    CHECK_RATE,
+    EDGE,
+    Increment,
+    Lines,
+    Taken,
+    Verdict,
+    begins,
+    compare,
+    complete,
+    edges,
+    holds,
+    refused,
+)
+from sensorflow.flow.intake.strategy import Unit
+from sensorflow.flow.landing import LandingBatch
+from sensorflow.flow.register import Found
+from sensorflow.flow.segments import segments
+from sensorflow.ports.feed import Candidate, FeedError, GrowingFeed, OpenAnywhere
+from sensorflow.telemetry import Event, emit
+
+if TYPE_CHECKING:
+    from sensorflow.flow.intake.parts import Parts
+
+SIBLINGS = 20
+"""Files in a folder in which the rest of one is looked for that was truncated after it was copied."""
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A state of a file in which there was nothing new (None: any), and until when (monotonic) that is
+    believed."""
+
+    state: str | None
+    until: float
+
+
+class _Touching:
+    """An open file; touch is called at each read: all of a file may be compared."""
+
+    def __init__(self, opened: OpenAnywhere, touch: Callable[[], object]) -> None:
+        self._opened, self._touch = opened, touch
+        self.seek, self.state = opened.seek, opened.state
+
+    def read(self, size: int = -1, /) -> bytes:
+        self._touch()
+        return self._opened.read(size)
+
+
+class Look:
+    """One look at an open file."""
+
+    def __init__(self, parts: Parts, batch: LandingBatch, opened: OpenAnywhere) -> None:
+        self._all, self._batch, self._opened = parts, batch, _Touching(opened, parts.touch)
+        self._seen_at = datetime.now(UTC)
+        self._file = opened.state()
+        self._key, self._size, self._mark = self._file.key, self._file.size, self._file.revision
+
+    def found(self, by_inode: Taken | None, by_key: Taken | None) -> Unit:
+        """What is new, landed: what a file under another name still had comes before what begins anew.
+
+        by_inode, by_key: what may have been taken of the file, by its inode and by its name.
+        """
+        verdicts: dict[int, Verdict] = {}
+        for taken in filter(None, (by_inode, by_key)):
+            verdict = verdicts[taken.root] = self._verdict(taken, taken is by_key)
+            if verdict is Verdict.SAME:
+                return self._more(taken)
+        if by_key is None:
+            copied = self._copied(by_inode)
+            return self._new() if copied is None else copied
+        if by_key.age < self._every:  # a backlog is no reason to wait: the old file may go for good
+            return self._later(replace(by_key, waiting=False))
+        return self._replaced(by_key, verdicts[by_key.root])
+
+    def _copied(self, by_inode: Taken | None) -> Unit | None:
+        """What is new in a file that was copied from another one; None if it was not, or not as far as is
+        known. The original may have been truncated after it (`copytruncate` of logrotate)."""
+        if by_inode is not None or self._all.name_matters:
+            return None
+        for taken in self._all.newest():
+            if self._is_copy(taken):
+                if self._size > taken.size:
+                    return self._landed(taken) or None
+                place = (self._all.feed.name, self._key, taken, None)
+                self._all.ledger.looked_at(*place, self._mark, False)
+                self._all.rests[self._key] = Rest(self._mark, math.inf)
+                return []
+        return None
+
+    def _is_copy(self, taken: Taken) -> bool:
+        """Whether this file holds nothing but what was taken of another, or more where that is gone."""
+        size = self._size
+        if not taken.rows or taken.key == self._key:
+            return False
+        if size > taken.size:
+            verdict = self._compare(taken)
+            whole = verdict is Verdict.PERHAPS and not self._is_live(taken)
+            parts = segments(self._all.ledger, taken.root, taken.size)
+            return whole and holds(self._opened, parts)
+        if size >= EDGE and edges(self._opened, EDGE)[0] != taken.head:
+            return False
+        landed = segments(self._all.ledger, taken.root, size)
+        return begins(self._opened, size, (self._all.landing.open(s.landing) for s in landed))
+
+    def _is_live(self, taken: Taken) -> bool:
+        """Whether the file of which something was taken is still there under its name, and goes on."""
+        feed = self._all.feed
+        last = Candidate(feed.name, taken.key, taken.fingerprint, taken.size, 0, 0)
+        with suppress(FeedError), feed.open(last) as opened:
+            return _compared(feed, taken, opened) is Verdict.SAME
+        return False
+
+    @property
+    def _inode(self) -> str:
+        return self._all.feed.place(self._file)
+
+    def _compare(self, taken: Taken) -> Verdict:
+        return compare(taken, self._inode, self._size, self._opened)
+
+    @property
+    def _every(self) -> float:
+        return self._all.feed.delay
+
+    def _later(self, taken: Taken) -> Unit:
+        """It grew a moment ago."""
+        until = time.monotonic() + taken.wait(self._every)
+        self._all.rests[self._key] = Rest(None, until)
+        return []
+
+    def _verdict(self, taken: Taken, named: bool) -> Verdict:
+        verdict = self._compare(taken)
+        if verdict is Verdict.PERHAPS:  # an editor, rsync: the same, written to a new inode
+            whole = named and holds(
+                self._opened, segments(self._all.ledger, taken.root, taken.size)
+            )
+            return Verdict.SAME if whole else Verdict.REPLACED
+        return verdict
+
+    def _more(self, taken: Taken) -> Unit:
+        """What the file has beyond what was taken of it."""
+        if not taken.due(self._every) and self._size - taken.size < CAP:
+            return self._later(taken)
+        found = self._landed(taken)
+        if found:
+            return found
+        mark, whole = self._mark, False
+        if taken.checked != mark and taken.idle:
+            if not holds(self._opened, segments(self._all.ledger, taken.root, taken.size)):
+                return self._replaced(taken, Verdict.REWRITTEN)
+            whole = True
+        if whole or (taken.key, taken.inode, taken.fingerprint) != (
+            self._key,
+            self._inode,
+            mark,
+        ):
+            place = (self._all.feed.name, self._key, taken, self._inode)
+            self._all.ledger.looked_at(*place, mark, whole)
+        done = whole or taken.checked == mark
+        wait = max(CHECK_AFTER, taken.size / CHECK_RATE)
+        until = math.inf if done else time.monotonic() + wait
+        self._all.rests[self._key] = Rest(mark, until)
+        return []
+
+    def _replaced(self, taken: Taken, verdict: Verdict) -> Unit:
+        """Begin the file anew; what was written to the old one since may be under another name."""
+        rest = self._rest_of(taken, verdict)
+        begun = self._new()
+        if begun:
+            emit(
+                Event.FILE_REPLACED,
+                source=self._all.feed.name,
+                file=printable(self._key),
+                how=str(verdict),
+                taken=taken.size,
+                rest=sum(file.landed.size for file in rest),
+            )
+            return [*rest, *begun]
+        return rest
+
+    def _rest_of(self, taken: Taken, verdict: Verdict) -> Unit:
+        """Of a file that was renamed, or copied and then truncated."""
+        feed = self._all.feed
+        siblings = feed.siblings(self._file)
+        if verdict is Verdict.REPLACED:
+            wanted = [file for file in siblings if feed.place(file) == taken.inode]
+        else:
+            wanted = [file for file in siblings[:SIBLINGS] if file.size > taken.size]
+        for file in wanted:
+            with suppress(FeedError), feed.open(file) as opened:
+                look = Look(self._all, self._batch, opened)
+                same = look._verdict(taken, True) is Verdict.SAME
+                if found := look._landed(taken) if same else []:
+                    return found
+        return []
+
+    def _new(self) -> Unit:
+        self._opened.seek(0)
+        why = refused(self._opened.read(8))
+        if why is not None:
+            self._all.set_aside(self._file, Event.FILE_SKIPPED, why)
+            return []
+        found = self._landed(None)
+        if not found:  # not one whole line so far
+            self._all.rests[self._key] = Rest(self._mark, math.inf)
+        return found
+
+    def _landed(self, taken: Taken | None) -> Unit:
+        """Land the complete lines behind what was taken; none where there are none, or it changed."""
+        start = taken.size if taken else 0
+        end = complete(self._opened, start, self._size, CAP)
+        if end == start:
+            if self._size - start >= CAP:
+                why = f"{CAP:,} bytes without the end of a line"
+                self._all.set_aside(self._file, Event.FILE_STUCK, why)
+            return []
+        self._all.hurry |= self._size - start > CAP
+        part = Lines(self._opened, start, end)
+        landed = self._batch.put(part)
+        now = self._opened.state()
+        head, tail = part.edges(self._opened, start, end)
+        unchanged = taken is None or _compared(self._all.feed, taken, self._opened) in _STILL
+        if landed.size != end - start or now.size < end or not unchanged:
+            return []  # it is looked at again
+        new = Increment(taken, landed.size, part.count, self._inode, head, tail)
+        times = self._seen_at, datetime.now(UTC)
+        return [Found(self._file, landed, *times, increment=new)]
+
+
+def _compared(feed: GrowingFeed, taken: Taken, opened: OpenAnywhere) -> Verdict:
+    """What an open file is now."""
+    now = opened.state()
+    return compare(taken, feed.place(now), now.size, opened)
+
+
+_STILL = (Verdict.SAME, Verdict.PERHAPS)

@@ -1,0 +1,146 @@
+"""Files that grow: of each only what is new is taken, up to the end of the last whole line.
+
+What was taken of each file is in the ledger. In memory is only which files had nothing new when they were
+last looked at; a restart looks at all of them once.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from sensorflow.core.arrival import printable
+from sensorflow.core.growth import Lines, Taken
+from sensorflow.flow.intake.known import Known
+from sensorflow.flow.intake.look import Look, Rest
+from sensorflow.flow.intake.spelling import Spellings
+from sensorflow.flow.intake.strategy import TooLarge, Unit
+from sensorflow.flow.landing import Landing, LandingBatch
+from sensorflow.flow.register import Found
+from sensorflow.ports.feed import Candidate, GrowingFeed
+from sensorflow.ports.ledger import Ledger
+from sensorflow.settings import Settings
+from sensorflow.telemetry import Event, emit
+
+NEWEST = 100
+"""Files that a file with a new name may be a copy of."""
+SOONEST = 0.25
+"""Seconds between two scans of a feed, at least."""
+SHARE = 10
+"""Where nothing grows, a scan and the looks at what it found are this part of the time."""
+
+
+class Parts:
+    """See `Strategy`: a candidate is a file that may have more than was taken of it. touch: called again
+    and again while a file is read."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        feed: GrowingFeed,
+        landing: Landing,
+        ledger: Ledger,
+        known: Known,
+        spellings: Spellings,
+        touch: Callable[[], object],
+    ) -> None:
+        self.feed, self.landing, self.ledger, self.touch = feed, landing, ledger, touch
+        self.name_matters = settings.profile_of(settings.sources[feed.name]).name_matters
+        self._known, self._spellings = known, spellings
+        self._every = max(SOONEST, min(feed.delay / 4, settings.rescan))
+        self.rests: dict[bytes, Rest] = {}
+        self._by_key: dict[bytes, Taken] = {}
+        self._by_inode: dict[str, Taken] = {}
+        self._newest: list[Taken] | None = None
+        self._scanning = False
+        self.rewind()
+
+    def rewind(self) -> None:
+        self.feed.rewind()
+        self._scanning = self.hurry = self._grew = False
+        self._ended, self._spent = -math.inf, 0.0
+
+    def forget(self, key: bytes) -> None:
+        self.rests.pop(key, None)
+
+    # --- which files ---
+
+    def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
+        """A scan, where the last one is through and its time has come."""
+        wait = max(self._every, 0.0 if self._grew else SHARE * self._spent)
+        if self._scanning or now < self._ended + (0.0 if self.hurry else wait):
+            return []
+        self._scanning, self.hurry, self._grew, self._spent = True, False, False, 0.0
+        return [self._restless()]
+
+    def _restless(self) -> Iterator[Candidate | None]:
+        """The files that may have something new."""
+        there: set[bytes] = set()
+        spelt: dict[bytes, bytes] = {}
+        try:
+            for file in self._timed(self.feed.scan()):
+                there.add(file.key)
+                yield file if self._is_restless(file, spelt) else None
+            self.rests = {key: rest for key, rest in self.rests.items() if key in there}
+            self._ended = time.monotonic()
+        finally:
+            self._scanning = False
+
+    def _timed(self, files: Iterator[Candidate]) -> Iterator[Candidate]:
+        began = time.monotonic()
+        for file in files:
+            self._spent += time.monotonic() - began
+            yield file
+            began = time.monotonic()
+        self._spent += time.monotonic() - began
+
+    def _is_restless(self, file: Candidate, spelt: dict[bytes, bytes]) -> bool:
+        if self._spellings.refuses(self.feed, file, spelt) or self._known.is_refused(file):
+            return False
+        rest = self.rests.get(file.key)
+        same = rest is not None and rest.state in (None, file.revision)
+        return rest is None or not same or time.monotonic() >= rest.until
+
+    # --- what is new in them ---
+
+    def expect(self, candidates: Sequence[Candidate]) -> None:
+        """Look up what was taken of them."""
+        keys, inodes = [c.key for c in candidates], [self.feed.place(c) for c in candidates]
+        taken = self.ledger.grown(self.feed.name, keys, inodes)
+        self._by_key = {t.key: t for t in taken}
+        self._by_inode = {t.inode: t for t in taken}
+        self._newest = None
+
+    def land(self, batch: LandingBatch, candidate: Candidate, room: float) -> Unit:
+        if room <= 0:
+            raise TooLarge
+        began = time.monotonic()
+        ours = self._by_inode.get(self.feed.place(candidate)), self._by_key.get(candidate.key)
+        with self.feed.open(candidate) as opened:
+            found = Look(self, batch, opened).found(*ours)
+        self._spent += time.monotonic() - began
+        self._grew |= bool(found)
+        return found
+
+    def newest(self) -> list[Taken]:
+        """What was taken of the newest files of all, the last first; asked for once for each group."""
+        if self._newest is None:
+            self._newest = self.ledger.grown(self.feed.name, [], [], NEWEST)[::-1]
+        return self._newest
+
+    def set_aside(self, file: Candidate, event: Event, why: str) -> None:
+        """Reported once for each state of a file, in which it is not looked at again."""
+        if self._known.refuse(file):
+            emit(event, "error", source=self.feed.name, file=printable(file.key), why=why)
+
+    def sort(self, units: Sequence[Unit]) -> list[Unit]:
+        return list(units)
+
+    def land_again(self, landing: Landing, file: Found) -> None:
+        assert file.increment is not None, "an increment"
+        with self.feed.open(file.candidate) as opened:
+            landing.put(Lines(opened, file.increment.start, file.increment.end))
+
+    def entered(self, files: Sequence[Found]) -> None:
+        return

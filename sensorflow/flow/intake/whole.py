@@ -1,0 +1,93 @@
+"""Files that are complete when they are taken: each as a whole, once for each state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from sensorflow.core.arrival import printable
+from sensorflow.flow.intake.known import Known
+from sensorflow.flow.intake.spelling import Spellings, log_refused
+from sensorflow.flow.intake.strategy import TooLarge, Unit
+from sensorflow.flow.land import land
+from sensorflow.flow.landing import Landing, LandingBatch
+from sensorflow.flow.register import Found
+from sensorflow.ports.feed import Busy, Candidate, Feed, FeedError, Withheld
+from sensorflow.telemetry import Event, emit
+
+
+class Whole:
+    """See `Strategy`. touch: called again and again while a file is read."""
+
+    def __init__(
+        self, feed: Feed, known: Known, spellings: Spellings, touch: Callable[[], object]
+    ) -> None:
+        self.feed, self._known, self._spellings, self._touch = feed, known, spellings, touch
+        self._told: dict[bytes, str] = {}
+        """States of files that wait for their gates, as reported last."""
+
+    def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
+        return self.feed.poll(now)
+
+    def rewind(self) -> None:
+        self.feed.rewind()
+
+    def forget(self, key: bytes) -> None:
+        self._told.pop(key, None)
+
+    def expect(self, candidates: Sequence[Candidate]) -> None:
+        return
+
+    def land(self, batch: LandingBatch, candidate: Candidate, room: float) -> Unit:
+        discovered = datetime.now(UTC)
+        with self.feed.open(candidate) as opened:
+            state = opened.state()
+            if self._known.has(self.feed, state):
+                return []
+            if state.size > room:
+                raise TooLarge
+            self._admit(state)
+            landed = land(batch, opened, self._touch)
+            if landed is None:
+                self.feed.nack(opened.state(), Busy("it changed while it was read"))
+                return []
+        bytes_, state = landed
+        return [Found(state, bytes_, discovered, datetime.now(UTC))]
+
+    def _admit(self, state: Candidate) -> None:
+        try:
+            self.feed.admit(state)
+        except Withheld as error:
+            self._tell_waiting(state, error)
+            raise
+        self._told.pop(state.key, None)
+
+    def _tell_waiting(self, candidate: Candidate, error: Withheld) -> None:
+        """Once for each state of a file."""
+        if self._told.get(candidate.key) != candidate.revision:
+            self._told[candidate.key] = candidate.revision
+            name = printable(candidate.key)
+            emit(Event.GATE_WAITING, source=candidate.source, file=name, why=str(error))
+
+    def sort(self, units: Sequence[Unit]) -> list[Unit]:
+        """Without those whose name, spelt otherwise, another file of the source has."""
+        feed, done = self.feed, self._spellings.sort_out(self.feed, [f for u in units for f in u])
+        for file in done.later:
+            feed.nack(file.candidate, Busy("after the other one with its name"))
+        for file, other in done.refused:
+            feed.nack(file.candidate, FeedError("another one has its name"))
+            log_refused(feed.name, file.key, other)
+        return [[self._announced(file)] for file in done.taken]
+
+    def _announced(self, file: Found) -> Found:
+        return replace(file, announcement=self.feed.announcement(file.candidate))
+
+    def land_again(self, landing: Landing, file: Found) -> None:
+        with self.feed.open(file.candidate) as opened:
+            landing.put(opened)
+
+    def entered(self, files: Sequence[Found]) -> None:
+        if self.feed.keeps:
+            for file in files:
+                self._known.add(file.candidate)

@@ -1,0 +1,32 @@
+"""More of `ports.feed.Feed`, for feeds whose files can be half written, or unreadable one by one.
+
+The fixture `site` is that of `feeds`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from sensorflow.ports.feed import Busy, Unreadable
+from sensorflow.testing.conformance.feeds import Site, one, polled
+
+
+def test_a_file_that_is_written_is_offered_again_later(site: Site) -> None:
+    found = one(site)
+    with site.written(b"a.csv"):
+        with pytest.raises(Busy) as caught, site.feed.open(found):
+            pass
+        site.feed.nack(found, caught.value)
+    assert [c.key for c in polled(site.feed)] == [b"a.csv"]
+
+
+def test_a_file_that_cannot_be_read_keeps_no_other_out(site: Site) -> None:
+    site.put(b"a.csv", b"1")
+    site.put(b"b.csv", b"2")
+    found, other = sorted(polled(site.feed), key=lambda c: c.key)
+    with site.failing(b"a.csv"):
+        with pytest.raises(Unreadable) as caught, site.feed.open(found) as opened:
+            opened.read()
+        site.feed.nack(found, caught.value)
+        with site.feed.open(other) as opened:
+            assert opened.read() == b"2"

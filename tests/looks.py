@@ -1,0 +1,51 @@
+"""The intake, turn by turn: for tests of what it takes, where no thread is wanted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+from sensorflow.core.heartbeat import Pulse, Role
+from sensorflow.flow.intake.leases import Leases
+from sensorflow.flow.intake.loop import Intake
+from sensorflow.flow.intake.parts import Parts
+from sensorflow.flow.landing import Landing
+from sensorflow.flow.pulse import Loop
+from sensorflow.ports.feed import Feed
+from sensorflow.ports.ledger import Ledger
+from sensorflow.settings import Settings
+
+
+class Looks:
+    """Of a daemon that has just started."""
+
+    def __init__(
+        self, settings: Settings, feeds: Sequence[Feed], landing: Landing, ledger: Ledger
+    ) -> None:
+        names = [feed.name for feed in feeds]
+        leases = Leases(ledger, names, "test", "test", 60, lambda _: True)
+        loop = Loop(Pulse(Role.INTAKE, "host", 1, "test", "", {}), threading.Event())
+        self.intake = Intake(settings, feeds, landing, ledger, leases, loop, self._registered)
+        self.intake.start()
+        leases.keep()
+        self._grew = False
+
+    def _registered(self) -> None:
+        self._grew = True
+
+    def look(self) -> bool:
+        """Take what all feeds have now; returns whether there was anything."""
+        self._grew = False
+        self.intake._heed_leases()
+        for strategy in self.intake._strategies.values():
+            strategy.rewind()
+        self.intake._poll(time.monotonic())
+        while self.intake._turns:
+            self.intake._take_turn(0)
+        return self._grew
+
+    def parts(self, source: str) -> Parts:
+        found = self.intake.strategy(source)
+        assert isinstance(found, Parts)
+        return found

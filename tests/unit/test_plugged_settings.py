@@ -1,0 +1,172 @@
+"""What settings may name when a package beside sensorflow brings a broker or a store."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from installed import install
+from typer.testing import CliRunner
+
+from sensorflow import bootstrap
+from sensorflow.cli import app, commands
+from sensorflow.core.health import health
+from sensorflow.core.heartbeat import Heartbeat
+from sensorflow.embedded.stack import fleet
+from sensorflow.errors import Misuse
+from sensorflow.service.plan import plan
+from sensorflow.settings import Settings
+
+SOURCE = """
+database_url = "postgresql://h/d"
+[sources.plant]
+path = "drop"
+profile = "hobo"
+"""
+BROKER = 'broker_url = "line:line.sqlite"\n'
+STORAGE = '[storage]\nlanding = "shelf:zone.sqlite"\nquarantine = "kept"\n'
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "site"
+    for package in ("sensorflow-line", "sensorflow-shelf"):
+        install(package, folder)
+    for module in ("sensorflow_line", "sensorflow_shelf"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.syspath_prepend(folder)
+    yield folder
+    for module in ("sensorflow_line", "sensorflow_shelf"):
+        sys.modules.pop(module, None)
+
+
+def made(folder: Path, text: str) -> Settings:
+    (folder / "sensorflow.toml").write_text(text)
+    (folder / "drop").mkdir(exist_ok=True)
+    return bootstrap.settings(folder)
+
+
+def mistake(folder: Path, text: str) -> str:
+    with pytest.raises(Misuse) as caught:
+        made(folder, text)
+    return str(caught.value)
+
+
+def test_a_broker_that_is_installed_can_be_named(site: Path, tmp_path: Path) -> None:
+    settings = made(tmp_path, BROKER + SOURCE)
+    assert not settings.by_celery
+    assert "sensorflow_line" not in sys.modules  # not before it is used
+    assert bootstrap.publisher(settings).name == "line of line.sqlite"
+    assert made(tmp_path, 'broker_url = "valkey://h"\n' + SOURCE).by_celery
+
+
+def test_a_broker_that_is_not_installed_is_named_with_those_that_are(
+    site: Path, tmp_path: Path
+) -> None:
+    told = mistake(tmp_path, 'broker_url = "queue://h"\n' + SOURCE)
+    assert "broker_url: the URL must begin with one of redis://" in told
+    assert "line://" in told
+
+
+def test_a_broker_whose_package_is_broken_is_named_with_it(site: Path, tmp_path: Path) -> None:
+    (site / "sensorflow_line.py").write_text("import nowhere\n")
+    told = "'line' of the package sensorflow-line 1.0 cannot be imported: ModuleNotFoundError"
+    with pytest.raises(Misuse, match=re.escape(told)):
+        bootstrap.publisher(made(tmp_path, BROKER + SOURCE))
+
+
+def test_tls_of_celery_s_brokers_is_not_of_others(site: Path, tmp_path: Path) -> None:
+    told = mistake(tmp_path, BROKER + "broker_tls = {}\n" + SOURCE)
+    assert "broker_tls is for Redis, Valkey and RabbitMQ; say what line:// needs" in told
+
+
+def test_without_celery_there_are_no_beat_and_no_flower(site: Path, tmp_path: Path) -> None:
+    settings = made(tmp_path, BROKER + SOURCE)
+    started = {p.name: p.command[1:] for p in fleet(settings, tmp_path, {}, 0)}
+    assert started == {
+        "daemon": ["-m", "sensorflow", "watch"],
+        "worker": ["-m", "sensorflow", "worker", "-c", "4"],
+    }
+    beats: list[Heartbeat] = []
+    assert [c.what for c in health(beats, None, lambda _: False, False)] == ["daemon", "workers"]
+    with pytest.raises(Misuse, match="--parts beat: only Celery has it"):
+        plan(tmp_path / "sensorflow.toml", settings, user=None, parts=("daemon", "beat"))
+
+
+def test_zones_are_where_the_settings_say(site: Path, tmp_path: Path) -> None:
+    settings = made(tmp_path, SOURCE + STORAGE)
+    assert "sensorflow_shelf" not in sys.modules
+    assert bootstrap.landing(settings).bucket == "shelf"
+    bootstrap.store(settings, "quarantine").put("a", (tmp_path / "sensorflow.toml").open("rb"))
+    assert (tmp_path / "kept" / "a").exists()
+    assert bootstrap.collect_garbage(settings) == 0
+    there = made(tmp_path, SOURCE + f'[storage]\nlanding = "file://{tmp_path}/a%20zone"\n')
+    assert there.zone_folder("landing") == tmp_path / "a zone"
+    assert there.zone_folder("quarantine") == tmp_path / "data" / "quarantine"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ('landing = "s3://bucket"', "no package has a store for s3://; there are: a path, file://"),
+        ('landing = ""', "give a path or a URL"),
+        ('landing = "file://host/zone"', "three slashes"),
+        ('landing = "z"\nquarantine = "z"', "the same place: give each its own"),
+        ('landing = "z"\nquarantine = "z/y"', "storage.quarantine lies within storage.landing"),
+        ('landing = "drop/zone"', "storage.landing lies within sources.plant.path"),
+        ('landing = "data/bronze"', "storage.landing lies within data"),
+        ('lading = "z"', "unknown key 'storage.lading'; did you mean 'landing'?"),
+    ],
+)
+def test_a_mistake_in_storage_is_one_line(tmp_path: Path, given: str, told: str) -> None:
+    found = mistake(tmp_path, f"{SOURCE}[storage]\n{given}\n")
+    assert told in found
+    assert "\n" not in found
+
+
+def test_a_store_whose_package_is_broken_is_named_with_it(site: Path, tmp_path: Path) -> None:
+    (site / "sensorflow_shelf.py").write_text("import nowhere\n")
+    told = "'shelf' of the package sensorflow-shelf 1.0 cannot be imported: ModuleNotFoundError"
+    with pytest.raises(Misuse, match=re.escape(told)):
+        bootstrap.landing(made(tmp_path, SOURCE + STORAGE))
+
+
+def test_where_zones_are_is_no_difference_of_a_fleet_and_no_secret(
+    site: Path, tmp_path: Path
+) -> None:
+    zone = 'landing = "shelf://key:hidden@host/zone?token=hidden"'
+    here, there = made(tmp_path, SOURCE), made(tmp_path, f"{SOURCE}[storage]\n{zone}\n")
+    assert here.shared_digest() == there.shared_digest()
+    assert here.digest() != there.digest()
+    assert "hidden" not in (there.storage.elsewhere() or "")
+
+
+def test_what_knows_the_data_folder_alone_refuses(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path, BROKER + SOURCE.replace('database_url = "postgresql://h/d"', "") + STORAGE)
+    monkeypatch.chdir(tmp_path)
+    if not app.registered_groups:
+        commands.register(app)
+    for words in (["backup", "there"], ["up", "--reset"]):
+        done = CliRunner().invoke(app, words)
+        assert isinstance(done.exception, Misuse)
+        assert "storage.landing = 'shelf:zone.sqlite'" in str(done.exception)
+
+
+def test_doctor_looks_at_the_zones(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path, BROKER + SOURCE + STORAGE.replace("zone.sqlite", "no/such/folder.sqlite"))
+    monkeypatch.chdir(tmp_path)
+    if not app.registered_groups:
+        commands.register(app)
+    done = CliRunner().invoke(app, ["doctor", "--json"])
+    checks = {check["what"]: check for check in json.loads(done.stdout)}
+    assert checks["landing"]["verdict"] == "fail"
+    assert checks["landing"]["found"].startswith("shelf:no/such/folder.sqlite: I503")
+    assert (checks["quarantine"]["verdict"], checks["broker"]["verdict"]) == ("ok", "ok")
