@@ -197,4 +197,6 @@ def _show(found: Backup, settings: Settings, report: Report) -> None:
     waiting += len(manifest.replays)
     if waiting:
         line(f"in work at that moment, and going on with the next start: {files(waiting)}")
-    line("what came after that moment is not in it: see docs/backup.md for how to bring it back")
+    line(
+        "what came after that moment is not in it: see docs/how-to/backup.md for how to bring it back"
+    )

@@ -65,7 +65,7 @@ def code_of(given: str | None) -> str | None:
 
 def _near_code(given: str, known: Sequence[str]) -> str:
     found = nearest(given, known, 0.8) or nearest(given.upper(), known, 0.8)
-    return f"did you mean {found}?" if found else "docs/errors.md has them all"
+    return f"did you mean {found}?" if found else "docs/reference/errors.md has them all"
 
 
 def file_of(ledger: Catalog, given: str) -> FileView:

@@ -51,7 +51,7 @@ def guess(path: Path, zone: str | None = None) -> Proposal:
     except Late:
         raise Misuse(
             f"{path}: finding out what is in it takes longer than {SECONDS} s; write a profile by hand "
-            "(docs/profiles.md) and try it with sensorflow check --profile"
+            "(docs/reference/profile.md) and try it with sensorflow check --profile"
         ) from None
     except OSError as error:
         raise Misuse(f"{path}: cannot be read: {error.strerror or error}") from error

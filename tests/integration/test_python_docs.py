@@ -1,4 +1,4 @@
-"""The examples of docs/python.md, and the notebook, as a user runs them."""
+"""The examples of docs/how-to/python.md, and the notebook, as a user runs them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from yard import Yard
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "python.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "python.md").read_text()
 FILE = re.search(r"```csv\n(.*?)```", PAGE, re.DOTALL)
 
 
