@@ -12,7 +12,7 @@ from yard import Yard
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "how-to" / "python.md").read_text()
-FILE = re.search(r"```csv\n(.*?)```", PAGE, re.DOTALL)
+FILE = re.search(r"```csv[^\n]*\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_the_examples_of_the_page_are_true(
 
 def run(text: str, names: dict[str, object]) -> str:
     """The examples of a text. Returns what is not as it is shown."""
-    shown = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    shown = "\n".join(re.findall(r"```pycon\n(.*?)```", text, re.DOTALL))
     test = doctest.DocTestParser().get_doctest(shown, names, "python.md", None, 0)
     assert len(test.examples) == text.count("\n>>> ") > 4
     found: list[str] = []

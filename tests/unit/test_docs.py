@@ -287,6 +287,11 @@ def _is_python(block: Block) -> None:
             assert hasattr(bootstrap, node.attr)
 
 
+def _is_console(block: Block) -> None:
+    """Run by tests/integration/test_python_docs.py."""
+    assert block.page.name == "python.md"
+
+
 def _is_csv(block: Block) -> None:
     assert block.title, "a file of an example has a title, and is used by its page"
 
@@ -306,6 +311,7 @@ CHECKS: dict[str, Callable[[Block], object]] = {
     "json": lambda block: json.loads(block.text),
     "yaml": lambda block: yaml.safe_load(block.text),
     "python": _is_python,
+    "pycon": _is_console,
     "sql": _is_sql,
 }
 
