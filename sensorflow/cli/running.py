@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sensorflow.core.health import Check, health, span
+from sensorflow.core.health import Check, health, span, stalled
 
 if TYPE_CHECKING:
     from sensorflow.adapters.postgres.inspect import Session
@@ -24,7 +24,12 @@ def processes(settings: Settings, ledger: Catalog) -> list[Check]:
     from sensorflow.adapters.host import has_ended
 
     digest = bootstrap.shared_digest(settings)
-    return list(health(ledger.heartbeats(), digest, has_ended, settings.by_celery))
+    beats = ledger.heartbeats()
+    found = list(health(beats, digest, has_ended, settings.by_celery))
+    if any(beat.pulse.state.get("busy") for beat in beats):
+        waiting = sum(source.waiting for source in ledger.activity().values())
+        found += stalled(beats, waiting)
+    return found
 
 
 def silence(settings: Settings, ledger: Catalog) -> Iterator[Check]:
