@@ -1,9 +1,9 @@
 """Ends children that are stuck, from outside: what holds the interpreter cannot be ended from within.
 
 A child is stuck when a decoder has a file for longer than `max_seconds` and a tenth of that, or for a while
-after the file's lease was lost, or when it holds files and has not run any Python for a while. It is killed;
-its attempt counts, and the ledger is told by a process of its own, as the parent has no connection that its
-children could inherit.
+after the file's lease was lost, or when it holds files and has not run any Python for a while. It is
+killed; its attempt counts, and the ledger is told by a process of its own, as the parent has no connection
+that its children could inherit.
 """
 
 from __future__ import annotations
