@@ -17,7 +17,6 @@ from sensorflow.errors import Code, Misuse, Transient
 from sensorflow.flow.pulse import Heart, Loop
 from workers import schedule
 from workers.configured import settings
-from workers.process import board
 
 EVERY = 2.0
 """Seconds between signs of life of a worker's loop."""
@@ -73,6 +72,8 @@ class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no typ
             scaler = getattr(c.controller, "autoscaler", None)
             most = scaler.max_concurrency if scaler else c.controller.concurrency
             children = int(getattr(c.pool, "num_processes", 0) or 0)
+            from workers.process import board  # not in beat, which imports no Arrow
+
             pids = _pids(c.pool)
             stopped = sum(status(pid)[0] in ("T", "t") for pid in pids)
             self._loop.note(

@@ -9,12 +9,16 @@ from sensorflow.errors import REMEDY
 
 SHORT = 60.0
 """Seconds after which files that are given back are worth a warning."""
+SHOWN = 3
+"""Other causes that are shown beside that of the file that waits longest."""
 OUTAGE = "see `sensorflow files show {}` and the worker's log"
 
 
 @dataclass(frozen=True)
 class Lasting:
-    """code: with its name. todo: what to do. passing: it may be an outage that passes by itself."""
+    """code: with its name. todo: what to do. passing: it may be an outage that passes by itself.
+    others: what is said of other files with the same code.
+    """
 
     code: str
     files: int
@@ -22,10 +26,21 @@ class Lasting:
     detail: str
     todo: str
     passing: bool
+    others: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         many = "1 file" if self.files == 1 else f"{self.files:,} files"
-        return f"{many} given back since {self.since:%Y-%m-%d %H:%M} UTC with {self.code}: {self.detail}"
+        return (
+            f"{many} given back since {self.since:%Y-%m-%d %H:%M} UTC with {self.code}: {self._why}"
+        )
+
+    @property
+    def _why(self) -> str:
+        if not self.others:
+            return self.detail
+        more = len(self.others) - SHOWN
+        told = [*self.others[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        return f"{self.detail}; of others of them: {'; '.join(told)}"
 
 
 def lasting(url: str) -> list[Lasting]:
@@ -41,6 +56,7 @@ def lasting(url: str) -> list[Lasting]:
             row.detail or "",
             _todo(row.code, row.file_id),
             row.since > long_ago,
+            tuple(text for text in row.details if text and text != row.detail),
         )
         for row in inspect.lasting(url, SHORT)
     ]
