@@ -47,19 +47,21 @@ PATIENCE = 1.0
 
 def main() -> None:
     """Run a command. A person's mistake is a line or two on stderr, never a traceback."""
+    others = set(threading.enumerate())
     try:
         _run()
     except SystemExit as end:
-        _leave(end.code if isinstance(end.code, int) else 0 if end.code is None else 1)
+        left = [thread for thread in threading.enumerate() if thread not in others]
+        _leave(end.code if isinstance(end.code, int) else 0 if end.code is None else 1, left)
         raise
 
 
-def _leave(code: int) -> None:
+def _leave(code: int, left: list[threading.Thread]) -> None:
     """Ends the process where Python would wait for a thread for ever. No command leaves one; a decoder of
     another package may, as may a library."""
     until = time.monotonic() + PATIENCE
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
+    for thread in left:
+        if not thread.daemon:
             thread.join(max(0.0, until - time.monotonic()))
             if thread.is_alive():
                 with suppress(OSError, ValueError):

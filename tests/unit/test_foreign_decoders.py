@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 import structlog
+from patience import PATIENCE
 from test_flow import Plant
 from typer.testing import CliRunner
 
@@ -199,3 +202,29 @@ def test_a_decoder_that_lacks_memory_is_told_of_memory(site: Path, what: str) ->
     _, results = Unsound().tried(what)
     assert len(results) == 4
     assert "F217 out-of-memory" in results[2].text
+
+
+def test_a_command_ends_though_a_decoder_has_left_a_thread(site: Path, tmp_path: Path) -> None:
+    write_settings(tmp_path, {"raw": {"profile": "raw"}}, {"raw": {"format": "unsound"}})
+    (tmp_path / "raw").mkdir()
+    left = "import threading; threading.Thread(target=threading.Event().wait).start()"
+    (tmp_path / "raw" / "a.csv").write_text(left)
+    env = {**os.environ, "PYTHONPATH": str(site)}
+    command = [
+        sys.executable,
+        "-c",
+        "from sensorflow.cli import main; main()",
+        "check",
+        "raw/a.csv",
+    ]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "would be loaded" in done.stdout
