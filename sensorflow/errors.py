@@ -292,6 +292,11 @@ class Permanent(SensorflowError):
     _kept = ""  # a line of a file looks like none of ours
 
 
+class DecoderFailed(Permanent):
+    """The decoder of another package has failed, whose defect it may be: a worker tries again, each attempt
+    counts, and the last one quarantines."""
+
+
 class Misuse(SensorflowError):
     """A person's mistake. `str()` is the one line that the person reads."""
 

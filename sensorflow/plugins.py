@@ -39,14 +39,19 @@ def names(group: Group) -> Sequence[str]:
 
 
 def load(group: Group, name: str) -> Any:
-    """What an entry point names. Raises Misuse, which names the package, where that fails to import; and
-    where there is no such entry point."""
+    """What an entry point names. Raises as of `loaded`."""
+    return loaded(group, name)[0]
+
+
+def loaded(group: Group, name: str) -> tuple[Any, str]:
+    """What an entry point names, and of which package it is, in words. Raises Misuse, which names the
+    package, where that fails to import; and where there is no such entry point."""
     found = list(entry_points(group=group, name=name))
     if not found:
         there = ", ".join(names(group)) or "none"
         raise Misuse(f"{name!r} is not installed; of {group} there are: {there}", Code.SETTINGS)
     try:
-        return found[0].load()
+        return found[0].load(), _package(found[0])
     except Exception as error:
         what = f"{name!r} of {_package(found[0])} cannot be imported"
         raise Misuse(f"{what}: {type(error).__name__}: {error}", Code.SETTINGS) from error
@@ -65,8 +70,10 @@ class Decoders:
     def reader(self, name: str) -> formats.Reader:
         """Raises Transient: the file is not to blame, and another host may have the package whole."""
         try:
-            found: formats.Reader = load(Group.DECODERS, name)
+            found, package = loaded(Group.DECODERS, name)
         except Misuse as error:
             do = "install the package again on this host; the file waits"
             raise Transient(Code.HOST, f"format {error.message}; {do}", do=do) from error
-        return found
+        from sensorflow.core.formats.foreign import guarded
+
+        return guarded(found, f"{name!r} of {package}")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sensorflow.core.account import Totals
-from sensorflow.core.health import health, summary
+from sensorflow.core.health import health, stalled, summary
 from sensorflow.errors import REMEDY
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SHORT = 60.0
 """Seconds after which files that are given back are worth a warning."""
+SHOWN = 3
+"""Other causes that are shown beside that of the file that waits longest."""
 OUTAGE = "see `sensorflow files show {}` and the worker's log"
 
 
@@ -28,7 +30,9 @@ OUTAGE = "see `sensorflow files show {}` and the worker's log"
 class Lasting:
     """What keeps files from being loaded for a minute, or longer than an outage.
 
-    code: with its name. todo: what to do. passing: it may be an outage that passes by itself."""
+    code: with its name. todo: what to do. passing: it may be an outage that passes by itself.
+    others: details of other files with the same code.
+    """
 
     code: str
     files: int
@@ -36,10 +40,21 @@ class Lasting:
     detail: str
     todo: str
     passing: bool
+    others: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         many = "1 file" if self.files == 1 else f"{self.files:,} files"
-        return f"{many} given back since {self.since:%Y-%m-%d %H:%M} UTC with {self.code}: {self.detail}"
+        return (
+            f"{many} given back since {self.since:%Y-%m-%d %H:%M} UTC with {self.code}: {self._reason}"
+        )
+
+    @property
+    def _reason(self) -> str:
+        if not self.others:
+            return self.detail
+        more = len(self.others) - SHOWN
+        others = [*self.others[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        return f"{self.detail}; other files: {'; '.join(others)}"
 
 
 @dataclass(frozen=True)
@@ -118,12 +133,17 @@ def sums_of(totals: Mapping[str, Totals]) -> Totals:
 
 
 def processes(settings: Settings, ledger: Catalog) -> list[Check]:
-    """Raises Transient."""
+    """Checks of the heartbeats. Raises Transient."""
     from sensorflow import bootstrap
     from sensorflow.adapters.host import has_ended
 
     digest = bootstrap.shared_digest(settings)
-    return list(health(ledger.heartbeats(), digest, has_ended, settings.by_celery))
+    beats = ledger.heartbeats()
+    found = list(health(beats, digest, has_ended, settings.by_celery))
+    if any(beat.pulse.state.get("busy") for beat in beats):
+        waiting = sum(source.waiting for source in ledger.activity().values())
+        found += stalled(beats, waiting)
+    return found
 
 
 def silent(settings: Settings, activity: Mapping[str, Activity]) -> dict[str, float]:
@@ -165,6 +185,7 @@ def lasting(url: str) -> list[Lasting]:
             row.detail or "",
             _todo(row.code, row.file_id),
             row.since > long_ago,
+            tuple(text for text in row.details if text and text != row.detail),
         )
         for row in inspect.lasting(url, SHORT)
     ]

@@ -10,7 +10,7 @@ from sensorflow import bootstrap
 from sensorflow.adapters.postgres.ledger import PostgresLedger
 from sensorflow.engine.board import Board
 from sensorflow.flow.housekeeping import Housekeeping
-from sensorflow.flow.leases import LeaseKeeper
+from sensorflow.flow.leases import LeaseKeeper, Lost
 from sensorflow.flow.work import World
 from sensorflow.ports.claims import Claim
 from sensorflow.ports.queue import Publisher
@@ -52,9 +52,9 @@ def forget() -> None:
 @cache
 def keeper() -> LeaseKeeper:
     """Raises Transient HOST where there is no thread to be had."""
-    return LeaseKeeper(settings().lease, board.hold)
+    return LeaseKeeper(settings().lease, board.hold, board.lose)
 
 
-def keep(claims: Sequence[Claim]) -> AbstractContextManager[None]:
+def keep(claims: Sequence[Claim]) -> AbstractContextManager[Lost]:
     """Renew the leases of `claims` as long as the work goes on, and say outside what is held."""
     return keeper().claims(ledger(), claims)

@@ -72,13 +72,21 @@ class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no typ
             scaler = getattr(c.controller, "autoscaler", None)
             most = scaler.max_concurrency if scaler else c.controller.concurrency
             children = int(getattr(c.pool, "num_processes", 0) or 0)
-            self._loop.note(children=children, most=int(most), stopped=_stopped(c.pool) or None)
+            from workers.process import board  # not in beat, which imports no Arrow
+
+            pids = _pids(c.pool)
+            stopped = sum(status(pid)[0] in ("T", "t") for pid in pids)
+            self._loop.note(
+                children=children,
+                most=int(most),
+                stopped=stopped or None,
+                busy=int(board.busy(pids) // 60) or None,
+            )
 
 
-def _stopped(pool: Any) -> int:
-    """How many children of a pool somebody has stopped (SIGSTOP)."""
+def _pids(pool: Any) -> list[int]:
     children = getattr(getattr(pool, "_pool", None), "_pool", ())
-    return sum(status(child.pid)[0] in ("T", "t") for child in list(children) if child.pid)
+    return [child.pid for child in list(children) if child.pid]
 
 
 AWAY = Transient(Code.BROKER, "connecting to the broker")

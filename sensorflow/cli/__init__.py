@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+import time
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -37,8 +41,36 @@ def sensorflow(
     """Dropped sensor files become database rows, exactly once."""
 
 
+PATIENCE = 1.0
+"""Seconds for threads that are left at the end of a command."""
+
+
 def main() -> None:
     """Run a command. A person's mistake is a line or two on stderr, never a traceback."""
+    others = set(threading.enumerate())
+    try:
+        _run()
+    except SystemExit as end:
+        left = [thread for thread in threading.enumerate() if thread not in others]
+        _leave(end.code if isinstance(end.code, int) else 0 if end.code is None else 1, left)
+        raise
+
+
+def _leave(code: int, left: list[threading.Thread]) -> None:
+    """Ends the process where Python would wait for a thread for ever. No command leaves one; a decoder of
+    another package may, as may a library."""
+    until = time.monotonic() + PATIENCE
+    for thread in left:
+        if not thread.daemon:
+            thread.join(max(0.0, until - time.monotonic()))
+            if thread.is_alive():
+                with suppress(OSError, ValueError):
+                    sys.stdout.flush()
+                    sys.stderr.flush()
+                os._exit(code)
+
+
+def _run() -> None:
     from sensorflow.cli import commands
 
     commands.register(app)

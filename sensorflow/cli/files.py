@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ from sensorflow.cli.choose import Source, complete_state, cut
 from sensorflow.cli.origin import of_row
 from sensorflow.cli.show import Json, as_json, facts, line, readings, table
 from sensorflow.cli.times import SINCE, given
+from sensorflow.core.arrival import printable
 from sensorflow.core.states import State
 from sensorflow.flow.choose import file_of, is_id, require, require_pattern, require_source
 
@@ -177,8 +179,10 @@ def show(
             ]
         as_json({**record(view, chain), **told})
         return
-    if not is_id(file) and file.rpartition("@")[0] != view.name != file:
-        line(f"{file} has the same bytes as {view.name}, and is loaded as that:")
+    shown = printable(os.fsencode(file))
+    names = [text for name in (file, shown) for text in (name, name.rpartition("@")[0])]
+    if not is_id(file) and view.name not in names:
+        line(f"{shown} has the same bytes as {view.name}, and is loaded as that:")
     _print(view, history, arrivals)
     if view.members is not None:
         from sensorflow.cli.archived import print_members

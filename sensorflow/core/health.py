@@ -11,6 +11,10 @@ from sensorflow.core.heartbeat import Heartbeat, Role
 Verdict = Literal["ok", "warn", "fail"]
 MISSED = 3600.0
 """Seconds for which a process that does not answer is missed while another one does its work."""
+STALLED = 5
+"""Minutes without a file finished by any process, while files wait, that are worth a warning; ..."""
+STUCK_FOR = 15
+"""... and those that are a failure."""
 NAMES = {
     "daemon": (Role.INTAKE, Role.PUBLISHER),
     "workers": (Role.WORKER,),
@@ -91,6 +95,18 @@ def _running(name: str, beats: Sequence[Heartbeat], loops: int) -> Iterator[Chec
     if name == "beat" and len(live) > 1:
         found = f"{len(live)} run: each sends what one would"
         yield Check(name, "warn", found, "end all but one")
+
+
+def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
+    """Of workers all of whose processes have had the same files for long. waiting: files not loaded yet."""
+    live = [b.pulse.state for b in beats if b.live and b.pulse.role is Role.WORKER]
+    minutes = min((int(state.get("busy", 0)) for state in live), default=0)
+    held = sum(int(state.get("children", 0)) for state in live)
+    if minutes >= STALLED and waiting > held:
+        found = f"no process has finished a file for {minutes} minutes, and {waiting:,} files wait"
+        todo = "`sensorflow files ls --state running` names what they read; one that does not end is ended "
+        todo += "after max_seconds. More processes let other files go on"
+        yield Check("workers", "fail" if minutes >= STUCK_FOR else "warn", found, todo)
 
 
 def replaced(beats: Sequence[Heartbeat]) -> list[Heartbeat]:

@@ -30,7 +30,8 @@ class Pulse:
 
     process: identifies the process among those of all hosts. settings: the digest of its settings.
     state: JSON. paused: why it waits ({code, reason, do, since}), absent while it works. children, most:
-    of a worker, the processes of its pool now and at most.
+    of a worker, the processes of its pool now and at most; stopped: how many of them are (SIGSTOP); busy:
+    minutes for which each of them has held the same files, absent where one has finished some since.
     """
 
     role: Role

@@ -6,7 +6,7 @@ import mmap
 import os
 import pickle
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sensorflow.flow.clock import now
@@ -22,7 +22,8 @@ class Slot:
     """What a child says of itself. Times are of `clock.now`, 0.0 where there is nothing to tell.
 
     beat: when it last ran any Python. since: when it claimed. reading: the file that a decoder has, since
-    `began`; it must have come back at `until`. length: of its claims, in bytes.
+    `began`; it must have come back at `until`. length: of its claims, in bytes. lost: when the lease of
+    the file that is read was found to be lost.
     """
 
     pid: int = 0
@@ -32,10 +33,11 @@ class Slot:
     reading: int = 0
     began: float = 0.0
     length: int = 0
+    lost: float = 0.0
 
 
-_SLOT = struct.Struct("=qdddqdq")
-_BEAT, _SINCE, _READING, _LENGTH = 8, 16, 24, 48
+_SLOT = struct.Struct("=qdddqdqd")
+_BEAT, _SINCE, _READING, _LENGTH, _LOST = 8, 16, 24, 48, 56
 _CLAIMS = SLOTS * _SLOT.size
 
 
@@ -70,11 +72,23 @@ class Board:
         """See `deadlines.Mark`."""
         at = now()
         told = (at + seconds, file_id, at) if file_id else (0.0, 0, 0.0)
+        self._put(_LOST, "=d", 0.0)
         self._put(_READING, "=dqd", *told)
+
+    def lose(self, file_id: int) -> None:
+        """The lease of a file is lost. What is not read now ends by itself, at its next block."""
+        if self._number is not None and self._slot(self._number).reading == file_id:
+            self._put(_LOST, "=d", now())
 
     def _put(self, place: int, how: str, *what: float) -> None:
         if self._number is not None:
             struct.pack_into(how, self._memory, self._number * _SLOT.size + place, *what)
+
+    def busy(self, pids: Collection[int]) -> float:
+        """Seconds for which each of these children has held the same files; 0.0 where one holds none."""
+        since = {slot.pid: slot.since for _, slot in self.slots()}
+        held = [since.get(pid, 0.0) for pid in pids]
+        return now() - max(held) if held and all(held) else 0.0
 
     def slots(self) -> list[tuple[int, Slot]]:
         """Those that were ever taken, with their numbers; also of children that are gone."""

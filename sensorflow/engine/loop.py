@@ -128,7 +128,8 @@ class _Parent:
 
     def _note(self, loop: Loop) -> None:
         stopped = sum(status(pid)[0] in ("T", "t") for pid in self._pids.values())
-        loop.note(children=len(self._pids), most=len(self._due), stopped=stopped or None)
+        busy = int(self._board.busy(self._pids.values()) // 60) or None
+        loop.note(children=len(self._pids), most=len(self._due), stopped=stopped or None, busy=busy)
 
     def _finish(self, loop: Loop) -> None:
         """Until all have ended."""
@@ -182,7 +183,7 @@ def _consume(
 
     try:
         world = bootstrap.world(settings, "worker", ledger)
-        consume(broker, world, stop, board.hold, house.run_due)
+        consume(broker, world, stop, board.hold, house.run_due, board.lose)
     finally:
         broker.close()
         ledger.close()

@@ -1,8 +1,9 @@
 """Ends children that are stuck, from outside: what holds the interpreter cannot be ended from within.
 
-A child is stuck when a decoder has a file for longer than `max_seconds` and a tenth of that, or when it
-holds files and has not run any Python for a while. It is killed; its attempt counts, and the ledger is told
-by a process of its own, as the parent has no connection that its children could inherit.
+A child is stuck when a decoder has a file for longer than `max_seconds` and a tenth of that, or for a while
+after the file's lease was lost, or when it holds files and has not run any Python for a while. It is
+killed; its attempt counts, and the ledger is told by a process of its own, as the parent has no connection
+that its children could inherit.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ GRACE = 5.0
 """Seconds, and a tenth of max_seconds, that the child has to see by itself that it is too late."""
 SILENT = 20.0
 """Seconds, or two thirds of a lease, without any Python: before another worker has the file."""
+LOST = 20.0
+"""Seconds that a decoder has for the block in hand after the file's lease was lost."""
 GONE = 10.0
 """Seconds in which a killed child must be dead; one that waits for a disk is not."""
 AWAY = 60.0
@@ -130,6 +133,9 @@ def judge(slot: Slot, at: float, silent: float) -> Stuck | None:
     limit = slot.until - slot.began
     if slot.reading and at > slot.until + GRACE + limit / 10:
         why = f"a decoder had the file for {at - slot.began:.0f} s and did not come back"
+        return Stuck(slot.pid, why, slot.reading)
+    if slot.reading and slot.lost and at > slot.lost + LOST:
+        why = f"the lease was lost {at - slot.lost:.0f} s ago, and the decoder did not come back"
         return Stuck(slot.pid, why, slot.reading)
     if slot.since and at - max(slot.beat, slot.since) > silent:
         why = f"the process has not answered for {at - max(slot.beat, slot.since):.0f} s"

@@ -10,7 +10,7 @@ from functools import partial
 
 from sensorflow.core.retry import backoff
 from sensorflow.errors import SensorflowError, Transient
-from sensorflow.flow.leases import Hold, LeaseKeeper, unwatched
+from sensorflow.flow.leases import Hold, LeaseKeeper, Lose, unheard, unwatched
 from sensorflow.flow.process import process
 from sensorflow.flow.work import World
 from sensorflow.ports.queue import Consumer, Delivery
@@ -32,6 +32,7 @@ def consume(
     stop: Callable[[], bool],
     hold: Hold = unwatched,
     run_due: Callable[[], object] = lambda: None,
+    lose: Lose = unheard,
 ) -> None:
     """Work on one message at a time until `stop`, which is asked about every second while there is none.
 
@@ -40,12 +41,13 @@ def consume(
     longer each time; broker and database may be away for as long as they like. Raises Transient HOST where
     there is no thread to be had.
 
-    hold: is told which claims are in hand; a decoder that never returns is to be ended from outside.
+    hold: is told which claims are in hand, lose: of which file the lease is lost; a decoder that never
+    returns is to be ended from outside.
     run_due: of `Housekeeping`, called between messages; what it raises is an event, and keeps no message
     waiting.
     """
     troubles, look_at = 0, -math.inf
-    with LeaseKeeper(world.settings.lease, hold) as keeper:
+    with LeaseKeeper(world.settings.lease, hold, lose) as keeper:
         while not stop():
             if time.monotonic() >= look_at:
                 _keep_house(run_due)

@@ -21,19 +21,29 @@ Hold = Callable[[Sequence[Claim]], object]
 outside. Must not raise."""
 
 
+Lose = Callable[[int], object]
+"""Takes the id of a file whose lease is found to be lost. Called in another thread; must not raise."""
+Lost = Callable[[Claim], bool]
+"""Whether the lease of a claim is known to be lost: the file may be another worker's."""
+
+
 def unwatched(_claims: Sequence[Claim]) -> None:
     """Nobody watches."""
+
+
+def unheard(_file_id: int) -> None:
+    """Nobody wants to know."""
 
 
 class LeaseKeeper:
     """Renews what this process holds every third of `lease` (seconds), in one thread, until it is closed.
 
-    A renewal that fails is left: the final transaction checks the fencing token. Raises Transient HOST
-    where there is no thread to be had.
+    A renewal that fails for want of the ledger is tried again; a lost lease is not renewed any more, and
+    the work ends at its next block. Raises Transient HOST where there is no thread to be had.
     """
 
-    def __init__(self, lease: float, hold: Hold = unwatched) -> None:
-        self._lease, self._hold = lease, hold
+    def __init__(self, lease: float, hold: Hold = unwatched, lose: Lose = unheard) -> None:
+        self._lease, self._hold, self._lose = lease, hold, lose
         self._numbers = count()
         self._held: dict[int, tuple[Renew, float]] = {}
         """And when each is due."""
@@ -55,12 +65,22 @@ class LeaseKeeper:
         self._thread.join()
 
     @contextmanager
-    def claims(self, ledger: Claims, claims: Sequence[Claim]) -> Iterator[None]:
+    def claims(self, ledger: Claims, claims: Sequence[Claim]) -> Iterator[Lost]:
         """See `process.Keep`."""
+        lost: set[int] = set()
+
+        def renew(claim: Claim, seconds: float) -> None:
+            try:
+                ledger.renew(claim, seconds)
+            except Fenced:
+                lost.add(claim.file_id)
+                self._lose(claim.file_id)
+                raise
+
         self._hold(claims)
         try:
-            with self.keep([partial(ledger.renew, claim) for claim in claims]):
-                yield
+            with self.keep([partial(renew, claim) for claim in claims]):
+                yield lambda claim: claim.file_id in lost
         finally:
             self._hold(())
 

@@ -93,4 +93,5 @@ def _tidy(job: Job) -> None:
 
 def _keyed(job: Job) -> Iterator[Keyed]:
     for batch in job.world.lake.read(Layer.SILVER, job.file):
+        job.require_lease()
         yield batch, keys(batch, job.identity)

@@ -160,6 +160,7 @@ def _only_chunk(job: Job) -> Chunk | None:
         deadlines.reading(job.claim.file_id, job.profile.max_seconds),
     ):
         drift, layouts = job.source.drift, job.world.layouts
+        job.require_lease()
         chunks = reading.chunks(stream, job.profile, job.place, scratch, drift, layouts=layouts)
         return joint.only(chunks)
 

@@ -13,7 +13,17 @@ from sensorflow import crash, threads
 from sensorflow.core.arrival import printable
 from sensorflow.core.retry import backoff
 from sensorflow.core.states import Stage
-from sensorflow.errors import LASTING, REMEDY, Code, Fenced, Permanent, SensorflowError, Transient
+from sensorflow.errors import (
+    DO,
+    LASTING,
+    REMEDY,
+    Code,
+    DecoderFailed,
+    Fenced,
+    Permanent,
+    SensorflowError,
+    Transient,
+)
 from sensorflow.flow.validate import TooManyRejects
 from sensorflow.flow.work import Job
 from sensorflow.telemetry import Event, emit
@@ -63,6 +73,8 @@ def outcome_of(job: Job, work: Callable[[], Result]) -> Result:
         return work()
     except Fenced as error:
         return _fenced(job, error)
+    except DecoderFailed as error:
+        return failed(job, error)
     except Permanent as error:
         return _condemn(job, error)
     except Exception as error:  # noqa: BLE001 - a defect must end in the ledger too
@@ -71,7 +83,8 @@ def outcome_of(job: Job, work: Callable[[], Result]) -> Result:
 
 def failed(job: Job, error: Exception) -> Result:
     """Of no attempt where it is not the file's fault."""
-    if (lack := threads.lack(error)) is not None:
+    raised = error.__cause__ if isinstance(error, DecoderFailed) else None
+    if (lack := threads.lack(raised or error)) is not None:
         if (why := threads.refused(lack)) is not None:
             return _retried(job, Transient(Code.HOST, why), burned=False)
         return _unexpected(job, MemoryError())
@@ -138,10 +151,12 @@ def _release(job: Job, error: SensorflowError, delay: float, burned: bool) -> No
 def _unexpected(job: Job, error: Exception) -> Result:
     """A defect, or a file that provokes one: the attempt counts, and the last one condemns."""
     emit(Event.FILE_RETRIED, "error", exc_info=True, file_id=job.claim.file_id)
-    code, reason = Code.UNEXPECTED, f"{type(error).__name__}: {error}"[:500]
+    code, reason, do = Code.UNEXPECTED, f"{type(error).__name__}: {error}"[:500], None
+    if isinstance(error, DecoderFailed):
+        reason, do = error.message, error.place.get(DO)
     if isinstance(error, MemoryError):
         limit = job.world.settings.max_memory
         code, reason = Code.OUT_OF_MEMORY, f"the file needs more than {limit:,} bytes of memory"
     if job.claim.attempt >= job.world.settings.max_attempts:
-        return _condemn(job, Permanent(code, reason))
-    return _retried(job, Transient(code, reason), burned=True)
+        return _condemn(job, Permanent(code, reason, do=do))
+    return _retried(job, Transient(code, reason, do=do), burned=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from sensorflow import crash
 from sensorflow.core.occurrences import Disordered
@@ -15,6 +14,7 @@ from sensorflow.core.states import WORK, Stage, State
 from sensorflow.errors import SensorflowError
 from sensorflow.flow import micro_batch, publish
 from sensorflow.flow.clock import now
+from sensorflow.flow.leases import Lost
 from sensorflow.flow.load import load
 from sensorflow.flow.outcomes import Outcome, Result, failed, outcome_of
 from sensorflow.flow.quarantine import quarantine
@@ -28,8 +28,9 @@ from sensorflow.ports.files import Counts, StageReport
 from sensorflow.ports.queue import Task
 from sensorflow.telemetry import Event, emit
 
-Keep = Callable[[Sequence[Claim]], Any]
-"""Makes a context in which the leases of claims are renewed. Its begin may raise Transient."""
+Keep = Callable[[Sequence[Claim]], AbstractContextManager[Lost | None]]
+"""Makes a context in which the leases of claims are renewed, and which knows those that were lost; None
+where nobody renews. Its begin may raise Transient."""
 
 _WHOLE = Task(())
 """All stages, of whatever file."""
@@ -51,9 +52,10 @@ def process(world: World, task: Task, keep: Keep) -> list[Result]:
     jobs, alike = _jobs(world, claimed, at), []
     with ExitStack() as kept:
         try:
-            kept.enter_context(keep(claimed.claims))
+            lost = kept.enter_context(keep(claimed.claims))
         except Exception as error:  # noqa: BLE001 - the claims are to be given back
             return [failed(job, error) for job in jobs]
+        jobs = [replace(job, is_lost=lost) for job in jobs]
         if len(jobs) > 1:  # all stages, then: a message of one stage is of one file
             plain = [_is_plain(job) for job in jobs]
             alike, jobs = (

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from typing import BinaryIO
+
+import pyarrow as pa
 
 from sensorflow.core.occurrences import Disordered, Occurrences
 from sensorflow.core.partitions import Layer
@@ -21,7 +24,7 @@ def transform(job: Job) -> tuple[Job, int, str]:
         rows, duplicates = _write(job, seen)
     except Disordered:  # too large to be held, and not in order: the repeats are sorted out on disk
         seen.close()
-        seen = Occurrences.sorted(job.world.lake.read(Layer.BRONZE, job.file), _scratch)
+        seen = Occurrences.sorted(_bronze(job), _scratch)
         rows, duplicates = _write(job, seen)
     finally:
         seen.close()
@@ -32,13 +35,19 @@ def _write(job: Job, seen: Occurrences) -> tuple[int, int]:
     watch, numbering = watch_of(job), numbered(job, seen)
     rows = duplicates = 0
     with job.world.lake.writer(Layer.SILVER, job.file, SILVER) as silver:
-        for batch in job.world.lake.read(Layer.BRONZE, job.file):
+        for batch in _bronze(job):
             done = reshape(batch, watch, numbering)
             silver.write(done.silver)
             rows += len(done.silver)
             duplicates += done.duplicates
         job.confirm()
     return rows, duplicates
+
+
+def _bronze(job: Job) -> Iterator[pa.RecordBatch]:
+    for batch in job.world.lake.read(Layer.BRONZE, job.file):
+        job.require_lease()
+        yield batch
 
 
 def _scratch() -> BinaryIO:

@@ -49,6 +49,7 @@ def validate(job: Job) -> tuple[Job, int, str]:
 
 class Validation:
     """Yields the batches of bronze as they are written; a context that ends when the file is through.
+    Raises Fenced at the next batch when the lease is lost.
 
     job, rows, note: what `validate` returns, known at the end. Both layers appear then, or, where it is
     left early, neither does. accepted: what was read of the file already, with others.
@@ -65,6 +66,7 @@ class Validation:
 
     def __enter__(self) -> Validation:
         job = self.job
+        job.require_lease()
         self._announced = announced(job)
         with ExitStack() as layers:
             if self._accepted is None:
@@ -82,6 +84,7 @@ class Validation:
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         read = rejected = missing = rows = 0
         for accepted in lean(self._accepted or ()):
+            self.job.require_lease()
             self._bronze.write(accepted.bronze)
             if accepted.rejects:
                 self._refuse(accepted.rejects)

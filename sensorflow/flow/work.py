@@ -12,9 +12,10 @@ from sensorflow.core.binding.layouts import Layouts
 from sensorflow.core.binding.place import Place
 from sensorflow.core.partitions import LayerFile
 from sensorflow.core.profile import Profile
-from sensorflow.errors import Code, Permanent
+from sensorflow.errors import Code, Fenced, Permanent
 from sensorflow.flow.clock import now
 from sensorflow.flow.landing import Landing
+from sensorflow.flow.leases import Lost
 from sensorflow.flow.quarantine_zone import QuarantineZone
 from sensorflow.ports.claims import Claim, Progress
 from sensorflow.ports.files import Counts
@@ -47,13 +48,14 @@ NEVER_LOST = math.inf
 class Job:
     """One claimed file, what has been found of it, and the settings that hold for it.
 
-    claimed_at: see `clock.now`.
+    claimed_at: see `clock.now`. is_lost: None where nobody renews the lease meanwhile.
     """
 
     world: World
     claim: Claim
     claimed_at: float = -math.inf
     progress: Progress = field(default_factory=Progress)
+    is_lost: Lost | None = None
 
     @cached_property
     def source(self) -> Source:
@@ -97,6 +99,11 @@ class Job:
         """
         c = self.claim
         return identity_of(self.source, c.source, c.first_key or c.key, c.version)
+
+    def require_lease(self) -> None:
+        """Before each block: raises Fenced where the lease is known to be lost. Asks nobody outside."""
+        if self.is_lost is not None and self.is_lost(self.claim):
+            raise Fenced(f"the lease of file {self.claim.file_id} was lost while it was worked on")
 
     def confirm(self) -> None:
         """Raises Fenced if somebody else has the file: what was written of it must not be named.

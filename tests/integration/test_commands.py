@@ -157,6 +157,19 @@ def test_filters_and_cuts(run: Run) -> None:
     assert run("files", "show", "sub/first.csv@1", "--json").json["version"] == 1
 
 
+def test_a_name_with_a_line_break_is_shown_in_one_line_and_is_the_file_s_own(
+    run: Run, yard: Yard
+) -> None:
+    yard.load("new\nline.csv", HEAD + row(20, 1))
+    for name in ("new\nline.csv", "new\nline.csv@1"):
+        said = run("files", "show", name)
+        assert said.code == 0, said
+        assert (
+            said.out.splitlines()[0] == run("files", "show", "new\\nline.csv").out.splitlines()[0]
+        )
+        assert "same bytes" not in said.out
+
+
 def test_accounts_add_up_in_every_state(run: Run, yard: Yard) -> None:
     for one in run("files", "ls", "--json").json:
         rows = one["rows"]

@@ -183,9 +183,10 @@ def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
     ledger: PostgresLedger, database: str, project: Path, valkey_url: str
 ) -> None:
     limit = Transient(Code.DATABASE_LIMIT, "tuple decompression limit exceeded by operation")
-    for key in (b"a.csv", b"b.csv"):
+    other = Transient(Code.DATABASE_LIMIT, "too many locks")
+    for key, why in ((b"a.csv", limit), (b"b.csv", other)):
         held = claim(ledger, add(ledger, key, key[0]))
-        ledger.release(held, limit, 300, burned=False)
+        ledger.release(held, why, 300, burned=False)
     assert inspect.lasting(database) == []
     with psycopg.connect(database) as connection:
         connection.execute("UPDATE file_events SET at = at - interval '11 minutes'")
@@ -199,6 +200,7 @@ def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
         told = warm.run(["sensorflow", command], env, project).stdout.decode()
         assert "2 files given back since" in told
         assert "I512 database-limit: tuple decompression limit" in told
+        assert "; other files: too many locks" in told
         assert REMEDY[Code.DATABASE_LIMIT] in told
     with psycopg.connect(
         database

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sensorflow.core.health import health, summary
+from sensorflow.core.health import health, stalled, summary
 from sensorflow.core.heartbeat import Heartbeat, Pulse, Role
 from sensorflow.errors import Code, Transient
 from sensorflow.flow import pulse
@@ -115,3 +116,19 @@ def test_a_loop_is_vouched_for_while_a_long_call_lasts(monkeypatch: pytest.Monke
         assert loop.pulse() is not None
     monkeypatch.setattr(pulse, "now", lambda: real() + 3 * pulse.SILENT)
     assert loop.pulse() is None
+
+
+def test_workers_that_finish_nothing_while_files_wait_are_told() -> None:
+    def busy(minutes: int | None) -> Heartbeat:
+        state = {"children": 2, "most": 2, **({"busy": minutes} if minutes else {})}
+        beat = worker("boot ns1 7 5", 9000, 1)
+        return replace(beat, pulse=replace(beat.pulse, state=state))
+
+    def said(*minutes: int | None, waiting: int = 35) -> list[str]:
+        return [check.verdict for check in stalled([busy(m) for m in minutes], waiting)]
+
+    assert said(4) == said(None) == said() == []
+    assert said(5) == ["warn"]
+    assert said(15) == ["fail"]
+    assert said(15, None) == []  # another worker goes on
+    assert said(15, waiting=2) == []  # they have all there is

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from patience import PATIENCE
@@ -113,3 +114,37 @@ def test_another_child_is_ended_while_the_database_is_away() -> None:
             if one.teller is not None:
                 one.teller.kill()
                 one.teller.wait()
+
+
+def test_a_decoder_that_does_not_come_back_after_its_lease_was_lost_is_ended() -> None:
+    slot = Slot(pid=7, beat=260.0, since=100.0, began=100.0, until=3700.0, reading=3, lost=230.0)
+    assert judge(slot, 249.0, SILENT * 10) is None
+    found = judge(slot, 251.0, SILENT * 10)
+    assert found is not None
+    assert (found.reading, found.why) == (
+        3,
+        "the lease was lost 21 s ago, and the decoder did not come back",
+    )
+    assert judge(replace(slot, reading=0), 251.0, SILENT * 10) is None
+
+
+def test_a_lost_lease_is_held_against_the_file_that_is_read_and_no_other() -> None:
+    board = Board()
+    board.join(5)
+    board.mark(3, 60.0)
+    board.lose(4)
+    assert board.slots()[0][1].lost == 0.0
+    board.lose(3)
+    assert board.slots()[0][1].lost > 0.0
+    board.mark(0, 0.0)
+    assert board.slots()[0][1].lost == 0.0
+
+
+def test_children_are_busy_for_as_long_as_the_one_that_claimed_last() -> None:
+    board, me = Board(), os.getpid()
+    board.join(5)
+    assert board.busy([me]) == 0.0
+    board.hold([claim(3)])
+    assert board.busy([me]) > 0.0
+    assert board.busy([me, me + 1]) == 0.0  # another one has nothing
+    assert board.busy([]) == 0.0

@@ -129,7 +129,7 @@ tries (`flow.outcomes.SELDOM`)."""
 def lasting(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
     """Errors with which the same files have been given back for longer than an outage may last.
 
-    code, files (how many), since, and of the one that waits longest file_id and detail.
+    code, files (how many), since, of the one that waits longest file_id and detail, and details of all.
     """
     return _rows(url, "lasting", longer=longer, recent=RECENT)
 

@@ -3,10 +3,10 @@
 -- name: lasting
 -- What keeps files from being loaded for longer than an outage lasts: infrastructure errors with which the
 -- same file has been given back for more than :longer seconds, the last time within :recent seconds or until a
--- time that is not over: else it is not tried any more, and no outage keeps it. since: of the file that waits
--- longest.
+-- time that is not over: else it is not tried any more, and no outage keeps it. since, detail: of the file that
+-- waits longest. details: of all.
 SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY since, id))[1] AS file_id,
-       (array_agg(detail ORDER BY since, id))[1] AS detail
+       (array_agg(detail ORDER BY since, id))[1] AS detail, array_agg(DISTINCT detail) AS details
   FROM (SELECT f.id, f.error_code AS code, f.error_detail AS detail, f.not_before, given_back.*
           FROM files f, LATERAL
                (SELECT min(e.at) AS since, max(e.at) AS latest FROM file_events e
