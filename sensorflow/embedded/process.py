@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sensorflow.adapters.host import fields
-from sensorflow.disk import room
+from sensorflow.adapters.host import fields, identity
+from sensorflow.disk import replace, room
 from sensorflow.embedded.logs import Where, opened
 from sensorflow.errors import Misuse
 
@@ -27,7 +27,8 @@ class Process:
     """One program of the stack.
 
     stop: the signal that asks it to end. orphan: the one it gets when the parent is killed.
-    user: (uid, gid) to run as, None for our own.
+    user: (uid, gid) to run as, None for our own. noted: a file that says which process it is, for the
+    supervisor after this one.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Process:
     cwd: Path | None = None
     restarts: int = 0
     where: Where = Where.FILES
+    noted: Path | None = None
     _began: int = 0
     _popen: subprocess.Popen[bytes] | None = None
 
@@ -58,6 +60,9 @@ class Process:
                 cwd=self.cwd or ("/" if self.user else None),
                 start_new_session=True,  # Ctrl-C is for the supervisor, which ends them in order
             )
+        if self.noted is not None:
+            with suppress(OSError):  # a full disk is no reason to go without
+                replace(self.noted, identity(self._popen.pid).encode())
 
     @property
     def pid(self) -> int | None:
