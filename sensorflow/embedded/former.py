@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from sensorflow.adapters.host import fields, has_ended, identity
+from sensorflow.adapters.host import has_ended, identity
 from sensorflow.embedded.process import tree
 from sensorflow.errors import Misuse
 
@@ -29,7 +29,7 @@ def end_former(
     server, family = identity(pid), set[str]()
     try:
         for number in (*signals, signal.SIGKILL):
-            family |= {identity(member) for member in tree(pid) if fields(member)}
+            family |= _alive(pid)
             whom = family if number is signal.SIGKILL else {server}
             _send(whom, number)
             _send(whom, signal.SIGCONT)  # a stopped process obeys nothing but SIGKILL
@@ -44,6 +44,11 @@ def end_former(
     return (
         f"{name} of a former run (pid {pid}) did not end when asked: it was ended by {number.name}"
     )
+
+
+def _alive(pid: int) -> set[str]:
+    """A process and its descendants, without what has ended: that has no start any more."""
+    return {name for name in map(identity, tree(pid)) if not name.endswith(" ")}
 
 
 def _stays(name: str, pid: int) -> str:
