@@ -16,7 +16,7 @@ import pytest
 
 from sensorflow import bootstrap, cli, disk
 from sensorflow.adapters import host
-from sensorflow.cli import flower
+from sensorflow.cli import flower, project
 from sensorflow.cli.init import write
 from sensorflow.cli.ready import Readiness, Troubles
 from sensorflow.core.heartbeat import Pulse, Role
@@ -215,6 +215,21 @@ def test_folders_that_cannot_be_read_or_written_are_named(open_folder: Path) -> 
     (open_folder / "closed").mkdir(mode=0o000)
     assert "ermission" in as_ordinary_user(lambda: folder_fault(open_folder / "closed" / "drop"))
     assert "may not write" in as_ordinary_user(lambda: data_fault(open_folder / "data"))
+
+
+@pytest.mark.parametrize(("mode", "after"), [(0o644, 0o644), (0o660, 0o600), (0o604, 0o600)])
+def test_its_owner_adds_to_a_file_whose_group_is_none_of_his(
+    open_folder: Path, mode: int, after: int
+) -> None:
+    path = open_folder / "sensorflow.toml"
+    path.touch()
+    path.chmod(mode)
+    if root := os.geteuid() == 0:
+        os.chown(open_folder, 65534, 65534)
+        os.chown(path, 65534, 0)
+    assert as_ordinary_user(lambda: project._write(path, "new")) == "None"
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == (after if root else mode)
 
 
 def test_a_data_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
