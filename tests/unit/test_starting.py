@@ -406,17 +406,34 @@ def test_a_full_disk_is_named_once_and_so_is_the_room_that_returns(tmp_path: Pat
     assert [line.partition(":")[0] for line in news()] == ["there is room again"]
 
 
-def test_a_process_that_ends_is_named_with_the_reason_once(tmp_path: Path) -> None:
-    ending = ["sh", "-c", "echo 'Error: no such command' >&2"]
-    process = Process("flower", ending, tmp_path / "flower.log")
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        ("echo 'Error: no such command'; exit 2", "ended with exit code 2, {}: Error: no such"),
+        ("echo 'INFO ready'; exit 3", "ended with exit code 3, {}; its log: "),
+        ("echo 'ERROR 1'; echo 'ERROR 2'; echo bye", "ended with exit code 0, {}: ERROR 2; its"),
+        ("echo FATAL: no; kill -9 $$", "was killed by signal 9 (SIGKILL), {}; its log: "),
+        ("echo PANIC: 1; kill -6 $$", "was killed by signal 6 (SIGABRT), {}: PANIC: 1; its log: "),
+    ],
+    ids=["error", "no error", "last error", "killed", "aborted"],
+)
+def test_a_process_that_ends_is_named_with_the_reason_once(
+    tmp_path: Path, ending: str, told: str
+) -> None:
+    log = tmp_path / "flower.log"
+    log.write_text("Error: of the one before\n")
+    process = Process("flower", ["sh", "-c", ending], log)
     process.start()
     while process.alive:
         pass
     troubles = Troubles(())
-    (told,) = troubles.news([process])
-    assert "flower ended, and is started again: Error: no such command; its log: " in told
-    troubles._next = 0.0
+    (line,) = troubles.news([process])
+    assert f"flower {told.format('and is started again')}" in line
     assert list(troubles.news([process])) == []
+    process.start()
+    while process.alive:
+        pass
+    assert list(troubles.news([process])) == []  # again, for the same reason
 
 
 def test_free_port_of_a_number_that_is_none() -> None:
