@@ -159,8 +159,8 @@ def _write(path: Path, text: str) -> None:
 
 
 def _of_another_group(mode: int) -> int:
-    """The mode of a file that loses its group: the old one counts as others now, and the new one did. Neither
-    gets more rights."""
+    """The mode of a file that loses its group: the old one counts as others now, the new one did before.
+    Neither gets more rights."""
     both = (mode >> 3) & mode & 0o7
     return mode & 0o700 | both << 3 | both
 
