@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sensorflow.cli.hung import Hung
 from sensorflow.errors import Misuse, Transient
 
 if TYPE_CHECKING:
@@ -46,9 +47,11 @@ class News:
         self._supervisor = supervisor
         self._ready = Readiness(supervisor, ledger)
         self._troubles = Troubles(folders)
+        self._hung = Hung(supervisor, ledger)
 
     def lines(self) -> list[str]:
-        return [*self._troubles.news(self._supervisor.all), *self._ready.news()]
+        troubles = self._troubles.news(self._supervisor.all)
+        return [*troubles, *self._ready.news(), *self._hung.news()]
 
 
 class Readiness:

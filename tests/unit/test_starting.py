@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from sensorflow import bootstrap, cli, disk
 from sensorflow.adapters import host
 from sensorflow.cli import flower, project
+from sensorflow.cli.hung import Hung
 from sensorflow.cli.init import write
 from sensorflow.cli.ready import Readiness, Troubles
 from sensorflow.core.heartbeat import Pulse, Role
@@ -376,6 +378,38 @@ def test_ready_is_said_once_when_daemon_and_workers_answer(fleet: Supervisor) ->
     (line,) = news()
     assert line.startswith("ready ")
     assert news() == []
+
+
+@pytest.mark.parametrize("role", [Role.INTAKE, Role.PUBLISHER])
+def test_a_daemon_of_which_a_loop_hangs_is_ended_and_no_other(
+    fleet: Supervisor, role: Role
+) -> None:
+    now = datetime.now(UTC)
+    ledger = MemoryLedger(clock=lambda: now)
+    daemon, worker = (process.pid for process in fleet.processes)
+    hung = Hung(fleet, lambda: ledger)
+
+    def beat(role: Role, pid: int | None) -> None:
+        assert pid is not None
+        ledger.beat(Pulse(role, "h", pid, host.identity(pid), "x"))
+
+    def look(after: float) -> list[str]:
+        nonlocal now
+        now += timedelta(seconds=after)
+        hung._next = 0.0
+        return list(hung.news())
+
+    for part, pid in ((Role.WORKER, worker), (Role.BEAT, os.getpid()), (role, daemon)):
+        beat(part, pid)
+    assert look(130.0) == []
+    beat(role, daemon)  # as after an outage of the database
+    assert [look(1.0), look(129.0)] == [[], []]
+    assert fleet.processes[0].alive
+    (line,) = look(30.0)
+    assert f"daemon (pid {daemon}) hangs: its {role} loop has not gone on for 160 s" in line
+    while fleet.processes[0].alive:
+        pass
+    assert fleet.processes[1].alive
 
 
 def test_after_a_while_it_is_said_which_process_does_not_answer(
