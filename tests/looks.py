@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from sensorflow.core.heartbeat import Pulse, Role
 from sensorflow.flow.intake.leases import Leases
@@ -38,12 +39,18 @@ class Looks:
         """Take what all feeds have now; returns whether there was anything."""
         self._grew = False
         self.intake._heed_leases()
-        for strategy in self.intake._strategies.values():
-            strategy.rewind()
+        for source in self.intake._strategies:
+            self.intake._rewind(source)
         self.intake._poll(time.monotonic())
         while self.intake._turns:
             self.intake._take_turn(0)
         return self._grew
+
+    def state(self) -> dict[str, Any]:
+        """What the daemon's heartbeat says."""
+        pulse = self.intake._loop.pulse()
+        assert pulse is not None
+        return pulse.state
 
     def parts(self, source: str) -> Parts:
         found = self.intake.strategy(source)

@@ -9,8 +9,14 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def process() -> str:
-    """Identifies this process: boot of the kernel, namespace of process numbers, number, start."""
-    return f"{_host()} {os.getpid()} {_start(os.getpid())}"
+    """Identifies this process; see `identity`."""
+    return identity(os.getpid())
+
+
+def identity(pid: int) -> str:
+    """Identifies a process of this namespace: boot of the kernel, namespace of process numbers, number,
+    start."""
+    return f"{_host()} {pid} {_start(pid)}"
 
 
 def has_ended(process: str) -> bool:

@@ -142,12 +142,27 @@ def _make(folder: Path) -> list[Path]:
 
 
 def _write(path: Path, text: str) -> None:
-    """In one step, with the owner and mode of before. A link stays one."""
-    target = path.resolve()
+    """In one step, with the owner and mode of before; with its group where we may give a file to that. A
+    link stays one."""
+    target, data = path.resolve(), text.encode("utf-8")
     known = target.stat()
-    ours = (known.st_uid, known.st_gid) == (os.geteuid(), os.getegid())
-    owner = None if ours else (known.st_uid, known.st_gid)
-    replace(target, text.encode("utf-8"), known.st_mode & 0o7777, owner)
+    mode, owner = known.st_mode & 0o7777, (known.st_uid, known.st_gid)
+    if owner == (os.geteuid(), os.getegid()):
+        replace(target, data, mode)
+        return
+    try:
+        replace(target, data, mode, owner)
+    except PermissionError:
+        if known.st_uid != os.geteuid():
+            raise
+        replace(target, data, _of_another_group(mode))
+
+
+def _of_another_group(mode: int) -> int:
+    """The mode of a file that loses its group: the old one counts as others now, the new one did before.
+    Neither gets more rights."""
+    both = (mode >> 3) & mode & 0o7
+    return mode & 0o700 | both << 3 | both
 
 
 @contextmanager

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sensorflow.cli.hung import Hung
 from sensorflow.errors import Misuse, Transient
 
 if TYPE_CHECKING:
@@ -18,8 +20,19 @@ if TYPE_CHECKING:
 LIMIT = 60.0
 """Seconds after which it is reported which process does not answer yet."""
 EVERY = 0.3
+CALM = 60.0
+"""Seconds after which a process that ends for the reason of before does not just end again and again."""
 FULL = 16 << 20
 """Bytes free below which a disk counts as full: PostgreSQL's log grows by as much at a time."""
+
+
+@dataclass(frozen=True)
+class _End:
+    """Of a process. at: monotonic seconds."""
+
+    pid: int
+    line: str
+    at: float
 
 
 class News:
@@ -34,9 +47,11 @@ class News:
         self._supervisor = supervisor
         self._ready = Readiness(supervisor, ledger)
         self._troubles = Troubles(folders)
+        self._hung = Hung(supervisor, ledger)
 
     def lines(self) -> list[str]:
-        return [*self._troubles.news(self._supervisor.all), *self._ready.news()]
+        troubles = self._troubles.news(self._supervisor.all)
+        return [*troubles, *self._ready.news(), *self._hung.news()]
 
 
 class Readiness:
@@ -96,30 +111,31 @@ class Readiness:
 
 
 class Troubles:
-    """Processes that end again and again, and disks that are full. Each is reported once, and its end too.
+    """Processes that end, and disks that are full. Each is reported once, and that there is room again; a
+    process that ends again and again for one reason is reported the first time.
 
     folders: whose disks are looked at. full: bytes free below which one is full.
     """
 
     def __init__(self, folders: Sequence[Path], full: int = FULL) -> None:
         self._folders, self.full = folders, full
-        self._told: dict[str, str] = {}
+        self._ends: dict[str, _End] = {}
         self._full: set[Path] = set()
         self._next = 0.0
 
     def news(self, processes: Sequence[Process]) -> Iterator[str]:
         """Lines to print now."""
         now = time.monotonic()
-        if now < self._next:
-            return
-        self._next = now + 1.0
-        yield from self._disks()
-        for process in processes:
-            if process.pid is not None and not process.alive:
-                told = process.fault("ended, and is started again")
-                if self._told.get(process.name) != told:
-                    self._told[process.name] = told
-                    yield told
+        if now >= self._next:
+            self._next = now + 1.0
+            yield from self._disks()
+        for process in processes:  # each time: what ended is started again after half a second
+            before = self._ends.get(process.name)
+            if process.pid is None or process.alive or (before and before.pid == process.pid):
+                continue
+            told = self._ends[process.name] = _End(process.pid, process.ending(), now)
+            if before is None or before.line != told.line or now > before.at + CALM:
+                yield told.line
 
     def _disks(self) -> Iterator[str]:
         from sensorflow import disk

@@ -28,6 +28,7 @@ STARTED = {
 STUCK = (
     "it is stopped, hangs or cannot reach the database: look at its log; end it and start it again"
 )
+BROKEN = "a defect of this feed: the traceback is in the daemon's log (`defect`); tell who made it"
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,9 @@ def _paused(live: Sequence[Heartbeat]) -> Iterator[Check]:
             found += f"{paused.get('code')}: {paused.get('reason')}"
             todo = paused.get("do") or "see the reason; it goes on by itself when that is gone"
             yield Check("paused", "fail", found, str(todo))
+        for source, why in (beat.pulse.state.get("defects") or {}).items():
+            found = f"its feed is broken, and this source alone waits: {why}"
+            yield Check(f"source {source}", "fail", found, BROKEN)
 
 
 def _settings(live: Sequence[Heartbeat], digest: str) -> Iterator[Check]:

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sensorflow.disk import free, room, size
+from sensorflow.embedded.former import end_former
 from sensorflow.embedded.process import Process, cause, kept_port
 from sensorflow.embedded.state import secret
 from sensorflow.embedded.user import server_user
@@ -125,7 +125,11 @@ def _open_to_all(root: Path) -> None:
 
 
 class Postgres:
-    """One cluster below `place`; start() returns when it answers."""
+    """One cluster below `place`; start() returns when it answers.
+
+    A server of a former run is ended, for it has the folder and the port. former, moved: what to report,
+    else "".
+    """
 
     def __init__(self, place: Path, logs: Path) -> None:
         self._user = server_user()
@@ -133,6 +137,7 @@ class Postgres:
         self._data = place / "postgres"
         self._bin = _staged(binaries(), place) if self._user else binaries()
         self._password = secret(place / "postgres-password")
+        self.former = self._end_former()
         self._port, self.moved = kept_port(place / "postgres-port", "PostgreSQL")
         self.process = Process(
             "postgres",
@@ -158,7 +163,6 @@ class Postgres:
 
         if not (self._data / "PG_VERSION").exists():
             self._init()
-        self._bury()
         self._begin()
         try:
             self._make_database()
@@ -238,19 +242,18 @@ class Postgres:
             raise Misuse(f"PostgreSQL's initdb failed: {why}; {told}")
         new.rename(self._data)
 
-    def _bury(self) -> None:
-        """End a server of a killed stack that still runs on our folder; it is known by its command."""
+    def _end_former(self) -> str:
+        """End a server of a killed stack that still runs on our folder; it is known by its command. Returns
+        a line to report, or "". Raises Misuse."""
         try:
             pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError, IndexError):
-            return
+            return ""
         if os.fsencode(self._data) not in command:
-            return
-        os.kill(pid, signal.SIGINT)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and Path(f"/proc/{pid}/cmdline").exists():
-            time.sleep(0.05)
+            return ""
+        fast, immediate = signal.SIGINT, signal.SIGQUIT
+        return end_former("PostgreSQL", pid, (fast, immediate))
 
     def _answers(self) -> bool:
         arguments = ("-h", "127.0.0.1", "-p", str(self._port), "-q")

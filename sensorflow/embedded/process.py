@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sensorflow.adapters.host import fields
-from sensorflow.disk import room
+from sensorflow.adapters.host import fields, identity
+from sensorflow.disk import replace, room
 from sensorflow.embedded.logs import Where, opened
 from sensorflow.errors import Misuse
 
@@ -27,7 +27,8 @@ class Process:
     """One program of the stack.
 
     stop: the signal that asks it to end. orphan: the one it gets when the parent is killed.
-    user: (uid, gid) to run as, None for our own.
+    user: (uid, gid) to run as, None for our own. noted: a file that says which process it is, for the
+    supervisor after this one.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Process:
     cwd: Path | None = None
     restarts: int = 0
     where: Where = Where.FILES
+    noted: Path | None = None
     _began: int = 0
     _popen: subprocess.Popen[bytes] | None = None
 
@@ -58,6 +60,9 @@ class Process:
                 cwd=self.cwd or ("/" if self.user else None),
                 start_new_session=True,  # Ctrl-C is for the supervisor, which ends them in order
             )
+        if self.noted is not None:
+            with suppress(OSError):  # a full disk is no reason to go without
+                replace(self.noted, identity(self._popen.pid).encode())
 
     @property
     def pid(self) -> int | None:
@@ -96,13 +101,37 @@ class Process:
     def fault(self, what: str) -> str:
         """What is wrong with it, with the line of its log that says why, and where the log is."""
         if self.where is not Where.FILES:
-            return f"{self.name} {what}; its log: {self.where.told}"
-        place = f"its log: {self.log}" if self.log.is_file() else f"no log: {room(self.log)}"
-        return f"{self.name} {what}: {cause(self.last_words()) or 'no reason given'}; {place}"
+            return f"{self.name} {what}; {self._where_told()}"
+        why = cause(self.last_words()) or "no reason given"
+        return f"{self.name} {what}: {why}; {self._where_told()}"
+
+    def ending(self) -> str:
+        """How it ended, with the last error of its log since it was started, and where the log is."""
+        code = self._popen.poll() if self._popen else None
+        told = f"{self.name} {'ended' if code is None else _how(code)}, and is started again"
+        silent = (
+            self.where is not Where.FILES or code == -signal.SIGKILL
+        )  # of which no log has a word
+        error = "" if silent else last_error(self.last_words())
+        return f"{told}{error and ': '}{error}; {self._where_told()}"
+
+    def _where_told(self) -> str:
+        if self.where is not Where.FILES:
+            return f"its log: {self.where.told}"
+        return f"its log: {self.log}" if self.log.is_file() else f"no log: {room(self.log)}"
 
     def last_words(self) -> list[str]:
         """What it wrote since it was started."""
         return tail(self.log, self._began)
+
+
+def _how(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:  # a real-time one
+        return f"was killed by signal {-code}"
 
 
 def tail(log: Path, begin: int = 0) -> list[str]:
@@ -139,6 +168,13 @@ def cause(lines: Sequence[str]) -> str:
         if found := [line for line in told if kind.search(line)]:
             return (found[0] + _detail(lines, found[0]))[:400]
     return told[-1][:400] if told else ""
+
+
+def last_error(lines: Sequence[str]) -> str:
+    """The last line of a log that tells of an error; "" of one that tells of none."""
+    told = [line.strip() for line in lines if not _CONSEQUENCES.search(line)]
+    found = [line for line in told if any(kind.search(line) for kind in _CAUSES)]
+    return found[-1][:400] if found else ""
 
 
 def _detail(lines: Sequence[str], first: str) -> str:

@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
+from sensorflow.adapters.host import identity
+from sensorflow.embedded.former import end_former
 from sensorflow.embedded.process import Process, kept_port
 from sensorflow.embedded.state import secret, write_secret
 from sensorflow.embedded.user import server_user
@@ -63,7 +65,8 @@ def quoted(path: Path) -> str:
 class Valkey:
     """One server below `place`; start() returns when it answers.
 
-    moved, damage: what to report, else "".
+    A server of a former run is ended, for it has the folder and the port. former, moved, damage: what to
+    report, else "".
     """
 
     damage = ""
@@ -72,6 +75,8 @@ class Valkey:
         user = server_user()
         folder = place / "valkey"
         self._folder, self._user = folder, user
+        self._noted = place / "valkey-process"
+        self.former = self._end_former()
         self._make_folder()
         program = binary()
         if user:
@@ -91,6 +96,7 @@ class Valkey:
             logs / "valkey.log",
             orphan=signal.SIGTERM,
             user=user,
+            noted=self._noted,
         )
 
     @property
@@ -115,6 +121,18 @@ class Valkey:
             self.damage = (
                 f"Valkey's data were damaged and lie in {aside} now; messages are sent again"
             )
+
+    def _end_former(self) -> str:
+        """End the server of a killed stack, which was noted as it was started. Returns a line to report, or
+        "". Raises Misuse."""
+        try:
+            process = self._noted.read_text()
+            pid = int(process.split(" ")[2])
+        except (OSError, ValueError, IndexError):
+            return ""
+        if identity(pid) != process:
+            return ""
+        return end_former("Valkey", pid, (signal.SIGTERM,))
 
     def _make_folder(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from looks import Looks
 from structlog.testing import capture_logs
 
+from sensorflow.core.health import Check, health
+from sensorflow.core.heartbeat import Heartbeat, Pulse, Role
+from sensorflow.errors import Code, Permanent
 from sensorflow.flow.intake.away import LONGEST, REPORTS, Away
 from sensorflow.flow.landing import Landing
 from sensorflow.ports.feed import Candidate, Unreadable
@@ -23,15 +30,53 @@ LONG = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "v"}
 TROUBLE = {"source.away", "defect", "intake.paused"}
 
 
-class BrokenFeed(MemoryFeed):
-    def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
-        raise ZeroDivisionError
+def raises(*_: object) -> Any:
+    raise ZeroDivisionError("none of sensorflow's")
 
 
-class BrokenLater(MemoryFeed):
-    def scan(self) -> Iterator[Candidate]:
-        yield from super().scan()
-        raise ZeroDivisionError
+def refuses(*_: object) -> Any:
+    raise Permanent(Code.UNREADABLE, "no error of a feed")
+
+
+def then_raises(self: MemoryFeed) -> Iterator[Candidate]:
+    yield from MemoryFeed.scan(self)
+    raises()
+
+
+def offers(what: Callable[[Candidate], Any]) -> Any:
+    return lambda self: map(what, MemoryFeed.scan(self))
+
+
+@contextmanager
+def opens(_self: MemoryFeed, candidate: Candidate, read: Any = None, state: Any = None) -> Any:
+    yield SimpleNamespace(read=read or (lambda _=-1: b""), state=state or (lambda: candidate))
+
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "poll raises": {"poll": raises},
+    "poll raises what is for files": {"poll": refuses},
+    "poll returns None": {"poll": lambda *_: None},
+    "poll returns a number": {"poll": lambda *_: [5]},
+    "scan raises": {"scan": raises},
+    "scan raises later": {"scan": then_raises},
+    "scan gives a number": {"scan": offers(lambda _: 5)},
+    "empty key": {"scan": offers(lambda c: replace(c, key=b""))},
+    "NUL in a key": {"scan": offers(lambda c: replace(c, key=b"a\0b"))},
+    "key of text": {"scan": offers(lambda c: replace(c, key="a.csv"))},
+    "no revision": {"scan": offers(lambda c: replace(c, revision=None))},
+    "NUL in a revision": {"scan": offers(lambda c: replace(c, revision="a\0b"))},
+    "another source": {"scan": offers(lambda c: replace(c, source="toy"))},
+    "open raises": {"open": raises},
+    "read raises": {"open": lambda *a: opens(*a, read=raises)},
+    "read gives text": {"open": lambda *a: opens(*a, read=lambda _=-1: "text")},
+    "state raises": {"open": lambda *a: opens(*a, state=raises)},
+    "ack raises": {"ack": raises},
+    "ack returns None": {"ack": lambda *_: None},
+    "begin raises": {"begin": raises},
+    "rewind raises": {"rewind": raises},
+    "reachable raises": {"poll": AwayFeed.poll, "reachable": raises},
+}
+"""What a feed of another package may do, by its methods."""
 
 
 @pytest.fixture
@@ -53,22 +98,62 @@ def told(logs: Iterable[Any], events: set[str]) -> list[tuple[str, str]]:
     return [(one["event"], one.get("source", "all")) for one in logs if one["event"] in events]
 
 
-@pytest.mark.parametrize(
-    ("dead", "event"),
-    [(AwayFeed, "source.away"), (BrokenFeed, "defect"), (BrokenLater, "defect")],
-    ids=["away", "broken", "broken while it looks"],
-)
-def test_a_dead_feed_is_reported_once_and_keeps_no_other_waiting(
-    looks: Callable[..., Looks], dead: type[MemoryFeed], event: str
+def test_a_feed_that_is_away_is_reported_once_and_keeps_no_other_waiting(
+    looks: Callable[..., Looks],
 ) -> None:
-    feed, other = dead("dead", {b"0.csv": b"0"}), MemoryFeed("toy", {})
+    assert told(neighbour_of(AwayFeed("dead"), looks), TROUBLE) == [("source.away", "dead")]
+
+
+@pytest.mark.parametrize("methods", BROKEN.values(), ids=BROKEN)
+def test_a_broken_feed_is_named_once_and_keeps_no_other_waiting(
+    looks: Callable[..., Looks], methods: dict[str, Any]
+) -> None:
+    made = type("Brought", (MemoryFeed,), methods | {"__module__": "package.feeds"})
+    logs = neighbour_of(made("dead", {b"0.csv": b"0"}), looks)
+    (defect,) = (one for one in logs if one["event"] in TROUBLE and "feed" in one)
+    assert (defect["event"], defect["source"]) == ("defect", "dead")
+    assert defect["feed"] == "package.feeds.Brought"
+    assert defect["reason"]
+
+
+def test_a_broken_feed_is_in_the_heartbeat_until_it_goes_well_again(
+    looks: Callable[..., Looks],
+) -> None:
+    feed = MemoryFeed("dead", {b"0.csv": b"0"})
+    feed.errors[b"0.csv"] = ZeroDivisionError("none of sensorflow's")
+    site = looks(feed)
+    site.look()
+    site.look()
+    why = "sensorflow.testing.feed.MemoryFeed: ZeroDivisionError: none of sensorflow's"
+    assert site.state()["defects"] == {"dead": why}
+    (check,) = _broken(site)
+    assert (check.what, check.verdict) == ("source dead", "fail")
+    assert why in check.found
+    feed.errors.clear()
+    site.intake._away._outages["dead"].until -= 2 * LONGEST
+    site.look()
+    site.look()
+    assert feed.files == {}
+    assert _broken(site) == []
+
+
+def _broken(site: Looks) -> list[Check]:
+    at = datetime.now(UTC)
+    pulse = Pulse(Role.INTAKE, "host", 1, "test", "", site.state())
+    beats = [Heartbeat(pulse, at, at, 0.0)]
+    return [c for c in health(beats, None, lambda _: False) if c.what.startswith("source ")]
+
+
+def neighbour_of(feed: MemoryFeed, looks: Callable[..., Looks]) -> Iterable[Any]:
+    """What is logged while another source gets files."""
+    other = MemoryFeed("toy", {})
     site = looks(feed, other)
     with capture_logs() as logs:
         for number in range(20):
             other.files[b"%d.csv" % number] = b"%d" % number
             site.look()
             assert other.files == {}
-    assert told(logs, TROUBLE) == [(event, "dead")]
+    return logs
 
 
 def test_a_file_that_cannot_be_read_and_is_offered_again_is_reported_once(

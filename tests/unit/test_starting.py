@@ -10,13 +10,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sensorflow import bootstrap, cli, disk
 from sensorflow.adapters import host
-from sensorflow.cli import flower
+from sensorflow.cli import flower, project
+from sensorflow.cli.hung import Hung
 from sensorflow.cli.init import write
 from sensorflow.cli.ready import Readiness, Troubles
 from sensorflow.core.heartbeat import Pulse, Role
@@ -217,6 +219,21 @@ def test_folders_that_cannot_be_read_or_written_are_named(open_folder: Path) -> 
     assert "may not write" in as_ordinary_user(lambda: data_fault(open_folder / "data"))
 
 
+@pytest.mark.parametrize(("mode", "after"), [(0o644, 0o644), (0o660, 0o600), (0o604, 0o600)])
+def test_its_owner_adds_to_a_file_whose_group_is_none_of_his(
+    open_folder: Path, mode: int, after: int
+) -> None:
+    path = open_folder / "sensorflow.toml"
+    path.touch()
+    path.chmod(mode)
+    if root := os.geteuid() == 0:
+        os.chown(open_folder, 65534, 65534)
+        os.chown(path, 65534, 0)
+    assert as_ordinary_user(lambda: project._write(path, "new")) == "None"
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == (after if root else mode)
+
+
 def test_a_data_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(Misuse, match=r"data = 'data': .* is a file, not a folder"):
@@ -363,6 +380,38 @@ def test_ready_is_said_once_when_daemon_and_workers_answer(fleet: Supervisor) ->
     assert news() == []
 
 
+@pytest.mark.parametrize("role", [Role.INTAKE, Role.PUBLISHER])
+def test_a_daemon_of_which_a_loop_hangs_is_ended_and_no_other(
+    fleet: Supervisor, role: Role
+) -> None:
+    now = datetime.now(UTC)
+    ledger = MemoryLedger(clock=lambda: now)
+    daemon, worker = (process.pid for process in fleet.processes)
+    hung = Hung(fleet, lambda: ledger)
+
+    def beat(role: Role, pid: int | None) -> None:
+        assert pid is not None
+        ledger.beat(Pulse(role, "h", pid, host.identity(pid), "x"))
+
+    def look(after: float) -> list[str]:
+        nonlocal now
+        now += timedelta(seconds=after)
+        hung._next = 0.0
+        return list(hung.news())
+
+    for part, pid in ((Role.WORKER, worker), (Role.BEAT, os.getpid()), (role, daemon)):
+        beat(part, pid)
+    assert look(130.0) == []
+    beat(role, daemon)  # as after an outage of the database
+    assert [look(1.0), look(129.0)] == [[], []]
+    assert fleet.processes[0].alive
+    (line,) = look(30.0)
+    assert f"daemon (pid {daemon}) hangs: its {role} loop has not gone on for 160 s" in line
+    while fleet.processes[0].alive:
+        pass
+    assert fleet.processes[1].alive
+
+
 def test_after_a_while_it_is_said_which_process_does_not_answer(
     fleet: Supervisor, tmp_path: Path
 ) -> None:
@@ -391,17 +440,34 @@ def test_a_full_disk_is_named_once_and_so_is_the_room_that_returns(tmp_path: Pat
     assert [line.partition(":")[0] for line in news()] == ["there is room again"]
 
 
-def test_a_process_that_ends_is_named_with_the_reason_once(tmp_path: Path) -> None:
-    ending = ["sh", "-c", "echo 'Error: no such command' >&2"]
-    process = Process("flower", ending, tmp_path / "flower.log")
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        ("echo 'Error: no such command'; exit 2", "ended with exit code 2, {}: Error: no such"),
+        ("echo 'INFO ready'; exit 3", "ended with exit code 3, {}; its log: "),
+        ("echo 'ERROR 1'; echo 'ERROR 2'; echo bye", "ended with exit code 0, {}: ERROR 2; its"),
+        ("echo FATAL: no; kill -9 $$", "was killed by signal 9 (SIGKILL), {}; its log: "),
+        ("echo PANIC: 1; kill -6 $$", "was killed by signal 6 (SIGABRT), {}: PANIC: 1; its log: "),
+    ],
+    ids=["error", "no error", "last error", "killed", "aborted"],
+)
+def test_a_process_that_ends_is_named_with_the_reason_once(
+    tmp_path: Path, ending: str, told: str
+) -> None:
+    log = tmp_path / "flower.log"
+    log.write_text("Error: of the one before\n")
+    process = Process("flower", ["sh", "-c", ending], log)
     process.start()
     while process.alive:
         pass
     troubles = Troubles(())
-    (told,) = troubles.news([process])
-    assert "flower ended, and is started again: Error: no such command; its log: " in told
-    troubles._next = 0.0
+    (line,) = troubles.news([process])
+    assert f"flower {told.format('and is started again')}" in line
     assert list(troubles.news([process])) == []
+    process.start()
+    while process.alive:
+        pass
+    assert list(troubles.news([process])) == []  # again, for the same reason
 
 
 def test_free_port_of_a_number_that_is_none() -> None:

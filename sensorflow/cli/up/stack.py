@@ -139,7 +139,7 @@ class Stack:
             server = Postgres(self.place, self.settings.data_folder / "logs")
             server.process.where = self._logs
             self._stack.callback(server.process.end, 60.0)
-            report(server.moved)
+            report(server.former, server.moved)
             server.start()
             self._postgres = server
         return self._postgres
@@ -151,7 +151,7 @@ class Stack:
             server = Valkey(self.place, self.settings.data_folder / "logs")
             server.process.where = self._logs
             self._stack.callback(server.process.end, 30.0)
-            report(server.moved)
+            report(server.former, server.moved)
             server.start()
             report(server.damage)
             self._valkey = server

@@ -17,6 +17,7 @@ class _Outage:
     tries: int
     until: float
     reported: float
+    defect: str = ""
 
 
 class Away:
@@ -29,10 +30,11 @@ class Away:
         found = self._outages.get(source)
         return found is not None and now < found.until
 
-    def failed(self, source: str, now: float) -> bool:
-        """It could not be asked: longer each time, until it went well for a while. Returns whether that is
-        to be reported."""
+    def failed(self, source: str, now: float, defect: str = "") -> bool:
+        """It could not be asked: longer each time, until it went well for a while. defect: what is wrong,
+        where its feed is to blame. Returns whether that is to be reported."""
         found = self._outages.setdefault(source, _Outage(0, now, now - REPORTS))
+        found.defect = defect
         if now >= found.until:  # else it was asked for several things at once
             found.tries = 1 if now >= found.until + REPORTS else found.tries + 1
             found.until = now + backoff(found.tries, 0.5, cap=LONGEST)
@@ -40,3 +42,8 @@ class Away:
             return False
         found.reported = now
         return True
+
+    def defects(self, now: float) -> dict[str, str]:
+        """Of the sources whose feeds are to blame, and did not go well for a while since."""
+        broken = {name: found for name, found in self._outages.items() if found.defect}
+        return {name: found.defect for name, found in broken.items() if now < found.until + LONGEST}

@@ -12,13 +12,14 @@ from contextlib import AbstractContextManager, contextmanager
 
 from sensorflow.core.arrival import printable
 from sensorflow.core.retry import backoff
-from sensorflow.errors import REMEDY, Code, SensorflowError, Transient, unexpected
+from sensorflow.errors import REMEDY, Code, Transient, unexpected
 from sensorflow.flow.intake.away import Away
 from sensorflow.flow.intake.known import Known
 from sensorflow.flow.intake.leases import Leases
+from sensorflow.flow.intake.offered import offered
 from sensorflow.flow.intake.parts import Parts
 from sensorflow.flow.intake.spelling import Spellings
-from sensorflow.flow.intake.strategy import Strategy
+from sensorflow.flow.intake.strategy import Strategy, TooLarge
 from sensorflow.flow.intake.take import Group
 from sensorflow.flow.intake.turns import Turns
 from sensorflow.flow.intake.whole import Whole
@@ -96,8 +97,11 @@ class Intake:
         emit(Event.FILE_VANISHED, source=source, file=printable(key), why=why)
 
     def scanned(self) -> None:
-        states = {name: feed.state() for name, feed in self._feeds.items()}
-        self._loop.note(gates={n: s for n, s in states.items() if s is not None} or None)
+        gates = {}
+        for name, feed in self._feeds.items():
+            with self.apart(name):
+                gates[name] = feed.state()
+        self._loop.note(gates={n: s for n, s in gates.items() if s is not None} or None)
 
     def held(self) -> AbstractContextManager[None]:
         return self._loop.held()
@@ -134,26 +138,43 @@ class Intake:
 
     @contextmanager
     def apart(self, source: str) -> Iterator[None]:
-        """A source that is away is no reason to leave the others: it alone is left alone for a while."""
+        """A source that is away, or whose feed is broken, is left alone for a while; the others go on."""
         try:
-            yield
-        except Transient as error:
-            if not self._is_away(source, error):
-                raise
+            try:
+                yield
+            except Transient as error:
+                if not self._is_away(source, error):
+                    raise
+        except (Transient, TooLarge, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - of an adapter, which another package may bring
+            self._blame(source, error)
 
     @contextmanager
     def _asking(self, source: str) -> Iterator[None]:
-        """While a feed looks for files: a defect of it is no reason to leave the others either."""
+        """While a feed looks for files."""
         self._loop.touch()
-        try:
+        with self.apart(source):
             yield
-        except SensorflowError as error:
-            if not (isinstance(error, Transient) and self._is_away(source, error)):
-                raise
-        except Exception:  # noqa: BLE001 - of an adapter, which another package may bring
+
+    def _blame(self, source: str, error: Exception) -> None:
+        """A defect in what was asked of a feed. It is named by its class: the module is that of the package
+        that brings it."""
+        self._report(source, error)
+        self._turns.drop(source)
+        self._rewind(source)
+
+    def _report(self, source: str, error: Exception) -> None:
+        made = type(self._feeds[source])
+        feed, reason = f"{made.__module__}.{made.__qualname__}", f"{type(error).__name__}: {error}"
+        if self._away.failed(source, time.monotonic(), f"{feed}: {reason}"):
+            emit(Event.DEFECT, source=source, feed=feed, reason=reason, exc_info=error)
+
+    def _rewind(self, source: str) -> None:
+        try:
             self._strategies[source].rewind()
-            if self._away.failed(source, time.monotonic()):
-                emit(Event.DEFECT, source=source, exc_info=True)
+        except Exception as error:  # noqa: BLE001 - as above; it is asked again
+            self._report(source, error)
 
     def _is_away(self, source: str, error: Transient) -> bool:
         """Whether an error is of what has the files of a source alone, which is left alone then."""
@@ -235,18 +256,20 @@ class Intake:
         emit(Event.INTAKE_PAUSED, **facts, do=REMEDY.get(error.code, ""))
         self._loop.pause(error)
         self._turns.clear()
-        for strategy in self._strategies.values():
-            strategy.rewind()
+        for source in self._strategies:
+            self._rewind(source)
         self._loop.wait(delay, self._stop)
 
     def _poll(self, now: float) -> None:
         for name, feed in self._feeds.items():
             if name not in self._leases:
-                feed.stand_by()
+                with self._asking(name):
+                    feed.stand_by()
             elif not self._away.is_left_alone(name, now):
                 with self._asking(name):
                     for files in self._strategies[name].poll(now):
-                        self._turns.add(name, "polled", files)
+                        self._turns.add(name, "polled", offered(name, files))
+        self._loop.note(defects=self._away.defects(now) or None)
 
     def _take_turn(self, until: float) -> None:
         """Take a group of files, some of each source; where there is none, wait for one, not for long."""

@@ -64,8 +64,8 @@ class Group:
         waiting = deque(candidates)
         leases = {c.source: self._round.lease(c.source) for c in waiting}
         for source, candidates in _by_source(waiting).items():
-            if leases[source] is not None:
-                self._round.strategy(source).expect(candidates)
+            if leases[source] is not None and not self._expect(source, candidates):
+                waiting = deque(c for c in waiting if c.source != source)
         landed = self._land_some(waiting)
         for source, units in landed.items():
             lease = leases[source]
@@ -77,6 +77,13 @@ class Group:
             except IntakeLost:
                 self._round.lose(lease)
         return set(landed), _by_source(waiting)
+
+    def _expect(self, source: str, candidates: Sequence[Candidate]) -> bool:
+        """Returns whether they can be landed; else the source was left alone."""
+        with self._round.apart(source):
+            self._round.strategy(source).expect(candidates)
+            return True
+        return False
 
     def _land_some(self, waiting: deque[Candidate]) -> dict[str, list[Unit]]:
         """Land the first of the waiting files together, and take them off."""

@@ -46,11 +46,20 @@ class Turns(Generic[T]):
         self.add(source, "left", iter(files), first)
 
     def clear(self) -> None:
-        for stream in self._streams:
-            if isinstance(stream.files, Generator):
-                stream.files.close()  # folders that it has open
-        self._streams.clear()
+        for source in {stream.source for stream in self._streams}:
+            self.drop(source)
         self._left.clear()
+
+    def drop(self, source: str) -> None:
+        """What is left of a source: it is offered again."""
+        for stream in [s for s in self._streams if s.source == source]:
+            self._streams.remove(stream)
+            if stream.kind == "left":
+                self._left.difference_update(
+                    self._identity(f) for f in stream.files if f is not None
+                )
+            elif isinstance(stream.files, Generator):
+                stream.files.close()  # folders that it has open
 
     def gather(
         self, most: int, seconds: float, apart: Callable[[str], AbstractContextManager[None]]

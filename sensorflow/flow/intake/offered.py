@@ -1,0 +1,27 @@
+"""What feeds offer, which other packages may bring: checked where it comes in, so that the right one is
+blamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sensorflow.ports.feed import Candidate
+
+
+def offered(source: str, files: Iterator[Candidate | None]) -> Iterator[Candidate | None]:
+    """The files of a source. Raises TypeError or ValueError for what is none of its."""
+    for file in files:
+        if file is not None:
+            _require(source, file)
+        yield file
+
+
+def _require(source: str, file: Candidate) -> None:
+    if not isinstance(file, Candidate):
+        raise TypeError(f"{file!r:.100} is no Candidate")
+    if file.source != source:
+        raise ValueError(f"a Candidate of another source, {file.source!r:.100}")
+    if not isinstance(file.key, bytes) or not isinstance(file.revision, str):
+        raise TypeError(f"{file!r:.300}: key is bytes, revision str")
+    if not file.key or b"\0" in file.key or "\0" in file.revision:
+        raise ValueError(f"{file!r:.300}: an empty key, or a NUL in key or revision")
