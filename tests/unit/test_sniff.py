@@ -414,7 +414,7 @@ def test_only_the_beginning_is_read() -> None:
         (b"<html><body></body></html>", "this is HTML"),
         (b"<?xml version='1.0'?>\n<a><b>1</b></a>", 'format = "xml"'),
         (b"Just a letter.\nWith two lines, or three.\n", "no table"),
-        (b"a,b\n1,2\n3,4\n5,6\n", "no column tells a time"),
+        (b"a,b\n1,2\n3,4\n5,6\n", "no column contains readable times"),
         (b"time,note\n2023-01-01T00:00:00Z,fine\n2023-01-01T01:00:00Z,good\n", "no column of numbers"),
         (b'{"a": ', "JSON"),
         (b'{"a": [1, 2]}', "no list of records"),
