@@ -46,9 +46,9 @@ class Number(str):
 
 @dataclass(frozen=True)
 class Chunk:
-    """columns: the columns that the binding needs, by index: strings in text formats, as stored in Parquet.
-    typed: for columns of strings, the cells that are texts of numbers (`Number`); a column without an entry
-    has none. Needed only for columns with special number formats.
+    """Rows of a file, as columns. columns: the columns that the binding needs, by index: strings in text
+    formats, as stored in Parquet. typed: for columns of strings, the cells that are texts of numbers
+    (`Number`); a column without an entry has none. Needed only for columns with special number formats.
 
     lines: int64, the line (text), row (sheets, Parquet) or record (documents) of each row, from 1. spot:
     returns the text of row i, for a reject. rejects: rows that could not be split into cells. records: the

@@ -31,7 +31,8 @@ _SPACE = " \t\r\n"
 
 @dataclass(frozen=True)
 class Found:
-    """begin, end: bounds of the list's elements, in bytes of UTF-8. around: the document without them."""
+    """The location of the list. begin, end: bounds of the list's elements, in bytes of UTF-8. around: the
+    document without them."""
 
     begin: int
     end: int

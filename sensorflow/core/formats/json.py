@@ -38,7 +38,8 @@ Found = tuple[int, Record, Callable[[], Spot]]
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
-    """stream: seekable. Line numbers are those of the records, from 1."""
+    """Yield the chunks of JSON documents. stream: seekable. Line numbers are those of the records,
+    from 1."""
     first = _first(stream, profile)
     if first == b"":
         return

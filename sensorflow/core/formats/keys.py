@@ -79,7 +79,7 @@ def at(keys: tuple[str, ...], is_key: bool, up: int) -> str | None:
         raise Permanent(Code.COLUMN_MISSING, f"{what}: {_name(KEY, up)} tells it", do=DO)
     above = (n for n, key in enumerate(reversed(keys)) if n > up and not isinstance(key, Place))
     other = [_name(KEY, n) for n in above] or [_name(INDEX, up)]
-    what = f"{_name(KEY, up)} is no key here: this [*] goes through a list. "
+    what = f"{_name(KEY, up)} is not a key here: this [*] goes through a list. "
     what += (
         f"{' or '.join(other)} tells {'a key above it' if KEY in other[0] else 'the place, from 0'}"
     )

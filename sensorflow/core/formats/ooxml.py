@@ -112,7 +112,7 @@ def _package(archive: zipfile.ZipFile, profile: Profile) -> Package:
     targets = _targets(archive, main)
     sheet = targets.get("worksheet", {}).get(ids[name])
     if sheet is None:
-        do = "set sheet in the profile to a sheet that holds a table, then replay"
+        do = "set sheet in the profile to a sheet that contains a table, then replay"
         raise Permanent(Code.UNREADABLE, f"{name!r} is not a worksheet", do=do)
 
     kinds = ("sharedStrings", "styles")

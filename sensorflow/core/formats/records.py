@@ -53,8 +53,8 @@ def path(text: str) -> Path:
 
 @dataclass(frozen=True)
 class Record:
-    """value: the record. above: the values on the path to it, starting with the document. keys: the
-    member's name for each "[*]" step."""
+    """A record and its position in the document. value: the record. above: the values on the path to it,
+    starting with the document. keys: the member's name for each "[*]" step."""
 
     value: Any
     above: tuple[Any, ...] = ()

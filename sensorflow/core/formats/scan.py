@@ -61,8 +61,9 @@ def runs(odd: Bools, near: int) -> Iterator[tuple[int, int, bool]]:
 
 @dataclass
 class Scan:
-    """first: index of each line's first leaf. starts, ends: bounds of the leaves in `data`. shapes: the
-    shape of each line, dictionary-encoded. decoded: leaves with escapes, and their texts."""
+    """The result of a scan. first: index of each line's first leaf. starts, ends: bounds of the leaves in
+    `data`. shapes: the shape of each line, dictionary-encoded. decoded: leaves with escapes, and their
+    texts."""
 
     data: bytes
     first: Ints
@@ -128,7 +129,8 @@ class _Scanning:
         return Scan(self.data, first, starts, ends, is_text, is_null, shapes, unescaped)
 
     def characters(self) -> tuple[Bools, Ints]:
-        """Return (quotes that begin or end a string, backslashes). Raises Odd for invalid UTF-8."""
+        """Return (quotes that begin or end a string, backslashes). Raises Odd for invalid UTF-8 and control
+        characters."""
         if not self.data.isascii():
             try:
                 self.data.decode()

@@ -52,7 +52,8 @@ Cell = int | str | None
 
 @dataclass(frozen=True)
 class Shape:
-    """rows: for each record of such a line, the value of each name. bare: records that are not objects."""
+    """The records in lines of one shape. rows: for each record of such a line, the value of each name.
+    bare: records that are not objects."""
 
     rows: tuple[dict[str, Cell], ...]
     bare: tuple[bool, ...]

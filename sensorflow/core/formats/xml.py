@@ -28,7 +28,8 @@ Found = tuple[int, Record, Callable[[], Spot]]
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
-    """stream: seekable. The line of a record is the line on which its element begins."""
+    """Yield the chunks of an XML document. stream: seekable. The line of a record is the line on which its
+    element begins."""
     texts, values = references(profile)
     named = list(dict.fromkeys([*texts, *values]))
     paths = [path for name in named for path in alternatives(name)]
@@ -134,7 +135,8 @@ class _Open:
 
 
 class _Records(Handler):
-    """found: the complete records so far. held: the bytes that they take in the file."""
+    """Collects the records. found: the complete records so far. held: the bytes that they take in the
+    file."""
 
     def __init__(self, profile: Profile, records: Steps, absolute: list[str]) -> None:
         super().__init__(profile)

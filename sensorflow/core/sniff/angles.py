@@ -17,8 +17,8 @@ _TITLED = r"hemisphere|(^|[^a-z])[ns][ /_-]?[sn]([^a-z]|$)|(^|[^a-z])[ew][ /_-]?
 
 @dataclass(frozen=True)
 class Angle:
-    """kind: value of the key `angle`. half: the column of the letters, if they are separate from the
-    number."""
+    """How to read a position. kind: value of the key `angle`. half: the column of the letters, if they are
+    separate from the number."""
 
     kind: str
     half: Column | None = None

@@ -45,8 +45,8 @@ _BINARY = {
 
 @dataclass(frozen=True)
 class Head:
-    """raw: decompressed bytes, at most `LIMIT`. complete: whether that is the whole file. settings: how to
-    open it."""
+    """The beginning of a file. raw: decompressed bytes, at most `LIMIT`. complete: whether that is the
+    whole file. settings: how to open it."""
 
     raw: bytes
     complete: bool

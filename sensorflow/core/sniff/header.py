@@ -60,7 +60,7 @@ class Header:
                 Line("align", "left", "or right"),
             )
             todo = (
-                f"{error.message}: which columns do they tell of? See align, and their roles in header",
+                f"{error.message}: which columns do they describe? See align, and their roles in header",
             )
         return cls(
             tuple(f.name for f in fields),
@@ -184,4 +184,4 @@ def _quantities(cells: Sequence[str]) -> float:
 
 
 def _why(roles: Sequence[str]) -> str:
-    return f"{len(roles)} rows; is it right which row names and which tells units?"
+    return f"{len(roles)} rows; check which row contains names and which units"

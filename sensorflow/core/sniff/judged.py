@@ -190,7 +190,7 @@ def _mixed(trial: Trial) -> Iterator[str]:
     for kind, found in trial.units.items():
         if len(found) > 1 and not units.are_akin(found):
             told = ", ".join(unit or "none" for unit in list(found)[:5])
-            yield f"readings of type {_plainly(kind)!r} have the units {told}: are they of several types?"
+            yield f"readings of type {_plainly(kind)!r} have the units {told}: does it mix several types?"
 
 
 def _plainly(text: str) -> str:

@@ -15,9 +15,9 @@ UNSAFE = r"[.\[\]'$]"
 
 @dataclass(frozen=True)
 class Place:
-    """path: in the form of `records`. keyed: the value is an object of lists, each list a column. named:
-    the records are the members of an object, distinguished by name. mapped: `named`, or the records are
-    nested in such members."""
+    """A possible place of records. path: in the form of `records`. keyed: the value is an object of lists,
+    each list a column. named: the records are the members of an object, distinguished by name. mapped:
+    `named`, or the records are nested in such members."""
 
     path: str
     keyed: bool = False

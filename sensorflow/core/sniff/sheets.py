@@ -96,11 +96,11 @@ def _left_out(others: Sequence[str], count: int) -> list[str]:
     if others:
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         told.append(
-            f"the sheets {', '.join(map(repr, others[:5]))}{more} hold tables with times too, which are "
-            "left out: each needs a profile of its own, with its sheet"
+            f"the sheets {', '.join(map(repr, others[:5]))}{more} also contain tables with times, which "
+            "are ignored: each needs a separate profile, with its sheet"
         )
     if count > SHEETS:
-        told.append(f"only the first {SHEETS} of {count} sheets were looked at")
+        told.append(f"only the first {SHEETS} of {count} sheets were examined")
     return told
 
 

@@ -39,7 +39,8 @@ LAYOUTS = (
 
 @dataclass(frozen=True)
 class Parts:
-    """columns: the columns that form the time. formats: of their texts, joined by a space."""
+    """A time that is split over columns. columns: the columns that form the time. formats: of their texts,
+    joined by a space."""
 
     columns: tuple[Column, ...]
     formats: tuple[str, ...]

@@ -13,7 +13,8 @@ from sensorflow.core.sniff.guess import Line
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """reference: how a profile names the column. title: for people, without units from a second row.
+    """A column. reference: how a profile names the column. title: for people, without units from a second
+    row.
 
     titles: its cell in every header row. cells: stripped, one for each row; "" if empty. told: whether the
     format itself states the unit. instant: it contains typed timestamps; those with a zone end with an
@@ -61,7 +62,7 @@ def _apart(title: str) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """settings: profile keys that produce this table. preamble: the text before it.
+    """A table. settings: profile keys that produce this table. preamble: the text before it.
 
     sensors: whether a header row names them. complete: whether the whole file was read. name: of the file.
     above: columns outside the records, for a time that the records lack. markers: texts for missing values

@@ -57,9 +57,9 @@ _PACKED = {6: "%H%M%S", 4: "%H%M", 2: "%H"}
 
 @dataclass(frozen=True)
 class Read:
-    """formats: may include "iso8601" and epochs. offset: the texts have an offset or are instants. clock:
-    the texts include a time of day. extract: where in the text the time is. doubt: a question for the user.
-    since: the start of epochs, if not 1970."""
+    """How to read a column of times. formats: may include "iso8601" and epochs. offset: the texts have an
+    offset or are instants. clock: the texts include a time of day. extract: where in the text the time is.
+    doubt: a question for the user. since: the start of epochs, if not 1970."""
 
     formats: tuple[str, ...]
     why: str

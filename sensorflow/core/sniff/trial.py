@@ -26,8 +26,8 @@ KEY = ["sensor_id", "reading_type", "ts"]
 
 @dataclass
 class Trial:
-    """collisions: readings with the same sensor, type and time as another one, but a different value.
-    repeats: those with the same value too. units: type -> units of its readings."""
+    """The preview of a proposal. collisions: readings with the same sensor, type and time as another one,
+    but a different value. repeats: those with the same value too. units: type -> units of its readings."""
 
     rows: int = 0
     readings: int = 0

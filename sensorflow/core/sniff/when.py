@@ -19,7 +19,8 @@ _DAY = r"^(\d{4}-\d\d-\d\d)"
 
 @dataclass(frozen=True)
 class When:
-    """columns: the columns that form the time. aside: other time columns, which are not readings.
+    """The columns of the time of measurement. columns: the columns that form the time. aside: other time
+    columns, which are not readings.
 
     days: the one of them that contributes only the date, because its times of day are all midnight."""
 

@@ -59,7 +59,8 @@ def _early(text: str, shift: int) -> int | None:
 
 @dataclass(frozen=True)
 class Instants:
-    """ts: timestamp[ns, UTC], null for no instant. codes: the reason for each null, 0 otherwise."""
+    """An array of instants. ts: timestamp[ns, UTC], null for no instant. codes: the reason for each null, 0
+    otherwise."""
 
     ts: pa.Array
     codes: Codes

@@ -118,7 +118,7 @@ def pattern(fmt: str, locale: str | None = None) -> str:
     try:
         groups = re.compile(out).groupindex
     except re.error as error:
-        raise ValueError(f"a directive stands twice in the time format {fmt!r}") from error
+        raise ValueError(f"a directive occurs twice in the time format {fmt!r}") from error
     _check(fmt, frozenset(groups))
     return rf"^\s*{out}\s*$"
 
@@ -145,7 +145,7 @@ def _check(fmt: str, groups: frozenset[str]) -> None:
     if groups & {"yearday", "yeardays"} and groups & {"day", "days", "month", "monthname"}:
         raise ValueError(f"%j replaces month and day in a time format, unlike in {fmt!r}")
     if len(groups & {"day", "days", "yearday", "yeardays"}) > 1 or len(groups & _UNITS[2]) > 1:
-        raise ValueError(f"a part of the time stands twice in the time format {fmt!r}")
+        raise ValueError(f"a part of the time occurs twice in the time format {fmt!r}")
     for place, unit in enumerate(_UNITS):
         decimals = groups & unit & _FINER
         finer = set().union({"fraction"}, *_UNITS[place + 1 :])
