@@ -411,7 +411,7 @@ def test_only_the_beginning_is_read() -> None:
         (b" \n\n", "is empty"),
         (bytes(range(256)) * 20, "no text"),
         (b"\x89HDF\r\n\x1a\n" + b"\0" * 99, "NetCDF"),
-        (b"<html><body></body></html>", "this is HTML"),
+        (b"<html><body></body></html>", "the file is HTML"),
         (b"<?xml version='1.0'?>\n<a><b>1</b></a>", 'format = "xml"'),
         (b"Just a letter.\nWith two lines, or three.\n", "no table"),
         (b"a,b\n1,2\n3,4\n5,6\n", "no column contains readable times"),

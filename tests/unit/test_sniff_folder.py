@@ -78,7 +78,7 @@ def test_what_is_said_of_a_folder(folder: Path) -> None:
     told = run(str(folder))
     assert "16 files, 8 looked at: 2 kinds" in told
     assert f"# next: sensorflow sniff {folder}/boiler_2024-01-01.csv --add boiler" in told
-    assert "no delimiter cuts its lines" in told
+    assert "no delimiter splits its lines" in told
     with pytest.raises(Misuse, match="--out goes with one file"):
         run(str(folder), "--out", "x.toml")
     with pytest.raises(Misuse, match="no files in it"):

@@ -80,7 +80,9 @@ def _around(text: bytes) -> Any:
         what = " ".join(str(error).split())[:300]
         raise Permanent(Code.UNREADABLE, f"not JSON: around its records, {what}") from error
     if (key := twice_in(around)) is not None:
-        do = "request a corrected file from its sender: it is unknown which of the two values is right"
+        do = (
+            "request the file again from its sender: it is unknown which of the two values is right"
+        )
         raise Permanent(Code.UNREADABLE, f"{doubled(key)} around the records", do=do)
     return around
 

@@ -197,7 +197,7 @@ def _outside(stream: BinaryIO, profile: Profile, steps: Path) -> dict[str, Any] 
             return None
         if len(documents) > 1 or (key := twice_in(documents)) is not None:
             key = str(plain[-1]) if len(documents) > 1 else key
-            do = "request a corrected file from its sender, and report"
+            do = "request the file again from its sender, and report"
             raise Permanent(Code.UNREADABLE, f"{doubled(str(key))}: {reference}", do=do)
         record = next(explode(documents[0], wanted[len(plain) :]), None) if documents else None
         found[reference] = record.value if record else None
