@@ -409,7 +409,7 @@ def test_only_the_beginning_is_read() -> None:
     [
         (b"", "is empty"),
         (b" \n\n", "is empty"),
-        (bytes(range(256)) * 20, "no text"),
+        (bytes(range(256)) * 20, "neither text nor"),
         (b"\x89HDF\r\n\x1a\n" + b"\0" * 99, "NetCDF"),
         (b"<html><body></body></html>", "the file is HTML"),
         (b"<?xml version='1.0'?>\n<a><b>1</b></a>", 'format = "xml"'),
