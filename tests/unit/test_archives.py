@@ -186,7 +186,7 @@ def test_a_compressed_member_and_a_workbook_are_files() -> None:
 
 def test_two_members_of_one_name_are_refused() -> None:
     twice = zipped({"a.csv": b"1", "b.csv": b"2"}).replace(b"b.csv", b"a.csv")
-    assert "two files called 'a.csv'" in refused(twice).message
+    assert "two files named 'a.csv'" in refused(twice).message
     composed = {"\u00fc.csv": b"1", "u\u0308.csv": b"2"}
     assert "two files" in refused(tarred(composed)).message
 

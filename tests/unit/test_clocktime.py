@@ -130,11 +130,11 @@ def test_unknown_directives_are_named() -> None:
     for fmt, words in [
         ("%Y %H:%H", "twice"),
         ("%d.%m. %H:%M", "no year"),
-        ("%Y %H %p", "together"),
+        ("%Y %H %p", "require each other"),
     ]:
         with pytest.raises(ValueError, match=words):
             pattern(fmt)
-    with pytest.raises(ValueError, match="together"):
+    with pytest.raises(ValueError, match="require each other"):
         pattern("%Y %I:%M")
 
 

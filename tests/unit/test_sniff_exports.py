@@ -102,7 +102,7 @@ def test_what_is_no_reading_is_left_out(text: str, types: list[str], sensors: li
 
 def test_what_is_left_out_is_said_with_its_reason() -> None:
     text = proposal(PLACES, "tower.csv").toml()
-    assert "left out: lat, lon, elevation: a place that does not change" in text
+    assert "ignored: lat, lon, elevation: a position that does not change" in text
 
 
 def test_places_and_flags_are_readings_where_a_file_has_nothing_else() -> None:
@@ -267,7 +267,7 @@ def test_the_part_of_a_file_name_that_stays(name: str, sensor: str) -> None:
 @pytest.mark.parametrize("name", ["20240305.csv", "LOG0012.TXT", "data_2024-03.csv", "DATA2.csv"])
 def test_a_file_name_that_names_no_sensor_is_left_to_a_person(name: str) -> None:
     guess = proposal("time,temp\n" + rows("{t},{a}"), name).guess
-    assert any("the file's name says no sensor" in text for text in guess.todo)
+    assert any("the file's name does not identify a sensor" in text for text in guess.todo)
     called = filename.called(guess, "roof")
     assert not called.todo
     assert {line.key: line.value for line in called.settings}["sensor"] == {"constant": "roof"}

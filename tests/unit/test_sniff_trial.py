@@ -124,7 +124,7 @@ def test_what_is_left_out_though_it_may_be_measured_is_asked() -> None:
     told = proposed(
         head + "".join(f"{t},{i % 7},1.{i},{i % 6},2{i}.5\n" for i, t in enumerate(times()))
     ).toml()
-    assert "TODO: 'sleep_quality' is left out as a flag" in told
+    assert "TODO: 'sleep_quality' is ignored as a flag" in told
     assert told.count("TODO: '") == 1
     cells = [f"w{i}" if i % 4 == 1 else f"2{i}.5" for i in range(16)]
     told = proposed(

@@ -154,7 +154,7 @@ def test_the_first_sheet_with_times_and_the_others_by_name() -> None:
     book.save(data)
     found = proposed(data.getvalue())
     assert "sheet = 3" in found.guess.toml()
-    assert "the sheets 'water' hold" in "".join(found.guess.todo)
+    assert "the sheets 'water' also contain" in "".join(found.guess.todo)
     seen = read(data.getvalue())
     assert (seen.types, seen.last[1].day if seen.last else 0) == ({"Temp": 12}, 11)
     assert seen.last is not None

@@ -448,7 +448,7 @@ def test_an_empty_sheet_is_taken_where_the_profile_allows_it() -> None:
         ("time\ta\nx\t1\n", {}, r'delimiter = "\t"'),
         ("time  a\nx  1\n", {}, "whitespace"),
         (f"time,a\n{T},1\n", {"skip": 1}, "skip"),
-        (f"Time,a\n{T},1\n", {}, "'Time' meant"),
+        (f"Time,a\n{T},1\n", {}, "did you mean 'Time'?"),
         ("time,a\nx,1\n", {"skip_until": "^zeit"}, "skip_until"),
         ('{"time":\n 1}\n', {}, 'format = "json"'),
         ("time,a\n", {"format": "senml", "time": None, "sensor": None, "each": None}, '"csv"'),

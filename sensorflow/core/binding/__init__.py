@@ -1,1 +1,1 @@
-"""Which column of a file is what: a profile, applied to the columns that a file turns out to have."""
+"""Binding: matches the columns of a profile with the columns of a file."""

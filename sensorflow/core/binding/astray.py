@@ -1,4 +1,4 @@
-"""Why a column may not be there: the advice is by what was found in its place."""
+"""Advice for a profile that names a missing column, based on the columns found instead."""
 
 from __future__ import annotations
 
@@ -14,31 +14,35 @@ NAMES = "correct the column's name in the profile, or make the column optional; 
 
 
 def advice(reference: str, names: Sequence[str], profile: Profile) -> str:
-    """What to change in a profile that names a column which is not among `names`."""
+    """Return how to fix a profile that names the column `reference`, which is not among `names`."""
     if profile.format not in ("csv", "xlsx"):
         return _named(reference, names) or NAMES
     if profile.format == "csv" and len(names) == 1 and not profile.widths:
         other = max(DELIMITERS, key=names[0].count)
         if names[0].count(other) and other != profile.delimiter:
             told = DELIMITERS[other]
-            return f"the header is one cell: set delimiter = {told} in the profile, then replay"
+            return (
+                f"the header is a single cell: set delimiter = {told} in the profile, then replay"
+            )
         if len(names[0].split()) > 1 and profile.delimiter != "whitespace":
-            return 'the header is one cell: is delimiter = "whitespace", or are widths, right? Then replay'
+            return (
+                'the header is a single cell: check delimiter = "whitespace" or widths, then replay'
+            )
     if not profile.widths and (named := _named(reference, names)):
         return named
     if any(NUMBER.match(name) for name in names):
         return (
-            "the header that was found looks like a row of data: correct skip, skip_until or header in the "
+            "the header found looks like a row of data: correct skip, skip_until or header in the "
             "profile, or give names; then replay"
         )
     keys = "widths, skip or skip_until" if profile.widths else "skip, skip_until or delimiter"
     if reference.isascii() and sum(not name.isascii() for name in names) > len(names) / 2:
         keys = f"encoding, {keys}"
-    return f"{NAMES}. If another line is the header: correct {keys}"
+    return f"{NAMES}. If another line is the header, correct {keys}"
 
 
 def _named(reference: str, names: Sequence[str]) -> str | None:
-    """The one name that is nearly the same."""
+    """Return the one name that is nearly equal to `reference`, or None."""
     plain = {name.casefold(): name for name in names if name}
     near = nearest(reference.casefold(), plain, 0.8)
-    return f"is {plain[near]!r} meant? {NAMES[0].upper()}{NAMES[1:]}" if near else None
+    return f"did you mean {plain[near]!r}? {NAMES[0].upper()}{NAMES[1:]}" if near else None

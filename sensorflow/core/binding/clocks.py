@@ -1,4 +1,4 @@
-"""The clock that the times of one file are read by."""
+"""The clock that converts the local times of one file."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sensorflow.errors import Code, Permanent
 
 
 def clock_of(columns: Columns, time: Time, order: Order) -> Clock:
-    """Raises Permanent where the file says what cannot be."""
+    """Return the clock of a file. Raises Permanent if the file states an invalid zone or start date."""
     zone = columns.text(time.zone).constant
     if zone is not None:
         try:
             check_zone(zone)
         except ValueError as error:
-            do = "correct time.zone in the profile, whose pattern finds this text; then replay"
+            do = "correct time.zone in the profile, whose pattern matched this text; then replay"
             raise Permanent(Code.UNREADABLE, f"zone {zone!r}: {error}", do=do) from error
     return Clock(
         zone,
@@ -35,12 +35,12 @@ def clock_of(columns: Columns, time: Time, order: Order) -> Clock:
 
 
 def _since(columns: Columns, time: Time, zone: str | None) -> int:
-    """Nanoseconds from 1970 to where the file's epochs count from."""
+    """Return the start of the file's epochs, in nanoseconds since 1970."""
     if time.since is None:
         return 0
     text = columns.text(time.since).constant or ""
     found = instant(text, zone)
     if found is None:
-        do = "correct time.since in the profile, whose pattern finds this text; then replay"
-        raise Permanent(Code.UNREADABLE, f"since {text!r} is no date in ISO 8601", do=do)
+        do = "correct time.since in the profile, whose pattern matched this text; then replay"
+        raise Permanent(Code.UNREADABLE, f"since {text!r} is not an ISO 8601 date", do=do)
     return found

@@ -1,4 +1,4 @@
-"""The columns of one file, and the texts that a profile makes of them."""
+"""The columns of one file, and the texts that a profile derives from them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from sensorflow.errors import Code, Permanent
 
 
 class Columns:
-    """header: the titles of the columns that tell the time. placed: whether a text came out of the file's
-    name or path, so that it is of this file alone."""
+    """The columns of a file. header: titles of the time columns. placed: whether a text was taken from the
+    file's name or path, so that the result is valid for this file only."""
 
     def __init__(
         self, profile: Profile, place: Place, fields: Sequence[Field], preamble: str
@@ -30,14 +30,14 @@ class Columns:
         self.placed = False
 
     def column(self, reference: str) -> int:
-        """Raises Permanent COLUMN_MISSING."""
+        """Return the index of the column. Raises Permanent COLUMN_MISSING."""
         found = find(reference, self.fields)
         if found is None:
             raise self.absent(reference)
         return found
 
     def matching(self, name: str) -> Iterable[int]:
-        """The columns of a name that may be a pattern of several, or of none."""
+        """Yield the indexes of all columns that match `name`, which may be a pattern. May yield none."""
         if name.startswith("~"):
             return [i for i, f in enumerate(self.fields) if search(name[1:], f.name)]
         place = find(name, self.fields)
@@ -53,7 +53,8 @@ class Columns:
         )
 
     def is_titled(self, origin: Origin) -> bool:
-        """Whether a part of the time is a group of the pattern of the measured columns' titles."""
+        """Return whether a part of the time comes from a group of the pattern for measured columns'
+        titles."""
         if not self.profile.each or origin.template is None:
             return False
         groups = {"name", *(str(i) for i in range(1, 10)), *(f"row{i}" for i in range(1, 21))}
@@ -76,13 +77,13 @@ class Columns:
         return text_of(self._searched(origin))
 
     def _tags(self, origin: Origin) -> Iterable[str | Cut]:
-        """By their titles, so that a series is the same one whatever the order of its columns."""
+        """Return the tags sorted by title, so that a series keeps its name when columns are reordered."""
         for place, title in tagged(origin, self.profile, self.fields, self.matching):
             yield f",{title}="
             yield Cut(place, default="")
 
     def _searched(self, origin: Origin) -> str | None:
-        """The first group of the origin's pattern, in the text that it is searched in."""
+        """Return the first group of the origin's pattern in the text that it is searched in."""
         for pattern, text in (
             (_composed(origin.file_name), composed(self.place.file_name)),
             (_composed(origin.path), composed(self.place.path)),
@@ -97,13 +98,13 @@ class Columns:
                     what = f"the pattern {pattern!r} is not found in the {where.replace('_', ' ')}"
                     do = "correct the pattern in the profile, then replay"
                     if where in ("file_name", "path"):
-                        do += "; or drop the file again under a name that it fits"
+                        do += "; or drop the file again under a name that matches"
                     raise Permanent(Code.COLUMN_MISSING, f"{what}: {text[:100]!r}", do=do)
                 return match[1].strip()
         return None
 
     def template(self, template: str, known: Mapping[str, str]) -> Text:
-        """Every {name}: a group of the title's pattern, a capture, or a column."""
+        """Resolve each {name} in a template: a group of the title's pattern, a capture or a column."""
         parts: list[str | int | Cut] = []
         for index, piece in enumerate(TEMPLATE.split(template)):
             if index % 2 == 0:
@@ -120,7 +121,7 @@ class Columns:
 
 
 def text_of(found: str | None) -> Text:
-    """A text that is the same in each row; none without one."""
+    """Return a text that is the same in each row, or an empty `Text` for None."""
     return Text((found,)) if found else Text()
 
 

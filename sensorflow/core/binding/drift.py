@@ -1,4 +1,4 @@
-"""What a source says about files whose columns are not the profile's."""
+"""A source's policy for files whose columns differ from the profile."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ Policy = Literal["ignore", "rescue", "quarantine"]
 
 
 class Drift(Strict):
-    """What becomes of a file whose columns are not the profile's: new ones, missing ones, ones with
-    another unit. A column without which no reading can be made is always missed."""
+    """What to do when a file's columns differ from the profile: new columns, missing columns, columns with
+    another unit. A column that every reading needs is an error if missing, whatever the policy."""
 
     new: Policy = "ignore"
     missing: Policy = "quarantine"

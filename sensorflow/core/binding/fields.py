@@ -1,4 +1,4 @@
-"""The columns of a file, and the one that a profile names."""
+"""Find the column of a file that a profile names."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sensorflow.errors import Code, Permanent
 
 @dataclass(frozen=True)
 class Field:
-    """A column as the file has it. titles: its cell in each header row; the others: what rows of the
-    header that tell a type, a unit, a sensor say of it."""
+    """A column of the file. titles: its cell in each header row. The other attributes hold what the header
+    rows for type, unit and sensor say about it."""
 
     name: str
     titles: tuple[str, ...] = ()
@@ -23,19 +23,20 @@ class Field:
 
 
 def find(reference: str, fields: Sequence[Field]) -> int | None:
-    """The index of the column that a profile names; None of none. Permanent if it may be several."""
+    """Return the index of the column that a profile names, or None. Raises Permanent if several columns
+    match."""
     places = [i for i, f in enumerate(fields) if f.name == reference]
     if not places and (match := re.fullmatch(r"#(\d+)", reference)):
         return int(match[1]) - 1 if 1 <= int(match[1]) <= len(fields) else None
     if not places and reference.startswith("~"):
         places = [i for i, f in enumerate(fields) if search(reference[1:], f.name)]
-    for rows in (slice(1), slice(None)):  # the first row of the header goes before the others
+    for rows in (slice(1), slice(None)):  # the first header row takes precedence
         places = places or [i for i, f in enumerate(fields) if reference in f.titles[rows]]
     if len(places) > 1:
         spots = ", ".join(f'"#{i + 1}"' for i in places[:10])
         raise Permanent(
             Code.COLUMN_MISSING,
-            f"column {reference!r} stands {len(places)} times in the header: name one by its "
+            f"column {reference!r} occurs {len(places)} times in the header: name one by its "
             f"place, {spots}",
             column=reference,
             do="name the column by its place in the profile, then replay",

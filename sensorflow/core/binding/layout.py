@@ -1,4 +1,4 @@
-"""Which column of a file is what."""
+"""The binding of a profile to the columns of a file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from sensorflow.core.times.clock import Clock
 
 @dataclass(frozen=True)
 class Cut:
-    """A text made of each cell of a column: the first group of a pattern, or the one that is named.
+    """A text extracted from each cell of a column: the first group of a pattern, or the named group.
 
-    default: of an empty cell. otherwise: the text of rows in which the pattern is not found.
-    """
+    default: the text of an empty cell. otherwise: the text of rows in which the pattern does not match."""
 
     column: int
     pattern: str | None = None
@@ -29,8 +28,8 @@ class Cut:
 
 @dataclass(frozen=True)
 class Text:
-    """A text made for each row: of constants, and of columns by their index. Without parts there is
-    none."""
+    """A text built for each row from constants and from columns by index. Has no value if it has no
+    parts."""
 
     parts: tuple[str | int | Cut, ...] = ()
 
@@ -46,7 +45,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Grade:
-    """The column that tells how good a reading is; see `profile.cells.Quality`."""
+    """The column that holds the quality of a reading; see `profile.cells.Quality`."""
 
     column: int
     good: tuple[str, ...]
@@ -55,7 +54,7 @@ class Grade:
 
 @dataclass(frozen=True)
 class Measure:
-    """One measured column. time: its own, where a part of the time stands in the title."""
+    """One measured column. time: the column's own time, if a part of the time is in its title."""
 
     column: int
     name: str
@@ -70,11 +69,12 @@ class Measure:
 
 @dataclass(frozen=True)
 class Layout:
-    """names: of all columns. where: rows whose text in a column is not among these are left out.
-    fill: columns whose empty cells take the text above. rescued: columns that nobody asked for.
-    drift: what is not as the profile has it, for people. untitled: columns of a table without a title, of
-    which only the cells tell whether they are any; strict: then they refuse the file. zone: of each row,
-    where a column tells it. dst: the column that tells whether daylight saving time holds."""
+    """The binding of a profile to a file's columns. names: names of all columns. where: rows are skipped
+    unless their text in a column is one of these. fill: columns whose empty cells repeat the text above.
+    rescued: columns that the profile does not use. drift: differences from the profile, for people.
+    untitled: untitled columns of a table, which count as columns only if they have non-empty cells; strict:
+    if they do, the file is refused. zone: the zone of each row, if a column gives it. dst: the column that
+    says whether daylight saving time is in effect."""
 
     names: tuple[str, ...]
     time: tuple[Text, ...]
@@ -105,14 +105,15 @@ class Layout:
 
 
 NOTHING = Layout((), (), (), Clock(), ())
-"""The layout of no rows at all."""
+"""The binding that yields no rows."""
 
 DECODED = ("time", "sensor", "type", "unit", "value", "quality")
-"""The columns of a decoded format (SenML and the like), by whatever way the file says it."""
+"""The columns of a decoded format (SenML and the like), whatever its encoding."""
 
 
 def decoded(profile: Profile, formats: tuple[str, ...], zone: str | None = None) -> Layout:
-    """The layout of `DECODED` columns. zone: the format's own, unless the profile says otherwise."""
+    """Return the binding of the `DECODED` columns. zone: the format's own zone, used unless the profile
+    sets one."""
     time = profile.time
     if time is not None and time.zone is not None:
         zone = time.zone.constant

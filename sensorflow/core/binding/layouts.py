@@ -1,4 +1,4 @@
-"""Layouts that are remembered from one file to the next."""
+"""A cache of bindings, reused from one file to the next."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from sensorflow.core.binding.layout import Layout
 from sensorflow.core.profile import Profile
 
 MANY = 64
-"""Profiles of which the last layout is remembered."""
+"""Maximum number of profiles whose last binding is cached."""
 
 Asked = tuple[Drift, Sequence[Field], str]
-"""The policy, the columns, and the text before the header: what a layout of a profile depends on."""
+"""The drift policy, the columns and the text before the header: the inputs that determine a profile's
+binding."""
 
 
 class _Resolved(NamedTuple):
-    profile: Profile  # held, so that nobody else gets its id
+    profile: Profile  # keeps the object alive, so that its id is not reused
     asked: Asked
     layout: Layout
 
 
 class Layouts:
-    """The last layout of each profile: most files have the header of the one before.
+    """Caches the last binding of each profile, because most files have the same header as the file before.
 
-    Whoever reads many files holds one, and gives it to `reading.read`. By object, not by what a profile
-    says: to compare two would cost more than most layouts.
-    """
+    A caller that reads many files creates one and passes it to `reading.read`. Profiles are compared by
+    object identity: comparing their contents would cost more than building most bindings."""
 
     def __init__(self) -> None:
         self._last: dict[int, _Resolved] = {}
@@ -41,7 +41,7 @@ class Layouts:
         return last.layout if last is not None and last.asked == asked else None
 
     def keep(self, profile: Profile, asked: Asked, layout: Layout) -> None:
-        """Only a layout that holds for any file of this profile of which the same is asked."""
+        """Cache a binding. It must be valid for any file of this profile with the same `asked`."""
         if len(self._last) >= MANY:
             self._last.clear()
         self._last[id(profile)] = _Resolved(profile, asked, layout)

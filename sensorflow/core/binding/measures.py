@@ -17,14 +17,15 @@ from sensorflow.errors import Code, Permanent
 
 
 class Measures:
-    """titled: whether a part of the time stands in the titles of the measured columns."""
+    """Finds the measured columns. titled: whether a part of the time is in the titles of the measured
+    columns."""
 
     def __init__(self, columns: Columns, notes: Notes, titled: bool) -> None:
         self.profile, self.columns, self.notes = columns.profile, columns, notes
         self.titled = titled
 
     def all(self, used: set[int]) -> tuple[Measure, ...]:
-        """used: columns that tell something else. Raises Permanent."""
+        """Return all measured columns. used: columns that serve another purpose. Raises Permanent."""
         return tuple(self._all(used))
 
     def _all(self, used: set[int]) -> Iterable[Measure]:
@@ -63,8 +64,9 @@ class Measures:
     def _take(
         self, taken: dict[object, tuple[int, bool]], made: Measure, chosen: bool = False
     ) -> None:
-        """Permanent if another column of the same title gives the same readings. chosen: whether the
-        profile gives just this column its type; two of one type are meant so, as of spares."""
+        """Add a measured column. Raises Permanent if another column with the same title gives the same
+        readings. chosen: whether the profile sets the type of exactly this column; two such columns of one
+        type are intended, as for redundant sensors."""
         what = self.columns.fields[made.column].name, made.type, made.sensor, made.time
         first, meant = taken.setdefault(what, (made.column, chosen))
         if first != made.column and not (chosen and meant):
@@ -75,7 +77,7 @@ class Measures:
         what = (
             f'two columns of the same type and sensor are titled {name!r}, "#{first + 1}" and {one}'
         )
-        do = f"name one by its place in the profile: {one} in columns, with a type of its own, or in ignore"
+        do = f"name one by its position in the profile: {one} in columns with its own type, or in ignore"
         return Permanent(Code.COLUMN_MISSING, what, column=name, do=f"{do}; then replay")
 
     def _each(self, each: Each, used: set[int]) -> Iterable[tuple[int, dict[str, str]]]:

@@ -1,4 +1,4 @@
-"""What is not as the profile has it."""
+"""Differences between a file's columns and the profile."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from sensorflow.errors import Code, Permanent
 
 
 class Notes:
-    """texts: what was noted, for people."""
+    """Collects differences. texts: the notes, for people."""
 
     def __init__(self, policy: Drift) -> None:
         self.policy = policy
         self.texts: list[str] = []
 
     def note(self, kind: Literal["new", "changed"], text: str) -> None:
-        """Permanent DRIFT where the source quarantines files for this."""
+        """Add a note. Raises Permanent DRIFT if the source's policy quarantines files for this kind."""
         if getattr(self.policy, kind) == "quarantine":
             hint = "; add it to the profile, to its ignore list, or set the source's drift"
             raise Permanent(Code.DRIFT, text + hint)

@@ -1,4 +1,4 @@
-"""What is known of a file beside its bytes."""
+"""What is known about a file apart from its content."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from sensorflow.core.names import composed
 
 @dataclass(frozen=True)
 class Place:
-    """What the file's surroundings tell: its name, and its path below the source's folder."""
+    """A file's name, and its path below the source's folder."""
 
     file_name: str = ""
     path: str = ""
 
     @classmethod
     def of(cls, key: bytes) -> Place:
-        """key: the path below the source's folder, as the file system has it."""
+        """Create from `key`: the path below the source's folder, as file system bytes."""
         path = composed(key.decode("utf-8", "backslashreplace"))
         return cls(path.rsplit("/", 1)[-1], path)

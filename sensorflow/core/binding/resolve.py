@@ -1,4 +1,4 @@
-"""A profile, applied to the columns that a file turns out to have."""
+"""Apply a profile to the columns of a file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from sensorflow.core.profile import Profile
 from sensorflow.core.times.clock import Order
 
 Resolve = Callable[[Sequence[Field], str], Layout]
-"""(the columns, the text before the header) -> the layout; Permanent where that cannot be."""
+"""(columns, text before the header) -> binding. Raises Permanent if the profile cannot be applied."""
 
 
 def resolver(profile: Profile, place: Place, drift: Drift, layouts: Layouts) -> Resolve:
-    """The one way to a layout for every part of one file: it keeps the clock's place in the rows."""
+    """Return the function that resolves bindings for every part of one file. It carries the clock's state
+    from one part to the next."""
     order = Order()
 
     def resolve(fields: Sequence[Field], preamble: str) -> Layout:
@@ -32,7 +33,7 @@ def resolver(profile: Profile, place: Place, drift: Drift, layouts: Layouts) -> 
         columns = Columns(profile, place, fields, preamble)
         found = _layout(columns, Notes(drift), order)
         ordered = profile.time is not None and profile.time.ambiguous == "order"
-        if not (ordered or columns.placed):  # it holds for other files too
+        if not (ordered or columns.placed):  # also valid for other files
             layouts.keep(profile, asked, found)
         return found
 
@@ -74,11 +75,12 @@ def _layout(columns: Columns, notes: Notes, order: Order) -> Layout:
 def _new(
     columns: Columns, notes: Notes, needed: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The columns that the profile does not speak of; those of a table without a title apart."""
+    """Return the columns that the profile does not mention: first those with titles, then the untitled
+    ones."""
     profile, fields = columns.profile, columns.fields
     left = [*profile.ignore, *(name for each in profile.each for name in each.exclude)]
     spoken = set(needed) | {i for name in left for i in columns.matching(name)}
-    # of JSON: the members of an object that is taken as a whole
+    # JSON: the members of an object that is read as a whole
     within = tuple(f"{fields[i].name}{end}" for i in needed for end in ".[")
     spoken |= {i for i, f in enumerate(fields) if f.name.startswith(within)}
     unspoken = [i for i in range(len(fields)) if i not in spoken]
@@ -87,6 +89,6 @@ def _new(
     if new:
         names = ", ".join(repr(fields[i].name) for i in new)
         notes.note("new", f"new column{'s' if len(new) > 1 else ''} {names[:300]}")
-    # an empty text in `names` is the profile's own
+    # an empty text in `names` is set by the profile
     unnamed = [i for i in unspoken if i not in new and i >= len(profile.names)]
     return tuple(new), tuple(unnamed)

@@ -1,4 +1,4 @@
-"""Columns that tell a series apart besides the one that names it: the tags of a table."""
+"""Tag columns: columns that distinguish series in addition to the column that names them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def tagged(
     fields: Sequence[Titled],
     matching: Callable[[str], Iterable[int]],
 ) -> list[tuple[int, str]]:
-    """(index, title) of the columns that an origin takes for tags, by title: those that its pattern finds
-    and that the profile uses for nothing else. matching: the columns of a name."""
+    """Return (index, title) of an origin's tag columns, by title: those that its pattern matches and that
+    the profile uses for nothing else. matching: returns the columns of a name."""
     if origin.tags is None:
         return []
     used = {i for name in _named(profile) for i in matching(name)}

@@ -1,4 +1,4 @@
-"""Columns of a table that have no title: what stands in them is drift, as a new column is."""
+"""Untitled columns of a table. A value in one is schema drift, like a new column."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 from sensorflow.core.formats.chunk import Chunk
 from sensorflow.errors import Code, Permanent
 
-HINT = "; name it by its place in the profile or in its ignore list, or set the source's drift"
+HINT = "; name it by its position in the profile or in its ignore list, or set the source's drift"
 
 
 def notes(chunk: Chunk) -> tuple[str, ...]:
-    """What drifted in the rows of a chunk. Permanent DRIFT where the source quarantines new columns."""
+    """Return the drift in the rows of a chunk. Raises Permanent DRIFT if the source quarantines new
+    columns."""
     layout = chunk.layout
     found = tuple(
         f'column "#{i + 1}" without a title' for i in layout.untitled if _filled(chunk.columns[i])
@@ -26,17 +27,17 @@ def notes(chunk: Chunk) -> tuple[str, ...]:
 
 
 def unique(names: Sequence[str], places: Sequence[int]) -> list[str]:
-    """The names of some columns; a column without one, or with that of another, is named by its place.
+    """Return unique column names. An untitled column, or one with a duplicate name, is named by its
+    position.
 
-    >>> unique(["t", "a", "", "a"], [0, 1, 2, 3])
-    ['t', '#2', '#3', '#4']
-    """
+      >>> unique(["t", "a", "", "a"], [0, 1, 2, 3])
+      ['t', '#2', '#3', '#4']"""
     known = Counter(names)
     return [names[i] if names[i] and known[names[i]] == 1 else f"#{i + 1}" for i in places]
 
 
 def _filled(cells: pa.Array) -> bool:
-    """Whether one of them is more than spaces."""
+    """Return whether any cell contains more than spaces."""
     if not pc.any(pc.greater(pc.binary_length(cells), 0)).as_py():
         return False
     return bool(pc.any(pc.not_equal(pc.utf8_trim_whitespace(cells), "")).as_py())

@@ -1,12 +1,10 @@
-"""File formats: bytes -> chunks of rows as they stand in the file. One file a format.
+"""File formats: bytes -> chunks of rows as they occur in the file. One module per format.
 
 A format is a function ``chunks(stream, profile, resolve) -> Iterator[Chunk]``. `stream` is binary, and
-can seek for formats in `SEEKING`; `resolve` tells which column is what. Those in `growth.FORMATS` also take
-`part`: the stream is a growing file up to the end of that part, and the chunks are those of the part. Add
-one here and in
-`profile.formats.FORMATS`, and the suites run it; other packages bring theirs, which are handed in
-(`profile.formats.bring`).
-"""
+seekable for formats in `SEEKING`; `resolve` returns the binding of columns. Formats in `growth.FORMATS`
+also accept `part`: the stream is a growing file up to the end of that part, and the chunks are those of the
+part. Add a format here and in `profile.formats.FORMATS`, and the conformance suites test it. Other packages
+register theirs (`profile.formats.bring`)."""
 
 from __future__ import annotations
 
@@ -25,13 +23,14 @@ from sensorflow.core.profile.formats import FORMATS, Reader, others
 from sensorflow.errors import DO, Code, Permanent
 
 FREE_ROWS = 1_000_000
-"""Rows up to which it does not matter how few bytes they take: small files of equal rows shrink well."""
+"""Row count below which the ratio of rows to bytes is not checked: small files of equal rows compress
+well."""
 SEEKING = frozenset({"parquet", "xlsx", "json", "senml", "xml"})
 FOREIGN = frozenset(
     {Code.UNREADABLE, Code.ARCHIVE, Code.COLUMN_MISSING, Code.LINE_TOO_LONG, Code.EMPTY}
 )
-"""Codes that also a file of quite another format gives."""
-VALID = "allow_empty = true takes such files for valid"
+"""Codes that a file of a different format also causes."""
+VALID = "allow_empty = true accepts such files"
 SKIPPED = (
     "if the file has rows, correct skip, header, comment, keep or drop in the profile, then replay; if it "
     f"has a header alone, check the logger and drop the file again when it has rows; {VALID}"
@@ -49,13 +48,12 @@ def chunks(
     scratch: Callable[[], BinaryIO],
     part: Part | None = None,
 ) -> Iterator[Chunk]:
-    """Read a file, compressed or not; `stream` can seek. Memory is bounded by a block, whatever the
+    """Read a file, compressed or not; `stream` is seekable. Memory is bounded by a block, whatever the
     file's size.
 
-    scratch: makes an empty temporary file, for compressed files of a format that seeks. part: of a
-    growing file, which is not compressed; it may hold no rows.
-    Raises Permanent with a code F2xx when the file as a whole cannot be read.
-    """
+    scratch: creates an empty temporary file, for compressed files of a format that seeks. part: a part of a
+    growing file, which is not compressed; the part may contain no rows. Raises Permanent with a code F2xx
+    if the file as a whole cannot be read."""
     try:
         yield from _chunks(stream, profile, resolve, scratch, part)
     except Permanent as error:
@@ -84,20 +82,20 @@ def _chunks(
     for chunk in _reader(profile.format)(plain, profile, resolve):
         rows += chunk.rows
         if profile.max_rows is not None and rows > profile.max_rows:
-            do = "raise max_rows if the file is honest, then replay"
+            do = "if the file is valid, raise max_rows, then replay"
             raise Permanent(Code.TOO_MANY_ROWS, f"more than {profile.max_rows:,} rows", do=do)
         if rows > FREE_ROWS and plain is stream and rows > size * profile.max_rows_per_byte:
             what = f"more than {profile.max_rows_per_byte:g} rows for each of its {size:,} bytes"
-            do = "raise max_rows_per_byte if the file is honest, then replay"
-            raise Permanent(Code.TOO_MANY_ROWS, f"{what}: a bomb?", do=do)
+            do = "if the file is valid, raise max_rows_per_byte, then replay"
+            raise Permanent(Code.TOO_MANY_ROWS, f"{what}: maybe a decompression bomb", do=do)
         yield chunk
     if rows == 0 and not profile.allow_empty:
         do = SKIPPED if profile.format in ("csv", "xlsx") else NOTHING
-        raise Permanent(Code.EMPTY, "the file holds no rows at all", do=do if size else None)
+        raise Permanent(Code.EMPTY, "the file contains no rows", do=do if size else None)
 
 
 def _reader(name: str) -> Reader:
-    """A reader is loaded when it is needed: some take as long as all the others."""
+    """Return the reader of a format. Imported on demand, because some readers are slow to import."""
     if name not in FORMATS:
         return others().reader(name)
     found: Reader = importlib.import_module(f"{__name__}.{name}").chunks

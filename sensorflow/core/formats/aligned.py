@@ -1,4 +1,4 @@
-"""Header rows one above the other: which cell of a row belongs to which column."""
+"""Align several header rows: assign each cell of a row to a column."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ def aligned(
     width: int,
     line: int | None = None,
 ) -> list[list[str]]:
-    """The cells of each row, one for each of `width` columns.
+    """Return the cells of each header row, one for each of `width` columns.
 
-    line: of the first row. Permanent HEADER_ROWS where rows of a delimited table differ in width by more
-    than empty cells at their ends, unless the profile says how to align them.
-    """
+    line: the line of the first row. Raises Permanent HEADER_ROWS if rows of a delimited table differ in
+    width by more than empty cells at their ends, unless the profile says how to align them."""
     if profile.align == "right" and _delimited(profile):
         return [[*[""] * (width - len(row)), *row] for row in rows]
     if profile.align is None and _delimited(profile):
@@ -35,14 +34,15 @@ def aligned(
 
 
 def _delimited(profile: Profile) -> bool:
-    """Whether a cell's column is known by counting alone: sheets and fixed widths have places."""
+    """Return whether counting is the only way to assign cells to columns. Sheets and fixed widths have
+    positions."""
     return profile.format == "csv" and not profile.widths
 
 
 def _equal(
     rows: Sequence[Sequence[str]], roles: Sequence[str], profile: Profile, line: int | None
 ) -> list[Sequence[str]]:
-    """The same rows; those that say nothing and fit no other row are without their cells."""
+    """Return the rows. Rows without a role whose width fits no other row lose their cells."""
     names = len(profile.names)
     counted = [_counted(index, role, profile) for index, role in enumerate(roles)]
     spans = [_span(row) for row in rows]
@@ -64,20 +64,21 @@ def _equal(
 
 
 def _span(row: Sequence[str]) -> tuple[int, int]:
-    """How many columns a row may stand for at least, and at most: empty cells at its end may be none."""
+    """Return the minimum and maximum number of columns of a row: empty cells at its end may not be
+    columns."""
     filled = [index for index, cell in enumerate(row) if cell.strip()]
     return (filled[-1] + 1 if filled else 0), len(row)
 
 
 def _counted(index: int, role: str, profile: Profile) -> bool:
-    """Whether a row says something of the columns."""
+    """Return whether a header row describes the columns."""
     if f"row{index + 1}" in _named(profile):
         return True
     return role != "skip" and not (profile.names and role == "name")
 
 
 def _named(profile: Profile) -> set[str]:
-    """What stands in braces anywhere in the profile."""
+    """Return all names that occur in braces in the profile."""
     texts = [t for e in profile.each for t in (e.type, e.unit, e.sensor) if t]
     origins: list[Origin | None] = [profile.sensor, profile.type, profile.unit]
     origins += [*profile.captures.values(), *(profile.time.parts if profile.time else ())]

@@ -1,8 +1,7 @@
-"""Archives of many members: zip and tar, the latter compressed or not, told by their first bytes.
+"""Archives of several members: zip and tar, the latter compressed or not, detected by their first bytes.
 
-All or nothing: what is wrong with one member is wrong with the archive. Formats: PKWARE's APPNOTE.TXT, and
-POSIX.1-2017, "pax", sections "ustar Interchange Format" and "pax Interchange Format".
-"""
+All or nothing: an error in one member fails the whole archive. Formats: PKWARE's APPNOTE.TXT, and
+POSIX.1-2017, "pax", sections "ustar Interchange Format" and "pax Interchange Format"."""
 
 from __future__ import annotations
 
@@ -30,25 +29,25 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 HEAD = 1 << 18
-"""Bytes by which an archive is known: what is compressed may take so many until its first header."""
+"""Bytes needed to detect an archive: compressed data may need this many before the first header."""
 MOST = 10_000
-"""Members of one archive."""
+"""Maximum number of members of one archive."""
 LONGEST_NAME, LONGEST_PART = 1024, 255
-"""Bytes: what an index of the database, and a file system, take."""
+"""Maximum length in bytes, given by the database's index and by file systems."""
 _HEADER = 4 << 20
-"""Bytes that a header of a tar archive may have; the module reads it whole."""
+"""Maximum size in bytes of a header in a tar archive; the tarfile module reads headers into memory."""
 _TAR = 512
 CLUTTER = ("__MACOSX/*", "*/__MACOSX/*", "._*", ".DS_Store", "Thumbs.db", "desktop.ini")
-"""What operating systems add to archives: the whole name, or its last part."""
-PACKING = "have the sender pack the files anew, then drop that"
-SPLIT = "split the archive, or drop the files themselves"
+"""Files that operating systems add to archives, matched by the full name or by its last part."""
+PACKING = "have the sender pack the files again, then drop the new archive"
+SPLIT = "split the archive, or drop its files individually"
 _BROKEN: tuple[type[BaseException], ...] = (*BROKEN, tarfile.TarError, ValueError, OverflowError)
 _PACKED = ("gzip", "bzip2", "xz", "zstd")
 
 
 def archive_kind(head: bytes) -> str | None:
-    """The kind of archive that begins with these bytes (`HEAD` of them), None if it is none. Where the
-    profile reads workbooks, which are zip archives too, see `is_workbook`."""
+    """Return the kind of archive that begins with these bytes (`HEAD` of them), or None. If the profile
+    reads workbooks, which are zip archives too, see `is_workbook`."""
     if head[257:262] == b"ustar":
         return "tar"
     kind = kind_of(head[:8])
@@ -58,7 +57,7 @@ def archive_kind(head: bytes) -> str | None:
 
 
 def _first(head: bytes, kind: str) -> bytes:
-    """The first plain bytes of what begins with `head`, as far as these tell."""
+    """Return the first decompressed bytes of data that begins with `head`."""
     try:
         if kind == "gzip":
             return zlib.decompressobj(wbits=31).decompress(head, _TAR)
@@ -68,12 +67,12 @@ def _first(head: bytes, kind: str) -> bytes:
             return lzma.LZMADecompressor().decompress(head, _TAR)
         with pa.CompressedInputStream(io.BytesIO(head), "zstd") as plain:
             return bytes(plain.read(_TAR))
-    except _BROKEN:  # what is broken is told by whoever reads it
+    except _BROKEN:  # the reader reports broken data
         return b""
 
 
 def is_workbook(stream: BinaryIO) -> bool:
-    """Whether a zip archive is a workbook (OOXML or OpenDocument), and so one file."""
+    """Return whether a zip archive is a workbook (OOXML or OpenDocument), and therefore a single file."""
     try:
         with zipfile.ZipFile(stream) as archive:
             return not {"[Content_Types].xml", "mimetype"}.isdisjoint(archive.namelist())
@@ -85,8 +84,8 @@ def is_workbook(stream: BinaryIO) -> bool:
 
 @dataclass(frozen=True)
 class Entry:
-    """A member that the profile wants. key: its name, as the ledger has it. size in bytes. mtime_ns: 0
-    where the archive knows no zone of its times."""
+    """A member that the profile selects. key: its name in the ledger. size: in bytes. mtime_ns: 0 if the
+    archive's times have no known zone."""
 
     key: bytes
     size: int
@@ -100,7 +99,7 @@ class Entry:
 
 @dataclass
 class Archive:
-    """The members of an archive, and how many others were left out, by what they are."""
+    """The selected members of an archive, and the number of skipped members by reason."""
 
     kind: str
     profile: Profile
@@ -110,18 +109,18 @@ class Archive:
     source: zipfile.ZipFile | tarfile.TarFile | None = None
 
     def read(self) -> Iterator[tuple[Entry, BinaryIO]]:
-        """Each member with its bytes, in the archive's order. Raises Permanent where one is broken, is an
-        archive itself, or all together are too large."""
+        """Yield each member with its bytes, in the archive's order. Raises Permanent if a member is broken,
+        is an archive itself, or if the members together exceed a limit."""
         total = _Total(self.packed, self.profile)
         for entry in self.entries:
             yield entry, cast(BinaryIO, _Member(self, entry, total))
 
     def open(self, entry: Entry) -> BinaryIO:
-        """The bytes of a member that was read before."""
+        """Return the bytes of a member that was read before."""
         return cast(BinaryIO, _Member(self, entry, _Total(self.packed, self.profile)))
 
     def check(self, scratch: Callable[[], BinaryIO]) -> None:
-        """Read all of it. Raises Permanent."""
+        """Read all members to validate the archive. Raises Permanent."""
         for entry, stream in self.read():
             head = _some(stream, HEAD)
             self._refuse_nested(entry, head, stream, scratch)
@@ -143,13 +142,11 @@ class Archive:
                 if is_workbook(copy):
                     return
         what = f"{entry.name!r} in the archive is an archive itself ({kind})"
-        raise Permanent(
-            Code.ARCHIVE, what, do="unpack it once, then drop the archives that it holds"
-        )
+        raise Permanent(Code.ARCHIVE, what, do="unpack it, then drop the archives inside")
 
     @property
     def note(self) -> str:
-        """How many files it is, and what was left out, in words."""
+        """Describe how many files the archive contains, and what was skipped."""
         count = len(self.entries)
         text = f"unpacked into {count:,} file{'s' if count != 1 else ''}"
         left = ", ".join(f"{number:,} {what}" for what, number in sorted(self.left_out.items()))
@@ -157,17 +154,16 @@ class Archive:
 
 
 def opened(stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO]) -> Archive:
-    """The members of an archive; `stream` can seek, and is to stay open. scratch: makes an empty file.
+    """Open an archive; `stream` is seekable and must stay open. scratch: creates an empty file.
 
-    Raises Permanent where it cannot be read, or is none that is taken.
-    """
+    Raises Permanent if the archive cannot be read, or is of an unsupported kind."""
     packed = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     kind = archive_kind(stream.read(HEAD))
     stream.seek(0)
     if kind is None:
         raise Permanent(
-            Code.ARCHIVE, "the file is no archive", do="drop it in a source without unpack"
+            Code.ARCHIVE, "the file is not an archive", do="drop it in a source without unpack"
         )
     archive = Archive(kind, profile, packed)
     plain = _plain(stream, archive, scratch)
@@ -182,7 +178,7 @@ def opened(stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO]) 
 
 @contextmanager
 def _readable(what: str) -> Iterator[None]:
-    """What is wrong with an archive is not what is wrong with the disk that it lies on."""
+    """Raise Permanent for a broken archive. Errors of the disk that stores it propagate."""
     try:
         yield
     except MemoryError:
@@ -197,19 +193,19 @@ def _require_members(archive: Archive) -> None:
     names = Counter(canonical(entry.key) for entry in archive.entries)
     twice = [name.decode("utf-8", "backslashreplace") for name, n in names.items() if n > 1]
     if twice:
-        what = f"the archive holds two files called {twice[0]!r}"
+        what = f"the archive contains two files named {twice[0]!r}"
         raise Permanent(Code.ARCHIVE, what, do=PACKING)
     if not archive.entries:
         wanted = f" that matches member = {archive.profile.member!r}"
         left = (
             f" (left out: {archive.note.partition('; left out: ')[2]})" if archive.left_out else ""
         )
-        what = f"the archive holds no file{wanted}{left}"
+        what = f"the archive contains no file{wanted}{left}"
         raise Permanent(Code.ARCHIVE, what, do="correct member in the profile, then replay")
 
 
 def _take(archive: Archive, name: str, size: int, mtime_ns: int, info: object) -> None:
-    """Enter a regular file, if the profile wants it."""
+    """Add a regular file if the profile selects it."""
     base = name.rsplit("/", 1)[-1]
     if any(fnmatch.fnmatchcase(part, p) for p in CLUTTER for part in (name, base)):
         archive.left_out["added by an operating system"] += 1
@@ -220,19 +216,21 @@ def _take(archive: Archive, name: str, size: int, mtime_ns: int, info: object) -
     parts = [part for part in name.split("/") if part not in ("", ".", "..")]
     key = "/".join(parts).encode("utf-8", "surrogateescape")
     if not parts or b"\0" in key:
-        raise Permanent(Code.ARCHIVE, f"{name!r} in the archive is no name of a file", do=PACKING)
+        raise Permanent(
+            Code.ARCHIVE, f"{name!r} in the archive is not a valid file name", do=PACKING
+        )
     longest = max(len(part.encode("utf-8", "surrogateescape")) for part in parts)
     if len(key) > LONGEST_NAME or longest > LONGEST_PART:
         what = f"{name[:100]!r}… in the archive is longer than {LONGEST_PART} bytes"
         what += f", or {LONGEST_NAME:,} with its folders"
         raise Permanent(Code.ARCHIVE, what, do=PACKING)
     if len(archive.entries) == MOST:
-        raise Permanent(Code.ARCHIVE, f"the archive holds more than {MOST:,} files", do=SPLIT)
+        raise Permanent(Code.ARCHIVE, f"the archive contains more than {MOST:,} files", do=SPLIT)
     archive.entries.append(Entry(key, size, mtime_ns, cast(zipfile.ZipInfo, info)))
 
 
 def _list_zip(archive: Archive, stream: BinaryIO) -> None:
-    """A zip archive is what its directory says."""
+    """List the members in the central directory of a zip archive."""
     archive.source = zipfile.ZipFile(stream)
     for info in archive.source.infolist():
         name = info.filename.replace("\\", "/")
@@ -250,7 +248,7 @@ def _list_zip(archive: Archive, stream: BinaryIO) -> None:
 
 
 def _plain(stream: BinaryIO, archive: Archive, scratch: Callable[[], BinaryIO]) -> BinaryIO:
-    """Of a tar archive that is compressed a copy that is not: only so can it be looked at in places."""
+    """Return a decompressed copy of a compressed tar archive, because random access needs one."""
     if archive.kind in ("zip", "tar"):
         return stream
     packing = archive.kind.removeprefix("tar, ")
@@ -271,7 +269,7 @@ def _list_tar(archive: Archive, plain: BinaryIO) -> None:
     )
     archive.source = source
     while (info := source.next()) is not None:
-        source.members = []  # it would keep them all
+        source.members = []  # tarfile would keep all of them in memory
         if info.isdir():
             archive.left_out["folders"] += 1
         elif not info.isreg():
@@ -282,7 +280,8 @@ def _list_tar(archive: Archive, plain: BinaryIO) -> None:
 
 
 def _require_end(plain: BinaryIO, offset: int) -> None:
-    """The module takes a broken header for the end, and so it does the end of a file that was cut off."""
+    """Raise Permanent unless the archive ends correctly: tarfile mistakes a broken header or a truncated
+    file for the end."""
     plain.seek(offset)
     if len(block := plain.read(_TAR)) < _TAR or any(block):
         what = "a header is damaged" if any(block) else "it is cut off"
@@ -291,13 +290,13 @@ def _require_end(plain: BinaryIO, offset: int) -> None:
         if any(block):
             raise Permanent(
                 Code.ARCHIVE,
-                "more follows behind the end of the tar archive: are there several in the file?",
-                do="drop each archive by itself",
+                "data follows the end of the tar archive: the file may contain several archives",
+                do="drop each archive separately",
             )
 
 
 class _Headers:
-    """A tar archive as the module sees it, which reads headers whole, however long they say they are."""
+    """A tar archive with a limit on header size: tarfile reads headers into memory, whatever their size."""
 
     def __init__(self, plain: BinaryIO) -> None:
         self._plain = plain
@@ -312,7 +311,7 @@ class _Headers:
 
 @dataclass
 class _Total:
-    """Plain bytes of all members: entries of a zip archive may overlap."""
+    """Counts the decompressed bytes of all members: entries of a zip archive may overlap."""
 
     packed: int
     profile: Profile
@@ -324,9 +323,7 @@ class _Total:
             what = f"unpacked, the archive has more than {self.profile.max_decompressed:,} bytes"
             raise Permanent(Code.TOO_LARGE, what)
         if self.count > max(GRACE, self.packed * self.profile.max_ratio):
-            what = (
-                f"the archive grows to more than {self.profile.max_ratio:,} times its size: a bomb?"
-            )
+            what = f"it unpacks to over {self.profile.max_ratio:,} times its size: maybe a zip bomb"
             raise Permanent(Code.TOO_LARGE, what, do=RATIO)
 
 

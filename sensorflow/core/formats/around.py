@@ -1,4 +1,5 @@
-"""What stands around the records of an XML document: texts of ancestors, and of what is beside them."""
+"""Texts outside the records of an XML document: of their ancestors, and of the ancestors' other
+children."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from sensorflow.errors import Code, Permanent
 
 
 class _Wanted:
-    """One path from the root. It holds for the records below its `scope`: the deepest element that its way
-    and theirs share."""
+    """One path from the root. It applies to the records below its `scope`: the deepest element that the
+    path shares with the path of the records."""
 
     def __init__(self, path: str, records: Steps) -> None:
         self.path = path
@@ -29,7 +30,7 @@ class _Wanted:
         self.found: dict[str, None] = {}
 
     def begin(self, depth: int, name: str, attributes: dict[str, str], line: int) -> bool:
-        """An element begins; returns whether there is another text."""
+        """Handle the start of an element. Returns whether the path has another text."""
         if self.matched != depth - 1 or depth > len(self.way):
             return False
         step = self.way[depth - 1]
@@ -52,7 +53,7 @@ class _Wanted:
         return self.last is not None and self.last.fits("@" + attribute.rpartition(":")[2])
 
     def is_text(self, depth: int) -> bool:
-        """Whether the text of the element that is open is the one."""
+        """Return whether the text of the open element is the requested one."""
         return self.matched == depth == len(self.way) and self.last is None
 
     def close(self, depth: int, text: str, line: int) -> bool:
@@ -68,9 +69,9 @@ class _Wanted:
         if self.used:
             raise Permanent(
                 Code.COLUMN_MISSING,
-                f"{self.path!r} stands behind records that it holds for, in line {line:,}: {text[:100]!r}",
+                f"{self.path!r} comes after records that it applies to, in line {line:,}: {text[:100]!r}",
                 line=line,
-                do=f'if it is one for the whole file, name it by "$..{self.way[-1].name}" in the profile, '
+                do=f'if it applies to the whole file, name it by "$..{self.way[-1].name}" in the profile, '
                 "which is looked for ahead; then replay",
             )
         self.found[text] = None
@@ -81,17 +82,18 @@ class _Wanted:
 
 
 class Around:
-    """deepest: of the elements that any of the paths leads to."""
+    """Collects the texts of several paths. deepest: the depth of the deepest element that a path
+    leads to."""
 
     def __init__(self, records: Steps, paths: Sequence[str]) -> None:
         wanted = [_Wanted(path, records) for path in paths]
-        # what leads into the record is looked for there
+        # a path into the record is evaluated there
         self._wanted = [w for w in wanted if w.scope < len(records)]
         self.deepest = max((len(w.way) for w in self._wanted), default=0)
         self._values: dict[str, Any] | None = None
 
     def start(self, depth: int, name: str, attributes: dict[str, str], line: int) -> bool:
-        """Returns whether the element's text is wanted."""
+        """Return whether the element's text is wanted."""
         if sum(w.begin(depth, name, attributes, line) for w in self._wanted):
             self._values = None
         return any(w.is_text(depth) for w in self._wanted)
@@ -101,14 +103,14 @@ class Around:
             self._values = None
 
     def leave(self, depth: int) -> None:
-        """An element on the way to records ends, and what holds in it."""
+        """Handle the end of an ancestor of records, and discard the texts within its scope."""
         for wanted in self._wanted:
             if wanted.scope == depth:
                 wanted.forget()
                 self._values = None
 
     def values(self) -> dict[str, Any]:
-        """Path -> its text, a list of several, None of none: what holds for a record that ends here."""
+        """Return path -> its text, a list of several texts, or None, for a record that ends here."""
         if self._values is None:
             self._values = {w.path: _several(w.found) for w in self._wanted}
         for wanted in self._wanted:
@@ -122,7 +124,7 @@ def _several(found: Iterable[str]) -> Any:
 
 
 class Once:
-    """The text of a path that a document has once, wherever it stands."""
+    """The text of a path that occurs once in a document, at any position."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -142,7 +144,7 @@ class Once:
         )
 
     def begin(self, names: Sequence[str], attributes: dict[str, str], line: int) -> bool:
-        """Returns whether the element's text is wanted."""
+        """Return whether the element's text is wanted."""
         if not self._fits(names):
             return False
         if self._last is not None:

@@ -1,7 +1,6 @@
-"""How much spreadsheets in Excel's binary formats hold, before a reader is given them.
+"""Measure spreadsheets in Excel's binary formats before a library reads them.
 
-Records as in [MS-XLS] 2.1.4 and [MS-XLSB] 2.1.4.
-"""
+Records as in [MS-XLS] 2.1.4 and [MS-XLSB] 2.1.4."""
 
 from __future__ import annotations
 
@@ -14,13 +13,14 @@ import olefile
 
 CELLS = frozenset({0x0006, 0x0201, 0x0203, 0x0204, 0x0205, 0x0206, 0x0406, 0x027E, 0x00D6, 0x00FD})
 SEVERAL = frozenset({0x00BD, 0x00BE})
-"""Records of cells that lie in a row side by side."""
+"""Records that contain several adjacent cells of a row."""
 BEGIN = frozenset({0x0009, 0x0209, 0x0409, 0x0809})
 ROW, LAST_CELL = 0, 11
 
 
 def area_of_book(stream: BinaryIO) -> int:
-    """Cells of the rectangles of all sheets of an .xls; 0 for one that is encrypted as a package."""
+    """Return the number of cells in the bounding rectangles of all sheets of an .xls file; 0 if it is an
+    encrypted package."""
     with olefile.OleFileIO(stream) as file:
         name = next((n for n in ("Workbook", "Book") if file.exists(n)), None)
         data = file.openstream(name).read() if name else b""
@@ -39,7 +39,7 @@ def area_of_book(stream: BinaryIO) -> int:
 
 
 def area_of_parts(archive: zipfile.ZipFile) -> int:
-    """Cells of the rectangles of all sheets of an .xlsb."""
+    """Return the number of cells in the bounding rectangles of all sheets of an .xlsb file."""
     names = archive.namelist()
     sheets = [n for n in names if n.lower().startswith("xl/worksheets/") and n.endswith(".bin")]
     total = 0
@@ -55,7 +55,7 @@ def area_of_parts(archive: zipfile.ZipFile) -> int:
 
 
 def _records(data: bytes) -> Iterator[tuple[int, int]]:
-    """(kind, the first number) of the records of rows and cells."""
+    """Yield (kind, first number) of the records of rows and cells."""
     at = 0
     while at < len(data):
         kind, at = _varied(data, at, 2)
@@ -66,7 +66,7 @@ def _records(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _varied(data: bytes, at: int, most: int) -> tuple[int, int]:
-    """A number of up to `most` bytes of seven bits, and where it ends."""
+    """Return a number stored in up to `most` bytes of seven bits each, and the offset of its end."""
     number = 0
     for i in range(most):
         if at >= len(data):

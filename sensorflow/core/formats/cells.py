@@ -1,7 +1,6 @@
-"""Which lines of a text table are rows, and their cells.
+"""Select the rows among the lines of a text table, and split them into cells.
 
-What pyarrow is to read and what is cut line by line is decided here, by the same rules.
-"""
+The same rules decide what pyarrow reads and what is split line by line."""
 
 from __future__ import annotations
 
@@ -28,10 +27,9 @@ Options = tuple[pacsv.ReadOptions, pacsv.ParseOptions, pacsv.ConvertOptions]
 def _options(
     width: int, needed: tuple[int, ...], cut: tuple[str, str, str | None], room: int
 ) -> Options:
-    """How pyarrow is to read.
+    """Return pyarrow's reader options.
 
-    cut: the delimiter, the quote, the escape.
-    """
+    cut: the delimiter, the quote, the escape."""
     delimiter, quote, escape = cut
     names = [str(i) for i in range(width)]
     return (
@@ -52,16 +50,16 @@ def _options(
 
 SPACES = b" \t\r\n\x0b\x0c"
 FEW = 100
-"""Lines that are looked at one by one."""
+"""Maximum number of lines in a block that are checked individually."""
 NARROW = 100
-"""Columns; what is made for wider tables is not remembered."""
+"""Maximum number of columns for which options are cached."""
 
 _known = lru_cache(256)(_options)
-"""Made once for files of one kind, for it takes as long as a small file's reading."""
+"""Cached per kind of file: building the options takes as long as reading a small file."""
 
 
 class Splitting:
-    """How lines are chosen, and cut into cells."""
+    """How to select lines and split them into cells."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
@@ -70,7 +68,7 @@ class Splitting:
         self.by_pyarrow = not profile.widths and (whitespace or len(profile.delimiter) == 1)
         self.by_pyarrow &= profile.checksum is None or not whitespace
         if whitespace or profile.widths or len(profile.delimiter) > 1:
-            self.quote = b""  # there quotes are characters like any other
+            self.quote = b""  # quotes are ordinary characters there
         self.keep = compiled(profile.keep) if profile.keep else None
         self.drop = compiled(profile.drop) if profile.drop else None
         self.comment = profile.comment.encode() if profile.comment else None
@@ -82,7 +80,7 @@ class Splitting:
         cut_by_spaces = whitespace or bool(profile.widths)
         self.delimiter = b"" if cut_by_spaces else profile.delimiter.encode()
         self.hollow = frozenset(SPACES + self.delimiter[:1] + self.quote)
-        """The bytes that a line without any cell may begin with."""
+        """The bytes with which a line without any cell may begin."""
 
     def wanted(self, line: Line) -> bool:
         raw = line.raw.rstrip(b"\r\n")
@@ -96,7 +94,7 @@ class Splitting:
         return self.drop is None or not found_in(self.drop, text, line.number)
 
     def blank(self, raw: bytes) -> bool:
-        """Whether a line holds nothing but delimiters and empty cells."""
+        """Return whether a line contains nothing but delimiters and empty cells."""
         if raw and raw[0] not in self.hollow:
             return False
         rest = raw.replace(self.delimiter, b"") if self.delimiter else raw
@@ -115,7 +113,7 @@ class Splitting:
         return self.stop is not None and found_in(self.stop, shown(line.raw), line.number)
 
     def borders(self, block: Block) -> bool:
-        """Whether a table may begin or end within a block."""
+        """Return whether a table may begin or end within a block."""
         patterns = [pattern for pattern in (self.again, self.stop) if pattern is not None]
         return bool(patterns) and any(
             found_in(pattern, shown(block.raw(i)), block.line + i)
@@ -124,7 +122,7 @@ class Splitting:
         )
 
     def kept(self, block: Block) -> npt.NDArray[np.int64]:
-        """The indexes of the lines of a block that are rows."""
+        """Return the indexes of the lines of a block that are rows."""
         if self.keep is None and self.drop is None and self.comment is None:
             every = np.arange(len(block), dtype=np.int64)
             blank = [i for i in self._hollow(block) if self.blank(block.raw(i))]
@@ -133,19 +131,20 @@ class Splitting:
         return np.fromiter(rows, np.int64)
 
     def _hollow(self, block: Block) -> list[int]:
-        """The lines of a block that hold nothing but delimiters, spaces and quotes."""
+        """Return the lines of a block that contain nothing but delimiters, spaces and quotes."""
         solid = np.ones(256, np.uint8)
         solid[list(self.hollow)] = 0
         data, starts = np.frombuffer(block.data, np.uint8), block.starts
         lasts = np.maximum(np.append(starts[1:], len(data)) - 2, starts)
         hollow = np.flatnonzero(solid[data[starts]] + solid[data[lasts]] == 0)
-        if len(hollow) > FEW:  # lines that begin and end so, as padded ones do
+        if len(hollow) > FEW:  # these lines only begin and end like empty ones, as padded rows do
             hollow = np.flatnonzero(np.maximum.reduceat(solid[data], starts) == 0)
         found: list[int] = hollow.tolist()
         return found
 
     def plain(self, block: Block, kept: npt.NDArray[np.int64]) -> bytes | None:
-        """The chosen lines of a block as pyarrow's reader wants them; None where it cannot have them."""
+        """Return the selected lines of a block in the form that pyarrow's reader needs, or None if they
+        have no such form."""
         if self.profile.checksum is not None:
             return checksums.all_nmea(block, kept)
         if self.profile.delimiter == "whitespace":
@@ -155,14 +154,14 @@ class Splitting:
         return b"".join(block.raw(i) for i in kept.tolist())
 
     def options(self, width: int, needed: tuple[int, ...], size: int) -> Options:
-        """For pyarrow's reader of `size` bytes, which are to be one block."""
+        """Return the options for pyarrow to read `size` bytes as a single block."""
         delimiter = "\t" if self.profile.delimiter == "whitespace" else self.profile.delimiter
         cut = (delimiter, self.quote.decode(), self.profile.escape)
         made = _known if width <= NARROW else _options
         return made(width, needed, cut, 1 << max(size.bit_length(), 16))
 
     def checked(self, line: Line) -> tuple[Line, Reject | None]:
-        """A line without its checksum, or why it is refused."""
+        """Return a line without its checksum, or the reason for its rejection."""
         if self.profile.checksum is None:
             return line, None
         raw, wrong = checksums.nmea(line.raw)
@@ -177,20 +176,20 @@ class Splitting:
         if (bad := undecodable(line)) is not None:
             return [], bad
         if profile.delimiter == "whitespace" and not profile.widths:
-            # bytes: only ASCII's spaces separate, as in `plain`; a no-break space is part of its cell
+            # bytes: only ASCII spaces separate cells, as in `plain`; a no-break space belongs to its cell
             return [cell.decode() for cell in line.raw.split()], None
         text = line.raw.decode().rstrip("\r\n")
         if profile.widths:
             rest = text[self.slices[-1].stop :].strip()
             if rest and profile.long_rows == "reject":
-                why = f"{rest[:40]!r} stands behind the last of {len(self.slices)} widths"
+                why = f"{rest[:40]!r} follows the last of {len(self.slices)} widths"
                 return [], refuse(line, Code.COLUMN_COUNT, why)
             return [text[part].strip() for part in self.slices], None
         return text.split(profile.delimiter), None
 
 
 class Following(Protocol):
-    """The lines after one, some of which its cells may reach into."""
+    """The lines after a given line, which its cells may extend into."""
 
     def next(self) -> Line | None: ...
 
@@ -198,12 +197,12 @@ class Following(Protocol):
 
 
 def shown(raw: bytes) -> str:
-    """A line for patterns: what is not UTF-8 is escaped."""
+    """Return a line as text for pattern matching, with bytes that are not UTF-8 escaped."""
     return raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
 
 
 def is_utf8(data: bytes) -> bool:
-    """Of every column, also those that are not needed: as the way line by line looks at them."""
+    """Return whether all bytes are valid UTF-8, unused columns included, as in line by line reading."""
     try:
         return data.isascii() or bool(data.decode())
     except UnicodeDecodeError:
@@ -211,7 +210,7 @@ def is_utf8(data: bytes) -> bool:
 
 
 def quotes_are_plain(block: Block, profile: Profile) -> bool:
-    """Whether quotes come in pairs within lines, opening after a delimiter and closing before one."""
+    """Return whether every quoted cell opens after a delimiter and closes before one, within a line."""
     quote = profile.quote.encode()
     if profile.escape and profile.escape.encode() in block.data:
         return False
@@ -227,11 +226,10 @@ def quotes_are_plain(block: Block, profile: Profile) -> bool:
 
 
 def _record(lines: Following, line: Line, profile: Profile) -> tuple[list[str], Reject | None]:
-    """The cells of the record that begins at `line`, taking on lines while a quote is open.
+    """Return the cells of the record that begins at `line`, reading more lines while a quote is open.
 
-    A quote that is never closed costs its own line: the lines after it are given back, to be judged
-    for themselves, also when one of them cannot be decoded.
-    """
+    A quote that is never closed rejects its own line only: the lines after it are given back and read
+    separately, also if one of them cannot be decoded."""
     taken: list[Line] = []
     texts: list[str] = []
     size = 0
@@ -240,14 +238,14 @@ def _record(lines: Following, line: Line, profile: Profile) -> tuple[list[str], 
         bad = undecodable(current)
         if bad is not None and taken:
             lines.back(taken)
-            return [], refuse(line, Code.MALFORMED_ROW, "quotes are not right: never closed")
+            return [], refuse(line, Code.MALFORMED_ROW, "unclosed quote")
         if bad is not None:
             return [], bad
         texts.append(current.raw.decode())
         size += len(current.raw)
         following: Line | None
         if taken and profile.quote.encode() not in current.raw and size < 65536:
-            following = lines.next()  # nothing here closes what is open
+            following = lines.next()  # nothing in this line closes the quote
             if following is not None:
                 taken.append(following)
                 current = following
@@ -258,13 +256,13 @@ def _record(lines: Following, line: Line, profile: Profile) -> tuple[list[str], 
         following = lines.next() if "unexpected end" in wrong and size < 65536 else None
         if following is None:
             lines.back(taken)
-            return [], refuse(line, Code.MALFORMED_ROW, f"quotes are not right: {wrong}")
+            return [], refuse(line, Code.MALFORMED_ROW, f"invalid quotes: {wrong}")
         taken.append(following)
         current = following
 
 
 def _parsed(texts: list[str], profile: Profile) -> tuple[list[str], str | None]:
-    """The cells of a record that these lines hold, or what is wrong with it."""
+    """Return the cells of the record in these lines, or the reason for its rejection."""
     reader = csv.reader(
         texts,
         delimiter=profile.delimiter,

@@ -19,15 +19,15 @@ _SAID = re.compile(rb"\*([0-9A-Fa-f]{2})(?![0-9A-Fa-f])")
 
 
 def nmea(raw: bytes) -> tuple[bytes, str | None]:
-    """A line without its checksum as of NMEA 0183, or why it is refused.
+    """Return a line without its NMEA 0183 checksum, and the reason if it is rejected.
 
-    The bytes between "$" (or "!") and "*" are XORed; two hexadecimal digits behind "*" say what that makes.
+    The bytes between "$" (or "!") and "*" are XORed; the two hexadecimal digits after "*" must equal the
+    result.
 
     >>> nmea(b"$GPGLL,5057.970,N*09")
     (b'$GPGLL,5057.970,N', None)
     >>> nmea(b"$GPGLL,5057.970,N*12")[1]
-    'its bytes give the checksum 09, the line says 12'
-    """
+    'its bytes give the checksum 09, the line says 12'"""
     found = _found(raw)
     if found is None:
         return raw, "there is no checksum, as in $...*5A"
@@ -39,8 +39,8 @@ def nmea(raw: bytes) -> tuple[bytes, str | None]:
 
 
 def _found(raw: bytes) -> tuple[int, int] | None:
-    """Where the bytes of a checksum begin and end. Each byte is looked at once: what begins before a "*"
-    that no checksum follows does not reach behind it."""
+    """Return the offsets of the checksummed bytes. Linear in the line's length: a start character before a
+    "*" without a checksum does not extend past it."""
     at = 0
     while (begin := _BEGIN.search(raw, at)) is not None:
         star = raw.find(b"*", begin.end())
@@ -53,7 +53,8 @@ def _found(raw: bytes) -> tuple[int, int] | None:
 
 
 def all_nmea(block: Block, kept: npt.NDArray[np.int64]) -> bytes | None:
-    """The lines of a block that are rows, as `nmea` has each of them; None where one may be refused."""
+    """Return the rows of a block without their checksums, as `nmea` does, or None if one may be
+    rejected."""
     data = np.frombuffer(block.data, np.uint8)
     bounds = np.append(block.starts, len(data))
     starts, ends = bounds[kept], bounds[kept + 1]
@@ -74,5 +75,5 @@ def all_nmea(block: Block, kept: npt.NDArray[np.int64]) -> bytes | None:
 
 
 def _first(places: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The first place at or behind each start; far behind all where there is none."""
+    """Return the first place at or after each start, or a number beyond all places if there is none."""
     return np.append(places, np.int64(1) << 40)[np.searchsorted(places, starts)]

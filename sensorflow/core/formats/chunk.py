@@ -1,4 +1,4 @@
-"""Rows as they stand in the file, with where they stand."""
+"""Rows as read from the file, with their positions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sensorflow.core.readings import REJECTS
 from sensorflow.errors import Code
 
 RAW_LIMIT = 4096
-"""Characters of a rejected row's text that are kept; the landed bytes hold the rest."""
+"""Maximum number of characters stored of a rejected row's text; the landed file has the rest."""
 
 
 class Reject(NamedTuple):
-    """One row, or one cell of it, that is refused. byte_offset is counted in the plain bytes."""
+    """A rejected row, or a rejected cell of a row. byte_offset is counted in the decompressed bytes."""
 
     line_no: int | None
     byte_offset: int | None
@@ -31,29 +31,28 @@ class Reject(NamedTuple):
 
 
 class Spot(NamedTuple):
-    """Where a row stands: its byte offset (text formats) and its text."""
+    """The position of a row: its byte offset (text formats) and its text."""
 
     byte_offset: int | None
     raw: str
 
 
 class Number(str):
-    """The text of a cell that is a number in the file itself, of JSON or a spreadsheet: no rule about how
-    people write numbers holds for it. (A number in quotes is a text.)"""
+    """The text of a cell that is a number in the file itself, in JSON or a spreadsheet. Rules for the
+    spelling of numbers do not apply to it. (A number in quotes is a text.)"""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """columns: those that the layout needs, by index: strings in text formats, as stored in Parquet.
-    typed: of columns of strings, which cells are the texts of numbers (`Number`); where a column is not
-    in it, none is. Only columns whose numbers may be written in a style of their own need to be.
+    """Rows of a file, as columns. columns: the columns that the binding needs, by index: strings in text
+    formats, as stored in Parquet. typed: for columns of strings, the cells that are texts of numbers
+    (`Number`); a column without an entry has none. Needed only for columns with special number formats.
 
-    lines: int64, the line (text), row (sheets, Parquet) or record (documents) of each row, from 1.
-    spot: finds the text of row i, for a reject. rejects: rows that could not be cut into cells.
-    records: what the rows stand for, where one record makes several rows.
-    """
+    lines: int64, the line (text), row (sheets, Parquet) or record (documents) of each row, from 1. spot:
+    returns the text of row i, for a reject. rejects: rows that could not be split into cells. records: the
+    number of records that the rows represent, if one record yields several rows."""
 
     layout: Layout
     columns: Mapping[int, pa.Array]
@@ -68,21 +67,22 @@ class Chunk:
 
     @property
     def readings(self) -> int:
-        """That its rows have room for."""
+        """Return the maximum number of readings in its rows."""
         return len(self) * len(self.layout.measures)
 
     @property
     def rows(self) -> int:
-        """Rows read, the refused ones too."""
+        """Return the number of rows read, including rejected ones."""
         return (len(self) if self.records is None else self.records) + len(self.rejects)
 
     def parts(self, readings: int) -> Iterator[Chunk]:
-        """The same in parts of so many readings at most, but of one row at least; in the file's order."""
+        """Split the chunk into chunks of at most `readings` readings, but at least one row, in the file's
+        order."""
         most = max(1, readings // max(1, len(self.layout.measures)))
         if len(self) <= most:
             yield self
             return
-        most = -(-len(self) // -(-len(self) // most))  # as few parts, of one size
+        most = -(-len(self) // -(-len(self) // most))  # the smallest number of equal parts
         rejects, records = self.rejects, self.records
         for start in range(0, len(self), most):
             lines = self.lines[start : start + most]
@@ -100,13 +100,14 @@ class Chunk:
 
 
 def typed_cells(layout: Layout, cells: Callable[[int], Iterable[object]]) -> dict[int, pa.Array]:
-    """`Chunk.typed`, of the cells of each column by its index."""
+    """Return `Chunk.typed`, computed from the cells of each column by index."""
     styled = {m.column for m in layout.measures if m.style.is_for_texts}
     return {i: pa.array([isinstance(c, Number) for c in cells(i)], pa.bool_()) for i in styled}
 
 
 def text_of(raw: bytes) -> str:
-    """Bytes of a row for people: what is not UTF-8 is escaped, and it is cut at `RAW_LIMIT`."""
+    """Return a row's bytes as text for people: invalid UTF-8 is escaped, and the text is cut at
+    `RAW_LIMIT`."""
     return raw[: 4 * RAW_LIMIT].decode("utf-8", "backslashreplace").rstrip("\r\n")[:RAW_LIMIT]
 
 

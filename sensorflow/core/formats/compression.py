@@ -1,8 +1,7 @@
-"""Containers: gzip, bzip2, xz, zstd and zip, told by their first bytes and not by the name.
+"""Containers: gzip, bzip2, xz, zstd and zip, detected by their first bytes rather than the file name.
 
-The plain bytes are counted while they stream, so that a bomb does no harm; what lies in a container
-is not opened again.
-"""
+Decompressed bytes are counted while streaming, which limits decompression bombs. A container within a
+container is not opened."""
 
 from __future__ import annotations
 
@@ -24,7 +23,8 @@ from sensorflow.errors import Code, Permanent
 
 BLOCK = 1 << 20
 GRACE = 64 << 20
-"""Plain bytes up to which the ratio does not matter: small files of equal rows shrink well."""
+"""Decompressed size in bytes below which the ratio is not checked: small files of equal rows compress
+well."""
 
 BROKEN: tuple[type[BaseException], ...] = (
     EOFError,
@@ -41,7 +41,8 @@ BROKEN: tuple[type[BaseException], ...] = (
 
 
 class Bounded(io.RawIOBase):
-    """Plain bytes of a container, with clear errors and limits. archive: a tar archive is wanted in it."""
+    """The decompressed bytes of a container, with clear errors and limits. archive: a tar archive inside is
+    allowed."""
 
     def __init__(
         self, plain: BinaryIO, kind: str, packed: int, profile: Profile, archive: bool = False
@@ -65,12 +66,12 @@ class Bounded(io.RawIOBase):
         if self._count == 0 and kind_of(data) is not None:
             raise Permanent(
                 Code.ARCHIVE,
-                f"in the {self._kind} lies a {kind_of(data)}: one is enough",
-                do="unpack it once, then drop what lies in it",
+                f"the {self._kind} contains a {kind_of(data)}: nested compression is not supported",
+                do="unpack it, then drop what it contains",
             )
         if data[257:262] == b"ustar" and self._count == 0 and not self._archive:
-            what = f"in the {self._kind} lies a tar archive"
-            do = "set unpack = true for the source, or drop the files that lie in it"
+            what = f"the {self._kind} contains a tar archive"
+            do = "set unpack = true for the source, or drop the files that it contains"
             raise Permanent(Code.ARCHIVE, what, do=do)
         self._count += len(data)
         self._check()
@@ -85,21 +86,20 @@ class Bounded(io.RawIOBase):
         if self._count > GRACE and self._count > self._packed * ratio:
             raise Permanent(
                 Code.TOO_LARGE,
-                f"the file grows to more than {ratio:,} times its size: a bomb?",
+                f"the file grows to more than {ratio:,} times its size: maybe a decompression bomb",
                 do=RATIO,
             )
 
 
-RATIO = "raise max_ratio if the file is honest, then replay"
+RATIO = "if the file is valid, raise max_ratio, then replay"
 
 
 def decompressed(
     stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO] | None = None
 ) -> BinaryIO:
-    """The plain bytes of `stream`, which can seek.
+    """Return the decompressed bytes of `stream`, which is seekable.
 
-    scratch: makes an empty file for the plain bytes, where the format must seek in them.
-    """
+    scratch: creates an empty file for the decompressed bytes, if the format must seek in them."""
     head = stream.read(8)
     packed = stream.seek(0, io.SEEK_END)
     stream.seek(0)
@@ -118,7 +118,7 @@ def decompressed(
 
 
 def unpacked(stream: BinaryIO, kind: str, profile: Profile) -> BinaryIO:
-    """The plain bytes of a container of this kind, without limits."""
+    """Return the decompressed bytes of a container of this kind, without limits."""
     if kind == "gzip":
         return cast(BinaryIO, igzip.IGzipFile(fileobj=stream, mode="rb"))
     if kind == "bzip2":
@@ -131,7 +131,7 @@ def unpacked(stream: BinaryIO, kind: str, profile: Profile) -> BinaryIO:
 
 
 class _Lent(io.RawIOBase):
-    """A stream that its reader may not close: pyarrow closes what it is given, sooner or later."""
+    """A stream that ignores close, because pyarrow closes every stream that it reads."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -144,7 +144,7 @@ class _Lent(io.RawIOBase):
 
 
 def _member(stream: BinaryIO, profile: Profile) -> BinaryIO:
-    """The one file of a zip archive that the profile means."""
+    """Return the one member of a zip archive that the profile selects."""
     try:
         archive = zipfile.ZipFile(stream)
         files = [info for info in archive.infolist() if not info.is_dir()]

@@ -1,9 +1,8 @@
-"""Text tables: separated by a delimiter (RFC 4180), by runs of spaces, or of fixed widths.
+"""Text tables: separated by a delimiter (RFC 4180), by runs of spaces, or with fixed widths.
 
-A block in which every line is one row of plain cells goes to pyarrow whole. Any other (a quote that
-spans lines, a row of the wrong width, a byte that is not UTF-8) is read line by line with the
-standard library's reader, so that one bad row costs one row. Both cut rows into the same cells.
-"""
+A block in which every line is one row of plain cells is parsed by pyarrow. Any other block (a quote that
+spans lines, a row of the wrong width, a byte that is not UTF-8) is read line by line with the standard
+library's reader, so that one bad row does not affect others. Both ways produce the same cells."""
 
 from __future__ import annotations
 
@@ -28,19 +27,19 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 ROWS = 16384
-"""Rows of a chunk that is read line by line."""
+"""Maximum rows in a chunk that is read line by line."""
 
 CELLS = 1 << 20
-"""Cells of such a chunk, however wide its rows are."""
+"""Maximum cells in such a chunk, whatever the width of its rows."""
 
 FIRST = 1000
-"""Lines among which the first row is looked for, where the width of the table is that of its rows."""
+"""Number of lines searched for the first row, if the rows determine the width of the table."""
 
 
 def chunks(
     stream: BinaryIO, profile: Profile, resolve: Resolve, part: Part | None = None
 ) -> Iterator[Chunk]:
-    csv.field_size_limit(1 << 30)  # what a line may hold is the profile's to say
+    csv.field_size_limit(1 << 30)  # the profile limits the length of lines
     plain = Plain(stream, profile.encoding)
     table = _Table(Lines(plain, profile.max_line, plain.start), profile, resolve)
     if table.lines.peek() is None:
@@ -50,14 +49,14 @@ def chunks(
     except NoHeader:
         if part is None and not table.preamble.blank:
             raise
-        return  # of a file that grows: its header is not whole yet
+        return  # the header of this growing file is still incomplete
     if part is not None and table.lines.number <= part.line_base:
         table.lines.jump(part.byte_offset, part.line_base + 1)
     yield from table.chunks()
 
 
 class _Table:
-    """The table of a file, or several one below the other, each with columns of its own."""
+    """The table of a file, or consecutive tables, each with its own columns."""
 
     def __init__(self, lines: Lines, profile: Profile, resolve: Resolve) -> None:
         self.lines, self.profile, self.resolve = lines, profile, resolve
@@ -66,7 +65,7 @@ class _Table:
         self.splitting = Splitting(profile)
         self.preamble = Preamble(lines, profile, self.splitting)
         self.ended = False
-        """Whether no line that is left belongs to a table."""
+        """Whether no remaining line belongs to a table."""
         self.begun = False
         """Whether the table has a row."""
 
@@ -88,7 +87,7 @@ class _Table:
         self.begun = False
 
     def _data_width(self) -> int:
-        """The cells of the first row."""
+        """Return the number of cells in the first row."""
         ahead = Ahead(self.lines)
         while (line := ahead.next()) is not None and len(ahead.taken) < FIRST:
             if self.splitting.wanted(line):
@@ -106,9 +105,7 @@ class _Table:
         cells, problem = self.splitting.cells(self.lines, bare)
         if problem is not None:
             if not line.raw.strip(b"\0\r\n"):
-                raise Permanent(
-                    Code.EMPTY, "the file holds nothing but NUL bytes", line=line.number
-                )
+                raise Permanent(Code.EMPTY, "the file contains only NUL bytes", line=line.number)
             what = f"the header cannot be read: {problem.reason}"
             raise Permanent(Code.UNREADABLE, what, line=line.number, do=titles.WRONG)
         return cells
@@ -129,7 +126,7 @@ class _Table:
             yield self._slow()
 
     def _fast(self, block: Block) -> Chunk | None:
-        """The whole block by pyarrow; None where a line may not be one row of plain cells."""
+        """Parse the whole block with pyarrow. Returns None if a line may not be one row of plain cells."""
         profile, splitting = self.profile, self.splitting
         if not splitting.by_pyarrow or b"\0" in block.data or not is_utf8(block.data):
             return None
@@ -205,12 +202,14 @@ class _Table:
         )
 
     def _ends(self, line: Line) -> bool:
-        """Whether the table ends before a line. An empty one does not end it before its first row."""
+        """Return whether the table ends before a line. An empty line does not end it before its first
+        row."""
         ends = self.splitting.ends_table(line)
         return ends and (self.begun or not self.splitting.blank(line.raw))
 
     def _fitted(self, line: Line, cells: list[str]) -> tuple[list[str], Reject | None]:
-        """Exactly as many cells as columns: empty ones at the end are nothing, too few are a fault."""
+        """Return exactly as many cells as there are columns: extra empty cells at the end are dropped,
+        missing cells reject the row."""
         count = len(cells)
         ignored = self.profile.long_rows == "ignore"
         if ignored or not any(cell.strip() for cell in cells[self.width :]):

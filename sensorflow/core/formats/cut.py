@@ -1,9 +1,8 @@
-"""The list of records of a JSON document, cut into a record a line, so that these are read as JSON lines.
+"""Split the list of records of a JSON document into one record per line, to be read as JSON lines.
 
-The document is passed over once to find where the list begins and ends, and what stands around it, which
-is read by Python's parser; then its elements are cut at the commas between them. A document in which the
-list is not found so is left to the streaming parser.
-"""
+One pass over the document finds the bounds of the list and the text around it, which Python's parser reads.
+Then the elements are split at the commas between them. The streaming parser reads documents in which the
+list is not found."""
 
 from __future__ import annotations
 
@@ -25,14 +24,15 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 AROUND = 1 << 20
-"""Bytes before the list, and behind it, that are read at once."""
+"""Maximum bytes before and after the list, which are read at once."""
 PIECE = 1 << 19
 _SPACE = " \t\r\n"
 
 
 @dataclass(frozen=True)
 class Found:
-    """begin, end: of the list's elements, in bytes of UTF-8. around: the document without them."""
+    """The location of the list. begin, end: bounds of the list's elements, in bytes of UTF-8. around: the
+    document without them."""
 
     begin: int
     end: int
@@ -40,7 +40,7 @@ class Found:
 
 
 def find(stream: BinaryIO, profile: Profile, steps: Path) -> Found | None:
-    """The list that the path leads to, `head[*]`; None where it is not found, or not a list."""
+    """Return the list that the path leads to, `head[*]`, or None if it is not found or is not a list."""
     head = steps[: steps.index(EVERY)] if EVERY in steps else (0,)
     if not all(isinstance(step, str) and step.isascii() for step in head):
         return None
@@ -80,13 +80,16 @@ def _around(text: bytes) -> Any:
         what = " ".join(str(error).split())[:300]
         raise Permanent(Code.UNREADABLE, f"not JSON: around its records, {what}") from error
     if (key := twice_in(around)) is not None:
-        do = "request the file again from its sender: nobody knows which of the two holds"
+        do = (
+            "request the file again from its sender: it is unknown which of the two values is right"
+        )
         raise Permanent(Code.UNREADABLE, f"{doubled(key)} around the records", do=do)
     return around
 
 
 def _begin(data: bytes, head: Path) -> int | None:
-    """Behind the bracket that opens the list; None where it is not in these bytes, or no list."""
+    """Return the offset after the bracket that opens the list, or None if it is not in these bytes or not a
+    list."""
     text = data.decode("latin-1")
     decoder = json.JSONDecoder()
     try:
@@ -105,7 +108,7 @@ def _past(text: str, at: int) -> int:
 
 
 def _member(text: str, at: int, name: str, decoder: json.JSONDecoder) -> int:
-    """Where the value of a member of the object at this place begins."""
+    """Return the offset of the value of a member of the object at this offset."""
     if text[at] != "{":
         raise ValueError
     while True:
@@ -126,7 +129,7 @@ def _member(text: str, at: int, name: str, decoder: json.JSONDecoder) -> int:
 
 
 def elements(stream: BinaryIO, profile: Profile, steps: Path, found: Found) -> Iterator[Block]:
-    """The list's elements, each on a line: blocks whose lines are numbered from 1."""
+    """Yield the list's elements, each on a line, as blocks whose lines are numbered from 1."""
     depth = steps.index(EVERY) + 1
     stream.seek(0)
     guarded = Guarded(utf8(stream, profile.encoding), profile, depth)
@@ -148,7 +151,7 @@ def elements(stream: BinaryIO, profile: Profile, steps: Path, found: Found) -> I
             yield block
     tail = rest[rest.rfind(b"\n") + 1 :]
     if not tail.strip() and (line > 1 or len(tail) < len(rest)):
-        what = "a comma, and no value behind it, at the end of the list"
+        what = "a comma without a value after it at the end of the list"
         raise Permanent(Code.UNREADABLE, f"not JSON: {what}")
     if tail.strip():
         yield _block(rest, line)

@@ -1,4 +1,4 @@
-"""What a decoder tells: readings in a format's own words, as the columns of `binding.layout.DECODED`."""
+"""The output of decoders: readings in a format's own terms, as the columns of `binding.layout.DECODED`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sensorflow.core.formats.chunk import Chunk, Reject, Spot
 
 
 class Told(NamedTuple):
-    """One reading, as texts. quality: "" where it is good."""
+    """One reading, as texts. quality: "" if it is good."""
 
     line: int
     time: str | None
@@ -27,7 +27,7 @@ class Told(NamedTuple):
 
 @dataclass
 class Readings:
-    """Collects what is told into chunks. spots: where each record stands, by its line."""
+    """Collects decoded readings into chunks. spots: the position of each record, by its line."""
 
     layout: Layout
     told: list[Told] = field(default_factory=list)

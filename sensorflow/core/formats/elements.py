@@ -1,4 +1,4 @@
-"""Elements of XML as values: what a path within a record means."""
+"""XML elements as values, and the evaluation of paths within a record."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from sensorflow.core.elementpath import NAME, Step, Steps
 
 
 class Repeated(list[Any]):
-    """Elements of one name and parent."""
+    """Elements with the same name and parent."""
 
 
 class Element(dict[str, Any]):
-    """An element with attributes ("@name") or elements in it, by name. text: its own."""
+    """An element with attributes ("@name") or child elements, by name. text: its own text."""
 
     __slots__ = ("text",)
 
@@ -30,7 +30,8 @@ class Element(dict[str, Any]):
             self[name] = Repeated([held, value])
 
     def leaves(self, prefix: str) -> Iterator[tuple[str, str | None]]:
-        """Every text in it with its path; of the element itself where it has one or holds no other."""
+        """Yield every text within the element with its path. Includes the element's own text if it has one
+        or no children."""
         if prefix and (self.text or all(name.startswith("@") for name in self)):
             yield prefix, self.text
         for name, member in self.items():
@@ -48,7 +49,8 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, str | None]]:
 
 
 def reach(value: Any, steps: Steps, name: str) -> Any:
-    """The text at a path within an element called `name`; a list of them where several have one."""
+    """Return the text at a path within an element named `name`, or a list of texts if several elements
+    match."""
     found = [value]
     for step in steps:
         if step.name == NAME:

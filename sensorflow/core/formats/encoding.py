@@ -1,8 +1,7 @@
-"""Bytes in any encoding -> UTF-8 with newlines, as a stream.
+"""Decode any encoding to UTF-8 with newlines, as a stream.
 
-A byte-order mark tells UTF-8, UTF-16 and UTF-32; anything else is the profile's to say. What the
-encoding has no character for becomes bytes that are not UTF-8, so that its row is refused.
-"""
+A byte-order mark identifies UTF-8, UTF-16 and UTF-32; the profile names any other encoding. Undecodable
+bytes become bytes that are not UTF-8, so that their row is rejected."""
 
 from __future__ import annotations
 
@@ -23,8 +22,8 @@ MARKS = (
 
 
 class Plain:
-    """`read` as of a stream. Offsets in it are those of the file, unless it was not UTF-8: then they
-    are counted in the UTF-8 text. start: of the first byte, behind a byte-order mark."""
+    """A stream of UTF-8 with `read`. Offsets are those of the file if it is UTF-8, otherwise those of the
+    UTF-8 text. start: offset of the first byte after a byte-order mark."""
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self._stream = stream
@@ -40,7 +39,7 @@ class Plain:
         if name not in ("utf-8", "ascii"):
             self._decoder = codecs.getincrementaldecoder(name)("sensorflow-keep")
             self._head = self._decoded(self._head, not self._head)
-        # a file whose lines all end with a carriage return has no newline at all
+        # a file whose lines all end with a carriage return contains no newline
         self._returns = b"\r" in self._head and b"\n" not in self._head
 
     def read(self, size: int) -> bytes:
@@ -53,7 +52,7 @@ class Plain:
         return data.replace(b"\r", b"\n") if self._returns else data
 
     def jump(self, offset: int) -> None:
-        """Go on at this byte of the stream, which begins a line."""
+        """Continue at this byte of the stream, which begins a line."""
         self._head = b""
         self._stream.seek(offset)
         if self._decoder is not None:
@@ -77,7 +76,7 @@ class Plain:
 
 
 def _keep(error: UnicodeError) -> tuple[str, int]:
-    """Each byte that is no character becomes half of a surrogate pair, which UTF-8 does not allow."""
+    """Replace each undecodable byte by half of a surrogate pair, which UTF-8 does not allow."""
     assert isinstance(error, UnicodeDecodeError)
     bad = error.object[error.start : error.end]
     return "".join(chr(0xDC00 + byte) for byte in bad), error.end
@@ -87,7 +86,7 @@ codecs.register_error("sensorflow-keep", _keep)
 
 
 def utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
-    """The same as a stream, for readers that want one."""
+    """Return the decoded bytes as a stream, for readers that need one."""
 
     class _Raw(io.RawIOBase):
         plain = Plain(stream, encoding)

@@ -1,4 +1,5 @@
-"""Events of an XML document, in bounded memory: nothing is expanded, and nothing outside of it is read."""
+"""Parse an XML document in bounded memory. Entities are not expanded, and nothing outside the document is
+read."""
 
 from __future__ import annotations
 
@@ -16,11 +17,13 @@ BLOCK = 1 << 16
 
 
 class Handler:
-    """Takes what the parser finds. depth: of the element that is open."""
+    """Handles parser events. depth: the depth of the open element."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        self.parser = expat.ParserCreate("utf-8")  # the text is that, whatever it says of itself
+        self.parser = expat.ParserCreate(
+            "utf-8"
+        )  # the text is UTF-8, whatever the document declares
         self.parser.buffer_text = True
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
@@ -29,7 +32,7 @@ class Handler:
         self.depth = self._run = 0
         self.begun = False
         self.lines = self.bytes = 0
-        """Before what the parser was given."""
+        """Number of bytes before those that the parser received."""
 
     @property
     def line(self) -> int:
@@ -44,7 +47,7 @@ class Handler:
         self._run = 0
         if self.depth > self.profile.max_nesting:
             limit = self.profile.max_nesting
-            do = "raise max_nesting if the file is honest, then replay"
+            do = "if the file is valid, raise max_nesting, then replay"
             what = f"nested deeper than {limit} levels"
             raise Permanent(Code.TOO_DEEP, what, do=do, line=self.line)
         for value in attributes.values():
@@ -65,7 +68,7 @@ class Handler:
         if length > self.profile.max_line:
             limit = self.profile.max_line
             what = f"a text is longer than {limit:,} bytes"
-            do = "raise max_line if the file is honest, then replay"
+            do = "if the file is valid, raise max_line, then replay"
             raise Permanent(Code.LINE_TOO_LONG, what, do=do, line=self.line)
 
     def _doctype(self, name: str, *_: Any) -> None:
@@ -86,10 +89,10 @@ class Handler:
         raise NotImplementedError
 
     def fed(self, data: bytes) -> None:
-        """Bytes that the parser is about to take."""
+        """Handle bytes before the parser receives them."""
 
     def checked(self) -> None:
-        """After the parser has taken some."""
+        """Check the limits after the parser has processed bytes."""
 
 
 _INVALID = 4
@@ -98,7 +101,7 @@ _ENDED = (3, 5)
 
 
 def parsed(stream: BinaryIO, profile: Profile, handler: Handler) -> Iterator[None]:
-    """Parse a document; yields after each block. Permanent UNREADABLE where it is broken."""
+    """Parse a document, yielding after each block. Raises Permanent UNREADABLE if it is broken."""
     stream.seek(0)
     plain = Plain(stream, declared(stream, profile.encoding))
     given, last = 0, False
@@ -118,7 +121,7 @@ def parsed(stream: BinaryIO, profile: Profile, handler: Handler) -> Iterator[Non
             parser.Parse(data, last)
         except expat.ExpatError as error:
             raise _broken(error, handler, data) from error
-        # what is longer than a text may be is not kept until its end
+        # do not collect a text that exceeds the limit until its end
         if given - max(parser.CurrentByteIndex, 0) > 2 * (profile.max_line + len(data)):
             limit = profile.max_line
             what = f"a tag, comment or text is longer than {limit:,} bytes"
@@ -128,7 +131,8 @@ def parsed(stream: BinaryIO, profile: Profile, handler: Handler) -> Iterator[Non
 
 
 def _bare(data: bytes) -> tuple[bytes, int, int]:
-    """Without the empty lines before the document, which XML does not allow; how many, and their bytes."""
+    """Remove the empty lines before the document, which XML forbids. Returns the rest, the number of lines
+    and their bytes."""
     bare = data.lstrip()
     blank = data[: len(data) - len(bare)]
     return bare, blank.count(b"\n"), len(blank)
@@ -142,7 +146,7 @@ def _broken(error: expat.ExpatError, handler: Handler, data: bytes) -> Permanent
     do = None
     if error.code == _INVALID and not data.isascii():
         do = (
-            'if the file is in another encoding than it says, set encoding in the profile ("cp1252", '
+            'if the declared encoding is wrong, set encoding in the profile ("cp1252", '
             '"latin-1", …), then replay; if it is broken, request it again from its sender'
         )
     return Permanent(Code.UNREADABLE, what, do=do, line=line)
@@ -152,8 +156,8 @@ _DECLARED = re.compile(rb"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([A-Za-z0-9._:-]+
 
 
 def declared(stream: BinaryIO, encoding: str) -> str:
-    """The encoding of a document without a byte-order mark: the profile's if that is not UTF-8, or what the
-    XML declaration says. The stream is left at its beginning."""
+    """Return the encoding of a document without a byte-order mark: the profile's unless it is UTF-8,
+    otherwise that of the XML declaration. Leaves the stream at its beginning."""
     head = stream.read(1024)
     stream.seek(0)
     if head.startswith(b"<\0"):
@@ -165,11 +169,11 @@ def declared(stream: BinaryIO, encoding: str) -> str:
         return encoding
     name = match[1].decode()
     if re.match(r"utf-?16|utf-?32|ucs-?[24]|iso-10646", name, re.IGNORECASE):
-        return "utf-8"  # the declaration is no text of that encoding, so nothing is
+        return "utf-8"  # the declaration is not readable in that encoding, so the document is not either
     try:
         "".encode(name)
     except (LookupError, UnicodeError):
         do = "set encoding in the profile (utf-8, cp1252, …), then replay"
-        what = f"the document says that its encoding is {name[:50]!r}, which is not known"
+        what = f"the document declares the unknown encoding {name[:50]!r}"
         raise Permanent(Code.UNREADABLE, what, do=do, line=1) from None
     return name

@@ -1,4 +1,4 @@
-"""A JSON text, watched before a parser sees it."""
+"""Enforce limits on a JSON text before a parser reads it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def _unpaired(escape: re.Match[bytes]) -> bytes:
 
 
 class Guarded:
-    """A JSON text in which no string or number is longer than the profile's `max_line`, no nesting
-    deeper than `max_nesting`, and no element at `depth` larger than `max_record`."""
+    """A JSON text with limits: no string or number longer than the profile's `max_line`, no nesting deeper
+    than `max_nesting`, and no element at `depth` larger than `max_record`."""
 
     NUMBER = 1000
 
@@ -40,7 +40,7 @@ class Guarded:
         self._escaped = False
         self._run = self._word = self._depth = self._element = 0
         self.documents = 0
-        """Lists and objects that were closed and are in no other one."""
+        """Number of closed lists and objects that are not nested in others."""
 
     def read(self, size: int = -1) -> bytes:
         if size == 0:
@@ -49,8 +49,8 @@ class Guarded:
         return b"" if piece is None else self._finite(piece[0], piece[1])
 
     def piece(self) -> tuple[bytes, Bools, Depths] | None:
-        """(some of the text, which of its bytes stand within a string, how deep each is nested); None at
-        the end."""
+        """Return (a piece of the text, which of its bytes are inside strings, the nesting depth of each
+        byte), or None at the end."""
         data, more = b"", b"more"
         while more and not data:
             more = self._stream.read(SIZE)
@@ -58,8 +58,8 @@ class Guarded:
         return (data, *self._watch(np.frombuffer(data, np.uint8))) if data else None
 
     def _whole(self, data: bytes) -> bytes:
-        """Escapes are not cut in two; half of a surrogate pair, which the parser would turn into a
-        question mark, becomes NUL, which is refused."""
+        """Return data that does not end within an escape. Unpaired surrogates, which the parser would
+        replace by question marks, become NUL, which is rejected."""
         data, last = self._held + data, not data
         self._held = b""
         at = data.find(b"\\", max(len(data) - 12, 0))
@@ -69,11 +69,11 @@ class Guarded:
             at = word.start()
         if at > 0 and not last:
             data, self._held = data[:at], data[at:]
-        # two searches: one for both signs stops at every "u"
+        # two searches: a single one for both characters stops at every "u"
         return _ESCAPES.sub(_unpaired, data) if b"\\" in data and b"\\u" in data else data
 
     def _finite(self, data: bytes, inside: Bools) -> bytes:
-        """NaN and the infinities as texts: they are no JSON, but some write them."""
+        """Quote NaN and infinities, which are not valid JSON but occur in files."""
         if b"NaN" not in data and b"Infinity" not in data:
             return data
         return _WORDS.sub(lambda m: m[0] if inside[m.start()] else b'"%b"' % m[0], data)
@@ -88,7 +88,7 @@ class Guarded:
         )
         if depths.max() > self._profile.max_nesting:
             limit = self._profile.max_nesting
-            do = "raise max_nesting if the file is honest, then replay"
+            do = "if the file is valid, raise max_nesting, then replay"
             raise Permanent(Code.TOO_DEEP, f"nested deeper than {limit} levels", do=do)
         self.documents += int((closed & (depths == 0)).sum())
         self._depth = int(depths[-1])
@@ -100,10 +100,10 @@ class Guarded:
         return inside, depths
 
     def _strings(self, data: Bytes) -> Bools:
-        """Which bytes stand within a string."""
+        """Return which bytes are inside strings."""
         quotes = data == 34
         slashes = np.flatnonzero(data == 92)
-        if self._escaped:  # by the last sign of the text before
+        if self._escaped:  # by the last character of the previous text
             quotes[0] = False
             slashes = slashes[slashes > 0] if data[0] == 92 else slashes
         after = escaped(slashes)
@@ -118,7 +118,8 @@ class Guarded:
     def _longest(
         ends: Bools, before: int, limit: int, what: str, code: Code = Code.LINE_TOO_LONG
     ) -> int:
-        """The length of the open run at the data's end; Permanent when any is over the limit."""
+        """Return the length of the unfinished run at the data's end. Raises Permanent if any run exceeds
+        the limit."""
         if before + len(ends) <= limit or _often(ends, before, limit):
             at = int(ends[::-1].argmax())
             return at if ends[len(ends) - 1 - at] else before + len(ends)
@@ -135,7 +136,7 @@ class Guarded:
 
 
 def _often(ends: Bools, before: int, limit: int) -> bool:
-    """Whether there is an end in every half of `limit`, so that no run between two is longer."""
+    """Return whether every half of `limit` contains an end, so that no run can exceed the limit."""
     half = limit // 2
     whole = len(ends) // half * half if half else 0
     return whole > 0 and before <= half and bool(ends[:whole].reshape(-1, half).any(axis=1).all())

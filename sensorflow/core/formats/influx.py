@@ -1,9 +1,8 @@
 """InfluxDB line protocol: `measurement,tag=x field=1.5,other=2i 1700000000000000000`.
 
-Source: docs.influxdata.com, "Line protocol reference". The sensor is measurement and tags as written,
-the type the field's key. Times are nanoseconds unless time.format says otherwise. Fields of texts and
-booleans hold no reading.
-"""
+Source: docs.influxdata.com, "Line protocol reference". The sensor is the measurement and its tags as
+written; the type is the field's key. Times are nanoseconds unless time.format says otherwise. String and
+boolean fields yield no readings."""
 
 from __future__ import annotations
 
@@ -61,7 +60,7 @@ def _take(line: Line, text: str, found: Readings) -> None:
         found.rejects.append(refuse(line, Code.MALFORMED_ROW, str(error)))
         return
     if time is None:
-        reason = "no timestamp: when it was received is not when it was measured"
+        reason = "no timestamp: the time of receipt is not the time of measurement"
         found.rejects.append(refuse(line, Code.TIMESTAMP_MISSING, reason))
         return
     found.records += 1
@@ -70,7 +69,7 @@ def _take(line: Line, text: str, found: Readings) -> None:
 
 
 def _parse(text: str) -> tuple[str, list[tuple[str, str]], str | None]:
-    """(series, numeric fields, time). ValueError says what is wrong."""
+    """Return (series, numeric fields, time). Raises ValueError with the reason."""
     series = _SERIES.match(text)
     if series is None or text[series.end() : series.end() + 1] != " ":
         raise ValueError("not line protocol: measurement[,tag=value…] field=value[,…] [time]")
@@ -85,7 +84,7 @@ def _parse(text: str) -> tuple[str, list[tuple[str, str]], str | None]:
             value = number[1] or number[2]
             fields.append((re.sub(r"\\([,= ])", r"\1", match[1]), value))
         elif not match[2].startswith('"') and match[2] not in _BOOLEANS:
-            raise ValueError(f"{match[2][:40]!r} is neither a number nor a text in quotes")
+            raise ValueError(f"{match[2][:40]!r} is neither a number nor a quoted string")
         at = match.end()
         if text[at : at + 1] != ",":
             break

@@ -1,8 +1,7 @@
-"""A JSON document (RFC 8259), or several one after another: records at a path.
+"""A JSON document (RFC 8259), or several consecutive documents: records at a path.
 
-The document is streamed by ijson; what is held at a time is one element of the first list that the
-path goes through. `Guarded` bounds texts, depth and elements before the parser sees them.
-"""
+ijson streams the document; one element at a time of the first list on the path is in memory. `Guarded`
+limits texts, depth and elements before the parser reads them."""
 
 from __future__ import annotations
 
@@ -39,7 +38,8 @@ Found = tuple[int, Record, Callable[[], Spot]]
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
-    """stream: can seek. Line numbers are those of the records, from 1."""
+    """Yield the chunks of JSON documents. stream: seekable. Line numbers are those of the records,
+    from 1."""
     first = _first(stream, profile)
     if first == b"":
         return
@@ -71,7 +71,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
 
 
 def _check_empty(stream: BinaryIO, profile: Profile, steps: Path) -> None:
-    """Permanent for a document without records, unless the profile takes an empty list for valid."""
+    """Raise Permanent for a document without records, unless the profile accepts an empty list."""
     if profile.allow_empty and _is_empty(stream, profile, steps):
         return
     where = f"nothing at records = {profile.records!r}" if profile.records else "no record"
@@ -81,7 +81,7 @@ def _check_empty(stream: BinaryIO, profile: Profile, steps: Path) -> None:
 
 
 def _is_empty(stream: BinaryIO, profile: Profile, steps: Path) -> bool:
-    """Of a document without records: whether the lists that should hold them are there."""
+    """Return, for a document without records, whether the lists that should contain them exist."""
     listed = profile.orient == "columns"
     return all(hollow(value, steps, listed) for value in items(stream, profile, "", 0))
 
@@ -96,8 +96,7 @@ def _first(stream: BinaryIO, profile: Profile) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers as their text: ijson tells integers as int and all others as Decimal, which keeps the
-    digits."""
+    """Convert numbers to text. ijson yields int, or Decimal for all others, which keeps the digits."""
     if isinstance(value, dict):
         plain = {key: _plain(member) for key, member in value.items()}
         twice = getattr(value, "twice", None)
@@ -111,7 +110,7 @@ def _plain(value: Any) -> Any:
 
 
 def items(stream: BinaryIO, profile: Profile, prefix: str, depth: int) -> Iterator[Any]:
-    """The values at an ijson prefix. Permanent UNREADABLE where the document is broken."""
+    """Yield the values at an ijson prefix. Raises Permanent UNREADABLE if the document is broken."""
     stream.seek(0)
     yield from _items(Guarded(utf8(stream, profile.encoding), profile, depth), prefix)
 
@@ -131,8 +130,8 @@ def _items(plain: Guarded, prefix: str) -> Iterator[Any]:
 def _records(
     stream: BinaryIO, profile: Profile, steps: Path, whole: bool = False
 ) -> Iterator[Record]:
-    """What comes before the first list or object that the path goes through is not held; whole: each
-    document is, with all of it."""
+    """Yield the records. Content before the first list or object on the path is not kept in memory; whole:
+    load each document entirely."""
     head = steps[: steps.index(EVERY)] if EVERY in steps else steps
     plain = all(isinstance(step, str) and "." not in step for step in head)
     if whole or profile.orient == "columns" or EVERY not in steps or not plain:
@@ -143,7 +142,7 @@ def _records(
         return
     prefix = ".".join(map(str, head))
     rest = steps[len(head) + 1 :]
-    # "a.item" streams a list; an object is taken whole, as one element
+    # "a.item" streams a list; an object is read as one element
     listed = f"{prefix}.item" if prefix else "item"
     some = False
     for index, value in enumerate(items(stream, profile, listed, len(head) + 1)):
@@ -157,7 +156,7 @@ def _records(
 
 
 def _rows(record: Record, profile: Profile) -> Iterator[Record]:
-    """An object of lists of equal length is as many records, where the profile says so."""
+    """Split an object of lists of equal length into records, if the profile says so."""
     if profile.orient == "records":
         yield record
         return
@@ -178,8 +177,8 @@ def _rows(record: Record, profile: Profile) -> Iterator[Record]:
 
 
 def _outside(stream: BinaryIO, profile: Profile, steps: Path) -> dict[str, Any] | None:
-    """Absolute paths that do not lead into the streamed part: read once, before the rest. None where
-    there are several documents, of which each has its own."""
+    """Return the values at absolute paths outside the streamed part, read once before the rest. Returns
+    None if there are several documents, because each has its own values."""
     texts, values = references(profile)
     head = len(steps[: steps.index(EVERY)]) + 1 if EVERY in steps else 0
     found: dict[str, Any] = {}
@@ -192,13 +191,13 @@ def _outside(stream: BinaryIO, profile: Profile, steps: Path) -> dict[str, Any] 
         stream.seek(0)
         guarded = Guarded(utf8(stream, profile.encoding), profile, len(plain))
         documents = list(islice(_items(guarded, ".".join(map(str, plain))), 2))
-        while guarded.read():  # the rest may hold another document
+        while guarded.read():  # another document may follow
             pass
         if guarded.documents > 1:
             return None
         if len(documents) > 1 or (key := twice_in(documents)) is not None:
             key = str(plain[-1]) if len(documents) > 1 else key
-            do = "request the file again from its sender, and tell him"
+            do = "request the file again from its sender, and report"
             raise Permanent(Code.UNREADABLE, f"{doubled(str(key))}: {reference}", do=do)
         record = next(explode(documents[0], wanted[len(plain) :]), None) if documents else None
         found[reference] = record.value if record else None

@@ -1,8 +1,7 @@
-"""JSON lines: a value a line, of which each is a record, or holds some.
+"""JSON lines: one value per line, which is a record or contains records.
 
-Lines are read by their shapes (`shaped`), many at once; those that are not plain one by one, as are those
-that stand near them. Both ways give the same chunks.
-"""
+Lines are read by shape (`shaped`), many at once; irregular lines and those near them are read one by one.
+Both ways produce the same chunks."""
 
 from __future__ import annotations
 
@@ -35,7 +34,7 @@ def chunks(
     while (block := lines.block()) is not None:
         for piece in block.pieces(PIECE):
             yield from reading.chunks(piece)
-    if part is None:  # of a file that grows, a column may be in another part
+    if part is None:  # in a growing file, a column may be in another part
         reading.columns.finish()
 
 

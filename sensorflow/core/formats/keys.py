@@ -1,4 +1,4 @@
-"""Keys of JSON objects: the names of the members on the way to a record, and those that stand twice."""
+"""Keys of JSON objects: member names on the path to a record, and duplicate keys."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ DO = "correct the names in the profile, then replay"
 
 
 class Place(str):
-    """The place of an element in its list, from 0, where a member of an object has its key."""
+    """The index of an element in its list, from 0, used where a member of an object has its key."""
 
     __slots__ = ()
 
 
 class Members(dict[str, Any]):
-    """An object of a document. twice: a key that stands in it twice, so that nobody knows which holds."""
+    """An object of a document. twice: a duplicate key, whose value is ambiguous."""
 
     __slots__ = ("twice",)
     twice: str
@@ -39,7 +39,7 @@ class Members(dict[str, Any]):
 
 
 def twice_in(value: Any) -> str | None:
-    """A key that stands twice in an object, or in one within it."""
+    """Return a duplicate key of an object or of an object nested in it, or None."""
     if isinstance(value, dict):
         if (twice := getattr(value, "twice", None)) is not None:
             return str(twice)
@@ -54,8 +54,8 @@ def doubled(key: str) -> str:
 
 
 def level(reference: str, records: Iterable[object]) -> tuple[bool, int] | None:
-    """Of "@key(1)": (whether it is a key, the steps up); None of any other name. Permanent where
-    `records` does not take as many members on its way."""
+    """Parse "@key(1)" into (whether it is a key, the steps up). Returns None for any other name. Raises
+    Permanent if the path `records` has fewer such steps."""
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         return None
@@ -67,7 +67,8 @@ def level(reference: str, records: Iterable[object]) -> tuple[bool, int] | None:
 
 
 def at(keys: tuple[str, ...], is_key: bool, up: int) -> str | None:
-    """The key, or the index, that one of the steps to a record took; Permanent where it took the other."""
+    """Return the key or the index of a step to a record. Raises Permanent if the step used the other
+    kind."""
     if up >= len(keys):
         return None
     found = keys[-1 - up]
@@ -78,7 +79,7 @@ def at(keys: tuple[str, ...], is_key: bool, up: int) -> str | None:
         raise Permanent(Code.COLUMN_MISSING, f"{what}: {_name(KEY, up)} tells it", do=DO)
     above = (n for n, key in enumerate(reversed(keys)) if n > up and not isinstance(key, Place))
     other = [_name(KEY, n) for n in above] or [_name(INDEX, up)]
-    what = f"{_name(KEY, up)} is no key here: this [*] goes through a list. "
+    what = f"{_name(KEY, up)} is not a key here: this [*] goes through a list. "
     what += (
         f"{' or '.join(other)} tells {'a key above it' if KEY in other[0] else 'the place, from 0'}"
     )

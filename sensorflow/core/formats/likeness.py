@@ -1,4 +1,4 @@
-"""What a file that cannot be read by its profile's format looks like: the advice is by that."""
+"""Advice for a file that cannot be read in its profile's format, based on the format it looks like."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ _FOREIGN = {
     "influx": ("parquet", "xlsx", "json", "jsonl"),
     "nem12": ("parquet", "xlsx", "json", "jsonl"),
 }
-"""What a file of a format that says itself what is measured does not look like."""
+"""A format that defines its own readings does not look like these."""
 
 
 def like(head: bytes) -> str | None:
-    """The format that the first bytes of a plain file speak for; "utf-16" for a text in that encoding."""
+    """Return the format that the first bytes of a decompressed file suggest; "utf-16" for a text in that
+    encoding."""
     if head.startswith(b"PAR1"):
         return "parquet"
     if head.startswith(b"PK\x03\x04"):
@@ -42,7 +43,7 @@ def like(head: bytes) -> str | None:
 
 
 def _halves(head: bytes) -> bool:
-    """Whether every other byte is NUL, as of a text in UTF-16 without its mark."""
+    """Return whether every other byte is NUL, as in UTF-16 without a byte-order mark."""
     zeros = max(head[:256:2].count(0), head[1:256:2].count(0))
     return len(head) >= 8 and zeros > 0.4 * len(head[:256]) and head[:256].count(0) == zeros
 
@@ -56,7 +57,7 @@ def _whole(line: bytes) -> bool:
 
 
 def advice(head: bytes, form: str, encoding: str) -> str | None:
-    """What to change in a profile of the format `form`, where the file looks like another one."""
+    """Return what to change in a profile of format `form`, if the file looks like another format."""
     found = like(head)
     if found == "utf-16":
         told = encoding.lower().startswith(("utf-16", "utf16"))

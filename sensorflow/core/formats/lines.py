@@ -1,4 +1,4 @@
-"""A binary stream as blocks of whole lines, each knowing where it stands in the file."""
+"""Read a binary stream as blocks of complete lines, with their positions in the file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sensorflow.errors import Code, Permanent
 
 BLOCK = 1 << 21
 NULS = 64
-"""Of those at a file's end that are read."""
+"""Maximum number of trailing NUL bytes that are read."""
 
 
 class Readable(Protocol):
@@ -26,10 +26,10 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Block:
-    """Whole lines (the last of the file may lack its end).
+    """Complete lines (the last line of the file may lack its line end).
 
-    offset: of the first byte in the file; line: number of the first line, 1 is the file's first.
-    """
+    offset: offset of the first byte in the file. line: number of the first line; the file's first line is
+    1."""
 
     data: bytes
     offset: int
@@ -37,7 +37,7 @@ class Block:
 
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:
-        """The offset in `data` of each line's first byte."""
+        """Return the offset in `data` of each line's first byte."""
         ends = np.flatnonzero(np.frombuffer(self.data, np.uint8) == 10) + 1
         starts = np.concatenate(([0], ends)).astype(np.int64)
         return starts[:-1] if starts[-1] == len(self.data) else starts
@@ -50,14 +50,14 @@ class Block:
         return self.data[ends[0] : ends[1] if len(ends) == 2 else len(self.data)]
 
     def between(self, begin: int, end: int) -> Block:
-        """The lines from `begin` to before `end`."""
+        """Return the lines from `begin` up to, but not including, `end`."""
         starts = self.starts
         last = int(starts[end]) if end < len(starts) else len(self.data)
         first = int(starts[begin])
         return Block(self.data[first:last], self.offset + first, self.line + begin)
 
     def pieces(self, size: int) -> Iterator[Block]:
-        """The same in parts of about so many bytes."""
+        """Split the block into blocks of about `size` bytes."""
         begin = 0
         while begin < len(self):
             wanted = int(self.starts[begin]) + size
@@ -66,7 +66,7 @@ class Block:
             begin = end
 
     def after(self, index: int) -> Block | None:
-        """The lines from `index` on; None where there are none."""
+        """Return the lines from `index` on, or None if there are none."""
         if index >= len(self):
             return None
         start = int(self.starts[index])
@@ -80,8 +80,8 @@ class Line(NamedTuple):
 
 
 class Tail:
-    """A stream whose NUL bytes at the end, of whatever number, are at most `NULS`: space that a logger
-    reserved and has not written yet. Others stay."""
+    """A stream that shortens a trailing run of NUL bytes to at most `NULS`: space that a logger reserved
+    and has not written yet. Other NUL bytes are unchanged."""
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
@@ -89,7 +89,7 @@ class Tail:
         self._next = b""
 
     def read(self, size: int, /) -> bytes:
-        if self._held and self._next:  # they were not at the end
+        if self._held and self._next:  # these bytes were not at the end
             count = min(self._held, size)
             self._held -= count
             return b"\0" * count
@@ -117,10 +117,9 @@ class Tail:
 
 
 class Lines:
-    """Reads blocks, or single lines where a block is not plain enough; both from one position.
+    """Reads blocks, or single lines if a block is irregular; both advance one position.
 
-    Raises Permanent LINE_TOO_LONG when a line is longer than `limit` bytes.
-    """
+    Raises Permanent LINE_TOO_LONG if a line is longer than `limit` bytes."""
 
     def __init__(self, stream: Readable, limit: int, offset: int = 0) -> None:
         self._stream = Tail(stream)
@@ -132,7 +131,7 @@ class Lines:
         self._opened: tuple[Block, int] | None = None
 
     def block(self) -> Block | None:
-        """The next block of whole lines; None at the end."""
+        """Return the next block of complete lines, or None at the end."""
         data = self._rest
         while True:
             more = self._stream.read(BLOCK)
@@ -164,12 +163,12 @@ class Lines:
         )
 
     def open(self, block: Block) -> None:
-        """Give `block` back, to be taken line by line."""
+        """Give `block` back, to be read line by line."""
         assert self._opened is None
         self._opened = (block, 0) if len(block) else None
 
     def next(self) -> Line | None:
-        """The next single line, reading on beyond the opened block when it is used up."""
+        """Return the next line, reading beyond the opened block when it is used up."""
         if self._waiting:
             return self._waiting.popleft()
         if self._opened is None:
@@ -184,7 +183,7 @@ class Lines:
         return Line(block.raw(index), offset, block.line + index)
 
     def peek(self) -> Line | None:
-        """The next single line, which stays the next."""
+        """Return the next line without consuming it."""
         line = self.next()
         if line is not None:
             self.back([line])
@@ -194,7 +193,7 @@ class Lines:
         self._waiting.extendleft(reversed(lines))
 
     def rest(self) -> Block | None:
-        """The lines that are left of an opened block, as a block again."""
+        """Return the remaining lines of an opened block as a block."""
         (block, index), self._opened = self._opened or (None, 0), None
         left = block.after(index) if block else None
         if not self._waiting:
@@ -206,13 +205,13 @@ class Lines:
 
     @property
     def number(self) -> int:
-        """Of the next line."""
+        """Return the number of the next line."""
         if self._waiting:
             return self._waiting[0].number
         return self._line if self._opened is None else self._opened[0].line + self._opened[1]
 
     def jump(self, offset: int, number: int) -> None:
-        """Go on with this line, which begins at byte `offset`."""
+        """Continue with line `number`, which begins at byte `offset`."""
         self._stream.jump(offset)
         self._rest, self._opened = b"", None
         self._waiting.clear()
@@ -220,12 +219,12 @@ class Lines:
 
     @property
     def pending(self) -> bool:
-        """Whether lines of an opened block are left."""
+        """Return whether lines of an opened block remain."""
         return bool(self._waiting) or self._opened is not None
 
 
 class Ahead:
-    """Lines that are looked at, and are then given back."""
+    """Reads lines ahead and gives them back."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines

@@ -1,4 +1,4 @@
-"""The records of a document that are a list's elements: as JSON lines, many at once."""
+"""Records of a document that are elements of a list: read like JSON lines, many at once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from sensorflow.errors import Code, Permanent
 def chunks(
     stream: BinaryIO, profile: Profile, resolve: Resolve, steps: Path, found: Found
 ) -> Generator[Chunk, None, int]:
-    """Returns the number of records."""
+    """Yield the chunks. Returns the number of records."""
     reading = _Reading(profile, resolve, steps, found.around)
     for block in elements(stream, profile, steps, found):
         yield from reading.chunks(block)
@@ -52,7 +52,7 @@ class _Reading:
         self.placed = any(name.startswith("@") for name in self.columns.named)
         self.rows = 0
         self.last: tuple[Block, int, list[Record]] | None = None
-        """The element that a spot was asked for last: its other records mostly follow."""
+        """The most recently requested element: its other records usually follow."""
 
     def chunks(self, block: Block) -> Iterator[Chunk]:
         if self.placed:
@@ -60,7 +60,7 @@ class _Reading:
         return self.shaped.read(block, self.one_by_one, self.numbered)
 
     def numbered(self, block: Block, chunk: Chunk) -> Chunk:
-        """A chunk of many elements, with the places of its records in the document."""
+        """Return a chunk of many elements, with the positions of its records in the document."""
         lines = np.arange(self.rows + 1, self.rows + 1 + len(chunk), dtype=np.int64)
         self.rows += len(chunk)
         spot = partial(self.spot, block, chunk.lines - block.line)
@@ -81,7 +81,7 @@ class _Reading:
     def records(self, block: Block, index: int) -> Iterator[Record]:
         place = block.line + index - 1
         raw = block.raw(index)
-        if not raw.strip():  # of a list without any element
+        if not raw.strip():  # a list without elements
             return iter(())
         try:
             value = MEMBERS.decode(raw.decode())
@@ -98,7 +98,7 @@ class _Reading:
 
 
 def _outside(profile: Profile, streamed: Path, around: Any) -> Iterator[tuple[str, Any]]:
-    """Absolute paths that do not lead into the list."""
+    """Yield absolute paths that do not lead into the list, with their values."""
     for reference in dict.fromkeys(name for names in references(profile) for name in names):
         wanted = path(reference)
         if reference.startswith("$") and wanted[: len(streamed)] != streamed:

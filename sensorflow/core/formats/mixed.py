@@ -1,4 +1,4 @@
-"""The texts of XML's elements while they are open, also where elements stand between pieces of them."""
+"""Collect the texts of open XML elements, including mixed content."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ class _Text:
 
     def __init__(self) -> None:
         self.own: list[str] = []
-        """Its own text, from the first piece on that is not blank."""
+        """Its own text, from the first piece that is not blank."""
         self.whole: list[str] | None = None
-        """With the texts of the elements in it; None where none stands behind its own first one."""
+        """Its text including nested elements, or None if no element follows its first own text."""
         self.is_cut = False
-        """Whether an element stands between two pieces of its own text."""
+        """Whether an element separates two pieces of its own text."""
         self.at_border = False
-        """Whether the last that came is an element without a text."""
+        """Whether the most recent content is an element without text."""
         self.size = 0
 
     def cut(self, data: str) -> None:
-        """A piece of its own behind an element: <x>1<br/>5</x> is not 15."""
+        """Add a piece of its own text after an element: <x>1<br/>5</x> is not 15."""
         assert self.whole is not None
         if self.at_border and not data[0].isspace() and not self.whole[-1][-1].isspace():
             self.whole.append(" ")
@@ -26,7 +26,7 @@ class _Text:
         self.at_border = False
 
     def take(self, data: str, within: bool) -> None:
-        """A text that is in it; within: of an element."""
+        """Add a text. within: whether the text belongs to a nested element."""
         assert self.whole is not None
         self.at_border &= not within
         self.whole.append(data)
@@ -34,16 +34,16 @@ class _Text:
 
 
 class Texts:
-    """The one way to an element's text. It is the element's own, as in <x>21.5<unit>C</unit></x>. Where
-    elements stand between pieces of it, as in <name>Station <b>5</b> North</name>, it is all that is in the
-    element: the pieces side by side would be another word, or number."""
+    """Returns the text of elements: the element's own text, as in <x>21.5<unit>C</unit></x>. If elements
+    separate pieces of it, as in <name>Station <b>5</b> North</name>, it is all text in the element, because
+    the joined pieces would be another word or number."""
 
     def __init__(self) -> None:
         self._open: list[_Text | None] = []
         self._mixed: list[_Text] = []
 
     def start(self, wanted: bool = True) -> None:
-        """wanted: whether `end` is to return the text of this element."""
+        """Start an element. wanted: whether `end` returns its text."""
         above = self._open[-1] if self._open else None
         if above is not None and above.own and above.whole is None:
             above.whole = above.own.copy()
@@ -53,7 +53,7 @@ class Texts:
         self._open.append(_Text() if wanted else None)
 
     def add(self, data: str) -> int:
-        """Returns the characters of the longest text that is kept."""
+        """Add a piece of text. Returns the length of the longest collected text, in characters."""
         longest = 0
         here = self._open[-1] if self._open else None
         if here is not None and (here.own or not data.isspace()):
@@ -68,7 +68,7 @@ class Texts:
         return longest
 
     def end(self) -> str | None:
-        """The text of the element that ends; None of one that is not wanted."""
+        """Return the text of the element that ends, or None if it is not wanted."""
         done = self._open.pop()
         if done is None:
             return None

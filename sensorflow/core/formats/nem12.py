@@ -1,10 +1,9 @@
 """NEM12, Australian interval meter data (AEMO, "Meter Data File Format Specification NEM12 & NEM13").
 
-A 200 record begins a channel of a meter, a 300 record holds one day of its intervals, a 400 record the
-quality of some of them. A value stands for the interval that ends at its time, in the market's time
-(+10:00, no daylight saving). The sensor is the NMI, the type the channel's suffix (E1, Q1). Readings
-whose method is not actual (A) are flagged.
-"""
+A 200 record begins a channel of a meter, a 300 record contains one day of its intervals, a 400 record the
+quality of some of them. A value belongs to the interval that ends at its time, in market time (+10:00, no
+daylight saving time). The sensor is the NMI, the type the channel's suffix (E1, Q1). Readings whose method
+is not actual (A) are flagged."""
 
 from __future__ import annotations
 
@@ -40,7 +39,7 @@ class _Channel:
 
 @dataclass
 class _Day:
-    """A day of a channel, held until it is known that no 400 record follows."""
+    """A day of a channel, buffered until it is clear that no 400 record follows."""
 
     line: Line
     start: datetime
@@ -67,7 +66,8 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
 
 
 def _cells(line: Line) -> list[str]:
-    """Quotes are rare in NEM12, and what csv does not take is no record of it."""
+    """Split a line into cells. Quotes are rare in NEM12, and a line that csv cannot parse is not a NEM12
+    record."""
     try:
         cells = next(csv_.reader([line.raw.decode().rstrip("\r\n")]), [])
     except csv_.Error:
@@ -94,7 +94,9 @@ class _Reading:
         elif kind == "300":
             self._values(line, cells)
         elif kind not in ("100", "900"):
-            self.refuse(line, f"{kind[:20]!r} is no record of NEM12: 100, 200, 300, 400, 500, 900")
+            self.refuse(
+                line, f"{kind[:20]!r} is not a NEM12 record type: 100, 200, 300, 400, 500, 900"
+            )
 
     def refuse(self, line: Line, reason: str) -> None:
         self.found.rejects.append(refuse(line, Code.MALFORMED_ROW, reason))
@@ -107,7 +109,7 @@ class _Reading:
             or not 0 < int(minutes) <= DAY
             or DAY % int(minutes)
         ):
-            self.refuse(line, f"200 record: {minutes!r} is no interval length in minutes")
+            self.refuse(line, f"200 record: {minutes!r} is not an interval length in minutes")
         elif not cells[1] or not cells[4]:
             self.refuse(line, "200 record: NMI or suffix is missing")
         else:
@@ -115,7 +117,7 @@ class _Reading:
 
     def _values(self, line: Line, cells: list[str]) -> None:
         if self.channel is None:
-            self.refuse(line, "300 record without a 200 record that says of what")
+            self.refuse(line, "300 record without a 200 record before it")
             return
         count = DAY // self.channel.minutes
         values = cells[2 : 2 + count]
@@ -131,7 +133,7 @@ class _Reading:
             start = datetime.strptime(cells[1], "%Y%m%d")  # noqa: DTZ007 - the layout has the zone
             start + timedelta(days=2)
         except (ValueError, OverflowError):
-            self.refuse(line, f"300 record: {cells[1][:20]!r} is no date as YYYYMMDD")
+            self.refuse(line, f"300 record: {cells[1][:20]!r} is not a date in the form YYYYMMDD")
             return
         self.day = _Day(line, start, self.channel, values, [_grade(method)] * count)
 
@@ -150,7 +152,7 @@ class _Reading:
             self.refuse(line, f"400 record: two intervals of 1 to {count} in order, and the method")
 
     def close(self) -> None:
-        """Tell the day, now that its quality is known."""
+        """Emit the day, whose quality is now complete."""
         day, self.day = self.day, None
         if day is None:
             return
@@ -164,5 +166,5 @@ class _Reading:
 
 
 def _grade(method: str) -> str:
-    """ "" for an actual reading; V says that 400 records tell."""
+    """Return the quality flag of a method: "" for an actual reading. V means that 400 records state it."""
     return "" if method[:1] in ("A", "V") else method

@@ -1,4 +1,4 @@
-"""One line of JSON as Python has it, its numbers as their texts; or why it is refused."""
+"""Parse one line of JSON with numbers as texts, or return the reason for its rejection."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def _kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 MEMBERS = json.JSONDecoder(
     parse_float=Number, parse_int=Number, parse_constant=Number, object_pairs_hook=_kept
 )
-"""The same, but objects in which a key stands twice are `Members` that say so."""
+"""The same, but objects with a duplicate key become `Members` that record it."""
 
 
 class Fault(Exception):
-    """Why a line is refused, and where in it."""
+    """The reason for rejecting a line, and the position in it."""
 
     def __init__(self, code: Code, reason: str, at: int = 0) -> None:
         self.code, self.reason, self.at = code, reason, at
 
 
 def loads(raw: bytes, nesting: int, bare: bool = False) -> Any | Fault:
-    """A line's object, its numbers as texts; or why it is refused. nesting: how deep it may be; bare: it
-    may be a text or number."""
+    """Parse a line's object, with numbers as texts, or return the reason for its rejection. nesting:
+    maximum depth. bare: also accept a text or number."""
     if (at := raw.find(b"\0")) >= 0:
         return Fault(Code.NUL_BYTE, f"a NUL byte at position {at} of the line", at)
     try:
@@ -66,8 +66,8 @@ def loads(raw: bytes, nesting: int, bare: bool = False) -> Any | Fault:
 
 
 def _deeper(value: Any, limit: int) -> bool:
-    """Whether a value holds others over more than `limit` levels; without recursion, which has a limit
-    of its own."""
+    """Return whether a value is nested deeper than `limit` levels. Avoids recursion, whose depth is
+    limited."""
     level = [value]
     for _ in range(limit + 1):
         inner = (

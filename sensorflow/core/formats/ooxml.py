@@ -1,8 +1,7 @@
-"""Office Open XML (ECMA-376): which part of the archive is what, and a sheet's rows in slices.
+"""Office Open XML (ECMA-376): the parts of the archive, and a sheet's rows in slices.
 
-calamine is given one slice after the other, each as a workbook of its own with the texts and styles of the
-whole, so that it holds no more than a slice.
-"""
+calamine reads one slice after the other, each as a separate workbook with all shared texts and styles, so
+that only one slice is in memory."""
 
 from __future__ import annotations
 
@@ -22,17 +21,17 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 HELD = 64 << 20
-"""Bytes that are held at once: of the parts beside the sheet, and of texts that a slice repeats."""
+"""Maximum bytes in memory: of the parts other than the sheet, and of texts that a slice repeats."""
 SMALL = 4 << 20
-"""Bytes of the parts that say where others are."""
+"""Maximum bytes of the parts that list other parts."""
 SLICE = 4 << 20
 AREA = 3_000_000
-"""Cells of the rectangle around a slice, which calamine fills up."""
+"""Maximum cells of the bounding rectangle of a slice, which calamine allocates."""
 ROWS_OF_A_SHEET = 1_048_576
 
 
 class Package(NamedTuple):
-    """The parts that the cells of one sheet rest on, None where there are none."""
+    """The parts that the cells of one sheet depend on; None for a part that does not exist."""
 
     sheet: str
     texts: bytes
@@ -41,7 +40,7 @@ class Package(NamedTuple):
 
 
 def rows(archive: zipfile.ZipFile, profile: Profile) -> Iterator[Row]:
-    """The rows of the profile's sheet; some without any cell may be left out."""
+    """Yield the rows of the profile's sheet; rows without any cell may be omitted."""
     package = _package(archive, profile)
     book = _Book(package)
     size = min(max(SLICE, 4 * len(package.texts)), HELD)
@@ -54,7 +53,7 @@ def rows(archive: zipfile.ZipFile, profile: Profile) -> Iterator[Row]:
 
 
 def is_package(archive: zipfile.ZipFile) -> bool:
-    """Whether it is a workbook in XML: one of the binary kind (.xlsb) is a package too."""
+    """Return whether the archive is a workbook in XML. Binary workbooks (.xlsb) are packages too."""
     if "_rels/.rels" not in archive.namelist():
         return False
     main = _targets(archive, "").get("officeDocument", {})
@@ -62,7 +61,7 @@ def is_package(archive: zipfile.ZipFile) -> bool:
 
 
 def _targets(archive: zipfile.ZipFile, part: str) -> dict[str, dict[str, str]]:
-    """The parts that a part refers to: the kind of the relation -> its id -> the path."""
+    """Return the parts that a part refers to: relation type -> relation id -> path."""
     folder, name = posixpath.split(part)
     path = posixpath.join(folder, "_rels", f"{name}.rels")
     if path not in archive.namelist():
@@ -77,7 +76,7 @@ def _targets(archive: zipfile.ZipFile, part: str) -> dict[str, dict[str, str]]:
 
 
 def _parsed(archive: zipfile.ZipFile, path: str) -> Element:
-    """A small part as a tree. Permanent if it is not small."""
+    """Parse a small part. Raises Permanent if it is too large."""
     if (size := archive.getinfo(path).file_size) > SMALL:
         what = f"{path} in the spreadsheet has {size:,} bytes, the limit is {SMALL:,}"
         raise Permanent(Code.TOO_LARGE, what, do="save the table as CSV")
@@ -89,17 +88,17 @@ def _parsed(archive: zipfile.ZipFile, path: str) -> Element:
 
 
 def names(archive: zipfile.ZipFile) -> list[str]:
-    """Of the sheets, in their order."""
+    """Return the names of the sheets, in order."""
     return list(_sheets(_parsed(archive, _main(archive))))
 
 
 def _main(archive: zipfile.ZipFile) -> str:
-    """The part that names the sheets."""
+    """Return the part that lists the sheets."""
     return next(iter(_targets(archive, "")["officeDocument"].values()))
 
 
 def _sheets(main: Element) -> dict[str, str]:
-    """The id of the relation of each sheet, by its name."""
+    """Return sheet name -> relation id."""
     return {str(e.get("name")): _id(e.attrib) for e in main.iter() if e.tag.endswith("}sheet")}
 
 
@@ -113,8 +112,8 @@ def _package(archive: zipfile.ZipFile, profile: Profile) -> Package:
     targets = _targets(archive, main)
     sheet = targets.get("worksheet", {}).get(ids[name])
     if sheet is None:
-        do = "set sheet in the profile to a sheet that holds a table, then replay"
-        raise Permanent(Code.UNREADABLE, f"{name!r} is no sheet of cells", do=do)
+        do = "set sheet in the profile to a sheet that contains a table, then replay"
+        raise Permanent(Code.UNREADABLE, f"{name!r} is not a worksheet", do=do)
 
     kinds = ("sharedStrings", "styles")
     paths = {kind: next(iter(targets.get(kind, {}).values()), "") for kind in kinds}
@@ -127,23 +126,23 @@ def _package(archive: zipfile.ZipFile, profile: Profile) -> Package:
 def _check_parts(archive: zipfile.ZipFile, paths: dict[str, str], profile: Profile) -> None:
     held = sum(i.file_size for i in archive.infolist() if i.filename in paths.values())
     if held > (most := int(profile.max_parts)):
-        what = f"the texts and styles of the spreadsheet have {held:,} bytes, which are held in memory; "
+        what = f"the texts and styles of the spreadsheet have {held:,} bytes, which must fit in memory; "
         what += f"max_parts allows {most:,}"
-        do = "raise max_parts if the file is honest, then replay"
+        do = "if the file is valid, raise max_parts, then replay"
         raise Permanent(Code.TOO_LARGE, what, do=do)
 
 
 def _id(attributes: dict[str, str]) -> str:
-    """The id of a relation, by whichever of the two namespaces (strict and transitional)."""
+    """Return the id of a relation, from either of the two namespaces (strict and transitional)."""
     return next((text for name, text in attributes.items() if name.endswith("}id")), "")
 
 
 SHORTEST = 4
-"""Bytes of a cell without anything."""
+"""Bytes of an empty cell."""
 
 
 class _Piece(NamedTuple):
-    """Rows of a sheet as XML: what stands before them, the rows, and what closes them."""
+    """Rows of a sheet as XML: the text before them, the rows, and the closing tags."""
 
     open: bytes
     rows: bytes
@@ -154,7 +153,7 @@ _DATA = re.compile(rb"<(\w+:)?sheetData\b[^<>]*>")
 _ROW_END = re.compile(rb"</(?:\w+:)?row\s*>|<(?:\w+:)?row\b[^<>]*/>")
 _COLUMN = re.compile(rb' r="([A-Z]{1,3})[0-9]')
 _LINE = re.compile(rb' r="[A-Z]{0,3}([0-9]+)"')
-# of others there are 2,600,000 at most, less than AREA
+# at most 2,600,000 other cells exist, fewer than AREA
 _FAR = re.compile(rb' r="(?:[A-Z]{2}|[A-Z]?[0-9]{6})')
 _TAG = re.compile(rb"<[^<>]*>")
 _SPACES = re.compile(rb"\s+(?=\w+(?::\w+)?\s*=)")
@@ -169,7 +168,7 @@ _LONG = re.compile(
 
 
 def _pieces(xml: IO[bytes], size: int, profile: Profile) -> Iterator[_Piece]:
-    """A worksheet part (ECMA-376 part 1, 18.3.1.73 and 18.3.1.80) cut between its rows."""
+    """Split a worksheet part (ECMA-376 part 1, 18.3.1.73 and 18.3.1.80) between rows."""
     held = xml.read(size)
     begin = _DATA.search(held)
     if begin is None:
@@ -188,7 +187,7 @@ def _pieces(xml: IO[bytes], size: int, profile: Profile) -> Iterator[_Piece]:
         end = held.find(last)
         data = held if end < 0 else held[:end]
         if b"<!" in data:
-            raise ValueError("comments and sections of text between cells are not read")
+            raise ValueError("comments and CDATA sections between cells are not supported")
         if end >= 0:
             yield from _small(_Piece(opened, _usual(data), close))
             return
@@ -201,12 +200,12 @@ def _pieces(xml: IO[bytes], size: int, profile: Profile) -> Iterator[_Piece]:
             raise Permanent(Code.LINE_TOO_LONG, what)
         more = xml.read(size)
         if not more:
-            raise EOFError("the sheet ends in the middle")
+            raise EOFError("the sheet is truncated")
         held += more
 
 
 def _last_row(data: bytes) -> int:
-    """Where the last whole row ends; 0 if there is none."""
+    """Return the end offset of the last complete row; 0 if there is none."""
     for before in (1 << 14, 1 << 18, len(data)):
         start = max(len(data) - before, 0)
         ends = [match.end() for match in _ROW_END.finditer(data, start)]
@@ -216,7 +215,7 @@ def _last_row(data: bytes) -> int:
 
 
 def _usual(rows: bytes) -> bytes:
-    """The same with each attribute after one space and in double quotes, as most writers have it."""
+    """Normalize attributes to one space before each and double quotes, as most writers produce them."""
     signs = (b"'", b"\t", b"\n", b"\r", b"= ", b" =")
     if not any(sign in rows for sign in signs) or not _UNUSUAL.search(rows):
         return rows
@@ -228,7 +227,7 @@ def _in_quotes(found: re.Match[bytes]) -> bytes:
 
 
 def _small(piece: _Piece) -> Iterator[_Piece]:
-    """The piece, in parts where the rectangle around its cells is large."""
+    """Split a piece whose cells have a large bounding rectangle."""
     if _FAR.search(piece.rows) is None:
         yield piece
         return
@@ -239,7 +238,7 @@ def _small(piece: _Piece) -> Iterator[_Piece]:
         return
     _check_rows(max(lines))
     numbered_all = len(lines) >= len(_ROW_END.findall(piece.rows))
-    first = min(lines) if numbered_all else 1  # one without a number may be the sheet's first
+    first = min(lines) if numbered_all else 1  # a row without a number may be the sheet's first
     width = max(map(_index, columns), default=len(piece.rows) // SHORTEST)
     if (max(lines) - first + 1) * width <= AREA or (numbered_all and len(lines) == 1):
         yield piece
@@ -249,7 +248,7 @@ def _small(piece: _Piece) -> Iterator[_Piece]:
     if not cut or not piece.rows[cut:].strip():
         cut = _last_row(piece.rows[: len(piece.rows) // 2])
     if not cut:
-        raise ValueError("cells of one row that are said to be of several")
+        raise ValueError("cells of one row refer to different rows")
     yield from _small(piece._replace(rows=piece.rows[:cut]))
     yield from _small(piece._replace(rows=piece.rows[cut:]))
 
@@ -261,7 +260,8 @@ def _check_rows(last: int) -> None:
 
 
 def _texts_of(rows: bytes) -> bytes:
-    """Cells that calamine would lose or round made texts: errors, and integers that no double holds."""
+    """Convert cells that calamine would lose or round to texts: errors, and integers that exceed a
+    double."""
     if b't="e"' in rows:
         rows = _ERROR.sub(rb'\1 t="str"', rows)
     if _DIGITS.search(rows):
@@ -270,7 +270,7 @@ def _texts_of(rows: bytes) -> bytes:
 
 
 def _long(cell: re.Match[bytes]) -> bytes:
-    """A cell of a long integer as a text; one of another type stays."""
+    """Convert a cell with a long integer to a text; cells of other types are unchanged."""
     attributes = cell[2].replace(b' t="n"', b"")
     if b" t=" in attributes:
         return cell[0]
@@ -278,7 +278,7 @@ def _long(cell: re.Match[bytes]) -> bytes:
 
 
 def _index(letters: bytes) -> int:
-    """The number of a column, from 1: A, B, ... Z, AA."""
+    """Return the number of a column, from 1: A, B, ... Z, AA."""
     number = 0
     for letter in letters:
         number = number * 26 + letter - 64
@@ -305,7 +305,7 @@ _MAIN_PART = (
 
 
 class _Book:
-    """A workbook of one sheet, of which the rows are given piece by piece."""
+    """A workbook of one sheet whose rows are supplied piece by piece."""
 
     def __init__(self, package: Package) -> None:
         dates = ' date1904="1"' if package.from_1904 else ""
@@ -324,14 +324,14 @@ class _Book:
         self._longest = _longest(package.texts)
 
     def rows(self, piece: _Piece, after: int) -> Iterator[list[Row]]:
-        """after: the number of the last row before the piece."""
+        """Yield the rows of a piece. after: the number of the last row before it."""
         for part in self._short(piece):
             if found := self._rows(part, after):
                 yield found
                 after = found[-1][0]
 
     def _short(self, piece: _Piece) -> Iterator[_Piece]:
-        """The piece, in parts where the texts that its cells refer to may be large."""
+        """Split a piece whose cells refer to large texts."""
         texts = piece.rows.count(b't="s"')
         cut = 0
         if texts > 1 and texts * self._longest > HELD:
@@ -350,10 +350,10 @@ class _Book:
             if sheet.start is None:
                 return []
             first = sheet.start[0] + 1
-            if _LINE.search(xml) is None:  # rows without references follow one another
+            if _LINE.search(xml) is None:  # rows without row numbers are consecutive
                 first += after
             if first <= after:
-                raise ValueError(f"row {first} stands behind row {after}")
+                raise ValueError(f"row {first} follows row {after}")
             found = numbered(sheet, first)
         _check_rows(found[-1][0])
         return found
@@ -369,7 +369,7 @@ class _Book:
 
 
 def _longest(texts: bytes) -> int:
-    """Bytes of the longest shared text."""
+    """Return the size in bytes of the longest shared text."""
     longest = last = 0
     for match in re.finditer(rb"</(?:\w+:)?si>", texts):
         longest, last = max(longest, match.end() - last), match.end()

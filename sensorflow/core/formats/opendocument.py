@@ -1,4 +1,4 @@
-"""How much an OpenDocument spreadsheet holds, before a reader is given it: its cells may be repeated."""
+"""Measure an OpenDocument spreadsheet before a library reads it: its cells may be repeated."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 VALUE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}value-type"
 CONTENT = "content.xml"
 TEXT = 100
-"""Characters of a cell that count as one cell more."""
+"""Characters of a text that count as one additional cell."""
 
 
 def area(archive: zipfile.ZipFile) -> int:
-    """Cells of the rectangles around the tables, of which long texts count for several (OpenDocument 1.2
-    part 1, 9.1). 0 for an archive that is none."""
+    """Return the number of cells in the bounding rectangles of the tables; long texts count as several
+    cells (OpenDocument 1.2 part 1, 9.1). Returns 0 if the archive is not OpenDocument."""
     if CONTENT not in archive.namelist():
         return 0
     total = height = width = down = 0

@@ -1,4 +1,4 @@
-"""Apache Parquet. Line numbers are row numbers, 1 is the first. A member of a struct is "a.b"."""
+"""Apache Parquet. Line numbers are row numbers, from 1. A member of a struct is named "a.b"."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     doubled = {name for name in names if names.count(name) > 1}
     layout = resolve([Field(name) for name in names], "")
     if twice := sorted({names[i] for i in layout.needed} & doubled):
-        raise Permanent(Code.COLUMN_MISSING, f"several columns are called {twice[0]!r}")
+        raise Permanent(Code.COLUMN_MISSING, f"several columns are named {twice[0]!r}")
     wanted = list(dict.fromkeys(names[i] for i in layout.needed))
     row = 1
     try:
@@ -51,9 +51,8 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
 def batches(
     file: pq.ParquetFile, rows: int, columns: list[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
-    """All of a file, some `rows` at a time (fewer than twice as many), a few row groups after the other:
-    asked for all of them, pyarrow's reader makes ready for each at the start, at 100 KiB and more.
-    """
+    """Yield a file in batches of about `rows` rows (fewer than twice as many), a few row groups at a time:
+    when reading all of them, pyarrow allocates 100 KiB or more for each row group at the start."""
     groups: list[int] = []
     held = 0
     for group in range(file.num_row_groups):
@@ -83,7 +82,7 @@ def _chunk(table: pa.Table, first: int, layout: Layout) -> Chunk:
 
 
 def shown(column: pa.Array, row: int) -> str:
-    """A cell for people. (pyarrow tells nanoseconds to Python only by way of pandas.)"""
+    """Return a cell as text for people. (pyarrow converts nanoseconds to Python only through pandas.)"""
     try:
         return str(column.slice(row, 1).cast(pa.string())[0].as_py())
     except pa.ArrowException:

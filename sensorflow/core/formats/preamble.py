@@ -1,4 +1,4 @@
-"""What stands before the header of a text table, and between one table of a file and the next."""
+"""The lines before the header of a text table, and between two tables of a file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import DO, Code, Permanent
 
 PREAMBLE = 1 << 16
-"""Bytes of the text before the header in which patterns are searched."""
+"""Bytes of the text before the header that patterns are searched in."""
 
 
 class NoHeader(Permanent):
-    """The file ends before its header does."""
+    """The file ends before its header is complete."""
 
     def __init__(self, message: str, do: str = "") -> None:
         super().__init__(Code.UNREADABLE, message, do=do or None)
@@ -26,9 +26,8 @@ class NoHeader(Permanent):
 class Preamble:
     """The lines before each table of a file.
 
-    With `header_again`, the lines before the first that `stop_at` finds are those of all tables; without
-    a `stop_at`, no later table has lines of its own. A table's own lines come first.
-    """
+    With `header_again`, the lines before the first match of `stop_at` apply to all tables; without
+    `stop_at`, later tables have no lines of their own. A table's own lines come first."""
 
     def __init__(self, lines: Lines, profile: Profile, splitting: Splitting) -> None:
         self._lines, self._profile, self._splitting = lines, profile, splitting
@@ -36,10 +35,11 @@ class Preamble:
         self._shared: list[str] = []
         self._tables = 0
         self.blank = True
-        """Whether the file holds nothing but blank lines."""
+        """Whether the file contains only blank lines."""
 
     def read(self) -> str | None:
-        """Read up to the header, or, without one, to the first row. None where no further table follows."""
+        """Read up to the header, or to the first row if there is no header. Returns None if there is no
+        further table."""
         self._tables += 1
         own: list[str] = []
         several = self._profile.header_again
@@ -73,7 +73,7 @@ class Preamble:
     def _aside(self, text: str) -> bool:
         comment = self._profile.comment
         prefixed = comment is not None and text.startswith(comment)
-        # an empty row among several of a header is one of them
+        # an empty row within a header of several rows belongs to it
         blank = not text.strip()
         if titles.header_rows(self._profile) <= 1:
             blank = blank or self._splitting.blank(text.encode())

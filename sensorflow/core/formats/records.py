@@ -1,11 +1,9 @@
-"""Records of JSON: paths into them, and records as columns. Numbers are kept as their text, so that
-none is rounded here.
+"""JSON records: paths to them, and records as columns. Numbers stay texts here, so that none is rounded.
 
-A path is names joined by points, "[2]" for a place in a list and "[*]" for every element of a list or
-member of an object: "outputs.hourly[*]". A column is a path within a record ("value.max"), "@key" the
-member's name ("@key(1)" that of the "[*]" before), or an absolute path ("$.sites[*].code"), which follows
-the records as far as both agree.
-"""
+A path consists of names joined by points, "[2]" for an element of a list, and "[*]" for every element of a
+list or member of an object: "outputs.hourly[*]". A column is a path within a record ("value.max"), the
+member's name "@key" ("@key(1)" for the previous "[*]"), or an absolute path ("$.sites[*].code"), which
+follows the record's own path as far as both agree."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ Path = tuple[Step, ...]
 
 
 def path(text: str) -> Path:
-    """ "a.b[0].c[*]" -> ("a", "b", 0, "c", "*")."""
+    """Parse "a.b[0].c[*]" into ("a", "b", 0, "c", "*")."""
     steps: list[Step] = []
     for name in filter(None, re.split(r"\.(?![^\[]*\])|(?=\[)", text.removeprefix("$").strip("."))):
         match = re.fullmatch(r"\[(\d+|\*|'[^']*')\]", name)
@@ -55,8 +53,8 @@ def path(text: str) -> Path:
 
 @dataclass(frozen=True)
 class Record:
-    """value: the record. above: the values on the way to it, the document first; keys: the name of the
-    member at each step that took every one."""
+    """A record and its position in the document. value: the record. above: the values on the path to it,
+    starting with the document. keys: the member's name for each "[*]" step."""
 
     value: Any
     above: tuple[Any, ...] = ()
@@ -64,11 +62,10 @@ class Record:
 
 
 def hollow(value: Any, steps: Path, listed: bool = False) -> bool:
-    """Whether a path leads to lists or objects, all of them empty. listed: to an object of empty lists.
+    """Return whether a path leads only to empty lists or objects. listed: to an object of empty lists.
 
     >>> hollow({"data": []}, ("data", EVERY)), hollow({"error": "none"}, ("data", EVERY))
-    (True, False)
-    """
+    (True, False)"""
     if not steps:
         return listed and isinstance(value, dict) and [] in value.values()
     step, rest = steps[0], steps[1:]
@@ -81,7 +78,7 @@ def hollow(value: Any, steps: Path, listed: bool = False) -> bool:
 def explode(
     value: Any, steps: Path, above: tuple[Any, ...] = (), keys: tuple[str, ...] = ()
 ) -> Iterator[Record]:
-    """Every record that the path leads to."""
+    """Yield every record that the path leads to."""
     if not steps:
         yield Record(value, above, keys)
         return
@@ -107,8 +104,8 @@ def _step(value: Any, step: Step) -> Any:
 
 
 class Getter:
-    """Finds what a column's name means in a record. root: what lies at absolute paths outside of the
-    part of the document that is streamed, by their text."""
+    """Evaluates a column's name in a record. root: values at absolute paths outside the streamed part of
+    the document, by path."""
 
     def __init__(self, reference: str, records: Path, outside: dict[str, Any]) -> None:
         self._reference = reference
@@ -142,14 +139,14 @@ class Getter:
 
 
 def text(value: Any) -> str | None:
-    """Strings and numbers as they are; anything else as its JSON, which no rule takes for a number."""
+    """Return strings and numbers unchanged, and anything else as JSON, which never parses as a number."""
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
 
 
 def label(value: Any) -> str | None:
-    """The same for texts; an object is written as "k=v,k=v"."""
+    """Like `text`, but an object becomes "k=v,k=v"."""
     if isinstance(value, dict):
         return ",".join(f"{key}={label(member) or ''}" for key, member in value.items())
     if isinstance(value, list):
@@ -158,7 +155,7 @@ def label(value: Any) -> str | None:
 
 
 def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str | None]]:
-    """Every leaf of a record with its path."""
+    """Yield every leaf of a record with its path."""
     if isinstance(value, Element):
         yield from value.leaves(prefix)
     elif isinstance(value, dict):
@@ -172,7 +169,7 @@ def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str | None]]:
 
 
 def repeated(leaves: Sequence[tuple[str, object]]) -> str | None:
-    """A path that several leaves have, as those of {"a.b": 1, "a": {"b": 2}}."""
+    """Return a path that several leaves share, as in {"a.b": 1, "a": {"b": 2}}, or None."""
     names = {name for name, _ in leaves}
     if len(names) == len(leaves):
         return None
@@ -180,7 +177,7 @@ def repeated(leaves: Sequence[tuple[str, object]]) -> str | None:
 
 
 def references(profile: Profile) -> tuple[list[str], list[str]]:
-    """(columns of texts, columns of values) that a profile names."""
+    """Return (columns of texts, columns of values) that a profile names."""
     origins: list[Origin | None] = [profile.sensor, profile.type, profile.unit]
     origins += [*profile.captures.values(), *(profile.time.origins if profile.time else ())]
     if profile.time is not None:
@@ -204,14 +201,14 @@ def references(profile: Profile) -> tuple[list[str], list[str]]:
 
 
 class UnitsAt:
-    """The units of columns, where the document has an object with one for each."""
+    """The units of columns, from an object in the document that has one for each."""
 
     def __init__(self, reference: str | None, records: Path, outside: dict[str, Any]) -> None:
         self.reference = reference
         self.get = Getter(reference, records, outside) if reference is not None else None
 
     def __call__(self, records: Iterable[Record]) -> dict[str, str]:
-        """Permanent where there are none, or where they differ between records."""
+        """Return the units. Raises Permanent if there are none, or if they differ between records."""
         if self.get is None:
             return {}
         found: dict[int, Any] = {}
@@ -220,7 +217,9 @@ class UnitsAt:
             found[id(value)] = value
         made = list(found.values())
         if any(not isinstance(units, dict) or units != made[0] for units in made):
-            what = "differs between the documents" if isinstance(made[0], dict) else "is no object"
+            what = (
+                "differs between the documents" if isinstance(made[0], dict) else "is not an object"
+            )
             do = "correct units_at in the profile: the path of an object with each column's unit"
             raise Permanent(Code.COLUMN_MISSING, f"units_at = {self.reference!r} {what}", do=do)
         return {
@@ -252,7 +251,7 @@ class Columns:
         rejects: list[Reject],
         records: int | None = None,
     ) -> Iterator[Chunk]:
-        """Chunks of so many records that their cells are bounded, also when no two are alike."""
+        """Yield chunks with a bounded number of cells, even if all records differ."""
         start, names = 0, set(self.named)
         for index, (_, record, _) in enumerate(found):
             names.update(self._names(record.value))
@@ -262,7 +261,8 @@ class Columns:
         yield self.chunk(found[start:], rejects, records)
 
     def _names(self, value: Any) -> list[str]:
-        """The paths of a record's leaves; Permanent where there are more than a table may have."""
+        """Return the paths of a record's leaves. Raises Permanent if they exceed the maximum number of
+        columns."""
         most = self.profile.max_columns
         names = [name for name, _ in islice(flat(value), most + 1)]
         if len(names) > most:
@@ -275,7 +275,7 @@ class Columns:
         rejects: list[Reject],
         records: int | None = None,
     ) -> Chunk:
-        """found: (line, record, where it stands) of each record."""
+        """Build a chunk. found: (line, record, position) of each record."""
         rows: list[dict[str, str | None]] = []
         lines: list[int] = []
         spots: list[Callable[[], Spot]] = []
@@ -332,7 +332,7 @@ class Columns:
         row.update((k, v) for k, v in leaves if k and k not in self.getters)
         bad = next((n for n, t in row.items() if t is not None and not is_unicode(n + t)), None)
         if bad is not None:
-            return row, (Code.INVALID_UTF8, "half of a surrogate pair, which is no character")
+            return row, (Code.INVALID_UTF8, "an unpaired surrogate, which is not a character")
         if not self._measures(row):
             wanted = "; ".join([*self.measured, *(each.match for each in self.profile.each)])
             return row, (Code.NOTHING_MEASURED, f"the record has none of {wanted}")
@@ -346,11 +346,11 @@ class Columns:
         return any(map(self.matches, row))
 
     def matches(self, name: str) -> bool:
-        """Whether `each` takes a member of that name."""
+        """Return whether `each` selects a member of that name."""
         return any(search(each.match, name) for each in self.profile.each)
 
     def finish(self) -> None:
-        """Permanent when a column was in none of the records that were read."""
+        """Raise Permanent if a column was missing in all records."""
         optional = {name for name, column in self.profile.columns.items() if column.optional}
         absent = sorted(self.never - optional)
         if absent and self.rows:
@@ -360,7 +360,7 @@ class Columns:
 
 
 def _twice(record: Record) -> str | None:
-    """A key that stands twice in the record, or in an object on the way to it."""
+    """Return a duplicate key of the record or of an object on the path to it, or None."""
     above = (getattr(value, "twice", None) for value in record.above)
     return next((key for key in above if key is not None), None) or twice_in(record.value)
 
@@ -373,7 +373,7 @@ def is_unicode(found: str) -> bool:
 
 
 def raw_of(record: Record) -> Spot:
-    """The spot of a record of a document, where offsets are not known."""
+    """Return the position of a record in a document, where offsets are unknown."""
     value = record.value
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return Spot(None, shown.encode("utf-8", "backslashreplace").decode()[:RAW_LIMIT])

@@ -1,10 +1,9 @@
-"""Many JSON values, one a line, taken apart at once: where each leaf stands, and each line's shape.
+"""Split many JSON values, one per line, at once: the position of each leaf, and the shape of each line.
 
-The shape of a line is its text without its leaves: names, brackets, commas and spaces. Of lines of one
-shape a JSON parser needs to read one; the leaves of the others are at the same places of it. What is
-checked here is what a shape does not tell: that each leaf is a number, a literal or a text of JSON
-(RFC 8259). A line that is not plain is odd, and left to the parser, whatever is odd about it.
-"""
+The shape of a line is its text without its leaves: names, brackets, commas and spaces. The JSON parser
+needs to read only one line of each shape; the other lines have their leaves at the same places. This module
+checks what the shape does not show: that each leaf is a number, a literal or a string of JSON (RFC 8259).
+Any irregular line is odd, and is left to the parser."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ _TOP = np.uint64(56)
 
 
 class Odd(Exception):
-    """Which lines are not plain."""
+    """Raised with the lines that are irregular."""
 
     def __init__(self, lines: Bools) -> None:
         super().__init__()
@@ -46,8 +45,8 @@ class Odd(Exception):
 
 
 def runs(odd: Bools, near: int) -> Iterator[tuple[int, int, bool]]:
-    """(begin, end, whether they are plain) of the lines, in their order. near: lines
-    between two odd ones that are not worth a run of their own."""
+    """Yield (begin, end, whether the lines are regular) for consecutive lines. near: minimum number of
+    regular lines between two odd ones that form a run."""
     begin = 0
     lines = np.flatnonzero(odd)
     for run in np.split(lines, np.flatnonzero(np.diff(lines) > near) + 1):
@@ -62,8 +61,9 @@ def runs(odd: Bools, near: int) -> Iterator[tuple[int, int, bool]]:
 
 @dataclass
 class Scan:
-    """first: the number of each line's first leaf. starts, ends: of the leaves in `data`. shapes: of each
-    line, with the text of each shape. decoded: leaves with escapes, and their texts."""
+    """The result of a scan. first: index of each line's first leaf. starts, ends: bounds of the leaves in
+    `data`. shapes: the shape of each line, dictionary-encoded. decoded: leaves with escapes, and their
+    texts."""
 
     data: bytes
     first: Ints
@@ -75,7 +75,7 @@ class Scan:
     decoded: tuple[Ints, pa.Array]
 
     def counts(self) -> Ints:
-        """Of each line's leaves."""
+        """Return the number of leaves in each line."""
         return np.diff(self.first, append=len(self.starts))
 
     @cached_property
@@ -86,8 +86,8 @@ class Scan:
 
 
 def scan(data: bytes, starts: Ints) -> Scan:
-    """data: whole lines, of which each begins at `starts`. Odd with the lines that are not plain; not all
-    of them need to be among those, as one may hide others."""
+    """Scan complete lines. starts: the offset of each line in `data`. Raises Odd with irregular lines,
+    which may not be all of them, because one may conceal others."""
     return _Scanning(data, starts).scan()
 
 
@@ -98,7 +98,7 @@ class _Scanning:
         self.padded = np.append(self.bytes, np.uint8(10))
 
     def odd(self, places: Ints) -> None:
-        """Raises when a place is given: its line is odd."""
+        """Raise Odd for the lines at these places, if any."""
         if len(places):
             lines = np.zeros(len(self.starts), np.bool_)
             lines[np.searchsorted(self.starts, places, "right") - 1] = True
@@ -129,7 +129,8 @@ class _Scanning:
         return Scan(self.data, first, starts, ends, is_text, is_null, shapes, unescaped)
 
     def characters(self) -> tuple[Bools, Ints]:
-        """(the quotes that begin or end a string, the backslashes), of valid UTF-8."""
+        """Return (quotes that begin or end a string, backslashes). Raises Odd for invalid UTF-8 and control
+        characters."""
         if not self.data.isascii():
             try:
                 self.data.decode()
@@ -147,8 +148,8 @@ class _Scanning:
         return quotes, slashes
 
     def scalars(self, inside: Bools) -> tuple[Ints, Ints]:
-        """Where each number and each literal begins and ends. What belongs to none of them, and is no
-        sign of JSON, is left in the line's shape, which then is no JSON."""
+        """Return the begin and end of each number and literal. Other invalid text remains in the line's
+        shape, which is then not valid JSON."""
         signs = self.bytes
         bare = np.zeros(len(signs) + 2, np.bool_)
         some = (signs >= 43) & (signs < 123) & (signs != 44) & (signs != 58)
@@ -159,7 +160,7 @@ class _Scanning:
         return starts, ends
 
     def before_colon(self, closed: Ints) -> Bools:
-        """Which of the quotes end a name."""
+        """Return which closing quotes end a name."""
         found = self.padded[closed + 1]
         spaced = np.flatnonzero((found == 32) | (found == 9) | (found == 13))
         places = closed[spaced] + 1
@@ -171,7 +172,8 @@ class _Scanning:
         return np.asarray(found == ord(":"))
 
     def check_scalars(self, starts: Ints, ends: Ints, signs: Ints) -> None:
-        """Odd where one is neither a number nor true, false or null. signs: the places of all of them."""
+        """Raise Odd unless each scalar is a number, true, false or null. signs: the positions of all
+        structural characters."""
         if not len(starts):
             return
         head, last = self.bytes[starts], self.bytes[ends - 1]
@@ -201,7 +203,7 @@ class _Scanning:
             self.odd(starts[left[~good.to_numpy(zero_copy_only=False)]])
 
     def shapes(self, starts: Ints, ends: Ints, scalars: Ints, first: Ints) -> pa.DictionaryArray:
-        """Of each line: without its leaves, but for a 0 in place of each scalar."""
+        """Return the shape of each line: its text without leaves, with a 0 in place of each scalar."""
         signs = self.bytes.copy()
         signs[scalars] = 48
         bounds = np.empty(2 * len(starts) + 2, np.int32)
@@ -216,7 +218,7 @@ class _Scanning:
     def unescaped(
         self, slashes: Ints, starts: Ints, ends: Ints, is_text: Bools
     ) -> tuple[Ints, pa.Array]:
-        """The leaves that hold an escape, and what they mean."""
+        """Return the leaves with escapes, and their decoded texts."""
         if not len(slashes) or not len(starts):
             return np.zeros(0, np.int64), pa.array([], pa.string())
         owners = np.searchsorted(starts, slashes, "right") - 1
@@ -230,7 +232,8 @@ class _Scanning:
 
 
 def escaped(slashes: Ints) -> Ints:
-    """The places that backslashes at these places escape: of several in a row, every other one does."""
+    """Return the positions escaped by backslashes at these positions: of consecutive backslashes, every
+    other one escapes."""
     begins = np.flatnonzero(np.diff(slashes, prepend=-2) != 1)
     runs = np.repeat(begins, np.diff(begins, append=len(slashes)))
     after: Ints = slashes[(np.arange(len(slashes)) - runs) % 2 == 0] + 1
@@ -238,8 +241,8 @@ def escaped(slashes: Ints) -> Ints:
 
 
 def inside_strings(quotes: Bools) -> Bools:
-    """Which bytes stand within a string, the first quote of it with them. Eight at a time: the product
-    with ones has in each byte the sum of those up to it."""
+    """Return which bytes are inside strings, including the opening quote. Works on eight bytes at a time:
+    multiplying by ones gives each byte the sum of the bytes up to it."""
     padded = np.zeros(-(-len(quotes) // 8) * 8, np.uint8)
     padded[: len(quotes)] = quotes
     sums = padded.view("<u8") * _ONES
@@ -252,12 +255,12 @@ def inside_strings(quotes: Bools) -> Bools:
 
 
 def _slices(data: bytes, starts: Ints, ends: Ints) -> pa.Array:
-    """Pieces of `data` that follow each other."""
+    """Return consecutive pieces of `data`."""
     return _every_other(np.stack((starts, ends), axis=1).ravel().astype(np.int32), data)
 
 
 def _every_other(bounds: npt.NDArray[np.int32], data: bytes | Bytes) -> pa.Array:
-    """The first piece between two of the bounds, the third, and so on."""
+    """Return the pieces between the first and second bound, the third and fourth, and so on."""
     buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
     whole = pa.Array.from_buffers(pa.binary(), max(len(bounds) - 1, 0), buffers)
     return whole.take(pa.array(np.arange(0, len(whole), 2)))

@@ -1,9 +1,8 @@
 """SenML in JSON (RFC 8428): a pack of records with base values. Line numbers are those of records.
 
-The sensor is base name and name together (4.5.1), the type the name, or "value" without one. Times
-below 2**28 are relative to when the pack was received (4.5.3), which no file tells: they are refused.
-A record of base values alone holds no reading.
-"""
+The sensor is base name plus name (4.5.1), the type the name, or "value" without one. Times below 2**28 are
+relative to the time of receipt (4.5.3), which a file does not state: they are rejected. A record with only
+base values yields no reading."""
 
 from __future__ import annotations
 
@@ -42,11 +41,14 @@ def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> No
         found.rejects.append(Reject(number, None, None, code, reason, raw))
 
     if not isinstance(record, dict):
-        refuse(Code.MALFORMED_ROW, "a record of SenML is an object")
+        refuse(Code.MALFORMED_ROW, "a SenML record must be an object")
         return
     unknown = [key for key in record if key.endswith("_")]
     if unknown:
-        refuse(Code.MALFORMED_ROW, f"{unknown[0]!r} must be understood, and is not (RFC 8428, 4.4)")
+        refuse(
+            Code.MALFORMED_ROW,
+            f"{unknown[0]!r} must be understood, but is not supported (RFC 8428, 4.4)",
+        )
         return
     base.update((key, record[key]) for key in BASES if key in record)
     if not any(key in record for key in _VALUES):
@@ -59,11 +61,13 @@ def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> No
         refuse(Code.TIMESTAMP_UNREADABLE, f"t = {record.get('t')!r} is not a number")
         return
     if time < RELATIVE:
-        refuse(Code.TIMESTAMP_RELATIVE, "no absolute time: t is relative to when it was received")
+        refuse(Code.TIMESTAMP_RELATIVE, "no absolute time: t is relative to the time of receipt")
         return
     if "v" not in record and "s" not in record:
         kind = next(key for key in _VALUES if key in record)
-        refuse(Code.VALUE_NOT_A_NUMBER, f"the value is no number: {kind} = {record[kind]!r}"[:200])
+        refuse(
+            Code.VALUE_NOT_A_NUMBER, f"the value is not a number: {kind} = {record[kind]!r}"[:200]
+        )
         return
     found.records += 1
     found.spots[number] = lambda: raw_of(Record(record))
@@ -77,13 +81,13 @@ def _take(number: int, record: Any, base: dict[str, Any], found: Readings) -> No
 
 def _number(text: Any) -> Decimal:
     number = Decimal(str(text)) if text is not None else Decimal(0)
-    if not number.is_finite() or abs(number.adjusted()) > 400:  # no double has as many digits
+    if not number.is_finite() or abs(number.adjusted()) > 400:  # exceeds the range of a double
         raise InvalidOperation
     return number
 
 
 def _sum(base: Any, value: Any) -> str | None:
-    """The value's text as it stands, unless there is a base value to add."""
+    """Return the value's text unchanged, unless there is a base value to add."""
     if base is None or not isinstance(value, str):
         return value if value is None or isinstance(value, str) else str(value)
     try:

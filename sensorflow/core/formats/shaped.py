@@ -1,9 +1,8 @@
-"""Records of JSON lines by the lines' shapes: the columns that `records.Columns` makes of each record by
-itself, the same to the byte, for many lines at once.
+"""Read records of JSON lines by the lines' shapes: many lines at once, with columns identical to those that
+`records.Columns` builds record by record.
 
-Of each shape one line is read by the parser, each leaf of it replaced by its number. What the profile asks
-of the records is asked of that line; the numbers that come out say which leaf of each line is the cell.
-"""
+The parser reads one line of each shape, with each leaf replaced by its number. The profile's paths are
+evaluated on that line; the resulting numbers tell which leaf of each line is the cell."""
 
 from __future__ import annotations
 
@@ -40,12 +39,12 @@ from sensorflow.core.formats.records import (
 from sensorflow.core.formats.scan import Bools, Ints, Odd, Scan
 
 SHAPES = 64
-"""Of the lines of a block; more are left to the parser."""
+"""Maximum number of shapes in the lines of a block; the parser reads blocks with more."""
 KNOWN = 256
 FEW = 24
-"""Lines that are read one by one: to begin with many at once takes longer."""
+"""Number of lines that are read one by one, because starting the fast path takes longer."""
 NEAR = 128
-"""Lines between two odd ones that are not worth a way of their own."""
+"""Minimum number of lines between two odd ones that are worth the fast path."""
 ROUNDS = 3
 Cell = int | str | None
 """The number of a leaf, a text, or nothing."""
@@ -53,19 +52,20 @@ Cell = int | str | None
 
 @dataclass(frozen=True)
 class Shape:
-    """rows: of each record of such a line, what each name means. bare: records that are no objects."""
+    """The records in lines of one shape. rows: for each record of such a line, the value of each name.
+    bare: records that are not objects."""
 
     rows: tuple[dict[str, Cell], ...]
     bare: tuple[bool, ...]
 
 
 class Shaped:
-    """The fast way to the records of lines, of one file."""
+    """The fast path to the records in the lines of one file."""
 
     def __init__(
         self, columns: Columns, steps: Path, comment: bytes | None = None, above: int = 0
     ) -> None:
-        """above: steps that were taken already, the last of them to an element of a list."""
+        """above: number of steps already taken, the last of them to an element of a list."""
         self.columns, self.steps, self.comment, self.above = columns, steps, comment, above
         self.nesting = columns.profile.max_nesting
         self._shapes: dict[bytes, Shape | None] = {}
@@ -77,8 +77,8 @@ class Shaped:
         made: Callable[[Block, Chunk], Chunk],
         rounds: int = ROUNDS,
     ) -> Iterator[Chunk]:
-        """A block's lines, many at once; odd ones and those that stand near them by `one_by_one`. made: the
-        chunk of many lines as the format has it."""
+        """Yield the chunks of a block. Reads many lines at once, and odd lines and those near them with
+        `one_by_one`. made: converts a chunk of many lines as the format needs it."""
         if len(block) < FEW or not rounds:
             yield from one_by_one(block)
             return
@@ -94,7 +94,7 @@ class Shaped:
             yield chunk
 
     def chunk(self, block: Block) -> Chunk:
-        """Raises Odd where lines of the block are to be read one by one; nothing was counted then."""
+        """Read a block. Raises Odd if some lines must be read one by one; nothing has been counted then."""
         found = scanning.scan(block.data, block.starts)
         names = found.shapes.dictionary.to_pylist()
         codes = found.shapes.indices.to_numpy(zero_copy_only=False)
@@ -117,7 +117,7 @@ class Shaped:
         return _Rows(self, block, found, codes, [s or Shape((), ()) for s in shapes]).chunk()
 
     def shape(self, name: bytes, found: Scan, block: Block, line: int) -> Shape | None:
-        """None of one that is not plain."""
+        """Return the shape of a line, or None if it is irregular."""
         if name not in self._shapes:
             if len(self._shapes) >= KNOWN:
                 self._shapes.clear()
@@ -144,7 +144,7 @@ class Shaped:
         columns = self.columns
         every = self.steps[-1] == EVERY if self.steps else bool(self.above)
         if isinstance(record.value, Number) and not every:
-            return None  # it is no record where it is null
+            return None  # null is not a record
         row: dict[str, Cell] = {}
         for name, get in columns.getters.items():
             value = get(record)
@@ -167,8 +167,8 @@ class Shaped:
 
 
 def _all_numbered(value: Any, found: Scan, line: int) -> bool:
-    """Whether a numbered line has each of its leaves once. The numbers of two texts with nothing between
-    them, which is no JSON, would be read as the number of another leaf."""
+    """Return whether a numbered line contains each leaf exactly once. The numbers of two adjacent strings,
+    which are not valid JSON, would merge into another number."""
     last = int(found.first[line + 1]) if line + 1 < len(found.first) else len(found.starts)
     leaves = [leaf for _, leaf in flat(value) if isinstance(leaf, Number)]
     count = last - int(found.first[line])
@@ -182,7 +182,7 @@ def _cell(value: Any) -> Cell:
 
 
 def _numbered(found: Scan, block: Block, line: int) -> bytes:
-    """A line, each leaf replaced by its number."""
+    """Return a line with each leaf replaced by its number."""
     begin = int(block.starts[line])
     end = int(block.starts[line + 1]) if line + 1 < len(block) else len(block.data)
     first = int(found.first[line])
@@ -217,7 +217,7 @@ class _Rows:
         self.slots = self._slots()
 
     def _slots(self) -> Ints:
-        """Of each leaf, the place of its text in `texts`; -1 of null."""
+        """Return, for each leaf, the index of its text in `texts`; -1 for null."""
         slots = 2 * np.arange(len(self.found.starts))
         slots[self.found.is_null] = -1
         leaves, meant = self.found.decoded
@@ -231,7 +231,7 @@ class _Rows:
 
     @cached_property
     def texts(self) -> pa.Array:
-        """Every leaf, each followed by what stands behind it, and then the constants."""
+        """Every leaf, each followed by the text after it, and then the constants."""
         ends = self.found.ends
         bounds = np.stack((self.found.starts, ends), axis=1).ravel()
         more = [text.encode() for text in self.constants]
@@ -242,7 +242,7 @@ class _Rows:
         return pa.Array.from_buffers(pa.string(), len(bounds) - 1, buffers)
 
     def places(self, name: str) -> tuple[Ints, Bools]:
-        """Of each record the slot of what the name means, and whether it is a number."""
+        """Return, for each record, the slot of the name's value, and whether it is a number."""
         found = np.full(self.count, -1, np.int64)
         typed = np.zeros(self.count, np.bool_)
         for shape, lines in zip(self.shapes, self.of, strict=True):
@@ -288,7 +288,7 @@ class _Rows:
         return self.texts.take(pa.array(slots, mask=slots < 0))
 
     def check(self, named: dict[str, tuple[Ints, Bools]]) -> None:
-        """Odd where a record is none."""
+        """Raise Odd if a record has no value."""
         some = np.ones(self.count, np.bool_)
         bare = np.zeros(self.count, np.bool_)
         for shape, lines in zip(self.shapes, self.of, strict=True):

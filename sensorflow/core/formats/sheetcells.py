@@ -1,4 +1,4 @@
-"""The cells of a sheet as calamine gives them."""
+"""The cells of a sheet as calamine returns them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ Row = tuple[int, list[Cell]]
 
 
 def chosen(names: list[str], profile: Profile) -> str:
-    """The sheet that the profile names or counts. Permanent if there is none."""
+    """Return the name of the sheet that the profile selects by name or number. Raises Permanent if it does
+    not exist."""
     wanted = profile.sheet
     if isinstance(wanted, int):
         wanted = names[wanted - 1] if 1 <= wanted <= len(names) else ""
@@ -30,7 +31,7 @@ def chosen(names: list[str], profile: Profile) -> str:
 
 
 def numbered(sheet: calamine.CalamineSheet, first: int) -> list[Row]:
-    """The rows of a sheet from its first cell on, which stands in row `first`."""
+    """Return the rows of a sheet, whose first cell is in row `first`."""
     left: list[Cell] = [""] * (sheet.start[1] if sheet.start else 0)
     rows: list[list[Cell]] = sheet.to_python(skip_empty_area=True)
     return list(enumerate([left + row for row in rows] if left else rows, first))

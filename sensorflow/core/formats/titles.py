@@ -1,4 +1,4 @@
-"""Header rows -> the columns of a table."""
+"""Build the columns of a table from its header rows."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ WRONG = "correct skip, quote, delimiter or encoding in the profile, then replay"
 def fields(
     rows: Sequence[Sequence[str]], profile: Profile, width: int, line: int | None = None
 ) -> list[Field]:
-    """rows: the cells of each header row. width: of the data, where there is no header or where it is
-    aligned to the right. line: of the first row.
+    """Return the columns. rows: the cells of each header row. width: number of columns in the data, used if
+    there is no header or if it is aligned to the right. line: line of the first row.
 
-    The name of a column is its cell in the rows called "name", or those of all rows joined by "|".
+    The name of a column is its cell in the rows with role "name", or the cells of all rows joined by "|".
     """
     count = max([len(row) for row in rows], default=0)
     count = max(count, len(profile.names)) or width
@@ -46,9 +46,7 @@ def fields(
     roles = profile.header if isinstance(profile.header, tuple) else ("name",) * len(rows)
     stripped = [[cell.strip() for cell in row] for row in rows]
     cells = aligned(stripped, roles, profile, count, line)
-    if (
-        profile.header_fill
-    ):  # a cell that was merged over several columns stands in the first of them
+    if profile.header_fill:  # a merged cell has its text in the first of its columns
         for row in cells:
             for index in range(1, len(row)):
                 row[index] = row[index] or row[index - 1]

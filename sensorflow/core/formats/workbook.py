@@ -1,9 +1,9 @@
-"""Spreadsheets by calamine: Office Open XML (.xlsx, .xlsm), Excel 97 (.xls), .xlsb and OpenDocument (.ods).
+"""Spreadsheets read with calamine: Office Open XML (.xlsx, .xlsm), Excel 97 (.xls), .xlsb and OpenDocument
+(.ods).
 
-calamine holds a whole sheet, as a rectangle around its cells. A sheet in XML is therefore given to it in
-slices (`ooxml`), so that memory is bounded whatever the sheet's size; the others are bounded by the size of
-their file.
-"""
+calamine loads a whole sheet, as the bounding rectangle of its cells. XML sheets are therefore read in
+slices (`ooxml`), so that memory is bounded whatever the sheet's size; for other types the file's size is
+limited."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 HELD = 64 << 20
-"""Bytes, unpacked, of a spreadsheet that is held in memory whole."""
+"""Maximum unpacked bytes of a spreadsheet that is loaded as a whole."""
 AREA = 16_000_000
-"""Cells of the rectangles around its tables."""
+"""Maximum cells in the bounding rectangles of its tables."""
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
 @contextmanager
 def _clear() -> Iterator[None]:
-    """Whatever a spreadsheet does to its readers becomes a Permanent error."""
+    """Convert every exception of a spreadsheet reader to a Permanent error."""
     try:
         yield
     except calamine.PasswordError as error:
@@ -44,22 +44,23 @@ def _clear() -> Iterator[None]:
 
 
 def size_of(stream: BinaryIO, profile: Profile) -> int:
-    """Bytes of the spreadsheet when it is unpacked. Permanent if it is too large, or none."""
+    """Return the size of the spreadsheet when unpacked, in bytes. Raises Permanent if it is too large or
+    not a spreadsheet."""
     with _clear():
         return stream.seek(0, io.SEEK_END) if _is_ole(stream) else _check_archive(stream, profile)
 
 
 def _is_ole(stream: BinaryIO) -> bool:
-    """Whether it is a compound file: Excel 97, or an encrypted spreadsheet of any kind."""
+    """Return whether the file is an OLE compound file: Excel 97, or an encrypted spreadsheet of any
+    type."""
     stream.seek(0)
     return stream.read(8) == OLE
 
 
 def rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
-    """The rows of the profile's sheet up to its last; some without any cell may be left out.
+    """Yield the rows of the profile's sheet up to its last; rows without any cell may be omitted.
 
-    stream: can seek, and is one whose `size_of` raises nothing. Raises Permanent.
-    """
+    stream: seekable, and accepted by `size_of`. Raises Permanent."""
     with _clear():
         if not _is_ole(stream):
             with zipfile.ZipFile(stream) as archive:
@@ -74,7 +75,7 @@ def rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
 
 
 def names(stream: BinaryIO) -> list[str]:
-    """Of the sheets, in their order. stream: as for `rows`. Raises Permanent."""
+    """Return the names of the sheets, in order. stream: as for `rows`. Raises Permanent."""
     with _clear():
         if not _is_ole(stream):
             with zipfile.ZipFile(stream) as archive:
@@ -86,7 +87,7 @@ def names(stream: BinaryIO) -> list[str]:
 
 @contextmanager
 def _held(stream: BinaryIO) -> Iterator[calamine.CalamineWorkbook]:
-    """A spreadsheet that calamine holds whole, measured before."""
+    """Open a spreadsheet that calamine loads as a whole, after checking its size."""
     _check_size(stream.seek(0, io.SEEK_END))
     if _is_ole(stream):
         stream.seek(0)
@@ -102,7 +103,9 @@ def _held(stream: BinaryIO) -> Iterator[calamine.CalamineWorkbook]:
 
 def _check_size(size: int) -> None:
     if size > HELD:
-        what = f"a spreadsheet of this kind is held in memory: it has {size:,} bytes, the limit is {HELD:,}"
+        what = (
+            f"a spreadsheet of this type must fit in memory: {size:,} bytes, the limit is {HELD:,}"
+        )
         raise Permanent(
             Code.TOO_LARGE, what, do="save it as .xlsx or CSV, which may be of any size"
         )
@@ -110,14 +113,14 @@ def _check_size(size: int) -> None:
 
 def _check_area(cells: int) -> None:
     if cells > AREA:
-        what = f"{cells:,} cells, empty ones among them; the limit is {AREA:,}"
+        what = f"{cells:,} cells, including empty ones; the limit is {AREA:,}"
         raise Permanent(
             Code.TOO_MANY_CELLS, what, do="save it as .xlsx or CSV, which may be of any size"
         )
 
 
 def _check_archive(stream: BinaryIO, profile: Profile) -> int:
-    """The bytes that the spreadsheet is unpacked."""
+    """Return the size of the unpacked spreadsheet, in bytes."""
     with zipfile.ZipFile(stream) as archive:
         infos = archive.infolist()
     size = sum(info.file_size for info in infos)
@@ -125,6 +128,6 @@ def _check_archive(stream: BinaryIO, profile: Profile) -> int:
     if size > profile.max_decompressed:
         raise Permanent(Code.TOO_LARGE, f"decompressed, the spreadsheet has {size:,} bytes")
     if size > HELD and size > packed * profile.max_ratio:
-        what = f"the spreadsheet grows to {size:,} bytes: a bomb?"
+        what = f"the spreadsheet grows to {size:,} bytes: maybe a decompression bomb"
         raise Permanent(Code.TOO_LARGE, what, do=RATIO)
     return size

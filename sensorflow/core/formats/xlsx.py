@@ -1,8 +1,7 @@
 """Spreadsheets as tables. Line numbers are the sheet's rows.
 
-A date is a time of the clock without zone that a spreadsheet has, in ISO 8601 where it becomes a text; a
-number becomes the shortest text that gives the same double; a formula is the value that was last computed.
-"""
+A date is a time without a zone, written in ISO 8601 where it becomes a text; a number becomes the shortest
+text that yields the same double; a formula is its most recently computed value."""
 
 from __future__ import annotations
 
@@ -25,7 +24,8 @@ from sensorflow.errors import Code, Permanent
 
 ROWS = 8192
 CELLS, CELLS_PER_BYTE = 10_000_000, 2
-"""Cells that are walked, empty ones among them, whatever the sheet's size; and for each byte of it more."""
+"""Maximum number of cells that are visited, including empty ones, for a sheet of any size, and additional
+cells for each byte of the sheet."""
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
@@ -46,7 +46,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
 
 
 def _head(rows: Iterator[Row], count: int) -> tuple[list[Row], Row | None]:
-    """The rows of the header, an empty one among them too, and the first row of data."""
+    """Return the rows of the header, including an empty one, and the first row of data."""
     head: list[Row] = []
     row = next(rows, None)
     while row is not None and len(head) < count:
@@ -59,7 +59,7 @@ def _head(rows: Iterator[Row], count: int) -> tuple[list[Row], Row | None]:
 
 
 def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
-    """The rows that hold anything, without the empty cells at their ends."""
+    """Yield the rows that are not empty, without the empty cells at their ends."""
     size = workbook.size_of(stream, profile)
     most = profile.max_cells or CELLS + CELLS_PER_BYTE * size
     walked = before = 0
@@ -67,7 +67,7 @@ def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
         walked += len(cells) + number - before - 1
         before = number
         if walked > most:
-            what = f"more than {most:,} cells, empty ones among them"
+            what = f"more than {most:,} cells, including empty ones"
             raise Permanent(Code.TOO_MANY_CELLS, what, line=number)
         if isinstance(cells[-1], str) and not (cells := _filled(cells)):
             continue
@@ -81,7 +81,7 @@ def sheet_rows(stream: BinaryIO, profile: Profile) -> Iterator[Row]:
 
 
 def _filled(cells: list[Cell]) -> list[Cell]:
-    """Without the empty and blank cells at the end."""
+    """Remove the empty and blank cells at the end."""
     while cells and isinstance(last := cells[-1], str) and not last.strip():
         cells.pop()
     return cells
@@ -107,7 +107,7 @@ def _text(cell: Cell) -> str:
 
 
 def texts(cells: Sequence[Cell]) -> list[str]:
-    """Cells as profiles name and search them."""
+    """Return cells as texts, as profiles name and search them."""
     return list(map(_text, cells))
 
 
@@ -150,7 +150,7 @@ def _chunk(part: list[Row], layout: Layout, width: int, profile: Profile) -> Chu
 
 
 def _chosen(part: list[Row], width: int, profile: Profile, rejects: list[Reject]) -> Iterator[Row]:
-    """The rows that are read; those with cells behind the last column become rejects."""
+    """Yield the rows to read. Rows with cells after the last column become rejects."""
     for number, cells in part:
         behind = cells[width:]
         if behind and profile.long_rows == "reject" and any(cell != "" for cell in behind):
@@ -175,7 +175,8 @@ def _dropped(cells: Sequence[Cell], number: int, profile: Profile) -> bool:
 
 
 def _columns(across: list[tuple[Cell, ...]], layout: Layout) -> dict[int, pa.Array]:
-    """The columns that the layout needs. One that holds nothing but numbers, or dates, keeps its type."""
+    """Return the columns that the binding needs. A column that contains only numbers, or only dates, keeps
+    its type."""
     measured = {measure.column for measure in layout.measures} - _spoken(layout)
     single = len(layout.time) == 1 and layout.formats == ("iso8601",)
     dated = set(layout.time[0].columns) - _spoken(layout) if single else set[int]()
@@ -200,7 +201,7 @@ def _is_typed(cells: Sequence[Cell], kinds: set[type]) -> bool:
 
 
 def _spoken(layout: Layout) -> set[int]:
-    """Columns whose cells are also used as texts."""
+    """Return columns whose cells are also used as texts."""
     texts = [text for m in layout.measures for text in (m.type, m.unit, m.sensor)]
     graded = {m.grade.column for m in layout.measures if m.grade}
     chosen = {column for column, _ in layout.where} | set(layout.rescued)
@@ -214,7 +215,7 @@ def _instant(cell: Cell) -> datetime | None:
 
 
 def _joined(layout: Layout) -> Iterator[tuple[int, ...]]:
-    """The columns of times that are joined of several cells."""
+    """Yield the groups of columns that are joined to form a time."""
     for parts in {layout.time, *(measure.time for measure in layout.measures)}:
         columns = tuple(c for part in parts for c in part.columns)
         if len(columns) > 1:
@@ -224,8 +225,8 @@ def _joined(layout: Layout) -> Iterator[tuple[int, ...]]:
 def _apart(
     joined: tuple[int, ...], across: list[tuple[Cell, ...]], columns: dict[int, pa.Array]
 ) -> None:
-    """A date beside a time is the day alone, and the time the time of the day alone, as a sheet shows
-    them, whatever day the cell of a time holds."""
+    """Reduce a date next to a time to its day, and the time to its time of day, as a sheet displays them,
+    whatever day the time's cell contains."""
     rows = zip(*(across[c] for c in joined), strict=True) if across else ()
     texts = [_times(cells) for cells in rows]
     for place, index in enumerate(joined):

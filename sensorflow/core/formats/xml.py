@@ -1,9 +1,9 @@
-"""XML: elements at a path are records. A document type, and with it every entity, is refused.
+"""XML: elements at a path are records. A document type declaration, and with it every entity, is refused.
 
-What is held at a time is one record and, of what stands around it, the texts that the profile names. Paths
-from the root ("$.feed.entry.title") follow the record's ancestors as far as both agree, and tell what
-stands before the record there; "$..ReadingType.uom" is the one text of the document, looked for ahead.
-"""
+Only one record, and the texts around it that the profile names, are in memory at a time. Paths from the
+root ("$.feed.entry.title") follow the record's ancestors as far as both agree, and return the text before
+the record there; "$..ReadingType.uom" is a text that occurs once in the document and is read in an
+additional pass."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from sensorflow.core.profile import Profile
 from sensorflow.errors import Code, Permanent
 
 HELD = 8 << 20
-"""Bytes of records that make a chunk, if they are fewer than `ROWS`."""
+"""Size of a chunk in bytes of records, if it has fewer than `ROWS`."""
 Found = tuple[int, Record, Callable[[], Spot]]
 
 
 def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chunk]:
-    """stream: can seek. The line of a record is that on which its element begins."""
+    """Yield the chunks of an XML document. stream: seekable. The line of a record is the line on which its
+    element begins."""
     texts, values = references(profile)
     named = list(dict.fromkeys([*texts, *values]))
     paths = [path for name in named for path in alternatives(name)]
@@ -36,7 +37,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     records = steps(profile.records or "")
     reading = _Records(profile, records, [p for p in paths if p.startswith("$") and p not in once])
     columns = Columns(profile, resolve)
-    # of several paths each is spoken of, and no new column
+    # the profile mentions each of several paths: none is a new column
     columns.getters = {n: _getter(n, once, len(records)) for n in [*named, *paths]}
     rows = 0
     for _ in parsed(stream, profile, reading):
@@ -58,7 +59,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
 
 
 def steps(path: str) -> Steps:
-    """Permanent where a profile names what is no path."""
+    """Parse a path. Raises Permanent if the profile's path is invalid."""
     try:
         return elementpath.steps(path)
     except ValueError as error:
@@ -67,7 +68,7 @@ def steps(path: str) -> Steps:
 
 
 def _getter(name: str, once: dict[str, str | None], depth: int) -> Callable[[Record], Any]:
-    """What a column's name means in a record."""
+    """Return the function that evaluates a column's name in a record."""
     found = [
         (path, () if path in once else steps(path), once.get(path)) for path in alternatives(name)
     ]
@@ -92,7 +93,7 @@ def _getter(name: str, once: dict[str, str | None], depth: int) -> Callable[[Rec
 
 
 def _once(stream: BinaryIO, profile: Profile, paths: list[str]) -> dict[str, str | None]:
-    """The text at each of these paths, of which a document has one, wherever it stands."""
+    """Return the text at each of these paths, which occur once in a document."""
     if not paths:
         return {}
     found = {path: Once(path) for path in paths}
@@ -125,7 +126,7 @@ class _Ahead(Handler):
 
 
 class _Open:
-    """An element of a record that is open."""
+    """An open element of a record."""
 
     __slots__ = ("key", "node")
 
@@ -134,7 +135,8 @@ class _Open:
 
 
 class _Records(Handler):
-    """found: the records, as far as they are complete. held: bytes that they take in the file."""
+    """Collects the records. found: the complete records so far. held: the bytes that they take in the
+    file."""
 
     def __init__(self, profile: Profile, records: Steps, absolute: list[str]) -> None:
         super().__init__(profile)
@@ -168,7 +170,7 @@ class _Records(Handler):
             self._beside.start(told)
 
     def _follow(self, name: str, attributes: dict[str, str]) -> None:
-        """One step on the way to the records, or beside it."""
+        """Follow one step on the path to the records, or beside it."""
         step = self._steps[self.depth - 1] if self.depth <= len(self._steps) else None
         if step is None or self._matched != self.depth - 1 or not step.fits(name):
             return
@@ -236,12 +238,12 @@ class _Records(Handler):
         start = self._began[0] if self._open else self.offset
         kept = self._window[max(0, start - self._base) :]
         if self._open and len(kept) > 4 * RAW_LIMIT:
-            return  # of a large record its beginning
+            return  # only the beginning of a large record
         self._base += len(self._window) - len(kept)
         self._window = kept + data
 
     def _raw(self, start: int) -> bytes:
-        """The text of the record that ends here, as it stands in the file."""
+        """Return the text of the record that ends here, as in the file."""
         end = self._window.find(b">", self.offset - self._base) + 1
         return self._window[start - self._base : end or None][: 4 * RAW_LIMIT]
 
@@ -252,7 +254,7 @@ class _Records(Handler):
     def _too_large(self) -> None:
         limit = self.profile.max_record
         if self.offset - self._began[0] > limit:
-            do = "raise max_record if the file is honest, then replay"
+            do = "if the file is valid, raise max_record, then replay"
             what = f"a record is longer than {limit:,} bytes"
             raise Permanent(Code.TOO_DEEP, what, do=do, line=self._began[1])
 

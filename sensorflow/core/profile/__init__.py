@@ -41,7 +41,7 @@ ROLES = ("name", "type", "unit", "sensor", "skip")
 
 
 class Profile(Cell):
-    """How to read one kind of file."""
+    """How to read files of one kind."""
 
     leading = ("format", "time", "sensor", "type", "value", "columns", "each", "unit")
     format: Format
@@ -76,7 +76,7 @@ class Profile(Cell):
     keep: Regex | None = None
     drop: Regex | None = None
     short_rows: Literal["reject", "missing"] = "reject"
-    # shapes of tables that only the profile can explain
+    # table structures that cannot be detected from the file
     align: Literal["left", "right"] | None = later(None)
     long_rows: Literal["reject", "ignore"] = later("reject")
     stop_at: Regex | None = later(None)
@@ -148,7 +148,9 @@ class Profile(Cell):
         try:
             "".encode(name)
         except LookupError:
-            raise ValueError("no such encoding; as in utf-8, latin-1, cp1252, utf-16-le") from None
+            raise ValueError(
+                "unknown encoding; use e.g. utf-8, latin-1, cp1252, utf-16-le"
+            ) from None
         return name
 
     @field_validator("header", mode="before")
@@ -156,28 +158,30 @@ class Profile(Cell):
     def _roles(cls, header: Any) -> Any:
         wrong = [r for r in header if r not in ROLES] if isinstance(header, list | tuple) else []
         if wrong:
-            raise ValueError(f"{wrong[0]!r} is nothing that a row tells: {', '.join(ROLES)}")
+            raise ValueError(f"{wrong[0]!r} is not a row role; use one of: {', '.join(ROLES)}")
         return header
 
     @field_validator("header")
     @classmethod
     def _header(cls, header: int | tuple[str, ...]) -> int | tuple[str, ...]:
         if isinstance(header, int) and not 0 <= header <= 20:
-            raise ValueError("0 to 20 rows, or a list of what each row tells: name, type, unit, …")
+            raise ValueError(
+                "0 to 20 rows, or a list with the role of each row: name, type, unit, …"
+            )
         return header
 
     @model_validator(mode="after")
     def _shape(self) -> Profile:
         if self.format in DECODED or self.format not in FORMATS:
             if self.type or self.value or self.columns or self.each or self.sensor or self.records:
-                raise ValueError(f"{self.format} says itself what is measured: leave it to it")
+                raise ValueError(f"{self.format} defines itself what is measured: omit these keys")
             if self.time is not None and self.time.step is not None:
-                raise ValueError(f"{self.format} says itself when: it has no time.step")
+                raise ValueError(f"{self.format} defines its own times: omit time.step")
             return self
         if self.format == "xml":
             elementpath.check(self.records, self._references())
         if self.time is None or not self.time.parts:
-            raise ValueError("time is required: the column that tells when")
+            raise ValueError("time is required: the column that contains it")
         if self.sensor is None and not self._sensor_elsewhere():
             raise ValueError("sensor is required: a column, a constant, or a pattern for the name")
         wide, long = bool(self.columns or self.each), bool(self.value or self.type)
@@ -187,7 +191,7 @@ class Profile(Cell):
             )
         if not wide and not (self.value is not None and self.type is not None):
             what = "columns or each (wide), or type and value (long)"
-            raise ValueError(f"say what is measured: {what}{' — both' if long else ''}")
+            raise ValueError(f"define what is measured: {what}{' — both' if long else ''}")
         nameless = self.header == 0 and not self.names and self.format in ("csv", "xlsx")
         if nameless and not all(ref.startswith("#") for ref in self._references()):
             raise ValueError('without a header give names = [...], or places such as "#1"')
@@ -200,16 +204,20 @@ class Profile(Cell):
         if len(set(signs)) != len(signs):
             raise ValueError("delimiter, quote and escape must differ from each other")
         if self.escape and (self.widths or len(self.delimiter) > 1):
-            raise ValueError("escape needs a delimiter of one character: leave it out, or give one")
+            raise ValueError(
+                "escape needs a delimiter of one character: omit it, or set such a delimiter"
+            )
         if self.thousands == self.decimal:
             raise ValueError("thousands and decimal must differ from each other")
         if self.header_again and (self.header == 0 or self.skip_until is None):
-            raise ValueError("header_again needs a header, and skip_until to tell it by")
+            raise ValueError("header_again needs a header, and skip_until to recognize it")
         titled = {group for each in self.each for group in re.compile(each.match).groupindex}
         parts = self.time.origins if self.time else ()
         named = {name for part in parts for name in TEMPLATE.findall(part.template or "")}
         if titled & named and self.columns:
-            raise ValueError("a time that stands in titles goes with each alone, not with columns")
+            raise ValueError(
+                "a time in column titles requires each, and cannot be combined with columns"
+            )
         if self.angle is not None:
             raise ValueError("angle belongs to one column: latitude = { angle = ... }")
         for name in self.captures:
@@ -221,16 +229,18 @@ class Profile(Cell):
         origins = (self.sensor, self.type, self.unit, *self.captures.values())
         tagged = any(origin is not None and origin.tags is not None for origin in origins)
         if tagged and self.format not in ("csv", "xlsx", "parquet"):
-            raise ValueError(f"tags goes with tables, not with {self.format}: name the columns")
+            raise ValueError(f"tags requires a table format, not {self.format}: name the columns")
         streamed = self.orient == "records" and "[*]" in (self.records or "[*]")
         if self.units_at is not None and (self.format != "json" or streamed):
             raise ValueError(
-                'units_at goes with format = "json" and orient = "columns", or one record'
+                'units_at requires format = "json" and orient = "columns", or one record'
             )
 
     def _follow(self, name: str, above: tuple[str, ...]) -> None:
         if name in above:
-            raise ValueError(f"captures go in a circle: {' -> '.join((*above, name))}")
+            raise ValueError(
+                f"captures refer to each other in a cycle: {' -> '.join((*above, name))}"
+            )
         for inner in TEMPLATE.findall(self.captures[name].template or ""):
             if inner in self.captures:
                 self._follow(inner, (*above, name))
@@ -252,7 +262,7 @@ class Profile(Cell):
 
     @cached_property
     def name_matters(self) -> bool:
-        """Whether the same bytes under another name are other readings."""
+        """Return whether the same bytes under another file name yield different readings."""
         origins = [self.sensor, self.type, self.unit, *self.captures.values()]
         if self.time is not None:
             origins += [*self.time.origins, self.time.zone, self.time.since]
@@ -260,13 +270,13 @@ class Profile(Cell):
 
     @property
     def bounds(self) -> str:
-        """What times the settings expect, in words."""
+        """Describe the times that the settings expect."""
         ends = {"from": self.earliest, "to": self.latest}
         return " ".join(f"{word} {end.isoformat()}" for word, end in ends.items() if end)
 
     @cached_property
     def hash(self) -> str:
-        """Changes with anything that changes what is read."""
+        """Return a hash that changes with every setting that changes what is read."""
         without = {"max_rows_per_byte", "max_cells", "max_parts"}
         without |= {name for name in ("earliest", "latest") if getattr(self, name) is None}
         return hashlib.sha256(self.model_dump_json(exclude=without).encode()).hexdigest()[:16]

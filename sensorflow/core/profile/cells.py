@@ -1,4 +1,4 @@
-"""What is measured: how a cell becomes a number, and the columns that hold such cells."""
+"""How a cell becomes a number, and the columns that contain such cells."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from sensorflow.core.profile.strict import Strict, later
 
 
 def _numbers_in(clean: str) -> int:
-    """Groups of a pattern besides the one called unit."""
+    """Return the number of groups in a pattern, not counting the one named unit."""
     pattern = re.compile(clean)
     return pattern.groups - ("unit" in pattern.groupindex)
 
 
 class Quality(Strict):
-    """A column that tells how good a reading is: texts in `good` are, others set the source's flag,
-    and those in `reject` refuse the reading. Those in `missing` say nothing, as an empty cell does."""
+    """The column that holds the quality of a reading. Texts in `good` are good, those in `reject` reject
+    the reading, and any other text sets the source's quality flag. Texts in `missing` count as an empty
+    cell: no statement."""
 
     column: Reference
     good: Texts = ("", "0")
@@ -35,11 +36,10 @@ class Quality(Strict):
 class Cell(Strict):
     """How the text of a value becomes a number.
 
-    clean: a regular expression whose first group is the number's text. values: texts that stand for
-    numbers. The number is then multiplied by `scale`, and `offset` is added. missing_below and
-    missing_above: numbers up to, or from, these are markers of missing values. angle: degrees and minutes
-    ("ddmm"), or with seconds ("dms"); hemisphere: the column that has N, S, E or W.
-    """
+    clean: a regular expression whose first group is the text of the number. values: texts that stand for
+    numbers. The number is then multiplied by `scale`, and `offset` is added. missing_below, missing_above:
+    numbers at or below, or at or above, these limits mark missing values. angle: degrees and minutes
+    ("ddmm"), or degrees, minutes and seconds ("dms"); hemisphere: the column that contains N, S, E or W."""
 
     missing: Texts | None = None
     missing_below: float | None = None
@@ -63,11 +63,10 @@ class Cell(Strict):
 
 
 class Column(Cell):
-    """One measured column of a wide file; its type is its title unless told.
+    """One measured column of a wide file. Its type defaults to its title.
 
-    type, unit and sensor may be templates of columns and captures; in them {name} is the title.
-    optional: the file may lack it. In short "temperature [degC]": type and unit.
-    """
+    type, unit and sensor may be templates of columns and captures; in them {name} is the title. optional:
+    the file may lack the column. Short form: "temperature [degC]" sets type and unit."""
 
     type: str | None = None
     unit: str | None = None
@@ -86,11 +85,10 @@ class Column(Cell):
 
 
 class Each(Column):
-    """Every column whose title matches: a regular expression, searched in the title.
+    """Every column whose title matches a regular expression, which is searched in the title.
 
-    Its named groups type, unit and sensor are taken unless the keys say otherwise; any group may
-    stand in the templates of those, as {1} or {name}.
-    """
+    Its named groups type, unit and sensor set those keys unless the profile does. The templates of these
+    keys may use any group, as {1} or {name}."""
 
     match: Regex
     exclude: References = ()
@@ -102,7 +100,7 @@ class Each(Column):
 
 
 class Unit(Strict):
-    """A unit's new name, and how its values are converted: value * scale + offset."""
+    """The new name of a unit, and the conversion of its values: value * scale + offset."""
 
     to: str
     scale: float = 1.0

@@ -10,16 +10,16 @@ from pydantic import AfterValidator
 from sensorflow.core.nearest import meant
 
 DECODED = frozenset({"senml", "influx", "nem12"})
-"""Formats that say themselves what is measured, when and by what."""
+"""Formats that define their own type, time and sensor."""
 
 FORMATS = ("csv", "xlsx", "jsonl", "json", "xml", "parquet", *sorted(DECODED))
 
 Reader = Callable[..., Iterator[Any]]
-"""Bytes -> chunks: a function as in `core.formats`."""
+"""Bytes -> chunks: a function as described in `core.formats`."""
 
 
 class Others(Protocol):
-    """Formats that are not of this package."""
+    """Formats that other packages provide."""
 
     def names(self) -> Sequence[str]: ...
 
@@ -38,7 +38,7 @@ _others: Others = _NoOthers()
 
 
 def bring(found: Others) -> None:
-    """Hand in what looks other formats up: the core itself looks at no disk."""
+    """Register the lookup for external formats. The core itself does not access the disk."""
     global _others
     _others = found
 
@@ -48,7 +48,7 @@ def others() -> Others:
 
 
 SHEETS = frozenset({"xlsm", "xls", "xlsb", "ods"})
-"""Other kinds of spreadsheets: names for `xlsx`, whose reader goes by a file's content."""
+"""Other spreadsheet types: alternative names for `xlsx`, whose reader detects the type from the content."""
 
 
 def _format(name: str) -> str:

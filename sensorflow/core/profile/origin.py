@@ -1,4 +1,4 @@
-"""Where a text comes from."""
+"""The source of a text."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from sensorflow.core.profile.strict import Strict, later
 
 
 class Origin(Strict):
-    """Where a text comes from: exactly one of a column, a constant, a template or a pattern.
+    """The source of a text: exactly one of a column, a constant, a template or a pattern.
 
-    The patterns are regular expressions whose first group is the text: `file_name` is searched in
-    the file's name, `path` in its path below the source's folder, `preamble` in the lines before
-    the header, `header` in the title of the time column. `match` goes with `column`: a pattern whose
-    first group is taken of each cell; so does `default`, the text of cells without one, and `tags`: a
-    pattern of the titles of columns that are added as ",title=cell".
-    """
+    Patterns are regular expressions whose first group is the text. `file_name` is searched in the file's
+    name, `path` in its path below the source's folder, `preamble` in the lines before the header, `header`
+    in the title of the time column. Three keys require `column`: `match`, a pattern whose first group is
+    extracted from each cell; `default`, the text of empty cells; `tags`, a pattern for the titles of
+    columns that are appended as ",title=cell"."""
 
     column: Reference | None = None
     match: Grouped | None = None
@@ -29,9 +28,9 @@ class Origin(Strict):
     path: Grouped | None = None
     preamble: Grouped | None = None
     header: Grouped | None = None
-    # what an empty cell of the column stands for
+    # the text of an empty cell
     default: str | None = later(None)
-    # titles of columns that follow as ",name=value"
+    # titles of columns that are appended as ",name=value"
     tags: Regex | None = later(None)
 
     @model_validator(mode="before")
@@ -50,7 +49,7 @@ class Origin(Strict):
             raise ValueError(f"give exactly one of {names}")
         if given & beside and self.column is None:
             raise ValueError(
-                "match, default and tags go with column: they are about each of its cells"
+                "match, default and tags require column: they apply to each of its cells"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""What a reading must be."""
+"""Validation rules for readings."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sensorflow.core.profile.strict import Strict
 
 
 class Rule(Strict):
-    """What a reading of one type must be. severity: a reading that is not is refused, or flagged.
+    """Limits for the readings of one type. severity: whether a reading that violates a limit is rejected or
+    flagged.
 
-    future: how far ahead of its file's arrival it may lie. flatline (so many equal values in a row),
-    spike (a change per second greater than this) and gap (after a silence longer than this) flag
-    only.
-    """
+    future: how far a reading's time may be after the arrival of its file. flatline (this many equal values
+    in a row), spike (a change per second greater than this) and gap (a silence longer than this) only flag
+    readings."""
 
     required: bool = False
     integer: bool = False
@@ -36,5 +36,5 @@ class Rule(Strict):
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is greater than max {self.max}")
         if self.required and self.severity == "flag":
-            raise ValueError("a reading that is not there cannot be flagged; severity = 'reject'")
+            raise ValueError("a missing reading cannot be flagged; set severity = 'reject'")
         return self

@@ -1,4 +1,4 @@
-"""The values of a profile's keys: what is checked of each, and what may be written in short."""
+"""Types of profile values: their validation and their short forms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from sensorflow.core.times.durations import seconds
 
 
 def _instant(value: Any) -> Any:
-    """A date, or a time in ISO 8601; UTC where it says nothing else. ValueError for anything else."""
+    """Parse an ISO 8601 date or time, in UTC unless it has an offset. Raises ValueError for anything
+    else."""
     if value is None:
         return None
     found = value
@@ -59,7 +60,7 @@ def _texts(given: Any) -> Any:
 
 
 def _reference(text: str) -> str:
-    """A column as a profile names it: a "~regex" must be one."""
+    """Validate a column reference: what follows "~" must be a regular expression."""
     if text.startswith("~"):
         _regex(text[1:])
     return text

@@ -1,4 +1,4 @@
-"""What every table of a profile, and of the settings, is."""
+"""The base class of every table in profiles and settings."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 
 
 class Strict(BaseModel):
-    """Frozen, and an unknown key is an error. A `later` key at its default is not serialized.
+    """A frozen model that refuses unknown keys. A `later` key at its default is not serialized.
 
-    leading: the keys that lists of them begin with.
-    """
+    leading: the keys that come first in lists of keys."""
 
     leading: ClassVar[tuple[str, ...]] = ()
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
     def keys(cls) -> list[str]:
-        """What may be set, in the order of the documentation."""
+        """Return the keys that can be set, in the order of the documentation."""
         there = {name for name, field in cls.model_fields.items() if not field.exclude}
         return [n for n in dict.fromkeys((*cls.leading, *cls.model_fields)) if n in there]
 
@@ -35,6 +34,6 @@ LATER: Any = {"later": True}
 
 
 def later(default: Any, **constraints: Any) -> Any:
-    """A field added after the first release: at its default it leaves a profile's hash as it was, so
-    that an upgrade does not change the hash of a profile that does not use it."""
+    """Return a field added after the first release. At its default it leaves the profile's hash unchanged,
+    so an upgrade does not change the hash of profiles that do not use it."""
     return Field(default=default, json_schema_extra=LATER, **constraints)

@@ -1,4 +1,4 @@
-"""When: how a file tells the time of its readings."""
+"""How a file states the time of its readings."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from sensorflow.core.times.zones import check_zone
 
 
 class Dst(Strict):
-    """A column that tells whether daylight saving time holds: its texts for yes, and for no. Without `no`
-    any other text is no."""
+    """A column that says whether daylight saving time is in effect: the texts for yes and for no. Without
+    `no`, any other text means no."""
 
     column: Reference
     yes: Texts
@@ -26,10 +26,10 @@ class Dst(Strict):
 
 
 class Counted(Strict):
-    """A time that is counted: (index - first) times `size` after the one that the columns tell.
+    """A time computed by counting: (index - first) times `size` is added to the time in the columns.
 
-    size: a duration ("PT15M", "15m"), or an Origin of one; unit: of a bare number, "Hz" of a rate.
-    """
+    size: a duration ("PT15M", "15m"), or the source of one. unit: the unit of a bare number, "Hz" for a
+    rate."""
 
     index: Origin
     size: Origin
@@ -49,25 +49,24 @@ class Counted(Strict):
         text = self.size.constant
         if text is not None and duration(text, self.unit) is None:
             raise ValueError(
-                f'{text!r} is no duration; give one like "15m" or "PT15M", or a column'
+                f'{text!r} is not a duration; give one such as "15m" or "PT15M", or a column'
             )
         if self.index.constant is not None:
             raise ValueError("index is a column, whose numbers count the intervals")
-        if re.search(r"\{\d+\}", self.index.template or ""):  # such a column may be there too
+        if re.search(r"\{\d+\}", self.index.template or ""):  # a column may have such a title
             raise ValueError('give the group a name: "(?P<slot>...)", and index = "{slot}"')
         return self
 
 
 class Time(Strict):
-    """When. format: "iso8601", "epoch_s|ms|us|ns|m|h|d", "excel", or strptime formats.
+    """The time of readings. format: "iso8601", "epoch_s|ms|us|ns|m|h|d", "excel", or strptime formats.
 
-    column(s): several are joined by a space, each filled up with zeros to its width in `pad`.
-    extract: a regular expression whose first group is the time within the text.
-    since: the instant that epochs count from, as ISO 8601. zone: an IANA name, a fixed offset, or an
-    Origin, for times that carry no offset. zones: abbreviation -> offset, for %Z.
-    ambiguous, nonexistent: what becomes of a local hour that the zone has twice, or not at all.
-    shift is added to the instant, shift_clock to what the clock shows, before the zone is applied.
-    """
+    column(s): several are joined by a space, each padded with zeros to its width in `pad`. extract: a
+    regular expression whose first group is the time within the text. since: the instant from which epochs
+    count, in ISO 8601. zone: an IANA name, a fixed offset, or the source of one, for times without an
+    offset. zones: abbreviation -> offset, for %Z. ambiguous, nonexistent: what to do with a local time that
+    occurs twice, or not at all, in the zone. shift is added to the instant, shift_clock to the local time
+    before the zone is applied."""
 
     column: Reference | None = None
     columns: tuple[Origin, ...] = ()
@@ -80,7 +79,7 @@ class Time(Strict):
     zones: dict[str, str] = Field(default_factory=dict)
     ambiguous: Literal["reject", "earlier", "later", "order"] = "reject"
     nonexistent: Literal["reject", "earlier", "later"] = "reject"
-    # whose names are read; a clock's own flag; ends of intervals; digits that are not written
+    # language of names; daylight saving flag; ends of intervals; omitted digits
     locale: Annotated[str, AfterValidator(known_locale)] | None = later(None)
     dst: Dst | None = later(None)
     shift: Shift = later(0.0)
@@ -127,7 +126,7 @@ class Time(Strict):
     def _zones(cls, zones: dict[str, str]) -> dict[str, str]:
         for name, offset in zones.items():
             if timeformats.fixed_offset(offset) is None:
-                raise ValueError(f"{name} = {offset!r} is no offset; give one like +01:00")
+                raise ValueError(f"{name} = {offset!r} is not an offset; give one such as +01:00")
         return zones
 
     @field_validator("since")
@@ -138,7 +137,7 @@ class Time(Strict):
             and since.constant is not None
             and not timeformats.date(since.constant)
         ):
-            raise ValueError(f"{since.constant!r} is no date in ISO 8601, as in 1904-01-01")
+            raise ValueError(f"{since.constant!r} is not an ISO 8601 date such as 1904-01-01")
         return since
 
     @model_validator(mode="after")
@@ -147,13 +146,15 @@ class Time(Strict):
             raise ValueError("give either column or columns")
         by_row = self.dst is not None or (self.zone is not None and self.zone.column is not None)
         if by_row and self.ambiguous == "order":
-            raise ValueError('ambiguous = "order" does not go with dst, nor with a column of zones')
+            raise ValueError('ambiguous = "order" cannot be combined with dst or a column of zones')
         if self.dst is not None and self.zone is None:
             raise ValueError("dst needs a zone: the place's, or the offset of its standard time")
         if self.since is not None and self.since.column is not None:
-            raise ValueError("since is one for the file; join a column to the time by columns")
+            raise ValueError(
+                "since applies to the whole file; use columns to add a column to the time"
+            )
         if self.since is not None and self.format[0] not in timeformats.EPOCH_UNITS:
-            raise ValueError("since goes with an epoch format, as in format = 'epoch_s'")
+            raise ValueError("since requires an epoch format, as in format = 'epoch_s'")
         return self
 
     @property
@@ -162,5 +163,5 @@ class Time(Strict):
 
     @property
     def origins(self) -> tuple[Origin, ...]:
-        """`parts`, and behind them index and size of a step."""
+        """Return `parts`, followed by the index and the size of a step."""
         return (*self.parts, self.step.index, self.step.size) if self.step else self.parts

@@ -1,8 +1,7 @@
-"""A profile proposed for a file, from its first bytes alone.
+"""Propose a profile for a file, based only on its first bytes.
 
-What the file says itself (a signature, a title, an offset) is taken; what it does not say is guessed
-from what its columns hold; what cannot be known (the zone of a clock) is left to a person.
-"""
+What the file states (a signature, a title, an offset) is used as is; what it does not state is guessed from
+the contents of its columns; what cannot be known (a clock's zone) is left to the user."""
 
 from __future__ import annotations
 
@@ -37,18 +36,17 @@ __all__ = ["Guess", "sniff"]
 
 
 Make = Callable[[dict[str, Any]], Profile]
-"""The table of a profile -> the profile, with what it extends."""
+"""Builds a profile from its TOML table, including the profile it extends."""
 
 
 def sniff(
     stream: BinaryIO, zone: str | None = None, name: str = "", make: Make | None = None
 ) -> Guess:
-    """stream: can seek; about a MiB of its plain bytes is looked at, and some thousand rows are read by
-    what is proposed.
+    """Propose a profile. stream: seekable; about 1 MiB of its decompressed bytes is examined, and some
+    thousand rows are read with the proposal.
 
-    zone: of times that carry no offset; it is never guessed. name: the file's. make: without it, what
-    extends a profile of the library is not tried. Misuse where nothing can be proposed.
-    """
+    zone: for times without an offset; it is never guessed. name: the file's name. make: without it,
+    proposals that extend a library profile are not tested. Raises Misuse if no profile can be proposed."""
     if zone is not None:
         _check(zone)
 
@@ -81,7 +79,8 @@ def _sniff(stream: BinaryIO, zone: str | None, name: str, look: Look, with_libra
 
 
 def _recognised(stream: BinaryIO, name: str) -> Guess | list[Table]:
-    """What a file of a known kind is read by; of any other, the tables that it may be."""
+    """Return the proposal for a file of a known kind. For any other file, return the tables that it may
+    contain."""
     magic = stream.read(4)
     stream.seek(0)
     if magic == b"PAR1":
@@ -102,8 +101,8 @@ def _recognised(stream: BinaryIO, name: str) -> Guess | list[Table]:
 
 
 def _best(tables: Sequence[Table], zone: str | None, name: str, look: Look) -> Guess:
-    """Of several ways to see the file, the first whose preview speaks against nothing; or else the one
-    by which the least is lost."""
+    """Return the first interpretation of the file whose preview has no problems, otherwise the one that
+    loses the least."""
     found: list[tuple[Guess, Trial]] = []
     problem: Misuse | None = None
     for table in (replace(each, name=name) for each in tables):
@@ -122,11 +121,11 @@ def _best(tables: Sequence[Table], zone: str | None, name: str, look: Look) -> G
 
 
 def _of(table: Table, zone: str | None) -> Guess:
-    """A profile for a table that is of no known kind."""
+    """Return a profile for a table of unknown kind."""
     found = when.when(table, _prefer(zone))
     if found is None:
         titles = ", ".join(repr(c.title or c.reference) for c in table.columns[:12])
-        raise Misuse(f"no column tells a time in a way that can be read; found {titles}")
+        raise Misuse(f"no column contains readable times; found {titles}")
     found = fraction.refined(found, [c for c in table.columns if not c.above])
     settings, columns, todo = what.lines(table, found)
     time = when.lines(found)
@@ -147,7 +146,7 @@ def _of(table: Table, zone: str | None) -> Guess:
 
 
 def _zone(found: when.When, table: Table) -> Line | None:
-    """The zone that the file states."""
+    """Return the zone that the file states, or None."""
     named = when.zone_of(found) or when.zone_above(table.preamble)
     return named or (when.zone_around(table.above) if _is_xml(table) else None)
 
@@ -162,5 +161,6 @@ def _format(table: Table) -> list[Line]:
 
 
 def _prefer(zone: str | None) -> str:
-    """Who writes the month first."""
+    """Return the preferred order of day and month in the zone: "mdy" in countries that write the month
+    first."""
     return "mdy" if zone and re.match(r"America/|US/|-0[4-8]:00$", zone) else ""

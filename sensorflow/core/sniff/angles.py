@@ -1,4 +1,4 @@
-"""Positions with N, S, E or W, in their cells or in a column beside them: degrees with a sign."""
+"""Detect positions with N, S, E or W, in their cells or in the next column."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ _TITLED = r"hemisphere|(^|[^a-z])[ns][ /_-]?[sn]([^a-z]|$)|(^|[^a-z])[ew][ /_-]?
 
 @dataclass(frozen=True)
 class Angle:
-    """kind: of the key `angle`. half: the column of the letters, where these stand beside the number."""
+    """How to read a position. kind: value of the key `angle`. half: the column of the letters, if they are
+    separate from the number."""
 
     kind: str
     half: Column | None = None
 
 
 def found(columns: Sequence[Column]) -> dict[Column, Angle]:
-    """The columns that are positions with letters, and how they are to be read."""
+    """Return the columns that are positions with letters, and how to read them."""
     lettered = {c: half for c in columns if (half := _letters(c)) is not None}
     made: dict[Column, Angle] = {}
     for column, letters in lettered.items():
@@ -41,7 +42,7 @@ def found(columns: Sequence[Column]) -> dict[Column, Angle]:
 
 
 def _letters(column: Column) -> set[str] | None:
-    """{N, S} or {E, W} where every cell is a number with one of these."""
+    """Return {N, S} or {E, W} if every cell is a number with one of these letters, otherwise None."""
     texts = [t for t in column.counts if not numeric.is_nothing(t)]
     cells = [_SIGNED.fullmatch(t) for t in texts]
     if not texts or not all(m and bool(m[1]) != bool(m[3]) for m in cells):
@@ -51,7 +52,7 @@ def _letters(column: Column) -> set[str] | None:
 
 
 def _is_half(column: Column, before: Column) -> bool:
-    """Whether it holds the letters of the column of positions before it."""
+    """Return whether the column contains the letters for the column of positions before it."""
     texts = set(column.counts)
     if not texts or not any(texts <= half for half in _HALVES):
         return False
@@ -61,7 +62,7 @@ def _is_half(column: Column, before: Column) -> bool:
 
 
 def _kind(column: Column) -> str:
-    """Degrees and minutes run on together, as 4807.038, where degrees alone would be too many."""
+    """Detect degrees and minutes written together, as 4807.038, by values too large for degrees."""
     digits = [re.search(r"\d+(\.\d*)?", t) for t in column.counts]
     return "ddmm" if any(m and float(m[0]) > 180 for m in digits) else "dms"
 

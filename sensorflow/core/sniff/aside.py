@@ -1,4 +1,4 @@
-"""Columns of numbers that are no readings: a station's place, flags beside values, codes, other times."""
+"""Columns of numbers that are not readings: coordinates of a station, flags, codes, other times."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SET = (
     r"^(position|slot|channel|device|unit|node|address|addr|bus|line|index|number|nr|trend_?period|period|interval"
     r"|(sampl\w*|log\w*|averag\w*|avg)[_ ]?(rate|interval|period|time))$"
 )
-"""Titles of what is a setting or a name, if it never changes."""
+"""Titles of columns that are settings or names if their value never changes."""
 _COUNTED = (
     r"^(file|used|missing)?_?records?$|^n_?samples?$"
     r"|^(n|num|number)_?(of_?)?(records|samples|obs\w*|points)$|^data_?size$"
@@ -61,8 +61,9 @@ _ROUNDS = {"hour": 24.0, "minute": 60.0, "second": 60.0, "day": 31.0}
 
 @dataclass(frozen=True)
 class Seen:
-    """What the columns are together. titles: in lower case, without units. points: columns that are one
-    point on Earth in all rows. named: whether any has a title. names: the sensor of each row."""
+    """Facts about all columns. titles: in lower case, without units. points: columns that form the same
+    geographic position in all rows. named: whether any column has a title. names: the sensor of each row.
+    """
 
     titles: frozenset[str]
     points: tuple[Column, ...]
@@ -79,10 +80,10 @@ class Seen:
 def without(
     numbers: Sequence[Numeric], sensor: Sequence[Column], ignored: dict[str, str]
 ) -> list[Numeric]:
-    """The columns that are readings, unless none would be left; why the others are none, in `ignored`.
+    """Return the columns that are readings, or all of them if none would remain. Adds the reasons for the
+    others to `ignored`.
 
-    sensor: what names the sensor of each row.
-    """
+    sensor: the columns that name the sensor of each row."""
     names = list(zip(*(c.cells for c in sensor), strict=True)) if sensor else []
     seen = Seen.of([n.column for n in numbers], names)
     reasons = {n.column: why for n in numbers if (why := _reason(n.column, seen))}
@@ -94,12 +95,12 @@ def without(
 
 
 def _reason(column: Column, seen: Seen) -> str | None:
-    """Why a column is no reading, by its title and what it holds; None if it may be one."""
+    """Return why a column is not a reading, based on its title and contents, or None if it may be one."""
     title = _plain(column.spelled) or column.title
     if not nameless.is_named(column) and seen.named:
         return "has no name"
     if column in seen.points or (_says(PLACE, title) and _fixed(column, seen.names)):
-        return "a place that does not change"
+        return "a position that does not change"
     if _is_flag(column, seen.titles):
         return "a flag"
     if (re.search(_KIND, title, re.I) and _whole(column)) or _padded(column):
@@ -107,7 +108,7 @@ def _reason(column: Column, seen: Seen) -> str | None:
     if re.search(_SET, title, re.I) and len(column.counts) == 1 and _whole(column):
         return "a setting or a name, always the same"
     if title == "table" and column.index == 2 and len(column.counts) < 50 and _whole(column):
-        return "a number of the query's result"
+        return "a number of the query result"
     if re.search(_COUNTED, title, re.I) and _whole(column):
         return "counts samples"
     timed = re.search(_TIMED, title, re.I) is not None and not _is_duration(title, column)
@@ -117,12 +118,12 @@ def _reason(column: Column, seen: Seen) -> str | None:
 
 
 def is_place(column: Column) -> bool:
-    """Whether its title is that of a coordinate."""
+    """Return whether the column's title is that of a coordinate."""
     return _says(PLACE, _plain(column.spelled) or column.title)
 
 
 def _is_duration(title: str, column: Column) -> bool:
-    """Whether an "hour" with decimals is no clock's: its steps are not all alike, going round."""
+    """Return whether an "hour" with decimals is a duration rather than a clock: its steps are irregular."""
     period = _ROUNDS.get(title)
     if period is None or _whole(column):
         return False
@@ -136,7 +137,7 @@ def _says(pattern: str, title: str) -> bool:
 
 
 def _fixed(column: Column, names: Sequence[tuple[str, ...]]) -> bool:
-    """Whether it is the same in all rows, or at least in those of one sensor."""
+    """Return whether the column is the same in all rows, or in all rows of each sensor."""
     if len(column.counts) <= 1:
         return True
     pairs = {(name, cell) for name, cell in zip(names, column.cells, strict=False) if cell}
@@ -144,7 +145,8 @@ def _fixed(column: Column, names: Sequence[tuple[str, ...]]) -> bool:
 
 
 def _is_flag(column: Column, titles: frozenset[str]) -> bool:
-    """Whether a title says so; or it is that of a column before it with a letter or a word more."""
+    """Return whether the column is a flag: its title says so, or it extends an earlier column's title by a
+    letter or a word."""
     if not _small(column):
         return False
     title = _plain(column.spelled)
@@ -165,7 +167,7 @@ def _small(column: Column) -> bool:
 
 
 def _padded(column: Column) -> bool:
-    """Whether its whole numbers are written with zeros before them, as codes are: 001."""
+    """Return whether whole numbers have leading zeros, as codes do: 001."""
     texts = column.counts
     return len({len(t) for t in texts}) == 1 and all(re.fullmatch(r"0\d+", t) for t in texts)
 
@@ -175,7 +177,7 @@ def _whole(column: Column) -> bool:
 
 
 def _passes(column: Column) -> bool:
-    """Whether it grows with each row, as a clock does, or says nothing at all."""
+    """Return whether the column grows with each row, as a clock does, or is always the same."""
     values = _values(column.cells)
     if len(set(values)) <= 1:
         return len(values) > 1

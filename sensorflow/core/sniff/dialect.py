@@ -1,4 +1,4 @@
-"""A text table: where its header is, and the keys of a profile that cut it in the same way."""
+"""A text table: the position of its header, and the profile keys that split it in the same way."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ NAMES = {
 }
 COMMENT = re.compile(r"(#+|%+|//|\*+|!+)\s?")
 HEADERS = 6
-"""Rows above the data that may be its header."""
+"""Maximum number of rows above the data that may be its header."""
 DIGIT = r'^\s*"?\d'
 
 
 def table(text: Text) -> Table:
-    """Misuse where the text holds no table."""
+    """Return the table of a text. Raises Misuse if it contains no table."""
     grid = grids.found(text.text)
     if grid is None:
-        raise Misuse("no table in it: no delimiter cuts its lines into the same number of cells")
+        raise Misuse("no table found: no delimiter splits its lines into the same number of cells")
     if grid.width > PROBE.max_columns:
         raise Misuse(f"{grid.width:,} columns, the limit is {PROBE.max_columns:,}")
     return tabled(fixed.aligned(grid) or grid, text)
 
 
 def tabled(grid: Grid, text: Text) -> Table:
-    """The table of a grid, with the settings by which a profile finds the same."""
+    """Return the table of a grid, with the settings that make a profile read the same table."""
     above = [r for r in grid.rows[: grid.first] if r.text.strip()]
     titles, prefix = _titles(grid, above)
     names, why = _renamed(grid, titles, prefix)
@@ -79,11 +79,10 @@ def tabled(grid: Grid, text: Text) -> Table:
 
 
 def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
-    """The rows of the header, right above the data, and what they begin with.
+    """Return the header rows directly above the data, and their prefix.
 
-    A row of about as many cells as the data, most of them filled, and few of them numbers; between
-    such rows and the data may stand one that is neither, as of dashes.
-    """
+    A header row has about as many cells as the data, most of them filled and few of them numbers. A row of
+    dashes or similar may separate the header from the data."""
     taken: list[Row] = []
     prefix = ""
     for row in reversed(above[-HEADERS:]):
@@ -91,7 +90,7 @@ def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
             break
         match = COMMENT.match(row.text)
         if match and match.end() == len(row.text.rstrip()) and not taken:
-            continue  # a comment of nothing, between header and data
+            continue  # an empty comment between header and data
         if _is_title(_bare(row, match[0] if match else "", grid), grid.width):
             prefix = prefix or (match[0] if match else "")
         elif taken or row is not above[-1] or not _is_rule(row, grid.width):
@@ -107,8 +106,8 @@ def _titles(grid: Grid, above: list[Row]) -> tuple[list[Row], str]:
 
 
 def _ends(taken: Sequence[Row], row: Row, width: int) -> bool:
-    """Whether a row above is no more of the header: an empty line stands between, or it is a label and
-    what it says, above titles for all columns."""
+    """Return whether a row above does not belong to the header: an empty line separates them, or it is a
+    label with its value above titles for all columns."""
     titles = taken[0].cells
     named = [c for c in titles if c]
     full = len(named) >= width - 1 and len({*named}) == len(named)
@@ -123,7 +122,7 @@ def _ends(taken: Sequence[Row], row: Row, width: int) -> bool:
 
 
 def _is_rule(row: Row, width: int) -> bool:
-    """Whether it may stand between header and data: dashes, or numbers of the columns."""
+    """Return whether a row may separate header and data: dashes, or column numbers."""
     ruled = re.fullmatch(r"[-=+|,;\s\t]+", row.text) is not None
     return ruled or (len(row.cells) == width and not row.cells[0])
 
@@ -142,7 +141,7 @@ def _is_title(row: list[str], width: int) -> bool:
 
 
 def _is_short(row: list[str], width: int) -> bool:
-    """Whether it has titles for most columns, but not for the last ones."""
+    """Return whether a row has titles for most columns, but not for the last ones."""
     while row and not row[-1]:
         row = row[:-1]
     some = [c for c in row if c]
@@ -156,14 +155,14 @@ def _bare(row: Row, prefix: str, grid: Grid) -> list[str]:
 
 
 def _renamed(grid: Grid, titles: list[Row], prefix: str) -> tuple[list[str], str]:
-    """Names for the columns where the one row of the header has not as many cells as the data."""
+    """Return column names if the single header row has a different number of cells than the data."""
     row = _bare(titles[0], prefix, grid) if len(titles) == 1 else []
     if not row or len(row) == grid.width:
         return [], ""
     if grid.delimiter == "whitespace":
         apart = re.split(r"\s{2,}", titles[0].text.removeprefix(prefix).strip())
         if len(apart) == grid.width:
-            return apart, "the titles hold spaces"
+            return apart, "the titles contain spaces"
     if _is_short(row, grid.width):
         rest = [
             t or f"column{i + 1}" for i, t in enumerate([*row, *[""] * (grid.width - len(row))])
@@ -189,10 +188,9 @@ def _header(
 
 
 def _mark(grid: Grid, titles: list[Row], prefix: str) -> str:
-    """What lines begin with that are comments; "" for nothing.
+    """Return the prefix of comment lines, or "".
 
-    Where the header itself begins so, only lines that come after it count.
-    """
+    If the header itself has this prefix, only lines after it count."""
     behind = titles[-1].line if titles and prefix else -1
     rows = [r for r in grid.rows if r.line > behind and r.text.strip()]
     marks = Counter(m[1][0] for r in rows if (m := COMMENT.match(r.text)))
@@ -205,8 +203,8 @@ def _mark(grid: Grid, titles: list[Row], prefix: str) -> str:
 def _kept(
     grid: Grid, titles: list[Row], data: list[Row], complete: bool
 ) -> tuple[list[Row], list[Line]]:
-    """Without lines that are no rows for sure: those after the last one, headers that come again, rows
-    of nothing but delimiters; and how a profile tells them."""
+    """Return the data without lines that are certainly not rows (a footer, repeated headers, rows with only
+    delimiters), and the settings that exclude these lines."""
     good = {r.line for r, is_data in zip(grid.rows, grid.data, strict=True) if is_data}
     last = max(good, default=0)
     again = {r.text for r in titles}
@@ -218,11 +216,11 @@ def _kept(
         return data, []
     begin = [re.match(DIGIT, r.text) is not None for r in gone]
     if all(re.match(DIGIT, r.text) for r in kept) and not any(begin):
-        why = f"{_count(len(gone), 'line')} at the end, or between, begin otherwise and are no rows"
+        why = f"{_count(len(gone), 'line')} at the end or between rows begin differently and are not rows"
         return kept, [Line("keep", DIGIT, why)]
     if len(blank) == len(gone):
         pattern = rf"^[\s{re.escape(grid.delimiter)}]+$"
-        return kept, [Line("drop", pattern, f"{_count(len(gone), 'row')} of nothing")]
+        return kept, [Line("drop", pattern, f"{_count(len(gone), 'row')} without values")]
     return data, []
 
 
@@ -239,16 +237,17 @@ def _opening(
     only = bool(mark) and all(r.text.startswith(mark) for r in before)
     after = bool(mark) and any(r.text.startswith(mark) for r in grid.rows if r not in before)
     if mark and (only or after):
-        settings.append(Line("comment", mark, f"lines that begin with {mark} are left out"))
+        settings.append(Line("comment", mark, f"lines that begin with {mark} are ignored"))
     if before and (prefix or not only):
         settings.append(_skipping(before, titles, grid))
     if prefix:
-        settings.append(Line("header_prefix", prefix, "the header begins so"))
+        settings.append(Line("header_prefix", prefix, "the header begins with it"))
     return settings
 
 
 def _skipping(before: list[Row], titles: list[Row], grid: Grid) -> Line:
-    """By what the header says, where that stands nowhere above it: the lines may be more next time."""
+    """Return the setting that skips the lines before the header. Prefers the header's text if it does not
+    occur above, because the number of lines may vary."""
     if not titles:
         count = grid.rows[grid.first].line
         return Line("skip", count, f"{_count(count, 'line')} before the data")

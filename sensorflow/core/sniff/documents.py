@@ -1,4 +1,4 @@
-"""JSON: where its records are, and the records as a table of their leaves."""
+"""JSON: find the records, and convert them to a table of their leaves."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from sensorflow.core.sniff.table import Column, Table
 from sensorflow.errors import Misuse
 
 RECORDS = 5000
-"""Records that are looked at."""
+"""Maximum number of records that are examined."""
 PLACES = 4
-"""Places of records that are tried."""
+"""Maximum number of places that are tested."""
 SENML = frozenset(
     {"bn", "bt", "bu", "bv", "bs", "bver", "n", "u", "v", "vs", "vb", "vd", "s", "t", "ut"}
 )
@@ -40,14 +40,14 @@ def is_json(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Documents:
-    """lines: whether each stands on its own line."""
+    """The documents of the sample. lines: whether each document is on its own line."""
 
     values: list[Any]
     lines: bool
 
 
 def parsed(text: Text) -> Documents:
-    """The documents of the sample; the last one as far as it goes."""
+    """Parse the documents of the sample; the last one may be incomplete."""
     found = [line for line in text.text.split("\n") if line.strip()]
     ways = [_line(line) for line in found[:RECORDS]]
     good = [value for value in ways if isinstance(value, dict | list)]
@@ -55,7 +55,7 @@ def parsed(text: Text) -> Documents:
         return Documents(good, True)
     values = list(_documents(text))
     if not values:
-        raise Misuse("this begins like JSON, and is none")
+        raise Misuse("the file begins like JSON, but is not JSON")
     return Documents(values, False)
 
 
@@ -67,12 +67,13 @@ def _line(line: str) -> Any:
 
 
 def _documents(text: Text) -> Iterator[Any]:
-    """Documents one after another; what is cut off at the end of the sample is as far as it was read."""
+    """Yield consecutive documents. A document truncated by the end of the sample is yielded as far as it
+    was read."""
     builder = ijson.ObjectBuilder()
     depth = 0
     begun = False
     try:
-        # the parser crashes, process and all, on what is nested by the thousand
+        # deep nesting crashes the parser and the whole process
         stream = Guarded(io.BytesIO(text.text.encode("utf-8", "replace")), PROBE, 0)
         for event, value in ijson.basic_parse(stream, multiple_values=True):
             begun = True
@@ -90,7 +91,7 @@ def _documents(text: Text) -> Iterator[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers as their text, as the reader has them."""
+    """Convert numbers to text, as the reader does."""
     if isinstance(value, dict):
         return {key: _plain(member) for key, member in value.items()}
     if isinstance(value, list):
@@ -101,13 +102,15 @@ def _plain(value: Any) -> Any:
 
 
 def known(text: Text) -> Guess | None:
-    """By members that only one source has."""
+    """Recognize documents by members that only one source uses."""
     documents = parsed(text)
     name, why = _kind(documents)
     if not name:
         return None
     needs = (
-        (Line("format", "jsonl", "a document a line"),) if documents.lines and name == "ttn" else ()
+        (Line("format", "jsonl", "one document per line"),)
+        if documents.lines and name == "ttn"
+        else ()
     )
     return Guess((Line("extends", name, why), *needs, *text.settings))
 
@@ -137,8 +140,8 @@ def _is_senml(record: dict[str, Any]) -> bool:
 
 
 def tables(text: Text) -> list[Table]:
-    """The leaves of the records as columns, of the likeliest places first. Misuse where there are no
-    records with a time."""
+    """Return the leaves of the records as columns, one table for each of the most likely places. Raises
+    Misuse if no records have a time."""
     documents = parsed(text)
     made = [
         (worth(table, place), table, place)
@@ -154,7 +157,7 @@ def tables(text: Text) -> list[Table]:
 
 
 def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Place]]) -> Table:
-    """With what to say of records that stand elsewhere, and of numbers around these, which are left out."""
+    """Add hints about records elsewhere and numbers around these records, which are ignored."""
     mine, told = _within(place), list(table.todo)
     other: dict[Path, str] = {}
     for value, _, p in found:
@@ -168,16 +171,16 @@ def _besides(table: Table, place: Place, found: Sequence[tuple[float, Table, Pla
             other[theirs] = p.path
     if other:
         told.append(
-            f"there are records at {_some(list(other.values()))} too, which are left out: they need a "
+            f"there are records at {_some(list(other.values()))} too, which are ignored: they need a "
             "profile of their own"
         )
     if around := [c.title for c in table.above if _is_measured(c)]:
-        told.append(f"numbers that stand around the records are left out: {_some(around)}")
+        told.append(f"numbers outside the records are ignored: {_some(around)}")
     return replace(table, todo=tuple(told))
 
 
 def _begins(path: Path, other: Path) -> bool:
-    """Whether a path goes the way of the other one first."""
+    """Return whether `other` is a prefix of a path."""
     pairs = zip(path, other, strict=False)
     return len(path) >= len(other) and all(a == b or EVERY in (a, b) for a, b in pairs)
 
@@ -191,7 +194,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _is_measured(column: Column) -> bool:
-    """Whether it may be a reading: numbers that change from one group of records to the next."""
+    """Return whether a column may be a reading: its numbers change between groups of records."""
     other = (words.COUNTER, words.IDENTITY, aside.PLACE, words.FLAG, words.TIME)
     number = len(column.counts) > 2 and numeric.numeric(column) is not None
     return number and not any(map(column.says, other)) and not is_time(column)
@@ -214,7 +217,7 @@ def _table(documents: Documents, place: Place, text: Text) -> Table:
     if place.keyed:
         units = _units(documents.values[0], place)
         records = list(islice((row for r in records for row in _transposed(r)), RECORDS))
-        settings.append(Line("orient", "columns", "a list for each column"))
+        settings.append(Line("orient", "columns", "one list per column"))
     settings += text.settings
     columns = leaves.columns(records, steps, units)
     above = tuple(c for c in columns if c.above)
@@ -230,7 +233,7 @@ def _transposed(record: Record) -> Iterator[Record]:
 
 
 def _units(document: Any, place: Place) -> dict[str, str]:
-    """An object beside the columns that has a text for each of them, as hourly_units."""
+    """Return an object next to the columns that has a text for each of them, such as hourly_units."""
     steps = steps_of(place.path)
     record = next(iter(explode(document, steps)), None)
     around = record.above[-1] if record and record.above else None
@@ -247,7 +250,7 @@ def _units(document: Any, place: Place) -> dict[str, str]:
 
 
 def worth(made: Table, place: Place) -> float:
-    """How many cells are measured in the records, if they tell times."""
+    """Return a score for the number of measured cells in the records; 0 if they have no times."""
     own = [c for c in made.columns if not c.above]
     timed = [c for c in own if is_time(c)]
     above = [c for c in made.above if is_time(c)]

@@ -1,4 +1,4 @@
-"""XML: which elements are records, and the records as a table of their attributes and texts."""
+"""XML: find the elements that are records, and convert them to a table of their attributes and texts."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from sensorflow.core.sniff.table import Column, Table
 from sensorflow.errors import Code, Misuse, Permanent
 
 RECORDS = 5000
-"""Records that are looked at."""
+"""Maximum number of records that are examined."""
 PATHS = 12
-"""Paths of which the records are looked at."""
+"""Maximum number of paths whose records are examined."""
 PLACES = 4
-"""Of these, those that are tried."""
+"""Maximum number of paths that are tested."""
 LISTED = 50
-"""Elements of one name in a record that are columns, by their places."""
+"""Maximum number of elements with the same name in a record that become columns by position."""
 DEEP = 4
-"""Elements within one another in a record."""
+"""Maximum nesting depth of elements in a record."""
 LIST = 12
-"""Numbers in one text that are a list."""
+"""A text with this many numbers is a list."""
 ELEMENTS = 200_000
 _SCHEMA = re.compile(r"xmlns|xsi:|xlink:|xml:")
 Names = tuple[str, ...]
 
 
 class Node:
-    """An element. names: from the root to it, without prefixes. closed: whether its end was seen."""
+    """An element. names: from the root to the element, without prefixes. closed: whether its end is in the
+    sample."""
 
     __slots__ = ("above", "attributes", "closed", "members", "names", "text")
 
@@ -49,7 +50,7 @@ class Node:
 
 
 class _Tree(Handler):
-    """All elements of the sample, in the order of their ends."""
+    """All elements of the sample, ordered by their ends."""
 
     def __init__(self) -> None:
         super().__init__(PROBE)
@@ -86,9 +87,9 @@ class _Tree(Handler):
 
 
 def _tree(text: Text) -> _Tree:
-    """Misuse for what is not well-formed."""
+    """Parse the sample. Raises Misuse if it is not well-formed."""
     tree = _Tree()
-    # the text is decoded already, whatever the document says of its encoding
+    # the text is already decoded, whatever its declaration says
     plain = re.sub(r"^\s*<\?xml[^>]*\?>", lambda m: "\n" * m[0].count("\n"), text.text)
     try:
         for _ in parsed(io.BytesIO(plain.encode("utf-8", "replace")), PROBE, tree):
@@ -100,7 +101,8 @@ def _tree(text: Text) -> _Tree:
 
 
 def tables(text: Text) -> list[Table]:
-    """The likeliest elements first. Misuse where none are records with a time and a number."""
+    """Return the tables of the most likely elements first. Raises Misuse if no elements have a time and a
+    number."""
     tree = _tree(text)
     made = [(table, names) for names in _paths(tree) if (table := _table(tree, names, text)).rows]
     ranked = [
@@ -111,7 +113,7 @@ def tables(text: Text) -> list[Table]:
     listed = _longest(tree)
     if listed > max(LIST, *(m[0] for m in found), 0):
         raise Misuse(
-            f"this XML has {listed:,} values in one text, which no profile reads: export it as CSV or JSON"
+            f"this XML has {listed:,} values in one text, which is not supported: export it as CSV or JSON"
         )
     if not found:
         raise Misuse(
@@ -132,7 +134,7 @@ def _inside(table: Table) -> list[Column]:
 
 
 def _longest(tree: _Tree) -> int:
-    """The numbers of the longest list that is one text."""
+    """Return the number of values in the longest list that is a single text."""
     texts = (
         node.text for nodes in tree.found.values() for node in nodes if len(node.text) > 2 * LIST
     )
@@ -141,7 +143,7 @@ def _longest(tree: _Tree) -> int:
 
 
 def _besides(table: Table, mine: Names, found: Sequence[tuple[float, Table, Names]]) -> Table:
-    """With what to say of records that stand elsewhere."""
+    """Add a hint about records elsewhere."""
     other: list[Names] = []
     for _, _, names in found:
         shared = min(len(names), len(mine))
@@ -151,7 +153,7 @@ def _besides(table: Table, mine: Names, found: Sequence[tuple[float, Table, Name
     if not other:
         return table
     where = ", ".join(".".join(names) for names in other[:4])
-    todo = f"there are records at {where} too, which are left out: they need a profile of their own"
+    todo = f"there are records at {where} too, which are ignored: they need a separate profile"
     return Table(
         table.columns, table.settings, "", False, table.complete, table.above, (*table.todo, todo),
         markers=table.markers,
@@ -159,7 +161,7 @@ def _besides(table: Table, mine: Names, found: Sequence[tuple[float, Table, Name
 
 
 def _paths(tree: _Tree) -> list[Names]:
-    """Those with the most numbers in their first elements, and the shorter of two that have as many."""
+    """Return the paths with the most numbers in their first elements; if equal, the shorter path."""
     rough: Counter[Names] = Counter()
     for names, nodes in tree.found.items():
         some = nodes[:3]
@@ -172,13 +174,13 @@ def _paths(tree: _Tree) -> list[Names]:
 
 
 def _too_deep(paths: Iterable[str], most: int) -> bool:
-    """Whether it is rather a document around something than a record."""
+    """Return whether an element is more likely a container than a record."""
     return any(path.replace("['", ".").count(".") > most for path in paths if path != ".")
 
 
 def own(node: Node, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The texts of an element and of those in it, by their paths. Of several with one name only the plain
-    ones, by their places."""
+    """Yield the texts of an element and of its descendants, by path. Of several elements with the same
+    name, only the plain ones, by position."""
     for key, value in node.attributes.items():
         yield below(prefix, f"@{key}"), value
     if node.text or not (node.members or node.attributes):
@@ -187,7 +189,7 @@ def own(node: Node, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 
 def within(node: Node, members: Sequence[Node], prefix: str) -> Iterator[tuple[str, str]]:
-    """The same of some of the elements in it."""
+    """Yield the texts of some of its child elements, by path."""
     counts = Counter(member.name for member in node.members)
     placed: Counter[str] = Counter()
     for member in members:
@@ -229,7 +231,7 @@ def _own(nodes: Sequence[Node]) -> list[Column]:
 
 
 def _around(nodes: Sequence[Node], names: Names) -> list[Column]:
-    """The texts that stand around the records, before them; those of the nearest element first."""
+    """Return the texts around the records that precede them, those of the nearest element first."""
     told: dict[Node, dict[str, str]] = {}
     rows = []
     for node in nodes:
@@ -249,7 +251,7 @@ def _around(nodes: Sequence[Node], names: Names) -> list[Column]:
 
 
 def _before(node: Node, names: Names) -> Iterator[tuple[str, str]]:
-    """Of an element on the way to the records, what stands in it before them."""
+    """Yield the texts in an ancestor of the records that precede them."""
     prefix = "$"
     for name in node.names:
         prefix = below(prefix, name)

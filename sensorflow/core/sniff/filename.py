@@ -1,4 +1,5 @@
-"""The stable part of a file's name: without what differs from file to file, such as dates and counters."""
+"""The stable part of a file's name, without parts that differ from file to file, such as dates and
+counters."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from dataclasses import replace
 from sensorflow.core.sniff.guess import Guess, Line
 
 WHOLE = r"^(.+?)(?:\.[^.]*)?(?:\.gz)?$"
-"""All of a name but its ending."""
+"""Matches a name without its extension."""
 _MONTH = (
     "(?:[Jj]an|[Ff]eb|[Mm]ar|[Aa]pr|[Mm]a[yi]|[Jj]u[nl]|[Aa]ug|[Ss]ep|[Oo][ck]t|[Nn]ov|[Dd]e[cz])"
 )
@@ -26,21 +27,21 @@ _PLAIN = (
     r"^(.+?)[-_ .]+\d\d?[-_.]\d\d?[-_.]\d",
     rf"^[-_ .\dTZ]+(.+?){_END}",
 )
-"""Patterns that a person reads at once, where they find the same part."""
+"""Simpler patterns, preferred if they match the same part."""
 _COPY = r"(?: ?\(\d+\)| ?- ?Copy|_copy\d*)"
 _GENERIC = (
     r"(?i)^(data|log|datalog|datalogger|logger|file|export|download|test|readings?|report|history|output|rec|record"
     r"|records|gpslog|measurements?|messwerte|daten|values?|sensor|sample|dump|untitled|results?|tbl|table|raw"
     r"|processed|minute|hourly|daily|day|hour|produkt|messung|session|capture|chart|query|timeseries)s?$"
 )
-"""Names that say nothing of who measured."""
+"""Names that do not identify a sensor."""
 _DEVICE = "(?i)^(sensor|(data)?logger|session)$"
-"""Those of them that a number makes a name."""
-DOUBT = "the file's name says no sensor: put its name in place of"
+"""Names that identify a sensor only with a number."""
+DOUBT = "the file's name does not identify a sensor: put its name in place of"
 
 
 def sensor(name: str) -> tuple[Line, str]:
-    """(the key `sensor`, what is not certain). name: "" where it is not known."""
+    """Return (the key `sensor`, a doubt for the user). name: "" if unknown."""
     bare = re.sub(r"(?:\.[^.\d][^.]*)?(?:\.(?:gz|bz2|xz|zst|zip))?$", "", name)
     for date in _DATES if bare else ():
         for pattern in (rf"^(.+?)[-_ .]*(?<!\d){date}", rf"^{date}[-_ .\dTZ]*(.+?){_END}"):
@@ -55,8 +56,10 @@ def sensor(name: str) -> tuple[Line, str]:
         return _unknown("it counts files")
     if re.search(rf"{_COPY}$", bare):
         pattern = rf"^(.+?){_COPY}*{_END}"
-        return Line("sensor", {"file_name": pattern}, "the file's name, as of no copy"), ""
-    return Line("sensor", {"file_name": WHOLE}, "the file's name: no column tells it"), ""
+        return Line("sensor", {"file_name": pattern}, "the file's name, without copy suffixes"), ""
+    return Line(
+        "sensor", {"file_name": WHOLE}, "the file's name: no column contains the sensor"
+    ), ""
 
 
 def _plain(pattern: str, part: str, name: str) -> str:
@@ -65,24 +68,26 @@ def _plain(pattern: str, part: str, name: str) -> str:
 
 
 def called(guess: Guess, name: str) -> Guess:
-    """The same where a sensor that nothing tells is called `name`, as its source is."""
+    """Name the sensor like its source if the file does not identify it."""
     todo = tuple(text for text in guess.todo if not text.startswith(DOUBT))
     if todo == guess.todo:
         return guess
     line = Line(
-        "sensor", {"constant": name}, "as the source: neither column nor file name tells it"
+        "sensor",
+        {"constant": name},
+        "the source's name: neither a column nor the file name contains the sensor",
     )
     settings = tuple(line if each.key == "sensor" else each for each in guess.settings)
     return replace(guess, settings=settings, todo=todo)
 
 
 def _tells(part: str) -> bool:
-    """Whether a part of a name may be that of a sensor."""
+    """Return whether a part of a name may identify a sensor."""
     words = [w for w in re.split(r"[-_ .]+", part) if w]
     return any(not re.match(_GENERIC, w) and not re.fullmatch(r"[-_.\d]{0,2}|T", w) for w in words)
 
 
 def _unknown(why: str) -> tuple[Line, str]:
     doubt = f"{DOUBT} 'logger' ({why}), as in sensor = {{ constant = \"roof\" }}"
-    said = f"no column tells it, nor the file's name: {why}"
+    said = f"neither a column nor the file's name contains the sensor: {why}"
     return Line("sensor", {"constant": "logger"}, said), doubt

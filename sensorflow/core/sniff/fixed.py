@@ -1,4 +1,5 @@
-"""Tables of fixed width: where cells may be empty, runs of spaces would move the others to the left."""
+"""Tables of fixed width. Splitting these at runs of spaces would shift cells to the left if some are
+empty."""
 
 from __future__ import annotations
 
@@ -11,11 +12,12 @@ from sensorflow.core.sniff import grid as grids
 from sensorflow.core.sniff.grid import Grid, Row
 
 ALIKE = 0.9
-"""The part of a column's cells that must look alike."""
+"""Minimum share of a column's cells that must look alike."""
 
 
 def aligned(grid: Grid) -> Grid | None:
-    """The same cut by characters, where its rows have not all as many cells and stand in columns."""
+    """Return the grid split by character positions, if its rows differ in cell count but are aligned in
+    columns."""
     filled = [r for r in grid.rows if r.text.strip()]
     data = [r for r in filled if r.line >= grid.rows[grid.first].line]
     lines = [r.text.rstrip() for r in data]
@@ -34,7 +36,7 @@ def aligned(grid: Grid) -> Grid | None:
 
 
 def _fits(widths: Sequence[int], data: Sequence[Row]) -> bool:
-    """Whether cells of one column look alike, and some are empty with others behind them."""
+    """Return whether the cells of each column look alike, and some are empty with others after them."""
     most = max(len(r.cells) for r in data)
     if not most - 1 <= len(widths) <= most + 1:
         return False
@@ -44,7 +46,7 @@ def _fits(widths: Sequence[int], data: Sequence[Row]) -> bool:
 
 
 def _whole(title: str, widths: Sequence[int]) -> bool:
-    """Whether no word of the titles is cut in two."""
+    """Return whether no word of the titles is split."""
     return " ".join(cut(title, widths)).split() == title.split()
 
 
@@ -57,7 +59,7 @@ def cut(text: str, widths: Sequence[int]) -> list[str]:
 
 
 def _fields(lines: Sequence[str]) -> list[tuple[int, int]]:
-    """From where to where something stands in any of the lines."""
+    """Return the bounds of the character ranges that are used in any line."""
     length = max(map(len, lines))
     used = [any(i < len(line) and line[i] != " " for line in lines) for i in range(length)]
     found: list[tuple[int, int]] = []
@@ -70,7 +72,8 @@ def _fields(lines: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _widths(fields: Sequence[tuple[int, int]], data: Sequence[str]) -> list[int]:
-    """A column begins where the one before it ends, if its cells end at one place; else at its own."""
+    """Return column widths. A column begins at the end of the previous one if its cells are right-aligned,
+    otherwise at its own start."""
     ends = []
     for (_, end), (start, stop) in pairwise(fields):
         cells = [line[start:stop] for line in data if line[start:stop].strip()]

@@ -1,4 +1,4 @@
-"""A column of milliseconds beside a time of whole seconds."""
+"""A column of milliseconds that belongs to a time in whole seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sensorflow.core.sniff.when import When
 
 
 def refined(found: When, columns: Sequence[Column]) -> When:
-    """With the milliseconds that a column has, where without them rows would be of one time."""
+    """Add a column of milliseconds to the time, if rows have equal times without it."""
     formats = found.read.formats
     if not all(re.search(r"%S$", f) for f in formats) or found.read.extract:
         return found
@@ -27,7 +27,7 @@ def refined(found: When, columns: Sequence[Column]) -> When:
 
 
 def _is_part(column: Column) -> bool:
-    """Whether it counts the milliseconds of a second."""
+    """Return whether the column contains milliseconds of a second."""
     full = column.filled == len(column.cells)
     return (
         full and len(column.counts) > 1 and all(re.fullmatch(r"\d{1,3}", t) for t in column.counts)

@@ -1,4 +1,4 @@
-"""A text as a grid of cells: which delimiter cuts it, and which of its rows are data."""
+"""A text as a grid of cells: its delimiter, and which rows are data."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sensorflow.core.sniff import numeric
 
 DELIMITERS = ("\t", ";", "|", ",", "whitespace")
 TAIL = 300
-"""Lines at the end of the sample by which the dialect is told: there the header is long over."""
+"""Number of lines at the end of the sample that determine the dialect: the header is far above them."""
 SHORT = 20
-"""Lines of a file so short that its header may be half of it."""
+"""Number of lines of a file so short that half of it may be its header."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A record of the file, from the line `line` (0 is the first) on."""
+    """A record of the file, which begins at line `line` (the first line is 0)."""
 
     line: int
     text: str
@@ -28,10 +28,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows as the lines give them, where the data begin, and which are data. width: of most of them.
+    """Rows of the text, the index of the first data row, and which rows are data. width: number of cells in
+    most rows.
 
-    widths: of the columns, in characters, where no delimiter cuts them.
-    """
+    widths: column widths in characters, if no delimiter separates the columns."""
 
     delimiter: str
     rows: list[Row]
@@ -42,7 +42,7 @@ class Grid:
 
 
 def found(text: str) -> Grid | None:
-    """By the delimiter that cuts most lines alike, into the plainest cells; None where none does."""
+    """Return the grid for the delimiter that splits most lines alike into the plainest cells, or None."""
     lines = text.split("\n")
     best: tuple[float, Grid] | None = None
     for delimiter in DELIMITERS:
@@ -57,7 +57,8 @@ def found(text: str) -> Grid | None:
 
 
 def rows_of(lines: Sequence[str], delimiter: str) -> list[Row]:
-    """Records: a quote may span some lines, and one that is never closed costs its own line."""
+    """Return the records. A quoted cell may span some lines; an unclosed quote affects only its own
+    line."""
     found: list[Row] = []
     at = 0
     while at < len(lines):
@@ -81,7 +82,7 @@ def cells(text: str, delimiter: str) -> list[str]:
 
 
 def _score(rows: list[list[str]], delimiter: str) -> float:
-    """How regular, and how plain, the cells are that a delimiter makes."""
+    """Score how regular and plain the cells are that a delimiter produces."""
     counts = Counter(len(row) for row in rows)
     wide = {n: c for n, c in counts.items() if n > 1}
     if not wide:
@@ -101,7 +102,7 @@ def _plainness(cell: str, delimiter: str) -> float:
 
 
 def bounds(rows: list[Row], delimiter: str) -> Grid | None:
-    """Where the rows of data begin, told by what their columns hold at the end of the sample."""
+    """Find the data rows by comparing them with the columns at the end of the sample."""
     filled = [r for r in rows if r.text.strip()]
     tail = [r.cells for r in filled[-TAIL if len(filled) > SHORT else len(filled) // 2 :]]
     wide = Counter(len(c) for c in tail if len(c) > 1)
@@ -120,8 +121,8 @@ def bounds(rows: list[Row], delimiter: str) -> Grid | None:
 
 
 def _earlier(rows: Sequence[Row], first: int, kinds: Sequence[str]) -> int:
-    """The first row of data, if rows of words stand before it: of the same width, with times where
-    the others have theirs, as of a sensor that says ERROR until it is warm."""
+    """Return the first data row, including rows of words before it that have the same width and times in
+    the same columns, as of a sensor that reports ERROR until it is warm."""
     timed = [i for i, k in enumerate(kinds) if k == "t"]
     while timed and first > 0:
         row = rows[first - 1].cells
@@ -134,7 +135,7 @@ def _earlier(rows: Sequence[Row], first: int, kinds: Sequence[str]) -> int:
 
 
 def kind(cell: str) -> str:
-    """What a cell looks like: n(umber), t(ime), e(mpty), or x."""
+    """Classify a cell: n(umber), t(ime), e(mpty) or x."""
     if not cell or numeric.is_nothing(cell):
         return "e"
     if numeric.is_number(cell) or re.fullmatch(r"[+-]?[\d.,]+\s?[^\d\s]{1,3}", cell):
@@ -159,7 +160,7 @@ def _kinds(rows: list[list[str]], width: int) -> list[str]:
 
 
 def _is_data(row: list[str], kinds: list[str]) -> bool:
-    """Whether its times are times, and most of its numbers numbers."""
+    """Return whether the row's times are times, and most of its numbers are numbers."""
     if len(row) < max(2, (len(kinds) + 1) // 2) or any(row[len(kinds) :]):
         return False
     told = [(kind(cell), k) for cell, k in zip(row, kinds, strict=False) if k in "nt"]

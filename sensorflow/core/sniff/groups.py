@@ -1,4 +1,4 @@
-"""Files of a folder by their names, and proposals by their kind."""
+"""Group the files of a folder by name, and proposals by kind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from sensorflow.core.sniff.guess import Guess, Line
 
 _VARYING = r"[0-9a-fA-F]{8}-[0-9a-fA-F-]{23,}|\d+(?:[-_.:T ]?\d+)*Z?"
-"""What differs between the names of files of one kind: dates, counters, serial numbers, UUIDs."""
+"""The variable parts of names of files of one kind: dates, counters, serial numbers, UUIDs."""
 
 
 def pattern(name: str) -> str:
@@ -24,7 +24,7 @@ def pattern(name: str) -> str:
 
 
 def by_pattern(names: Iterable[str]) -> dict[str, list[str]]:
-    """Names, or paths, by the pattern of their last part."""
+    """Group names or paths by the pattern of their last part."""
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(pattern(name.rpartition("/")[2]), []).append(name)
@@ -32,7 +32,7 @@ def by_pattern(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def sample(names: Sequence[str], count: int) -> list[str]:
-    """So many of the names, evenly spread, the first and the last among them."""
+    """Return `count` of the names, evenly spaced, including the first and the last."""
     if count >= len(names):
         return list(names)
     if count == 1:
@@ -42,13 +42,13 @@ def sample(names: Sequence[str], count: int) -> list[str]:
 
 
 def kind(guess: Guess) -> Hashable:
-    """Equal for proposals that read in the same way, whatever their reasons say."""
+    """Return a key that is equal for proposals that read alike, whatever their reasons."""
     parts = (guess.settings, guess.time, guess.columns)
     return tuple(tuple((line.key, _value(line)) for line in part) for part in parts)
 
 
 def _value(line: Line) -> str:
-    """As text; of a sensor that is called by the file's name, only that."""
+    """Return a value as text. All sensors named after the file are equal."""
     named = line.key == "sensor" and isinstance(line.value, Mapping)
     if named and line.value.keys() & {"file_name", "constant"}:  # type: ignore[union-attr]
         return "the file"

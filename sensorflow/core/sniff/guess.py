@@ -1,4 +1,4 @@
-"""What sniffing proposes: a profile as TOML, with the reason for each line."""
+"""A proposal: a profile as TOML, with the reason for each line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from sensorflow.core.times.timeformats import fixed_offset
 
 Value = str | int | float | bool | Sequence["Value"] | Mapping[str, "Value"]
-"""What a line of TOML can hold here."""
+"""Values of TOML lines in a proposal."""
 
-NO_ZONE = "the times carry no offset: say which clock they follow, as in --zone Europe/Berlin"
+NO_ZONE = "the times have no offset: state their time zone, as in --zone Europe/Berlin"
 
 
 @dataclass(frozen=True)
 class Line:
-    """A key of the profile. why: what the guess rests on, for people."""
+    """A key of the profile. why: the reason for the guess, for people."""
 
     key: str
     value: Value
@@ -26,10 +26,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Guess:
-    """A profile, key by key: those of the profile, of its [time] and of its [columns].
+    """A profile, key by key: the keys of the profile, of its [time] and of its [columns].
 
-    todo: what a person must still say. needs_zone: among that, the zone of the times.
-    """
+    todo: what the user must still decide. needs_zone: whether that includes the zone of the times."""
 
     settings: tuple[Line, ...]
     time: tuple[Line, ...] = ()
@@ -38,14 +37,14 @@ class Guess:
     needs_zone: bool = False
 
     def in_zone(self, zone: str, why: str) -> Guess:
-        """The same where the times are those of `zone`, if there was need to say."""
+        """Return the proposal with `zone` for its times, if it needs one."""
         if not self.needs_zone:
             return self
         time = (*self.time, *zoned(zone, why))
         return replace(self, time=time, needs_zone=False)
 
     def toml(self) -> str:
-        """A file that `sensorflow check --profile` takes as it is."""
+        """Return the profile as a file that `sensorflow check --profile` accepts."""
         out = [f"# TODO: {comment(text)}" for text in self.todo]
         out += [""] if out else []
         out += lines(self.settings)
@@ -59,15 +58,16 @@ class Guess:
 
 
 def zoned(zone: str, why: str) -> tuple[Line, ...]:
-    """A zone of [time]. One whose clock is put back has an hour twice: the rows' order tells which."""
+    """Return the lines of [time] for a zone. In a zone with daylight saving time, the order of rows decides
+    which pass of a repeated hour a time belongs to."""
     line = Line("zone", zone, why)
     if fixed_offset(zone) is not None:
         return (line,)
-    return line, Line("ambiguous", "order", "an hour that exists twice is told by the rows' order")
+    return line, Line("ambiguous", "order", "the order of rows resolves the repeated hour")
 
 
 def lines(given: Iterable[Line]) -> list[str]:
-    """Short reasons stand behind their line, long ones above it."""
+    """Return TOML lines: short reasons follow their line, long ones precede it."""
     out: list[str] = []
     for each in given:
         text = f"{key(each.key)} = {toml(each.value)}"
@@ -89,7 +89,7 @@ def key(name: str) -> str:
 
 
 def toml(value: Value) -> str:
-    """One value, on one line unless it is a long list of texts."""
+    """Format one value, on one line unless it is a long list of texts."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -106,7 +106,7 @@ def toml(value: Value) -> str:
 
 
 def _text(text: str) -> str:
-    """A literal string where it spares escapes, as regular expressions want it."""
+    """Format a text, as a literal string if that avoids escapes, as in regular expressions."""
     if ("\\" in text or '"' in text) and "'" not in text and text.isprintable():
         return f"'{text}'"
     quoted = json.dumps(text, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The beginning of a file: what it is packed in, whether it is text, and in which encoding."""
+"""The beginning of a file: its container, whether it is text, and its encoding."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sensorflow.core.sniff.guess import Line
 from sensorflow.errors import Misuse
 
 LIMIT = 1 << 20
-"""Plain bytes that a guess rests on, whatever the file's size."""
+"""Maximum decompressed bytes that a guess is based on, whatever the file's size."""
 
 PROBE = Profile.model_validate(
     {"format": "csv", "time": "#1", "sensor": {"constant": "-"}, "each": "."}
 )
-"""A profile for looking at a file before there is one."""
+"""A profile for reading a file that has no profile yet."""
 
 _ODS = b"application/vnd.oasis.opendocument.spreadsheet"
 _BINARY = {
@@ -45,7 +45,8 @@ _BINARY = {
 
 @dataclass(frozen=True)
 class Head:
-    """raw: plain bytes, `LIMIT` at most; complete: whether that is all. settings: how to open it."""
+    """The beginning of a file. raw: decompressed bytes, at most `LIMIT`. complete: whether that is the
+    whole file. settings: how to open it."""
 
     raw: bytes
     complete: bool
@@ -54,7 +55,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Text:
-    """The beginning of a text file, with newlines only; where it is not complete, to its last one."""
+    """The beginning of a text file, with newlines only. If incomplete, it ends at its last newline."""
 
     text: str
     complete: bool
@@ -62,7 +63,8 @@ class Text:
 
 
 def opened(stream: BinaryIO) -> Head:
-    """The plain bytes at the beginning. Misuse for nothing at all, Permanent for a broken container."""
+    """Return the decompressed bytes at the beginning. Raises Misuse for an empty file, Permanent for a
+    broken container."""
     magic = stream.read(8)
     stream.seek(0)
     settings: tuple[Line, ...] = ()
@@ -80,7 +82,7 @@ def opened(stream: BinaryIO) -> Head:
 
 
 def workbook(stream: BinaryIO) -> str:
-    """The format of a spreadsheet; "" of any other file."""
+    """Return the format of a spreadsheet, or "" for any other file."""
     magic = stream.read(8)
     stream.seek(0)
     if magic == OLE:
@@ -103,7 +105,7 @@ def workbook(stream: BinaryIO) -> str:
 
 
 def _member(stream: BinaryIO) -> tuple[str, tuple[Line, ...]]:
-    """The file of an archive that is most likely meant, as a pattern for `member`."""
+    """Return the most likely file of an archive, as a pattern for `member`."""
     try:
         with zipfile.ZipFile(stream) as archive:
             files = [info for info in archive.infolist() if not info.is_dir()]
@@ -116,7 +118,7 @@ def _member(stream: BinaryIO) -> tuple[str, tuple[Line, ...]]:
     real = [f for f in files if not re.search(r"(^|/)(__MACOSX|\.)", f.filename)]
     tables = [f for f in real if re.search(r"(?i)\.(csv|txt|dat|tsv|jsonl?)$", f.filename)] or real
     if not tables:
-        raise Misuse("the zip holds no file")
+        raise Misuse("the zip contains no file")
     best = max(tables, key=lambda f: f.file_size)
     member = glob.escape(best.filename)
     why = f"one of {len(files)} files in the archive" + (": the largest" if len(tables) > 1 else "")
@@ -124,7 +126,7 @@ def _member(stream: BinaryIO) -> tuple[str, tuple[Line, ...]]:
 
 
 def decoded(head: Head) -> Text:
-    """Misuse where the bytes are no text."""
+    """Decode the text. Raises Misuse if the bytes are not text."""
     for magic, what in _BINARY.items():
         if head.raw.startswith(magic):
             raise Misuse(f"this is {what}")
@@ -137,7 +139,7 @@ def decoded(head: Head) -> Text:
         text = text[: text.rindex("\n") + 1]
     odd = sum(not c.isprintable() and c not in "\n\r\t\f" for c in text[:65536])
     if odd > 0.02 * min(len(text), 65536):
-        raise Misuse("this is no text, nor a binary format that sensorflow reads")
+        raise Misuse("the file is neither text nor a binary format that sensorflow reads")
     marked = any(head.raw.startswith(mark) for mark, _ in MARKS)
     settings = head.settings
     if encoding != "utf-8" and not marked:
@@ -146,29 +148,29 @@ def decoded(head: Head) -> Text:
 
 
 def encoding_of(raw: bytes) -> tuple[str, str]:
-    """(encoding, why). A byte-order mark tells it; strict UTF-8 is hardly ever an accident; the rest
-    is likelihood."""
+    """Return (encoding, reason). A byte-order mark identifies it; data that is valid UTF-8 is almost
+    certainly UTF-8; the rest is likelihood."""
     for mark, told in MARKS:
         if raw.startswith(mark):
             return told, "the byte-order mark says so"
     if raw.count(b"\0") > len(raw) // 5:
         little = raw[1::2].count(b"\0") > raw[::2].count(b"\0")
-        return ("utf-16-le" if little else "utf-16-be"), "every other byte is zero"
+        return ("utf-16-le" if little else "utf-16-be"), "every second byte is zero"
     if _decodes(raw, "utf-8"):
         return "utf-8", ""
-    # 0xF8 and 0xA1 are the degree signs of DOS and of the old Macintosh
+    # 0xF8 and 0xA1 are the degree signs of DOS and of classic Mac OS
     for encoding, degree in (("cp437", b"\xf8"), ("mac_roman", b"\xa1")):
         if re.search(b'[ (\\[,;"]' + degree + b"[CF]\\b", raw):
             return encoding, "not UTF-8; its degree sign is that of this encoding"
     if _decodes(raw, "cp1252"):
-        return "cp1252", "not UTF-8: a guess, see that the names are right"
+        return "cp1252", "not UTF-8: a guess, check that the names are right"
     if _decodes(raw, "cp932"):
-        return "cp932", "neither UTF-8 nor cp1252: a guess, see that the names are right"
-    return "latin-1", "not UTF-8: a guess, see that the names are right"
+        return "cp932", "neither UTF-8 nor cp1252: a guess, check that the names are right"
+    return "latin-1", "not UTF-8: a guess, check that the names are right"
 
 
 def _decodes(raw: bytes, encoding: str) -> bool:
-    """Whether all of it does, but for a character that the end may have cut."""
+    """Return whether all bytes can be decoded, except a character truncated at the end."""
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     try:
         decoder.decode(io.BytesIO(raw).getvalue(), final=False)

@@ -1,4 +1,4 @@
-"""Header rows: which one names, which one tells units, and which one says nothing."""
+"""Header rows: which one contains names, which one units, and which one neither."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _QUANTITY = (
 
 @dataclass(frozen=True)
 class Header:
-    """names, titles, units: of each column. settings: what the profile says of it. sensors: whether a
-    row names the sensors."""
+    """names, titles, units: of each column. settings: profile keys for the header. sensors: whether a row
+    names the sensors."""
 
     names: tuple[str, ...]
     titles: tuple[tuple[str, ...], ...]
@@ -41,7 +41,7 @@ class Header:
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[str]], width: int) -> Header:
-        """The columns, as the reader will name them."""
+        """Return the columns with the names that the reader will give them."""
         roles, why = _roles(rows)
         probe = PROBE.model_copy(update={"header": tuple(roles) if len(rows) > 1 else len(rows)})
         settings: tuple[Line, ...] = (Line("header", roles, why),) if len(rows) > 1 else ()
@@ -51,7 +51,7 @@ class Header:
         except Permanent as error:
             if error.code is not Code.HEADER_ROWS:
                 raise
-            # no unit is better than that of another column
+            # no unit is better than the unit of another column
             roles = [role if role == "name" else "skip" for role in roles]
             aligned = probe.model_copy(update={"header": tuple(roles), "align": "left"})
             fields = titles.fields(rows, aligned, width)
@@ -60,7 +60,7 @@ class Header:
                 Line("align", "left", "or right"),
             )
             todo = (
-                f"{error.message}: which columns do they tell of? See align, and their roles in header",
+                f"{error.message}: which columns do they describe? See align, and their roles in header",
             )
         return cls(
             tuple(f.name for f in fields),
@@ -73,11 +73,11 @@ class Header:
 
 
 def nameless(columns: Sequence[Sequence[str]]) -> Header:
-    """Names for a table that has none."""
+    """Return names for a table without a header."""
     names: list[str] = []
     for index, cells in enumerate(columns):
         timed = times.read(cells) is not None
-        if timed and "time" in names:  # one more, if it is beyond doubt
+        if timed and "time" in names:  # another time, if it is certain
             timed = all(re.fullmatch(r"(19|20)\d{6,12}|.*\D.*\D.*", t) for t in cells if t)
         name = f"time{index + 1}" if "time" in names else "time"
         names.append(name if timed else f"column{index + 1}")
@@ -89,13 +89,13 @@ def nameless(columns: Sequence[Sequence[str]]) -> Header:
 
 
 def named(names: Sequence[str], why: str) -> Header:
-    """Names that the reader could not take from the header as it stands."""
+    """Return names that the reader cannot take from the header as it is."""
     settings = (Line("names", list(names), why),)
     return Header(tuple(names), tuple((n,) for n in names), ("",) * len(names), settings)
 
 
 def _roles(rows: Sequence[Sequence[str]]) -> tuple[list[str], str]:
-    """What each row tells, and why it is thought to."""
+    """Return the role of each row, and the reason."""
     if len(rows) < 2:
         return ["name"] * len(rows), ""
     roles = [""] * len(rows)
@@ -116,7 +116,7 @@ def _roles(rows: Sequence[Sequence[str]]) -> tuple[list[str], str]:
 
 
 def _unit(rows: Sequence[Sequence[str]], roles: list[str]) -> None:
-    """The row that is most like units; none whose cells are titles with their units, needed as such."""
+    """Assign the role of units to the most likely row, but not to one with titles that include units."""
     shares = [0.0 if role else _units_in(row) for row, role in zip(rows, roles, strict=True)]
     best = max(range(len(rows)), key=lambda i: (shares[i], i))
     left = [row for i, row in enumerate(rows) if i != best and not roles[i]]
@@ -131,7 +131,7 @@ def _units_in(row: Sequence[str]) -> float:
 
 
 def is_bare(cell: str) -> bool:
-    """Whether a cell is no more than a unit: not "Depth (ft)", nor "°C Temp"."""
+    """Return whether a cell is only a unit: not "Depth (ft)", nor "°C Temp"."""
     return re.search(r"[^(\[\s]\s*[(\[]|\s\w{3,}\s*$", cell.strip()) is None
 
 
@@ -140,7 +140,8 @@ def _part(cells: Sequence[str], regex: str) -> float:
 
 
 def _named(rows: Sequence[Sequence[str]], roles: list[str]) -> list[str]:
-    """The rows that are left name the columns, as few of them as are needed to tell all apart."""
+    """Let the remaining rows name the columns, using only as many rows as are needed to make names
+    unique."""
     left = [i for i, role in enumerate(roles) if not role]
     grid = _grid(rows, left) if len(left) == 2 else None
     if grid is not None:
@@ -155,7 +156,7 @@ def _named(rows: Sequence[Sequence[str]], roles: list[str]) -> list[str]:
 
 
 def _apart(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the rows together tell almost all columns apart."""
+    """Return whether the rows together distinguish almost all columns."""
     width = max(map(len, rows), default=0)
     joined = [
         " ".join(row[i] if i < len(row) else "" for row in rows).strip() for i in range(width)
@@ -165,7 +166,7 @@ def _apart(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _grid(rows: Sequence[Sequence[str]], left: Sequence[int]) -> tuple[str, str] | None:
-    """Sensors over types: two rows that repeat themselves and are one another's product."""
+    """Detect a grid of sensors over types: two rows with repeated values that form a product."""
     outer, inner = ([*rows[i]][1:] for i in left)
     pairs = list(zip(outer, inner, strict=False))
     if not pairs or "" in outer or "" in inner or len(set(pairs)) < len(pairs):
@@ -183,4 +184,4 @@ def _quantities(cells: Sequence[str]) -> float:
 
 
 def _why(roles: Sequence[str]) -> str:
-    return f"{len(roles)} rows; is it right which row names and which tells units?"
+    return f"{len(roles)} rows; check which row contains names and which units"

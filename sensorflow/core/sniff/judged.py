@@ -1,4 +1,4 @@
-"""A guess held against its own preview: corrected where that contradicts it, and else left to a person."""
+"""Check a guess against its own preview: correct it on contradiction, or leave the doubt to the user."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from sensorflow.core.sniff.trial import Trial
 from sensorflow.errors import Code
 
 Look = Callable[[Guess], Trial]
-"""Reads the beginning of the file by a guess."""
+"""Reads the beginning of the file with a guess."""
 PARTS = 2
-"""Columns at most that are added to a sensor's or a type's name."""
+"""Maximum number of columns added to a sensor's or a type's name."""
 SAME = 0.01
 LOOKS = 4
-"""Corrections at most that are tried at a time."""
+"""Maximum number of corrections that are tested at a time."""
 WIDE = 1000
-"""Columns of a table for which none is tried."""
+"""Tables with more columns are not tested."""
 
 
 def judged(guess: Guess, table: Table, look: Look) -> tuple[Guess, Trial]:
-    """The guess as the preview bears it out, with what it leaves open as TODO; and the preview."""
+    """Return the guess after correction, with open questions as TODO, and its preview."""
     trial = look(guess)
-    if len(table.columns) > WIDE:  # each look costs seconds
+    if len(table.columns) > WIDE:  # each trial would take seconds
         return replace(guess, todo=(*guess.todo, *doubts(guess, trial))), trial
     for _ in range(PARTS):
         if trial.error is not None or trial.collisions + trial.repeats <= SAME * trial.readings:
@@ -43,7 +43,7 @@ def judged(guess: Guess, table: Table, look: Look) -> tuple[Guess, Trial]:
 
 
 def borne_out(guess: Guess, look: Look) -> Guess:
-    """A guess that extends a profile of the library: whether its times lack a zone, and what its preview
+    """Check a guess that extends a library profile: whether its times lack a zone, and what its preview
     contradicts."""
     trial = look(guess)
     if trial.rejects_many() and any(r.code is Code.TIMESTAMP_NO_ZONE for r in trial.rejects):
@@ -55,7 +55,7 @@ def borne_out(guess: Guess, look: Look) -> Guess:
 def _best(
     guess: Guess, trial: Trial, others: Iterable[Guess], look: Look
 ) -> tuple[Guess, Trial] | None:
-    """The first of the others that fits clearly better."""
+    """Return the first alternative that fits clearly better, or None."""
     for other in islice(others, LOOKS):
         found = look(other)
         lost, kept = _lost(trial), _lost(found)
@@ -72,7 +72,7 @@ def _lost(trial: Trial) -> float:
 
 
 def _apart(guess: Guess, table: Table) -> Iterator[Guess]:
-    """With one more column in the sensor or the type: those that tell most rows apart first."""
+    """Yield guesses with one more column in the sensor or type, those that distinguish most rows first."""
     named = {c.reference: c for c in table.columns}
     origins = [lines.of(guess, "sensor"), lines.of(guess, "type")]
     keys = [*lines.timed(guess), *(name for o in origins for name in lines.references(o))]
@@ -109,7 +109,7 @@ def _rank(after: float, column: Column) -> tuple[float, ...]:
 
 
 def _may_name(column: Column, single: bool) -> bool:
-    """single: whether all rows are of one time."""
+    """Return whether a column may name sensors or types. single: whether all rows have the same time."""
     aside = (words.FLAG, words.REMARK, words.TIME, words.ASIDE, words.VALUE)
     return (
         len(column.counts) > 1
@@ -124,12 +124,13 @@ def _repeats(column: Column) -> bool:
 
 
 def _is_id(column: Column) -> bool:
-    """Whether it may differ in all rows, and name sensors for all that: the last of each device."""
+    """Return whether a column may name sensors although all its values differ: the last row of each
+    device."""
     return column.says(words.NUMBERED) or column.says(r"(^|[^a-z])mac([^a-z]|$)")
 
 
 def _is_measured(column: Column) -> bool:
-    """Whether it may be a reading itself: numbers that no title calls a name."""
+    """Return whether a column may be a reading itself: numbers whose title is not that of a name."""
     named = column.says(words.IDENTITY) or column.says(words.SENSOR) or column.says(words.KIND)
     return numeric.numeric(column) is not None and (not named or who.has_quantity(column))
 
@@ -144,7 +145,7 @@ def _is_type(column: Column, table: Table) -> bool:
 
 
 def _rewritten(guess: Guess, trial: Trial) -> Iterator[Guess]:
-    """With numbers written the other way round."""
+    """Yield guesses with decimal points and commas swapped."""
     if not any(r.code is Code.VALUE_NOT_A_NUMBER for r in trial.rejects):
         return
     plain = lines.without(lines.without(guess, "thousands"), "decimal")
@@ -158,9 +159,9 @@ def _rewritten(guess: Guess, trial: Trial) -> Iterator[Guess]:
 
 
 def doubts(guess: Guess, trial: Trial) -> list[str]:
-    """What the preview contradicts, with an example."""
+    """Return what the preview contradicts, with an example."""
     if trial.error is not None:
-        return [f"by this profile the file is refused: {_plainly(str(trial.error))}"]
+        return [f"this profile refuses the file: {_plainly(str(trial.error))}"]
     found: list[str] = []
     if not trial.readings and not trial.rejected:
         found.append(f"no cell of the first {trial.rows:,} rows is a number: all are missing")
@@ -185,11 +186,11 @@ def _rejecting(trial: Trial) -> str:
 
 
 def _mixed(trial: Trial) -> Iterator[str]:
-    """Types whose readings are of units that no quantity has together."""
+    """Yield doubts about types whose readings have units of different quantities."""
     for kind, found in trial.units.items():
         if len(found) > 1 and not units.are_akin(found):
             told = ", ".join(unit or "none" for unit in list(found)[:5])
-            yield f"readings of type {_plainly(kind)!r} have the units {told}: are they of several types?"
+            yield f"readings of type {_plainly(kind)!r} have the units {told}: does it mix several types?"
 
 
 def _plainly(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Kinds of files that say what they are: the library's profile for each."""
+"""Files of self-describing kinds: the library profile for each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DIGITS = {10: "epoch_s", 13: "epoch_ms", 16: "epoch_us"}
 
 
 def of_text(text: Text, name: str = "") -> Guess | None:
-    """By the first lines. name: of the file, which may have to name the station."""
+    """Recognize a file by its first lines. name: of the file, which may be needed to name the station."""
     lines = [line for line in text.text.split("\n")[:60] if line.strip()]
     if not lines:
         raise Misuse("the file is empty")
@@ -86,7 +86,7 @@ def _surfrad(lines: list[str]) -> Guess | None:
 
 
 def _toa5(text: Text) -> Guess:
-    """Four header rows; the columns of texts are told by what they hold."""
+    """Recognize a TOA5 table: four header rows; text columns are detected by content."""
     rows = [r for r in grid.rows_of(text.text.split("\n"), ",") if r.text.strip()]
     if len(rows) < 5:
         raise Misuse("a TOA5 file without a row of data")
@@ -111,7 +111,7 @@ def _ndbc(text: Text, name: str) -> Guess:
 
 
 def _texts(titles: list[str], rows: list[grid.Row], but: set[str]) -> list[str]:
-    """The titles of the columns that hold no numbers."""
+    """Return the titles of the columns that contain no numbers."""
     columns = [
         Column(i, title, title, [r.cells[i] for r in rows if i < len(r.cells)])
         for i, title in enumerate(titles)
@@ -121,7 +121,7 @@ def _texts(titles: list[str], rows: list[grid.Row], but: set[str]) -> list[str]:
 
 
 def of_table(table: Table, kind: str) -> Guess | None:
-    """HOBOware's exports: titles that name the logger's serial number."""
+    """Recognize HOBOware exports by titles with the logger's serial number."""
     time = next((c for c in table.columns if c.title.startswith("Date Time")), None)
     measured = re.compile(r"[^,(]+, .+? \(LGR S/N: \d+")
     if time is None or not any(measured.match(c.title) for c in table.columns):

@@ -1,4 +1,4 @@
-"""The leaves of JSON records, and of what stands around them, as columns."""
+"""The leaves of JSON records, and of the data around them, as columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sensorflow.core.sniff import places, times, words
 from sensorflow.core.sniff.table import Column
 
 MOST = 500
-"""Leaves that are looked at."""
+"""Maximum number of leaves that are examined."""
 ABOVE = 100
 GENERIC = (
     r"(?i)^(id|name|key|code|type|label|number|@iot\.id|\d+\w?|all|deg|speed|avg|mean|average|min|max|total"
@@ -23,7 +23,7 @@ _MEASURED_IN = r"(?i)^(units|column_?units)$"
 
 
 def columns(records: Sequence[Record], steps: Path, units: dict[str, str]) -> list[Column]:
-    """Those of the records, their names where they are members of an object, and those around them."""
+    """Return the columns of the records, of their member names, and of the data around them."""
     listed = bool(records) and isinstance(records[0].value, list)
     own = _listed(records) if listed else _own(records, units)
     return [*own, *_keys(records, len(own)), *_around(records, steps)]
@@ -44,14 +44,14 @@ def _own(records: Sequence[Record], units: dict[str, str]) -> list[Column]:
 
 
 def _row(value: Any) -> dict[str, Any]:
-    """Its leaves; a plain value is one itself."""
+    """Return the leaves of a value; a plain value is itself a leaf."""
     if isinstance(value, dict):
         return dict(leaves(value))
     return {} if isinstance(value, list) else {".": value}
 
 
 def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The plain values of a record, with their paths. Of its lists, pairs only: time and value."""
+    """Yield the plain values of a record with their paths. Of lists, only pairs of time and value."""
     for key, member in value.items():
         name = places.below(prefix, key) if prefix else key
         if isinstance(member, dict):
@@ -69,7 +69,7 @@ def _is_pair(member: list[Any]) -> bool:
 
 
 def titles(paths: Sequence[str]) -> list[str]:
-    """Their last names, where these tell the leaves apart; "temperature" for "temperature.value"."""
+    """Return the last names of paths if these are unique; "temperature" for "temperature.value"."""
     short = ["value" if path == "." else _short(path) for path in paths]
     return [
         name if short.count(name) == 1 else path for name, path in zip(short, paths, strict=True)
@@ -94,12 +94,13 @@ def _snake(name: str) -> str:
 
 
 def _spelled(title: str) -> tuple[str, ...]:
-    """With borders between its words: "Parameter_Name" for "ParameterName"."""
+    """Return the title with separated words: "Parameter_Name" for "ParameterName"."""
     return (snake,) if (snake := _snake(title)) != title else ()
 
 
 def _listed(records: Sequence[Record]) -> list[Column]:
-    """Records that are lists: their names may stand in a list of texts above them."""
+    """Return the columns of records that are lists, with names from a list of texts above them if there is
+    one."""
     rows = [r.value if isinstance(r.value, list) else [] for r in records]
     width = max(map(len, rows), default=0)
     names = _texts(records[0], _LISTED, width) or [""] * width
@@ -114,7 +115,7 @@ def _listed(records: Sequence[Record]) -> list[Column]:
 
 
 def _texts(record: Record, called: str, width: int) -> list[str]:
-    """A list beside the records that has a text for each of their columns."""
+    """Return a list next to the records that has a text for each of their columns."""
     for around in reversed(record.above):
         for key, member in around.items() if isinstance(around, dict) else ():
             if re.search(called, key) and isinstance(member, list) and len(member) == width:
@@ -125,7 +126,7 @@ def _texts(record: Record, called: str, width: int) -> list[str]:
 
 
 def _keys(records: Sequence[Record], index: int) -> list[Column]:
-    """The names of the members on the way to the records, the nearest first; none of a list's elements."""
+    """Return the member names on the path to the records, the nearest first; list elements have none."""
     found: list[Column] = []
     for up in range(max((len(r.keys) for r in records), default=0)):
         keys = [r.keys[-1 - up] if up < len(r.keys) else "" for r in records]
@@ -136,7 +137,7 @@ def _keys(records: Sequence[Record], index: int) -> list[Column]:
 
 
 def _around(records: Sequence[Record], steps: Path) -> list[Column]:
-    """Leaves around the records, the nearest first."""
+    """Return leaves around the records, the nearest first."""
     names: dict[str, str] = {}
     for record in records[:: max(1, len(records) // 50)]:
         for depth in reversed(range(len(record.above))):
@@ -158,7 +159,7 @@ def _around(records: Sequence[Record], steps: Path) -> list[Column]:
 
 
 def _titled(reference: str, path: str) -> str:
-    """By the object that it stands in, where its own name says little: "station.id"."""
+    """Return a title that includes the parent object if the leaf's own name is generic: "station.id"."""
     short = _short(path)
     inner = [n for n in re.split(r"[.\[\]'$*]+", reference) if n]
     generic = re.search(GENERIC, short) and len(inner) > 1

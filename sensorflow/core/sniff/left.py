@@ -1,4 +1,4 @@
-"""Columns that are left out though they may be measured: questions for a person."""
+"""Ignored columns that may be readings: questions for the user."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column
 
 SCALE = 2
-"""Different numbers of what may be a scale; a flag mostly has fewer."""
+"""Minimum number of different values of a possible scale; a flag usually has fewer."""
 
 
 def words_among(columns: Iterable[Column], comma: bool) -> list[str]:
-    """Of columns that are left out as texts, those with more numbers than words in their cells."""
+    """Return questions about columns ignored as texts that contain more numbers than words."""
     style = numeric.COMMA if comma else numeric.POINT
     found = []
     for column in columns:
@@ -23,17 +23,18 @@ def words_among(columns: Iterable[Column], comma: bool) -> list[str]:
             rest = [t for t in column.counts if t not in numbers and not numeric.is_nothing(t)]
             told = ", ".join(map(repr, rest[:4]))
             found.append(
-                f"{column.title!r} is left out though most of its cells are numbers: what do {told} mean? "
+                f"{column.title!r} is ignored although most of its cells are numbers: what do {told} mean? "
                 "If no reading, name them in missing"
             )
     return found
 
 
 def scales(flags: Sequence[Numeric], columns: Iterable[Column]) -> list[str]:
-    """Of numbers that are left out as flags, those of no column beside them, as sleep_quality."""
+    """Return questions about numbers ignored as flags that belong to no other column, such as
+    sleep_quality."""
     titles = {c.title.strip().lower() for c in columns}
     return [
-        f"{each.column.title!r} is left out as a flag, though it has {len(each.column.counts)} different "
+        f"{each.column.title!r} is ignored as a flag, although it has {len(each.column.counts)} different "
         "numbers: is it measured?"
         for each in flags
         if len(each.column.counts) > SCALE and _alone(each.column, titles)

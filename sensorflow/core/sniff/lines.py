@@ -1,4 +1,4 @@
-"""Changing what a guess says of sensor, type and columns, line by line."""
+"""Change a guess's sensor, type and columns, line by line."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sensorflow.core.sniff.table import Column
 
 
 def of(guess: Guess, key: str) -> Any:
-    """The value of a key of the profile; None without it."""
+    """Return the value of a key of the profile, or None."""
     return next((line.value for line in guess.settings if line.key == key), None)
 
 
 def put(guess: Guess, key: str, value: Value, why: str = "") -> Guess:
-    """With another line for the key, in its place; at the end where there was none."""
+    """Replace the line for a key, or append one if there is none."""
     line = Line(key, value, why)
     if of(guess, key) is None:
         return replace(guess, settings=(*guess.settings, line))
@@ -31,7 +31,7 @@ def without(guess: Guess, key: str) -> Guess:
 
 
 def references(value: Any) -> list[str]:
-    """The columns that an origin names."""
+    """Return the columns that a text source names."""
     if isinstance(value, Mapping):
         return [str(value["column"])] if "column" in value else []
     return TEMPLATE.findall(value) or [value] if isinstance(value, str) else []
@@ -48,7 +48,8 @@ def timed(guess: Guess) -> list[str]:
 
 
 def used(guess: Guess, column: Column) -> Guess | None:
-    """With a column that is needed for something else than a reading; None if none is left then."""
+    """Remove a column from the readings because it is needed for another purpose. Returns None if no
+    reading is left."""
     ignored = of(guess, "ignore")
     if ignored is not None and column.reference in ignored:
         left = [name for name in ignored if name != column.reference]
@@ -61,7 +62,7 @@ def used(guess: Guess, column: Column) -> Guess | None:
 
 
 def with_sensor(guess: Guess, column: Column) -> Guess:
-    """With a column as (a part of) the sensor's name."""
+    """Add a column to the sensor's name."""
     old = of(guess, "sensor")
     why = f"without it readings would collide; {who.few(column)}"
     if re.search(r"[{}]", column.reference):
@@ -78,7 +79,7 @@ def with_sensor(guess: Guess, column: Column) -> Guess:
 
 
 def with_type(guess: Guess, column: Column) -> Guess | None:
-    """With a column as (a part of) the type's name; None where that cannot be said."""
+    """Add a column to the type's name. Returns None if that cannot be expressed."""
     if re.search(r"[{}]", column.reference):
         return None
     mine, why = f"{{{column.reference}}}", f"without it readings would collide; {who.few(column)}"

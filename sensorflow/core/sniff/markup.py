@@ -1,4 +1,4 @@
-"""XML: the library's profile for a kind that its first elements tell."""
+"""XML: find the library profile of a kind recognized by its first elements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KINDS = {
     "Publication_MarketDocument": ("entsoe", "a document of ENTSO-E", "TimeSeries"),
     "GL_MarketDocument": ("entsoe", "a document of ENTSO-E", "TimeSeries"),
 }
-"""Root -> profile, what it is called, and what must stand in the text too."""
+"""Root element -> profile, description, and a text that must also occur."""
 
 
 def is_xml(text: str) -> bool:
@@ -22,25 +22,26 @@ def is_xml(text: str) -> bool:
 
 
 def root_of(text: str) -> str | None:
-    """The name of the first element, without a prefix."""
+    """Return the name of the root element, without a prefix."""
     root = _ROOT.match(text, _BEFORE.match(text).end())  # type: ignore[union-attr]
     return root[1] if root else None
 
 
 def kind(text: str) -> tuple[str, str] | None:
-    """(profile, why) of a kind of XML that the library knows. Misuse of what no profile reads."""
+    """Return (profile, reason) for a kind of XML in the library. Raises Misuse for XML that profiles cannot
+    read."""
     name = root_of(text) or ""
     profile, called, inside = _KINDS.get(name, ("", "", ""))
     if profile and inside in text:
         return profile, f"{called}: its root is {name}"
     if re.match(r"\s*<!doctype\s+html|<html", text, re.IGNORECASE):
-        raise Misuse("this is HTML, which no profile reads: export CSV, JSON or XML")
+        raise Misuse("the file is HTML, which profiles cannot read: export CSV, JSON or XML")
     if name == "Workbook" or (name == "document" and "opendocument" in text[:4000]):
-        raise Misuse("this is a spreadsheet in one XML document: save it as .xlsx, .ods or CSV")
+        raise Misuse("the file is a spreadsheet in one XML document: save it as .xlsx, .ods or CSV")
     return None
 
 
 def declares(text: str) -> bool:
-    """Whether the document says in which encoding it is, and that is not UTF-8."""
+    """Return whether the document declares an encoding other than UTF-8."""
     said = re.match(r"\s*<\?xml\s[^>]*?encoding\s*=\s*[\"']([\w.:-]+)", text)
     return said is not None and said[1].lower() not in ("utf-8", "utf8")

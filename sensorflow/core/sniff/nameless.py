@@ -1,4 +1,4 @@
-"""Tables without a header: what their columns are by what they hold alone."""
+"""Tables without a header: identify columns by content alone."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _QUANTITY = (
     r"ozone|moist|light|lux|batt|dew|radiat|solar|speed|turbid|conduct|salin|oxygen|^ph$|noise|voc|irradiance|rssi"
 )
 MOST = 500
-"""Different texts that name sensors or types."""
+"""Maximum number of different texts that name sensors or types."""
 
 
 @dataclass(frozen=True)
 class Long:
-    """A table whose row is one reading, by its columns. kind: None where nothing tells a type."""
+    """The columns of a table with one reading per row. kind: None if no column contains the type."""
 
     value: Numeric
     kind: Column | None
@@ -35,7 +35,7 @@ def is_named(column: Column) -> bool:
 
 
 def hours(column: Column) -> bool:
-    """Whether a column counts the hours of a day, from row to row."""
+    """Return whether a column counts the hours of a day from row to row."""
     if is_named(column) or not all(re.fullmatch(r"\d{1,2}", t) for t in column.counts):
         return False
     values = [int(t) for t in column.cells[:2000] if t]
@@ -45,7 +45,7 @@ def hours(column: Column) -> bool:
 
 
 def points(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Columns side by side that are one point on Earth in all rows."""
+    """Return adjacent columns that form the same geographic position in all rows."""
     degrees = {c.index: c for c in columns if _is_degree(c)}
     return tuple(c for i, c in degrees.items() if i - 1 in degrees or i + 1 in degrees)
 
@@ -59,10 +59,10 @@ def _is_degree(column: Column) -> bool:
 
 
 def long(texts: Sequence[Column], numbers: Sequence[Numeric], cells: Sequence[str]) -> Long | None:
-    """Where texts beside one column of numbers tell apart what was measured at once, or name quantities.
+    """Detect a table with one reading per row: texts next to a single column of numbers distinguish
+    simultaneous rows, or name quantities.
 
-    cells: the rows' times.
-    """
+    cells: the rows' times."""
     named = [c for c in texts if _names(c)]
     codes = [n.column for n in numbers if _names(n.column) and who.is_name(n.column)]
     values = [n for n in numbers if n.column not in codes and len(n.column.counts) > 1]
@@ -101,7 +101,8 @@ def _is_unit(column: Column) -> bool:
 def _apart(
     columns: Sequence[Column], kinds: Sequence[Column], cells: Sequence[str]
 ) -> tuple[Column, ...]:
-    """The fewest columns, and the first of such, that tell rows of the same time apart."""
+    """Return the smallest set of columns, the first of equal ones, that distinguishes rows of the same
+    time."""
     if who.apart(cells, []) > 0.99:
         return ()
     some = sorted((c for c in columns if len(c.counts) > 1), key=lambda c: c.index)[:8]
@@ -115,19 +116,20 @@ def _apart(
 
 
 def _follows(column: Column, kind: Column) -> bool:
-    """Whether a column of numbers is the same in all rows of one type: its code, or a limit."""
+    """Return whether a column of numbers depends on the type alone: its code, or a limit."""
     pairs = set(zip(kind.cells, column.cells, strict=True))
     return len(pairs) == len(kind.counts)
 
 
 def _constant(columns: Sequence[Column], *but: Column | None) -> tuple[Column, ...]:
-    """The one text that is the same in all rows, and has a digit as names have."""
+    """Return the only text that is the same in all rows and contains a digit, as names do."""
     alone = [c for c in columns if len(c.counts) == 1 and c not in but]
     return tuple(c for c in alone if re.search(r"\d", next(iter(c.counts))))[:1]
 
 
 def code(columns: Sequence[Column]) -> Column | None:
-    """The first column, if it holds one whole number of some digits in all rows: a station's."""
+    """Return the first column if it contains the same integer of several digits in all rows: a station's
+    code."""
     first = next((c for c in columns if c.index == 0), None)
     if first is None or is_named(first) or len(first.counts) != 1 or first.filled < 4:
         return None

@@ -1,4 +1,4 @@
-"""Files of networks of stations that have no titles, or none that tell: by what their lines begin with."""
+"""Files of station networks without meaningful titles: recognized by how their lines begin."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def recognised(text: Text) -> Guess | None:
 
 
 def _crn(lines: list[str]) -> Guess | None:
-    """The U.S. Climate Reference Network: ncei.noaa.gov/pub/data/uscrn/products, headers.txt."""
+    """Recognize the U.S. Climate Reference Network: ncei.noaa.gov/pub/data/uscrn/products, headers.txt."""
     rest = _CRN_REST.get(len(lines[0].split()))
     if rest is None or not all(map(_CRN.match, lines)):
         return None
@@ -43,8 +43,8 @@ def _crn(lines: list[str]) -> Guess | None:
             Line("delimiter", "whitespace"),
             Line("names", names, why),
             Line("sensor", "WBANNO"),
-            Line("missing", _CRN_MISSING, "as its documentation says"),
-            Line("ignore", ignore, "left out: local time, place, flags"),
+            Line("missing", _CRN_MISSING, "from its documentation"),
+            Line("ignore", ignore, "ignored: local time, place, flags"),
             Line("each", ".+"),
         ),
         (
@@ -75,11 +75,11 @@ def _srml(lines: list[str]) -> Guess | None:
             Line("skip", 1, "station, year, and the numbers of what is measured"),
             Line("names", names),
             Line("sensor", {"preamble": r"\A(\d+)"}, "the station"),
-            Line("ignore", ["~_flag$"], "left out: flags (99 is missing, 12 good)"),
+            Line("ignore", ["~_flag$"], "ignored: flags (99 is missing, 12 good)"),
             Line("each", ".+"),
         ),
         (
-            Line("columns", [year, "doy", "hhmm"], "the first line tells the year"),
+            Line("columns", [year, "doy", "hhmm"], "the first line contains the year"),
             Line("format", "%Y %j %H%M"),
             Line("pad", [4, 3, 4]),
         ),

@@ -1,4 +1,4 @@
-"""Which columns are numbers: how they are written, and which texts and numbers stand for none."""
+"""Detect number columns, how their numbers are written, and which texts and numbers mark missing values."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ unavailable unknown undefined ? // /// //// . .. ... blank empty -nan nan. 1.#qn
 -1.#ind 1.#inf noval dropout void
 """
 NOTHING = frozenset(_NOTHING.split()) | {"no data", "not available", "no reading", "out of range"}
-"""Texts that mean no reading wherever they stand among numbers, in lower case."""
+"""Texts that mark a missing value wherever they occur among numbers, in lower case."""
 
 _SENTINEL = re.compile(r"-?(9{2,}|9+\.9+|8{4,}|[679]999|32767|32768|65535|2147483647)(\.[09]*)?")
 FEW = 4
-"""Different texts among a column's numbers that may be markers; more make it a column of texts."""
+"""Maximum number of different markers among a column's numbers; a column with more is a text column."""
 
 
 @dataclass(frozen=True)
 class Numeric:
-    """How a column's numbers are written. markers: texts that stand for no reading; numbers: numbers
-    that do; odd: other texts, which would be refused. suffix: what stands behind every number."""
+    """How a column's numbers are written. markers: texts for missing values. numbers: numbers for missing
+    values. odd: other texts, which would be rejected. suffix: the text after every number."""
 
     column: Column
     comma: bool = False
@@ -47,7 +47,7 @@ class Numeric:
 
     @cached_property
     def values(self) -> list[float]:
-        """Of its different texts, markers left out, in no order."""
+        """Return the values of its different texts, without markers, in arbitrary order."""
         gone = {*self.markers, *self.numbers}
         found = (number(t, self) for t in self.column.counts if t not in gone)
         return [v for v in found if v is not None]
@@ -72,7 +72,7 @@ def is_nothing(text: str) -> bool:
 
 
 def numeric(column: Column, comma: bool = False) -> Numeric | None:
-    """How the column is written if it holds numbers; None for texts. comma: decimal commas."""
+    """Return how the column's numbers are written, or None for a text column. comma: decimal commas."""
     style, counts = COMMA if comma else POINT, column.counts
     plain = {t for t in counts if style.fullmatch(t)}
     if len(plain) < len(counts):
@@ -85,7 +85,7 @@ def numeric(column: Column, comma: bool = False) -> Numeric | None:
     good = sum(counts[t] for t in plain)
     if good == 0:
         return Numeric(column, comma, markers=tuple(markers)) if not rest else None
-    # a text that comes back again and again among numbers is the logger's word for none
+    # a text that repeats among numbers is the logger's marker for a missing value
     if len(rest) <= FEW and all(n > 1 for n in rest.values()) and sum(rest.values()) < good:
         repeated = [t for t in rest if not any(c.isdigit() for c in t)]
         markers += repeated
@@ -97,7 +97,7 @@ def numeric(column: Column, comma: bool = False) -> Numeric | None:
 
 
 def _grouped(column: Column, comma: bool) -> Numeric | None:
-    """Thousands, where a number has both signs, so that there is no doubt which is which."""
+    """Detect thousands separators if a number contains both characters, which is unambiguous."""
     sign, point = (".", ",") if comma else (",", ".")
     texts = [t for t in column.counts if not is_nothing(t)]
     sure = any(sign in t and point in t for t in texts)
@@ -108,7 +108,7 @@ def _grouped(column: Column, comma: bool) -> Numeric | None:
 
 
 def _suffixed(column: Column, comma: bool) -> Numeric | None:
-    """Numbers that all carry the same unit in their cells."""
+    """Detect numbers that all have the same unit in their cells."""
     texts = [t for t in column.counts if not is_nothing(t)]
     found = [SUFFIXED.fullmatch(t) for t in texts]
     if not texts or not all(found):
@@ -122,22 +122,22 @@ def _suffixed(column: Column, comma: bool) -> Numeric | None:
 
 
 def decimal_comma(columns: Iterable[Column]) -> bool:
-    """Whether the table writes decimal commas: some cells do, in columns where none has a point."""
+    """Return whether the table uses decimal commas: some cells do, in columns where no cell has a point."""
     commas = points = 0
     for column in columns:
         texts = [t for t in column.counts if not is_nothing(t)]
         fit = [t for t in texts if re.fullmatch(r"[+-]?[\d.]*,\d+", t)]
         told = [t for t in texts if any(c.isdigit() for c in t)]
         if fit and all(COMMA.fullmatch(t) or GROUPED["."].fullmatch(t) for t in told):
-            # a word among them may stand for none
+            # a word among them may mark a missing value
             commas += len(told) == len(texts) or numeric(column, True) is not None
         points += any(re.fullmatch(r"[+-]?\d*\.\d+([eE][+-]?\d+)?", t) for t in texts)
     return commas > 0 and commas >= points
 
 
 def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
-    """The same, with numbers such as -9999 that stand for no reading: never one that could be a value
-    of its column, so it must be repeated and lie far outside of the others."""
+    """Detect numbers such as -9999 that mark missing values. They must be repeated and far outside the
+    other values, so that none could be a value of its column."""
     common = _common(found)
     first = [[*_own(each), *_shared(each, common)] for each in found]
     known = {
@@ -146,7 +146,7 @@ def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
     made = []
     for each, own in zip(found, first, strict=True):
         texts = set(own)
-        # where a column holds nothing else there is no rest to lie outside of: the others tell
+        # in a column with no other values, other columns decide
         candidates = _candidates(each)
         if candidates and set(each.column.counts) <= {*candidates, *each.markers}:
             values = {t: number(t, each) for t in candidates}
@@ -156,7 +156,7 @@ def with_sentinels(found: Sequence[Numeric]) -> list[Numeric]:
 
 
 def _common(found: Sequence[Numeric]) -> set[float]:
-    """Round negative numbers that stand again and again, far below all others, in several columns."""
+    """Return round negative numbers that repeat in several columns, far below all other values."""
     counts: Counter[float] = Counter()
     for each in found:
         texts = [
@@ -173,7 +173,7 @@ def _common(found: Sequence[Numeric]) -> set[float]:
 
 
 def _shared(style: Numeric, common: set[float]) -> list[str]:
-    """The texts of a column that are markers in others, and may not be values here."""
+    """Return a column's texts that are markers in other columns and cannot be values here."""
     made = []
     for text in style.column.counts:
         value = number(text, style)
@@ -185,7 +185,7 @@ def _shared(style: Numeric, common: set[float]) -> list[str]:
 
 
 def _candidates(style: Numeric) -> list[str]:
-    """Its texts that look like a marker; None of them where thousands or units make it look so."""
+    """Return texts that look like markers, or none if thousands separators or units could explain them."""
     point = "," if style.comma else "."
     texts = style.column.counts if not style.thousands and not style.suffix else ()
     return [t for t in texts if _SENTINEL.fullmatch(t.replace(point, "."))]
@@ -204,7 +204,7 @@ def _own(style: Numeric) -> list[str]:
     for text, value in known.items():
         below = value <= -99 and low - value > max(spread, 50) and low >= -0.7 * abs(value)
         above = value >= 99 and value > 3 * max(high, 1.0) and value - high > 3 * spread
-        # 999 stands for no direction: far from 360, though not three times it
+        # 999 marks a missing direction: far from 360, but less than three times it
         nines = re.fullmatch(r"9{3,}([.,]9*0*)?", text) and value >= 2.5 * max(high, 1.0)
         above = above or bool(nines and value - high > 1.5 * spread)
         much = counts[text] > 0.2 * style.column.filled and value >= 99 and value > 1.5 * high

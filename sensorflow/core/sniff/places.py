@@ -1,4 +1,4 @@
-"""Where the records of a JSON document may be."""
+"""Find the possible places of records in a JSON document."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ UNSAFE = r"[.\[\]'$]"
 
 @dataclass(frozen=True)
 class Place:
-    """path: as `records` takes it. keyed: what lies there is an object of lists, each list a column.
-    named: the records are the members of an object, which their names tell apart. mapped: that, or they
-    are within such members."""
+    """A possible place of records. path: in the form of `records`. keyed: the value is an object of lists,
+    each list a column. named: the records are the members of an object, distinguished by name. mapped:
+    `named`, or the records are nested in such members."""
 
     path: str
     keyed: bool = False
@@ -28,14 +28,15 @@ class Place:
 def places(
     value: Any, path: str = "", depth: int = 0, named: bool = False, mapped: bool = False
 ) -> Iterator[Place]:
-    """The document itself, elements of lists, members that are alike, lists that are columns."""
+    """Yield the document itself, elements of lists, members with the same structure, and lists that are
+    columns."""
     if depth > DEEP:
         return
     if isinstance(value, dict):
         if _is_by_time(value):
             yield Place(f"{path}[*]", mapped=True)
             return
-        if not path or path.endswith("]"):  # within a record its leaves are found by their paths
+        if not path or path.endswith("]"):  # paths reach the leaves within a record
             yield Place(path, named=named, mapped=mapped)
         if are_columns(value):
             yield Place(path, keyed=True)
@@ -56,15 +57,15 @@ def places(
 
 
 def are_columns(value: dict[str, Any]) -> bool:
-    """Whether the lists in an object are as long as one another, and hold plain values."""
+    """Return whether an object's lists have equal length and contain plain values."""
     lists = [m for m in value.values() if isinstance(m, list)]
     plain = not any(isinstance(e, dict | list) for m in lists for e in m[:3])
     return len(lists) > 1 and plain and len({len(m) for m in lists}) == 1 and bool(lists[0])
 
 
 def _alike(value: dict[str, Any]) -> dict[str, Any] | None:
-    """One of the members of a map: objects of the same members; or those that hold a value and its
-    unit, whatever else there is."""
+    """Return a member of a map of objects with the same members, or of objects that each contain a value
+    and its unit."""
     inner = [m for m in value.values() if isinstance(m, dict) and m]
     if len(inner) > 1 and len(inner) == len(value):
         every = {key for m in inner for key in m}
@@ -75,7 +76,7 @@ def _alike(value: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _alike_lists(value: dict[str, Any]) -> list[Any] | None:
-    """One of the members of a map of lists, whose elements are alike."""
+    """Return a member of a map of lists whose elements have the same structure."""
     lists = [m for m in value.values() if isinstance(m, list) and m]
     if len(lists) < 2 or len(lists) < 0.5 * len(value):
         return None
@@ -88,7 +89,7 @@ def _alike_lists(value: dict[str, Any]) -> list[Any] | None:
 
 
 def _is_by_time(value: dict[str, Any]) -> bool:
-    """Whether its members are called by their times."""
+    """Return whether the members are named by their times."""
     keys = list(value)
     return len(keys) > 1 and is_times(keys)
 
@@ -104,7 +105,7 @@ def is_times(keys: Sequence[str]) -> bool:
 
 
 def is_valued(member: dict[str, Any]) -> bool:
-    """Whether it is one value with its unit, or with its time: not a record of several."""
+    """Return whether an object is a single value with its unit or time, rather than a record of several."""
     keys = [key for key in member if re.search(words.VALUE, key, re.IGNORECASE)]
     plain = [member[key] for key in keys if not isinstance(member[key], dict | list)]
     told = any(re.search(words.UNIT, key, re.IGNORECASE) for key in member)

@@ -1,4 +1,4 @@
-"""Tables that are typed by their file: Parquet, and spreadsheets."""
+"""Tables with typed columns: Parquet and spreadsheets."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from sensorflow.core.sniff.table import Column, Table, references
 from sensorflow.errors import Misuse, Permanent
 
 ROWS = 5000
-"""Rows of a sheet, or of a Parquet file, that are looked at."""
+"""Maximum number of rows of a sheet or a Parquet file that are examined."""
 FEW = 200
-"""Rows of a further sheet, of which only is asked whether it holds times."""
+"""Maximum number of rows of a further sheet, which is only searched for times."""
 SHEETS = 20
 
 
@@ -34,7 +34,7 @@ def parquet(stream: BinaryIO) -> Table:
     except (pa.ArrowException, OSError) as error:
         raise Misuse(f"not a Parquet file: {str(error).splitlines()[0]}") from error
     if batch is None or not len(batch):
-        raise Misuse("the file holds no rows at all")
+        raise Misuse("the file contains no rows")
     plain = flat(pa.Table.from_batches([batch]))
     refs = references(plain.column_names)
     columns = [
@@ -61,8 +61,8 @@ def _text(value: Any) -> str:
 
 
 def workbook(stream: BinaryIO, kind: str) -> Table:
-    """The first sheet that holds a table with times, with the others that do named; or else the first
-    table. kind: the file's format."""
+    """Return the first sheet with a table that has times, and mention other such sheets; otherwise the
+    first table. kind: the file's format."""
     try:
         book_.size_of(stream, head.PROBE)
         names = book_.names(stream)
@@ -86,7 +86,7 @@ def workbook(stream: BinaryIO, kind: str) -> Table:
             best = best or table
     found = best or first
     if found is None:
-        what = " ".join(problem.message.split()) if problem else "no sheet holds a table"
+        what = " ".join(problem.message.split()) if problem else "no sheet contains a table"
         raise Misuse(what) from problem
     return replace(found, todo=(*found.todo, *_left_out(others, len(names))))
 
@@ -96,11 +96,11 @@ def _left_out(others: Sequence[str], count: int) -> list[str]:
     if others:
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         told.append(
-            f"the sheets {', '.join(map(repr, others[:5]))}{more} hold tables with times too, which are "
-            "left out: each needs a profile of its own, with its sheet"
+            f"the sheets {', '.join(map(repr, others[:5]))}{more} also contain tables with times, which "
+            "are ignored: each needs a separate profile, with its sheet"
         )
     if count > SHEETS:
-        told.append(f"only the first {SHEETS} of {count} sheets were looked at")
+        told.append(f"only the first {SHEETS} of {count} sheets were examined")
     return told
 
 
@@ -112,7 +112,7 @@ def _of_sheet(stream: BinaryIO, number: int, name: str, kind: str, most: int) ->
     settings = [Line("format", kind)]
     if number > 1:
         settings.append(
-            Line("sheet", number, f"{name!r}, the first sheet that holds a table with times")
+            Line("sheet", number, f"{name!r}, the first sheet with a table that has times")
         )
     kept = [line for line in table.settings if line.key != "delimiter"]
     return Table(table.columns, (*settings, *kept), table.preamble, table.sensors, todo=table.todo)

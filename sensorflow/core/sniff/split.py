@@ -1,4 +1,4 @@
-"""Times that stand in several columns: year, month, day, hour, and so on."""
+"""Times split over several columns: year, month, day, hour, and so on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARTS = {
     "%M": (r"^(minute|min|mn|mi|minutes|mm)$", 0, 60),
     "%S": (r"^(second|sec|ss|s|seconds)$", 0, 60),
 }
-"""Directive -> (its titles, the least and the greatest it can be)."""
+"""Directive -> (its titles, its minimum and maximum)."""
 
 LAYOUTS = (
     ("%Y", "%m", "%d", "%H", "%M", "%S"),
@@ -39,7 +39,8 @@ LAYOUTS = (
 
 @dataclass(frozen=True)
 class Parts:
-    """columns: those that make the time together. formats: of their texts, joined by a space."""
+    """A time that is split over columns. columns: the columns that form the time. formats: of their texts,
+    joined by a space."""
 
     columns: tuple[Column, ...]
     formats: tuple[str, ...]
@@ -49,7 +50,7 @@ class Parts:
 
 
 def titled(columns: Sequence[Column]) -> Parts | None:
-    """By titles such as Year, Month, Day, hh, mm."""
+    """Find the parts by titles such as Year, Month, Day, hh, mm."""
     named: dict[str, Column] = {}
     for column in columns:
         for directive in _directives(column, named):
@@ -62,14 +63,14 @@ def titled(columns: Sequence[Column]) -> Parts | None:
 
 
 def is_part(column: Column) -> bool:
-    """Whether it repeats a part of a time that stands elsewhere. A single letter may be anything."""
+    """Return whether a column repeats a part of a time found elsewhere. A single letter is ambiguous."""
     title = column.title.strip().lower()
     named = [d for d, (names, _, _) in PARTS.items() if re.search(names, title)]
     return len(title) > 1 and any(_within(column, d) for d in named)
 
 
 def _directives(column: Column, taken: dict[str, Column]) -> list[str]:
-    """What a title may mean. "mm" is a month before there is one, and a minute after."""
+    """Return what a title may mean. "mm" is a month if there is none yet, otherwise a minute."""
     title = re.sub(r"[\s_.]+", " ", column.title).strip().lower()
     title = re.sub(r"\s*[(\[].*", "", title)
     fit = [d for d, (names, _, _) in PARTS.items() if re.search(names, title)]
@@ -81,12 +82,12 @@ def _directives(column: Column, taken: dict[str, Column]) -> list[str]:
 
 
 def placed(columns: Sequence[Column]) -> Parts | None:
-    """By what stands where, for a table without titles: a year, and behind it the rest."""
+    """Find the parts by position in a table without titles: a year, followed by the rest."""
     for start, column in enumerate(columns[:4]):
         if not _within(column, "%Y"):
             continue
         behind = columns[start + 1 :]
-        # a day of the year may stand between the year and the month
+        # a day of the year may be between the year and the month
         for skip in (0, 1):
             for layout in LAYOUTS:
                 wanted = [column, *behind[skip : skip + len(layout) - 1]]
@@ -100,7 +101,8 @@ def placed(columns: Sequence[Column]) -> Parts | None:
 
 
 def once_more(parts: Parts, columns: Sequence[Column]) -> Parts:
-    """With the same parts once more behind them, as of a clock in another zone, left aside."""
+    """Find a second set of the same parts after the first, as of a clock in another zone, which is
+    ignored."""
     layout = " ".join(parts.formats[-1].split()).split()
     last = max(c.index for c in parts.columns)
     behind = [c for c in columns if c.index > last][: len(layout)]
@@ -137,7 +139,7 @@ def _parts(columns: Sequence[Column], layout: Sequence[str]) -> Parts | None:
 
 
 def texts(parts: Parts) -> list[str]:
-    """What the reader makes of the columns, row by row."""
+    """Return the texts that the reader forms from the columns, row by row."""
     pads = parts.pad or (0,) * len(parts.columns)
     cells = [
         [cell.rjust(width, "0") for cell in column.cells[: times.MOST]]
@@ -152,6 +154,6 @@ def readable(parts: Parts) -> list[int]:
 
 
 def _passes(parts: Parts) -> bool:
-    """Whether time passes from row to row, and never back but once in a while."""
+    """Return whether time advances from row to row, with few steps back."""
     steps = np.diff(np.array(readable(parts)))
     return len(steps) > 1 and float((steps > 0).mean()) > 0.9

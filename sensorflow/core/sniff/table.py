@@ -1,4 +1,4 @@
-"""A table as sniffing sees it, wherever it came from: titled columns of texts."""
+"""A table as sniffing sees it, whatever its format: titled columns of texts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sensorflow.core.sniff.guess import Line
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """reference: how a profile names it. title: for people, without units of a second row.
+    """A column. reference: how a profile names the column. title: for people, without units from a second
+    row.
 
-    titles: its cell in every header row. cells: stripped, one for each row; "" for nothing.
-    told: whether the format itself tells the unit. instant: it holds typed timestamps; zoned ones end
-    with an offset. above: it stands around the records, once for several of them.
-    """
+    titles: its cell in every header row. cells: stripped, one for each row; "" if empty. told: whether the
+    format itself states the unit. instant: it contains typed timestamps; those with a zone end with an
+    offset. above: it is outside the records, once for several of them."""
 
     index: int
     reference: str
@@ -32,7 +32,7 @@ class Column:
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """How often each text stands in it, empty ones not counted."""
+        """Count each non-empty text."""
         found = Counter(self.cells)
         found.pop("", None)
         return found
@@ -42,12 +42,12 @@ class Column:
         return sum(self.counts.values())
 
     def says(self, regex: str) -> bool:
-        """Whether a title matches, in any case."""
+        """Return whether a title matches, ignoring case."""
         return any(re.search(regex, text, re.IGNORECASE) for text in self.spellings)
 
     @cached_property
     def spellings(self) -> list[str]:
-        """Its titles as they stand, and with their words apart: SamplingEnd, Sampling_End."""
+        """Return its titles, and the titles with separated words: SamplingEnd, Sampling_End."""
         texts = dict.fromkeys((*self.titles, self.title))
         return list(texts | dict.fromkeys(map(_apart, texts)))
 
@@ -62,12 +62,11 @@ def _apart(title: str) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """settings: the keys of the profile that make this table of the file. preamble: the text before it.
+    """A table. settings: profile keys that produce this table. preamble: the text before it.
 
-    sensors: whether a header row names them. complete: whether the whole file was seen.
-    name: of the file. above: columns that stand outside of the records, for a time that they lack. markers:
-    texts that stand for no reading, as the file itself says.
-    """
+    sensors: whether a header row names them. complete: whether the whole file was read. name: of the file.
+    above: columns outside the records, for a time that the records lack. markers: texts for missing values
+    that the file declares."""
 
     columns: tuple[Column, ...]
     settings: tuple[Line, ...]
@@ -85,7 +84,8 @@ class Table:
 
 
 def references(names: Sequence[str]) -> list[str]:
-    """How a profile can name each column: by its title where that is one, and else by its place."""
+    """Return how a profile can name each column: by its title if it is unique, otherwise by its
+    position."""
     counts = Counter(names)
     return [
         name if name and counts[name] == 1 and not re.search(r"^[#~]|[{}]", name) else f"#{i + 1}"

@@ -1,4 +1,4 @@
-"""Texts -> the time formats that read them all, by the reader that will read the file."""
+"""Find the time formats that read all texts of a column, tested with the reader's own parser."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sensorflow.core.times.zones import ABBREVIATIONS
 
 ORDERS = {"dmy": "day first", "mdy": "month first", "ymd": "year first"}
 ENOUGH = 0.95
-"""The part of a column's texts that must be read for it to be one of times."""
+"""Minimum share of a column's texts that must be readable as times."""
 MOST = 20_000
-"""Rows of a column that are looked at."""
+"""Maximum number of rows of a column that are examined."""
 
 _SHAPES: dict[str, dict[str, str]] = {
     r"(?P<y>\d{4})(?P<s>[-/. ])\d{1,2}(?P=s)\d{1,2}(?!\d)": {
@@ -44,7 +44,7 @@ _SHAPES: dict[str, dict[str, str]] = {
     r"\d{6}(?!\d)": {"ymd": "%y%m%d", "dmy": "%d%m%y", "mdy": "%m%d%y"},
     r"\d{4}(?P<s>[-/. ]?)\d{3}(?!\d)": {"": "%Y{s}%j"},
 }
-"""The beginning of a text -> its date's format by the order of day and month."""
+"""The beginning of a text -> its date format, by the order of day and month."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -57,9 +57,9 @@ _PACKED = {6: "%H%M%S", 4: "%H%M", 2: "%H"}
 
 @dataclass(frozen=True)
 class Read:
-    """formats: "iso8601" and the epochs among them. offset: the texts carry one, or are instants by
-    themselves. clock: they tell the time of day too. extract: where in the text the time stands.
-    doubt: what is not certain. since: where epochs count from, if not from 1970."""
+    """How to read a column of times. formats: may include "iso8601" and epochs. offset: the texts have an
+    offset or are instants. clock: the texts include a time of day. extract: where in the text the time is.
+    doubt: a question for the user. since: the start of epochs, if not 1970."""
 
     formats: tuple[str, ...]
     why: str
@@ -71,10 +71,9 @@ class Read:
 
 
 def read(cells: Sequence[str], hint: str = "", prefer: str = "") -> Read | None:
-    """How a column's cells tell dates, with or without times of day; None where they do not.
+    """Return how to read a column's cells as dates, with or without times of day, or None.
 
-    hint: the title, which may say "MM/DD/YYYY". prefer: the order to take where nothing tells.
-    """
+    hint: the title, which may contain "MM/DD/YYYY". prefer: the order to use if the cells are ambiguous."""
     texts = [t for t in cells[:MOST] if t]
     if not texts or not any(c.isdigit() for c in texts[0]) or len(texts[0]) > 60:
         return None
@@ -100,8 +99,8 @@ def _iso(texts: Sequence[str]) -> Read:
 
 
 def _ordered(texts: list[str], hint: str, prefer: str) -> Read | None:
-    """The order of day, month and year that reads most, and among such the one by which time passes
-    most evenly: the wrong one jumps by months."""
+    """Return the order of day, month and year that reads most texts; if several do, the one with the most
+    even steps, because a wrong order jumps by months."""
     sample = list(dict.fromkeys(texts))
     found: dict[tuple[str, ...], tuple[float, str]] = {}
     for order in ORDERS:
@@ -131,7 +130,7 @@ def _seen(even: dict[tuple[str, ...], str], formats: tuple[str, ...], said: str)
 def _most_even(
     texts: list[str], even: dict[tuple[str, ...], str], hint: str, prefer: str
 ) -> tuple[tuple[str, ...], str]:
-    """(formats, what is not certain)."""
+    """Return (formats, doubt)."""
     usual = [f for f, order in even.items() if order == "ymd" and f[0].startswith("%Y")]
     if len(even) == 1 or usual:
         return (usual or list(even))[0], ""
@@ -145,17 +144,17 @@ def _most_even(
     if len(near) == 1:
         return near[0], ""
     dotted = [f for f in near if even[f] == "dmy" and "." in f[0]]
-    if dotted:  # nobody writes the month first, and points behind
+    if dotted:  # dates with points never begin with the month
         return dotted[0], ""
     half = any("%I" in f for f in near[0])
     wanted = ("mdy" if half else "") or prefer
     chosen = next((f for f in near if even[f] == wanted), near[0])
     others = ", ".join(f[0] for f in near if f != chosen)
-    return chosen, f"the dates fit {chosen[0]} as well as {others}: see which it is"
+    return chosen, f"the dates fit {chosen[0]} as well as {others}: check which is right"
 
 
 def _told(hint: str) -> str:
-    """The order that a title spells out: "Date (MM/DD/YYYY)"."""
+    """Return the order that a title spells out: "Date (MM/DD/YYYY)"."""
     letters = re.search(
         r"(?i)\b(d{1,2}|m{1,3}|y{2,4})[-/. ]?(d{1,2}|m{1,3}|y{2,4})[-/. ]?(d{1,2}|y{2,4})\b", hint
     )
@@ -163,18 +162,18 @@ def _told(hint: str) -> str:
 
 
 def spelled(cells: Sequence[str]) -> tuple[str, ...]:
-    """Formats, of directives, of a column that begins with the year."""
+    """Return formats, as directives, of a column that begins with the year."""
     return tuple(_formats(list(dict.fromkeys(t for t in cells[:MOST] if t)), "ymd"))
 
 
 def _way(texts: list[str], formats: tuple[str, ...]) -> float:
-    """How far the time goes in all, back and forth."""
+    """Return the total distance that the time moves, forward and back."""
     nanos = instants(texts, formats)
     return float(np.abs(np.diff(nanos.astype(np.float64))).sum())
 
 
 def instants(texts: Sequence[str], formats: Iterable[str]) -> npt.NDArray[np.int64]:
-    """Of the texts that can be read."""
+    """Return the instants of the readable texts."""
     found = parse(pa.array(texts, pa.string()), tuple(formats), Clock("UTC"))
     ints: npt.NDArray[np.int64] = found.ts.drop_null().cast(pa.int64()).to_numpy()
     return ints
@@ -186,7 +185,7 @@ def _share(texts: Sequence[str], *formats: str) -> float:
 
 
 def _formats(sample: list[str], order: str) -> list[str]:
-    """The formats that read the texts, one after another: a midnight may lack its clock."""
+    """Return the formats that read the texts, in order: at midnight some omit the time of day."""
     found: list[str] = []
     rest = sample
     while rest and len(found) < 4:
@@ -200,7 +199,8 @@ def _formats(sample: list[str], order: str) -> list[str]:
 
 
 def _format(text: str, order: str) -> str | None:
-    """The format of one text: weekday, date, clock, offset, in that order or with the clock first."""
+    """Return the format of one text: weekday, date, time of day, offset, in that order or with the time of
+    day first."""
     text = text.strip()
     weekday = re.match(r"([A-Za-z]{3,9})(\.?,?\s+)", text)
     before = ""
@@ -223,7 +223,7 @@ def _format(text: str, order: str) -> str | None:
 
 
 def _date(text: str, order: str) -> tuple[str, str] | None:
-    """(format, what is left of the text)."""
+    """Return (format, the rest of the text)."""
     for shape, by_order in _SHAPES.items():
         match = re.match(shape, text)
         if match is None:
@@ -244,7 +244,7 @@ def _date(text: str, order: str) -> tuple[str, str] | None:
 
 
 def _after(rest: str) -> str | None:
-    """The format of what follows a date."""
+    """Return the format of the text after a date."""
     if not rest:
         return ""
     gap = re.match(r"\s*[T_,;:-]?\s*", rest)
@@ -282,7 +282,7 @@ def _packed(text: str) -> tuple[str, str] | None:
 
 
 def _zone(rest: str) -> str | None:
-    """The format of what follows a clock; None where it is no offset."""
+    """Return the format of the text after a time of day, or None if it is not an offset."""
     if not rest.strip():
         return ""
     gap = " " if rest[0].isspace() else ""
@@ -293,7 +293,7 @@ def _zone(rest: str) -> str | None:
 
 
 def clock(cells: Sequence[str]) -> tuple[str, ...]:
-    """The formats of a column of times of day; () where it is none."""
+    """Return the formats of a column of times of day, or () if it is none."""
     sample = list(dict.fromkeys(t for t in cells[:MOST] if t))
     found: list[str] = []
     for text in sample:
@@ -305,7 +305,9 @@ def clock(cells: Sequence[str]) -> tuple[str, ...]:
     halves = any("%p" in f for f in found)
     if halves and not _reads([f"2024-01-01 {t}" for t in sample[:50]], found):
         return ()
-    plain = any("." in f and "%S" not in f for f in found)  # 14.30 is a number before it is a time
+    plain = any(
+        "." in f and "%S" not in f for f in found
+    )  # 14.30 is more likely a number than a time
     return () if plain or len(found) > 4 else tuple(found)
 
 
@@ -314,7 +316,7 @@ def _reads(texts: Sequence[str], clocks: Iterable[str]) -> bool:
 
 
 def epoch(cells: Sequence[str], title: str) -> Read | None:
-    """Numbers that count from an instant: since 1970, or from what the title says."""
+    """Detect numbers that count from an instant: 1970, or the one in the title."""
     texts = [t for t in cells[:MOST] if t]
     if not texts or not all(re.fullmatch(r"[+-]?\d{1,19}(\.\d*)?", t) for t in texts):
         return None

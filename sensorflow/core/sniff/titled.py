@@ -1,4 +1,4 @@
-"""What the columns of XML are called: by their paths, and by what the document says of them elsewhere."""
+"""Titles for XML columns: from their paths, and from descriptions elsewhere in the document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS = (
     re.compile(rf"(?i)^({_PLAIN})(_?name)?$"),
     re.compile(rf"(?i)^({_PLAIN})"),
 )
-"""Names of an element around the records that tells their type, the surest first."""
+"""Names of an element around the records that contains their type, the most reliable first."""
 _UNITS = (
     re.compile(r"(?i)(abbrev\w*|symbol|short\w*)$"),
     re.compile(r"(?i)^(units?|uom|einheit)$"),
@@ -27,16 +27,16 @@ _UNITS = (
     re.compile(r"(?i)^(unit|uom)s?_?(name|label)$|^(name|label)$"),
 )
 _PASSING = re.compile(r"(?i)time|step|scale|interval|duration|period")
-"""Elements whose unit is one of time."""
+"""Elements whose unit is a unit of time."""
 _NOTHING = re.compile(r"(?i)(no_?data|miss(ing)?|null|fill)_?val(ue)?$")
 _GENERIC = re.compile(
     rf"(?i){words.VALUE}|^(items?|records?|rows?|rec|row|obs|point|pt|event|entry|log|sample|ch|channel|data"
     r"|element|node|tick|scan|measure|param|parameter|sensor|variable|field|property|reading|.{1,2})$"
 )
-"""Names of records that say nothing of what was measured."""
+"""Record names that do not indicate what was measured."""
 _LABELS = ("Identification", "name", "label", "title", "id")
 _MOST = 2000
-"""Elements that are looked through for names of columns."""
+"""Maximum number of elements searched for names of columns."""
 
 
 class Element(Protocol):
@@ -51,7 +51,7 @@ class Element(Protocol):
 
 
 def columns(found: Sequence[Column], record: str, root: Element | None) -> list[Column]:
-    """With titles. record: the name of the elements that are records."""
+    """Add titles to columns. record: the name of the record elements."""
     mine = [c for c in found if not c.above]
     around = [c for c in found if c.above]
     own = _own(mine, record)
@@ -59,7 +59,7 @@ def columns(found: Sequence[Column], record: str, root: Element | None) -> list[
 
 
 def markers(above: Sequence[Column]) -> tuple[str, ...]:
-    """What stands for no reading, as an element before the records says."""
+    """Return the marker for missing values that an element before the records declares."""
     said = [c for c in above if _NOTHING.search(_last(c.reference))]
     return tuple(dict.fromkeys(t for c in said for t in c.counts if _is_marker(t)))
 
@@ -95,7 +95,8 @@ def _own(found: Sequence[Column], record: str) -> list[Column]:
 
 
 def _names_type(column: Column, title: str, record: str) -> bool:
-    """Whether it is the name of a channel, in an element of its own: <ch id="temp">21.5</ch>."""
+    """Return whether a column is the name of a channel in an element of its own: <ch
+    id="temp">21.5</ch>."""
     called = re.fullmatch(r"(?i)id|name|key|n|code|label|channel|param", title) is not None
     texts = not any(re.fullmatch(r"[\d.]+", t) for t in column.counts)
     few = len(column.counts) <= max(1, 0.6 * column.filled)
@@ -110,7 +111,7 @@ def _titled(column: Column, title: str, unit: str = "") -> Column:
 
 
 def _described(found: list[Column], root: Element | None) -> list[Column]:
-    """With the names that a list in the document gives to numbered columns: v1, v2; ch1, ch2."""
+    """Rename numbered columns (v1, v2; ch1, ch2) with the names in a list in the document."""
     numbered = {i: m for i, c in enumerate(found) if (m := _NUMBERED.fullmatch(c.reference))}
     if root is None or not numbered:
         return found
@@ -147,7 +148,7 @@ LONGEST = 600
 
 
 def _listed(elements: Sequence[Element], count: int) -> list[Element]:
-    """Elements of one name and parent, as many as there are columns, that all have a name."""
+    """Return elements with the same name and parent, one for each column, that all have a name."""
     for element in elements:
         groups: dict[str, list[Element]] = {}
         for member in element.members:
@@ -160,7 +161,7 @@ def _listed(elements: Sequence[Element], count: int) -> list[Element]:
 
 
 def _called(elements: Sequence[Element], reference: str) -> Element | None:
-    """The one that describes a column by its name: <Ch1_data_header> of <ch1>."""
+    """Return the element that describes a column by its name: <Ch1_data_header> for <ch1>."""
     wanted = re.compile(rf"(?i){re.escape(reference.lstrip('@'))}(?!\d).+")
     return next((e for e in elements if wanted.fullmatch(e.name) and _label(e)[0]), None)
 
@@ -174,7 +175,8 @@ def _label(element: Element) -> tuple[str, str]:
 
 
 def _around(found: Sequence[Column]) -> list[Column]:
-    """What names the type is called "parameter", and the best of what names its unit "unit"."""
+    """Rename the column that contains the type to "parameter", and the best one that contains its unit to
+    "unit"."""
     texts = {c.reference for c in found if c.counts}
     # an attribute of a text qualifies it: <siteCode network="NWIS">
     made = [

@@ -1,4 +1,4 @@
-"""A proposal put to the test: the beginning of the file is read by it, by the true way."""
+"""Test a proposal: read the beginning of the file with it, using the real reader."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sensorflow.core.reading import read
 from sensorflow.errors import Permanent
 
 ENOUGH = 8192
-"""Rows after which no more are read."""
+"""Maximum number of rows that are read."""
 KEPT = 200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KEY = ["sensor_id", "reading_type", "ts"]
@@ -26,8 +26,8 @@ KEY = ["sensor_id", "reading_type", "ts"]
 
 @dataclass
 class Trial:
-    """collisions: readings that have sensor, type and time of another one, and another value; repeats:
-    those that have its value too. units: type -> the units of its readings."""
+    """The preview of a proposal. collisions: readings with the same sensor, type and time as another one,
+    but a different value. repeats: those with the same value too. units: type -> units of its readings."""
 
     rows: int = 0
     readings: int = 0
@@ -48,14 +48,14 @@ class Trial:
 
     @property
     def cost(self) -> tuple[float, ...]:
-        """The less, the better the proposal fits."""
+        """Return a sort key: the lower, the better the proposal fits."""
         lost = self.rejected + self.collisions + self.repeats
         some = max(self.readings + self.rejected, 1)
         return (self.error is not None or not self.readings, round(lost / some, 3), -self.readings)
 
 
 def tried(stream: BinaryIO, profile: Profile, name: str) -> Trial:
-    """Read as many rows as are enough. stream: can seek."""
+    """Read enough rows to judge the proposal. stream: seekable."""
     found = Trial()
     batches: list[pa.RecordBatch] = []
     stream.seek(0)

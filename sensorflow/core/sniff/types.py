@@ -1,4 +1,4 @@
-"""Columns that tell what was measured, though their titles do not say so."""
+"""Find columns that contain the type although their titles do not say so."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _NAMING = (
 
 
 def unnamed(texts: Sequence[Column], values: Sequence[Numeric]) -> list[Column]:
-    """Of a table whose row is one reading: the columns whose texts are quantities; one of which each
-    text has a unit of its own; or what names the rows, where something else names the sensor."""
+    """Return, for a table with one reading per row, the columns whose texts are quantities, a column whose
+    texts each have their own unit, or the column that names the rows if another one names the sensor."""
     if len(values) != 1 or re.search(_QUANTITY, values[0].column.title):
         return []
     some = [c for c in texts if c.filled > 0.9 * len(c.cells) and _repeats(c)]
@@ -56,7 +56,7 @@ def _is_quantity(column: Column) -> bool:
 
 
 def _has_units(column: Column, texts: Iterable[Column]) -> bool:
-    """Whether each of its texts goes with one unit, and not all with the same."""
+    """Return whether each text of the column has one unit, and not all have the same."""
     unit = next((c for c in texts if c.says(words.UNIT) and len(c.counts) > 1), None)
     if unit is None or len(column.counts) < 2 or units.are_akin(unit.counts):
         return False

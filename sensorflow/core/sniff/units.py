@@ -23,9 +23,10 @@ a c d f g h j k l m n s v w in min count counts days hours second seconds minute
 ph rh va var us ms ug mol hr sec deg degree gal kn kt knot ma
 """
 UNITS = frozenset(_UNITS.split())
-"""In lower case; with a bracket, a degree sign or a percent sign a text needs not be among them."""
+"""Known units in lower case. A text with a bracket, a degree sign or a percent sign need not be among
+them."""
 WORDS = frozenset(_WORDS.split())
-"""Those that are words of their own in a name: "temp_min" tells a least, not minutes."""
+"""Units that are also words in names: "temp_min" is a minimum, not minutes."""
 _SAID = "units?|uom|unit_?code|unit_?of_?measure(ment)?|einheit"
 _BESIDE = (
     re.compile(rf"(.+?)[ _.-]?(?:{_SAID})"),
@@ -49,7 +50,7 @@ _FAMILIES = (
     "ppm ppb ug/m3 µg/m³ mg/m3",
     "% fraction",
 )
-"""Units of one quantity each, in lower case."""
+"""Units of the same quantity, in lower case."""
 _ROW_UNITS = """
 utc gmt degrees_north degrees_east degree_north degree_east degrees_true degree_true degree_c degrees_c
 degree_celsius degrees_celsius degree_f degrees_f dbar decibar pss pss-78 its-90 nmol/kg umol/kg umol/l
@@ -57,11 +58,11 @@ nmol/l pmol/kg mmol/m3 1
 """
 _ROW = frozenset(_ROW_UNITS.split())
 _CF = re.compile(r"[a-zµ°%]{1,10}(\^?-?\d)?([ ./*][a-zµ]{1,10}(\^?-?\d)?)*[ ./*][a-zµ]{1,10}\^?-\d")
-"""m s-1, W m-2, kg m-3."""
+"""Matches m s-1, W m-2, kg m-3."""
 TITLE = 200
-"""Characters of a title that may tell a unit."""
+"""Maximum number of characters of a title that may contain a unit."""
 LONGEST = 16
-"""Characters of a unit; a text that only holds one tells more than that."""
+"""Maximum number of characters of a unit; a longer text says more than a unit."""
 
 
 def unit_like(text: str) -> bool:
@@ -71,14 +72,15 @@ def unit_like(text: str) -> bool:
 
 
 def in_row(text: str) -> bool:
-    """Whether a cell of a row of units is one: as the CF conventions and oceanographers write them, too."""
+    """Return whether a cell of a row of units is a unit, including the notation of the CF conventions and
+    oceanographers."""
     bare = text.strip().lower()
     return unit_like(text) or bare in _ROW or _CF.fullmatch(bare) is not None
 
 
 def beside(columns: Iterable[Column], texts: Iterable[Column]) -> dict[Column, Column]:
-    """The columns of units that belong to columns of numbers, by their names: "temp_unit" to "temp"; in an
-    object, "temp.unit" to "temp.value"."""
+    """Return number column -> its column of units, matched by name: "temp_unit" for "temp"; in an object,
+    "temp.unit" for "temp.value"."""
     named: dict[str, Column] = {}
     for column in texts:
         for said in filter(None, (p.fullmatch(column.reference.lower()) for p in _BESIDE)):
@@ -88,14 +90,14 @@ def beside(columns: Iterable[Column], texts: Iterable[Column]) -> dict[Column, C
 
 
 def _of(reference: str, named: dict[str, Column]) -> Column | None:
-    """By its name, by the object that it is in, or by an attribute of its element."""
+    """Find the column of units by name, by parent object, or by an attribute of the element."""
     inner, dot, _ = reference.rpartition(".")
     within = named.get(f"{inner}.") if dot else None
     return named.get(reference) or within or named.get(f"{reference}.")
 
 
 def are_akin(units: Iterable[str]) -> bool:
-    """Whether they may be units of one quantity, as °C and °F; one that is not known may be anything."""
+    """Return whether all units may be of one quantity, as °C and °F. Unknown units match any quantity."""
     named = {re.sub(r"^wmounit:", "", unit.strip().lower()) for unit in units} - {""}
     known = [{i for i, family in enumerate(_FAMILIES) if unit in family.split()} for unit in named]
     some = [families for families in known if families]
@@ -103,7 +105,7 @@ def are_akin(units: Iterable[str]) -> bool:
 
 
 def split_unit(title: str) -> tuple[str, str]:
-    """(type, unit), the unit "" where the title tells none."""
+    """Split a title into (type, unit); the unit is "" if the title has none."""
     if len(title) > TITLE:
         return title, ""
     title = re.sub(r"\s*\(\d{4,}\)$", "", title)  # the sensor's serial number
@@ -120,8 +122,8 @@ def split_unit(title: str) -> tuple[str, str]:
 
 
 def _bracketed(text: str, apart: bool) -> bool:
-    """Whether a text in brackets is a unit. apart: a space stands before the bracket; without one, as
-    in "G(i)", it may be a part of the name."""
+    """Return whether a text in brackets is a unit. apart: a space precedes the bracket; without one, as in
+    "G(i)", it may be a part of the name."""
     words = text.split()
     if len(words) == 1 and len(text) == 1 and text in "xyzihndg":
         return False

@@ -1,4 +1,4 @@
-"""Which columns are readings, of which type and unit; and which are none."""
+"""Determine which columns are readings, and their types and units."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from sensorflow.errors import Misuse
 
 FLAG = "a flag"
 EVERY = 100
-"""Columns up to which each gets its own line."""
+"""Maximum number of columns that each get their own line."""
 
 
 @dataclass
 class Found:
-    """What the columns of a table turn out to be, one step after another. ignored: column -> why.
-    units: column of numbers -> the one that tells its units."""
+    """The classification of a table's columns, built step by step. ignored: column -> reason. units: column
+    of numbers -> its column of units."""
 
     table: Table
     when: When
@@ -50,7 +50,7 @@ class Found:
 
     @property
     def sparse(self) -> bool:
-        """Whether a record may lack members, and a file may lack them in all records."""
+        """Return whether a record may lack members that a file may also lack in all records."""
         kind = next((line.value for line in self.table.settings if line.key == "format"), "")
         return kind in ("json", "jsonl", "xml")
 
@@ -60,7 +60,7 @@ class Found:
 
 
 def lines(table: Table, found: When) -> tuple[list[Line], list[Line], list[str]]:
-    """(settings, columns, what a person must still say). Misuse where no column is measured."""
+    """Return (settings, columns, questions for the user). Raises Misuse if no column is measured."""
     state = Found(table, found)
     _sort(state)
     long = _long(state)
@@ -80,7 +80,7 @@ def lines(table: Table, found: When) -> tuple[list[Line], list[Line], list[str]]
     state.numbers = aside.without(state.numbers, sensor, state.ignored)
     if not state.numbers:
         names = ", ".join(repr(c.title or c.reference) for c in table.columns[:12])
-        raise Misuse(f"no column of numbers beside the time; found {names}")
+        raise Misuse(f"no column of numbers besides the time; found {names}")
     unit = named[:1] if len(state.numbers) == 1 else []
     state.units = units.beside([n.column for n in state.numbers], state.texts)
     halves = [a.half for n in state.numbers if (a := state.angles.get(n.column)) is not None]
@@ -102,7 +102,7 @@ def _settings(state: Found, sensor: Sequence[Column], unit: Sequence[Column]) ->
     if any(n.thousands for n in state.numbers):
         made.append(Line("thousands", "." if state.comma else ",", "between thousands"))
     if state.ignored:
-        made.append(Line("ignore", list(state.ignored), f"left out: {_reasons(state.ignored)}"))
+        made.append(Line("ignore", list(state.ignored), f"ignored: {_reasons(state.ignored)}"))
     return made
 
 
@@ -117,7 +117,7 @@ def _reasons(ignored: dict[str, str]) -> str:
 
 
 def _sort(state: Found) -> None:
-    """Columns of texts, columns of readings; the others are ignored, with the reason."""
+    """Classify columns as texts or readings; the others are ignored, with a reason."""
     used = {c.reference for c in state.when.columns}
     aside = {c.reference for c in state.when.aside}
     columns = [c for c in state.table.columns if c.reference not in used]
@@ -139,13 +139,13 @@ def _sort(state: Found) -> None:
             state.flags += [made] if why == FLAG and column.counts else []
         else:
             state.numbers.append(made)
-    if not state.numbers:  # a state is what such a table measures
+    if not state.numbers:  # such a table measures a state
         state.numbers = state.flags
         state.ignored = {r: why for r, why in state.ignored.items() if why != FLAG}
 
 
 def _is_padded(column: Column) -> bool:
-    """Whether its texts are codes of digits: "00060"."""
+    """Return whether the texts are codes of digits: "00060"."""
     same = len({len(t) for t in column.counts}) == 1
     zero = any(re.fullmatch(r"0\d+", t) for t in column.counts)
     named = column.says(words.KIND) or column.says(words.SENSOR)
@@ -153,8 +153,8 @@ def _is_padded(column: Column) -> bool:
 
 
 def _take_above(state: Found, column: Column) -> None:
-    """What stands around the records may name them; it is never measured."""
-    digits = any(map(str.isdigit, "".join(column.counts)))  # "mm" is a unit, or nothing
+    """Handle a column outside the records: it may name them, but is never measured."""
+    digits = any(map(str.isdigit, "".join(column.counts)))  # "mm" is a unit, or meaningless
     coded = numeric.numeric(column) is not None and (digits or not column.says(words.UNIT))
     named = column.says(words.SENSOR) and column.says(words.IDENTITY)
     named = named and all(re.fullmatch(r"\d{1,20}", t) for t in column.counts)
@@ -164,7 +164,7 @@ def _take_above(state: Found, column: Column) -> None:
 
 
 def _no_reading(column: Column) -> str | None:
-    """Why a column of numbers holds no readings; None if it does."""
+    """Return why a column of numbers contains no readings, or None if it does."""
     if not column.title or re.match(r"Unnamed: \d+$", column.title):
         return "has no name"
     if split.is_part(column) or re.search(words.PART, column.title, re.I):
@@ -175,7 +175,7 @@ def _no_reading(column: Column) -> str | None:
         return "of the transmission"
     seconds = re.search(words.SECONDS, column.title, re.I) is not None and _grows(column)
     if seconds or column.says(words.ELAPSED):
-        return "time since a start"
+        return "elapsed time"
     if column.says(words.FLAG) and len(column.counts) <= 60 and _small(column):
         return FLAG
     if not column.counts and column.says(words.REMARK):
@@ -193,7 +193,7 @@ def _small(column: Column) -> bool:
 
 
 def _counts_rows(column: Column) -> bool:
-    """Whether it counts the rows: 1, 2, 3."""
+    """Return whether the column counts the rows: 1, 2, 3."""
     named = re.search(words.COUNTER, column.title.strip(), re.IGNORECASE) is not None
     cells = [t for t in column.cells[:2000] if t]
     if not cells or not all(re.fullmatch(r"\d{1,15}(\.0*)?", t) for t in cells):
@@ -210,7 +210,7 @@ def _counts_rows(column: Column) -> bool:
 
 
 def _long(state: Found) -> tuple[Column, Numeric] | None:
-    """(the column that tells the type, the one of values) where a row is one reading."""
+    """Return (type column, value column) if each row is one reading."""
     called = [n for n in state.numbers if re.search(words.VALUE, _bare(n.column), re.IGNORECASE)]
     values = called or (state.numbers if len(state.numbers) == 1 else [])
     texts = [c for c in state.texts if c.says(words.KIND) and not c.says(words.UNIT)]
@@ -228,7 +228,8 @@ def _long(state: Found) -> tuple[Column, Numeric] | None:
 
 
 def _is_kind(column: Column, state: Found) -> bool:
-    """Whether its texts are few enough; a single one tells something only where it stands alone."""
+    """Return whether a column has few enough texts to be a type; a constant text qualifies only if it is
+    the only candidate."""
     count = len(column.counts)
     few = count <= max(2, 0.6 * column.filled) and count <= 500
     plain = re.search(words.KIND_PLAIN, column.title.strip(), re.IGNORECASE) is not None
@@ -241,7 +242,7 @@ def _bare(column: Column) -> str:
 
 
 def _long_lines(state: Found, kind: Column, value: Numeric) -> tuple[list[Column], list[Column]]:
-    """(sensor, unit) of a table whose row is one reading."""
+    """Return (sensor, unit) of a table with one reading per row."""
     unit = [c for c in state.texts if c.says(words.UNIT)][:1]
     sensor = who.titled([c for c in state.texts if c is not kind and c not in unit])
     others = [n.column for n in state.numbers if n is not value]
@@ -258,7 +259,7 @@ def _long_lines(state: Found, kind: Column, value: Numeric) -> tuple[list[Column
 
 
 def _nameless_lines(state: Found, found: nameless.Long) -> list[Column]:
-    """The unit of a table without a header whose row is one reading."""
+    """Return the unit of a table without a header that has one reading per row."""
     units = [found.unit] if found.unit else []
     kinds = [found.kind] if found.kind else []
     used = {*kinds, found.value.column, *found.sensor, *units}
@@ -270,7 +271,7 @@ def _nameless_lines(state: Found, found: nameless.Long) -> list[Column]:
 
 
 def _unreadable(state: Found) -> None:
-    """Times of day that no format reads, as 10:30p, are for a person to see."""
+    """Report times of day that no format reads, such as 10:30p, to the user."""
     for column in filter(_clocklike, (c for c in state.texts if not c.above)):
         example = next(iter(column.counts))
         state.todo.append(f"times of day as {example!r} in {column.title!r} cannot be read")
@@ -282,7 +283,7 @@ def _clocklike(column: Column) -> bool:
 
 
 def _without_names(state: Found, readings: list[Numeric]) -> list[Numeric]:
-    """Numbers that are names, as a station's code, left out, unless there is nothing else."""
+    """Exclude numbers that are names, such as a station's code, unless no others remain."""
     cells = state.when.cells
     measured = [n for n in readings if n.column.says(words.SENSOR)]
     measured = [n for n in measured if who.is_measured(n.column, cells)]
@@ -294,7 +295,8 @@ def _without_names(state: Found, readings: list[Numeric]) -> list[Numeric]:
 
 
 def _is_called(column: Column) -> bool:
-    """Whether it is titled an id and holds one. Titles as applicationID have no border before it."""
+    """Return whether the column's title and contents are those of an id. Titles such as applicationID have
+    no separator before it."""
     if who.is_long(column):
         return True
     called = column.says(words.IDENTITY) or re.search(r"[a-z](ID|Id)$|_id$", column.title)
@@ -314,7 +316,7 @@ def _ignore_rest(state: Found, columns: Iterable[Column], used: set[Column]) -> 
 
 
 def _missing(state: Found) -> list[Line]:
-    """Markers that stand for no reading in the whole table. Of a number one spelling is enough."""
+    """Return markers for missing values in the whole table. One spelling of each number suffices."""
     kept: dict[str | float, str] = {
         float(t) if numeric.POINT.fullmatch(t) else t: t for t in state.table.markers
     }
@@ -327,12 +329,12 @@ def _missing(state: Found) -> list[Line]:
     if not kept:
         return []
     far = any(isinstance(k, float) for k in kept)
-    why = "they stand where numbers should" + ("; far outside of the other values" if far else "")
+    why = "they occur in place of numbers" + ("; far outside of the other values" if far else "")
     return [Line("missing", list(kept.values()), why)]
 
 
 def _everywhere(text: str, state: Found) -> bool:
-    """Whether a marker is a value in no other column, nor is likely to become one."""
+    """Return whether a marker is not a value in any other column, and is unlikely to become one."""
     value = float(text.replace(",", "."))
     others = [n for n in state.numbers if value not in _numbers(n)]
     if any(value in n.values for n in others):
@@ -345,7 +347,7 @@ def _numbers(style: Numeric) -> list[float | None]:
 
 
 def _wide(state: Found) -> list[Line]:
-    """A line for each measured column; or one for all of them, where there are too many."""
+    """Return a line for each measured column, or a single line if there are too many."""
     if state.table.sensors or len(state.numbers) > EVERY:
         state.settings.append(Line("each", ".+", f"{len(state.numbers)} columns of numbers"))
         return []
@@ -358,9 +360,9 @@ def _wide(state: Found) -> list[Line]:
         if kind in seen:
             kind = f"{kind} {column.index + 1}"
             cell = {**cell, "type": kind}
-            state.todo.append(f"two columns are called alike: what is {kind!r}?")
+            state.todo.append(f"two columns have the same name: what is {kind!r}?")
         seen.add(kind)
-        why = f"{each.odd} cells are no numbers" if each.odd else ""
+        why = f"{each.odd} cells are not numbers" if each.odd else ""
         made.append(Line(column.reference, cell, why or "" if column.counts else "empty here"))
     return made
 

@@ -1,4 +1,4 @@
-"""Which column, or which columns together, tell when a row was measured."""
+"""Find the column, or the combination of columns, with the time of measurement."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _DAY = r"^(\d{4}-\d\d-\d\d)"
 
 @dataclass(frozen=True)
 class When:
-    """columns: those that the time is made of; aside: others that tell times, and are no readings.
+    """The columns of the time of measurement. columns: the columns that form the time. aside: other time
+    columns, which are not readings.
 
-    days: the one of them of which only the date counts, as its times of day are all midnight.
-    """
+    days: the one of them that contributes only the date, because its times of day are all midnight."""
 
     columns: tuple[Column, ...]
     read: Read
@@ -37,7 +37,8 @@ class When:
 
 
 def when(table: Table, prefer: str = "") -> When | None:
-    """prefer: the order of day and month to take where nothing tells, "dmy" or "mdy"."""
+    """Return the best time columns. prefer: the order of day and month to use if ambiguous, "dmy" or
+    "mdy"."""
     columns = [c for c in table.columns if c.counts and not c.above]
     found = _candidates(columns, prefer)
     if not found:
@@ -51,7 +52,7 @@ def when(table: Table, prefer: str = "") -> When | None:
 
 
 def _finer(found: Sequence[When]) -> list[When]:
-    """With less weight for times that are the same for many rows which another time tells apart."""
+    """Reduce the weight of times that are equal in many rows that another time distinguishes."""
     most = max(len(set(w.cells)) for w in found)
     coarse = [len(set(w.cells)) < 0.6 * most for w in found]
     return [
@@ -84,7 +85,8 @@ def _candidates(columns: Sequence[Column], prefer: str) -> list[When]:
 
 
 def _alone(column: Column, prefer: str) -> When | None:
-    """A column that tells dates by itself; a bare number must be called a time, or be the first."""
+    """Read a column that contains dates by itself. A bare number needs a title for times, or must be the
+    first column."""
     if column.instant:
         zoned = all(re.search(r"([+-]\d\d:\d\d|Z)$", t) for t in list(column.counts)[:100])
         return When((column,), Read(("iso8601",), "a typed timestamp", zoned))
@@ -95,7 +97,7 @@ def _alone(column: Column, prefer: str) -> When | None:
         if packed is not None:
             return When((column,), packed)
     if bare:
-        # of columns without a name, only the ones that count on from row to row
+        # of untitled columns, only those that increase from row to row
         found = times.epoch(column.cells, column.title) if titled or _counts_on(column) else None
         if found is not None:
             return When((column,), found)
@@ -117,7 +119,7 @@ def _counts_on(column: Column) -> bool:
 
 
 def _clock(column: Column) -> tuple[str, ...]:
-    """The formats of a column of times of day: "14:30", or 1430 where the title says so."""
+    """Return the formats of a column of times of day: "14:30", or 1430 if the title says so."""
     if column.instant:
         return ()
     found = times.clock(column.cells)
@@ -139,14 +141,14 @@ def _clock(column: Column) -> tuple[str, ...]:
 
 
 def _only_days(found: When) -> bool:
-    """Whether its times of day are all midnight, as of a spreadsheet's dates."""
+    """Return whether all times of day are midnight, as in a spreadsheet's dates."""
     column = found.columns[0]
     alone = len(found.columns) == 1 and not column.instant
     return alone and all(re.fullmatch(_MIDNIGHT, t) for t in column.counts)
 
 
 def _joined(date: When, clocks: Sequence[tuple[Column, tuple[str, ...]]]) -> When | None:
-    """A date and the time of day nearest to it."""
+    """Combine a date with the nearest time of day."""
     at = date.columns[0].index
     near = [(c, f) for c, f in clocks if c.index != at and not c.says(words.ASIDE)]
     if not near:
@@ -169,7 +171,7 @@ def _beside_midnights(date: When, column: Column, formats: tuple[str, ...]) -> W
 
 
 def _with_offset(found: When, columns: Sequence[Column]) -> When:
-    """With the column that names each row's zone, as "EST", where there is one."""
+    """Add the column that names each row's zone, such as "EST", if there is one."""
     if found.read.offset or found.read.formats[0].startswith("epoch"):
         return found
     for column in columns:
@@ -182,7 +184,7 @@ def _with_offset(found: When, columns: Sequence[Column]) -> When:
             if (known or fixed) and formats:
                 sign = "%Z" if known else "%z"
                 formats = tuple(f"{f} {sign}" for f in formats)
-                why = f"{column.title} tells each row's offset"
+                why = f"{column.title} contains each row's offset"
                 read = replace(found.read, formats=formats, offset=True, why=why)
                 return replace(found, columns=(*found.columns, column), read=read)
     return found
@@ -195,7 +197,7 @@ def _of_parts(parts: split.Parts) -> When:
 
 
 def _weighed(found: When, columns: Sequence[Column]) -> When:
-    """What speaks for it: it is called a time, says its zone, comes first; and it changes."""
+    """Weigh the evidence for a time: its title, its zone, its position, and whether it changes."""
     titles = [c for c in found.columns if c.says(words.TIME)]
     weight = found.weight + 2 * bool(titles) + 3 * found.read.clock
     weight += 1.5 * (found.read.offset or zone_of(found) is not None)
@@ -211,7 +213,7 @@ def _weighed(found: When, columns: Sequence[Column]) -> When:
 
 
 def zone_of(found: When) -> Line | None:
-    """The zone that a title states: UTC, or an offset from it."""
+    """Return the zone that a title states: UTC, or an offset from it."""
     for column in found.columns:
         for title in (column.title, *column.titles):
             if re.search(r"(?:GMT|UTC)\s*[+-]\d{1,2}(?::?\d{2})?", title):
@@ -223,7 +225,7 @@ def zone_of(found: When) -> Line | None:
 
 
 def abbreviated(found: When) -> list[str]:
-    """What a title says of the zone, where it leaves open whether the clock is put forward in summer."""
+    """Return questions about a zone in a title that leaves daylight saving time open."""
     for column in found.columns:
         for name in ABBREVIATIONS:
             if re.search(rf"(^|[^A-Za-z]){name}([^A-Za-z]|$)", column.title):
@@ -232,19 +234,19 @@ def abbreviated(found: When) -> list[str]:
 
 
 def zone_above(preamble: str) -> Line | None:
-    """The zone that the lines before the header state."""
+    """Return the zone in the lines before the header, or None."""
     named = r"(?im)^\W*(?:time ?zone|tz|utc offset|time ?reference|times? (?:are )?in)\b"
     for said in re.findall(named + r"[^\n]*", preamble):
         offset = re.search(r"(?:UTC|GMT)\s*([+-]\d{1,2}(?::?\d{2})?)\b", said)
         if offset:
-            return Line("zone", _plus(offset[1]), f'"{said.strip()[:60]}" stands before the header')
+            return Line("zone", _plus(offset[1]), f'"{said.strip()[:60]}" is before the header')
         if re.search(r"\b(UTC|GMT|UT|Universal time|Zulu)\b(?!\s*[+-]?\s*\d)", said, re.IGNORECASE):
-            return Line("zone", "UTC", f'"{said.strip()[:60]}" stands before the header')
+            return Line("zone", "UTC", f'"{said.strip()[:60]}" is before the header')
     return None
 
 
 def zone_around(above: Sequence[Column]) -> Line | None:
-    """The zone that an element around the records states, as <timeZone>1.0</timeZone> (hours)."""
+    """Return the zone in an element around the records, as <timeZone>1.0</timeZone> (hours)."""
     for column in above:
         called = re.search(r"(^|\.)(time_?zone|tz|utc_?offset)$", column.title, re.IGNORECASE)
         whole = column.counts and column.filled == len(column.cells)
@@ -255,7 +257,7 @@ def zone_around(above: Sequence[Column]) -> Line | None:
 
 
 def _is_zone(text: str) -> bool:
-    """Not what may be seconds or minutes."""
+    """Return whether a text is a zone rather than seconds or minutes."""
     offset = re.fullmatch(r"(?:UTC|GMT)?[+-]?(\d{1,2})(\.\d{1,2}|:\d\d|(?<=[+-]\d\d)\d\d)?", text)
     if offset is None and re.fullmatch(r"UTC|GMT|Z|[A-Z]\w+(/[\w+-]+)+", text) is None:
         return False
@@ -273,7 +275,7 @@ def _plus(offset: str) -> str:
 
 
 def lines(found: When) -> list[Line]:
-    """The keys of [time], but for the zone."""
+    """Return the keys of [time], except the zone."""
     read = found.read
     refs: list[Value] = [
         {"column": c.reference, "match": _DAY} if c is found.days else c.reference

@@ -1,4 +1,4 @@
-"""Which sensor measured: a column, several together, a line before the header, or the file's name."""
+"""Find the sensor's name: in one or several columns, in a line before the header, or in the file's name."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from sensorflow.core.sniff.numeric import Numeric
 from sensorflow.core.sniff.table import Column, Table
 
 WANDERS = 12
-"""Different numbers that may name sensors, however they change."""
+"""Maximum number of different numbers that may name sensors, however they change."""
 _BEHIND = r'"?\s*[:=,;\t](?:\s*[,;\t])*\s*"?'
 
 
 def titled(columns: Iterable[Column]) -> list[Column]:
-    """The column that names sensors by its title, or none: an id before a name, and a filled one."""
+    """Return the column whose title is that of sensor names, or none. Prefers ids to names, and filled
+    columns."""
     some = [c for c in columns if c.says(words.SENSOR) or is_long(c)]
     some = [c for c in some if c.filled > 0.95 * len(c.cells)]
     some = [c for c in some if c.says(words.IDENTITY) or not c.says(words.FLAG)]
@@ -27,8 +28,8 @@ def titled(columns: Iterable[Column]) -> list[Column]:
 
 
 def may_name(column: Column) -> bool:
-    """Whether its texts are none that tell something else: durations, truth values, dates, versions; nor
-    the numbers of events and messages."""
+    """Return whether a column's texts may be names: not durations, truth values, dates, versions, or
+    numbers of events and messages."""
     told = all(re.fullmatch(words.NO_NAME, t, re.I) for t in column.counts)
     return not told and not column.says(words.OF_EVENT)
 
@@ -50,16 +51,16 @@ def _idness(column: Column) -> int:
 def needed(
     texts: Sequence[Column], readings: Sequence[Numeric], cells: Sequence[str]
 ) -> list[Column]:
-    """The columns that name the sensor of a wide row. cells: the rows' times.
+    """Return the columns that name the sensor of a wide row. cells: the rows' times.
 
-    One that its title tells; and where many rows are of the same time, one that tells these apart.
-    """
+    These are a column with a matching title and, if many rows have the same time, a column that
+    distinguishes these rows."""
     rest = [c for c in texts if c.filled > 0.9 * len(c.cells)]
     numbered = [n.column for n in readings if n.column.says(words.SENSOR) or is_long(n.column)]
     numbered = [c for c in numbered if is_name(c) and not is_measured(c, cells)]
     sensor = titled([*rest, *numbered])
     if not sensor and apart(cells, []) < 0.8:
-        # a row for each station, all of about one time
+        # one row per station, all of about the same time
         sensor = [c for c in rest if re.search(words.STATION, c.title.strip(), re.I)][:1]
     if apart(cells, sensor) < 0.8:
         whole = [n.column for n in readings if is_code(n.column) and len(readings) > 1]
@@ -69,7 +70,7 @@ def needed(
         better = [c for c in better if c not in whole or once or is_panel(cells, c)]
         sensor += sorted(better, key=lambda c: c.index)[:1]
     if not sensor and len(rest) == 1 and len(rest[0].counts) == 1:
-        # a text that never changes, and has a number in it, is more likely a name than a remark
+        # a constant text with a number is more likely a name than a remark
         text = next(iter(rest[0].counts))
         return rest if re.search(r"\d", text) and may_name(rest[0]) else []
     return sensor
@@ -80,14 +81,14 @@ def is_code(column: Column) -> bool:
 
 
 def _may_tell(column: Column, cells: Sequence[str]) -> bool:
-    """Whether it repeats itself; or, where all rows are of one time, whether it differs in each."""
+    """Return whether the column's texts repeat or, if all rows have the same time, all differ."""
     if len(set(cells)) == 1:
         return len(column.counts) == len(cells)
     return 1 < len(column.counts) <= 0.5 * column.filled
 
 
 def is_name(column: Column) -> bool:
-    """Whether its numbers are names: whole, and repeated."""
+    """Return whether a column's numbers are names: integers that repeat."""
     repeated = 0 < len(column.counts) <= max(1, 0.5 * column.filled)
     if is_long(column):
         return True
@@ -95,16 +96,15 @@ def is_name(column: Column) -> bool:
 
 
 def has_quantity(column: Column) -> bool:
-    """Whether a title tells a unit or a quantity, and so no name: "Sensor Temp (C)"."""
+    """Return whether a title contains a unit or a quantity, and so is not a name: "Sensor Temp (C)"."""
     told = column.unit or units.split_unit(column.title)[1]
     return bool(told) or (column.says(words.QUANTITY) and not _plainly_names(column))
 
 
 def is_measured(column: Column, cells: Sequence[str]) -> bool:
-    """Whether numbers under a title that holds a word for sensors are measured. cells: the rows' times.
+    """Return whether numbers whose title contains a word for sensors are measured. cells: the rows' times.
 
-    A title that is no name by itself, as "Sensor_1", is one only if rows of the same time need it.
-    """
+    A title that is not a name by itself, as "Sensor_1", is a name only if rows of the same time need it."""
     if has_quantity(column):
         return True
     if is_long(column):
@@ -120,7 +120,7 @@ def _plainly_names(column: Column) -> bool:
 
 
 def _wanders(column: Column, cells: Sequence[str]) -> bool:
-    """Whether it goes up and down in small steps from one time to the next."""
+    """Return whether the column moves up and down in small steps over time."""
     if len(column.counts) <= WANDERS or apart(cells, []) < 0.99:
         return False
     values = [int(t) for t in column.cells if t.isdigit()]
@@ -131,7 +131,8 @@ def _wanders(column: Column, cells: Sequence[str]) -> bool:
 
 
 def is_long(column: Column) -> bool:
-    """Whether it repeats numbers of ten digits or more, as an IMEI: no counter, which grows."""
+    """Return whether the column repeats numbers of ten or more digits, such as an IMEI; a counter does not
+    repeat."""
     texts = [t for t in column.cells if t]
     if not texts or not all(re.fullmatch(r"[1-9]\d{9,19}", t) for t in texts):
         return False
@@ -143,13 +144,14 @@ def is_long(column: Column) -> bool:
 
 
 def apart(cells: Sequence[str], columns: Sequence[Column]) -> float:
-    """The part of the rows that times and columns together tell apart."""
+    """Return the share of rows that times and columns together distinguish."""
     keys = set(zip(cells, *(c.cells for c in columns), strict=True))
     return len(keys) / max(len(cells), 1)
 
 
 def is_panel(keys: Sequence[str], column: Column) -> bool:
-    """Whether almost all keys, as times, have the same of its texts, each once: depths, channels, bins."""
+    """Return whether almost all keys, such as times, have the same set of texts, each once: depths,
+    channels, bins."""
     groups: dict[str, list[str]] = {}
     for key, cell in zip(keys, column.cells, strict=True):
         groups.setdefault(key, []).append(cell)
@@ -159,12 +161,13 @@ def is_panel(keys: Sequence[str], column: Column) -> bool:
 
 
 def line(table: Table, sensor: Sequence[Column]) -> tuple[list[Line], str]:
-    """(the key `sensor`; none where a header row names the sensors, what is not certain of it)."""
+    """Return (the key `sensor`, a question for the user). The key is omitted if a header row names the
+    sensors."""
     if table.sensors:
         return [], ""
     if len(sensor) > 1:
         whole = "/".join(f"{{{c.reference}}}" for c in sensor)
-        return [Line("sensor", whole, "together they tell apart what was measured at once")], ""
+        return [Line("sensor", whole, "together they distinguish simultaneous rows")], ""
     if sensor:
         return [Line("sensor", origin(sensor[0]), few(sensor[0]))], ""
     if (around := _around(table) or _above(table.preamble)) is not None:
@@ -174,7 +177,7 @@ def line(table: Table, sensor: Sequence[Column]) -> tuple[list[Line], str]:
 
 
 def origin(column: Column) -> Value:
-    """A column as the origin of a text; braces in its name would make it a template."""
+    """Return a column as a text source. Braces in its name would make it a template."""
     reference = column.reference
     return {"column": reference} if re.search(r"[{}]", reference) else reference
 
@@ -185,7 +188,7 @@ def few(column: Column) -> str:
 
 
 def _around(table: Table) -> Line | None:
-    """What the members around the records call the logger."""
+    """Return the logger's name in the members around the records, or None."""
     found = [c for c in table.above if c.says(words.SENSOR) and c.filled == len(c.cells) > 0]
     found = [c for c in found if may_name(c)]
     best = max(found, key=_idness, default=None)
@@ -193,12 +196,12 @@ def _around(table: Table) -> Line | None:
 
 
 def _above(preamble: str) -> Line | None:
-    """What the lines before the header call the logger."""
+    """Return the logger's name in the lines before the header, or None."""
     for word in words.LABELS:
         found = re.search(rf'(?im)^\W*({word}){_BEHIND}([^\s,;"][^,;"\n\t]*)', preamble)
         if found is None or found[2].rstrip().endswith(":"):
             continue
         label = re.sub(r"([\\.^$*+?{}\[\]|()])", r"\\\1", found[1])
-        why = f'"{found[1]} {found[2].strip()[:40]}" stands before the header'
+        why = f'"{found[1]} {found[2].strip()[:40]}" is before the header'
         return Line("sensor", {"preamble": rf'^\W*{label}{_BEHIND}([^,;"\n\t]+)'}, why)
     return None

@@ -1,4 +1,4 @@
-"""What titles of columns say: regular expressions, searched in any case."""
+"""Words in column titles and their meanings: regular expressions, matched ignoring case."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ASIDES = (
 
 
 def _any(words: str) -> str:
-    """One of the words, wherever it stands in a title as a word."""
+    """Match any of the words in a title as a whole word."""
     return rf"(^|[^a-z])({'|'.join(words.split())})([^a-z]|$)"
 
 
@@ -48,11 +48,11 @@ def _whole(words: str) -> str:
 
 TIME = f"{_any(_TIMES)}|time|date|yyyy|mmdd|日時|日付|時刻|measured|recorded|observed|logged"
 ASIDE = f"{_any(_ENDS)}|{'|'.join(_ASIDES.split())}"
-"""Times of something else than the measurement."""
+"""Times of something other than the measurement."""
 ASLEEP = r"bedtime|sleep|wake.?up|sunrise|sunset"
-"""Times of day that a row reports, not when it was measured."""
+"""Times of day that a row reports, other than its time of measurement."""
 LATER = "local|start|begin"
-"""Times that are taken where there is no better one."""
+"""Times that are used only if there is no better one."""
 OFFSET = r"^(tz|tz_?cd|(local.?)?time.?zone|zone|utc.?offset|offset)$"
 ZONE = r"(^|[^a-z])(tz|time.?zone)([^a-z]|$)"
 _DEVICES = (
@@ -70,9 +70,9 @@ IDENTITY = rf"(^|[^a-z])(id|code|serial|s/n|eui|mac|index)$|{_NAMES}"
 STATION = rf"^#?(stn|stid|sid|{_DEVICES})([ _.]?(id|name|no|code|number))?$"
 IDENTITY_ONLY = r"(^|[^a-z])(id|code|serial|s/n|eui|mac|index|no|nr|number|name)$"
 PLAIN_SENSOR = rf"{_whole(_SENSORS)}|{_NAMED}|{STATION}|serial|imei|iccid"
-"""Titles of nothing but a name."""
+"""Titles that consist of a name only."""
 LONG = r"imei|imsi|iccid|(^|[^a-z])(uid|did|esn|meid)([^a-z]|$)"
-"""Titles of long numbers that name a device or its card."""
+"""Titles of long numbers that identify a device or its SIM card."""
 NO_NAME = (
     r"P(\d+[YMWD])*(T(\d+(\.\d+)?[HMS])+)?|true|false|yes|no|v?\d+(\.\d+){1,3}(-\w+)?"
     r"|\d+ ?(ms|s|secs?|seconds?|min|mins|minutes?|h|hours?)"
@@ -91,7 +91,7 @@ KIND = _any(_KINDS)
 KIND_NAMED = "name|type|parameter|variable|metric|quantity|field"
 _PLAIN = "parameter|variable|metric|quantity|measurand|pollutant|analyte|observable|characteristic"
 KIND_PLAIN = rf"^({_PLAIN})([ _]?name)?$"
-"""Titles of nothing but a type, even where a file holds one type alone."""
+"""Titles that consist of a type only, even if a file contains a single type."""
 VALUE = _whole(_VALUES)
 UNIT = (
     r"^(unit|units|uom|unit_?of_?measure(ment)?|units_?of_?measure|einheit|unit_?name|unit_?code|unite"
@@ -108,7 +108,7 @@ KIND_OF_MESSAGE = r"(result|response|message|msg|data|event|chart|object|feature
 CARRIED = (
     r"(^|\.)(rx_?info|tx_?info|rx_?metadata|gateways?|hotspots|metadata)[.\[]|(^|\.)(f?_?port|qos)$"
 )
-"""Numbers of a message's way, not of what was measured."""
+"""Numbers about the transmission of a message, not about a measurement."""
 PART = "^(ms|msec|milli(second)?s?)$"
 ELAPSED = r"elapsed|uptime|up_?time|oper(ating|ation)?[_ ]?time|seconds?_?since|run_?time|^millis"
 SECONDS = "^(seconds?|sec)$"
@@ -121,4 +121,4 @@ LABELS = (
     r"(?:logger|station|device|sensor|site)[ _]?(?:id|code|no\.?|nr\.?|number)",
     r"(?:logger|station|device|site)(?:[ _]?name)?",
 )
-"""What stands before the name of a logger in the lines above a header, the surest first."""
+"""Words before the name of a logger in the lines above a header, the most reliable first."""

@@ -1,1 +1,1 @@
-"""Times and durations: how files write them, and the instants that they mean."""
+"""Times and durations: how files write them, and the instants that they denote."""

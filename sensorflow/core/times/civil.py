@@ -1,4 +1,4 @@
-"""The parts of a time, as its format cut them, -> nanoseconds of a clock without zone."""
+"""Convert the parts of a time, as matched by its format, to nanoseconds of a clock without a zone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from sensorflow.core.times.monthnames import folded, halves, months
 
 EARLIEST = np.datetime64("1900-01-01", "ns").astype(np.int64)
 LATEST = np.datetime64("2200-01-01", "ns").astype(np.int64)
-"""Times outside are refused: they are a logger's fault, and would make partitions for nothing."""
+"""Times outside these limits are refused: they are logger errors and would create useless partitions."""
 
 ROUNDED = 10**6
-"""Minutes, hours and days come from doubles: what they tell is rounded to the millisecond."""
+"""Minutes, hours and days are floating-point numbers: times made from them are rounded to the millisecond.
+"""
 
 DAY, HOUR, MINUTE = 86400 * 10**9, 3600 * 10**9, 60 * 10**9
 
@@ -28,19 +29,19 @@ def ints(array: pa.Array) -> Int64s:
 
 
 def missing(texts: pa.Array) -> Bools:
-    """Whether a text is null or blank."""
+    """Return whether each text is null or blank."""
     blank = pc.equal(pc.utf8_trim_whitespace(texts), "")
     return np.asarray(pc.fill_null(blank, True).to_numpy(zero_copy_only=False), np.bool_)
 
 
 def text_or(found: pa.StructArray, name: str, default: str) -> pa.Array:
-    """A group's text, `default` where it took no part in the match."""
+    """Return the text of a group, or `default` where the group did not take part in the match."""
     text = pc.struct_field(found, name).fill_null(default)
     return pc.if_else(pc.equal(text, ""), default, text)
 
 
 def civil(found: pa.StructArray, locale: str | None) -> tuple[Int64s, Bools]:
-    """The named groups -> nanoseconds, and where they make a real time."""
+    """Convert the named groups to nanoseconds. Also returns which of them are valid times."""
     return _Civil(found, locale).nanos()
 
 
@@ -63,7 +64,7 @@ class _Civil:
         return np.array(text.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
     def rest(self, value: Floats, unit: int | Int64s) -> Int64s:
-        """Nanoseconds of what stands behind the point."""
+        """Return the nanoseconds of a decimal fraction of `unit`."""
         part = (value - np.floor(value)) * unit
         return np.asarray(np.rint(part / ROUNDED).astype(np.int64) * ROUNDED)
 
@@ -81,7 +82,7 @@ class _Civil:
             start, days = _span((year - 1970) * 12, 12)
             first, clock = start, self.rest(self.decimal("years"), days * DAY)
         seconds = (first + day - 1) * 86400
-        # what lies centuries outside must not wrap around; `bounded` refuses it
+        # times centuries outside the limits must not overflow; `bounded` refuses them
         early, late = seconds < EARLIEST // 10**9, seconds >= LATEST // 10**9
         nanos = np.where(early, EARLIEST - 10**9, np.where(late, LATEST, seconds * 10**9))
         return nanos + np.where(early | late, 0, clock), self.valid
@@ -89,7 +90,7 @@ class _Civil:
     def year(self) -> Int64s:
         if self.has("years"):
             return np.asarray(np.floor(self.decimal("years")), np.int64)
-        if self.has("year2"):  # POSIX: 69 to 99 are of the last century
+        if self.has("year2"):  # POSIX: 69 to 99 are in the 20th century
             short = self.number("year2", 0)
             return np.asarray(short + np.where(short < 69, 2000, 1900), np.int64)
         return self.number("year", 1900)
@@ -100,7 +101,7 @@ class _Civil:
         return self.word("monthname", months(self.locale))
 
     def word(self, group: str, known: dict[str, int]) -> Int64s:
-        """The number that a name stands for, -1 where it stands for none."""
+        """Return the number that each name stands for, or -1 for an unknown name."""
         coded = pc.dictionary_encode(text_or(self.found, group, ""))
         places = [known.get(folded(name), -1) for name in coded.dictionary.to_pylist()] or [-1]
         return np.asarray(np.array(places, np.int64)[coded.indices.to_numpy()], np.int64)
@@ -114,7 +115,7 @@ class _Civil:
         return self.number("yearday" if self.has("yearday") else "day", 1)
 
     def clock(self) -> Int64s:
-        """Nanoseconds since midnight."""
+        """Return nanoseconds since midnight."""
         fraction = np.zeros(len(self.found), np.int64)
         if self.has("fraction"):
             nine = pc.utf8_slice_codeunits(text_or(self.found, "fraction", "0"), 0, 9)
@@ -132,7 +133,7 @@ class _Civil:
         self.valid &= minute <= (59 if whole else 1440)
         self.valid &= second <= (59 if whole or self.has("minute") else 86400)
         found = ((hour * 60 + minute) * 60 + second) * 10**9 + fraction
-        # the 24th hour is the end of its day (ISO 8601-1, 4.3.8), and only its first instant is
+        # hour 24 is the end of its day (ISO 8601-1, 4.3.8); only its first instant is valid
         self.valid &= found <= DAY
         return found
 
@@ -141,7 +142,7 @@ class _Civil:
         return np.asarray(pc.not_equal(texts, "").to_numpy(zero_copy_only=False), np.bool_)
 
     def last(self) -> Int64s:
-        """ISO 8601: what stands behind the point is of the last unit that is there."""
+        """Return the nanoseconds of the decimals, which belong to the smallest unit present (ISO 8601)."""
         part = pc.binary_join_element_wise("0", text_or(self.found, "lastpart", "0"), ".")
         value = np.array(part.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
         return self.rest(value, np.where(self.given("minute"), MINUTE, HOUR))
@@ -157,6 +158,7 @@ class _Civil:
 
 
 def _span(month: Int64s, months_: int) -> tuple[Int64s, Int64s]:
-    """The first day of a month (since 1970), in days, and how many days this and the next ones have."""
+    """Return the first day of each month, in days since 1970, and the number of days in `months_`
+    months."""
     first = month.astype("M8[M]").astype("M8[D]").astype(np.int64)
     return first, (month + months_).astype("M8[M]").astype("M8[D]").astype(np.int64) - first

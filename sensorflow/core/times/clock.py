@@ -1,4 +1,4 @@
-"""How a local clock is read."""
+"""How to interpret a local clock."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ Dst = npt.NDArray[np.int8]
 
 
 class Order:
-    """Tells the first run through an hour that exists twice from the second one, by the rows' order:
-    once the clock has stepped back within the hour, it is the second. Keeps its place from one batch
-    to the next."""
+    """Distinguishes the first from the second pass through a repeated hour by the order of rows: after the
+    clock has stepped back within the hour, it is the second pass. Keeps its state between batches."""
 
     def __init__(self) -> None:
         self._last: int | None = None
@@ -26,13 +25,13 @@ class Order:
 
     @property
     def counted(self) -> Order:
-        """That of times counted from those that the rows tell, which are a sequence of their own."""
+        """Return the order for counted times, which are a separate sequence."""
         self._counted = self._counted or Order()
         return self._counted
 
     def later(self, nanos: Int64s, twice: Bools, local: Bools) -> Bools:
-        """Of each row whose local time exists `twice`: whether it is the second time. local: the rows
-        that tell a local time at all; the others say nothing."""
+        """Return, for each row whose local time occurs `twice`, whether it is the second occurrence. local:
+        the rows that have a local time; other rows are ignored."""
         rows = np.flatnonzero(local)
         found = np.zeros(len(nanos), np.bool_)
         found[rows] = self._later(nanos[rows], twice[rows])
@@ -54,14 +53,14 @@ class Order:
 
 @dataclass(frozen=True)
 class Clock:
-    """How a local clock is read. zone: an IANA name or a fixed offset (+01:00), for texts that carry no
-    offset of their own; without it such texts are refused. ambiguous, nonexistent: what becomes of a
-    local hour that exists twice or not at all. zones: abbreviation -> offset, for %Z.
-    since: nanoseconds from 1970 to where epochs count from. locale: whose names %b, %B and %p read.
-    trimmed: whether numbers in scientific notation leave out their last zeros. shift: nanoseconds that are
-    added to an instant, clock_shift: to what the clock shows; round_to: to a multiple of so many.
-    dst: of each text whether daylight saving time holds (1), or not (0); -1 where that is not known.
-    by_row: the zone of each text, in place of `zone`."""
+    """How to interpret a local clock. zone: an IANA name or a fixed offset (+01:00) for texts without an
+    offset; without a zone such texts are refused. ambiguous, nonexistent: what to do with a local time that
+    occurs twice or not at all. zones: abbreviation -> offset, for %Z. since: the start of epochs, in
+    nanoseconds since 1970. locale: the language of the names for %b, %B and %p. trimmed: whether numbers in
+    scientific notation omit trailing zeros. shift: nanoseconds added to an instant; clock_shift:
+    nanoseconds added to the local time; round_to: instants are rounded to a multiple of this many
+    nanoseconds. dst: for each text 1 if daylight saving time is in effect, 0 if not, -1 if unknown. by_row:
+    the zone of each text, used instead of `zone`."""
 
     zone: str | None = None
     ambiguous: str = "reject"
@@ -78,13 +77,13 @@ class Clock:
     by_row: RowZones | None = field(default=None, compare=False)
 
     def of(self, rows: Int64s) -> Clock:
-        """The clock of some of the texts."""
+        """Return the clock for a subset of the texts."""
         if self.dst is None and self.by_row is None:
             return self
         dst = self.dst[rows] if self.dst is not None else None
         return replace(self, dst=dst, by_row=self.by_row.take(rows) if self.by_row else None)
 
     def of_zones(self) -> Iterator[tuple[Int64s, Clock]]:
-        """The texts of each zone, and their clock, where each has a zone of its own."""
+        """Yield the texts of each zone and their clock, if each text has its own zone."""
         for zone, rows in self.by_row.groups() if self.by_row else ():
             yield rows, replace(self.of(rows), zone=zone, by_row=None)

@@ -1,4 +1,4 @@
-"""Times that are counted: so many intervals after a time that the file tells."""
+"""Counted times: a number of intervals after a time in the file."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ ROOM = 2**62
 def after(
     found: Instants, index: pa.Array, size: pa.Array, step: Counted, clock: Clock
 ) -> Instants:
-    """`found` and, for each row, (index - first) times size. Days and months are those of the clock's zone,
-    of UTC without one; hours and less are exact. Where each row has a zone, a row without one is refused
-    if it counts days."""
+    """Return `found` plus, for each row, (index - first) times size. Days and months follow the calendar of
+    the clock's zone, or UTC without one; hours and shorter units are exact. If each row has its own zone, a
+    row without one is refused when it counts days or months."""
     codes = found.codes.copy()
     nanos = ints(found.ts.cast(pa.int64()))
     counts, known = _counts(index)
@@ -52,7 +52,7 @@ def after(
 
 
 def shown(start: pa.Array | None, index: pa.Array, size: pa.Array) -> pa.Array:
-    """How such a time is shown to people."""
+    """Return counted times as texts for people."""
     parts = [index, size] if start is None else [start, index, size]
     texts = [pc.fill_null(part.cast(pa.string()), "?") for part in parts]
     joined = pc.binary_join_element_wise(*texts[-2:], " x ")
@@ -69,8 +69,8 @@ def _counts(index: pa.Array) -> tuple[Int64s, Bools]:
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Durations side by side. most: intervals that may be counted without leaving the years that there
-    are."""
+    """A column of durations. most: how many intervals may be counted before the supported years are
+    exceeded."""
 
     months: Int64s
     days: Int64s
@@ -94,7 +94,7 @@ class _Sizes:
 
 
 def _sizes(texts: pa.Array, unit: str) -> tuple[_Sizes, Int64s]:
-    """The sizes that there are, and which of them each row has; -1 of none."""
+    """Return the distinct sizes, and the index of each row's size; -1 for none."""
     coded = pc.dictionary_encode(texts)
     read = [duration(text, unit) for text in coded.dictionary.to_pylist()]
     known = [size for size in read if size is not None]
@@ -146,7 +146,7 @@ def _by_calendar(
     into = (days - months.astype("M8[D]")).astype(np.int64)
     later = months + (counts * sizes.months).astype("m8[M]")
     length = ((later + 1).astype("M8[D]") - later.astype("M8[D]")).astype(np.int64)
-    into = np.minimum(into, length - 1)  # 31 January and a month: its last day
+    into = np.minimum(into, length - 1)  # 31 January plus a month is the month's last day
     there = later.astype("M8[D]").astype(np.int64) + into + counts * sizes.days
     clocked = there * 86400 * 10**9 + (local - days.astype("M8[ns]").astype(np.int64))
     return to_utc(clocked, clock, codes)

@@ -1,8 +1,7 @@
-"""Durations as files write them: ISO 8601 ("PT15M"), a number with its unit ("15m"), or a bare number; and
-as people give them to settings and commands: a number with its unit.
+"""Parse durations. Files use ISO 8601 ("PT15M"), a number with a unit ("15m"), or a bare number; settings
+and commands use a number with a unit.
 
-Words only, without Arrow: whoever reads settings needs these.
-"""
+Text processing only, without Arrow, because settings are parsed with these functions."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ UNITS = {
     "h": 3600 * 10**9,
     "d": 86400 * 10**9,
 }
-"""Nanoseconds in each."""
+"""Nanoseconds in each unit."""
 HERTZ = "Hz"
 SECONDS = {
     "s": 1,
@@ -33,7 +32,7 @@ SECONDS = {
     "w": 7 * 86400,
     "y": 365.25 * 86400,
 }
-"""Seconds in each unit that people give."""
+"""Seconds in each unit that settings and commands accept."""
 _GIVEN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*")
 _NUMBER = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(ns|us|ms|s|min|m|h|d|Hz)?", re.ASCII)
 _ISO = re.compile(
@@ -44,7 +43,7 @@ _ISO = re.compile(
 
 
 class Duration(NamedTuple):
-    """Months and days are those of a calendar; nanos is exact."""
+    """A duration. Months and days are calendar units; nanos is exact."""
 
     months: int
     days: int
@@ -53,18 +52,18 @@ class Duration(NamedTuple):
 
 @lru_cache(1024)
 def duration(text: str, unit: str = "s") -> Duration | None:
-    """None of what is no duration, or of none at all. unit: of a bare number."""
+    """Parse a duration. Returns None if `text` is not a duration, or is a zero duration. unit: for a bare
+    number."""
     found = _iso(text.strip()) or _number(text.strip(), unit)
     return found if found is not None and any(found) else None
 
 
 def seconds(text: str, units: Iterable[str]) -> float | None:
-    """Seconds of a number with one of some `units` of `SECONDS`; None of anything else. A text of units has
-    one in each letter.
+    """Parse a number with one of the given `units` of `SECONDS`. Returns seconds, or None. If `units` is a
+    string, each letter is a unit.
 
-    >>> seconds("1.5 h", "smh")
-    5400.0
-    """
+      >>> seconds("1.5 h", "smh")
+      5400.0"""
     match = _GIVEN.fullmatch(text)
     if match is None or match[2] not in tuple(units):
         return None

@@ -1,4 +1,4 @@
-"""Numbers that count from a date -> nanoseconds."""
+"""Convert numbers that count from a date to nanoseconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sensorflow.errors import Code
 
 
 def fractions(texts: pa.Array, unit: int, start: Decimal = Decimal(0)) -> tuple[Int64s, Codes]:
-    """Decimals of a long unit, less `start` -> nanoseconds, rounded to the millisecond."""
+    """Convert decimals of a long unit, minus `start`, to nanoseconds rounded to the millisecond."""
     codes = unrefused(len(texts))
     nanos = np.zeros(len(texts), np.int64)
     for index, text in enumerate(texts.to_pylist()):
@@ -37,7 +37,7 @@ def bools(array: pa.Array) -> Bools:
 
 
 def epoch(texts: pa.Array, unit: int, clock: Clock) -> tuple[Int64s, Codes]:
-    """Integers or decimals; digits beyond the nanosecond are cut, the others kept to the last."""
+    """Convert integers or decimals to nanoseconds, exactly. Digits beyond the nanosecond are dropped."""
     codes = unrefused(len(texts))
     texts = _unscientific(texts, clock.trimmed)
     found = pc.extract_regex(
@@ -70,7 +70,7 @@ _SCIENTIFIC = r"^\s*[+-]?\d(?:\.\d*)?[eE]\+?\d{1,2}\s*$"
 
 
 def lost_digits(text: str) -> bool:
-    """Whether a number in scientific notation does not say all digits of its whole part: 1.5E+12."""
+    """Return whether a number in scientific notation omits digits of its integer part, as 1.5E+12 does."""
     if not re.fullmatch(_SCIENTIFIC[1:-1], text):
         return False
     mantissa, _, exponent = text.strip().lower().partition("e")
@@ -78,7 +78,7 @@ def lost_digits(text: str) -> bool:
 
 
 def _unscientific(texts: pa.Array, trimmed: bool) -> pa.Array:
-    """Numbers in scientific notation as plain ones, where they say all digits (or are `trimmed`)."""
+    """Rewrite numbers in scientific notation as plain numbers, if they have all digits or are `trimmed`."""
     some = pc.match_substring(texts, "e", ignore_case=True).fill_null(False)
     if not some.true_count:
         return texts

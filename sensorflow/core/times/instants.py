@@ -1,9 +1,8 @@
-"""Text that tells a time -> instants in UTC, exactly, or a reason why not.
+"""Convert texts to exact instants in UTC, or to the reason why that is impossible.
 
-pyarrow's own ``strptime`` is not used: it turns 30 February into 2 March and drops fractions of a
-second. Its ISO 8601 cast is strict and is the fast path; everything else goes through one regular
-expression made from the profile's format, and integer arithmetic.
-"""
+pyarrow's own ``strptime`` is not used: it turns 30 February into 2 March and drops fractions of a second.
+Its ISO 8601 cast is strict and is the fast path; all other texts are matched with one regular expression
+built from the profile's format, and converted with integer arithmetic."""
 
 from __future__ import annotations
 
@@ -37,10 +36,11 @@ from sensorflow.errors import Code
 
 
 def instant(text: str, zone: str | None) -> int | None:
-    """Nanoseconds from 1970 to a date in ISO 8601, in UTC unless it or `zone` says otherwise."""
+    """Parse an ISO 8601 date or time, in UTC unless it or `zone` says otherwise. Returns nanoseconds since
+    1970, or None."""
     if (
         text[:4].isdecimal() and int(text[:4]) < 1900
-    ):  # no reading is as old, but calendars begin there
+    ):  # readings are never this old, but calendars may start here
         return _early(text, fixed_offset(zone or "UTC") or 0)
     parsed = parse(pa.array([text]), "iso8601", Clock(zone or "UTC"))
     return None if parsed.codes[0] else int(parsed.ts.cast(pa.int64())[0].as_py())
@@ -59,18 +59,18 @@ def _early(text: str, shift: int) -> int | None:
 
 @dataclass(frozen=True)
 class Instants:
-    """ts: timestamp[ns, UTC], null where there is no instant; codes: why, 0 where there is one."""
+    """An array of instants. ts: timestamp[ns, UTC], null for no instant. codes: the reason for each null, 0
+    otherwise."""
 
     ts: pa.Array
     codes: Codes
 
 
 def parse(texts: pa.Array, formats: str | Sequence[str], clock: Clock) -> Instants:
-    """Read an array of strings. Nulls and empty strings are TIMESTAMP_MISSING.
+    """Parse an array of strings. Nulls and empty strings are TIMESTAMP_MISSING.
 
-    formats: each "iso8601", one of `EPOCH_UNITS`, "excel", or a strptime format; a text is read by
-    the first that fits it.
-    """
+    formats: each is "iso8601", one of `EPOCH_UNITS`, "excel", or a strptime format. Each text is read with
+    the first format that matches it."""
     formats = (formats,) if isinstance(formats, str) else formats
     found = _parse(texts, formats[0], clock)
     for fmt in formats[1:]:
@@ -96,12 +96,12 @@ def _read(texts: pa.Array, fmt: str, clock: Clock) -> tuple[Int64s, Codes]:
         return to_utc(nanos + np.datetime64(start, "ns").astype(np.int64), clock, codes), codes
     if fmt in EPOCH_UNITS:
         unit = EPOCH_UNITS[fmt]
-        if unit > 10**9:  # at once, for days since 1800 do not fit by themselves
+        if unit > 10**9:  # combined first: days since 1800 alone would overflow
             nanos, codes = fractions(texts, unit, -Decimal(clock.since) / unit)
             return nanos + clock.clock_shift, codes
         nanos, codes = epoch(texts, unit, clock)
         nanos = np.where(codes == 0, nanos, 0)
-        # the sum must not wrap around: what would is out of range either way
+        # avoid integer overflow: such a sum is out of range in any case
         room = np.iinfo(np.int64).max - abs(clock.since)
         late = np.abs(nanos) > room
         nanos = np.where(late, LATEST, np.where(late, 0, nanos) + clock.since)
@@ -112,7 +112,7 @@ def _read(texts: pa.Array, fmt: str, clock: Clock) -> tuple[Int64s, Codes]:
 
 
 def _moved(nanos: Int64s, clock: Clock) -> Int64s:
-    """Instants as the profile shifts and rounds them. What is far outside stays so."""
+    """Shift and round instants as the profile demands. Values far out of range remain out of range."""
     if clock.shift:
         nanos = nanos + clock.shift
     if clock.round_to:
@@ -122,19 +122,19 @@ def _moved(nanos: Int64s, clock: Clock) -> Int64s:
 
 
 def bounded(nanos: Int64s, codes: Codes) -> Instants:
-    """Refuse what lies outside `EARLIEST` … `LATEST`."""
+    """Refuse instants outside `EARLIEST` … `LATEST`."""
     outside = (codes == 0) & ((nanos < EARLIEST) | (nanos >= LATEST))
     codes[outside] = Code.TIMESTAMP_OUT_OF_RANGE.number
     return Instants(pa.array(nanos, pa.int64(), mask=codes != 0).cast(NS), codes)
 
 
 def from_timestamps(values: pa.Array, clock: Clock) -> Instants:
-    """Typed timestamps (Parquet) of any unit, zoned or naive -> the same as `parse`."""
+    """Convert typed timestamps (Parquet) of any unit, with or without a zone, like `parse`."""
     codes = unrefused(len(values))
     kind = values.type
     if pa.types.is_date(kind):
         values, kind = values.cast(pa.timestamp("s")), pa.timestamp("s")
-    # outside of int64 nanoseconds the cast would fail for the whole array
+    # a value outside int64 nanoseconds would make the cast fail for the whole array
     seconds = values.cast(pa.timestamp("s", tz=kind.tz), safe=False).cast(pa.int64())
     wild = pc.or_(
         pc.less(seconds, int(EARLIEST // 10**9)), pc.greater(seconds, int(LATEST // 10**9))
@@ -184,7 +184,7 @@ def _by_pattern(texts: pa.Array, regex: str, clock: Clock) -> tuple[Int64s, Code
 
 
 def _named(texts: pa.Array, zones: Mapping[str, str]) -> pa.Array:
-    """Abbreviations -> offsets; one that nobody defines stays, and is refused."""
+    """Replace zone abbreviations by offsets. Undefined ones stay, and are refused later."""
     known = {**ABBREVIATIONS, **zones}
     coded = pc.dictionary_encode(texts)
     offsets = [known.get(t, known.get(t.upper(), t or "?")) for t in coded.dictionary.to_pylist()]
@@ -192,7 +192,7 @@ def _named(texts: pa.Array, zones: Mapping[str, str]) -> pa.Array:
 
 
 def _offsets(texts: pa.Array) -> tuple[Int64s, Bools]:
-    """Nanoseconds east of UTC, and where the text is an offset that there can be."""
+    """Return nanoseconds east of UTC, and whether each text is a valid offset."""
     coded = pc.dictionary_encode(texts)
     found = [fixed_offset(text) for text in coded.dictionary.to_pylist()] or [None]
     places = coded.indices.to_numpy()

@@ -1,4 +1,4 @@
-"""A local clock -> UTC, and the hours that it has twice or not at all."""
+"""Convert a local clock to UTC, including local times that occur twice or not at all."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sensorflow.errors import Code
 
 
 def to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None = None) -> Int64s:
-    """Local clock -> UTC for the rows `where` that have no code yet; sets the codes of the others.
+    """Convert local times to UTC for the rows in `where` that have no code yet. Sets the codes of failed
+    rows.
 
-    Both readings of the clock are computed, and where they differ there is no telling: the hour is
-    refused unless the clock's policy chooses.
-    """
+    Both interpretations are computed. Where they differ, the time is ambiguous or nonexistent, and it is
+    refused unless the clock's policy selects one."""
     if clock.by_row is not None:
         return _each_to_utc(nanos, clock, codes, where)
     open_ = (codes == 0) & (True if where is None else where)
@@ -69,7 +69,7 @@ def to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None = None
 
 
 def _each_to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None) -> Int64s:
-    """By the zone of each row."""
+    """Convert each row with its own zone."""
     found = nanos.copy()
     for rows, own in clock.of_zones():
         told = codes[rows]
@@ -79,11 +79,11 @@ def _each_to_utc(nanos: Int64s, clock: Clock, codes: Codes, where: Bools | None)
 
 
 _BY_RULE = int(np.datetime64("2037-01-01", "ns").astype(np.int64))
-"""From here on a zone's changes are told by a rule (RFC 8536, 3.3), which Arrow does not follow."""
+"""From this instant on a rule defines a zone's changes (RFC 8536, 3.3), which Arrow does not follow."""
 
 
 def _by_rule(nanos: Int64s, clock: Clock) -> tuple[Int64s, Int64s, Bools, Bools]:
-    """(earlier, later instant, whether there is none, whether there are two) of far local times."""
+    """Return (earlier instant, later instant, nonexistent, ambiguous) of local times in the far future."""
     zone = ZoneInfo(clock.zone or "UTC")
     shifts = np.empty((2, len(nanos)), np.int64)
     for index, second in enumerate((nanos // 10**9).tolist()):
@@ -99,6 +99,6 @@ def _by_rule(nanos: Int64s, clock: Clock) -> tuple[Int64s, Int64s, Bools, Bools]
 
 
 def shift_at(instants: Int64s, zone: str) -> Int64s:
-    """Nanoseconds by which the zone's clock is ahead of UTC at each instant."""
+    """Return the zone's offset from UTC at each instant, in nanoseconds."""
     zoned = pa.array(instants, pa.int64()).cast(NS).cast(pa.timestamp("ns", tz=zone))
     return ints(pc.local_timestamp(zoned).cast(pa.int64())) - instants

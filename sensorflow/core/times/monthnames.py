@@ -1,7 +1,6 @@
-"""Names of months, and of the halves of a day, as languages write them (after the Unicode CLDR).
+"""Names of months, and of AM and PM, in several languages (after the Unicode CLDR).
 
-A name counts in any case, with or without its point, and with or without its accents where that leaves no
-doubt.
+Names match in any case, with or without a trailing period, and without accents where that is unambiguous.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ _NAMES = {
     " | ιαν φεβ μαρ απρ μαΐ ιουν ιουλ αυγ σεπ οκτ νοε δεκ | - - μάρ - μάι ιούν ιούλ αύγ - - νοέ -"
     " | - - - - - - - - σεπτ - - -",
 }
-"""Language -> rows of twelve names; "-": none in this row."""
+"""Language -> rows of twelve names; "-": no name in this row."""
 
 _HALVES = {
     "el": ("πμ", "μμ"),
@@ -65,44 +64,44 @@ _HALVES = {
     "sv": ("fm", "em"),
     "cs": ("dop", "odp"),
 }
-"""Language -> names for before and after noon, besides am and pm; without points."""
+"""Language -> names for AM and PM in addition to am and pm, without periods."""
 
 
 def known_locale(name: str) -> str:
-    """ValueError for a language without names here."""
+    """Validate a language. Raises ValueError if it has no names here."""
     if name not in _NAMES:
         raise ValueError(f"no names of months for it; known: {', '.join(_NAMES)}")
     return name
 
 
 def folded(name: str) -> str:
-    """A name as it is compared: small letters, composed, without points and spaces."""
+    """Normalize a name for comparison: lowercase, composed, without periods and spaces."""
     small = unicodedata.normalize("NFC", name).replace("İ", "i").lower()
-    text = unicodedata.normalize("NFC", small)  # some capitals have no sign of their own
+    text = unicodedata.normalize("NFC", small)  # some capitals have no composed form
     return "".join(c for c in text if c != "." and not c.isspace())
 
 
 def plain(name: str) -> str:
-    """Without accents."""
+    """Remove accents."""
     text = unicodedata.normalize("NFD", name).replace("ı", "i")
     return "".join(c for c in text if not unicodedata.combining(c))
 
 
 @lru_cache(16)
 def months(locale: str | None) -> dict[str, int]:
-    """Name as `folded` -> month, 1 to 12."""
+    """Return month numbers, 1 to 12, by `folded` name."""
     rows = [row.split() for row in _NAMES[locale or "en"].split("|")]
     found = {name: i + 1 for row in rows for i, name in enumerate(row) if name != "-"}
     bare: dict[str, set[int]] = {}
     for name, month in found.items():
-        for text in (plain(name), name.upper().lower()):  # of the small sigma there are two
+        for text in (plain(name), name.upper().lower()):  # Greek has two lowercase sigmas
             bare.setdefault(text, set()).add(month)
     return {**{n: min(m) for n, m in bare.items() if len(m) == 1}, **found}
 
 
 @lru_cache(16)
 def halves(locale: str | None) -> dict[str, int]:
-    """Name as `folded` -> 0 before noon, 1 after."""
+    """Return 0 (AM) or 1 (PM) by `folded` name."""
     made = {"am": 0, "pm": 1, "a": 0, "p": 1}
     for index, name in enumerate(_HALVES.get(locale or "", ())):
         made[name] = made[plain(name)] = index

@@ -1,4 +1,4 @@
-"""Times whose zone stands in a column: each row by the clock of its own."""
+"""Times whose zone is in a column: each row has its own clock."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sensorflow.core.times.zones import ABBREVIATIONS
 from sensorflow.core.times.zones import zones as names
 
 UNSURE = frozenset(("CET", "MET", "EET", "WET"))
-"""Names of zones that keep daylight saving time, and of winter's offset in them: only the profile's `zones`
-can tell which."""
+"""Names of zones with daylight saving time that also denote their winter offset. Only the profile's `zones`
+can tell which is meant."""
 
 
 def zone_of(text: str | None, known: Mapping[str, str]) -> str | None:
-    """The zone that a cell names: an abbreviation, an offset or an IANA name; None where it names none."""
+    """Return the zone that a cell names by an abbreviation, an offset or an IANA name, or None."""
     return _zone(text, {**ABBREVIATIONS, **known})
 
 
@@ -36,16 +36,16 @@ def _zone(text: str | None, abbreviations: Mapping[str, str]) -> str | None:
 
 
 def zones_of(texts: pa.Array, known: Mapping[str, str]) -> RowZones:
-    """The zone of each row. texts: the cell of each that names it."""
+    """Return the zone of each row. texts: the cells that name the zones."""
     coded = pc.dictionary_encode(texts)
     places = np.array(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
     abbreviations = {**ABBREVIATIONS, **known}
     names = [_zone(text, abbreviations) for text in coded.dictionary.to_pylist()]
-    return RowZones.of([*names, None], places)  # the last one is that of rows without a text
+    return RowZones.of([*names, None], places)  # the last entry is for rows without a text
 
 
 def flags(texts: pa.Array, yes: Sequence[str], no: Sequence[str] | None) -> Dst:
-    """Whether daylight saving time holds, as `Clock.dst`. texts: null where the cell is empty."""
+    """Return whether daylight saving time is in effect, as in `Clock.dst`. texts: null for empty cells."""
 
     def among(wanted: Sequence[str]) -> pa.Array:
         found = pc.is_in(pc.fill_null(texts, ""), value_set=pa.array(wanted, pa.string()))

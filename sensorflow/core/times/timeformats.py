@@ -1,7 +1,7 @@
-"""How times are written: the formats of profiles as regular expressions, epochs, and offsets from UTC.
+"""Time formats: the profiles' formats as regular expressions, epochs, and offsets from UTC.
 
-Words only, without Arrow: whoever reads settings needs these, and the daemon does nothing else.
-"""
+Text processing only, without Arrow, because settings are parsed with these functions and the daemon needs
+nothing else."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ DAYS_FROM = {
     "mjd": ("1970-01-01", 40587.0),
     "julian": ("1970-01-01", 2440587.5),
 }
-"""Formats that count days by a clock without zone: a date, and what it is the day of. Excel's other system;
+"""Formats that count days of a clock without a zone: a date, and its day number. Excel's other system;
 MATLAB's datenum; the Modified Julian Date and the Julian Date of astronomers."""
 
 NUMERIC = frozenset({*EPOCH_UNITS, *DAYS_FROM})
 
 NAMED = {"decimal_year": "%.Y"}
-"""Other names of formats."""
+"""Alternative names of formats."""
 
 _SPACES = "[\\s\u00a0\u2009\u202f]"
-"""Spaces of all widths: the Unicode CLDR has narrow ones before AM and PM."""
+"""Spaces of all widths: the Unicode CLDR uses narrow ones before AM and PM."""
 
 _ISO = (
     r"(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})"
@@ -75,7 +75,7 @@ _DIRECTIVES = {
     "%": "%",
 }
 _WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "j": 3, "H": 2, "I": 2, "M": 2, "S": 2}
-"""Digits of a directive that stands beside another one, with nothing between them."""
+"""The number of digits of a directive that directly adjoins another one."""
 
 _LOCAL = {
     "a": r"[^\s\d,]+",
@@ -84,18 +84,17 @@ _LOCAL = {
     "B": r"(?P<monthname>[^\s\d,/_-]{2,}?\.?)",
     "p": rf"(?P<half>[^\s\d]+(?:{_SPACES}[^\s\d]+)?)",
 }
-"""Directives of names, in languages."""
+"""Directives for names, which depend on the language."""
 
 
 @lru_cache(maxsize=256)
 def pattern(fmt: str, locale: str | None = None) -> str:
-    """The regular expression of a format; ValueError names the directive that it does not know.
+    """Return the regular expression of a format. Raises ValueError that names an unknown directive.
 
-    Directives are those of C's strptime: %Y %y %m %d %e %j %b %B %a %A %H %I %M %S %f %p %z %Z %%; %f
-    takes one to nine digits, so that nanoseconds lose nothing. One or two digits make a day, but
-    where directives stand side by side (%Y%m%d) each has its full width. %.Y %.j %.d %.H %.M %.S may have
-    decimals: the last of a time. locale: whose names %b, %B and %p read, English unless given.
-    """
+    Directives are those of C's strptime: %Y %y %m %d %e %j %b %B %a %A %H %I %M %S %f %p %z %Z %%. %f
+    matches one to nine digits, so nanoseconds are preserved. A day has one or two digits, but adjoining
+    directives (%Y%m%d) each have their full width. %.Y %.j %.d %.H %.M %.S may have decimals and must be
+    the last part of a time. locale: the language of the names for %b, %B and %p; English by default."""
     if fmt == "iso8601":
         return rf"^\s*{_ISO}\s*$"
     fmt = NAMED.get(fmt, fmt)
@@ -119,13 +118,13 @@ def pattern(fmt: str, locale: str | None = None) -> str:
     try:
         groups = re.compile(out).groupindex
     except re.error as error:
-        raise ValueError(f"a directive stands twice in the time format {fmt!r}") from error
+        raise ValueError(f"a directive occurs twice in the time format {fmt!r}") from error
     _check(fmt, frozenset(groups))
     return rf"^\s*{out}\s*$"
 
 
 _FINER = frozenset(("years", "days", "yeardays", "hours", "minutes"))
-"""Parts that have decimals."""
+"""Parts that may have decimals."""
 _UNITS = (
     {"years"},
     {"month", "monthname", "day", "days", "yearday", "yeardays"},
@@ -136,39 +135,41 @@ _UNITS = (
 
 
 def _check(fmt: str, groups: frozenset[str]) -> None:
-    """ValueError where the parts of a format do not make one time."""
+    """Raise ValueError if the parts of a format do not form one complete time."""
     if not groups & {"year", "year2", "years"}:
         raise ValueError(f"the time format {fmt!r} has no year: %Y or %y")
     if ("hour12" in groups) != ("half" in groups):
         raise ValueError(
-            f"%I and %p go together in a time format, not so in {fmt!r}; %H is 0 to 23"
+            f"%I and %p require each other in a time format, unlike in {fmt!r}; %H is 0 to 23"
         )
     if groups & {"yearday", "yeardays"} and groups & {"day", "days", "month", "monthname"}:
-        raise ValueError(f"%j stands for month and day in a time format, not so in {fmt!r}")
+        raise ValueError(f"%j replaces month and day in a time format, unlike in {fmt!r}")
     if len(groups & {"day", "days", "yearday", "yeardays"}) > 1 or len(groups & _UNITS[2]) > 1:
-        raise ValueError(f"a part of the time stands twice in the time format {fmt!r}")
+        raise ValueError(f"a part of the time occurs twice in the time format {fmt!r}")
     for place, unit in enumerate(_UNITS):
         decimals = groups & unit & _FINER
         finer = set().union({"fraction"}, *_UNITS[place + 1 :])
         if decimals and (groups & finer):
-            raise ValueError(f"what has decimals is the last part of a time, not so in {fmt!r}")
+            raise ValueError(
+                f"a part with decimals must be the last part of a time, unlike in {fmt!r}"
+            )
 
 
 def check_format(fmt: str, locale: str | None = None) -> None:
-    """ValueError for what is no format."""
+    """Raise ValueError if `fmt` is not a valid format."""
     if fmt not in NUMERIC:
         pattern(fmt, locale)
 
 
 def date(text: str) -> bool:
-    """Whether `text` is a date, or date and time, in ISO 8601."""
+    """Return whether `text` is an ISO 8601 date, or date and time."""
     return re.search(pattern("iso8601"), text) is not None
 
 
 @lru_cache(maxsize=64)
 def fixed_offset(zone: str) -> int | None:
-    """Nanoseconds east of UTC for "+01:00", "-0430", "Z", "UTC", "GMT-5", "-5.0" (hours); None for the
-    name of a zone."""
+    """Return the nanoseconds east of UTC of "+01:00", "-0430", "Z", "UTC", "GMT-5" or "-5.0" (hours), or
+    None for the name of a zone."""
     text = zone.strip()
     if text in ("Z", "UTC", "GMT"):
         return 0

@@ -1,4 +1,4 @@
-"""Rows by the zone of each, so that what is done for a zone is done once for all of its rows."""
+"""Group rows by zone, so that the work for a zone is done once for all of its rows."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from sensorflow.core.times.timeformats import fixed_offset
 
 @dataclass(frozen=True)
 class RowZones:
-    """names: the zones that there are, None of none. places: which of them each row has."""
+    """The zones of rows. names: the distinct zones, None for no zone. places: the index of each row's zone
+    in `names`."""
 
     names: tuple[str | None, ...]
     places: Int64s
 
     @classmethod
     def of(cls, names: Iterable[str | None], places: Int64s) -> RowZones:
-        """Names that mean one offset are one zone: there are only so many offsets, but any number of ways
-        to write them."""
+        """Merge names that denote the same offset into one zone: the number of offsets is limited, the ways
+        to write them are not."""
         known: dict[str | int | None, int] = {}
         kept: list[str | None] = []
         same: list[int] = []
@@ -37,7 +38,7 @@ class RowZones:
         return RowZones(self.names, self.places[rows])
 
     def groups(self) -> Iterator[tuple[str | None, Int64s]]:
-        """Each zone that has rows, with them."""
+        """Yield each zone that has rows, and the indexes of these rows."""
         order = np.argsort(self.places, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(self.places[order])) + 1):
             if len(rows):

@@ -1,4 +1,4 @@
-"""Names of zones. Words only, without Arrow: whoever reads settings needs these."""
+"""Names of zones. Text processing only, without Arrow, because settings are parsed with these functions."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ ABBREVIATIONS = {
     "PST": "-08:00",
     "PDT": "-07:00",
 }
-"""The names of zones that RFC 2822 (4.3) defines; any other is the profile's to define."""
+"""The zone names that RFC 2822 (4.3) defines. The profile must define any other name."""
 
 
 @cache
 def zones() -> frozenset[str]:
-    """The names of all zones; "Factory" is the one that stands for none."""
+    """Return the names of all zones, without "Factory" and "localtime", which name no zone."""
     return frozenset(available_timezones() - {"Factory", "localtime"})
 
 
 def check_zone(name: str) -> None:
-    """ValueError, with the nearest name, for what is no zone."""
+    """Raise ValueError that suggests the nearest name if `name` is not a zone."""
     if fixed_offset(name) is None and name not in zones():
         hint = meant(name, sorted(zones()), "give an IANA name or one like +01:00")
         raise ValueError(f"no such zone; {hint}")
