@@ -115,8 +115,8 @@ def test_days_are_those_of_the_zone_that_the_row_names() -> None:
     assert found == ["2024-03-30T12:00:00Z"] * 5 + later
     assert {code for code, _ in refused} == {Code.TIMESTAMP_NO_ZONE}
     assert [reason.split(" needs a zone, and ")[1] for _, reason in refused] == [
-        "'Nowhere/City' is no known zone: say it in zones",
-        "its cell of the zone is empty",
+        "'Nowhere/City' is not a known zone: add it to zones",
+        "its zone cell is empty",
     ]
 
 
