@@ -1,4 +1,4 @@
-"""Logs: one structured line an event. The events are a closed list; ids are bound once."""
+"""Logs: one structured line per event. The events are a closed list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Level = Literal["debug", "info", "warning", "error"]
 
 
 class Event(StrEnum):
-    """Everything that sensorflow reports of itself, each with the level that its log lines have."""
+    """All log events of sensorflow, each with its log level."""
 
     level: Level
 
@@ -99,7 +99,7 @@ class Event(StrEnum):
 
 
 class _Lines:
-    """Makes loggers that print to stderr. They share a lock, which structlog has for each stream."""
+    """Creates loggers that print to stderr. structlog has one lock per stream, which they share."""
 
     def __init__(self) -> None:
         self._stream: Any = sys.stderr
@@ -109,7 +109,7 @@ class _Lines:
         self._stream, self._file = stream, Steady(stream)
 
     def anew(self) -> None:
-        """In a child: another thread may have been logging as it was forked, and have the lock for ever."""
+        """Use a new lock in a forked child: another thread may have held the old one during the fork."""
         self.use(self._stream)
 
     def __call__(self, *_: Any) -> structlog.PrintLogger:
@@ -121,10 +121,10 @@ os.register_at_fork(after_in_child=_LINES.anew)
 
 
 def configure(level: str = "INFO") -> None:
-    """Send logs to stderr: for people on a terminal, as JSON lines elsewhere."""
+    """Send logs to stderr: readable text on a terminal, JSON lines elsewhere."""
     terminal = sys.stderr.isatty()
     _LINES.use(sys.stderr)
-    # tracebacks without the frames' variables: they hold URLs with passwords, and data
+    # no local variables in tracebacks: they hold URLs with passwords, and data
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     renderer: Any = plain if terminal else structlog.processors.JSONRenderer()
     trace = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
@@ -143,15 +143,15 @@ def configure(level: str = "INFO") -> None:
 
 
 def harmless(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """For a terminal: JSON lines are ASCII anyway."""
+    """Escape non-printable characters for a terminal. JSON lines are ASCII and need no escaping."""
     return {name: shown_in(value) for name, value in event.items()}
 
 
 def emit(event: Event, level: Level | None = None, /, **fields: Any) -> None:
-    """Report an event, with what is known of it. Nothing else writes to the log.
+    """Log an event. Nothing else writes to the log.
 
-    fields: ids and facts; `exc_info`, True or an exception, adds the traceback. level: in place of the
-    event's own, where it is better or worse news than usual.
+    fields: ids and facts; `exc_info` (True or an exception) adds the traceback. level: overrides the
+    level of the event.
     """
     write = getattr(structlog.get_logger(), level or event.level)
     write(event, **fields)

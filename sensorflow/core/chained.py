@@ -29,7 +29,7 @@ class Chained:
     """Finds duplicates within one growth (by `inner`), and of readings of the other growths.
 
     The same identity with a bit-identical value is a duplicate. With another value it is a separate
-    reading, which gets the first ordinal that no other growth uses. until: time of the last reading of the other
+    reading, which gets the first ordinal that no other growth uses. until: the last time of the other
     growths (microseconds); later readings, the usual case, need no query.
     """
 

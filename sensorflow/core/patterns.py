@@ -1,8 +1,8 @@
 """Searches a profile's regular expressions in file content, in bounded time.
 
 The syntax is that of Python's `re`, which backtracks, cannot be interrupted and holds the interpreter
-lock. `re` is used if the pattern and the text's length guarantee few steps. Otherwise `regex` is used, which gives
-up after `SECONDS`; the pattern is translated to its dialect, so that both find the same matches.
+lock. `re` is used if the pattern and the text's length guarantee few steps. Otherwise `regex` is used,
+which gives up after `SECONDS`; the pattern is translated to its dialect, so that both find the same.
 """
 
 from __future__ import annotations
