@@ -70,7 +70,7 @@ def test_a_step_that_cannot_be_counted_costs_its_row() -> None:
     unreadable, missing = Code.TIMESTAMP_UNREADABLE, Code.TIMESTAMP_MISSING
     codes = [unreadable, missing, missing, unreadable, unreadable, unreadable]
     assert [code for code, _ in refused] == [*codes, Code.TIMESTAMP_OUT_OF_RANGE]
-    assert "'2024-01-01T00:00Z + x x PT1H' is no time" in refused[0][1]
+    assert "'2024-01-01T00:00Z + x x PT1H' is not a time" in refused[0][1]
 
 
 def test_a_row_of_numbered_columns() -> None:

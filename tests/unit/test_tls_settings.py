@@ -56,7 +56,7 @@ def test_a_mistake_is_one_line_that_names_key_and_file(
         ('broker_url = "rediss://h?ssl_cert_reqs=none"', "set TLS options in broker_tls"),
         (
             'database_url = "postgresql://h/d?sslmode=disable"\ndatabase_tls = {}',
-            "leave it in one place",
+            "use only one of them",
         ),
     ],
 )
