@@ -29,8 +29,8 @@ class Pulse:
     """What a loop reports about itself.
 
     process: unique id of the process across all hosts. settings: the digest of its settings. state: JSON,
-    with `paused` ({code, reason, do, since}) while the loop waits, and, for a worker, `children` and `most`: the
-    current and the maximum size of its pool.
+    with `paused` ({code, reason, do, since}) while the loop waits, and, for a worker, `children` and
+    `most`: the current and the maximum size of its pool.
     """
 
     role: Role

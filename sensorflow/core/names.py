@@ -1,8 +1,8 @@
 """Compares file names regardless of their Unicode normalization.
 
-Unicode writes "ü" as one character or as "u" with a combining mark, and file systems differ: Linux
-keeps the bytes it was given, macOS decomposes. Names are compared in NFC (Unicode Standard Annex 15), and stored as
-received.
+Unicode writes "ü" as one character or as "u" with a combining mark, and file systems differ: Linux keeps
+the bytes it was given, macOS decomposes. Names are compared in NFC (Unicode Standard Annex 15), and stored
+as received.
 """
 
 from __future__ import annotations

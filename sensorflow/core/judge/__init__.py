@@ -1,8 +1,8 @@
 """Validation: which cells of a chunk are readings, and why the others are rejected.
 
-The unit is the reading: each cell of a measured column is accepted, rejected or missing (an empty cell or
-a missing-value marker is neither a reading nor a fault). A row that cannot be read at all (no time, no sensor)
-is one reject.
+The unit is the reading: each cell of a measured column is accepted, rejected or missing (an empty cell or a
+missing-value marker is neither a reading nor a fault). A row that cannot be read at all (no time, no
+sensor) is one reject.
 """
 
 from __future__ import annotations
