@@ -1,23 +1,23 @@
 """sensorflow: dropped sensor files become database rows, exactly once.
 
-The map of the flow, in the data's order:
+The pipeline, in the order of the data:
 
-    flow.intake      the complete files of all feeds, each source in its turn
+    flow.intake      find the complete files of all feeds, source by source
     flow.land        copy their bytes, hashed and synced, into the landing zone
     flow.register    one ledger row for each version of a file's content
-    flow.publish     one message a file, never data
-    flow.process     take a file through the stages that are left
+    flow.publish     one message per file, without data
+    flow.process     run a file through its remaining stages
     flow.validate    landed bytes -> bronze rows and rejects
     flow.transform   bronze -> canonical readings (silver)
     flow.load        silver -> the database, rows and ledger state in one transaction
-    flow.quarantine  files that cannot be loaded, with a manifest
-    flow.housekeeping  publish again whatever is stale, and remove what is kept for a time only
+    flow.quarantine  store files that cannot be loaded, with a manifest
+    flow.housekeeping  publish stale files again, collect garbage, apply retention
 
-``core`` is pure (Arrow in, Arrow out), ``ports`` names what the flow needs of the world,
-``adapters`` provide it, ``bootstrap`` wires the two together.
+``core`` is pure (Arrow in, Arrow out). ``ports`` declares what the flow needs from outside,
+``adapters`` implement it, and ``bootstrap`` wires the two together.
 
-For notebooks and other programs there are the names of ``__all__``, which ``api`` provides: they are
-imported when they are first used.
+Notebooks and other programs use the names in ``__all__``. They are defined in ``api`` and imported on
+first use.
 """
 
 from __future__ import annotations

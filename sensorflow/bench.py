@@ -1,7 +1,7 @@
-"""Where the time of one file goes on this machine: it is taken all the way, into a database made for it.
+"""Measures the time of each stage for one file on this machine, loaded into a temporary database.
 
-The database is the embedded PostgreSQL in a temporary folder, and so is all else that is written: no table,
-folder or setting of the project is touched. The file is taken by one process that does nothing else.
+The embedded PostgreSQL and all output are in a temporary folder: no table, folder or setting of the project
+is changed. A single process does the work.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from sensorflow.settings import FolderSource, Settings, Source, as_folder
 
 ROUNDS = 5
 SMALL = 8 << 20
-"""Bytes up to which a file is taken several times: what it costs lies near the clock's noise."""
+"""Files up to this size (bytes) are measured several times, because a single run is too noisy."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One stage: seconds, and rows that came out of it."""
+    """One stage: its duration in seconds, and the number of rows that it produced."""
 
     name: str
     seconds: float
@@ -59,9 +59,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Measured:
-    """The median round. seconds: of all stages, landing and registering apart (`arriving`).
+    """The median round. seconds: all stages, without landing and registering (`arriving`, seconds).
 
-    database_share: of the CPU of all rounds. peak_mb: of this process, PostgreSQL apart.
+    database_share: PostgreSQL's share of the CPU time of all rounds. peak_mb: peak memory of this process,
+    without PostgreSQL.
     """
 
     file: str
@@ -91,7 +92,7 @@ class Measured:
 def bench(
     path: Path, profile: tuple[str, Profile], source: Source | None, project: Settings
 ) -> Measured:
-    """Take a file all the way. Raises Permanent, with its code, when it would be quarantined."""
+    """Load a file and measure it. Raises Permanent, with its code, if the file would be quarantined."""
     rounds = ROUNDS if path.stat().st_size <= SMALL else 1
     with _place() as place:
         server = Postgres(place, place / "logs")
@@ -122,7 +123,7 @@ def bench(
 
 @contextmanager
 def _place() -> Iterator[Path]:
-    """A folder that the server's user can enter, also when we are root."""
+    """Yield a temporary folder that the server's user can enter, even if this process runs as root."""
     above = ROOT_HOME if os.geteuid() == 0 else None
     try:
         if above is not None:
@@ -140,7 +141,7 @@ def _place() -> Iterator[Path]:
 def _settings(
     place: Path, url: str, profile: tuple[str, Profile], source: Source | None, rounds: int
 ) -> Settings:
-    """A source for each round: the same bytes again would be no new file."""
+    """Return settings with one source per round, because a source skips bytes that it already has."""
     name, how = profile
     rules = as_folder(source or FolderSource(path=Path(), profile=name), profile=name)
     sources = {
@@ -152,7 +153,7 @@ def _settings(
 
 
 def _warm(ledger: Ledger, world: World, path: Path, rounds: int) -> None:
-    """What is imported or connected late is no file's time."""
+    """Import and connect whatever is done lazily, so that it does not count as a file's time."""
     with suppress(ImportError):  # pyarrow imports pandas then, where that is installed
         pa.array([0.0]).to_pandas()
     if rounds > 1:
@@ -165,7 +166,7 @@ def _round(ledger: Ledger, world: World, path: Path, number: int) -> Measured:
     with path.open("rb") as stream:
         taken = land(world.landing, OpenFile(source, key, stream))
     if taken is None:
-        raise Misuse(f"{path}: it changed while it was read; try again when it is complete")
+        raise Misuse(f"{path} changed while it was read; try again when it is complete")
     now = datetime.now(UTC)
     made = register(ledger, world.settings, Found(taken[1], taken[0], now, now))
     arrived = time.perf_counter()
@@ -189,42 +190,42 @@ def _round(ledger: Ledger, world: World, path: Path, number: int) -> Measured:
 
 
 def _steps(ledger: Catalog, file_id: int) -> tuple[Step, ...]:
-    """Of each stage what the file's history says."""
+    """Return duration and rows of each stage from the file's history."""
     told = [e for e in ledger.history(file_id) if e.seconds is not None]
     by_stage = {e.stage: Step(e.stage, e.seconds or 0.0, e.rows or 0) for e in told}
     return tuple(by_stage[stage] for stage in WORK if stage in by_stage)
 
 
 def hints(found: Measured, project: Settings) -> Iterator[str]:
-    """What could be set otherwise, by what was measured."""
+    """Yield suggestions for the settings, based on the measurement."""
     if found.database_share > 0.6:
         deferred = 'dedupe_index = "deferred" for files that are loaded in bulk, or '
         known = "dedupe_index" in {*FolderSource.model_fields, *Settings.model_fields}
         yield (
-            f"PostgreSQL takes {found.database_share:.0%} of the CPU: {deferred if known else ''}"
-            "a machine of its own for it; more workers on its cores do not help"
+            f"PostgreSQL takes {found.database_share:.0%} of the CPU: use {deferred if known else ''}"
+            "a separate machine for it; more workers on the same cores do not help"
         )
     if found.rejected > found.read / 100:
         yield (
-            f"{found.rejected / found.read:.0%} of the rows are rejected, each written out with its "
-            f"reason: `sensorflow check {found.file}` shows why; mend the profile"
+            f"{found.rejected / found.read:.0%} of the rows are rejected, and each is stored with its "
+            f"reason: `sensorflow check {found.file}` shows why; correct the profile"
         )
     if found.duplicate > found.read / 100:
         yield (
-            f"{found.duplicate / found.read:.0%} of the rows are there already, and rows in conflict "
-            "take the slow path: have the logger send each reading once"
+            f"{found.duplicate / found.read:.0%} of the rows are duplicates, which take the slow path: "
+            "configure the logger to send each reading once"
         )
     if found.bytes >= project.inline_below and found.seconds < 5:
         yield (
-            f"the file is larger than inline_below and takes {found.seconds:.1f} s: as one task it "
-            f'spares two messages; inline_below = "{(found.bytes >> 20) * 2 or 1} MiB"'
+            f"the file is larger than inline_below and takes {found.seconds:.1f} s: a single task would "
+            f'save two messages; set inline_below = "{(found.bytes >> 20) * 2 or 1} MiB"'
         )
     if found.seconds < 0.05 and found.read < 1000:
         yield (
-            f"{found.read:,} rows cost {1000 * found.seconds:.0f} ms, most of it the file's own and "
-            "not its rows': fewer, larger files go faster"
+            f"{found.read:,} rows take {1000 * found.seconds:.0f} ms, most of it overhead per file: "
+            "fewer, larger files load faster"
         )
     if found.peak_mb > project.max_memory / 2**20 * 0.8:
-        yield f"it took {found.peak_mb:.0f} MB, near max_memory: raise that, or split the file"
+        yield f"it needed {found.peak_mb:.0f} MB, close to max_memory: raise it, or split the file"
     if (cores := os.cpu_count() or 1) > project.workers:
         yield f"there are {cores} cores and workers = {project.workers}: raise workers"

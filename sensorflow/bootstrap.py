@@ -1,6 +1,6 @@
 """The one place that wires settings, flow and adapters together.
 
-What needs Arrow is imported where it is made: the daemon takes files in without it, in half the memory.
+Modules that need Arrow are imported inside functions: the daemon works without Arrow, in half the memory.
 """
 
 from __future__ import annotations
@@ -49,14 +49,16 @@ if TYPE_CHECKING:
 GARBAGE = 3600.0
 DAY = 23.5 * 3600
 COLLECTED = ".collected"
-"""In the data folder: when it was searched for garbage last."""
+"""A file in the data folder whose mtime is the time of the last garbage collection."""
 
 
 def settings(
     start: Path | None = None, copy: Path | None = None, *, anywhere: bool = False
 ) -> Settings:
-    """The settings that hold here, from file and environment. copy: of the file, read in its place.
-    anywhere: also outside of a project. Raises Misuse."""
+    """Load the settings that apply here, from file and environment.
+
+    copy: a copy of the settings file to read instead. anywhere: allow no project. Raises Misuse.
+    """
     crash.refuse_outside_tests()
     environ = {**os.environ, **({settings_.COPY: str(copy)} if copy else {})}
     path = settings_.find(here := start or folder())
@@ -68,7 +70,7 @@ def settings(
 
 
 def project(path: str | os.PathLike[str]) -> Settings:
-    """The settings of a project, by its folder or its sensorflow.toml. Raises Misuse."""
+    """Load the settings of a project, given its folder or its sensorflow.toml. Raises Misuse."""
     found = Path(path)
     file = found / settings_.FILE_NAME if found.is_dir() else found
     if not file.is_file():
@@ -83,14 +85,14 @@ def who(role: str) -> str:
 
 
 def database_url(settings: Settings) -> str:
-    """The database's URL: as set, or of the embedded server that runs. Raises Misuse."""
+    """Return the database URL: as set, or that of the running embedded server. Raises Misuse."""
     if (url := settings.database) is not None:
         return url
     return _embedded(settings, "database").database_url
 
 
 def require_sessions(settings: Settings) -> None:
-    """Raises Misuse where the database is reached through a pooler that is not in session mode."""
+    """Raises Misuse if a pooler that is not in session mode is in front of the database."""
     from sensorflow.adapters.postgres import inspect
 
     inspect.require_sessions(database_url(settings))
@@ -106,7 +108,7 @@ def _embedded(settings: Settings, what: str) -> state.Running:
     running = state.running(settings.data_folder)
     if running is None:
         raise Misuse(
-            f"no {what}: `sensorflow up` does not run {_where(settings)}; start it there, "
+            f"no {what}: `sensorflow up` is not running {_where(settings)}; start it there, "
             f"or set {what}_url in sensorflow.toml"
         )
     return running
@@ -119,26 +121,26 @@ def _where(settings: Settings) -> str:
 
 
 def shared_digest(settings: Settings) -> str:
-    """Of the settings that this process works with, as far as all processes of a fleet share them: one of
-    `sensorflow up` and a command beside it have the same one."""
+    """Return the digest of this process's settings, limited to those that all processes of a fleet share.
+
+    A process of `sensorflow up` and a command in the same project have the same digest.
+    """
     running = state.running(settings.data_folder) if settings.broker_url is None else None
     return settings.shared_digest(running.broker_url if running else None)
 
 
 def differs(settings: Settings) -> str | None:
-    """What to report where `sensorflow up` works with other settings; None where it does not run."""
+    """Return a message if `sensorflow up` runs with other settings than these; else None."""
     running = state.running(settings.data_folder)
     if running is None or not running.digest:
         return None
     if settings.digest(running.database_url, running.broker_url) == running.digest:
         return None
-    return (
-        "sensorflow.toml is not what `sensorflow up` works with: it says why, or is to be restarted"
-    )
+    return "`sensorflow up` runs with other settings than sensorflow.toml: see its output, or restart it"
 
 
 def flower_password(settings: Settings) -> tuple[str, str]:
-    """Flower's password, as set or made once, and in words where it is. Raises Misuse."""
+    """Return Flower's password (as set, or generated once) and where it is, as text. Raises Misuse."""
     if settings.flower_password is not None:
         return settings.flower_password.get_secret_value(), "the password of flower_password"
     path = state.home(settings.data_folder) / "flower-password"
@@ -161,7 +163,7 @@ def books(settings: Settings) -> PostgresBooks:
 
 
 def close_months(settings: Settings) -> list[Closing]:
-    """Close the months that are ripe, where months are closed at all."""
+    """Seal the months that are due, if the dedupe index is deferred."""
     from sensorflow.adapters.postgres import closing
 
     if not settings.deferred:
@@ -172,7 +174,7 @@ def close_months(settings: Settings) -> list[Closing]:
 
 
 def collect_garbage(settings: Settings) -> int:
-    """Remove what writers that were killed left half written, an hour ago or more."""
+    """Remove partial files that killed writers left behind an hour ago or earlier. Returns their number."""
     from sensorflow.adapters.local.garbage import collect
 
     stores = (landing(settings), quarantine(settings), lake(settings))
@@ -181,7 +183,7 @@ def collect_garbage(settings: Settings) -> int:
 
 
 def collect_garbage_daily(settings: Settings) -> int:
-    """As `collect_garbage`, by the first that asks on a day: it walks through all that is stored."""
+    """Run `collect_garbage` at most once a day, because it walks all stored files."""
     from sensorflow.adapters.local.places import storage_errors
 
     note = settings.data_folder / COLLECTED
@@ -203,14 +205,14 @@ def drop_empty_months(settings: Settings) -> int:
 def sweeper(
     settings: Settings, ledger: Ledger, publisher: Publisher, touch: Callable[[], object]
 ) -> Housekeeping:
-    """What a daemon does of it: all else needs Arrow, or may take hours."""
+    """Return the daemon's part of housekeeping, the reconciler. The rest needs Arrow, or takes hours."""
     from sensorflow.flow.housekeeping import Housekeeping, sweeping
 
     return Housekeeping(ledger, (sweeping(ledger, publisher, settings, touch),))
 
 
 def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publisher) -> Housekeeping:
-    """All that is done every so often, by whichever engine calls it."""
+    """Return all periodic tasks, for the engine that runs them."""
     from sensorflow.flow.housekeeping import (
         RETAIN,
         RETAIN_EVERY,
@@ -245,7 +247,7 @@ def housekeeping(settings: Settings, ledger: PostgresLedger, publisher: Publishe
 
 
 def sight(settings: Settings, source: str | None = None) -> Sight:
-    """What an audit looks at."""
+    """Return the context of an audit."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.feeds.folder.growing import GrowingFolder
     from sensorflow.flow.audit import Sight
@@ -260,7 +262,7 @@ def sight(settings: Settings, source: str | None = None) -> Sight:
 
 @contextmanager
 def scratch() -> Iterator[LocalLayers]:
-    """An empty lake that goes when it is left."""
+    """Yield an empty lake, which is removed on exit."""
     from sensorflow.adapters.layers.local import LocalLayers
 
     with tempfile.TemporaryDirectory(prefix="sensorflow-") as folder:
@@ -273,8 +275,10 @@ def landing(settings: Settings) -> Landing:
 
 
 def store(settings: Settings, zone: str, foreign: str = "") -> ObjectStore:
-    """Of a zone of `settings.storage`. foreign: see `LocalObjects`. Raises Misuse where its package cannot
-    be imported."""
+    """Return the store of a zone of `settings.storage`. foreign: see `LocalObjects`.
+
+    Raises Misuse if the package of the store cannot be imported.
+    """
     folder = settings.zone_folder(zone)
     if folder is not None:
         return LocalObjects(folder, foreign)
@@ -299,8 +303,10 @@ def publisher(settings: Settings) -> Publisher:
 
 
 def broker(settings: Settings) -> Callable[[], Broker]:
-    """What makes the broker of another package, one for each process. Raises Misuse where the package
-    cannot be imported."""
+    """Return the factory of a plugin's broker; call it once per process.
+
+    Raises Misuse if the package cannot be imported.
+    """
     url = broker_url(settings)
     made: MakeBroker = plugins.load(plugins.Group.BROKERS, plugins.scheme(url))
     return partial(made, url, settings.home)
@@ -320,7 +326,7 @@ def world(settings: Settings, role: str, ledger: FileLedger) -> World:
 
 
 def identity() -> str:
-    """Of one that holds leases and has a heartbeat: this process among all, and it alone within it."""
+    """Return a unique identity for a holder of leases and heartbeats: this process plus a random part."""
     return f"{host.process()} {secrets.token_hex(4)}"
 
 
@@ -331,14 +337,14 @@ def heart(settings: Settings, ledger: Ledger, mine: str) -> Heart:
 
 
 def leases(settings: Settings, ledger: Ledger, sources: Sequence[str], mine: str) -> Leases:
-    """Of the intake, by the daemon's `identity`."""
+    """Return the intake leases. mine: the daemon's `identity`."""
     from sensorflow.flow.intake.leases import Leases
 
     return Leases(ledger, sources, who("daemon"), mine, settings.lease, host.has_ended)
 
 
 def feeds(settings: Settings, ledger: Ledger) -> list[Feed]:
-    """Of all sources, to take their files in."""
+    """Return the feeds of all sources, for the intake."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
     from sensorflow.adapters.feeds.folder.growing import GrowingFolder
     from sensorflow.adapters.feeds.folder.watch import Watch
@@ -353,7 +359,7 @@ def feeds(settings: Settings, ledger: Ledger) -> list[Feed]:
 
 
 def _brought(settings: Settings) -> list[Feed]:
-    """Feeds of other packages. Raises Misuse where one cannot be imported."""
+    """Return the feeds of plugins. Raises Misuse if one cannot be imported."""
     return [
         plugins.load(plugins.Group.FEEDS, source.kind)(name, source, settings.home)
         for name, source in settings.sources.items()
@@ -362,7 +368,7 @@ def _brought(settings: Settings) -> list[Feed]:
 
 
 def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> FolderFeed:
-    """Files of a source in another folder than its own, which stay there."""
+    """Return a feed of files outside a source's own folder. The files stay where they are."""
     from sensorflow.adapters.feeds.folder.feed import FolderFeed
 
     quiet = settings_.as_folder(settings.sources[source], after="keep", growing=False)
@@ -370,14 +376,14 @@ def old_files(settings: Settings, source: str, root: Path, ledger: Ledger) -> Fo
 
 
 def backlogs(settings: Settings, ledger: Ledger | None) -> list[Backlog]:
-    """What does not go on, of all sources. ledger: where it can be asked."""
+    """Return the backlogs of all sources. ledger: None if it is unavailable."""
     from sensorflow.adapters.feeds.folder.backlog import FolderBacklog
 
     return [FolderBacklog(folder, ledger) for folder in folders(settings)]
 
 
 def beside(path: Path, settings: Settings) -> Beside | None:
-    """A file in the drop folder of a source with gates, by itself; None of one that lies elsewhere."""
+    """Return the gate check of a single file, or None if it is not in the drop folder of a gated source."""
     from sensorflow.adapters.feeds.folder.backlog import BesideGate
 
     for drop in folders(settings):
@@ -387,7 +393,7 @@ def beside(path: Path, settings: Settings) -> Beside | None:
 
 
 def folders(settings: Settings) -> list[Folder]:
-    """The drop folders of all sources."""
+    """Return the drop folders of all folder sources."""
     archive = settings.data_folder / "archive"
     return [
         Folder(name, settings.path(source.path), source, archive / name)

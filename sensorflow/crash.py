@@ -1,11 +1,11 @@
-"""Crash points: named places at which a test can have the process killed or stopped.
+"""Failpoints: named places where a test can have the process killed or stopped.
 
     SENSORFLOW_TESTING=1 SENSORFLOW_CRASH=load.copied:2:/tmp/once sensorflow watch
 
-kills the process, with SIGKILL, the second time that it passes `load.copied`; with a path as third part
-only whoever can make that file does so, which is one process in all, and leaves its process id in it.
-`stop@load.copied:1` sends SIGSTOP in place of SIGKILL. Several are parted by commas. Without the variable
-a point does nothing; with it, but without SENSORFLOW_TESTING, every command refuses to start.
+kills the process with SIGKILL the second time it passes `load.copied`. The optional third part is a path:
+only the process that creates this file is killed (exactly one), and the file then holds its process id.
+`stop@load.copied:1` sends SIGSTOP instead of SIGKILL. Separate several failpoints with commas. Without the
+variable a failpoint does nothing. With it but without SENSORFLOW_TESTING, every command refuses to start.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ TESTING = "SENSORFLOW_TESTING"
 
 
 class Point(StrEnum):
-    """Every boundary between two things that a kill may tear apart, in the order of a file's way."""
+    """Every boundary between two effects that a crash can separate, in pipeline order."""
 
     # the daemon
     FOUND = "daemon.found"  # seen complete, nothing done yet
-    LANDING = "land.copied"  # the copy is written, it has no name yet
+    LANDING = "land.copied"  # the copy is written, but has no name yet
     LANDED = "daemon.landed"
     REGISTERED = "daemon.registered"
     PUT_AWAY = "daemon.put-away"
@@ -44,14 +44,14 @@ class Point(StrEnum):
     VALIDATED = "validate.done"
     TRANSFORMED = "transform.done"
     ADVANCED = "advance.committed"
-    UNPACKED = "unpack.landed"  # the members of an archive are landed, the ledger does not know
-    REGISTERING = "unpack.registered"  # and registered, nothing is committed
-    COPYING = "load.copying"  # a batch is half sent
+    UNPACKED = "unpack.landed"  # an archive's members are landed, but not in the ledger
+    REGISTERING = "unpack.registered"  # an archive's members are registered, but not committed
+    COPYING = "load.copying"  # half of a batch is sent
     COPIED = "load.copied"  # all rows are sent, nothing is committed
-    COMMITTED = "load.committed"  # silver of what was replaced is still there
+    COMMITTED = "load.committed"  # the silver of replaced versions still exists
     CONDEMNED = "condemn.committed"
-    KEPT = "quarantine.copied"  # the bytes are kept, the manifest is not
-    NOTED = "quarantine.noted"  # the manifest is kept, the ledger does not know
+    KEPT = "quarantine.copied"  # the bytes are stored, the manifest is not
+    NOTED = "quarantine.noted"  # the manifest is stored, the ledger has no record of it
     QUARANTINED = "quarantine.committed"
 
 
@@ -64,14 +64,14 @@ class _Plan:
 
 
 def _parse(text: str) -> _Plan:
-    """stop@point:nth:marker; all but the point may be left out. Raises Misuse."""
+    """Parse "stop@point:nth:marker"; only the point is required. Raises Misuse."""
     action, _, rest = text.rpartition("@")
     point, _, rest = rest.partition(":")
     nth, _, marker = rest.partition(":")
     signals = {"": signal.SIGKILL, "kill": signal.SIGKILL, "stop": signal.SIGSTOP}
     if point not in list(Point) or action not in signals or not (nth or "1").isdecimal():
         points = ", ".join(Point)
-        raise Misuse(f"{VARIABLE}={text}: expected [stop@]point[:nth[:marker]], of {points}")
+        raise Misuse(f"{VARIABLE}={text}: expected [stop@]point[:nth[:marker]]; points: {points}")
     return _Plan(point, signals[action], max(1, int(nth or 1)), marker)
 
 
@@ -82,16 +82,16 @@ def _plans() -> list[_Plan]:
 
 
 def refuse_outside_tests(environ: Mapping[str, str] = os.environ) -> None:
-    """Misuse where a crash is asked for and this is no test."""
+    """Raises Misuse if a failpoint is set outside tests."""
     if environ.get(VARIABLE) and environ.get(TESTING) != "1":
         raise Misuse(
-            f"{VARIABLE} is set: it kills processes on purpose and is for tests alone; unset it",
+            f"{VARIABLE} is set: it kills processes on purpose, for tests only; unset it",
             Code.SETTINGS,
         )
 
 
 def point(name: Point) -> None:
-    """Here a test may have this process killed."""
+    """Kill or stop this process if a test has armed this failpoint."""
     for plan in _plans():
         if plan.point != name:
             continue

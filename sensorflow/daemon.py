@@ -1,7 +1,7 @@
-"""The ingest daemon: takes files in, lands and registers them, and publishes them.
+"""The ingest daemon: finds, lands, registers and publishes files.
 
-One thread takes files in, one publishes, so that a broker that is away never keeps a file from being
-landed. Nothing is held in memory that a restart would lose: the feeds and the ledger are the truth.
+One thread does the intake and another publishes, so that files are landed even while the broker is down.
+No state is in memory only: the feeds and the ledger are the source of truth, so a restart loses nothing.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Daemon:
         self._intake = Intake(settings, feeds, landing, ledger, self._leases, taking, wake)
 
     def stop(self) -> None:
-        """Finish the files in hand, and end."""
+        """Stop after the files in progress."""
         self._intake.stop()
         self._publisher.stop()
 
     def run(self) -> None:
-        """Until `stop`."""
+        """Run until `stop` is called."""
         self._leases.start()
         self._heart.start()
         self._intake.start()
@@ -67,7 +67,7 @@ class Daemon:
 
 
 def run(settings: Settings) -> None:
-    """The process: until SIGTERM or SIGINT."""
+    """Run the daemon until SIGTERM or SIGINT."""
     ledger = bootstrap.ledger(settings, "daemon")
     queue_ = bootstrap.publisher(settings)
     feeds = bootstrap.feeds(settings, ledger)

@@ -1,5 +1,4 @@
-"""Digests of settings, with no secret in them: of all that a fleet on one host works with, and of what
-processes on several hosts have to share."""
+"""Digests of settings, free of secrets: `digest` for the processes of one host, `shared` across hosts."""
 
 from __future__ import annotations
 
@@ -18,17 +17,17 @@ HOST = frozenset(
         *("flower_port", "flower_user", "flower_password"),
     )
 )
-"""Settings that may differ from host to host, and change nothing in what is loaded."""
+"""Settings that may differ between hosts and do not affect what is loaded."""
 URLS = ("database_url", "broker_url")
 PLACE = frozenset((*URLS, "database_tls", "broker_tls", "data", "storage", "flower_hosts"))
-"""Settings that say where things are and who asks: each host, container and user may have its own."""
+"""Settings for locations and credentials: each host, container and user may have its own."""
 _SALT, _LENGTH = b"sensorflow-digest", 4
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, str]:
-    """The settings that are compared, each as JSON; passwords as four bytes of a slow hash.
+    """Return the settings to compare, each as JSON, with passwords replaced by four bytes of a slow hash.
 
-    Four bytes say that a password differs, and fit a million others: they cannot be turned back.
+    Four bytes show that a password differs but match millions of others, so they do not reveal it.
     """
     shown = {name: value for name, value in values.items() if name not in HOST}
     shown |= {name: _without_password(shown.get(name)) for name in URLS}
@@ -38,15 +37,15 @@ def plain(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def digest(values: Mapping[str, Any]) -> str:
-    """24 hexadecimal digits of all that `plain` tells."""
+    """Return a digest of `plain`: 24 hexadecimal digits."""
     return _hashed(plain(values))
 
 
 def shared(values: Mapping[str, Any]) -> str:
-    """24 hexadecimal digits of what processes share wherever they run: no host, user or path counts.
+    """Return a digest of the settings that all processes of a fleet must share: 24 hexadecimal digits.
 
-    The database is not in it, as it is where these digests are compared; of the broker its kind and its
-    number or virtual host, of another package's its scheme.
+    Hosts, users and paths do not count, nor does the database, because the digests are compared in it. The
+    broker counts by its kind and its database number or virtual host, a plugin's broker by its scheme.
     """
     kept = {name: value for name, value in values.items() if name not in HOST | PLACE}
     kept["sources"] = {
@@ -76,7 +75,7 @@ def _broker(url: str | None) -> str | None:
 
 
 def _without_password(url: str | None) -> str | None:
-    """The URL with a mark in the password's place. A query may hold secrets too: it is marked whole."""
+    """Replace the password in a URL by its hash, and the whole query too, because it may hold secrets."""
     if url is None:
         return None
     parts = urlsplit(url)

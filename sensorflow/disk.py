@@ -1,4 +1,4 @@
-"""What the operating system says of files and disks, in words for people."""
+"""Messages for errors of files and disks, and helpers for paths and free space."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sensorflow.shell import quoted
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _SAID = {
-    errno.EROFS: "the file system is read-only; choose another folder, or mount it for writing",
+    errno.EROFS: "the file system is read-only; choose another folder, or mount it read-write",
     errno.ENOTDIR: "part of the path is a file, not a folder",
     errno.EISDIR: "is a folder, not a file",
     errno.EEXIST: "is a file where a folder is needed; remove it or choose another name",
@@ -21,24 +21,26 @@ _SAID = {
     errno.ENAMETOOLONG: "the name is too long for this file system",
     errno.EMFILE: "this process has too many open files; raise `ulimit -n`",
     errno.ENFILE: "this host has too many open files; raise fs.file-max",
-    errno.ELOOP: "symbolic links lead in a circle",
+    errno.ELOOP: "symbolic links form a loop",
     errno.ESTALE: "the network share is gone; mount it again",
-    errno.EIO: "the disk does not read or write; look at `dmesg`",
+    errno.EIO: "the disk fails to read or write; see `dmesg`",
 }
 
 
 def explained(error: OSError, path: Path | None = None) -> str | None:
-    """One line for what a person can cure; None for any other error. path: where it does not say one, as
-    when there was no room to write to a file that was open."""
+    """Return a one-line message for an error that a user can fix; None for any other error.
+
+    path: used if the error names no path, for example when an open file cannot be written.
+    """
     path = error.filename or path
     if error.errno in FULL and path is None:
-        return "no space left on the disk that was written to: `df -h` shows which; make room"
+        return "no space left on the disk: `df -h` shows which one; free some space"
     if error.errno is None or not isinstance(path, str | bytes | Path):
         return None
     place = os.fsdecode(path)
     if error.errno in FULL:
         return (
-            f"{place}: no space left on its disk ({room(Path(place))}); make room, then try again"
+            f"{place}: no space left on its disk ({room(Path(place))}); free some space, then retry"
         )
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"{place}: permission denied for user {user()}; {owned(Path(place))}"
@@ -49,12 +51,12 @@ def explained(error: OSError, path: Path | None = None) -> str | None:
 def replace(
     path: Path, data: bytes, mode: int | None = None, owner: tuple[int, int] | None = None
 ) -> None:
-    """Write a file in one step: readers, and a crash, find the old one or the new one. Raises OSError.
+    """Replace a file atomically: readers see the old or the new one, also after a crash. Raises OSError.
 
-    mode: of the file, from its first byte on; None: that of any new file. owner: (uid, gid).
+    mode: its permissions, set before the data is written; None for the default. owner: (uid, gid).
     """
     new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)  # what a crash left may be open to others
+    new.unlink(missing_ok=True)  # a file left by a crash may be readable by others
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     try:
         with os.fdopen(os.open(new, flags, 0o666 if mode is None else 0o600), "wb") as stream:
@@ -72,7 +74,7 @@ def replace(
 
 
 def user() -> str:
-    """The name of the user that we are."""
+    """Return the name of the user that this process runs as."""
     return _named(os.geteuid())
 
 
@@ -84,7 +86,7 @@ def _named(uid: int) -> str:
 
 
 def nearest(path: Path) -> Path:
-    """The path itself, or the nearest above it that is there and can be seen."""
+    """Return the path itself, or its nearest parent that exists and is visible to this user."""
     for there in (path, *path.absolute().parents):
         with suppress(OSError):
             if there.exists():
@@ -93,12 +95,12 @@ def nearest(path: Path) -> Path:
 
 
 def owned(path: Path) -> str:
-    """Whose a path is, or the nearest folder above it, and how it is made ours to write."""
+    """Return who owns a path (or its nearest existing parent), and how to make it writable."""
     there = nearest(path)
     try:
         owner = there.stat().st_uid
     except OSError:
-        return "its owner may"
+        return "ask its owner"
     if owner == os.geteuid():
         return f"run `chmod u+rwX {quoted(there)}`"
     command = f"`chown -R {user()} {quoted(there)}` as root"
@@ -106,22 +108,22 @@ def owned(path: Path) -> str:
 
 
 def mount(path: Path) -> Path:
-    """Where the file system of a path is mounted."""
+    """Return the mount point of the file system of a path."""
     there = nearest(path).resolve()
     return next(p for p in (there, *there.parents) if p.is_mount())
 
 
 def free(path: Path) -> int:
-    """Bytes that are left for us on the disk of a path."""
+    """Return the free bytes on the disk of a path that this user may use."""
     return shutil.disk_usage(nearest(path)).free
 
 
 def room(path: Path) -> str:
-    """How much is free, and where, in words."""
+    """Return the free space on the disk of a path, as text."""
     try:
         return f"{size(free(path))} free on {mount(path)}"
     except OSError:
-        return "how much is free is unknown"
+        return "free space unknown"
 
 
 def size(number: int) -> str:

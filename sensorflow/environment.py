@@ -1,4 +1,4 @@
-"""Settings from the environment: which variable sets which key, laid over what the file gave."""
+"""Settings from environment variables, which override the settings file."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from sensorflow.errors import Code, Misuse
 
 PREFIX = "SENSORFLOW_"
 APART = re.compile(r"CONFIG(_COPY)?|CRASH|TESTING|SERVICE_(HOST|PORT.*)|PORT(_.*)?")
-"""Variables with the prefix that are no settings: Kubernetes makes the last ones of a service's name."""
+"""Variables with the prefix that are not settings. Kubernetes sets the last ones for a service."""
 PROJECT = re.compile(r"(DATABASE_URL|BROKER_URL)(_FILE)?|DATA|SOURCES(__.*)?")
-"""Variables that make a project without a file: where its data is, or what it takes in."""
+"""Variables that define a project without a settings file: they set its data or its sources."""
 
 
 def names_project(environ: Mapping[str, str]) -> bool:
-    """Whether the variables alone make a project, as they do in containers."""
+    """Return whether the variables define a project without a settings file, as in containers."""
     given = (name.removeprefix(PREFIX) for name in environ if name.startswith(PREFIX))
     return any(PROJECT.fullmatch(name) for name in given)
 
 
 def folder() -> Path:
-    """The folder that we are in. Raises Misuse."""
+    """Return the current folder. Raises Misuse if it was removed."""
     try:
         return Path.cwd()
     except OSError as error:
@@ -31,7 +31,7 @@ def folder() -> Path:
 
 
 class Variables:
-    """The variables that are settings. plain: keys that may come as *_FILE."""
+    """The variables that are settings. plain: keys that may also be given as *_FILE."""
 
     def __init__(self, environ: Mapping[str, str], plain: Iterable[str]) -> None:
         self._environ, self._plain = environ, set(plain)
@@ -39,7 +39,7 @@ class Variables:
         self._tables: set[tuple[str, ...]] = set()
 
     def overlay(self, given: dict[str, Any]) -> None:
-        """Put them over what the file gave. Raises Misuse."""
+        """Merge the variables into `given`, the settings of the file. Raises Misuse."""
         self._tables = set(_tables(given))
         for variable, value in sorted(self._environ.items()):
             name = variable.removeprefix(PREFIX)
@@ -56,8 +56,8 @@ class Variables:
             inner = target.setdefault(place[-1], {})
             if not isinstance(inner, dict):
                 raise Misuse(
-                    f"{variable}: {'.'.join(place)} is set to {inner!r}, which holds no other keys; "
-                    "set one of the two",
+                    f"{variable}: {'.'.join(place)} is set to {inner!r}, which is not a table; "
+                    "set only one of the two",
                     Code.SETTINGS,
                 )
             target = inner
@@ -66,8 +66,10 @@ class Variables:
         self._origins[tuple(place)] = variable
 
     def of(self, key: str, file: str | None) -> str | None:
-        """Who set a key, for a message about it: a variable, several, or both file and variables where a
-        table is of both. None: the file alone, or nobody."""
+        """Return what set a key, for messages: one or more variables, or the file with variables.
+
+        None if the file alone set it, or nothing did.
+        """
         place = tuple(key.split("."))
         if below := self._below(place):
             return f"{file} with {below}" if file and place in self._tables else below
@@ -82,7 +84,7 @@ class Variables:
 
 
 def _tables(given: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The places of all tables of a file."""
+    """Yield the key paths of all tables in a file."""
     for key, value in given.items():
         if isinstance(value, Mapping):
             yield (*above, key)
@@ -90,7 +92,7 @@ def _tables(given: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[t
 
 
 def _spelt(part: str, target: Mapping[str, Any]) -> str:
-    """A key as the file spells it: a variable can have neither small letters nor hyphens."""
+    """Return a key as spelled in the file: variable names have no lower case letters or hyphens."""
     if part in target:
         return part
     same = [key for key in target if key.lower().replace("-", "_") == part]

@@ -1,7 +1,7 @@
-"""Every way in which sensorflow can fail, with a stable code and what to do next.
+"""Error codes, remedies and exception classes.
 
-A failure is `Transient` (try again, the file is not to blame) or `Permanent` (the file cannot be
-loaded as it is) where it is raised. `Misuse` is a person's mistake in a command or a setting.
+The code that raises a failure classifies it: `Transient` (retry; the file is not at fault) or `Permanent`
+(the file cannot be loaded as it is). `Misuse` is a user's mistake in a command or a setting.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sensorflow.shown import shown, shown_in
 
 
 class Code(StrEnum):
-    """Stable codes. F1xx: one row or cell; F2xx: a whole file; I5xx: the infrastructure; S: use."""
+    """Stable error codes. F1xx: a row or cell. F2xx: a file. I5xx: infrastructure. S0xx: usage."""
 
     # rows and cells
     COLUMN_COUNT = "F101 column-count"
@@ -90,12 +90,12 @@ class Code(StrEnum):
 
     @property
     def number(self) -> int:
-        """The digits, which no other code has."""
+        """The three digits of the code, unique among all codes."""
         return int(self[1:4])
 
     @classmethod
     def of(cls, number: int) -> Code:
-        """The code of a `number`."""
+        """Return the code with this `number`."""
         return _NUMBERED[number]
 
 
@@ -104,88 +104,92 @@ _NUMBERED = {code.number: code for code in Code}
 
 REMEDY: dict[Code, str] = {
     Code.EMPTY: "check the logger; drop the file again when it has content",
-    Code.COLUMN_MISSING: "mend the profile's column names in sensorflow.toml, then replay the file",
+    Code.COLUMN_MISSING: "correct the profile's column names in sensorflow.toml, then replay the file",
     Code.UNREADABLE: "request the file again from its sender; the bytes received are kept",
-    Code.TOO_MANY_REJECTS: "look at the rejected rows; mend the profile or raise max_rejects, then replay",
-    Code.BYTES_CHANGED: "check the disk below the landing folder; drop the file again",
+    Code.TOO_MANY_REJECTS: "check the rejected rows; correct the profile or raise max_rejects, then replay",
+    Code.BYTES_CHANGED: "check the disk that holds the landing folder; drop the file again",
     Code.VERSION_REFUSED: "the source refuses changed files; set on_change or rename the file, then replay",
-    Code.CRASHED: "the file ended its worker each time; look at the worker's log, then replay",
+    Code.CRASHED: "the file crashed its worker on every attempt; check the worker's log, then replay",
     Code.LINE_TOO_LONG: "check that this is a text file with line ends; raise max_line, then replay",
     Code.SOURCE_UNKNOWN: "put the source back into sensorflow.toml, then replay",
-    Code.TOO_LARGE: "raise max_decompressed if the file is honest, then replay",
-    Code.DRIFT: "mend the profile, or set the source's drift to ignore or rescue, then replay",
-    Code.TOO_MANY_COLUMNS: "check the delimiter; raise max_columns if the file is honest, then replay",
-    Code.TOO_MANY_ROWS: "raise max_rows, or max_rows_per_byte, if the file is honest, then replay",
-    Code.TOO_DEEP: "raise max_nesting or max_record if the file is honest, then replay",
-    Code.TOO_SLOW: "raise max_seconds if the file is honest, then replay",
-    Code.ARCHIVE: "name the one file by member, or set unpack = true for the source, then replay; or drop "
-    "the files themselves",
-    Code.OUT_OF_MEMORY: "split the file, or raise max_memory if the host has it, then replay",
-    Code.NAME_TAKEN: "the names of two files in the folder differ only in how their letters are encoded "
-    "(NFC, NFD): rename one of them, or remove the one that is not wanted",
-    Code.TOO_MANY_MONTHS: "are its times read rightly? See time.format and the source's earliest; raise "
-    "the source's sparse_months or new_months if the file is honest, then replay",
-    Code.TOO_MANY_CELLS: "clear what lies far from the table, or raise max_cells if the file is honest, "
+    Code.TOO_LARGE: "if the file is legitimate, raise max_decompressed, then replay",
+    Code.DRIFT: 'correct the profile, or set the source\'s drift to "ignore" or "rescue", then replay',
+    Code.TOO_MANY_COLUMNS: "check the delimiter; or, if the file is legitimate, raise max_columns; "
     "then replay",
-    Code.PATTERN_TOO_SLOW: "make the pattern plainer in sensorflow.toml: no repeat within a repeat as in "
-    "(a+)+, [^;]* in place of .*, ^ at its begin; then replay",
+    Code.TOO_MANY_ROWS: "if the file is legitimate, raise max_rows or max_rows_per_byte, then replay",
+    Code.TOO_DEEP: "if the file is legitimate, raise max_nesting or max_record, then replay",
+    Code.TOO_SLOW: "if the file is legitimate, raise max_seconds, then replay",
+    Code.ARCHIVE: "select one file with member, or set unpack = true for the source, then replay; or "
+    "drop the files without the archive",
+    Code.OUT_OF_MEMORY: "split the file, or raise max_memory if the host has enough memory, then replay",
+    Code.NAME_TAKEN: "the names of two files in the folder differ only in their Unicode normalization "
+    "(NFC, NFD): rename one of them, or remove the one that is not wanted",
+    Code.TOO_MANY_MONTHS: "check that the times are read correctly (time.format, the source's earliest); "
+    "if the file is legitimate, raise the source's sparse_months or new_months, then replay",
+    Code.TOO_MANY_CELLS: "clear the cells far from the table; or, if the file is legitimate, raise "
+    "max_cells; then replay",
+    Code.PATTERN_TOO_SLOW: "simplify the pattern in sensorflow.toml: avoid nested repeats such as (a+)+, "
+    "use [^;]* instead of .*, start it with ^; then replay",
     Code.HEADER_ROWS: 'set align to "left" or "right" in the profile, or correct header, delimiter or '
     "skip, then replay",
-    Code.DOCTYPE: "have the sender leave the <!DOCTYPE …> out, or remove it, then drop the file again",
-    Code.GATE_MISMATCH: "request the file and its gate again from the sender: what arrived is not what it "
-    "announced. If the file is right and the gate wrong, drop both again with the right gate",
-    Code.UNEXPECTED: "a defect of sensorflow: keep the manifest and report it, then replay",
-    Code.DATABASE_FULL: "make room on the database's disk; work resumes by itself",
+    Code.DOCTYPE: "ask the sender to omit the <!DOCTYPE …>, or remove it, then drop the file again",
+    Code.GATE_MISMATCH: "the file differs from what its gate announced: request both again from the "
+    "sender. If the file is right and the gate is wrong, drop both again with a correct gate",
+    Code.UNEXPECTED: "a defect in sensorflow: keep the manifest and report it, then replay",
+    Code.DATABASE_FULL: "free space on the database's disk; work resumes automatically",
     Code.POOLER: "set the pooler in front of the database to session mode (PgBouncer: "
-    "pool_mode = session), or let database_url lead to the server itself; then start daemon, workers and "
-    "beat again",
+    "pool_mode = session), or point database_url at the server itself; then restart daemon, workers and "
+    "beat",
     Code.DATABASE_LOGIN: "correct the user, password or database in database_url, or the server's "
-    "pg_hba.conf, then start daemon, workers and beat again",
-    Code.DATABASE_RIGHTS: "`sensorflow db roles` prints the grants this user needs: pipe them to psql as "
-    "an administrator; work resumes by itself",
-    Code.SCHEMA: "run `sensorflow db upgrade`; work resumes by itself",
-    Code.DATABASE_LIMIT: "raise the limit that the message names at the database; work resumes by itself",
-    Code.HOST: "give this host what the message names: more memory or threads (ulimit -v, -u) or fewer "
-    "workers, or the package again; work resumes by itself",
-    Code.INDEX_DIFFERS: "run `sensorflow db upgrade`, or set dedupe_index right and start again",
+    "pg_hba.conf; then restart daemon, workers and beat",
+    Code.DATABASE_RIGHTS: "`sensorflow db roles` prints the grants that this user needs: pipe them to psql "
+    "as an administrator; work resumes automatically",
+    Code.SCHEMA: "run `sensorflow db upgrade`; work resumes automatically",
+    Code.DATABASE_LIMIT: "raise the limit that the message names in the database; "
+    "work resumes automatically",
+    Code.HOST: "provide what the message names: more memory or threads (ulimit -v, -u), fewer workers, or "
+    "the missing package; work resumes automatically",
+    Code.INDEX_DIFFERS: "run `sensorflow db upgrade`, or correct dedupe_index and restart",
 }
 
 
 ROW_REMEDY: dict[Code, str] = {
-    Code.COLUMN_COUNT: 'look at delimiter and quote; short_rows = "missing" where cells at the end are '
-    'left out; align = "right" or names where the header lacks a title; long_rows = "ignore" where what '
-    "follows the last title is not wanted",
-    Code.TIMESTAMP_MISSING: "fill_down where the time stands in the first row of several alone",
-    Code.TIMESTAMP_UNREADABLE: "correct time.format; an abbreviation of a zone goes into time.zones",
+    Code.COLUMN_COUNT: 'check delimiter and quote; set short_rows = "missing" if trailing cells are '
+    'omitted, align = "right" or names if the header lacks a title, long_rows = "ignore" to drop the '
+    "cells after the last title",
+    Code.TIMESTAMP_MISSING: "set fill_down if only the first row of each group has the time",
+    Code.TIMESTAMP_UNREADABLE: "correct time.format; add time zone abbreviations to time.zones",
     Code.TIMESTAMP_OUT_OF_RANGE: "correct time.format, or the logger's clock",
-    Code.TIMESTAMP_NONEXISTENT: "set time.nonexistent, or a fixed offset as time.zone",
+    Code.TIMESTAMP_NONEXISTENT: "set time.nonexistent, or set time.zone to a fixed offset",
     Code.TIMESTAMP_AMBIGUOUS: 'set time.ambiguous, for example to "order"',
-    Code.TIMESTAMP_NO_ZONE: 'set time.zone, as in zone = "Europe/Berlin"',
-    Code.TIMESTAMP_RELATIVE: "let the logger send a base time",
+    Code.TIMESTAMP_NO_ZONE: 'set time.zone, for example to "Europe/Berlin"',
+    Code.TIMESTAMP_RELATIVE: "configure the logger to send a base time",
     Code.TIMESTAMP_OUTSIDE: "correct the logger's clock, or the source's earliest and latest",
-    Code.VALUE_NOT_A_NUMBER: "name the text in missing or values; decimal, thousands and clean read other "
-    "ways to write a number",
-    Code.VALUE_NOT_FINITE: "name it in missing if it stands for nothing",
-    Code.SENSOR_MISSING: "correct sensor: its column or pattern gives nothing here",
-    Code.TYPE_MISSING: "correct type: its column gives nothing here",
+    Code.VALUE_NOT_A_NUMBER: "add the text to missing or values; for other number notations set decimal, "
+    "thousands or clean",
+    Code.VALUE_NOT_FINITE: "add it to missing if it means that there is no value",
+    Code.SENSOR_MISSING: "correct sensor: its column is empty here, or its pattern does not match",
+    Code.TYPE_MISSING: "correct type: its column is empty here",
     Code.NOTHING_MEASURED: "correct records, or the names in columns",
-    Code.NUL_BYTE: 'set encoding, for example to "utf-16"; NULs at a file\'s end are space that the logger '
-    "has not written yet",
+    Code.NUL_BYTE: 'set encoding, for example to "utf-16"; NULs at the end of a file are preallocated '
+    "space that the logger has not written yet",
     Code.INVALID_UTF8: 'set encoding, for example to "cp1252" or "latin-1"',
-    Code.CHECKSUM: "look at the line between logger and file; leave checksum out where lines have none",
-    Code.MALFORMED_ROW: 'quote = "" where quotes are none',
-    Code.RULE_UNIT: "another name of a unit goes into units",
+    Code.CHECKSUM: "check the transmission from the logger; remove checksum if lines have none",
+    Code.MALFORMED_ROW: 'set quote = "" if quote characters have no special meaning',
+    Code.RULE_UNIT: "add other names of a unit to units",
 }
-"""What to change for rejected rows, in the profile unless it says otherwise."""
+"""What to change for rejected rows, in the profile unless stated otherwise."""
 DOCUMENT = (
-    'format = "json" if the file is one JSON document, "csv" if it is a table; `sensorflow sniff` proposes '
-    "a profile for it"
+    'set format = "json" if the file is one JSON document, "csv" if it is a table; `sensorflow sniff` '
+    "proposes a profile"
 )
-DECODER = "correct format if the lines are of another one: `sensorflow sniff` proposes a profile"
+DECODER = (
+    "correct format if the lines have a different format: `sensorflow sniff` proposes a profile"
+)
 
 
 def row_remedy(code: Code, form: str = "") -> str:
-    """What to change for rows that are rejected with a code; "" if nothing helps. form: the format."""
+    """Return what to change for rows rejected with `code`; "" if there is no advice. form: the format."""
     if code is Code.MALFORMED_ROW and form == "jsonl":
         return DOCUMENT
     if code is Code.MALFORMED_ROW and form in ("influx", "nem12", "senml"):
@@ -194,7 +198,7 @@ def row_remedy(code: Code, form: str = "") -> str:
 
 
 DO = "do"
-"""The key of a failure's place under which it says what to do, where that depends on the cause."""
+"""The key in an error's `place` that holds a remedy specific to the cause."""
 
 
 LASTING = frozenset(
@@ -207,13 +211,13 @@ LASTING = frozenset(
         Code.INDEX_DIFFERS,
     }
 )
-"""What no waiting cures: somebody must change something at the database. Retried all the same, seldom."""
+"""Failures that waiting does not cure: somebody must change the database. Retried, but rarely."""
 
 
 class SensorflowError(Exception):
-    """A failure with a code and a place. Survives pickling, so that it can cross processes.
+    """A failure with a code, a message and a place (line, column, ...). It survives pickling.
 
-    What a file holds and its message tells goes to terminals and logs: it is escaped here, once.
+    The constructor escapes message and place: they may quote a file, and are shown in terminals and logs.
     """
 
     _kept = "\n"
@@ -231,15 +235,17 @@ class SensorflowError(Exception):
 
     @property
     def remedy(self) -> str:
-        """What to do: by the cause, where it was known when this was raised, or else by the code. "" where
-        that is not known either."""
+        """What to do about this failure: the remedy set when it was raised, or else the one of its code.
+
+        "" if there is none.
+        """
         return str(self.place.get(DO) or REMEDY.get(self.code, ""))
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
 
     def __repr__(self) -> str:
-        """What Flower shows of a failed task."""
+        """Equals `str()`: Flower shows this for a failed task."""
         return str(self)
 
 
@@ -250,16 +256,16 @@ def _rebuild(
 
 
 class Transient(SensorflowError):
-    """Trying again may help: the infrastructure is to blame, not the file, and no attempt is burned."""
+    """A retry may help: the infrastructure is at fault, not the file. It does not count as an attempt."""
 
 
 def unexpected(error: Exception) -> Transient:
-    """A defect, as a loop that goes on reports what it waits for."""
+    """Wrap an unexpected exception (a defect) for a loop that reports it and continues."""
     return Transient(Code.UNEXPECTED, f"{type(error).__name__}: {error}")
 
 
 class Fenced(Transient):
-    """The lease was lost to somebody else: whatever was done must not be committed."""
+    """Another worker has taken the lease: this worker must not commit its work."""
 
     def __init__(self, message: str, **place: Any) -> None:
         super().__init__(Code.FENCED, message, **place)
@@ -273,7 +279,7 @@ def _rebuild_fenced(message: str, place: dict[str, Any]) -> Fenced:
 
 
 class IntakeLost(Transient):
-    """Another daemon has taken over the intake of a source: nothing of it may be registered here."""
+    """Another daemon has taken over the intake of a source: this one must not register its files."""
 
     def __init__(self, message: str, **place: Any) -> None:
         super().__init__(Code.INTAKE_LOST, message, **place)
@@ -287,9 +293,9 @@ def _rebuild_intake_lost(message: str, place: dict[str, Any]) -> IntakeLost:
 
 
 class Permanent(SensorflowError):
-    """The file cannot be loaded as it is: quarantine."""
+    """The file cannot be loaded as it is and goes to quarantine."""
 
-    _kept = ""  # a line of a file looks like none of ours
+    _kept = ""  # escapes newlines too: a quoted line of a file must not look like a line of ours
 
 
 class DecoderFailed(Permanent):
@@ -298,7 +304,7 @@ class DecoderFailed(Permanent):
 
 
 class Misuse(SensorflowError):
-    """A person's mistake. `str()` is the one line that the person reads."""
+    """A user's mistake. `str()` is the one-line message for that user."""
 
     def __init__(self, message: str, code: Code = Code.COMMAND, **place: Any) -> None:
         super().__init__(code, message, **place)

@@ -1,4 +1,4 @@
-"""pydantic's errors as one line for people: the key, what is wrong, and the nearest valid key."""
+"""Turns pydantic's errors into one line: the key, what is wrong, and the nearest valid key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sensorflow.core.nearest import meant
 
 
 def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple[str, str]:
-    """(the key, what is wrong with it) of the first thing to mend; the key is "" for the whole."""
+    """Return (key, message) for the first error to fix. The key is "" if the error concerns the whole."""
     found = [_Found(e, model) for e in error.errors(include_url=False, include_input=False)]
     first = min(found, key=lambda f: f.rank)
     key = ".".join(first.keys)
@@ -28,12 +28,12 @@ def explain(error: ValidationError, model: type[BaseModel], given: Any) -> tuple
 class _Found:
     def __init__(self, error: Any, model: type[BaseModel]) -> None:
         self.type, self.message = error["type"], error["msg"]
-        # a union adds the name of its branch to the place, which is no key
+        # a union adds the name of its branch to the location, which is not a key
         self.keys = [str(k) for k in error["loc"] if not _is_branch(k)]
 
     @property
     def rank(self) -> int:
-        """A misspelt key first: it is why another one is missing."""
+        """Sort order: misspelled keys first, because they are the reason why others are missing."""
         return {"extra_forbidden": 0, "missing": 2}.get(self.type, 1)
 
 
@@ -59,8 +59,10 @@ def _shown(given: Any, keys: list[str]) -> str:
 
 
 def _fields(model: type[BaseModel], keys: list[str], given: Any) -> Iterator[str]:
-    """The keys that are known at a place, in the order of the documentation. A model of several kinds says
-    by the table which one it is of."""
+    """Yield the valid keys at a location, in the order of the documentation.
+
+    A model with several kinds chooses one by the given table.
+    """
     kinds: list[Any] = [model]
     for key in keys:
         given = given.get(key) if isinstance(given, Mapping) else None

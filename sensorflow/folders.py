@@ -1,4 +1,4 @@
-"""Whether the folders that the settings name can be worked with; else what is wrong, and what to do."""
+"""Checks the folders in the settings, and says how to fix what is wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sensorflow.shell import quoted
 
 
 def require_folders(settings: Settings) -> None:
-    """Misuse for the first source whose folder is not there, or cannot be read or emptied."""
+    """Raises Misuse for the first source folder that does not exist, or cannot be read or emptied."""
     for name, source in settings.folders.items():
         if found := folder_fault(settings.path(source.path), source.after):
             told, todo = found
@@ -21,18 +21,18 @@ def require_folders(settings: Settings) -> None:
 
 
 def folder_fault(folder: Path, after: str = "keep") -> tuple[str, str] | None:
-    """What is wrong with a drop folder, and what to do; None where nothing is."""
+    """Return (fault, remedy) for a drop folder, or None if it is usable."""
     path = quoted(folder)
     try:
         if not folder.exists():
             above = next(p for p in (folder, *folder.parents) if p.exists() or p.is_symlink())
             if not above.is_dir():
                 return f"{above} is a file or a broken link, not a folder", "name a folder"
-            return f"no folder {folder}", f"make it with `mkdir -p {path}`"
+            return f"no folder {folder}", f"create it with `mkdir -p {path}`"
         if not folder.is_dir():
-            return f"{folder} is a file, not a folder", "name the folder that it lies in"
+            return f"{folder} is a file, not a folder", "name the folder that contains it"
     except OSError as error:
-        return f"{folder}: {error.strerror}", "let this user enter the folders above it"
+        return f"{folder}: {error.strerror}", "let this user enter its parent folders"
     if not os.access(folder, os.R_OK | os.X_OK):
         return f"user {user()} may not read {folder}", f"`chmod u+rx {path}` as its owner"
     if after != "keep" and not os.access(folder, os.W_OK):
@@ -44,22 +44,22 @@ def folder_fault(folder: Path, after: str = "keep") -> tuple[str, str] | None:
 
 
 def data_fault(folder: Path) -> tuple[str, str] | None:
-    """What is wrong with the data folder, there or to be made, and what to do; None where nothing is."""
+    """Return (fault, remedy) for the data folder, which need not exist yet, or None if it is usable."""
     there = nearest(folder)
     if not there.is_dir():
-        return f"{there} is a file, not a folder", "remove it, or let data name another folder"
+        return f"{there} is a file, not a folder", "remove it, or set data to another folder"
     if os.access(there, os.W_OK | os.X_OK):
         return None
     if os.statvfs(there).f_flag & os.ST_RDONLY:
         return (
             f"{there} is on a read-only file system",
-            "let data name a folder that can be written",
+            "set data to a writable folder",
         )
     return f"user {user()} may not write to {there}", owned(there)
 
 
 def require_data(settings: Settings) -> None:
-    """Make the data folder. Raises Misuse."""
+    """Create the data folder. Raises Misuse if it cannot be created or written."""
     folder = settings.data_folder
     try:
         if (fault := data_fault(folder)) is None:

@@ -1,4 +1,4 @@
-"""What a large file needed for one batch is kept for the next one, and no more than that."""
+"""Keeps a process small: controls when freed memory goes back to the system."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from typing import TypeVar
 T = TypeVar("T")
 
 ENOUGH = 300 << 20
-"""Resident bytes below which nothing is given back: the next batch would ask for it again, page by page,
-which costs a tenth of a large file's CPU."""
+"""Below this resident size (bytes) no memory is returned: the next batch would fault it in again, page by
+page, which costs a tenth of a large file's CPU time."""
 
 WORTH = 32 << 20
-"""Bytes by which it must have grown since the last time: what is in use cannot be given back."""
+"""Growth in bytes since the last time after which memory is returned again; memory in use cannot be."""
 
 MANY = 8
-"""Batches of a file after which it was a large one."""
+"""A file with more batches than this counts as large."""
 
 _ARENA_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -8, -3, -1
 _LARGE, _NEVER = 32 << 20, 1 << 30
 
 
 def frugal() -> None:
-    """One heap for all threads and for Arrow, which gives back nothing unless `lean` asks it to.
+    """Use one heap for all threads and for Arrow, which returns memory only when `lean` requests it.
 
-    To be called before Arrow is imported, and before there is a second thread. Does little where the C
-    library is not glibc.
+    Call it before Arrow is imported and before a second thread starts. It has little effect without glibc.
     """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
@@ -41,19 +40,21 @@ def frugal() -> None:
 class _WithoutPandas:
     def find_spec(self, name: str, *_: object) -> None:
         if name == "pandas":
-            raise ModuleNotFoundError("this process does without pandas", name=name)
+            raise ModuleNotFoundError("pandas is disabled in this process", name=name)
 
 
 def without_pandas() -> None:
-    """From now on this process finds no pandas, which pyarrow would import at its first conversion: a third
-    of a second and 32 MB, for nothing. For workers and commands, not for what others import."""
+    """Hide pandas from this process: pyarrow would import it at its first conversion, needlessly.
+
+    That import costs a third of a second and 32 MB. For workers and commands only, not for library use.
+    """
     sys.meta_path.insert(0, _WithoutPandas())
 
 
 def lean(batches: Iterable[T]) -> Iterator[T]:
-    """The same, and where this process has become large, free memory goes back to the system.
+    """Yield the batches; return free memory to the system whenever this process has grown large.
 
-    By itself the C library keeps whatever lies between pieces that are in use: 60 MB and more in a while.
+    By itself, the C library keeps free memory between blocks in use, which adds up to 60 MB and more.
     """
     number, least = 0, ENOUGH
     for batch in batches:
@@ -67,7 +68,7 @@ def lean(batches: Iterable[T]) -> Iterator[T]:
 
 
 def resident() -> int:
-    """Bytes; 0 where the system does not tell."""
+    """Return the resident size of this process in bytes; 0 if unknown."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:

@@ -1,6 +1,6 @@
-"""What other packages bring, as entry points: feeds, decoders, brokers and stores.
+"""Plugins: feeds, decoders, brokers and stores that other packages provide as entry points.
 
-They are looked for only when a setting names what is not built in, and imported when they are used.
+They are looked up only if a setting names something that is not built in, and imported on use.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sensorflow.errors import Code, Misuse, Transient
 
 
 class Group(StrEnum):
-    """The groups of entry points, and what the name of one is."""
+    """The groups of entry points. The comments say what the name of an entry point stands for."""
 
     FEEDS = "sensorflow.feeds"  # the kind of a source
     DECODERS = "sensorflow.decoders"  # the format of a profile
@@ -25,31 +25,33 @@ class Group(StrEnum):
 
 
 CELERY = ("redis", "rediss", "redis+socket", "valkey", "valkeys", "amqp", "amqps", "pyamqp")
-"""Schemes of broker URLs that Celery serves. They are built in: no package is asked for one of them."""
+"""Schemes of broker URLs that Celery handles. They are built in: plugins cannot provide them."""
 
 
 def scheme(url: str) -> str:
-    """Of a URL, in small letters; "" of a path."""
+    """Return the scheme of a URL in lower case; "" for a path."""
     return urlsplit(url).scheme
 
 
 def names(group: Group) -> Sequence[str]:
-    """What is installed here."""
+    """Return the names of the installed entry points of a group."""
     return sorted({point.name for point in entry_points(group=group)})
 
 
 def load(group: Group, name: str) -> Any:
-    """What an entry point names. Raises as of `loaded`."""
+    """Import and return the object of an entry point. Raises as `loaded` does."""
     return loaded(group, name)[0]
 
 
 def loaded(group: Group, name: str) -> tuple[Any, str]:
-    """What an entry point names, and of which package it is, in words. Raises Misuse, which names the
-    package, where that fails to import; and where there is no such entry point."""
+    """Import the object of an entry point; return it with a description of its package.
+
+    Raises Misuse if there is no such entry point, or if its package (named in the message) fails to import.
+    """
     found = list(entry_points(group=group, name=name))
     if not found:
         there = ", ".join(names(group)) or "none"
-        raise Misuse(f"{name!r} is not installed; of {group} there are: {there}", Code.SETTINGS)
+        raise Misuse(f"{name!r} is not installed; installed {group}: {there}", Code.SETTINGS)
     try:
         return found[0].load(), _package(found[0])
     except Exception as error:
@@ -62,13 +64,13 @@ def _package(point: EntryPoint) -> str:
 
 
 class Decoders:
-    """The formats of other packages, for the core."""
+    """The file formats of plugins, for the core."""
 
     def names(self) -> Sequence[str]:
         return names(Group.DECODERS)
 
     def reader(self, name: str) -> formats.Reader:
-        """Raises Transient: the file is not to blame, and another host may have the package whole."""
+        """Return a format's reader. Raises Transient if the import fails: another host may have it."""
         try:
             found, package = loaded(Group.DECODERS, name)
         except Misuse as error:

@@ -1,4 +1,4 @@
-"""Commands for people to type."""
+"""Quoting for shell commands in messages."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def command(*words: str | Path) -> str:
-    """A line for a shell, each word quoted where it must be."""
+    """Return a shell command line, with words quoted where necessary."""
     return " ".join(quoted(word) for word in words)
 
 
 def quoted(word: str | Path) -> str:
-    """What a terminal cannot show, and bytes that are no UTF-8, as bash and zsh read them."""
+    """Quote a word for bash and zsh. Non-printable characters and bytes that are not UTF-8 are escaped."""
     text = os.fspath(word)
     if text.isprintable():
         return shlex.quote(text)

@@ -1,7 +1,7 @@
-"""Texts of files, for people: nothing in them that a terminal, a log or a page would act on.
+"""Escapes text from files, so that a terminal, a log or a web page shows it without acting on it.
 
-Escaped are the control characters (ESC, the C1 set, DEL), marks of direction and other characters without a
-picture: all that `str.isprintable` refuses.
+Control characters (ESC, the C1 set, DEL), direction marks and other invisible characters are escaped: all
+characters for which `str.isprintable` is False.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ _HIDDEN = re.compile(r"[^\x20-\x7e]")
 
 
 def shown(text: str, keep: str = "") -> str:
-    """A text with `\\x1b` in place of such a character; idempotent. keep: characters that stay.
+    """Return the text with non-printable characters escaped, such as `\\x1b`. Idempotent.
+
+    keep: characters to leave as they are.
 
     >>> shown("caf\u00e9 \x1b[2J \u202e"), shown("a\nb", keep="\n")
     ('caf\u00e9 \\\\x1b[2J \\\\u202e', 'a\\nb')
@@ -27,7 +29,7 @@ def shown(text: str, keep: str = "") -> str:
 
 
 def shown_in(value: Any) -> Any:
-    """The same of all texts in a value of lists and dicts."""
+    """Apply `shown` to all strings in nested lists, tuples and dicts."""
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, dict):
@@ -38,7 +40,7 @@ def shown_in(value: Any) -> Any:
 
 
 def json_of(value: Any, **options: Any) -> str:
-    """JSON that means the value as it is, and holds such characters as `\\u001b` alone. Letters stay."""
+    """Return JSON in which non-printable characters are escaped, such as `\\u001b`; letters are not."""
     text = json.dumps(value, ensure_ascii=False, **options)
     return _HIDDEN.sub(lambda found: _escaped(found[0]), text)
 
@@ -46,6 +48,6 @@ def json_of(value: Any, **options: Any) -> str:
 def _escaped(character: str) -> str:
     if (
         character.isprintable() or character == "\n"
-    ):  # of the indent; in a text it is escaped by now
+    ):  # a newline is indentation here; within strings it is already escaped
         return character
     return json.dumps(character)[1:-1]

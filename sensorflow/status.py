@@ -1,4 +1,4 @@
-"""How a project is doing: where files are, how far behind each source is, what keeps them."""
+"""The status of a project: files by state, the backlog of each source, and what blocks files."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 SHORT = 60.0
-"""Seconds after which files that are given back are worth a warning."""
+"""Seconds after which files that keep being nacked cause a warning."""
 SHOWN = 3
-"""Other causes that are shown beside that of the file that waits longest."""
+"""Further causes shown, after the one of the file that has waited longest."""
 OUTAGE = "see `sensorflow files show {}` and the worker's log"
 
 
 @dataclass(frozen=True)
 class Lasting:
-    """What keeps files from being loaded for a minute, or longer than an outage.
+    """A failure that has kept files from being loaded for a minute or more.
 
-    code: with its name. todo: what to do. passing: it may be an outage that passes by itself.
+    code: with its name. todo: what to do. passing: it may still be an outage that ends by itself.
     others: details of other files with the same code.
     """
 
@@ -44,7 +44,7 @@ class Lasting:
 
     def __str__(self) -> str:
         many = "1 file" if self.files == 1 else f"{self.files:,} files"
-        return f"{many} given back since {self.since:%Y-%m-%d %H:%M} UTC with {self.code}: {self._reason}"
+        return f"{many} retried since {self.since:%Y-%m-%d %H:%M} UTC with {self.code}: {self._reason}"
 
     @property
     def _reason(self) -> str:
@@ -57,9 +57,12 @@ class Lasting:
 
 @dataclass(frozen=True)
 class Status:
-    """What `sensorflow status` says. totals, activity: by source. checks: of processes. differs: how the
-    settings of `up` are others. silent: source -> seconds. unseen: sources of which no file has come yet.
-    gated: what waits for gates."""
+    """The result of `sensorflow status`.
+
+    totals, activity: by source. checks: of the processes. stuck: failures that block files. differs: a
+    message if `sensorflow up` runs with other settings. silent: source -> seconds since its last file.
+    unseen: sources without a file so far. gated: files and gates that wait for each other.
+    """
 
     totals: dict[str, Totals]
     activity: dict[str, Activity]
@@ -74,7 +77,7 @@ class Status:
 
     @property
     def balanced(self) -> bool:
-        """Whether every reading that was read is accounted for."""
+        """Whether every reading is accounted for."""
         return sums_of(self.totals).balanced
 
     @property
@@ -105,7 +108,7 @@ class Status:
 
 
 def status(settings: Settings, ledger: Ledger, source: str | None = None) -> Status:
-    """Of all sources or one. Raises Transient."""
+    """Return the status of all sources, or of one. Raises Transient."""
     from sensorflow import bootstrap
     from sensorflow.embedded import state
 
@@ -145,7 +148,7 @@ def processes(settings: Settings, ledger: Catalog) -> list[Check]:
 
 
 def silent(settings: Settings, activity: Mapping[str, Activity]) -> dict[str, float]:
-    """Sources of which no file has arrived for longer than their `silent_after`: for how many seconds."""
+    """Return the sources without a file for longer than `silent_after`, with the age in seconds."""
     found: dict[str, float] = {}
     for name, source in settings.sources.items():
         age = activity[name].last_file_age if name in activity else None
@@ -156,8 +159,10 @@ def silent(settings: Settings, activity: Mapping[str, Activity]) -> dict[str, fl
 
 
 def waiting(settings: Settings, ledger: Ledger, source: str | None = None) -> list[Waiting]:
-    """What waits for gates, of all sources or one; nothing of folders that cannot be read. Raises
-    Transient."""
+    """Return what waits for gates, for all sources or one. Unreadable folders are skipped.
+
+    Raises Transient.
+    """
     from sensorflow import bootstrap
 
     found: list[Waiting] = []

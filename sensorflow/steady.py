@@ -1,4 +1,4 @@
-"""Standard streams that never end a process: a log disk may be full, a pipe closed, a terminal gone."""
+"""Standard streams whose writes never fail, even if a disk is full, a pipe closed or a terminal gone."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from typing import Any
 
 
 class Steady:
-    """A text stream of which no write fails: what cannot be written is lost. All else is the stream's."""
+    """Wraps a text stream so that writes never fail: output that cannot be written is lost."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._before: Any = None
 
     def anew(self) -> None:
-        """In a child: another thread may have been writing as it was forked, and have the lock of the
-        stream's buffer, for ever. What was in the buffer is the parent's to write."""
+        """Reopen the stream in a forked child.
+
+        Another thread may have held the lock of the stream's buffer during the fork; the child could never
+        release it. The parent writes what was in the buffer.
+        """
         with suppress(OSError, ValueError, AttributeError):
             number, encoding = self._stream.fileno(), self._stream.encoding
-            self._before = self._stream  # kept: its end would wait for the lock
+            self._before = self._stream  # keep a reference: its finalizer would wait for the lock
             self._stream = open(  # noqa: SIM115
                 number, "w", 1, encoding=encoding, errors=self._stream.errors, closefd=False
             )
@@ -44,8 +47,11 @@ class Steady:
 
 
 def streams() -> None:
-    """Make those of this process so. Where one is closed its number is taken: else the next file or
-    socket that is opened would have it, and be written to. Idempotent."""
+    """Make stdout and stderr of this process `Steady`. Idempotent.
+
+    Closed standard descriptors are opened on /dev/null: otherwise the next file or socket would get their
+    number, and output would be written to it.
+    """
     for number in range(3):
         try:
             os.fstat(number)

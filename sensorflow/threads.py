@@ -1,4 +1,4 @@
-"""Threads that are started, or refused: never waited for without end."""
+"""Starts threads without ever waiting forever, and recognizes a lack of memory or threads."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from contextlib import suppress
 from sensorflow.errors import Code, Transient
 
 PATIENCE = 30.0
-"""Seconds until a thread that was made must have begun."""
+"""Seconds within which a new thread must begin to run."""
 SPARE = 256 << 20
-"""Bytes of address space that a host in good health can give."""
+"""Bytes of memory that a healthy host can provide."""
 STACK = 16 << 20
-"""Bytes that a thread needs, and some more."""
+"""Bytes that a new thread needs, with a margin."""
 
 
 class Handle:
-    """A thread that has begun."""
+    """A running thread."""
 
     def __init__(self) -> None:
         self._done = threading.Event()
@@ -36,11 +36,12 @@ class Handle:
 
 
 def start(work: Callable[[], None]) -> Handle:
-    """Run `work` in a thread of its own, which does not keep the process. Raises Transient HOST, or
-    MemoryError where it is this process that has used up what it may.
+    """Run `work` in a daemon thread.
 
-    `Thread.start` waits until the thread has begun; one that the kernel made, and that then found no
-    memory for its first object, never does.
+    Raises Transient HOST if the host refuses the thread, MemoryError if this process is at its own limit.
+
+    `Thread.start` waits until the thread runs, and so would hang if the new thread finds no memory for its
+    first object.
     """
     handle, begun = Handle(), threading.Event()
 
@@ -63,8 +64,8 @@ def start(work: Callable[[], None]) -> Handle:
 
 
 def lack(error: BaseException) -> BaseException | None:
-    """The lack of memory, threads or processes that an error is, or was caused by."""
-    if isinstance(error, BlockingIOError):  # EAGAIN, as a fork says; of a socket it is no cause
+    """Return `error` or its cause if it is a lack of memory, threads or processes; else None."""
+    if isinstance(error, BlockingIOError):  # EAGAIN from fork; as a cause it may come from a socket
         return error
     return next((e for e in (error, error.__cause__) if e is not None and _lacks(e)), None)
 
@@ -76,22 +77,22 @@ def _lacks(error: BaseException) -> bool:
 
 
 def _unmapped(error: BaseException) -> bool:
-    """A library that is loaded at its first use, in the words of the dynamic loader."""
+    """Return whether the dynamic loader found no memory for a library that is loaded on first use."""
     texts = ("failed to map segment", "cannot allocate memory", "cannot create shared object")
     return isinstance(error, ImportError) and any(t in str(error).lower() for t in texts)
 
 
 def _threadless(error: BaseException) -> bool:
-    """As Python says it, and as Arrow does of the threads of its pool."""
+    """Return whether Python, or Arrow for its thread pool, could not start a thread."""
     texts = ("can't start new thread", "Failed to launch worker thread")
     return any(text in str(error) for text in texts)
 
 
 def refused(error: BaseException) -> str | None:
-    """Why the host, and not a file, is to blame for a `lack`.
+    """Return why the host, not the file, caused a `lack`; None if the file did.
 
-    Whoever asked for too much is to blame himself, while others would still be given it. The memory of
-    the error's frames is given back first.
+    The file is at fault if the host could still provide memory to others. The memory held by the error's
+    frames is released first.
     """
     full = _full()
     traceback.clear_frames(error.__traceback__)
@@ -103,7 +104,7 @@ def refused(error: BaseException) -> str | None:
 
 
 def _given() -> bool:
-    """Whether the host gives memory: shared, which the limit that is the file's does not count."""
+    """Return whether the host provides memory (shared memory: a file's memory limit does not count it)."""
     with suppress(OSError):
         mmap.mmap(-1, SPARE).close()
         return True
@@ -111,7 +112,7 @@ def _given() -> bool:
 
 
 def _full() -> bool:
-    """Whether this process may not even have memory of its own for a thread."""
+    """Return whether this process cannot get private memory for a thread."""
     with suppress(OSError):
         mmap.mmap(-1, STACK, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
         return False

@@ -1,4 +1,4 @@
-"""What is set about TLS to the broker and the database: files, and whether the other end is verified."""
+"""TLS settings for the connections to broker and database."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ SECURE = ("rediss", "valkeys", "amqps")
 
 
 class Tls(Strict):
-    """ca: who may have signed the server's certificate (PEM); without it, whom the system trusts.
+    """ca: certificate authorities that may sign the server's certificate (PEM file); default: the system's.
 
-    cert, key: what we show, where the server asks for it. verify = false: anybody may answer.
+    cert, key: client certificate and its key, if the server requires one. verify = false: do not verify the
+    server.
     """
 
     ca: Path | None = None
@@ -26,7 +27,7 @@ class Tls(Strict):
     verify: bool = True
 
     def below(self, home: Path) -> Tls:
-        """The same with absolute paths."""
+        """Return these settings with absolute paths, relative paths being relative to `home`."""
         paths = {name: path and (home / path).absolute() for name, path in self.files().items()}
         return self.model_copy(update=paths)
 
@@ -35,21 +36,21 @@ class Tls(Strict):
 
 
 def check(key: str, tls: Tls) -> None:
-    """Misuse, of one line, for the first file of `tls` that cannot be read. key: `broker_tls`."""
+    """Raises Misuse for the first file of `tls` that cannot be read. key: the setting, as `broker_tls`."""
     for name, path in tls.files().items():
         if path is None:
             continue
         if not path.is_file():
             raise Misuse(f"{key}.{name} = {str(path)!r}: no such file", Code.SETTINGS)
         if not os.access(path, os.R_OK):
-            raise Misuse(f"{key}.{name} = {str(path)!r}: not readable for this user", Code.SETTINGS)
+            raise Misuse(f"{key}.{name} = {str(path)!r}: not readable by this user", Code.SETTINGS)
     if (tls.cert is None) != (tls.key is None):
         there, absent = ("cert", "key") if tls.key is None else ("key", "cert")
         raise Misuse(f"{key}.{there} needs {key}.{absent} too", Code.SETTINGS)
 
 
 def check_broker(url: str | None, tls: Tls | None) -> None:
-    """Misuse where URL and settings do not go together."""
+    """Raises Misuse if the broker URL and the TLS settings contradict each other."""
     if url is None:
         if tls is not None:
             raise Misuse(
@@ -59,10 +60,10 @@ def check_broker(url: str | None, tls: Tls | None) -> None:
     scheme = urlsplit(url).scheme
     ssl = any(name.startswith("ssl") for name, _ in parse_qsl(urlsplit(url).query))
     if ssl and scheme in plugins.CELERY:
-        raise Misuse("broker_url: say what is about TLS in broker_tls, not as ?ssl…", Code.SETTINGS)
+        raise Misuse("broker_url: set TLS options in broker_tls, not as ?ssl… here", Code.SETTINGS)
     if tls is not None and scheme not in plugins.CELERY:
         raise Misuse(
-            f"broker_tls is for Redis, Valkey and RabbitMQ; say what {scheme}:// needs in broker_url",
+            f"broker_tls is for Redis, Valkey and RabbitMQ; set TLS options of {scheme}:// in broker_url",
             Code.SETTINGS,
         )
     if tls is not None and scheme not in SECURE:
@@ -74,14 +75,14 @@ def check_broker(url: str | None, tls: Tls | None) -> None:
 
 
 def database_url(url: str | None, tls: Tls | None) -> str | None:
-    """The URL with what libpq is to know of TLS. Raises Misuse where URL and settings say both."""
+    """Return the URL with the TLS parameters for libpq. Raises Misuse if the URL has TLS parameters too."""
     if tls is None:
         return url
     if url is None:
         raise Misuse("database_tls: the embedded database has no TLS; set database_url")
     if any(name.startswith("ssl") for name, _ in parse_qsl(urlsplit(url).query)):
         raise Misuse(
-            "database_tls is set, and database_url says ?ssl… too; leave it in one place",
+            "database_tls is set, and database_url has ?ssl… too; use only one of them",
             Code.SETTINGS,
         )
     facts = {"sslmode": "verify-full" if tls.verify else "require"}

@@ -1,4 +1,4 @@
-"""The account of a file: what happened to each reading that was read of it."""
+"""The account of a file: how many of its readings were loaded, rejected, and so on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from sensorflow.core.states import State
 
 @dataclass(frozen=True)
 class Account:
-    """read = loaded + rejected + duplicate + not_loaded, whatever the file's state. missing is apart.
+    """In every state, read = loaded + rejected + duplicate + not_loaded. missing is not part of read.
 
-    loaded: in the database now, but for the part that was replaced. not_loaded: good readings that are not
-    in the database: of a file in quarantine, of one that was undone or superseded, or of one that waits.
+    loaded: loaded readings, including `replaced`, those that another file has replaced since. not_loaded:
+    valid readings that are not in the database, because the file is pending, running, quarantined, undone
+    or superseded.
     """
 
     read: int = 0
@@ -38,7 +39,7 @@ def account(
     missing: int = 0,
     replaced: int = 0,
 ) -> Account:
-    """From what the ledger counts. Of a loaded file nothing is left over: what does not add up shows.
+    """Return the account for a ledger row's counts. A loaded file has no not_loaded, so that errors show.
 
     >>> account(State.QUARANTINED, 3, 0, 2, 0).not_loaded, account(State.UNDONE, 5, 5, 0, 0).loaded
     (1, 0)
@@ -49,7 +50,7 @@ def account(
 
 
 def total(accounts: Iterable[Account]) -> Account:
-    """The account of several files."""
+    """Return the sum of several accounts."""
     return Account(*(sum(column) for column in zip(*map(astuple, accounts), strict=True)))
 
 
@@ -60,12 +61,12 @@ LEFT = {
     State.SUPERSEDED: "rows_superseded",
     State.UNDONE: "rows_undone",
 }
-"""Where good readings are that are not loaded: the parts of `rows_not_loaded`."""
+"""The count of `Totals` for the valid, unloaded readings of a state: the parts of `rows_not_loaded`."""
 
 
 @dataclass(frozen=True)
 class Totals:
-    """How many files there are, in all and by state, and sums over their accounts."""
+    """Number of files, in total and by state, and the sums of their accounts."""
 
     files: int = 0
     pending: int = 0
@@ -87,7 +88,7 @@ class Totals:
 
     @classmethod
     def of(cls, state: State, files: int, found: Account) -> Totals:
-        """Of files of one state with their account."""
+        """Return the totals of `files` files in one state, with the sum of their accounts."""
         sums = {f"rows_{name}": count for name, count in vars(found).items() if name != "missing"}
         if state in LEFT:
             sums[LEFT[state]] = found.not_loaded

@@ -1,4 +1,4 @@
-"""Angles as navigators write them -> degrees: ddmm.mmmm (NMEA 0183), or degrees, minutes and seconds."""
+"""Parses geographic angles: ddmm.mmmm (NMEA 0183), or degrees, minutes and seconds -> degrees."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _PATTERNS = {"ddmm": _DDMM, "dms": _DMS}
 
 
 def degrees(texts: pa.Array, kind: str, halves: pa.Array | None) -> tuple[pa.Array, Codes]:
-    """Degrees of each text, negative in the south and west; null where it is null or refused.
+    """Return the degrees of each text, negative for south and west; null if the text is null or rejected.
 
-    kind: "ddmm" or "dms". halves: N, S, E or W of each, where it does not stand in the text itself.
+    kind: "ddmm" or "dms". halves: N, S, E or W of each row, if it is in a column of its own.
     """
     pairs = zip(
         texts.to_pylist(), halves.to_pylist() if halves else [None] * len(texts), strict=True
@@ -47,7 +47,7 @@ def degrees(texts: pa.Array, kind: str, halves: pa.Array | None) -> tuple[pa.Arr
 
 
 def _degrees(text: str, kind: str, half: str | None, wanted: bool) -> float | None:
-    """None where it is no angle, or does not say once on which half of the earth it is."""
+    """Return None if the text is not an angle, or if its hemisphere is missing or contradictory."""
     match = _PATTERNS[kind].fullmatch(text.strip())
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""A file that arrived: its identity, its name as bytes and for people, and its message."""
+"""A file that arrived: its identity, its name and its broker message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sensorflow.shown import shown
 
 
 class Lane(StrEnum):
-    """Which way a file goes: backfill never keeps a live file waiting."""
+    """The queue lane of a file. Files of the backfill lane never delay those of the live lane."""
 
     LIVE = "live"
     BACKFILL = "backfill"
@@ -26,7 +26,7 @@ EVENT_TYPE = "org.sensorflow.file.registered.v1"
 
 
 def printable(key: bytes) -> str:
-    """The name for people: UTF-8 where it is, control characters and other bytes escaped.
+    """Return a file name for display: decoded as UTF-8, with control characters and other bytes escaped.
 
     >>> printable(b"a b.csv"), printable(b"x\\ny.csv"), printable(b"\\xff.csv")
     ('a b.csv', 'x\\\\ny.csv', '\\\\xff.csv')
@@ -36,9 +36,9 @@ def printable(key: bytes) -> str:
 
 @dataclass(frozen=True)
 class Landed:
-    """The bytes of a file, safe in the landing zone under a name made of their SHA-256.
+    """A file's bytes, durable in the landing zone under a name derived from their SHA-256.
 
-    sha256, md5: digests (32 and 16 bytes); size in bytes.
+    sha256, md5: digests (32 and 16 bytes). size: in bytes.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Landed:
 
 @dataclass(frozen=True)
 class Arrival:
-    """One file seen complete in a drop folder, and landed.
+    """A complete file of a drop folder that was landed.
 
-    key: the path below the source's folder, bytes as the file system gave them.
-    fingerprint: which state of which inode was read (see `stability.Stat`).
-    sensor_type: the partition of silver that its readings go to, for good.
-    announcement: the gate on whose word it is registered, of a source that has gates.
+    key: the path below the source's folder, in bytes as the file system returned them.
+    fingerprint: the state of the inode that was read (see `stability.Stat`).
+    sensor_type: the partition of silver for its readings; it never changes.
+    announcement: the gate that announced the file, if the source has gates.
     """
 
     source: str
@@ -71,10 +71,10 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A file that is due to be published: what its message says.
+    """An outbox entry: a file whose message is pending.
 
-    token: the fencing token of its last claim, 0 before the first. sent_with: the file whose message
-    it is a part of, if it has none of its own.
+    token: the fencing token of the last claim, 0 before the first. sent_with: the file whose message
+    carries this one in its batch, or None if the file has its own message.
     """
 
     file_id: int
@@ -92,11 +92,11 @@ class Waiting:
 
 
 def event(waiting: Waiting, bucket: str, others: Sequence[Waiting] = ()) -> dict[str, Any]:
-    """The message of a file: a CloudEvents 1.0 JSON object, ids only, never data.
+    """Return the message of a file: a CloudEvents 1.0 JSON object that holds ids, never data.
 
-    Source of the form: CloudEvents 1.0.2, section "Context Attributes"; the fields of ``data`` are
-    those that an object store's notification has. The ids of `others` are in an extension attribute,
-    which may be a string and no list.
+    Format: CloudEvents 1.0.2, section "Context Attributes"; the fields of ``data`` are those of an object
+    store's notification. The ids of the batch members `others` are in an extension attribute, as a string,
+    because such attributes cannot be lists.
     """
     along = {OTHERS: " ".join(str(other.file_id) for other in others)} if others else {}
     return {
@@ -121,24 +121,24 @@ def event(waiting: Waiting, bucket: str, others: Sequence[Waiting] = ()) -> dict
 
 
 FIELDS = frozenset(("file_id", "bucket", "key", "size", "md5", "source", "received_at"))
-"""Of a message's ``data``. Closed: what is new goes beside ``data``, as CloudEvents' extensions do, so
-that the workers of yesterday go on understanding it."""
+"""The fields of a message's ``data``, a closed set. New facts go beside ``data``, as CloudEvents extension
+attributes, so that older workers still accept the message."""
 
 
 OTHERS = "others"
 MOST = 1000
-"""Files in one message; no publisher sends as many."""
+"""The most files in one message. Publishers send fewer."""
 
 
 def file_ids_of(message: Any) -> list[int]:
-    """The ids in a message; nothing else of a message is ever trusted. Raises Misuse MESSAGE."""
+    """Return the file ids in a message. Nothing else in a message is trusted. Raises Misuse MESSAGE."""
     first = _file_id_of(message)
     others = message.get(OTHERS, "")
     if not isinstance(others, str) or not _IDS.fullmatch(others):
-        raise Misuse("a sensorflow event whose others are no ids", Code.MESSAGE)
+        raise Misuse("a sensorflow event with invalid ids in others", Code.MESSAGE)
     found = list(dict.fromkeys((first, *map(int, others.split()))))
     if len(found) > MOST or not all(0 < number < 1 << 63 for number in found):
-        raise Misuse("a sensorflow event with too many others, or too large ids", Code.MESSAGE)
+        raise Misuse("a sensorflow event with too many ids, or an id out of range", Code.MESSAGE)
     return found
 
 
@@ -150,8 +150,10 @@ def _file_id_of(message: Any) -> int:
     if not isinstance(data, Mapping) or message.get("type") != EVENT_TYPE:
         raise Misuse("not a sensorflow event", Code.MESSAGE)
     if not FIELDS.issuperset(data):
-        raise Misuse("a sensorflow event whose data has unknown fields", Code.MESSAGE)
+        raise Misuse("a sensorflow event with unknown fields in data", Code.MESSAGE)
     file_id = data.get("file_id")
     if isinstance(file_id, bool) or not isinstance(file_id, int) or not 0 < file_id < 1 << 63:
-        raise Misuse("a sensorflow event whose data.file_id is no positive integer", Code.MESSAGE)
+        raise Misuse(
+            "a sensorflow event with a data.file_id that is not a positive integer", Code.MESSAGE
+        )
     return file_id

@@ -1,4 +1,4 @@
-"""Repeats over all growths of a file: what one growth holds is compared with what the others brought."""
+"""Deduplication across the growths of a growing file."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Told = tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]
 Identity = tuple[str, str, int]
 """Sensor, type, time (microseconds)."""
 Beside = Callable[[pa.Array], pa.RecordBatch]
-"""The readings that other growths hold at these times (microseconds), of the schema `BESIDE`."""
+"""Returns the readings of the other growths at these times (microseconds), with the schema `BESIDE`."""
 
 
 class Numbering(Protocol):
     def number(self, batch: pa.RecordBatch) -> Told:
-        """(ordinal, duplicate) of each row of a batch; call once a batch, in order."""
+        """Return (ordinal, duplicate) for each row. Call it once per batch, in file order."""
         ...
 
 
 class Chained:
-    """Tells the repeats in one growth as `inner` does, and those of readings of other growths.
+    """Finds duplicates within one growth (by `inner`), and of readings of the other growths.
 
-    The same identity with the same value (to the bit) is a duplicate. With another value it is a reading
-    of its own, with the first ordinal that no other growth's reading has. until: no other growth has a
-    reading after it (microseconds); for what is later nobody is asked, which is the rule.
+    The same identity with a bit-identical value is a duplicate. With another value it is a separate
+    reading, which gets the first ordinal that no other growth uses. until: the last time of the other
+    growths (microseconds); later readings, the usual case, need no query.
     """
 
     def __init__(self, inner: Numbering, file_name: str, until: int, beside: Beside) -> None:
@@ -69,7 +69,7 @@ class Chained:
             self._others.setdefault(identity, {})[bits] = place
 
     def _place(self, identity: Identity, bits: int) -> int:
-        """The ordinal of a reading, -1 of a repeat."""
+        """Return the ordinal of a reading, or -1 for a duplicate."""
         others, own = self._others[identity], self._own.setdefault(identity, {})
         if bits in others or bits in own:
             return -1
@@ -79,7 +79,7 @@ class Chained:
 
 
 def _identities(rows: pa.RecordBatch) -> list[tuple[Identity, int]]:
-    """The identity of each row, and its value's bits."""
+    """Return the identity of each row and the bits of its value."""
     columns = (rows["sensor_id"].to_pylist(), rows["reading_type"].to_pylist())
     times = micros(rows["ts"]).tolist()
     bits = rows["value"].to_numpy().view(np.int64).tolist()
@@ -87,7 +87,7 @@ def _identities(rows: pa.RecordBatch) -> list[tuple[Identity, int]]:
 
 
 def _sharing(rows: pa.RecordBatch) -> Callable[[pa.RecordBatch], list[int]]:
-    """How many of these rows have the identity of each that is asked for."""
+    """Return a function that counts, for each row of a batch, the rows here with the same identity."""
     counts: dict[Identity, int] = {}
     for identity, _ in _identities(rows):
         counts[identity] = counts.get(identity, 0) + 1

@@ -1,8 +1,8 @@
-"""An order-free checksum of readings: the same however the rows are batched or sorted.
+"""A checksum of readings that does not depend on the order or batching of rows.
 
-Each row gives 64 bits, mixed from its dedupe key (which holds sensor, time, type and file) and the
-bits of its value; the checksum is their sum modulo 2**64. A sum, not an exclusive or, so that a row
-counted twice shows. The mixer is the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+Each row contributes 64 bits, mixed from its dedupe key (which covers sensor, time, type and file) and the
+bits of its value. The checksum is their sum modulo 2**64. A sum detects rows that are counted twice, which
+an exclusive or would not. The mixer is the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Words = npt.NDArray[np.uint64]
 
 
 def mix(z: Words) -> Words:
-    """Each word's bits, stirred so that no sum of some is likely to be that of others."""
+    """Mix the bits of each word, so that sums of different words are unlikely to be equal."""
     with np.errstate(over="ignore"):
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -26,16 +26,16 @@ def mix(z: Words) -> Words:
 
 
 def checksum(keys: pa.Array, values: pa.Array) -> int:
-    """The checksum of rows given by their dedupe keys (binary(16)) and values (double), 0 … 2^64-1.
+    """Return the checksum (0 … 2^64-1) of rows with these dedupe keys (binary(16)) and values (double).
 
-    Add the checksums of parts modulo `MODULUS` to get that of the whole.
+    The checksum of a whole is the sum of the checksums of its parts, modulo `MODULUS`.
     """
     with np.errstate(over="ignore"):
         return int(np.add.reduce(marks(keys, values)))
 
 
 def marks(keys: pa.Array, values: pa.Array) -> Words:
-    """What each row adds to the checksum."""
+    """Return what each row contributes to the checksum."""
     if not len(keys):
         return np.zeros(0, np.uint64)
     start = 16 * keys.offset

@@ -1,4 +1,4 @@
-"""Why cells or rows are refused: the number of an `errors.Code`, 0 where nothing speaks against one."""
+"""Arrays of reject codes: per cell or row the number of an `errors.Code`, or 0 if it is accepted."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ Codes = npt.NDArray[np.int16]
 
 
 def unrefused(count: int) -> Codes:
-    """Nothing speaks against any of them."""
+    """Return codes that reject nothing."""
     return np.zeros(count, np.int16)

@@ -1,7 +1,7 @@
-"""The columns of a reading, as the database keeps it. Words only, without Arrow: the daemon needs the SQL.
+"""The columns of a reading in the database, without Arrow, because the daemon needs the SQL but not Arrow.
 
-The declared table, COPY, the statements that move rows and the schemas of the layers follow from these; of
-what the migrations made of them a test knows.
+The declared table, COPY, the statements that move rows and the schemas of the layers derive from these. A
+test compares them with the migrations.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 
 class Kind(Enum):
-    """What a column holds. A TIME is an instant to the microsecond, a KEY sixteen bytes."""
+    """The type of a column. A TIME has microseconds, a KEY has sixteen bytes."""
 
     TIME = "time"
     TEXT = "text"
@@ -34,4 +34,4 @@ READING = MappingProxyType(
         "dedupe_key": Kind.KEY,
     }
 )
-"""In the order of the table. None may be null."""
+"""Name -> kind, in the order of the table. All columns are NOT NULL."""

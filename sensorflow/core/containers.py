@@ -1,4 +1,4 @@
-"""Compressed files and archives, told by their first bytes and not by the name."""
+"""Recognizes compressed files and archives by their first bytes, not by their name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAGIC: dict[bytes, str] = {
 
 
 def kind_of(head: bytes) -> str | None:
-    """The kind of container that begins with these bytes (eight are enough), None if it is none."""
+    """Return the kind of container that starts with these bytes (eight suffice), or None."""
     if head.startswith(b"BZh") and head[4:8] == b"1AY&":
         return "bzip2"
     return next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)

@@ -1,10 +1,10 @@
 """Paths to elements of XML: "feed.entry.content.IntervalBlock.IntervalReading".
 
-Names are joined by points, from the root on. A name means every element of that name; "*" stands for any
-characters in it, "[0]" behind it takes the first of its parent's, "['price.amount']" is a name that holds a
-point. Prefixes of namespaces are not looked at, unless the path gives one ("gpxtpx:hr"). "@name" is an
-attribute, "name()" the element's own name; each is the last step. Of several paths with "|" between them
-the first is taken that leads to something.
+A path joins names with dots, starting at the root. A name selects every element with that name. "*" matches
+any characters in a name, "[0]" after a name selects the first such child, and "['price.amount']" is a name
+that contains a dot. Namespace prefixes are ignored unless the path has one ("gpxtpx:hr"). "@name" is an
+attribute and "name()" the element's own name; both are allowed only as the last step. "|" separates
+alternatives: the first path that selects something is used.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import NamedTuple
 
 _STEP = re.compile(r"\.?(?:\['([^']+)'\]|([^.\[\]]+))((?:\[(?:\d+|\*)\])?)")
 ANYWHERE = "$.."
-"""Begins a path to an element that there is once in the document, wherever it stands."""
+"""Prefix of a path to an element that occurs once, anywhere in the document."""
 NAME = "name()"
-"""The last step of a path to the name of an element."""
+"""The last step of a path to an element's name."""
 
 
 class Step(NamedTuple):
-    """One element, or attribute, on a path. place: which of its name, from 0; None of every."""
+    """One step of a path: an element or attribute. place: index among equal names from 0; None for all."""
 
     name: str
     place: int | None = None
 
     def fits(self, name: str) -> bool:
-        """Whether this is the name of an element, as it is written in the file."""
+        """Return whether this step matches an element's name, as written in the file."""
         if self.name == name or self.name == "*":
             return True
         local = name if ":" in self.name else name.rpartition(":")[2]
@@ -37,7 +37,7 @@ class Step(NamedTuple):
 
     @property
     def is_last(self) -> bool:
-        """Whether it is no element, but an attribute or the name of one."""
+        """Whether this is an attribute or name(), which end a path."""
         return self.name.startswith("@") or self.name == NAME
 
 
@@ -50,38 +50,40 @@ def _like(name: str, pattern: str) -> bool:
 
 
 def steps(text: str) -> Steps:
-    """ValueError for what is no path."""
+    """Parse a path. Raises ValueError if it is not valid."""
     rest = text.removeprefix(ANYWHERE).removeprefix("$").lstrip(".")
     found, at = [], 0
     while at < len(rest):
         match = _STEP.match(rest, at)
         if match is None:
             raise ValueError(
-                f"{text!r} is no path to an element; write names joined by points, as in "
-                '"feed.entry[*].content", and ["price.amount"] as [\'price.amount\']'
+                f"{text!r} is not a path to an element; join names with dots, as in "
+                '"feed.entry[*].content", and write ["price.amount"] as [\'price.amount\']'
             )
         place = match[3].strip("[]")
         found.append(Step(match[1] or match[2], int(place) if place.isdigit() else None))
         at = match.end()
     if any(step.is_last for step in found[:-1]):
-        raise ValueError(f"{text!r}: an attribute, or name(), is the last step of a path")
+        raise ValueError(f"{text!r}: an attribute or name() must be the last step of a path")
     return tuple(found)
 
 
 def alternatives(reference: str) -> tuple[str, ...]:
-    """The paths of a column's name, of which the first that leads to something is taken."""
+    """Return the alternative paths in a column's name."""
     return tuple(part.strip() for part in reference.split("|"))
 
 
 def check(records: str | None, references: Iterable[str]) -> None:
-    """ValueError where `records` leads to no element, or a column's name is no path."""
+    """Raises ValueError if `records` does not select elements, or a column's name is not a path."""
     found = steps(records) if records else ()
     if not found:
         raise ValueError(
             'records is required: the path to the elements that are records, as in "gpx.trk.trkseg.trkpt"'
         )
     if found[-1].is_last:
-        raise ValueError(f"records = {records!r} leads to no element; name the one that it is of")
+        raise ValueError(
+            f"records = {records!r} is not an element; name the element that it belongs to"
+        )
     for reference in references:
         for path in alternatives(reference):
             steps(path)

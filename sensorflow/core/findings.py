@@ -1,4 +1,4 @@
-"""What an audit can find wrong, by kind and stable code, and what to do about each."""
+"""The faults that an audit can find: kinds, stable codes and remedies."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    LOST = "lost"  # something that the ledger promises is not there
-    DUPLICATED = "duplicated"  # something is there more often than the ledger says
-    ORPHANED = "orphaned"  # something is there that no file of the ledger wants
-    MISMATCHED = "mismatched"  # it is there, and it is not what the ledger says
-    OVERDUE = "overdue"  # something should have moved by now
+    LOST = "lost"  # in the ledger, but missing
+    DUPLICATED = "duplicated"  # present more often than the ledger says
+    ORPHANED = "orphaned"  # present, but no file in the ledger needs it
+    MISMATCHED = "mismatched"  # present, but different from the ledger
+    OVERDUE = "overdue"  # something that should have progressed by now
 
 
 class Fault(StrEnum):
-    """Stable codes; the first digit is the kind's."""
+    """Stable codes. The first digit is the kind."""
 
     LANDING_MISSING = "A101 landing-missing"
     MANIFEST_MISSING = "A102 manifest-missing"
@@ -58,10 +58,10 @@ class Fault(StrEnum):
 _KINDS = dict(zip("12345", Kind, strict=True))
 
 _DROP = (
-    "drop the original again (data/archive may hold it): the same bytes land under the same name"
+    "drop the original again (it may be in data/archive): the same bytes land under the same name"
 )
-_REPLAY = "take the file through again from its landed bytes: `sensorflow audit --repair`"
-_FLEET = "is the fleet running? `sensorflow up`, or watch, worker and beat; see `sensorflow doctor`"
+_REPLAY = "process the file again from its landed bytes: `sensorflow audit --repair`"
+_FLEET = "check that the fleet is running (`sensorflow up`, or watch, worker and beat): `sensorflow doctor`"
 
 TODO: dict[Fault, str] = {
     Fault.LANDING_MISSING: _DROP,
@@ -73,12 +73,13 @@ TODO: dict[Fault, str] = {
     Fault.REJECTS_MISSING: _REPLAY,
     Fault.BRONZE_MISSING: _REPLAY,
     Fault.ROWS_EXTRA: _REPLAY,
-    Fault.MONTH_DOUBLED: "`sensorflow db close --month` names the rows; `sensorflow replay` of their files "
-    "mends them, then close it again",
-    Fault.ROWS_UNKNOWN: "who wrote them? sensorflow never removes rows that no ledger row speaks of",
-    Fault.ROWS_UNWANTED: "remove them, if the landed bytes are there: `sensorflow audit --repair`",
-    Fault.LAYER_UNKNOWN: "of another database? sensorflow never removes what no ledger row speaks of",
-    Fault.LAYER_UNWANTED: "remove it, if the landed bytes are there: `sensorflow audit --repair`",
+    Fault.MONTH_DOUBLED: "`sensorflow db close --month` names the rows; replay their files with "
+    "`sensorflow replay`, then close the month again",
+    Fault.ROWS_UNKNOWN: "find out who wrote them; sensorflow never removes rows without a ledger row",
+    Fault.ROWS_UNWANTED: "remove them, if the landed bytes exist: `sensorflow audit --repair`",
+    Fault.LAYER_UNKNOWN: "it may belong to another database; sensorflow never removes files without a "
+    "ledger row",
+    Fault.LAYER_UNWANTED: "remove it, if the landed bytes exist: `sensorflow audit --repair`",
     Fault.LANDING_SIZE: f"check the disk; {_DROP}",
     Fault.LANDING_HASH: f"check the disk; {_DROP}",
     Fault.BALANCE: f"the ledger's row was changed by hand; {_REPLAY}",
@@ -88,25 +89,25 @@ TODO: dict[Fault, str] = {
     Fault.SILVER_CHANGED: f"check the disk; {_REPLAY}",
     Fault.COLUMNS_CHANGED: _REPLAY,
     Fault.KEYS_CHANGED: _REPLAY,
-    Fault.READ_AGAIN: "see `sensorflow files show`, then `sensorflow replay` if what is read now is right",
-    Fault.GROWING_CHANGED: "it was rewritten in place: the daemon takes it anew when it has not grown for "
-    "ten minutes or more",
+    Fault.READ_AGAIN: "see `sensorflow files show`; if the new result is right, `sensorflow replay` it",
+    Fault.GROWING_CHANGED: "it was rewritten in place: the daemon reads it again from its start once it "
+    "has not grown for ten minutes or more",
     Fault.KEPT_HASH: f"check the disk; {_REPLAY}",
     Fault.REJECTS_ROWS: f"check the disk; {_REPLAY}",
-    Fault.HISTORY_CHANGED: "somebody changed file_events past sensorflow; a backup of the database has "
-    "the events as they were. Nothing repairs it: it stays named",
+    Fault.HISTORY_CHANGED: "somebody changed file_events outside sensorflow; a backup of the database has "
+    "the original events. There is no repair: every audit reports it",
     Fault.DROP_OVERDUE: _FLEET,
     Fault.LEASE_OVERDUE: _FLEET,
     Fault.PUBLISH_OVERDUE: _FLEET,
-    Fault.CLOSE_OVERDUE: "`sensorflow db close` does it now; beat waits for an hour without a load into it",
+    Fault.CLOSE_OVERDUE: "`sensorflow db close` closes it now; beat waits for an hour without loads",
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as the ledger says.
+    """One deviation from the ledger.
 
-    file_id: None where no ledger row speaks of it. name: the file's, or a path of the lake.
+    file_id: None if no ledger row exists. name: the file's name, or a path in the lake.
     """
 
     fault: Fault

@@ -1,7 +1,7 @@
-"""A file that grows: what was taken of it, and whether it is still that file.
+"""Growing files: how much of one was read, and whether it is still the same file.
 
-A growing file is taken in growths: bytes from where the last growth ended to the end of the last
-complete line. Each is a version of its own; all growths of one file, from its first byte on, are a chain.
+A growing file is read in growths: the bytes from the end of the last growth to the end of the last complete
+line. Each growth is a version of its own. All growths of one file, from its first byte on, form a chain.
 """
 
 from __future__ import annotations
@@ -20,32 +20,31 @@ from sensorflow.core.containers import kind_of
 from sensorflow.core.profile import Profile
 
 EDGE = 64 << 10
-"""Bytes at the beginning of a file, and before the end of what was taken, by which it is recognized."""
+"""A file is recognized by this many bytes at its start, and before the end of what was read."""
 CAP = 64 << 20
-"""Bytes of one growth at most; what is left is the next growth, at once."""
+"""The most bytes of one growth. The rest becomes the next growth, immediately."""
 BLOCK = 1 << 20
 HEADER = 1 << 20
-"""Bytes at the beginning of a growing file that are kept as long as it is, for its header is in them."""
+"""Bytes at the start of a growing file, with its header, that are kept as long as the file."""
 FORMATS = ("csv", "jsonl", "influx")
-"""Those that can be cut at any line's end."""
+"""Formats that can be split at the end of any line."""
 CHECK_AFTER = 600.0
-"""Seconds without a growth after which all that was taken of a file is compared once, at the earliest."""
+"""The least seconds without growth after which everything read from a file is compared once."""
 CHECK_RATE = 1_000_000
-"""Bytes per second: a large file waits longer for that, so that a slow logger does not have it read again
-and again."""
+"""Bytes per second. A large file waits longer for that check, so that it is not read too often."""
 BACKLOG = 60.0
-"""Seconds between growths of a file, at least, as long as the last one waits for a worker."""
+"""The least seconds between two growths while the previous one still waits for a worker."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What was taken of a growing file, as the ledger has it.
+    """What was read from a growing file so far, according to the ledger.
 
-    root, last: ids of its first and its newest growth; key: the root's. inode: "device:inode". size,
-    lines: of all growths. head, tail: SHA-256 of the first `EDGE` bytes, and of the last before `size`.
-    fingerprint: the state in which it was taken last; checked: that in which all of it was compared.
-    age: seconds since the last growth, by the database's clock. waiting: whether that is not finished.
-    rows: readings in its loaded growths.
+    root, last: ids of its first and its latest growth. key: the root's key. inode: "device:inode". size,
+    lines: total bytes and lines of all growths. head, tail: SHA-256 of the first `EDGE` bytes, and of the
+    last `EDGE` before `size`. fingerprint: the file's state when it was last read; checked: its state when
+    it was last compared in full. age: seconds since the last growth, by the database's clock. waiting:
+    whether that growth is unfinished. rows: readings in its loaded growths.
     """
 
     root: int
@@ -63,11 +62,11 @@ class Taken:
     rows: int = 0
 
     def due(self, every: float) -> bool:
-        """Whether the file may grow again, at most one growth each `every` seconds."""
+        """Return whether the next growth is due, with at most one growth every `every` seconds."""
         return self.wait(every) <= 0
 
     def wait(self, every: float) -> float:
-        """Seconds until it may."""
+        """Return the seconds until the next growth is due; 0 or less if it is."""
         return (max(every, BACKLOG) if self.waiting else every) - self.age
 
     def rest(self, every: float) -> float:
@@ -76,15 +75,16 @@ class Taken:
 
     @property
     def idle(self) -> bool:
-        """Whether it has not grown for so long that all of it may be compared."""
+        """Whether the file has not grown for so long that it may be compared in full."""
         return self.age >= max(CHECK_AFTER, self.size / CHECK_RATE)
 
 
 @dataclass(frozen=True)
 class Increment:
-    """What is new in a growing file, up to the end of a line. follows: None where nothing was taken before.
+    """The new part of a growing file, up to the end of a line.
 
-    size, lines: of what is new. inode, head, tail: see `Taken`; of the file up to the end of this.
+    follows: what was read before, or None. size, lines: of the new part. inode, head, tail: as in `Taken`,
+    for the file up to the end of the new part.
     """
 
     follows: Taken | None
@@ -96,7 +96,7 @@ class Increment:
 
     @property
     def start(self) -> int:
-        """Bytes of the file before this."""
+        """Bytes of the file before the new part."""
         return self.follows.size if self.follows else 0
 
     @property
@@ -110,7 +110,7 @@ class Increment:
 
 @dataclass(frozen=True)
 class Growth:
-    """An increment that was landed."""
+    """A landed increment."""
 
     arrival: Arrival
     increment: Increment
@@ -118,11 +118,11 @@ class Growth:
 
 @dataclass(frozen=True)
 class Part:
-    """Which part of a growing file a version is.
+    """The position of a version within a growing file.
 
-    root: the first growth; follows: the one before, None of the root. byte_offset, line_base: bytes and
-    lines of the file before it. rows_read, rows_rejected: of all other growths that are loaded. ts_max:
-    no reading of those is later.
+    root: id of the first growth. follows: id of the previous growth, None for the root. byte_offset,
+    line_base: bytes and lines of the file before this part. rows_read, rows_rejected: sums over all other
+    loaded growths. ts_max: the time of their last reading.
     """
 
     root: int
@@ -136,7 +136,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Segment:
-    """The landed bytes of a growth, and what finds its layers in the lake."""
+    """The landed bytes of a growth, and the facts that locate its layers in the lake."""
 
     file_id: int
     version: int
@@ -150,26 +150,26 @@ class Segment:
 
 
 class Verdict(StrEnum):
-    """What a file is, compared with what was taken of it."""
+    """The result of comparing a file with what was read from it before."""
 
-    SAME = "same"  # the same file, perhaps with more in it
-    PERHAPS = "perhaps"  # another inode with the same edges: compare all of it
+    SAME = "same"  # the same file, possibly longer
+    PERHAPS = "perhaps"  # another inode with the same edges: compare in full
     TRUNCATED = "truncated"
     REWRITTEN = "rewritten"
-    REPLACED = "replaced"  # another file under the name
+    REPLACED = "replaced"  # another file with the same name
 
 
 class Stream(Protocol):
-    """An open file that is read anywhere."""
+    """An open file that supports seek."""
 
     def read(self, size: int = -1, /) -> bytes: ...
     def seek(self, offset: int, /) -> object: ...
 
 
 def compare(taken: Taken, inode: str, size: int, stream: Stream) -> Verdict:
-    """Whether an open file is the one that was taken. Reads no more than its two edges.
+    """Compare an open file with what was read from it before. Reads only the two edges.
 
-    The device is not compared: it may be numbered anew at a start of the system.
+    The device is not compared, because its number may change when the system boots.
     """
     same = taken.inode.rpartition(":")[2] == inode.rpartition(":")[2]
     if size < taken.size:
@@ -180,14 +180,14 @@ def compare(taken: Taken, inode: str, size: int, stream: Stream) -> Verdict:
 
 
 def edges(stream: Stream, size: int) -> tuple[bytes, bytes]:
-    """SHA-256 of the first `EDGE` of so many bytes, and of the last."""
+    """Return SHA-256 of the first and of the last `EDGE` bytes of the first `size` bytes."""
     width = min(size, EDGE)
     head, tail = (_read(stream, start, width) for start in (0, size - width))
     return hashlib.sha256(head).digest(), hashlib.sha256(tail).digest()
 
 
 def holds(stream: Stream, segments: Iterable[Segment]) -> bool:
-    """Whether a file begins with exactly these growths, which are given from the first on."""
+    """Return whether a file starts with exactly these growths, given in order from the first."""
     for segment in segments:
         stream.seek(segment.byte_offset)
         left, found = segment.size, hashlib.sha256()
@@ -200,7 +200,7 @@ def holds(stream: Stream, segments: Iterable[Segment]) -> bool:
 
 
 def begins(stream: Stream, size: int, landed: Iterable[BinaryIO]) -> bool:
-    """Whether a file of `size` bytes is the beginning of these growths, which are given as streams."""
+    """Return whether a file of `size` bytes is a prefix of these growths, given as streams in order."""
     stream.seek(0)
     left = size
     for part in landed:
@@ -215,9 +215,9 @@ def begins(stream: Stream, size: int, landed: Iterable[BinaryIO]) -> bool:
 
 
 def complete(stream: Stream, start: int, size: int, cap: int = CAP) -> int:
-    """Where the last complete line ends that begins at `start` or later, `start` where there is none.
+    """Return the end of the last complete line after `start`, or `start` if there is none.
 
-    Searched from `size` back, but no further than `cap` bytes behind `start`.
+    Only the bytes up to `size`, and at most `cap` bytes after `start`, are considered.
     """
     end = min(size, start + cap)
     while end > start:
@@ -230,22 +230,22 @@ def complete(stream: Stream, start: int, size: int, cap: int = CAP) -> int:
 
 
 def unfit(profile: Profile) -> str | None:
-    """Why files of a profile cannot grow, as what is to be done about it; None if they can."""
+    """Return why files of a profile cannot grow, and what to change; None if they can."""
     if profile.format not in FORMATS:
         known = ", ".join(FORMATS)
         return f"files of the format {profile.format!r} cannot be read in parts; {known} can"
     if not _ends_lines_with_one_byte(profile.encoding):
         return f"lines in the encoding {profile.encoding!r} do not end with one byte; use UTF-8"
     if profile.header_again:
-        return "header_again has the meaning of a row depend on the rows before it; leave it out"
+        return "header_again makes a row depend on earlier rows; remove it"
     if profile.stop_at is not None:
-        return "stop_at has the meaning of a row depend on the lines before it; leave it out"
+        return "stop_at makes a row depend on earlier lines; remove it"
     if profile.fill_down:
-        return "fill_down takes cells from the rows before, which an earlier part may hold; leave it out"
-    if profile.time is not None and profile.time.ambiguous == "order":
         return (
-            'time.ambiguous = "order" looks at the rows before; use "earlier", "later" or "reject"'
+            "fill_down copies cells from earlier rows, which may be in an earlier part; remove it"
         )
+    if profile.time is not None and profile.time.ambiguous == "order":
+        return 'time.ambiguous = "order" needs the earlier rows; use "earlier", "later" or "reject"'
     return None
 
 
@@ -260,19 +260,19 @@ def _ends_lines_with_one_byte(encoding: str) -> bool:
 
 
 def refused(head: bytes) -> str | None:
-    """Why a file that begins with these bytes has no lines to be taken, None if it may have."""
+    """Return why a file that starts with these bytes cannot be read line by line; None if it may be."""
     kind = kind_of(head) or ("Parquet" if head.startswith(b"PAR1") else None)
     if kind is not None:
         return f"{kind}: a growing source reads plain lines"
     if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")):
         return (
-            "UTF-16 or UTF-32: a growing source reads encodings in which a line ends with one byte"
+            "UTF-16 or UTF-32: a growing source reads only encodings in which one byte ends a line"
         )
     return None
 
 
 class Lines:
-    """A part of a file as a stream: counts its lines, and remembers its edges. Short where the file is."""
+    """Part of a file as a stream. Counts lines and records the edges. Reads short if the file is short."""
 
     def __init__(self, stream: Stream, start: int, end: int) -> None:
         stream.seek(start)
@@ -291,7 +291,7 @@ class Lines:
         return data
 
     def edges(self, stream: Stream, start: int, end: int) -> tuple[bytes, bytes]:
-        """As `edges` of the first `end` bytes of the file, of which this part is the last."""
+        """Return the `edges` of the first `end` bytes of the file, which end with this part."""
         width = min(end, EDGE)
         head = (_read(stream, 0, min(start, EDGE)) + self.first)[:width]
         short = max(0, width - len(self.last))
@@ -305,10 +305,10 @@ def _read(stream: Stream, start: int, width: int) -> bytes:
 
 
 class Joined(io.RawIOBase):
-    """A growing file up to the end of one growth: what was before it, then `last`, as one stream.
+    """A growing file up to the end of one growth, as one stream: the earlier growths, then `last`.
 
-    before: the growths before it, each opened when it is reached. It reads short where a growth ends, and
-    can seek to where `last` begins, and nowhere else: who knows the header need not open all the others.
+    before: the earlier growths, each opened when it is reached. Reads are short at the end of a growth. The
+    only seek allowed is to `offset`, the start of `last`: with a known header, the others stay closed.
     """
 
     def __init__(self, before: Iterable[BinaryIO], last: BinaryIO, offset: int) -> None:

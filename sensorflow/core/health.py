@@ -1,4 +1,4 @@
-"""What the heartbeats say: who runs, who does not answer, what waits for what."""
+"""Health checks from heartbeats: which processes run, which do not answer, and what they wait for."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sensorflow.core.heartbeat import Heartbeat, Role
 
 Verdict = Literal["ok", "warn", "fail"]
 MISSED = 3600.0
-"""Seconds for which a process that does not answer is missed while another one does its work."""
+"""Seconds after which a silent process is only a warning if another one does its work."""
 STALLED = 5
-"""Minutes without a file finished by any process, while files wait, that are worth a warning; ..."""
+"""Minutes without a finished file, while files wait, after which that is a warning."""
 STUCK_FOR = 15
-"""... and those that are a failure."""
+"""Minutes after which it is a failure."""
 NAMES = {
     "daemon": (Role.INTAKE, Role.PUBLISHER),
     "workers": (Role.WORKER,),
@@ -26,14 +26,14 @@ STARTED = {
     "beat": "start `celery -A workers beat`, or all with `sensorflow up`",
 }
 STUCK = (
-    "it is stopped, hangs or cannot reach the database: look at its log; end it and start it again"
+    "it is stopped, hangs or cannot reach the database: check its log; end it and start it again"
 )
 BROKEN = "a defect of this feed: the traceback is in the daemon's log (`defect`); tell who made it"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. todo: what to do when it is not ok."""
+    """The result of one check. todo: the remedy if the verdict is not "ok"."""
 
     what: str
     verdict: Verdict
@@ -47,10 +47,10 @@ def health(
     has_ended: Callable[[str], bool],
     by_celery: bool = True,
 ) -> Iterator[Check]:
-    """Of daemon, workers and beat, then of what they wait for, then of their settings.
+    """Yield the checks of daemon, workers and beat, then of what they wait for, then of their settings.
 
-    digest: of the settings that hold here, as far as all processes share them. has_ended: whether a process
-    has ended for certain. by_celery: see `Settings.by_celery`; without it there is no beat.
+    digest: shared digest of the settings here. has_ended: returns whether a process has certainly ended.
+    by_celery: see `Settings.by_celery`; without it there is no beat.
     """
     known = [b for b in beats if b.live or not has_ended(b.pulse.process)]
     gone = [b for b in replaced(known) if b.age > MISSED]
@@ -76,25 +76,27 @@ def _running(name: str, beats: Sequence[Heartbeat], loops: int) -> Iterator[Chec
         found = f"{loop}{beat.pulse.place} has not answered for {span(beat.age)}"
         if complete and beat in gone:
             todo = (
-                "nothing, if its container or host was started again: another one is in its place"
+                "nothing, if its container or host was restarted: another process has replaced it"
             )
             yield Check(name, "warn", found, todo)
         elif complete and beat.age > MISSED:
-            yield Check(name, "warn", found, "nothing, if it is gone for good: another one runs")
+            yield Check(
+                name, "warn", found, "nothing, if it is gone for good: another one is running"
+            )
         else:
             yield Check(name, "fail", found, STUCK)
     for beat in live:
         if stopped := beat.pulse.state.get("stopped"):
             found = f"{stopped} processes of {beat.pulse.place} are stopped (SIGSTOP), and may hold files"
             yield Check(
-                name, "fail", found, "`kill -CONT` them, or end them: others take their place"
+                name, "fail", found, "`kill -CONT` them, or end them: new ones replace them"
             )
     if complete:
         yield Check(name, "ok", _places(name, live))
     elif not silent:
-        yield Check(name, "fail", "none runs", STARTED[name])
+        yield Check(name, "fail", "none is running", STARTED[name])
     if name == "beat" and len(live) > 1:
-        found = f"{len(live)} run: each sends what one would"
+        found = f"{len(live)} are running: each one sends every task"
         yield Check(name, "warn", found, "end all but one")
 
 
@@ -111,14 +113,14 @@ def stalled(beats: Sequence[Heartbeat], waiting: int) -> Iterator[Check]:
 
 
 def replaced(beats: Sequence[Heartbeat]) -> list[Heartbeat]:
-    """Silent loops in whose place another one was started since: of the same role and host name, in another
-    container or after another boot, where whether the old process has ended cannot be known.
+    """Return the silent loops that a newer one has replaced.
 
-    One replaces one: a loop that is stopped beside others of its host is in nobody's way.
+    The newer one has the same role and host name, but runs in another container or after another boot, so
+    that it is unknown whether the old process has ended. Each newer loop replaces at most one.
     """
     silent = sorted((b for b in beats if not b.live), key=lambda b: b.beat_at, reverse=True)
     free, found = list(beats), []
-    for old in silent:  # the last first: it has the fewest to choose from
+    for old in silent:  # the latest first, because it has the fewest candidates
         for new in free:
             if _replaces(new, old):
                 free.remove(new)
@@ -147,9 +149,9 @@ def _places(name: str, live: Sequence[Heartbeat]) -> str:
 def _paused(live: Sequence[Heartbeat]) -> Iterator[Check]:
     for beat in live:
         if (paused := beat.pulse.paused) is not None:
-            found = f"{beat.pulse.place} waits since {paused.get('since')}: "
+            found = f"{beat.pulse.place} has been waiting since {paused.get('since')}: "
             found += f"{paused.get('code')}: {paused.get('reason')}"
-            todo = paused.get("do") or "see the reason; it goes on by itself when that is gone"
+            todo = paused.get("do") or "fix the reason given; work resumes automatically"
             yield Check("paused", "fail", found, str(todo))
         for source, why in (beat.pulse.state.get("defects") or {}).items():
             found = f"its feed is broken, and this source alone waits: {why}"
@@ -159,20 +161,20 @@ def _paused(live: Sequence[Heartbeat]) -> Iterator[Check]:
 def _settings(live: Sequence[Heartbeat], digest: str) -> Iterator[Check]:
     other = sorted({f"{b.pulse.host}:{b.pulse.pid}" for b in live if b.pulse.settings != digest})
     if other:
-        found = f"{', '.join(other)}: running with other settings than those that hold here"
-        todo = "start it again with these, or look here with its environment and sensorflow.toml"
+        found = f"{', '.join(other)}: running with other settings than the ones here"
+        todo = "restart it with these, or run this command with its environment and sensorflow.toml"
         yield Check("running settings", "warn", found, todo)
 
 
 def summary(checks: Sequence[Check]) -> str:
-    """One line."""
+    """Return the failed checks, or else the warnings, in one line; "ok" if there are none."""
     wrong = [c for c in checks if c.verdict == "fail"]
     wrong = wrong or [c for c in checks if c.verdict == "warn"]
     return "; ".join(f"{c.what}: {c.found}" for c in wrong) or "ok"
 
 
 def span(seconds: float) -> str:
-    """A time in words."""
+    """Return a duration as text."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -1,4 +1,4 @@
-"""What the loops of the running processes say of themselves, every few seconds, in the ledger."""
+"""Heartbeats: the loops of running processes report to the ledger every few seconds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ EVERY = 10.0
 LIVE = 30.0
 """Seconds after its last heartbeat within which a loop counts as alive."""
 FORGOTTEN = 86_400.0
-"""Seconds after which the heartbeat of a process that ended without a word is removed."""
+"""Seconds after which the heartbeat of a crashed process is removed."""
 
 
 class Role(StrEnum):
-    """A loop that has to run. A daemon has two; a worker's is that of the parent process."""
+    """The role of a loop. A daemon runs two loops; a worker's loop is in its parent process."""
 
     INTAKE = "intake"
     PUBLISHER = "publisher"
@@ -26,12 +26,12 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Pulse:
-    """What a loop says of itself.
+    """What a loop reports about itself.
 
-    process: identifies the process among those of all hosts. settings: the digest of its settings.
-    state: JSON. paused: why it waits ({code, reason, do, since}), absent while it works. children, most:
-    of a worker, the processes of its pool now and at most; stopped: how many of them are (SIGSTOP); busy:
-    minutes for which each of them has held the same files, absent where one has finished some since.
+    process: unique id of the process across all hosts. settings: the digest of its settings. state: JSON,
+    with `paused` ({code, reason, do, since}) while the loop waits, and, for a worker, `children` and
+    `most`: the current and the maximum size of its pool, `stopped`: how many of them are stopped (SIGSTOP),
+    and `busy`: minutes for which every child has held the same files, absent if one has finished some.
     """
 
     role: Role
@@ -47,7 +47,7 @@ class Pulse:
 
     @property
     def namespace(self) -> str:
-        """Boot and namespace of process numbers; two with the same host name may be two containers."""
+        """Boot id and PID namespace. They tell apart containers with the same host name."""
         return " ".join(self.process.split(" ")[:2])
 
     @property
@@ -58,7 +58,7 @@ class Pulse:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """A pulse as the ledger has it. age: seconds since it was written, by the ledger's clock."""
+    """A pulse in the ledger. age: seconds since it was written, by the database's clock."""
 
     pulse: Pulse
     started_at: datetime

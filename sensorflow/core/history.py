@@ -1,4 +1,4 @@
-"""What is to be said of a version of a file and the one before it. Nothing is decided by it."""
+"""Remarks on how a version of a file differs from the previous one. They are informational only."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import pyarrow as pa
 from sensorflow.core.readings import micros
 
 LOOK = 2000
-"""Readings at the beginning of each version that are compared."""
+"""Readings at the start of each version that are compared."""
 LEAST = 5
-"""Readings of a series that are compared at least; of fewer, equal values may be chance."""
+"""The fewest readings of a series that are compared; with fewer, equal values may be a coincidence."""
 
 Points: TypeAlias = "tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]"
-"""Times of a series in microseconds, and values, in the file's order."""
+"""The times (microseconds) and values of a series, in file order."""
 
 
 def outside_text(rows: int, low: datetime, high: datetime) -> str:
-    """Of readings that a superseding version deleted although it does not reach so far."""
+    """Return the remark on readings that a newer version deleted outside its own time span."""
     return (
         f"{rows:,} readings outside its own span are gone with the older version, "
         f"from {low.isoformat()} to {high.isoformat()}"
@@ -29,9 +29,9 @@ def outside_text(rows: int, low: datetime, high: datetime) -> str:
 
 
 def remarks(older: pa.RecordBatch, newer: pa.RecordBatch) -> str:
-    """Whether a version looks like the one before it with a shifted clock or a renamed sensor.
+    """Return a remark if a version looks like the previous one with a shifted clock or a renamed sensor.
 
-    older, newer: the first rows of silver of each. Returns "" where neither is seen.
+    older, newer: the first silver rows of each. Returns "" if neither is the case.
     """
     old, new = _series(older), _series(newer)
     shifts = {_shift(old[name], new[name]) for name in old.keys() & new.keys()} - {0}
@@ -59,7 +59,7 @@ def _series(batch: pa.RecordBatch) -> dict[tuple[str, str], Points]:
 
 
 def _shift(old: Points, new: Points) -> int:
-    """Microseconds between equal values, the same for all; 0 where the values are not equal."""
+    """Return the constant shift between equal values in microseconds; 0 if the values are not equal."""
     for cut in (slice(None, _common(old, new)), slice(-_common(old, new) or None, None)):
         times = np.unique(new[0][cut] - old[0][cut])
         if len(times) == 1 and _telling(old[1][cut]) and (old[1][cut] == new[1][cut]).all():
@@ -72,7 +72,7 @@ def _common(old: Points, new: Points) -> int:
 
 
 def _telling(values: npt.NDArray[np.float64]) -> bool:
-    """Whether equal values are no chance: enough of them, and not all the same."""
+    """Return whether equality of these values is significant: there are enough, and they vary."""
     return len(values) >= LEAST and len(np.unique(values)) > 2
 
 

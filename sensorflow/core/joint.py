@@ -1,4 +1,4 @@
-"""Many small files judged at once: what a chunk costs, whatever its size, is paid once for all of them."""
+"""Validates many small files as one chunk, so that the fixed cost of a chunk is paid only once."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from sensorflow.core.reshape import Reshaped, told
 from sensorflow.core.series import SeriesOfParts
 
 _SHIFT = 40
-"""Bits of a line's number; above them stands the file's place."""
+"""Bits of a line number. The higher bits hold the file's index in the batch."""
 
 
 def plain(profile: Profile) -> bool:
-    """Whether a profile judges each row by itself: nothing is carried from one to the next, and nothing
-    depends on when the file came."""
+    """Return whether a profile validates each row by itself.
+
+    That is, no state is carried from row to row, and nothing depends on when the file arrived.
+    """
     rules = [rule for found in profile.rules.values() for rule in found]
     carried = any(rule.monotonic or rule.required or rule.future is not None for rule in rules)
     ordered = profile.time is not None and profile.time.ambiguous == "order"
@@ -30,25 +32,28 @@ def plain(profile: Profile) -> bool:
 
 
 def only(chunks: Iterator[Chunk]) -> Chunk | None:
-    """The chunk of a file that is one, each of its rows cut into cells; None of any other."""
+    """Return the only chunk of a file, if all its rows were split into cells; else None."""
     first, second = next(chunks, None), next(chunks, None)
     if first is None or second is not None or first.rejects or first.records is not None:
         return None
-    if first.layout.untitled:  # what stands there is noted of each file
+    if first.layout.untitled:  # untitled columns are reported per file
         return None
     return first if len(first) and first.layout.measures else None
 
 
 def alike(one: Chunk, other: Chunk) -> bool:
-    """Whether the rows of two files mean the same, and are told in the same types."""
+    """Return whether the chunks of two files have the same layout and the same column types."""
     return one.layout == other.layout and all(
         column.type == other.columns[index].type for index, column in one.columns.items()
     )
 
 
 def judge(chunks: Sequence[Chunk], profile: Profile) -> list[Accepted] | None:
-    """What a `Judge` of each would accept, of the only chunks of files that are `alike`, by a profile
-    that is `plain`. None where a reading is refused: then each is to be judged by itself."""
+    """Return what a `Judge` for each file would return. None if any reading is rejected.
+
+    The files must have `only` one chunk, be `alike`, and have a `plain` profile. After None, validate each
+    file by itself.
+    """
     lengths = [len(chunk) for chunk in chunks]
     place = np.repeat(np.arange(len(chunks), dtype=np.int64), lengths)
     columns = {
@@ -75,9 +80,9 @@ def judge(chunks: Sequence[Chunk], profile: Profile) -> list[Accepted] | None:
 
 
 def reshape(accepted: Sequence[Accepted], profile: Profile) -> list[Reshaped]:
-    """What `reshape.reshape` would make of each file by itself, of the files that `judge` was given.
+    """Return what `reshape.reshape` would return for each file, for the results of `judge`.
 
-    No more readings than `occurrences.HELD`.
+    Together the files must not have more readings than `occurrences.HELD`.
     """
     counts = [len(file.bronze) for file in accepted]
     parts = np.repeat(np.arange(len(counts), dtype=np.int64), counts)

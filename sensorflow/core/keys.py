@@ -1,8 +1,8 @@
-"""What makes two readings the same.
+"""Dedupe keys: two readings with the same key are the same reading.
 
-The natural key of the source document: SHA-256 over (sensor_id, ts, reading_type, file_name), the
-fields written as netstrings (D. J. Bernstein, 1997) so that no two different tuples make the same
-text, ts as microseconds since 1970; the first 128 bits are kept, as a uuid.
+A key is the first 128 bits of SHA-256 over (sensor_id, ts, reading_type, file_name), stored as a uuid. The
+fields are written as netstrings (D. J. Bernstein, 1997), so that different tuples never give the same text;
+ts is in microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from sensorflow.core.readings import KEY, micros
 
 MANY = 3000
-"""Rows; below this a loop over hashlib is done before DataFusion has planned."""
+"""Rows below which a loop over hashlib is faster than the start-up of DataFusion."""
 
 
 def _netstrings(column: pa.Array) -> pa.Array:
@@ -29,28 +29,28 @@ def _netstrings(column: pa.Array) -> pa.Array:
 
 
 def _repeated(column: pa.Array, before: str = "", after: str = "") -> pa.Array:
-    """The netstrings of a column that repeats itself, with a text before and after each."""
+    """Return the netstrings of a column with few distinct values, with a text before and after each."""
     coded = pc.dictionary_encode(column)
     texts = pc.binary_join_element_wise(before, _netstrings(coded.dictionary), after, "")
     return texts.take(coded.indices)
 
 
 def _times(whole: npt.NDArray[np.int64]) -> tuple[str, pa.Array, str]:
-    """Netstrings of numbers, as what comes before each, the array, and what comes after."""
+    """Return the netstrings of numbers as (common prefix, array, common suffix)."""
     texts = pa.array(whole).cast(pa.string())
     width = len(str(whole.max()))
-    if whole.min() >= 10 ** (width - 1):  # none is shorter, and none negative
+    if whole.min() >= 10 ** (width - 1):  # all have the same length, and none is negative
         return f"{width}:", texts, ","
     return "", _netstrings(texts), ""
 
 
 def keys(batch: pa.RecordBatch, file_name: str | pa.Array) -> pa.Array:
-    """The dedupe key of every silver row: an array of `KEY`, as long as `batch`.
+    """Return the dedupe key of every silver row: an array of `KEY`, as long as `batch`.
 
-    file_name: the source's name and the file's key below it; empty when the key is to hold for the
-    whole source. One for all rows, or an array (of strings, or a dictionary of them) with one for each.
-    The second and later occurrences in a file hash their ordinal too. Times are cut to microseconds
-    toward the past, as the database keeps them.
+    file_name: the source's name and the file's key below it, or "" if the dedupe scope is the whole source;
+    one for all rows, or an array (strings or dictionary) with one per row. The key of a second or later
+    occurrence in a file also covers its ordinal. Times are truncated to microseconds toward the past, as
+    the database stores them.
     """
     if not len(batch):
         return pa.array([], KEY)
@@ -82,7 +82,7 @@ def _hashed(texts: pa.Array) -> pa.Array:
 
 
 def _hashed_at_once(texts: pa.Array) -> pa.Array:
-    """As `_hashed`, by DataFusion: many times faster a row, and a third of a millisecond a call."""
+    """Like `_hashed`, by DataFusion: much faster per row, but a third of a millisecond per call."""
     from datafusion import col, functions
 
     context = _context()
@@ -91,14 +91,14 @@ def _hashed_at_once(texts: pa.Array) -> pa.Array:
         table = context.from_arrow(pa.table({"text": texts}), name)
         digests = table.select(functions.sha256(col("text"))).to_arrow_table().column(0)
     finally:
-        context.deregister_table(name)  # or it would keep every batch
+        context.deregister_table(name)  # otherwise it keeps every batch
     whole = np.frombuffer(digests.combine_chunks().buffers()[2], np.uint8).reshape(-1, 32)
     return pa.Array.from_buffers(KEY, len(texts), [None, pa.py_buffer(whole[:, :16].tobytes())])
 
 
 @cache
 def _context() -> Any:
-    """Made on first use, never before a fork: it has threads."""
+    """Create the context on first use. It has threads, so it must not exist before a fork."""
     from datafusion import SessionConfig, SessionContext
 
     return SessionContext(SessionConfig().with_target_partitions(1).with_batch_size(1 << 20))

@@ -1,4 +1,4 @@
-"""Which files are asked for, and how a source is doing: what people ask the ledger."""
+"""Queries on the ledger: filters for files, and the activity of a source."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sensorflow.core.states import State
 
 @dataclass(frozen=True)
 class FileFilter:
-    """What is None or False excludes nothing.
+    """A filter for files. A field that is None or False does not filter.
 
-    landed_since: arrived then or later. finished_since: reached its state then or later. name: see
-    `pattern`; an alias counts. code: as the ledger has it, with its name. rejected: with rejected rows.
-    whole: of a growing file the first growth alone.
+    landed_since: arrived at this time or later. finished_since: reached its state at this time or later.
+    name: a glob for `pattern`; aliases match too. code: the full error code, with its name. rejected: only
+    files with rejected rows. whole: only the first growth of each growing file.
     """
 
     state: State | None = None
@@ -31,11 +31,11 @@ class FileFilter:
 
 @dataclass(frozen=True)
 class Activity:
-    """How one source is doing, by the ledger's clock.
+    """The activity of one source, by the database's clock.
 
-    waiting: files pending or running. oldest: seconds for which the oldest of them has waited, None if none
-    does. last_file: when the last file arrived. last_reading: the newest reading in the database.
-    rows_per_second: loaded within the last minute. quarantined: files within the last hour.
+    waiting: number of pending and running files. oldest: age of the oldest of them in seconds, or None.
+    last_file: when the last file arrived. last_reading: the newest reading in the database. *_age: their
+    ages in seconds. rows_per_second: load rate of the last minute. quarantined: files of the last hour.
     """
 
     waiting: int = 0
@@ -49,13 +49,13 @@ class Activity:
 
 
 LATELY = 60.0
-"""Seconds over which `rows_per_second` is taken."""
+"""Seconds over which `rows_per_second` is averaged."""
 
 
 def pattern(name: str) -> str:
-    """A regular expression, for Python and for PostgreSQL, of a pattern with `*`, `?` and `[...]`.
+    """Convert a glob with `*`, `?` and `[...]` to a regular expression for Python and PostgreSQL.
 
-    It fits a whole name below the drop folder, or all of it after a slash, in both spellings (NFC, NFD).
+    It matches the whole path below the drop folder, or all of it after a slash, in NFC and in NFD.
 
     >>> [bool(re.fullmatch(pattern("a*.csv"), n)) for n in ("a1.csv", "x/a.csv", "ba.csv", "a.csv.gz")]
     [True, True, False, False]

@@ -1,4 +1,4 @@
-"""The manifest that lies beside a quarantined file: all that is needed to understand and replay it."""
+"""The manifest stored with a quarantined file: everything needed to understand and replay it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def manifest(
     rows: Account,
     rejects: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """JSON-ready; `rejects` is a sample of the first rejected rows. rows: as far as the file was read."""
+    """Return the manifest as a JSON object. rejects: the first rejected rows. rows: the account so far."""
     return {
         "manifest_version": 1,
         "file": {

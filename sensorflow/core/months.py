@@ -1,5 +1,7 @@
-"""How many months a file may be the first to have readings of. Each is a table for good, which every query
-has to plan for."""
+"""Limits on the number of new months that one file may create.
+
+Each month is a permanent table (a partition), which adds to the planning time of every query.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,12 @@ from datetime import date
 from sensorflow.errors import Code, Permanent
 
 SPARSE = 10
-"""Readings; a month of which a file has fewer is a sparse one."""
+"""A month is sparse if the file has fewer readings than this in it."""
 
 
 @dataclass(frozen=True)
 class MonthLimits:
-    """new: months in all; sparse: those of them with fewer than `SPARSE` of the file's readings."""
+    """new: most new months. sparse: most new months with fewer than `SPARSE` of the file's readings."""
 
     new: int = 1200
     sparse: int = 360
@@ -24,15 +26,15 @@ class MonthLimits:
 
 @dataclass
 class NewMonths:
-    """Counts the months that one file makes, and its readings in each, batch by batch."""
+    """Counts the months that one file creates, and its readings in each, batch by batch."""
 
     limits: MonthLimits
     _readings: Counter[date] = field(default_factory=Counter)
 
     def count(self, found: dict[date, int], new: Collection[date]) -> None:
-        """found: the months of a batch; new: those of them that are not there yet.
+        """Count a batch. found: readings in each of its months. new: the months that do not exist yet.
 
-        Raises Permanent TOO_MANY_MONTHS: the new ones are not to be made, then.
+        Raises Permanent TOO_MANY_MONTHS if a limit is exceeded; the caller must not create the months then.
         """
         if not (new or self._readings):
             return
@@ -53,7 +55,7 @@ class NewMonths:
         span = f"from {low:%Y-%m} to {high:%Y-%m}"
         raise Permanent(
             Code.TOO_MANY_MONTHS,
-            f"the file is the first with readings of {what}, as far as it was read {span}",
-            do="are its times read rightly? See time.format and the source's earliest; raise the source's "
-            f"{key} if the file is honest, then replay",
+            f"the file would create {what}; in the part read so far they are {span}",
+            do="check that the times are read correctly (time.format, the source's earliest); if the file "
+            f"is legitimate, raise the source's {key}, then replay",
         )

@@ -1,8 +1,8 @@
-"""One name, however its letters are encoded.
+"""Compares file names regardless of their Unicode normalization.
 
-Unicode writes "ü" as one character or as a "u" and a mark, and file systems differ in which they give:
-Linux keeps what it was given, macOS takes letters apart. Names are compared composed (NFC, Unicode Standard
-Annex 15), and kept as they came.
+Unicode writes "ü" as one character or as "u" with a combining mark, and file systems differ: Linux keeps
+the bytes it was given, macOS decomposes. Names are compared in NFC (Unicode Standard Annex 15), and stored
+as received.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import unicodedata
 
 
 def canonical(key: bytes) -> bytes:
-    """The bytes that a name is known by. A name that is no UTF-8 is its own.
+    """Return a name in NFC, for comparison. A name that is not UTF-8 is returned as it is.
 
     >>> canonical(b"u\\xcc\\x88.csv") == canonical("\\u00fc.csv".encode()) == b"\\xc3\\xbc.csv"
     True

@@ -1,4 +1,4 @@
-"""The name that was meant, for messages."""
+"""Suggests the name that was probably meant, for messages."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Iterable
 
 
 def nearest(given: str, known: Iterable[str], alike: float = 0.6) -> str | None:
-    """The one of some names that is most like a given one; None where none is. alike: from 0, of any two
-    names, to 1, of equal ones."""
+    """Return the known name most similar to `given`, or None.
+
+    alike: the least similarity, from 0 (any name) to 1 (an equal name).
+    """
     found = difflib.get_close_matches(given, list(known), 1, alike)
     return found[0] if found else None
 
 
 def meant(given: str, known: Iterable[str], otherwise: str) -> str:
-    """A question after the nearest name, or else another hint."""
+    """Return "did you mean ...?" with the nearest name, or `otherwise` if there is none."""
     near = nearest(given, known)
     return otherwise if near is None else f"did you mean {near!r}?"

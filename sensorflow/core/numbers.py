@@ -1,4 +1,4 @@
-"""Text that tells a number -> doubles, decided by rule on the text, or a reason why not."""
+"""Parses cells to doubles, by rules on their text, or gives the code of the reason why not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WORDS = r"(?i)^[+-]?(?:nan|inf|infinity)$"
 
 @dataclass(frozen=True)
 class Numbers:
-    """values: double, null where missing or refused; codes: why refused, 0 elsewhere."""
+    """values: doubles, null if missing or rejected. codes: why a value is rejected, else 0."""
 
     values: pa.Array
     codes: Codes
@@ -36,10 +36,12 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Style:
-    """How numbers are written, and which of them are none. markers: of missing values; one that is a
-    number stands for every way to write it. below, above: numbers up to, from, these are missing.
-    clean: a pattern whose first group (but one called unit) is the number. words: texts that stand for
-    numbers. angle: see `angles.degrees`."""
+    """How numbers are written, and which of them mean a missing value.
+
+    markers: texts of missing values; a marker that is a number matches every notation of it. below, above:
+    numbers <= below and >= above are missing. clean: a pattern whose first group (other than "unit") is the
+    number. words: texts that stand for numbers. angle: see `angles.degrees`.
+    """
 
     markers: tuple[str, ...] = ()
     decimal: str = "."
@@ -54,12 +56,12 @@ class Style:
 
     @property
     def is_for_texts(self) -> bool:
-        """Whether a number's text may not mean what it says: that of a typed number always does."""
+        """Whether this style changes how text is read as a number. Typed numbers are not affected by it."""
         return bool(self.decimal != "." or self.thousands or self.clean or self.words)
 
     @cached_property
     def of_numbers(self) -> Style:
-        """Of the texts of typed numbers, but for words that are numbers: see `_worded`."""
+        """The style for texts of typed numbers, without words that are numbers: see `_worded`."""
         words = {k: v for k, v in (self.words or {}).items() if not _as_floats([k])}
         return replace(self, decimal=".", thousands=None, clean=None, words=words)
 
@@ -70,11 +72,10 @@ def read(
     typed: pa.Array | None = None,
     halves: pa.Array | None = None,
 ) -> Numbers:
-    """Strings (text formats) or typed numbers (Parquet) -> doubles by a profile's style.
+    """Convert strings (text formats) or typed numbers (Parquet) to doubles, by a profile's style.
 
-    typed: which of the strings are texts of typed numbers, as JSON and sheets have them; None: none is.
-    How people write numbers (decimal, thousands, clean) does not hold for those, all else does.
-    halves: of angles, see `angles.degrees`.
+    typed: which strings are texts of typed numbers, as in JSON and spreadsheets; None if none are. decimal,
+    thousands and clean do not apply to them; everything else does. halves: see `angles.degrees`.
     """
     kind = column.type
     if style.angle is not None:
@@ -92,7 +93,7 @@ def read(
     array = found.values.fill_null(np.nan).to_numpy(zero_copy_only=False)
     gone = np.zeros(len(array), np.bool_)
     markers = style.markers
-    if style.decimal == ",":  # markers are written as the texts of the file are
+    if style.decimal == ",":  # markers are written in the notation of the file
         markers += tuple(m.replace(",", ".") for m in markers if "." not in m)
     if exact := _as_floats(markers):
         gone |= np.isin(array, exact)
@@ -110,7 +111,7 @@ def read(
 
 
 def _worded(found: Numbers, style: Style, typed: pa.Array | None = None) -> Numbers:
-    """Typed numbers of which some stand for others: codes, by `values = { 1 = 45 }`."""
+    """Replace typed numbers that are codes for other numbers, as in `values = { 1 = 45 }`."""
     words: dict[float, float] = {}
     for word, value in (style.words or {}).items():
         words |= dict.fromkeys(_as_floats([word]), value)
@@ -135,7 +136,7 @@ def _angles(column: pa.Array, style: Style, halves: pa.Array | None) -> Numbers:
 
 
 def scaled(values: pa.Array, scale: float) -> pa.Array:
-    """values * scale. A tenth is no double, ten is: 14 * 0.1 is to be 1.4 and not 1.4000000000000001."""
+    """Return values * scale; divides by 1 / scale if that is an integer, so that 14 * 0.1 gives 1.4."""
     inverse = round(1 / scale) if scale and abs(scale) < 1 else 0
     if inverse and abs(1 / scale - inverse) < 1e-9 * abs(inverse):
         return pc.divide(values, float(inverse))
@@ -149,7 +150,7 @@ def _as_text(column: pa.Array) -> pa.Array:
 
 
 def _plain(texts: pa.Array, style: Style) -> pa.Array:
-    """Texts in which a number is written as `parse` wants it."""
+    """Rewrite texts to the number notation that `parse` expects."""
     simple = style.decimal == "." and not style.thousands
     if simple and not style.clean and not style.words:
         return texts
@@ -168,7 +169,7 @@ def _plain(texts: pa.Array, style: Style) -> pa.Array:
     if style.thousands:
         plain = pc.if_else(marked, plain, _ungrouped(plain, style))
     if style.decimal == ",":
-        # a point is then no decimal sign: what has one is no number
+        # "." is not the decimal sign here: a text with one is not a number
         pointed = pc.match_substring(plain, ".")
         comma = pc.replace_substring(plain, ",", ".")
         plain = pc.if_else(pc.or_(marked, pointed), plain, comma)
@@ -179,8 +180,10 @@ def _plain(texts: pa.Array, style: Style) -> pa.Array:
 
 
 def _word(texts: pa.Array, words: tuple[str, ...]) -> pa.Array:
-    """Which of the words each text is, null where none: as it is written, or in any case where only one
-    word is it then."""
+    """Return the index of the word that each text equals, or null.
+
+    Case is ignored if only one word matches then.
+    """
     place = pc.index_in(texts, value_set=pa.array(words, pa.string()))
     if not place.null_count:
         return place
@@ -192,23 +195,23 @@ def _word(texts: pa.Array, words: tuple[str, ...]) -> pa.Array:
 
 
 def number_in(regex: str) -> int:
-    """The group of the number in a pattern of `clean`: the first that is not called unit."""
+    """Return which group of a `clean` pattern is the number: the first that is not named "unit"."""
     unit = re.compile(regex).groupindex.get("unit")
     return 2 if unit == 1 else 1
 
 
 def _is_cut(text: str, end: int) -> bool:
-    """Whether a number goes on where the pattern ended it, so that its rest became a unit: 1|5."""
+    """Return whether the pattern cut a number short at `end`, so that its rest became the unit: 1|5."""
     return re.match(r"[.,'+\u2212-]?\d|[eE][+-]?\d", text[end:]) is not None
 
 
 def first_group(
     texts: pa.Array, regex: str, strict: bool = False, group: str | int | None = None
 ) -> pa.Array:
-    """A group's text of each, the first unless given; where the pattern is not found the text itself,
-    strictly none.
+    """Return a group (default: the first) of the pattern's match in each text.
 
-    Raises Permanent PATTERN_TOO_SLOW, with the first row that has the text.
+    Without a match it returns the text itself, or null if `strict`. Raises Permanent PATTERN_TOO_SLOW, with
+    the first row that has the text.
     """
     pattern, wanted = compiled(regex), 1 if group is None else group
     number = number_in(regex) if "unit" in re.compile(regex).groupindex else None
@@ -228,7 +231,7 @@ def first_group(
 
 
 def _ungrouped(texts: pa.Array, style: Style) -> pa.Array:
-    """Without the signs between thousands, where these stand as they should."""
+    """Remove thousands separators from texts in which all of them are in the right place."""
     signs = _LIKE.get(str(style.thousands), str(style.thousands))
     sign, point = f"[{re.escape(signs)}]", re.escape(style.decimal)
     right = pc.match_substring_regex(
@@ -242,26 +245,26 @@ def _ungrouped(texts: pa.Array, style: Style) -> pa.Array:
 
 
 _LIKE = {" ": " \u00a0\u2007\u2009\u202f", "'": "'\u2019\u02bc"}
-"""Signs between thousands that are written in several ways: spaces of all widths, apostrophes."""
+"""Thousands separators with several characters: spaces of all widths, apostrophes."""
 
 
 def _floats(markers: Iterable[str]) -> Iterator[float]:
-    """Those markers that are numbers."""
+    """Yield the markers that are numbers."""
     for marker in markers:
         with suppress(ValueError):
             yield float(marker)
 
 
 def _as_floats(markers: Iterable[str]) -> list[float]:
-    """The same without NaN, which equals nothing."""
+    """Return the markers that are numbers, without NaN (which equals nothing)."""
     return [number for number in _floats(markers) if number == number]
 
 
 def parse(texts: pa.Array, markers: Iterable[str]) -> Numbers:
-    """Read an array of strings. Null, blank, and the file's `markers` of missing values are missing.
+    """Parse an array of strings. Null, blank strings and `markers` are missing values.
 
-    A number that a double cannot hold (1e400, 1e-400) is refused, never turned into inf or 0; so
-    are nan and inf unless they are markers.
+    A number that a double cannot represent (1e400, 1e-400) is rejected, never turned into inf or 0. nan and
+    inf are rejected too, unless they are markers.
     """
     texts = _unmarked(texts, markers)
     try:
@@ -274,7 +277,7 @@ def parse(texts: pa.Array, markers: Iterable[str]) -> Numbers:
 
 
 def _unmarked(texts: pa.Array, markers: Iterable[str]) -> pa.Array:
-    """Null where a text is none, or a marker."""
+    """Replace empty texts and markers by null."""
     markers = tuple(markers)
     if not markers and not some_empty(texts):
         return texts
@@ -283,7 +286,7 @@ def _unmarked(texts: pa.Array, markers: Iterable[str]) -> pa.Array:
 
 
 def _odd(texts: pa.Array, values: pa.Array) -> bool:
-    """Whether a value is infinite, not a number, or a zero whose text is not one."""
+    """Return whether any value is infinite, NaN, or a zero whose text is not zero."""
     array = values.fill_null(1.0).to_numpy(zero_copy_only=False)
     if not np.isfinite(array).all():
         return True
@@ -302,7 +305,7 @@ def _slow(texts: pa.Array, markers: Iterable[str]) -> Numbers:
     codes[word.to_numpy(zero_copy_only=False)] = Code.VALUE_NOT_FINITE.number
     values = pc.if_else(number, texts, None).cast(pa.float64())
     array = values.fill_null(1.0).to_numpy(zero_copy_only=False)
-    # a digit before the exponent is not zero, and yet the value is: an underflow
+    # the value is 0 although a digit before the exponent is not: an underflow
     some = pc.match_substring_regex(texts, _NONZERO).fill_null(False)
     lost = ~np.isfinite(array) | ((array == 0) & some.to_numpy(zero_copy_only=False))
     codes[lost & (codes == 0)] = Code.VALUE_NOT_REPRESENTABLE.number
@@ -310,9 +313,9 @@ def _slow(texts: pa.Array, markers: Iterable[str]) -> Numbers:
 
 
 def from_floats(values: pa.Array, markers: Iterable[str]) -> Numbers:
-    """Typed numbers (Parquet), as the nearest doubles. Null and the `markers` are missing.
+    """Convert typed numbers (Parquet) to the nearest doubles. Null and `markers` are missing values.
 
-    NaN and infinities are refused unless they are markers, a decimal that no double holds too.
+    NaN, infinities and decimals beyond the range of a double are rejected, unless they are markers.
     """
     doubles = values.cast(pa.float64(), safe=False)
     array = np.array(doubles.fill_null(0.0).to_numpy(zero_copy_only=False))

@@ -1,4 +1,4 @@
-"""The repeats of a reading within one file."""
+"""Deduplication within one file."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _PLACED = np.dtype([*_ROW.descr, ("row", "i8")])
 _GOLDEN = -7046029254386353131  # 2**64 divided by the golden ratio, as a signed number
 
 HELD = 1_000_000
-"""Readings of a file whose marks are held in memory (28 bytes each); a larger one must be in order, or
+"""Readings of one file whose marks fit in memory (28 bytes each). A larger file must be in time order, or
 is sorted on disk."""
 
 PARTS = 256
-"""Files that the marks of a large file are spread over; one is held at a time."""
+"""Scratch files that the marks of a large file are spread over; one at a time is in memory."""
 
 
 class Disordered(Exception):
-    """A file is too large for its marks to be held, and a series in it goes back in time."""
+    """A file has more readings than fit in memory, and a series in it goes back in time."""
 
 
 class _Marked(NamedTuple):
-    """Readings by which repeats are told, and between which times they lie."""
+    """The marks of some readings, and the range of their times."""
 
     low: int
     high: int
@@ -37,7 +37,7 @@ class _Marked(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    """The same of a batch, before anybody has asked."""
+    """The columns of a batch from which `marked` computes the marks when they are needed."""
 
     series: npt.NDArray[np.int64]
     ts: npt.NDArray[np.int64]
@@ -53,15 +53,15 @@ class _Columns(NamedTuple):
 
 
 class Occurrences:
-    """Tells the repeats of (sensor_id, reading_type, ts) within one file, over all its batches.
+    """Finds repeats of (sensor_id, reading_type, ts) within one file, over all its batches.
 
-    The same identity with the same value (to the bit) is a duplicate; with another value it is a
-    reading of its own, told apart by its ordinal. Times are compared in microseconds, as the
-    database keeps them. A 64-bit mark finds suspects, an exact comparison judges them.
+    The same identity with a bit-identical value is a duplicate; with another value it is a separate reading
+    with its own ordinal. Times are compared in microseconds, as the database stores them. A 64-bit mark
+    finds candidates, and an exact comparison decides.
 
-    Memory is bounded: up to `HELD` readings are held; of a larger file only the last time of each
-    series, for as long as every series goes forward, which leaves no room for repeats. `number`
-    raises Disordered where one does not; `sorted` then finds the repeats beforehand, on disk.
+    Memory is bounded: it keeps up to `HELD` readings. Of a larger file it keeps only the last time of each
+    series: while every series goes forward in time, there can be no repeats. If one goes back, `number`
+    raises Disordered; create the object with `sorted` then, which finds the repeats in advance, on disk.
     """
 
     def __init__(self, series: Series | None = None) -> None:
@@ -77,7 +77,10 @@ class Occurrences:
     def sorted(
         cls, batches: Iterable[pa.RecordBatch], scratch: Callable[[], BinaryIO]
     ) -> Occurrences:
-        """Knows beforehand what `number` will say of these batches. scratch: makes an empty file."""
+        """Compute on disk, in advance, what `number` returns for these batches.
+
+        scratch: makes an empty file.
+        """
         made = cls()
         parts = [scratch() for _ in range(PARTS)]
         count = 0
@@ -105,7 +108,7 @@ class Occurrences:
         return made
 
     def _tell(self, rows: npt.NDArray[np.void]) -> None:
-        """Note the repeats among all rows of some identities: ordinal + 1, or -1 for a duplicate."""
+        """Record the repeats among these rows, which hold all rows of their identities: ordinal, or -1."""
         assert self._known is not None
         ordinals, duplicates = _numbered(rows)
         for index in np.flatnonzero(duplicates | (ordinals > 0)).tolist():
@@ -117,7 +120,7 @@ class Occurrences:
             self._known.close()
 
     def number(self, batch: pa.RecordBatch) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-        """(ordinal, duplicate) of each row of a batch; call once a batch, in order."""
+        """Return (ordinal, duplicate) for each row. Call it once per batch, in file order."""
         if self._known is not None:
             found = np.frombuffer(self._known.read(len(batch) * 4), np.int32)
             return np.maximum(found, 0), found < 0
@@ -179,7 +182,7 @@ class Occurrences:
 
 
 def _numbered(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
-    """(ordinal, duplicate) of rows that hold all of some identities, in their order."""
+    """Return (ordinal, duplicate) for rows in file order, which hold all rows of their identities."""
     order = np.lexsort(
         (rows["bits"], rows["ts"], rows["series"])
     )  # stable: the first one stays first
@@ -200,7 +203,7 @@ def _numbered(rows: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.int32], npt.ND
 
 
 def _changes(column: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Where a value differs from the one before; the first one does."""
+    """Return where a value differs from the previous one; True for the first."""
     changes = np.ones(len(column), np.bool_)
     np.not_equal(column[1:], column[:-1], out=changes[1:])
     return changes

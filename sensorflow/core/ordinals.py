@@ -1,7 +1,7 @@
-"""Which occurrence of its identity a stored reading is, found again from its dedupe key.
+"""Recovers the ordinal of a stored reading from its dedupe key, because the database does not store it.
 
-The database holds no ordinal. Almost every key is that of the first occurrence; of the others, the keys of
-later ones are made and looked for, once for each identity.
+Almost every key is that of a first occurrence (ordinal 0). For the others, the keys of later occurrences
+are computed and compared, once per identity.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from sensorflow.core.keys import keys
 Ordinals = npt.NDArray[np.int32]
 
 FEW = 8
-"""Later occurrences that are tried before anybody is asked how many there may be."""
+"""Later occurrences that are tried before the number of rows with the identity is queried."""
 MOST = 1_000_000
-"""Occurrences of one identity that are tried at all."""
+"""The most occurrences of one identity that are tried."""
 
 
 def without_ordinal(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """The columns that a key is made of, as of first occurrences."""
+    """Return the columns of the key, with ordinal 0."""
     return _with(rows, np.zeros(len(rows), np.int32))
 
 
@@ -39,10 +39,10 @@ def recomputed(
     stored: pa.Array,
     sharing: Callable[[pa.RecordBatch], list[int]],
 ) -> tuple[pa.Array, Ordinals, npt.NDArray[np.bool_]]:
-    """The key of each row made anew, its ordinal, and whether no occurrence has the stored key.
+    """Return per row the recomputed key, the ordinal, and whether the stored key matches no occurrence.
 
-    file_name: of each row. sharing: how many rows in all have the identity of each of these.
-    Rows whose stored key fits no occurrence get the key of the first.
+    file_name: one per row. sharing: returns the total number of rows with the identity of each given row.
+    Rows whose stored key matches no occurrence get the key of the first.
     """
     fresh = keys(without_ordinal(rows), file_name)
     ordinal = np.zeros(len(rows), np.int32)
@@ -74,9 +74,10 @@ def _later(
     start: int,
     sharing: Callable[[pa.RecordBatch], list[int]] | None,
 ) -> dict[bytes, int]:
-    """Key -> ordinal, of the occurrences from `start` on of each identity among these rows.
+    """Return key -> ordinal for the occurrences from `start` on of each identity among these rows.
 
-    A few without asking; else some more than are there, for others may have been removed.
+    Without `sharing` it tries `FEW` occurrences; with it, some more than exist, because rows may have been
+    removed.
     """
     _, once = np.unique(firsts, return_index=True)
     most = np.full(len(once), FEW)

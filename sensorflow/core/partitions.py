@@ -1,4 +1,4 @@
-"""Where a file's rows lie in the lake: Hive-style partition folders."""
+"""Paths of a file's rows in the lake: Hive-style partition folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Layer(StrEnum):
 
 
 class _File(Protocol):
-    """What a record of the ledger says of a file."""
+    """The fields of a ledger record that the path depends on."""
 
     @property
     def source(self) -> str: ...
@@ -32,9 +32,10 @@ class _File(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LayerFile:
-    """Which file's part of a layer is meant: what never changes about the file.
+    """Identifies a file's part of a layer by facts that never change.
 
-    So a second run finds or overwrites the first's output. received_at: when it was landed (aware).
+    A second run therefore finds or overwrites the output of the first. received_at: when the file was
+    landed (timezone-aware).
     """
 
     source: str
@@ -49,7 +50,7 @@ class LayerFile:
 
 
 def layer_path(layer: Layer, file: LayerFile) -> str:
-    """The path of one file's part of a layer, below the lake's root.
+    """Return the path of a file's part of a layer, relative to the lake's root.
 
     `ingest_date` is the UTC day on which the file was landed.
     """
@@ -64,7 +65,7 @@ _LEAF = re.compile(r"file-(\d{1,18})-v(\d{1,9})\.parquet")
 
 
 def file_of(path: str) -> tuple[Layer, int, int] | None:
-    """The layer, the file id and the version of a path that `layer_path` made; None for any other."""
+    """Return (layer, file id, version) for a path made by `layer_path`; None for any other path."""
     first, _, rest = path.partition("/")
     leaf = _LEAF.fullmatch(rest.rpartition("/")[2])
     if leaf is None or first not in list(Layer):

@@ -1,9 +1,8 @@
-"""A profile's regular expressions, searched in what files hold, in bounded time.
+"""Searches a profile's regular expressions in file content, in bounded time.
 
-The language is that of Python's `re`, which backtracks, cannot be interrupted, and holds the interpreter
-meanwhile. Where the ways that it may try are few, counted from the pattern and the text's length, `re`
-searches. Elsewhere `regex` does, which gives up after `SECONDS`; the pattern is put into its words, so that
-both find the same.
+The syntax is that of Python's `re`, which backtracks, cannot be interrupted and holds the interpreter
+lock. `re` is used if the pattern and the text's length guarantee few steps. Otherwise `regex` is used,
+which gives up after `SECONDS`; the pattern is translated to its dialect, so that both find the same.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from sensorflow.core.steps import steps
 from sensorflow.errors import Code, Permanent
 
 SECONDS = 5.0
-"""Of CPU, that one search may take."""
+"""Time limit of one search."""
 FEW = 20_000_000
-"""Steps of `re` that may take a second."""
+"""Steps of `re`, about one second."""
 LENGTHS = tuple(1 << power for power in range(21))
 LINES = int(re.MULTILINE)
 
 
 Match = re.Match[str]
-"""Of either library: what is used of the other one's is the same."""
+"""A match of either library; the methods used here are the same in both."""
 
 
 class Pattern:
-    """A pattern, ready to be searched."""
+    """A compiled pattern."""
 
     def __init__(self, text: str, flags: int = 0) -> None:
         """Raises re.error."""
@@ -49,14 +48,16 @@ class Pattern:
         try:
             found: Match | None = engine.search(text, timeout=SECONDS, concurrent=True)
         except TimeoutError:
-            what = f"the pattern {self.text!r} is still searched after {SECONDS:g} s in a text of "
+            what = f"the search for the pattern {self.text!r} took more than {SECONDS:g} s in a text of "
             what += f"{len(text):,} characters: {text[:100]!r}"
             raise Permanent(Code.PATTERN_TOO_SLOW, what) from None
         return found
 
     def _engine(self, ascii_only: bool) -> Any:
-        """None where the pattern cannot be said in the words of `regex`: letters of any language, whatever
-        their case, are not the same to it."""
+        """Return the pattern compiled by `regex`, or None if it has no equivalent there.
+
+        The two libraries differ, for example, in case-insensitive letters outside ASCII.
+        """
         if ascii_only not in self._engines:
             self._engines[ascii_only] = self._made(ascii_only)
         return self._engines[ascii_only]
@@ -84,7 +85,10 @@ def search(pattern: str, text: str, flags: int = 0) -> Match | None:
 
 
 def found_in(pattern: Pattern, text: str, line: int) -> bool:
-    """Whether it is found in a line of a file. Raises Permanent PATTERN_TOO_SLOW with the line's number."""
+    """Return whether the pattern occurs in a line of a file.
+
+    Raises Permanent PATTERN_TOO_SLOW with the line number.
+    """
     try:
         return pattern.search(text) is not None
     except Permanent as error:
@@ -93,7 +97,7 @@ def found_in(pattern: Pattern, text: str, line: int) -> bool:
 
 
 def _flags(flags: int) -> int:
-    """The same flags in the other library: they have the same letters, and other numbers."""
+    """Convert flags of `re` to those of `regex`: same names, different numbers."""
     import regex
 
     names = ("ASCII", "IGNORECASE", "MULTILINE", "DOTALL", "VERBOSE", "UNICODE")
@@ -101,7 +105,7 @@ def _flags(flags: int) -> int:
 
 
 class Untranslatable(Exception):
-    """The other library would read the pattern in another way."""
+    """`regex` would interpret the pattern differently."""
 
 
 _TOKEN = re.compile(
@@ -119,10 +123,10 @@ _CLASSES = "wsd"
 
 
 def translated(pattern: str, ascii_only: bool) -> str:
-    """A pattern that is right for `re`, as `regex` is to read it. Raises Untranslatable.
+    """Translate a valid `re` pattern to `regex`. Raises Untranslatable.
 
-    It takes {e} for a number of errors and [[:alpha:]] for a class: such signs are escaped. ascii_only: of
-    the text it is searched in; else what a letter, a digit and a space are is spelt out.
+    `regex` gives {e} (fuzzy matching) and [[:alpha:]] (a class) a special meaning: such characters are
+    escaped. ascii_only: the searched text is ASCII; otherwise \\w, \\d and \\s become explicit ranges.
     """
     out: list[str] = []
     at = 0
@@ -131,7 +135,7 @@ def translated(pattern: str, ascii_only: bool) -> str:
         assert token is not None
         at, text = token.end(), token[0]
         if token.lastgroup == "flags" and ("x" in text or ("i" in text and not ascii_only)):
-            raise Untranslatable("comments, or letters of any language whatever their case")
+            raise Untranslatable("verbose mode, or case-insensitive letters outside ASCII")
         if token.lastgroup == "set":
             members, at = _members(pattern, at, ascii_only)
             out.append(text + members)
@@ -143,7 +147,7 @@ def translated(pattern: str, ascii_only: bool) -> str:
 
 
 def _members(pattern: str, at: int, ascii_only: bool) -> tuple[str, int]:
-    """Of a set, from behind its opening; where it ends."""
+    """Translate the members of a set, from after its opening bracket. Also returns where the set ends."""
     out: list[str] = []
     while True:
         token = _MEMBER.match(pattern, at)
@@ -170,7 +174,7 @@ def _escape(text: str, ascii_only: bool) -> str:
 
 
 def _class(letter: str, ascii_only: bool) -> str:
-    """The members of \\w, \\s, \\d and their opposites, as `re` has them."""
+    """Return the members of \\w, \\s, \\d or their complements, as `re` defines them."""
     if ascii_only:
         # \s: the separators of ASCII are spaces to `re` alone
         return {"s": r"\s\x1c-\x1f", "S": _spans("S", 0x80)}.get(letter, f"\\{letter}")
@@ -179,7 +183,7 @@ def _class(letter: str, ascii_only: bool) -> str:
 
 @lru_cache(16)
 def _spans(letter: str, end: int) -> str:
-    """The characters below `end` that a class holds: "\\x41-\\x5a"."""
+    """Return the characters of a class below `end` as ranges, such as "\\x41-\\x5a"."""
     one = re.compile(f"\\{letter}")
     found = (code for code in range(end) if one.match(chr(code)))
     return "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in _runs(found))

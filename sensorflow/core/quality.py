@@ -1,4 +1,4 @@
-"""What is known of a reading's quality: a bit mask, 0 where nothing speaks against it."""
+"""Quality flags of readings that depend on earlier readings of the same series."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sensorflow.core.series import Last, Series
 
 
 class Watch:
-    """Flags what only the readings before it tell: flatline, spike and gap, in the file's order."""
+    """Flags flatlines, spikes and gaps, in file order."""
 
     def __init__(self, rules: Mapping[str, Sequence[Rule]], series: Series | None = None) -> None:
         self._rules = {
@@ -29,7 +29,7 @@ class Watch:
         self._runs: dict[int, tuple[float, int]] = {}
 
     def flags(self, batch: pa.RecordBatch) -> npt.NDArray[np.int16]:
-        """The flags of each reading of a batch; call once a batch, in order."""
+        """Return the flags (bit mask) of each reading. Call it once per batch, in file order."""
         found = np.zeros(len(batch), np.int16)
         if self.idle or not len(batch):
             return found
@@ -57,7 +57,7 @@ class Watch:
     def _run_lengths(
         self, series: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.int64]:
-        """How many equal values in a row end at each reading of its series."""
+        """Return the length of the run of equal values that ends at each reading, within its series."""
         order = np.argsort(series, kind="stable")
         s, v = series[order], values[order]
         new = np.ones(len(s), np.bool_)

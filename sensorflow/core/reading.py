@@ -1,4 +1,4 @@
-"""A file's bytes -> accepted readings and rejects: the one way, for workers and dry runs alike."""
+"""Reads a file's bytes to accepted readings and rejects. Workers and dry runs share this code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sensorflow.core.judge import Accepted, Judge
 from sensorflow.core.profile import Profile
 
 READINGS = 49_152
-"""That are judged at a time: a row may hold a thousand of them."""
+"""Readings that are validated at a time. A row may hold a thousand of them."""
 
 
 def read(
@@ -29,10 +29,10 @@ def read(
     part: Part | None = None,
     layouts: Layouts | None = None,
 ) -> Iterator[Accepted]:
-    """Judge a file part by part; memory is bounded by a part. stream: can seek.
+    """Read and validate a file part by part, with memory for one part. stream: seekable.
 
-    received: when the file came, in nanoseconds since 1970, for rules about the future. The others, and
-    what is raised: as of `chunks`.
+    received: when the file arrived, in nanoseconds since 1970, for the rule `future`. For the other
+    arguments and exceptions see `chunks`.
     """
     judge = Judge(profile, received)
     for chunk in chunks(stream, profile, place, scratch, drift, part, layouts):
@@ -49,11 +49,11 @@ def chunks(
     part: Part | None = None,
     layouts: Layouts | None = None,
 ) -> Iterator[Chunk]:
-    """The rows of a file, not judged yet.
+    """Yield the rows of a file, not validated yet.
 
-    place: the file's name and path. scratch: makes an empty temporary file. part: of a growing file, up
-    to whose end the stream is; see `growth.Joined`. layouts: those of other files, which the caller holds.
-    Raises Permanent when the file as a whole cannot be read.
+    place: the file's name and path. scratch: makes an empty temporary file. part: for a growing file, the
+    part at whose end the stream ends; see `growth.Joined`. layouts: a cache that the caller keeps across
+    files. Raises Permanent if the file as a whole cannot be read.
     """
     layouts = Layouts() if layouts is None else layouts
     resolve = resolver(profile, place, drift or Drift(), layouts)

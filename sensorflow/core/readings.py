@@ -1,7 +1,7 @@
 """The canonical reading: one number of one sensor at one instant.
 
-`SILVER` is what transform yields and silver Parquet holds, in the file's order. Times are
-nanoseconds since 1970 in UTC; the database keeps microseconds (truncated toward the past).
+`SILVER` is the schema of transform's output and of silver Parquet files, in file order. Times are
+nanoseconds since 1970 in UTC; the database stores microseconds (truncated toward the past).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from sensorflow.core.columns import Kind
 NS = pa.timestamp("ns", tz="UTC")
 US = pa.timestamp("us", tz="UTC")
 KEY = pa.binary(16)
-"""A dedupe key: sixteen bytes, which on the wire is what a uuid is."""
+"""A dedupe key: sixteen bytes, sent to the database as a uuid."""
 
 
 class Flag(IntFlag):
-    """What speaks against a reading; its quality is the sum, 0 where nothing does."""
+    """Quality flags of a reading. Its quality is the sum of its flags, 0 if it has none."""
 
     RANGE = 1
     FLATLINE = 2
@@ -51,7 +51,7 @@ _TYPES = {
 READING = pa.schema(
     [pa.field(name, _TYPES[kind], nullable=False) for name, kind in columns.READING.items()]
 )
-"""A row of the database; the other schemas follow from it."""
+"""A row of the database. The other schemas derive from it."""
 
 
 def _fields(*names: str) -> list[pa.Field]:
@@ -64,24 +64,24 @@ SILVER = pa.schema(
     [
         _TS,
         *_fields("sensor_id", "reading_type", "value", "unit", "quality", "line_no"),
-        # which occurrence of (sensor_id, reading_type, ts) in its file this is: 0 is the first
+        # index of this occurrence of (sensor_id, reading_type, ts) within its file, from 0
         pa.field("ordinal", pa.int32(), nullable=False),
     ]
 )
 
 BESIDE = pa.schema(_fields("sensor_id", "reading_type", "ts", "value", "dedupe_key"))
-"""A row of the database, as far as it tells which occurrence of its identity it is."""
+"""The columns of a database row that determine its ordinal."""
 
 BRONZE = pa.schema(
     [
         *_fields("line_no"),
         _TS,
         *_fields("sensor_id", "reading_type", "unit", "value", "quality"),
-        # JSON of the cells in columns that the profile does not speak of, where the source rescues them
+        # JSON of the cells in columns that the profile does not mention, if the source rescues them
         pa.field("rescued", pa.string()),
     ]
 )
-"""What validate accepts, in the file's order: a row is a reading, of the line that it stands in."""
+"""Readings accepted by validate, in file order. A row is one reading, with its line number."""
 
 REJECTS = pa.schema(
     [
@@ -97,7 +97,7 @@ REJECTS = pa.schema(
 
 @dataclass(frozen=True)
 class Span:
-    """The first and last instant of some readings, cut to microseconds; None of none."""
+    """The first and last time of some readings, truncated to microseconds; None if there are none."""
 
     low: datetime | None = None
     high: datetime | None = None
@@ -110,14 +110,14 @@ class Span:
         return Span(min(self.low, other.low), max(self.high, other.high))
 
     def over(self, ts: pa.Array) -> Span:
-        """This span, widened to hold `ts` too (not empty)."""
+        """Return this span widened to include `ts`, which must not be empty."""
         ends = pc.min_max(ts)
         low, high = (_datetime(ends[name].value) for name in ("min", "max"))
         return Span(min(self.low or low, low), max(self.high or high, high))
 
 
 def micros(ts: pa.Array) -> npt.NDArray[np.int64]:
-    """Times in whole microseconds since 1970, cut toward the past, as the database keeps them."""
+    """Return times as microseconds since 1970, truncated toward the past, as the database stores them."""
     whole: npt.NDArray[np.int64] = ts.cast(pa.int64()).to_numpy()
     # a hundred times faster than Arrow's floor_temporal
     return whole if ts.type.unit == "us" else whole // 1000
@@ -128,12 +128,12 @@ def _datetime(nanos: int) -> datetime:
 
 
 def months_of(ts: pa.Array) -> dict[date, int]:
-    """How many of some times lie in each month."""
+    """Return the number of times in each month (by its first day)."""
     if not len(ts):
         return {}
     times = ts.cast(pa.int64()).to_numpy().view(f"M8[{ts.type.unit}]")
     ends = np.array([times.min(), times.max()]).astype("M8[M]")
-    if ends[0] == ends[1]:  # mostly; and to tell the month of each costs
+    if ends[0] == ends[1]:  # the usual case; computing the month of each row is slow
         return {ends[0].astype("M8[D]").item(): len(times)}
     found, counts = np.unique(times.astype("M8[M]"), return_counts=True)
     return dict(zip(found.astype("M8[D]").tolist(), counts.tolist(), strict=True))

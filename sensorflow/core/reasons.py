@@ -1,4 +1,4 @@
-"""Why a cell is no reading, in words: the cell, and what was expected of it."""
+"""Messages for rejected cells: the cell, and what was expected."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sensorflow.errors import Code
 
 _REASONS = {
     Code.TIMESTAMP_MISSING: "the time is missing",
-    Code.TIMESTAMP_UNREADABLE: "{cell!r} is no time in the format {format}",
-    Code.TIMESTAMP_OUT_OF_RANGE: "{cell!r} lies outside of the years 1900 to 2199",
-    Code.TIMESTAMP_OUTSIDE: "{cell!r} lies outside of what the settings expect, {bounds}",
+    Code.TIMESTAMP_UNREADABLE: "{cell!r} is not a time in the format {format}",
+    Code.TIMESTAMP_OUT_OF_RANGE: "{cell!r} is outside the years 1900 to 2199",
+    Code.TIMESTAMP_OUTSIDE: "{cell!r} is outside the bounds in the settings, {bounds}",
     Code.TIMESTAMP_NONEXISTENT: "{cell!r} does not exist in {zone}: the clock was put forward",
     Code.TIMESTAMP_AMBIGUOUS: "{cell!r} exists twice in {zone}: the clock was put back",
     Code.TIMESTAMP_NO_ZONE: "{cell!r} has no offset, and the profile gives no zone",
@@ -26,14 +26,17 @@ _REASONS = {
     Code.TYPE_MISSING: "the reading's type is missing",
     Code.NUL_BYTE: "a NUL character in the sensor's id, the type or the unit",
     Code.RULE_REQUIRED: "the rules require a reading here, and there is none",
-    Code.QUALITY_REFUSED: "the logger's own quality column refuses it: {cell!r}",
+    Code.QUALITY_REFUSED: "the logger's own quality column rejects it: {cell!r}",
 }
 
 
 @dataclass(frozen=True)
 class Asked:
-    """formats, zone, bounds: of the time. by_row: whether a column tells the zone. style: of the number.
-    counted: whether the time is counted from another one."""
+    """What the profile expects of a cell.
+
+    formats, zone, bounds: of the time. by_row: whether a column gives the zone. style: of the number.
+    counted: whether the time is counted from a start time.
+    """
 
     formats: tuple[str, ...]
     zone: str | None
@@ -49,12 +52,12 @@ def reason(code: Code, cell: str | None, asked: Asked, clock: Clock) -> str:
     if code is Code.TIMESTAMP_UNREADABLE:
         return told + _of_time(shown, asked, clock)
     if code is Code.TIMESTAMP_AMBIGUOUS and clock.dst is not None:
-        return f"{told}, and the dst column has none of the texts of yes and no"
+        return f"{told}, and the cell of the dst column is in neither yes nor no"
     if code is Code.TIMESTAMP_NO_ZONE and asked.by_row:
         what = f"{shown!r} {'needs a zone' if asked.counted else 'has no offset'}"
         if not asked.zone:
-            return f"{what}, and its cell of the zone is empty"
-        return f"{what}, and {asked.zone!r} is no known zone: say it in zones"
+            return f"{what}, and its zone cell is empty"
+        return f"{what}, and {asked.zone!r} is not a known zone: add it to zones"
     if code is Code.VALUE_NOT_A_NUMBER:
         return told + _of_number(asked.style)
     return told
@@ -62,18 +65,18 @@ def reason(code: Code, cell: str | None, asked: Asked, clock: Clock) -> str:
 
 def _of_time(shown: str, asked: Asked, clock: Clock) -> str:
     if not clock.trimmed and set(asked.formats) & set(EPOCH_UNITS) and lost_digits(shown):
-        return ': digits were lost in it; scientific = "trimmed", if they were zeros'
+        return ': it has lost digits; set scientific = "trimmed" if they were zeros'
     if any("%Z" in fmt for fmt in asked.formats):
         word = shown.split()[-1]
         known = {**ABBREVIATIONS, **clock.zones}
         if word.isalpha() and word.upper() not in known and word not in known:
-            return f"; zones does not know {word!r}"
+            return f"; zones has no {word!r}"
     named = any(d in fmt for fmt in asked.formats for d in ("%b", "%B", "%p"))
     return f", in the names of {clock.locale}" if named and clock.locale else ""
 
 
 def _of_number(style: Style) -> str:
-    """What else than a plain number was expected."""
+    """Return what the style expects beyond a plain number; "" if nothing."""
     wants = []
     if style.angle is not None:
         wants.append(
@@ -84,7 +87,7 @@ def _of_number(style: Style) -> str:
     if style.thousands:
         wants.append(f"{style.thousands!r} between groups of three digits")
     if style.clean:
-        wants.append(f"what clean finds, {style.clean!r}")
+        wants.append(f"a match of clean, {style.clean!r}")
     if style.words:
         wants.append(f"one of {', '.join(map(repr, list(style.words)[:10]))}")
     return f"; expected: {', '.join(wants)}" if wants else ""

@@ -1,4 +1,4 @@
-"""Bronze -> silver: repeats are told, flags are set, in the file's order."""
+"""Bronze -> silver: removes duplicates and sets quality flags, in file order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Reshaped:
 
 
 def reshape(bronze: pa.RecordBatch, watch: Watch, seen: Numbering) -> Reshaped:
-    """One bronze batch -> its readings (see `readings.SILVER`), without the exact repeats."""
+    """Convert a bronze batch to silver (see `readings.SILVER`), without duplicates."""
     silver, duplicate = told(bronze, watch, seen)
     return Reshaped(silver, int(duplicate.sum()))
 
@@ -28,7 +28,7 @@ def reshape(bronze: pa.RecordBatch, watch: Watch, seen: Numbering) -> Reshaped:
 def told(
     bronze: pa.RecordBatch, watch: Watch, seen: Numbering
 ) -> tuple[pa.RecordBatch, npt.NDArray[np.bool_]]:
-    """The readings, and which rows of bronze are exact repeats and none of them."""
+    """Return the silver readings, and which bronze rows were left out as duplicates."""
     ordinal, duplicate = seen.number(bronze)
     quality = bronze["quality"].to_numpy() | watch.flags(bronze)
     columns = {**{name: bronze[name] for name in bronze.schema.names}, "quality": pa.array(quality)}

@@ -1,4 +1,4 @@
-"""What a profile demands of readings, type by type: refused, or flagged, where they are not so."""
+"""Applies a profile's rules to readings, by reading type: rejects or flags those that break them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ FLAGS: dict[Code, Flag] = {
     Code.RULE_INTEGER: Flag.INTEGER,
     Code.RULE_ALLOWED: Flag.ALLOWED,
 }
-"""The flag of each rule that flags."""
+"""The quality flag of each rule."""
 
 
 def matching(rules: Mapping[str, Sequence[Rule]], kind: str) -> Iterator[Rule]:
-    """The rules of a reading type: those under its name, a "~regex" found in it, or "*"."""
+    """Yield the rules of a reading type: those under its name, a matching "~regex", or "*"."""
     for name, found in rules.items():
         if name in ("*", kind) or (name.startswith("~") and search(name[1:], kind)):
             yield from found
@@ -39,7 +39,7 @@ def matching(rules: Mapping[str, Sequence[Rule]], kind: str) -> Iterator[Rule]:
 
 @dataclass(frozen=True)
 class Ruled:
-    """codes: why a reading is refused, 0 where it is not. reasons: in words. flags: see `FLAGS`."""
+    """codes: why a reading is rejected, else 0. reasons: row -> message. flags: see `FLAGS`."""
 
     codes: Codes
     reasons: dict[int, str]
@@ -47,24 +47,24 @@ class Ruled:
 
 
 class Rules:
-    """Applies the rules to readings as they come; remembers each series' last value."""
+    """Applies rules to the batches of a file in order. Keeps the last value of each series."""
 
     def __init__(self, rules: Mapping[str, Sequence[Rule]], received: int | None) -> None:
-        """received: when the file came, in nanoseconds since 1970, for `future`."""
+        """received: when the file arrived, in nanoseconds since 1970, for the rule `future`."""
         self._rules, self._received = rules, received
         self._series = Series()
         self._last = Last(np.nan, np.float64)
         self._ordered = any(rule.monotonic for found in rules.values() for rule in found)
 
     def apply(self, readings: pa.RecordBatch) -> Ruled:
-        """readings: with ts, sensor_id, reading_type, unit, value."""
+        """Apply the rules to a batch with ts, sensor_id, reading_type, unit and value."""
         count = len(readings)
         found = Ruled(unrefused(count), {}, np.zeros(count, np.int16))
         if not self._rules or not count:
             return found
         values = readings["value"].to_numpy()
         self._all(readings, values, None, found)
-        if self._ordered:  # each is held against the one before that was not refused already
+        if self._ordered:  # compare each reading with the previous one that is not rejected
             good = np.flatnonzero(found.codes == 0)
             before = values.copy()
             before[good] = self._last.before(self._series.of(readings)[good], values[good])
@@ -126,14 +126,18 @@ class Rules:
         if rule.units is not None:
             known = pc.is_in(readings["unit"], value_set=pa.array(rule.units, pa.string()))
             bad = ~np.asarray(known.to_numpy(zero_copy_only=False), np.bool_)
-            yield Code.RULE_UNIT, bad, f"is none of the units {', '.join(rule.units)}"
+            yield Code.RULE_UNIT, bad, f"is not one of the units {', '.join(rule.units)}"
         if rule.allowed is not None:
             bad = ~np.isin(values, rule.allowed)
-            yield Code.RULE_ALLOWED, bad, f"is none of {', '.join(f'{v:g}' for v in rule.allowed)}"
+            yield (
+                Code.RULE_ALLOWED,
+                bad,
+                f"is not one of {', '.join(f'{v:g}' for v in rule.allowed)}",
+            )
         if rule.future is not None and self._received is not None:
             ahead = self._received + int(rule.future * 1e9)
             ts = readings["ts"].cast(pa.int64()).to_numpy()
-            yield Code.RULE_FUTURE, ts > ahead, "lies in the future of the file's arrival"
+            yield Code.RULE_FUTURE, ts > ahead, "has a time after the file's arrival"
 
 
 def _disordered(

@@ -1,4 +1,4 @@
-"""The series that readings belong to: one sensor's one type, numbered as they come."""
+"""Series of readings, that is, pairs of sensor and reading type, numbered in order of appearance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Series:
         return len(self._known) if self._first is None else len(self._first[2])
 
     def of(self, batch: pa.RecordBatch) -> Ints:
-        """The number of each row's series."""
+        """Return the number of each row's series."""
         sensor, kind, pair = _pairs(batch)
         found, inverse = _distinct(pair, len(sensor.dictionary) * _width(kind.dictionary))
         if self._first is None and not self._known:  # mostly there is no other batch
@@ -36,7 +36,7 @@ class Series:
         return numbers[inverse] if len(numbers) else np.zeros(0, np.int64)
 
     def _numbers(self, sensor: pa.Array, kind: pa.Array, pairs: Ints) -> Ints:
-        """Of series that are pairs of places in these, sensor by sensor."""
+        """Return the numbers of coded pairs: sensor index * number of types + type index."""
         sensors, kinds, width = sensor.to_pylist(), kind.to_pylist(), _width(kind)
         numbers = [
             self._known.setdefault((sensors[p // width], kinds[p % width]), len(self._known))
@@ -46,7 +46,7 @@ class Series:
 
 
 class SeriesOfParts(Series):
-    """Numbers the series of several files, whose readings are in one batch, apart. For that batch alone.
+    """Numbers the series of several files in one batch, separately for each file. For that batch only.
 
     parts: the file of each row, counted from 0.
     """
@@ -64,7 +64,7 @@ class SeriesOfParts(Series):
 
 
 def _pairs(batch: pa.RecordBatch) -> tuple[pa.DictionaryArray, pa.DictionaryArray, Ints]:
-    """Sensors and types, coded, and of each row one number for both."""
+    """Return sensors and types as dictionaries, and one number per row for the pair."""
     sensor = pc.dictionary_encode(batch["sensor_id"])
     kind = pc.dictionary_encode(batch["reading_type"])
     places = sensor.indices.to_numpy().astype(np.int64)
@@ -76,7 +76,7 @@ def _width(kinds: pa.Array) -> int:
 
 
 def _distinct(numbers: Ints, end: int) -> tuple[Ints, Ints]:
-    """`np.unique` of numbers from 0 to `end`, with the inverse: by counting where that is less work."""
+    """Return `np.unique` with the inverse, of numbers from 0 to `end`; by counting if that is cheaper."""
     if end > 4 * len(numbers):
         return np.unique(numbers, return_inverse=True)
     there = np.zeros(end, np.bool_)
@@ -88,7 +88,7 @@ def _distinct(numbers: Ints, end: int) -> tuple[Ints, Ints]:
 
 
 def previous(series: Ints) -> Ints:
-    """The index of the row before of the same series, -1 for the first."""
+    """Return the index of the previous row of the same series, -1 for the first."""
     order = _order(series)
     before = np.full(len(series), -1, np.int64)
     same = series[order][1:] == series[order][:-1]
@@ -97,20 +97,20 @@ def previous(series: Ints) -> Ints:
 
 
 def _order(series: Ints) -> npt.NDArray[np.intp]:
-    """The stable order. numpy sorts numbers of sixteen bits by their digits, and longer ones by merging."""
+    """Return the stable order. numpy sorts 16-bit integers faster, by radix sort."""
     few = int(series.max(initial=0)) < 1 << 16
     return np.argsort(series.astype(np.uint16) if few else series, kind="stable")
 
 
 class Last:
-    """The last value of each series, kept from one batch to the next. start: before the first."""
+    """Keeps the last value of each series across batches. start: the value before the first."""
 
     def __init__(self, start: float | int, kind: type[np.generic]) -> None:
         self._start = start
         self._values = np.full(0, start, kind)
 
     def before(self, series: Ints, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The value before each row's in its series; then remembers the last ones."""
+        """Return the previous value in each row's series, and keep the last ones for the next batch."""
         top = int(series.max(initial=-1)) + 1
         if top > len(self._values):
             more = np.full(max(top - len(self._values), 64), self._start, self._values.dtype)

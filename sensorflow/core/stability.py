@@ -1,4 +1,4 @@
-"""When is a file in a drop folder complete, and is it one to take at all?"""
+"""Which files of a drop folder a source reads, and when such a file is complete."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from fnmatch import fnmatchcase
 from sensorflow.core.names import composed
 
 IGNORED = ("*.part", "*.tmp", "*.partial", "*.crdownload", "*.filepart", "*.swp", "*~", ".*")
-"""Names of files that somebody is still writing, and dot files (``.~lock``, ``.nfs…``)."""
+"""Names of files that are still being written, and dot files (``.~lock``, ``.nfs…``)."""
 
 
 ANY_INODE = "*:*:"
-"""In place of the device's and the inode's number."""
+"""Stands for the device and inode numbers in a fingerprint."""
 
 
 def same_state(known: str, mark: str) -> bool:
-    """Whether a file in the state `mark` was registered by the fingerprint `known`. Without a lasting inode
-    also by one that had numbers."""
+    """Return whether the fingerprints `known` (registered) and `mark` are of the same state of a file.
+
+    If `mark` has no stable inode, device and inode are not compared.
+    """
     if mark.startswith(ANY_INODE):
         return known.split(":")[2:] == mark.split(":")[2:]
     return known == mark
@@ -26,9 +28,9 @@ def same_state(known: str, mark: str) -> bool:
 
 @dataclass(frozen=True)
 class Stat:
-    """What identifies one state of one file on disk.
+    """Identifies one state of one file on disk.
 
-    device, inode: st_dev and st_ino, 0 where they do not last; size in bytes; mtime_ns, ctime_ns:
+    device, inode: st_dev and st_ino, 0 if they are not stable. size: in bytes. mtime_ns, ctime_ns:
     nanoseconds since 1970.
     """
 
@@ -39,26 +41,26 @@ class Stat:
     ctime_ns: int
 
     def same_content(self, other: Stat) -> bool:
-        """Whether it is the same inode, not written since; a rename changes only the ctime."""
+        """Return whether both are the same inode with no write in between. A rename changes only ctime."""
         mine = (self.device, self.inode, self.size, self.mtime_ns)
         return mine == (other.device, other.inode, other.size, other.mtime_ns)
 
     @property
     def fingerprint(self) -> str:
-        """Of a file without a lasting inode it begins with `ANY_INODE`."""
+        """The state as text. It starts with `ANY_INODE` if the file has no stable inode."""
         return f"{self.content_fingerprint}:{self.ctime_ns}"
 
     @property
     def content_fingerprint(self) -> str:
-        """Equal for states of the `same_content`."""
+        """The fingerprint without the ctime: equal for two states with the `same_content`."""
         place = f"{self.device}:{self.inode}:" if self.inode else ANY_INODE
         return f"{place}{self.size}:{self.mtime_ns}"
 
 
 def takes(key: bytes, include: Iterable[str], exclude: Iterable[str] = IGNORED) -> bool:
-    """Whether the file `key` (its path below the source, bytes) is one that the source takes.
+    """Return whether the source reads the file `key` (its path below the source's folder, in bytes).
 
-    Every part of the path is held against `exclude`, the last part against `include`.
+    Every part of the path is matched against `exclude`, the last part against `include`.
     """
     parts = composed(key.decode("utf-8", "surrogateescape")).split("/")
     if any(fnmatchcase(part, composed(pattern)) for part in parts for pattern in exclude):
@@ -68,7 +70,7 @@ def takes(key: bytes, include: Iterable[str], exclude: Iterable[str] = IGNORED) 
 
 @dataclass(frozen=True)
 class Sighting:
-    """A file as it was first seen in its present state, at `since` (monotonic seconds)."""
+    """The present state of a file, and when it was first seen: `since`, in monotonic seconds."""
 
     stat: Stat
     since: float
@@ -77,10 +79,10 @@ class Sighting:
 def settled(
     previous: Sighting | None, now: Stat, clock: float, settle: float
 ) -> tuple[bool, Sighting]:
-    """Whether a file that nobody announced as closed is complete: unchanged for `settle` seconds.
+    """Return whether a file is complete, that is, unchanged for the stability window of `settle` seconds.
 
-    Returns the verdict and the sighting to remember. `clock` is monotonic, so that modification
-    times in the future or the past do no harm.
+    Also returns the sighting to remember. `clock` is monotonic, so that wrong modification times do not
+    matter.
     """
     if previous is None or previous.stat != now:
         seen = Sighting(now, clock)

@@ -1,6 +1,6 @@
-"""The life of a file: one enum and one table of allowed transitions.
+"""The state machine of a file version: one enum and one table of allowed transitions.
 
-The database repeats both as CHECKs, on ``files.state`` and on every row of ``file_events``.
+The database enforces both with CHECK constraints, on ``files.state`` and on every row of ``file_events``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a version of a file stands. PENDING and RUNNING are not terminal."""
+    """The state of a file version. All but PENDING and RUNNING are terminal."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -20,7 +20,7 @@ class State(StrEnum):
 
 
 class Stage(StrEnum):
-    """The step that a pending or running file is at; each is a Celery task of the same name."""
+    """The next stage of a pending or running file. Each stage is a Celery task of the same name."""
 
     VALIDATE = "validate"
     TRANSFORM = "transform"
@@ -33,10 +33,10 @@ WORK = (Stage.VALIDATE, Stage.TRANSFORM, Stage.LOAD)
 
 TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
     {
-        (State.PENDING, State.PENDING),  # published (again), attempts given back
+        (State.PENDING, State.PENDING),  # published (again); nacked without counting the attempt
         (State.PENDING, State.RUNNING),  # claimed
         (State.RUNNING, State.RUNNING),  # an expired lease claimed by another worker
-        (State.RUNNING, State.PENDING),  # stage done, retry, condemned, lease expired
+        (State.RUNNING, State.PENDING),  # stage done, retry, dead-lettered, lease expired
         (State.RUNNING, State.LOADED),
         (State.RUNNING, State.QUARANTINED),
         (State.PENDING, State.SUPERSEDED),
@@ -44,12 +44,15 @@ TRANSITIONS: frozenset[tuple[State, State]] = frozenset(
         (State.LOADED, State.SUPERSEDED),
         (State.QUARANTINED, State.SUPERSEDED),
         (State.QUARANTINED, State.PENDING),  # replay
-        (State.LOADED, State.PENDING),  # replay: its rows stay until the new ones replace them
+        (State.LOADED, State.PENDING),  # replay: the old rows stay until the new ones replace them
         (State.LOADED, State.UNDONE),
-        (State.PENDING, State.UNDONE),  # its rows of an earlier load are there while it waits
+        (State.PENDING, State.UNDONE),  # pending for a replay, with the rows of an earlier load
         (State.UNDONE, State.PENDING),  # replay
         (State.UNDONE, State.SUPERSEDED),
-        (State.SUPERSEDED, State.PENDING),  # the version that begins with its bytes was undone
+        (
+            State.SUPERSEDED,
+            State.PENDING,
+        ),  # the newer version that starts with its bytes was undone
     }
 )
 

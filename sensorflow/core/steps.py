@@ -1,4 +1,4 @@
-"""How many ways a regular expression may try, at worst: `re` backtracks through all of them."""
+"""Worst-case cost of a regular expression: the number of ways that `re` may backtrack through."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any
 
 
 def steps(text: str, flags: int, length: int) -> float:
-    """At most so many ways in a text of so many characters; inf of what is not known.
+    """Return an upper bound on the steps of `re` in a text of `length` characters; inf if unknown.
 
-    A product over what stands one behind the other, a sum over what stands in the other's stead. A repeat
-    of something that can itself match in several ways tries each of them each time.
+    Sequences multiply, alternatives add. A repeat of an item that matches in several ways tries each of
+    them in every iteration.
     """
     try:
         parsed = _parsed(text, flags)
         ways = _ways(parsed, length)
         return length + ways if _anchored(parsed) else max(1, length) * ways
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-        return inf  # another Python's parser
+        return inf  # the parser of another Python version
 
 
 @lru_cache(1024)
 def _parsed(text: str, flags: int) -> Any:
-    # private, and what `re` itself goes by; not imported above, as it may go
+    # private, but what `re` itself uses; imported here because it may disappear
     from re import _parser  # type: ignore[attr-defined]
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # `re.compile` has given them
+        warnings.simplefilter("ignore")  # `re.compile` has issued them already
         return _parser.parse(text, flags)
 
 
 def _anchored(parsed: Any) -> bool:
-    """Whether it is only found at the begin of the text."""
+    """Return whether the pattern matches only at the start of the text."""
     name, value = parsed[0] if len(parsed) else ("", "")
     begin = "AT_BEGINNING_STRING", *(() if parsed.state.flags & re.MULTILINE else ("AT_BEGINNING",))
     return str(name) == "AT" and str(value) in begin
@@ -54,7 +54,7 @@ def _of(name: str, value: Any, length: int) -> float:
     if name in _ONE:
         return 1.0
     if name == "GROUPREF":
-        return length + 1.0  # is compared, character by character
+        return length + 1.0  # compared character by character
     if name == "BRANCH":
         return sum(_ways(branch, length) for branch in value[1])
     if name == "SUBPATTERN":

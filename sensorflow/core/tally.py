@@ -1,7 +1,7 @@
-"""Sums over readings, file by file, in whatever order the readings come.
+"""Sums over the readings of each file, independent of their order.
 
-Beside the checksum of keys and values there is a second sum, over every column that database and silver
-both hold: where the two sums of a file agree, so do its rows, bit by bit.
+Besides the checksum of keys and values there is a second sum, over every column that the database and
+silver share. If both sums of a file agree in the two places, so do its rows, bit by bit.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from sensorflow.core.checksum import Words, mix
 from sensorflow.core.readings import micros
 
 KNOWN = 100_000
-"""Texts whose hashes are remembered."""
+"""Texts whose hashes are cached."""
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Of one file. strange: rows whose stored key is not that of what they hold."""
+    """The sums of one file. strange: rows whose stored key does not match their columns."""
 
     rows: int = 0
     checksum: int = 0
@@ -33,7 +33,7 @@ class Sums:
 
 
 class Tally:
-    """The sums of `files` files, which are numbered from 0: 32 bytes each."""
+    """The sums of `files` files, numbered from 0. It uses 32 bytes per file."""
 
     def __init__(self, files: int) -> None:
         self._rows = np.zeros(files, np.int64)
@@ -48,7 +48,7 @@ class Tally:
         prints: Words,
         strange: npt.NDArray[np.bool_],
     ) -> None:
-        """Add rows: the number of each one's file, its mark (`checksum.marks`) and print."""
+        """Add rows, given the number of each row's file, its mark (`checksum.marks`) and its print."""
         if not len(file):
             return
         order = np.argsort(file, kind="stable")
@@ -66,13 +66,13 @@ class Tally:
 
 
 class Prints:
-    """Makes the print of a row: 64 bits of all its columns. Remembers the hashes of texts."""
+    """Computes the print of a row, a 64-bit hash of all its columns. Caches the hashes of texts."""
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
 
     def of(self, batch: pa.RecordBatch, ordinal: npt.NDArray[np.int32]) -> Words:
-        """The prints of rows of silver or of the database; times are cut to microseconds."""
+        """Return the prints of rows of silver or of the database. Times are truncated to microseconds."""
         columns: Sequence[Words] = [
             self._texts(batch["sensor_id"]),
             self._texts(batch["reading_type"]),

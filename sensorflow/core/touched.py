@@ -1,4 +1,4 @@
-"""Which readings a transaction has changed, as far as aggregates and watermarks want to know."""
+"""The range of readings that a transaction changed, for aggregates and watermarks."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 MOST = 1000
-"""Sensors that are told apart."""
+"""Sensors that a `Touched` lists; with more, it covers all sensors."""
 
 
 @dataclass(frozen=True)
 class Touched:
-    """Readings of one source that were inserted, replaced or removed: none outside of this was, but not all
-    that is inside need have been.
+    """An upper bound on the readings of one source that were inserted, replaced or removed.
 
-    low, high: the first and the last instant at which they were measured, cut to microseconds; None where
-    none was touched. sensors: whose they are; None: anybody's, for there are more than `MOST` or it was not
-    at hand.
+    No reading outside it changed; some inside it may be unchanged. low, high: first and last time of the
+    changed readings, truncated to microseconds; None if there are none. sensors: their sensors, or None for
+    any sensor (more than `MOST`, or unknown).
     """
 
     source: str
@@ -28,7 +27,7 @@ class Touched:
     def over(
         self, low: datetime | None, high: datetime | None, sensors: Iterable[str] | None = None
     ) -> Touched:
-        """Widened to hold these too; without times nothing was."""
+        """Return this range widened by another one. Without both times, the other range is empty."""
         if low is None or high is None:
             return self
         known = None

@@ -1,4 +1,4 @@
-"""Why an archive cannot be unpacked just now, or at all, for all ledgers alike."""
+"""Errors of ledgers about archives that cannot be unpacked, now or at all."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from sensorflow.errors import Code, Permanent, Transient
 
 
 def earlier(version: int) -> Transient:
-    """Members are versions in the order in which they are registered: an older archive goes first."""
-    return Transient(Code.DATABASE, f"version {version} of the archive is to be unpacked first")
+    """An older version must be unpacked first: members are versioned in the order of unpacking."""
+    return Transient(Code.DATABASE, f"version {version} of the archive must be unpacked first")
 
 
 def later(name: str, version: int) -> Permanent:
-    """What it holds is older than what is there, and would be taken for newer."""
+    """A newer version of the archive is already unpacked: this one's members would count as newer."""
     return Permanent(
         Code.ARCHIVE,
         f"version {version} of the archive was unpacked before this older one, with other bytes for {name}",
-        do="drop this archive under another name, if its readings are wanted beside the newer ones",
+        do="drop this archive under another name, if its readings are needed in addition to the newer ones",
     )
 
 
 def loaded_whole(rows: int) -> Permanent:
     return Permanent(
         Code.ARCHIVE,
-        f"the archive was loaded as one file before, and {rows:,} readings of that are there",
-        do="undo it, then replay it: it is unpacked then",
+        f"the archive was loaded as one file before, and {rows:,} of its readings are in the database",
+        do="undo it, then replay it: the replay unpacks it",
     )
 
 
 def unpacked_before() -> Permanent:
     return Permanent(
         Code.ARCHIVE,
-        "the archive was unpacked before, and its members are files of their own",
-        do="set unpack = true for the source again; or undo the archive, then drop it once more",
+        "the archive was unpacked before, and its members are separate files",
+        do="set unpack = true for the source again; or undo the archive, then drop it again",
     )

@@ -1,6 +1,7 @@
-"""The library of profiles for common loggers and formats, and how profiles extend one another.
+"""The library of profiles for common loggers and formats, and the inheritance of profiles.
 
-A profile is a TOML table; `extends = "name"` takes another one's keys, and those given go before them.
+A profile is a TOML table. `extends = "name"` inherits the keys of another profile, which its own
+keys override.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from sensorflow.explain import explain
 Table = dict[str, Any]
 formats.bring(plugins.Decoders())
 MERGED = frozenset({"time", "columns", "captures", "rules", "units", "where", "values"})
-"""Tables whose keys are taken one by one; any other is replaced as a whole."""
+"""Tables that are merged key by key; any other table is replaced as a whole."""
 
 
 @cache
 def builtin() -> Mapping[str, Table]:
-    """Name -> table of the profiles that come with sensorflow."""
+    """Return the built-in profiles: name -> table."""
     files = sorted(resources.files(__name__).iterdir(), key=lambda f: f.name)
     return {
         file.name.removesuffix(".toml").replace("_", "-"): tomllib.loads(file.read_text("utf-8"))
@@ -38,13 +39,13 @@ def builtin() -> Mapping[str, Table]:
 
 
 def text(name: str) -> str:
-    """The TOML of a profile of the library."""
+    """Return the TOML text of a built-in profile."""
     file = resources.files(__name__) / f"{name.replace('-', '_')}.toml"
     return file.read_text("utf-8")
 
 
 def resolved(name: str, tables: Mapping[str, Any], below: tuple[str, ...] = ()) -> Any:
-    """A profile's table with all that it extends. Raises Misuse for an unknown name or a circle."""
+    """Return a profile's table with inherited keys. Raises Misuse for an unknown name or a cycle."""
     if name in below:
         circle = " -> ".join((*below[below.index(name) :], name))
         raise Misuse(
@@ -58,7 +59,7 @@ def resolved(name: str, tables: Mapping[str, Any], below: tuple[str, ...] = ()) 
     if not isinstance(table, dict) or "extends" not in table:
         return table
     parent, own = table["extends"], {k: v for k, v in table.items() if k != "extends"}
-    # a project's profile may bear the name of the one in the library that it extends
+    # a project's profile may have the same name as the built-in one that it extends
     known = {k: v for k, v in tables.items() if k != name} if parent == name else tables
     chain = below if parent == name else (*below, name)
     return merged(resolved(str(parent), known, chain), own)
@@ -98,7 +99,7 @@ def _as_table(key: str, given: Any) -> Any:
 
 
 def validated(table: Any, where: str) -> Profile:
-    """The profile of a table. Misuse with one line for the first thing that is wrong."""
+    """Return the profile of a table. Raises Misuse with a one-line message for the first error."""
     try:
         return Profile.model_validate(table)
     except ValidationError as error:
@@ -106,7 +107,7 @@ def validated(table: Any, where: str) -> Profile:
 
 
 def read_text(file: Path) -> str:
-    """Misuse for a file that is no text; raises OSError."""
+    """Read a TOML file. Raises Misuse if it is not UTF-8, OSError if it cannot be read."""
     try:
         return file.read_text("utf-8")
     except UnicodeDecodeError as error:
@@ -114,7 +115,7 @@ def read_text(file: Path) -> str:
 
 
 def parsed(text: str, file: Path) -> Table:
-    """Misuse with one line for a text of `file` that is no TOML."""
+    """Parse the text of `file`. Raises Misuse with a one-line message if it is not TOML."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -122,7 +123,7 @@ def parsed(text: str, file: Path) -> Table:
 
 
 def read_toml(file: Path) -> Table:
-    """Misuse with one line for a file that cannot be read or is no TOML."""
+    """Read and parse a file. Raises Misuse with a one-line message if it cannot be read or is not TOML."""
     try:
         return parsed(read_text(file), file)
     except OSError as error:
@@ -130,9 +131,9 @@ def read_toml(file: Path) -> Table:
 
 
 def load(named: str, tables: Mapping[str, Any] | None = None) -> tuple[str, Profile]:
-    """(name, profile) of a TOML file, or of a name: one of `tables`, or of the library.
+    """Return (name, profile) for a TOML file, or for a name in `tables` or in the library.
 
-    A file holds a profile's keys, or one table of [profiles]; "file.toml:name" says which of several.
+    A file holds the keys of one profile, or a table [profiles]; "file.toml:name" selects one of several.
     """
     path, _, inner = named.partition(".toml:")
     file = Path(f"{path}.toml" if inner else named)
@@ -144,9 +145,10 @@ def load(named: str, tables: Mapping[str, Any] | None = None) -> tuple[str, Prof
 
 
 def chosen(given: Table, file: Path, inner: str = "") -> tuple[str, Any]:
-    """(name, resolved table) of the profile in a file. inner: its name, where there are several.
+    """Return (name, resolved table) of the profile in a file. inner: its name, if there are several.
 
-    Raises Misuse."""
+    Raises Misuse.
+    """
     found = given.get("profiles")
     if not isinstance(found, dict):
         return file.stem, _resolved(file.stem, {file.stem: given}, file)
@@ -154,7 +156,7 @@ def chosen(given: Table, file: Path, inner: str = "") -> tuple[str, Any]:
         inner = next(iter(found))
     if inner not in found:
         names = ", ".join(f"{file}:{name}" for name in found)
-        raise Misuse(f"{file}: holds several profiles; name one: {names}", Code.SETTINGS)
+        raise Misuse(f"{file}: has several profiles; name one: {names}", Code.SETTINGS)
     return inner, _resolved(inner, found, file)
 
 

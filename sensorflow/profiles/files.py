@@ -1,7 +1,7 @@
 """Profiles in files: a source's `profile = "testo.toml"`, a profile's `extends = "testo.toml"`.
 
-A path is relative to the folder of sensorflow.toml. The profile is called by the file's stem, or by the
-name of its table in the file: whether it stands in a file of its own changes nothing in what is loaded.
+A path is relative to the folder of sensorflow.toml. The profile's name is the file's stem, or the name of
+its table in the file. Moving a profile to a file of its own does not change what is loaded.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from sensorflow.environment import folder
 from sensorflow.errors import Code, Misuse
 
 SETTINGS = ""
-"""The key of sensorflow.toml itself among texts."""
+"""The key of sensorflow.toml itself in `Texts`."""
 
 
 class Texts:
-    """The settings file and the profile files that it names, of which each is read once.
+    """The settings file and the profile files that it names; each is read once.
 
-    copy: a file that `copied` made, read in place of all of them. given: the text of the settings file, in
-    place of what it holds by now.
+    copy: a file written by `copied`, read instead of all of them. given: the text of the settings file,
+    used instead of its current content.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Texts:
         return {} if self.path is None else self._table(SETTINGS, self.path)
 
     def profile(self, named: str) -> tuple[str, profiles.Table, Path]:
-        """(name, resolved table, file) of what a path names. Raises Misuse."""
+        """Return (name, resolved table, file) of the profile at a path. Raises Misuse."""
         where, inner = _parted(named)
         file = self.home / where
         name, table = profiles.chosen(self._table(where, file), file, inner)
@@ -52,12 +52,12 @@ class Texts:
     def _table(self, key: str, file: Path) -> profiles.Table:
         if key not in self._texts:
             if self._whole:
-                raise Misuse(f"{file}: was not there when the settings were copied", Code.SETTINGS)
+                raise Misuse(f"{file}: did not exist when the settings were copied", Code.SETTINGS)
             self._texts[key] = profiles.read_text(file)
         return profiles.parsed(self._texts[key], file)
 
     def copied(self) -> str:
-        """All that was read, as a text that `Texts` takes as a copy."""
+        """Return all texts read so far, as the content of a file for `copy`."""
         return json.dumps(self._texts)
 
 
@@ -69,19 +69,21 @@ def _read_copy(path: Path, copy: Path) -> dict[str, str]:
 
 
 def is_path(named: str) -> bool:
-    """Whether a text names a file rather than a profile."""
+    """Return whether a text is a file path rather than the name of a profile."""
     return named.endswith(".toml") or ".toml:" in named or "/" in named
 
 
 def _parted(named: str) -> tuple[str, str]:
-    """(path, name of the table in it or "")"""
+    """Split "path.toml:name" into (path, name); the name is "" if there is none."""
     before, colon, inner = named.partition(".toml:")
     return (f"{before}.toml", inner) if colon else (named, "")
 
 
 def resolve(given: dict[str, Any], texts: Texts) -> dict[str, Path]:
-    """Read the profiles that settings name by a path, and put them into the settings: those of sources
-    under their names, which go in the path's place. Returns the file of each. Raises Misuse."""
+    """Read the profiles that the settings name by path, and add them to the settings in place.
+
+    A source's path is replaced by the profile's name. Returns the file of each profile. Raises Misuse.
+    """
     tables, sources = given.get("profiles", {}), given.get("sources", {})
     if not isinstance(tables, dict) or not isinstance(sources, dict):
         return {}
@@ -96,7 +98,7 @@ def resolve(given: dict[str, Any], texts: Texts) -> dict[str, Path]:
         other = found.get(name) or (f"[profiles.{name}]" if name in tables else file)
         if other != file:
             raise Misuse(
-                f"{texts.path}: {key} = {named!r}: {other} is called {name!r} too; rename one of them",
+                f"{texts.path}: {key} = {named!r}: {other} has the name {name!r} too; rename one of them",
                 Code.SETTINGS,
             )
         profiles.validated(table, _place(file, named))
@@ -138,7 +140,7 @@ def _read(texts: Texts, key: str, named: str) -> tuple[str, profiles.Table, Path
 
 
 def toml_files(home: Path, beside: Path | None = None) -> list[str]:
-    """The TOML files of a folder, and of the one of another file, as settings name them."""
+    """Return the TOML files of `home`, and of the folder of `beside`, as paths for the settings."""
     folders = {home, *([beside.parent] if beside else [])}
     files = [
         file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.toml"))
@@ -153,5 +155,5 @@ def _place(file: Path, named: str) -> str:
 
 
 def plain_name(name: str) -> str:
-    """A name made of the letters, digits, - and _ of another one."""
+    """Replace all characters of a name except letters, digits, - and _ by hyphens."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")

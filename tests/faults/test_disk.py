@@ -79,7 +79,7 @@ def test_fault_12_a_full_database_disk_pauses_the_intake_and_blames_no_file(
             time.sleep(0.5)
         drops.put("late.csv")
         alert = next(e for e in events(f, "daemon", "intake.paused") if e["code"][:4] == "I505")
-        assert "make room" in alert["do"]
+        assert "free space" in alert["do"]
         if server.process.alive:
             assert f.counts()["quarantined"] == 0
             assert f.counts()["loaded"] == 1

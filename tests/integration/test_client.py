@@ -242,7 +242,7 @@ def test_a_project_that_does_not_run_and_a_database_that_is_away_say_so(
     settings.write_text("")
     with pytest.raises(SensorflowError) as error:
         Client(tmp_path)
-    assert refused(error).startswith("S002 no database: `sensorflow up` does not run")
+    assert refused(error).startswith("S002 no database: `sensorflow up` is not running")
     settings.write_text('database_url = "postgresql://127.0.0.1:1/none"')
     with Client(settings) as client:
         for ask in (client.files, lambda: client.readings(START, END).to_table()):

@@ -198,7 +198,7 @@ def test_what_outlasts_an_outage_is_named_by_doctor_and_status_with_its_remedy(
     }
     for command in ("doctor", "status"):
         told = warm.run(["sensorflow", command], env, project).stdout.decode()
-        assert "2 files given back since" in told
+        assert "2 files retried since" in told
         assert "I512 database-limit: tuple decompression limit" in told
         assert "; other files: too many locks" in told
         assert REMEDY[Code.DATABASE_LIMIT] in told

@@ -70,7 +70,7 @@ def test_a_step_that_cannot_be_counted_costs_its_row() -> None:
     unreadable, missing = Code.TIMESTAMP_UNREADABLE, Code.TIMESTAMP_MISSING
     codes = [unreadable, missing, missing, unreadable, unreadable, unreadable]
     assert [code for code, _ in refused] == [*codes, Code.TIMESTAMP_OUT_OF_RANGE]
-    assert "'2024-01-01T00:00Z + x x PT1H' is no time" in refused[0][1]
+    assert "'2024-01-01T00:00Z + x x PT1H' is not a time" in refused[0][1]
 
 
 def test_a_row_of_numbered_columns() -> None:
@@ -115,8 +115,8 @@ def test_days_are_those_of_the_zone_that_the_row_names() -> None:
     assert found == ["2024-03-30T12:00:00Z"] * 5 + later
     assert {code for code, _ in refused} == {Code.TIMESTAMP_NO_ZONE}
     assert [reason.split(" needs a zone, and ")[1] for _, reason in refused] == [
-        "'Nowhere/City' is no known zone: say it in zones",
-        "its cell of the zone is empty",
+        "'Nowhere/City' is not a known zone: add it to zones",
+        "its zone cell is empty",
     ]
 
 

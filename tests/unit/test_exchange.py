@@ -158,7 +158,7 @@ def test_a_date_pattern_without_counterpart_is_to_do() -> None:
 @pytest.mark.parametrize(
     ("document", "why"),
     [
-        ([], "no object"),
+        ([], "not a JSON object"),
         ({"a": 1}, "neither fields"),
         ({"fields": []}, "no list of fields"),
         ({"fields": [{"type": "number"}]}, "field 1 of the schema has no name"),
@@ -166,13 +166,13 @@ def test_a_date_pattern_without_counterpart_is_to_do() -> None:
             {"resources": [{"name": "a"}, {"name": "b"}]},
             "2 tables in it; name one with --table: a, b",
         ),
-        ({"schema": "s.json"}, "stands in another file"),
-        ({"fields": [{**T, "constraints": [1]}]}, "of another type than the standard"),
+        ({"schema": "s.json"}, "is in another file"),
+        ({"fields": [{**T, "constraints": [1]}]}, "does not have the type"),
         (
             {"schema": {"fields": [T]}, "dialect": {"headerRows": ["a"]}},
-            "of another type than the standard",
+            "does not have the type",
         ),
-        ({"tableSchema": {"columns": [1]}}, "column 1 of the tableSchema is no object"),
+        ({"tableSchema": {"columns": [1]}}, "column 1 of the tableSchema is not an object"),
     ],
 )
 def test_a_document_of_another_kind_is_refused_in_one_line(document: Any, why: str) -> None:

@@ -104,7 +104,7 @@ def test_a_file_holds_a_profile_or_names_one_of_several(tmp_path: Path) -> None:
     assert profiles.load(str(file))[1].value == "value"
     file.write_text('[profiles.a]\nextends = "long"\n[profiles.b]\nextends = "wide"\n')
     assert profiles.load(f"{file}:b")[0] == "b"
-    with pytest.raises(Misuse, match="holds several profiles"):
+    with pytest.raises(Misuse, match="has several profiles"):
         profiles.load(str(file))
     with pytest.raises(Misuse, match="did you mean 'surfrad'"):
         profiles.load("surfrat")

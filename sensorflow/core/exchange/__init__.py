@@ -1,4 +1,4 @@
-"""Descriptions of tables by others (Frictionless Table Schema, CSVW), made into profiles, and back."""
+"""Imports table descriptions (Frictionless Table Schema, CSVW) as profiles, and exports profiles."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ __all__ = ["Imported", "imported"]
 
 
 def imported(document: Any, table: str | None = None) -> Imported:
-    """The profile of a document. table: a resource's name or path, a table's url, where there are several.
+    """Return the profile for a document.
 
-    Raises Misuse for a document of another kind."""
+    table: selects one of several, by a resource's name or path, or by a table's url.
+
+    Raises Misuse for a document of another kind.
+    """
     try:
         return proposed(_described(document, table))
     except (AttributeError, TypeError, ValueError, IndexError, KeyError) as error:
-        what = "a part of it is of another type than the standard has there"
+        what = "a part of it does not have the type that the standard requires"
         raise Misuse(f"{what}: {error}") from error
 
 
 def _described(document: Any, table: str | None) -> Described:
     if not isinstance(document, dict):
-        raise Misuse("no object: a Table Schema, a Data Package or CSVW metadata is expected")
+        raise Misuse("not a JSON object: expected a Table Schema, a Data Package or CSVW metadata")
     resources = document.get("resources")
     if isinstance(resources, list):
         return frictionless.resource(chosen(resources, table, ("name", "path")))
@@ -40,7 +43,7 @@ def _described(document: Any, table: str | None) -> Described:
         schema = document if "fields" in document else None
         return frictionless.resource({"schema": schema} if schema else document)
     raise Misuse(
-        "neither fields (Table Schema), resources (Data Package) nor tableSchema (CSVW) is in it"
+        "it has neither fields (Table Schema), resources (Data Package) nor tableSchema (CSVW)"
     )
 
 

@@ -28,10 +28,10 @@ _NO_RULE = "rules have no such check"
 
 
 def table(given: dict[str, Any]) -> Described:
-    """Raises Misuse where it has no columns."""
+    """Read the description of a CSVW table. Raises Misuse if it has no columns."""
     schema = given.get("tableSchema", given)
     if isinstance(schema, str):
-        raise Misuse(f"its tableSchema stands in another file, {schema!r}: import that one")
+        raise Misuse(f"its tableSchema is in another file, {schema!r}: import that file")
     columns = schema.get("columns") if isinstance(schema, dict) else None
     if not isinstance(columns, list) or not columns:
         raise Misuse("the tableSchema has no list of columns")
@@ -42,7 +42,7 @@ def table(given: dict[str, Any]) -> Described:
     named: dict[str, str] = {}
     for number, one in enumerate(columns, 1):
         if not isinstance(one, dict):
-            raise Misuse(f"column {number} of the tableSchema is no object")
+            raise Misuse(f"column {number} of the tableSchema is not an object")
         if one.get("virtual"):
             continue
         found = _column({**inherited, **one}, number, made)
@@ -57,7 +57,7 @@ def table(given: dict[str, Any]) -> Described:
 
 def _dialect(given: Any, made: Described) -> None:
     if isinstance(given, str):
-        raise Misuse(f"its dialect stands in another file, {given!r}: put it into the metadata")
+        raise Misuse(f"its dialect is in another file, {given!r}: put it into the metadata")
     dialect = given or {}
     settings = made.settings
     for theirs, ours in (
@@ -117,7 +117,7 @@ def _column(given: dict[str, Any], number: int, made: Described) -> Field:
 
 
 def _title(given: dict[str, Any]) -> str:
-    """The title is what the file has; the name stands for it where there is none."""
+    """Return the column's title in the file, or its name if it has no title."""
     titles = given.get("titles")
     titles = next(iter(titles.values()), None) if isinstance(titles, dict) else titles
     titles = next(iter(titles), None) if isinstance(titles, list) else titles
@@ -129,7 +129,7 @@ def _bound(datatype: dict[str, Any], *names: str) -> str | None:
 
 
 def _numbers(name: str, given: Any, made: Described) -> dict[str, str]:
-    """Decimal and group signs. A pattern alone has "." and ",", which it uses or not."""
+    """Return decimal sign and thousands separator. A pattern without them uses "." and ","."""
     written = given if isinstance(given, dict) else {"pattern": given} if given else {}
     found = {}
     if written.get("decimalChar"):

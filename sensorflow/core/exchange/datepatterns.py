@@ -1,4 +1,4 @@
-"""Date patterns of Unicode TR 35, as CSVW has them, and strptime formats."""
+"""Converts between date patterns of Unicode TR 35 (as in CSVW) and strptime formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _BACK = {
 
 
 def strptime(pattern: str) -> str:
-    """ "dd.MM.yyyy HH:mm:ss.SSS" -> "%d.%m.%Y %H:%M:%S": %S takes decimals. ValueError for what has none.
+    """Convert "dd.MM.yyyy HH:mm:ss.SSS" to "%d.%m.%Y %H:%M:%S" (%S accepts decimals).
+
+    Raises ValueError for a field without a counterpart.
 
     >>> strptime("yyyy-MM-dd'T'HH:mmXXX")
     '%Y-%m-%dT%H:%M%z'
@@ -27,7 +29,7 @@ def strptime(pattern: str) -> str:
     out = ""
     for quoted, field, sign in _tokens(pattern):
         if field:
-            # between digits of a date, T stands for itself
+            # a bare T between date and time is literal
             if field not in _FIELDS and field != "T":
                 raise ValueError(f"{field!r} of a date pattern has no counterpart")
             out += _FIELDS.get(field, field)
@@ -45,7 +47,7 @@ def _tokens(pattern: str) -> list[tuple[str, str, str]]:
 
 
 def pattern(known: str) -> str:
-    """The way back. ValueError for what has no pattern."""
+    """Convert a strptime format to a date pattern. Raises ValueError if a directive has no counterpart."""
     out = ""
     for directive, letters, sign in re.findall(r"(%.)|([A-Za-z']+)|([^A-Za-z'%])", known):
         if directive:

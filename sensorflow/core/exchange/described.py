@@ -1,4 +1,4 @@
-"""What the description of a table says, whatever standard it is written in."""
+"""The description of a table, independent of the standard it was written in."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ Kind = Literal["number", "integer", "datetime", "date", "time", "boolean", "text
 
 @dataclass(frozen=True)
 class Field:
-    """A column. told: what its standard calls it. format: of times, as in a profile; "" where it is not
-    known. note: why. bounds: minimum and maximum as written."""
+    """A column. told: its type in the standard. format: for times, as in a profile; "" if unknown.
+
+    minimum, maximum: as written. bare: whether numbers have no other text around them.
+    """
 
     name: str
     kind: Kind
@@ -33,8 +35,11 @@ class Field:
 
 @dataclass
 class Described:
-    """settings: keys of the profile. key: names that identify a row. unsaid: lines on what a profile
-    cannot express; doubts: what a person must decide."""
+    """A table description.
+
+    of: the name of the standard. settings: keys of the profile. key: columns that identify a row. unsaid:
+    what a profile cannot express. doubts: what the user must decide.
+    """
 
     of: str
     fields: list[Field] = field(default_factory=list)
@@ -44,7 +49,7 @@ class Described:
     doubts: list[str] = field(default_factory=list)
 
     def cannot(self, where: str, given: Mapping[str, Any], keys: Mapping[str, str]) -> None:
-        """A line for each of these keys that is given. keys: key -> what follows from it."""
+        """Add a line to `unsaid` for each given key. keys: key -> why a profile cannot express it."""
         for key, why in keys.items():
             if given.get(key) not in (None, False, [], ""):
                 self.unsaid.append(f"{where}{key} = {given[key]!r}: {why}")
@@ -55,7 +60,7 @@ _TYPE = re.compile(r"(?:.*[/#:])?variableMeasured", re.IGNORECASE)
 
 
 def unit(column: Mapping[str, Any]) -> str:
-    """Of a property such as unit, qudt:hasUnit, schema:unitCode: a text, or the last part of an IRI."""
+    """Return the unit from a property such as unit or qudt:hasUnit; of an IRI the last part."""
     return _property(column, _UNIT)
 
 
@@ -78,7 +83,7 @@ def _property(column: Mapping[str, Any], name: re.Pattern[str]) -> str:
 
 
 def texts(given: Any) -> tuple[str, ...]:
-    """A text, a list of texts, or of objects with a value each."""
+    """Return texts from a text, a list of texts, or a list of objects with a "value"."""
     listed = given if isinstance(given, list) else [given] if given is not None else []
     values = [one.get("value") if isinstance(one, dict) else one for one in listed]
     return tuple(str(value) for value in values if value not in (None, ""))

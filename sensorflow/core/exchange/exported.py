@@ -1,4 +1,4 @@
-"""A profile as others describe a table: Frictionless Table Schema, or CSVW metadata."""
+"""Exports a profile as a Frictionless Table Schema or CSVW metadata."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from sensorflow.errors import Misuse
 
 @dataclass
 class Exported:
-    """document: of the standard. unsaid: lines on what the profile says and the standard cannot."""
+    """document: in the format of the standard. unsaid: what the standard cannot express."""
 
     document: dict[str, Any]
     unsaid: list[str] = field(default_factory=list)
 
 
 def exported(profile: Profile, kind: str, name: str = "data.csv") -> Exported:
-    """name: of the file that is described. Raises Misuse for a profile that is none of a table."""
+    """Export a profile. name: the described file. Raises Misuse if the profile is not for tables."""
     if kind not in ("table-schema", "csvw"):
         raise Misuse(f"--as {kind!r}: table-schema or csvw")
     if profile.format not in ("csv", "xlsx") or (kind == "csvw" and profile.format != "csv"):
         raise Misuse(
-            f"--as {kind}: it describes tables of texts, the profile reads {profile.format}"
+            f"--as {kind}: it describes text tables, but the profile reads {profile.format}"
         )
     made = _Exporting(profile, kind == "csvw")
     return Exported(made.document(name), made.unsaid)
@@ -59,7 +59,7 @@ class _Exporting:
         return self.whole(name, key if sensor and self.at else [])
 
     def plain(self, title: str) -> bool:
-        """Whether a name is a title. A line for those that are not."""
+        """Return whether a name is a column title. If not, add a line to `unsaid`."""
         if re.match(r"~|#\d+$", title) and title not in self.profile.names:
             self.unsaid.append(f"column {title!r} is told by a pattern or its place")
             return False
@@ -99,7 +99,7 @@ class _Exporting:
             self.unsaid.append(f"time.{key}: neither zone nor corrections of times are in it")
 
     def cut(self, written: str, count: int) -> list[str]:
-        """The format of each part."""
+        """Split a time format into the formats of `count` columns."""
         pieces = written.split(self.profile.time.join) if self.profile.time else []
         if count > 1 and len(pieces) != count:
             self.unsaid.append(f"time.format {written!r} cannot be cut into {count} columns")

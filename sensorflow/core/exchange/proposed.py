@@ -1,4 +1,4 @@
-"""A profile for a table that is described, with what nobody said left to a person."""
+"""Proposes a profile for a described table. What the description leaves open is left to the user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BARE = r"^[^\d.+-]*([+-]?[\d.,' ]*\d(?:[eE][+-]?\d+)?)\D*$"
 
 @dataclass(frozen=True)
 class Imported:
-    """guess: the profile. unsaid: what the description says and a profile cannot."""
+    """guess: the profile. unsaid: what the description has and a profile cannot express."""
 
     guess: Guess
     unsaid: tuple[str, ...]
@@ -58,7 +58,7 @@ def proposed(given: Described) -> Imported:
 
 
 def _times(given: Described) -> list[Field]:
-    """The column, or date and time, that tell when: those in the primary key before others."""
+    """Return the time column, or the date and time columns. Columns in the primary key come first."""
     found = [f for f in given.fields if f.kind in ("datetime", "date", "time")]
     found.sort(key=lambda f: f.name not in given.key)
     for kinds in (("datetime",), ("date", "time"), ("date",)):
@@ -82,13 +82,15 @@ def _time(times: list[Field], doubts: list[str]) -> tuple[list[Line], bool]:
 
 
 def _has_offset(written: str) -> bool:
-    """Whether the times carry one for certain. In ISO 8601 they may: such a time that does not, and has no
-    zone, is refused when it is read."""
+    """Return whether the times certainly have an offset.
+
+    In ISO 8601 they may: a time without an offset is rejected later if no zone is set.
+    """
     return "%z" in written or "%Z" in written
 
 
 def _identity(given: Described, times: list[Field]) -> list[str]:
-    """What the primary key has besides the time, where it has the time: a row is of one sensor and time."""
+    """Return the other columns of a primary key that includes the time: they identify the sensor."""
     if not any(f.name in given.key for f in times):
         return []
     at = {f.name for f in given.fields if f.kind in ("datetime", "date", "time")}
@@ -161,7 +163,7 @@ def _number(text: str) -> float | None:
 
 
 def _bounds(times: list[Field]) -> Iterator[Line]:
-    """Limits of the time, where it stands in one column and they are dates."""
+    """Yield the limits of the time, if it is in one column and the limits are dates."""
     if len(times) != 1:
         return
     for key, text in (("earliest", times[0].minimum), ("latest", times[0].maximum)):

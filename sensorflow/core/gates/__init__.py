@@ -1,1 +1,1 @@
-"""Gates: files by which a sender says that others are complete, and what they hold. Pure."""
+"""Gates: files with which a sender announces that other files are complete, and what they contain."""

@@ -1,4 +1,4 @@
-"""What a sender says of a file, and whether it is so."""
+"""What a sender announced about a file, and the checks against it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512"
 
 
 class GateUnreadable(Exception):
-    """A gate does not say what is expected of it. `str()`: why, for people, and printable."""
+    """A gate has unexpected content. `str()` is the reason, for users, with only printable characters."""
 
     def __init__(self, why: str) -> None:
         super().__init__(shown(why))
@@ -24,8 +24,11 @@ class GateUnreadable(Exception):
 
 @dataclass(frozen=True)
 class Announced:
-    """gate: the file that says so, for people. size in bytes. sums: pairs of an algorithm and a digest in
-    lower case hexadecimal digits. rows: of the file, whatever becomes of them."""
+    """What a gate announces about a file.
+
+    gate: the gate's name, for messages. size: in bytes. sums: pairs of algorithm and digest (lower case
+    hex). rows: number of rows in the file, including rejected ones.
+    """
 
     gate: str
     size: int | None = None
@@ -43,8 +46,11 @@ class Announced:
 
 @dataclass(frozen=True)
 class Announcement:
-    """The gate on whose word a file is registered. mark: the fingerprint of its content (see `Stat`): a
-    gate whose mode or owner changes is not sent again."""
+    """The gate that announced a registered file.
+
+    mark: the fingerprint of the gate's content (see `Stat`), so that a new mode or owner of the gate does
+    not count as a new announcement.
+    """
 
     gate: bytes
     mark: str
@@ -52,8 +58,10 @@ class Announcement:
 
 
 def differs(announced: Announced, size: int, digest: Callable[[str], str]) -> str | None:
-    """How the bytes of a file differ from what was announced; None if they do not. digest: of the file, by
-    an algorithm, in lower case hexadecimal digits."""
+    """Return how a file's bytes differ from the announcement; None if they do not.
+
+    digest: returns the file's digest by an algorithm, as lower case hex.
+    """
     if announced.size is not None and announced.size != size:
         return f"the file has {size:,} bytes, {announced.gate} says {announced.size:,}"
     for algorithm, wanted in announced.sums:
@@ -64,7 +72,7 @@ def differs(announced: Announced, size: int, digest: Callable[[str], str]) -> st
 
 
 def require_rows(announced: Announced | None, rows: int) -> None:
-    """Raises Permanent GATE_MISMATCH where another number of rows was announced."""
+    """Raises Permanent GATE_MISMATCH if the announced number of rows differs."""
     if announced is not None and announced.rows is not None and announced.rows != rows:
         raise Permanent(
             Code.GATE_MISMATCH,

@@ -1,4 +1,4 @@
-"""Manifests: files that name others, with sizes, checksums and counts of rows. JSON, CSV, or checksums."""
+"""Manifests: files that list others, with sizes, checksums and row counts (JSON, CSV or checksum files)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS = ("rows", "rowcount", "records", "recordcount", "numrows", "nrows", "count
 SUMS = ("checksum", "hash", "digest")
 LISTS = ("files", "entries", "items", "objects", "members", "contents")
 FILES = ("filecount", "numfiles", "nfiles", "totalfiles")
-"""How facts are called, in lower case and without what is no letter or digit."""
+"""Accepted key names, in lower case and without characters other than letters and digits."""
 KNOWN = frozenset((*NAMES, *SIZES, *ROWS, *SUMS, *LISTS, *FILES, *ALGORITHMS))
 
 
@@ -31,10 +31,10 @@ class _Line:
 
 
 def manifest(data: bytes, key: bytes) -> dict[bytes, Announced]:
-    """The files that the manifest `key` names: their keys, and what it says of each.
+    """Return the files that the manifest `key` lists: their keys, and what it announces about each.
 
-    Names are relative to its folder; of a URL or an absolute path the last part counts. It may name
-    itself, as `sha256sum * > SHA256SUMS` does: that is left out. Raises GateUnreadable.
+    Names are relative to the manifest's folder; of a URL or absolute path only the last part is used. An
+    entry for the manifest itself, as in `sha256sum * > SHA256SUMS`, is ignored. Raises GateUnreadable.
     """
     text, gate = text_of(data), key.decode("utf-8", "backslashreplace")
     if not text.strip():
@@ -46,7 +46,7 @@ def manifest(data: bytes, key: bytes) -> dict[bytes, Announced]:
             continue
         made = _announced(line, gate)
         if found.setdefault(other, made) != made:
-            raise GateUnreadable(f"it names {line.name} twice, with other facts")
+            raise GateUnreadable(f"it lists {line.name} twice, with different facts")
     if not found:
         raise GateUnreadable("it names no file")
     return found
@@ -76,11 +76,11 @@ def _of_csv(text: str) -> Iterator[_Line]:
         titles = [_plain(title) for title in next(rows)]
         if not set(titles) & set(NAMES):
             raise GateUnreadable(
-                "expected JSON, lines of checksums, or CSV with a header that has a column "
-                f"called {' or '.join(NAMES[:3])}"
+                "expected JSON, lines of checksums, or CSV whose header has a column "
+                f"named {' or '.join(NAMES[:3])}"
             )
         if len(set(titles)) != len(titles):
-            raise GateUnreadable("line 1: two columns have one title")
+            raise GateUnreadable("line 1: two columns have the same title")
         for row in rows:
             if not any(cell.strip() for cell in row):
                 continue
@@ -97,7 +97,7 @@ def _of_json(text: str) -> Iterator[_Line]:
     try:
         whole = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise GateUnreadable(f"it is not whole JSON: {error}") from None
+        raise GateUnreadable(f"it is not valid JSON: {error}") from None
     if not isinstance(whole, dict):
         yield from _listed(whole)
         return
@@ -113,7 +113,7 @@ def _of_json(text: str) -> Iterator[_Line]:
     said = _number(_Line("", facts), FILES)
     if said not in (None, len(lines)):
         files = "1 file" if said == 1 else f"{said} files"
-        raise GateUnreadable(f"it says {files}, and names {len(lines)}")
+        raise GateUnreadable(f"it announces {files} but lists {len(lines)}")
 
 
 def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _facts(told: Mapping[str, Any]) -> dict[str, Any]:
-    """By their plain names; two spellings of one may not say two things."""
+    """Return the facts by normalized key. Raises GateUnreadable if two spellings of a key disagree."""
     found: dict[str, Any] = {}
     for name, value in told.items():
         plain = _plain(name)
@@ -170,14 +170,14 @@ def _key(name: str, manifest_key: bytes) -> bytes:
         parts = parts[-1:]
     parts = [part for part in parts if part not in ("", ".")]
     if not parts or ".." in parts:
-        raise GateUnreadable(f"{name!r} is no path below the manifest's folder")
+        raise GateUnreadable(f"{name!r} is not a path below the manifest's folder")
     folder, slash, _ = manifest_key.rpartition(b"/")
     try:
         key = "/".join(parts).encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half of a character outside the basic plane
         key = b"\0"
     if b"\0" in key:
-        raise GateUnreadable(f"{name!r} is no name of a file")
+        raise GateUnreadable(f"{name!r} is not a file name")
     return folder + slash + key
 
 
@@ -190,7 +190,7 @@ def _announced(line: _Line, gate: str) -> Announced:
             continue
         algorithm, digest = _digest(line, value, wanted)
         if sums.setdefault(algorithm, digest) != digest:
-            raise GateUnreadable(f"{line.name}: two checksums by {SHOWN[algorithm]}")
+            raise GateUnreadable(f"{line.name}: two different {SHOWN[algorithm]} checksums")
     return replace(Announced(gate), size=sizes, rows=rows, sums=tuple(sorted(sums.items())))
 
 
@@ -202,7 +202,7 @@ def _digest(line: _Line, value: Any, wanted: str | None) -> tuple[str, str]:
     found = digest_in(text)
     if found is None or wanted not in (None, found[0]):
         what = SHOWN[wanted] if wanted else "MD5, SHA-1, SHA-256 or SHA-512"
-        raise GateUnreadable(f"{line.name}: {text!r} is no {what}")
+        raise GateUnreadable(f"{line.name}: {text!r} is not {what}")
     return found
 
 
@@ -218,5 +218,5 @@ def _number(line: _Line, names: tuple[str, ...]) -> int | None:
             raise GateUnreadable(f"{whose}{name} is {value!r}, expected a number")
         found.add(int(text))
     if len(found) > 1:
-        raise GateUnreadable(f"{whose}{names[0]} is given twice, with other numbers")
+        raise GateUnreadable(f"{whose}{names[0]} is given twice, with different numbers")
     return found.pop() if found else None

@@ -1,4 +1,4 @@
-"""How gates are called: by the name of their file, or by a pattern of their own."""
+"""Names of gates: derived from the file's name, or matched by a pattern for manifests."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ HOLES = (
 
 @dataclass(frozen=True)
 class NamePattern:
-    """The gate of one file. text: a path relative to the file's folder, or with {path} to the source's,
-    with one {name}, {stem} or {path}. Make it by `of`."""
+    """The name pattern of a gate for a single file. Create it with `of`."""
 
     before: bytes
     hole: str
@@ -28,32 +27,37 @@ class NamePattern:
 
     @classmethod
     def of(cls, text: str) -> NamePattern:
-        """Raises ValueError."""
+        """Parse a pattern with one {name}, {stem} or {path}. Raises ValueError.
+
+        text: a path relative to the file's folder, or, with {path}, to the source's folder.
+        """
         parts = _HOLE.split(text)
         if len(parts) != 3 or re.search(r"[{}]", parts[0] + parts[2]):
             raise ValueError(f'needs one {HOLES}, as in "{{name}}.done"')
         before, hole, after = parts
         steps = text.split("/")
         if text.startswith("/") or not all(steps) or {".", ".."} & set(steps):
-            raise ValueError("is a path below the drop folder, without . and ..")
+            raise ValueError("must be a path below the drop folder, without . and ..")
         if re.search(r"[*?\[\]\0]", text):
-            raise ValueError("is no pattern with *; for one gate of many files see manifest")
+            raise ValueError(
+                "must not contain *, ? or [ ]; for one gate of many files see manifest"
+            )
         if not before and after in ("", "."):
-            raise ValueError("would be the file itself; give it an ending or a folder of its own")
+            raise ValueError("would be the file itself; add an ending or a folder")
         if hole == "path" and before.rpartition("/")[2]:
-            raise ValueError('has {path} after a folder, as in "gates/{path}.done"')
+            raise ValueError('must have {path} right after a folder, as in "gates/{path}.done"')
         if "/" in after:
-            raise ValueError(f"{{{hole}}} stands in its last part")
+            raise ValueError(f"must have {{{hole}}} in its last part")
         return cls(before.encode(), hole, after.encode())
 
     @property
     def algorithm(self) -> str | None:
-        """By which digest the gate says that the bytes are right; None where it says nothing."""
+        """The digest algorithm of the gate, by its ending; None if the gate has no checksum."""
         ending = self.after.decode().lower().rpartition(".")[2].removesuffix("sum")
         return ending if ending in ALGORITHMS else None
 
     def gate_of(self, key: bytes) -> bytes:
-        """The key of a file's gate.
+        """Return the key of a file's gate.
 
         >>> NamePattern.of("ok/{stem}.done").gate_of(b"a/b.csv.gz")
         b'a/ok/b.done'
@@ -76,7 +80,7 @@ class NamePattern:
 
 
 def stem(name: bytes) -> bytes:
-    """A name without its ending, nor that of its compression.
+    """Return a name without its ending and without the ending of its compression.
 
     >>> stem(b"a.csv.gz"), stem(b"a.b.csv"), stem(b"a"), stem(b".csv")
     (b'a', b'a.b', b'a', b'.csv')
@@ -91,7 +95,7 @@ def stem(name: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class ManifestPattern:
-    """Manifests: by the last part of their path, or by all of it where the pattern has a slash."""
+    """A pattern for manifests. It matches the last part of a path, or all of it if it has a slash."""
 
     text: str
 
@@ -99,10 +103,10 @@ class ManifestPattern:
     def of(cls, text: str) -> ManifestPattern:
         """Raises ValueError."""
         if not text.strip("*?/. ") or text.startswith("/") or ".." in text.split("/"):
-            raise ValueError('give a pattern for manifests alone, as in "*.manifest.json"')
+            raise ValueError('needs a pattern that matches only manifests, as in "*.manifest.json"')
         if _HOLE.search(text):
             raise ValueError(
-                'a manifest is of many files; for a gate of each: gate = "{name}.done"'
+                'a manifest is for many files; for one gate per file: gate = "{name}.done"'
             )
         return cls(text)
 

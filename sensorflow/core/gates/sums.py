@@ -1,5 +1,4 @@
-"""Files of checksums: those of GNU coreutils and of BSD (sha256sum, sha256sum --tag, openssl dgst), and a
-digest alone."""
+"""Checksum files in GNU and BSD format (sha256sum, sha256sum --tag, openssl dgst), or a digest alone."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ _ESCAPES = {"\\\\": "\\", "\\n": "\n", "\\r": "\r"}
 
 @dataclass(frozen=True)
 class Sum:
-    """One line. name: as it stands there, None of a digest alone."""
+    """One line of a checksum file. name: as written; None for a digest alone."""
 
     algorithm: str
     digest: str
@@ -29,23 +28,23 @@ class Sum:
 
 
 def text_of(data: bytes) -> str:
-    """The text of a gate. Windows PowerShell writes UTF-16. Raises GateUnreadable."""
+    """Decode a gate: UTF-8, or UTF-16 as written by Windows PowerShell. Raises GateUnreadable."""
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError:
-        raise GateUnreadable("its text is neither UTF-8 nor UTF-16") from None
+        raise GateUnreadable("it is neither UTF-8 nor UTF-16 text") from None
 
 
 def sums_of(text: str) -> Iterator[Sum]:
-    """The lines of a file of checksums. Raises GateUnreadable."""
+    """Parse the lines of a checksum file. Raises GateUnreadable."""
     for number, line in enumerate(re.split(r"\r?\n", text), 1):
         if line.strip() and not line.startswith(("#", ";")):
             yield _sum(line.strip(), number)
 
 
 def looks_like_sums(text: str) -> bool:
-    """Whether its first line that says something is one of a file of checksums."""
+    """Return whether the first line with content is a line of a checksum file."""
     try:
         return next(sums_of(text), None) is not None
     except GateUnreadable:
@@ -60,10 +59,10 @@ def _sum(line: str, number: int) -> Sum:
         escaped, digest, name = found.groups()
         algorithm = LENGTHS.get(len(digest))
     else:
-        raise GateUnreadable(f"line {number}: expected a checksum, as sha256sum writes it")
+        raise GateUnreadable(f"line {number}: expected a checksum as written by sha256sum")
     if algorithm is None or LENGTHS.get(len(digest)) != algorithm:
         raise GateUnreadable(
-            f"line {number}: {len(digest)} digits are no MD5, SHA-1, SHA-256 or SHA-512"
+            f"line {number}: {len(digest)} digits are not an MD5, SHA-1, SHA-256 or SHA-512"
         )
     if escaped and name:
         name = re.sub(r"\\[\\nr]", lambda m: _ESCAPES[m.group()], name)
@@ -71,9 +70,9 @@ def _sum(line: str, number: int) -> Sum:
 
 
 def digest_for(text: str, name: str, algorithm: str) -> str:
-    """What a gate says is the digest of the file `name` (the last part of its path).
+    """Return the digest that a gate gives for the file `name` (the last part of its path).
 
-    Raises GateUnreadable where it is empty, half written, of another file or by another algorithm.
+    Raises GateUnreadable if the gate is empty, incomplete, for another file or for another algorithm.
     """
     found = list(sums_of(text))
     if not found:
@@ -87,7 +86,7 @@ def digest_for(text: str, name: str, algorithm: str) -> str:
     ours = [s for s in ours if s.algorithm == algorithm]
     digests = {s.digest for s in ours}
     if not digests:
-        raise GateUnreadable(f"it has no {SHOWN[algorithm]} of the file, as its name says")
+        raise GateUnreadable(f"it has no {SHOWN[algorithm]} of the file, as its own name promises")
     if len(digests) > 1:
         raise GateUnreadable(f"it has several checksums of {name}")
     return digests.pop()
@@ -98,7 +97,7 @@ def _last(name: str) -> str:
 
 
 def digest_in(text: str) -> tuple[str, str] | None:
-    """(algorithm, digest) of hexadecimal digits, or of base64 as object stores write it; None of others."""
+    """Parse a digest in hex or base64 (as in object stores) to (algorithm, digest); None otherwise."""
     text = text.strip()
     if re.fullmatch(r"[0-9A-Fa-f]+", text) and len(text) in LENGTHS:
         return LENGTHS[len(text)], text.lower()

@@ -1,8 +1,8 @@
-"""Which cells of a chunk are readings, and why the others are not.
+"""Validation: which cells of a chunk are readings, and why the others are rejected.
 
-The unit of account is the reading: each cell that measures something is accepted, rejected or
-missing (an empty cell or one of the file's markers is no reading and no fault). A row that cannot be
-read at all (no time, no sensor) is one reject.
+The unit is the reading: each cell of a measured column is accepted, rejected or missing (an empty cell or a
+missing-value marker is neither a reading nor a fault). A row that cannot be read at all (no time, no
+sensor) is one reject.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ from sensorflow.errors import Code
 
 @dataclass(frozen=True)
 class Accepted:
-    """bronze: the accepted readings (`readings.BRONZE`). missing: cells that hold no reading. rows:
-    rows read, whatever became of them. drift: what is not as the profile has it."""
+    """The result of validating a chunk.
+
+    bronze: the accepted readings (`readings.BRONZE`). missing: number of cells without a value. rows: rows
+    read, including rejected ones. drift: deviations of the columns from the profile.
+    """
 
     bronze: pa.RecordBatch
     rejects: list[Reject]
@@ -38,21 +41,21 @@ class Accepted:
 
     @property
     def readings(self) -> int:
-        """Accepted and rejected."""
+        """Number of accepted and rejected readings."""
         return len(self.bronze) + len(self.rejects)
 
 
 class Judge:
-    """Judges the chunks of one file, in their order."""
+    """Validates the chunks of one file. Call `judge` in file order."""
 
     def __init__(self, profile: Profile, received: int | None = None) -> None:
-        """received: when the file came, in nanoseconds since 1970."""
+        """received: when the file arrived, in nanoseconds since 1970."""
         self._profile = profile
         self._rules = Rules(profile.rules, received)
         self._above: dict[str, str | None] = {}
         self._above_typed: dict[str, bool | None] = {}
         self.missing_lines = np.zeros(0, np.int64)
-        """The line of each cell of the last chunk that holds no reading."""
+        """The line number of each missing cell of the last chunk."""
 
     def judge(self, chunk: Chunk) -> Accepted:
         rows = chunk.rows
@@ -81,12 +84,14 @@ class Judge:
         return Accepted(batch, rejects, missing, rows, drift)
 
     def _filled(self, chunk: Chunk) -> Chunk:
-        """Empty cells of `fill_down` columns take the text above, over chunks too."""
+        """Fill empty cells of `fill_down` columns with the text above them, also across chunks."""
         if not chunk.layout.fill or not len(chunk):
             return chunk
         columns, typed = dict(chunk.columns), dict(chunk.typed)
         for index in chunk.layout.fill:
-            name = chunk.layout.names[index]  # the next table may have its columns in another order
+            name = chunk.layout.names[
+                index
+            ]  # by name: the next table may order its columns differently
             texts = as_text(columns[index])
             blank = pc.equal(pc.utf8_trim_whitespace(texts), "").fill_null(True)
             texts = pc.if_else(blank, None, texts)

@@ -20,7 +20,7 @@ from sensorflow.core.readings import BRONZE, Flag
 def readings(
     case: Case,
 ) -> tuple[pa.RecordBatch, tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-    """The accepted readings, row by row in the order of the measures; (row, measure) of each."""
+    """Return the accepted readings, ordered by row and measure, and the (row, measure) indexes of each."""
     rows, columns = _places(case)
     if case.every:
         values = case.cells[0].values.to_numpy()
@@ -68,7 +68,7 @@ def _ts(case: Case, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -
 def _spread(
     case: Case, attribute: str, rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]
 ) -> pa.Array:
-    """A text of each reading, from its row and its measure."""
+    """Return a text attribute of each reading, from its row and its measure."""
     texts: list[Text] = [getattr(measure, attribute) for measure in case.layout.measures]
     if len(set(texts)) == 1:
         return _taken(case, case.texts.of(texts[0]), rows)
@@ -79,7 +79,7 @@ def _spread(
 
 
 def _renamed(case: Case, kinds: pa.Array) -> pa.Array:
-    """Types by the names that the profile wants."""
+    """Rename reading types as the profile says."""
     if not case.profile.types:
         return kinds
     coded = pc.dictionary_encode(kinds)
@@ -90,7 +90,7 @@ def _renamed(case: Case, kinds: pa.Array) -> pa.Array:
 def _converted(
     case: Case, unit: pa.Array, values: npt.NDArray[np.float64]
 ) -> tuple[pa.Array, npt.NDArray[np.float64]]:
-    """Units by the names, and values in the scale, that the profile wants."""
+    """Rename units and convert values as the profile says."""
     if not case.profile.units:
         return unit, values
     coded = pc.dictionary_encode(unit)
@@ -120,7 +120,7 @@ def _qualities(
 
 
 def _rescued(case: Case) -> pa.Array:
-    """What stands in columns that the profile does not speak of, as JSON."""
+    """Return the cells of each row in columns that the profile does not mention, as JSON."""
     if not case.layout.rescued:
         return pa.nulls(case.count, pa.string())
     names = untitled.unique(case.layout.names, case.layout.rescued)

@@ -16,14 +16,14 @@ from sensorflow.errors import Permanent
 
 
 class Texts:
-    """The texts that a layout makes of the rows of one chunk, each made once."""
+    """The texts that a layout derives from the rows of one chunk, cached."""
 
     def __init__(self, chunk: Chunk) -> None:
         self.chunk, self.count = chunk, len(chunk)
         self._texts: dict[Text, pa.Array] = {}
 
     def of(self, text: Text) -> pa.Array:
-        """The text of each row, null where it has none; spaces around it are not part of it."""
+        """Return the text of each row without surrounding spaces, or null."""
         if text not in self._texts:
             self._texts[text] = self._made(text)
         return self._texts[text]
@@ -63,7 +63,7 @@ class Texts:
 
 
 def selected(chunk: Chunk) -> Chunk:
-    """The rows that the profile's `where` lets through."""
+    """Return only the rows that match the profile's `where`."""
     if not chunk.layout.where or not len(chunk):
         return chunk
     keep = pa.array(np.ones(len(chunk), np.bool_))

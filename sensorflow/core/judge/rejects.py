@@ -1,4 +1,4 @@
-"""Why rows and cells of a chunk are no readings."""
+"""The rejects of a chunk: its rejected rows and cells, with codes and reasons."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TIMES = frozenset(code for code in Code if code.name.startswith("TIMESTAMP"))
 
 
 def row_rejects(case: Case) -> Iterator[Reject]:
-    """Rows that cannot be read at all."""
+    """Yield the rows that cannot be read at all."""
     measure = case.layout.measures[0]
     places = {Code.SENSOR_MISSING: measure.sensor, Code.TYPE_MISSING: measure.type}
     time = Text(tuple(c for part in case.layout.time for c in part.columns))

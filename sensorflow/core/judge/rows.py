@@ -1,4 +1,4 @@
-"""One chunk before the judge."""
+"""The validation of one chunk, cell by cell."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Case:
-    """codes: of each cell, by measure and row, why it is no reading. row_codes: of each row that cannot be
-    read at all. kept: whether a cell is a reading. times: of each measure."""
+    """A chunk in validation.
+
+    codes: the reject code of each cell, by measure and row. row_codes: the code of each row that cannot be
+    read at all. kept: whether a cell is an accepted reading. times: the times of each measure.
+    """
 
     def __init__(self, chunk: Chunk, profile: Profile) -> None:
         self.chunk, self.profile, self.layout = chunk, profile, chunk.layout
@@ -41,7 +44,7 @@ class Case:
         self.row_codes = np.where(judged, self.times[0].codes, np.int16(0))
         if self.layout.measures[
             0
-        ].time:  # a part of the time stands in the title: each cell has its own
+        ].time:  # part of the time is in the column title, so that each cell has its own time
             self.row_codes[:] = 0
             for index, time in enumerate(self.times):
                 bad = self.valid[index] & (self.codes[index] == 0) & (time.codes != 0)
@@ -52,7 +55,7 @@ class Case:
         self.codes[:, ~self.good] = 0
         self.kept = self.valid & (self.codes == 0) & self.good
         self.every = len(measures) == 1 and bool(self.kept.all())
-        """Each row is one reading."""
+        """Whether each row is exactly one reading."""
 
     def _numbers(self, measure: Measure) -> numbers.Numbers:
         column, halves = self.chunk.columns[measure.column], None
@@ -77,7 +80,7 @@ class Case:
                     self.missing -= gone & here
 
     def _name(self, judged: Bools) -> None:
-        """Refuse what has no sensor or no type: the whole row where all its cells share the text."""
+        """Reject cells without sensor or type; the whole row if all its cells share that text."""
         absences = {"sensor": Code.SENSOR_MISSING, "type": Code.TYPE_MISSING, "unit": None}
         for attribute, code in absences.items():
             texts = [getattr(measure, attribute) for measure in self.layout.measures]
@@ -100,7 +103,7 @@ class Case:
                 target[here & bad & (target == 0)] = Code.NUL_BYTE.number
 
     def _grade(self) -> None:
-        """Refuse the readings that the logger itself does."""
+        """Reject readings that the logger's own quality column rejects."""
         for index, measure in enumerate(self.layout.measures):
             if measure.grade is not None and measure.grade.reject:
                 told = pc.fill_null(self.texts.of(Text((measure.grade.column,))), "")

@@ -1,4 +1,4 @@
-"""When the readings of a chunk are of."""
+"""The times of the readings in a chunk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sensorflow.errors import Code
 
 
 class Times:
-    """when: the text that each time was read from."""
+    """Reads the times of a chunk. when: the texts that the times were read from."""
 
     def __init__(self, chunk: Chunk, profile: Profile, texts: Texts) -> None:
         self.chunk, self.profile, self.layout = chunk, profile, chunk.layout
@@ -30,7 +30,7 @@ class Times:
         self.when: dict[tuple[Text, ...], pa.Array] = {}
 
     def of_measures(self) -> list[Instants]:
-        """The time of each row, or, where it stands in the titles, of each row for each measure."""
+        """Return each measure's times of the rows. They differ if part of the time is in the titles."""
         known: dict[tuple[Text, ...], Instants] = {}
         for measure in self.layout.measures:
             parts = measure.time or self.layout.time
@@ -72,7 +72,7 @@ class Times:
         return self._by_clock(whole, lambda t, c: parse(t, formats, c))
 
     def _by_clock(self, column: pa.Array, read: Callable[[pa.Array, Clock], Instants]) -> Instants:
-        """Times read by the file's clock, or by that of each row."""
+        """Read times by the file's clock, or by the clock of each row."""
         layout, time, clock = self.layout, self.profile.time, self._clock
         if layout.dst is not None and time is not None and time.dst is not None:
             told = self.texts.of(Text((layout.dst,)))
@@ -81,7 +81,7 @@ class Times:
 
     @cached_property
     def zone(self) -> pa.Array:
-        """The cell of each row that names its zone."""
+        """The zone cell of each row."""
         return self.texts.of(self.layout.zone or Text())
 
     @cached_property
@@ -92,7 +92,7 @@ class Times:
         return replace(clock, by_row=rowzones.zones_of(self.zone, clock.zones))
 
     def _bounded(self, found: Instants) -> Instants:
-        """Instants without those that the settings do not expect."""
+        """Reject times outside the bounds in the settings (earliest, latest)."""
         low, high = self.profile.earliest, self.profile.latest
         if low is None and high is None:
             return found
