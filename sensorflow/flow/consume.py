@@ -1,4 +1,4 @@
-"""A worker without Celery: a loop that receives messages, does what they ask for, and settles them."""
+"""A worker without Celery: a loop that receives messages, runs their tasks and acknowledges them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sensorflow.ports.queue import Consumer, Delivery
 from sensorflow.telemetry import Event, emit
 
 TIMEOUT = 1.0
-"""Seconds for which a message is waited for, and after which `stop` is asked again."""
+"""Seconds to wait for a message before `stop` is called again."""
 AGAIN = 10.0
-"""Seconds until a message comes again whose outcome could not be written down."""
+"""Seconds until redelivery of a message whose outcome could not be recorded."""
 LONGEST = 30.0
-"""Seconds of a pause, at most, while the broker or the database is away."""
+"""Maximum seconds of a pause while the broker or the database is unavailable."""
 HOUSEKEEPING = 5.0
-"""Seconds between two messages after which it is asked again whether a step of housekeeping is due."""
+"""Minimum seconds between checks for due housekeeping steps, made between messages."""
 
 
 def consume(
@@ -33,16 +33,17 @@ def consume(
     hold: Hold = unwatched,
     run_due: Callable[[], object] = lambda: None,
 ) -> None:
-    """Work on one message at a time until `stop`, which is asked about every second while there is none.
+    """Process one message at a time until `stop` returns True. It is called about once a second while there
+    are no messages.
 
-    A message is acknowledged when the outcome of its files is in the ledger, be it a retry or quarantine.
-    Where not even that can be written down, or by a defect, the message is given back, and the loop pauses,
-    longer each time; broker and database may be away for as long as they like. Raises Transient HOST where
-    there is no thread to be had.
+    A message is acknowledged once the outcome of its files is in the ledger, including a retry or
+    quarantine. If the outcome cannot be recorded, or a defect occurs, the message is nacked and the loop
+    pauses, longer each time. The loop survives outages of the broker and the database of any length. Raises
+    Transient HOST if no thread can be started.
 
-    hold: is told which claims are in hand; a decoder that never returns is to be ended from outside.
-    run_due: of `Housekeeping`, called between messages; what it raises is an event, and keeps no message
-    waiting.
+    hold: called with the claims in progress, so that a watchdog outside the process can end a decoder that
+    never returns. run_due: see `Housekeeping`; called between messages. Its exceptions are logged and delay
+    no message.
     """
     troubles, look_at = 0, -math.inf
     with LeaseKeeper(world.settings.lease, hold) as keeper:
@@ -57,7 +58,8 @@ def consume(
 
 
 def _turn(consumer: Consumer, world: World, keeper: LeaseKeeper) -> Exception | None:
-    """The next message, if there is one; returns what has gone wrong, and is no file's outcome."""
+    """Process the next message, if there is one. Returns the error if something other than a file
+    failed."""
     try:
         for delivery in consumer.receive(1, TIMEOUT):
             _work(delivery, world, keeper)

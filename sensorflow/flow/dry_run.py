@@ -1,4 +1,4 @@
-"""Files that are read dry by the settings that hold for them when they are dropped."""
+"""Dry-run files with the settings that would apply if they were dropped."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from sensorflow.ports.feed import Withheld
 from sensorflow.settings import Settings, Source, tolerates
 
 Named = str | tuple[str, Profile]
-"""A profile by its name or path, or one with a name for people."""
+"""A profile by its name or path, or a profile together with a name for people."""
 
 
 def dry_run(
     path: Path, held: Terms, named: Named | None, zone: str | None, tolerance: str | None, keep: int
 ) -> Iterator[Checked]:
-    """The file, or each member of an archive that its source unpacks."""
+    """Yield the result for a file, or for each member of an archive that its source unpacks."""
     how = (named, zone, tolerance, keep)
     if held.source is None or not held.source.unpack:
         yield _checked(path, held, *how)
@@ -57,7 +57,7 @@ def _checked(
     keep: int,
     given: BinaryIO | None = None,
 ) -> Checked:
-    """given: the bytes, where they do not lie at `path`."""
+    """given: the bytes, if they are not those at `path`."""
     source = held.source
     name, profile = profile_for(path, named, zone, held.settings, source)
     profile = held.bounded(profile)
@@ -88,7 +88,7 @@ def profile_for(
     settings: Settings,
     source: Source | None,
 ) -> tuple[str, Profile]:
-    """By what a file is read: what was named, its source's, or a guess."""
+    """Returns the profile to read a file by: the named one, its source's, or a guess."""
     if isinstance(named, tuple):
         return named
     if named is not None:
@@ -103,8 +103,8 @@ def profile_for(
 
 
 def by_gate(beside: Beside, found: Checked) -> str | None:
-    """What `check` says of a file's gate; what differs from it becomes the file's error. None where there
-    is nothing to say."""
+    """Returns what `check` reports of a file's gate, or None if there is nothing to report. A mismatch
+    becomes the file's error."""
     try:
         what = beside.announced()
     except Withheld as error:
@@ -122,7 +122,7 @@ def by_gate(beside: Beside, found: Checked) -> str | None:
 
 
 def _doubt(beside: Beside) -> str:
-    """`check` asks no database, which alone knows on whose word files were registered."""
+    """`check` does not query the database, and only the ledger knows which gate announced which file."""
     if not beside.keeps:
         return ""
     return "; if it was that of another version, `sensorflow files ls` shows this file as waiting"

@@ -1,4 +1,4 @@
-"""What a file's work ends with: an outcome that is always written down, whatever it raised."""
+"""The outcome of a file's work. It is always recorded, whatever the work raised."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one file. text: one line for people; error and delay (seconds) on failure. along:
-    the file was taken along, and has a task of its own that finds it done."""
+    """The outcome of one file. text: one line for people. error, delay (seconds): set on failure. along:
+    the file was claimed in another file's batch, and its own message will find it done."""
 
     outcome: Outcome
     text: str
@@ -42,16 +42,17 @@ class Result:
 
 
 RELEASE_PAUSE = 1.0
-"""Seconds between tries to write down an outcome while the database is away."""
+"""Seconds between attempts to record an outcome while the database is unavailable."""
 RELEASE_PATIENCE = 600.0
-"""Seconds of such tries. An outage is longer than a lease, and none of it is the file's fault."""
+"""Seconds after which these attempts end. An outage may outlast a lease, and must not count against the
+file."""
 
 SELDOM = {"base": 2.0, "cap": 300.0}
-"""How long to wait with what no waiting cures."""
+"""Retry delays for failures that waiting is unlikely to fix."""
 
 
 def outcome_of(job: Job, work: Callable[[], Result]) -> Result:
-    """Do the work; whatever it raises is written down."""
+    """Do the work and record the outcome, whatever the work raises."""
     claim = job.claim
     try:
         if claim.attempt > job.world.settings.max_attempts and claim.stage is not Stage.QUARANTINE:
@@ -70,7 +71,7 @@ def outcome_of(job: Job, work: Callable[[], Result]) -> Result:
 
 
 def failed(job: Job, error: Exception) -> Result:
-    """Of no attempt where it is not the file's fault."""
+    """Record a failure. The attempt does not count if the file is not at fault."""
     if (lack := threads.lack(error)) is not None:
         if (why := threads.refused(lack)) is not None:
             return _retried(job, Transient(Code.HOST, why), burned=False)
@@ -115,7 +116,7 @@ def _retried(job: Job, error: SensorflowError, burned: bool) -> Result:
 
 
 def _release(job: Job, error: SensorflowError, delay: float, burned: bool) -> None:
-    """Give the claim back, and with it the attempt, as soon as the database takes it."""
+    """Nack the claim as soon as the database accepts it. burned: whether the attempt counts."""
     until = time.monotonic() + max(RELEASE_PATIENCE, job.world.settings.lease)
     while True:
         try:
@@ -136,7 +137,8 @@ def _release(job: Job, error: SensorflowError, delay: float, burned: bool) -> No
 
 
 def _unexpected(job: Job, error: Exception) -> Result:
-    """A defect, or a file that provokes one: the attempt counts, and the last one condemns."""
+    """Handle a defect, or a file that triggers one: the attempt counts, and the last attempt dead-letters
+    the file."""
     emit(Event.FILE_RETRIED, "error", exc_info=True, file_id=job.claim.file_id)
     code, reason = Code.UNEXPECTED, f"{type(error).__name__}: {error}"[:500]
     if isinstance(error, MemoryError):

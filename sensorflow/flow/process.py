@@ -1,4 +1,4 @@
-"""Take one file through its stages: claim, work, and an outcome that is always written down."""
+"""Take a file through its stages: claim it, do the work, and always record an outcome."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from sensorflow.ports.queue import Task
 from sensorflow.telemetry import Event, emit
 
 Keep = Callable[[Sequence[Claim]], Any]
-"""Makes a context in which the leases of claims are renewed. Its begin may raise Transient."""
+"""Returns a context manager that renews the leases of claims. Entering it may raise Transient."""
 
 _WHOLE = Task(())
-"""All stages, of whatever file."""
+"""All stages, for any file."""
 
 
 def process(world: World, task: Task, keep: Keep) -> list[Result]:
-    """Do what a message asks for, whatever engine received it. A small new file that comes by itself takes
-    waiting ones along.
+    """Do what a message asks for, whichever engine received it. A small new file that has its own message
+    is claimed in a batch with other pending files.
 
-    Returns the outcome of each file that was there to be worked on, or one result if none was. Never
-    raises for a file's fault. Raises Transient DATABASE when not even the outcome could be written
-    down: then the lease ends by itself and the sweeper publishes the file again.
+    Returns the outcome of each file that was claimed, or one result if none was. Never raises for a fault
+    of a file. Raises Transient DATABASE if not even the outcome could be recorded; the lease then expires,
+    and the reconciler sends the file again.
     """
     at = now()
     claimed = _claim(world, task)
@@ -73,8 +73,8 @@ def _jobs(world: World, claimed: Claimed, at: float) -> list[Job]:
 
 
 def _is_plain(job: Job) -> bool:
-    """Whether a file may be committed with others. What cannot be known now is found out by whoever has it
-    alone."""
+    """Whether a file may be committed with others. If this cannot be determined now, returns the safe
+    answer, and the error surfaces when the file is processed alone."""
     if not micro_batch.fits(job):
         return False
     try:
@@ -99,7 +99,7 @@ def _claim(world: World, task: Task) -> Claimed:
 
 
 def _nothing(found: Claimed) -> str:
-    """Why there is nothing to do: with which file it was loaded, where that is known."""
+    """Returns why there is nothing to do, with the file that it was loaded together with, if known."""
     if found.state is None or found.taken_with is None:
         return "nothing to do: done, not due, or another worker has it"
     if found.state is State.LOADED:

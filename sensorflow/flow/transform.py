@@ -15,7 +15,7 @@ from sensorflow.flow.work import Job
 
 
 def transform(job: Job) -> tuple[Job, int, str]:
-    """Write silver; returns the job with its counts, the rows of silver, and a note."""
+    """Write silver. Returns the job with its counts, the number of silver rows, and a note."""
     seen = Occurrences()
     try:
         rows, duplicates = _write(job, seen)

@@ -190,7 +190,8 @@ class Feed(Protocol):
         return
 
     def survey(self) -> None:
-        """From now on, treat every existing file as complete. For callers that scan once and do not poll."""
+        """From now on, treat every existing file as complete. Called by code that scans once and does not
+        poll."""
         return
 
     def announcement(self, candidate: Candidate) -> Announcement | None:

@@ -19,4 +19,4 @@ class FileLedger(Claims, Loader, Maintenance, Protocol):
 
 
 class Ledger(Intake, Outbox, FileLedger, Heartbeats, Catalog, Protocol):
-    """The complete ledger. One adapter implements it, because its parts are committed in one transaction."""
+    """The complete ledger. One adapter implements all of it: its parts commit in one transaction."""

@@ -1,4 +1,4 @@
-"""The default level: how many rows of each file are where, and what lies where nobody wants it."""
+"""The default level: row counts of each file in each layer, and unwanted files in the lake."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NO_FILE = "no file"
 
 
 def rows(sight: Sight, report: Report, snapshot: Snapshot) -> None:
-    """Rows of each file in the database, as many as the ledger says, and no others."""
+    """Check that the database has as many rows of each file as the ledger says, and no others."""
     found = snapshot.rows_per_file()
     report.rows = sum(found.get(book.file_id, 0) for book in sight.mine)
     for book in sight.mine:
@@ -47,7 +47,7 @@ def _rows(report: Report, book: Book, found: int) -> None:
 
 
 def months(sight: Sight, report: Report, snapshot: Snapshot) -> None:
-    """Months that are over, and whose unique index does not prove it yet that no row is there twice."""
+    """Find past months that are not sealed: no unique index proves the absence of duplicates yet."""
     if sight.source is not None:
         return  # a month is of all sources
     for name, doubled in snapshot.unproved():
@@ -57,7 +57,7 @@ def months(sight: Sight, report: Report, snapshot: Snapshot) -> None:
 
 
 def lake(sight: Sight, report: Report) -> None:
-    """Of each loaded file what its bronze, rejects and silver say in their footers."""
+    """Compare the footers of each loaded file's bronze, rejects and silver with the ledger."""
     for layer, look in (
         (Layer.BRONZE, _bronze),
         (Layer.REJECTS, _rejects),
@@ -75,7 +75,7 @@ def lake(sight: Sight, report: Report) -> None:
 
 
 def histories(sight: Sight, report: Report, snapshot: Snapshot) -> None:
-    """The events of each file are those that were written, hash by hash."""
+    """Verify the hash chain of each file's events."""
     for altered in snapshot.altered():
         book = sight.books_by_id.get(altered.file_id)
         expected = f"{_events(altered.expected)}, as they were written"
@@ -117,7 +117,8 @@ def _rejects(sight: Sight, book: Book) -> Finding | None:
 
 
 def _rows_of(sight: Sight, book: Book, layer: Layer) -> int | None:
-    """As its footer says; -1 where that cannot be read, None where there is no file."""
+    """Returns the number of rows in the file's footer; -1 if it cannot be read, None if there is no
+    file."""
     try:
         return sight.world.lake.count(layer, LayerFile.of(book))
     except Unreadable:
@@ -142,10 +143,10 @@ def _silver(sight: Sight, book: Book) -> Finding | None:
 
 
 def silver_rows(sight: Sight, book: Book) -> tuple[int, int]:
-    """The least and most rows that a file's silver may have.
+    """Returns the minimum and maximum number of rows that a file's silver may have.
 
-    Where the same reading may come in several files of a source, those that another file brought first
-    are in silver too, and count as duplicates.
+    If several files of a source may contain the same reading, silver also holds those that another file
+    delivered first. They count as duplicates.
     """
     served = book.counts.served
     if not book.tidy:  # what newer versions replaced is taken out by the next sweep
@@ -155,7 +156,7 @@ def silver_rows(sight: Sight, book: Book) -> tuple[int, int]:
 
 
 def orphans(sight: Sight, report: Report) -> None:
-    """Files of the lake that no file of the ledger wants."""
+    """Find files in the lake that no file of the ledger needs."""
     waiting, strange = 0, list[str]()
     for found in _stored(sight):
         if isinstance(found, str):
@@ -191,14 +192,15 @@ def _unknown(report: Report, found: Stored) -> None:
 
 
 def is_unwanted(sight: Sight, book: Book, found: Stored) -> bool:
-    """Whether what lies there is wanted no more, or lies where it should not."""
+    """Whether a stored file is no longer needed, or is misplaced."""
     if found.place != sight.place(book, found.layer):
         return True
     return not book.in_flight and found.layer in unwanted(book)
 
 
 def _overlooked(sight: Sight, book: Book, found: Stored) -> bool:
-    """Whether it is not just that nobody has removed it yet: the ledger knows what is still untidy."""
+    """Whether it is more than pending garbage, which the ledger knows of and the next reconciliation
+    removes."""
     return sight.settled(book) and (book.tidy or found.layer not in book.expired)
 
 
@@ -210,7 +212,7 @@ def _orphan(sight: Sight, book: Book, found: Stored) -> Finding:
 
 
 def leftovers(sight: Sight, report: Report) -> None:
-    """What killed writers left: it does no harm, and nothing reads it."""
+    """Note what killed writers left. It is harmless, and nothing reads it."""
     world = sight.world
     found = world.lake.unfinished(HOUR)
     found += [f"landing/{name}" for name in world.landing.unfinished(HOUR)]

@@ -1,4 +1,4 @@
-"""The audit: one snapshot of the database, and everything that is held against it."""
+"""Run an audit: compare everything with one snapshot of the database."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sensorflow.ports.audit import Snapshot
 
 
 def audit(sight: Sight, level: Level, subset: Subset | None = None) -> Report:
-    """Look at everything that `level` says. Never raises for what is away: the report says so.
+    """Run all checks of `level`. Never raises for an unavailable service; the report says so instead.
 
-    subset: which files the deep level reads again.
+    subset: the files that the deep level reads again.
     """
     run = _Run(sight, Report(level, datetime.now(UTC)))
     began = time.perf_counter()
@@ -74,7 +74,7 @@ class _Run:
 
     @contextmanager
     def looking(self, what: str) -> Iterator[None]:
-        """What is away is noted as not looked at; the audit goes on with what is there."""
+        """Report an unavailable service as not checked; the audit continues with the rest."""
         try:
             yield
         except Transient as error:

@@ -1,4 +1,5 @@
-"""The checksum level: every reading, recomputed from what is stored; database = silver = ledger."""
+"""The checksum level: recompute every reading from stored data, and check that database = silver =
+ledger."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ from sensorflow.ports.layers import Unreadable
 
 
 def checksums(sight: Sight, report: Report, snapshot: Snapshot) -> None:
-    """Sums of every loaded file, of its rows and of its silver, held against each other."""
+    """Compare the sums of every loaded file's rows, of its silver, and of the ledger."""
     loaded = [book for book in sight.mine if book.state is State.LOADED]
     with ThreadPoolExecutor(1, "silver") as beside:  # while the server sends rows
         silver = beside.submit(_silver_sums, sight, loaded)
@@ -72,7 +73,7 @@ def _database_sums(sight: Sight, loaded: list[Book], snapshot: Snapshot) -> Tall
 def _ours(
     rows: pa.RecordBatch, ids: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], pa.RecordBatch]:
-    """The rows of these files, and the number of each one's file."""
+    """Returns the rows that belong to these files, and for each row the index of its file."""
     given = rows["file_id"].to_numpy()
     if not len(ids):
         return np.zeros(0, np.int64), rows.slice(0, 0)
@@ -84,7 +85,7 @@ def _ours(
 
 
 def _rows(report: Report, book: Book, sums: Sums) -> bool:
-    """Whether the database holds exactly what was loaded. Another number of rows is told already."""
+    """Whether the database holds exactly what was loaded. A wrong number of rows was reported before."""
     if "rows" in book.expired or sums.rows != book.rows:
         return False
     if sums.checksum != book.checksum:
@@ -106,7 +107,7 @@ def _rows(report: Report, book: Book, sums: Sums) -> bool:
 def _silver_sums(
     sight: Sight, loaded: list[Book]
 ) -> list[tuple[int, int] | Unreadable | Transient | None]:
-    """(rows, sum of columns) of each file's silver; None where it is expired or not there."""
+    """Returns (rows, sum of columns) of each file's silver; None if it has expired or does not exist."""
     prints, found = Prints(), []
     for book in loaded:
         wanted = "silver" not in book.expired
@@ -136,7 +137,7 @@ def _columns(sight: Sight, book: Book, prints: Prints) -> tuple[int, int]:
 
 
 def silver_of(sight: Sight, book: Book) -> Iterator[pa.RecordBatch]:
-    """The batches of a file's silver. Raises Unreadable; FileNotFoundError when there is none."""
+    """Yield the batches of a file's silver. Raises Unreadable, or FileNotFoundError if there is none."""
     place = sight.place(book, Layer.SILVER)
     try:
         for batch in sight.world.lake.read(Layer.SILVER, LayerFile.of(book)):
@@ -155,7 +156,7 @@ def silver_of(sight: Sight, book: Book) -> Iterator[pa.RecordBatch]:
 
 
 def _unreadable(sight: Sight, report: Report, book: Book, error: Unreadable) -> None:
-    """Unless the footer was broken too: then it is told already."""
+    """Report unreadable silver, unless its footer is broken, which was reported before."""
     told = any(f.file_id == book.file_id and f.fault is Fault.SILVER_UNREADABLE for f in report.all)
     if not told:
         place, expected = sight.place(book, Layer.SILVER), "a Parquet file that can be read"
@@ -168,7 +169,8 @@ def _unreadable(sight: Sight, report: Report, book: Book, error: Unreadable) -> 
 
 @dataclass
 class Held:
-    """What is in some silver: all of it, the part that this file's own rows hold, and the rest."""
+    """Sums over silver: of all rows, of those that the database holds as this file's own, and of the
+    rest."""
 
     rows: int = 0
     checksum: int = 0
@@ -193,9 +195,9 @@ class Held:
 
 
 def held(sight: Sight, snapshot: Snapshot, book: Book, batches: Iterator[pa.RecordBatch]) -> Held:
-    """Sum silver up; apart from the rest, the readings that the database has as this file's own.
+    """Sum up silver, and separately the readings that the database holds as this file's own.
 
-    These are all, but where readings are of the whole source, or newer files state them again.
+    These are all readings, unless the dedupe scope is the source or newer files restate some of them.
     """
     name, result = identity_of_book(sight, book), Held()
     shared = whole_source(book.source, name)
@@ -214,7 +216,7 @@ def held(sight: Sight, snapshot: Snapshot, book: Book, batches: Iterator[pa.Reco
 def _compare(
     sight: Sight, report: Report, snapshot: Snapshot, book: Book, sums: Sums, sound: bool
 ) -> None:
-    """Silver is not what the database has: which of them is it?"""
+    """Silver differs from the database: find out which of them is wrong."""
     try:
         found = held(sight, snapshot, book, silver_of(sight, book))
     except (FileNotFoundError, Unreadable):  # it was there a moment ago
