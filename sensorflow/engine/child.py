@@ -1,4 +1,4 @@
-"""What each child of a worker begins with, whoever forks it."""
+"""Set-up of each child of a worker, whoever forks it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PROFILE = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "
 
 
 def warm(settings: Settings) -> None:
-    """Before the fork: read a tiny file once, so that what libraries import late is shared.
+    """Call before the fork. Reads a tiny file once, so that children share what libraries import lazily.
 
-    pyarrow's own handlers of signals would begin a thread for each small file, and take our SIGTERM.
+    pyarrow's own signal handlers would start a thread for each small file, and would intercept our SIGTERM.
     """
     import pyarrow as pa
 
@@ -46,18 +46,19 @@ def warm(settings: Settings) -> None:
 
 
 def limit_memory(most: int) -> None:
-    """Bytes that one file may take."""
+    """Limit the memory of this process. most: bytes that one file may use."""
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     if hard == resource.RLIM_INFINITY or most <= hard:
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
 def join(board: Board, number: int, parent: int) -> None:
-    """Be watched, and end when the parent is gone. Raises Transient HOST, or MemoryError.
+    """Attach this child to the watchdog, and end it when the parent ends. Raises Transient HOST, or
+    MemoryError.
 
-    It is told by the number known before the fork: a parent may end before its child has asked for it.
-    The kernel's own parent-death signal will not do: it comes when the forking thread ends, which need
-    not be the parent's main one.
+    parent: the pid known before the fork, because the parent may end before the child can query it. The
+    kernel's parent-death signal is unsuitable: it is sent when the forking thread ends, which need not be
+    the parent's main thread.
     """
     board.join(number)
     deadlines.watched_by(board.mark)

@@ -1,4 +1,4 @@
-"""Sources whose files cannot be asked for: each is left alone for a while, and keeps no other waiting."""
+"""Back off from sources whose storage is unavailable, without delaying the others."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sensorflow.core.retry import backoff
 
 LONGEST = 15.0
-"""Seconds for which a source is left alone, at most."""
+"""Maximum seconds of a source's backoff."""
 REPORTS = 60.0
-"""Seconds between reports of one source, at least."""
+"""Minimum seconds between reports about one source."""
 
 
 @dataclass
@@ -20,7 +20,7 @@ class _Outage:
 
 
 class Away:
-    """Of all sources. Times are monotonic seconds."""
+    """The unavailable sources. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._outages: dict[str, _Outage] = {}
@@ -30,8 +30,8 @@ class Away:
         return found is not None and now < found.until
 
     def failed(self, source: str, now: float) -> bool:
-        """It could not be asked: longer each time, until it went well for a while. Returns whether that is
-        to be reported."""
+        """Record a failure. The backoff grows until the source has worked for a while. Returns whether to
+        report the failure."""
         found = self._outages.setdefault(source, _Outage(0, now, now - REPORTS))
         if now >= found.until:  # else it was asked for several things at once
             found.tries = 1 if now >= found.until + REPORTS else found.tries + 1

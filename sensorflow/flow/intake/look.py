@@ -1,4 +1,4 @@
-"""One look at a growing file: what is new in it, and whether it is still the file that it was."""
+"""One look at a growing file: find what is new, and whether it is still the same file."""
 
 from __future__ import annotations
 
@@ -38,20 +38,21 @@ if TYPE_CHECKING:
     from sensorflow.flow.intake.parts import Parts
 
 SIBLINGS = 20
-"""Files in a folder in which the rest of one is looked for that was truncated after it was copied."""
+"""Maximum number of files in a folder that are searched for the rest of a file that was copied and
+truncated."""
 
 
 @dataclass(frozen=True)
 class Rest:
-    """A state of a file in which there was nothing new (None: any), and until when (monotonic) that is
-    believed."""
+    """A state of a file that had nothing new (None: any state), and until when (monotonic) this is
+    trusted."""
 
     state: str | None
     until: float
 
 
 class _Touching:
-    """An open file; touch is called at each read: all of a file may be compared."""
+    """An open file that calls touch on each read, because the whole file may be compared."""
 
     def __init__(self, opened: OpenAnywhere, touch: Callable[[], object]) -> None:
         self._opened, self._touch = opened, touch
@@ -72,9 +73,10 @@ class Look:
         self._key, self._size, self._mark = self._file.key, self._file.size, self._file.revision
 
     def found(self, by_inode: Taken | None, by_key: Taken | None) -> Unit:
-        """What is new, landed: what a file under another name still had comes before what begins anew.
+        """Land and return what is new. The rest of the old file, found under another name, comes before the
+        new file.
 
-        by_inode, by_key: what may have been taken of the file, by its inode and by its name.
+        by_inode, by_key: what was taken in of the file, looked up by inode and by name.
         """
         verdicts: dict[int, Verdict] = {}
         for taken in filter(None, (by_inode, by_key)):
@@ -89,8 +91,8 @@ class Look:
         return self._replaced(by_key, verdicts[by_key.root])
 
     def _copied(self, by_inode: Taken | None) -> Unit | None:
-        """What is new in a file that was copied from another one; None if it was not, or not as far as is
-        known. The original may have been truncated after it (`copytruncate` of logrotate)."""
+        """Returns what is new in a copy of another file; None if the file is not known to be a copy. The
+        original may have been truncated after copying (`copytruncate` of logrotate)."""
         if by_inode is not None or self._all.name_matters:
             return None
         for taken in self._all.newest():
@@ -104,7 +106,8 @@ class Look:
         return None
 
     def _is_copy(self, taken: Taken) -> bool:
-        """Whether this file holds nothing but what was taken of another, or more where that is gone."""
+        """Whether this file holds exactly what was taken in of another, or more if that one no longer
+        exists."""
         size = self._size
         if not taken.rows or taken.key == self._key:
             return False
@@ -119,7 +122,7 @@ class Look:
         return begins(self._opened, size, (self._all.landing.open(s.landing) for s in landed))
 
     def _is_live(self, taken: Taken) -> bool:
-        """Whether the file of which something was taken is still there under its name, and goes on."""
+        """Whether the original file still exists under its name and continues what was taken in."""
         feed = self._all.feed
         last = Candidate(feed.name, taken.key, taken.fingerprint, taken.size, 0, 0)
         with suppress(FeedError), feed.open(last) as opened:
@@ -138,7 +141,7 @@ class Look:
         return self._all.feed.delay
 
     def _later(self, taken: Taken) -> Unit:
-        """It grew a moment ago."""
+        """The file grew a moment ago; look again later."""
         until = time.monotonic() + taken.wait(self._every)
         self._all.rests[self._key] = Rest(None, until)
         return []
@@ -153,7 +156,7 @@ class Look:
         return verdict
 
     def _more(self, taken: Taken) -> Unit:
-        """What the file has beyond what was taken of it."""
+        """Returns what the file has beyond what was taken in."""
         if not taken.due(self._every) and self._size - taken.size < CAP:
             return self._later(taken)
         found = self._landed(taken)
@@ -178,7 +181,7 @@ class Look:
         return []
 
     def _replaced(self, taken: Taken, verdict: Verdict) -> Unit:
-        """Begin the file anew; what was written to the old one since may be under another name."""
+        """Start the file anew. Later bytes of the old file may exist under another name."""
         rest = self._rest_of(taken, verdict)
         begun = self._new()
         if begun:
@@ -194,7 +197,7 @@ class Look:
         return rest
 
     def _rest_of(self, taken: Taken, verdict: Verdict) -> Unit:
-        """Of a file that was renamed, or copied and then truncated."""
+        """Returns the rest of a file that was renamed, or copied and then truncated."""
         feed = self._all.feed
         siblings = feed.siblings(self._file)
         if verdict is Verdict.REPLACED:
@@ -221,7 +224,8 @@ class Look:
         return found
 
     def _landed(self, taken: Taken | None) -> Unit:
-        """Land the complete lines behind what was taken; none where there are none, or it changed."""
+        """Land the complete lines after what was taken in. Returns an empty list if there are none or the
+        file changed."""
         start = taken.size if taken else 0
         end = complete(self._opened, start, self._size, CAP)
         if end == start:
@@ -243,7 +247,7 @@ class Look:
 
 
 def _compared(feed: GrowingFeed, taken: Taken, opened: OpenAnywhere) -> Verdict:
-    """What an open file is now."""
+    """Compare an open file with what was taken in."""
     now = opened.state()
     return compare(taken, feed.place(now), now.size, opened)
 
