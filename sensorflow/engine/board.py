@@ -59,7 +59,7 @@ class Board:
         """Record that the child holds exactly these claims from now on; an empty sequence for none."""
         told = pickle.dumps(list(claims)) if claims and self._number is not None else b""
         if len(told) > SIZE:
-            told = b""  # nobody will know them, and the lease ends by itself
+            told = b""  # the claims stay unknown, and the lease expires
         if told and self._number is not None:
             start = _CLAIMS + self._number * SIZE
             self._memory[start : start + len(told)] = told

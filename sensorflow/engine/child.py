@@ -24,7 +24,7 @@ def warm(settings: Settings) -> None:
     """
     import pyarrow as pa
 
-    import sensorflow.adapters.postgres.together  # noqa: F401 - a ledger does so at its first load
+    import sensorflow.adapters.postgres.together  # noqa: F401 - a ledger imports it at its first load
     from sensorflow.core.binding.place import Place
     from sensorflow.core.keys import keys
     from sensorflow.core.occurrences import Occurrences
@@ -41,8 +41,8 @@ def warm(settings: Settings) -> None:
     bootstrap.world(settings, "warm", ledger)
     ledger.close()
     gc.collect()
-    gc.freeze()  # what is shared is left alone, and a child looks for cycles among its own alone
-    gc.set_threshold(10_000, 10, 10)  # 700 is a look for every third of a small file
+    gc.freeze()  # the collector of a child skips the shared objects
+    gc.set_threshold(10_000, 10, 10)  # the default of 700 runs three times per small file
 
 
 def limit_memory(most: int) -> None:

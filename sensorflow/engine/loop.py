@@ -66,7 +66,7 @@ class _Parent:
         for number in SIGNALS:
             signal.signal(number, self._told)
         self._tend()
-        # from here on there are threads: a child that is forked later uses nothing of theirs
+        # threads run from here on: a child forked later uses nothing of theirs
         watchdog.watch(self._board, self._settings)
         ledger = bootstrap.ledger(self._settings, Role.WORKER)
         heart = bootstrap.heart(self._settings, ledger, bootstrap.identity())

@@ -129,7 +129,7 @@ class Backfill:
         discovered = datetime.now(UTC)
         if self._ledger.seen(file.source, file.key, file.revision):
             return Kind.SEEN
-        self._feed.admit(file)  # old files have their gates beside them
+        self._feed.admit(file)  # old files have their gates next to them
         said = self._feed.announcement(file)
         with self._feed.open(file) as opened:
             landed = land(self._landing, opened)

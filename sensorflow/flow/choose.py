@@ -164,7 +164,7 @@ def _newest(views: list[FileView]) -> list[FileView]:
 
 def _whole(ledger: Ledger, views: list[FileView]) -> list[FileView]:
     """Returns the files, and all parts of those that belong to a growing file, in the file's order."""
-    from sensorflow.flow.segments import segments  # slow to import
+    from sensorflow.flow.segments import segments  # slow import
 
     found: list[FileView] = []
     chains = ledger.chains([view.file_id for view in views])

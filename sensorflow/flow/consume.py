@@ -86,7 +86,7 @@ def _work(delivery: Delivery, world: World, keeper: LeaseKeeper) -> None:
         raise
     try:
         delivery.ack()
-    except Transient as error:  # it comes again, and there is nothing to do
+    except Transient as error:  # the message is redelivered, and finds nothing to do
         emit(Event.ACK_DROPPED, reason=error.message)
 
 

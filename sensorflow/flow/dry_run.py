@@ -62,7 +62,7 @@ def _checked(
     name, profile = profile_for(path, named, zone, held.settings, source)
     profile = held.bounded(profile)
     limits = MonthLimits(source.new_months, source.sparse_months) if source else None
-    received = int(time.time()) * 10**9  # it arrives now
+    received = int(time.time()) * 10**9  # as if the file arrived now
     try:
         there = nullcontext((given, 0)) if given is not None else opened(path, held.growing)
         with there as (stream, waiting):

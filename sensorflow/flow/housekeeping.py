@@ -66,7 +66,7 @@ class Housekeeping:
 
     def _run(self, step: Step) -> Done:
         mine = True
-        with suppress(Transient):  # then somebody else may do it too
+        with suppress(Transient):  # then another process may run it as well
             mine = self.ledger.take_turn(step.name, step.every, step.every * EARLY)
         return step.run() if mine else {}
 

@@ -85,7 +85,7 @@ def work(
         files = list(ready.values())
         whole = [(f.job.claim, f.batches, f.loaded) for f in files]
         once = world.ledger.load_together(whole) is not None
-    except Fenced:  # of one of them: each is worked on by itself
+    except Fenced:  # one claim is lost: process each file alone
         once, ready = False, {}
     except Exception as error:  # noqa: BLE001 - each file is told of it
         once, failed = False, {**dict.fromkeys(ready, error), **failed}
@@ -133,7 +133,7 @@ def _read(jobs: list[Job]) -> dict[int, Made]:
     room = READINGS
     for job in jobs:
         chunk = None
-        with suppress(Permanent, Transient, OSError):  # told when it is read by itself
+        with suppress(Permanent, Transient, OSError):  # reported when the file is read alone
             chunk = _only_chunk(job)
         if chunk is None or chunk.readings > room:
             continue
@@ -170,7 +170,7 @@ def _only_chunk(job: Job) -> Chunk | None:
 def _made(job: Job, batch: Layers, room: int, read: Made | None) -> _Ready | None:
     written = replace(job, world=replace(job.world, lake=batch))
     made, batches = Ingest(written, read, _none_yet), []
-    with closing(iter(made)) as readings:  # left early, it leaves nothing behind
+    with closing(iter(made)) as readings:  # leaves nothing behind if abandoned
         for keyed in readings:
             room -= len(keyed[0])
             if room < 0:

@@ -21,11 +21,11 @@ from sensorflow.telemetry import Event, emit
 
 class Outcome(StrEnum):
     LOADED = "loaded"
-    ADVANCED = "advanced"  # a stage is done, the next one is its own task
+    ADVANCED = "advanced"  # a stage is done; the next stage is a separate task
     QUARANTINED = "quarantined"
-    CONDEMNED = "condemned"  # to be quarantined by a task of its own
+    CONDEMNED = "condemned"  # dead-lettered; a separate task quarantines it
     RETRY = "retry"
-    NOTHING = "nothing"  # done already, or somebody else's
+    NOTHING = "nothing"  # already done, or claimed by another worker
     FENCED = "fenced"
 
 
@@ -78,13 +78,13 @@ def failed(job: Job, error: Exception) -> Result:
         return _unexpected(job, MemoryError())
     if isinstance(error, Transient):
         return _retried(job, error, burned=False)
-    if isinstance(error, OSError):  # the disk's: those of files are Permanent where they arise
+    if isinstance(error, OSError):  # from the disk; file errors are raised as Permanent
         return _retried(job, Transient(Code.STORAGE, str(error)), burned=False)
     return _unexpected(job, error)
 
 
 def _condemn(job: Job, error: Permanent) -> Result:
-    if job.claim.stage is Stage.QUARANTINE:  # there is nowhere further to go
+    if job.claim.stage is Stage.QUARANTINE:  # quarantine is the last stage
         return _retried(job, error, burned=False)
     counts = error.counts if isinstance(error, TooManyRejects) else job.counts
     error.place.setdefault("attempts", job.claim.attempt)
@@ -98,7 +98,7 @@ def _condemn(job: Job, error: Permanent) -> Result:
 
 
 def _fenced(job: Job, error: Fenced) -> Result:
-    with suppress(Transient):  # then `Maintenance.tidy` comes to it by itself
+    with suppress(Transient):  # then `Maintenance.tidy` finds the file by itself
         job.world.ledger.collect_again(job.claim.file_id)
     emit(Event.LEASE_LOST, file_id=job.claim.file_id, token=job.claim.token)
     return Result(Outcome.FENCED, str(error), error)

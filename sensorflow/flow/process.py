@@ -54,7 +54,7 @@ def process(world: World, task: Task, keep: Keep) -> list[Result]:
             kept.enter_context(keep(claimed.claims))
         except Exception as error:  # noqa: BLE001 - the claims are to be given back
             return [failed(job, error) for job in jobs]
-        if len(jobs) > 1:  # all stages, then: a message of one stage is of one file
+        if len(jobs) > 1:  # all stages: a message of a single stage has one file
             plain = [_is_plain(job) for job in jobs]
             alike, jobs = (
                 [job for job, fits in zip(jobs, plain, strict=True) if fits],
@@ -115,7 +115,7 @@ def _work(job: Job, task: Task) -> Result:
     if is_archive(job):
         return _unpacked(job)
     if task.only is None and job.claim.stage is Stage.VALIDATE and not job.claim.again:
-        with suppress(Disordered):  # too large for one pass, and not in order
+        with suppress(Disordered):  # too large for a single pass, and out of order
             return _loaded(job, load_in_one_pass(job))
     return _in_stages(job, task)
 

@@ -67,7 +67,7 @@ class PublisherLoop:
             loop.touch()
             try:
                 if time.monotonic() >= look_at:
-                    loop.hold()  # until a message is sent, or this is over
+                    loop.hold()  # until a message is sent, or the call returns
                     self._house.run_due()
                     look_at = time.monotonic() + s.sweep / LOOKS
                 sent = publish(self._ledger, self._queue, s.limits, loop.touch)

@@ -139,10 +139,10 @@ class Heart:
                 for pulse in filter(None, [loop.pulse() for loop in self._loops]):
                     self._store.beat(pulse)
             except Transient:
-                pass  # who works with the database reports it
+                pass  # the loops that use the database report this
             except Exception:  # noqa: BLE001 - this thread must outlive any defect
                 emit(Event.DEFECT, exc_info=True)
             self._wake.wait(self._every)
-            if self._stop.wait(0.1):  # not at each of many changes
+            if self._stop.wait(0.1):  # combine changes in quick succession
                 return
             self._wake.clear()

@@ -44,7 +44,7 @@ class QuarantineZone:
         try:
             with self._objects.open(_manifest(where)) as stream:
                 text = stream.read().decode("utf-8")
-        except OSError as error:  # while it is read
+        except OSError as error:  # during the read
             raise Transient(Code.STORAGE, f"{_manifest(where)}: {error.strerror}") from error
         found = json.loads(text)
         assert isinstance(found, dict)

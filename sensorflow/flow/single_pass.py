@@ -69,7 +69,7 @@ class Ingest:
                 self._spent(Stage.VALIDATE)
                 made = self._made.reshaped if self._made else reshape(bronze, watch, seen)
                 silver.write(made.silver)
-                if self._older.head is not None and rows == 0:  # else it would be kept for nothing
+                if self._older.head is not None and rows == 0:  # otherwise not needed
                     self._first = made.silver
                 rows += len(made.silver)
                 duplicates += made.duplicates

@@ -97,7 +97,7 @@ def terms(
         if wanted in (None, name) and real.is_relative_to(folder):
             return Terms(settings, name, source, True, os.fsencode(real.relative_to(folder)))
     chosen = wanted or (_only_source_with(named, settings) if named is not None else None)
-    alone = Path(path.name) if chosen else path  # where it would be dropped
+    alone = Path(path.name) if chosen else path  # the path if it were dropped
     key = os.fsencode(alone if below is None else path.relative_to(below))
     return Terms(settings, chosen, settings.sources[chosen] if chosen else None, False, key)
 

@@ -19,7 +19,7 @@ def transform(job: Job) -> tuple[Job, int, str]:
     seen = Occurrences()
     try:
         rows, duplicates = _write(job, seen)
-    except Disordered:  # too large to be held, and not in order: the repeats are sorted out on disk
+    except Disordered:  # too large for memory, and out of order: deduplicate on disk
         seen.close()
         seen = Occurrences.sorted(job.world.lake.read(Layer.BRONZE, job.file), _scratch)
         rows, duplicates = _write(job, seen)

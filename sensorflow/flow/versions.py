@@ -70,7 +70,7 @@ def _prefixes(stream: BinaryIO, sizes: Iterable[int]) -> dict[int, bytes]:
 def _head(job: Job, old: FileView | None) -> pa.RecordBatch | None:
     if old is None:
         return None
-    with suppress(Transient):  # it has expired, or is just being rewritten
+    with suppress(Transient):  # it has expired, or is being rewritten
         for batch in job.world.lake.read(Layer.SILVER, old.layer_file):
             return batch.slice(0, LOOK)
     return None

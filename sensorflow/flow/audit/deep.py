@@ -80,7 +80,7 @@ def _read(sight: Sight, report: Report, snapshot: Snapshot, book: Book) -> str:
             return ""
         except (Transient, OSError):
             raise
-        except Exception as error:  # noqa: BLE001 - a defect, of which the other files are not to suffer
+        except Exception as error:  # noqa: BLE001 - a defect must not affect the other files
             text = f"{type(error).__name__}: {error}"[:300]
             _differs(report, book, "the readings that were loaded", text)
             return ""

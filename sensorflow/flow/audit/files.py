@@ -45,9 +45,9 @@ def _unseen(sight: Sight, feed: Feed) -> Iterator[Candidate]:
     limit = sight.world.settings.rescan + feed.delay
     recent = sight.now - timedelta(seconds=limit)
     if any(book.received_at > recent for book in sight.books_by_id.values()):
-        limit *= LONG  # the daemon is at work: this one may be waiting for its turn
+        limit *= LONG  # the daemon is busy: this file may be waiting for its turn
     before = time.time_ns() - int(limit * 1e9)
-    # the change time: it is the kernel's, where a modification time is whatever the sender says
+    # ctime is set by the kernel; mtime is whatever the sender set
     old = (file for file in feed.scan() if file.changed_ns < before)
     while page := list(islice(old, PAGE)):
         unknown = set(sight.books.unknown(feed.name, [(f.key, f.revision) for f in page]))

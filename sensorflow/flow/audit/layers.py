@@ -27,7 +27,7 @@ def rows(sight: Sight, report: Report, snapshot: Snapshot) -> None:
     for book in sight.mine:
         _rows(report, book, found.get(book.file_id, 0))
     if sight.source is not None:
-        return  # whose source are rows of an unknown file?
+        return  # the source of an unknown file is unknown
     for file_id in sorted(found.keys() - sight.books_by_id.keys()):
         text = f"{found[file_id]:,} rows"
         report.rows += found[file_id]
@@ -49,7 +49,7 @@ def _rows(report: Report, book: Book, found: int) -> None:
 def months(sight: Sight, report: Report, snapshot: Snapshot) -> None:
     """Find past months that are not sealed: no unique index proves the absence of duplicates yet."""
     if sight.source is not None:
-        return  # a month is of all sources
+        return  # a month covers all sources
     for name, doubled in snapshot.unproved():
         fault = Fault.MONTH_DOUBLED if doubled else Fault.CLOSE_OVERDUE
         found = "readings that are there twice" if doubled else "none, long after its end"
@@ -66,7 +66,7 @@ def lake(sight: Sight, report: Report) -> None:
         elsewhere = Elsewhere(layer, sight.world.landing.began(), sight.world.lake.began(layer))
         for book in sight.mine:
             if book.state is not State.LOADED or layer in book.expired or book.members is not None:
-                continue  # an archive is what its members are
+                continue  # an archive has no layers of its own
             fault = look(sight, book)
             if fault is None or (fault.found == NO_FILE and elsewhere.has(book)):
                 continue
@@ -149,7 +149,7 @@ def silver_rows(sight: Sight, book: Book) -> tuple[int, int]:
     delivered first. They count as duplicates.
     """
     served = book.counts.served
-    if not book.tidy:  # what newer versions replaced is taken out by the next sweep
+    if not book.tidy:  # the next reconciliation removes replaced readings
         return served, book.counts.loaded
     shared = whole_source(book.source, identity_of_book(sight, book))
     return served, served + book.counts.duplicate if shared else served
@@ -181,7 +181,7 @@ def _stored(sight: Sight) -> Iterator[Stored | str]:
     try:
         yield from sight.world.lake.stored()
     except Transient:
-        if sight.books_by_id:  # of a project without a file, the lake may not be there yet
+        if sight.books_by_id:  # without any file, the lake may not exist yet
             raise
 
 

@@ -21,10 +21,10 @@ from sensorflow.ports.audit import Book
 
 
 class Act(StrEnum):
-    REPLAY = "replay"  # the file goes through again; the fleet does it
+    REPLAY = "replay"  # the workers process the file again
     REMOVE_ROWS = "remove rows"
     REMOVE_FILE = "remove lake file"
-    NOTHING = "nothing"  # not sensorflow's to mend
+    NOTHING = "nothing"  # sensorflow cannot repair it
 
 
 _REPLAYED = frozenset(

@@ -31,7 +31,7 @@ from sensorflow.ports.layers import Unreadable
 def checksums(sight: Sight, report: Report, snapshot: Snapshot) -> None:
     """Compare the sums of every loaded file's rows, of its silver, and of the ledger."""
     loaded = [book for book in sight.mine if book.state is State.LOADED]
-    with ThreadPoolExecutor(1, "silver") as beside:  # while the server sends rows
+    with ThreadPoolExecutor(1, "silver") as beside:  # in parallel with the database
         silver = beside.submit(_silver_sums, sight, loaded)
         database = _database_sums(sight, loaded, snapshot)
         lake = silver.result()
@@ -149,7 +149,7 @@ def silver_of(sight: Sight, book: Book) -> Iterator[pa.RecordBatch]:
         if isinstance(cause, FileNotFoundError):
             raise cause from None
         if error.code is Code.STORAGE and isinstance(cause, OSError) and cause.errno is None:
-            raise Unreadable(str(cause)) from error  # Arrow's word for broken bytes
+            raise Unreadable(str(cause)) from error  # Arrow's error for corrupt bytes
         raise
     except pa.ArrowException as error:
         raise Unreadable(str(error)) from error
@@ -164,7 +164,7 @@ def _unreadable(sight: Sight, report: Report, book: Book, error: Unreadable) -> 
         report.find(fault, unmoved(book))
 
 
-# --- where the two differ ---
+# --- differences ---
 
 
 @dataclass
@@ -219,15 +219,15 @@ def _compare(
     """Silver differs from the database: find out which of them is wrong."""
     try:
         found = held(sight, snapshot, book, silver_of(sight, book))
-    except (FileNotFoundError, Unreadable):  # it was there a moment ago
+    except (FileNotFoundError, Unreadable):  # it existed a moment ago
         return
     place = sight.place(book, Layer.SILVER)
     shared = whole_source(book.source, identity_of_book(sight, book))
     if (shared or book.counts.replaced) and not sound:
-        return  # which silver rows are whose is the database's to say: replay tells
+        return  # only the database knows the owner of each row: replay resolves it
     least, most = silver_rows(sight, book)
     if not least <= found.rows <= most:
-        return  # told by the footer
+        return  # the footer check reported it
     if found.own_checksum != book.checksum:
         expected, text = f"checksum {book.checksum}", f"checksum {found.own_checksum}"
         fault = finding(Fault.SILVER_CHANGED, book, expected, text, place)

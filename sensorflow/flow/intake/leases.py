@@ -65,7 +65,7 @@ class Leases:
         self._stop.set()
         self._thread.join()
         for held in self._held.values():
-            with suppress(Transient):  # then it ends by itself
+            with suppress(Transient):  # then it expires by itself
                 self._ledger.release_intake(held.lease)
 
     def held(self, source: str) -> IntakeLease | None:
@@ -97,7 +97,7 @@ class Leases:
             for source in self._sources:
                 self._keep(source)
         except Transient:
-            pass  # the database is away: nobody takes over, and the intake itself reports it
+            pass  # the database is unavailable: nobody can take over, and the intake reports it
         except Exception:  # noqa: BLE001 - this thread must outlive any defect
             emit(Event.DEFECT, exc_info=True)
 

@@ -63,7 +63,7 @@ class Intake:
         self._feeds = {feed.name: feed for feed in feeds}
         self._keeper, self._loop, self._registered = leases, loop, registered
         self._leases: dict[str, IntakeLease] = {}
-        """Of the sources that are taken in here, by this thread's knowledge."""
+        """Leases of the sources that this process takes in, as known to this thread."""
         self._spellings = Spellings(ledger)
         self._known = Known(ledger, self._spellings)
         self._strategies = {name: self._strategy_of(feed) for name, feed in self._feeds.items()}

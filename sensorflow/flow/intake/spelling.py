@@ -33,7 +33,7 @@ class Spellings:
         self._ledger = ledger
         self._refused: dict[tuple[str, bytes], tuple[str, bytes]] = {}
         self._growing: dict[tuple[str, bytes], bytes] = {}
-        """Growing files whose name another one has -> the key of that, as reported last."""
+        """Growing files whose name another file has -> that file's key, as last reported."""
 
     def refuses(self, feed: Feed, candidate: Candidate, spelt: dict[bytes, bytes]) -> bool:
         """Whether another growing file has this file's name. The file that was known first counts.

@@ -27,7 +27,7 @@ class Turns(Generic[T]):
         self._identity = identity
         self._streams: deque[_Stream[T]] = deque()
         self._left: set[Hashable] = set()
-        """Files that were gathered and put back."""
+        """Files that were put back after gathering."""
 
     def __bool__(self) -> bool:
         return bool(self._streams)

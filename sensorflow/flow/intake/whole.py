@@ -25,7 +25,7 @@ class Whole:
     ) -> None:
         self.feed, self._known, self._spellings, self._touch = feed, known, spellings, touch
         self._told: dict[bytes, str] = {}
-        """States of files that wait for their gates, as reported last."""
+        """The last reported states of files that wait for their gates."""
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
         return self.feed.poll(now)
