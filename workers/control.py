@@ -76,18 +76,18 @@ class Guarded(Node):  # type: ignore[misc]  # kombu has no types
         """Raises Misuse for a command that cannot be handled, or whose pattern could use the processor
         endlessly."""
         if not isinstance(body, dict) or not isinstance(headers, dict):
-            raise Misuse("a command that is no object", Code.MESSAGE)
+            raise Misuse("a command that is not an object", Code.MESSAGE)
         clock, to = headers.get("clock") or 0, body.get("destination")
         if type(clock) is not int or not 0 <= clock < _CLOCK:
-            raise Misuse("a command whose clock is no number", Code.MESSAGE)
+            raise Misuse("a command whose clock is not a number", Code.MESSAGE)
         if to is not None and not (isinstance(to, list) and all(isinstance(n, str) for n in to)):
-            raise Misuse("a command whose destination is no list of names", Code.MESSAGE)
+            raise Misuse("a command whose destination is not a list of names", Code.MESSAGE)
         if body.get("pattern") or body.get("matcher"):
             raise Misuse("a command for a pattern of names", Code.MESSAGE)
         if not isinstance(body.get("method"), str):
             raise Misuse("a command without a name", Code.MESSAGE)
         if not isinstance(body.get("arguments") or {}, dict):
-            raise Misuse("a command whose arguments are no object", Code.MESSAGE)
+            raise Misuse("a command whose arguments are not an object", Code.MESSAGE)
         self._check_reply(body.get("reply_to"))
 
     def _check_reply(self, reply: Any) -> None:
@@ -96,7 +96,7 @@ class Guarded(Node):  # type: ignore[misc]  # kombu has no types
             return
         own = isinstance(reply, dict) and reply.get("exchange") == self.mailbox.reply_exchange.name
         if not own or not isinstance(reply.get("routing_key"), str):
-            raise Misuse("a command that wants its reply elsewhere", Code.MESSAGE)
+            raise Misuse("a command with a foreign reply exchange", Code.MESSAGE)
 
     def handle(self, method: str, arguments: Any = None) -> Any:
         if reason := refusal(method, arguments or {}):

@@ -32,7 +32,7 @@ def own(message: Any) -> None:
     """Rebuild `message` (kombu's) in place from its known fields. Raises Misuse MESSAGE."""
     headers, properties = message.headers, message.properties
     if not isinstance(headers, dict) or not isinstance(properties, dict):
-        raise Misuse("headers or properties that are no object", Code.MESSAGE)
+        raise Misuse("headers or properties that are not objects", Code.MESSAGE)
     task = headers.get("task")
     if not isinstance(task, str):
         raise Misuse("a message without the name of a task", Code.MESSAGE)
@@ -73,7 +73,7 @@ def _body(message: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
     if not (isinstance(args, list) and isinstance(kwargs, dict) and isinstance(embed, dict)):
         raise Misuse("a body that is not [args, kwargs, embed]", Code.MESSAGE)
     if _deeper(args, _DEPTH) or _deeper(kwargs, _DEPTH):
-        raise Misuse("arguments that are nested too deep", Code.MESSAGE)
+        raise Misuse("arguments that are nested too deeply", Code.MESSAGE)
     return args, kwargs, embed
 
 
@@ -96,14 +96,14 @@ def _chain(embed: dict[str, Any], args: list[Any]) -> list[dict[str, Any]] | Non
     if not links:
         return None
     if not isinstance(links, list) or len(links) >= len(WORK):
-        raise Misuse("a chain of other than the stages of a file", Code.MESSAGE)
+        raise Misuse("a chain with other tasks than the stages of a file", Code.MESSAGE)
     return [_link(link, args) for link in links]
 
 
 def _link(link: Any, args: list[Any]) -> dict[str, Any]:
     options = link.get("options") if isinstance(link, dict) else None
     if not isinstance(options, dict) or not _one_of(link.get("task"), _LINKS):
-        raise Misuse("a chain of other than the stages of a file", Code.MESSAGE)
+        raise Misuse("a chain with other tasks than the stages of a file", Code.MESSAGE)
     shown = ("argsrepr", "kwargsrepr", "task_id")
     kept = {name: options[name] for name in shown if _short(options.get(name), _LONGEST)}
     for name in ("queue", "routing_key"):

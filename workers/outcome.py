@@ -26,7 +26,7 @@ def tell(results: list[Result]) -> str:
     if len(own) > 1:
         text = f"{len(own)} files: {_kinds(own)}; {text}"
     if along:
-        text = f"{text}; taken along {len(along)}: {_kinds(along)}"
+        text = f"{text}; batch members {len(along)}: {_kinds(along)}"
     if len(results) > 1:
         error = error and SensorflowError(error.code, text)
     if result.outcome is Outcome.RETRY:

@@ -57,7 +57,7 @@ def quarantine(message: dict[str, Any]) -> str:
 @shared_task(name=task_name(SWEEP), throws=EXPECTED, Request=HandedOver, send_events=False)
 def sweep() -> str:
     """Reconcile: send stale messages again, and collect garbage of finished files."""
-    return _done(SWEEP, TIDY) or "somebody else has just done it"
+    return _done(SWEEP, TIDY) or "another process has just done it"
 
 
 @shared_task(name=task_name(RETAIN), throws=EXPECTED, Request=HandedOver, send_events=False)

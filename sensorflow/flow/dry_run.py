@@ -72,7 +72,7 @@ def _checked(
         found, waiting = Checked(str(path), name, error=error), 0
     found.source = held.name
     if waiting:
-        found.notes.append(f"{waiting:,} bytes at the end wait for the end of their line")
+        found.notes.append(f"{waiting:,} bytes at the end are an incomplete line")
     limit = tolerance or held.max_rejects
     if (why := held.not_taken(profile)) is not None:
         found.refused = why
@@ -108,7 +108,7 @@ def by_gate(beside: Beside, found: Checked) -> str | None:
     try:
         what = beside.announced()
     except Withheld as error:
-        return f"{error}: it is not taken in before"
+        return f"{error}: the file is not taken in until then"
     if what is None:
         return None
     if fault := beside.differs(what):

@@ -101,12 +101,12 @@ def _claim(world: World, task: Task) -> Claimed:
 def _nothing(found: Claimed) -> str:
     """Returns why there is nothing to do, with the file that it was loaded together with, if known."""
     if found.state is None or found.taken_with is None:
-        return "nothing to do: done, not due, or another worker has it"
+        return "nothing to do: done, not due, or claimed by another worker"
     if found.state is State.LOADED:
-        return f"nothing to do: loaded together with file {found.taken_with}"
+        return f"nothing to do: loaded in the batch of file {found.taken_with}"
     if found.state is State.RUNNING:
-        return f"nothing to do: being loaded together with file {found.taken_with}"
-    return f"nothing to do: taken along with file {found.taken_with}, now {found.state}"
+        return f"nothing to do: being loaded in the batch of file {found.taken_with}"
+    return f"nothing to do: in the batch of file {found.taken_with}, now {found.state}"
 
 
 def _work(job: Job, task: Task) -> Result:

@@ -41,11 +41,13 @@ class Wanted:
         """Raises Misuse if nothing is selected, or if options contradict each other."""
         p = self.prefix
         if not (self.files or self.source or self.since or self.state or self.rejected):
-            raise Misuse(f"name files, or choose by {p}source, {p}since, {p}state or {p}rejected")
+            raise Misuse(
+                f"name files, or select them by {p}source, {p}since, {p}state or {p}rejected"
+            )
         if self.state is not None:
             require(f"{p}state", self.state, "state of files that can be replayed", STATES)
         if self.rejected and self.state not in (None, State.LOADED):
-            raise Misuse(f"{p}rejected is of loaded files; leave {p}state out")
+            raise Misuse(f"{p}rejected applies to loaded files only; leave out {p}state")
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -70,7 +72,11 @@ def to_replay(ledger: Ledger, wanted: Wanted) -> list[FileView]:
 def not_replayed(view: FileView) -> str:
     """Returns why a file was not replayed. view: the file as it was before."""
     gone = State(view.state) in STATES
-    return "its bytes have expired, or it goes already" if gone else f"it is {view.state}"
+    return (
+        "its bytes have expired, or it is already being processed"
+        if gone
+        else f"it is {view.state}"
+    )
 
 
 def to_undo(
@@ -87,5 +93,5 @@ def not_undone(ledger: Catalog, view: FileView) -> str:
     """Returns why a file was not undone."""
     now = ledger.file(view.file_id) or view
     if now.state == State.RUNNING:
-        return "a worker has it just now; try again in a moment"
+        return "a worker is processing it; try again in a moment"
     return f"it is {now.state}, not loaded"

@@ -69,7 +69,7 @@ class Terms:
         if self.source is None:
             return None
         if self.inside and not takes(self.key, self.source.taken, self.source.exclude):
-            return f"sources.{self.name} does not take this name: see its include and exclude"
+            return f"sources.{self.name} does not accept this name: see its include and exclude"
         if self.growing and (why := unfit(profile)) is not None:
             return f"sources.{self.name} has growing = true: {why}"
         return None

@@ -95,7 +95,7 @@ def _checked(job: Job) -> Iterator[Archive]:
     if said is not None and said.rows is not None:
         raise Permanent(
             Code.GATE_MISMATCH,
-            f"{said.gate} says how many rows the file has, which is not known of an archive",
+            f"{said.gate} announces a number of rows, which an archive does not have",
             do="leave the rows out of the gate: size and checksums are those of the archive",
         )
     with opened(job) as stream, deadlines.reading(job.claim.file_id, job.profile.max_seconds):

@@ -52,7 +52,7 @@ class IntakeLease:
 
 def intake_lost(held: IntakeLease) -> IntakeLost:
     reason = (
-        "another daemon has taken over the intake of this source; its folder is looked at again"
+        "another daemon has taken over the intake of this source; its folder will be scanned again"
     )
     return IntakeLost(f"{held.source}: {reason}", token=held.token)
 

@@ -35,7 +35,7 @@ def read_again(sight: Sight, report: Report, snapshot: Snapshot, subset: Subset)
                 why = _why_not(sight, book) or _read(sight, report, snapshot, book)
                 others.update([why] if why else [])
     for why, count in others.items():
-        report.note(f"hashed, and not read again: {count:,} files, {why}")
+        report.note(f"hashed but not read again: {count:,} files, {why}")
 
 
 def digest(landing: Landing, name: str) -> bytes:
@@ -62,7 +62,7 @@ def _why_not(sight: Sight, book: Book) -> str:
         return f"of source {book.source!r}, which is not in the settings"
     profile = settings.profile(book.profile or "", settings.sources[book.source])
     if profile is None or profile.hash != book.profile_hash:
-        return f"loaded by another profile than {book.profile!r} is now"
+        return f"loaded with an earlier definition of profile {book.profile!r}"
     return ""
 
 
@@ -75,7 +75,7 @@ def _read(sight: Sight, report: Report, snapshot: Snapshot, book: Book) -> str:
             job, _, _ = transform(job)
         except Permanent as error:
             if error.code in SETTINGS:
-                return f"which the source's settings refuse by now ({error.code})"
+                return f"which the source's settings now reject ({error.code})"
             _differs(report, book, "the readings that were loaded", str(error))
             return ""
         except (Transient, OSError):

@@ -40,8 +40,8 @@ class Elsewhere:
     def report(self, report: Report) -> None:
         if self.files and self.began:
             report.unseen.append(
-                f"{self.files:,} files of data/{self.folder}: the folder was made anew at "
+                f"{self.files:,} files of data/{self.folder}: the folder was created again at "
                 f"{self.began:%Y-%m-%d %H:%M:%S} UTC, after they were written to it. Was it moved, or is "
-                f"its disk not mounted? If what it held is gone for good, remove {self.folder}/.began "
+                f"its disk not mounted? If its files are lost for good, remove {self.folder}/.began "
                 "and audit again"
             )

@@ -81,7 +81,9 @@ def overdue(sight: Sight, report: Report) -> None:
         elif book.state is State.PENDING and _is_slow(sight, book):
             slow.append(f"{book.source}/{book.name}")
     if slow:
-        report.note(f"published and not taken for {LONG} sweeps: {names(slow)}; are workers there?")
+        report.note(
+            f"sent but not claimed for {LONG} reconciliation intervals: {names(slow)}; are workers running?"
+        )
 
 
 def _held_back(sight: Sight, book: Book) -> bool:
@@ -117,15 +119,15 @@ def _room(sight: Sight) -> dict[Lane, bool]:
 def _lease(sight: Sight, report: Report, book: Book) -> None:
     if book.lease_until is not None and book.lease_until < sight.now - sight.patience:
         ended = f"the lease ended at {book.lease_until:%Y-%m-%d %H:%M:%S} UTC"
-        expected = "published again by the sweeper"
+        expected = "sent again by the reconciler"
         report.find(finding(Fault.LEASE_OVERDUE, book, expected, ended))
 
 
 def _unpublished(sight: Sight, report: Report, book: Book) -> None:
     since = max(t for t in (book.received_at, book.moved_at, book.not_before) if t is not None)
     if since < sight.now - sight.patience:
-        found = f"due since {since:%Y-%m-%d %H:%M:%S} UTC, not published"
-        expected = "published within a second while there is room"
+        found = f"due since {since:%Y-%m-%d %H:%M:%S} UTC, not sent"
+        expected = "sent within a second while there is room"
         report.find(finding(Fault.PUBLISH_OVERDUE, book, expected, found))
 
 

@@ -52,7 +52,7 @@ def months(sight: Sight, report: Report, snapshot: Snapshot) -> None:
         return  # a month covers all sources
     for name, doubled in snapshot.unproved():
         fault = Fault.MONTH_DOUBLED if doubled else Fault.CLOSE_OVERDUE
-        found = "readings that are there twice" if doubled else "none, long after its end"
+        found = "duplicate readings" if doubled else "none, long after its end"
         report.find(Finding(fault, "", None, name, "a unique index", found))
 
 
@@ -81,7 +81,7 @@ def histories(sight: Sight, report: Report, snapshot: Snapshot) -> None:
         expected = f"{_events(altered.expected)}, as they were written"
         found = _events(altered.found)
         if altered.found is not None and altered.found == altered.expected:
-            found = "as many, and not the same"
+            found = "as many, but different ones"
         if book is None:
             if sight.source is None:
                 where = "a row in the ledger for its history"
@@ -172,9 +172,9 @@ def orphans(sight: Sight, report: Report) -> None:
             else:
                 waiting += 1
     if waiting:
-        report.note(f"{waiting:,} lake files that the next sweep removes")
+        report.note(f"{waiting:,} lake files that the next reconciliation removes")
     if strange:
-        report.note(f"in the lake, and not sensorflow's: {names(strange)}")
+        report.note(f"in the lake, but not from sensorflow: {names(strange)}")
 
 
 def _stored(sight: Sight) -> Iterator[Stored | str]:
@@ -218,4 +218,4 @@ def leftovers(sight: Sight, report: Report) -> None:
     found += [f"landing/{name}" for name in world.landing.unfinished(HOUR)]
     found += [f"quarantine/{name}" for name in world.quarantine.unfinished(HOUR)]
     if found:
-        report.note(f"half written, older than an hour, may be removed: {names(found)}")
+        report.note(f"incomplete and older than an hour, may be removed: {names(found)}")

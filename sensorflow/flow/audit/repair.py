@@ -84,7 +84,7 @@ def plan(sight: Sight, report: Report) -> list[Step]:
 def _step(sight: Sight, act: Act, found: Finding) -> Step:
     book = sight.books_by_id.get(found.file_id or 0)
     if act is Act.NOTHING or book is None:
-        why = "no row of the ledger speaks of it" if book is None else found.todo
+        why = "no row of the ledger refers to it" if book is None else found.todo
         return Step(Act.NOTHING, found, False, why)
     why = _hindrance(sight, act, book)
     return Step(act, found, not why, why or _words(sight, act, book))
@@ -100,7 +100,7 @@ def _hindrance(sight: Sight, act: Act, book: Book) -> str:
         return ""
     if act is Act.REMOVE_FILE and any(_original(sight, b) for b in _successors(sight, book)):
         return ""
-    return "the landed original is not there, or not what it was: this may be the only copy"
+    return "the landed original is missing or was changed: this may be the only copy"
 
 
 def _original(sight: Sight, book: Book) -> bool:
@@ -151,7 +151,11 @@ def _apply(sight: Sight, step: Step) -> Step:
             done = _remove(sight, file_id, step.finding.path)
     except SensorflowError as error:
         return replace(step, why=str(error))
-    return replace(step, done=done, why=step.why if done else "the file has moved on, or cannot")
+    return replace(
+        step,
+        done=done,
+        why=step.why if done else "the file has changed since, or the action failed",
+    )
 
 
 def _remove(sight: Sight, file_id: int, place: str) -> bool:

@@ -115,9 +115,7 @@ class Report:
         found = ", ".join(f"{n:,} {kind}" for kind, n in self.counts.items() if n)
         if self.unseen:
             also = f"; found so far: {found}" if found else ""
-            return (
-                f"audit: could not finish, {_many(len(self.unseen), 'thing')} not looked at{also}"
-            )
+            return f"audit: could not finish, {_many(len(self.unseen), 'check')} not done{also}"
         if self.findings:
             return f"audit: {of}: {found}{flying}"
         what = "every file" if self.level is Level.FAST else "every one"

@@ -91,7 +91,7 @@ def _rows(report: Report, book: Book, sums: Sums) -> bool:
     if sums.checksum != book.checksum:
         found = f"checksum {sums.checksum}"
         if sums.strange:
-            found += f"; {sums.strange:,} rows whose key is not of what they hold"
+            found += f"; {sums.strange:,} rows whose key does not match their content"
         report.find(finding(Fault.ROWS_CHANGED, book, f"checksum {book.checksum}", found))
         return False
     if sums.strange:
@@ -142,7 +142,7 @@ def silver_of(sight: Sight, book: Book) -> Iterator[pa.RecordBatch]:
     try:
         for batch in sight.world.lake.read(Layer.SILVER, LayerFile.of(book)):
             if batch.schema.names != SILVER.names:
-                raise Unreadable(f"{place}: other columns than silver has")
+                raise Unreadable(f"{place}: columns differ from those of silver")
             yield batch
     except Transient as error:
         cause = error.__cause__
