@@ -51,10 +51,10 @@ def forget() -> None:
 
 @cache
 def keeper() -> LeaseKeeper:
-    """Returns the lease keeper. Raises Transient HOST if no thread can be started."""
+    """Raises Transient HOST where there is no thread to be had."""
     return LeaseKeeper(settings().lease, board.hold)
 
 
 def keep(claims: Sequence[Claim]) -> AbstractContextManager[None]:
-    """Returns a context manager that renews the leases of `claims`, and shows the watchdog what is held."""
+    """Renew the leases of `claims` as long as the work goes on, and say outside what is held."""
     return keeper().claims(ledger(), claims)

@@ -79,7 +79,7 @@ class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no typ
 
 
 def _stopped(pool: Any) -> int:
-    """Returns how many children of a pool are suspended (SIGSTOP)."""
+    """How many children of a pool somebody has stopped (SIGSTOP)."""
     children = getattr(getattr(pool, "_pool", None), "_pool", ())
     return sum(status(child.pid)[0] in ("T", "t") for child in list(children) if child.pid)
 

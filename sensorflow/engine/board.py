@@ -19,10 +19,10 @@ SIZE = 1 << 16
 
 @dataclass(frozen=True)
 class Slot:
-    """The state of a child. Times are from `clock.now`; 0.0 means none.
+    """What a child says of itself. Times are of `clock.now`, 0.0 where there is nothing to tell.
 
-    beat: when the child last executed Python code. since: when it claimed. reading: the file that a decoder
-    has read since `began`, to be finished by `until`. length: of its claims, in bytes.
+    beat: when it last ran any Python. since: when it claimed. reading: the file that a decoder has, since
+    `began`; it must have come back at `until`. length: of its claims, in bytes.
     """
 
     pid: int = 0

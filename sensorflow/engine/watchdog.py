@@ -1,8 +1,8 @@
-"""End stuck children from outside, because code that holds the interpreter cannot be ended from within.
+"""Ends children that are stuck, from outside: what holds the interpreter cannot be ended from within.
 
-A child is stuck if a decoder has held a file for longer than `max_seconds` plus a tenth, or if the child
-holds files and has not executed Python code for a while. It is killed and its attempt counts. A separate
-process records this in the ledger, so that the parent has no connection that its children could inherit.
+A child is stuck when a decoder has a file for longer than `max_seconds` and a tenth of that, or when it
+holds files and has not run any Python for a while. It is killed; its attempt counts, and the ledger is told
+by a process of its own, as the parent has no connection that its children could inherit.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ GRACE = 5.0
 """Seconds, in addition to a tenth of max_seconds, in which the child may notice by itself that it is
 late."""
 SILENT = 20.0
-"""Seconds without any Python code, at most two thirds of a lease: before another worker can claim the
-file."""
+"""Seconds, or two thirds of a lease, without any Python: before another worker has the file."""
 GONE = 10.0
 """Seconds in which a killed child must be dead. A child that waits for a disk may not be."""
 AWAY = 60.0

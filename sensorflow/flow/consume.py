@@ -33,17 +33,16 @@ def consume(
     hold: Hold = unwatched,
     run_due: Callable[[], object] = lambda: None,
 ) -> None:
-    """Process one message at a time until `stop` returns True. It is called about once a second while there
-    are no messages.
+    """Work on one message at a time until `stop`, which is asked about every second while there is none.
 
-    A message is acknowledged once the outcome of its files is in the ledger, including a retry or
-    quarantine. If the outcome cannot be recorded, or a defect occurs, the message is nacked and the loop
-    pauses, longer each time. The loop survives outages of the broker and the database of any length. Raises
-    Transient HOST if no thread can be started.
+    A message is acknowledged when the outcome of its files is in the ledger, be it a retry or quarantine.
+    Where not even that can be written down, or by a defect, the message is given back, and the loop pauses,
+    longer each time; broker and database may be away for as long as they like. Raises Transient HOST where
+    there is no thread to be had.
 
-    hold: called with the claims in progress, so that a watchdog outside the process can end a decoder that
-    never returns. run_due: see `Housekeeping`; called between messages. Its exceptions are logged and delay
-    no message.
+    hold: is told which claims are in hand; a decoder that never returns is to be ended from outside.
+    run_due: of `Housekeeping`, called between messages; what it raises is an event, and keeps no message
+    waiting.
     """
     troubles, look_at = 0, -math.inf
     with LeaseKeeper(world.settings.lease, hold) as keeper:

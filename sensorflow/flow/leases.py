@@ -26,10 +26,10 @@ def unwatched(_claims: Sequence[Claim]) -> None:
 
 
 class LeaseKeeper:
-    """Renews leases every third of `lease` (seconds), in one thread, until it is closed.
+    """Renews what this process holds every third of `lease` (seconds), in one thread, until it is closed.
 
-    A failed renewal is ignored, because the final transaction checks the fencing token. Raises Transient
-    HOST if no thread can be started.
+    A renewal that fails is left: the final transaction checks the fencing token. Raises Transient HOST
+    where there is no thread to be had.
     """
 
     def __init__(self, lease: float, hold: Hold = unwatched) -> None:

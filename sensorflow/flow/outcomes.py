@@ -71,7 +71,7 @@ def outcome_of(job: Job, work: Callable[[], Result]) -> Result:
 
 
 def failed(job: Job, error: Exception) -> Result:
-    """Record a failure. The attempt does not count if the file is not at fault."""
+    """Of no attempt where it is not the file's fault."""
     if (lack := threads.lack(error)) is not None:
         if (why := threads.refused(lack)) is not None:
             return _retried(job, Transient(Code.HOST, why), burned=False)

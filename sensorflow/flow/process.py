@@ -29,7 +29,7 @@ from sensorflow.ports.queue import Task
 from sensorflow.telemetry import Event, emit
 
 Keep = Callable[[Sequence[Claim]], Any]
-"""Returns a context manager that renews the leases of claims. Entering it may raise Transient."""
+"""Makes a context in which the leases of claims are renewed. Its begin may raise Transient."""
 
 _WHOLE = Task(())
 """All stages, for any file."""
@@ -54,7 +54,7 @@ def process(world: World, task: Task, keep: Keep) -> list[Result]:
             kept.enter_context(keep(claimed.claims))
         except Exception as error:  # noqa: BLE001 - the claims are to be given back
             return [failed(job, error) for job in jobs]
-        if len(jobs) > 1:  # all stages: a message of a single stage has one file
+        if len(jobs) > 1:  # all stages, then: a message of one stage is of one file
             plain = [_is_plain(job) for job in jobs]
             alike, jobs = (
                 [job for job, fits in zip(jobs, plain, strict=True) if fits],

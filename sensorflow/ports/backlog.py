@@ -15,10 +15,9 @@ from sensorflow.ports.audit import Books
 
 @dataclass
 class Left:
-    """Names of files by problem. not_included is grouped by pattern, such as "*.pdf".
+    """Names by what is the matter with them; not_included by pattern, such as "*.pdf".
 
-    files: the number of files inspected. whole: whether those were all. oldest: age in seconds of the
-    oldest overdue file.
+    files: how many were looked at; whole: whether that was all. oldest: seconds, of those overdue.
     """
 
     files: int = 0

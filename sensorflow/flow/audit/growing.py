@@ -66,7 +66,7 @@ def _holds(feed: GrowingFeed, file: Candidate, taken: Iterable[Segment]) -> bool
 
 
 def files(sight: Sight, feed: GrowingFeed) -> Iterator[tuple[Candidate, Taken | None]]:
-    """Yield the files in a folder, with what was taken in of each."""
+    """What lies in a folder, and what was taken of each."""
     found = feed.scan()
     while page := list(islice(found, PAGE)):
         keys, inodes = [file.key for file in page], [feed.place(file) for file in page]

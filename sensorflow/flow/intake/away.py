@@ -30,10 +30,10 @@ class Away:
         return found is not None and now < found.until
 
     def failed(self, source: str, now: float) -> bool:
-        """Record a failure. The backoff grows until the source has worked for a while. Returns whether to
-        report the failure."""
+        """It could not be asked: longer each time, until it went well for a while. Returns whether that is
+        to be reported."""
         found = self._outages.setdefault(source, _Outage(0, now, now - REPORTS))
-        if now >= found.until:  # otherwise several calls failed at once
+        if now >= found.until:  # else it was asked for several things at once
             found.tries = 1 if now >= found.until + REPORTS else found.tries + 1
             found.until = now + backoff(found.tries, 0.5, cap=LONGEST)
         if now < found.reported + REPORTS:

@@ -44,8 +44,8 @@ truncated."""
 
 @dataclass(frozen=True)
 class Rest:
-    """A state of a file that had nothing new (None: any state), and until when (monotonic) this is
-    trusted."""
+    """A state of a file in which there was nothing new (None: any), and until when (monotonic) that is
+    believed."""
 
     state: str | None
     until: float
@@ -141,7 +141,7 @@ class Look:
         return self._all.feed.delay
 
     def _later(self, taken: Taken) -> Unit:
-        """The file grew a moment ago; look again later."""
+        """It grew a moment ago."""
         until = time.monotonic() + taken.wait(self._every)
         self._all.rests[self._key] = Rest(None, until)
         return []
@@ -181,7 +181,7 @@ class Look:
         return []
 
     def _replaced(self, taken: Taken, verdict: Verdict) -> Unit:
-        """Start the file anew. Later bytes of the old file may exist under another name."""
+        """Begin the file anew; what was written to the old one since may be under another name."""
         rest = self._rest_of(taken, verdict)
         begun = self._new()
         if begun:
@@ -197,7 +197,7 @@ class Look:
         return rest
 
     def _rest_of(self, taken: Taken, verdict: Verdict) -> Unit:
-        """Returns the rest of a file that was renamed, or copied and then truncated."""
+        """Of a file that was renamed, or copied and then truncated."""
         feed = self._all.feed
         siblings = feed.siblings(self._file)
         if verdict is Verdict.REPLACED:

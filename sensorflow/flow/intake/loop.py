@@ -134,7 +134,7 @@ class Intake:
 
     @contextmanager
     def apart(self, source: str) -> Iterator[None]:
-        """Isolate an unavailable source: only this source backs off."""
+        """A source that is away is no reason to leave the others: it alone is left alone for a while."""
         try:
             yield
         except Transient as error:
@@ -143,7 +143,7 @@ class Intake:
 
     @contextmanager
     def _asking(self, source: str) -> Iterator[None]:
-        """Isolate a feed that is searching for files: a defect in it must not stop the others."""
+        """While a feed looks for files: a defect of it is no reason to leave the others either."""
         self._loop.touch()
         try:
             yield
