@@ -1,11 +1,12 @@
-"""The fleet: ``celery -A workers worker``. Each task takes one file through ``sensorflow.flow``."""
+"""The Celery workers: ``celery -A workers worker``. Each task takes one file through
+``sensorflow.flow``."""
 
 from sensorflow import memory, steady
 
 memory.frugal()
 memory.without_pandas()
 
-from workers import flower  # noqa: E402 - what they import is to find it so
+from workers import flower  # noqa: E402 - its imports need the lines above
 from workers.app import app, command  # noqa: E402
 
 if command() is not None:

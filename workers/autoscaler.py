@@ -1,6 +1,7 @@
-"""A pool as large as what was in hand at once lately: it grows at once, and shrinks when that is over.
+"""A pool sized by the recent maximum of concurrent messages. It grows at once and shrinks after a delay.
 
-Celery's own counts the seconds since any task came, so that a sweep every 15 s keeps all children for ever.
+Celery's autoscaler measures the time since the last task, so that a reconciliation every 15 s would keep
+all children forever.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import Any
 from celery.worker import autoscale, state
 
 LOOK = 5.0
-"""Seconds between looks, at most; between them each message is one."""
+"""Maximum seconds between checks. Each message in between triggers one as well."""
 
 
 class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no types
-    """`keepalive` (AUTOSCALE_KEEPALIVE): seconds for which children are kept that have nothing to do.
+    """`keepalive` (AUTOSCALE_KEEPALIVE): seconds for which idle children are kept.
 
-    Of messages that come at intervals, shorter than that, no child is ended and forked again: the most
-    that were in hand at once in that time decide, a sweep among them as one.
+    The pool size is the maximum of concurrent messages within that time, housekeeping tasks included.
+    Messages at shorter intervals therefore cause no child to be ended and forked again.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -29,7 +30,7 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
         self._seen: deque[tuple[float, int]] = deque()
 
     def _maybe_scale(self, req: Any = None) -> bool:
-        """True when the pool was changed."""
+        """Returns True if the pool was changed."""
         wanted = min(max(self._most(), self.min_concurrency), self.max_concurrency)
         more: int = wanted - self.processes
         if more > 0:
@@ -39,7 +40,7 @@ class Autoscaler(autoscale.Autoscaler):  # type: ignore[misc]  # celery has no t
         return more != 0
 
     def _most(self) -> int:
-        """The most messages in hand at once within the last `_kept` seconds."""
+        """Returns the maximum number of concurrent messages within the last `_kept` seconds."""
         now, count = monotonic(), self.qty
         while self._seen and self._seen[-1][1] <= count:  # outlasted by this look
             self._seen.pop()

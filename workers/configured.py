@@ -1,4 +1,4 @@
-"""The settings that this process works with."""
+"""The settings of this process."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from sensorflow.settings import Settings
 
 @cache
 def settings() -> Settings:
-    """As they were when it was started, children of a pool with their parent's: what is written meanwhile
-    holds for the next one. Raises Misuse."""
+    """Returns the settings as of the start of the process; children of a pool use their parent's. Later
+    changes of the file apply to the next process. Raises Misuse."""
     return bootstrap.settings()

@@ -1,9 +1,9 @@
-"""Celery's consumer, which no broker error and no message ends.
+"""Celery's consumer, hardened so that neither a broker error nor a message ends it.
 
-Celery connects again after the errors that it knows as those of a connection, and ends the worker after any
-other. But a broker that restarts, is full, or closes a channel raises what it happens to raise, in an
-acknowledgement as well as in a read; and a message may raise anything. Nothing is lost by connecting again:
-the ledger has what was done, and publishes what the broker does not deliver again.
+Celery reconnects after errors that it recognizes as connection errors, and ends the worker after any other.
+But a broker that restarts, is full or closes a channel raises various errors, on acknowledgement as well as
+on read, and a message may cause any exception. Reconnecting loses nothing: the ledger records what was
+done, and the outbox resends what the broker does not redeliver.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from sensorflow.telemetry import Event, emit
 from workers import control, messages
 
 PAUSE = 1.0
-"""Seconds before connecting again after what is not known as an error of a connection."""
+"""Seconds before reconnecting after an error that is not recognized as a connection error."""
 
 SOON = 30.0
-"""Seconds of a connection after which what ends it has nothing to do with what ended the one before."""
+"""Seconds. If a connection lasted longer, its end is unrelated to the end of the previous one."""
 DEFECT = 30
-"""Connections that ended soon, one after the other: it is not the broker. A new worker may do better."""
+"""Number of short connections in a row after which the worker ends. The broker is then not the cause, and a
+new worker may do better."""
 
 _LOG = logging.getLogger(__name__)
 
 
 class BrokerLost(ConnectionError):
-    """Whatever it was: connect again."""
+    """Any failure that requires a reconnect."""
 
 
 class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[misc]  # celery has no types
@@ -58,7 +59,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
     Blueprint = Blueprint
 
     def __init__(self, *args: Any, worker_options: Any = None, **options: Any) -> None:
-        # neither mingle nor gossip does anything for us: both believe what other nodes say
+        # mingle and gossip are useless here, and both trust other nodes
         alone = {**(worker_options or {}), "without_mingle": True, "without_gossip": True}
         control.guard(options["app"])
         super().__init__(*args, worker_options=alone, **options)
@@ -66,20 +67,21 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         try:
             super().on_connection_error_after_connected(exc)
-        except Exception as error:  # noqa: BLE001 - it is lost anyway
+        except Exception as error:  # noqa: BLE001 - the connection is lost anyway
             emit(Event.BROKER_LOST, "warning", reason=f"while closing: {error!r}")
 
     # acknowledgements
 
     def call_soon_ack(self, p: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        """`p`: a message's `ack_log_error` or `reject_log_error`."""
+        """p: a message's `ack_log_error` or `reject_log_error`."""
         return super().call_soon_ack(self._settle, p, *args, **options)
 
     def _settle(self, p: Any, logger: Any = _LOG, errors: Any = (), *args: Any) -> None:
-        """Nothing is raised: in the event loop that would drop what else is to be done in its turn.
+        """Acknowledge or reject a message. Never raises: an exception in the event loop would drop the
+        other callbacks of the same turn.
 
-        On a live channel a message that is neither acknowledged nor rejected would take up a place for
-        ever, so the connection is made anew.
+        A message that is neither acknowledged nor rejected would occupy a prefetch slot forever on a live
+        channel, so the consumer reconnects.
         """
         try:
             p(logger, (), *args)
@@ -90,7 +92,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
                 self._reconnect(reason)
 
     def _reconnect(self, reason: str) -> None:
-        """Once for a connection, in the next turn of the event loop."""
+        """Reconnect in the next turn of the event loop, once per connection."""
         connection = self.connection
 
         def lost() -> None:
@@ -121,14 +123,14 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
         return received
 
     def _refuse(self, message: Any, reason: str) -> None:
-        """On RabbitMQ it goes to the quarantine queue, and from there to nothing."""
+        """Reject a message. RabbitMQ moves it to the quarantine queue, where nothing consumes it."""
         where = message.delivery_info.get("routing_key")
         emit(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue=where, reason=reason)
         if not message.acknowledged:
             self._settle(message.reject_log_error)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
-        """Of commands: tasks are looked at in `messages`."""
+        """Called for remote control commands. Tasks are checked in `messages`."""
         reason = _short(exc)
         emit(Event.MESSAGE_REFUSED, code=str(Code.MESSAGE), queue="commands", reason=reason)
         self._settle(message.ack_log_error)

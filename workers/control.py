@@ -1,7 +1,7 @@
-"""Remote control, as Flower uses it, but for what ends a child at work or makes a worker send messages.
+"""Remote control for Flower, without commands that end busy children or make a worker send messages.
 
-Whoever reaches the broker can broadcast commands. A child that is ended by one would count as an attempt of
-its file, and after three the file would be in quarantine.
+Anyone with access to the broker can broadcast commands. If a command ends a child, its file loses an
+attempt; after three attempts the file would be quarantined.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sensorflow.errors import Code, Misuse
 from sensorflow.telemetry import Event, emit
 
 MOST = 64
-"""Children that may be asked for."""
+"""Maximum number of children that a command may request."""
 _HARMLESS = frozenset(
     (
         *(
@@ -35,7 +35,7 @@ _HARMLESS = frozenset(
         *("enable_events", "disable_events", "shutdown"),
     )
 )
-"""A shutdown is an operator's wish: children finish what they have in hand."""
+"""Shutdown is allowed, because operators use it: children finish their messages first."""
 _SCALING = frozenset(("pool_grow", "pool_shrink", "autoscale"))
 _CONSUMING = frozenset(("add_consumer", "cancel_consumer"))
 _QUEUES = frozenset(task_name(queue) for queue in QUEUES)
@@ -43,7 +43,7 @@ _CLOCK = 1 << 53
 
 
 def refusal(command: str, arguments: dict[str, Any]) -> str | None:
-    """Why a command is refused; None when it is not."""
+    """Returns why a command is refused, or None if it is allowed."""
     if command in _SCALING:
         numbers = [value for value in arguments.values() if value is not None]
         if all(type(value) is int and 0 < value <= MOST for value in numbers):
@@ -73,29 +73,30 @@ class Guarded(Node):  # type: ignore[misc]  # kombu has no types
         return super().handle_message(body, message)
 
     def _check(self, body: Any, headers: Any) -> None:
-        """Raises Misuse for what could not be handled, or what a pattern could keep busy for ever."""
+        """Raises Misuse for a command that cannot be handled, or whose pattern could use the processor
+        endlessly."""
         if not isinstance(body, dict) or not isinstance(headers, dict):
-            raise Misuse("a command that is no object", Code.MESSAGE)
+            raise Misuse("a command that is not an object", Code.MESSAGE)
         clock, to = headers.get("clock") or 0, body.get("destination")
         if type(clock) is not int or not 0 <= clock < _CLOCK:
-            raise Misuse("a command whose clock is no number", Code.MESSAGE)
+            raise Misuse("a command whose clock is not a number", Code.MESSAGE)
         if to is not None and not (isinstance(to, list) and all(isinstance(n, str) for n in to)):
-            raise Misuse("a command whose destination is no list of names", Code.MESSAGE)
+            raise Misuse("a command whose destination is not a list of names", Code.MESSAGE)
         if body.get("pattern") or body.get("matcher"):
             raise Misuse("a command for a pattern of names", Code.MESSAGE)
         if not isinstance(body.get("method"), str):
             raise Misuse("a command without a name", Code.MESSAGE)
         if not isinstance(body.get("arguments") or {}, dict):
-            raise Misuse("a command whose arguments are no object", Code.MESSAGE)
+            raise Misuse("a command whose arguments are not an object", Code.MESSAGE)
         self._check_reply(body.get("reply_to"))
 
     def _check_reply(self, reply: Any) -> None:
-        """The exchange of a reply is declared: it may only be the one that is there for that."""
+        """Replying declares the reply's exchange, so only the regular reply exchange is allowed."""
         if not reply:
             return
         own = isinstance(reply, dict) and reply.get("exchange") == self.mailbox.reply_exchange.name
         if not own or not isinstance(reply.get("routing_key"), str):
-            raise Misuse("a command that wants its reply elsewhere", Code.MESSAGE)
+            raise Misuse("a command with a foreign reply exchange", Code.MESSAGE)
 
     def handle(self, method: str, arguments: Any = None) -> Any:
         if reason := refusal(method, arguments or {}):
@@ -105,5 +106,5 @@ class Guarded(Node):  # type: ignore[misc]  # kombu has no types
 
 
 def guard(app: Celery) -> None:
-    """Have the workers of `app` handle commands so."""
+    """Make the workers of `app` apply these checks."""
     app.control.mailbox.node_cls = Guarded

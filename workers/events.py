@@ -1,4 +1,4 @@
-"""Events of tasks go to Flower some at a time: one by one they cost more than a task whose file is done."""
+"""Send task events to Flower in batches. One by one, they cost more than the task of a finished file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from celery.worker.consumer.events import Events
 from kombu.common import ignore_errors
 
 PAUSE = 0.2
-"""Seconds that an event waits for others. It holds its own time."""
+"""Seconds for which events are collected. Each event carries its own time."""
 
 
 class Gathered(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
-    """Celery sends what is buffered in the next turn of its loop, which is almost always one event."""
+    """Celery sends buffered events in the next turn of its loop, which is almost always a single event."""
 
     requires = (Events,)
 
@@ -23,7 +23,8 @@ class Gathered(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
         super().__init__(c, **options)
 
     def start(self, c: Any) -> None:
-        """At each connection, which has a dispatcher of its own. Without a loop nothing is buffered."""
+        """Called for each connection, which has its own dispatcher. Without an event loop nothing is
+        buffered."""
         if c.hub is not None:
             c.event_dispatcher.on_send_buffered = lambda: self._later(c)
 
@@ -34,7 +35,7 @@ class Gathered(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no 
             c.hub.call_later(PAUSE, c.on_send_event_buffered)
 
     def stop(self, c: Any) -> None:
-        """Of a broken connection too: what cannot be sent goes with the next one."""
+        """Also called for a broken connection. Unsent events are sent over the next one."""
         if c.event_dispatcher is not None:
             ignore_errors(c, c.event_dispatcher.flush)
 

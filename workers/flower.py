@@ -1,4 +1,5 @@
-"""Flower is never open to all: what ``celery -A workers flower`` starts from, unless told otherwise."""
+"""Secure defaults for ``celery -A workers flower``: Flower is never open to everyone unless configured
+so."""
 
 from __future__ import annotations
 
@@ -17,10 +18,10 @@ from workers.configured import settings
 
 
 def guard() -> None:
-    """Where the command is Flower: a password of ours and the loopback address, as its defaults.
+    """If the command is Flower, make a generated password and the loopback address its defaults.
 
-    Here, while the app is imported, for then Flower's options are defined and not yet read: its
-    environment (FLOWER_BASIC_AUTH), flowerconfig.py and command line go over what is set here.
+    This runs while the app is imported, when Flower's options are defined but not yet read. Its environment
+    (FLOWER_BASIC_AUTH), flowerconfig.py and command line override these defaults.
     """
     if command() != "flower":
         return
@@ -35,16 +36,17 @@ def guard() -> None:
 
 
 TASKS = 10_000
-"""Tasks that Flower remembers; the oldest go. Each is about 2 KB of memory, and saving them all takes a
-third of a second, in which it shows nothing."""
+"""Maximum number of tasks that Flower remembers; the oldest are dropped. Each uses about 2 KB of memory.
+Saving all of them takes a third of a second, during which Flower does not respond."""
 SAVE = 30_000
-"""Milliseconds between two savings: a kill loses what came in between."""
+"""Milliseconds between two saves. A kill loses what came in between."""
 
 
 def _keep(options: Any) -> None:
-    """What it has seen is there again after a restart; what cannot be read is put aside by Flower itself.
+    """Keep Flower's history across restarts. Flower itself moves an unreadable history aside.
 
-    It is read back with pickle: the folder is nobody else's to write. Without a folder it forgets.
+    The history is read with pickle, so the folder must not be writable by others. Without a folder, it is
+    not kept.
     """
     options.max_tasks = TASKS
     folder = history()
@@ -56,7 +58,7 @@ def _keep(options: Any) -> None:
 
 
 def history() -> Path | None:
-    """The folder of Flower's history; None where there can be none."""
+    """Returns the folder of Flower's history, or None if there can be none."""
     try:
         folder = state.home(settings().data_folder) / "flower"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -72,10 +74,10 @@ def history() -> Path | None:
 
 
 def _refuse_other_hosts() -> None:
-    """Answer only to an address, to localhost and to the names of `flower_hosts`.
+    """Accept requests only for an IP address, for localhost and for the names in `flower_hosts`.
 
-    A page of somebody else may give its own name our address (DNS rebinding), and would be let read here
-    what the browser's user may. Flower has no setting for it.
+    With DNS rebinding, a foreign web page could point its own name to our address and read what the
+    browser's user may read. Flower has no setting against it.
     """
     from flower.app import Flower
     from tornado.web import ErrorHandler
@@ -91,11 +93,12 @@ def _refuse_other_hosts() -> None:
 
 
 MISDIRECTED = 421
-"""The status of RFC 9110, 15.5.20: not for this server."""
+"""The status 421 Misdirected Request, RFC 9110, 15.5.20."""
 
 
 def allowed(host: str, names: Collection[str]) -> bool:
-    """Whether a request may be for this host. An address is nobody's name."""
+    """Whether a request for this host is allowed. IP addresses always are, because DNS rebinding needs a
+    name."""
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:
@@ -111,7 +114,7 @@ def _hosts() -> tuple[str, ...]:
 
 
 def _told() -> bool:
-    """Whether somebody says who may come in."""
+    """Whether the user has configured who may access Flower."""
     given = (word.lstrip("-").partition("=")[0].replace("-", "_") for word in sys.argv[1:])
     named = any(os.environ.get(name) for name in ("FLOWER_BASIC_AUTH", "FLOWER_AUTH"))
     return named or any(name in ("basic_auth", "auth") for name in given)

@@ -1,8 +1,8 @@
-"""What is taken from a message: what our own publisher and beat would have sent, and nothing else.
+"""Rebuild each message from the fields that our own publisher and beat send, and drop everything else.
 
-Whoever reaches the broker can put anything there. Celery acts on much of it: a time limit ends a child at
-work, callbacks and chains make it send messages anywhere, an odd type ends the worker. So a message is made
-anew here, before Celery has it, of the few things that are needed.
+Anyone with access to the broker can put any message there, and Celery acts on much of its content: a time
+limit ends a busy child, callbacks and chains make it send messages anywhere, and an unexpected type ends
+the worker. Therefore each message is rebuilt from the few required fields before Celery sees it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from sensorflow.core.states import WORK
 from sensorflow.errors import Code, Misuse
 
 MOST = 1 << 20
-"""Bytes of a message; ours have a few thousand."""
+"""Maximum bytes of a message. Ours have a few thousand."""
 _DEPTH = 10
-"""Levels of its arguments; ours have three."""
+"""Maximum nesting of the arguments. Ours have three levels."""
 _LONGEST = 2000
 _NAMES = frozenset(task_name(task) for task in TASKS)
 _HOUSEKEEPING = frozenset((task_name(SWEEP), task_name(RETAIN)))
@@ -29,10 +29,10 @@ _SHOWN = ("argsrepr", "kwargsrepr", "origin", "root_id", "parent_id")
 
 
 def own(message: Any) -> None:
-    """Make `message` (kombu's) anew of what is known of it. Raises Misuse MESSAGE."""
+    """Rebuild `message` (kombu's) in place from its known fields. Raises Misuse MESSAGE."""
     headers, properties = message.headers, message.properties
     if not isinstance(headers, dict) or not isinstance(properties, dict):
-        raise Misuse("headers or properties that are no object", Code.MESSAGE)
+        raise Misuse("headers or properties that are not objects", Code.MESSAGE)
     task = headers.get("task")
     if not isinstance(task, str):
         raise Misuse("a message without the name of a task", Code.MESSAGE)
@@ -41,11 +41,11 @@ def own(message: Any) -> None:
     if not _short(headers.get("id"), 100):
         raise Misuse("a message without an id", Code.MESSAGE)
     args, kwargs, embed = _body(message)
-    if len(args) != (task not in _HOUSEKEEPING) or kwargs:  # what it says is looked at by the task
+    if len(args) != (task not in _HOUSEKEEPING) or kwargs:  # the task validates the content
         raise Misuse("arguments that this task does not take", Code.MESSAGE)
     chain = _chain(embed, args)
     message.headers = _headers(headers, task)
-    # what asks for a reply, or for an order of its own, is left out
+    # fields that request a reply or an order are left out
     message.properties = {"correlation_id": headers["id"], "priority": 0}
     message.body = json.dumps((args, kwargs, _embed(chain))).encode()
     message._decoded_cache = [args, kwargs, _embed(chain)]
@@ -68,17 +68,17 @@ def _body(message: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
         raise Misuse("a message that is too large", Code.MESSAGE)
     try:
         args, kwargs, embed = loads(bytes(message.body))
-    except Exception as error:  # it makes dates and the like of what says to be one
+    except Exception as error:  # kombu's decoder also builds dates and other objects
         raise Misuse("a body that is not [args, kwargs, embed] in JSON", Code.MESSAGE) from error
     if not (isinstance(args, list) and isinstance(kwargs, dict) and isinstance(embed, dict)):
         raise Misuse("a body that is not [args, kwargs, embed]", Code.MESSAGE)
     if _deeper(args, _DEPTH) or _deeper(kwargs, _DEPTH):
-        raise Misuse("arguments that are nested too deep", Code.MESSAGE)
+        raise Misuse("arguments that are nested too deeply", Code.MESSAGE)
     return args, kwargs, embed
 
 
 def _deeper(value: Any, levels: int) -> bool:
-    """Whether it has more levels than these: what JSON can hold, pickle need not."""
+    """Whether a value has more than this many levels. JSON can express nesting that pickle cannot."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return levels == 0 or any(_deeper(part, levels - 1) for part in inner)
 
@@ -88,21 +88,22 @@ def _embed(chain: list[dict[str, Any]] | None) -> dict[str, Any]:
 
 
 def _chain(embed: dict[str, Any], args: list[Any]) -> list[dict[str, Any]] | None:
-    """The stages that follow, on the same file. Raises Misuse for any other thing to send."""
+    """Returns the following stages of the same file. Raises Misuse if the message asks to send anything
+    else."""
     if any(embed.get(name) for name in ("callbacks", "errbacks", "chord")):
         raise Misuse("a message with callbacks", Code.MESSAGE)
     links = embed.get("chain")
     if not links:
         return None
     if not isinstance(links, list) or len(links) >= len(WORK):
-        raise Misuse("a chain of other than the stages of a file", Code.MESSAGE)
+        raise Misuse("a chain with other tasks than the stages of a file", Code.MESSAGE)
     return [_link(link, args) for link in links]
 
 
 def _link(link: Any, args: list[Any]) -> dict[str, Any]:
     options = link.get("options") if isinstance(link, dict) else None
     if not isinstance(options, dict) or not _one_of(link.get("task"), _LINKS):
-        raise Misuse("a chain of other than the stages of a file", Code.MESSAGE)
+        raise Misuse("a chain with other tasks than the stages of a file", Code.MESSAGE)
     shown = ("argsrepr", "kwargsrepr", "task_id")
     kept = {name: options[name] for name in shown if _short(options.get(name), _LONGEST)}
     for name in ("queue", "routing_key"):
@@ -117,5 +118,5 @@ def _one_of(value: Any, names: frozenset[str]) -> bool:
 
 
 def _short(value: Any, length: int) -> bool:
-    """A printable text of at most `length` characters: what may be shown to people."""
+    """Whether it is a printable text of at most `length` characters that can be shown to people."""
     return isinstance(value, str) and 0 < len(value) <= length and value.isprintable()

@@ -1,4 +1,4 @@
-"""What became of a file, in Celery's words: its state in Flower, and its message's end."""
+"""Report the outcome of a file to Celery: its state in Flower, and the end of its message."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sensorflow.flow.outcomes import Outcome, Result
 
 
 def tell(results: list[Result]) -> str:
-    """The task's result; or raises, so that a chain ends here.
+    """Returns the task's result, or raises so that a chain ends here.
 
-    Of many files of one message the worst decides, and the text counts the outcomes: the ledger has
-    them all. Files that were taken along have tasks of their own, and only count.
+    If a message has several files, the worst outcome decides and the text counts the outcomes; the ledger
+    has all of them. Files that were added to the batch and have their own messages are only counted.
 
-    A retry is only shown as one: the ledger holds the time of the next try, and the publisher sends
-    the new message, so that no broker has to keep a delayed one.
+    A retry is only displayed as one. The ledger holds the time of the next attempt and the publisher sends
+    a new message, so no broker needs to keep a delayed one.
     """
     own = [found for found in results if not found.along]
     along = [found for found in results if found.along]
@@ -26,7 +26,7 @@ def tell(results: list[Result]) -> str:
     if len(own) > 1:
         text = f"{len(own)} files: {_kinds(own)}; {text}"
     if along:
-        text = f"{text}; taken along {len(along)}: {_kinds(along)}"
+        text = f"{text}; batch members {len(along)}: {_kinds(along)}"
     if len(results) > 1:
         error = error and SensorflowError(error.code, text)
     if result.outcome is Outcome.RETRY:

@@ -1,4 +1,4 @@
-"""Celery's pool of processes, which a child that dies early, or that cannot be made, does not end."""
+"""Celery's process pool, hardened against children that end early or cannot be forked."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sensorflow.telemetry import Event, emit
 
 class Processes(AsynPool):  # type: ignore[misc]  # celery has no types
     def maintain_pool(self) -> None:
-        """Called every five seconds, and at the end of each child. In a worker's loop ENOMEM is its end:
-        here it is tried again."""
+        """Called every five seconds and whenever a child ends. Celery's worker ends on ENOMEM; this one
+        tries again."""
         try:
             super().maintain_pool()
         except (MemoryError, OSError) as error:
             emit(Event.WORK_REFUSED, code=Code.HOST, reason=str(error) or "no memory")
 
     def _track_child_process(self, proc: Any, hub: Any) -> None:
-        """At each connection. A child that ended while there was none is still listed, and has nothing left
-        by which it could be watched; `maintain_pool` takes it off."""
+        """Called for each connection. A child that ended while there was none is still listed but has no
+        descriptor to watch; `maintain_pool` removes it."""
         if getattr(proc, "_sentinel_poll", hub) is not None:
             super()._track_child_process(proc, hub)
 
@@ -35,7 +35,8 @@ class Processes(AsynPool):  # type: ignore[misc]  # celery has no types
             raise
 
     def _forget(self, unmade: list[Any]) -> None:
-        """Of a process that was listed before it could be made: it has no number to be found by."""
+        """Remove processes that were listed before they could be forked. They have no pid to be found
+        by."""
         for worker in unmade:
             self._pool.remove(worker)
             for queues, owner in self._queues.items():
@@ -47,6 +48,6 @@ class TaskPool(Prefork):  # type: ignore[misc]  # celery has no types
     Pool = Processes
 
     def did_start_ok(self) -> bool:
-        """Celery ends a worker of which one child has died by the time it is connected. Another one is
-        forked in its place, then as later."""
+        """Celery ends a worker if one child has died before the worker is connected. Instead, the child is
+        replaced, as it would be later."""
         return True

@@ -1,4 +1,4 @@
-"""What each worker process has: its connections, made after the fork, and the leases it keeps."""
+"""The state of each worker process: its connections, made after the fork, and the leases that it renews."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from sensorflow.ports.queue import Publisher
 from workers.configured import settings
 
 parent = 0
-"""The process that forks; noted before it does."""
+"""Pid of the forking process, recorded before the fork."""
 board = Board()
-"""Shared with it. Nothing is written there before a child joins."""
+"""Shared with the parent. Nothing is written before a child joins."""
 
 
 @cache
@@ -42,7 +42,7 @@ def housekeeping() -> Housekeeping:
 
 
 def forget() -> None:
-    """After a fork: nothing of the parent's is used."""
+    """After a fork, drop everything that belongs to the parent."""
     world.cache_clear()
     ledger.cache_clear()
     publisher.cache_clear()

@@ -1,4 +1,4 @@
-"""The heartbeats of a worker's parent and of beat, each while its own loop goes on."""
+"""Heartbeats of a worker's parent and of beat, sent while their loops make progress."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ EVERY = 2.0
 
 
 def heart(role: Role) -> tuple[Heart, Loop] | None:
-    """Of this process; None where the settings lead to no database. Begins when it is started."""
+    """Returns the heartbeat sender of this process; None if the settings lead to no database. Sends nothing
+    before it is started."""
     try:
         ledger = bootstrap.ledger(settings(), role)
     except Misuse:
@@ -34,12 +35,13 @@ def heart(role: Role) -> tuple[Heart, Loop] | None:
 
 
 class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
-    """In the consumer's loop, which is there as long as the broker is: while it is not, that is said."""
+    """Runs in the consumer's loop, which exists while the broker is connected. Otherwise reports a
+    pause."""
 
     requires = ("celery.worker.consumer.connection:Connection",)
 
     def __init__(self, c: Any, **options: Any) -> None:
-        """After the pool was forked: no child has the thread's half of a lock."""
+        """Runs after the pool was forked, so no child inherits a lock that the thread holds."""
         super().__init__(c, **options)
         self._loop: Loop | None = None
         if (found := heart(Role.WORKER)) is not None:
@@ -51,14 +53,15 @@ class Pulse(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no typ
             worker_shutdown.connect(lambda **_: made.stop(), weak=False)
 
     def start(self, c: Any) -> None:
-        """At each connection."""
+        """Called for each connection."""
         if self._loop is not None:
             self._loop.resume()
             self._note(c)
             c.timer.call_repeatedly(EVERY, self._note, (c,))
 
     def stop(self, c: Any) -> None:
-        """At the end of each connection. A worker that is told to end finishes its files, without one."""
+        """Called at the end of each connection. A worker that was asked to end finishes its files without
+        one."""
         if self._loop is None:
             return
         if state.should_stop in (None, False) and state.should_terminate in (None, False):
@@ -93,7 +96,7 @@ AWAY = Transient(Code.BROKER, "connecting to the broker")
 
 
 class Scheduler(schedule.Scheduler):
-    """Says with each tick that beat goes on."""
+    """Reports beat's progress on each tick."""
 
     _heart: Heart | None = None
     _loop: Loop | None = None

@@ -14,10 +14,10 @@ from sensorflow.telemetry import Event, emit
 
 
 class HandedOver(Request):  # type: ignore[misc]  # celery has no types
-    """What cannot be handed over to a child is refused."""
+    """Rejects a message that cannot be handed over to a child."""
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Celery makes a subclass for each task, with an `execute_using_pool` of its own."""
+        """Celery creates a subclass for each task, with its own `execute_using_pool`."""
         super().__init_subclass__(**options)
         execute = cls.execute_using_pool
 
@@ -28,16 +28,16 @@ class HandedOver(Request):  # type: ignore[misc]  # celery has no types
                 raise
             except Exception as error:
                 self.refuse(error)
-                raise TaskRevokedError(self.id) from error  # which frees the child's place
+                raise TaskRevokedError(self.id) from error  # this frees the child's slot
 
         cls.execute_using_pool = execute_using_pool
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> None:
-        """A child that was refused memory costs no more than its own turn: Celery would end the worker, and
-        with it the files that other children have in hand.
+        """Handle a child that ran out of memory: only its own task fails. Celery would end the worker, and
+        with it the files of other children.
 
-        Not delivered again at once, when there would be no more memory than now: the ledger sends it, and
-        beat what is no file's.
+        The message is not redelivered at once, when there would still be no memory. The outbox sends files
+        again later, and beat sends the other tasks.
         """
         error = getattr(exc_info.exception, "exc", exc_info.exception)
         if not isinstance(error, MemoryError):
@@ -56,7 +56,7 @@ class HandedOver(Request):  # type: ignore[misc]  # celery has no types
 
 
 class Message(HandedOver):
-    """Of a file, with the crash points of its end."""
+    """The message of a file, with the failpoints at its end."""
 
     def acknowledge(self) -> None:
         crash.point(crash.Point.ACK)

@@ -1,4 +1,4 @@
-"""What celery beat sends and how often, and that its schedule is written by nobody else."""
+"""What celery beat sends and how often, and the protection of its schedule file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def schedule(settings: Settings) -> dict[str, Any]:
 
 
 class Scheduler(PersistentScheduler):  # type: ignore[misc]  # celery has no types
-    """What it keeps between runs is worth little: a full disk does not end it."""
+    """The persisted schedule is expendable, so a full disk does not end beat."""
 
     def sync(self) -> None:
         try:
@@ -43,8 +43,8 @@ class Scheduler(PersistentScheduler):  # type: ignore[misc]  # celery has no typ
 
 @beat_init.connect
 def schedule_is_ours(sender: Any, **_: Any) -> None:
-    """What beat keeps between runs it reads back with pickle: nobody else may write it."""
-    os.umask(0o077)  # some kinds of shelves are written anew at each change
+    """Protect beat's schedule file against writes by others, because it is read with pickle."""
+    os.umask(0o077)  # some shelve formats rewrite the file on each change
     path = Path(sender.schedule_filename)
     for part in path.parent.glob(f"{path.name}*"):
         part.chmod(0o600)

@@ -1,4 +1,4 @@
-"""What a worker does when it starts."""
+"""Start-up of a worker."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from workers.configured import settings
 
 @worker_init.connect
 def warm(**_: Any) -> None:
-    """Before the fork."""
+    """Runs before the fork."""
     process.parent = os.getpid()
     child.warm(settings())
 
 
 @worker_process_init.connect
 def started(**_: Any) -> None:
-    """In each child: connections of its own, and an end when the parent is gone."""
+    """Runs in each child: open its own connections, and end it when the parent ends."""
     process.forget()
     child.limit_memory(int(settings().max_memory))
-    if process.parent != os.getpid():  # a pool that does not fork (solo) is its own
+    if process.parent != os.getpid():  # a pool that does not fork (solo) has no separate child
         try:
             child.join(process.board, current_process().index, process.parent)
             process.keeper()
@@ -41,7 +41,7 @@ def started(**_: Any) -> None:
 
 @task_received.connect
 def received(**_: Any) -> None:
-    """In the parent, before a child has the message."""
+    """Runs in the parent before a child gets the message."""
     crash.point(crash.Point.RECEIVED)
 
 

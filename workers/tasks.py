@@ -1,4 +1,4 @@
-"""The tasks. Each takes one message (a CloudEvents object) and trusts nothing in it but the ids."""
+"""The tasks. Each takes one message (a CloudEvents object) and trusts nothing in it except the ids."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from workers.process import housekeeping, keep, world
 from workers.request import HandedOver, Message
 
 EXPECTED = (SensorflowError,)
-"""Faults of files, and servers that are away: one line in the log, no traceback."""
+"""Faults of files and unavailable servers: logged as one line, without a traceback."""
 
 # sweep and retain send no events: each 15 s one, and Flower's first page would show nothing else
 
 
 def _run(message: dict[str, Any], only: Stage | None = None) -> str:
-    """The message of a stage has those that follow in its chain."""
+    """The message of a stage carries the following stages in its chain."""
     return tell(process(world(), Task(file_ids_of(message), only, next_sent=True), keep))
 
 
 @shared_task(name=task_name(INGEST), throws=EXPECTED, Request=Message)
 def ingest(message: dict[str, Any]) -> str:
-    """All stages of a file, one after the other; or of a few small ones."""
+    """Run all stages of a file, or of a few small files, one after the other."""
     return _run(message)
 
 
@@ -56,13 +56,13 @@ def quarantine(message: dict[str, Any]) -> str:
 
 @shared_task(name=task_name(SWEEP), throws=EXPECTED, Request=HandedOver, send_events=False)
 def sweep() -> str:
-    """Publish again whatever is stale, and collect garbage of finished files."""
-    return _done(SWEEP, TIDY) or "somebody else has just done it"
+    """Reconcile: send stale messages again, and collect garbage of finished files."""
+    return _done(SWEEP, TIDY) or "another process has just done it"
 
 
 @shared_task(name=task_name(RETAIN), throws=EXPECTED, Request=HandedOver, send_events=False)
 def retain() -> str:
-    """Remove what the sources keep for a time only, and empty months; close the months that are over."""
+    """Apply retention, drop empty months, and seal past months."""
     return _done(RETAIN) or "nothing expires"
 
 

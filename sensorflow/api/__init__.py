@@ -1,4 +1,4 @@
-"""The Python API: what `import sensorflow` offers to notebooks and to other programs.
+"""The Python API: what `import sensorflow` offers to notebooks and other programs.
 
-Its names are those of `sensorflow.__all__`; they are imported when they are first used.
+The names are those in `sensorflow.__all__`. Each is imported on first use.
 """

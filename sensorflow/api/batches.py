@@ -1,4 +1,4 @@
-"""Arrow batches that are made as they are asked for."""
+"""Arrow batches that are produced on demand."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pyarrow as pa
 
 
 class Batches:
-    """Record batches of one schema, in bounded memory. Each iteration begins anew.
+    """Record batches of one schema, in bounded memory. Each iteration starts anew.
 
-    `to_table` and `to_pandas` collect them all; `reader` is what other libraries of Arrow read from.
+    `to_table` and `to_pandas` collect all batches. `reader` returns an Arrow reader for other libraries.
     """
 
     def __init__(

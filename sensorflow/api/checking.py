@@ -1,4 +1,4 @@
-"""What would become of a file, and how it may be read."""
+"""Check how a file would be loaded, and propose a profile for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sensorflow.flow.dry_run import by_gate, dry_run
 from sensorflow.settings import tolerance
 
 REJECTS = 10_000
-"""Rejects that a check keeps; it counts all."""
+"""Maximum number of rejects that a check returns; all are counted."""
 
 
 def check(
@@ -29,11 +29,11 @@ def check(
     zone: str | None = None,
     max_rejects: str | None = None,
 ) -> Checked:
-    """What would become of a file if it were dropped, as `sensorflow check` says it. Touches nothing.
+    """Check how a file would be loaded if it were dropped, as `sensorflow check` does. Changes nothing.
 
-    profile, source, zone: as of `read`; without a profile also a proposal that is in doubt is taken.
-    max_rejects: how many rejects the file may have, "10%" or "5". A file that would not be loaded is no
-    exception: `would_load` is False, and `error` or `refused` says why. Memory is bounded.
+    profile, source, zone: see `read`. Without a profile, a doubtful proposal is used as well. max_rejects:
+    the number of rejects that the file may have, "10%" or "5". A file that would not be loaded raises no
+    exception: `would_load` is False, and `error` or `refused` gives the reason. Memory is bounded.
     """
     file, wanted = given.file(path), given.profile(profile)
     held = of_source(file, wanted, source)
@@ -59,11 +59,11 @@ def _tolerance(given: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A profile that is proposed for a file.
+    """A proposed profile for a file.
 
-    text: TOML, with the reason for each line. doubts: what a person should look at or still say;
-    needs_zone: among that, the zone of its times. preview: what it makes of the file, as if the clock
-    were UTC where the zone is not known.
+    text: TOML, with the reason for each line. doubts: what a person should check or add. needs_zone:
+    whether the time zone is among that. preview: the result of reading the file with the proposal, assuming
+    UTC if the zone is unknown.
     """
 
     text: str
@@ -73,7 +73,7 @@ class Proposal:
 
     @property
     def table(self) -> Mapping[str, Any]:
-        """The profile's keys."""
+        """Returns the profile's keys."""
         return tomllib.loads(self.text)
 
     @property
@@ -85,9 +85,9 @@ class Proposal:
 
 
 def sniff(path: given.Pathlike, *, zone: str | None = None) -> Proposal:
-    """Propose a profile for a file, as `sensorflow sniff` does. zone: of times without an offset.
+    """Propose a profile for a file, as `sensorflow sniff` does. zone: for times without an offset.
 
-    Raises SensorflowError where nothing can be proposed.
+    Raises SensorflowError if no profile can be proposed.
     """
     file = given.file(path)
     found = flow.guess(file, zone)

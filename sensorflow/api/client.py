@@ -1,4 +1,4 @@
-"""A project, for notebooks and other programs."""
+"""The client of a project, for notebooks and other programs."""
 
 from __future__ import annotations
 
@@ -36,14 +36,15 @@ AnyFile = int | str
 
 
 class Client:
-    """A project's files, readings and rejects, and what can be done with them.
+    """A project's files, readings and rejects, and operations on them.
 
-    settings: the project's folder, its sensorflow.toml, or the settings; None: the project of the current
-    folder, or the one that SENSORFLOW_CONFIG names, as for commands. Connects when it is first asked
-    something. A context manager that closes its connections. Threads may share one, processes not.
+    settings: the project's folder, its sensorflow.toml, or a settings object. None selects, as commands do,
+    the project named by SENSORFLOW_CONFIG or the one of the current folder. Connects on the first call. As
+    a context manager, closes its connections on exit. May be shared between threads, but not between
+    processes.
 
-    Every error is a SensorflowError with its `code`: Transient where trying again may help, as while the
-    database is away.
+    Every error is a SensorflowError with a `code`. It is Transient if a retry may help, for example while
+    the database is unavailable.
     """
 
     def __init__(self, settings: Settings | given.Pathlike | None = None) -> None:
@@ -82,10 +83,11 @@ class Client:
         rejected: bool = False,
         limit: int = FILES,
     ) -> list[File]:
-        """The newest files that fit, the newest first; a warning says where there are more than `limit`.
+        """Returns the newest files that match, newest first. Warns if more than `limit` files match.
 
-        name: a pattern such as 'roof-*.csv'. since: arrived then or later. rejected: with rejected rows.
-        A file that grows is one, unless `state` is given: then each of its growths in that state is.
+        name: a pattern such as 'roof-*.csv'. since: arrived at or after this time. rejected: only files
+        with rejected rows. A growing file is one entry, unless `state` is given: then each of its parts in
+        that state is an entry.
         """
         if limit < 1:
             raise Misuse(f"limit {limit}: give a number from 1 on")
@@ -95,7 +97,7 @@ class Client:
         return [file_of(view, chains.get(view.file_id)) for view in views]
 
     def file(self, file: AnyFile) -> File:
-        """One file; of a name with several versions the newest."""
+        """Returns one file. A name with several versions selects the newest."""
         view = self._view(file)
         return file_of(view, self._ledger.chains([view.file_id]).get(view.file_id))
 
@@ -108,10 +110,11 @@ class Client:
         type: str | Iterable[str] | None = None,  # noqa: A002 - the field's own word
         source: str | Iterable[str] | None = None,
     ) -> Batches:
-        """Readings of start <= ts < end, in the order of time, as one snapshot of the database has them.
+        """Returns readings with start <= ts < end in order of time, from one snapshot of the database.
 
-        start, end: with a zone. sensor, type, source: one or several; None: all. Memory is bounded by a
-        batch of 65,536 rows, here and at the server; between two batches an hour may pass at most.
+        start, end: with a time zone. sensor, type, source: one or several; None selects all. Memory is
+        bounded by a batch of 65,536 rows, here and on the server. At most an hour may pass between two
+        batches.
         """
         first, last = given.instant(start, "start"), given.instant(end, "end")
         if last < first:
@@ -131,9 +134,10 @@ class Client:
         source: str | None = None,
         since: given.Time | None = None,
     ) -> Batches:
-        """Rejected rows, with their file, line, code, reason and text: of one file, or of all that fit.
+        """Returns rejected rows with their file, line, code, reason and text, of one file or of all that
+        match.
 
-        A warning names files whose rejected rows retention has removed.
+        Warns about files whose rejected rows were removed by retention.
         """
         if file is not None and (source is not None or since is not None):
             raise Misuse("give a file, or source and since")
@@ -153,11 +157,11 @@ class Client:
         rejected: bool = False,
         profile: str | None = None,
     ) -> list[Change]:
-        """Take files through the pipeline again, from their landed bytes: these, or all that fit.
+        """Send files through the pipeline again from their landed bytes: these files, or all that match.
 
-        Workers do it when they are free. state: quarantined, loaded or undone; without it the first two.
-        rejected: loaded ones with rejected rows. profile: of the project or the library, in place of their
-        source's.
+        Workers process them when they are free. state: quarantined, loaded or undone; without it,
+        quarantined and loaded files. rejected: only loaded files with rejected rows. profile: a profile of
+        the project or the library, instead of the source's profile.
         """
         if profile is not None and self.settings.profile(profile) is None:
             raise Misuse(f"profile: {profiles.unknown(profile, self.settings.profiles)}")
@@ -168,9 +172,10 @@ class Client:
         return [self._replayed(view, profile) for view in found]
 
     def undo(self, *files: AnyFile, source: str | None = None, why: str = "") -> list[Change]:
-        """Take exactly these files' readings out of the database and of silver. `replay` reverses it.
+        """Remove the readings of exactly these files from the database and from silver. `replay` reverses
+        it.
 
-        why: for their history.
+        why: the reason, for the files' history.
         """
         if not files:
             raise Misuse("name the files to undo")
@@ -181,8 +186,8 @@ class Client:
         return [self._undone(view, why, along) for view in found]
 
     def status(self, source: str | None = None) -> Status:
-        """How many files are where, how far behind each source is, and whether all is well, as `sensorflow
-        status` says it. `well` and `balanced` sum it up."""
+        """Returns the number of files in each state, the lag of each source, and the overall health, as
+        `sensorflow status` shows them. `well` and `balanced` summarize them."""
         self._require_source(source)
         return status(self.settings, self._ledger, source)
 
@@ -192,9 +197,10 @@ class Client:
         *,
         source: str | None = None,
     ) -> Audit:
-        """Hold ledger, disk and database against each other: is every reading there?
+        """Compare ledger, disk and database, and report missing or inconsistent readings.
 
-        Each level looks at more than the one before. What is away is in `not_looked_at`, and no error.
+        Each level includes the checks of the previous one. An unavailable service is listed in
+        `not_looked_at` and raises no error.
         """
         if level not in LEVELS:
             raise Misuse(f"level {level!r}: give one of {', '.join(LEVELS)}")

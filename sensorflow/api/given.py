@@ -1,4 +1,4 @@
-"""What callers give: paths, profiles, times."""
+"""Arguments of the API: paths, profiles, times."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from sensorflow.flow.dry_run import Named
 
 Pathlike = str | os.PathLike[str]
 GivenProfile = str | os.PathLike[str] | Mapping[str, Any] | Profile
-"""A name, a TOML file, a table of keys as in TOML, or a profile."""
+"""A profile's name, a TOML file, a table of keys as in TOML, or a profile object."""
 GIVEN = "given"
-"""The name of a profile that has none."""
+"""The name of a profile that was passed without a name."""
 PROPOSED = "proposed"
-"""The name of one that was not given at all."""
+"""The name of a profile that was proposed because none was passed."""
 Time = datetime | str
-"""With a zone: an aware datetime, or ISO 8601 with an offset."""
+"""A time with a zone: an aware datetime, or ISO 8601 with an offset."""
 
 
 def file(path: Pathlike) -> Path:
-    """Raises Misuse for what is no regular file."""
+    """Returns the path. Raises Misuse if it is not a regular file."""
     found = Path(path)
     if not found.exists():
         raise Misuse(f"{found}: no such file")
@@ -35,7 +35,7 @@ def file(path: Pathlike) -> Path:
 
 
 def profile(given: GivenProfile | None) -> Named | None:
-    """Raises Misuse for a table that is no profile."""
+    """Returns the profile. Raises Misuse if a table is not a valid profile."""
     if given is None or isinstance(given, str):
         return given
     if isinstance(given, Profile):
@@ -47,14 +47,14 @@ def profile(given: GivenProfile | None) -> Named | None:
 
 
 def instant(given: Time, name: str) -> datetime:
-    """Raises Misuse for what is no time, or has no zone."""
+    """Returns the time. Raises Misuse if it is invalid or has no zone."""
     found = given
     if isinstance(found, str):
         try:
             found = datetime.fromisoformat(found.strip())
         except ValueError:
             raise Misuse(
-                f"{name} {given!r}: no time in ISO 8601, as in 2026-01-31T12:00Z"
+                f"{name} {given!r}: not a time in ISO 8601, as in 2026-01-31T12:00Z"
             ) from None
     if not isinstance(found, datetime):
         raise Misuse(f"{name} {given!r}: give a datetime with a zone, or ISO 8601 with an offset")
@@ -67,11 +67,12 @@ def instant(given: Time, name: str) -> datetime:
 
 
 def several(given: str | Iterable[str] | None, name: str) -> list[str] | None:
-    """One or several texts as a list; None for all. Raises Misuse for what no text of a database is."""
+    """Returns one or several texts as a list; None selects all. Raises Misuse for a text that no database
+    can store."""
     if given is None:
         return None
     texts = [given] if isinstance(given, str) else list(given)
     for text in texts:
         if not isinstance(text, str) or not text.isprintable():
-            raise Misuse(f"{name} {text!r}: give a text, or several")
+            raise Misuse(f"{name} {text!r}: give one or more texts")
     return texts

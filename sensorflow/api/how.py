@@ -1,4 +1,4 @@
-"""By what a file is read: a profile, and the settings of a source."""
+"""How to read a file: its profile and the settings of a source."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def certain(
     source: str | None,
     zone: str | None,
 ) -> How:
-    """Raises Misuse where there is no profile, or only a proposal that is in doubt."""
+    """Returns how to read a file. Raises Misuse if there is no profile, or only a doubtful proposal."""
     file, wanted = given.file(path), given.profile(profile)
     held = of_source(file, wanted, source)
     chosen = by_profile(file, wanted, held, zone) or (given.PROPOSED, _proposed(file, zone))
@@ -39,7 +39,7 @@ def certain(
 
 
 def of_source(file: Path, wanted: Named | None, source: str | None) -> Terms:
-    """The settings that hold for a file here. Raises Misuse for an unknown source."""
+    """Returns the settings that apply to a file in this folder. Raises Misuse for an unknown source."""
     settings = bootstrap.settings(anywhere=True)
     named = wanted if isinstance(wanted, str) else None
     return terms(settings, file, named, source, option="source")
@@ -48,7 +48,7 @@ def of_source(file: Path, wanted: Named | None, source: str | None) -> Terms:
 def by_profile(
     file: Path, wanted: Named | None, held: Terms, zone: str | None
 ) -> tuple[str, Profile] | None:
-    """The profile that is wanted, or else the source's; None where there is neither. Raises Misuse."""
+    """Returns the given profile, or else the source's; None if there is neither. Raises Misuse."""
     if wanted is None and held.source is None:
         return None
     name, found = profile_for(file, wanted, None, held.settings, held.source)
@@ -70,7 +70,7 @@ def _in_zone(name: str, profile: Profile, zone: str) -> Profile:
 
 
 def _proposed(file: Path, zone: str | None) -> Profile:
-    """Raises Misuse where a proposal would have to be taken at its word."""
+    """Returns a proposed profile. Raises Misuse if anything in it is doubtful."""
     found = guess(file, zone)
     if found.guess.needs_zone:
         raise Misuse(

@@ -1,4 +1,4 @@
-"""A file's readings and rejects, as a worker would see them."""
+"""Read a file's readings and rejects as a worker would."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from sensorflow.memory import lean
 
 COLUMNS = ("ts", "sensor_id", "reading_type", "value", "unit", "quality", "line_no")
 RESCUED = "rescued"
-"""A column of readings where the source rescues the cells that the profile does not know."""
+"""A column of readings, present if the source rescues cells that the profile does not define."""
 
 
 @dataclass(frozen=True, repr=False)
 class Batch:
-    """A part of a file. rows: read of it, whatever they hold. missing: cells without a reading. drift: how
-    the file's columns differ from the profile's."""
+    """A part of a file. rows: number of rows read, valid or not. missing: number of cells without a
+    reading. drift: how the file's columns differ from the profile."""
 
     readings: pa.RecordBatch
     rejects: pa.RecordBatch
@@ -44,11 +44,12 @@ class Batch:
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What is in a file.
+    """The contents of a file.
 
-    readings: in the file's order; ts in nanoseconds, UTC. rejects: rows and cells that were refused, with
-    their line, code and reason. rows: of the file. missing: cells without a reading. drift: how the file's
-    columns differ from the profile's. profile: its name, source: by whose settings it was read.
+    readings: in the file's order; ts in nanoseconds, UTC. rejects: rejected rows and cells with their line,
+    code and reason. rows: number of rows in the file. missing: number of cells without a reading. drift:
+    how the file's columns differ from the profile. profile: its name. source: the source whose settings
+    were applied.
     """
 
     file: str
@@ -62,7 +63,7 @@ class Result:
 
     @property
     def valid(self) -> int:
-        """How many readings there are."""
+        """Number of readings."""
         return len(self.readings)
 
     @property
@@ -71,11 +72,11 @@ class Result:
 
     @property
     def read(self) -> int:
-        """Readings and rejects together."""
+        """Number of readings and rejects together."""
         return self.valid + self.rejected
 
     def to_pandas(self) -> pd.DataFrame:
-        """The readings."""
+        """Returns the readings as a DataFrame."""
         return self.readings.to_pandas()
 
     def __repr__(self) -> str:
@@ -104,16 +105,16 @@ def read(
     source: str | None = None,
     zone: str | None = None,
 ) -> Result:
-    """The readings and rejects of a file, by the code with which a worker validates it.
+    """Read a file's readings and rejects with the same code that workers use for validation.
 
-    profile: the name of one of the library or of the project, a TOML file, a table of keys, or a Profile.
-    Without one: that of the source in whose folder the file is, or else one proposed as by `sniff`, as
-    long as nothing about it is in doubt. source: read by the settings of this source of the project (drift,
-    earliest, latest). zone: for a proposal, of times without an offset.
+    profile: the name of a profile of the library or the project, a TOML file, a table of keys, or a
+    Profile. Without it, uses the profile of the source that owns the file's folder, or a proposal as from
+    `sniff` if nothing in it is doubtful. source: apply the settings of this source of the project (drift,
+    earliest, latest). zone: for a proposal, the zone of times without an offset.
 
-    All of the file is held in memory; `batches` reads larger ones. Readings that the file repeats are still
-    there; a load leaves them out, and sets the flags that compare a reading with those before it. Raises
-    Permanent where the file as a whole cannot be read.
+    The whole file is held in memory; use `batches` for larger files. Readings that the file repeats are
+    included; a load skips them, and also sets quality flags that depend on earlier readings. Raises
+    Permanent if the file as a whole cannot be read.
     """
     how = certain(path, profile, source, zone)
     parts = list(_batches(how))
@@ -136,10 +137,10 @@ def batches(
     source: str | None = None,
     zone: str | None = None,
 ) -> Iterator[Batch]:
-    """As `read`, part by part in bounded memory, for files of any size.
+    """As `read`, but yields parts in bounded memory, for files of any size.
 
-    A file that turns out to be unreadable in the middle raises Permanent then: what was yielded before
-    would not have been loaded either. The profile's `max_seconds` counts until the last part is taken.
+    Raises Permanent in the middle of a file that proves unreadable there; a load would not keep the earlier
+    parts either. The profile's `max_seconds` runs until the last part is consumed.
     """
     return _batches(certain(path, profile, source, zone))
 

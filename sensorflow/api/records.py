@@ -1,4 +1,4 @@
-"""What the client returns."""
+"""The objects that the client returns."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sensorflow.ports.files import ChainView, FileView
 
 @dataclass(frozen=True)
 class File:
-    """A file, as `sensorflow files ls` has it: one version of its content.
+    """A file as `sensorflow files ls` shows it: one version of its content.
 
-    state: pending, running, loaded, quarantined, superseded or undone; of a file that grows that of its
-    newest growth, and the counts are of all of it. Counts are of readings: read = loaded + rejected +
-    duplicates + not_loaded; missing are cells without one; replaced, of the loaded, those whose place newer
-    statements have taken. sha256: in hex. first_reading, last_reading: None where none is loaded. error:
-    the code with which it is in quarantine or waits, error_detail: in words. growths: of a file that grows,
-    how many; else None.
+    state: pending, running, loaded, quarantined, superseded or undone. For a growing file, the state of its
+    newest part, while counts cover all parts. Counts are of readings: read = loaded + rejected + duplicates
+    + not_loaded. missing: cells without a reading. replaced: loaded readings that newer statements have
+    replaced. sha256: in hex. first_reading, last_reading: None if no reading is loaded. error: the code of
+    the quarantine or of the last failure. error_detail: its message. growths: number of parts of a growing
+    file, else None.
     """
 
     id: int
@@ -48,8 +48,8 @@ class File:
 
 @dataclass(frozen=True)
 class Change:
-    """What a replay or an undo did with a file. file: as it was before. done: whether it was accepted.
-    rows: readings taken out by an undo. why: where it was not done."""
+    """The result of a replay or an undo of one file. file: its state before. done: whether the request was
+    accepted. rows: number of readings removed by an undo. why: the reason if it was not done."""
 
     file: File
     done: bool
@@ -59,8 +59,8 @@ class Change:
 
 @dataclass(frozen=True)
 class Finding:
-    """What an audit found wrong. kind: lost, duplicated, orphaned, mismatched or overdue. code: stable,
-    with its name. do: what to do about it."""
+    """A fault found by an audit. kind: lost, duplicated, orphaned, mismatched or overdue. code: stable,
+    with its name. do: the recommended action."""
 
     kind: str
     code: str
@@ -74,8 +74,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit says. verdict: in a line. files, readings: how many were looked at. in_flight: files on
-    their way. not_looked_at: what could not be looked at, and why: then the audit is not finished."""
+    """The result of an audit. verdict: one line. files, readings: numbers of those checked. in_flight:
+    files that are being processed. not_looked_at: what could not be checked, and why; if not empty, the
+    audit is incomplete."""
 
     verdict: str
     findings: list[Finding]
@@ -88,7 +89,7 @@ class Audit:
 
     @property
     def is_clean(self) -> bool:
-        """Whether all was looked at, and nothing is wrong."""
+        """Whether everything was checked and no fault was found."""
         return not (self.findings or self.not_looked_at)
 
 

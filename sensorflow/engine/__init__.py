@@ -1,1 +1,1 @@
-"""The processes that work on files: a worker without Celery, and what the children of any worker need."""
+"""Worker processes: a worker without Celery, and the set-up of any worker's children."""

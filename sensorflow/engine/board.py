@@ -1,4 +1,4 @@
-"""Memory that a worker's parent shares with its children: each says there what it holds, and since when."""
+"""Memory that a worker's parent shares with its children. Each child records there which files it holds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sensorflow.ports.claims import Claim
 
 SLOTS = 512
 SIZE = 1 << 16
-"""Bytes for the claims of a child. Memory is used of those alone that are written."""
+"""Bytes reserved for the claims of a child. Only pages that are written use memory."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ _CLAIMS = SLOTS * _SLOT.size
 
 
 class Board:
-    """Made by the parent before it forks."""
+    """Created by the parent before it forks."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _CLAIMS + SLOTS * SIZE)
         self._number: int | None = None
 
     def join(self, number: int) -> None:
-        """In a child: take the slot of this number, which no other living child of the pool has."""
+        """In a child: use the slot of this number. No other living child of the pool may use it."""
         self._number = number % SLOTS
         slot = Slot(pid=os.getpid(), beat=now())
         _SLOT.pack_into(self._memory, self._number * _SLOT.size, *vars(slot).values())
@@ -58,10 +58,10 @@ class Board:
         self._put(_BEAT, "=d", now())
 
     def hold(self, claims: Sequence[Claim]) -> None:
-        """These from now on; or none."""
+        """Record that the child holds exactly these claims from now on; an empty sequence for none."""
         told = pickle.dumps(list(claims)) if claims and self._number is not None else b""
         if len(told) > SIZE:
-            told = b""  # nobody will know them, and the lease ends by itself
+            told = b""  # the claims stay unknown, and the lease expires
         if told and self._number is not None:
             start = _CLAIMS + self._number * SIZE
             self._memory[start : start + len(told)] = told
@@ -91,13 +91,13 @@ class Board:
         return now() - max(held) if held and all(held) else 0.0
 
     def slots(self) -> list[tuple[int, Slot]]:
-        """Those that were ever taken, with their numbers; also of children that are gone."""
+        """Returns all slots that were ever used, with their numbers, including those of ended children."""
         heads = enumerate(_SLOT.iter_unpack(self._memory[:_CLAIMS]))
         return [(number, Slot(*head)) for number, head in heads if head[0]]
 
     def claims(self, number: int, pid: int) -> list[Claim]:
-        """What a child held that was killed just now; none if the place is another one's by now, or if it
-        was killed as it wrote."""
+        """Returns the claims of a child that was just killed. Returns none if another child uses the slot
+        by now, or if the child was killed while it was writing."""
         slot = self._slot(number)
         start = _CLAIMS + number * SIZE
         held = self._memory[start : start + slot.length]

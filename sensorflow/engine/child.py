@@ -1,4 +1,4 @@
-"""What each child of a worker begins with, whoever forks it."""
+"""Set-up of each child of a worker, whoever forks it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _PROFILE = {"format": "csv", "time": "t", "sensor": "s", "type": "k", "value": "
 
 
 def warm(settings: Settings) -> None:
-    """Before the fork: read a tiny file once, so that what libraries import late is shared.
+    """Call before the fork. Reads a tiny file once, so that children share what libraries import lazily.
 
-    pyarrow's own handlers of signals would begin a thread for each small file, and take our SIGTERM.
+    pyarrow's own signal handlers would start a thread for each small file, and would intercept our SIGTERM.
     """
     import pyarrow as pa
 
-    import sensorflow.adapters.postgres.together  # noqa: F401 - a ledger does so at its first load
+    import sensorflow.adapters.postgres.together  # noqa: F401 - a ledger imports it at its first load
     from sensorflow.core.binding.place import Place
     from sensorflow.core.keys import keys
     from sensorflow.core.occurrences import Occurrences
@@ -41,23 +41,24 @@ def warm(settings: Settings) -> None:
     bootstrap.world(settings, "warm", ledger)
     ledger.close()
     gc.collect()
-    gc.freeze()  # what is shared is left alone, and a child looks for cycles among its own alone
-    gc.set_threshold(10_000, 10, 10)  # 700 is a look for every third of a small file
+    gc.freeze()  # the collector of a child skips the shared objects
+    gc.set_threshold(10_000, 10, 10)  # the default of 700 runs three times per small file
 
 
 def limit_memory(most: int) -> None:
-    """Bytes that one file may take."""
+    """Limit the memory of this process. most: bytes that one file may use."""
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     if hard == resource.RLIM_INFINITY or most <= hard:
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
 def join(board: Board, number: int, parent: int) -> None:
-    """Be watched, and end when the parent is gone. Raises Transient HOST, or MemoryError.
+    """Attach this child to the watchdog, and end it when the parent ends. Raises Transient HOST, or
+    MemoryError.
 
-    It is told by the number known before the fork: a parent may end before its child has asked for it.
-    The kernel's own parent-death signal will not do: it comes when the forking thread ends, which need
-    not be the parent's main one.
+    parent: the pid known before the fork, because the parent may end before the child can query it. The
+    kernel's parent-death signal is unsuitable: it is sent when the forking thread ends, which need not be
+    the parent's main thread.
     """
     board.join(number)
     deadlines.watched_by(board.mark)

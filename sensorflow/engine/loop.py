@@ -1,7 +1,7 @@
-"""`sensorflow worker` with a broker that is not Celery's: processes that each ask for messages.
+"""`sensorflow worker` for brokers without Celery: each child process receives its own messages.
 
-The parent forks them, watches them, and forks another one for each that ends. What a killed one held is
-another's when its lease ends, or at once where it was the watchdog that ended it.
+The parent forks the children, watches them, and replaces each one that ends. The claims of a killed child
+pass to others when its lease expires, or at once if the watchdog killed it.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from sensorflow.telemetry import Event, emit
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK = 0.2
-"""Seconds between looks at the children."""
+"""Seconds between checks of the children."""
 SOON = 10.0
-"""Seconds of a child's life: one that ends sooner is replaced the later, the more often that happens."""
+"""Seconds. A child that ends before this age is replaced after a delay that grows with each such end."""
 LARGE = 1_000_000 << 10
-"""Bytes of memory with which a child ends after its message: another one begins with less."""
+"""Bytes of memory above which a child ends after its message and is replaced by a fresh one."""
 
 
 def run(settings: Settings, count: int) -> None:
-    """The process: `count` children until SIGTERM or SIGINT, when each finishes the message in hand. A
-    second signal ends them at once. To be imported after `memory.frugal`. Raises Misuse where the broker's
-    package cannot be imported."""
+    """Run `count` children until SIGTERM or SIGINT; each then finishes its message. A second signal ends
+    them at once. Import this module after `memory.frugal`. Raises Misuse if the broker's package cannot be
+    imported."""
     steady.streams()
     telemetry.configure(settings.log_level)
     make = bootstrap.broker(settings)
@@ -50,7 +50,7 @@ def run(settings: Settings, count: int) -> None:
 
 
 class _Parent:
-    """Its children by their numbers, which are their places on the board."""
+    """The parent and its children by number, which is also the number of the slot on the board."""
 
     def __init__(self, settings: Settings, count: int, make: Callable[[], Broker]) -> None:
         self._settings, self._make = settings, make
@@ -66,7 +66,7 @@ class _Parent:
         for number in SIGNALS:
             signal.signal(number, self._told)
         self._tend()
-        # from here on there are threads: a child that is forked later uses nothing of theirs
+        # threads run from here on: a child forked later uses nothing of theirs
         watchdog.watch(self._board, self._settings)
         ledger = bootstrap.ledger(self._settings, Role.WORKER)
         heart = bootstrap.heart(self._settings, ledger, bootstrap.identity())
@@ -86,7 +86,7 @@ class _Parent:
         self._stop.set()
 
     def _tend(self) -> None:
-        """Fork those that are due, in the place of those that ended."""
+        """Fork the replacements that are due."""
         self._reap()
         for number in self._due.keys() - self._pids.keys():
             if time.monotonic() >= self._due[number] and not self._stop.is_set():
@@ -132,7 +132,7 @@ class _Parent:
         loop.note(children=len(self._pids), most=len(self._due), stopped=stopped or None, busy=busy)
 
     def _finish(self, loop: Loop) -> None:
-        """Until all have ended."""
+        """Wait until all children have ended."""
         told = 0
         while self._pids:
             if told < self._signals:
@@ -151,7 +151,7 @@ class _Parent:
 def _work(
     settings: Settings, make: Callable[[], Broker], board: Board, number: int, parent: int
 ) -> NoReturn:
-    """A child. What ends it is an event; the parent forks another one."""
+    """Run a child. An error that ends it is logged; the parent forks a replacement."""
     code = 1
     try:
         _consume(settings, make, board, number, parent)

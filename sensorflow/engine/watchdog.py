@@ -30,21 +30,22 @@ from sensorflow.telemetry import Event, emit
 
 EVERY = 1.0
 GRACE = 5.0
-"""Seconds, and a tenth of max_seconds, that the child has to see by itself that it is too late."""
+"""Seconds, in addition to a tenth of max_seconds, in which the child may notice by itself that it is
+late."""
 SILENT = 20.0
 """Seconds, or two thirds of a lease, without any Python: before another worker has the file."""
 LOST = 20.0
 """Seconds that a decoder has for the block in hand after the file's lease was lost."""
 GONE = 10.0
-"""Seconds in which a killed child must be dead; one that waits for a disk is not."""
+"""Seconds in which a killed child must be dead. A child that waits for a disk may not be."""
 AWAY = 60.0
-"""Seconds in which the ledger is told; then the lease ends by itself, and the attempt counts as well."""
+"""Seconds for recording in the ledger. After that the lease expires, and the attempt counts as well."""
 UNTOLD = "the ledger was not told; the lease will end"
 
 
 @dataclass(frozen=True)
 class Stuck:
-    """A child that is to be ended. reading: the file that is to blame, 0 of those it holds."""
+    """A child to be ended. reading: id of the file to blame; 0 if unknown."""
 
     pid: int
     why: str
@@ -52,7 +53,7 @@ class Stuck:
 
 
 def watch(board: Board, settings: Settings) -> None:
-    """Watch the children of this process, in a thread, for good. To be called after they are forked."""
+    """Watch the children of this process permanently, in a thread. Call after they are forked."""
     try:
         threads.start(lambda: _watch(board, settings))
     except SensorflowError as error:
@@ -60,7 +61,7 @@ def watch(board: Board, settings: Settings) -> None:
 
 
 class Ended:
-    """A child that was killed, until the ledger has what it held."""
+    """A killed child whose claims are not yet recorded in the ledger."""
 
     def __init__(self, found: Stuck, claims: list[Claim], settings: Settings) -> None:
         self.found, self.claims, self._settings = found, claims, settings
@@ -68,7 +69,7 @@ class Ended:
         self._until = time.monotonic() + GONE
 
     def over(self) -> bool:
-        """Go on with it, waiting for nothing: whether nothing is left to do."""
+        """Advance without blocking. Returns whether nothing is left to do."""
         if self.teller is None:
             return self._begin()
         code = self.teller.poll()
@@ -82,7 +83,7 @@ class Ended:
         return True
 
     def _begin(self) -> bool:
-        """Only when it is dead: until then its file may still be loaded."""
+        """Start recording only once the child is dead, because its file may still be loaded until then."""
         if not _gone(self.found.pid):
             return time.monotonic() > self._until
         file_id = self.found.reading or None
@@ -115,8 +116,8 @@ def _watch(board: Board, settings: Settings) -> None:
 
 
 def look(board: Board, at: float, settings: Settings, ended: list[Ended]) -> None:
-    """Kill those that are stuck, and go on with those that were. What a child held is read at once: as soon
-    as it is dead, the main thread may fork another one, which takes its place on the board."""
+    """Kill stuck children, and advance those that were killed. A child's claims are read at once: as soon
+    as it is dead, the main thread may fork another that uses the same slot."""
     known = {one.found.pid for one in ended}
     silent = max(SILENT, settings.lease * 2 / 3)
     for number, slot in board.slots():
@@ -129,7 +130,7 @@ def look(board: Board, at: float, settings: Settings, ended: list[Ended]) -> Non
 
 
 def judge(slot: Slot, at: float, silent: float) -> Stuck | None:
-    """Whether a child is stuck at this time."""
+    """Returns why a child is stuck at this time, or None if it is not."""
     limit = slot.until - slot.began
     if slot.reading and at > slot.until + GRACE + limit / 10:
         why = f"a decoder had the file for {at - slot.began:.0f} s and did not come back"
@@ -144,7 +145,7 @@ def judge(slot: Slot, at: float, silent: float) -> Stuck | None:
 
 
 def _ours(pid: int) -> bool:
-    """Whether it is a living child of this process that nobody has stopped on purpose."""
+    """Whether it is a living child of this process that nobody has suspended on purpose."""
     state, parent = status(pid)
     return parent == os.getpid() and state not in ("Z", "X", "T", "t", "")
 
@@ -154,7 +155,8 @@ def _gone(pid: int) -> bool:
 
 
 def _tell(settings: Settings, claims: list[Claim], found: Stuck) -> subprocess.Popen[bytes]:
-    """Not by a pipe, which could be full, and of which each child that is forked now would have an end."""
+    """Start the process that records the claims. Does not use a pipe: it could be full, and each child
+    forked meanwhile would inherit an end of it."""
     command = [sys.executable, "-c", "from sensorflow.engine import watchdog; watchdog.charge()"]
     with os.fdopen(os.memfd_create("claims"), "w+b") as given:
         pickle.dump((settings, claims, found.reading, found.why), given)
@@ -163,7 +165,7 @@ def _tell(settings: Settings, claims: list[Claim], found: Stuck) -> subprocess.P
 
 
 def charge() -> None:
-    """What `_tell` runs: write down what became of the claims of a child that was ended."""
+    """Record the outcome of the claims of a killed child. Run by `_tell` in its own process."""
     given, claims, reading, why = pickle.load(sys.stdin.buffer)
     known = any(claim.file_id == reading for claim in claims)
     ledger = bootstrap.ledger(given, "watchdog")

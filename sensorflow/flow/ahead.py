@@ -1,4 +1,4 @@
-"""Make the next while the last is being used."""
+"""Prefetch: produce the next items while one is in use."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _END = object()
 
 
 def cores() -> int:
-    """That this process may use."""
+    """Returns the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def ahead(source: Iterable[T], count: int = 2) -> Generator[T, None, None]:
-    """Iterate over `source` in a thread of its own, which is at most `count` items ahead.
+    """Iterate over `source` in a separate thread that prefetches at most `count` items.
 
-    What the source raises is raised here, in its place. Where this is left early, so is the source.
-    Raises Transient HOST where there is no thread to be had.
+    Exceptions from the source are raised here, at the same position. If the iteration is abandoned, the
+    source is closed. Raises Transient HOST if no thread can be started.
     """
     made: queue.Queue[Any] = queue.Queue(count)
     left = threading.Event()

@@ -1,4 +1,4 @@
-"""Archives and their members, for what is done with both."""
+"""Commands that apply to archives together with their members."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sensorflow.ports.files import FileView
 def with_members(
     ledger: Catalog, views: Sequence[FileView], states: tuple[str, ...]
 ) -> list[FileView]:
-    """These files, and of archives also the members that are in one of `states`."""
+    """Returns these files, and the members of archives among them that are in one of `states`."""
     found = {view.file_id: view for view in views}
     for view in views:
         members = ledger.members(view.file_id) if view.members is not None else []
@@ -27,10 +27,10 @@ def with_members(
 def before_archives(
     ledger: Catalog, views: Sequence[FileView]
 ) -> tuple[list[FileView], dict[int, list[Member]]]:
-    """These files, each archive after the members that came in it alone, and of each archive the others,
-    which stay. Members that are not loaded are left as they are.
+    """Returns these files with each archive after the members that came only in it, and for each archive
+    the other members, which stay. Members that are not loaded are left unchanged.
 
-    Raises Misuse while members wait: they would be loaded after their archive was undone.
+    Raises Misuse while members are pending, because they would be loaded after their archive was undone.
     """
     given = {view.file_id for view in views}
     found: dict[int, FileView] = {}
@@ -58,7 +58,7 @@ def _require_done(archive: FileView, members: list[FileView]) -> None:
     if waiting:
         names = ", ".join(m.name for m in waiting[:3]) + (", …" if len(waiting) > 3 else "")
         raise Misuse(
-            f"{archive.name}: {len(waiting):,} of its files are still on their way ({names}); undo it when "
+            f"{archive.name}: {len(waiting):,} of its files are not finished ({names}); undo it when "
             "`sensorflow files ls` shows them loaded"
         )
 
@@ -66,8 +66,8 @@ def _require_done(archive: FileView, members: list[FileView]) -> None:
 def _alone(
     ledger: Catalog, view: FileView, given: set[int]
 ) -> tuple[dict[int, None], list[Member]]:
-    """The members of an archive that came in it, or in others that are given too, and nowhere else; and
-    those that did come elsewhere."""
+    """Returns the members that came only in this archive or in other given archives, and the members that
+    also came elsewhere."""
     if view.members is None:
         return {}, []
     members = ledger.members(view.file_id)

@@ -1,11 +1,11 @@
-"""Old files, from any folder, by the way of all files but in a lane of their own.
+"""Take in old files from any folder, through the same pipeline but in the backfill lane.
 
-They are landed and registered a few ahead of the workers, and never touched: nothing is moved or deleted.
-What was registered once is known, so that the same command goes on where it was killed.
+Files are landed and registered a few ahead of the workers. The originals are only read, never moved or
+deleted. Registered files are recognized, so a command that was killed continues when it is run again.
 
-It shares `land` and `register` with the intake, and not its loop, which never ends, has leases, waits out
-troubles, offers again and acknowledges: nothing of that is wanted here, and each file waits for the workers
-anyway (docs/decisions/0031).
+Shares `land` and `register` with the intake, but not its loop. That loop never ends, holds leases, retries
+after failures, offers files again and acknowledges them. A backfill needs none of this, and each file waits
+for the workers anyway (docs/decisions/0031).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from sensorflow.ports.ledger import Ledger
 from sensorflow.settings import Settings
 
 LOOK = 0.5
-"""Seconds between looks at how far the workers are."""
+"""Seconds between checks of the workers' progress."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """Which files: their keys against `patterns` (none: all), their modification times."""
+    """Selects files by key (`patterns`; empty selects all) and modification time."""
 
     patterns: tuple[str, ...] = ()
     since: datetime | None = None
@@ -49,7 +49,7 @@ class Window:
 
 @dataclass
 class Progress:
-    """How far it is. left_out: name -> why, of files that could not be taken."""
+    """The progress so far. left_out: the reason for each file that could not be taken in, by name."""
 
     registered: int = 0
     known: int = 0
@@ -67,7 +67,8 @@ class Progress:
 
 
 class Backfill:
-    """ahead: files registered and not finished at most. rate: files a second at most, None for any."""
+    """ahead: maximum number of registered files that are not finished. rate: maximum files per second; None
+    for no limit."""
 
     def __init__(
         self,
@@ -88,11 +89,11 @@ class Backfill:
         self.progress = Progress()
 
     def files(self) -> Iterator[Candidate]:
-        """What is to be taken. Raises Transient STORAGE."""
+        """Yield the files to take in. Raises Transient STORAGE."""
         return filter(self._window.takes, self._feed.scan())
 
     def run(self, told: Callable[[Progress], None]) -> None:
-        """Take all files and wait for the workers; `told` is called often. Raises Transient."""
+        """Take in all files and wait for the workers. Calls `told` often. Raises Transient."""
         self._feed.survey()
         for file in self.files():
             self._wait(self._ahead - 1, told)
@@ -102,7 +103,7 @@ class Backfill:
         self._wait(0, told, fresh=True)
 
     def _wait(self, most: int, told: Callable[[Progress], None], fresh: bool = False) -> None:
-        """Until no more than `most` files of the lane are unfinished."""
+        """Wait until no more than `most` files of the lane are unfinished."""
         p = self.progress
         if not fresh and p.registered % 20:
             return
@@ -128,7 +129,7 @@ class Backfill:
         discovered = datetime.now(UTC)
         if self._ledger.seen(file.source, file.key, file.revision):
             return Kind.SEEN
-        self._feed.admit(file)  # old files have their gates beside them
+        self._feed.admit(file)  # old files have their gates next to them
         said = self._feed.announcement(file)
         with self._feed.open(file) as opened:
             landed = land(self._landing, opened)

@@ -1,4 +1,5 @@
-"""What a part of a growing file needs of the parts before it: header, repeats, and the last readings."""
+"""What a part of a growing file needs from the parts before it: header, repeated readings, and last
+readings."""
 
 from __future__ import annotations
 
@@ -20,11 +21,12 @@ from sensorflow.flow.work import Job
 from sensorflow.ports.layers import Unreadable
 
 LOOK_BACK = 16
-"""Parts before this one in which the last readings are looked for, for rules that compare with them."""
+"""Number of preceding parts searched for the last readings, for rules that compare with earlier readings.
+"""
 
 
 def up_to(job: Job, part: Part, last: BinaryIO) -> BinaryIO:
-    """A growing file up to the end of a part, as a stream. last: the part's landed bytes."""
+    """Returns a growing file up to the end of a part, as a stream. last: the part's landed bytes."""
     return Joined(_before(job, part), last, part.byte_offset)  # type: ignore[return-value]
 
 
@@ -40,7 +42,7 @@ def _before(job: Job, part: Part) -> Iterator[BinaryIO]:
 
 
 def numbered(job: Job, seen: Numbering) -> Numbering:
-    """Tells the repeats of a file; of a growing one, over all of its parts."""
+    """Returns a deduplicator for a file. For a growing file, it covers all parts."""
     part = job.claim.part
     if part is None or part.ts_max is None:
         return seen
@@ -53,7 +55,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def watch(job: Job) -> Watch:
-    """Flags what only the readings before tell; it has seen the last ones of the parts before."""
+    """Returns a quality flagger that has already processed the last readings of the preceding parts."""
     made, part = Watch(job.profile.rules), job.claim.part
     if part is None or made.idle or part.follows is None:
         return made

@@ -1,4 +1,4 @@
-"""A dry run: what would become of a file, by the true way of its bytes, touching nothing."""
+"""A dry run: read a file as the pipeline would, without changing anything."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ Example = tuple[str, datetime, str, float, str]
 
 @dataclass
 class Checked:
-    """What a dry run found. All counts are of readings, but `rows`.
+    """The result of a dry run. All counts are of readings, except `rows`.
 
-    units: the first of each type; units_of: all of them. source: by whose settings. notes: for people.
-    refused: why it would not be loaded although it can be read; `error`: why it cannot.
+    units: the first unit of each type. units_of: all units of each type. source: the source whose settings
+    apply. notes: for people. refused: why the file would not be loaded although it can be read. `error`:
+    why it cannot be read.
     """
 
     file: str
@@ -65,7 +66,8 @@ class Checked:
     error: Permanent | None = None
 
     def measured_in(self, kind: str) -> str:
-        """The unit of a type's readings; where they are of several, how many are of each."""
+        """Returns the unit of a type's readings. If there are several, returns each with its number of
+        readings."""
         found = self.units_of.get(kind, {})
         if len(found) < 2:
             return self.units.get(kind, "")
@@ -80,7 +82,7 @@ class Checked:
         return self.error is None and self.refused is None
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON. Times are ISO 8601 in UTC."""
+        """Returns the result for JSON. Times are ISO 8601 in UTC."""
         low, high = self.span.low, self.span.high
         error = self.error
         return {
@@ -144,8 +146,8 @@ def check(
     received: int | None = None,
     limits: MonthLimits | None = None,
 ) -> Checked:
-    """Read a file dry. keep: how many rejects are kept; all are counted. received: as of `read`. limits:
-    of months that the file may be the first to have."""
+    """Read a file without loading it. keep: the number of rejects to return; all are counted. received: see
+    `read`. limits: for the months of which the file may load the first readings."""
     found, layouts = Checked(name, profile[0]), Layouts()
 
     def accepted() -> Iterator[Accepted]:
@@ -198,7 +200,7 @@ def _count(
 
 
 def _months(ts: pa.Array, months: NewMonths, found: Checked) -> None:
-    """A dry run does not ask the database which months are there."""
+    """A dry run does not query the database for the months that exist."""
     if found.refused is None:
         here = months_of(ts)
         try:

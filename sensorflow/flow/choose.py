@@ -1,4 +1,4 @@
-"""The files, sources and codes that people name. An unknown one is an error that says what was meant."""
+"""Look up files, sources and codes that people name. Errors for unknown ones suggest what was meant."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 RECENT = 2000
-"""The newest files, among which a name that is near to an unknown one is looked for."""
+"""Number of newest files searched for a name similar to an unknown one."""
 
 
 def near(given: str, known: Iterable[str]) -> str:
-    """The name that was meant, or all that there are."""
+    """Returns a suggestion: the most similar name, or all names."""
     names = list(dict.fromkeys(map(str, known)))
     there = f"there are: {', '.join(names[:10])}" if names else "there are none yet"
     return meant(given, names, there)
@@ -37,7 +37,7 @@ def require(option: str, given: str, what: str, known: Iterable[str]) -> None:
 
 
 def require_pattern(option: str, name: str | None) -> None:
-    """Raises Misuse for what is no pattern of file names."""
+    """Raises Misuse if `name` is not a pattern for file names."""
     try:
         re.compile(pattern(name or ""))
     except re.error as error:
@@ -47,13 +47,13 @@ def require_pattern(option: str, name: str | None) -> None:
 def require_source(
     settings: Settings, ledger: Catalog, source: str | None, option: str = "--source"
 ) -> None:
-    """A source of the settings, or one that is gone from them and still has files."""
+    """Raises Misuse unless the source is in the settings, or was removed from them and still has files."""
     if source is not None and source not in settings.sources:
         require(option, source, "source", [*settings.sources, *ledger.totals()])
 
 
 def code_of(given: str | None) -> str | None:
-    """The code, with its name, that is given as number or name: F204, f204, or timestamp-missing."""
+    """Returns the code and name for a number or name: F204, f204, or timestamp-missing."""
     if given is None:
         return None
     for code in Code:
@@ -69,7 +69,8 @@ def _near_code(given: str, known: Sequence[str]) -> str:
 
 
 def file_of(ledger: Catalog, given: str) -> FileView:
-    """The file of a number, or the newest version of a name. Raises Misuse where there is none."""
+    """Returns the file with this number, or the newest version of this name. Raises Misuse if there is
+    none."""
     named = versions_of(ledger, given)
     if not named:
         raise unknown_file(ledger, given)
@@ -81,7 +82,7 @@ def file_of(ledger: Catalog, given: str) -> FileView:
 
 
 def versions_of(ledger: Catalog, given: str) -> list[FileView]:
-    """The file of a number; else all versions of a name, or one of them: `name@2`."""
+    """Returns the file with this number, or all versions of a name, or one of them: `name@2`."""
     if is_id(given) and (found := ledger.file(int(given))):
         return [found]
     if found_ := ledger.named(given):
@@ -92,12 +93,12 @@ def versions_of(ledger: Catalog, given: str) -> list[FileView]:
 
 
 def is_id(given: str) -> bool:
-    """Whether it may be the number of a file, as the ledger counts them."""
+    """Whether it may be the id of a file."""
     return given.isascii() and given.isdecimal() and int(given) < 2**63
 
 
 def unknown_file(ledger: Catalog, given: str) -> Misuse:
-    """What to raise of a file that is not there."""
+    """Returns the error to raise for a file that does not exist."""
     if given.isdecimal():
         last = ledger.files(limit=1)
         most = f"they go up to {last[0].file_id}" if last else "there are none yet"
@@ -120,10 +121,11 @@ def chosen(
     since: datetime | None,
     states: tuple[str, ...],
 ) -> list[FileView]:
-    """The files of these numbers or names, or all that fit. Raises Misuse for one that is not there.
+    """Returns the files with these numbers or names, or all that match. Raises Misuse for a file that does
+    not exist.
 
-    A name means its newest version, in each source that has it, and of a file that grows all growths;
-    `name@2` its second version, `name@2-9` these versions.
+    A name selects the newest version in each source that has it, and all parts of a growing file. `name@2`
+    selects the second version, `name@2-9` a range of versions.
     """
     if not files:
         return ledger.select(states, source, since)
@@ -161,8 +163,8 @@ def _newest(views: list[FileView]) -> list[FileView]:
 
 
 def _whole(ledger: Ledger, views: list[FileView]) -> list[FileView]:
-    """Every growth of those that are one of a file that grows, in the file's order."""
-    from sensorflow.flow.segments import segments  # slow to import
+    """Returns the files, and all parts of those that belong to a growing file, in the file's order."""
+    from sensorflow.flow.segments import segments  # slow import
 
     found: list[FileView] = []
     chains = ledger.chains([view.file_id for view in views])

@@ -1,4 +1,4 @@
-"""A clock for what must not be longer ago than so many seconds."""
+"""A clock for measuring how long ago something happened."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import time
 
 
 def now() -> float:
-    """Seconds. Goes on while the host or the process sleeps, as the database's clock does."""
+    """Returns seconds. Keeps running while the host or process is suspended, like the database's clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

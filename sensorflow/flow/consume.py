@@ -1,4 +1,4 @@
-"""A worker without Celery: a loop that receives messages, does what they ask for, and settles them."""
+"""A worker without Celery: a loop that receives messages, runs their tasks and acknowledges them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sensorflow.ports.queue import Consumer, Delivery
 from sensorflow.telemetry import Event, emit
 
 TIMEOUT = 1.0
-"""Seconds for which a message is waited for, and after which `stop` is asked again."""
+"""Seconds to wait for a message before `stop` is called again."""
 AGAIN = 10.0
-"""Seconds until a message comes again whose outcome could not be written down."""
+"""Seconds until redelivery of a message whose outcome could not be recorded."""
 LONGEST = 30.0
-"""Seconds of a pause, at most, while the broker or the database is away."""
+"""Maximum seconds of a pause while the broker or the database is unavailable."""
 HOUSEKEEPING = 5.0
-"""Seconds between two messages after which it is asked again whether a step of housekeeping is due."""
+"""Minimum seconds between checks for due housekeeping steps, made between messages."""
 
 
 def consume(
@@ -59,7 +59,8 @@ def consume(
 
 
 def _turn(consumer: Consumer, world: World, keeper: LeaseKeeper) -> Exception | None:
-    """The next message, if there is one; returns what has gone wrong, and is no file's outcome."""
+    """Process the next message, if there is one. Returns the error if something other than a file
+    failed."""
     try:
         for delivery in consumer.receive(1, TIMEOUT):
             _work(delivery, world, keeper)
@@ -86,7 +87,7 @@ def _work(delivery: Delivery, world: World, keeper: LeaseKeeper) -> None:
         raise
     try:
         delivery.ack()
-    except Transient as error:  # it comes again, and there is nothing to do
+    except Transient as error:  # the message is redelivered, and finds nothing to do
         emit(Event.ACK_DROPPED, reason=error.message)
 
 

@@ -1,4 +1,4 @@
-"""Files that are read dry by the settings that hold for them when they are dropped."""
+"""Dry-run files with the settings that would apply if they were dropped."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from sensorflow.ports.feed import Withheld
 from sensorflow.settings import Settings, Source, tolerates
 
 Named = str | tuple[str, Profile]
-"""A profile by its name or path, or one with a name for people."""
+"""A profile by its name or path, or a profile together with a name for people."""
 
 
 def dry_run(
     path: Path, held: Terms, named: Named | None, zone: str | None, tolerance: str | None, keep: int
 ) -> Iterator[Checked]:
-    """The file, or each member of an archive that its source unpacks."""
+    """Yield the result for a file, or for each member of an archive that its source unpacks."""
     how = (named, zone, tolerance, keep)
     if held.source is None or not held.source.unpack:
         yield _checked(path, held, *how)
@@ -57,12 +57,12 @@ def _checked(
     keep: int,
     given: BinaryIO | None = None,
 ) -> Checked:
-    """given: the bytes, where they do not lie at `path`."""
+    """given: the bytes, if they are not those at `path`."""
     source = held.source
     name, profile = profile_for(path, named, zone, held.settings, source)
     profile = held.bounded(profile)
     limits = MonthLimits(source.new_months, source.sparse_months) if source else None
-    received = int(time.time()) * 10**9  # it arrives now
+    received = int(time.time()) * 10**9  # as if the file arrived now
     try:
         there = nullcontext((given, 0)) if given is not None else opened(path, held.growing)
         with there as (stream, waiting):
@@ -72,7 +72,7 @@ def _checked(
         found, waiting = Checked(str(path), name, error=error), 0
     found.source = held.name
     if waiting:
-        found.notes.append(f"{waiting:,} bytes at the end wait for the end of their line")
+        found.notes.append(f"{waiting:,} bytes at the end are an incomplete line")
     limit = tolerance or held.max_rejects
     if (why := held.not_taken(profile)) is not None:
         found.refused = why
@@ -88,7 +88,7 @@ def profile_for(
     settings: Settings,
     source: Source | None,
 ) -> tuple[str, Profile]:
-    """By what a file is read: what was named, its source's, or a guess."""
+    """Returns the profile to read a file by: the named one, its source's, or a guess."""
     if isinstance(named, tuple):
         return named
     if named is not None:
@@ -103,12 +103,12 @@ def profile_for(
 
 
 def by_gate(beside: Beside, found: Checked) -> str | None:
-    """What `check` says of a file's gate; what differs from it becomes the file's error. None where there
-    is nothing to say."""
+    """Returns what `check` reports of a file's gate, or None if there is nothing to report. A mismatch
+    becomes the file's error."""
     try:
         what = beside.announced()
     except Withheld as error:
-        return f"{error}: it is not taken in before"
+        return f"{error}: the file is not taken in until then"
     if what is None:
         return None
     if fault := beside.differs(what):
@@ -122,7 +122,7 @@ def by_gate(beside: Beside, found: Checked) -> str | None:
 
 
 def _doubt(beside: Beside) -> str:
-    """`check` asks no database, which alone knows on whose word files were registered."""
+    """`check` does not query the database, and only the ledger knows which gate announced which file."""
     if not beside.keeps:
         return ""
     return "; if it was that of another version, `sensorflow files ls` shows this file as waiting"

@@ -1,4 +1,4 @@
-"""Whether the bytes of a file are those that its sender announced."""
+"""Compare a file's bytes with what its sender announced."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sensorflow.flow.work import Job
 
 
 def announced(job: Job) -> Announced | None:
-    """What a gate says of a claimed file; None where none has said anything, or the source has no gates.
+    """Returns the announcement of a claimed file's gate; None if there is none or the source has no gates.
 
-    Of several gates the newest that its bytes agree with. Raises Permanent GATE_MISMATCH where they agree
-    with none.
+    If several gates announced the file, returns the newest one that matches its bytes. Raises Permanent
+    GATE_MISMATCH if none matches.
     """
     if not job.source.is_gated:
         return None
@@ -29,7 +29,7 @@ def announced(job: Job) -> Announced | None:
 
 
 def _digest(job: Job, algorithm: str) -> str:
-    """Of the landed bytes, which were hashed as they were landed."""
+    """Returns a digest of the landed bytes. SHA-256 and MD5 were computed while landing."""
     known = {"sha256": job.claim.sha256, "md5": job.claim.md5}
     if algorithm in known:
         return known[algorithm].hex()

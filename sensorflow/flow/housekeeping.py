@@ -1,4 +1,4 @@
-"""What is done every so often, whatever files come: any engine may call it, and one at a time does it."""
+"""Periodic steps, independent of incoming files. Any process may call them; one at a time runs each."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from sensorflow.telemetry import Event, emit
 
 SWEEP, TIDY, RETAIN = "sweep", "tidy", "retain"
 RETAIN_EVERY = 3600.0
-"""Seconds between looks for what has expired."""
+"""Seconds between runs of retention."""
 EARLY = 0.5
-"""Of its interval: so much earlier than it is due a step is done by who has a schedule of his own. Ticks of
-beat and turns of others drift apart: so one of both does the step, and no interval is left out."""
+"""Fraction of the interval by which a caller with its own schedule may run a step early. Its ticks and the
+other callers' turns drift apart. With this margin, one of them runs the step and no interval is skipped."""
 
 Done = Mapping[str, Any]
-"""What was done, in words for people, and of how many."""
+"""What was done: a description for people, and the number."""
 Work = Callable[[], Done]
 
 
 @dataclass(frozen=True)
 class Step:
-    """Something that is done every so many seconds."""
+    """A step that is due periodically."""
 
     name: str
     every: float
@@ -42,17 +42,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Housekeeping:
-    """Steps, as `bootstrap.housekeeping` makes them. Each is done once in its interval, by one process of
-    the whole fleet. A step that two do at the same time all the same is done twice, and does no harm."""
+    """Steps, as created by `bootstrap.housekeeping`. Each runs once per interval, in one process of the
+    whole fleet. If two processes run a step at the same time, it is done twice without harm."""
 
     ledger: Maintenance
     steps: tuple[Step, ...]
 
     def run_due(self) -> Mapping[str, Done]:
-        """Do each step that nobody has begun in the last `every` seconds; returns what they did, by name.
+        """Run each step that nobody has started in the last `every` seconds. Returns their results by name.
 
-        To be called often: a step that is not due costs one statement. A step that fails is tried again
-        when it is due again; errors are raised as by `each`.
+        Call it often: a step that is not due costs one statement. A failed step is retried when it is due
+        again. Raises errors as `each` does.
         """
         return each(partial(self._run_if_due, step) for step in self.steps)
 
@@ -60,20 +60,19 @@ class Housekeeping:
         return {step.name: step.run()} if self.ledger.take_turn(step.name, step.every) else {}
 
     def run(self, *names: str) -> Done:
-        """Do these steps, for who has a schedule of his own (beat), but for those that somebody has begun
-        in the last half of their interval. Returns what they did; errors are raised as by `each`."""
+        """Run these steps on the caller's own schedule (beat), except steps that another process started in
+        the last half of their interval. Returns what they did. Raises errors as `each` does."""
         return each(partial(self._run, step) for step in self.steps if step.name in names)
 
     def _run(self, step: Step) -> Done:
         mine = True
-        with suppress(Transient):  # then somebody else may do it too
+        with suppress(Transient):  # then another process may run it as well
             mine = self.ledger.take_turn(step.name, step.every, step.every * EARLY)
         return step.run() if mine else {}
 
 
 def each(works: Iterable[Work]) -> Done:
-    """Do all of them. One that fails keeps no other from its work; the first one's error is raised at the
-    end."""
+    """Run all of them, even if one fails. Raises the first error at the end."""
     done: dict[str, Any] = {}
     errors: list[Exception] = []
     for work in works:
@@ -94,7 +93,7 @@ def sweeping(
     settings: Settings,
     touch: Callable[[], object] = lambda: None,
 ) -> Step:
-    """Publish again whatever is stale. touch: called again and again meanwhile."""
+    """Returns the step that sends stale messages again. touch: called repeatedly meanwhile."""
 
     def run() -> Done:
         s = settings
@@ -109,5 +108,5 @@ def sweeping(
 
 
 def tidying(ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings) -> Step:
-    """Collect garbage of finished files."""
+    """Returns the step that collects garbage of finished files."""
     return Step(TIDY, settings.sweep, lambda: {"tidied": tidy(ledger, lake, landing)})

@@ -1,4 +1,4 @@
-"""Copy a file's bytes, hashed and synced, into the landing zone. Nobody reads the feed's file after."""
+"""Copy a file's bytes, hashed and synced, into the landing zone. Later stages read only this copy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sensorflow.ports.feed import Candidate, Opened
 
 
 class _Touching:
-    """touch: called at each read."""
+    """Calls touch on each read."""
 
     def __init__(self, opened: Opened, touch: Callable[[], object]) -> None:
         self._opened, self._touch = opened, touch
@@ -23,9 +23,9 @@ class _Touching:
 def land(
     landing: Landing | LandingBatch, opened: Opened, touch: Callable[[], object] = lambda: None
 ) -> tuple[Landed, Candidate] | None:
-    """Land an open file; None when it changed while it was read (it will be seen again).
+    """Land an open file. Returns None if the file changed while it was read; the feed will offer it again.
 
-    In a batch it is safe only when that has ended. touch: called again and again meanwhile.
+    In a batch, the bytes are durable only when the batch ends. touch: called repeatedly meanwhile.
     """
     before = opened.state()
     landed = landing.put(_Touching(opened, touch))

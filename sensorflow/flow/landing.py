@@ -1,4 +1,4 @@
-"""The landing zone: the original bytes of every file, under names made of their SHA-256."""
+"""The landing zone: the original bytes of every file, under names derived from their SHA-256."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from sensorflow.ports.objects import ObjectStore, Puts, Reader, rewinds
 
 
 class LandingBatch:
-    """Files that are landed together: safe, and there, when the batch ends."""
+    """Files that are landed as a batch. They exist, durably, when the batch ends."""
 
     def __init__(self, objects: Puts) -> None:
         self._objects = objects
 
     def put(self, stream: Reader) -> Landed:
-        """Copy a stream to its end, hashed as it is read."""
+        """Copy a stream to its end and hash it while reading."""
         hashed = _Hashed(stream)
         self._objects.put(hashed.name, hashed)
         return hashed.landed
 
 
 class Landing:
-    """Objects named ``<first two hex digits>/<sha256>``. The same bytes twice: one object.
+    """Objects named ``<first two hex digits>/<sha256>``. Equal bytes are stored once.
 
-    Raises Transient STORAGE when the store is full or away.
+    Raises Transient STORAGE if the store is full or unavailable.
     """
 
     def __init__(self, objects: ObjectStore) -> None:
@@ -38,7 +38,7 @@ class Landing:
         self._objects = objects
 
     def put(self, stream: Reader) -> Landed:
-        """Copy a stream to its end; on return the bytes are safe."""
+        """Copy a stream to its end. The bytes are durable on return."""
         return LandingBatch(self._objects).put(stream)
 
     @contextmanager
@@ -48,16 +48,17 @@ class Landing:
             yield LandingBatch(batch)
 
     def open(self, name: str) -> BinaryIO:
-        """A seekable reader. Raises Transient STORAGE when the object is not there."""
+        """Returns a seekable reader. Raises Transient STORAGE if the object does not exist."""
         return self._objects.open(_checked(name))
 
     def size(self, name: str) -> int | None:
-        """Size in bytes, or None if the object does not exist. Raises when the whole zone is away."""
+        """Returns the size in bytes, or None if the object does not exist. Raises if the zone is
+        unavailable."""
         found = self._objects.head(_checked(name))
         return None if found is None else found.size
 
     def has(self, name: str) -> bool:
-        """Whether the object can be opened."""
+        """Whether the object exists and can be opened."""
         checked = _checked(name)
         try:
             self._objects.open(checked).close()
@@ -66,7 +67,7 @@ class Landing:
         return True
 
     def remove(self, name: str) -> None:
-        """Idempotent."""
+        """Delete an object. Idempotent."""
         self._objects.delete(_checked(name))
 
     def began(self) -> datetime | None:
@@ -83,7 +84,7 @@ class Landing:
 
 
 class _Hashed:
-    """A stream, and what was read of it since its start."""
+    """Wraps a stream and hashes what has been read since its start."""
 
     def __init__(self, stream: Reader) -> None:
         self._stream = stream

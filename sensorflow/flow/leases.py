@@ -1,4 +1,4 @@
-"""Keep what this process holds while it works: files by their leases, messages by the broker's patience."""
+"""Keep leases of files and deliveries of messages alive while this process works on them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sensorflow.ports.claims import Claim, Claims
 from sensorflow.telemetry import Event, emit
 
 Renew = Callable[[float], object]
-"""Keeps something for so many seconds from now on. May raise Transient, or Fenced when it is lost."""
+"""Extends a lease or delivery by so many seconds from now. May raise Transient, or Fenced if it is lost."""
 Hold = Callable[[Sequence[Claim]], object]
-"""Takes the claims that this process holds from now on, none of them any more: for whoever watches it from
-outside. Must not raise."""
+"""Takes all claims that this process holds from now on; an empty sequence if none. Used by a watchdog
+outside the process. Must not raise."""
 
 
 Lose = Callable[[int], object]
@@ -28,7 +28,7 @@ Lost = Callable[[Claim], bool]
 
 
 def unwatched(_claims: Sequence[Claim]) -> None:
-    """Nobody watches."""
+    """Do nothing, because no watchdog is attached."""
 
 
 def unheard(_file_id: int) -> None:
@@ -58,7 +58,7 @@ class LeaseKeeper:
         self.close()
 
     def close(self) -> None:
-        """A renewal that goes on is waited for."""
+        """Stop. Waits for a renewal that is in progress."""
         with self._change:
             self._closed = True
             self._change.notify()
@@ -86,7 +86,7 @@ class LeaseKeeper:
 
     @contextmanager
     def keep(self, renewals: Sequence[Renew]) -> Iterator[None]:
-        """Each is called with the seconds of a lease, again and again as long as the context lasts."""
+        """Call each renewal repeatedly with a lease's duration in seconds, until the context exits."""
         due = time.monotonic() + self._lease / 3
         with self._change:
             mine = {next(self._numbers): (renew, due) for renew in renewals}
@@ -112,7 +112,7 @@ class LeaseKeeper:
                 time.sleep(1.0)
 
     def _due(self) -> list[tuple[int, Renew]]:
-        """Waits until there are any, or it is closed."""
+        """Wait until renewals are due or the keeper is closed; returns the due ones."""
         with self._change:
             while True:
                 now = time.monotonic()

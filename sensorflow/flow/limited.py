@@ -1,4 +1,4 @@
-"""A limit on the time that a proposal may take: processor time, whatever else the machine does."""
+"""A limit on processor time for a proposal, independent of the machine's load."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from types import FrameType
 
 AGAIN = 0.5
-"""Seconds after which it is raised again, where a callback of a library has swallowed it."""
+"""Seconds after which the exception is raised again, in case a library's callback has swallowed it."""
 
 
 class Late(BaseException):
-    """Not an Exception, so that nothing on the way takes it for a broken file."""
+    """Not derived from Exception, so that no handler mistakes it for a broken file."""
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raises Late in the body once the process has used so many seconds more. Only in the main thread:
-    in another one, where there are no signals, there is no limit."""
+    """Raises Late in the body once the process has used this many more seconds of processor time. Applies
+    only in the main thread; other threads receive no signals and have no limit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Silver -> the database: the rows and the fact that they are loaded, in one transaction."""
+"""Silver -> database: commit the rows and the loaded state in one transaction."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 def load(job: Job, reports: tuple[StageReport, ...]) -> Counts:
-    """Load a file and close it in the ledger; `reports` are of the stages that ran before in this task.
+    """Load a file and mark it as loaded in the ledger. reports: of the stages that ran before in this task.
 
-    Raises Fenced when the claim was lost: nothing is loaded, then.
+    Raises Fenced, and loads nothing, if the claim was lost.
     """
     older = before(job)
     first = next(job.world.lake.read(Layer.SILVER, job.file), None) if older.head else None
@@ -40,7 +40,7 @@ def load_of(
     older: Before = NOTHING_BEFORE,
     first: pa.RecordBatch | None = None,
 ) -> Load:
-    """What the ledger is to hold of a loaded file. first: its first readings."""
+    """Returns what the ledger records for a loaded file. first: the file's first readings."""
     return Load(
         counts=job.counts,
         on_change=OnChange(job.source.on_change),
@@ -57,7 +57,7 @@ def load_of(
 
 
 def done(job: Job, loaded: Loaded) -> Counts:
-    """After the commit: silver may lag behind, it never runs ahead."""
+    """Finish after the commit. Silver may lag behind the database, but is never ahead of it."""
     crash.point(crash.Point.COMMITTED)
     facts = {"file_id": job.claim.file_id, "version": job.claim.version}
     if loaded.replaced:
@@ -72,7 +72,8 @@ def done(job: Job, loaded: Loaded) -> Counts:
 
 
 def _log_kept(job: Job, old: FileView) -> None:
-    """Right for chunks, and wrong for a correction that leaves something out: only the user knows."""
+    """Keeping old readings is right for files sent in pieces, but wrong for a correction that omits
+    readings. Only the user knows which it is."""
     emit(
         Event.READINGS_KEPT,
         file_id=job.claim.file_id,
@@ -86,7 +87,7 @@ def _log_kept(job: Job, old: FileView) -> None:
 
 
 def _tidy(job: Job) -> None:
-    """The rows are in: a disk that fails now is the sweeper's matter."""
+    """The rows are committed. If the disk fails now, the reconciler completes the cleanup."""
     with suppress(Transient):
         tidy(job.world.ledger, job.world.lake, job.world.landing)
 

@@ -1,4 +1,4 @@
-"""The members of an archive, for commands that read files dry."""
+"""The members of an archive, for commands that do dry runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Opened:
-    """A member: path is its name for people, terms are its archive's under its own key."""
+    """A member of an archive. path: its name for people. terms: those of the archive, with the member's
+    key."""
 
     path: Path
     terms: Terms
@@ -26,7 +27,7 @@ class Opened:
     entry: Entry
 
     def stream(self) -> BinaryIO:
-        """A copy of its bytes, which can seek."""
+        """Returns a seekable copy of its bytes."""
         from sensorflow.flow.validate import scratch
 
         copy, stream = scratch(), self.archive.open(self.entry)
@@ -37,8 +38,8 @@ class Opened:
 
 
 def members(path: Path, held: Terms, profile: Profile, stream: BinaryIO) -> Iterator[Opened] | None:
-    """The members of an archive that its source unpacks; None of any other file. Raises Permanent where the
-    archive is refused."""
+    """Yield the members of an archive that its source unpacks; returns None for any other file. Raises
+    Permanent if the archive is refused."""
     if held.source is None or not held.source.unpack:
         return None
     from sensorflow.core.formats import archives

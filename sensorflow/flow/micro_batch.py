@@ -1,4 +1,5 @@
-"""Small files that were claimed together are committed at once; each keeps its own account and outcome."""
+"""Commit small files that were claimed together in one transaction. Each file keeps its own account and
+outcome."""
 
 from __future__ import annotations
 
@@ -28,13 +29,14 @@ from sensorflow.ports.layers import Layers
 from sensorflow.ports.loading import Keyed, Load
 
 READINGS = 131_072
-"""That are held at a time: a small file may be a large one, compressed, or hold a thousand in each row."""
+"""Maximum number of readings in memory. A small file may be compressed, or hold a thousand readings per
+row."""
 
 R = TypeVar("R")
 
 
 def fits(job: Job) -> bool:
-    """Whether a file may be committed with others: new, and with readings that no other file has."""
+    """Whether a file may be committed with others: it is new, and no other file can have its readings."""
     claim, source = job.claim, job.world.settings.sources.get(job.claim.source)
     plain = claim.stage is Stage.VALIDATE and claim.version == 1 and not claim.again
     plain = plain and claim.part is None
@@ -43,7 +45,7 @@ def fits(job: Job) -> bool:
 
 @dataclass(frozen=True)
 class _Ready:
-    """A file whose layers are written, with all that is to be committed of it."""
+    """A file whose layers are written, with everything that is to be committed for it."""
 
     job: Job
     batches: list[Keyed]
@@ -55,7 +57,7 @@ class _Ready:
 
     @cached_property
     def loaded(self) -> Load:
-        """As it is when the database has taken every row."""
+        """The `Load` to use if the database accepts every row."""
         return replace(self.load, counts=replace(self.load.counts, loaded=self.rows))
 
 
@@ -65,10 +67,10 @@ def work(
     alone: Callable[[Job], R],
     loaded: Callable[[Job, Counts], R],
 ) -> list[R]:
-    """Take files through all stages; returns what became of each, in their order.
+    """Take files through all stages. Returns their outcomes in the same order.
 
-    outcome: does the work of a file, and makes of what it raises what is to become of it. alone: all of
-    the work of one. loaded: what a loaded file is told as.
+    outcome: runs the work of a file and turns exceptions into an outcome. alone: does all the work of one
+    file. loaded: returns the outcome of a loaded file.
     """
     if not jobs:
         return []
@@ -83,7 +85,7 @@ def work(
         files = list(ready.values())
         whole = [(f.job.claim, f.batches, f.loaded) for f in files]
         once = world.ledger.load_together(whole) is not None
-    except Fenced:  # of one of them: each is worked on by itself
+    except Fenced:  # one claim is lost: process each file alone
         once, ready = False, {}
     except Exception as error:  # noqa: BLE001 - each file is told of it
         once, failed = False, {**dict.fromkeys(ready, error), **failed}
@@ -108,7 +110,7 @@ def work(
 def _prepare(
     jobs: list[Job], batch: Layers, ready: dict[int, _Ready], failed: dict[int, Exception]
 ) -> None:
-    """Write the layers of files, as many as can be held."""
+    """Write the layers of as many files as fit in memory."""
     room, read = READINGS, _read(jobs)
     for job in jobs:
         number = job.claim.file_id
@@ -125,12 +127,13 @@ def _prepare(
 
 
 def _read(jobs: list[Job]) -> dict[int, Made]:
-    """What could be made of the files at once, by their ids; of no other file anything is said."""
+    """Returns what could be prepared of the files jointly, by file id. Other files are missing from the
+    result."""
     groups: list[list[tuple[Job, Chunk]]] = []
     room = READINGS
     for job in jobs:
         chunk = None
-        with suppress(Permanent, Transient, OSError):  # told when it is read by itself
+        with suppress(Permanent, Transient, OSError):  # reported when the file is read alone
             chunk = _only_chunk(job)
         if chunk is None or chunk.readings > room:
             continue
@@ -168,7 +171,7 @@ def _only_chunk(job: Job) -> Chunk | None:
 def _made(job: Job, batch: Layers, room: int, read: Made | None) -> _Ready | None:
     written = replace(job, world=replace(job.world, lake=batch))
     made, batches = Ingest(written, read, _none_yet), []
-    with closing(iter(made)) as readings:  # left early, it leaves nothing behind
+    with closing(iter(made)) as readings:  # leaves nothing behind if abandoned
         for keyed in readings:
             room -= len(keyed[0])
             if room < 0:
@@ -185,7 +188,7 @@ _NO_KEYS = pa.array([], KEY)
 
 
 def _add_keys(files: list[_Ready]) -> None:
-    """Make the keys of all files at once."""
+    """Compute the dedupe keys of all files at once."""
     silver = [batch for file in files for batch, _ in file.batches]
     if not silver:
         return

@@ -1,4 +1,4 @@
-"""The text that a reading was read from, out of the landed bytes."""
+"""Look up the original text of a reading in the landed bytes."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from sensorflow.settings import Settings
 
 
 class NotThere(Exception):
-    """The text cannot be had; the message says why."""
+    """The text is not available. The message says why."""
 
 
 def original(
     landing: Landing, settings: Settings, view: FileView, line: int, line_base: int | None
 ) -> str:
-    """The row of a file that begins at a line. Raises NotThere.
+    """Returns the row of a file that begins at a line. Raises NotThere.
 
-    line_base: of a part of a growing file, the lines before it; None of a whole file.
+    line_base: for a part of a growing file, the number of lines before the part; None for an ordinary file.
     """
     if "landing" in view.expired:
         raise NotThere("retention has removed the original bytes")

@@ -1,4 +1,4 @@
-"""What a file's work ends with: an outcome that is always written down, whatever it raised."""
+"""The outcome of a file's work. It is always recorded, whatever the work raised."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from sensorflow.telemetry import Event, emit
 
 class Outcome(StrEnum):
     LOADED = "loaded"
-    ADVANCED = "advanced"  # a stage is done, the next one is its own task
+    ADVANCED = "advanced"  # a stage is done; the next stage is a separate task
     QUARANTINED = "quarantined"
-    CONDEMNED = "condemned"  # to be quarantined by a task of its own
+    CONDEMNED = "condemned"  # dead-lettered; a separate task quarantines it
     RETRY = "retry"
-    NOTHING = "nothing"  # done already, or somebody else's
+    NOTHING = "nothing"  # already done, or claimed by another worker
     FENCED = "fenced"
 
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of one file. text: one line for people; error and delay (seconds) on failure. along:
-    the file was taken along, and has a task of its own that finds it done."""
+    """The outcome of one file. text: one line for people. error, delay (seconds): set on failure. along:
+    the file was claimed in another file's batch, and its own message will find it done."""
 
     outcome: Outcome
     text: str
@@ -52,16 +52,17 @@ class Result:
 
 
 RELEASE_PAUSE = 1.0
-"""Seconds between tries to write down an outcome while the database is away."""
+"""Seconds between attempts to record an outcome while the database is unavailable."""
 RELEASE_PATIENCE = 600.0
-"""Seconds of such tries. An outage is longer than a lease, and none of it is the file's fault."""
+"""Seconds after which these attempts end. An outage may outlast a lease, and must not count against the
+file."""
 
 SELDOM = {"base": 2.0, "cap": 300.0}
-"""How long to wait with what no waiting cures."""
+"""Retry delays for failures that waiting is unlikely to fix."""
 
 
 def outcome_of(job: Job, work: Callable[[], Result]) -> Result:
-    """Do the work; whatever it raises is written down."""
+    """Do the work and record the outcome, whatever the work raises."""
     claim = job.claim
     try:
         if claim.attempt > job.world.settings.max_attempts and claim.stage is not Stage.QUARANTINE:
@@ -90,13 +91,13 @@ def failed(job: Job, error: Exception) -> Result:
         return _unexpected(job, MemoryError())
     if isinstance(error, Transient):
         return _retried(job, error, burned=False)
-    if isinstance(error, OSError):  # the disk's: those of files are Permanent where they arise
+    if isinstance(error, OSError):  # from the disk; file errors are raised as Permanent
         return _retried(job, Transient(Code.STORAGE, str(error)), burned=False)
     return _unexpected(job, error)
 
 
 def _condemn(job: Job, error: Permanent) -> Result:
-    if job.claim.stage is Stage.QUARANTINE:  # there is nowhere further to go
+    if job.claim.stage is Stage.QUARANTINE:  # quarantine is the last stage
         return _retried(job, error, burned=False)
     counts = error.counts if isinstance(error, TooManyRejects) else job.counts
     error.place.setdefault("attempts", job.claim.attempt)
@@ -110,7 +111,7 @@ def _condemn(job: Job, error: Permanent) -> Result:
 
 
 def _fenced(job: Job, error: Fenced) -> Result:
-    with suppress(Transient):  # then `Maintenance.tidy` comes to it by itself
+    with suppress(Transient):  # then `Maintenance.tidy` finds the file by itself
         job.world.ledger.collect_again(job.claim.file_id)
     emit(Event.LEASE_LOST, file_id=job.claim.file_id, token=job.claim.token)
     return Result(Outcome.FENCED, str(error), error)
@@ -128,7 +129,7 @@ def _retried(job: Job, error: SensorflowError, burned: bool) -> Result:
 
 
 def _release(job: Job, error: SensorflowError, delay: float, burned: bool) -> None:
-    """Give the claim back, and with it the attempt, as soon as the database takes it."""
+    """Nack the claim as soon as the database accepts it. burned: whether the attempt counts."""
     until = time.monotonic() + max(RELEASE_PATIENCE, job.world.settings.lease)
     while True:
         try:
@@ -149,7 +150,8 @@ def _release(job: Job, error: SensorflowError, delay: float, burned: bool) -> No
 
 
 def _unexpected(job: Job, error: Exception) -> Result:
-    """A defect, or a file that provokes one: the attempt counts, and the last one condemns."""
+    """Handle a defect, or a file that triggers one: the attempt counts, and the last attempt dead-letters
+    the file."""
     emit(Event.FILE_RETRIED, "error", exc_info=True, file_id=job.claim.file_id)
     code, reason, do = Code.UNEXPECTED, f"{type(error).__name__}: {error}"[:500], None
     if isinstance(error, DecoderFailed):

@@ -1,4 +1,4 @@
-"""Take one file through its stages: claim, work, and an outcome that is always written down."""
+"""Take a file through its stages: claim it, do the work, and always record an outcome."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ Keep = Callable[[Sequence[Claim]], AbstractContextManager[Lost | None]]
 where nobody renews. Its begin may raise Transient."""
 
 _WHOLE = Task(())
-"""All stages, of whatever file."""
+"""All stages, for any file."""
 
 
 def process(world: World, task: Task, keep: Keep) -> list[Result]:
-    """Do what a message asks for, whatever engine received it. A small new file that comes by itself takes
-    waiting ones along.
+    """Do what a message asks for, whichever engine received it. A small new file that has its own message
+    is claimed in a batch with other pending files.
 
-    Returns the outcome of each file that was there to be worked on, or one result if none was. Never
-    raises for a file's fault. Raises Transient DATABASE when not even the outcome could be written
-    down: then the lease ends by itself and the sweeper publishes the file again.
+    Returns the outcome of each file that was claimed, or one result if none was. Never raises for a fault
+    of a file. Raises Transient DATABASE if not even the outcome could be recorded; the lease then expires,
+    and the reconciler sends the file again.
     """
     at = now()
     claimed = _claim(world, task)
@@ -75,8 +75,8 @@ def _jobs(world: World, claimed: Claimed, at: float) -> list[Job]:
 
 
 def _is_plain(job: Job) -> bool:
-    """Whether a file may be committed with others. What cannot be known now is found out by whoever has it
-    alone."""
+    """Whether a file may be committed with others. If this cannot be determined now, returns the safe
+    answer, and the error surfaces when the file is processed alone."""
     if not micro_batch.fits(job):
         return False
     try:
@@ -101,14 +101,14 @@ def _claim(world: World, task: Task) -> Claimed:
 
 
 def _nothing(found: Claimed) -> str:
-    """Why there is nothing to do: with which file it was loaded, where that is known."""
+    """Returns why there is nothing to do, with the file that it was loaded together with, if known."""
     if found.state is None or found.taken_with is None:
-        return "nothing to do: done, not due, or another worker has it"
+        return "nothing to do: done, not due, or claimed by another worker"
     if found.state is State.LOADED:
-        return f"nothing to do: loaded together with file {found.taken_with}"
+        return f"nothing to do: loaded in the batch of file {found.taken_with}"
     if found.state is State.RUNNING:
-        return f"nothing to do: being loaded together with file {found.taken_with}"
-    return f"nothing to do: taken along with file {found.taken_with}, now {found.state}"
+        return f"nothing to do: being loaded in the batch of file {found.taken_with}"
+    return f"nothing to do: in the batch of file {found.taken_with}, now {found.state}"
 
 
 def _work(job: Job, task: Task) -> Result:
@@ -117,7 +117,7 @@ def _work(job: Job, task: Task) -> Result:
     if is_archive(job):
         return _unpacked(job)
     if task.only is None and job.claim.stage is Stage.VALIDATE and not job.claim.again:
-        with suppress(Disordered):  # too large for one pass, and not in order
+        with suppress(Disordered):  # too large for a single pass, and out of order
             return _loaded(job, load_in_one_pass(job))
     return _in_stages(job, task)
 

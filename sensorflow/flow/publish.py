@@ -1,4 +1,4 @@
-"""Messages for the files that are due, one each. The ledger keeps what the broker has no room for."""
+"""Send a message for each pending file. Files for which the broker has no room stay in the ledger."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ from sensorflow.settings import Limits
 
 BATCH = 400
 RECORDED = 50
-"""Messages after which the ledger is told that they are sent: a worker takes along what it knows of."""
+"""Number of messages after which they are recorded as sent. Workers can add only recorded files to a batch.
+"""
 PARTS = 4
-"""Batches that small files which wait at a time are spread over, at least: other workers want some."""
+"""Minimum number of batches over which pending small files are spread, so that several workers get some."""
 SMALL = 256 << 10
-"""Bytes; a file as large as this is worth a message and a transaction of its own."""
+"""Bytes. A file of this size or more gets a message and a transaction of its own."""
 SIZE = 4 << 20
-"""Bytes of all files of a batch."""
+"""Maximum bytes of all files of a batch."""
 MOST = 100
-"""Files of a batch."""
+"""Maximum number of files in a batch."""
 WAIT = 2.0
-"""Seconds of work that may wait in the broker: what comes next of a source waits behind it."""
+"""Seconds of work that may be queued in the broker. A source's next file waits behind it."""
 WINDOW = 100
-"""Work that may be in flight whatever the pace, see `ports.outbox.work_of`."""
+"""Work that may be in flight at any throughput, see `ports.outbox.work_of`."""
 LARGE = 8 << 20
-"""Bytes; a file as large as this keeps its worker for seconds."""
+"""Bytes. A file of this size or more occupies its worker for seconds."""
 
 
 def publish(
     ledger: Outbox, publisher: Publisher, limits: Limits, touch: Callable[[], object] = lambda: None
 ) -> int:
-    """Publish all that is due, within the limits; live files before those of the backfill lane, and each
-    source in its turn. touch: called again and again meanwhile.
+    """Send messages for all pending files, within the limits: live files before those of the backfill lane,
+    and sources in turn. touch: called repeatedly meanwhile.
 
-    `published_at` is set after the broker's confirm; a crash between the two sends a message twice,
-    which the claim makes harmless. Returns how many were sent; raises Transient when the broker or
-    the database is away, what was sent until then being recorded.
+    `published_at` is set after the broker's confirm. A crash between the two sends a message twice, which
+    is harmless because the file is claimed once. Returns the number of files sent. Raises Transient if the
+    broker or the database is unavailable; what was sent until then is recorded.
     """
     total = 0
     if not _due(ledger, limits, UNSHARED, 1):
@@ -55,14 +56,14 @@ def publish(
 
 
 def _shares(ledger: Outbox, limits: Limits) -> Iterator[Share]:
-    """First what may be in flight at any time, then what the pace of the fleet allows beyond that."""
+    """First yield the limits that always apply, then those that the throughput of the workers allows."""
     yield share_of(limits, Pace(0.0, None))
     yield share_of(limits, ledger.pace())
 
 
 def share_of(limits: Limits, pace: Pace) -> Share:
-    """A quarter of what may be in flight is left to those who come next. Of three children or more one is
-    left to files that are not large."""
+    """Returns the limits. A quarter of the window stays free for files that arrive next. With three
+    children or more, one is reserved for files that are not large."""
     children = pace.children or limits.workers
     return Share(
         window=max(WINDOW, round(pace.work * WAIT)),
@@ -74,7 +75,7 @@ def share_of(limits: Limits, pace: Pace) -> Share:
 
 
 def _messages(due: list[Waiting], limits: Limits) -> Iterator[list[Message]]:
-    """A few at a time. A file that is not small goes stage by stage."""
+    """Yield messages in small groups. A file that is not small is processed stage by stage."""
     below = limits.inline_below
     if limits.group_small_files:
         yield [_message(files, below) for files in _groups(due, below)]
@@ -89,7 +90,7 @@ def _message(files: Sequence[Waiting], below: int) -> Message:
 
 
 def _send(ledger: Outbox, publisher: Publisher, messages: Sequence[Message]) -> int:
-    """Send messages and record them; returns how many files were sent."""
+    """Send messages and record them. Returns the number of files sent."""
     sent: list[Waiting] = []
 
     def confirmed(message: Message) -> None:
@@ -117,11 +118,11 @@ def _inline(waiting: Waiting, below: int) -> bool:
 
 
 def _groups(due: list[Waiting], below: int) -> Iterator[list[Waiting]]:
-    """The files of each message, small new ones a few together. What was ever held goes alone: it may be
-    what ended its worker."""
+    """Yield the files of each message; small new ones share a message. A file that was claimed before gets
+    its own message, because it may have crashed its worker."""
 
     def plain(waiting: Waiting) -> str:
-        """The source of a file that others may go with."""
+        """Returns the source of a file that may share a message."""
         new = waiting.token == 0 and waiting.version == 1 and _inline(waiting, below)
         return waiting.source if new and waiting.size < SMALL else ""
 

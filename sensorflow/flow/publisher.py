@@ -1,4 +1,4 @@
-"""The loop that publishes what is due. It outlives any defect, and a broker that is away."""
+"""The loop that sends pending files to the broker. It survives defects and outages of the broker."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
 
 PUBLISH_EVERY = 1.0
-"""Seconds between looks for retries that are due, when no new file wakes the publisher."""
+"""Seconds between checks for due retries, when no new file wakes the publisher."""
 PUBLISH_SOON = 0.25
-"""The same while files are sent: others may wait for those that the workers finish."""
+"""The same while files are being sent: pending files may wait for those that workers complete."""
 SOON_FOR = 5.0
-"""Seconds after the last one was sent for which that holds."""
+"""Seconds for which `PUBLISH_SOON` applies after the last message was sent."""
 LOOKS = 5
-"""How often in the time from one sweep to the next it is asked whether one is due."""
+"""Number of checks, per reconciliation interval, whether a reconciliation is due."""
 
 
 class PublisherLoop:
-    """In the thread that calls `run`; a broker that is away never keeps a file from being landed.
+    """Runs in the thread that calls `run`. An unavailable broker never keeps a file from being landed.
 
-    house: the sweeper, which sweeps where nobody else does, for beat's host may be gone, or there is none.
+    house: reconciles if nobody else does, because the host of beat may be down or there is none.
     """
 
     def __init__(
@@ -48,16 +48,16 @@ class PublisherLoop:
         self._stop = threading.Event()
 
     def wake(self) -> None:
-        """Files were registered."""
+        """Wake the loop, because files were registered."""
         self._fresh.set()
 
     def stop(self) -> None:
-        """Finish the files in hand, and end."""
+        """Finish the files in progress, then stop."""
         self._stop.set()
         self._fresh.set()
 
     def run(self) -> None:
-        """Until `stop`."""
+        """Run until `stop` is called."""
         troubles, look_at, soon_until = 0, -math.inf, 0.0
         s, loop = self._settings, self._loop
         while not self._stop.is_set():
@@ -67,7 +67,7 @@ class PublisherLoop:
             loop.touch()
             try:
                 if time.monotonic() >= look_at:
-                    loop.hold()  # until a message is sent, or this is over
+                    loop.hold()  # until a message is sent, or the call returns
                     self._house.run_due()
                     look_at = time.monotonic() + s.sweep / LOOKS
                 sent = publish(self._ledger, self._queue, s.limits, loop.touch)

@@ -1,7 +1,7 @@
 """Heartbeats of the loops of this process.
 
-They are sent by a thread, which does not wait where a loop waits (for a disk, a broker, a lock); but only
-while the loop itself goes on: one that hangs is as silent as one that was stopped.
+A separate thread sends them, so they continue while a loop waits for a disk, a broker or a lock. They stop
+if the loop itself makes no progress: a loop that hangs is as silent as one that was stopped.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from sensorflow.ports.heartbeats import Heartbeats
 from sensorflow.telemetry import Event, emit
 
 PAUSED = 20.0
-"""Seconds after which a pause is over that nothing has confirmed; between two tries a loop seems well."""
+"""Seconds after which a pause expires unless it is confirmed. Between two attempts, a loop seems
+healthy."""
 SILENT = 12.0
-"""Seconds after which a loop that did not go on is not vouched for."""
+"""Seconds after which no heartbeat is sent for a loop that makes no progress."""
 PATIENCE = 5.0
-"""Seconds between signs of life of a loop that waits."""
+"""Seconds between signs of life of a waiting loop."""
 
 
 class Loop:
-    """One loop, as it says of itself. Safe to use from several threads."""
+    """The status of one loop, as it reports it. Safe to use from several threads."""
 
     def __init__(self, pulse: Pulse, wake: threading.Event) -> None:
         self._pulse, self._wake = pulse, wake
@@ -37,16 +38,17 @@ class Loop:
         self._held = False
 
     def touch(self) -> None:
-        """The loop goes on."""
+        """Report progress."""
         self._touched, self._held = now(), False
 
     def hold(self) -> None:
-        """The loop waits where it cannot say so, until the next `touch`."""
+        """Begin a long call that cannot report progress. It lasts until the next `touch`."""
         self._held = True
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """During a call that cannot say so: a tree is walked, a lock waited for."""
+        """Returns a context manager for a long call that cannot report progress, such as a directory scan
+        or a wait for a lock."""
         self.hold()
         try:
             yield
@@ -54,13 +56,13 @@ class Loop:
             self.touch()
 
     def wait(self, seconds: float, stop: threading.Event) -> None:
-        """Until `stop`, or so long."""
+        """Wait until `stop` is set, at most `seconds`."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, PATIENCE)):
             self.touch()
 
     def note(self, **state: Any) -> None:
-        """Facts for people; a value of None removes one. Sent at once where they change."""
+        """Set facts for people; None removes one. A change is sent at once."""
         told = {
             name: value for name, value in (dict(self._state) | state).items() if value is not None
         }
@@ -70,7 +72,8 @@ class Loop:
             self._wake.set()
 
     def pause(self, error: SensorflowError) -> None:
-        """The loop waits for something; since when is kept as long as it waits for the same."""
+        """Report that the loop waits because of an error. The start of the pause is kept while the cause
+        stays the same."""
         before = self._state.get("paused") or {}
         same, self._paused_at = before.get("code") == error.code, now()
         since = before["since"] if same else datetime.now(UTC).isoformat(timespec="seconds")
@@ -78,12 +81,13 @@ class Loop:
         self.note(paused={**facts, "do": REMEDY.get(error.code, "")})
 
     def resume(self, sure: bool = True) -> None:
-        """The loop works again. sure: what it waited for is there; else it is only not missed now."""
+        """Report that the loop works again. sure: the cause is known to be gone; False if it is only no
+        longer needed."""
         if sure or now() - self._paused_at > PAUSED:
             self.note(paused=None)
 
     def pulse(self) -> Pulse | None:
-        """What is to be written now; None of a loop that does not go on."""
+        """Returns the heartbeat to record now, or None if the loop makes no progress."""
         if not self._held and now() - self._touched > SILENT:
             return None
         p = self._pulse
@@ -91,7 +95,8 @@ class Loop:
 
 
 class Heart:
-    """process, settings: see `Pulse`. A database that is away is no concern here."""
+    """Sends the heartbeats of this process. process, settings: see `Pulse`. Tolerates outages of the
+    database."""
 
     def __init__(
         self,
@@ -110,7 +115,7 @@ class Heart:
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def loop(self, role: Role, **state: Any) -> Loop:
-        """A loop of this process, before `start`."""
+        """Add a loop of this process. Call before `start`."""
         made = Loop(Pulse(role, *self._facts, state), self._wake)
         self._loops.append(made)
         return made
@@ -119,7 +124,8 @@ class Heart:
         self._thread.start()
 
     def stop(self) -> None:
-        """The process ends in order: nothing of it is left to be missed."""
+        """Stop for a regular end of the process: its heartbeats are removed, so that it is not reported as
+        missing."""
         self._stop.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -133,10 +139,10 @@ class Heart:
                 for pulse in filter(None, [loop.pulse() for loop in self._loops]):
                     self._store.beat(pulse)
             except Transient:
-                pass  # who works with the database reports it
+                pass  # the loops that use the database report this
             except Exception:  # noqa: BLE001 - this thread must outlive any defect
                 emit(Event.DEFECT, exc_info=True)
             self._wake.wait(self._every)
-            if self._stop.wait(0.1):  # not at each of many changes
+            if self._stop.wait(0.1):  # combine changes in quick succession
                 return
             self._wake.clear()

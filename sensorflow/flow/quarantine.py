@@ -1,4 +1,4 @@
-"""Keep a file that cannot be loaded, with a manifest that says why and how to replay it."""
+"""Quarantine a file that cannot be loaded, with a manifest that states the reason and how to replay it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from sensorflow.errors import Code, Permanent, Transient
 from sensorflow.flow.work import Job
 
 SAMPLE = 20
-"""Rejected rows that a manifest shows."""
+"""Maximum number of rejected rows in a manifest."""
 
 
 def quarantine(job: Job) -> str:
-    """Copy the file, write its manifest, drop what it left in silver; returns where it is kept.
+    """Copy the file, write its manifest and remove its silver. Returns its location in the quarantine zone.
 
-    The bytes are copied and synced before the manifest, and both before the ledger's state changes.
+    The bytes are copied and synced before the manifest is written, and both before the ledger's state
+    changes.
     """
     claim, world, before = job.claim, job.world, job.progress
     code, message, place = before.error or (str(Code.UNEXPECTED), "no reason was recorded", {})

@@ -1,4 +1,4 @@
-"""The quarantine zone: files that cannot be loaded, kept for people, each with its manifest."""
+"""The quarantine zone: files that cannot be loaded, kept for people, each with a manifest."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from sensorflow.ports.objects import Object, ObjectStore
 from sensorflow.shown import json_of
 
 FILES = "*/*/file"
-"""The folders of the files themselves, which have the names that their senders gave."""
+"""The folders that contain the quarantined files, under the names that their senders gave."""
 
 
 class QuarantineZone:
-    """Objects named ``<source>/<id>-v<version>-<n>/file/<name>``, the name as its sender gave it; beside
-    each ``file/`` its manifest. Raises Transient STORAGE when the store is full or away."""
+    """Objects named ``<source>/<id>-v<version>-<n>/file/<name>``, where name is the sender's. The manifest
+    is next to each ``file/``. Raises Transient STORAGE if the store is full or unavailable."""
 
     def __init__(self, objects: ObjectStore) -> None:
         self._objects = objects
 
     def put(self, folder: str, name: bytes, stream: BinaryIO, manifest: dict[str, Any]) -> str:
-        """Keep the file, then its manifest; returns where. Never overwrites a manifest.
+        """Store the file, then its manifest. Returns their location. Never overwrites a manifest.
 
-        `folder` is unique to the file's version and attempt; a second call for it after a crash
-        completes the first.
+        `folder` is unique to the file's version and attempt. A second call for it after a crash completes
+        the first.
         """
         text = name.decode("utf-8", "surrogateescape")
         self._objects.put(f"{folder}/file/{text}", stream)
@@ -39,23 +39,25 @@ class QuarantineZone:
         return folder
 
     def manifest(self, where: str) -> dict[str, Any]:
-        """Raises Transient STORAGE, caused by FileNotFoundError when there is none, and ValueError."""
+        """Returns a manifest. Raises ValueError if it is invalid, and Transient STORAGE, with
+        FileNotFoundError as the cause if there is none."""
         try:
             with self._objects.open(_manifest(where)) as stream:
                 text = stream.read().decode("utf-8")
-        except OSError as error:  # while it is read
+        except OSError as error:  # during the read
             raise Transient(Code.STORAGE, f"{_manifest(where)}: {error.strerror}") from error
         found = json.loads(text)
         assert isinstance(found, dict)
         return found
 
     def size(self, where: str) -> int | None:
-        """Of the file kept there, in bytes; None when it is not there. Raises when the zone is away."""
+        """Returns the size of a quarantined file in bytes, or None if it does not exist. Raises if the zone
+        is unavailable."""
         kept = self._kept(where)
         return None if kept is None else kept.size
 
     def open(self, where: str) -> BinaryIO:
-        """The file kept there. Raises Transient STORAGE when it is not there."""
+        """Open a quarantined file. Raises Transient STORAGE if it does not exist."""
         kept = self._kept(where)
         if kept is None:
             raise Transient(Code.STORAGE, f"nothing kept at {where!r}")

@@ -1,4 +1,4 @@
-"""One ledger row for each version of a file's content."""
+"""Register landed files: one ledger row per version of a file's content."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sensorflow.settings import Settings
 
 @dataclass(frozen=True)
 class Found:
-    """What was landed of a file: the state in which it was read, and what its gate says.
+    """A landed file: the state in which it was read, and the announcement of its gate.
 
-    increment: of a growing file, in place of all of it.
+    increment: set for a growing file of which only this part was landed.
     """
 
     candidate: Candidate
@@ -35,7 +35,7 @@ class Found:
 
 
 def register(ledger: Intake, settings: Settings, file: Found) -> Registration:
-    """Enter a landed file. The same bytes again are an alias, other bytes a new version."""
+    """Register a landed file. The same bytes again are an alias, different bytes a new version."""
     return _whole(ledger, settings, file.candidate.source, [file], None)[0]
 
 
@@ -46,8 +46,9 @@ def register_many(
     files: Sequence[Found],
     lease: IntakeLease | None = None,
 ) -> Sequence[Registration | None]:
-    """Enter what was landed of files of one source, all or none: files, or increments. lease: see
-    `Intake.register_many`. None for an increment that somebody else has taken meanwhile."""
+    """Register landed files, or increments of growing files, of one source, all or none. lease: see
+    `Intake.register_many`. The result is None for an increment that another process has taken in meanwhile.
+    """
     increments = [file.increment for file in files if file.increment is not None]
     if not increments:
         return _whole(ledger, settings, source, files, lease)
@@ -69,7 +70,7 @@ def _whole(
 
 
 def arrivals_of(settings: Settings, source: str, files: Sequence[Found]) -> list[Arrival]:
-    """What the ledger is told of landed files of one source."""
+    """Returns the arrivals to register for landed files of one source."""
     rules = settings.sources[source]
     profile = settings.profile_of(rules)
     return [

@@ -1,4 +1,4 @@
-"""Which files are replayed or undone, and why one was not."""
+"""Select files to replay or undo, and explain why one was not."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from sensorflow.ports.ledger import Ledger
 
 STATES = (State.QUARANTINED, State.LOADED, State.UNDONE)
-"""Of files that can be replayed; without a word about the state, of the first two."""
+"""States of files that can be replayed. If no state is given, only the first two are selected."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Files to replay: these (see `choose.chosen`), or all that fit. None and False exclude nothing.
+    """Selects the files to replay: these (see `choose.chosen`), or all that match. None and False match any
+    file.
 
-    since: arrived then or later. rejected: loaded, with rejected rows. prefix: before the name of an option
-    in messages.
+    since: arrived at or after this time. rejected: loaded, with rejected rows. prefix: put before option
+    names in messages.
     """
 
     files: Sequence[str] = ()
@@ -37,14 +38,16 @@ class Wanted:
     prefix: str = ""
 
     def require(self) -> None:
-        """Raises Misuse where nothing is chosen, or what cannot be together."""
+        """Raises Misuse if nothing is selected, or if options contradict each other."""
         p = self.prefix
         if not (self.files or self.source or self.since or self.state or self.rejected):
-            raise Misuse(f"name files, or choose by {p}source, {p}since, {p}state or {p}rejected")
+            raise Misuse(
+                f"name files, or select them by {p}source, {p}since, {p}state or {p}rejected"
+            )
         if self.state is not None:
             require(f"{p}state", self.state, "state of files that can be replayed", STATES)
         if self.rejected and self.state not in (None, State.LOADED):
-            raise Misuse(f"{p}rejected is of loaded files; leave {p}state out")
+            raise Misuse(f"{p}rejected applies to loaded files only; leave out {p}state")
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -54,7 +57,7 @@ class Wanted:
 
 
 def to_replay(ledger: Ledger, wanted: Wanted) -> list[FileView]:
-    """Raises Misuse for a file that is not there."""
+    """Returns the selected files. Raises Misuse for a file that does not exist."""
     wanted.require()
     found = chosen(ledger, list(wanted.files), wanted.source, wanted.since, wanted.states)
     if wanted.files:
@@ -67,24 +70,28 @@ def to_replay(ledger: Ledger, wanted: Wanted) -> list[FileView]:
 
 
 def not_replayed(view: FileView) -> str:
-    """Why a file was not replayed. view: as it was before."""
+    """Returns why a file was not replayed. view: the file as it was before."""
     gone = State(view.state) in STATES
-    return "its bytes have expired, or it goes already" if gone else f"it is {view.state}"
+    return (
+        "its bytes have expired, or it is already being processed"
+        if gone
+        else f"it is {view.state}"
+    )
 
 
 def to_undo(
     ledger: Ledger, files: Sequence[str], source: str | None
 ) -> tuple[list[FileView], dict[int, list[Member]]]:
-    """The files, in the order in which they are undone; and of archives the members that stay, for they
-    came elsewhere too. Raises Misuse for a file that is not there."""
+    """Returns the files in the order in which to undo them, and for each archive the members that stay
+    because they also came elsewhere. Raises Misuse for a file that does not exist."""
     found = chosen(ledger, list(files), source, None, tuple(State))
     found.reverse()  # of a file that grows, the last growth first
     return before_archives(ledger, found)
 
 
 def not_undone(ledger: Catalog, view: FileView) -> str:
-    """Why a file was not undone."""
+    """Returns why a file was not undone."""
     now = ledger.file(view.file_id) or view
     if now.state == State.RUNNING:
-        return "a worker has it just now; try again in a moment"
+        return "a worker is processing it; try again in a moment"
     return f"it is {now.state}, not loaded"

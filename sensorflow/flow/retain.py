@@ -1,7 +1,7 @@
-"""Retention: what a source keeps for a time only.
+"""Retention: remove data that a source keeps for a limited time.
 
-The ledger marks a layer as expired first, and the removal follows: what is expired is never taken for lost.
-The bytes of a file that is not loaded are its last copy, and stay.
+The ledger marks a layer as expired before it is removed, so an expired layer is never reported as lost.
+Landed bytes of a file that is not loaded are its last copy and are never removed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from sensorflow.settings import Settings
 def retain(
     ledger: Maintenance, lake: Layers, landing: Landing, settings: Settings
 ) -> dict[str, int]:
-    """Expire what is due, of all sources, and remove it; returns layer -> files (history: events).
+    """Expire and remove what is due in all sources. Returns the number of files per layer (for history, of
+    events).
 
-    What has expired while a worker was killed is removed too. Raises Transient STORAGE.
+    Also removes what expired while a worker was killed. Raises Transient STORAGE.
     """
     done: dict[str, int] = {}
     for name, source in settings.sources.items():

@@ -1,4 +1,4 @@
-"""The growths of a growing file, page by page."""
+"""Read the parts of a growing file, page by page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sensorflow.ports.segments import Segments
 
 
 def segments(ledger: Segments, root: int, end: int) -> Iterator[Segment]:
-    """Those that begin before byte `end`, in the file's order."""
+    """Yield the parts that begin before byte `end`, in the file's order."""
     start = 0
     while start < end:
         page = ledger.segments(root, start)

@@ -1,4 +1,4 @@
-"""All stages of a file in one pass over its bytes: what transform and load need is not read back."""
+"""All stages of a file in a single pass over its bytes: transform and load read nothing back."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Made(NamedTuple):
 
 
 class Ingest:
-    """The keyed readings of one file, made while bronze and silver are written; iterate once.
+    """The keyed readings of one file, produced while bronze and silver are written. Iterate once.
 
-    Both layers lie in the lake, whole, before the iteration ends; where it is left early, or fails,
-    neither does. Raises Permanent as validate does, and `occurrences.Disordered` of a file that is too
-    large for one pass. job, load: what is known when it is through. made: what was made of the whole file
-    already, with others. key: makes the keys. older: the versions before it.
+    Both layers are complete in the lake before the iteration ends. If it is abandoned or fails, neither
+    exists. Raises Permanent as validate does, and `occurrences.Disordered` if the file is too large for a
+    single pass. job, load: available when the iteration is complete. made: what was already prepared of the
+    whole file in a batch. key: computes the keys. older: the versions before it.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Ingest:
                 self._spent(Stage.VALIDATE)
                 made = self._made.reshaped if self._made else reshape(bronze, watch, seen)
                 silver.write(made.silver)
-                if self._older.head is not None and rows == 0:  # else it would be kept for nothing
+                if self._older.head is not None and rows == 0:  # otherwise not needed
                     self._first = made.silver
                 rows += len(made.silver)
                 duplicates += made.duplicates
@@ -100,12 +100,12 @@ class Ingest:
 
 
 ROWS = 32768
-"""Readings that are worth what a batch costs: a COPY, a savepoint, a row group. Some six batches are in
-memory at a time, in one form or another."""
+"""Number of readings that justify the cost of a batch: a COPY, a savepoint, a row group. About six batches
+are in memory at a time."""
 
 
 def _joined(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of `ROWS` or more, but for the last."""
+    """Yield the same rows in batches of `ROWS` or more, except for the last."""
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
@@ -124,14 +124,14 @@ def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 AHEAD = 4 << 20
-"""Bytes; of a larger file the next batch is made while the database takes this one, on another core. On one
-core that would cost a tenth: each would find the caches full of the other's rows."""
+"""Bytes. For a larger file, the next batch is prepared on another core while the database receives this
+one. On one core, this would cost a tenth, because the two evict each other's rows from the caches."""
 
 
 def load_in_one_pass(job: Job) -> Counts:
-    """Validate, transform and load a file, whose claim stands at the first of these.
+    """Validate, transform and load a file whose claim is at the first of these stages.
 
-    Raises what they raise, and Disordered where transform alone can tell the repeats.
+    Raises what these stages raise, and Disordered if only transform can find the duplicates.
     """
     made = Ingest(job, older=before(job))
     apart = job.claim.size > AHEAD and cores() > 1

@@ -1,4 +1,4 @@
-"""A profile that is proposed for a file, and what it makes of the file."""
+"""Propose a profile for a file, and preview the file with it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from sensorflow.flow.check import Checked, check
 from sensorflow.flow.limited import Late, within
 
 SECONDS = 10
-"""Of the processor that a proposal may take."""
+"""Limit of processor time for a proposal."""
 REJECTS = 5
-"""Rejects that a preview shows."""
+"""Number of rejects in a preview."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A guess that can be read by: through its TOML, as a person would."""
+    """A guessed profile. It is parsed from its TOML, exactly as if a person had written it."""
 
     guess: Guess
 
@@ -37,12 +37,12 @@ class Proposal:
 
 
 def made(table: dict[str, Any]) -> Profile:
-    """The profile of a table, with what it extends. Raises Misuse."""
+    """Returns the profile of a table, with the profiles that it extends. Raises Misuse."""
     return profiles.validated(profiles.resolved("sniffed", {"sniffed": table}), "sniffed")
 
 
 def guess(path: Path, zone: str | None = None) -> Proposal:
-    """Raises Misuse, naming the file, where nothing can be proposed."""
+    """Propose a profile for a file. Raises Misuse, naming the file, if none can be proposed."""
     if not path.is_file():
         raise Misuse(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
     try:
@@ -60,7 +60,7 @@ def guess(path: Path, zone: str | None = None) -> Proposal:
 
 
 def checked(path: Path, found: Proposal) -> Checked:
-    """What the profile makes of the file. Without a zone the clock is taken for UTC."""
+    """Dry-run the file with the proposal. If the time zone is unknown, UTC is assumed."""
     assumed = Proposal(found.guess.in_zone("UTC", ""))
     place = Place(path.name, path.name)
     with path.open("rb") as stream:

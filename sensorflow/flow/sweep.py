@@ -1,4 +1,4 @@
-"""Publish again whatever is stale: this, not the broker, is why no file is forgotten."""
+"""Reconcile: send stale messages again. This, not the broker, guarantees that no file is forgotten."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def sweep(
     limits: Limits,
     touch: Callable[[], object] = lambda: None,
 ) -> tuple[Swept, int]:
-    """Free expired leases, take back messages that the broker lost, publish what is due.
+    """Free expired leases, reset messages that the broker lost, and send what is pending.
 
-    stale_after: seconds after which a message that nobody took may be lost. grace: see `Outbox.sweep`.
+    stale_after: seconds after which an unclaimed message may count as lost. grace: see `Outbox.sweep`.
     touch: see `publish`.
     """
     swept = ledger.sweep(stale_after, _depth(publisher), grace)
@@ -32,7 +32,7 @@ def sweep(
 
 
 def _depth(publisher: Publisher) -> int | None:
-    """A broker that is away keeps no lease from ending."""
+    """Returns None if the broker is unavailable, so that leases expire nevertheless."""
     try:
         return publisher.depth()
     except Transient:

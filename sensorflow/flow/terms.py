@@ -1,4 +1,4 @@
-"""By which source's settings a file is read dry: the same that hold for it when it is dropped."""
+"""Find the source whose settings apply to a file in a dry run: the same as if the file were dropped."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Terms:
-    """settings: of the project. name, source: None where no source is known. inside: whether the file lies
-    in the source's folder. key: the path below that folder, as if it were dropped there; without a source
-    as it was given."""
+    """settings: of the project. name, source: None if no source is known. inside: whether the file is in
+    the source's folder. key: the path relative to that folder, as if the file were dropped there; without a
+    source, the path as given."""
 
     settings: Settings
     name: str | None
@@ -54,7 +54,7 @@ class Terms:
         return isinstance(self.source, FolderSource) and self.source.growing
 
     def bounded(self, profile: Profile) -> Profile:
-        """A profile that is not the settings' own, with the source's bounds of time."""
+        """Returns a profile that is not from the settings, with the source's time bounds applied."""
         given = (
             {"earliest": self.source.earliest, "latest": self.source.latest} if self.source else {}
         )
@@ -62,14 +62,14 @@ class Terms:
         return profile.model_copy(update=bounds) if bounds else profile
 
     def not_taken(self, profile: Profile) -> str | None:
-        """Why the daemon passes the file over; None if it does not."""
+        """Returns why the daemon ignores the file, or None if it does not."""
         from sensorflow.core.growth import unfit
         from sensorflow.core.stability import takes
 
         if self.source is None:
             return None
         if self.inside and not takes(self.key, self.source.taken, self.source.exclude):
-            return f"sources.{self.name} does not take this name: see its include and exclude"
+            return f"sources.{self.name} does not accept this name: see its include and exclude"
         if self.growing and (why := unfit(profile)) is not None:
             return f"sources.{self.name} has growing = true: {why}"
         return None
@@ -83,10 +83,10 @@ def terms(
     below: Path | None = None,
     option: str = "--source",
 ) -> Terms:
-    """named: the profile, wanted: the source, as they were given. below: the folder that was given.
-    option: how the caller gives a source.
+    """Returns the terms for a path. named: the profile, as given. wanted: the source, as given. below: the
+    folder, as given. option: the name of the caller's option for a source, for messages.
 
-    Raises Misuse for a source that is not there.
+    Raises Misuse if the source does not exist.
     """
     if wanted is not None and wanted not in settings.sources:
         known = ", ".join(settings.sources) or "none"
@@ -97,13 +97,13 @@ def terms(
         if wanted in (None, name) and real.is_relative_to(folder):
             return Terms(settings, name, source, True, os.fsencode(real.relative_to(folder)))
     chosen = wanted or (_only_source_with(named, settings) if named is not None else None)
-    alone = Path(path.name) if chosen else path  # where it would be dropped
+    alone = Path(path.name) if chosen else path  # the path if it were dropped
     key = os.fsencode(alone if below is None else path.relative_to(below))
     return Terms(settings, chosen, settings.sources[chosen] if chosen else None, False, key)
 
 
 def sources_with(named: str, settings: Settings) -> list[str]:
-    """The sources that read by a profile, which is named or is a file."""
+    """Returns the sources that use a profile, given by its name or file."""
 
     def is_read_by(source: Source) -> bool:
         file = settings.profile_files.get(source.profile)
@@ -120,9 +120,10 @@ def _only_source_with(named: str, settings: Settings) -> str | None:
 
 @contextmanager
 def opened(path: Path, growing: bool) -> Iterator[tuple[BinaryIO, int]]:
-    """The bytes of a file that the daemon takes, and how many at its end wait for the end of their line.
+    """Yield a stream of the bytes that the daemon would take in, and the number of bytes at the end that
+    belong to an incomplete line.
 
-    Raises Misuse where it cannot be read, and Permanent where a growing source cannot take it.
+    Raises Misuse if the file cannot be read, and Permanent if a growing source cannot take it in.
     """
     from sensorflow.core.growth import complete, refused
 
@@ -143,7 +144,7 @@ def opened(path: Path, growing: bool) -> Iterator[tuple[BinaryIO, int]]:
 
 
 class Beginning(io.RawIOBase):
-    """The first bytes of a file, as a file that ends there."""
+    """A file that ends after its first bytes."""
 
     def __init__(self, stream: BinaryIO, end: int) -> None:
         self._stream, self._end = stream, end

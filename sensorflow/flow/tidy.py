@@ -1,9 +1,8 @@
-"""Make the disk agree with the ledger: remove what a finished file's state no longer wants.
+"""Garbage collection: remove what the state of a finished file no longer needs.
 
-Silver of what was superseded or undone, readings in silver that a newer version replaced, layers that have
-expired, landed bytes that nobody needs. The
-ledger says so first, in the transaction that makes it true; whoever is killed before the removal leaves it
-to the sweeper.
+Garbage is silver of superseded or undone files, readings in silver that a newer version replaced, expired
+layers, and landed bytes that nothing needs. The transaction that makes them garbage records this in the
+ledger. If a process is killed before the removal, the reconciler completes it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def tidy(ledger: Maintenance, lake: Layers, landing: Landing) -> int:
-    """Returns how many files were seen to. Raises Transient STORAGE."""
+    """Returns the number of files cleaned. Raises Transient STORAGE."""
 
     def remove(left: Leftover) -> None:
         for layer in unwanted(left):
@@ -40,7 +39,8 @@ def tidy(ledger: Maintenance, lake: Layers, landing: Landing) -> int:
 
 
 def _rewrite(lake: Layers, left: Leftover) -> None:
-    """Leave in silver what the database still holds of a file. Unreadable silver is left to the audit."""
+    """Reduce a file's silver to the rows that the database still holds. Unreadable silver is left to the
+    audit."""
     file = LayerFile.of(left)
     if left.counts.served == 0:
         lake.delete(Layer.SILVER, file)
@@ -67,7 +67,7 @@ def _served(lake: Layers, file: LayerFile, left: Leftover) -> Generator[pa.Recor
 
 
 def unwanted(left: Leftover | Book) -> list[Layer]:
-    """The layers that a finished file must not have."""
+    """Returns the layers that a finished file must not have."""
     gone = {layer for layer in Layer if layer in left.expired}
     if left.state is not State.LOADED:
         gone.add(Layer.SILVER)

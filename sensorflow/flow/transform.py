@@ -18,11 +18,11 @@ from sensorflow.flow.work import Job
 
 
 def transform(job: Job) -> tuple[Job, int, str]:
-    """Write silver; returns the job with its counts, the rows of silver, and a note."""
+    """Write silver. Returns the job with its counts, the number of silver rows, and a note."""
     seen = Occurrences()
     try:
         rows, duplicates = _write(job, seen)
-    except Disordered:  # too large to be held, and not in order: the repeats are sorted out on disk
+    except Disordered:  # too large for memory, and out of order: deduplicate on disk
         seen.close()
         seen = Occurrences.sorted(_bronze(job), _scratch)
         rows, duplicates = _write(job, seen)

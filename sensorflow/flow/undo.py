@@ -1,4 +1,4 @@
-"""Take a loaded file's readings out again: of the database, and of silver."""
+"""Remove a loaded file's readings from the database and from silver."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ def undo(
     why: str,
     along: Sequence[int] = (),
 ) -> int | None:
-    """Returns how many readings went; None when the file is not loaded. along: see `Maintenance.undo`.
+    """Returns the number of removed readings, or None if the file is not loaded. along: see
+    `Maintenance.undo`.
 
-    The database first, rows and state in one transaction; silver follows, by the sweeper if need be.
-    The landed bytes and bronze stay: `replay` reverses it.
+    The database changes first, rows and state in one transaction. Silver follows; after a crash, the
+    reconciler removes it. The landed bytes and bronze stay, so `replay` reverses the undo.
     """
     done = ledger.undo(file_id, why, along)
     if done is None:

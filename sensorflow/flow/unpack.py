@@ -1,8 +1,8 @@
-"""An archive becomes its members: each a file of its own, landed and registered as if it had been dropped.
+"""Unpack an archive: land and register each member as a file of its own, as if it had been dropped.
 
-The whole archive is read before any of it is landed, and its members are registered by the transaction that
-closes it: all or nothing. Whoever is killed before that leaves landed objects that the next worker writes
-anew, under the same names.
+The whole archive is read before any member is landed. One transaction registers the members and marks the
+archive as loaded, all or nothing. If a worker is killed before that, the next worker overwrites the landed
+objects under the same names.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from sensorflow.ports.intake import OnChange
 from sensorflow.ports.loading import Unpack
 
 TOGETHER = 100
-"""Members that are synced at once; as many files are open."""
+"""Number of members that are synced together. As many files are open at once."""
 INSIDE = b"!/"
-"""Between an archive's name and a member's."""
+"""Separates the archive's name from a member's name."""
 
 
 def is_archive(job: Job) -> bool:
-    """Whether a claimed file is an archive that its source unpacks. Raises Transient STORAGE, and
-    Permanent of one that was unpacked before, and now would be read as one file."""
+    """Whether a claimed file is an archive that its source unpacks. Raises Transient STORAGE, and Permanent
+    if the file was unpacked before but would now be read as a single file."""
     if job.claim.stage is not Stage.VALIDATE or job.claim.part is not None:
         return False
     if not job.source.unpack:
@@ -49,7 +49,7 @@ def is_archive(job: Job) -> bool:
 
 
 def is_unpacked(stream: BinaryIO, profile: Profile) -> bool:
-    """Whether a source that unpacks takes these bytes for an archive; leaves the stream at its begin."""
+    """Whether a source that unpacks treats these bytes as an archive. Rewinds the stream to its start."""
     kind = archives.archive_kind(stream.read(archives.HEAD))
     stream.seek(0)
     if kind == "zip" and profile.format == "xlsx":
@@ -58,9 +58,9 @@ def is_unpacked(stream: BinaryIO, profile: Profile) -> bool:
 
 
 def unpack(job: Job) -> str:
-    """Register the members of an archive and close it; returns what was done, in words.
+    """Register the members of an archive and mark it as loaded. Returns a summary for people.
 
-    Raises Permanent where anything in it is not as it should be: nothing is registered, then.
+    Raises Permanent, and registers nothing, if anything in the archive is invalid.
     """
     began = time.perf_counter()
     with _checked(job) as archive:
@@ -90,12 +90,12 @@ def unpack(job: Job) -> str:
 
 @contextmanager
 def _checked(job: Job) -> Iterator[Archive]:
-    """The archive, of which every byte was read once."""
+    """Returns the archive after reading every byte of it once."""
     said = announced(job)
     if said is not None and said.rows is not None:
         raise Permanent(
             Code.GATE_MISMATCH,
-            f"{said.gate} says how many rows the file has, which is not known of an archive",
+            f"{said.gate} announces a number of rows, which an archive does not have",
             do="leave the rows out of the gate: size and checksums are those of the archive",
         )
     with opened(job) as stream, deadlines.reading(job.claim.file_id, job.profile.max_seconds):
@@ -105,7 +105,7 @@ def _checked(job: Job) -> Iterator[Archive]:
 
 
 def _landed(job: Job, archive: Archive) -> Iterator[tuple[Entry, Landed]]:
-    """The members, synced."""
+    """Yield the members with their landed, synced bytes."""
     members = archive.read()
     while some := list(islice(members, TOGETHER)):
         with job.world.landing.batch() as batch:
@@ -115,7 +115,7 @@ def _landed(job: Job, archive: Archive) -> Iterator[tuple[Entry, Landed]]:
 
 
 def _arrival(job: Job, number: int, entry: Entry, landed: Landed) -> Arrival:
-    """lane and discovered_at are the ledger's to say."""
+    """The ledger sets lane and discovered_at."""
     claim = job.claim
     return Arrival(
         source=claim.source,

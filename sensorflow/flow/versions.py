@@ -1,4 +1,4 @@
-"""What is to be known of the versions before one that is to be loaded."""
+"""What a load needs to know about the versions before a file."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ BLOCK = 1 << 20
 
 
 class Before(NamedTuple):
-    """covered: ids of versions that never were loaded and are the first bytes of this one.
-    head: the first readings of the loaded version before it."""
+    """covered: ids of versions that were never loaded and are a prefix of this one. head: the first
+    readings of the loaded version before it."""
 
     covered: tuple[int, ...] = ()
     head: pa.RecordBatch | None = None
@@ -32,8 +32,8 @@ NOTHING_BEFORE = Before()
 
 
 def before(job: Job) -> Before:
-    """Look at the versions before a file that is to be merged; nothing of any other file, and nothing of a
-    part of a growing one, which states nothing again."""
+    """Inspect the versions before a file with `on_change = "merge"`. Returns nothing for other files, and
+    for parts of growing files, which never restate readings."""
     merged = OnChange(job.source.on_change) is OnChange.MERGE and job.claim.part is None
     if job.claim.version == 1 or job.claim.again or not merged:
         return NOTHING_BEFORE
@@ -42,7 +42,7 @@ def before(job: Job) -> Before:
 
 
 def remarks_of(head: pa.RecordBatch | None, silver: pa.RecordBatch | None) -> str:
-    """See `core.history.remarks`; "" where there is nothing to compare."""
+    """See `core.history.remarks`. Returns "" if there is nothing to compare."""
     if head is None or silver is None or not len(head) or not len(silver):
         return ""
     return remarks(head, silver)
@@ -57,7 +57,7 @@ def _covered(job: Job, unloaded: tuple[Unloaded, ...]) -> tuple[int, ...]:
 
 
 def _prefixes(stream: BinaryIO, sizes: Iterable[int]) -> dict[int, bytes]:
-    """SHA-256 of the first bytes of a stream, for each of these numbers of bytes."""
+    """Returns the SHA-256 of a stream's prefix for each of these sizes in bytes."""
     digest, done, found = hashlib.sha256(), 0, {}
     for size in sorted(sizes):
         while done < size and (block := stream.read(min(BLOCK, size - done))):
@@ -70,7 +70,7 @@ def _prefixes(stream: BinaryIO, sizes: Iterable[int]) -> dict[int, bytes]:
 def _head(job: Job, old: FileView | None) -> pa.RecordBatch | None:
     if old is None:
         return None
-    with suppress(Transient):  # it has expired, or is just being rewritten
+    with suppress(Transient):  # it has expired, or is being rewritten
         for batch in job.world.lake.read(Layer.SILVER, old.layer_file):
             return batch.slice(0, LOOK)
     return None

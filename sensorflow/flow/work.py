@@ -1,4 +1,4 @@
-"""What a stage needs: the world, and what it is told about one file."""
+"""What a stage needs: the services, and the facts of one file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sensorflow.settings import Settings, Source
 
 @dataclass(frozen=True)
 class World:
-    """The adapters that the stages work with, and the layouts that one file leaves for the next."""
+    """The adapters that the stages use, and bindings that one file leaves for the next."""
 
     ledger: FileLedger
     landing: Landing
@@ -39,14 +39,14 @@ class World:
 
 
 CERTAIN = 15.0
-"""Seconds after a claim in which nobody else can have the file."""
+"""Seconds after a claim during which no other worker can have claimed the file."""
 NEVER_LOST = math.inf
-"""When a file was claimed that nobody can take: it is read, and nothing of it is kept."""
+"""Claim time for a dry run: nobody else can claim the file, and nothing is stored."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One claimed file, what has been found of it, and the settings that hold for it.
+    """One claimed file, its counts so far, and the settings that apply to it.
 
     claimed_at: see `clock.now`. is_lost: None where nobody renews the lease meanwhile.
     """
@@ -68,7 +68,7 @@ class Job:
 
     @cached_property
     def profile_name(self) -> str:
-        """The source's, or the one that a replay asked for."""
+        """The profile of the source, or the one that a replay requested."""
         return self.claim.profile or self.source.profile
 
     @cached_property
@@ -88,14 +88,14 @@ class Job:
 
     @cached_property
     def place(self) -> Place:
-        """The file's name and path, for patterns of the profile."""
+        """The file's name and path, for patterns in the profile."""
         return Place.of(self.claim.key)
 
     @cached_property
     def identity(self) -> str:
-        """The file_name of the dedupe key: the source and the path below it, not the base name.
+        """The file_name in the dedupe keys: the source and the path below it, not the base name.
 
-        As the first version was spelt: whatever comes under the name later, its readings keep their keys.
+        It is spelt as in the first version: the readings keep their keys however the name is spelt later.
         """
         c = self.claim
         return identity_of(self.source, c.source, c.first_key or c.key, c.version)
@@ -106,11 +106,12 @@ class Job:
             raise Fenced(f"the lease of file {self.claim.file_id} was lost while it was worked on")
 
     def confirm(self) -> None:
-        """Raises Fenced if somebody else has the file: what was written of it must not be named.
+        """Raises Fenced if another worker has claimed the file. What was written must then not get its
+        final name.
 
-        Nobody can name a file of the lake and be sure of the ledger at the same instant. Where this comes
-        just before, whatever a worker names that has lost its claim, it names soon after:
-        `Maintenance.tidy` looks twice.
+        Publishing a file in the lake and checking the ledger cannot be one atomic step. The check comes
+        right before, so a worker that has lost its claim publishes at most shortly afterwards.
+        `Maintenance.tidy` therefore visits the file twice.
         """
         lease = self.world.settings.lease
         if now() - self.claimed_at > min(CERTAIN, lease / 2):
@@ -118,11 +119,11 @@ class Job:
 
     @cached_property
     def file(self) -> LayerFile:
-        """Whose part of a layer its stages read and write."""
+        """The file in the layers that its stages read and write."""
         return LayerFile.of(self.claim)
 
     def counted(self, **changes: int) -> Job:
-        """The same job, with counts that a stage has found."""
+        """Returns a copy with counts that a stage has determined."""
         found = replace(self.progress, counts=replace(self.counts, **changes))
         return replace(self, progress=found)
 
@@ -132,7 +133,8 @@ class Job:
 
 
 def identity_of(rules: Source | None, source: str, key: bytes, version: int) -> str:
-    """The file_name of the dedupe keys of a version of a file; rules: None of a source that is gone."""
+    """Returns the file_name in the dedupe keys of a version of a file. rules: None if the source was
+    removed."""
     if rules is not None and rules.dedupe_scope == "source":
         return f"{source}/"
     text = key.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
@@ -143,5 +145,5 @@ def identity_of(rules: Source | None, source: str, key: bytes, version: int) -> 
 
 
 def whole_source(source: str, identity: str) -> bool:
-    """Whether keys with this file_name are of the source as a whole, not of one file."""
+    """Whether dedupe keys with this file_name cover the whole source, not one file."""
     return identity == f"{source}/"

@@ -1,4 +1,5 @@
-"""What the flow needs of the world, by subject: each docstring is a contract.
+"""The ports: interfaces of the flow to the outside, one subject per module. Each docstring is a contract.
 
-Every port has a real adapter and one in memory, and both pass the same conformance suite
-(``tests/conformance``)."""
+Every port has a real adapter and an in-memory one. Both pass the same conformance suite
+(``tests/conformance``).
+"""

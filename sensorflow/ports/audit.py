@@ -1,4 +1,4 @@
-"""What an audit needs of the database."""
+"""The database's port for the audit."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:  # the daemon knows no Arrow
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """What the ledger says of one file, as an audit needs it.
+    """The ledger's record of one file, as an audit needs it.
 
-    token: the newest fencing token, 0 before the first. moved_at: the last step of a file that is
-    pending or running. previous: the rows of the load that is there while the file goes through again.
-    identity: the file name that its keys hold; None when that was not written down.
-    expired: the layers that retention has removed, "landing" and "rows" among them.
-    part: which part of a growing file it is. members: of an archive, how many files it is.
+    token: the newest fencing token, 0 if the file was never claimed. moved_at: the last step of a file that
+    is pending or running. previous: the number of rows of the earlier load that stays while the file is
+    processed again. identity: the file name in its dedupe keys; None if it was not recorded. expired: the
+    layers that retention has removed, "landing" and "rows" among them. part: which part of a growing file
+    it is. members: for an archive, the number of files in it.
     """
 
     file_id: int
@@ -66,13 +66,13 @@ class Book:
 
     @property
     def rows(self) -> int | None:
-        """How many rows of it should be in the database; None where none may be."""
+        """The number of the file's rows that should be in the database; None if its state allows none."""
         if self.state is State.LOADED:
             return self.counts.served
         return self.previous if self.in_flight else None
 
     def moved(self, now: Book) -> bool:
-        """Whether anything was done to the file between this look and a later one."""
+        """Whether the file was changed between this record and a later one."""
         return self.step != now.step
 
     @property
@@ -83,9 +83,9 @@ class Book:
 
 @dataclass(frozen=True)
 class Altered:
-    """A file whose events were changed, removed or added past the ledger.
+    """A file whose events were changed, removed or added without the ledger.
 
-    expected, found: how many there should be, and are; None where nothing is known of its history.
+    expected, found: numbers of events; None if nothing is known of the file's history.
     """
 
     file_id: int
@@ -95,78 +95,81 @@ class Altered:
 
 @dataclass(frozen=True)
 class History:
-    """How many events are hashed, and a digest of the newest hash of every file."""
+    """The number of hashed events, and a digest of every file's newest hash."""
 
     events: int
     digest: str
 
 
 class Snapshot(Protocol):
-    """The database as it was at one instant, read-only; nothing is locked. Raises Transient DATABASE."""
+    """A read-only snapshot of the database at one instant. Takes no locks. Methods raise Transient
+    DATABASE."""
 
     name: str
     taken_at: datetime
 
     def files(self) -> Iterator[Book]:
-        """Every file of the ledger, by id."""
+        """Yield every file of the ledger, by id."""
         ...
 
     def rows_per_file(self) -> dict[int, int]:
-        """How many rows of each file id are in the database, ids unknown to the ledger among them."""
+        """Returns the number of database rows per file id, including ids that the ledger does not know."""
         ...
 
     def altered(self) -> list[Altered]:
-        """Files whose history is not the one that was written, by id."""
+        """Returns the files whose history differs from what the ledger wrote, by id."""
         ...
 
     def history(self) -> History:
-        """What all histories come to."""
+        """Returns the digest of all histories."""
         ...
 
     def unproved(self) -> list[tuple[str, bool]]:
-        """Months ("2026-01") whose unique index should be there by now and is not, and whether readings
-        of them were found to be there twice. Of `dedupe_index = "deferred"` only."""
+        """Returns the months ("2026-01") that should be sealed with a unique index but are not, and whether
+        duplicate readings were found in each. Applies to `dedupe_index = "deferred"` only."""
         ...
 
     def readings(self) -> Iterator[pa.RecordBatch]:
-        """Every row, in batches of the schema `READING`, in no order."""
+        """Yield every row, in batches of the schema `READING`, in arbitrary order."""
         ...
 
     def held(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
-        """The id of the file that holds each key (microseconds, binary(16)); None where none does.
+        """Returns the id of the file that holds each key, or None. ts: microseconds; keys: binary(16).
 
-        May be called while `readings` is being read.
+        May be called while `readings` is being iterated.
         """
         ...
 
     def sharing(self, rows: pa.RecordBatch) -> list[int]:
-        """How many rows in all have the sensor_id, reading_type and ts (microseconds) of each of these.
+        """Returns, for each of these rows, the number of all rows with the same sensor_id, reading_type and
+        ts (microseconds).
 
-        May be called while `readings` is being read.
+        May be called while `readings` is being iterated.
         """
         ...
 
 
 class Books(Protocol):
-    """What an audit, and the mending after it, need of the database. Raises Transient DATABASE."""
+    """The database for an audit and the repair after it. Methods raise Transient DATABASE."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]: ...
 
     def present(self, file_ids: list[int]) -> dict[int, Book]:
-        """The ledger's rows of these as they are now."""
+        """Returns the current ledger records of these files."""
         ...
 
     def unknown(self, source: str, found: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
-        """Those (key, fingerprint) that were never registered."""
+        """Returns those of the (key, fingerprint) pairs that were never registered."""
         ...
 
     def holding(self, file_id: int) -> AbstractContextManager[Book | None]:
-        """The ledger's row as it is now, kept from changing until the context ends."""
+        """Returns a context manager that yields the current ledger record and locks it until the context
+        exits. Yields None if there is no such file."""
         ...
 
     def remove_rows(self, file_id: int) -> int:
-        """Remove the rows of a file whose state allows none, and note it in the file's history.
+        """Remove the rows of a file whose state allows none, and record this in the file's history.
 
-        One transaction; returns how many, and removes nothing when the state allows rows by now.
+        One transaction. Returns the number of removed rows; 0 if the state allows rows by now.
         """
         ...

@@ -1,4 +1,4 @@
-"""What is in a source's feed and does not go on, for people."""
+"""The port for what is stuck in a source's feed, for people."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Left:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A file that waits for its gate, or a gate that waits (is_gate). age: seconds."""
+    """A file that waits for its gate, or a gate that waits for its files (is_gate). age: in seconds."""
 
     source: str
     key: bytes = field(repr=False)
@@ -57,7 +57,8 @@ class Waiting:
 
 
 class Backlog(Protocol):
-    """Of one source. Looks only, and no longer than people wait. Raises Transient."""
+    """The backlog of one source. Read-only, and returns within the time that people wait. Methods raise
+    Transient."""
 
     name: str
 
@@ -66,35 +67,36 @@ class Backlog(Protocol):
         ...
 
     def waiting(self, books: Books | None = None) -> list[Waiting]:
-        """Files that wait for their gates, and gates that wait. books: where it is given, files that are
-        kept are looked up there many at a time."""
+        """Returns files that wait for their gates, and gates that wait for their files. books: if given,
+        files that stay in place are looked up there in bulk."""
         ...
 
     def left(
         self, books: Books | None, late: float, unfinished: float, held: Set[bytes] = frozenset()
     ) -> Left:
-        """What is unreadable; not included; there for more than `late` seconds, and for four times as long
-        as a file settles; still written, by its name, after `unfinished` seconds. books: where the ledger
-        can be asked. held: keys of files that wait for their gates."""
+        """Returns the files that are stuck: unreadable; not included; overdue, that is there for more than
+        `late` seconds and for four times the stability window; or still being written, by their names,
+        after `unfinished` seconds. books: given if the ledger can be queried. held: keys of files that wait
+        for their gates."""
         ...
 
 
 class Beside(Protocol):
-    """A file in the drop folder of a source with gates, by itself: the ledger is not asked.
+    """A single file in the drop folder of a source with gates. The ledger is not queried.
 
-    keeps: whether files stay there when they are registered.
+    keeps: whether files stay there after they are registered.
     """
 
     keeps: bool
 
     def is_gate(self) -> bool:
-        """Whether it is no data, but says something of them."""
+        """Whether the file is a gate, not data."""
         ...
 
     def announced(self) -> Announced | None:
-        """What its gate says. Raises `ports.feed.Withheld` where it waits for one."""
+        """Returns what the file's gate announces. Raises `ports.feed.Withheld` if the gate is missing."""
         ...
 
     def differs(self, what: Announced) -> str | None:
-        """How it differs from what was announced."""
+        """Returns how the file differs from what was announced, or None if it agrees."""
         ...

@@ -1,4 +1,4 @@
-"""The ledger, for what people ask."""
+"""The ledger's port for queries by people."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sensorflow.ports.files import ArrivalRecord, ChainView, FileView, HistoryEv
 
 @dataclass(frozen=True)
 class Member:
-    """A file that came in an archive. name: by which it came. besides: other archives that it came in too,
-    and 0 where it also came by itself; of archives that were undone nothing is told."""
+    """A file that came in an archive. name: its name in the archive. besides: ids of other archives that
+    also contained it, and 0 if it also arrived by itself. Archives that were undone are left out."""
 
     name: str
     file_id: int
@@ -25,10 +25,10 @@ class Member:
 
 
 class Catalog(Protocol):
-    """What people ask about files. Nothing is changed.
+    """Queries about files. Read-only.
 
-    Every method is one transaction. Times are the database's. Raises Transient DATABASE when it cannot be
-    reached.
+    Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
+    unreachable.
     """
 
     def files(
@@ -38,50 +38,50 @@ class Catalog(Protocol):
         limit: int = 50,
         whole: bool = False,
     ) -> list[FileView]:
-        """The newest first. whole: of a growing file its first growth alone."""
+        """Returns files, newest first. whole: of a growing file, return the first part only."""
         ...
 
     def matching(self, wanted: FileFilter, limit: int) -> Listed:
-        """The newest files that fit, and how many fit in all."""
+        """Returns the newest files that match, and the number of all that match."""
         ...
 
     def activity(self) -> dict[str, Activity]:
-        """How each source that ever had a file is doing."""
+        """Returns the activity of each source that ever had a file."""
         ...
 
     def file(self, file_id: int) -> FileView | None: ...
 
     def named(self, name: str, source: str | None = None) -> list[FileView]:
-        """All versions of a name, as people see it, however its letters are encoded; of an alias, the
-        file that has its bytes."""
+        """Returns all versions of a name as people see it, however its letters are encoded. For an alias,
+        returns the file that has its bytes."""
         ...
 
     def select(
         self, states: tuple[str, ...], source: str | None = None, since: datetime | None = None
     ) -> list[FileView]:
-        """All files in one of `states`, landed at `since` or later, oldest first."""
+        """Returns all files in one of `states` that were landed at or after `since`, oldest first."""
         ...
 
     def members(self, file_id: int) -> list[Member]:
-        """The files that came in an archive, by name; none of a file that is no archive."""
+        """Returns the files that came in an archive, by name; an empty list if the file is no archive."""
         ...
 
     def chains(self, file_ids: Sequence[int]) -> dict[int, ChainView]:
-        """Of those of these files that are a growth: the whole file, by the id that was given."""
+        """Returns the whole growing file for each given id that is a part of one."""
         ...
 
     def heartbeats(self) -> list[Heartbeat]:
-        """The last heartbeat of each loop, by role, the oldest loops first."""
+        """Returns the last heartbeat of each loop, by role, the oldest loops first."""
         ...
 
     def history(self, file_id: int) -> list[HistoryEvent]:
-        """What happened to a file, in the order in which it did."""
+        """Returns a file's events in chronological order."""
         ...
 
     def arrivals(self, file_id: int) -> list[ArrivalRecord]:
-        """The names that a file came under, in their order."""
+        """Returns the names under which a file arrived, in chronological order."""
         ...
 
     def totals(self) -> dict[str, Totals]:
-        """By source."""
+        """Returns the totals of each source."""
         ...

@@ -1,4 +1,4 @@
-"""The ledger, for what works on files."""
+"""The ledger's port for workers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sensorflow.ports.files import Counts, StageReport
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to work on a file until the lease ends, and which file it is.
+    """The right to work on a file until the lease expires, with the facts of that file.
 
-    attempt: its number at this stage; retries: how often the file was given back there. token: the
-    fencing token; whoever holds an older one cannot commit. profile: what the file is to be read by,
-    where that is not its source's. again: rows of an earlier load are in the database. fresh: nobody
-    has held the file before. unpacked: it is an archive whose members are files of their own. name:
-    what its versions have in common, see `names.canonical`; empty for `key`. first_key: how the first
-    version's name was spelt, which its readings' keys hold.
+    attempt: its number at this stage. retries: how often the file was nacked at this stage. token: the
+    fencing token; a holder of an older token cannot commit. profile: the profile to read the file by, if it
+    is not the one of its source. again: rows of an earlier load are in the database. fresh: the file was
+    never claimed before. unpacked: the file is an archive whose members are files of their own. name: the
+    name that all versions share, see `names.canonical`; empty if it is `key`. first_key: the first
+    version's name as it was spelt, which is part of the dedupe keys.
     """
 
     file_id: int
@@ -49,16 +49,16 @@ class Claim:
 
     @property
     def known_as(self) -> bytes:
-        """What all versions of the file's name have in common."""
+        """The name that all versions of the file share."""
         return self.name or self.key
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What came of a file before it was claimed.
+    """The state of a file before it was claimed.
 
-    counts: what the stages that are done have found. error: why it is to be quarantined, or was given back:
-    code, message, place. quarantines: how often it was quarantined before.
+    counts: results of the completed stages. error: why the file is to be quarantined or was nacked: code,
+    message, place. quarantines: how often it was quarantined before.
     """
 
     counts: Counts = field(default_factory=Counts)
@@ -68,11 +68,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """Which waiting files may be claimed with the one of a message.
+    """Which pending files may be claimed together with the file of a message.
 
-    sources: of these only. file_bytes: each is smaller than that. total_bytes: of all, the first
-    included. files: at most so many beside the first. share: at most one in so many of those that
-    wait, so that other workers have some.
+    sources: only files of these sources. file_bytes: each file is smaller than this. total_bytes: limit for
+    the sum, including the first file. files: maximum number of files beside the first. share: claim at most
+    one in `share` of the pending files, which leaves the rest for other workers.
     """
 
     sources: tuple[str, ...]
@@ -84,11 +84,11 @@ class BatchLimits:
 
 @dataclass(frozen=True)
 class Claimed:
-    """What a message led to.
+    """The result of claiming the files of a message.
 
-    progress: of each of the claimed files, by id. state: of its file where nothing was claimed, None if
-    there is no such file. taken_with: the file that it was claimed together with last, None if it was
-    claimed by itself or never.
+    progress: for each claimed file, by id. state: the state of the message's file if nothing was claimed;
+    None if there is no such file. taken_with: the file with which it was last claimed in a batch; None if
+    it was claimed alone or never.
     """
 
     claims: list[Claim]
@@ -98,37 +98,40 @@ class Claimed:
 
 
 class Claims(Protocol):
-    """What works on a file needs of the ledger: the right to do so, kept, and given back with an outcome.
+    """The ledger for workers: claim a file, renew the claim, and report the outcome.
 
-    Raises Fenced where a claim is no longer valid.
+    Methods raise Fenced if a claim is no longer valid.
 
-    Every method is one transaction. Times are the database's. Raises Transient DATABASE when it cannot be
-    reached.
+    Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
+    unreachable.
     """
 
     def claim(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claim | None:
-        """Take a file at one of `stages` that is pending, or running with its lease (seconds) ended.
+        """Claim a file at one of `stages` that is pending, or running with an expired lease. lease:
+        seconds.
 
-        Counts the attempt. None: nothing to do (done, past these stages, somebody else's, not due).
+        Counts the attempt. Returns None if there is nothing to do: the file is done, past these stages,
+        claimed by another worker, or not due.
         """
         ...
 
     def claim_many(
         self, file_ids: Sequence[int], stages: tuple[Stage, ...], owner: str, lease: float
     ) -> Claimed:
-        """`claim` the files of one message, all at once, in the order of their ids. After the first of
-        `file_ids` only those that nobody ever held. The state of what was not claimed is not told."""
+        """Claim the files of one message at once, as `claim` does, in the order of their ids. Apart from
+        the first of `file_ids`, only files that were never claimed are claimed. The state of files that
+        were not claimed is not returned."""
         ...
 
     def claim_batch(
         self, file_id: int, stages: tuple[Stage, ...], owner: str, lease: float, limits: BatchLimits
     ) -> Claimed:
-        """`claim` the file of a message and, if it is small, of version 1 and nobody ever held it,
-        others like it of the same source and lane: those whose messages were published first.
+        """Claim the file of a message. If it is small, has version 1 and was never claimed, claim similar
+        files of the same source and lane as well, in the order in which their messages were sent.
 
-        Waits for no worker that claims others. The claims are in the order of their ids.
+        Does not wait for other workers that claim files. The claims are in the order of their ids.
         """
         ...
 
@@ -137,26 +140,28 @@ class Claims(Protocol):
     def advance(
         self, claim: Claim, to: Stage, counts: Counts, report: StageReport, published: bool
     ) -> None:
-        """A stage is done: the file is pending at stage `to`, its attempts at zero.
+        """Complete a stage: the file becomes pending at stage `to` with zero attempts.
 
-        published: its message for that stage is on its way; else it is due to be published.
+        published: True if the message for that stage is already on its way; otherwise the outbox sends it.
         """
         ...
 
     def release(self, claim: Claim, error: SensorflowError, delay: float, burned: bool) -> None:
-        """Give the claim back after a failure: pending again, not before `delay` seconds.
+        """Nack a claim after a failure: the file becomes pending again, but not due before `delay` seconds.
 
-        burned: whether the attempt counts. Idempotent; and not Fenced where the lease has ended, as
-        long as nobody else has claimed the file: an outage may be longer than a lease.
+        burned: whether the attempt counts. Idempotent. Does not raise Fenced for an expired lease unless
+        another worker has claimed the file, because an outage may outlast a lease.
         """
         ...
 
     def condemn(self, claim: Claim, error: SensorflowError, counts: Counts | None = None) -> State:
-        """The file cannot be loaded: pending at the stage quarantine, with the reason.
+        """Dead-letter a file that cannot be loaded: it becomes pending at the stage quarantine, with the
+        reason.
 
-        counts: what was found of it; None leaves what the stages before have found.
+        counts: results for the file; None keeps the results of earlier stages.
 
-        One that is replayed while its rows are there is loaded as it was before. Returns its state.
+        A replayed file whose rows are still in the database becomes loaded as it was before. Returns the
+        new state.
         """
         ...
 

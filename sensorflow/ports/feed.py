@@ -1,4 +1,4 @@
-"""Where files come from."""
+"""The port for sources of files."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file of a source in one state, which seems complete.
+    """One state of a file in a source; the file seems complete.
 
-    key: its name within the source, bytes as the feed has them. revision: names this state; nobody above
-    the adapter reads it, the ledger keeps it as the fingerprint. size: bytes. modified_ns: when it was
-    written, as its sender says; changed_ns: since when it is there in this state, by the clock of where it
-    is. Nanoseconds since 1970, for the ledger keeps them all. A feed may hand out a subclass with what it
-    needs to acknowledge the file.
+    key: the file's name within the source, as the feed's raw bytes. revision: identifies this state; only
+    the adapter interprets it, and the ledger stores it as the fingerprint. size: in bytes. modified_ns: the
+    modification time that the sender set. changed_ns: the time since which the file has existed in this
+    state, by the clock of the machine that stores it. Both times are nanoseconds since 1970, because the
+    ledger stores full precision. A feed may return a subclass that carries what it needs to acknowledge the
+    file.
     """
 
     source: str
@@ -34,39 +35,41 @@ class Candidate:
 
     @property
     def modified_at(self) -> datetime:
-        """In microseconds. Raises OverflowError for a time that no calendar has."""
+        """Returns the modification time in microseconds. Raises OverflowError if it is outside the
+        calendar."""
         return EPOCH + timedelta(microseconds=self.modified_ns // 1000)
 
 
 class FeedError(Exception):
-    """Of one file; the others go on."""
+    """An error of a single file. Other files are not affected."""
 
 
 class Gone(FeedError):
-    """It is not there any more, or is no file by now."""
+    """The file no longer exists, or is no longer a regular file."""
 
 
 class Busy(FeedError):
-    """It is still being written."""
+    """The file is still being written."""
 
 
 class Unreadable(FeedError):
-    """It cannot be read: its own disk, share or service fails."""
+    """The file cannot be read because its disk, share or service fails."""
 
 
 class Denied(Unreadable):
-    """It may not be read."""
+    """Permission to read the file is denied."""
 
 
 class Withheld(FeedError):
-    """It is complete by itself, and waits for what announces it."""
+    """The file itself is complete, but the gate that announces it is still missing."""
 
 
 @dataclass(frozen=True)
 class Permit:
-    """By whom files are acknowledged.
+    """The permission under which files are acknowledged.
 
-    token: of the intake lease. allowed: whether nobody else has taken over; asked before each file.
+    token: the token of the intake lease. allowed: returns False once another process has taken over the
+    intake. Call it before you acknowledge each file.
     """
 
     token: int = 0
@@ -77,24 +80,25 @@ class Opened(Protocol):
     """An open file."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Raises Unreadable."""
+        """Read up to `size` bytes; all that is left if -1. Raises Unreadable."""
         ...
 
     def state(self) -> Candidate:
-        """The file as it is now. What is open is asked, not its name, which may lead elsewhere by now; of
-        an object it is what came with its body."""
+        """Returns the current state of the open file. Query the open handle, not the name, which may refer
+        to another file by now. For an object, the state is the one that was returned with its body."""
         ...
 
 
 class Taker(Protocol):
-    """Who takes a feed's files in: what the feed may ask."""
+    """The side that takes in a feed's files, as the feed sees it."""
 
     def wake(self) -> None:
-        """There is something to poll. From any thread."""
+        """Signal that there may be something to poll. May be called from any thread."""
         ...
 
     def is_known(self, candidate: Candidate) -> bool:
-        """Whether a file was registered, or refused, in this state, and need not be offered again."""
+        """Whether the file was already registered or refused in this state. The feed need not offer it
+        again."""
         ...
 
     def is_registered(self, source: str, key: bytes, stream: Reader) -> bool:
@@ -102,138 +106,148 @@ class Taker(Protocol):
         ...
 
     def vanished(self, source: str, key: bytes, why: str) -> None:
-        """A file that was seen is gone before it was taken."""
+        """Report that a file was seen but disappeared before it was taken in."""
         ...
 
     def scanned(self) -> None:
-        """A look at everything is through."""
+        """Report that a full scan has finished."""
         ...
 
     def held(self) -> AbstractContextManager[None]:
-        """During a call that may wait for long."""
+        """Returns a context manager. Enter it around a call that may block for long."""
         ...
 
 
 class Feed(Protocol):
-    """The files of one source. All methods are called in one thread.
+    """The files of one source. All methods are called from one thread.
 
-    Raises Transient STORAGE when what has the files is away. Adapters derive from it: what most of them do
-    not need does nothing here.
+    Methods raise Transient STORAGE if the storage that holds the files is unavailable. Adapters derive from
+    this class; the optional methods do nothing by default.
     """
 
     name: str
     keeps: bool = False
-    """Whether files stay where they are when they are acknowledged: the ledger is asked for each."""
+    """Whether files stay in place when they are acknowledged. If so, each one is looked up in the ledger.
+    """
     delay: float = 0.0
-    """Seconds that the settings let a complete file lie before it is polled; what lies longer is late."""
+    """Seconds that the settings let a complete file wait before it is polled. A file that waits longer is
+    late."""
 
     def start(self, taker: Taker) -> None:
-        """Before the first `poll`."""
+        """Start the feed. Called before the first `poll`."""
         return
 
     def stop(self) -> None:
-        """No `poll` follows."""
+        """Stop the feed. `poll` is not called afterwards."""
         return
 
     def begin(self, by: Permit) -> None:
-        """This process takes the source's files in from now on: finish what a killed one left half
-        acknowledged, and offer all that is there. Idempotent."""
+        """Become the process that takes in the source's files. Finish the acknowledgements that a killed
+        process left incomplete, and offer every file that exists. Idempotent."""
         return
 
     def stand_by(self) -> None:
-        """Another process takes the source's files in: what is heard meanwhile need not be kept, as `begin`
-        offers everything. Called again and again."""
+        """Another process takes in the source's files. The feed may drop the notifications that it receives
+        meanwhile, because `begin` offers every file. Called repeatedly."""
         return
 
     def rewind(self) -> None:
-        """Offer again what was polled and not acknowledged: the intake has dropped it."""
+        """Offer again all files that were polled and not acknowledged. The intake has dropped them."""
         return
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
-        """Complete files, at least once; none may be missed for good.
+        """Returns iterators over the complete files. Each file is offered at least once; none may be missed
+        permanently.
 
-        It never blocks: one thread serves all sources. A feed that must wait for an answer does so in a
-        thread of its own, and wakes the `Taker`. Iterators, not a list: a source may hold millions, and has
-        its turn with the others file by file. None where a step found nothing. now: monotonic seconds.
+        Must not block: one thread serves all sources. A feed that must wait for an answer waits in its own
+        thread and calls `Taker.wake`. The result consists of iterators, not lists, because a source may
+        hold millions of files and the intake alternates between sources after each file. An iterator yields
+        None if a step found no file. now: monotonic seconds.
 
-        It is called several times a second, also while iterators that it gave before are not through: a
-        feed that begins another look each time gives each file once for every group that was taken.
+        `poll` is called several times a second, also while earlier iterators are not exhausted. A feed that
+        starts another scan on each call offers each file once per group that is taken in.
         """
         ...
 
     def scan(self) -> Iterator[Candidate]:
-        """Everything that is there and that the source takes, complete or not, for reconciliation."""
+        """Yield every file that exists and that the source accepts, complete or not. Used for
+        reconciliation."""
         ...
 
     def open(self, candidate: Candidate) -> AbstractContextManager[Opened]:
-        """The file as it is by now, which `Opened.state` says. Raises Gone, Busy, Unreadable."""
+        """Open the file in its current state, which `Opened.state` returns. Raises Gone, Busy or
+        Unreadable."""
         ...
 
     def unchanged(self, candidate: Candidate) -> bool:
-        """Whether the file is there in this very state, and nobody writes to it. True of one that may not
-        be read."""
+        """Whether the file still exists in exactly this state and nobody is writing to it. Returns True for
+        a file that may not be read."""
         ...
 
     def admit(self, candidate: Candidate) -> None:
-        """Raises Withheld for a complete file that waits for its gate. Apart from `open`: what is known, or
-        too large for this turn, is not looked for."""
+        """Raises Withheld if the file is complete but waits for its gate. Separate from `open` because the
+        gate of a file that is known, or too large for this turn, is not looked up."""
         return
 
     def survey(self) -> None:
-        """For who looks once and does not poll: from now on all that is there counts as complete."""
+        """From now on, treat every existing file as complete. Called by code that scans once and does not
+        poll."""
         return
 
     def announcement(self, candidate: Candidate) -> Announcement | None:
-        """The gate on whose word an admitted file is registered: it may have been touched since."""
+        """Returns the gate on which an admitted file is registered, or None. The file may have been touched
+        after the gate was written."""
         return None
 
     def ack(self, candidates: Sequence[Candidate], by: Permit) -> Mapping[Candidate, str]:
-        """These are registered: archive, delete or keep them, commit or delete their messages. Each unless
-        it is another file by now, or `by` does not allow it any more. Returns why, of those that are
-        stuck."""
+        """Acknowledge registered files: archive, delete or keep them, and commit or delete their messages.
+        Skip a file that has been replaced by another, or that `by` no longer allows. Returns the files that
+        could not be acknowledged, each with the reason."""
         ...
 
     def nack(self, candidate: Candidate, error: Exception) -> None:
-        """This one was not taken; Gone, Busy and Withheld ones are offered again when that has changed."""
+        """Report that a file was not taken in. After Gone, Busy or Withheld, offer it again once that
+        condition has changed."""
         return
 
     def reachable(self) -> bool:
-        """Whether what has the files can be asked at all: asked after Transient STORAGE, which else pauses
-        all sources. One that is away keeps no other waiting."""
+        """Whether the storage can be reached at all. Called after Transient STORAGE, which otherwise pauses
+        all sources. An unreachable source does not delay the others."""
         return True
 
     def has_other(self, key: bytes, than: Candidate) -> bool:
-        """Whether another file than this one is there under `key`: some find one file by two spellings."""
+        """Whether a file other than `than` exists under `key`. Some stores find one file under two
+        spellings."""
         return False
 
     def state(self) -> Mapping[str, Any] | None:
-        """Facts for people; of a source with gates, how many files wait."""
+        """Returns facts for people, or None. For a source with gates, includes how many files wait."""
         return None
 
 
 class OpenAnywhere(Opened, Protocol):
-    """An open file that is read from any byte on."""
+    """An open file that can be read from any byte offset."""
 
     def seek(self, offset: int, /) -> object: ...
 
 
 @runtime_checkable
 class GrowingFeed(Feed, Protocol):
-    """A feed whose files grow, stay where they are, and are taken in parts, at most one of each in `delay`
-    seconds.
+    """A feed whose files grow and stay in place. They are taken in parts, at most one part of each file per
+    `delay` seconds.
 
-    `poll` is not asked: the intake goes through `scan` again and again, and opens what may have more.
+    `poll` is not called. The intake calls `scan` repeatedly and opens files that may have new bytes.
     """
 
     def open(self, candidate: Candidate) -> AbstractContextManager[OpenAnywhere]:
-        """See `Feed.open`, but for Busy: a file is open for writing as long as it grows."""
+        """As `Feed.open`, but does not raise Busy: a growing file is always open for writing."""
         ...
 
     def place(self, candidate: Candidate) -> str:
-        """What a file keeps under another name (see `core.growth.Taken.inode`)."""
+        """Returns an identifier that survives a rename of the file (see `core.growth.Taken.inode`)."""
         ...
 
     def siblings(self, candidate: Candidate) -> Sequence[Candidate]:
-        """Other files that this one may have been renamed or copied to, whether the source takes them or
-        not; the one that was changed last is the first."""
+        """Returns other files that this one may have been renamed or copied to, whether the source accepts
+        them or not. The most recently changed file comes first."""
         ...

@@ -1,4 +1,4 @@
-"""What is known of a file."""
+"""What the ledger knows of a file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from sensorflow.core.states import Stage, State
 
 @dataclass(frozen=True)
 class Counts:
-    """The account of one file, in readings: read = loaded + rejected + duplicate. missing is apart.
+    """The account of one file, in readings: read = loaded + rejected + duplicate. missing is not part of
+    the sum.
 
-    replaced: the part of loaded whose place newer statements of the same readings have taken.
+    replaced: the part of loaded that newer statements of the same readings have replaced.
     """
 
     read: int = 0
@@ -27,7 +28,7 @@ class Counts:
 
     @property
     def served(self) -> int:
-        """Rows of the file in the database, and in silver."""
+        """Number of the file's rows in the database, and in silver."""
         return self.loaded - self.replaced
 
     @property
@@ -37,8 +38,8 @@ class Counts:
 
 @dataclass(frozen=True)
 class StageReport:
-    """One stage done: how long it took (seconds), how many rows came out of it, and what is to be
-    remembered of it in the file's history."""
+    """The result of one completed stage: duration in seconds, number of rows that it produced, and a note
+    for the file's history."""
 
     stage: Stage
     seconds: float
@@ -47,18 +48,19 @@ class StageReport:
 
     @property
     def told(self) -> dict[str, Any]:
-        """What the event of it in the file's history says."""
+        """The fields of this stage's event in the file's history."""
         return {"seconds": self.seconds, "rows": self.rows, "why": self.note or None}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileView:
-    """A file as people see it: all that the ledger has of it, in the ledger's order.
+    """A file as people see it: every fact of the ledger, in the ledger's column order.
 
-    name: the key as it is shown; known_as: what its versions have in common, where that is not the key.
-    finished_at: of its last load, quarantine, undo or replacement. previous: the account of the rows that
-    are there while it goes through again. identity: as the ledger stores it. expired: the layers that
-    retention has removed. members: of an archive that was unpacked, how many files it is.
+    name: the key in printable form. known_as: the name that all versions share, if it differs from the key.
+    finished_at: the time of the last load, quarantine, undo or replacement. previous: the account of the
+    rows that stay in the database while the file is processed again. identity: the dedupe scope as the
+    ledger stores it. expired: the layers that retention has removed. members: for an unpacked archive, the
+    number of files in it.
     """
 
     file_id: int
@@ -114,7 +116,8 @@ class FileView:
 
     @property
     def account(self) -> Account:
-        """What happened to each of its readings; what was undone or superseded is not loaded."""
+        """The outcome of each of the file's readings. Readings of an undone or superseded file do not count
+        as loaded."""
         return account(self.state, **vars(self.counts))
 
     @property
@@ -125,7 +128,8 @@ class FileView:
 
 @dataclass(frozen=True)
 class HistoryEvent:
-    """What happened to a file. who: the process. why: for people. seconds, rows: of a stage done."""
+    """An event in a file's history. who: the process. why: the reason, for people. seconds, rows: of a
+    completed stage."""
 
     at: datetime
     what: str
@@ -141,7 +145,8 @@ class HistoryEvent:
 
 @dataclass(frozen=True)
 class ArrivalRecord:
-    """A name that a file came under. kind: see `intake.Kind`. archive: the file that it came in."""
+    """A name under which a file arrived. kind: see `intake.Kind`. archive: id of the archive that contained
+    it."""
 
     at: datetime
     kind: str
@@ -152,7 +157,7 @@ class ArrivalRecord:
 
 @dataclass(frozen=True)
 class Listed:
-    """The first of the files that were asked for. total: how many there are."""
+    """The first files of a result. total: the number of files that match."""
 
     files: list[FileView]
     total: int
@@ -160,10 +165,10 @@ class Listed:
 
 @dataclass(frozen=True)
 class ChainView:
-    """A growing file as people see it: how many growths it has, and sums over the loaded ones (counts) and
-    over all (account).
+    """A growing file as people see it. growths: the number of its parts. counts: the sum over the loaded
+    parts. account: the sum over all parts.
 
-    size, lines: taken of it so far. newest: its last growth.
+    size, lines: bytes and lines taken in so far. newest: the last part.
     """
 
     root: int

@@ -1,4 +1,4 @@
-"""The ledger, for processes that say that they are alive."""
+"""The ledger's port for heartbeats."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from sensorflow.core.heartbeat import Pulse
 
 
 class Heartbeats(Protocol):
-    """Where the heartbeats of loops are kept; `Catalog.heartbeats` reads them.
+    """Stores the heartbeats of loops. `Catalog.heartbeats` reads them.
 
-    Every method is one transaction. Times are the database's. Raises Transient DATABASE when it cannot be
-    reached.
+    Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
+    unreachable.
     """
 
     def beat(self, pulse: Pulse) -> None:
-        """A loop of a process is alive. Removes what is older than `heartbeat.FORGOTTEN`."""
+        """Record that a loop of a process is alive. Removes heartbeats older than `heartbeat.FORGOTTEN`."""
         ...
 
     def end_beats(self, process: str) -> None:
-        """A process ends: remove its heartbeats. Idempotent."""
+        """Remove the heartbeats of a process that ends. Idempotent."""
         ...

@@ -1,4 +1,4 @@
-"""The ledger, for what takes files in."""
+"""The ledger's port for the intake."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sensorflow.ports.segments import Segments
 
 
 class Kind(StrEnum):
-    """What a file that arrived turned out to be."""
+    """The classification of a file that arrived."""
 
     NEW = "new"
-    ALIAS = "alias"  # the same bytes as a file that is there already
-    SEEN = "seen"  # this very state of this very file was registered before
+    ALIAS = "alias"  # the same bytes as a registered file
+    SEEN = "seen"  # this state of this file was registered before
 
 
 class OnChange(StrEnum):
     """What to do when a file's content changes."""
 
-    MERGE = "merge"  # replace the readings that it states again, keep everything else
+    MERGE = "merge"  # replace the readings that the new version restates, keep all others
     SUPERSEDE = "supersede"
     KEEP = "keep"
     REJECT = "reject"
@@ -39,9 +39,9 @@ class Registration:
 
 @dataclass(frozen=True)
 class IntakeLease:
-    """The right to take files of a source in. Of a source's leases only the newest, by token, holds.
+    """The right to take in files of a source. Only the newest lease of a source, by token, is valid.
 
-    owner: the daemon's name for people. process: identifies it among all processes of all hosts.
+    owner: the daemon's name, for people. process: identifies the process among all processes of all hosts.
     """
 
     source: str
@@ -52,41 +52,42 @@ class IntakeLease:
 
 def intake_lost(held: IntakeLease) -> IntakeLost:
     reason = (
-        "another daemon has taken over the intake of this source; its folder is looked at again"
+        "another daemon has taken over the intake of this source; its folder will be scanned again"
     )
     return IntakeLost(f"{held.source}: {reason}", token=held.token)
 
 
 class Intake(Segments, Protocol):
-    """What takes files in needs of the ledger.
+    """The ledger for the intake.
 
-    Every method is one transaction. Times are the database's. Raises Transient DATABASE when it cannot be
-    reached.
+    Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
+    unreachable.
     """
 
     def take_intake(
         self, source: str, owner: str, process: str, lease: float, ended: str = ""
     ) -> IntakeLease:
-        """Become the one who takes files of `source` in, for `lease` seconds, if nobody else is.
+        """Acquire the intake lease of `source` for `lease` seconds, unless another process holds it.
 
-        Returns the lease that holds now: ours if it has our `process`. Atomic: exactly one caller wins.
-        After that no registration with an older lease is committed any more. ended: a process that has
-        ended for certain; its lease need not run out.
+        Returns the lease that is now valid; it is the caller's if its `process` matches. Atomic: exactly
+        one caller wins. Afterwards, no registration under an older lease is committed. ended: a process
+        that has certainly ended; its lease is taken over before it expires.
         """
         ...
 
     def renew_intake(self, held: IntakeLease, lease: float) -> None:
-        """Raises IntakeLost when somebody else has taken over, also if their lease has ended."""
+        """Extend the lease to `lease` seconds from now. Raises IntakeLost if another process has taken
+        over, even if that process's lease has expired."""
         ...
 
     def release_intake(self, held: IntakeLease) -> None:
-        """End a lease now. Idempotent; does nothing when somebody else has taken over."""
+        """End a lease now. Idempotent. Does nothing if another process has taken over."""
         ...
 
     def register(self, arrival: Arrival, on_change: OnChange, name_matters: bool) -> Registration:
-        """One row for each version of a file's content; idempotent for one fingerprint.
+        """Register one version of a file's content. Idempotent per fingerprint.
 
-        name_matters: the same bytes under another name are other readings, not an alias.
+        name_matters: the same bytes under another name are different readings, not an alias.
         """
         ...
 
@@ -97,10 +98,10 @@ class Intake(Segments, Protocol):
         name_matters: bool,
         lease: IntakeLease | None = None,
     ) -> list[Registration]:
-        """`register` for each of these, in this order and all or none. They are of one source.
+        """Register arrivals of one source in this order, all or none. See `register`.
 
-        lease: the one that was held before these files were opened. Raises IntakeLost when somebody
-        else has taken over since. None for what is read from elsewhere than the source's drop folder.
+        lease: the lease that was held before these files were opened; None for files that are not read from
+        the source's drop folder. Raises IntakeLost if another process has taken over since.
         """
         ...
 
@@ -109,7 +110,8 @@ class Intake(Segments, Protocol):
         ...
 
     def spelt_otherwise(self, source: str, key: bytes, sha256: bytes) -> bytes | None:
-        """The key of the newest version of this name, where that is spelt otherwise and has other bytes."""
+        """Returns the key of this name's newest version if it is spelt differently and has other bytes,
+        else None."""
         ...
 
     def has_content(self, source: str, key: bytes, sha256: bytes) -> bool:
@@ -117,29 +119,30 @@ class Intake(Segments, Protocol):
         ...
 
     def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]:
-        """The keys that were registered on the word of a gate in this state (see `Announcement`)."""
+        """Returns the keys that were registered on the announcement of a gate in this state (see
+        `Announcement`)."""
         ...
 
     def given_back_lately(self, code: Code, within: float) -> bool:
-        """Whether a file that failed with `code` is being tried again, or was to be within the last
+        """Whether a file that failed with `code` is being retried, or was due for a retry within the last
         `within` seconds."""
         ...
 
     def grown(
         self, source: str, keys: Sequence[bytes], inodes: Sequence[str], newest: int = 0
     ) -> list[Taken]:
-        """What was taken of growing files, from the oldest on: of each of these names the newest file, of
-        each of these inodes ("device:inode"), and so many of the newest of all."""
+        """Returns what was taken in of growing files, oldest first: the newest file of each of these names
+        and of each of these inodes ("device:inode"), and the `newest` most recent files of the source."""
         ...
 
     def grow(
         self, growths: Sequence[Growth], lease: IntakeLease | None = None
     ) -> list[Registration | None]:
-        """Register parts of growing files of one source, all or none; each is a version of its own.
+        """Register parts of growing files of one source, all or none. Each part is its own version.
 
-        lease: see `register_many`. A part that follows another has the name of that, whatever it is called
-        by now. None for one
-        that is known already, or whose file has grown otherwise since it was looked up.
+        lease: see `register_many`. A part that follows another keeps that part's name, even if the file was
+        renamed. The result is None for a part that is already known, and for one whose file has a newer
+        part than the one it was built on.
         """
         ...
 
@@ -152,9 +155,10 @@ class Intake(Segments, Protocol):
         fingerprint: str,
         whole: bool,
     ) -> None:
-        """A growing file was seen in a state, perhaps under another name, and nothing of it was taken.
+        """Record that a growing file was seen in a state, perhaps under another name, and that nothing was
+        taken in.
 
-        inode: None of a copy of the file. whole: all that was taken of it before was compared, and is there
-        unchanged.
+        inode: None for a copy of the file. whole: all bytes that were taken in before have been compared
+        and are unchanged.
         """
         ...

@@ -1,4 +1,4 @@
-"""The layers of the lake."""
+"""The port for the layers of the lake."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the daemon knows no Arrow
 
 
 class Unreadable(Exception):
-    """A file of the lake is there and cannot be read: cut short, or changed."""
+    """A file of the lake exists but cannot be read: it is truncated or was changed."""
 
 
 class LayerWriter(Protocol):
@@ -24,9 +24,9 @@ class LayerWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A file that lies in the lake, as its place names it: of which layer and which file of the ledger.
+    """A file that exists in the lake, with the layer and the ledger's file that its path names.
 
-    place: where, in words of the store; that of `Layers.place`, or another where it does not belong.
+    place: its location in the store's notation. Equal to `Layers.place` unless the file is misplaced.
     """
 
     layer: Layer
@@ -36,66 +36,70 @@ class Stored:
 
 
 class Layers(Protocol):
-    """Of each file of the ledger its part of each layer: a table of rows. Raises Transient STORAGE.
+    """Stores, for each file of the ledger, its rows in each layer. Methods raise Transient STORAGE.
 
-    Safe between threads.
+    Safe to use from several threads.
     """
 
     def writer(
         self, layer: Layer, file: LayerFile, schema: pa.Schema
     ) -> AbstractContextManager[LayerWriter]:
-        """Write a file's part of a layer; it appears, whole and durable, when the context ends, or not at
-        all. What was there is replaced."""
+        """Returns a context manager that writes a file's rows of a layer. They appear, complete and
+        durable, when the context exits, or not at all if it raises. Replaces what was there."""
         ...
 
     def batch(self) -> AbstractContextManager[Layers]:
-        """These layers, but what is written to them appears, durable, when this context ends; nothing of
-        it when the context raises. Not safe between threads."""
+        """Returns a context manager for a batch. What is written to it appears, durably, when this context
+        exits; nothing if the context raises. The batch must be used from one thread."""
         ...
 
     def read(self, layer: Layer, file: LayerFile) -> Iterator[pa.RecordBatch]:
-        """The batches of a file's part, in the order of writing.
+        """Yield the batches of a file's rows in the order in which they were written.
 
-        Raises Transient STORAGE, caused by FileNotFoundError, when there is none.
+        Raises Transient STORAGE, with FileNotFoundError as the cause, if the layer has none.
         """
         ...
 
     def count(self, layer: Layer, file: LayerFile) -> int | None:
-        """How many rows a file's part says it has; None when there is none. Raises when the lake is away.
+        """Returns the number of rows that the stored file declares, or None if it does not exist. Raises if
+        the lake is unavailable.
 
-        Raises Unreadable when it is there and is not what a writer finished.
+        Raises Unreadable if it exists but is not what a writer completed.
         """
         ...
 
     def delete(self, layer: Layer, file: LayerFile) -> None:
-        """Idempotent."""
+        """Delete a file's rows of a layer. Idempotent."""
         ...
 
     def place(self, layer: Layer, file: LayerFile) -> str:
-        """Where a file's part of a layer belongs, for people."""
+        """Returns where a file's rows of a layer belong, for people."""
         ...
 
     def stored(self) -> Iterator[Stored | str]:
-        """Everything whole that lies in the lake, in arbitrary order; what is no file of ours as a text
-        for people. Raises when the lake is away."""
+        """Yield every complete file in the lake, in arbitrary order; for a foreign file, a text for people
+        instead. Raises if the lake is unavailable."""
         ...
 
     def stored_at(self, place: str) -> Stored | None:
-        """What a place names, there or not; None for one that is no file of ours."""
+        """Returns what a location names, whether or not it exists; None if it names no file of this
+        project."""
         ...
 
     def discard(self, stored: Stored) -> None:
-        """Remove what lies at a place, whether it belongs there or not. Idempotent."""
+        """Delete a stored file, whether or not it is misplaced. Idempotent."""
         ...
 
     def began(self, layer: Layer) -> datetime | None:
-        """As `ObjectStore.began`, of a layer."""
+        """As `ObjectStore.began`, for one layer."""
         ...
 
     def unfinished(self, older: float) -> list[str]:
-        """What writers left that were killed more than `older` seconds ago. None of it is read."""
+        """Returns what writers left that were killed more than `older` seconds ago. None of it is ever
+        read."""
         ...
 
     def collect(self, older: float) -> int:
-        """Remove what `unfinished` finds; returns how many. A writer that is still at it fails."""
+        """Remove what `unfinished` returns; returns the number removed. A writer that is still running
+        fails."""
         ...

@@ -1,4 +1,4 @@
-"""The truth about files and the rows of the database, which change together."""
+"""The ledger: the truth about files, and the database rows that change together with it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from sensorflow.ports.outbox import Outbox
 
 
 class FileLedger(Claims, Loader, Maintenance, Protocol):
-    """What takes a claimed file through its stages asks for: whoever calls `flow.process` needs no more."""
+    """What a claimed file needs to pass through its stages. `flow.process` requires no other port of the
+    ledger."""
 
 
 class Ledger(Intake, Outbox, FileLedger, Heartbeats, Catalog, Protocol):
-    """All of it, as one adapter has it: what is committed together is in one place."""
+    """The complete ledger. One adapter implements all of it: its parts commit in one transaction."""

@@ -1,4 +1,4 @@
-"""The ledger, for what loads rows."""
+"""The ledger's port for loading rows."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Keyed: TypeAlias = "tuple[pa.RecordBatch, pa.Array]"
 
 @dataclass(frozen=True)
 class Load:
-    """What a load leaves in the ledger beside the rows.
+    """What a load records in the ledger together with the rows.
 
-    on_change: what becomes of older versions. profile, profile_hash: how the file was read.
-    identity: the file name that its dedupe keys hold. covered: ids of older versions, pending or
-    quarantined, whose bytes this version begins with. name_matters: the same bytes under another name
-    are other readings. remarks: what was noticed about this version and the one before it. months: how
-    many it may be the first to have readings of.
+    on_change: what to do with older versions. profile, profile_hash: how the file was read. identity: the
+    file name that is part of its dedupe keys. covered: ids of older versions, pending or quarantined, with
+    whose bytes this version begins. name_matters: the same bytes under another name are different readings.
+    remarks: observations about this version and the one before it. months: limits for the months of which
+    this file may load the first readings.
     """
 
     counts: Counts
@@ -50,11 +50,11 @@ class Load:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A load that was committed. garbage: whether silver of this file or of others has to follow.
+    """The result of a committed load. garbage: whether silver of this file or of others must be updated.
 
-    replaced: readings of other files whose place these took. kept: the newest of the older versions that
-    still holds readings, of the twenty before this one. remarks: what was noticed, as the ledger has it.
-    touched: this file's rows, and those of others that they replaced.
+    replaced: number of readings of other files that this load replaced. kept: the newest of the twenty
+    preceding versions that still holds readings. remarks: the observations that the ledger recorded.
+    touched: this file's rows, and the rows of other files that they replaced.
     """
 
     counts: Counts
@@ -67,7 +67,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Unloaded:
-    """An older version of a file that is pending or quarantined. size in bytes."""
+    """An older version of a file that is pending or quarantined. size: in bytes."""
 
     file_id: int
     size: int
@@ -76,10 +76,10 @@ class Unloaded:
 
 @dataclass(frozen=True)
 class Older:
-    """Versions before one that is to be loaded.
+    """Versions that precede the one to load.
 
-    unloaded: between it and the loaded version before it, not larger than it, at most a hundred.
-    loaded: the newest of the twenty before it that is loaded and holds rows.
+    unloaded: at most a hundred versions between it and the last loaded version before it, none larger than
+    it. loaded: the newest of the twenty preceding versions that is loaded and holds rows.
     """
 
     unloaded: tuple[Unloaded, ...] = ()
@@ -88,10 +88,10 @@ class Older:
 
 @dataclass(frozen=True)
 class Unpack:
-    """What unpacking an archive leaves in the ledger beside its members. See `Load`.
+    """What unpacking an archive records in the ledger together with its members. See `Load`.
 
-    keep: called when no landed object can be removed any more: it sees to it that those of the members are
-    there.
+    keep: called when no landed object can be removed any more. It ensures that the members' landed objects
+    exist.
     """
 
     on_change: OnChange
@@ -104,11 +104,11 @@ class Unpack:
 
 
 class Loader(Segments, Protocol):
-    """What makes a file's rows asks of other files, and what commits them together with its state. Raises
-    Fenced where a claim is no longer valid.
+    """The ledger for loading: looks up related files, and commits a file's rows together with its state.
+    Methods raise Fenced if a claim is no longer valid.
 
-    Every method is one transaction. Times are the database's. Raises Transient DATABASE when it cannot be
-    reached.
+    Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
+    unreachable.
     """
 
     def load(
@@ -118,52 +118,53 @@ class Loader(Segments, Protocol):
         load: Load,
         closing: Callable[[], Load] | None = None,
     ) -> Loaded:
-        """Insert silver batches with their dedupe keys, see to older versions, close the file.
+        """Insert silver batches with their dedupe keys, update older versions, and mark the file as loaded.
 
-        All or nothing. Rows whose key is there already are counted as duplicates. Of a file that is
-        replayed, what is there and right is left alone, and only the difference is written.
-        closing: asked when the batches are through, for what was not known before.
+        All or nothing. Rows whose key already exists count as duplicates. For a replayed file, only the
+        difference is written; correct rows are not touched. closing: called after the last batch; returns
+        the final `Load`, with facts that were unknown before.
 
-        `OnChange.MERGE`: of versions that state the same reading the newest one holds it, whichever
-        is loaded first; the others count it as replaced. The same holds of files with the same bytes
-        under two names, where names do not matter.
+        `OnChange.MERGE`: if several versions state the same reading, the newest version holds it, in
+        whichever order they are loaded; the others count it as replaced. The same applies to files with the
+        same bytes under two names, unless names matter.
         """
         ...
 
     def load_together(
         self, files: Sequence[tuple[Claim, Sequence[Keyed], Load]]
     ) -> list[Touched] | None:
-        """Load fresh files that have one version each in one transaction, and close them all. Returns what
-        was touched, by source.
+        """Load fresh files that have one version each in one transaction, and mark them all as loaded.
+        Returns the touched rows by source.
 
-        None: some of them needs a transaction of its own (its claim is lost, a key of it is there
-        already); nothing is loaded, then.
+        Returns None and loads nothing if one of the files needs its own transaction: its claim is lost, or
+        one of its keys already exists.
         """
         ...
 
     def older(self, claim: Claim) -> Older:
-        """The versions before a claimed file that its load may have to do with."""
+        """Returns the versions before a claimed file that may affect its load."""
         ...
 
     def unpack(self, claim: Claim, members: Sequence[Arrival], how: Unpack) -> list[Registration]:
-        """Register the members of an archive, as `register_many` does, and close the archive: both or
-        neither. Idempotent.
+        """Register the members of an archive, as `register_many` does, and mark the archive as loaded, in
+        one transaction. Idempotent.
 
-        The members are of the archive's lane, and were discovered with it. Raises Transient while an older
-        version of the archive waits, and Permanent ARCHIVE where a newer one has brought other bytes for a
-        member that this one has not brought yet, or the archive's own readings are there.
+        The members inherit the archive's lane and discovery time. Raises Transient while an older version
+        of the archive is unfinished. Raises Permanent ARCHIVE if a newer version has delivered different
+        bytes for a member that this version has not delivered yet, or if readings of the archive itself are
+        in the database.
         """
         ...
 
     def announced(self, file_id: int) -> list[Announced]:
-        """What gates said of a file's bytes, the newest first."""
+        """Returns what gates announced about a file's bytes, newest first."""
         ...
 
     def segments_before(self, part: Part, limit: int) -> list[Segment]:
-        """The last growths before a part of a growing file, in the file's order."""
+        """Returns the last parts before `part` of a growing file, in the file's order."""
         ...
 
     def rows_beside(self, part: Part, file_id: int, ts: pa.Array) -> pa.RecordBatch:
-        """The readings at these times (of the schema `BESIDE`, in arbitrary order) that other growths
-        of the same file hold."""
+        """Returns the readings at these times that other parts of the same growing file hold (schema
+        `BESIDE`), in arbitrary order."""
         ...

@@ -1,4 +1,4 @@
-"""The ledger, for what sees to files that are finished."""
+"""The ledger's port for maintenance of finished files."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ if TYPE_CHECKING:  # the daemon knows no Arrow
 
 
 COLLECT_AGAIN = 120.0
-"""Seconds. Longer than a worker takes, after it was sure to have a file, to name what it wrote of it."""
+"""Seconds. Longer than a worker needs, after its last check of a claim, to record the names of what it
+wrote."""
 
 
 class Expirable(StrEnum):
-    """What retention may remove of a file that is finished."""
+    """What retention can remove from a finished file."""
 
     LANDING = "landing"
     BRONZE = "bronze"
@@ -31,15 +32,16 @@ class Expirable(StrEnum):
 
 
 Holds: TypeAlias = "Callable[[pa.Array, pa.Array], pa.Array]"
-"""(ts of silver, dedupe keys) -> whether the database has each row as the file's own."""
+"""Takes the ts of silver rows and their dedupe keys; returns for each row whether the database has it under
+this file's id."""
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """A finished file of which layers may lie about that its state no longer wants.
+    """A finished file that may have garbage: layers that its state no longer needs.
 
-    landing: the landed object, where nothing needs it any more. counts: its account, where it is loaded.
-    identity: the file name in its dedupe keys. holds: tells which of its rows were not replaced.
+    landing: the landed object, if nothing needs it any more. counts: the file's account, if it is loaded.
+    identity: the file name in its dedupe keys. holds: returns which of its rows were not replaced.
     """
 
     file_id: int
@@ -57,7 +59,7 @@ class Leftover:
 
 @dataclass(frozen=True)
 class Undone:
-    """rows: how many were taken out."""
+    """The result of an undo. rows: the number of rows removed."""
 
     rows: int
     touched: Touched
@@ -65,68 +67,72 @@ class Undone:
 
 @dataclass(frozen=True)
 class Expired:
-    """files: of how many a layer has expired. touched: the rows that were removed, if it was rows."""
+    """The result of an expiry. files: the number of files whose layer has expired. touched: the removed
+    rows, if the layer was rows."""
 
     files: int
     touched: Touched
 
 
 class Maintenance(Protocol):
-    """What sees to files that are finished.
+    """The ledger for maintenance of finished files.
 
-    Every method is one transaction. Times are the database's. Raises Transient DATABASE when it cannot be
-    reached.
+    Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
+    unreachable.
     """
 
     def take_turn(self, step: str, every: float, early: float = 0.0) -> bool:
-        """Whether a step that is done every so many seconds is the caller's to do now.
+        """Claim the next run of a step that is due every `every` seconds. Returns whether the caller is to
+        run it.
 
-        Atomic: exactly one caller wins, and nobody again for `every` seconds, however the step ends. early:
-        so many seconds before that the caller takes it all the same. A clock that was set back lets nobody
-        wait for longer than `every`.
+        Atomic: exactly one caller wins, and nobody else for `every` seconds, however the step ends. early:
+        the caller may claim the run this many seconds before it is due. If the clock was set back, nobody
+        waits longer than `every`.
         """
         ...
 
     def replay(self, file_id: int, profile: str | None = None) -> bool:
-        """A loaded, quarantined or undone file goes through again from its landed bytes, in the
-        backfill lane; a loaded one keeps its rows until the new ones are there.
+        """Send a loaded, quarantined or undone file through the pipeline again from its landed bytes, in
+        the backfill lane. A loaded file keeps its rows until the new ones are committed.
 
-        profile: what to read it by, None for its source's. False: not in such a state, or its bytes
-        have expired.
+        profile: the profile to read it by; None for the one of its source. Returns False if the file is in
+        another state or its bytes have expired.
         """
         ...
 
     def undo(self, file_id: int, why: str, along: Sequence[int] = ()) -> Undone | None:
-        """Take a loaded file's rows out of the database; None if it is not loaded, or not waiting to be
-        loaded again.
+        """Remove a loaded file's rows from the database. Returns None if the file is neither loaded nor
+        waiting to be loaded again.
 
-        Files that left readings out as duplicates of this one's, and files whose readings this one
-        had replaced, are replayed, but for those in `along`, which are to be undone too.
+        Replays the files that skipped readings as duplicates of this file's, and the files whose readings
+        this file had replaced, except those in `along`, which the caller undoes too.
         """
         ...
 
     def tidy(self, remove: Callable[[Leftover], None], limit: int = 100) -> int:
-        """Call `remove` for finished files that may have leftovers; none of them moves meanwhile.
+        """Call `remove` for finished files that may have garbage. Their state cannot change meanwhile.
 
-        Returns how many were seen to. What `remove` raises is raised, and the file is left for later.
-        A file that is not loaded comes twice, the second time when whatever a worker was writing of it
-        as it was finished is surely written (`COLLECT_AGAIN` seconds).
+        Returns the number of files cleaned. Exceptions from `remove` propagate, and that file is cleaned
+        later. A file that is not loaded is passed twice; the second time `COLLECT_AGAIN` seconds later,
+        when a worker that was writing it as it finished has certainly stopped.
         """
         ...
 
     def collect_again(self, file_id: int) -> None:
-        """There may be leftovers of a file, whatever its state is now or will be: for `tidy`."""
+        """Mark a file as possibly having garbage, whatever its state is or will be, so that `tidy` visits
+        it."""
         ...
 
     def expire(self, source: str, layer: Expirable, age: float, limit: int = 1000) -> Expired:
-        """Mark a layer of files that were finished (rows: measured) more than `age` seconds ago as
-        expired, for `tidy` to remove; rows are removed here.
+        """Mark a layer as expired for files that finished more than `age` seconds ago (for rows: whose
+        readings were measured that long ago). `tidy` removes expired layers later; rows are removed in this
+        call.
 
-        Never of a file that is not loaded, superseded or undone.
+        Affects only files that are loaded, superseded or undone.
         """
         ...
 
     def forget(self, source: str, age: float, limit: int = 10000) -> int:
-        """Remove history of finished files that is older than `age` seconds, but for each file's last
-        event. Returns how many events."""
+        """Delete history events of finished files that are older than `age` seconds, except each file's
+        last event. Returns the number of deleted events."""
         ...

@@ -1,4 +1,4 @@
-"""Objects, bytes under names: on a disk, in a bucket, in memory."""
+"""The port for object stores: named objects of bytes on a disk, in a bucket or in memory."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ class Rewindable(Reader, Protocol):
 
 
 def rewinds(source: Reader) -> TypeGuard[Rewindable]:
-    """Whether a source can be read once more, from its start."""
+    """Whether a source can be read again from its start."""
     return bool(getattr(source, "seekable", bool)())
 
 
 Name: TypeAlias = str | Callable[[], str]
-"""An object's name, or what makes it once the source has been read to its end (see `Puts.put`).
+"""An object's name, or a function that returns it after the source has been read to its end (see
+`Puts.put`).
 
-Parts joined by "/"; no part is empty, "." or ".."; no name is a folder of another. Bytes that are not
-UTF-8 are escaped as by PEP 383.
+A name consists of parts joined by "/". No part is empty, "." or "..". No name is a folder of another. Bytes
+that are not UTF-8 are escaped as in PEP 383.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """size in bytes; modified_at: when it was written, by the store's clock (aware)."""
+    """An object's metadata. size: in bytes. modified_at: when it was written, by the store's clock
+    (timezone-aware)."""
 
     name: str
     size: int
@@ -44,75 +46,81 @@ class Object:
 
 class Puts(Protocol):
     def put(self, name: Name, source: Reader) -> str:
-        """Store a source, read to its end; returns the object's name.
+        """Read a source to its end and store it. Returns the object's name.
 
-        Atomic: the object is there whole, or as it was before. An object of that name is replaced.
-        What the source raises is raised, and nothing is stored. A source that rewinds stands at its start.
+        Atomic: readers see the complete new object or the previous state. Replaces an object of the same
+        name. Exceptions from the source propagate, and nothing is stored. The caller positions a source
+        that rewinds at its start.
 
-        A name made of a hash is given as a string where it is known (the source was read once already),
-        else as a callable, which names what was read since the start. A disk writes under a temporary
-        name, asks for the name and renames: the source is read once. A bucket cannot rename, and nothing
-        is uploaded to be copied: a source that rewinds is read twice, and uploaded in the second reading,
-        any other is read into a temporary file first. After each reading the bucket asks for the name;
-        where the answers differ, it raises Transient STORAGE and stores nothing.
+        Pass a name that contains a hash as a string if it is known, because the source was read before.
+        Otherwise pass a function that returns the name for the bytes read since the start. A disk store
+        writes to a temporary name, calls the function and renames, so it reads the source once. A bucket
+        cannot rename, and objects are never copied after upload: a source that rewinds is read twice and
+        uploaded during the second reading; any other source is first read into a temporary file. A bucket
+        store calls the function after each reading. If the results differ, it raises Transient STORAGE and
+        stores nothing.
         """
         ...
 
 
 class ObjectStore(Puts, Protocol):
-    """Objects of one zone. Safe between threads, and between processes: the daemon and all workers have a
-    store of the same zone. Nothing is connected before the first call.
+    """The objects of one zone. Safe to use from several threads and processes: the daemon and all workers
+    open the same zone. Does not connect before the first call.
 
-    `put` and `copy` are durable on return. Raises Transient STORAGE, caused by the error of the file
-    system or of the provider.
+    `put` and `copy` are durable on return. Methods raise Transient STORAGE, with the error of the file
+    system or provider as the cause.
     """
 
     name: str
-    """Of the bucket, or of the folder."""
+    """The name of the bucket or folder."""
 
     def batch(self) -> AbstractContextManager[Puts]:
-        """What is put into the batch is there, durable, when the context ends; nothing of it when the
-        context raises, or before. Of several objects of one name, the last one counts.
+        """Returns a context manager for a batch of puts. Objects put into the batch appear, durably, when
+        the context exits; none before, and none if the context raises. If several have the same name, the
+        last one wins.
 
-        Cheaper than one by one: a disk syncs the group, a bucket sends requests in parallel.
+        Cheaper than single puts: a disk syncs the batch once, a bucket sends requests in parallel.
         """
         ...
 
     def open(self, name: str) -> BinaryIO:
-        """A seekable reader; a bucket is asked for the ranges that are read. Raises Transient STORAGE,
-        caused by FileNotFoundError, when there is no such object."""
+        """Returns a seekable reader; from a bucket, it requests only the ranges that are read. Raises
+        Transient STORAGE, with FileNotFoundError as the cause, if the object does not exist."""
         ...
 
     def head(self, name: str) -> Object | None:
-        """None when there is no such object. Raises when the whole zone is away."""
+        """Returns an object's metadata, or None if the object does not exist. Raises if the zone is
+        unavailable."""
         ...
 
     def list(self, prefix: str = "") -> Iterator[Object]:
-        """Every object whose name begins with the prefix, in arbitrary order, a page at a time. Raises
-        when the whole zone is away."""
+        """Yield every object whose name begins with the prefix, in arbitrary order, one page at a time.
+        Raises if the zone is unavailable."""
         ...
 
     def copy(self, name: str, target: str) -> None:
-        """As `put` of what `open` reads; a bucket copies by itself."""
+        """Copy an object; same guarantees as `put`. A bucket copies on the server side."""
         ...
 
     def delete(self, name: str) -> None:
-        """Idempotent: nothing happens when there is no such object."""
+        """Delete an object. Idempotent: does nothing if the object does not exist."""
         ...
 
     def began(self) -> datetime | None:
-        """Since when the zone is there, if it was made anew by a writer; None if unknown."""
+        """Returns when a writer created the zone, or None if unknown."""
         ...
 
     def unfinished(self, older: float) -> Sequence[str]:
-        """What writers left that were killed more than `older` seconds ago. None of it is an object."""
+        """Returns what writers left that were killed more than `older` seconds ago. None of it counts as an
+        object."""
         ...
 
     def collect(self, older: float) -> int:
-        """Remove what `unfinished` finds; returns how many. A writer that is still at it fails."""
+        """Remove what `unfinished` returns; returns the number removed. A writer that is still running
+        fails."""
         ...
 
 
 MakeStore = Callable[[str, Path], ObjectStore]
-"""What the entry point of a URL's scheme is: takes the URL of [storage] as it is set, and the project's
-folder, for paths that are relative. Raises Misuse for what is wrong with the URL: a person reads it."""
+"""The entry point of a URL scheme. Takes the URL as set in [storage], and the project's folder as the base
+for relative paths. Raises Misuse if the URL is invalid; its message is shown to a person."""

@@ -1,4 +1,4 @@
-"""The ledger, for what publishes files."""
+"""The ledger's port for the publisher."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from typing import Protocol
 from sensorflow.core.arrival import Lane, Waiting
 
 PUBLISHING = 15.0
-"""Seconds of the publisher's lease: when its host is gone, another one takes over after them."""
+"""Duration of the publisher's lease in seconds. If its host fails, another process takes over after this
+time."""
 
 
 HIDDEN = 10
-"""Files that a sweep publishes again although the broker holds more messages than there are files: those of
-files that were taken along wait there too, and a lost one may be hidden behind them."""
+"""Number of files that are sent again although the broker holds more messages than there are pending files.
+Messages of files that were claimed in another file's batch are still queued, and may mask a lost one."""
 
 
 HIDDEN_AFTER = 20
-"""After so many times the usual span."""
+"""This resend happens after so many times `stale_after`."""
 
 
 @dataclass(frozen=True)
 class Swept:
+    """Result of a reconciliation. expired: number of expired leases. stale: number of stale messages."""
+
     expired: int
     stale: int
 
@@ -32,18 +35,18 @@ WORK_BYTES, WORK_MOST = 32 << 10, 4 << 20
 
 
 def work_of(size: int) -> int:
-    """What a file costs a worker, about, in small files of a transaction that they share. A large file is
-    not said to cost all that it does: it works in one child, beside which others work."""
+    """Estimated work of a file for a worker, in units of one small file in a shared transaction. Capped for
+    large files: a large file occupies one child process, and others work beside it."""
     return 1 + min(size, WORK_MOST) // WORK_BYTES
 
 
 @dataclass(frozen=True)
 class Share:
-    """How much may be in flight, so that what comes next need not wait long for it.
+    """Limits on what may be in flight, so that a file that arrives next need not wait long.
 
-    window: work of all, see `work_of`. files: of all. least: files that may always be in flight, so that
-    no worker waits for one. large: at most so many of `large_bytes` and more. A live source may have its
-    part of the window in flight, or one file, whatever others have.
+    window: work of all files in flight, see `work_of`. files: their number. least: number of files that may
+    always be in flight, so that no worker is idle. large: maximum number of files of `large_bytes` or more.
+    Each live source may use its share of the window, or have one file in flight, whatever the others use.
     """
 
     window: int
@@ -58,25 +61,26 @@ UNSHARED = Share(window=1 << 60, files=1 << 60, least=0, large=1 << 30, large_by
 
 @dataclass(frozen=True)
 class Pace:
-    """What the fleet has done of late. work: a second. children: how many files it can work on at a time,
-    None if unknown."""
+    """The recent throughput of all workers. work: units per second, see `work_of`. children: number of
+    files that they can process at a time, or None if unknown."""
 
     work: float
     children: int | None
 
 
 class Outbox(Protocol):
-    """What publishes files needs of the ledger: which of them are due, and which messages were lost.
+    """The ledger for the publisher: which files are pending, and which messages were lost.
 
-    Every method is one transaction. Times are the database's. Raises Transient DATABASE when it cannot be
-    reached.
+    Every method is one transaction. Times are the database's. Raises Transient DATABASE if the database is
+    unreachable.
     """
 
     def publishing(self, lease: float = PUBLISHING) -> AbstractContextManager[Callable[[], bool]]:
-        """Whether the caller is the one publisher at a time: to be asked again before each batch.
+        """Returns a context manager for the publisher's lease. It yields a function that returns whether
+        the caller holds the lease; call it before each batch.
 
-        Another one takes over when it was not asked for `lease` seconds, and at once when its process
-        has ended, where that can be known. Two that publish at a time do no harm but to send twice.
+        Another process takes over if the function was not called for `lease` seconds, or at once if the end
+        of the holder's process can be detected. Two publishers at a time only send messages twice.
         """
         ...
 
@@ -87,32 +91,34 @@ class Outbox(Protocol):
         backfill_in_flight: int | None = None,
         share: Share = UNSHARED,
     ) -> list[Waiting]:
-        """Pending files that are not published and not waiting for a retry: of each source the oldest
-        first, and each source in its turn, those first that have the least work in flight. Perhaps fewer
-        than there are, never none.
+        """Returns pending files that have not been sent and are not waiting for a retry. Sources take
+        turns, those with the least work in flight first; within a source, the oldest files come first. May
+        return fewer files than exist, but never none if there are any.
 
-        Files of the backfill lane only when no live one is due, and no more than
-        `backfill_in_flight` (default: `max_in_flight`) of them at a time.
+        Returns files of the backfill lane only if no live file is pending, and keeps at most
+        `backfill_in_flight` (default: `max_in_flight`) of them in flight.
         """
         ...
 
     def pace(self) -> Pace:
-        """Of the last seconds; work is 0 while no file waits to be published."""
+        """Returns the throughput of the last seconds. work is 0 while no file is pending."""
         ...
 
     def unfinished(self, lane: Lane) -> int:
-        """How many files of a lane are pending or running."""
+        """Returns how many files of a lane are pending or running."""
         ...
 
     def published(self, sent: list[Waiting]) -> None:
-        """The broker has confirmed these. One that was claimed since it was due is left as it is."""
+        """Record that the broker has confirmed these entries. Skips files that were claimed in the
+        meantime."""
         ...
 
     def sweep(self, stale_after: float, depth: int | None, grace: float = 0.0) -> Swept:
-        """Expired leases become pending; messages older than `stale_after` that the broker may have
-        lost (`depth` is how many it holds) count as not published.
+        """Reset expired leases to pending, and mark messages older than `stale_after` seconds that the
+        broker may have lost as not sent. depth: the number of messages that the broker holds, or None if
+        unknown.
 
-        grace: seconds from the start of the ledger's server on in which no lease expires. While it was
-        away nobody could renew one, or give a file back.
+        grace: number of seconds after the start of the ledger's server during which no lease expires. While
+        the server was down, nobody could renew or nack.
         """
         ...

@@ -1,4 +1,4 @@
-"""The broker, in its two halves: what sends messages, and what receives them."""
+"""The port for message brokers: sending and receiving messages."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sensorflow.core.states import Stage
 class Task:
     """What a message asks for.
 
-    file_ids: the first file, and others that go the same way. only: this stage of theirs; None: all stages
-    that are left. next_sent: the broker sends the message of the next stage by itself once this task is
-    done; else the file is due to be published again.
+    file_ids: the first file and further members of its batch. only: run this stage only; None runs all
+    remaining stages. next_sent: the broker sends the message of the next stage itself once this task is
+    done; if False, the outbox sends it.
     """
 
     file_ids: Sequence[int]
@@ -27,7 +27,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Message:
-    """What is published: a task, and what its files look like to people."""
+    """What is sent: a task, with the facts of its files that are shown to people."""
 
     files: Sequence[Waiting]
     only: Stage | None = None
@@ -38,11 +38,12 @@ class Message:
 
 
 class Publisher(Protocol):
-    """Sends messages: hints that work is waiting, never the truth. Use from one thread at a time."""
+    """Sends messages. A message is only a hint that work is pending; the ledger holds the truth. Call from
+    one thread at a time."""
 
     @property
     def name(self) -> str:
-        """What it is, for people, without a password: "RabbitMQ over TLS"."""
+        """The broker's name for people, without a password, such as "RabbitMQ over TLS"."""
         ...
 
     def publish(
@@ -50,70 +51,72 @@ class Publisher(Protocol):
         messages: Iterable[Message],
         confirmed: Callable[[Message], object] = lambda _message: None,
     ) -> None:
-        """Send messages. `confirmed` is called with each as soon as the broker keeps it for good.
+        """Send messages. Calls `confirmed` with each message once the broker has stored it durably.
 
-        An implementation may take several messages from the iterator, and send them at once. Raises
-        Transient BROKER; a message that was not confirmed by then may have been sent or not.
+        An implementation may take several messages from the iterator and send them together. Raises
+        Transient BROKER; a message that was not confirmed before may or may not have been sent.
 
-        A message of one stage may carry the stages that follow it: then the receiver's tasks say
-        `next_sent`. Otherwise the outbox publishes each stage when the one before it is done.
+        An implementation may let a message of one stage carry the following stages. The receiver's tasks
+        then have `next_sent` set. Otherwise the outbox sends a message for each stage when the previous one
+        is done.
         """
         ...
 
     def depth(self) -> int | None:
-        """Messages that wait, None if this broker does not say. Raises Transient BROKER where it cannot be
-        reached."""
+        """Returns the number of queued messages, or None if this broker does not report it. Raises
+        Transient BROKER if the broker is unreachable."""
         ...
 
     def close(self) -> None:
-        """Give connections back; nothing is published any more."""
+        """Close the connections. Nothing is sent afterwards."""
         ...
 
 
 class Delivery(Protocol):
-    """A message that was received. Safe to use from several threads.
+    """A received message. Safe to use from several threads.
 
-    The broker delivers it again if it is neither settled (`ack`, `nack`) nor extended in time, or if its
-    receiver is gone. What is called on a delivery that is settled, or was delivered again, has no effect.
-    Raises Transient BROKER.
+    The broker delivers the message again if it is neither acknowledged (`ack`, `nack`) nor extended in
+    time, or if its receiver disconnects. Calls on a delivery that was acknowledged or delivered again have
+    no effect. Methods raise Transient BROKER.
     """
 
     @property
     def task(self) -> Task: ...
 
     def ack(self) -> None:
-        """Done: it is not delivered again."""
+        """The task is done. The message is not delivered again."""
         ...
 
     def nack(self, delay: float) -> None:
-        """Deliver it again, not before `delay` seconds."""
+        """Have the message delivered again, after at least `delay` seconds."""
         ...
 
     def extend(self, seconds: float) -> None:
-        """It is still worked on: not to be delivered again for so many seconds from now."""
+        """The task is still running. The message is not delivered again for `seconds` from now."""
         ...
 
 
 class Consumer(Protocol):
-    """Receives messages by asking for them. A worker of Celery is none: its messages are pushed."""
+    """Receives messages on request. A Celery worker does not use this port: its messages are pushed."""
 
     def receive(self, n: int, timeout: float) -> Sequence[Delivery]:
-        """Up to `n` messages, as soon as there is one; none after `timeout` seconds.
+        """Returns up to `n` messages as soon as there is at least one, or none after `timeout` seconds.
 
-        What cannot be understood is refused by the consumer, and never returned. Raises Transient BROKER.
+        The consumer rejects messages that it cannot parse, and never returns them. Raises Transient BROKER.
         """
         ...
 
 
 class Broker(Publisher, Consumer, Protocol):
-    """Both halves, as the entry point of a URL's scheme gives them: see `sensorflow.plugins`.
+    """A publisher and consumer, as returned by the entry point of a URL scheme: see `sensorflow.plugins`.
 
-    Each process makes its own: a daemon and a command publish by it, a process of `sensorflow worker`
-    receives by it and publishes what housekeeping finds, all in one thread. Nothing is connected, and no
-    thread begun, before the first call. What is held and not settled when it is closed is delivered again.
+    Each process creates its own. A daemon and a command send with it. A process of `sensorflow worker`
+    receives with it and sends what housekeeping finds, all in one thread. It neither connects nor starts a
+    thread before the first call. Deliveries that are not acknowledged when it is closed are delivered
+    again.
     """
 
 
 MakeBroker = Callable[[str, Path], Broker]
-"""Takes broker_url as it is set, and the project's folder, for paths that are relative. Raises Misuse for
-what is wrong with the URL: a person reads it."""
+"""Takes broker_url as set, and the project's folder as the base for relative paths. Raises Misuse if the
+URL is invalid; its message is shown to a person."""

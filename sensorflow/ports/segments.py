@@ -1,4 +1,4 @@
-"""The ledger, for what reads growing files."""
+"""The ledger's port for reading growing files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from sensorflow.core.growth import Segment
 
 
 class Segments(Protocol):
-    """The parts that a growing file was taken in. Raises Transient DATABASE when it cannot be reached."""
+    """The parts in which a growing file was taken in. Raises Transient DATABASE if the database is
+    unreachable."""
 
     def segments(self, root: int, start: int = 0, limit: int = 100) -> list[Segment]:
-        """The growths of a growing file in its order, from byte `start` on."""
+        """Returns up to `limit` parts of a growing file in the file's order, from byte `start` on."""
         ...

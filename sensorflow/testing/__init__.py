@@ -1,1 +1,1 @@
-"""Ports in memory, for tests that need no server: they pass the conformance suites of the real adapters."""
+"""In-memory ports for tests that need no server. They pass the conformance suites of the real adapters."""

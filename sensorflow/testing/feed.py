@@ -1,4 +1,4 @@
-"""A feed in memory."""
+"""An in-memory feed."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from sensorflow.ports.feed import Candidate, Feed, Gone, GrowingFeed, Permit
 
 
 class MemoryFeed(Feed):
-    """See `ports.feed.Feed`: no more than it asks for.
+    """A minimal implementation of `ports.feed.Feed`.
 
-    files: what is there, by key; acknowledged files go. errors: raised in place of opening a file.
+    files: the existing files, by key; acknowledged files are removed. errors: by key; raised when the file
+    is opened.
     """
 
     def __init__(self, name: str, files: Mapping[bytes, bytes] | None = None) -> None:
@@ -58,7 +59,7 @@ class MemoryFeed(Feed):
 
 
 class MemoryFile(io.BytesIO):
-    """state: the candidate that the file is now."""
+    """state: the current candidate of the file."""
 
     def __init__(self, data: bytes, state: Callable[[], Candidate]) -> None:
         super().__init__(data)
@@ -66,7 +67,7 @@ class MemoryFile(io.BytesIO):
 
 
 class GrowingMemoryFeed(MemoryFeed, GrowingFeed):
-    """Files in memory that grow. places: by key; a file that is renamed keeps its own."""
+    """Growing files in memory. places: by key; a renamed file keeps its place."""
 
     keeps = True
 
@@ -93,7 +94,7 @@ class GrowingMemoryFeed(MemoryFeed, GrowingFeed):
 
 
 class AwayFeed(MemoryFeed):
-    """What has its files is away."""
+    """A feed whose storage is unavailable."""
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
         raise Transient(Code.STORAGE, "its server does not answer")

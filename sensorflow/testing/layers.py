@@ -1,4 +1,4 @@
-"""The layers of the lake in memory."""
+"""In-memory layers of the lake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects in memory, as in a bucket: nothing can be renamed."""
+"""In-memory objects. As in a bucket, an object cannot be renamed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sensorflow.ports.objects import Name, Object, Puts, Reader, rewinds
 
 
 class MemoryObjects:
-    """See `ports.objects.ObjectStore`. contents: the bytes by name, for tests that damage them."""
+    """See `ports.objects.ObjectStore`. contents: the bytes by name; tests may damage them."""
 
     def __init__(self, name: str = "memory") -> None:
         self.name = name

@@ -1,4 +1,4 @@
-"""The settings of a project, from few arguments."""
+"""Settings of a project from a few arguments."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import tomlkit
 from sensorflow.settings.file import FILE_NAME
 
 Table = Mapping[str, Any]
-"""Keys of a TOML table, and their values."""
+"""Keys and values of a TOML table."""
 
 
 def settings_text(
     sources: Mapping[str, Table], profiles: Mapping[str, Table] | None = None, **keys: Any
 ) -> str:
-    """The text of a `sensorflow.toml`. keys: those that stand above all tables.
+    """Returns the text of a `sensorflow.toml`. keys: the keys above all tables.
 
-    Unless its table says otherwise, a source has a drop folder of its own name, and files of the profile
-    `long` of the library. The data folder is `data`.
+    Unless its table says otherwise, a source has a drop folder of its own name and uses the library's
+    profile `long`. The data folder is `data`.
     """
     made = {name: _source(name, table) for name, table in sources.items()}
     tables = {"sources": made, "profiles": profiles} if profiles else {"sources": made}
@@ -38,7 +38,8 @@ def write_settings(
     profiles: Mapping[str, Table] | None = None,
     **keys: Any,
 ) -> Path:
-    """Make a folder a project with these settings (see `settings_text`); returns the path of their file."""
+    """Turn a folder into a project with these settings (see `settings_text`). Returns the path of the
+    settings file."""
     path = folder / FILE_NAME
     path.write_text(settings_text(sources, profiles, **keys), "utf-8")
     return path

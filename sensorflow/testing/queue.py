@@ -1,4 +1,4 @@
-"""A broker in memory: both halves of `ports.queue`."""
+"""An in-memory broker: both halves of `ports.queue`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sensorflow.ports.queue import Message, Task
 
 
 class MemoryQueue:
-    """Publisher and Consumer of one process; safe to use from several threads.
+    """Publisher and consumer within one process. Safe to use from several threads.
 
-    held: seconds after which a message that was received, and is neither settled nor extended, is
-    delivered again. clock: in seconds, of delays.
+    held: seconds after which a received message is redelivered, unless it is acknowledged or extended.
+    clock: returns seconds, for delays.
     """
 
     name = "memory"
@@ -26,9 +26,9 @@ class MemoryQueue:
         self._change = Condition()
         self._receipts = count(1)
         self._waiting: deque[tuple[float, Message]] = deque()
-        """When each is due, and itself."""
+        """Messages with their due times."""
         self._held: dict[int, tuple[float, Message]] = {}
-        """By receipt: when it is delivered again, and itself."""
+        """Deliveries by receipt: time of redelivery, and message."""
 
     def publish(
         self,
@@ -53,7 +53,7 @@ class MemoryQueue:
         until = time.monotonic() + timeout
         with self._change:
             while not (found := self._take(n)) and (left := until - time.monotonic()) > 0:
-                self._change.wait(min(left, 0.05))  # what is late or delayed wakes nobody
+                self._change.wait(min(left, 0.05))  # a message that becomes due notifies nobody
             return found
 
     def _take(self, n: int) -> list[MemoryDelivery]:
@@ -74,7 +74,7 @@ class MemoryQueue:
             self._waiting.append((now, self._held.pop(receipt)[1]))
 
     def settle(self, receipt: int, delay: float | None) -> None:
-        """delay: seconds until it is delivered again, None for never."""
+        """Acknowledge a delivery. delay: seconds until redelivery; None for never."""
         with self._change:
             self._return_late()
             held = self._held.pop(receipt, None)

@@ -1,4 +1,4 @@
-"""Loops of the product on a thread of a test."""
+"""Run loops of the product in a thread of a test."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Protocol
 
 
 class Loop(Protocol):
-    """A `Daemon`, an `Intake`, or a loop of your own."""
+    """A `Daemon`, an `Intake`, or your own loop."""
 
     def run(self) -> None:
-        """Until `stop`."""
+        """Run until `stop` is called."""
 
     def stop(self) -> None: ...
 
 
 @contextmanager
 def running(loop: Loop) -> Iterator[None]:
-    """The loop runs on a thread of its own until the block is left."""
+    """Run the loop in its own thread until the block ends."""
     thread = threading.Thread(target=loop.run, name="loop")
     thread.start()
     try:
@@ -31,7 +31,8 @@ def running(loop: Loop) -> Iterator[None]:
 
 
 def within(seconds: float, done: Callable[[], bool]) -> Callable[[], bool]:
-    """`done`, for loops that end by it. Raises TimeoutError where it is false after so many seconds."""
+    """Returns `done` with a time limit, for loops that end when it is true. It raises TimeoutError if it is
+    still false after `seconds`."""
     deadline = time.monotonic() + seconds
 
     def asked() -> bool:

@@ -97,8 +97,8 @@ def test_every_small_file_has_a_message_and_a_task_and_most_are_loaded_together(
             if why is None:
                 assert f"loaded {view.name}: read={view.counts.read}" in told, told
             else:
-                assert f"loaded {why}" in told or "another worker has it" in told, told
-                assert "taken along" in results[leads[int(why.rpartition(" ")[2])]]
+                assert f"loaded {why}" in told or "claimed by another worker" in told, told
+                assert "batch members" in results[leads[int(why.rpartition(" ")[2])]]
         assert sum(claimed(f).values()) == FILES
         assert claimed(f)[None] < FILES / 2
         assert messages(f) == 0

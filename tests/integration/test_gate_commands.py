@@ -96,7 +96,7 @@ def test_check_tells_a_file_s_gate_and_holds_it_against_it(yard: Yard) -> None:
     code, said = check(yard, "drop")
     assert code == 0
     assert "gate: its gate good.csv.sha1 is there" in said
-    assert "gate: waits for its gate late.csv.sha1: it is not taken in before" in said
+    assert "gate: waits for its gate late.csv.sha1: the file is not taken in until then" in said
     assert "good.csv.sha1  (profile" not in said
     yard.configure({**GATE, "after": "keep"})
     assert "is there; if it was that of another version" in check(yard, "drop/good.csv")[1]

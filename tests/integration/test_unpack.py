@@ -181,7 +181,7 @@ def test_undo_of_an_archive_takes_out_what_came_in_it_alone_and_replay_brings_it
     yard: Yard,
 ) -> None:
     file_id = yard.load("x.zip", zipped("a.csv", "b.csv"))
-    with pytest.raises(Misuse, match="2 of its files are still on their way"):
+    with pytest.raises(Misuse, match="2 of its files are not finished"):
         run(yard, undo, "x.zip")
     work_all(yard)
     yard.load("y.zip", packed({"b2.csv": content(2)}))

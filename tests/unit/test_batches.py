@@ -94,8 +94,8 @@ def test_waiting_files_are_taken_along_and_their_own_tasks_say_with_which(stored
     told = [tell(results[f"{n}.csv"]) for n in range(3)]
     account = "loaded 0.csv: read=1 loaded=1 rejected=0 duplicates=0"
     assert told == [
-        f"{account}; taken along 2: loaded=2",
-        *["nothing to do: loaded together with file 1"] * 2,
+        f"{account}; batch members 2: loaded=2",
+        *["nothing to do: loaded in the batch of file 1"] * 2,
     ]
 
 
@@ -107,9 +107,9 @@ def test_a_task_is_that_of_its_own_file_whatever_becomes_of_those_taken_along(
     spoilt = plant.drop(content(3, "x"), b"spoilt.csv")
     results = work(plant)
     assert tell(results["first.csv"]) == (
-        "loaded first.csv: read=1 loaded=1 rejected=0 duplicates=0; taken along 1: condemned=1"
+        "loaded first.csv: read=1 loaded=1 rejected=0 duplicates=0; batch members 1: condemned=1"
     )
-    text = "nothing to do: taken along with file 1, now pending"
+    text = "nothing to do: in the batch of file 1, now pending"
     assert [r.text for r in results["spoilt.csv"]] == [text]
     assert work(plant)["spoilt.csv"][0].outcome is Outcome.QUARANTINED
     assert plant.state(spoilt.file_id) is State.QUARANTINED
@@ -120,7 +120,7 @@ def test_a_task_fails_with_its_own_file_and_not_with_the_others(stored: Stored) 
     plant.drop(content(3, "x"), b"spoilt.csv")
     fine = plant.drop(content(1), b"fine.csv")
     results = work(plant)
-    with pytest.raises(SensorflowError, match=r"spoilt\.csv.*; taken along 1: loaded=1"):
+    with pytest.raises(SensorflowError, match=r"spoilt\.csv.*; batch members 1: loaded=1"):
         tell(results["spoilt.csv"])
     assert plant.state(fine.file_id) is State.LOADED
 

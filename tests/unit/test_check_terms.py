@@ -85,14 +85,14 @@ def test_a_file_outside_is_read_as_if_it_were_dropped_into_the_folder(project: P
 
 def test_a_name_that_the_source_passes_over_is_reported(project: Path) -> None:
     Path("drop/roof/s7/x.log").write_text(ROWS)
-    assert "does not take this name" in str(checked("drop/roof/s7/x.log")["refused"])
+    assert "does not accept this name" in str(checked("drop/roof/s7/x.log")["refused"])
 
 
 def test_of_a_growing_source_only_whole_lines_are_read(project: Path) -> None:
     Path("drop/rest/x.csv").write_text(ROWS + "2026-01-0")
     found = checked("drop/rest/x.csv")
     assert (found["valid"], found["rejected"]) == (1, 0)
-    assert found["notes"] == ["9 bytes at the end wait for the end of their line"]
+    assert found["notes"] == ["9 bytes at the end are an incomplete line"]
 
 
 def test_a_growing_source_takes_no_archive(project: Path) -> None:

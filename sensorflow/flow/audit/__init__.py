@@ -1,4 +1,4 @@
-"""The proof: ledger, disk and database are held against each other. Reads only, and locks nothing."""
+"""The audit: compare ledger, disk and database. Reads only, and takes no locks."""
 
 from sensorflow.flow.audit.report import Level, Report, Subset
 from sensorflow.flow.audit.run import audit

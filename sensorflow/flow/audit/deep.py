@@ -1,4 +1,4 @@
-"""The deep level: landed originals are hashed, and read again all the way to readings."""
+"""The deep level: hash landed originals, and read them again through all stages."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from sensorflow.ports.claims import Claim
 from sensorflow.ports.files import Counts
 
 SETTINGS = (Code.TOO_MANY_REJECTS, Code.DRIFT, Code.TOO_SLOW)
-"""What depends on a source's settings, which no profile's hash speaks of."""
+"""Errors that depend on a source's settings, which the profile's hash does not cover."""
 
 
 def read_again(sight: Sight, report: Report, snapshot: Snapshot, subset: Subset) -> None:
-    """The bytes of every file of the subset, and the readings of every one that is loaded."""
+    """Check the landed bytes of every file of the subset, and the readings of every loaded one."""
     others: Counter[str] = Counter()
     for book in sight.mine:
         if subset.has(book.file_id) and "landing" not in book.expired:
@@ -35,7 +35,7 @@ def read_again(sight: Sight, report: Report, snapshot: Snapshot, subset: Subset)
                 why = _why_not(sight, book) or _read(sight, report, snapshot, book)
                 others.update([why] if why else [])
     for why, count in others.items():
-        report.note(f"hashed, and not read again: {count:,} files, {why}")
+        report.note(f"hashed but not read again: {count:,} files, {why}")
 
 
 def digest(landing: Landing, name: str) -> bytes:
@@ -44,7 +44,7 @@ def digest(landing: Landing, name: str) -> bytes:
 
 
 def _hash(sight: Sight, report: Report, book: Book) -> bool:
-    """Whether the landed bytes are what they were. Another size, or none, is told already."""
+    """Whether the landed bytes are unchanged. A wrong size or a missing object was reported before."""
     landing = sight.world.landing
     if landing.size(book.landing) != book.size:
         return False
@@ -62,12 +62,12 @@ def _why_not(sight: Sight, book: Book) -> str:
         return f"of source {book.source!r}, which is not in the settings"
     profile = settings.profile(book.profile or "", settings.sources[book.source])
     if profile is None or profile.hash != book.profile_hash:
-        return f"loaded by another profile than {book.profile!r} is now"
+        return f"loaded with an earlier definition of profile {book.profile!r}"
     return ""
 
 
 def _read(sight: Sight, report: Report, snapshot: Snapshot, book: Book) -> str:
-    """Hold a file's readings, made anew, against the ledger; what kept it from that, if anything did."""
+    """Compare a file's readings, read again, with the ledger. Returns why this was not possible, if so."""
     with sight.scratch() as lake:
         job = Job(replace(sight.world, lake=lake), claim_of(book), NEVER_LOST)
         try:
@@ -75,12 +75,12 @@ def _read(sight: Sight, report: Report, snapshot: Snapshot, book: Book) -> str:
             job, _, _ = transform(job)
         except Permanent as error:
             if error.code in SETTINGS:
-                return f"which the source's settings refuse by now ({error.code})"
+                return f"which the source's settings now reject ({error.code})"
             _differs(report, book, "the readings that were loaded", str(error))
             return ""
         except (Transient, OSError):
             raise
-        except Exception as error:  # noqa: BLE001 - a defect, of which the other files are not to suffer
+        except Exception as error:  # noqa: BLE001 - a defect must not affect the other files
             text = f"{type(error).__name__}: {error}"[:300]
             _differs(report, book, "the readings that were loaded", text)
             return ""
@@ -95,7 +95,8 @@ def _read(sight: Sight, report: Report, snapshot: Snapshot, book: Book) -> str:
 
 
 def _counts(book: Book, here: Counts, own: int, others: int) -> Counts:
-    """others: readings that other files hold, having stated them again, or brought them first."""
+    """others: number of readings that other files hold, because they restated them or delivered them
+    first."""
     if book.counts.replaced:
         return replace(here, loaded=own + others, replaced=others)
     return replace(here, loaded=own, duplicate=here.duplicate + others)
@@ -114,7 +115,8 @@ def _differs(report: Report, book: Book, expected: str, found: str) -> None:
 
 
 def claim_of(book: Book) -> Claim:
-    """What the stages want to know of a file. No claim of the ledger's: nothing can be committed by it."""
+    """Returns the facts that stages need. It is not a claim in the ledger: nothing can be committed with
+    it."""
     return Claim(
         file_id=book.file_id,
         token=-1,

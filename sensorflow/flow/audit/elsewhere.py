@@ -1,4 +1,4 @@
-"""A folder that was made anew after files were written: what it lacks of these may not be lost."""
+"""A folder that was created again after files were written. What it lacks may not be lost."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from sensorflow.flow.audit.report import Report
 from sensorflow.ports.audit import Book
 
 STRADDLED = timedelta(hours=1)
-"""A layer's folder may be made while its first file is loaded, after what the ledger says of the end."""
+"""A layer's folder may be created while its first file is loaded, after the finish time in the ledger."""
 
 
 @dataclass
 class Elsewhere:
-    """Counts what a folder lacks and never can have held. landing, began: see `ObjectStore.began`.
+    """Counts missing files that this folder can never have held.
 
-    landing: of the landing zone, which is there before all that is made of a file. began: of the folder.
+    landing: creation time of the landing zone, which exists before anything is derived from a file. began:
+    creation time of the folder. See `ObjectStore.began`.
     """
 
     folder: str
@@ -25,7 +26,7 @@ class Elsewhere:
     files: int = 0
 
     def has(self, book: Book) -> bool:
-        """Whether what a file should have there, and has not, was written to another folder."""
+        """Whether a missing file was written to an earlier folder."""
         made = self.began
         if made is None:
             return False
@@ -39,8 +40,8 @@ class Elsewhere:
     def report(self, report: Report) -> None:
         if self.files and self.began:
             report.unseen.append(
-                f"{self.files:,} files of data/{self.folder}: the folder was made anew at "
+                f"{self.files:,} files of data/{self.folder}: the folder was created again at "
                 f"{self.began:%Y-%m-%d %H:%M:%S} UTC, after they were written to it. Was it moved, or is "
-                f"its disk not mounted? If what it held is gone for good, remove {self.folder}/.began "
+                f"its disk not mounted? If its files are lost for good, remove {self.folder}/.began "
                 "and audit again"
             )

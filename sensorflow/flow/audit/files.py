@@ -1,4 +1,4 @@
-"""The fast level: files and their bytes, none of their rows."""
+"""The fast level: files and their bytes, without rows."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ from sensorflow.ports.feed import Candidate, Feed
 PAGE = 1000
 NOTHING = "nothing"
 LONG = 10
-"""Sweeps after which a message that nobody took is worth a note; rescans that a busy daemon may need."""
+"""Number of reconciliations after which an unclaimed message is noted, and of rescans that a busy daemon
+may need."""
 
 
 def drops(sight: Sight, report: Report) -> None:
-    """Files that lie in a drop folder longer than it takes to be seen, and that the ledger lacks."""
+    """Find files that have been in a drop folder for longer than discovery takes and are not in the
+    ledger."""
     for feed in sight.feeds:
         if sight.source in (None, feed.name):
             try:
@@ -43,9 +45,9 @@ def _unseen(sight: Sight, feed: Feed) -> Iterator[Candidate]:
     limit = sight.world.settings.rescan + feed.delay
     recent = sight.now - timedelta(seconds=limit)
     if any(book.received_at > recent for book in sight.books_by_id.values()):
-        limit *= LONG  # the daemon is at work: this one may be waiting for its turn
+        limit *= LONG  # the daemon is busy: this file may be waiting for its turn
     before = time.time_ns() - int(limit * 1e9)
-    # the change time: it is the kernel's, where a modification time is whatever the sender says
+    # ctime is set by the kernel; mtime is whatever the sender set
     old = (file for file in feed.scan() if file.changed_ns < before)
     while page := list(islice(old, PAGE)):
         unknown = set(sight.books.unknown(feed.name, [(f.key, f.revision) for f in page]))
@@ -67,7 +69,7 @@ def _overdue_drop(sight: Sight, report: Report, feed: Feed, file: Candidate) -> 
 
 
 def overdue(sight: Sight, report: Report) -> None:
-    """Pending and running files with which nothing happens."""
+    """Find pending and running files that make no progress."""
     room = _room(sight) if _idle(sight) else dict.fromkeys(Lane, False)
     slow: list[str] = []
     for book in sight.mine:
@@ -79,24 +81,28 @@ def overdue(sight: Sight, report: Report) -> None:
         elif book.state is State.PENDING and _is_slow(sight, book):
             slow.append(f"{book.source}/{book.name}")
     if slow:
-        report.note(f"published and not taken for {LONG} sweeps: {names(slow)}; are workers there?")
+        report.note(
+            f"sent but not claimed for {LONG} reconciliation intervals: {names(slow)}; are workers running?"
+        )
 
 
 def _held_back(sight: Sight, book: Book) -> bool:
-    """Whether it is a growth of a file of which the growth before is not finished."""
+    """Whether it is a part of a growing file whose previous part is not finished."""
     before = book.part and sight.books_by_id.get(book.part.follows or 0)
     return bool(before and before.in_flight)
 
 
 def _idle(sight: Sight) -> bool:
-    """Whether nothing at all was published for two sweeps; else what waits may have its turn to come."""
+    """Whether nothing was sent for two reconciliation intervals. Otherwise a pending file may just wait for
+    its turn."""
     everything = (book.published_at for book in sight.books_by_id.values())
     last = max((at for at in everything if at is not None), default=None)
     return last is None or last < sight.now - sight.patience
 
 
 def _room(sight: Sight) -> dict[Lane, bool]:
-    """Whether more files of each lane may be published: old ones only when no live one waits."""
+    """Returns, for each lane, whether more files may be sent. Backfill files are sent only when no live
+    file is pending."""
     limits = sight.world.settings.limits
     flying = dict.fromkeys(Lane, 0)
     waiting = False
@@ -113,15 +119,15 @@ def _room(sight: Sight) -> dict[Lane, bool]:
 def _lease(sight: Sight, report: Report, book: Book) -> None:
     if book.lease_until is not None and book.lease_until < sight.now - sight.patience:
         ended = f"the lease ended at {book.lease_until:%Y-%m-%d %H:%M:%S} UTC"
-        expected = "published again by the sweeper"
+        expected = "sent again by the reconciler"
         report.find(finding(Fault.LEASE_OVERDUE, book, expected, ended))
 
 
 def _unpublished(sight: Sight, report: Report, book: Book) -> None:
     since = max(t for t in (book.received_at, book.moved_at, book.not_before) if t is not None)
     if since < sight.now - sight.patience:
-        found = f"due since {since:%Y-%m-%d %H:%M:%S} UTC, not published"
-        expected = "published within a second while there is room"
+        found = f"due since {since:%Y-%m-%d %H:%M:%S} UTC, not sent"
+        expected = "sent within a second while there is room"
         report.find(finding(Fault.PUBLISH_OVERDUE, book, expected, found))
 
 
@@ -131,7 +137,7 @@ def _is_slow(sight: Sight, book: Book) -> bool:
 
 
 def landing(sight: Sight, report: Report) -> None:
-    """The landed bytes of every file are there, as many as there were."""
+    """Check that the landed bytes of every file exist and have the right size."""
     sizes: dict[str, int | None] = {}
     began = sight.world.landing.began()
     elsewhere = Elsewhere("landing", began, began)
@@ -155,7 +161,7 @@ def _landed(book: Book, size: int | None) -> Finding:
 
 
 def quarantine(sight: Sight, report: Report) -> None:
-    """Every quarantined file is kept, bit by bit, with its manifest."""
+    """Check that every quarantined file is unchanged and has its manifest."""
     world = sight.world
     elsewhere = Elsewhere("quarantine", world.landing.began(), world.quarantine.began())
     for book in sight.mine:
@@ -193,7 +199,7 @@ def _kept(sight: Sight, book: Book, where: str) -> Finding | None:
 
 
 def balance(sight: Sight, report: Report) -> None:
-    """Of every loaded file: read = loaded + rejected + duplicates."""
+    """Check for every loaded file that read = loaded + rejected + duplicates."""
     for book in sight.mine:
         if book.state is State.LOADED and not book.counts.balanced:
             c = book.counts

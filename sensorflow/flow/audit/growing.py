@@ -1,4 +1,4 @@
-"""Files that grow, as they lie in their drop folder, held against what was taken of them."""
+"""Compare growing files in their drop folder with what was taken in."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from sensorflow.ports.feed import Candidate, FeedError, GrowingFeed
 
 PAGE = 100
 LOOKS = 3
-"""Times that a file may have been passed by before it is worth a finding."""
+"""Number of scans that may skip a file before it is a finding."""
 
 
 def overdue(sight: Sight, report: Report, feed: GrowingFeed) -> None:
-    """Complete lines that should have been taken by now."""
+    """Find complete lines that should have been taken in by now."""
     limit = LOOKS * max(feed.delay, sight.world.settings.rescan, BACKLOG)
     old = time.time_ns() - int(limit * 1e9)
     for file, taken in files(sight, feed):
         since = 0 if taken is None else taken.size
-        quiet = file.changed_ns < old  # nothing was written for so long
+        quiet = file.changed_ns < old  # nothing was written for that long
         passed = taken is not None and taken.age > limit and file.size > since
         if not (quiet or passed) or file.size <= since or not _has_line(feed, file, since):
             continue
@@ -39,7 +39,7 @@ def overdue(sight: Sight, report: Report, feed: GrowingFeed) -> None:
 
 
 def changed(sight: Sight, report: Report) -> None:
-    """Files of which what was taken is no longer there, byte for byte. All of them are read."""
+    """Find files whose bytes differ from those taken in. Reads all of them."""
     for feed in sight.growing.values():
         if sight.source in (None, feed.name):
             for file, taken in files(sight, feed):
@@ -52,14 +52,14 @@ def changed(sight: Sight, report: Report) -> None:
 
 
 def _has_line(feed: GrowingFeed, file: Candidate, start: int) -> bool:
-    """Whether a file has a complete line behind byte `start`. False of one that cannot be read."""
+    """Whether a file has a complete line after byte `start`. False if it cannot be read."""
     with suppress(FeedError), feed.open(file) as opened:
         return complete(opened, start, opened.state().size) > start
     return False
 
 
 def _holds(feed: GrowingFeed, file: Candidate, taken: Iterable[Segment]) -> bool:
-    """Whether a file begins with exactly these growths. True of one that cannot be read."""
+    """Whether a file begins with exactly these parts. True if it cannot be read."""
     with suppress(FeedError), feed.open(file) as opened:
         return holds(opened, taken)
     return True
@@ -124,7 +124,7 @@ def _find(
 
 
 def _unchanged(sight: Sight, feed: GrowingFeed, file: Candidate, taken: Taken | None) -> Still:
-    """Whether nothing was taken of the file since."""
+    """Returns a recheck: whether nothing was taken in from the file since."""
 
     def still(_: Book | None) -> bool:
         now = sight.intake.grown(feed.name, [file.key], [feed.place(file)])

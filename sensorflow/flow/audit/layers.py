@@ -1,4 +1,4 @@
-"""The default level: how many rows of each file are where, and what lies where nobody wants it."""
+"""The default level: row counts of each file in each layer, and unwanted files in the lake."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ NO_FILE = "no file"
 
 
 def rows(sight: Sight, report: Report, snapshot: Snapshot) -> None:
-    """Rows of each file in the database, as many as the ledger says, and no others."""
+    """Check that the database has as many rows of each file as the ledger says, and no others."""
     found = snapshot.rows_per_file()
     report.rows = sum(found.get(book.file_id, 0) for book in sight.mine)
     for book in sight.mine:
         _rows(report, book, found.get(book.file_id, 0))
     if sight.source is not None:
-        return  # whose source are rows of an unknown file?
+        return  # the source of an unknown file is unknown
     for file_id in sorted(found.keys() - sight.books_by_id.keys()):
         text = f"{found[file_id]:,} rows"
         report.rows += found[file_id]
@@ -47,17 +47,17 @@ def _rows(report: Report, book: Book, found: int) -> None:
 
 
 def months(sight: Sight, report: Report, snapshot: Snapshot) -> None:
-    """Months that are over, and whose unique index does not prove it yet that no row is there twice."""
+    """Find past months that are not sealed: no unique index proves the absence of duplicates yet."""
     if sight.source is not None:
-        return  # a month is of all sources
+        return  # a month covers all sources
     for name, doubled in snapshot.unproved():
         fault = Fault.MONTH_DOUBLED if doubled else Fault.CLOSE_OVERDUE
-        found = "readings that are there twice" if doubled else "none, long after its end"
+        found = "duplicate readings" if doubled else "none, long after its end"
         report.find(Finding(fault, "", None, name, "a unique index", found))
 
 
 def lake(sight: Sight, report: Report) -> None:
-    """Of each loaded file what its bronze, rejects and silver say in their footers."""
+    """Compare the footers of each loaded file's bronze, rejects and silver with the ledger."""
     for layer, look in (
         (Layer.BRONZE, _bronze),
         (Layer.REJECTS, _rejects),
@@ -66,7 +66,7 @@ def lake(sight: Sight, report: Report) -> None:
         elsewhere = Elsewhere(layer, sight.world.landing.began(), sight.world.lake.began(layer))
         for book in sight.mine:
             if book.state is not State.LOADED or layer in book.expired or book.members is not None:
-                continue  # an archive is what its members are
+                continue  # an archive has no layers of its own
             fault = look(sight, book)
             if fault is None or (fault.found == NO_FILE and elsewhere.has(book)):
                 continue
@@ -75,13 +75,13 @@ def lake(sight: Sight, report: Report) -> None:
 
 
 def histories(sight: Sight, report: Report, snapshot: Snapshot) -> None:
-    """The events of each file are those that were written, hash by hash."""
+    """Verify the hash chain of each file's events."""
     for altered in snapshot.altered():
         book = sight.books_by_id.get(altered.file_id)
         expected = f"{_events(altered.expected)}, as they were written"
         found = _events(altered.found)
         if altered.found is not None and altered.found == altered.expected:
-            found = "as many, and not the same"
+            found = "as many, but different ones"
         if book is None:
             if sight.source is None:
                 where = "a row in the ledger for its history"
@@ -117,7 +117,8 @@ def _rejects(sight: Sight, book: Book) -> Finding | None:
 
 
 def _rows_of(sight: Sight, book: Book, layer: Layer) -> int | None:
-    """As its footer says; -1 where that cannot be read, None where there is no file."""
+    """Returns the number of rows in the file's footer; -1 if it cannot be read, None if there is no
+    file."""
     try:
         return sight.world.lake.count(layer, LayerFile.of(book))
     except Unreadable:
@@ -142,20 +143,20 @@ def _silver(sight: Sight, book: Book) -> Finding | None:
 
 
 def silver_rows(sight: Sight, book: Book) -> tuple[int, int]:
-    """The least and most rows that a file's silver may have.
+    """Returns the minimum and maximum number of rows that a file's silver may have.
 
-    Where the same reading may come in several files of a source, those that another file brought first
-    are in silver too, and count as duplicates.
+    If several files of a source may contain the same reading, silver also holds those that another file
+    delivered first. They count as duplicates.
     """
     served = book.counts.served
-    if not book.tidy:  # what newer versions replaced is taken out by the next sweep
+    if not book.tidy:  # the next reconciliation removes replaced readings
         return served, book.counts.loaded
     shared = whole_source(book.source, identity_of_book(sight, book))
     return served, served + book.counts.duplicate if shared else served
 
 
 def orphans(sight: Sight, report: Report) -> None:
-    """Files of the lake that no file of the ledger wants."""
+    """Find files in the lake that no file of the ledger needs."""
     waiting, strange = 0, list[str]()
     for found in _stored(sight):
         if isinstance(found, str):
@@ -171,16 +172,16 @@ def orphans(sight: Sight, report: Report) -> None:
             else:
                 waiting += 1
     if waiting:
-        report.note(f"{waiting:,} lake files that the next sweep removes")
+        report.note(f"{waiting:,} lake files that the next reconciliation removes")
     if strange:
-        report.note(f"in the lake, and not sensorflow's: {names(strange)}")
+        report.note(f"in the lake, but not from sensorflow: {names(strange)}")
 
 
 def _stored(sight: Sight) -> Iterator[Stored | str]:
     try:
         yield from sight.world.lake.stored()
     except Transient:
-        if sight.books_by_id:  # of a project without a file, the lake may not be there yet
+        if sight.books_by_id:  # without any file, the lake may not exist yet
             raise
 
 
@@ -191,14 +192,15 @@ def _unknown(report: Report, found: Stored) -> None:
 
 
 def is_unwanted(sight: Sight, book: Book, found: Stored) -> bool:
-    """Whether what lies there is wanted no more, or lies where it should not."""
+    """Whether a stored file is no longer needed, or is misplaced."""
     if found.place != sight.place(book, found.layer):
         return True
     return not book.in_flight and found.layer in unwanted(book)
 
 
 def _overlooked(sight: Sight, book: Book, found: Stored) -> bool:
-    """Whether it is not just that nobody has removed it yet: the ledger knows what is still untidy."""
+    """Whether it is more than pending garbage, which the ledger knows of and the next reconciliation
+    removes."""
     return sight.settled(book) and (book.tidy or found.layer not in book.expired)
 
 
@@ -210,10 +212,10 @@ def _orphan(sight: Sight, book: Book, found: Stored) -> Finding:
 
 
 def leftovers(sight: Sight, report: Report) -> None:
-    """What killed writers left: it does no harm, and nothing reads it."""
+    """Note what killed writers left. It is harmless, and nothing reads it."""
     world = sight.world
     found = world.lake.unfinished(HOUR)
     found += [f"landing/{name}" for name in world.landing.unfinished(HOUR)]
     found += [f"quarantine/{name}" for name in world.quarantine.unfinished(HOUR)]
     if found:
-        report.note(f"half written, older than an hour, may be removed: {names(found)}")
+        report.note(f"incomplete and older than an hour, may be removed: {names(found)}")

@@ -1,7 +1,7 @@
-"""Mending what an audit found: first said, then done, and never to the only copy of anything.
+"""Repair what an audit found: plan first, then apply, and never touch the only copy of anything.
 
-What is wanted and wrong goes through again from its landed bytes; what is wanted no more is removed, but
-only while the original that it was made of is there, bit by bit. What no ledger row knows is left alone.
+Wrong data that is needed is replayed from its landed bytes. Data that is no longer needed is removed, but
+only while the original that it was derived from is intact. What no ledger row refers to is not touched.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from sensorflow.ports.audit import Book
 
 
 class Act(StrEnum):
-    REPLAY = "replay"  # the file goes through again; the fleet does it
+    REPLAY = "replay"  # the workers process the file again
     REMOVE_ROWS = "remove rows"
     REMOVE_FILE = "remove lake file"
-    NOTHING = "nothing"  # not sensorflow's to mend
+    NOTHING = "nothing"  # sensorflow cannot repair it
 
 
 _REPLAYED = frozenset(
@@ -56,7 +56,8 @@ _ACTS = dict.fromkeys(_REPLAYED, Act.REPLAY) | {
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do about a file. able: whether it may be done; done: whether it was; why: in words."""
+    """A repair of one file. able: whether it is allowed. done: whether it was done. why: the reason, for
+    people."""
 
     act: Act
     finding: Finding
@@ -66,7 +67,7 @@ class Step:
 
 
 def plan(sight: Sight, report: Report) -> list[Step]:
-    """What would be done about each finding; one replay a file. Changes nothing."""
+    """Returns the repair for each finding, with at most one replay per file. Changes nothing."""
     steps: list[Step] = []
     replayed: set[int] = set()
     for found in report.findings:
@@ -83,14 +84,14 @@ def plan(sight: Sight, report: Report) -> list[Step]:
 def _step(sight: Sight, act: Act, found: Finding) -> Step:
     book = sight.books_by_id.get(found.file_id or 0)
     if act is Act.NOTHING or book is None:
-        why = "no row of the ledger speaks of it" if book is None else found.todo
+        why = "no row of the ledger refers to it" if book is None else found.todo
         return Step(Act.NOTHING, found, False, why)
     why = _hindrance(sight, act, book)
     return Step(act, found, not why, why or _words(sight, act, book))
 
 
 def _hindrance(sight: Sight, act: Act, book: Book) -> str:
-    """Why it may not be done; empty where it may."""
+    """Returns why the repair is not allowed; empty if it is."""
     if book.in_flight:
         return f"the file is {book.state}: let it come to its end first"
     if act is Act.REPLAY and "rows" in book.expired:
@@ -99,11 +100,11 @@ def _hindrance(sight: Sight, act: Act, book: Book) -> str:
         return ""
     if act is Act.REMOVE_FILE and any(_original(sight, b) for b in _successors(sight, book)):
         return ""
-    return "the landed original is not there, or not what it was: this may be the only copy"
+    return "the landed original is missing or was changed: this may be the only copy"
 
 
 def _original(sight: Sight, book: Book) -> bool:
-    """Whether the landed bytes are there, and are what they were."""
+    """Whether the landed bytes exist and are unchanged."""
     try:
         return digest(sight.world.landing, book.landing) == book.sha256
     except Transient:
@@ -111,7 +112,7 @@ def _original(sight: Sight, book: Book) -> bool:
 
 
 def _successors(sight: Sight, book: Book) -> list[Book]:
-    """The loaded versions that took the place of a superseded file."""
+    """Returns the loaded versions that replaced a superseded file."""
     if book.state is not State.SUPERSEDED:
         return []
     name = canonical(book.key)
@@ -134,7 +135,7 @@ def _words(sight: Sight, act: Act, book: Book) -> str:
 
 
 def apply(sight: Sight, steps: list[Step]) -> list[Step]:
-    """Do what may be done; what has changed since is left."""
+    """Apply the allowed repairs. Skips files that have changed since."""
     return [_apply(sight, step) if step.able else step for step in steps]
 
 
@@ -150,11 +151,15 @@ def _apply(sight: Sight, step: Step) -> Step:
             done = _remove(sight, file_id, step.finding.path)
     except SensorflowError as error:
         return replace(step, why=str(error))
-    return replace(step, done=done, why=step.why if done else "the file has moved on, or cannot")
+    return replace(
+        step,
+        done=done,
+        why=step.why if done else "the file has changed since, or the action failed",
+    )
 
 
 def _remove(sight: Sight, file_id: int, place: str) -> bool:
-    """Remove one file of the lake, with its ledger row kept from changing meanwhile."""
+    """Remove one file of the lake while its ledger row is locked."""
     found = sight.world.lake.stored_at(place)
     with sight.books.holding(file_id) as book:
         if book is None or found is None or _hindrance(sight, Act.REMOVE_FILE, book):

@@ -1,4 +1,4 @@
-"""What an audit found, and how it says so."""
+"""The findings of an audit, and their presentation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = 5000
 
 
 class Level(IntEnum):
-    """Each looks at all that the one before does, and at more."""
+    """Each level includes the checks of the previous one."""
 
     FAST = 0
     DEFAULT = 1
@@ -26,7 +26,8 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Subset:
-    """The files whose id falls into part `part` (from 1) of `parts`, for audits that go round in turns."""
+    """The files whose id falls into part `part` (from 1) of `parts`, for audits that cover the files in
+    turns."""
 
     part: int = 1
     parts: int = 1
@@ -36,15 +37,15 @@ class Subset:
 
 
 Still = Callable[[Book | None], bool]
-"""Whether a finding still holds, by the ledger's row as it is now (None: there is none)."""
+"""Takes the current ledger record (None if there is none); returns whether a finding still holds."""
 
 
 @dataclass
 class Report:
-    """files, rows: how many were looked at. unseen: what could not be looked at, and why.
+    """files, rows: numbers of those inspected. unseen: what could not be inspected, and why.
 
-    in_flight: files that are on their way, or were when they were looked at. expired: files of which
-    retention has removed a layer, by layer. history: what all histories come to.
+    in_flight: files that are being processed, or were when they were inspected. expired: number of files
+    with an expired layer, by layer. history: the digest of all histories.
     """
 
     level: Level
@@ -62,7 +63,7 @@ class Report:
     _doubtful: list[tuple[Finding, Still]] = field(default_factory=list)
 
     def find(self, finding: Finding, still: Still | None = None) -> None:
-        """Report a finding. still: it concerns the disk, which is in no snapshot: look again."""
+        """Add a finding. still: a recheck, for a finding on the disk, which no snapshot covers."""
         if still is None:
             self.findings.append(finding)
         else:
@@ -73,12 +74,12 @@ class Report:
 
     @property
     def all(self) -> Iterator[Finding]:
-        """Also what is still to be looked at again."""
+        """Yield all findings, including those that are still to be rechecked."""
         yield from self.findings
         yield from (finding for finding, _ in self._doubtful)
 
     def settle(self, books: Books) -> None:
-        """Hold what was found on the disk against the ledger as it is by now."""
+        """Recheck the findings on the disk against the current ledger."""
         doubtful, self._doubtful = self._doubtful, []
         for start in range(0, len(doubtful), PAGE):
             page = doubtful[start : start + PAGE]
@@ -91,7 +92,7 @@ class Report:
         self.findings.sort(key=lambda f: (list(Kind).index(f.kind), f.fault, f.file_id or 0))
 
     def unsettled(self) -> None:
-        """The ledger is away: what was found on the disk cannot be looked at again."""
+        """Skip the recheck, because the ledger is unavailable."""
         if self._doubtful:
             self.unseen.append(f"whether {len(self._doubtful):,} findings on the disk still hold")
 
@@ -102,7 +103,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 clean, 1 findings, 2 not finished."""
+        """0 clean, 1 findings, 2 incomplete."""
         if self.unseen:
             return 2
         return 1 if self.findings else 0
@@ -114,16 +115,14 @@ class Report:
         found = ", ".join(f"{n:,} {kind}" for kind, n in self.counts.items() if n)
         if self.unseen:
             also = f"; found so far: {found}" if found else ""
-            return (
-                f"audit: could not finish, {_many(len(self.unseen), 'thing')} not looked at{also}"
-            )
+            return f"audit: could not finish, {_many(len(self.unseen), 'check')} not done{also}"
         if self.findings:
             return f"audit: {of}: {found}{flying}"
         what = "every file" if self.level is Level.FAST else "every one"
         return f"audit: {of}: {what} accounted for{flying}"
 
     def as_dict(self, limit: int | None = None) -> dict[str, Any]:
-        """For JSON. limit: how many findings are listed; all are counted."""
+        """Returns the report for JSON. limit: maximum number of findings listed; all are counted."""
         return {
             "level": self.level.name.lower(),
             "started": self.started,
@@ -161,7 +160,7 @@ def _many(count: int, what: str) -> str:
 
 
 def names(paths: Iterable[str], most: int = 3) -> str:
-    """The first few, and how many there are in all."""
+    """Returns the first few names and the number of the others."""
     given = list(paths)
     more = f" and {len(given) - most:,} more" if len(given) > most else ""
     return ", ".join(given[:most]) + more

@@ -1,4 +1,4 @@
-"""The audit: one snapshot of the database, and everything that is held against it."""
+"""Run an audit: compare everything with one snapshot of the database."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sensorflow.ports.audit import Snapshot
 
 
 def audit(sight: Sight, level: Level, subset: Subset | None = None) -> Report:
-    """Look at everything that `level` says. Never raises for what is away: the report says so.
+    """Run all checks of `level`. Never raises for an unavailable service; the report says so instead.
 
-    subset: which files the deep level reads again.
+    subset: the files that the deep level reads again.
     """
     run = _Run(sight, Report(level, datetime.now(UTC)))
     began = time.perf_counter()
@@ -39,14 +39,14 @@ class _Run:
         sight, report = self.sight, self.report
         self._open(snapshot)
         self._do("drop folders", lambda: files.drops(sight, report))
-        self._do("files that should have moved", lambda: files.overdue(sight, report))
+        self._do("overdue files", lambda: files.overdue(sight, report))
         self._do("the landing zone", lambda: files.landing(sight, report))
         self._do("the quarantine", lambda: files.quarantine(sight, report))
         self._do("the balance", lambda: files.balance(sight, report))
         if level >= Level.DEFAULT:
             self._do("rows in the database", lambda: layers.rows(sight, report, snapshot))
             self._do("histories", lambda: layers.histories(sight, report, snapshot))
-            self._do("closed months", lambda: layers.months(sight, report, snapshot))
+            self._do("sealed months", lambda: layers.months(sight, report, snapshot))
             self._do("the lake's layers", lambda: layers.lake(sight, report))
             self._do("the lake", lambda: layers.orphans(sight, report))
             self._do("leftovers", lambda: layers.leftovers(sight, report))
@@ -54,7 +54,7 @@ class _Run:
             self._do("checksums", lambda: sums.checksums(sight, report, snapshot))
         if level >= Level.DEEP:
             self._do("landed originals", lambda: deep.read_again(sight, report, snapshot, subset))
-            self._do("files that grow", lambda: growing.changed(sight, report))
+            self._do("growing files", lambda: growing.changed(sight, report))
 
     def _open(self, snapshot: Snapshot) -> None:
         sight, report = self.sight, self.report
@@ -69,12 +69,12 @@ class _Run:
     def _do(self, what: str, look: Callable[[], None]) -> None:
         with self.looking(what):
             if self.away:
-                raise Transient(Code.DATABASE, "the database is away")
+                raise Transient(Code.DATABASE, "the database is unavailable")
             look()
 
     @contextmanager
     def looking(self, what: str) -> Iterator[None]:
-        """What is away is noted as not looked at; the audit goes on with what is there."""
+        """Report an unavailable service as not checked; the audit continues with the rest."""
         try:
             yield
         except Transient as error:

@@ -1,4 +1,4 @@
-"""What an audit looks at."""
+"""The context of an audit."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from sensorflow.ports.layers import Layers
 
 @dataclass
 class Sight:
-    """The world, the database's books, what was taken in, and the feeds; of one source, or of all (None).
+    """The services, the audit's database, the intake and the feeds, for one source or for all (None).
 
-    growing: of those sources whose files grow, by name.
-    now: the database's clock at the snapshot. books_by_id: what the ledger said then, of all sources;
-    about a kilobyte for each file is held. scratch: makes an empty lake that goes when it is left.
+    growing: the sources with growing files, by name. now: the database's clock at the snapshot.
+    books_by_id: the ledger's records at the snapshot, of all sources; about one kilobyte of memory per
+    file. scratch: creates an empty lake that is removed on exit.
     """
 
     world: World
@@ -39,21 +39,21 @@ class Sight:
 
     @cached_property
     def mine(self) -> list[Book]:
-        """The files that this audit is of. Not to be asked for before `books_by_id` is there."""
+        """Returns the files to audit. Call only after `books_by_id` was filled."""
         everything = self.books_by_id.values()
         return [b for b in everything if self.source in (None, b.source)]
 
     @property
     def patience(self) -> timedelta:
-        """Two sweeps: by then whatever can move has moved."""
+        """Two reconciliation intervals. After this time, everything that can make progress has done so."""
         return timedelta(seconds=2 * self.world.settings.sweep)
 
     def place(self, book: Book, layer: Layer) -> str:
-        """Where a file's part of a layer belongs."""
+        """Returns where a file's rows of a layer belong."""
         return self.world.lake.place(layer, LayerFile.of(book))
 
     def settled(self, book: Book) -> bool:
-        """Whether a file came to its end so long ago that all was put in order since."""
+        """Whether a file finished so long ago that its cleanup is complete."""
         return book.finished_at is None or book.finished_at < self.now - self.patience
 
 
@@ -62,12 +62,12 @@ def finding(fault: Fault, book: Book, expected: str, found: str, path: str = "")
 
 
 def unmoved(book: Book) -> Still:
-    """What was found holds only if nothing was done to the file since."""
+    """Returns a recheck: the finding holds only if the file has not changed since."""
     return lambda now: now is not None and not book.moved(now)
 
 
 def identity_of_book(sight: Sight, book: Book) -> str:
-    """The file name in a file's dedupe keys: as it was written down, else as the settings have it."""
+    """Returns the file name in a file's dedupe keys: as recorded, otherwise derived from the settings."""
     if book.identity:
         return book.identity
     source = sight.world.settings.sources.get(book.source)
@@ -75,5 +75,5 @@ def identity_of_book(sight: Sight, book: Book) -> str:
 
 
 def landing_wanted(now: Book | None) -> bool:
-    """What is wrong with landed bytes is so in every state, until retention removes them."""
+    """Recheck for landed bytes: a fault holds in every state until retention removes them."""
     return now is not None and "landing" not in now.expired

@@ -1,4 +1,5 @@
-"""The checksum level: every reading, recomputed from what is stored; database = silver = ledger."""
+"""The checksum level: recompute every reading from stored data, and check that database = silver =
+ledger."""
 
 from __future__ import annotations
 
@@ -28,9 +29,9 @@ from sensorflow.ports.layers import Unreadable
 
 
 def checksums(sight: Sight, report: Report, snapshot: Snapshot) -> None:
-    """Sums of every loaded file, of its rows and of its silver, held against each other."""
+    """Compare the sums of every loaded file's rows, of its silver, and of the ledger."""
     loaded = [book for book in sight.mine if book.state is State.LOADED]
-    with ThreadPoolExecutor(1, "silver") as beside:  # while the server sends rows
+    with ThreadPoolExecutor(1, "silver") as beside:  # in parallel with the database
         silver = beside.submit(_silver_sums, sight, loaded)
         database = _database_sums(sight, loaded, snapshot)
         lake = silver.result()
@@ -72,7 +73,7 @@ def _database_sums(sight: Sight, loaded: list[Book], snapshot: Snapshot) -> Tall
 def _ours(
     rows: pa.RecordBatch, ids: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], pa.RecordBatch]:
-    """The rows of these files, and the number of each one's file."""
+    """Returns the rows that belong to these files, and for each row the index of its file."""
     given = rows["file_id"].to_numpy()
     if not len(ids):
         return np.zeros(0, np.int64), rows.slice(0, 0)
@@ -84,13 +85,13 @@ def _ours(
 
 
 def _rows(report: Report, book: Book, sums: Sums) -> bool:
-    """Whether the database holds exactly what was loaded. Another number of rows is told already."""
+    """Whether the database holds exactly what was loaded. A wrong number of rows was reported before."""
     if "rows" in book.expired or sums.rows != book.rows:
         return False
     if sums.checksum != book.checksum:
         found = f"checksum {sums.checksum}"
         if sums.strange:
-            found += f"; {sums.strange:,} rows whose key is not of what they hold"
+            found += f"; {sums.strange:,} rows whose key does not match their content"
         report.find(finding(Fault.ROWS_CHANGED, book, f"checksum {book.checksum}", found))
         return False
     if sums.strange:
@@ -106,7 +107,7 @@ def _rows(report: Report, book: Book, sums: Sums) -> bool:
 def _silver_sums(
     sight: Sight, loaded: list[Book]
 ) -> list[tuple[int, int] | Unreadable | Transient | None]:
-    """(rows, sum of columns) of each file's silver; None where it is expired or not there."""
+    """Returns (rows, sum of columns) of each file's silver; None if it has expired or does not exist."""
     prints, found = Prints(), []
     for book in loaded:
         wanted = "silver" not in book.expired
@@ -136,26 +137,26 @@ def _columns(sight: Sight, book: Book, prints: Prints) -> tuple[int, int]:
 
 
 def silver_of(sight: Sight, book: Book) -> Iterator[pa.RecordBatch]:
-    """The batches of a file's silver. Raises Unreadable; FileNotFoundError when there is none."""
+    """Yield the batches of a file's silver. Raises Unreadable, or FileNotFoundError if there is none."""
     place = sight.place(book, Layer.SILVER)
     try:
         for batch in sight.world.lake.read(Layer.SILVER, LayerFile.of(book)):
             if batch.schema.names != SILVER.names:
-                raise Unreadable(f"{place}: other columns than silver has")
+                raise Unreadable(f"{place}: columns differ from those of silver")
             yield batch
     except Transient as error:
         cause = error.__cause__
         if isinstance(cause, FileNotFoundError):
             raise cause from None
         if error.code is Code.STORAGE and isinstance(cause, OSError) and cause.errno is None:
-            raise Unreadable(str(cause)) from error  # Arrow's word for broken bytes
+            raise Unreadable(str(cause)) from error  # Arrow's error for corrupt bytes
         raise
     except pa.ArrowException as error:
         raise Unreadable(str(error)) from error
 
 
 def _unreadable(sight: Sight, report: Report, book: Book, error: Unreadable) -> None:
-    """Unless the footer was broken too: then it is told already."""
+    """Report unreadable silver, unless its footer is broken, which was reported before."""
     told = any(f.file_id == book.file_id and f.fault is Fault.SILVER_UNREADABLE for f in report.all)
     if not told:
         place, expected = sight.place(book, Layer.SILVER), "a Parquet file that can be read"
@@ -163,12 +164,13 @@ def _unreadable(sight: Sight, report: Report, book: Book, error: Unreadable) -> 
         report.find(fault, unmoved(book))
 
 
-# --- where the two differ ---
+# --- differences ---
 
 
 @dataclass
 class Held:
-    """What is in some silver: all of it, the part that this file's own rows hold, and the rest."""
+    """Sums over silver: of all rows, of those that the database holds as this file's own, and of the
+    rest."""
 
     rows: int = 0
     checksum: int = 0
@@ -193,9 +195,9 @@ class Held:
 
 
 def held(sight: Sight, snapshot: Snapshot, book: Book, batches: Iterator[pa.RecordBatch]) -> Held:
-    """Sum silver up; apart from the rest, the readings that the database has as this file's own.
+    """Sum up silver, and separately the readings that the database holds as this file's own.
 
-    These are all, but where readings are of the whole source, or newer files state them again.
+    These are all readings, unless the dedupe scope is the source or newer files restate some of them.
     """
     name, result = identity_of_book(sight, book), Held()
     shared = whole_source(book.source, name)
@@ -214,18 +216,18 @@ def held(sight: Sight, snapshot: Snapshot, book: Book, batches: Iterator[pa.Reco
 def _compare(
     sight: Sight, report: Report, snapshot: Snapshot, book: Book, sums: Sums, sound: bool
 ) -> None:
-    """Silver is not what the database has: which of them is it?"""
+    """Silver differs from the database: find out which of them is wrong."""
     try:
         found = held(sight, snapshot, book, silver_of(sight, book))
-    except (FileNotFoundError, Unreadable):  # it was there a moment ago
+    except (FileNotFoundError, Unreadable):  # it existed a moment ago
         return
     place = sight.place(book, Layer.SILVER)
     shared = whole_source(book.source, identity_of_book(sight, book))
     if (shared or book.counts.replaced) and not sound:
-        return  # which silver rows are whose is the database's to say: replay tells
+        return  # only the database knows the owner of each row: replay resolves it
     least, most = silver_rows(sight, book)
     if not least <= found.rows <= most:
-        return  # told by the footer
+        return  # the footer check reported it
     if found.own_checksum != book.checksum:
         expected, text = f"checksum {book.checksum}", f"checksum {found.own_checksum}"
         fault = finding(Fault.SILVER_CHANGED, book, expected, text, place)

@@ -1,1 +1,1 @@
-"""Takes files in, from any number of feeds."""
+"""The intake: takes in files from any number of feeds."""

@@ -1,4 +1,4 @@
-"""Sources whose files cannot be asked for: each is left alone for a while, and keeps no other waiting."""
+"""Back off from sources whose storage is unavailable, without delaying the others."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from sensorflow.core.retry import backoff
 
 LONGEST = 15.0
-"""Seconds for which a source is left alone, at most."""
+"""Maximum seconds of a source's backoff."""
 REPORTS = 60.0
-"""Seconds between reports of one source, at least."""
+"""Minimum seconds between reports about one source."""
 
 
 @dataclass
@@ -21,7 +21,7 @@ class _Outage:
 
 
 class Away:
-    """Of all sources. Times are monotonic seconds."""
+    """The unavailable sources. Times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._outages: dict[str, _Outage] = {}

@@ -1,4 +1,4 @@
-"""Which states of which files need not be taken again."""
+"""States of files that need not be taken in again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sensorflow.ports.ledger import Ledger
 
 
 class Known:
-    """What it holds is only to save work: the ledger is asked for what is not here."""
+    """A cache that only saves work. The ledger is queried for anything that is not in it."""
 
     def __init__(self, ledger: Ledger, spellings: Spellings) -> None:
         self._ledger, self._spellings = ledger, spellings
@@ -18,7 +18,7 @@ class Known:
         self._refused: dict[tuple[str, bytes], str] = {}
 
     def has(self, feed: Feed, candidate: Candidate) -> bool:
-        """Whether it was refused, or stays where it is and was registered."""
+        """Whether the file was refused in this state, or stays in place and was registered."""
         if self.is_refused(candidate):
             return True
         if self._spellings.is_refused(feed, candidate):
@@ -34,11 +34,11 @@ class Known:
         return False
 
     def add(self, candidate: Candidate) -> None:
-        """It was registered, and stays."""
+        """Add a registered file that stays in place."""
         self._marks.add(_mark(candidate))
 
     def refuse(self, candidate: Candidate) -> bool:
-        """It is left alone until it changes. Returns whether that is new, and to be reported."""
+        """Ignore the file until it changes. Returns whether this is new and must be reported."""
         is_new = not self.is_refused(candidate)
         self._refused[candidate.source, candidate.key] = candidate.revision
         return is_new
@@ -48,6 +48,6 @@ class Known:
 
 
 def _mark(candidate: Candidate) -> bytes:
-    """A state of a file in sixteen bytes: a source may keep a million of them."""
+    """Returns a state of a file as sixteen bytes, because a source may keep a million files."""
     whole = b"\0".join((candidate.source.encode(), candidate.key, candidate.revision.encode()))
     return hashlib.blake2b(whole, digest_size=16).digest()

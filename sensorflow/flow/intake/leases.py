@@ -1,8 +1,8 @@
-"""Which sources this daemon takes in. Several daemons on one folder take turns, by a lease for each source.
+"""Intake leases: several daemons on one folder take turns, with one lease per source.
 
-The lease is renewed in a thread of its own, however long a file takes. A daemon that was stopped or cut off
-while another one took over finds out when it registers: what it read by its old lease is refused, and it
-looks at the folder again when it is its turn.
+A separate thread renews the leases, however long a file takes. A daemon that was suspended or cut off while
+another took over notices when it registers: files that it read under its old lease are refused. It scans
+the folder again when it acquires the lease again.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from sensorflow.ports.ledger import Ledger
 from sensorflow.telemetry import Event, emit
 
 LONGEST = 30.0
-"""Seconds of a lease at most: when a host is gone, another takes over within a minute."""
+"""Maximum seconds of a lease. If a host fails, another daemon takes over within a minute."""
 LOOK = 2.0
-"""Seconds between looks of who stands by, at most."""
+"""Maximum seconds between attempts of a standby daemon to acquire a lease."""
 
 
 @dataclass(frozen=True)
 class _Held:
-    """A lease that nobody else can take before `until`, by this host's clock."""
+    """A lease that no other process can acquire before `until`, by this host's clock."""
 
     lease: IntakeLease
     until: float
@@ -34,8 +34,8 @@ class _Held:
 
 
 class Leases:
-    """owner, process: see `IntakeLease`; `process` is this object's alone. has_ended: whether the process
-    of another daemon has ended for certain."""
+    """owner, process: see `IntakeLease`; `process` is unique to this object. has_ended: whether the process
+    of another daemon has certainly ended."""
 
     def __init__(
         self,
@@ -61,25 +61,25 @@ class Leases:
         self._thread.start()
 
     def stop(self) -> None:
-        """Release all leases: whoever stands by takes over at once."""
+        """Release all leases, so that a standby daemon takes over at once."""
         self._stop.set()
         self._thread.join()
         for held in self._held.values():
-            with suppress(Transient):  # then it ends by itself
+            with suppress(Transient):  # then it expires by itself
                 self._ledger.release_intake(held.lease)
 
     def held(self, source: str) -> IntakeLease | None:
-        """The lease of a source, as far as is known. It may be lost by now: see `is_certain`."""
+        """Returns the lease of a source as last known, or None. It may be lost by now: see `is_certain`."""
         found = self._held.get(source)
         return None if found is None else found.lease
 
     def is_certain(self, lease: IntakeLease) -> bool:
-        """Whether nobody else can have taken over by now."""
+        """Whether no other daemon can have taken over by now."""
         found = self._held.get(lease.source)
         return found is not None and found.lease == lease and now() < found.until
 
     def lost(self, lease: IntakeLease) -> None:
-        """The ledger has refused it. Idempotent."""
+        """Drop a lease that the ledger has refused. Idempotent."""
         with self._lock:
             if self.held(lease.source) == lease:
                 del self._held[lease.source]
@@ -92,12 +92,12 @@ class Leases:
                 return
 
     def keep(self) -> None:
-        """Take what nobody has, and renew what is held: `start` does so again and again."""
+        """Acquire free leases and renew those held. `start` calls this repeatedly."""
         try:
             for source in self._sources:
                 self._keep(source)
         except Transient:
-            pass  # the database is away: nobody takes over, and the intake itself reports it
+            pass  # the database is unavailable: nobody can take over, and the intake reports it
         except Exception:  # noqa: BLE001 - this thread must outlive any defect
             emit(Event.DEFECT, exc_info=True)
 

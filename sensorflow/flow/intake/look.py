@@ -1,4 +1,4 @@
-"""One look at a growing file: what is new in it, and whether it is still the file that it was."""
+"""One look at a growing file: find what is new, and whether it is still the same file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from sensorflow.flow.intake.parts import Parts
 
 SIBLINGS = 20
-"""Files in a folder in which the rest of one is looked for that was truncated after it was copied."""
+"""Maximum number of files in a folder that are searched for the rest of a file that was copied and
+truncated."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Rest:
 
 
 class _Touching:
-    """An open file; touch is called at each read: all of a file may be compared."""
+    """An open file that calls touch on each read, because the whole file may be compared."""
 
     def __init__(self, opened: OpenAnywhere, touch: Callable[[], object]) -> None:
         self._opened, self._touch = opened, touch
@@ -75,9 +76,10 @@ class Look:
         self._key, self._size, self._mark = self._file.key, self._file.size, self._file.revision
 
     def found(self, by_inode: Taken | None, by_key: Taken | None) -> Unit:
-        """What is new, landed: what a file under another name still had comes before what begins anew.
+        """Land and return what is new. The rest of the old file, found under another name, comes before the
+        new file.
 
-        by_inode, by_key: what may have been taken of the file, by its inode and by its name.
+        by_inode, by_key: what was taken in of the file, looked up by inode and by name.
         """
         verdicts: dict[int, Verdict] = {}
         for taken in filter(None, (by_inode, by_key)):
@@ -106,8 +108,8 @@ class Look:
         )
 
     def _copied(self, by_inode: Taken | None) -> Unit | None:
-        """What is new in a file that was copied from another one; None if it was not, or not as far as is
-        known. The original may have been truncated after it (`copytruncate` of logrotate)."""
+        """Returns what is new in a copy of another file; None if the file is not known to be a copy. The
+        original may have been truncated after copying (`copytruncate` of logrotate)."""
         if by_inode is not None or self._all.name_matters:
             return None
         for taken in self._all.newest():
@@ -121,7 +123,8 @@ class Look:
         return None
 
     def _is_copy(self, taken: Taken) -> bool:
-        """Whether this file holds nothing but what was taken of another, or more where that is gone."""
+        """Whether this file holds exactly what was taken in of another, or more if that one no longer
+        exists."""
         size = self._size
         if not taken.rows or taken.key == self._key:
             return False
@@ -136,7 +139,7 @@ class Look:
         return begins(self._opened, size, (self._all.landing.open(s.landing) for s in landed))
 
     def _is_live(self, taken: Taken) -> bool:
-        """Whether the file of which something was taken is still there under its name, and goes on."""
+        """Whether the original file still exists under its name and continues what was taken in."""
         feed = self._all.feed
         last = Candidate(feed.name, taken.key, taken.fingerprint, taken.size, 0, 0)
         with suppress(FeedError), feed.open(last) as opened:
@@ -170,7 +173,7 @@ class Look:
         return verdict
 
     def _more(self, taken: Taken) -> Unit:
-        """What the file has beyond what was taken of it."""
+        """Returns what the file has beyond what was taken in."""
         if not taken.due(self._every) and self._size - taken.size < CAP:
             return self._later(taken)
         found = self._landed(taken)
@@ -237,7 +240,8 @@ class Look:
         return found
 
     def _landed(self, taken: Taken | None) -> Unit:
-        """Land the complete lines behind what was taken; none where there are none, or it changed."""
+        """Land the complete lines after what was taken in. Returns an empty list if there are none or the
+        file changed."""
         start = taken.size if taken else 0
         end = complete(self._opened, start, self._size, CAP)
         if end == start:
@@ -259,7 +263,7 @@ class Look:
 
 
 def _compared(feed: GrowingFeed, taken: Taken, opened: OpenAnywhere) -> Verdict:
-    """What an open file is now."""
+    """Compare an open file with what was taken in."""
     now = opened.state()
     return compare(taken, feed.place(now), now.size, opened)
 

@@ -1,6 +1,6 @@
-"""The intake: takes in the files of all feeds, each source in its turn.
+"""The intake loop: takes in the files of all feeds, one source after the other.
 
-Nothing is held in memory that a restart would lose: the feeds and the ledger are the truth.
+Nothing in memory would be lost by a restart: the feeds and the ledger hold the truth.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
 
 TICK = 0.25
-"""Seconds between polls of feeds that have not called."""
+"""Seconds between polls of feeds that have not called `wake`."""
 FULL_EVERY = 2.0
-"""Seconds between questions whether the database's disk is full, while files come in."""
+"""Seconds between checks for a full disk of the database while files arrive."""
 FULL_FOR = 120.0
-"""Seconds after which a report of that is too old to keep files out."""
+"""Seconds after which a report of a full disk no longer stops the intake."""
 GROUP = 100
-"""Files that are landed, registered and acknowledged together when so many are waiting."""
+"""Maximum number of files that are landed, registered and acknowledged as a group."""
 LOOKING = 0.25
-"""Seconds in which files for a group are looked for, at most."""
+"""Maximum seconds spent on gathering files for a group."""
 
 
 class Intake:
-    """registered: called when files were. loop: its heartbeat.
+    """registered: called after files were registered. loop: its heartbeat.
 
-    It is the `ports.feed.Taker` of its feeds.
+    Implements `ports.feed.Taker` for its feeds.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Intake:
         self._feeds = {feed.name: feed for feed in feeds}
         self._keeper, self._loop, self._registered = leases, loop, registered
         self._leases: dict[str, IntakeLease] = {}
-        """Of the sources that are taken in here, by this thread's knowledge."""
+        """Leases of the sources that this process takes in, as known to this thread."""
         self._spellings = Spellings(ledger)
         self._known = Known(ledger, self._spellings)
         self._strategies = {name: self._strategy_of(feed) for name, feed in self._feeds.items()}
@@ -177,7 +177,7 @@ class Intake:
             self._report(source, error)
 
     def _is_away(self, source: str, error: Transient) -> bool:
-        """Whether an error is of what has the files of a source alone, which is left alone then."""
+        """Whether an error concerns only this source's storage; if so, the source backs off."""
         if error.code is not Code.STORAGE or self._feeds[source].reachable():
             return False
         if self._away.failed(source, time.monotonic()):
@@ -185,24 +185,24 @@ class Intake:
         return True
 
     def lose(self, lease: IntakeLease) -> None:
-        """Another daemon has taken a source over."""
+        """Another daemon has taken over a source."""
         self._leases.pop(lease.source, None)
         self._keeper.lost(lease)
 
     # --- the loop ---
 
     def stop(self) -> None:
-        """Finish the files in hand, and end."""
+        """Finish the files in progress, then stop."""
         self._stop.set()
         self._news.set()
 
     def start(self) -> None:
-        """Before `run`."""
+        """Call before `run`."""
         for feed in self._feeds.values():
             feed.start(self)
 
     def run(self) -> None:
-        """Until `stop`."""
+        """Run until `stop` is called."""
         try:
             self._run()
         finally:
@@ -232,7 +232,7 @@ class Intake:
                 self._pause(unexpected(error))
 
     def _heed_leases(self) -> None:
-        """Begin with the sources that this process has just taken over, and leave others alone."""
+        """Activate the feeds of newly acquired sources, and put the others on standby."""
         for source, feed in self._feeds.items():
             lease = self._keeper.held(source)
             if lease == self._leases.get(source):
@@ -244,12 +244,13 @@ class Intake:
                 self._leases[source] = lease
 
     def _require_room(self) -> None:
-        """Transient DATABASE_FULL while workers say so: what is taken in now could not be loaded."""
+        """Raises Transient DATABASE_FULL while workers report it, because files taken in now could not be
+        loaded."""
         if self._ledger.given_back_lately(Code.DATABASE_FULL, FULL_FOR):
             raise Transient(Code.DATABASE_FULL, "the database has no room for the files' readings")
 
     def _pause(self, error: Transient) -> None:
-        """The disk or the database is away or full: wait, then look at everything again."""
+        """The disk or the database is full or unavailable: wait, then scan everything again."""
         self._troubles += 1
         delay = backoff(self._troubles, 0.5, cap=15.0)
         facts = {"code": error.code, "reason": error.message, "seconds": delay}
@@ -272,7 +273,7 @@ class Intake:
         self._loop.note(defects=self._away.defects(now) or None)
 
     def _take_turn(self, until: float) -> None:
-        """Take a group of files, some of each source; where there is none, wait for one, not for long."""
+        """Take in a group of files from all sources in turn; if there are none, wait for a short time."""
         if not self._turns:
             self._news.wait(max(until - time.monotonic(), 0.001))
         self._news.clear()

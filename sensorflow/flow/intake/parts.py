@@ -1,7 +1,7 @@
-"""Files that grow: of each only what is new is taken, up to the end of the last whole line.
+"""Growing files: take in only new bytes, up to the end of the last complete line.
 
-What was taken of each file is in the ledger. In memory is only which files had nothing new when they were
-last looked at; a restart looks at all of them once.
+The ledger holds what was taken in of each file. Memory holds only which files had nothing new at the last
+check; after a restart, each file is checked once.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
 
 NEWEST = 100
-"""Files that a file with a new name may be a copy of."""
+"""Number of files of which a file with a new name may be a copy."""
 SOONEST = 0.25
-"""Seconds between two scans of a feed, at least."""
+"""Minimum seconds between two scans of a feed."""
 SHARE = 10
-"""Where nothing grows, a scan and the looks at what it found are this part of the time."""
+"""While nothing grows, scans and checks use at most one part in this many of the time."""
 
 
 class Parts:
-    """See `Strategy`: a candidate is a file that may have more than was taken of it. touch: called again
-    and again while a file is read."""
+    """See `Strategy`. A candidate is a file that may have bytes that were not taken in. touch: called
+    repeatedly while a file is read."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Parts:
     # --- which files ---
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
-        """A scan, where the last one is through and its time has come."""
+        """Start a scan if the last one has finished and the next is due."""
         wait = max(self._every, 0.0 if self._grew else SHARE * self._spent)
         if self._scanning or now < self._ended + (0.0 if self.hurry else wait):
             return []
@@ -77,7 +77,7 @@ class Parts:
         return [self._restless()]
 
     def _restless(self) -> Iterator[Candidate | None]:
-        """The files that may have something new."""
+        """Yield the files that may have new bytes."""
         there: set[bytes] = set()
         spelt: dict[bytes, bytes] = {}
         try:
@@ -113,7 +113,7 @@ class Parts:
     # --- what is new in them ---
 
     def expect(self, candidates: Sequence[Candidate]) -> None:
-        """Look up what was taken of them."""
+        """Look up what was taken in of these files."""
         keys, inodes = [c.key for c in candidates], [self.feed.place(c) for c in candidates]
         taken = self.ledger.grown(self.feed.name, keys, inodes)
         self._by_key = {t.key: t for t in taken}
@@ -136,13 +136,13 @@ class Parts:
         return found
 
     def newest(self) -> list[Taken]:
-        """What was taken of the newest files of all, the last first; asked for once for each group."""
+        """Returns what was taken in of the newest files, newest first. Queried once per group."""
         if self._newest is None:
             self._newest = self.ledger.grown(self.feed.name, [], [], NEWEST)[::-1]
         return self._newest
 
     def set_aside(self, file: Candidate, event: Event, why: str) -> None:
-        """Reported once for each state of a file, in which it is not looked at again."""
+        """Ignore a file in this state and report it once."""
         if self._known.refuse(file):
             emit(event, "error", source=self.feed.name, file=printable(file.key), why=why)
 

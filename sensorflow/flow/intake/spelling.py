@@ -1,7 +1,7 @@
-"""Two files of a source whose names differ only in how their letters are encoded.
+"""Two files of a source whose names differ only in the encoding of their letters.
 
-They would be versions of each other, while both stay where they are for good: the first that was registered
-counts, and the other one is left alone until the first is gone.
+They would become versions of each other although both stay in place. The file that was registered first
+counts; the other is ignored while the first exists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sensorflow.telemetry import Event, emit
 
 @dataclass
 class Sorted:
-    """later: to be looked at again when those taken are registered. refused: each with the key of the file
+    """later: check again after the accepted files are registered. refused: each with the key of the file
     that has its name."""
 
     taken: list[Found] = field(default_factory=list)
@@ -33,12 +33,12 @@ class Spellings:
         self._ledger = ledger
         self._refused: dict[tuple[str, bytes], tuple[str, bytes]] = {}
         self._growing: dict[tuple[str, bytes], bytes] = {}
-        """Growing files whose name another one has -> the key of that, as reported last."""
+        """Growing files whose name another file has -> that file's key, as last reported."""
 
     def refuses(self, feed: Feed, candidate: Candidate, spelt: dict[bytes, bytes]) -> bool:
-        """Whether another file than this one, which grows, has its name: the one that was known before.
+        """Whether another growing file has this file's name. The file that was known first counts.
 
-        spelt: of the files seen so far in a scan, name -> key. Reported once for each other file.
+        spelt: name -> key of the files seen so far in a scan. Each refusal is reported once per other file.
         """
         if candidate.key.isascii():
             return False
@@ -54,7 +54,7 @@ class Spellings:
         return True
 
     def is_refused(self, feed: Feed, candidate: Candidate) -> bool:
-        """Whether a file was refused in this state, and still is: the other one is there."""
+        """Whether a file was refused in this state and still is, because the other file exists."""
         known = self._refused.get((feed.name, candidate.key))
         if known is None:
             return False
@@ -77,7 +77,7 @@ class Spellings:
         return done
 
     def _other(self, feed: Feed, file: Found) -> bytes | None:
-        """The key of another file with this name and other bytes that is there."""
+        """Returns the key of an existing file with the same name and other bytes, or None."""
         if file.key.isascii():
             return None
         key = self._ledger.spelt_otherwise(feed.name, file.key, file.landed.sha256)
@@ -85,7 +85,7 @@ class Spellings:
 
 
 def log_refused(source: str, key: bytes, other: bytes) -> None:
-    """Reported once for each state of a file."""
+    """Called once per state of a file."""
     facts = {"source": source, "file": printable(key), "code": Code.NAME_TAKEN}
     facts |= {"spelt": ascii(key.decode()), "taken_by": ascii(other.decode())}
     emit(Event.FILE_REFUSED, **facts, do=REMEDY[Code.NAME_TAKEN])

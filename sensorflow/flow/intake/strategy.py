@@ -1,4 +1,4 @@
-"""How the files of a source are taken in: whole, or in parts while they grow."""
+"""How files of a source are taken in: as a whole, or in parts while they grow."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from sensorflow.flow.register import Found
 from sensorflow.ports.feed import Candidate, Feed
 
 Unit: TypeAlias = list[Found]
-"""What was landed of one candidate, in the order in which it is registered: all of it or nothing."""
+"""What was landed of one candidate, in registration order. Registered all or none."""
 
 
 class TooLarge(Exception):
-    """A file for a group of its own: the others are not to wait for it."""
+    """The file needs a group of its own, so that others do not wait for it."""
 
 
 class Strategy(Protocol):
-    """What differs between sources of whole files (`Whole`) and of growing ones (`Parts`); all else is
-    `take.Group`'s. All methods are called in one thread."""
+    """The differences between sources of complete files (`Whole`) and of growing files (`Parts`);
+    `take.Group` does the rest. All methods are called from one thread."""
 
     @property
     def feed(self) -> Feed: ...
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
-        """As `Feed.poll`: what may be taken."""
+        """As `Feed.poll`: yield what may be taken in."""
         ...
 
     def rewind(self) -> None:
@@ -33,29 +33,30 @@ class Strategy(Protocol):
         ...
 
     def forget(self, key: bytes) -> None:
-        """A file is gone."""
+        """A file no longer exists."""
         ...
 
     def expect(self, candidates: Sequence[Candidate]) -> None:
-        """Some of these are landed next: what there is to ask of them can be asked for together."""
+        """Some of these are landed next. Facts about them can be queried in bulk."""
         ...
 
     def land(self, batch: LandingBatch, candidate: Candidate, room: float) -> Unit:
-        """Land what is new of a file; nothing where it is known, changes, or has nothing new.
+        """Land the new bytes of a file. Returns an empty list if the file is known, is changing, or has no
+        new bytes.
 
-        Raises FeedError; TooLarge where it would land more than `room` bytes, which is infinite for the
-        first file of a group.
+        Raises FeedError. Raises TooLarge if more than `room` bytes would be landed; `room` is infinite for
+        the first file of a group.
         """
         ...
 
     def sort(self, units: Sequence[Unit]) -> list[Unit]:
-        """Those to be registered, with what their gates say."""
+        """Returns the units to register, with their gates' announcements."""
         ...
 
     def land_again(self, landing: Landing, file: Found) -> None:
-        """Land what a registered file was made of once more."""
+        """Land the bytes of a registered file once more."""
         ...
 
     def entered(self, files: Sequence[Found]) -> None:
-        """These are registered."""
+        """These files were registered."""
         ...

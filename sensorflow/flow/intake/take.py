@@ -1,4 +1,4 @@
-"""A group of files: landed together, registered, and acknowledged."""
+"""A group of files that are landed, registered and acknowledged together."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from sensorflow.settings import Settings
 from sensorflow.telemetry import Event, emit
 
 GROUP_BYTES = 8 << 20
-"""Bytes of a group: a large file keeps no small one waiting."""
+"""Maximum bytes of a group, so that small files do not wait for a large one."""
 
 
 class Round(Protocol):
-    """Of the intake what a group needs."""
+    """What a group needs from the intake."""
 
     @property
     def is_stopped(self) -> bool: ...
@@ -56,10 +56,11 @@ class Group:
         self._known, self._round = known, round_
 
     def take(self, candidates: Iterable[Candidate]) -> tuple[set[str], dict[str, list[Candidate]]]:
-        """Land, register and acknowledge the first of some files; returns the sources of those, and the
-        others. A file that is not ready is polled again.
+        """Land, register and acknowledge the first of these files. Returns their sources, and the remaining
+        files. A file that is not ready is polled again.
 
-        What was read by one lease is registered by that one: it may have been lost and taken again.
+        A file that was read under one lease is registered under that lease, which may have been lost and
+        reacquired since.
         """
         waiting = deque(candidates)
         leases = {c.source: self._round.lease(c.source) for c in waiting}
@@ -86,7 +87,7 @@ class Group:
         return False
 
     def _land_some(self, waiting: deque[Candidate]) -> dict[str, list[Unit]]:
-        """Land the first of the waiting files together, and take them off."""
+        """Land the first of the waiting files as a batch, and remove them from the queue."""
         landed: dict[str, list[Unit]] = {}
         room: float = GROUP_BYTES
         with self._landing.batch() as batch, suppress(TooLarge):
@@ -105,9 +106,10 @@ class Group:
         return landed
 
     def _land_one(self, batch: LandingBatch, candidate: Candidate, room: float) -> Unit:
-        """Nothing where it has nothing new, is gone, being written, not readable, or waits for a gate.
+        """Returns an empty list if the file has nothing new, no longer exists, is being written, is
+        unreadable, or waits for a gate.
 
-        Raises TooLarge when it has more than `room` bytes.
+        Raises TooLarge if it has more than `room` bytes.
         """
         if self._round.lease(candidate.source) is None:
             return []  # another daemon's; all files are offered when this one takes over
@@ -121,14 +123,14 @@ class Group:
         return []
 
     def _refuse(self, strategy: Strategy, candidate: Candidate, error: Unreadable) -> None:
-        """Reported once for each state of the file, and tried when that changes."""
+        """Report once per state of the file, and try again when the state changes."""
         strategy.feed.nack(candidate, error)
         if self._known.refuse(candidate):
             name = printable(candidate.key)
             emit(Event.FILE_UNREADABLE, source=candidate.source, file=name, why=str(error))
 
     def _enter(self, strategy: Strategy, units: Sequence[Unit], lease: IntakeLease) -> None:
-        """Register what was landed of a feed's files, and acknowledge them. Raises IntakeLost."""
+        """Register and acknowledge the landed files of a feed. Raises IntakeLost."""
         files, source = list(_files(units)), strategy.feed.name
         if not files:
             return
@@ -157,7 +159,8 @@ class Group:
                 _tell(file, done)
 
     def _enter_each(self, strategy: Strategy, units: Sequence[Unit], lease: IntakeLease) -> None:
-        """One of them cannot be registered, which is a defect: the others do not wait for it."""
+        """Register one by one, because one file cannot be registered due to a defect and must not delay the
+        others."""
         defects = []
         for unit in units:
             try:
@@ -170,14 +173,15 @@ class Group:
             raise defect
 
     def _keep_landed(self, strategy: Strategy, file: Found) -> None:
-        """Retention may have taken the same bytes, of an older file, before these were registered."""
+        """Land the bytes again if retention removed them, for an older file, before this one was
+        registered."""
         if not self._landing.has(file.landed.name):
             strategy.land_again(self._landing, file)
 
     def _acknowledge(self, strategy: Strategy, files: list[Found], lease: IntakeLease) -> None:
-        """A file that is stuck is registered all the same, and left until it changes.
+        """A file that cannot be acknowledged is registered all the same, and ignored until it changes.
 
-        Where another daemon may have taken over, nothing is touched any more: it finds the files there.
+        If another daemon may have taken over, no file is touched: that daemon will find them.
         """
         strategy.entered(files)
         done = [file.candidate for file in files]
@@ -188,8 +192,8 @@ class Group:
 
 
 def _tell_difference(file: Found, done: Registration) -> None:
-    """Report bytes that are known, and came again with a gate that is of others: what the sender means has
-    not arrived. New ones are left to the worker."""
+    """Report known bytes that came again with a gate for other bytes: the bytes that the sender announced
+    have not arrived. For new bytes, the worker reports it."""
     if done.kind is not Kind.ALIAS or file.announcement is None:
         return
     landed = file.landed

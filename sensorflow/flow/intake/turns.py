@@ -1,4 +1,4 @@
-"""Each source has its turn: one with ten thousand files keeps another one waiting for a group at most."""
+"""Take turns between sources: a source with many files delays the others by at most one group."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ class _Stream(Generic[T]):
 
 
 class Turns(Generic[T]):
-    """Files that seem ready, from several streams, each of which yields None where it looked at one that is
-    not."""
+    """Files that seem ready, from several streams. A stream yields None for a file that is not ready."""
 
     def __init__(self, identity: Callable[[T], Hashable] = lambda file: file) -> None:
-        """identity: equal for what is the same file."""
+        """identity: returns equal values for the same file."""
         self._identity = identity
         self._streams: deque[_Stream[T]] = deque()
         self._left: set[Hashable] = set()
-        """Files that were gathered and put back."""
+        """Files that were put back after gathering."""
 
     def __bool__(self) -> bool:
         return bool(self._streams)
@@ -41,7 +40,7 @@ class Turns(Generic[T]):
             self._streams.append(stream)
 
     def put_back(self, source: str, files: list[T], first: bool) -> None:
-        """Files that were gathered, and whose turn it is not yet."""
+        """Return gathered files whose turn has not come yet."""
         self._left.update(map(self._identity, files))
         self.add(source, "left", iter(files), first)
 
@@ -64,9 +63,9 @@ class Turns(Generic[T]):
     def gather(
         self, most: int, seconds: float, apart: Callable[[str], AbstractContextManager[None]]
     ) -> list[T]:
-        """Up to `most` files, one of each stream after the other, of what is found in some seconds.
+        """Returns up to `most` files found within `seconds`, one from each stream in turn.
 
-        apart: of a source; what it does not let through ends no more than the stream.
+        apart: isolates a source; an exception that it suppresses ends only that stream.
         """
         group: dict[Hashable, T] = {}
         until = time.monotonic() + seconds

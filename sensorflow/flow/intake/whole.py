@@ -1,4 +1,4 @@
-"""Files that are complete when they are taken: each as a whole, once for each state."""
+"""Files that are complete when they are taken in: each as a whole, once per state."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from sensorflow.telemetry import Event, emit
 
 
 class Whole:
-    """See `Strategy`. touch: called again and again while a file is read."""
+    """See `Strategy`. touch: called repeatedly while a file is read."""
 
     def __init__(
         self, feed: Feed, known: Known, spellings: Spellings, touch: Callable[[], object]
     ) -> None:
         self.feed, self._known, self._spellings, self._touch = feed, known, spellings, touch
         self._told: dict[bytes, str] = {}
-        """States of files that wait for their gates, as reported last."""
+        """The last reported states of files that wait for their gates."""
 
     def poll(self, now: float) -> Iterable[Iterator[Candidate | None]]:
         return self.feed.poll(now)
@@ -64,14 +64,14 @@ class Whole:
         self._told.pop(state.key, None)
 
     def _tell_waiting(self, candidate: Candidate, error: Withheld) -> None:
-        """Once for each state of a file."""
+        """Log once per state of a file."""
         if self._told.get(candidate.key) != candidate.revision:
             self._told[candidate.key] = candidate.revision
             name = printable(candidate.key)
             emit(Event.GATE_WAITING, source=candidate.source, file=name, why=str(error))
 
     def sort(self, units: Sequence[Unit]) -> list[Unit]:
-        """Without those whose name, spelt otherwise, another file of the source has."""
+        """Leave out files whose name, spelt differently, belongs to another file of the source."""
         feed, done = self.feed, self._spellings.sort_out(self.feed, [f for u in units for f in u])
         for file in done.later:
             feed.nack(file.candidate, Busy("after the other one with its name"))

@@ -1,6 +1,6 @@
-"""What every adapter of a port must keep, as tests for pytest, which is imported here alone.
+"""Conformance suites: the contract of each port as tests. Only this package imports pytest.
 
-A test module of yours imports all of a suite and gives the fixture that it asks for:
+Your test module imports everything from a suite and defines the suite's fixture:
 
     from sensorflow.testing.conformance.stores import *
 
@@ -13,7 +13,7 @@ A test module of yours imports all of a suite and gives the fixture that it asks
 | `brokers` | `broker`: a `Both` of an empty broker |
 | `publishers` | `publisher`: a `Publisher` of an empty broker |
 | `feeds` | `site`: a `Site` of an empty feed |
-| `half_written` | the same, of a feed whose files can be half written, or unreadable one by one |
+| `half_written` | the same, for a feed whose files can be half written or individually unreadable |
 | `formats` | `sample`: a `Sample` |
 """
 

@@ -1,4 +1,5 @@
-"""The contract of `ports.queue.Consumer`, of what a publisher sent. The fixture `broker` gives a `Both`."""
+"""The contract of `ports.queue.Consumer`, with messages from a publisher. The fixture `broker` returns a
+`Both`."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ PATIENCE = 20.0
 
 @dataclass
 class Both:
-    """The halves of a broker, of one process or of two. later: so many seconds pass, by the broker's clock;
-    `HELD` is how long a delivery is held."""
+    """The two halves of a broker, in one process or two. later: lets so many seconds pass on the broker's
+    clock. `HELD` is the time after which an unacknowledged delivery is redelivered."""
 
     publisher: Publisher
     consumer: Consumer

@@ -1,6 +1,6 @@
-"""The contract of `ports.feed.Feed`. The fixture `site` gives a `Site` whose feed is called "plant".
+"""The contract of `ports.feed.Feed`. The fixture `site` returns a `Site` whose feed is called "plant".
 
-It was started and begun: `feed.start(Asked())`, `feed.begin(Permit(1))`.
+The feed must be started and activated: `feed.start(Asked())`, `feed.begin(Permit(1))`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SECONDS = count(time.monotonic())
 
 
 class Asked(Taker):
-    """A taker that knows nothing, for `Feed.start`. gone: what was reported."""
+    """A taker that knows no files, for `Feed.start`. gone: the files that were reported as vanished."""
 
     def __init__(self) -> None:
         self.gone: list[bytes] = []
@@ -41,10 +41,10 @@ class Asked(Taker):
 
 
 class Site(Protocol):
-    """Where the files of a feed are, and what happens to them there.
+    """The storage of a feed's files, as tests manipulate it.
 
-    put: it is there for the next poll; where the feed looks in a thread, `put` waits for that. written,
-    failing: while the context lasts, a file is not complete, or cannot be read; for `half_written` alone.
+    put: create a file that the next poll returns; if the feed scans in a thread, `put` waits for it.
+    written, failing: while the context lasts, a file is incomplete or unreadable; for `half_written` only.
     """
 
     feed: Feed
@@ -56,7 +56,7 @@ class Site(Protocol):
 
 
 def polled(feed: Feed) -> list[Candidate]:
-    """What one poll gives, a second after the last one."""
+    """Returns the result of one poll, a second after the previous one."""
     return [c for files in feed.poll(next(SECONDS)) for c in files if c is not None]
 
 

@@ -1,4 +1,4 @@
-"""The contract of a format: a function that yields `Chunk`s. The fixture `sample` gives a `Sample`."""
+"""The contract of a format: a function that yields `Chunk`s. The fixture `sample` returns a `Sample`."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from sensorflow.errors import Permanent
 
 FEW, MANY = 50, 100_000
 BLOCK = 50_000
-"""Readings of a chunk, at most, whatever the file's size: a worker's memory is bounded."""
+"""Maximum readings per chunk, whatever the file's size, because a worker's memory is bounded."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """made: the bytes of a file with so many readings, all of them good and no two alike. profile: its
-    format is the one that is looked at."""
+    """made: returns the bytes of a file with so many readings, all valid and all different. profile: its
+    format is the one under test."""
 
     profile: Profile
     made: Callable[[int], bytes]
 
 
 class Few(io.BytesIO):
-    """Gives fewer bytes than were asked for."""
+    """Returns fewer bytes than requested."""
 
     def __init__(self, data: bytes, seed: int) -> None:
         super().__init__(data)
@@ -48,7 +48,7 @@ class Few(io.BytesIO):
 
 
 def parts(sample: Sample, stream: BinaryIO) -> Iterator[tuple[pa.Table, int]]:
-    """The readings of each chunk, and how many rows were rejected."""
+    """Yield the readings of each chunk, and the number of rejected rows."""
     seen, watch = Occurrences(), Watch(sample.profile.rules)
     for found in read(stream, sample.profile, Place("a file"), io.BytesIO):
         yield reshape(found.bronze, watch, seen).silver, len(found.rejects)
@@ -111,7 +111,7 @@ def test_a_file_that_is_cut_off_is_refused_or_gives_what_came_before(
     ids=["empty", "zeros", "odd", "csv", "json"],
 )
 def test_what_is_no_such_file_is_refused_or_rejected(sample: Sample, data: bytes) -> None:
-    """Anything but Permanent would count as a defect, and burn the file's attempts."""
+    """Any exception other than Permanent would count as a defect and use up the file's attempts."""
     try:
         found, _ = readings(sample, io.BytesIO(data))
     except Permanent:

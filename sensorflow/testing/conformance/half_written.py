@@ -1,6 +1,7 @@
-"""More of `ports.feed.Feed`, for feeds whose files can be half written, or unreadable one by one.
+"""More of the contract of `ports.feed.Feed`, for feeds whose files can be half written or individually
+unreadable.
 
-The fixture `site` is that of `feeds`.
+The fixture `site` is the one of `feeds`.
 """
 
 from __future__ import annotations

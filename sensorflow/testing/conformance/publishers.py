@@ -1,4 +1,4 @@
-"""The contract of `ports.queue.Publisher`. The fixture `publisher` gives one of an empty broker."""
+"""The contract of `ports.queue.Publisher`. The fixture `publisher` returns one with an empty broker."""
 
 from __future__ import annotations
 

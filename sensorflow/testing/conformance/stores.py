@@ -1,4 +1,4 @@
-"""The contract of `ports.objects.ObjectStore`. The fixture `objects` gives an empty store."""
+"""The contract of `ports.objects.ObjectStore`. The fixture `objects` returns an empty store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Failing(io.BytesIO):
 
 
 class Plain:
-    """A source that can be read once."""
+    """A source that can be read only once."""
 
     def __init__(self, data: bytes) -> None:
         self._stream = io.BytesIO(data)
@@ -35,7 +35,7 @@ class Plain:
 
 
 class Measured(io.BytesIO):
-    """Counts what is read since the start."""
+    """Counts the bytes read since the start."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -78,7 +78,7 @@ def test_a_name_is_asked_for_when_the_source_was_read(
 
 
 def test_a_late_name_is_of_the_bytes_that_are_stored(objects: ObjectStore) -> None:
-    """Whether they are read once or twice."""
+    """Holds whether the source is read once or twice."""
 
     class Growing(Measured):
         def seek(self, offset: int, whence: int = 0, /) -> int:

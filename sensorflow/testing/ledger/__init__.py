@@ -1,4 +1,4 @@
-"""A small ledger in memory, for tests that need no server."""
+"""A small in-memory ledger, for tests that need no server."""
 
 from sensorflow.testing.ledger.ledger import MemoryLedger
 

@@ -1,4 +1,4 @@
-"""A file of the ledger in memory, and what is said of it."""
+"""A file of the in-memory ledger, and the views of it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class File:
 
     @property
     def name(self) -> bytes:
-        """What its versions have in common."""
+        """The name that all versions share."""
         return canonical(self.arrival.key)
 
     @property
@@ -101,7 +101,8 @@ def view_of(file: File) -> FileView:
 
 
 def _told(kind: type[T], file: File, **more: Any) -> T:
-    """What else is in it has the same name in a file, its arrival or its landed bytes."""
+    """Returns a view of a file. Its fields have the same names in the file, its arrival or its landed
+    bytes."""
     landed = file.arrival.landed
     known = {**vars(landed), **vars(file.arrival), **vars(file), "file_id": file.id}
     known |= {"landing": landed.name, **more}

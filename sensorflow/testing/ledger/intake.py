@@ -1,4 +1,4 @@
-"""What is registered, in memory, and by whom."""
+"""The intake side of the in-memory ledger: registrations and leases."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def beyond(what: str) -> NoReturn:
 
 
 class MemoryIntake:
-    """See `ports.intake.Intake`; nothing grows."""
+    """See `ports.intake.Intake`. Does not support growing files."""
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
@@ -103,7 +103,8 @@ class MemoryIntake:
         return None
 
     def _was_alias(self, arrival: Arrival) -> bool:
-        """Whether the last file of a name is another name's, not done with, and of other bytes."""
+        """Whether the last file that arrived under a name belongs to another name, is open or loaded, and
+        has other bytes."""
         name = canonical(arrival.key)
         named = [a[4] for a in self._arrivals if (a[0], canonical(a[1])) == (arrival.source, name)]
         last = self._files[named[-1]] if named else None
@@ -112,7 +113,7 @@ class MemoryIntake:
         return last.state in (*OPEN, State.LOADED)
 
     def _named(self, source: str, key: bytes) -> list[File]:
-        """The versions of a name, oldest first."""
+        """Returns the versions of a name, oldest first."""
         name = canonical(key)
         return [f for f in self._files.values() if (f.source, f.name) == (source, name)]
 

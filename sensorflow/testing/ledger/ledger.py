@@ -1,4 +1,4 @@
-"""A ledger in memory: a lock in place of transactions."""
+"""An in-memory ledger: a lock takes the place of transactions."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from sensorflow.testing.ledger.intake import MemoryIntake, beyond
 
 
 class MemoryLedger(MemoryIntake):
-    """See `ports.ledger.Ledger`: what files of one source need that are taken in, published, claimed, and
-    loaded or quarantined once. `clock` stands for the database's.
+    """See `ports.ledger.Ledger`. Supports files of one source that are taken in, sent, claimed, and loaded
+    or quarantined once. `clock` takes the place of the database's clock.
 
-    A claim takes no other file along, and no publisher is followed by another one before it ends. No more
-    is due than may be in flight at any pace. Raises NotImplementedError for all else: growing files,
-    archives, the lane of backfill, large files, whose turn it is among sources, a load of what other files
-    state too, replay and undo, retention, and most of what people ask.
+    Claims take no further files into a batch, and a second publisher does not take over before the first
+    ends. No more files are pending than may be in flight at any throughput. Raises NotImplementedError for
+    everything else: growing files, archives, the backfill lane, large files, turns between sources, loads
+    whose readings other files also state, replay and undo, retention, and most queries.
     """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
@@ -49,7 +49,7 @@ class MemoryLedger(MemoryIntake):
         self._months: set[date] = set()
         self._beats: dict[tuple[str, str], Heartbeat] = {}
         self.rows: dict[bytes, tuple[int, float]] = {}
-        """The readings: dedupe key -> (file id, value)."""
+        """The readings, as dedupe key -> (file id, value)."""
 
     # --- publishing ---
 
@@ -278,7 +278,7 @@ class MemoryLedger(MemoryIntake):
             self._months |= months_of(silver["ts"]).keys()
 
     def _insert(self, file_id: int, silver: pa.RecordBatch, keys: pa.Array) -> pa.Array:
-        """The places of the rows that were not there yet."""
+        """Returns the indices of the rows that did not exist yet."""
         new = []
         pairs = zip(keys.to_pylist(), silver["value"].to_pylist(), strict=True)
         for place, (key, value) in enumerate(pairs):
@@ -304,7 +304,7 @@ class MemoryLedger(MemoryIntake):
             return True
 
     def collect_again(self, file_id: int) -> None:
-        """For `tidy`, which is not there."""
+        """Does nothing, because this ledger does not implement `tidy`."""
 
     def replay(self, *_given: Any, **_named: Any) -> NoReturn:
         beyond("load a file again, or remove what is left of it")
@@ -367,7 +367,7 @@ class MemoryLedger(MemoryIntake):
 
 
 def _contests(file: File, other: File, load: Load) -> bool:
-    """Whether readings that a file is to hold may be another one's, but by keys that both have."""
+    """Whether a file may hold readings that another file holds too, apart from equal dedupe keys."""
     if other is file or other.source != file.source:
         return False
     if other.name == file.name:
