@@ -1,4 +1,4 @@
-"""The text of the units, with what each setting is for."""
+"""The text of the units, with a comment on each setting."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PROJECT = "# Project: "
 class Plan:
     """What to write units for.
 
-    user: of system units; None for units of the user manager. parts: none for the whole stack as one
-    unit. folders: what must be there (settings, data). mounts: their mount points but `/`. late: mount
-    points of drop folders, which may come later. secrets: files by setting. variables: a file of
-    SENSORFLOW_* variables that may be there.
+    user: of system units; None for units of the user manager. parts: empty for the whole stack as one unit.
+    folders: folders that must exist (settings, data). mounts: their mount points except `/`. late: mount
+    points of drop folders, which may be mounted later. secrets: files by setting. variables: an optional
+    file of SENSORFLOW_* variables.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Plan:
 
     @property
     def unit(self) -> str:
-        """What is enabled and started."""
+        """The unit to enable and start."""
         return f"{self.name}.target" if self.parts else f"{self.name}.service"
 
 
 def units(plan: Plan) -> dict[str, str]:
-    """Texts by file name."""
+    """Return the texts by file name."""
     if not plan.parts:
         return {plan.unit: _service(plan, "")}
     made = {plan.unit: _target(plan)}
@@ -124,21 +124,21 @@ def _run(plan: Plan, part: str) -> list[str]:
         f"EnvironmentFile=-{value(plan.variables)}",
     ]
     lines += [f"ExecStartPre=:{plan.mountpoint} -q {word(point)}" for point in plan.mounts]
-    # the colon: no variables in it, a $ is a $
+    # the colon disables variables: a $ is a $
     lines.append(f"ExecStart=:{_started(_command(plan, part))}")
     return lines
 
 
 def _started(command: list[str]) -> str:
-    """systemd takes no program whose path has quotes or backslashes in it: a shell starts that one in its
-    own place."""
+    """Build the command. systemd rejects a program whose path has quotes or backslashes: a shell then
+    starts it by exec."""
     if not re.fullmatch(r"[\w /.,:+@=%-]+", command[0]):
         command = ["/bin/sh", "-c", 'exec "$0" "$@"', *command]
     return " ".join(word(argument) for argument in command)
 
 
 def _secrets(plan: Plan) -> list[str]:
-    """systemd reads the file as root, and gives the user a copy that no other process may read."""
+    """systemd reads each file as root, and gives the user a copy that no other process can read."""
     lines = []
     for key, path in sorted(plan.secrets.items()):
         variable = f"SENSORFLOW_{key.upper()}_FILE"
@@ -210,7 +210,7 @@ def _fence(plan: Plan) -> list[str]:
 
 
 def _install(plan: Plan) -> list[str]:
-    """With the mounts it needs too: when one comes late, it brings the service."""
+    """Return the [Install] section. It includes the mounts: a late mount then starts the service."""
     boot = "default.target" if plan.user is None else "multi-user.target"
     mounts = "" if plan.user is None else "".join(f" {mount_unit(p)}" for p in plan.mounts)
     return ["[Install]", f"WantedBy={boot}{mounts}"]
