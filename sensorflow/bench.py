@@ -1,7 +1,7 @@
-"""Where the time of one file goes on this machine: it is taken all the way, into a database made for it.
+"""Measures where the time of one file goes on this host, in a database created for the measurement.
 
-The database is the embedded PostgreSQL in a temporary folder, and so is all else that is written: no table,
-folder or setting of the project is touched. The file is taken by one process that does nothing else.
+The database is the embedded PostgreSQL in a temporary folder, which also receives all other output: no
+table, folder or setting of the project is touched. A single process handles the file and does nothing else.
 """
 
 from __future__ import annotations
@@ -41,12 +41,13 @@ from sensorflow.settings import FolderSource, Settings, Source, as_folder
 
 ROUNDS = 5
 SMALL = 8 << 20
-"""Bytes up to which a file is taken several times: what it costs lies near the clock's noise."""
+"""Files up to this size in bytes are processed several times, because their cost is close to the clock's
+noise."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One stage: seconds, and rows that came out of it."""
+    """One stage: seconds, and output rows."""
 
     name: str
     seconds: float
@@ -59,9 +60,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Measured:
-    """The median round. seconds: of all stages, landing and registering apart (`arriving`).
+    """The median round. seconds: of all stages, excluding landing and registration (`arriving`).
 
-    database_share: of the CPU of all rounds. peak_mb: of this process, PostgreSQL apart.
+    database_share: PostgreSQL's share of the CPU time of all rounds. peak_mb: memory of this process,
+    excluding PostgreSQL.
     """
 
     file: str
@@ -91,7 +93,8 @@ class Measured:
 def bench(
     path: Path, profile: tuple[str, Profile], source: Source | None, project: Settings
 ) -> Measured:
-    """Take a file all the way. Raises Permanent, with its code, when it would be quarantined."""
+    """Process a file through all stages. Raises Permanent, with its code, if the file would be
+    quarantined."""
     rounds = ROUNDS if path.stat().st_size <= SMALL else 1
     with _place() as place:
         server = Postgres(place, place / "logs")
@@ -122,7 +125,7 @@ def bench(
 
 @contextmanager
 def _place() -> Iterator[Path]:
-    """A folder that the server's user can enter, also when we are root."""
+    """Provide a folder that the server's user can enter, even if we are root."""
     above = ROOT_HOME if os.geteuid() == 0 else None
     try:
         if above is not None:
@@ -140,7 +143,7 @@ def _place() -> Iterator[Path]:
 def _settings(
     place: Path, url: str, profile: tuple[str, Profile], source: Source | None, rounds: int
 ) -> Settings:
-    """A source for each round: the same bytes again would be no new file."""
+    """Make settings with one source per round: the same bytes would be no new file in the same source."""
     name, how = profile
     rules = as_folder(source or FolderSource(path=Path(), profile=name), profile=name)
     sources = {
@@ -152,8 +155,8 @@ def _settings(
 
 
 def _warm(ledger: Ledger, world: World, path: Path, rounds: int) -> None:
-    """What is imported or connected late is no file's time."""
-    with suppress(ImportError):  # pyarrow imports pandas then, where that is installed
+    """Do lazy imports and connections first, so that they do not count for a file."""
+    with suppress(ImportError):  # imports pandas too, if it is installed
         pa.array([0.0]).to_pandas()
     if rounds > 1:
         _round(ledger, world, path, 0)
@@ -189,14 +192,14 @@ def _round(ledger: Ledger, world: World, path: Path, number: int) -> Measured:
 
 
 def _steps(ledger: Catalog, file_id: int) -> tuple[Step, ...]:
-    """Of each stage what the file's history says."""
+    """Return the stages from the file's history."""
     told = [e for e in ledger.history(file_id) if e.seconds is not None]
     by_stage = {e.stage: Step(e.stage, e.seconds or 0.0, e.rows or 0) for e in told}
     return tuple(by_stage[stage] for stage in WORK if stage in by_stage)
 
 
 def hints(found: Measured, project: Settings) -> Iterator[str]:
-    """What could be set otherwise, by what was measured."""
+    """Suggest changes to the settings, based on the measurement."""
     if found.database_share > 0.6:
         deferred = 'dedupe_index = "deferred" for files that are loaded in bulk, or '
         known = "dedupe_index" in {*FolderSource.model_fields, *Settings.model_fields}
@@ -207,7 +210,7 @@ def hints(found: Measured, project: Settings) -> Iterator[str]:
     if found.rejected > found.read / 100:
         yield (
             f"{found.rejected / found.read:.0%} of the rows are rejected, each written out with its "
-            f"reason: `sensorflow check {found.file}` shows why; mend the profile"
+            f"reason: `sensorflow check {found.file}` shows why; fix the profile"
         )
     if found.duplicate > found.read / 100:
         yield (

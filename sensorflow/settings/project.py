@@ -73,13 +73,13 @@ class Settings(Strict):
     """Maximum number of published, unfinished files. The limit is lower if the fleet is slower: what it
     finishes in two seconds. Other files wait in the ledger, and the sources take turns."""
     backfill_in_flight: int = Field(default=8, ge=1)
-    """Maximum number of these files in the backfill lane (`backfill`, `replay`). A live file never waits for
-    more than these."""
+    """Maximum number of these files in the backfill lane (`backfill`, `replay`). A live file never waits
+    for more than these."""
     inline_below: ByteSize = ByteSize(128 * 1024**2)
     """Files smaller than this take one task; larger files take the chain validate, transform, load."""
     group_small_files: bool = False
-    """`true`: small new files that are pending at the same time share a message and a task, which needs about
-    60 % of the CPU. By default each file has its own, see [Flower](../how-to/monitor.md#flower)."""
+    """`true`: small new files that are pending at the same time share a message and a task, which needs
+    about 60 % of the CPU. By default each file has its own, see [Flower](../how-to/monitor.md#flower)."""
     max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
     """Memory limit per file. A file that needs more fails its attempt (`F217`)."""
     dedupe_index: Literal["unique", "deferred"] = "unique"

@@ -1,4 +1,4 @@
-"""A drop folder whose files are put away: archived or deleted."""
+"""A drop folder whose files are disposed: archived or deleted."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from sensorflow.ports.feed import Gone, Permit
 from sensorflow.settings import FolderSource
 
 HOLD = b".sensorflow"
-"""A folder beside the files, for those that are being put away; the token of who does so follows."""
+"""Prefix of the staging folder, beside the files that are being disposed; the token of the process
+follows."""
 
 
 class Folder(Tree):
-    """The files of one source: seen, opened, and put away. Keys are paths below it, as bytes."""
+    """The files of one source: found, opened, and disposed. Keys are paths below it, as bytes."""
 
     def __init__(self, name: str, root: Path, source: FolderSource, archive: Path) -> None:
         super().__init__(name, root, source)
@@ -117,7 +118,7 @@ class Folder(Tree):
         return stuck
 
     def _is_still(self, landed: Stat, file: BinaryIO) -> bool:
-        """Whether a held file is what was landed, and nobody is about to add to it."""
+        """Whether a staged file is the landed one, and nobody is about to append to it."""
         return self.stat_of(file).same_content(landed) and not self._being_written(file.fileno())
 
     def _decide(
@@ -159,7 +160,8 @@ class Folder(Tree):
 
 
 def _hold_of(by: Permit) -> bytes:
-    """Two never work in one hold: one may have been stopped in the midst of it."""
+    """Name of the staging folder. Two processes never share one: a process may have stopped in the
+    middle."""
     return b"%b-%d" % (HOLD, by.token) if by.token else HOLD
 
 
@@ -178,7 +180,7 @@ def _hold(folder: int, name: bytes) -> Iterator[int]:
 
 
 def _by_folder(files: Iterable[tuple[bytes, Stat]]) -> dict[bytes, list[tuple[bytes, Stat]]]:
-    """The path of each folder, with a slash at its end -> names in it."""
+    """Return the path of each folder, with a trailing slash -> names in it."""
     found: dict[bytes, list[tuple[bytes, Stat]]] = {}
     for key, stat in files:
         head, slash, name = key.rpartition(b"/")
@@ -188,12 +190,12 @@ def _by_folder(files: Iterable[tuple[bytes, Stat]]) -> dict[bytes, list[tuple[by
 
 def _unlink(hold: int, names: list[bytes]) -> None:
     for name in names:
-        with suppress(FileNotFoundError):  # somebody took over who thought us gone
+        with suppress(FileNotFoundError):  # another process took over because it believed us dead
             os.unlink(name, dir_fd=hold)
 
 
 def _rename_back(hold: int, folder: int, name: bytes) -> None:
-    """A link, FIFO or folder under its own name; when that is taken by now, it stays held."""
+    """Rename a link, FIFO or folder back to its own name; if the name is in use by now, it stays staged."""
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""The feed of a drop folder: inotify is the fast path, a scan of everything the guarantee.
+"""The feed of a drop folder: inotify is the fast path, and scans of everything are the guarantee.
 
-Nothing is held in memory that a restart would lose: the folder and the ledger are the truth.
+No state is kept in memory that a restart would lose: the folder and the ledger are the truth.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder.watch import Watch
 
 TICK = 0.25
-"""Seconds between looks at files that are settling."""
+"""Seconds between checks of files in their stability window."""
 WATCH_EVERY = 1.0
-"""Seconds between looks whether what inotify watches is still the drop folder."""
+"""Seconds between checks that inotify still watches the drop folder."""
 SETTLING = 5_000
 """Files of a folder that are settling at a time. A folder may hold any number: the others' turn comes when
 half of these are through, or what closes them announces them."""
@@ -47,7 +47,7 @@ half of these are through, or what closes them announces them."""
 
 @dataclass(frozen=True)
 class File(Candidate):
-    """doubtful: inotify told of it; by now it may long be taken."""
+    """doubtful: reported by inotify; it may have been taken in long ago."""
 
     stat: Stat
     doubtful: bool = field(default=False, compare=False)
@@ -89,7 +89,7 @@ class FolderFeed(Feed):
         self._settling = Settling(rules.settle)
         self._more = False
         self._told: deque[bytes] = deque()
-        """Keys that inotify told of."""
+        """Keys that inotify has reported."""
         self._doubt = threading.Event()
         self._next_scan = self._next_look = self._next_watch = -math.inf
         self._running: set[str] = set()

@@ -1,8 +1,8 @@
-"""Gates in a drop folder: which files their senders say are complete, and which wait.
+"""Gates in a drop folder: which files their senders declare complete, and which files wait.
 
-Nothing is remembered that a restart would lose: the folder has the files and gates, the ledger what was
-registered on whose word. A gate opens for each name once: sent again, it is another inode or has another
-modification time.
+No state is kept in memory that a restart would lose: the folder contains the files and gates, and the
+ledger records which files each gate let in. A gate opens once for each name: if it is sent again, it has
+another inode or modification time.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from sensorflow.flow.clock import now
 from sensorflow.ports.feed import Busy, FeedError, Gone, Unreadable
 
 MOST = 32 << 20
-"""Bytes of a gate that is read."""
+"""Maximum bytes read of a gate."""
 
 
 class Book(Protocol):
-    """Of a ledger what is needed here."""
+    """The operations of a ledger that gates need."""
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool: ...
     def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]: ...
 
 
 class NoBook:
-    """Where no ledger can be asked: nothing was registered yet."""
+    """Stands in for a ledger that is not available: nothing is registered yet."""
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
         return False
@@ -57,7 +57,8 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Held:
-    """A file that waits, in this state. gate: whose change may let it in, b"" if unknown."""
+    """A file that waits, in this state. gate: the gate that may let it in when it changes, b"" if
+    unknown."""
 
     stat: Stat
     gate: bytes
@@ -68,7 +69,7 @@ Verdict: TypeAlias = "Admitted | Held"
 
 
 class BeingWritten(GateUnreadable):
-    """Somebody has the gate open for writing. Closing it may change nothing that can be seen."""
+    """Another process has the gate open for writing. Closing it may change nothing that can be observed."""
 
     def __init__(self) -> None:
         super().__init__("it is being written")
@@ -81,7 +82,7 @@ class Gates:
         self.folder, self.book, self.settle = folder, book, settle
         self.held: dict[bytes, Held] = {}
         self._admitted: dict[bytes, tuple[Stat, Admitted]] = {}
-        """With the state of each file."""
+        """Admitted files, with the state of each."""
 
     def admit(self, key: bytes, stat: Stat) -> Verdict:
         """Whether a file that is complete by itself may be taken in. Raises Transient."""
@@ -117,7 +118,7 @@ class Gates:
         return state is not None and state != before and self.state(key) == stat
 
     def _renewed(self, key: bytes) -> Admitted:
-        """Once for each admitted file."""
+        """Applies once to each admitted file."""
         self.renew(key)
         return self._admitted.pop(key, (None, Admitted()))[1]
 
@@ -167,7 +168,7 @@ class Gates:
         return None
 
     def read(self, gate: bytes) -> bytes:
-        """Raises GateUnreadable, or BeingWritten."""
+        """Return the content of a gate. Raises GateUnreadable, or BeingWritten."""
         try:
             with self.folder.open(gate) as stream:
                 data = Readable(stream).read(MOST + 1)
@@ -180,7 +181,7 @@ class Gates:
         return data
 
     def differs(self, key: bytes, what: Announced) -> str | None:
-        """How a file in the folder differs from what was announced."""
+        """Return how a file in the folder differs from its announcement, or None."""
         try:
             with self.folder.open(key) as stream:
                 size = self.folder.stat_of(stream).size
@@ -197,14 +198,14 @@ class Gates:
         return self.book.seen(self.folder.name, key, stat.fingerprint)
 
     def opened(self, gate: bytes, stat: Stat) -> frozenset[bytes]:
-        """The names for which a gate in this state has opened, composed."""
+        """Return the names for which a gate in this state has opened, composed."""
         return frozenset(
             map(canonical, self.book.announced_by(self.folder.name, gate, stat.content_fingerprint))
         )
 
 
 class FileGates(Gates):
-    """A gate for each file."""
+    """One gate for each file."""
 
     def __init__(
         self, folder: Folder, book: Book, pattern: NamePattern, settle: float = 0.0
@@ -213,7 +214,7 @@ class FileGates(Gates):
         self._pattern = pattern
         self._settling = Settling(settle)
         self._settled: dict[bytes, Stat] = {}
-        """Gates on a share, in the state in which they have settled."""
+        """Gates on a share, in the state that was stable for the stability window."""
         self._agreeing: dict[bytes, tuple[Stat, Stat, bool]] = {}
 
     def _judge(self, key: bytes, stat: Stat) -> Verdict:
@@ -237,7 +238,7 @@ class FileGates(Gates):
         return Admitted(Announcement(gate, state.content_fingerprint, what), (gate, state))
 
     def _has_settled(self, gate: bytes, state: Stat) -> bool:
-        """On a share nothing tells that a gate was closed."""
+        """Whether a gate is stable: on a share no notification reports that it was closed."""
         if self._settled.get(gate) != state and self._settling.complete(gate, state, now()):
             self._settled[gate] = state
         return self._settled.get(gate) == state
@@ -304,8 +305,8 @@ def _agree(one: Announcement | None, other: Announcement | None) -> bool:
 
 
 def of(folder: Folder, book: Book, settle: float = 0.0) -> Gates | None:
-    """The gates of a source; None where it has none. settle: seconds without change after which a gate that
-    nobody announced as closed is complete."""
+    """Return the gates of a source, or None if it has none. settle: stability window in seconds for
+    gates without a notification that they were closed."""
     from sensorflow.adapters.feeds.folder.manifests import SetGates
 
     gate = folder.source.gate

@@ -1,4 +1,4 @@
-"""Manifests in a drop folder: the files that one names are taken in when all of them are there."""
+"""Manifests in a drop folder: the files of a manifest are taken in when all of them are there."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class SetGates(Gates):
         return bool(what.sums) and self.differs(key, what) is None
 
     def _missing(self, found: _Set) -> str | None:
-        """What of a set is not there yet, in words; None once it is whole."""
+        """Return the missing files of a set in words, or None once it is complete."""
         if found.whole:
             return None
         for place in chain(range(found.at, len(found.names)), range(found.at)):
