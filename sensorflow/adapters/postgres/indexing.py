@@ -30,7 +30,7 @@ class Wanted:
             raise Transient(
                 Code.INDEX_DIFFERS,
                 f"the settings of this process say {words(self.deferred)}, the database is for "
-                f"{words(not self.deferred)}: run `sensorflow db upgrade`, or mend sensorflow.toml "
+                f"{words(not self.deferred)}: run `sensorflow db upgrade`, or correct sensorflow.toml "
                 "and start daemon, workers and beat again",
             )
         self._sure = True

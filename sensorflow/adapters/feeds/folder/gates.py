@@ -49,7 +49,7 @@ class NoBook:
 
 @dataclass(frozen=True)
 class Admitted:
-    """A file may be taken in. announcement: None of one that was, before it could be put away."""
+    """A file may be taken in. announcement: None if it was taken in before but not yet disposed."""
 
     announcement: Announcement | None = None
     gate: tuple[bytes, Stat] | None = None
@@ -76,7 +76,7 @@ class BeingWritten(GateUnreadable):
 
 
 class Gates:
-    """Of one source. One for each way that gates are called; see `of`."""
+    """The gates of one source. Each gate pattern kind has its own class; see `of`."""
 
     def __init__(self, folder: Folder, book: Book, settle: float = 0.0) -> None:
         self.folder, self.book, self.settle = folder, book, settle
@@ -85,7 +85,7 @@ class Gates:
         """Admitted files, with the state of each."""
 
     def admit(self, key: bytes, stat: Stat) -> Verdict:
-        """Whether a file that is complete by itself may be taken in. Raises Transient."""
+        """Return whether a file that is complete by itself may be taken in. Raises Transient."""
         found = self._judge(key, stat)
         if isinstance(found, Held):
             self.held[key] = found
@@ -98,10 +98,11 @@ class Gates:
         raise NotImplementedError
 
     def renew(self, key: bytes) -> Announcement | None:
-        """On whose word an admitted file is to be registered.
+        """Return the announcement under which an admitted file is registered.
 
-        A gate that was touched meanwhile, while its file did not change, is the same gate: `scp -p` sets
-        the modification time after it has closed the file. It has opened in its new state too.
+        A gate that was touched meanwhile while its file did not change counts as the same gate: `scp -p`
+        sets the modification time after it has closed the file. The gate has then opened in its new state
+        too.
         """
         if key not in self._admitted:
             return None
@@ -123,34 +124,34 @@ class Gates:
         return self._admitted.pop(key, (None, Admitted()))[1]
 
     def present(self, files: Iterable[tuple[bytes, Stat]]) -> None:
-        """These files are complete: for who looks once."""
+        """Mark these files as complete, for a single run without notifications."""
 
     def look(self) -> None:
-        """Look at the gates of the folder. Raises Transient STORAGE."""
+        """Read the gates of the folder. Raises Transient STORAGE."""
 
     def look_again(self) -> list[bytes]:
-        """Look at gates that were being written; returns files that wait for these, and those of sets that
-        have become whole."""
+        """Read again the gates that were being written. Returns the files that wait for them, and those
+        of sets that have become complete."""
         return []
 
     def _look_at(self, gate: bytes) -> bool:
-        """Read a gate again, where what it says is kept; whether it was."""
+        """Read a gate again if its content is cached. Returns whether it was read."""
         return False
 
     def heard(self, gate: bytes) -> list[bytes]:
-        """A gate was closed, or renamed in; returns files that wait for it."""
+        """Handle a gate that was closed or renamed in. Returns the files that wait for it."""
         return [key for key, held in self.held.items() if held.gate == gate]
 
     def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
-        """Gates that no file waits for any more, now that these files are registered."""
+        """Return the gates that no file needs any more after these files are registered."""
         raise NotImplementedError
 
     def unmet(self) -> Iterator[tuple[bytes, Stat, str]]:
-        """Gates that wait for files, and for which. Raises Transient."""
+        """Yield the gates that wait for files, and the files they wait for. Raises Transient."""
         raise NotImplementedError
 
     def prune(self) -> list[bytes]:
-        """Forget files that are gone; returns their names."""
+        """Forget files that are gone. Returns their names."""
         gone = [key for key in self.held if not self.is_there(key)]
         for key in gone:
             del self.held[key]
@@ -268,7 +269,7 @@ class FileGates(Gates):
         )
 
     def _again(self, key: bytes, stat: Stat, state: Stat, what: Announced) -> bool:
-        """Whether a gate that has opened for a name is that of the file there now too."""
+        """Whether a gate that has opened for a name also applies to the file that is there now."""
         if self.seen(key, stat):
             return True
         known = self._agreeing.get(key)
@@ -284,7 +285,7 @@ class FileGates(Gates):
         return [gate for key, gate in gates.items() if key not in shared]
 
     def _shared(self, gates: Collection[bytes], done: set[bytes]) -> Iterator[bytes]:
-        """Gates of other files too that are not taken in yet: {stem} may be of several."""
+        """Yield the gates that other files still need: several files may share a {stem}."""
         if self._pattern.hole != "stem" or not gates:
             return
         for prefix in {key[: key.rfind(b"/") + 1] for key in done}:

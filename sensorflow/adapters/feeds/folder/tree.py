@@ -110,8 +110,8 @@ class Tree:
         return self._stat(os.fstat(stream.fileno()))
 
     def _stat(self, status: os.stat_result) -> Stat:
-        """On a share the numbers of device and inode may be others after each mount, or each look.
-        A growing file is looked for by them, and compared where they are others."""
+        """On a share, device and inode numbers may change with each mount or each look. For a growing
+        file they are used to find it, and its content is compared if they differ."""
         lasting = not self.source.polling or self.source.growing
         return _stat(status) if lasting else replace(_stat(status), device=0, inode=0)
 
@@ -135,8 +135,8 @@ class Tree:
 
     @contextmanager
     def open(self, key: bytes) -> Iterator[BinaryIO]:
-        """The file, for reading. Raises Gone, also of a link, a folder, a FIFO or a device; Denied; Busy,
-        where files are taken when they are whole."""
+        """Open the file for reading. Raises Gone, also for a link, a folder, a FIFO or a device; Denied;
+        Busy, if files are taken in only when they are complete."""
         with self._parent(key) as (folder, name):
             try:
                 descriptor = os.open(name, FILE, dir_fd=folder)

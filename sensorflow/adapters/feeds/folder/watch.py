@@ -94,8 +94,8 @@ RETRY = 30.0
 
 @dataclass
 class _Watched:
-    """A folder and what of it is watched: by which watch, which inode, and its folders at the last scan.
-    retry: when it is tried again (monotonic seconds), where it could not be."""
+    """A folder and the state of its watch: watch, inode, and subfolders at the last scan. retry: time of
+    the next attempt (monotonic seconds), if it could not be watched."""
 
     on_file: OnFile
     on_doubt: OnDoubt
@@ -117,15 +117,15 @@ class Watch:
         self._started = False
 
     def add(self, folder: Folder, on_file: OnFile, on_doubt: OnDoubt) -> None:
-        """Watch a folder; one that cannot be is seen to by `renew`. Raises OSError where none can be, once.
+        """Watch a folder; `renew` retries if that fails. Raises OSError once if no folder can be watched.
 
-        on_file and on_doubt are called in watchdog's thread. on_doubt: events may have been lost, with a
-        reason for the log unless that is usual; look at everything again.
+        on_file and on_doubt are called in watchdog's thread. on_doubt: events may have been lost; scan
+        everything again. Its argument is a reason to log, unless the loss is usual.
         """
         if not self._started:
             self._started = True
             logging.getLogger("watchdog").addHandler(self._overflow)
-            # a folder that was renamed is watched under its new name by the watch of the old one
+            # the old watch of a renamed folder watches it under its new name
             warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
             self._observer.start()
         if self._observer.is_alive():
@@ -138,10 +138,10 @@ class Watch:
             now.on_doubt("" if number else reason)
 
     def renew(self, folder: Folder) -> None:
-        """Watch anew what is another folder than was watched, and what could not be: to be called often.
+        """Watch folders again that were replaced, and those that could not be watched. Call often.
 
-        inotify watches an inode. One that is removed, renamed or mounted over, or that a link leads to no
-        more, has nothing more to tell.
+        inotify watches an inode. If that is removed, renamed, mounted over, or no longer the target of a
+        link, it reports nothing more.
         """
         now, root = self._watched.get(folder), _root(folder)
         if now is None or root is None or time.monotonic() < now.retry:
