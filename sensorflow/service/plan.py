@@ -200,7 +200,7 @@ def _require_same_database(settings: Settings, found: pwd.struct_passwd) -> None
         return
     whose = "an ordinary user" if found.pw_uid == 0 else "root"
     raise Misuse(
-        f"the embedded database of this project was made by {whose} and lies in {there}; as "
-        f"{found.pw_name} a new, empty one would be made. Give the --run-as of before, or end the "
+        f"the embedded database of this project was created by {whose} and is in {there}; as "
+        f"{found.pw_name} a new, empty one would be created. Use the previous --run-as, or stop the "
         f"stack, move that folder to {here} and `chown -R` it"
     )

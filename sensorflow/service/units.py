@@ -77,9 +77,9 @@ def _service(plan: Plan, part: str) -> str:
 def _unit(plan: Plan, part: str) -> list[str]:
     what = {
         "": "the whole stack",
-        "daemon": "takes files in from the drop folders",
+        "daemon": "takes in files from the drop folders",
         "worker": "loads files",
-        "beat": "the clock of sweeps and retention",
+        "beat": "schedules the reconciler and retention",
         "flower": "shows tasks and workers",
     }[part]
     lines = ["[Unit]", f"Description=sensorflow {part or 'up'}: {what}"]
@@ -95,9 +95,13 @@ def _unit(plan: Plan, part: str) -> list[str]:
         ]
         for point in plan.late:
             unit = mount_unit(point)
-            lines += ["# a drop folder, which may come late", f"Wants={unit}", f"After={unit}"]
+            lines += [
+                "# a drop folder, which may be mounted late",
+                f"Wants={unit}",
+                f"After={unit}",
+            ]
     lines += [
-        "# what ends is started again, however often: a database or share may be away for a day",
+        "# restart without a limit: a database or share may be unavailable for a day",
         "StartLimitIntervalSec=0",
     ]
     return lines
@@ -109,7 +113,7 @@ def _run(plan: Plan, part: str) -> list[str]:
         lines.append("Type=exec")
     else:
         lines += [
-            "# started when the servers answer; recovery or a migration may take its time",
+            "# started when the servers answer; recovery or a migration may take long",
             "Type=notify",
             "NotifyAccess=main",
             "TimeoutStartSec=infinity",
@@ -120,7 +124,7 @@ def _run(plan: Plan, part: str) -> list[str]:
     lines.append(f"SyslogIdentifier={part or 'sensorflow'}")
     lines += _secrets(plan)
     lines += [
-        "# SENSORFLOW_* variables, if you want any: one NAME=value a line, mode 0600",
+        "# optional SENSORFLOW_* variables: one NAME=value per line, mode 0600",
         f"EnvironmentFile=-{value(plan.variables)}",
     ]
     lines += [f"ExecStartPre=:{plan.mountpoint} -q {word(point)}" for point in plan.mounts]
@@ -175,21 +179,21 @@ def _life(part: str) -> list[str]:
     return [
         "Restart=always",
         "RestartSec=5s",
-        "# the signal goes to the main process alone, which ends the others in order: workers finish the",
-        "# file in hand, then the servers shut down; whatever is left after that time is killed",
+        "# the signal goes only to the main process, which ends the others in order: workers finish their",
+        "# current file, then the servers shut down; processes left after that time are killed",
         "KillMode=mixed",
         "KillSignal=SIGTERM",
         f"TimeoutStopSec={patience}",
-        "# a process that the kernel ends for want of memory is replaced, and takes no other with it",
+        "# if the kernel kills a process for lack of memory, only that process is replaced",
         "OOMPolicy=continue",
-        "# to bound memory: `systemctl edit`, then [Service] MemoryMax=, at least workers x max_memory",
+        "# to limit memory: `systemctl edit`, then [Service] MemoryMax=, at least workers x max_memory",
         "LimitNOFILE=65536",
     ]
 
 
 def _fence(plan: Plan) -> list[str]:
     lines = [
-        "# what it never needs; it still writes wherever its user may, for drop folders are anywhere",
+        "# privileges it never needs; it can still write where its user can: drop folders may be anywhere",
         "NoNewPrivileges=yes",
         "LockPersonality=yes",
         "RestrictRealtime=yes",

@@ -204,7 +204,7 @@ def require_whole(settings: Settings) -> None:
     mark = settings.data_folder / RESTORING
     if mark.is_dir():
         begun = (mark / "step").exists()  # the database may contain files that exist only there
-        other = "" if begun else f", or remove {mark} to begin with nothing"
+        other = "" if begun else f", or remove {mark} to start with no data"
         raise Misuse(
             f"a restore into {settings.data_folder} is not finished: run `sensorflow restore` again with "
             f"the same backup{other}",

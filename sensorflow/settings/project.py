@@ -134,10 +134,12 @@ class Settings(Strict):
     def _names(self) -> Settings:
         for name in self.profiles:
             if "/" in name or not name.isprintable():
-                raise ValueError(f"profiles.{name}: a profile's name has no / in it")
+                raise ValueError(f"profiles.{name}: a profile's name must not contain /")
         for name in self.sources:
             if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
-                raise ValueError(f"sources.{name}: a source's name is of letters, digits, - and _")
+                raise ValueError(
+                    f"sources.{name}: a source's name may contain only letters, digits, - and _"
+                )
         return self
 
     @model_validator(mode="after")
@@ -146,7 +148,7 @@ class Settings(Strict):
         if self.deferred and shared:
             raise ValueError(
                 f'sources.{shared[0]}.dedupe_scope = "source" needs dedupe_index = "unique": only that '
-                'index keeps out what another file has brought; or give the source the scope "file"'
+                'index rejects readings of other files; or give the source the scope "file"'
             )
         return self
 

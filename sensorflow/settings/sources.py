@@ -190,7 +190,7 @@ class Source(Strict):
         if self.dedupe_scope == "source" and self.on_change in ("merge", "supersede"):
             raise ValueError(
                 'dedupe_scope = "source" needs on_change = "keep" or "reject": there a reading belongs '
-                "to the first file that brought it, so that no newer version of another may replace it"
+                "to the first file that contained it, and no newer version of another file may replace it"
             )
         return self
 
@@ -265,8 +265,8 @@ class FolderSource(Source, Folder):
     def _unpack(self) -> FolderSource:
         if self.unpack and self.growing:
             raise ValueError(
-                "growing = true takes a file line by line while it grows, unpack = true takes an archive "
-                "that is complete: give one of them"
+                "growing = true reads a file line by line while it grows, unpack = true reads an archive "
+                "that is complete: set only one of them"
             )
         return self
 
@@ -274,15 +274,15 @@ class FolderSource(Source, Folder):
     def _growing(self) -> FolderSource:
         if self.growing and self.gate is not None:
             raise ValueError(
-                "growing = true takes a file line by line while it grows, a gate says that it is "
-                "complete: give one of them"
+                "growing = true reads a file line by line while it grows, a gate announces that it is "
+                "complete: set only one of them"
             )
         if self.growing and self.after != "keep":
             raise ValueError('growing = true needs after = "keep": the file stays where it grows')
         if self.growing and self.on_change != "merge":
             raise ValueError(
-                'growing = true needs on_change = "merge": a file that is begun anew under its name '
-                "replaces the readings that it states again, and no others"
+                'growing = true needs on_change = "merge": a file that starts again under its name '
+                "replaces only the readings that it contains again"
             )
         return self
 

@@ -214,8 +214,8 @@ def translated_months() -> Iterator[None]:
     except sa.exc.DBAPIError as error:
         if isinstance(error.orig, psycopg.errors.ProgramLimitExceeded):
             what = str(error.orig.diag.message_primary)
-            do = "are its times read rightly? The database takes no more months: set the source's earliest "
-            do += "and latest, or remove old months by retention, then replay"
+            do = "are its times parsed correctly? The database accepts no more months: set the source's "
+            do += "earliest and latest, or remove old months by retention, then replay"
             raise Permanent(Code.TOO_MANY_MONTHS, what, do=do) from error
         raise
 

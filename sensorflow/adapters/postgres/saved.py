@@ -101,7 +101,7 @@ def require_plain(c: sa.Connection) -> None:
     row = run(c, "saved_kind").one()
     if row.timescale is not None:
         raise Misuse(
-            "this database uses TimescaleDB, whose dumps need its own steps to be restored: back it up as "
+            "this database uses TimescaleDB, whose dumps need special steps to be restored: back it up as "
             "TimescaleDB documents, and copy the data folder right after; see docs/how-to/backup.md"
         )
     if row.files is None:

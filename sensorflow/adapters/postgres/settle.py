@@ -58,7 +58,7 @@ def _take_back(engine: sa.Engine) -> str:
         cause = error.orig
         assert isinstance(cause, psycopg.errors.UniqueViolation)
         raise Misuse(
-            f"{words(False)}: readings are there twice ({cause.diag.message_detail}); see `sensorflow "
+            f"{words(False)}: duplicate readings exist ({cause.diag.message_detail}); see `sensorflow "
             f"db close` and `sensorflow audit`; the database stays at {words(True)}",
             Code.SETTINGS,
         ) from error

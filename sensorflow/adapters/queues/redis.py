@@ -163,13 +163,13 @@ def _check(envelope: Any) -> None:
 
 def _dict(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Misuse(f"an envelope whose {name} is no object", Code.MESSAGE)
+        raise Misuse(f"an envelope whose {name} is not an object", Code.MESSAGE)
     return value
 
 
 def _text(value: Any, name: str) -> None:
     if not isinstance(value, str):
-        raise Misuse(f"an envelope whose {name} is no text", Code.MESSAGE)
+        raise Misuse(f"an envelope whose {name} is not a text", Code.MESSAGE)
 
 
 def refuse(queue: str, reason: str) -> None:
