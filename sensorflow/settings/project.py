@@ -54,7 +54,7 @@ class Settings(Strict):
     """`{ ca = "ca.pem", cert = "me.pem", key = "me.key", verify = true }`, see
     [security](../explanation/security.md#tls)."""
     broker_tls: Tls | None = None
-    """As `database_tls`, for the broker."""
+    """Same as `database_tls`, for the broker."""
     data: Path = Path("data")
     """Folder of the landing zone, lake, quarantine, archive and logs. It must be the same for the daemon
     and all workers."""
