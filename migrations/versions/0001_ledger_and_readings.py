@@ -1,8 +1,8 @@
 """The ledger (files, arrivals, file_events) and the readings.
 
-On plain PostgreSQL raw_readings is partitioned by month; where the TimescaleDB extension can be
-created it is a hypertable. Both keep the same columns, the same unique index, and a function
-`ensure_reading_partitions(low, high)` that the loader calls: on a hypertable it has nothing to do.
+On plain PostgreSQL, raw_readings is partitioned by month; if the TimescaleDB extension can be created, it
+is a hypertable. Both have the same columns, the same unique index, and a function
+`ensure_reading_partitions(low, high)` that the loader calls; on a hypertable it does nothing.
 
 Revision: 0001
 """
@@ -27,8 +27,8 @@ STEPS = (
     "('undone', 'pending')"
 )
 
-# A new month's table is made apart and then attached: ATTACH takes SHARE UPDATE EXCLUSIVE on
-# raw_readings, which no COPY waits for, where CREATE ... PARTITION OF would take ACCESS EXCLUSIVE.
+# A new month's table is created separately and then attached: ATTACH takes SHARE UPDATE EXCLUSIVE on
+# raw_readings, which blocks no COPY; CREATE ... PARTITION OF would take ACCESS EXCLUSIVE.
 ENSURE_MONTHS = """
 CREATE FUNCTION ensure_reading_partitions(low timestamptz, high timestamptz) RETURNS integer
 LANGUAGE plpgsql AS $$
@@ -87,7 +87,7 @@ def timescale() -> bool:
     try:
         with bind.begin_nested():
             bind.execute(sa.text("CREATE EXTENSION IF NOT EXISTS timescaledb"))
-    except sa.exc.DBAPIError:  # not allowed: plain PostgreSQL then
+    except sa.exc.DBAPIError:  # not allowed: use plain PostgreSQL
         return False
     return True
 
@@ -226,7 +226,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drops all rows. The extension stays: it may serve others in this database."""
+    """Drops all rows. The extension stays: other objects in this database may use it."""
     op.execute("DROP FUNCTION ensure_reading_partitions(timestamptz, timestamptz)")
     op.drop_table("raw_readings")
     op.drop_table("file_events")

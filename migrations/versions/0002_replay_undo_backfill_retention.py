@@ -1,10 +1,9 @@
-"""What replay, undo, backfill and retention write down of a file. Only additions: 0.1.0 goes on working.
+"""Columns for replay, undo, backfill and retention. Only additions, so 0.1.0 continues to work.
 
-lane: live, or backfill, which never keeps a live file waiting. previous: the account of the load whose rows
-are in the database while the file goes through again. wanted_profile: what it is to be read by, where that
-is not its source's. identity: the file name that its dedupe keys hold.
-expired: the layers that retention has removed. tidy: false while a layer may lie in the lake that the
-state no longer wants.
+lane: live, or backfill, which never delays a live file. previous: the row counts of the load whose rows are
+in the database during a replay. wanted_profile: the profile to read the file by, if not its source's.
+identity: the file name in its dedupe keys. expired: the layers that retention has removed. tidy: false
+while the lake may contain a layer that the state no longer needs.
 
 Revision: 0002
 """
@@ -26,8 +25,8 @@ STEPS = (
 )
 TROUBLED = "state IN ('pending', 'running') AND error_code IS NOT NULL"
 
-# As in 0001, but for what happens when two make the same month: the second one waits for the lock, and may
-# still hold a stale "there is none" of its first look.
+# Like 0001, except when two sessions create the same month: the second one waits for the lock, and its
+# first check may be outdated by then.
 ENSURE_MONTHS = """
 CREATE OR REPLACE FUNCTION ensure_reading_partitions(low timestamptz, high timestamptz)
 RETURNS integer LANGUAGE plpgsql AS $$
@@ -103,7 +102,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Files that are going through again are given back the account of their last load."""
+    """Restores the row counts of the last load of files with a pending replay."""
     op.execute("DELETE FROM file_events WHERE from_state = 'loaded' AND to_state = 'pending'")
     op.execute(
         "UPDATE files SET state = 'loaded', stage = 'load', lease_until = NULL,"

@@ -1,11 +1,11 @@
 """Group roles: sensorflow_owner migrates, sensorflow_loader loads, sensorflow_reader reads.
 
-Roles are of the whole cluster: they are made where they are not there and the migrating role may make
-them; else the migration goes on without, and `sensorflow doctor` tells. GRANTS may be run again at any
-time, also by hand: `sensorflow db roles` prints it, with that of later revisions.
+Roles belong to the whole cluster. They are created if they do not exist and the migrating role may create
+them; otherwise the migration continues without them, and `sensorflow doctor` reports that. GRANTS may be
+run again at any time, also manually: `sensorflow db roles` prints it, including that of later revisions.
 
-On plain PostgreSQL the tables then belong to sensorflow_owner. A hypertable stays with the role that
-migrated: TimescaleDB runs its policies as the owner, and wants one that may log in.
+On plain PostgreSQL the tables then belong to sensorflow_owner. A hypertable stays with the migrating role:
+TimescaleDB runs its policies as the owner, which must be able to log in.
 
 Revision: 0003
 """
@@ -90,7 +90,8 @@ END
 $roles$;
 """
 
-# Whoever calls the function makes months with the owner's rights, and finds the owner's tables alone.
+# The function creates months with the owner's privileges, and its search path contains only the owner's
+# schema.
 SAFE = """
 DO $safe$
 BEGIN

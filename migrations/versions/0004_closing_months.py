@@ -1,7 +1,7 @@
-"""The function that closes a month: it builds the indexes that ``dedupe_index = "deferred"`` puts off.
+"""The function that seals a month: it builds the indexes that ``dedupe_index = "deferred"`` defers.
 
-Only an addition. The schema stays that of ``dedupe_index = "unique"``: which of the two holds in a database
-is settled after the migrations, by the settings (`adapters/postgres/indexing.py`).
+Only an addition. The schema remains that of ``dedupe_index = "unique"``: the settings select the mode of a
+database after the migrations (`adapters/postgres/indexing.py`).
 
 Revision: 0004
 """
@@ -11,10 +11,10 @@ from alembic import op
 revision = "0004"
 down_revision = "0003"
 
-# In one transaction, not CONCURRENTLY: the indexes are there whole or not at all, no loader meets a half
-# built one, and a function may do it, with the owner's rights. SHARE lets readers go on, and waits for
-# nobody longer than a moment: who is loading this very month comes first.
-# The comment is what doctor and audit read.
+# In one transaction, not CONCURRENTLY: the indexes exist completely or not at all, no load sees a
+# half-built one, and a function with the owner's privileges may build them. The SHARE lock does not block
+# readers, and is waited for only briefly: loads into this month take precedence. doctor and audit read the
+# comment.
 CLOSE = """
 CREATE FUNCTION close_reading_partition(month timestamptz) RETURNS text
 LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
@@ -53,7 +53,8 @@ EXCEPTION WHEN lock_not_available THEN
 END $$
 """
 
-# As for ensure_reading_partitions: the owner's rights, and the owner's tables alone.
+# Like ensure_reading_partitions: with the owner's privileges, and only the owner's schema in its search
+# path.
 SAFE = """
 DO $safe$
 BEGIN
@@ -92,7 +93,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """The unique index comes back: older versions know no other way."""
+    """Restores the unique index: older versions support no other mode."""
     op.execute("DROP FUNCTION close_reading_partition(timestamptz)")
     op.execute("CREATE UNIQUE INDEX IF NOT EXISTS uq_raw_dedupe ON raw_readings (ts, dedupe_key)")
     op.execute("DROP INDEX IF EXISTS ix_raw_file")

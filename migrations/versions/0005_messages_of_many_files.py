@@ -1,4 +1,4 @@
-"""Which file's message a file is a part of: messages that the broker lost are counted by it.
+"""The file whose message includes another file; used to count messages that the broker lost.
 
 Revision: 0005
 """

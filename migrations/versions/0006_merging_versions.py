@@ -1,7 +1,7 @@
-"""What a newer version of a file replaced of an older one: counts, by whom, and how a file is to be loaded.
+"""What a newer version of a file replaced of an older one (counts and files), and how to load a file.
 
-Only additions. Workers of 0.1.0 know no merge: they would replace a whole file, so a trigger refuses the
-load of a newer version by one of them, with an error that they take for the database's and try again.
+Only additions. Workers of 0.1.0 cannot merge and would replace a whole file. A trigger therefore rejects
+their loads of newer versions, with an error that they treat as a database error and retry.
 
 Revision: 0006
 """
@@ -12,7 +12,7 @@ from alembic import op
 revision = "0006"
 down_revision = "0005"
 
-# 55000 is an OperationalError to psycopg: a worker of 0.1.0 gives the file back, and its attempt too.
+# 55000 is an OperationalError to psycopg: a worker of 0.1.0 nacks the file without counting the attempt.
 REFUSE = """
 CREATE FUNCTION refuse_load_without_merge() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -98,7 +98,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Refused while readings are replaced: the older schema has no account of them."""
+    """Raises an error while readings are replaced: the older schema cannot record that."""
     merged = "SELECT count(*) FROM files WHERE rows_replaced > 0"
     if count := op.get_bind().scalar(sa.text(merged)):
         raise RuntimeError(

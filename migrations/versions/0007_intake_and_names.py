@@ -1,11 +1,11 @@
-"""Who takes the files of a source in: of several daemons on one folder one at a time.
+"""Intake leases: of several daemons on one folder, only one at a time takes in a source.
 
-collected_for: the finished_at of a file as it was when its leftovers were looked for last. name: what the
-versions of a file have in common, where that is not the key: the key composed (NFC), see `core/names.py`. A
-name that is there in one spelling only gets it here; where two are there that differ in nothing else, they
-stay apart, and so do their files.
+collected_for: finished_at of a file at its last garbage collection. name: what the versions of a file
+share, if not the key: the key in composed form (NFC), see `core/names.py`. This migration sets it only for
+names that exist in a single spelling. Existing names that differ only in spelling remain separate, and so
+do their files.
 
-Only additions. Daemons of an earlier version do not know the lease: stop them before this one's start.
+Only additions. Earlier daemons do not know the lease: stop them before starting one of this version.
 
 Revision: 0007
 """
@@ -46,7 +46,7 @@ SERVED = (
 )
 
 
-# Keys with letters that are not ASCII.
+# Keys with non-ASCII characters.
 ODD = """
 SELECT source, key FROM files WHERE octet_length(key_text) <> char_length(key_text)
 UNION

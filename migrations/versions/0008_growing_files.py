@@ -1,4 +1,4 @@
-"""Files that grow: what was taken of each, and which version is which part of one.
+"""Growing files: what was read of each, and which version is which part.
 
 Revision: 0008
 """
@@ -79,6 +79,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What was loaded stays: each growth is a version like any other."""
+    """Loaded rows stay: each growth is a version like any other."""
     op.drop_table("growths")
     op.drop_table("growing_files")

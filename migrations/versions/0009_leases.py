@@ -1,7 +1,7 @@
-"""Who publishes: a lease in place of a session's lock, which a host that is cut off would keep for long.
+"""The publisher lease. It replaces a session lock, which a disconnected host would hold for long.
 
-Only an addition. A publisher of an earlier version does not know the lease: until it is stopped, two may
-publish at a time, which costs messages and no readings.
+Only an addition. Earlier publishers do not know the lease: until they are stopped, two may publish at a
+time, which causes extra messages but loses no readings.
 
 Revision: 0009
 """

@@ -1,4 +1,4 @@
-"""Which processes run, by their own word, and an index by which each source has its turn.
+"""Heartbeats of processes, and an index by which the sources take turns.
 
 Revision: 0010
 """
@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 revision = "0010"
 down_revision = "0009"
 
-# Beside the one that is there, while daemon and workers go on. A migration that was killed left one that is
-# not valid. Waiting for a lock, it keeps nobody else waiting.
+# Built next to the existing index, while daemon and workers run. A killed migration leaves an invalid
+# index. While the migration waits for a lock, it blocks nobody.
 BROKEN = "SELECT NOT indisvalid FROM pg_index WHERE indexrelid = to_regclass('ix_files_turn')"
 TURN = """
 CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_files_turn ON files (lane, source, id, size)

@@ -1,10 +1,10 @@
-"""A running hash over the events of each file; bounds on the months that a load may make.
+"""A hash chain over the events of each file, and a limit on the months that a load may create.
 
-The hash of an event covers the one before it: changing, removing or adding one changes the last, which
-stands in ``file_histories``. Only the trigger and ``forget_events`` write there, with the owner's rights.
-Events that are there at the migration stay outside of it, as reading them all would take too long: the row
-of no file, number 0, has the last of them as `after`, and the last file as `events`. A file of before has a
-row of its own from its next event on, so that nobody waits for the migration.
+The hash of an event includes the previous hash: changing, removing or adding an event changes the last
+hash, which is stored in ``file_histories``. Only the trigger and ``forget_events`` write to that table,
+with the owner's privileges. Existing events are not hashed, because reading them all would take too long.
+Row 0, which belongs to no file, stores the last of them as `after`, and the last existing file as `events`.
+An existing file gets its own row with its next event, so the migration blocks nobody.
 
 Revision: 0011
 """
@@ -15,7 +15,7 @@ from alembic import op
 revision = "0011"
 down_revision = "0010"
 
-# Explicit columns, and no text that depends on a session's settings.
+# Explicit columns, and no text format that depends on session settings.
 HASH = """
 CREATE FUNCTION event_hash(chain bytea, e file_events) RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE AS $$
@@ -26,7 +26,7 @@ BEGIN
 END $$
 """
 
-# VOLATILE: in the trigger each statement sees what was committed while it waited for the lock.
+# VOLATILE: each statement in the trigger sees what was committed while it waited for the lock.
 CHAIN = """
 CREATE FUNCTION history_chain(file bigint, since bigint, base bytea, upto bigint,
                               OUT events bigint, OUT head bytea)
@@ -44,8 +44,8 @@ BEGIN
 END $$
 """
 
-# In the order of ids, also where another transaction got a higher id and came first: then all are hashed
-# again. Files in the order of theirs, which prevents a deadlock.
+# Hashed in the order of ids. If another transaction with a higher id committed first, all are hashed again.
+# Files are locked in the order of ids, which prevents a deadlock.
 TRIGGER_FUNCTION = """
 CREATE FUNCTION add_to_history() RETURNS trigger
 LANGUAGE plpgsql AS $$
@@ -103,7 +103,8 @@ SELECT 0, (SELECT coalesce(max(id), 0) FROM files), l.id, '', '', l.id
   FROM (SELECT coalesce(max(id), 0) AS id FROM file_events) l
 """
 
-# Old events of finished files, but for each one's last. What is left is hashed from where they ended.
+# Removes old events of finished files, except each file's last. The rest is hashed from the end of the
+# removed ones.
 FORGET = """
 CREATE FUNCTION forget_events(of_source text, age double precision, most bigint) RETURNS bigint
 LANGUAGE plpgsql AS $$
@@ -150,7 +151,7 @@ FUNCTIONS = (
     "forget_events(text, double precision, bigint)",
 )
 
-# Of a hypertable a month is there when a chunk covers its first day's instant or any later one.
+# On a hypertable, a month exists if a chunk overlaps it.
 MISSING_MONTHS = """
 CREATE FUNCTION missing_reading_partitions(months timestamptz[]) RETURNS SETOF timestamptz
 LANGUAGE sql STABLE AS $$
@@ -170,8 +171,8 @@ LANGUAGE sql STABLE AS $$
 $$
 """
 
-# As in 0001, and bounded: whoever may call it makes no more than the planner bears. After the wait for the
-# lock it asks the tables: to_regclass would say what this session remembers of before the wait.
+# Like 0001, with a limit, so that no caller creates more months than the planner can handle. After waiting
+# for the lock it queries the catalog: to_regclass may return what this session cached before the wait.
 MOST = 2400
 ENSURE_MONTHS = f"""
 CREATE OR REPLACE FUNCTION ensure_reading_partitions(low timestamptz, high timestamptz)
@@ -304,7 +305,8 @@ MONTHS = (
     "drop_empty_reading_partitions(timestamptz[], interval)",
 )
 
-# As for ensure_reading_partitions: the owner's rights, and the owner's tables alone.
+# Like ensure_reading_partitions: with the owner's privileges, and only the owner's schema in its search
+# path.
 SAFE = """
 DO $safe$
 DECLARE
@@ -386,12 +388,12 @@ def upgrade() -> None:
             op.execute(function)
     op.execute(SAFE)
     op.execute(GRANTS)
-    op.execute(TRIGGER)  # from here to the commit nobody writes an event
+    op.execute(TRIGGER)  # blocks writing of events until the commit
     op.execute(BEGINNING)
 
 
 def downgrade() -> None:
-    """Whoever may load may delete events again, as older versions do."""
+    """Gives roles that load the privilege to delete events again, which older versions need."""
     op.execute("DROP TRIGGER tr_events_history ON file_events")
     for function in reversed(FUNCTIONS):
         op.execute(f"DROP FUNCTION {function}")

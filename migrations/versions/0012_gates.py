@@ -1,4 +1,4 @@
-"""What senders say of files, by gates.
+"""What senders announce about files, by gates.
 
 Revision: 0012
 """

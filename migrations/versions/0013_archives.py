@@ -1,4 +1,4 @@
-"""Archives of many members: which archive a file came in, and of how many files an archive is.
+"""Archives with several members: the archive that contained a file, and the number of files of an archive.
 
 Revision: 0013
 """

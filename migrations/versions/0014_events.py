@@ -1,4 +1,4 @@
-"""The words of histories are a closed list.
+"""The events of histories are a closed list.
 
 Revision: 0014
 """
@@ -16,12 +16,12 @@ WORDS = (
     "'condemned', 'quarantined', 'replayed', 'replay failed', 'undone', 'expired', "
     "'orphaned rows removed'"
 )
-# of new rows at once; again from the start where a try before this one got no further
+# checks new rows at once; starts over if an earlier attempt stopped here
 CHECK = (
     "ALTER TABLE file_events DROP CONSTRAINT IF EXISTS ck_events_what, "
     f"ADD CONSTRAINT ck_events_what CHECK (what IN ({WORDS})) NOT VALID"
 )
-# all versions so far wrote no others; what somebody wrote by hand is no reason not to upgrade
+# all earlier versions wrote only these; a row written manually must not block the upgrade
 VALIDATE = """
 DO $$ BEGIN
     ALTER TABLE file_events VALIDATE CONSTRAINT ck_events_what;
@@ -32,7 +32,7 @@ END $$
 
 
 def upgrade() -> None:
-    """Beside a fleet: the lock that keeps it waiting is let go before old rows are read."""
+    """Runs while a fleet works: the blocking lock is released before existing rows are read."""
     beside = context.config.attributes.get("connection") is None
     with op.get_context().autocommit_block() if beside else nullcontext():
         op.execute(CHECK)

@@ -1,4 +1,4 @@
-"""Copies of single files into a backup: shared with the backup before while they stay the same."""
+"""Copies single files into a backup. Unchanged files are shared with the previous backup."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ LANDING = "landing"
 
 @dataclass
 class Tally:
-    """files, bytes: of the whole backup. copied: bytes that were read and written now. shared: files that
-    the backup before has too."""
+    """files, bytes: of the whole backup. copied: bytes copied now. shared: number of files shared with
+    the previous backup."""
 
     files: int = 0
     bytes: int = 0
@@ -30,7 +30,7 @@ class Tally:
 
 
 class Before:
-    """What the backup before knows of each file of the ledger; asked in the order of their numbers."""
+    """What the previous backup records about each file of the ledger; query it in order of ids."""
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -39,7 +39,8 @@ class Before:
         self._of, self._known = 0, dict[str, str]()
 
     def digest(self, file_id: int, relative: str) -> str | None:
-        """Of a file of this number, by the path in the backup; None where it is not there."""
+        """Return the digest of a file with this id by its path in the backup, or None if it is not
+        there."""
         if file_id != self._of:
             self._of, self._known = file_id, dict(self._up_to(file_id))
         return self._known.get(relative)
@@ -63,7 +64,7 @@ class Before:
 
 
 def number_of(relative: str) -> int | None:
-    """The ledger's number of a file in the lake or the quarantine, by its path in a backup."""
+    """Return the ledger's id of a file in the lake or the quarantine, by its path in a backup."""
     place = relative.removeprefix(f"{folders.DATA}/")
     if (known := file_of(place)) is not None:
         return known[1]
@@ -73,7 +74,7 @@ def number_of(relative: str) -> int | None:
 
 
 class Copier:
-    """Into a backup that is being made. leftovers: of backups that were interrupted."""
+    """Copies files into a new backup. leftovers: folders of interrupted backups."""
 
     def __init__(
         self, target: Path, data: Path, before: Path | None, leftovers: list[Path], sums: IO[bytes]
@@ -85,10 +86,10 @@ class Copier:
         self._links = True
 
     def landed(self, name: str, size: int) -> None:
-        """The bytes of a file, which are what their name says they are."""
+        """Add the bytes of a landed file. Its name contains their digest."""
         relative, digest = f"{folders.DATA}/{LANDING}/{name}", name.rpartition("/")[2]
         target = self._place(relative)
-        if target.exists():  # the bytes of another file too
+        if target.exists():  # another file has the same bytes
             return
         if self._unchanged(name, relative, size, target) or self._resumed(relative, digest, target):
             self._note(relative, digest, size, shared=True)
@@ -103,8 +104,8 @@ class Copier:
             self.tally.missing.append(f"{LANDING}/{name}: not there")
 
     def _unchanged(self, name: str, relative: str, size: int, target: Path) -> bool:
-        """Shared with the backup before. Its copy has the time of the landed file: one that was written to
-        since is not shared."""
+        """Whether the file was shared with the previous backup. A copy has the modification time of the
+        landed file; a file that was written to since is not shared."""
         if self._before.path is None:
             return False
         old, live = self._before.path / relative, self._data / LANDING / name
@@ -119,8 +120,8 @@ class Copier:
         return _size(old) == size and _same(old, stat) and self._link(old, target)
 
     def other(self, file_id: int, root: str, name: str) -> None:
-        """A file of the lake or of the quarantine, if it is there. Its name is given again to other bytes,
-        which come as a new file: of another time."""
+        """Add a file of the lake or the quarantine, if it exists. Its name may be reused for other
+        bytes, but only by a new file with another modification time."""
         place = self._data / root / name
         try:
             stat = place.lstat()
@@ -139,12 +140,12 @@ class Copier:
             self._note(relative, found, target.stat().st_size)
 
     def plain(self, source: Path, relative: str) -> None:
-        """A file of the project."""
+        """Add a file of the project."""
         found = self._write(source.open("rb"), self._place(relative))
         self._note(relative, found, (self._target / relative).stat().st_size)
 
     def made(self, relative: str) -> None:
-        """A file that somebody else has written into the backup."""
+        """Add a file that other code has written into the backup."""
         path = self._target / relative
         path.chmod(0o600)
         self._note(relative, folders.digest_of(path), path.stat().st_size)
@@ -177,7 +178,7 @@ class Copier:
         return target
 
     def _link(self, old: Path, new: Path) -> bool:
-        """False where the file system has no links, or no more of this file."""
+        """Link a file. Returns False if the file system has no links, or no more for this file."""
         if not self._links:
             return False
         try:
@@ -190,7 +191,7 @@ class Copier:
         return True
 
     def _resumed(self, relative: str, digest: str, target: Path) -> bool:
-        """Taken over from a backup that was interrupted, when it is whole."""
+        """Whether the file was taken over, complete, from an interrupted backup."""
         for leftover in self._leftovers:
             path = leftover / relative
             if path.is_file() and folders.digest_of(path) == digest:

@@ -1,4 +1,4 @@
-"""A folder of backups: what each is called, what it says of itself, and whether it is whole."""
+"""A folder of backups: names, manifests, and integrity."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Manifest:
-    """at: the moment that the backup is of. states: state -> files. bytes: of all files, shared ones too.
-    sums: SHA-256 of SHA256SUMS. server, dumped_by: major versions of the server and of pg_dump.
-    replays: see `Frozen.replayed_since`."""
+    """at: the moment of the backup's snapshot. states: state -> files. bytes: of all files, including
+    shared ones. sums: SHA-256 of SHA256SUMS. server, dumped_by: major versions of the server and of
+    pg_dump. replays: see `Frozen.replayed_since`."""
 
     format: int
     version: str
@@ -57,7 +57,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Backup:
-    """A whole one."""
+    """A complete backup."""
 
     path: Path
     manifest: Manifest
@@ -72,7 +72,7 @@ def name_at(moment: datetime) -> str:
 
 
 def backups(folder: Path) -> list[Path]:
-    """The whole ones, the oldest first. Folders of others may be called like them."""
+    """Return the complete backups, oldest first. Folders of other origin may have similar names."""
     if not folder.is_dir():
         return []
     named = (p for p in folder.iterdir() if NAME.fullmatch(p.name) and not p.is_symlink())
@@ -80,7 +80,7 @@ def backups(folder: Path) -> list[Path]:
 
 
 def unfinished(folder: Path, name: str) -> Path:
-    """A new folder for a backup in the making; one that was killed may have begun in the same second."""
+    """Return a new folder for an unfinished backup. A killed backup may have started in the same second."""
     for number in itertools.count():
         made = folder / f"{UNFINISHED}{name}{f'-{number}' if number else ''}"
         with suppress(FileExistsError):
@@ -90,13 +90,13 @@ def unfinished(folder: Path, name: str) -> Path:
 
 
 def garbage(folder: Path) -> list[Path]:
-    """What killed backups left."""
+    """Return what killed backups left behind."""
     found = (p for p in folder.iterdir() if p.name.startswith((UNFINISHED, REMOVING)))
     return sorted(p for p in found if p.is_dir() and not p.is_symlink())
 
 
 def chosen(path: Path) -> Backup:
-    """The backup at a path, or the newest one in a folder of them. Raises Misuse."""
+    """Return the backup at a path, or the newest backup in a folder. Raises UsageError."""
     if (path / MANIFEST).is_file():
         return read(path)
     found = backups(path)
@@ -109,12 +109,12 @@ def _nothing(path: Path) -> str:
     if not path.is_dir():
         return "no such folder"
     if path.name.startswith(UNFINISHED) or garbage(path):
-        return "no backup here but one that was interrupted, of which nothing can be restored"
+        return "the only backup here was interrupted, and nothing can be restored from it"
     return "no backup here"
 
 
 def read(path: Path) -> Backup:
-    """Raises Misuse for a manifest that is damaged, or of a newer version."""
+    """Read a backup's manifest. Raises UsageError if it is damaged or of a newer version."""
     try:
         given = json.loads((path / MANIFEST).read_text("utf-8"))
         number = int(given["format"])
@@ -138,13 +138,13 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def open_new(path: Path) -> Any:
-    """For writing, and for nobody else to read."""
+    """Open a file for writing that nobody else can read."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", BLOCK)
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """One at a time writes to a folder of backups. Raises Misuse."""
+    """Lock a folder of backups: only one process writes to it at a time. Raises UsageError."""
     with (folder / ".lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -154,21 +154,23 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def remove(path: Path) -> None:
-    """Not half: renamed first, so that nobody takes for whole what is being removed."""
+    """Remove a backup. It is renamed first, so that nobody mistakes a half-removed backup for a complete
+    one."""
     if not path.name.startswith((UNFINISHED, REMOVING)):
         path = path.rename(path.with_name(REMOVING + path.name))
     shutil.rmtree(path)
 
 
 def sum_line(digest: str, relative: str) -> bytes:
-    """As sha256sum writes it."""
+    """Return a line in the format of sha256sum."""
     name = os.fsencode(relative)
     escaped = name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
     return (b"\\" if escaped != name else b"") + digest.encode() + b"  " + escaped + b"\n"
 
 
 def sums(path: Path) -> Iterator[tuple[str, str]]:
-    """(path, SHA-256) of a backup's files, in the order in which they were copied. Raises Misuse."""
+    """Yield (path, SHA-256) of a backup's files, in the order in which they were copied. Raises
+    UsageError."""
     with (path / SUMS).open("rb") as lines:
         for number, line in enumerate(lines, 1):
             found = re.fullmatch(rb"(\\?)([0-9a-f]{64})  ([^\n]+)\n", line)
@@ -188,8 +190,8 @@ _UNESCAPED = {b"n": b"\n", b"r": b"\r"}
 
 
 def opened(backup: Path, path: Path) -> Any:
-    """A file of a backup, to be read. Raises OSError ELOOP for a symbolic link on the way to it: a backup
-    has none."""
+    """Open a file of a backup for reading. Raises OSError ELOOP for a symbolic link in its path: backups
+    contain none."""
     for part in (path, *path.parents):
         if part == backup:
             break
@@ -199,7 +201,7 @@ def opened(backup: Path, path: Path) -> Any:
 
 
 def intact(path: Path) -> bool:
-    """Whether a backup's list of files is the one that it was made with."""
+    """Whether a backup's list of files is the one that it was created with."""
     try:
         return digest_of(path / SUMS) == read(path).manifest.sums
     except (Misuse, OSError):
@@ -212,7 +214,8 @@ def digest_of(path: Path) -> str:
 
 
 def verify(backup: Backup, progress: Callable[[int], object] = lambda _: None) -> Iterator[str]:
-    """What is wrong with a backup, a line for each file. progress: of the bytes of each that was read."""
+    """Yield the faults of a backup, one line per file. progress: called with the bytes read of each
+    file."""
     if not (backup.path / SUMS).is_file():
         yield f"{SUMS}: missing"
         return
@@ -234,14 +237,14 @@ def verify(backup: Backup, progress: Callable[[int], object] = lambda _: None) -
 
 
 def unshare(backup: Backup, damaged: Iterable[str]) -> None:
-    """No later backup shares a damaged file: its time is no longer that of the original."""
+    """Ensure that no later backup shares a damaged file: its modification time is changed."""
     for text in damaged:
         with suppress(OSError):
             os.utime(backup.path / text.rpartition(": ")[0], (0, 0), follow_symlinks=False)
 
 
 def prune(folder: Path, keep: int) -> list[str]:
-    """Remove the oldest, so that so many are left; returns their names."""
+    """Remove the oldest backups, so that `keep` remain. Returns the names of the removed ones."""
     old = backups(folder)[:-keep]
     for path in old:
         remove(path)

@@ -1,7 +1,8 @@
-"""Make a backup while everything runs.
+"""Makes a backup while the system runs.
 
-First the disk is held: what the ledger names is removed and rewritten by nobody. Then the moment: a
-snapshot of the database. Then the files that it names, and the dump of it, by pg_dump. Last the manifest.
+First, locks stop all removals and rewrites of files on disk that the ledger refers to. Then a snapshot of
+the database is taken. Then the files that it refers to are copied, and pg_dump dumps it. The manifest is
+written last.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 STORES = (LANDING, *Layer, "quarantine")
 LAST = ".backup.json"
-"""In the data folder: when the last backup was made, and where."""
+"""In the data folder: time and place of the last backup."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,12 @@ class Done:
 
 
 Progress = Callable[[str, int, int], object]
-"""What is being done, how many files of the ledger of how many."""
+"""Called with the current step, and how many of how many files of the ledger are done."""
 
 
 def require_in_data(settings: Settings) -> None:
-    """Misuse where a zone is not in the data folder, which is all that backup and restore know."""
+    """Raises UsageError if a zone is outside the data folder: backup and restore support only that
+    folder."""
     if (zone := settings.storage.elsewhere()) is not None:
         raise Misuse(
             f"{zone} is not in the data folder, and backup and restore know that folder alone: copy the "
@@ -54,7 +56,7 @@ def require_in_data(settings: Settings) -> None:
 
 
 def require_apart(settings: Settings, target: Path) -> None:
-    """Misuse for a folder that the backup would be a part of, or that files are dropped into."""
+    """Raises UsageError if the backup would be in a folder that it includes, or in a drop folder."""
     require_in_data(settings)
     there = target.resolve()
     folders_ = {f"sources.{n}": settings.path(s.path) for n, s in settings.folders.items()}
@@ -75,8 +77,8 @@ def make(
     progress: Progress,
     keep: int | None = None,
 ) -> Done:
-    """project: files of the project, by their path in it. keep: how many backups are left. Raises Misuse,
-    and Transient DATABASE."""
+    """Make a backup. project: files of the project, by their path in it. keep: number of backups to
+    keep. Raises UsageError, and Transient DATABASE."""
     from sensorflow.adapters.postgres.saved import frozen
 
     require_apart(settings, target)
@@ -91,7 +93,7 @@ def make(
 
 
 def _pruned(target: Path, keep: int | None, notes: list[str]) -> list[str]:
-    """The backup is whole whatever becomes of older ones."""
+    """Remove older backups. A failure is only noted: the new backup is complete."""
     try:
         return folders.prune(target, keep) if keep else []
     except OSError as error:
@@ -101,7 +103,7 @@ def _pruned(target: Path, keep: int | None, notes: list[str]) -> list[str]:
 
 @contextmanager
 def _writing(target: Path) -> Iterator[None]:
-    """A disk that is full or away is one line. What is copied by then is taken over by the next backup."""
+    """Report a full or missing disk in one line. The next backup takes over what was copied."""
     try:
         yield
     except OSError as error:
@@ -138,7 +140,7 @@ class _Making:
             before = next(filter(folders.intact, reversed(known)), None)
             copier = Copier(work, data, before, leftovers, sums)
             self._copy(now, copier)
-            # what is replayed until here has been copied as it was by then, or as it was before
+            # files replayed from now on have been copied either before or after the replay
             replays = now.replayed_since()
             self._progress("database", now.files_count, now.files_count)
             self._dump(now, work)
@@ -210,4 +212,4 @@ class _Making:
             replays={str(i): profile for i, profile in replays.items()},
         )
         folders.write_manifest(work, manifest)
-        os.sync()  # all of it, before it is called whole
+        os.sync()  # sync everything before the backup counts as complete

@@ -1,8 +1,8 @@
-"""Restore a backup into an empty place.
+"""Restores a backup into an empty project.
 
-Everything is copied below ``data/.restoring`` first, the database is filled in one transaction, and only
-then do the folders get their places. While ``data/.restoring`` is there no command works with the project:
-a restore that was interrupted is begun anew, or finished, by the same command.
+Everything is first copied to ``data/.restoring``. Then the database is filled in one transaction, and only
+then are the folders moved into place. No command works with the project while ``data/.restoring`` exists.
+The same command restarts or finishes an interrupted restore.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STEP = "step"
 
 
 class Restore:
-    """progress: what is being done, and how many bytes more of it are."""
+    """progress: called with the current step and the additional bytes done."""
 
     def __init__(
         self, backup: Backup, settings: Settings, progress: Callable[[str, int], object]
@@ -41,7 +41,7 @@ class Restore:
         self._staging = self._data / RESTORING
 
     def require(self) -> None:
-        """Raises Misuse where something is in the way, before anything is changed."""
+        """Raises UsageError if something prevents the restore, before anything is changed."""
         require_in_data(self._settings)
         require_readable(self._backup)
         if self.step == PLACING:
@@ -65,14 +65,15 @@ class Restore:
 
     @property
     def step(self) -> str | None:
-        """Of a restore that was interrupted; None where there was none."""
+        """The step at which a restore was interrupted; None if there was none."""
         try:
             return (self._staging / STEP).read_text("utf-8").partition("\n")[0]
         except OSError:
             return "" if self._staging.is_dir() else None
 
     def require_database(self, url: str, own: bool) -> None:
-        """own: the server is ours, and what an interrupted restore left in it may go. Raises Misuse."""
+        """Raises UsageError unless the database can be filled. own: the server is ours, so that remains
+        of an interrupted restore may be removed."""
         from sensorflow.adapters.postgres import dump
 
         tables, used = dump.contents(url)
@@ -90,8 +91,8 @@ class Restore:
         )
 
     def begin(self) -> None:
-        """What an interrupted restore has copied is removed; that it had begun to fill the database is not
-        forgotten."""
+        """Remove the copies of an interrupted restore, but keep the note that it had begun to fill the
+        database."""
         if self.step == PLACING:
             return
         self._staging.mkdir(parents=True, exist_ok=True)
@@ -102,7 +103,7 @@ class Restore:
                 path.unlink()
 
     def copy(self) -> None:
-        """Raises Misuse that names the first file that is not what it was."""
+        """Copy the files. Raises UsageError that names the first file that has changed."""
         if self.step == PLACING:
             return
         for relative, digest in folders.sums(self._backup.path):
@@ -128,14 +129,15 @@ class Restore:
         os.utime(target, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
     def fill(self, url: str, tools: Tools, own: bool) -> None:
-        """own: the server is ours, and what an interrupted restore left in it may go. Raises Misuse."""
+        """Fill the database. own: the server is ours, so that remains of an interrupted restore may be
+        removed. Raises UsageError."""
         from sensorflow.adapters.postgres import dump, migrate, saved
 
         if self.step == PLACING:
             return
         self._progress("database", 0)
         self.require_database(url, own)
-        if own and dump.contents(url)[0]:  # empty tables, or what an interrupted restore left
+        if own and dump.contents(url)[0]:  # empty tables, or the remains of an interrupted restore
             dump.recreate(url)
         self._note(FILLING)
         try:
@@ -150,7 +152,7 @@ class Restore:
         self._note(PLACING)
 
     def place(self) -> None:
-        """The last step: each folder by one rename, and the sign of a restore goes."""
+        """The last step: move each folder into place by a rename, and remove the restore marker."""
         for store in STORES:
             staged = self._staging / store
             if staged.is_dir():
@@ -158,14 +160,16 @@ class Restore:
                     self._require_empty(store)
                     shutil.rmtree(self._data / store)
                 staged.rename(self._data / store)
-        done = self._staging.with_name(f"{RESTORING}-done")  # at once no longer an unfinished one
+        done = self._staging.with_name(
+            f"{RESTORING}-done"
+        )  # no longer unfinished as soon as it is renamed
         shutil.rmtree(done, ignore_errors=True)
         self._staging.rename(done)
         sync_folder(self._data)
         shutil.rmtree(done)
 
     def abandon(self) -> None:
-        """Of a restore that failed before the database was filled: the place is as empty as it was."""
+        """Undo a restore that failed before the database was filled: the project is as empty as before."""
         if self.step == "":
             shutil.rmtree(self._staging)
 
@@ -175,7 +179,7 @@ class Restore:
 
 
 def require_readable(backup: Backup) -> None:
-    """Misuse for a backup of a schema that this version does not know."""
+    """Raises UsageError if this version does not know the schema of the backup."""
     from sensorflow.adapters.postgres import migrate
 
     manifest = backup.manifest
@@ -187,7 +191,7 @@ def require_readable(backup: Backup) -> None:
 
 
 def _first(folder: Path) -> Path | None:
-    """A file in there; the note of when the folder was made is none."""
+    """Return a file of the folder, other than the note of when the folder was created."""
     for path, _, names in os.walk(folder):
         if found := [name for name in names if name != BEGAN]:
             return Path(path) / found[0]

@@ -1,7 +1,7 @@
-"""Become a program that does not outlive its parent: python child.py PARENT SIGNAL UID GID CMD...
+"""Starts a program that ends with its parent: python child.py PARENT SIGNAL UID GID CMD...
 
-Run as a file, without the package: it only asks the kernel for a signal at the parent's death, after
-having given up root (which would clear that wish), and becomes the program.
+Run as a file, without the package. It drops root privileges, asks the kernel for a signal at the parent's
+death (dropping privileges later would cancel that) and executes the program.
 """
 
 import ctypes

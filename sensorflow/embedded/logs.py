@@ -1,10 +1,10 @@
-"""Logs of the programs that `sensorflow up` runs: files that stay bounded, its own stdout, or the journal.
+"""Logs of the programs that `sensorflow up` runs: bounded files, its own stdout, or the journal.
 
-Each program writes its file by itself, appending: nothing stands between, so that a supervisor that is
-stopped or killed keeps no program waiting and loses no line. So a file can be neither renamed (they go on
-writing into it) nor simply emptied (what comes between the copy and that is lost): its head is copied, and
-then cut off by the kernel while the programs go on appending (FALLOC_FL_COLLAPSE_RANGE; ext4, xfs). Where
-the disk cannot do that, it is copied and emptied; a line of that very instant may be lost.
+Each program appends to its log file directly, so that a stopped or killed supervisor blocks no program and
+loses no line. Therefore a file can be neither renamed (the program would go on writing into it) nor
+truncated after a copy (lines written in between would be lost). Instead, the head of the file is copied,
+and the kernel then removes it while the program appends (FALLOC_FL_COLLAPSE_RANGE; ext4, xfs). On other
+file systems the file is copied and truncated; a line written at that instant may be lost.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Rotation", "Where", "opened", "rotate"]
 
 EVERY = 2.0
-"""Seconds between looks."""
+"""Seconds between checks."""
 JOURNAL = "/run/systemd/journal/stdout"
 _COLLAPSE = 0x08
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -36,8 +36,8 @@ _BLOCK = 1 << 20
 
 @contextmanager
 def opened(where: Where, path: Path) -> Iterator[int]:
-    """A descriptor for a program's stdout and stderr. Without room for a log, or a journal, it goes
-    without."""
+    """Provide a descriptor for a program's stdout and stderr. If there is no room for a log, or no
+    journal, the program runs without."""
     if where is Where.STDOUT:
         yield sys.stdout.fileno()
         return
@@ -56,7 +56,7 @@ def _file(path: Path) -> IO[bytes]:
 
 
 def _journal(name: str) -> socket.socket:
-    """A stream of sd_journal_stream_fd(3): identifier, no unit, priority 6, nothing forwarded."""
+    """Open a stream as sd_journal_stream_fd(3) does: identifier, no unit, priority 6, no forwarding."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         made.connect(JOURNAL)
@@ -68,7 +68,7 @@ def _journal(name: str) -> socket.socket:
 
 
 class Rotation:
-    """Keeps the logs of a folder below `log_size` each, with `log_files` older ones beside it."""
+    """Keeps the logs of a folder below `log_size` each, plus `log_files` older files each."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.settings = settings
@@ -76,27 +76,28 @@ class Rotation:
         self._next = 0.0
 
     def turn(self) -> None:
-        """Call it often; nothing is raised."""
+        """Rotate if due. Call often; raises nothing."""
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + EVERY
         with suppress(OSError):
             for path in self._folder.glob("*.log"):
-                with suppress(OSError):  # a full disk: tried again
+                with suppress(OSError):  # a full disk: retried
                     rotate(path, int(self.settings.log_size), self.settings.log_files)
 
 
 def rotate(path: Path, most: int, files: int) -> bool:
-    """Move what is in a log to `<name>.1`, and that to `<name>.2`, once it is larger than `most` bytes.
+    """Move the content of a log larger than `most` bytes to `<name>.1`, that of `<name>.1` to `<name>.2`,
+    and so on.
 
-    Together they are one text, oldest first: a line may begin in one and end in the next.
+    The files form one text, oldest first: a line may begin in one and end in the next.
     """
     if path.stat().st_size <= most:
         return False
     new = path.with_name(f"{path.name}.new")
     with path.open("r+b") as log:
         block = os.fstatvfs(log.fileno()).f_frsize
-        head = (os.fstat(log.fileno()).st_size - 1) // block * block  # never all of it
+        head = (os.fstat(log.fileno()).st_size - 1) // block * block  # never the whole file
         try:
             with new.open("wb") as copy:
                 _copy(log, copy, head)
@@ -113,7 +114,7 @@ def rotate(path: Path, most: int, files: int) -> bool:
 
 
 def _copy(source: Any, target: Any, length: int | None) -> None:
-    """So many bytes, or all to the end, for as long as something is appended."""
+    """Copy so many bytes, or everything until the end, even while the file grows."""
     while length is None or length > 0:
         found = source.read(_BLOCK if length is None else min(_BLOCK, length))
         if not found:
@@ -137,7 +138,7 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 def older(path: Path) -> list[Path]:
-    """The files of a log, oldest first, itself last."""
+    """Return the files of a log, oldest first; the log itself is last."""
     return [*(old for _, old in sorted(_rotated(path), reverse=True)), path]
 
 
@@ -148,7 +149,7 @@ def _rotated(path: Path) -> list[tuple[int, Path]]:
 
 
 def _collapsed(descriptor: int, length: int) -> bool:
-    """Whether the kernel has cut that off the head, while others append."""
+    """Whether the kernel has removed that many bytes at the head, while others append."""
     call = _LIBC.fallocate
     call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
     return bool(call(descriptor, _COLLAPSE, 0, length) == 0)

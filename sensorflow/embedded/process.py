@@ -1,4 +1,4 @@
-"""A child process that is watched, logged to a file, and ends when its parent does."""
+"""A supervised child process that logs to a file and ends with its parent."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ _CHILD = str(Path(__file__).with_name("child.py"))
 class Process:
     """One program of the stack.
 
-    stop: the signal that asks it to end. orphan: the one it gets when the parent is killed.
-    user: (uid, gid) to run as, None for our own. noted: a file that says which process it is, for the
-    supervisor after this one.
+    stop: the signal that asks it to end. orphan: the signal that it gets when the parent is killed. user:
+    (uid, gid) to run as, None for our own. noted: a file that records the process for a later supervisor.
     """
 
     name: str
@@ -46,7 +45,7 @@ class Process:
     _popen: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it; from the main thread only, for the kernel watches the thread that forks."""
+        """Start the process. Call only from the main thread: the kernel watches the thread that forks."""
         uid, gid = self.user or (-1, -1)
         launcher = [sys.executable, "-I", "-S", _CHILD, str(os.getpid()), str(int(self.orphan))]
         with opened(self.where, self.log) as log:
@@ -58,7 +57,7 @@ class Process:
                 stderr=log,
                 env={**os.environ, **self.env},
                 cwd=self.cwd or ("/" if self.user else None),
-                start_new_session=True,  # Ctrl-C is for the supervisor, which ends them in order
+                start_new_session=True,  # only the supervisor handles Ctrl-C: it ends them in order
             )
         if self.noted is not None:
             with suppress(OSError):  # a full disk is no reason to go without
@@ -73,7 +72,7 @@ class Process:
         return self._popen is not None and self._popen.poll() is None
 
     def end(self, patience: float) -> None:
-        """Ask it to end, and kill it after `patience` seconds."""
+        """Ask the process to end, and kill it after `patience` seconds."""
         if self._popen is None or not self.alive:
             return
         self._popen.send_signal(self.stop)
@@ -88,7 +87,7 @@ class Process:
             self._popen.send_signal(self.stop)
 
     def wait_for(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Until it is ready. Raises Misuse when it ends or takes too long."""
+        """Wait until the process is ready. Raises UsageError if it ends or takes too long."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if not self.alive:
@@ -99,7 +98,7 @@ class Process:
         raise Misuse(self.fault("did not start"))
 
     def fault(self, what: str) -> str:
-        """What is wrong with it, with the line of its log that says why, and where the log is."""
+        """Describe a failure, with the log line that explains it, and the path of the log."""
         if self.where is not Where.FILES:
             return f"{self.name} {what}; {self._where_told()}"
         why = cause(self.last_words()) or "no reason given"
@@ -121,7 +120,7 @@ class Process:
         return f"its log: {self.log}" if self.log.is_file() else f"no log: {room(self.log)}"
 
     def last_words(self) -> list[str]:
-        """What it wrote since it was started."""
+        """Return the last lines that the process has logged since its start."""
         return tail(self.log, self._began)
 
 
@@ -135,20 +134,20 @@ def _how(code: int) -> str:
 
 
 def tail(log: Path, begin: int = 0) -> list[str]:
-    """The last lines of a log, from a byte on; none where it cannot be read."""
+    """Return the last lines of a log, from a byte offset on; none if it cannot be read."""
     try:
         with log.open("rb") as stream:
             end = stream.seek(0, os.SEEK_END)
             stream.seek(
                 max(begin if begin <= end else 0, end - WORDS)
-            )  # its head may have been cut off
+            )  # its head may have been removed
             return stream.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return []
 
 
 WORDS = 65536
-"""Bytes at the end of a log that are searched for the reason of a failure."""
+"""Bytes at the end of a log in which the reason of a failure is searched."""
 _CAUSES = (
     re.compile(r"no space left on device|disk quota exceeded|wrote only \d+ of", re.IGNORECASE),
     re.compile(r"\b(PANIC|FATAL|initdb: error|Fatal error|FATAL CONFIG FILE ERROR)\b"),
@@ -162,7 +161,7 @@ _CONSEQUENCES = re.compile(
 
 
 def cause(lines: Sequence[str]) -> str:
-    """The line of a log that says why, rather than what followed from it; "" of an empty one."""
+    """Return the log line that names the cause rather than a consequence; "" for an empty log."""
     told = [line.strip() for line in lines if line.strip() and not _CONSEQUENCES.search(line)]
     for kind in _CAUSES:
         if found := [line for line in told if kind.search(line)]:
@@ -178,20 +177,21 @@ def last_error(lines: Sequence[str]) -> str:
 
 
 def _detail(lines: Sequence[str], first: str) -> str:
-    """What PostgreSQL says more, in the line after it."""
+    """Return the detail that PostgreSQL gives in the next line."""
     texts = [line.strip() for line in lines]
     _, mark, detail = texts[min(texts.index(first) + 1, len(texts) - 1)].partition("DETAIL:")
     return f" ({detail.strip()})" if mark else ""
 
 
 def ending_with_us() -> tuple[str, ...]:
-    """What a command begins with that is not to outlive this process, killed or not; see child.py."""
+    """Return the command prefix for a program that must end with this process, even if this is killed;
+    see child.py."""
     word = str(int(signal.SIGKILL))
     return (sys.executable, "-I", "-S", _CHILD, str(os.getpid()), word, "-1", "-1")
 
 
 def tree(pid: int) -> Iterator[int]:
-    """A process and its living descendants."""
+    """Yield a process and its living descendants."""
     yield pid
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
@@ -200,7 +200,8 @@ def tree(pid: int) -> Iterator[int]:
 
 
 def cpu(*pids: int | None) -> float:
-    """Seconds of CPU of processes and of their descendants, ended and waited-for ones too."""
+    """Return the CPU seconds of processes and their descendants, including ended children that were
+    waited for."""
     ticks = 0
     for pid in {p for top in pids if top for p in tree(top)}:
         ticks += sum(int(text) for text in fields(pid)[11:15])
@@ -208,7 +209,7 @@ def cpu(*pids: int | None) -> float:
 
 
 def free_port(wanted: int = 0) -> int:
-    """`wanted` when nobody listens there, else any free port of 127.0.0.1."""
+    """Return `wanted` if nobody listens there, else any free port of 127.0.0.1."""
     for port in (wanted if wanted < 65536 else 0, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -221,8 +222,8 @@ def free_port(wanted: int = 0) -> int:
 
 
 def kept_port(path: Path, name: str) -> tuple[int, str]:
-    """The port of last time, while it is free: clients' URLs stay right over restarts. With a line to
-    report where it is another one now, else ""."""
+    """Return the previous port if it is free, so that clients' URLs stay valid over restarts, else
+    another one; and a line to report if the port has changed, else ""."""
     try:
         wanted = int(path.read_text())
     except (OSError, ValueError):
@@ -237,7 +238,7 @@ def kept_port(path: Path, name: str) -> tuple[int, str]:
 
 
 def listener(port: int) -> str | None:
-    """The program of this host that listens on a port, if that can be seen."""
+    """Return the program on this host that listens on a port, or None if unknown."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError):
             for row in Path(table).read_text().splitlines()[1:]:

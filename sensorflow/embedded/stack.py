@@ -1,4 +1,4 @@
-"""The programs of the stack, started in order, watched, and ended in the reverse order."""
+"""The programs of the stack: started in order, supervised, and ended in reverse order."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sensorflow.embedded.process import Process
 from sensorflow.settings import Settings
 
 PATIENCE = 20.0
-"""Seconds that a worker has to finish the file in hand."""
+"""Seconds that a worker has to finish its current file."""
 
 TOGETHER = frozenset(("daemon", "worker"))
-"""Of which an old and a new one may run at a time: leases and claims decide who does what."""
+"""Programs of which an old and a new instance may run at a time: leases and claims coordinate them."""
 
 FLOWER = (
     "--logging=warning",
     "--tasks_columns=name,args,state,result,received,runtime,worker,exception",
 )
-"""args is where each task names its source, file and stage."""
+"""Each task's args name its source, file and stage."""
 
 
 def celery(*arguments: str) -> list[str]:
@@ -37,9 +37,9 @@ def fleet(
     generation: int = 0,
     folder: Path | None = None,
 ) -> list[Process]:
-    """Daemon and workers, and Celery's beat and Flower; `env` tells them the URLs. generation: of Celery's
-    workers, whose names differ while those of before finish their files. folder: where they run; the data
-    folder."""
+    """Return the daemon and workers, and Celery's beat and Flower. env: contains the URLs. generation:
+    number of Celery's workers, whose names differ from those of workers that still finish their files.
+    folder: working directory; the data folder by default."""
     logs = settings.data_folder / "logs"
     ours = [sys.executable, "-m", "sensorflow"]
     level = f"--loglevel={settings.log_level}"
@@ -69,10 +69,10 @@ def fleet(
 
 @dataclass
 class Supervisor:
-    """Keeps processes alive: one that ends is started again, the longer after the more often.
+    """Keeps processes alive: restarts a process that ends, with increasing delay if that repeats.
 
-    servers: watched like the others, and ended by whoever started them, after the others. ending: those
-    of before an edit, which finish what they have in hand. each_turn: what else is to be done often.
+    servers: supervised too, but their starter ends them, after the others. ending: processes from before a
+    change of settings, which finish their current work. each_turn: called at each check.
     """
 
     processes: list[Process]
@@ -90,8 +90,8 @@ class Supervisor:
             process.start()
 
     def renew(self, processes: list[Process]) -> None:
-        """Ask all but the servers to end, and start these in their place: daemon and workers at once, for a
-        file in hand may take long; the others, which can be there only once, when the old one is gone."""
+        """Replace all processes but the servers. Daemon and workers are replaced at once, because the
+        current file may take long; the others, which may run only once, when the old one has ended."""
         for process in self.processes:
             process.ask_to_end()
         self.ending += self.processes
@@ -100,7 +100,7 @@ class Supervisor:
         self.check()
 
     def check(self) -> None:
-        """Start again what has ended; call it often, from the main thread."""
+        """Restart processes that have ended. Call often, from the main thread."""
         self.each_turn()
         now = time.monotonic()
         self.ending = [process for process in self.ending if process.alive]
@@ -108,7 +108,7 @@ class Supervisor:
         for process in self.all:
             if process.alive or process.name in waited:
                 continue
-            if process.pid is None:  # of an edit: it was never started
+            if process.pid is None:  # replaced after a change of settings: never started
                 with suppress(OSError):
                     process.start()
             elif process.name not in self._due:
@@ -116,11 +116,11 @@ class Supervisor:
             elif now >= self._due[process.name]:
                 del self._due[process.name]
                 process.restarts += 1
-                with suppress(OSError):  # the host is short of memory or processes: tried again
+                with suppress(OSError):  # the host is short of memory or processes: retried
                     process.start()
 
     def stop(self) -> None:
-        """Ask all to end, and wait for each."""
+        """Ask all processes to end, and wait for each."""
         every = [*self.processes, *self.ending]
         for process in every:
             process.ask_to_end()

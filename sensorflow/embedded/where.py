@@ -1,4 +1,4 @@
-"""Where the programs of a stack log to."""
+"""The log destination of the stack's programs."""
 
 from enum import StrEnum
 

@@ -1,1 +1,1 @@
-"""The stack or its parts as services of systemd."""
+"""Runs the stack or its parts as systemd services."""

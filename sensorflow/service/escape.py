@@ -1,4 +1,4 @@
-"""Texts in unit files, as systemd.syntax(7) and systemd.unit(5) ask."""
+"""Escapes text for unit files, as specified in systemd.syntax(7) and systemd.unit(5)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def word(text: str | Path) -> str:
 
 
 def value(text: str | Path) -> str:
-    """A setting that is taken whole, without quotes."""
+    """Escape a setting whose complete value is used, without quotes."""
     given = _checked(text)
     if given != given.strip() or given.endswith("\\"):
         raise Misuse(f"{given!r}: a name that begins or ends with a space fits in no unit file")
@@ -34,7 +34,7 @@ def value(text: str | Path) -> str:
 
 
 def comment(text: str | Path) -> str:
-    """In a comment; a backslash at its end would take the next line in."""
+    """Escape a comment; a backslash at its end would continue it on the next line."""
     return _checked(text).rstrip("\\")
 
 

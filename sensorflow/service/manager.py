@@ -1,4 +1,4 @@
-"""systemd on this machine: where units lie, which are ours, and what it says of them."""
+"""systemd on this host: where unit files are, which of them are ours, and their state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class Manager:
-    """The machine's manager, or the one of this user."""
+    """The system manager, or the user manager of this user."""
 
     user: bool
 
@@ -36,7 +36,7 @@ class Manager:
         return ["systemctl", "--user"] if self.user else ["systemctl"]
 
     def require(self) -> None:
-        """Raises Misuse where there is none."""
+        """Raises UsageError if the manager is not available."""
         if shutil.which("systemctl") is None or not Path("/run/systemd/system").is_dir():
             raise Misuse(
                 "systemd does not run here: `sensorflow service install --print` shows the units, to take "
@@ -52,14 +52,15 @@ class Manager:
             )
 
     def ours(self, config: Path) -> list[Path]:
-        """Files of units that are written for a project, those to start first."""
+        """Return the unit files of a project, in start order."""
         return sorted(
             (path for path, project in _written(self.folder) if project == comment(config)),
             key=lambda path: (path.suffix != ".target", path.name),
         )
 
     def require_free(self, names: Sequence[str], config: Path) -> None:
-        """Misuse when a unit of such a name is another project's, or nobody's of ours."""
+        """Raises UsageError if a unit of such a name belongs to another project or was not written by
+        us."""
         known = dict(_written(self.folder))
         for name in names:
             path = self.folder / name
@@ -85,7 +86,7 @@ class Manager:
             raise Misuse(f"`{' '.join((*self.command, *arguments))}`: {_last(done.stderr)}")
 
     def facts(self, names: Sequence[str]) -> list[dict[str, str]]:
-        """What the manager says of units, a dict for each."""
+        """Return the manager's properties of each unit, one dict per unit."""
         done = self._run("show", f"--property={','.join(SHOWN)}", "--", *names)
         blocks = done.stdout.strip().split("\n\n")
         return [
@@ -110,7 +111,7 @@ def _written(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def units_of(config: Path) -> tuple[Manager, list[str]] | None:
-    """The units of a project, whichever manager has them."""
+    """Return the units of a project and the manager that has them."""
     for manager in (Manager(user=False), Manager(user=True)):
         if found := manager.ours(config):
             return manager, [path.name for path in found]
@@ -122,7 +123,7 @@ def lingers(user: str) -> bool:
 
 
 def journal(manager: Manager, names: Sequence[str]) -> list[str]:
-    """The command that shows what they log."""
+    """Return the command that shows the units' logs."""
     flag = "--user-unit" if manager.user else "--unit"
     services = [name for name in names if name.endswith(".service")]
     return ["journalctl", *(f"{flag}={name}" for name in services)]

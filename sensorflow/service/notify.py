@@ -1,4 +1,4 @@
-"""What the service manager is told: sd_notify(3), where there is one that listens."""
+"""Notifies the service manager, if there is one: sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 def notify(*lines: str) -> None:
-    """Such as READY=1, STOPPING=1 or STATUS=…. Does nothing when not run as a service."""
+    """Send lines such as READY=1, STOPPING=1 or STATUS=…. Does nothing if not run as a service."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return

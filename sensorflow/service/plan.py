@@ -1,4 +1,4 @@
-"""From a project to a plan for its units. A person's mistake is said before anything is written."""
+"""Makes a plan of a project's units. Usage errors are raised before anything is written."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ SECRETS = ("database_url", "broker_url", "flower_password")
 
 
 def project(secrets: Mapping[str, Path]) -> tuple[Path, Settings]:
-    """The settings file and what it holds, with the secrets as the service will have them. Raises
-    Misuse."""
+    """Return the settings file and its settings, with the secrets as the service will have them. Raises
+    UsageError."""
     path = required_file(here())
     given = {f"{PREFIX}{key.upper()}_FILE": str(file) for key, file in secrets.items()}
     ours = {n: v for n, v in os.environ.items() if not n.startswith(PREFIX)}
@@ -33,7 +33,7 @@ def project(secrets: Mapping[str, Path]) -> tuple[Path, Settings]:
 
 
 def secrets_of(texts: Iterable[str]) -> dict[str, Path]:
-    """KEY=FILE each. Raises Misuse."""
+    """Parse items of the form KEY=FILE. Raises UsageError."""
     found = {}
     for text in texts:
         key, sign, file = text.partition("=")
@@ -44,7 +44,7 @@ def secrets_of(texts: Iterable[str]) -> dict[str, Path]:
 
 
 def parts_of(text: str) -> tuple[str, ...]:
-    """Names with commas between. Raises Misuse."""
+    """Parse comma-separated names. Raises UsageError."""
     given = tuple(part.strip() for part in text.split(",") if part.strip())
     for part in given:
         if part not in PARTS:
@@ -61,7 +61,7 @@ def plan(
     name: str | None = None,
     secrets: Mapping[str, Path] | None = None,
 ) -> Plan:
-    """user: of a system unit; None for one of the user manager. Raises Misuse."""
+    """Return a plan. user: of a system unit; None for a unit of the user manager. Raises UsageError."""
     if parts and settings.embedded:
         raise Misuse(
             "--parts needs database_url and broker_url: the embedded servers are part of "
@@ -118,7 +118,7 @@ def config_home() -> Path:
 
 
 def mount_point(folder: Path) -> Path:
-    """Of the folder, or of what is there above it."""
+    """Return the mount point of the folder, or of its nearest existing parent."""
     while not folder.exists() or not folder.is_mount():
         if folder == folder.parent:
             break
@@ -135,14 +135,14 @@ def below_system(path: Path) -> bool:
 
 
 def _sockets_in_tmp(settings: Settings) -> bool:
-    """Whether a server is reached by a socket there."""
+    """Whether a server's socket is in /tmp."""
     urls = (settings.database_url, settings.broker_url)
     return any(url is not None and "tmp" in url.get_secret_value() for url in urls)
 
 
 def owner(path: Path, wanted: str | None) -> str:
-    """As whom a system unit runs: who the project belongs to, unless told. Never silently as root.
-    Raises Misuse."""
+    """Return the user of a system unit: `wanted`, else the owner of the project. Never silently root.
+    Raises UsageError."""
     if wanted is not None:
         try:
             return pwd.getpwnam(wanted).pw_name
@@ -162,7 +162,7 @@ def owner(path: Path, wanted: str | None) -> str:
 
 
 def require_usable(path: Path, settings: Settings, user: str) -> None:
-    """That the user can run this Python and has the project's data. Raises Misuse."""
+    """Raises UsageError unless the user can run this Python and owns the project's data."""
     found = pwd.getpwnam(user)
     data = settings.data_folder
     _require_same_database(settings, found)
@@ -191,7 +191,8 @@ def require_usable(path: Path, settings: Settings, user: str) -> None:
 
 
 def _require_same_database(settings: Settings, found: pwd.struct_passwd) -> None:
-    """As root the embedded servers' data lies elsewhere: nobody begins anew by accident."""
+    """Raises UsageError if the embedded database of another user would be left behind for a new, empty
+    one: root keeps the embedded servers' data elsewhere."""
     of_root = state.root_home(settings.data_folder)
     of_user = settings.data_folder / "embedded"
     here, there = (of_root, of_user) if found.pw_uid == 0 else (of_user, of_root)
@@ -199,7 +200,7 @@ def _require_same_database(settings: Settings, found: pwd.struct_passwd) -> None
         return
     whose = "an ordinary user" if found.pw_uid == 0 else "root"
     raise Misuse(
-        f"the embedded database of this project was made by {whose} and lies in {there}; as "
-        f"{found.pw_name} a new, empty one would be made. Give the --run-as of before, or end the "
+        f"the embedded database of this project was created by {whose} and is in {there}; as "
+        f"{found.pw_name} a new, empty one would be created. Use the previous --run-as, or stop the "
         f"stack, move that folder to {here} and `chown -R` it"
     )

@@ -1,4 +1,4 @@
-"""The text of the units, with what each setting is for."""
+"""The text of the units, with a comment on each setting."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PROJECT = "# Project: "
 class Plan:
     """What to write units for.
 
-    user: of system units; None for units of the user manager. parts: none for the whole stack as one
-    unit. folders: what must be there (settings, data). mounts: their mount points but `/`. late: mount
-    points of drop folders, which may come later. secrets: files by setting. variables: a file of
-    SENSORFLOW_* variables that may be there.
+    user: of system units; None for units of the user manager. parts: empty for the whole stack as one unit.
+    folders: folders that must exist (settings, data). mounts: their mount points except `/`. late: mount
+    points of drop folders, which may be mounted later. secrets: files by setting. variables: an optional
+    file of SENSORFLOW_* variables.
     """
 
     name: str
@@ -43,12 +43,12 @@ class Plan:
 
     @property
     def unit(self) -> str:
-        """What is enabled and started."""
+        """The unit to enable and start."""
         return f"{self.name}.target" if self.parts else f"{self.name}.service"
 
 
 def units(plan: Plan) -> dict[str, str]:
-    """Texts by file name."""
+    """Return the texts by file name."""
     if not plan.parts:
         return {plan.unit: _service(plan, "")}
     made = {plan.unit: _target(plan)}
@@ -77,9 +77,9 @@ def _service(plan: Plan, part: str) -> str:
 def _unit(plan: Plan, part: str) -> list[str]:
     what = {
         "": "the whole stack",
-        "daemon": "takes files in from the drop folders",
+        "daemon": "takes in files from the drop folders",
         "worker": "loads files",
-        "beat": "the clock of sweeps and retention",
+        "beat": "schedules the reconciler and retention",
         "flower": "shows tasks and workers",
     }[part]
     lines = ["[Unit]", f"Description=sensorflow {part or 'up'}: {what}"]
@@ -95,9 +95,13 @@ def _unit(plan: Plan, part: str) -> list[str]:
         ]
         for point in plan.late:
             unit = mount_unit(point)
-            lines += ["# a drop folder, which may come late", f"Wants={unit}", f"After={unit}"]
+            lines += [
+                "# a drop folder, which may be mounted late",
+                f"Wants={unit}",
+                f"After={unit}",
+            ]
     lines += [
-        "# what ends is started again, however often: a database or share may be away for a day",
+        "# restart without a limit: a database or share may be unavailable for a day",
         "StartLimitIntervalSec=0",
     ]
     return lines
@@ -109,7 +113,7 @@ def _run(plan: Plan, part: str) -> list[str]:
         lines.append("Type=exec")
     else:
         lines += [
-            "# started when the servers answer; recovery or a migration may take its time",
+            "# started when the servers answer; recovery or a migration may take long",
             "Type=notify",
             "NotifyAccess=main",
             "TimeoutStartSec=infinity",
@@ -120,25 +124,25 @@ def _run(plan: Plan, part: str) -> list[str]:
     lines.append(f"SyslogIdentifier={part or 'sensorflow'}")
     lines += _secrets(plan)
     lines += [
-        "# SENSORFLOW_* variables, if you want any: one NAME=value a line, mode 0600",
+        "# optional SENSORFLOW_* variables: one NAME=value per line, mode 0600",
         f"EnvironmentFile=-{value(plan.variables)}",
     ]
     lines += [f"ExecStartPre=:{plan.mountpoint} -q {word(point)}" for point in plan.mounts]
-    # the colon: no variables in it, a $ is a $
+    # the colon disables variables: a $ is a $
     lines.append(f"ExecStart=:{_started(_command(plan, part))}")
     return lines
 
 
 def _started(command: list[str]) -> str:
-    """systemd takes no program whose path has quotes or backslashes in it: a shell starts that one in its
-    own place."""
+    """Build the command. systemd rejects a program whose path has quotes or backslashes: a shell then
+    starts it by exec."""
     if not re.fullmatch(r"[\w /.,:+@=%-]+", command[0]):
         command = ["/bin/sh", "-c", 'exec "$0" "$@"', *command]
     return " ".join(word(argument) for argument in command)
 
 
 def _secrets(plan: Plan) -> list[str]:
-    """systemd reads the file as root, and gives the user a copy that no other process may read."""
+    """systemd reads each file as root, and gives the user a copy that no other process can read."""
     lines = []
     for key, path in sorted(plan.secrets.items()):
         variable = f"SENSORFLOW_{key.upper()}_FILE"
@@ -175,21 +179,21 @@ def _life(part: str) -> list[str]:
     return [
         "Restart=always",
         "RestartSec=5s",
-        "# the signal goes to the main process alone, which ends the others in order: workers finish the",
-        "# file in hand, then the servers shut down; whatever is left after that time is killed",
+        "# the signal goes only to the main process, which ends the others in order: workers finish their",
+        "# current file, then the servers shut down; processes left after that time are killed",
         "KillMode=mixed",
         "KillSignal=SIGTERM",
         f"TimeoutStopSec={patience}",
-        "# a process that the kernel ends for want of memory is replaced, and takes no other with it",
+        "# if the kernel kills a process for lack of memory, only that process is replaced",
         "OOMPolicy=continue",
-        "# to bound memory: `systemctl edit`, then [Service] MemoryMax=, at least workers x max_memory",
+        "# to limit memory: `systemctl edit`, then [Service] MemoryMax=, at least workers x max_memory",
         "LimitNOFILE=65536",
     ]
 
 
 def _fence(plan: Plan) -> list[str]:
     lines = [
-        "# what it never needs; it still writes wherever its user may, for drop folders are anywhere",
+        "# privileges it never needs; it can still write where its user can: drop folders may be anywhere",
         "NoNewPrivileges=yes",
         "LockPersonality=yes",
         "RestrictRealtime=yes",
@@ -210,7 +214,7 @@ def _fence(plan: Plan) -> list[str]:
 
 
 def _install(plan: Plan) -> list[str]:
-    """With the mounts it needs too: when one comes late, it brings the service."""
+    """Return the [Install] section. It includes the mounts: a late mount then starts the service."""
     boot = "default.target" if plan.user is None else "multi-user.target"
     mounts = "" if plan.user is None else "".join(f" {mount_unit(p)}" for p in plan.mounts)
     return ["[Install]", f"WantedBy={boot}{mounts}"]

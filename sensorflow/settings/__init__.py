@@ -1,4 +1,4 @@
-"""The settings of a project: what they are, and the file and variables that they are read from."""
+"""The settings of a project: their models, and how they are read from the file and the environment."""
 
 from sensorflow.settings.file import (
     COPY,

@@ -1,7 +1,7 @@
 """Settings: ``sensorflow.toml``, then ``SENSORFLOW_*`` variables, then ``*_FILE`` for secrets.
 
-Strict: an unknown key or a value of the wrong type is one line that names the file, the key and
-what would be right.
+Parsing is strict: an unknown key or a value of the wrong type is a one-line error that names the file, the
+key and a valid alternative.
 """
 
 from __future__ import annotations
@@ -27,15 +27,14 @@ from sensorflow.settings.storage import ZONES
 
 FILE_NAME = "sensorflow.toml"
 COPY = "SENSORFLOW_CONFIG_COPY"
-"""Names a copy of the settings file and of the profile files that it names, read in their place:
-`sensorflow up` has its processes work with what was there when they were started, whatever is written
-meanwhile."""
+"""Names a copy of the settings file and its profile files, which is read in their place: the processes
+of `sensorflow up` use the settings with which they were started, even if the files change."""
 RESTORING = ".restoring"
-"""In the data folder while a restore is not finished: nothing else works with it."""
+"""A marker in the data folder while a restore is unfinished: nothing else may use the folder."""
 
 
 def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The settings file: $SENSORFLOW_CONFIG, or the nearest sensorflow.toml at or above `start`."""
+    """Return the settings file: $SENSORFLOW_CONFIG, or the nearest sensorflow.toml at or above `start`."""
     if named := environ.get("SENSORFLOW_CONFIG"):
         path = Path(named).absolute()
         if not path.is_file():
@@ -53,7 +52,7 @@ def find(start: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def required_file(start: Path) -> Path:
-    """The settings file, for what needs one. Raises Misuse."""
+    """Return the settings file for commands that need one. Raises UsageError."""
     path = find(start)
     require_project(path, start, {})
     assert path is not None
@@ -61,7 +60,7 @@ def required_file(start: Path) -> Path:
 
 
 def require_project(path: Path | None, start: Path, environ: Mapping[str, str]) -> None:
-    """Misuse where there is neither a settings file nor variables that make a project."""
+    """Raises UsageError if there is neither a settings file nor variables that define a project."""
     if path is None and not names_project(environ):
         raise Misuse(
             f"no {FILE_NAME} at or above {start.absolute()}: run `sensorflow init` here, or cd to your "
@@ -73,9 +72,9 @@ def require_project(path: Path | None, start: Path, environ: Mapping[str, str]) 
 def load(
     path: Path | None, environ: Mapping[str, str] = os.environ, text: str | None = None
 ) -> Settings:
-    """Read and check settings; Misuse with one line for the first thing that is wrong.
+    """Read and check settings. Raises UsageError with one line for the first error.
 
-    path: the TOML file; None for defaults and environment alone. text: in place of what the file holds.
+    path: the TOML file; None for defaults and environment only. text: used instead of the file's content.
     """
     copy = environ.get(COPY)
     texts = Texts(path, Path(copy) if copy and text is None else None, text)
@@ -95,25 +94,25 @@ def load(
 
 
 class _Where:
-    """Who set a key: a variable or the file. For messages."""
+    """Where a key was set, a variable or the file; for messages."""
 
     def __init__(self, path: Path | None, variables: Variables) -> None:
         self._path, self._variables = path, variables
 
     def __call__(self, *keys: str) -> str:
-        """The variable of the first key that has one; else the file."""
+        """Return the variable of the first key that has one, else the file."""
         file = str(self._path) if self._path else None
         return next(filter(None, (self._variables.of(k, file) for k in keys)), file or "settings")
 
     def begins(self, message: str) -> str:
-        """A message that begins with the key which it is about."""
+        """Return a message that begins with the key that it concerns."""
         key = re.match(r"[\w.-]*", message)
         return f"{self(key[0].rstrip('.') if key else '')}: {message}"
 
 
 def copied(path: Path | None, environ: Mapping[str, str] = os.environ) -> str:
-    """The settings file and the profile files that it names as they are now: the text of a `COPY`. Raises
-    Misuse."""
+    """Return the current settings file and its profile files as one text, the content of a `COPY`.
+    Raises UsageError."""
     texts = Texts(path)
     _given(texts, environ)
     return texts.copied()
@@ -122,7 +121,7 @@ def copied(path: Path | None, environ: Mapping[str, str] = os.environ) -> str:
 def _given(
     texts: Texts, environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], Variables, dict[str, Path]]:
-    """(what file and variables give, which variable gave what, the files of profiles)"""
+    """Return (values from file and variables, key -> variable, files of profiles)."""
     try:
         given = texts.settings()
     except OSError as error:
@@ -133,7 +132,7 @@ def _given(
 
 
 def _resolve_profiles(given: dict[str, Any], where: _Where) -> None:
-    """Put what profiles extend, and those of the library that sources name, into the settings."""
+    """Resolve what profiles extend, and add the library profiles that sources name."""
     tables = given.get("profiles", {})
     sources = given.get("sources", {})
     if not isinstance(tables, dict) or not isinstance(sources, dict):
@@ -170,7 +169,7 @@ def _check_profiles(settings: Settings, where: _Where) -> None:
 
 
 def _check_folders(settings: Settings, where: _Where) -> None:
-    """No file may be seen by two sources, or be seen as dropped because it was put away."""
+    """No two sources may see the same file, and no source may see a disposed file as a new one."""
     folders = {f"sources.{n}.path": settings.path(s.path) for n, s in settings.folders.items()}
     folders["data"] = settings.data_folder
     for zone in ZONES:
@@ -201,13 +200,11 @@ def _check_tls(settings: Settings, where: _Where) -> None:
 
 
 def require_whole(settings: Settings) -> None:
-    """Misuse where a restore was interrupted: half of the data may be there."""
+    """Raises UsageError if a restore was interrupted: the data may be incomplete."""
     mark = settings.data_folder / RESTORING
     if mark.is_dir():
-        begun = (
-            mark / "step"
-        ).exists()  # the database may be filled, with files that are only in there
-        other = "" if begun else f", or remove {mark} to begin with nothing"
+        begun = (mark / "step").exists()  # the database may contain files that exist only there
+        other = "" if begun else f", or remove {mark} to start with no data"
         raise Misuse(
             f"a restore into {settings.data_folder} is not finished: run `sensorflow restore` again with "
             f"the same backup{other}",

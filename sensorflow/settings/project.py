@@ -29,9 +29,9 @@ from sensorflow.tls import Tls
 
 @dataclass(frozen=True)
 class Limits:
-    """inline_below: bytes; smaller files are one task. max_in_flight, backfill_in_flight: files published
-    and unfinished, in all and of the backfill lane. group_small_files: several small files a message.
-    workers: how many files are taken to be worked on at a time while no worker says."""
+    """inline_below: bytes; smaller files take one task. max_in_flight, backfill_in_flight: files
+    published and unfinished, in total and in the backfill lane. group_small_files: several small files
+    share a message. workers: number of concurrent files to assume while no worker reports."""
 
     inline_below: int
     max_in_flight: int
@@ -41,7 +41,7 @@ class Limits:
 
 
 class Settings(Strict):
-    """Everything that can be set; each key also as a variable: SENSORFLOW_RESCAN=10."""
+    """All settings. Each key can also be set by a variable, such as SENSORFLOW_RESCAN=10."""
 
     database_url: SecretStr | None = None
     """URL of PostgreSQL: `postgresql://user@host/db`. Without it the embedded server is used.
@@ -54,58 +54,57 @@ class Settings(Strict):
     """`{ ca = "ca.pem", cert = "me.pem", key = "me.key", verify = true }`, see
     [security](../explanation/security.md#tls)."""
     broker_tls: Tls | None = None
-    """As `database_tls`, for the broker."""
+    """Same as `database_tls`, for the broker."""
     data: Path = Path("data")
-    """Folder of landing zone, lake, quarantine, archive and logs. The same for the daemon and all
-    workers."""
+    """Folder of the landing zone, lake, quarantine, archive and logs. It must be the same for the daemon
+    and all workers."""
     storage: Storage = Storage()
-    """Where landing zone and quarantine are, if not in `data`: see [below](#storage)."""
+    """Location of the landing zone and the quarantine, if not in `data`: see [below](#storage)."""
     rescan: float = Field(default=30.0, gt=0, le=86400)
     """Seconds between full scans of the drop folders."""
     sweep: float = Field(default=15.0, gt=0, le=3600)
-    """Seconds between runs of the reconciler, one in the whole fleet, which finds everything stale.
-    Also how long a message may be missing."""
+    """Seconds between runs of the reconciler, which runs once in the whole fleet and repairs stale
+    states. Also the time after which a message counts as lost."""
     lease: float = Field(default=30.0, ge=3, le=86400)
-    """Seconds that a worker holds a file without a sign of life."""
+    """Seconds without a sign of life after which a worker loses a file."""
     max_attempts: int = Field(default=3, ge=1, le=100)
     """Attempts at a stage before a file is quarantined."""
     max_in_flight: int = Field(default=1000, ge=1)
-    """Most files that are published and unfinished; fewer if the fleet is slower: what it finishes in
-    two seconds. The others wait in the ledger, and each source gets its turn."""
+    """Maximum number of published, unfinished files. The limit is lower if the fleet is slower: what it
+    finishes in two seconds. Other files wait in the ledger, and the sources take turns."""
     backfill_in_flight: int = Field(default=8, ge=1)
-    """How many of these may belong to the backfill lane (`backfill`, `replay`). A live file waits for
-    no more than these."""
+    """Maximum number of these files in the backfill lane (`backfill`, `replay`). A live file never waits
+    for more than these."""
     inline_below: ByteSize = ByteSize(128 * 1024**2)
-    """Files smaller than this take one task, larger ones the chain validate, transform, load."""
+    """Files smaller than this take one task; larger files take the chain validate, transform, load."""
     group_small_files: bool = False
-    """`true`: small new files that are due at the same time share a message and a task, for about 60 %
-    of the CPU. By default each file has its own, see [Flower](../how-to/monitor.md#flower)."""
+    """`true`: small new files that are pending at the same time share a message and a task, which needs
+    about 60 % of the CPU. By default each file has its own, see [Flower](../how-to/monitor.md#flower)."""
     max_memory: ByteSize = Field(default=ByteSize(2 * 1024**3), ge=1024**3)
-    """Memory that one file may take. A file that needs more fails its attempt (`F217`)."""
+    """Memory limit per file. A file that needs more fails its attempt (`F217`)."""
     dedupe_index: Literal["unique", "deferred"] = "unique"
     """`deferred` loads at the speed of COPY, and builds the unique index of a month when the month is
-    over. `sensorflow db upgrade` applies a change. See [deferred
-    index](../how-to/deferred-index.md)."""
+    over. `sensorflow db upgrade` applies a change. See [deferred index](../how-to/deferred-index.md)."""
     deferred_close: Annotated[timedelta, BeforeValidator(span)] = timedelta(days=7)
     """How long after the end of a month its deferred index is built."""
     workers: int = Field(default=4, ge=1, le=512)
-    """Most worker processes of `sensorflow up` and `sensorflow worker`."""
+    """Maximum number of worker processes of `sensorflow up` and `sensorflow worker`."""
     flower_port: int = Field(default=5555, ge=0, le=65535)
-    """Port of Flower under `sensorflow up`, on 127.0.0.1. If you set a port that is taken, `up` does
-    not start. If you do not, another free port is used and reported. 0: any free port."""
+    """Port of Flower under `sensorflow up`, on 127.0.0.1. If you set a port that is in use, `up` does
+    not start. If you do not set one, another free port is used and reported. 0: any free port."""
     flower_hosts: tuple[str, ...] = ()
-    """Names under which Flower answers, besides `localhost` and addresses: of a reverse proxy that
+    """Host names at which Flower answers, besides `localhost` and IP addresses: for a reverse proxy that
     passes the Host header on."""
     flower_user: str = "sensorflow"
-    """User of Flower, however it is started."""
+    """User name for Flower."""
     flower_password: SecretStr | None = None
-    """Password of Flower. Without it one is generated once."""
+    """Password for Flower. If not set, one is generated once."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """The least level that is logged."""
+    """Minimum level of log messages."""
     log_size: ByteSize = Field(default=ByteSize(10 * 1024**2), ge=64 * 1024)
     """Size at which each file in `data/logs` is rotated."""
     log_files: int = Field(default=5, ge=1, le=1000)
-    """How many rotated files are kept."""
+    """Number of rotated files to keep per log."""
     sources: dict[str, AnySource] = Field(default_factory=dict)
     profiles: dict[str, Profile] = Field(default_factory=dict)
     home: Path = Field(default=Path(), exclude=True)
@@ -114,7 +113,7 @@ class Settings(Strict):
     @field_validator("flower_hosts", mode="before")
     @classmethod
     def _hosts(cls, given: Any) -> Any:
-        """A variable has them with commas between."""
+        """Split the comma-separated value of a variable."""
         if isinstance(given, str):
             return tuple(filter(None, (name.strip() for name in given.split(","))))
         return given
@@ -135,10 +134,12 @@ class Settings(Strict):
     def _names(self) -> Settings:
         for name in self.profiles:
             if "/" in name or not name.isprintable():
-                raise ValueError(f"profiles.{name}: a profile's name has no / in it")
+                raise ValueError(f"profiles.{name}: a profile's name must not contain /")
         for name in self.sources:
             if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
-                raise ValueError(f"sources.{name}: a source's name is of letters, digits, - and _")
+                raise ValueError(
+                    f"sources.{name}: a source's name may contain only letters, digits, - and _"
+                )
         return self
 
     @model_validator(mode="after")
@@ -147,7 +148,7 @@ class Settings(Strict):
         if self.deferred and shared:
             raise ValueError(
                 f'sources.{shared[0]}.dedupe_scope = "source" needs dedupe_index = "unique": only that '
-                'index keeps out what another file has brought; or give the source the scope "file"'
+                'index rejects readings of other files; or give the source the scope "file"'
             )
         return self
 
@@ -167,19 +168,20 @@ class Settings(Strict):
 
     @property
     def embedded(self) -> bool:
-        """Whether PostgreSQL or the broker is the embedded one."""
+        """Whether PostgreSQL or the broker is embedded."""
         return self.database_url is None or self.broker_url is None
 
     @property
     def by_celery(self) -> bool:
-        """Whether messages go by Celery, which has beat and Flower; else by a broker of another package."""
+        """Whether messages go through Celery, with beat and Flower, or through a broker of another
+        package."""
         return self.broker_url is None or (
             plugins.scheme(self.broker_url.get_secret_value()) in plugins.CELERY
         )
 
     @property
     def database(self) -> str | None:
-        """The database's URL with what database_tls adds; None for the embedded one."""
+        """The database's URL including the options of database_tls; None for the embedded server."""
         url = self.database_url.get_secret_value() if self.database_url else None
         return tls.database_url(url, self.database_tls and self.database_tls.below(self.home))
 
@@ -197,9 +199,9 @@ class Settings(Strict):
         return self._bounded(source.profile, self.profiles[source.profile], source)
 
     def profile(self, name: str, source: Source | None = None) -> Profile | None:
-        """A profile of these settings, or of the library; None when there is none of that name.
+        """Return a profile of these settings or of the library, or None if there is none of that name.
 
-        source: what it is of, which may set bounds of its own.
+        source: the source that uses the profile; it may set bounds of its own.
         """
         if name in self.profiles or name not in profiles.builtin():
             found = self.profiles.get(name)
@@ -208,7 +210,7 @@ class Settings(Strict):
         return found if source is None or found is None else self._bounded(name, found, source)
 
     def _bounded(self, name: str, found: Profile, source: Source) -> Profile:
-        """The same object each time: files of one profile are judged at once."""
+        """Return the same object on each call, so that files of one profile are validated together."""
         given = {"earliest": source.earliest, "latest": source.latest}
         bounds = {key: value for key, value in given.items() if value is not None}
         if not bounds:
@@ -223,7 +225,7 @@ class Settings(Strict):
         return {}
 
     def path(self, relative: Path) -> Path:
-        """A path as the settings mean it: below the folder of sensorflow.toml."""
+        """Resolve a path relative to the folder of sensorflow.toml."""
         return (self.home / relative).absolute()
 
     @property
@@ -231,12 +233,13 @@ class Settings(Strict):
         return self.path(self.data)
 
     def zone_folder(self, zone: str) -> Path | None:
-        """Of the landing zone or the quarantine, on a disk; None where a package has the store."""
+        """Return the local folder of the landing zone or quarantine, or None if a package provides the
+        store."""
         return self.storage.folder(zone, self.home, self.data_folder)
 
     def compared(self, database_url: str | None = None, broker_url: str | None = None) -> Any:
-        """What `digest.plain` and `digest.digest` take. The URLs: where they are not set, of the
-        embedded servers."""
+        """Return the input of `digest.plain` and `digest.digest`. The URLs of the embedded servers stand
+        in for URLs that are not set."""
         set_ = (self.database_url, self.broker_url)
         given = [url.get_secret_value() if url else None for url in set_]
         apart = digest.HOST | set(digest.URLS)
@@ -245,16 +248,18 @@ class Settings(Strict):
         return {**values, **dict(zip(digest.URLS, urls, strict=True))}
 
     def digest(self, database_url: str | None = None, broker_url: str | None = None) -> str:
-        """Of all settings but those of `digest.HOST`: what `sensorflow up` was started with."""
+        """Digest of all settings except `digest.HOST`: identifies what `sensorflow up` was started with."""
         return digest.digest(self.compared(database_url, broker_url))
 
     def shared_digest(self, broker_url: str | None = None) -> str:
-        """The same in all processes of a fleet, on any host and as any user; see `digest.shared`."""
+        """Digest that is equal in all processes of a fleet, on any host and as any user; see
+        `digest.shared`."""
         return digest.shared(self.compared(None, broker_url))
 
 
 def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
-    """The drivers' own words for a URL they cannot read hold parts of it, and of the password."""
+    """Validate a URL here: a driver's own error about an unreadable URL contains parts of it, and of the
+    password."""
     if url is None:
         return None
     try:

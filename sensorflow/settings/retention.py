@@ -1,4 +1,4 @@
-"""How long things are kept, and spans of time as settings give them: "90d", "12h", "forever"."""
+"""Retention periods, and time spans in settings: "90d", "12h", "forever"."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNITS = "mhdwy"
 
 
 def duration(value: Any) -> Any:
-    """A time such as "90d"; "forever" is None. ValueError for anything else."""
+    """Parse a time span such as "90d"; "forever" is None. Raises ValueError for anything else."""
     if value is None or value == "forever":
         return None
     text = str(value).strip()
@@ -38,17 +38,17 @@ def span(value: Any) -> Any:
 
 
 def patience(value: Any) -> Any:
-    """As `duration`, and of seconds too."""
+    """Like `duration`, and also accepts seconds."""
     if re.fullmatch(r"[1-9][0-9]{0,6}s", str(value).strip()):
         return timedelta(seconds=int(str(value).strip()[:-1]))
     return value if isinstance(value, timedelta) else duration(value)
 
 
 class Retention(Strict):
-    """How long things are kept after a file was finished; rows: after they were measured."""
+    """How long data is kept after its file was finished; rows: after they were measured."""
 
     landing: Duration = None
-    """The original bytes. Without them a file cannot be replayed."""
+    """The original bytes. A file cannot be replayed without them."""
     bronze: Duration = None
     """Accepted rows, in the lake."""
     rejects: Duration = None
@@ -56,6 +56,6 @@ class Retention(Strict):
     silver: Duration = None
     """Readings, in the lake."""
     rows: Duration = None
-    """Readings in the database: removed when the newest reading of their file is this old."""
+    """Readings in the database. A file's readings are removed when the newest of them is this old."""
     history: Duration = None
-    """Events of a file; the last one stays."""
+    """Events of a file. The last event is always kept."""

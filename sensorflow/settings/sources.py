@@ -1,4 +1,4 @@
-"""Where files come from, and what is done with them."""
+"""Sources: where files come from, and how they are processed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from sensorflow.settings.retention import Duration, Retention, patience
 
 
 def tolerance(value: Any) -> str:
-    """A share such as "10%", a number such as "5", or "none"; ValueError for anything else."""
+    """Parse a share such as "10%", a number such as "5", or "none". Raises ValueError for anything else."""
     text = "0" if value == "none" else str(value).strip()
     number = text.removesuffix("%").strip()
     try:
@@ -44,7 +44,8 @@ def tolerance(value: Any) -> str:
 
 
 def tolerates(limit: str, rejected: int, read: int) -> bool:
-    """Whether so many rejects are within a share ("10%") or a number ("5"). All rejected: never."""
+    """Whether the number of rejects is within a share ("10%") or a number ("5"). Never if all rows are
+    rejected."""
     if rejected == 0 or rejected >= read:
         return rejected == 0
     if limit.endswith("%"):
@@ -53,7 +54,8 @@ def tolerates(limit: str, rejected: int, read: int) -> bool:
 
 
 class Gate(Strict):
-    """By which file a sender says that others are complete: one of each file, or a manifest of many."""
+    """The file by which a sender announces complete files: one gate per file, or a manifest for many
+    files."""
 
     file: str | None = None
     manifest: str | None = None
@@ -86,18 +88,18 @@ class Gate(Strict):
 
 
 def _named(value: Any) -> Any:
-    """A gate of each file may be given by its name alone."""
+    """Accept the name pattern alone for a gate per file."""
     return {"file": value} if isinstance(value, str) else value
 
 
 ARCHIVES = ("*.tar", "*.tgz", "*.tbz2", "*.txz", "*.tzst")
-"""Names that a source which unpacks takes beside the usual ones; `*.gz` is among those."""
+"""Additional default patterns of a source that unpacks archives; `*.gz` is among the usual ones."""
 
 
 class Source(Strict):
-    """What is done with the files of a source: the policy that sources of all kinds share.
+    """The processing policy shared by sources of all kinds.
 
-    A kind adds where its files are, under a `kind` of its own.
+    Each kind adds where its files are, under its own value of `kind`.
     """
 
     leading = ("kind", "path", "profile", "include", "exclude", "after", "on_change")
@@ -133,46 +135,47 @@ class Source(Strict):
         "*.zst",
         "*.zip",
     )
-    """Names that are taken, in upper or lower case."""
+    """Patterns of file names to process, case-insensitive."""
     exclude: tuple[str, ...] = IGNORED
-    """Names that are not taken, at any depth."""
+    """Patterns of file names to ignore, at any depth."""
     on_change: Literal["merge", "supersede", "keep", "reject"] = "merge"
-    """What to do when a file arrives under a known name with other content. `merge`: it replaces the
-    readings that it states again, and everything else stays. `supersede`: it replaces all rows of
-    the older version. `keep`: both are kept. `reject`: the new one is quarantined. See
+    """What to do when a file's content changes. `merge`: the new version replaces the readings that it
+    contains again, and all other readings remain. `supersede`: it replaces all rows of the older
+    version. `keep`: both versions are kept. `reject`: the new version is quarantined. See
     [corrections](../how-to/corrections.md)."""
     dedupe_scope: Literal["file", "source"] = "file"
-    """`source`: the same sensor, time and type is loaded once from whatever file, for exporters that
-    send overlapping windows. Needs `on_change = "keep"` or `"reject"`: a reading belongs to the
-    first file that brought it, so a newer version of another file may not replace it."""
+    """`source`: a reading with the same sensor, time and type is loaded only once per source, for
+    exporters that send overlapping windows. Needs `on_change = "keep"` or `"reject"`: a reading belongs
+    to the first file that contained it, so a newer version of another file may not replace it."""
     max_rejects: str = "10%"
-    """Rejected readings that a file may have, as a share or a number."""
+    """Maximum rejected readings per file, as a share or a number."""
     earliest: Instant = None
-    """A date or a time in ISO 8601: earlier readings are rejects (`F109`)."""
+    """A date or time in ISO 8601. Earlier readings are rejected (`F109`)."""
     latest: Instant = None
-    """The same for later readings. The rule `future` is a bound that moves with the file's arrival."""
+    """A date or time in ISO 8601. Later readings are rejected (`F109`). For a bound relative to the
+    file's arrival use the rule `future`."""
     new_months: int = Field(default=1200, ge=1)
-    """Months that a file may be the first to have readings of (`F219`). Each month is a table for
-    good, which every query has to plan for."""
+    """Maximum number of months for which a file may contain the first readings (`F219`). Each month is a
+    permanent table that every query must plan for."""
     sparse_months: int = Field(default=360, ge=1)
-    """How many of these may have fewer than ten readings of the file. Decades of daily readings load.
-    Raise it for a reading a month over more than thirty years."""
+    """Maximum number of these months with fewer than ten readings of the file. Decades of daily readings
+    fit within the default. Raise it for one reading a month over more than thirty years."""
     drift: Drift = Drift()
-    """Columns that are not the profile's: `ignore`, `rescue` (keep the cells of new ones) or
-    `quarantine`. One word sets all three. See [drift](../profiles/drift.md)."""
+    """Policy for columns that differ from the profile: `ignore`, `rescue` (keep the cells of new
+    columns) or `quarantine`. One word sets all three. See [drift](../profiles/drift.md)."""
     retention: Retention = Retention()
     """How long data is kept, see [below](#retention)."""
     silent_after: Duration = None
-    """`"1h"`, `"2d"`: after this time without a file `sensorflow status --check` exits with 1, and
+    """`"1h"`, `"2d"`: if no file arrives for this time, `sensorflow status --check` exits with 1, and
     `status` and `doctor` name the source."""
     unpack: bool = later(False)
-    """Zip and tar archives (also `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.tar.zst`) become the files that
-    they contain. See [archives](../how-to/archives.md)."""
+    """Replace zip and tar archives (also `.tar.gz`, `.tar.bz2`, `.tar.xz`, `.tar.zst`) by the files in
+    them. See [archives](../how-to/archives.md)."""
 
     @field_validator("drift", mode="before")
     @classmethod
     def _drift(cls, given: Any) -> Any:
-        """One word for all three: new columns, missing ones, changed units."""
+        """Expand one word to new columns, missing columns and changed units."""
         if isinstance(given, str):
             return dict.fromkeys(("new", "missing", "changed"), given)
         return given
@@ -187,24 +190,25 @@ class Source(Strict):
         if self.dedupe_scope == "source" and self.on_change in ("merge", "supersede"):
             raise ValueError(
                 'dedupe_scope = "source" needs on_change = "keep" or "reject": there a reading belongs '
-                "to the first file that brought it, so that no newer version of another may replace it"
+                "to the first file that contained it, and no newer version of another file may replace it"
             )
         return self
 
     @property
     def taken(self) -> tuple[str, ...]:
-        """`include`; a source that unpacks takes tar archives too, where it does not say what it takes."""
+        """`include`; if not set, a source that unpacks archives also accepts tar archives."""
         given = "include" in self.model_fields_set
         return self.include if given or not self.unpack else (*self.include, *ARCHIVES)
 
     @property
     def is_gated(self) -> bool:
-        """Whether senders say by a gate which files are complete."""
+        """Whether senders announce complete files by a gate."""
         return False
 
     @classmethod
     def chosen(cls, table: Any) -> type[Source]:
-        """The model of a source's table by its kind; a folder's where that is missing or unknown."""
+        """Return the model of a source's table by its kind; the folder's model if that is missing or
+        unknown."""
         kind = table.get("kind", FOLDER) if isinstance(table, Mapping) else FOLDER
         try:
             return _model(kind)
@@ -212,7 +216,7 @@ class Source(Strict):
             return FolderSource
 
     def tolerates(self, rejected: int, read: int) -> bool:
-        """Whether a file with so many rejects is loaded all the same. All rejected: never."""
+        """Whether a file with so many rejects is still loaded. Never if all rows are rejected."""
         return tolerates(self.max_rejects, rejected, read)
 
 
@@ -220,36 +224,36 @@ FOLDER = "folder"
 
 
 class Folder(Strict):
-    """Where the files of a drop folder are, and when they are complete."""
+    """A drop folder, and when its files are complete."""
 
     path: Path
-    """The drop folder, with everything below it."""
+    """The drop folder, including all subfolders."""
     after: Literal["archive", "delete", "keep"] = "archive"
     """What to do with a file after it is registered: `archive` moves it to `data/archive`."""
     polling: bool = False
-    """Never use inotify here, nor ask the kernel who has a file open, nor compare inode numbers. For
-    network shares."""
+    """Do not use inotify here, do not ask the kernel which files are open, and do not compare inode
+    numbers. For network shares."""
     settle: float = Field(default=2.0, ge=0, le=3600)
-    """Seconds without change after which a file is complete, if no notification says so."""
+    """Stability window: seconds without change after which a file counts as complete, if no notification
+    says so."""
     growing: bool = False
-    """Files are read while they grow, line by line, also while a logger has them open. Needs `after =
-    "keep"`, `on_change = "merge"` and a format of lines. See [growing
+    """Read files line by line while they grow, even while a logger has them open. Needs `after =
+    "keep"`, `on_change = "merge"` and a line-based format. See [growing
     files](../how-to/growing-files.md)."""
     grow_every: float = Field(default=10.0, ge=0, le=86400)
-    """Least seconds from one growth of a file to the next. 0: a quarter of a second."""
+    """Minimum seconds between two reads of a growing file. 0: a quarter of a second."""
     gate: Annotated[Gate | None, BeforeValidator(_named)] = later(None)
-    """The file by which a sender says that others are complete: `"{name}.done"`, `"{name}.sha256"`, or
-    `{ manifest = "*.manifest.json" }`. See [gates](../how-to/gates.md)."""
+    """The file by which a sender announces that others are complete: `"{name}.done"`, `"{name}.sha256"`,
+    or `{ manifest = "*.manifest.json" }`. See [gates](../how-to/gates.md)."""
     overdue_after: Annotated[timedelta | None, BeforeValidator(patience)] = later(
         timedelta(hours=1)
     )
-    """After this time without its gate a file is overdue, and so is a gate without its file: `status`
-    and `doctor` name it, and `status --check` exits with 1. `"90s"`, `"30m"`, `"2d"`, or
-    `"forever"`."""
+    """A file without its gate, or a gate without its file, is overdue after this time: `status` and
+    `doctor` name it, and `status --check` exits with 1. `"90s"`, `"30m"`, `"2d"`, or `"forever"`."""
 
 
 class FolderSource(Source, Folder):
-    """A drop folder, and what becomes of the files in it."""
+    """A drop folder with the processing policy of its files."""
 
     kind: Literal["folder"] = later(FOLDER)
 
@@ -261,8 +265,8 @@ class FolderSource(Source, Folder):
     def _unpack(self) -> FolderSource:
         if self.unpack and self.growing:
             raise ValueError(
-                "growing = true takes a file line by line while it grows, unpack = true takes an archive "
-                "that is complete: give one of them"
+                "growing = true reads a file line by line while it grows, unpack = true reads an archive "
+                "that is complete: set only one of them"
             )
         return self
 
@@ -270,21 +274,21 @@ class FolderSource(Source, Folder):
     def _growing(self) -> FolderSource:
         if self.growing and self.gate is not None:
             raise ValueError(
-                "growing = true takes a file line by line while it grows, a gate says that it is "
-                "complete: give one of them"
+                "growing = true reads a file line by line while it grows, a gate announces that it is "
+                "complete: set only one of them"
             )
         if self.growing and self.after != "keep":
             raise ValueError('growing = true needs after = "keep": the file stays where it grows')
         if self.growing and self.on_change != "merge":
             raise ValueError(
-                'growing = true needs on_change = "merge": a file that is begun anew under its name '
-                "replaces the readings that it states again, and no others"
+                'growing = true needs on_change = "merge": a file that starts again under its name '
+                "replaces only the readings that it contains again"
             )
         return self
 
 
 def as_folder(source: Source, **changes: Any) -> FolderSource:
-    """A drop folder with the policy of a source of any kind: for files that lie elsewhere."""
+    """Return a drop folder with the policy of a source of any kind, for files from another place."""
     if isinstance(source, FolderSource):
         return source.model_copy(update=changes)
     given = source.model_fields_set & set(Source.model_fields) - {"kind"}
@@ -293,11 +297,11 @@ def as_folder(source: Source, **changes: Any) -> FolderSource:
 
 
 KINDS: Mapping[str, type[Source]] = {FOLDER: FolderSource}
-"""The model of each kind of source; other packages bring more, as `Source` of their feeds."""
+"""The model of each kind of source. Other packages add more, as `Source` of their feeds."""
 
 
 def _by_kind(given: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    """A source by the model of its kind, whose errors are its own."""
+    """Validate a source by the model of its kind, so that errors refer to that model."""
     if not isinstance(given, Mapping):
         return handler(given)
     kind = given.get("kind", FOLDER)
@@ -305,7 +309,7 @@ def _by_kind(given: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _model(kind: Any) -> type[Source]:
-    """Raises ValidationError of the key `kind`."""
+    """Return the model of a kind. Raises ValidationError for the key `kind`."""
     if isinstance(kind, str) and kind in KINDS:
         return KINDS[kind]
     brought = plugins.names(plugins.Group.FEEDS)
@@ -326,4 +330,4 @@ def _fault(kind: Any, message: str) -> ValidationError:
 
 
 AnySource = Annotated[SerializeAsAny[Source], WrapValidator(_by_kind)]
-"""A union by `kind`, open for those of other packages."""
+"""A union by `kind`, open to kinds of other packages."""

@@ -1,4 +1,4 @@
-"""Where the landing zone and the quarantine are."""
+"""Locations of the landing zone and the quarantine."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ZONES = ("landing", "quarantine")
 
 
 class Storage(Strict):
-    """Each a path, a file:// URL, or a URL of a scheme for which a package has a store; None: the folder of
-    that name in the data folder."""
+    """Each is a path, a file:// URL, or a URL of a scheme that a package's store supports. None: the
+    folder of that name in the data folder."""
 
     landing: str | None = later(None)
     """The landing zone: a path, a `file://` URL, or the URL of a store of
     [a package](../how-to/adapters.md#a-store)."""
     quarantine: str | None = later(None)
-    """The quarantine, likewise."""
+    """The quarantine; same syntax."""
 
     @field_validator(*ZONES)
     @classmethod
@@ -50,7 +50,7 @@ class Storage(Strict):
         return found
 
     def folder(self, zone: str, home: Path, data: Path) -> Path | None:
-        """On this host's disk; None where a package has the store."""
+        """Return the zone's folder on this host, or None if a package provides the store."""
         url = self.url(zone)
         if url is None:
             return data / zone
@@ -59,7 +59,8 @@ class Storage(Strict):
         return None if plugins.scheme(url) else (home / url).absolute()
 
     def elsewhere(self) -> str | None:
-        """The first zone that is not in the data folder, as it is set: for what knows that folder alone."""
+        """Return the first zone outside the data folder, as set; for code that supports only the data
+        folder."""
         for zone in ZONES:
             if (url := self.url(zone)) is not None:
                 return f"storage.{zone} = {shown(url)!r}"
@@ -67,7 +68,7 @@ class Storage(Strict):
 
 
 def shown(url: str) -> str:
-    """A URL without what may be secret in it."""
+    """Return a URL without its secrets."""
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=place, query="", fragment="").geturl()

@@ -410,7 +410,7 @@ def test_what_is_gone_is_no_longer_waited_for(tmp_path: Path) -> None:
         ({"gate": {"manifest": "*"}}, "sources.plant.gate.manifest"),
         ({"gate": {}}, "give either a file"),
         ({"gate": {"fil": "{name}.x"}}, "did you mean 'file'?"),
-        ({"gate": "{name}.done", "growing": True, "after": "keep"}, "give one of them"),
+        ({"gate": "{name}.done", "growing": True, "after": "keep"}, "set only one of them"),
         ({"gate": "{name}.done", "overdue_after": "soon"}, "overdue_after"),
     ],
 )

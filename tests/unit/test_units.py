@@ -141,5 +141,5 @@ def test_an_empty_database_is_not_begun_for_another_user(
     monkeypatch.chdir(tmp_path)
     path, settings = plans.project({})
     (tmp_path / "data/embedded/postgres").mkdir(parents=True)
-    with pytest.raises(Misuse, match="a new, empty one would be made"):
+    with pytest.raises(Misuse, match="a new, empty one would be created"):
         plans.require_usable(path, settings, "root")

@@ -1,7 +1,7 @@
-"""The layers in a local folder: Parquet, zstd level 1, dictionaries on the columns that repeat, differences
-of those that climb; statistics of the time, by which readers choose.
+"""Layers in a local folder: Parquet with zstd level 1, dictionaries on repetitive columns, delta encoding
+on increasing columns, and statistics of the time, by which readers select.
 
-A file of a few rows is written plainly: what would be saved is less than a block of the disk.
+Files of a few rows are written plainly: encoding would save less than a disk block.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CLIMBING = ("ts", "line_no")
 
 
 FEW = 2048
-"""Rows; a first batch below this is taken for all of the file."""
+"""Rows; a first batch with fewer rows is taken to be the whole file."""
 
 
 class _Writer:
@@ -63,10 +63,11 @@ class _Writer:
 
 
 class LocalLayers:
-    """See `ports.layers.Layers`: each layer a folder of `root`, which may be a link to another disk."""
+    """See `ports.layers.Layers`. Each layer is a subfolder of `root`, which may be a link to another
+    disk."""
 
     def __init__(self, root: Path, together: Together | None = None) -> None:
-        """together: of a batch."""
+        """together: the shared sync of a batch of files."""
         self._root = root
         self._together = together
 
@@ -84,7 +85,7 @@ class LocalLayers:
             writer = _Writer(stream, schema)
             try:
                 yield writer
-            finally:  # also of what nobody will see: its end is not left to the collector
+            finally:  # close it now, even if nobody will see it; garbage collection may come later
                 writer.finish()
 
     def read(self, layer: Layer, file: LayerFile) -> Iterator[pa.RecordBatch]:
@@ -106,7 +107,10 @@ class LocalLayers:
             except FileNotFoundError:
                 require(root)
                 return None
-            except (pa.ArrowException, OSError) as error:  # Arrow says OSError of broken bytes too
+            except (
+                pa.ArrowException,
+                OSError,
+            ) as error:  # Arrow raises OSError for damaged data too
                 if isinstance(error, OSError) and error.errno is not None:
                     raise
                 raise Unreadable(f"{path}: {error}") from error
@@ -156,13 +160,13 @@ class LocalLayers:
         return sum(garbage.collect(self._root / layer, older) for layer in Layer)
 
     def _split(self, path: str) -> tuple[Path, str, str]:
-        """A layer's folder; what is below it; the file's name."""
+        """Split a path into the layer's folder, the path below it, and the file name."""
         layer, _, rest = path.partition("/")
         folder, _, leaf = rest.rpartition("/")
         return self._root / layer, folder, leaf
 
 
 def _direct(stream: BinaryIO) -> pa.NativeFile:
-    """The same file, read by Arrow itself: one of its threads may let go of a Python file when the
-    interpreter ends already, which aborts a command that did all it should (apache/arrow#34314)."""
+    """Let Arrow read the file itself: its threads may release a Python file while the interpreter shuts
+    down, which aborts a command that has succeeded (apache/arrow#34314)."""
     return pa.OSFile(f"/proc/self/fd/{stream.fileno()}")

@@ -1,4 +1,4 @@
-"""What writers left that were killed in the middle."""
+"""Garbage of writers that were killed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from sensorflow.adapters.local.writing import UNFINISHED
 
 
 def unfinished(folder: Path, older: float, kept: str = "") -> list[str]:
-    """Paths below `folder` of what `temporary` made more than `older` seconds ago and nobody named.
+    """Return paths below `folder` of files that `temporary` created more than `older` seconds ago and
+    nobody named.
 
-    kept: a pattern of folders that hold files under names that others gave; nothing in there is looked at.
+    kept: a pattern of folders whose files have names chosen by others; these folders are skipped.
     """
     before = time.time() - older
     found = []
@@ -39,8 +40,8 @@ def _missing(error: OSError) -> None:
 
 
 def collect(folder: Path, older: float, kept: str = "") -> int:
-    """Remove what `unfinished` finds; returns how many. A writer that is still at it fails, and its file is
-    tried again. Raises Transient STORAGE."""
+    """Remove what `unfinished` finds. Returns the number of files removed. If a writer is still using
+    one, it fails and its file is retried. Raises Transient STORAGE."""
     done = 0
     for name in unfinished(folder, older, kept):
         parent, _, leaf = name.rpartition("/")

@@ -1,4 +1,4 @@
-"""Putting an open file into a folder without ever overwriting one."""
+"""Puts an open file into a folder without ever overwriting a file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sensorflow.errors import Code, Transient
 
 
 def keep(stream: BinaryIO, folder: Path, name: bytes) -> None:
-    """Put an open file into `folder` without ever overwriting: a taken name gets a number.
+    """Put an open file into `folder` without ever overwriting: if the name is in use, a number is added.
 
-    It is the file that is open, whatever has its name by now. A link on one file system, which is
-    atomic; copied and synced across file systems. The folder is still to be synced. A name that looks
-    like that of a file that is not whole gets a `_` in front, or `collect` would remove it.
+    The open file counts, whatever its name refers to by now. On one file system it is linked, which is
+    atomic; across file systems it is copied and synced. The caller must sync the folder. A name that looks
+    like that of an unfinished file gets the prefix `_`, or `collect` would remove it.
     """
     if UNFINISHED.fullmatch(os.fsdecode(name)):
         name = b"_" + name
@@ -26,7 +26,7 @@ def keep(stream: BinaryIO, folder: Path, name: bytes) -> None:
     for number in range(1, 1_000_000):
         target = folder / os.fsdecode(_numbered(name, number))
         try:
-            # with a descriptor Python calls linkat, which follows /proc's link to the open file
+            # given a descriptor, Python calls linkat, which follows /proc's link to the open file
             os.link(source, target, src_dir_fd=descriptor, follow_symlinks=True)
         except FileExistsError:
             continue
@@ -39,12 +39,12 @@ def keep(stream: BinaryIO, folder: Path, name: bytes) -> None:
     raise Transient(Code.STORAGE, f"a million files named {name!r} in {folder}")
 
 
-# ENOENT: the open file has lost its last name
+# ENOENT: the open file no longer has a name
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOENT)
 
 
 def _numbered(name: bytes, number: int) -> bytes:
-    """a.csv, a~2.csv, a~3.csv …; never longer than the 255 bytes that a file system takes."""
+    """Return a.csv, a~2.csv, a~3.csv …, within a file system's limit of 255 bytes."""
     if number == 1:
         return name
     stem, dot, suffix = name.partition(b".")
@@ -55,7 +55,8 @@ def _numbered(name: bytes, number: int) -> bytes:
 
 
 def _copy_new(stream: BinaryIO, target: Path) -> bool:
-    """Whole under its name, or not there: who is killed leaves what `collect` removes."""
+    """Copy a file so that it is complete under its name, or absent. If the process is killed, `collect`
+    removes the rest."""
     stream.seek(0)
     with temporary(target.parent) as (new, path):
         while block := stream.read(1 << 20):
@@ -73,7 +74,8 @@ def _copy_new(stream: BinaryIO, target: Path) -> bool:
 
 
 def _claim(path: Path, target: Path) -> bool:
-    """Where there are no links: nobody else of ours gives a name in the folder meanwhile."""
+    """Name a file if there are no links: a lock keeps our other processes from naming files in the
+    folder."""
     folder = os.open(target.parent, ROOT)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

@@ -1,7 +1,7 @@
-"""Places on a local disk, and how they are reached: only what belongs there.
+"""Folders on a local disk, and safe access to files in them.
 
-What lies below a folder of ours is reached step by step, by descriptors, and no symbolic link on the way
-is followed: whoever may write somewhere below `data` leads nobody out of it.
+Everything below our folders is opened step by step, by descriptors, and symbolic links in the path are not
+followed: a user who can write below `data` cannot redirect us out of it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from typing import BinaryIO
 from sensorflow.errors import Code, Transient
 
 BEGAN = ".began"
-"""Tells in a folder that a writer had to make since when it is there."""
+"""In a folder that a writer had to create: records when it was created."""
 BUFFER = 1 << 16
-"""Bytes. Told, it also spares the question whether the file is a terminal."""
+"""Buffer size in bytes. An explicit size also avoids a check whether the file is a terminal."""
 ROOT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-"""How a folder that the settings name is opened; a link to it is followed."""
+"""Flags for a folder that the settings name; a link to it is followed."""
 FOLDER = ROOT | os.O_NOFOLLOW
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""What is below it: no link is followed, and nothing that is opened blocks."""
+"""Flags for files below it: links are not followed, and opening never blocks."""
 
 
 @contextlib.contextmanager
 def storage_errors() -> Iterator[None]:
-    """OSError (disk full, read-only, away) -> Transient STORAGE."""
+    """Translate OSError (disk full, read-only, missing) to Transient STORAGE."""
     try:
         yield
     except OSError as error:
@@ -49,7 +49,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folders(folder: Path) -> None:
-    """mkdir -p, each new name synced in its parent."""
+    """Like mkdir -p; each new name is synced in its parent."""
     if folder.is_dir():
         return
     make_folders(folder.parent)
@@ -59,14 +59,14 @@ def make_folders(folder: Path) -> None:
 
 
 def require(folder: Path) -> None:
-    """Transient STORAGE when a folder is away: its disk, perhaps, and all that is in it."""
+    """Raises Transient STORAGE if a folder is missing, possibly with its disk and all its content."""
     if not folder.is_dir():
         raise Transient(Code.STORAGE, f"no folder {folder}")
 
 
 def make_root(root: Path) -> None:
-    """mkdir -p of a store's folder. Where it has to be made, it says since when it is there: what was
-    written before lay elsewhere, in a folder that was moved away, or on a disk that is not mounted."""
+    """Create a store's folder. A new folder records its creation time: earlier objects were in another
+    folder that was moved away, or on a disk that is not mounted."""
     if root.is_dir():
         return
     make_folders(root)
@@ -75,7 +75,7 @@ def make_root(root: Path) -> None:
 
 
 def began(root: Path) -> datetime | None:
-    """When `make_root` made a folder; None where it did not, or the folder is not there."""
+    """Return when `make_root` created a folder; None if it did not, or if the folder does not exist."""
     try:
         return datetime.fromtimestamp(float((root / BEGAN).read_text("ascii")), UTC)
     except (OSError, ValueError, OverflowError):
@@ -84,10 +84,10 @@ def began(root: Path) -> datetime | None:
 
 @contextlib.contextmanager
 def below(root: Path, relative: str | Path, make: bool = True) -> Iterator[Path]:
-    """The folder `relative` of `root`, as a path that leads there whatever is renamed meanwhile.
+    """Provide the folder `relative` of `root` as a path that stays valid even if folders are renamed.
 
-    make: folders that are missing are made, `root` among them. Raises OSError, with the path as
-    people know it; NotADirectoryError for a link on the way.
+    make: create missing folders, including `root`. Raises OSError with the readable path;
+    NotADirectoryError for a link in the path.
     """
     with opened(root, str(relative), make) as folder:
         yield Path(f"/proc/self/fd/{folder}")
@@ -95,7 +95,7 @@ def below(root: Path, relative: str | Path, make: bool = True) -> Iterator[Path]
 
 @contextlib.contextmanager
 def opened(root: Path, relative: str, make: bool = True) -> Iterator[int]:
-    """As `below`, for those who take many files there: the folder's descriptor."""
+    """Like `below`, but provide the folder's descriptor, for callers that access many files there."""
     try:
         if relative.startswith("/"):
             raise NotADirectoryError(errno.ENOTDIR, "not below the folder", relative)
@@ -141,9 +141,9 @@ def _step(folder: int, name: str, make: bool) -> int:
 
 
 def regular(folder: int | Path, name: bytes | str) -> BinaryIO | None:
-    """A regular file, open for reading; None for anything else: a link, a FIFO, a folder.
+    """Open a regular file for reading. Returns None for anything else: a link, a FIFO, a folder.
 
-    Never blocks and follows no link. Raises OSError, FileNotFoundError where there is nothing.
+    Never blocks and follows no link. Raises OSError; FileNotFoundError if nothing exists there.
     """
     place = folder if isinstance(folder, int) else None
     path = name if isinstance(folder, int) else folder / os.fsdecode(name)
@@ -160,7 +160,7 @@ def regular(folder: int | Path, name: bytes | str) -> BinaryIO | None:
 
 
 def open_below(root: Path, relative: str) -> BinaryIO:
-    """A regular file below `root`, no link followed. Raises OSError."""
+    """Open a regular file below `root` without following links. Raises OSError."""
     parent, _, name = relative.rpartition("/")
     with opened(root, parent, make=False) as folder:
         stream = regular(folder, name)

@@ -1,4 +1,4 @@
-"""Writing files so that they are whole and on disk, or not there at all."""
+"""Writes files atomically: complete and on disk, or absent."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import BinaryIO
 from sensorflow.adapters.local.places import BUFFER, below, make_folders, opened, sync_folder
 
 WRITING = ".writing-"
-"""How the names of files begin that are not whole yet."""
+"""Prefix of the names of unfinished files."""
 UNFINISHED = re.compile(re.escape(WRITING) + r"[a-z0-9_]{8}")
-"""Their whole names, as `tempfile` makes them."""
+"""Matches names of unfinished files, as `tempfile` makes them."""
 
 
 @contextlib.contextmanager
 def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """A new file in `folder`, removed at the end unless it was renamed away."""
+    """Provide a new file in `folder`, which is removed at the end unless it was renamed."""
     make_folders(folder)
     new = _Unnamed(folder)
     try:
@@ -30,20 +30,20 @@ def temporary(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
 
 
 def sync(stream: BinaryIO) -> None:
-    """What was written is on disk."""
+    """Sync everything written to disk."""
     stream.flush()
     os.fsync(stream.fileno())
 
 
 def start_sync(stream: BinaryIO, offset: int = 0, size: int = 0) -> None:
-    """Have the kernel begin to write what `sync` will wait for: `size` bytes from `offset` on, or all."""
+    """Start writing back what `sync` will wait for: `size` bytes from `offset`, or everything."""
     stream.flush()
     os.posix_fadvise(stream.fileno(), offset, size, os.POSIX_FADV_DONTNEED)
 
 
 def sync_all(streams: Sequence[BinaryIO]) -> None:
-    """As `sync`. Begun for all before the first is waited for: the file system's journal places their
-    blocks in one commit, not in one for each."""
+    """Sync all streams. Writeback is started for all before the first wait: the file system's journal
+    then needs one commit instead of one per file."""
     for stream in streams:
         start_sync(stream)
     for stream in streams:
@@ -51,7 +51,7 @@ def sync_all(streams: Sequence[BinaryIO]) -> None:
 
 
 def settle(stream: BinaryIO, path: Path, final: Path) -> None:
-    """Sync a written file and give it its name, replacing what has that name."""
+    """Sync a written file and rename it to its final name, replacing any file of that name."""
     sync(stream)
     path.replace(final)
     sync_folder(final.parent)
@@ -59,14 +59,14 @@ def settle(stream: BinaryIO, path: Path, final: Path) -> None:
 
 @contextlib.contextmanager
 def alone(root: Path, folder: str, name: str) -> Iterator[BinaryIO]:
-    """A new file below `root`: whole, synced and named when the context ends, or not there at all."""
+    """Provide a new file below `root`: complete, synced and named when the context ends, or absent."""
     with below(root, folder) as place, temporary(place) as (stream, path):
         yield stream
         settle(stream, path, place / name)
 
 
 class Together:
-    """New files that are all synced and named at the end of a context: each folder is synced once."""
+    """New files that are synced and named together when the context ends: each folder is synced once."""
 
     def __init__(self) -> None:
         self._open = contextlib.ExitStack()
@@ -83,7 +83,7 @@ class Together:
 
     @contextlib.contextmanager
     def __call__(self, root: Path, folder: str, name: str) -> Iterator[BinaryIO]:
-        """As `alone`, but for the end."""
+        """Like `alone`, except that syncing and naming happen at the end of the outer context."""
         place = self._folders.get((root, folder))
         if place is None:
             place = self._open.enter_context(opened(root, folder))
@@ -107,7 +107,7 @@ class Together:
 
 
 class _Unnamed:
-    """A new file in `folder`, removed when it is closed unless it was named."""
+    """A new file in `folder`, which is removed when it is closed unless it was named."""
 
     def __init__(self, folder: str | Path) -> None:
         descriptor, path = tempfile.mkstemp(prefix=WRITING, dir=folder)
@@ -116,7 +116,7 @@ class _Unnamed:
         self._named = False
 
     def name(self, final: str) -> None:
-        """Give it its name, replacing what has that name."""
+        """Give the file its name, replacing any file of that name."""
         self.path.replace(final)
         self._named = True
 

@@ -1,7 +1,7 @@
-"""Objects in a folder of a local disk, each a file below it; see `ports.objects.ObjectStore`.
+"""Objects in a local folder, one file each; see `ports.objects.ObjectStore`.
 
-No symbolic link is followed: what is no regular file is no object. New files are readable by their owner
-alone; until they are whole they lie in the folder itself, under temporary names.
+Symbolic links are not followed: only regular files are objects. New files are readable by their owner only.
+Unfinished files are in the folder itself, under temporary names.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ BLOCK = 1 << 20
 
 
 class LocalObjects:
-    """foreign: a pattern of folders in which files have the names that others gave them, whatever these
-    are: even names like those of files that are not whole."""
+    """foreign: a pattern of folders whose files keep names chosen by others, even names that look like
+    those of unfinished files."""
 
     def __init__(self, root: Path, foreign: str = "") -> None:
         self.name = root.name
@@ -75,13 +75,13 @@ class LocalObjects:
                     yield from self._objects(Path(parent, path), names, inner)
 
     def _objects(self, folder: Path, names: Sequence[str], place: int) -> Iterator[Object]:
-        """Those of these files of a folder that are objects."""
+        """Yield those of these files of a folder that are objects."""
         foreign = self._foreign and folder.match(self._foreign)
         for name in names:
             relative = str(folder / name)
             if relative == BEGAN or (not foreign and UNFINISHED.fullmatch(name)):
                 continue
-            with suppress(FileNotFoundError):  # it was there a moment ago
+            with suppress(FileNotFoundError):  # it existed a moment ago
                 fact = os.stat(name, dir_fd=place, follow_symlinks=False)
                 if (found := _object(_name(relative), fact)) is not None:
                     yield found
@@ -107,7 +107,7 @@ class LocalObjects:
 
 
 class _Batch:
-    """See `ports.objects.Puts`. The copies stay open, for it is they that are synced."""
+    """See `ports.objects.Puts`. The copies stay open, because they are synced at the end."""
 
     def __init__(self, root: Path, copies: ExitStack) -> None:
         self._root = root
@@ -122,7 +122,7 @@ class _Batch:
             while block := source.read(BLOCK):
                 size += len(block)
                 copy.write(block)
-                if size > BLOCK:  # the disk works while the rest is read and hashed
+                if size > BLOCK:  # the disk writes while the rest is read and hashed
                     start_sync(copy, size - len(block), len(block))
             copy.flush()
             made = name if isinstance(name, str) else name()
@@ -130,7 +130,7 @@ class _Batch:
         return made
 
     def commit(self) -> None:
-        """All that was put is synced, and has its name."""
+        """Sync and name all objects that were put."""
         with ExitStack() as folders:
             sync_all([copy for _, copy, _ in self._written])
             places: dict[str, int] = {}
@@ -138,21 +138,21 @@ class _Batch:
                 parent, _, leaf = name.rpartition("/")
                 if parent not in places:
                     places[parent] = folders.enter_context(opened(self._root, parent))
-                # also over the same: that may be damaged
+                # even if it has the same content: the existing file may be damaged
                 os.replace(path, leaf, dst_dir_fd=places[parent])
             for place in places.values():
                 os.fsync(place)
 
 
 def _relative(name: str) -> str:
-    """The path of an object below the folder. Raises Transient for one that would lead out of it."""
+    """Return the path of an object below the folder. Raises Transient for a path outside it."""
     if name.startswith("/") or ".." in name.split("/"):
-        raise Transient(Code.STORAGE, f"{name!r} is no name of an object")
+        raise Transient(Code.STORAGE, f"{name!r} is not an object name")
     return name if name.isascii() else os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 
 def _name(relative: str) -> str:
-    """The reverse of `_relative`."""
+    """The inverse of `_relative`."""
     if relative.isascii():
         return relative
     return os.fsencode(relative).decode("utf-8", "surrogateescape")
@@ -165,6 +165,7 @@ def _object(name: str, fact: os.stat_result) -> Object | None:
 
 
 def _unless_gone(error: OSError) -> None:
-    """A folder that goes while its parent is listed hides no other."""
+    """Ignore a folder that disappears while its parent is listed, so that the other folders are still
+    listed."""
     if not isinstance(error, FileNotFoundError | NotADirectoryError):
         raise error

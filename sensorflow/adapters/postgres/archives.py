@@ -1,4 +1,4 @@
-"""Archives whose members are files of their own."""
+"""Archives whose members are registered as files of their own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sensorflow.ports.loading import Unpack
 def unpack(
     c: sa.Connection, who: str, claim: Claim, members: Sequence[Arrival], how: Unpack
 ) -> list[Registration]:
-    """See `ports.loading.Loader.unpack`; within the transaction of `c`."""
+    """See `ports.loading.Loader.unpack`. Runs in the transaction of `c`."""
     run(c, "lock_source", source=claim.source)
     archive = _archive(c, claim)
     arrivals = [_of(member, archive) for member in members]

@@ -1,4 +1,4 @@
-"""What an audit reads of PostgreSQL: one snapshot, shared by the connections that need it."""
+"""The reads of an audit: one PostgreSQL snapshot, shared by all connections that need it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from sensorflow.core.events import FileEvent
 from sensorflow.ports.audit import Altered, Book, History
 
 PAGE = 5000
-"""Ledger rows fetched, and keys looked up, at a time."""
+"""Ledger rows per fetch, and keys per lookup."""
 
 FIRST, LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
-"""The years 1 to 9999, which are those of Python, in microseconds since 1970."""
+"""Range of Python's datetime, years 1 to 9999, in microseconds since 1970."""
 
 
 class PostgresSnapshot:
@@ -34,8 +34,8 @@ class PostgresSnapshot:
     def __init__(
         self, main: sa.Connection, second: sa.Connection, after: timedelta | None = None
     ) -> None:
-        """second: a connection to look things up with while `readings` streams on the main one."""
-        for connection in (main, second):  # each is left alone while the other one is read
+        """second: connection for lookups while `readings` streams on the main one."""
+        for connection in (main, second):  # each connection idles while the other is read
             connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         row = main.execute(queries()["audit_snapshot"]).one()
         self.name: str = row.name
@@ -83,7 +83,7 @@ class PostgresSnapshot:
                 yield from copied.batches(copied.messages(driver))
                 done = True
         finally:
-            if not done:  # in the middle of a COPY it is of no use to anybody
+            if not done:  # useless in the middle of a COPY
                 self._main.invalidate()
 
     def held(self, ts: pa.Array, keys: pa.Array) -> list[int | None]:
@@ -124,7 +124,7 @@ class PostgresSnapshot:
 class PostgresBooks:
     """See `ports.audit.Books`.
 
-    after: how long after its end a month is closed, where months are (`dedupe_index = "deferred"`).
+    after: with `dedupe_index = "deferred"`, how long after its end a month is sealed.
     """
 
     def __init__(self, url: str, who: str, after: timedelta | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The ledger, for what people ask."""
+"""The ledger: queries for people."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Catalog(Transactions):
                 r.age,
             )
             for r in rows
-            if r.role in set(Role)  # a newer version may know others
+            if r.role in set(Role)  # a newer version may have added others
         ]
 
     def history(self, file_id: int) -> list[HistoryEvent]:

@@ -1,4 +1,4 @@
-"""The ledger, for what works on files: a guarded UPDATE decides who has one."""
+"""The ledger: claims of files by workers. A guarded UPDATE is atomic: exactly one caller wins."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Claims(Transactions):
             return State.PENDING
 
     def _give_up(self, c: sa.Connection, claim: Claim, error: SensorflowError) -> State:
-        """A replay that does not lead to a load leaves the file as it was loaded before."""
+        """After a replay that ends without a load, restore the state of the previous load."""
         guarded(c, "give_up", claim, **error_values(error))
         steps = {"from_state": "running", "to_state": "loaded", "attempt": claim.attempt}
         self._event(c, claim.file_id, FileEvent.REPLAY_FAILED, claim.stage, **steps, why=str(error))

@@ -1,6 +1,6 @@
-"""A month that is over gets its unique index, which proves that no reading of it is there twice.
+"""Seal a month's partition with a unique index, which proves that the month has no duplicate readings.
 
-Only where `dedupe_index` is "deferred". Nothing is ever deleted here: what is there twice is named.
+Used only with `dedupe_index = "deferred"`. Nothing is deleted here: duplicates are reported.
 """
 
 from __future__ import annotations
@@ -19,28 +19,30 @@ from sensorflow.adapters.postgres.queries import run
 from sensorflow.telemetry import Event, emit
 
 QUIET = 3600.0
-"""Seconds without a load into a month, after which beat closes it: an index under way keeps loads of that
-month waiting, and one that is there makes them slow."""
+"""Seconds without a load into a month before beat seals it. Building the index blocks loads of the
+month, and the finished index slows them down."""
 AGAIN = timedelta(days=1)
-"""How long beat leaves a month alone that has doubled rows, and how late a month may be closed."""
+"""How long beat skips a month with duplicates, and how late a month may be sealed."""
 SHOWN = 20
 
 
 class Outcome(StrEnum):
-    """What `close_reading_partition` says."""
+    """Outcomes of `close_reading_partition`."""
 
     CLOSED = "closed"
-    DOUBLED = "doubled"  # readings are there twice
-    LOADING = "loading"  # somebody is loading readings of it
-    ANOTHER = "another"  # somebody else is closing a month
-    OPEN = "open"  # it is not over, or not for `dedupe_index = "deferred"`
+    DOUBLED = "doubled"  # the month has duplicate readings
+    LOADING = "loading"  # a load into the month is running
+    ANOTHER = "another"  # another process is sealing a month
+    OPEN = "open"  # the month is not over, or `dedupe_index` is not "deferred"
 
 
 @dataclass(frozen=True)
 class Month:
-    """A month's partition. due: over for so long as was asked. busy: loaded into within `QUIET`.
+    """The partition of a month. due: the month has been over for the requested time. busy: loaded into
+    within `QUIET`.
 
-    doubled_at: when readings were found to be there twice, and it was not closed since.
+    doubled_at: when duplicates were last found, or None if none were found or the month has been sealed
+    since.
     """
 
     month: date
@@ -58,7 +60,7 @@ class Month:
 
 @dataclass(frozen=True)
 class Doubled:
-    """A reading that is there more than once, and the files and lines that brought it."""
+    """A reading that exists more than once, and the files and lines that it came from."""
 
     ts: datetime
     sensor_id: str
@@ -74,7 +76,7 @@ class Doubled:
 
 @dataclass(frozen=True)
 class Closing:
-    """What became of a month. total: how many readings are there more than once; rows: the first few."""
+    """Result of sealing a month. total: number of duplicated readings. rows: the first few of them."""
 
     month: Month
     outcome: Outcome
@@ -84,8 +86,8 @@ class Closing:
 
 
 def months(url: str, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET)) -> list[Month]:
-    """All months of readings; `due` when over for `after`, `busy` when loaded into within `quiet`. Raises
-    Transient DATABASE."""
+    """Return all months of readings: `due` if over for `after`, `busy` if loaded into within `quiet`.
+    Raises Transient DATABASE."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as c:
         return months_of(c, after, quiet)
@@ -94,14 +96,15 @@ def months(url: str, after: timedelta, quiet: timedelta = timedelta(seconds=QUIE
 def months_of(
     c: sa.Connection, after: timedelta, quiet: timedelta = timedelta(seconds=QUIET)
 ) -> list[Month]:
-    """quiet: a month that was loaded into within this time is `busy`."""
+    """Return all months of readings. quiet: a month that was loaded into within this time is `busy`."""
     facts = {"after": after.total_seconds(), "quiet": quiet.total_seconds()}
     rows = run(c, "months", **facts).mappings()
     return [Month(**row) for row in rows]
 
 
 def ripe(found: list[Month], now: datetime) -> list[Month]:
-    """Those that beat is to close: over for long enough, quiet, and not found doubled a moment ago."""
+    """Return the months that beat is to seal: over for long enough, not busy, no duplicates found
+    recently."""
     return [
         m
         for m in found
@@ -112,10 +115,10 @@ def ripe(found: list[Month], now: datetime) -> list[Month]:
 
 
 def close(url: str, wanted: list[Month]) -> Iterator[Closing]:
-    """Close these, one after the other, and log what came of it. Raises Transient DATABASE.
+    """Seal these months one by one, and log each result. Raises Transient DATABASE.
 
-    Idempotent, and safe with others that do the same. Each month is one statement that commits by
-    itself: a closer that is killed leaves a whole index or none.
+    Idempotent, and safe to run concurrently. Each month is one autocommitted statement: a process killed
+    while sealing leaves a complete index or none.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     for month in wanted:

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and its errors in sensorflow's words."""
+"""Connections to PostgreSQL, and the translation of its errors."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sensorflow.adapters.postgres.sqlstates import fault_of
 from sensorflow.errors import Code, Transient
 
 SILENT = 18
-"""Seconds after which a peer that does not answer is given up, at both ends of a connection. What a host
-held that is cut off (a lock, the keys of its rows) is free again after them."""
+"""Seconds after which either end drops a connection whose peer does not answer. This frees what a
+disconnected host has locked (locks, keys of its rows)."""
 IDLE = 60
-"""Seconds in which a client that has a transaction open must ask for something. A process that is stopped
-keeps its locks no longer. What takes longer for good reasons says so in its own transaction."""
+"""Seconds that a client may idle in an open transaction; this limits how long a stopped process keeps
+its locks. Transactions that need longer set their own limit."""
 SESSION = {
     "TimeZone": "UTC",
     "lock_timeout": "20s",
@@ -30,13 +30,14 @@ SESSION = {
     "tcp_keepalives_interval": "4",
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": f"{SILENT}s",
-    # no statement here runs long enough to be worth compiling, which costs hundreds of milliseconds
+    # no statement here runs long enough to justify JIT compilation, which costs hundreds of milliseconds
     "jit": "off",
-    # TimescaleDB's limit of compressed rows that a transaction may change: an undo, a retention of rows
+    # TimescaleDB's limit of compressed rows changed per transaction, which an undo or row retention may
+    # exceed
     "timescaledb.max_tuples_decompressed_per_dml_transaction": "0",
 }
-"""Settings of each session, at the server. Set after connecting, for a pooler refuses them before; what a
-server does not know is left out, and so is what the URL itself sets."""
+"""Server-side settings of each session. They are set after connecting because poolers reject them as
+startup parameters. Settings that the server does not know or that the URL sets are skipped."""
 _SET = (
     "SELECT pg_backend_pid(), count(set_config(s.name, given.value, false))"
     " FROM unnest(%s::text[], %s::text[]) AS given(name, value)"
@@ -45,18 +46,18 @@ _SET = (
 
 
 def url_of(text: str) -> URL:
-    """Any PostgreSQL URL, for psycopg 3."""
+    """Parse any PostgreSQL URL for use with psycopg 3."""
     return make_url(text).set(drivername="postgresql+psycopg")
 
 
 FRESH = 1.0
-"""Seconds since its last use within which a connection is taken to be there still."""
+"""Seconds after its last use during which a connection is assumed to be alive."""
 
 
 def engine_of(text: str, **options: Any) -> Engine:
-    """An engine; it connects when it is used. Sessions are in UTC, whatever the server is set to.
+    """Create an engine that connects on first use. Sessions are in UTC, whatever the server's setting.
 
-    A connection that was not used just now is tried first, and replaced where it is gone.
+    A connection that was not used recently is tested first, and replaced if it is broken.
     """
     engine = sa.create_engine(
         url_of(text),
@@ -77,8 +78,8 @@ def engine_of(text: str, **options: Any) -> Engine:
 
 
 def _begin(connection: psycopg.Connection[Any], record: Any) -> None:
-    """Of each new connection: the settings, in one round trip and without a transaction, and a look at what
-    it leads to."""
+    """Initialize a new connection: apply the settings in one round trip, outside a transaction, and
+    check for a pooler."""
     connection.autocommit = True
     row = connection.execute(_SET, (list(SESSION), list(SESSION.values()))).fetchone()
     assert row is not None
@@ -93,12 +94,12 @@ def _note_use(_connection: Any, record: Any) -> None:
 
 
 def _try_again(connection: Any, record: Any, _proxy: Any) -> None:
-    """In place of the pool's own ping, which is a round trip for each use."""
+    """Replaces the pool's own ping, which costs a round trip for each checkout."""
     heard = select.poll()
     heard.register(connection.fileno(), select.POLLIN)
     silent = not heard.poll(0)
     if silent and time.monotonic() - record.info.get("used", time.monotonic()) < FRESH:
-        return  # a server that had ended it would have said so
+        return  # the server would have reported that it ended the connection
     try:
         row = connection.execute("SELECT pg_backend_pid()").fetchone()
         connection.rollback()
@@ -110,7 +111,7 @@ def _try_again(connection: Any, record: Any, _proxy: Any) -> None:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Driver errors that are no fault of a file become Transient, with the cause kept."""
+    """Translate driver errors that no file causes to Transient, with the cause kept."""
     try:
         yield
     except (sa.exc.DBAPIError, psycopg.Error) as error:

@@ -1,7 +1,8 @@
-"""Which file holds a reading that several files state: the newest of them, whichever is loaded first.
+"""Decides which file owns a reading that several files contain: the newest, regardless of load order.
 
-Two files state the same reading when they are versions of one name (their dedupe keys are the same), or
-have the same bytes under two names (then the keys differ by the name alone, and are made for both).
+Two files contain the same reading if they are versions of one name (their dedupe keys are equal), or if
+they have the same bytes under two names (their keys then differ only by the name, and are computed for
+both).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from sensorflow.ports.loading import Load
 from sensorflow.ports.maintenance import Holds
 
 _STATED = pa.schema([("ts", US), ("dedupe_key", KEY)])
-_HEAD, _TAIL = 19, 2  # bytes before and after the rows of a binary COPY without extensions
+_HEAD, _TAIL = 19, 2  # header and trailer of a binary COPY without extensions
 _HOLDER = np.dtype([("n", ">i2"), ("a", ">i4"), ("file", ">i8"), ("b", ">i4"), ("key", "V16")])
 _TAKEN = np.dtype(
     [
@@ -58,11 +59,11 @@ UNLIMITED_DECOMPRESSION = sa.text(
     "SELECT set_config(name, '0', true) FROM pg_settings"
     " WHERE name = 'timescaledb.max_tuples_decompressed_per_dml_transaction'"
 )
-"""TimescaleDB refuses to change more than 100,000 compressed rows in a transaction unless it is told."""
+"""Lifts TimescaleDB's default limit of 100,000 compressed rows changed per transaction."""
 
 
 class Stated:
-    """A temporary table with the keys of some readings, and what of these the database holds."""
+    """A temporary table with the keys of some readings, to look up which of them the database holds."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -72,7 +73,7 @@ class Stated:
         self._driver = driver
 
     def fill(self, ts: pa.Array, made: pa.Array) -> None:
-        """ts: of silver; made: the dedupe key of each."""
+        """Fill the table. ts: times from silver. made: the dedupe key of each."""
         if self._made:
             self._connection.execute(sa.text("TRUNCATE stated"))
         else:
@@ -83,11 +84,11 @@ class Stated:
         copy_in(self._connection, "stated", [batch], _STATED)
 
     def holders(self, ids: Sequence[int], span: Span) -> npt.NDArray[Any]:
-        """(file, key) of the rows of these files that have one of the keys."""
+        """Return (file, key) of the rows of these files that have one of the keys."""
         return self._rows(HOLDERS, _HOLDER, ids, span)
 
     def take(self, ids: Sequence[int], span: Span) -> npt.NDArray[Any]:
-        """Delete these rows; returns (file, value, key) of each."""
+        """Delete the rows of these files that have one of the keys. Returns (file, value, key) of each."""
         return self._rows(TAKE, _TAKEN, ids, span)
 
     def _rows(
@@ -105,23 +106,23 @@ def keys_of(rows: npt.NDArray[Any]) -> pa.Array:
 
 @dataclass
 class Taken:
-    """What was taken from one file: rows, and their checksum."""
+    """What was taken from one file: number of rows, and their checksum."""
 
     rows: int = 0
     checksum: int = 0
 
 
 Rivals: TypeAlias = "dict[int, int]"
-"""Files that may hold the same readings, with one file name in their keys: id -> the file that states what
-it holds, which is another one where that has the same bytes."""
+"""Files that may hold the same readings, with one file name in their keys: id -> the file that contains
+those readings. That is another file if it has the same bytes."""
 
 
 @dataclass
 class Contest:
-    """Decides batch by batch which of a file's readings it holds itself.
+    """Decides batch by batch which of a file's readings the file owns.
 
-    by_name, by_content: whether versions of its name, and its bytes under other names, take part.
-    lost: newer file -> readings of this file that it states again. taken: older file -> what it held.
+    by_name, by_content: whether versions of its name, and its bytes under other names, are rivals. lost:
+    newer file -> readings of this file that it also contains. taken: older file -> what was taken from it.
     """
 
     connection: sa.Connection
@@ -140,7 +141,7 @@ class Contest:
         return sum(taken.rows for taken in self.taken.values())
 
     def hold(self, name: str) -> None:
-        """Wait for whoever is loading a rival, and keep others waiting until the transaction ends."""
+        """Wait for any load of a rival, and block other loads of rivals until the transaction ends."""
         run(self.connection, "hold_name", **self._place, id=self.claim.file_id, name=name)
 
     @property
@@ -150,7 +151,7 @@ class Contest:
         return {**place, "by_name": self.by_name, "by_content": self.by_content}
 
     def rivals(self, low: Any, high: Any, most: int | None = None) -> dict[str, Rivals]:
-        """The file name in their keys -> files that may hold readings of a time."""
+        """Return the file name in their keys -> files that may hold readings in a time range."""
         part = self.claim.part
         facts = {"id": self.claim.file_id, "version": self.claim.version, "low": low, "high": high}
         facts["root"] = None if part is None else part.root
@@ -159,22 +160,23 @@ class Contest:
         found: dict[str, Rivals] = {}
         for row in rows:
             name = identity_of_row(row.identity)
-            if name is None:  # loaded by 0.1.0, which did not write it down
+            if name is None:  # loaded by 0.1.0, which did not record it
                 name = self.identity
             found.setdefault(name, {})[row.id] = row.states
         return found
 
     def any(self) -> bool:
-        """Whether there are rivals at all. Not asked of a part of a growing file, which may be one of
-        many: there each batch asks for its own time."""
+        """Whether there are any rivals. Not used for a part of a growing file, which may have many
+        parts: there each batch queries its own time range."""
         if self.claim.part is not None:
             return True
         return bool(self.rivals("-infinity", "infinity", 1))
 
     def decide(self, silver: pa.RecordBatch, own: pa.Array) -> tuple[pa.RecordBatch, pa.Array]:
-        """The readings of a batch that this file is to hold, with their keys.
+        """Return the readings of a batch that this file owns, with their keys.
 
-        Those that a newer file states are left out, and those that an older one holds are taken from it.
+        Readings that a newer file contains are dropped. Readings that an older file holds are taken from
+        it.
         """
         span = Span().over(silver["ts"])
         lost = np.zeros(len(silver), np.bool_)
@@ -182,7 +184,7 @@ class Contest:
         if (own_name := rivals.pop(self.identity, None)) is not None:
             self._yield(silver, own, own_name, span, lost)
             self._take(silver, own, own_name, span)
-        # what a newer version of the name states is none of the others' matter
+        # readings of a newer version of the name do not concern the other rivals
         kept = pa.array(~lost)
         for name, group in rivals.items():
             made = keys(silver, name)
@@ -200,7 +202,7 @@ class Contest:
         span: Span,
         lost: npt.NDArray[np.bool_],
     ) -> None:
-        """Mark the readings that newer files of a group state."""
+        """Mark the readings that newer files of a group contain."""
         newer = [i for i in group if i > self.claim.file_id]
         if not newer:
             return
@@ -226,7 +228,7 @@ class Contest:
 
 
 def contest_of(connection: sa.Connection, claim: Claim, load: Load) -> Contest:
-    """The contest of a file that is to be loaded."""
+    """Return the contest of a file that is about to be loaded."""
     shared = whole_source(claim.source, load.identity)
     by_content = bool(load.identity) and not (load.name_matters or shared)
     by_content = by_content and claim.part is None
@@ -235,9 +237,9 @@ def contest_of(connection: sa.Connection, claim: Claim, load: Load) -> Contest:
 
 
 def holds_of(connection: sa.Connection, row: Any) -> Holds:
-    """Which readings of a loaded file, a row of the ledger, the database has as the file's own.
+    """Return a lookup of the readings that the database holds for a loaded file. row: its ledger row.
 
-    Only those are looked up that lie within the spans of the files that replaced some of them.
+    Only readings within the time spans of files that replaced some of them are looked up.
     """
     stated, mine = Stated(connection), Span(row.ts_min, row.ts_max)
     reach = run(connection, "replaced_span", id=row.id).one()

@@ -1,4 +1,4 @@
-"""Silver batches into raw_readings by binary COPY; keys that are there already by ON CONFLICT."""
+"""Loads silver batches into raw_readings by binary COPY; existing keys are handled by ON CONFLICT."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sensorflow.core.touched import MOST, Touched
 
 
 def wire(silver: pa.RecordBatch, keys: pa.Array, file_id: int) -> pa.RecordBatch:
-    """Rows of `raw_readings` as COPY sends them."""
+    """Return rows of `raw_readings` in the form in which COPY sends them."""
     made = {
         "ts": pa.array(micros(silver["ts"])).cast(US),
         "file_id": pa.repeat(pa.scalar(file_id, pa.int64()), len(silver)),
@@ -36,7 +36,7 @@ def copy_in(
     rows: Iterable[pa.RecordBatch],
     schema: pa.Schema = READING,
 ) -> None:
-    """COPY rows of a schema, by default those made by `wire`. Raises errors of psycopg."""
+    """COPY rows of a schema into a table; the default is the schema of `wire`. Raises psycopg's errors."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     encoder = ArrowToPostgresBinaryEncoder(schema)
@@ -51,7 +51,7 @@ def copy_in(
 
 @dataclass
 class Inserted:
-    """What was really inserted, counted by the database where keys were in conflict."""
+    """Rows actually inserted; the database counts them if keys conflict."""
 
     rows: int = 0
     checksum: int = 0
@@ -60,7 +60,7 @@ class Inserted:
 class Loader:
     """Loads the batches of one file within one transaction.
 
-    deferred: months that are not over have no unique index (see `indexing`). touched: what has been done.
+    deferred: months that are not sealed have no unique index (see `indexing`). touched: the changes made.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class Loader:
         self.touched = touched
 
     def load(self, silver: pa.RecordBatch, keys: pa.Array, span: Span) -> None:
-        """Insert one batch; direct COPY first, on a conflict by way of a temporary table.
+        """Insert one batch: direct COPY first; on a conflict, through a temporary table.
 
-        span: of the batch.
+        span: time span of the batch.
         """
         rows = wire(silver, keys, self._file_id)
         try:
@@ -92,8 +92,8 @@ class Loader:
         self._add(checksum(keys, silver["value"]))
 
     def touch(self, silver: pa.RecordBatch, span: Span) -> None:
-        """Readings like these were inserted or removed. span: of the batch."""
-        known = self.touched.sensors is not None  # else it costs, and says nothing
+        """Record that readings like these were inserted or removed. span: time span of the batch."""
+        known = self.touched.sensors is not None  # otherwise it is costly and of no use
         sensors = sensors_of(silver["sensor_id"]) if known else None
         self.touched = self.touched.over(span.low, span.high, sensors)
 
@@ -121,10 +121,10 @@ class Loader:
 
 
 class Difference(Loader):
-    """Loads a file whose rows are there from an earlier load, and writes only what differs.
+    """Reloads a file that already has rows, and writes only the differences.
 
-    All batches are staged; `finish` removes the rows that are not among them and adds those that are
-    missing. What is right is not touched, and readers see the one or the other.
+    All batches are staged. `finish` removes the rows that are not among them and adds those that are
+    missing. Matching rows stay untouched, and readers see either the old or the new state.
     """
 
     note = ""
@@ -153,7 +153,7 @@ class Difference(Loader):
         self.note = f"{added:,} readings added, {removed:,} removed, {untouched:,} untouched"
 
     def _changed(self, query: str, **facts: Any) -> int:
-        """Run a statement that tells which rows it has inserted or removed; returns how many."""
+        """Run a statement that returns the rows it inserted or removed. Returns their number."""
         row = run(self._connection, query, **facts, most=MOST + 1).one()
         self.touched = self.touched.over(row.low, row.high, row.sensors)
         return int(row.rows)
@@ -165,7 +165,7 @@ class Difference(Loader):
         return added
 
     def _leave_out(self) -> None:
-        """Readings that another file holds are that file's."""
+        """Drop the staged readings that belong to another file."""
         span = {"low": self._span.low, "high": self._span.high}
         self._without(run(self._connection, "held_elsewhere", id=self._file_id, **span).all())
 
@@ -175,12 +175,12 @@ class Difference(Loader):
 
 
 def sensors_of(column: pa.Array | pa.ChunkedArray) -> list[str] | None:
-    """The different ones of a column; None of more than `MOST`."""
+    """Return the distinct sensors of a column, or None if there are more than `MOST`."""
     found = pc.unique(column)
     return None if len(found) > MOST else found.to_pylist()
 
 
 def _checksum_of(rows: Sequence[Any]) -> int:
-    """The checksum of rows of the database, given as (value, dedupe_key)."""
+    """Compute the checksum of database rows, given as (value, dedupe_key)."""
     digests = pa.array([row.dedupe_key.bytes for row in rows], KEY)
     return checksum(digests, pa.array([row.value for row in rows], pa.float64()))

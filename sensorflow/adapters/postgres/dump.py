@@ -1,7 +1,7 @@
-"""pg_dump and pg_restore: which ones fit a server, and how they are run.
+"""Finds the pg_dump and pg_restore that fit a server, and runs them.
 
-A pg_dump dumps servers of its own major version and of older ones. What it wrote is read by a pg_restore
-that is as new or newer.
+A pg_dump can dump servers of its own major version and older ones. Its output can be read by a pg_restore
+of the same or a newer version.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from sensorflow.errors import Misuse
 
 NEEDED = ("pg_dump", "pg_restore", "psql")
 HEAD = 64
-"""Lines at the beginning of a restore's SQL in which settings are made."""
+"""Lines at the start of a restore's SQL that contain settings."""
 NEWER = re.compile(rb"SET transaction_timeout = 0;\n?")
-"""What pg_restore sets since version 17, and older servers do not know."""
+"""A setting that pg_restore emits since version 17 and older servers do not know."""
 TRANSIENT_TABLES = ("heartbeats",)
-"""Whose rows are of processes that a restore does not bring back."""
+"""Tables whose rows belong to processes that a restore does not bring back."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Tools:
     folder: Path
     major: int
     launcher: tuple[str, ...] = ()
-    """What a command begins with, so that it ends when we are killed."""
+    """Prefix of each command, which makes it end if we are killed."""
 
     def command(self, program: str, url: str, *arguments: str) -> list[str]:
-        """The password is not in it: other users see commands."""
+        """Build a command without the password: other users can see command lines."""
         bare = url_of(url)._replace(drivername="postgresql", password=None)
         bare = bare.difference_update_query(["password"])
         where = f"--dbname={bare.render_as_string()}"
@@ -55,9 +55,10 @@ def _env(url: str) -> dict[str, str]:
 
 
 def find(least: int, also: Iterable[Path] = (), launcher: Sequence[str] = ()) -> Tools:
-    """The tools of this major version, or of the next newer one. Raises Misuse with what to install.
+    """Return the tools of this major version, or of the next newer one. Raises UsageError with what to
+    install.
 
-    also: folders to look into, beside those of PATH and of Debian's packages.
+    also: folders to search in addition to PATH and those of Debian's packages.
     """
     found = {major: folder for folder in reversed(_folders(also)) if (major := _major(folder))}
     fitting = sorted(major for major in found if major >= least)
@@ -72,13 +73,13 @@ def find(least: int, also: Iterable[Path] = (), launcher: Sequence[str] = ()) ->
 
 
 def _folders(also: Iterable[Path]) -> list[Path]:
-    """The first of a version wins."""
+    """Return the folders to search. The first folder of a version wins."""
     path = [Path(p) for p in os.get_exec_path() if p]
     return [*path, *sorted(Path("/usr/lib/postgresql").glob("*/bin")), *also]
 
 
 def _major(folder: Path) -> int:
-    """0 where the tools are not all there, or do not run."""
+    """Return the major version, or 0 if tools are missing or do not run."""
     if not all(os.access(folder / name, os.X_OK) for name in NEEDED):
         return 0
     try:
@@ -92,7 +93,7 @@ def _major(folder: Path) -> int:
 
 
 def dump(tools: Tools, url: str, snapshot: str, target: Path) -> None:
-    """Dump the whole database as of an exported snapshot. Raises Misuse with the tool's own words."""
+    """Dump the whole database at an exported snapshot. Raises UsageError with the tool's error text."""
     without = [f"--exclude-table-data=*.{name}" for name in TRANSIENT_TABLES]
     wanted = ("--format=custom", f"--snapshot={snapshot}", "--no-password", f"--file={target}")
     command = tools.command("pg_dump", url, *wanted, *without)
@@ -102,16 +103,16 @@ def dump(tools: Tools, url: str, snapshot: str, target: Path) -> None:
 
 
 def restore(tools: Tools, url: str, source: Path) -> None:
-    """Fill an empty database in one transaction: all of it, or nothing. Raises Misuse.
+    """Restore into an empty database in one transaction. Raises UsageError.
 
-    By way of psql, so that a server older than pg_restore is not sent a setting that it does not know.
-    Owners and grants are left out: their roles may not be there.
+    The SQL goes through psql, so that a server older than pg_restore does not receive unknown settings.
+    Owners and grants are omitted: their roles may not exist.
     """
     read = [*tools.launcher, str(tools.folder / "pg_restore"), "--no-owner", "--no-acl"]
     write = tools.command("psql", url, "-X", "-q", "-o", os.devnull, "-v", "ON_ERROR_STOP=1")
     pipe = subprocess.PIPE
     with (
-        TemporaryFile() as read_errors,  # files: a pipe that nobody reads would fill
+        TemporaryFile() as read_errors,  # files: a pipe that nobody reads would fill up
         TemporaryFile() as write_errors,
     ):
         with (
@@ -131,7 +132,8 @@ def restore(tools: Tools, url: str, source: Path) -> None:
 
 
 def _pass_on(reader: subprocess.Popen[bytes], out: IO[bytes], into: IO[bytes]) -> bool:
-    """Committed only when pg_restore has ended well: a transaction that is left open is rolled back."""
+    """Pass the SQL to psql, and commit only if pg_restore has succeeded; an open transaction is rolled
+    back."""
     try:
         into.write(b"BEGIN;\n")
         for _ in range(HEAD):
@@ -142,8 +144,8 @@ def _pass_on(reader: subprocess.Popen[bytes], out: IO[bytes], into: IO[bytes]) -
         if reader.wait() == 0:
             into.write(b"COMMIT;\n")
         into.close()
-    except BrokenPipeError:  # psql says why
-        with suppress(BrokenPipeError):  # what is buffered yet
+    except BrokenPipeError:  # psql reports why
+        with suppress(BrokenPipeError):  # what is still buffered
             into.close()
         out.close()
         return False
@@ -156,21 +158,21 @@ def _end_of(errors: IO[bytes]) -> bytes:
 
 
 def _words(said: bytes) -> str:
-    """The errors that a tool reported, in one line."""
+    """Return the errors that a tool reported, on one line."""
     lines = [" ".join(text.split()) for text in said.decode("utf-8", "replace").splitlines()]
     errors = [text for text in lines if "error:" in text.lower()]
     return "; ".join(errors[:2] or lines[-2:]) or "it ended without a word"
 
 
 def server_major(url: str) -> int:
-    """Raises Transient DATABASE."""
+    """Return the server's major version. Raises Transient DATABASE."""
     with translated(), psycopg.connect(_plain(url), connect_timeout=5) as connection:
         return connection.info.server_version // 10000
 
 
 def contents(url: str) -> tuple[list[str], bool]:
-    """The tables of a database's schemas, extensions' and the system's aside; and whether rows of the
-    ledger are among them. Raises Transient DATABASE."""
+    """Return the tables of a database, without those of extensions and the system, and whether the
+    ledger has rows. Raises Transient DATABASE."""
     tables = (
         "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition"
@@ -187,7 +189,7 @@ def contents(url: str) -> tuple[list[str], bool]:
 
 
 def recreate(url: str) -> None:
-    """Drop a database and make it anew, empty. Raises Transient DATABASE."""
+    """Drop a database and create it empty. Raises Transient DATABASE."""
     from psycopg import sql
 
     parsed = url_of(url)

@@ -1,4 +1,4 @@
-"""Files that grow: what was taken of each, and what comes to it."""
+"""Growing files: what was read of each, and its new segments."""
 
 from __future__ import annotations
 

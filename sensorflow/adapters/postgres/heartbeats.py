@@ -1,4 +1,4 @@
-"""The ledger, for processes that say that they are alive."""
+"""The ledger: heartbeats of processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history of files: an event for whatever happens to one."""
+"""The history of files: one event for each change."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def add_event(
 
 
 class Events:
-    """Many events, in their order, written by one statement."""
+    """Collects events, and writes them in order with one statement."""
 
     def __init__(self, who: str) -> None:
         self._who = who
         self._columns: dict[str, list[Any]] = {}
 
     def add(self, file_id: int, what: FileEvent, stage: str, **facts: Any) -> None:
-        """As `add_event`."""
+        """Add an event; see `add_event`."""
         event = _NOTHING | facts | {"file_id": file_id, "what": str(what), "stage": str(stage)}
         for name, value in event.items():
             self._columns.setdefault(name, []).append(value)

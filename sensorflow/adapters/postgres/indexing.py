@@ -1,8 +1,8 @@
-"""Which way a database guards its readings: by one unique index, or month by month once a month is over.
+"""How a database guards its readings: by one unique index, or by one per month after the month is over.
 
-``dedupe_index = "unique"``: `uq_raw_dedupe` on raw_readings. ``"deferred"``: it is not there. It cannot be
-kept on months that are over alone, for an index of the parent, one made ON ONLY too, is made on every
-partition that is attached, and goes from all of them when it goes.
+With ``dedupe_index = "unique"``, raw_readings has the index `uq_raw_dedupe`. With ``"deferred"`` it does
+not: PostgreSQL cannot keep an index of the parent on sealed months only. An index of the parent, even one
+created ON ONLY, is created on every attached partition and dropped from all of them together.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ def words(deferred: bool) -> str:
 
 
 class Wanted:
-    """How a process was told that the database guards its readings. Asked of the database once, and
-    again after `forget`; the last statement of each load holds it in any case."""
+    """The index mode that a process expects of the database. Checked against the database once, and
+    again after `forget`; the last statement of each load verifies it in any case."""
 
     def __init__(self, deferred: bool) -> None:
         self.deferred = deferred
         self._sure = False
 
     def check(self, c: sa.Connection) -> None:
-        """Raises Transient INDEX_DIFFERS."""
+        """Verify that the database is in the expected mode. Raises Transient INDEX_DIFFERS."""
         if not self._sure and is_deferred(c) != self.deferred:
             raise Transient(
                 Code.INDEX_DIFFERS,
-                f"the settings of this process say {words(self.deferred)}, the database is for "
-                f"{words(not self.deferred)}: run `sensorflow db upgrade`, or mend sensorflow.toml "
-                "and start daemon, workers and beat again",
+                f"this process's settings have {words(self.deferred)}, the database has "
+                f"{words(not self.deferred)}: run `sensorflow db upgrade`, or correct sensorflow.toml "
+                "and restart daemon, workers and beat",
             )
         self._sure = True
 

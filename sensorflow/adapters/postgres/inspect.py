@@ -1,4 +1,4 @@
-"""What kind of server a URL leads to."""
+"""Facts about the server and the database that a URL leads to."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Server:
 
 
 def server(url: str) -> Server:
-    """Raises Transient DATABASE."""
+    """Return facts about the server. Raises Transient DATABASE."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
         row = connection.execute(_QUERY).one()
@@ -40,9 +40,9 @@ def server(url: str) -> Server:
 
 
 def require_sessions(url: str) -> None:
-    """Raises Misuse POOLER where `url` leads to a pooler that is not in session mode.
+    """Raises UsageError POOLER if `url` leads to a pooler that is not in session mode.
 
-    A database that is away is no reason not to begin.
+    An unavailable database is not an error here.
     """
     try:
         server(url)
@@ -52,7 +52,7 @@ def require_sessions(url: str) -> None:
 
 
 def deferred(url: str) -> bool:
-    """Whether the database, which is migrated, is for `dedupe_index = "deferred"`."""
+    """Whether a migrated database is in the mode `dedupe_index = "deferred"`."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
         return is_deferred(connection)
@@ -66,7 +66,7 @@ ROLES = ("sensorflow_owner", "sensorflow_loader", "sensorflow_reader")
 
 
 def missing_roles(url: str) -> list[str]:
-    """The group roles that are not there, or have no rights in this database, which is migrated.
+    """Return the group roles that do not exist, or that have no privileges in this migrated database.
 
     Raises Transient DATABASE.
     """
@@ -76,27 +76,28 @@ def missing_roles(url: str) -> list[str]:
 
 
 def survivors(url: str, most: int = 3) -> list[sa.Row[Any]]:
-    """Names of which older versions hold readings beside a newer one: those with most of them.
+    """Return the names with the most readings in older versions beside a newer version.
 
-    source, key_text, version (the newest of the older), rows, low, high; names and total of all.
-    Raises Transient DATABASE.
+    Columns: source, key_text, version (the newest of the older ones), rows, low, high; names and total
+    count all names and readings. Raises Transient DATABASE.
     """
     return _rows(url, "survivors", most=most)
 
 
 def remarks(url: str, days: int = 30, most: int = 3) -> list[sa.Row[Any]]:
-    """The newest remarks about versions: id, source, key_text, version, remarks; files: how many in all."""
+    """Return the newest remarks about versions: id, source, key_text, version, remarks; files: the total
+    number."""
     return _rows(url, "remarks", days=days, most=most)
 
 
 @dataclass(frozen=True)
 class Session:
-    """A session of sensorflow in the database that holds locks.
+    """A sensorflow session in the database that holds locks.
 
-    name: its application name, "sensorflow load ID" while it loads a file. client: the address it comes
-    from, None for a socket. age: seconds of its transaction. silent: seconds since its client last said
-    something, or since its statement began. locks: what it holds, in words. waiting: how many sessions wait
-    for it. outdated: it loads a file that it has no claim to any more.
+    name: application name, "sensorflow load ID" while it loads a file. client: its address, None for a
+    socket. age: seconds since its transaction began. silent: seconds since the client last sent something,
+    or since its statement began. locks: a description of its locks. waiting: number of sessions that it
+    blocks. outdated: it loads a file whose claim it has lost.
     """
 
     pid: int
@@ -111,7 +112,7 @@ class Session:
 
 
 def old_sessions(url: str, older_than: float) -> list[Session]:
-    """Sessions whose transaction is older than so many seconds and that hold locks, the oldest first.
+    """Return sessions that hold locks and whose transaction is older than so many seconds, oldest first.
 
     Raises Transient DATABASE.
     """
@@ -120,32 +121,35 @@ def old_sessions(url: str, older_than: float) -> list[Session]:
 
 
 OUTAGE = 600.0
-"""Seconds after which an error of the infrastructure is no outage that passes by itself."""
+"""Seconds after which an infrastructure error no longer counts as a passing outage."""
 RECENT = 600.0
-"""Seconds within which a file is given back again while an outage lasts: twice the longest wait between two
-tries (`flow.outcomes.SELDOM`)."""
+"""Seconds within which a file is nacked again during an outage: twice the longest wait between two
+attempts (`flow.outcomes.SELDOM`)."""
 
 
 def lasting(url: str, longer: float = OUTAGE) -> list[sa.Row[Any]]:
-    """Errors with which the same files have been given back for longer than an outage may last.
+    """Return the errors with which the same files have been nacked for longer than `longer` seconds.
 
-    code, files (how many), since, of the one that waits longest file_id and detail, and details of all.
+    Columns: code, files (their number), since; file_id and detail of the file that waits longest; details
+    of all.
     """
     return _rows(url, "lasting", longer=longer, recent=RECENT)
 
 
 def holders(url: str) -> list[sa.Row[Any]]:
-    """Who takes sources in ("intake of SOURCE") and who publishes ("publishing"): name, owner, ended."""
+    """Return who has the intake leases ("intake of SOURCE") and the publisher lease ("publishing"):
+    name, owner, ended."""
     return _rows(url, "holders")
 
 
 def backlog(url: str) -> list[sa.Row[Any]]:
-    """Sources with files that wait: source, files, and key_text and age (seconds) of the oldest."""
+    """Return sources with waiting files: source, files, and key_text and age (seconds) of the oldest."""
     return _rows(url, "backlog")
 
 
 def quarantined_lately(url: str) -> list[sa.Row[Any]]:
-    """Sources with files quarantined within a day: source, files, key_text and error_code of the last."""
+    """Return sources with files quarantined within a day: source, files, key_text and error_code of the
+    last."""
     return _rows(url, "quarantined_lately")
 
 
@@ -156,18 +160,20 @@ def _rows(url: str, query: str, **facts: Any) -> list[sa.Row[Any]]:
 
 
 def readings_at(url: str, sensor: str, kind: str, ts: datetime) -> list[sa.Row[Any]]:
-    """The readings of a sensor and type at an instant: file_id, line_no, ts, value, unit, quality; growth:
-    whether the file is a part of a growing one, and line_base the lines before that part."""
+    """Return the readings of a sensor and type at an instant: file_id, line_no, ts, value, unit,
+    quality; growth: whether the file is a part of a growing file; line_base: the number of lines before
+    that part."""
     return _rows(url, "readings_at", sensor=sensor, kind=kind, ts=ts)
 
 
 def readings_near(url: str, ts: datetime, seconds: float = 60.0) -> list[sa.Row[Any]]:
-    """What has readings around a time: sensor, kind, and ts of the nearest one; 1,000 of these at most."""
+    """Return the sensors and types with readings around a time: sensor, kind, and ts of the nearest
+    reading; at most 1,000 rows."""
     return _rows(url, "readings_near", ts=ts, seconds=seconds)
 
 
 def months(url: str) -> int:
-    """How many partitions the readings have. Raises Transient DATABASE."""
+    """Return the number of partitions of the readings. Raises Transient DATABASE."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     query = "SELECT count(*) FROM pg_inherits WHERE inhparent = CAST('raw_readings' AS regclass)"
     with translated(), engine.connect() as c:

@@ -1,4 +1,4 @@
-"""The ledger, for what takes files in."""
+"""The ledger: intake of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger in PostgreSQL. Guarded UPDATEs decide; rows and their state change together."""
+"""The ledger in PostgreSQL. Guarded UPDATEs decide; rows and their state change in one transaction."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ from sensorflow.adapters.postgres.outbox import Outbox
 
 
 class PostgresLedger(Intake, Outbox, Claims, Loader, Maintenance, Heartbeats, Catalog):
-    """See `ports.ledger.Ledger`; for what it is made with, `Loader` and `Transactions`."""
+    """See `ports.ledger.Ledger`; for the constructor's arguments, `Loader` and `Transactions`."""

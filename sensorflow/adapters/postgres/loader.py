@@ -1,4 +1,4 @@
-"""The ledger, for what makes and loads rows. The load itself is imported by who loads: it needs Arrow."""
+"""The ledger: loads. The load itself is imported only by loading processes, because it needs Arrow."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class Loader(Segments):
     """See `ports.loading.Loader`.
 
-    deferred: how the settings say that the database guards its readings, see `indexing`; a load raises
-    Transient INDEX_DIFFERS if it does not.
+    deferred: how the settings say that the database guards its readings (see `indexing`). A load raises
+    Transient INDEX_DIFFERS if the database differs.
     """
 
     def __init__(self, url: str, who: str, pool: int = 2, deferred: bool = False) -> None:
@@ -44,7 +44,7 @@ class Loader(Segments):
         load: Load,
         closing: Callable[[], Load] | None = None,
     ) -> Loaded:
-        from sensorflow.adapters.postgres import loading  # Arrow: only who loads has it
+        from sensorflow.adapters.postgres import loading  # needs Arrow
 
         self._months = self._months or loading.Months(self._engine)
         months, wanted = self._months, self._wanted

@@ -1,4 +1,4 @@
-"""The transaction of a load: rows in, older versions out, the file closed; all or nothing."""
+"""The transaction of a load: inserts rows, removes older versions and finishes the file, atomically."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def load(
     months: Months,
     wanted: Wanted,
 ) -> Loaded:
-    """See `ports.loading.Loader.load`; within the transaction of `c`."""
+    """See `ports.loading.Loader.load`. Runs in the transaction of `c`."""
     began = time.perf_counter()
     wanted.check(c)
     rivals = contest_of(c, claim, load)
@@ -57,7 +57,7 @@ def load(
     decided = rivals if rivals.any() else None
     offered, span, waited = _insert(loader, decided, batches, months, NewMonths(load.months))
     crash.point(crash.Point.COPIED)
-    if closing is not None:  # the time in which the batches were made is that of other stages
+    if closing is not None:  # the time spent on making the batches belongs to other stages
         load, began = closing(), began + waited
     outside = months.outside(superseded, span)
     load = replace(load, remarks="; ".join(filter(None, (load.remarks, outside))))
@@ -85,8 +85,8 @@ def load(
 
 
 def _require_parts(claim: Claim, repeats: int) -> None:
-    """Of a part of a growing file all repeats are known beforehand, unless another part of it was loaded
-    meanwhile: with what that has, they are to be told once more. Raises Transient, the first time."""
+    """Raise Transient, the first time, if another part of a growing file was loaded meanwhile: the
+    repeats were computed without it and must be computed again."""
     if claim.part is not None and repeats and not claim.retries:
         raise Transient(
             Code.DATABASE, f"{repeats:,} readings are in a part of the file loaded meanwhile"
@@ -94,10 +94,10 @@ def _require_parts(claim: Claim, repeats: int) -> None:
 
 
 def _alone(c: sa.Connection, claim: Claim, rivals: Contest) -> None:
-    """End the session of a worker that was stopped or cut off in the middle of loading this very file.
+    """End the session of a worker that was stopped or disconnected while it loaded this same file.
 
-    It could not commit, for its token is old; but until it ends it holds the keys of its rows, and
-    everybody who loads the same file would wait for it. Then wait for whoever loads a rival.
+    That session cannot commit, because its token is outdated. But until it ends, it holds the keys of its
+    rows and blocks everyone who loads the same file. Then wait for any load of a rival.
     """
     name = f"sensorflow load {claim.file_id}"
     if not claim.fresh:
@@ -122,7 +122,7 @@ def _insert(
     months: Months,
     made: NewMonths,
 ) -> tuple[int, Span, float]:
-    """How many rows were offered, when they were measured, and the seconds waited for them."""
+    """Return how many rows were offered, their time span, and the seconds spent waiting for them."""
     rows, span, waited = 0, Span(), 0.0
     following = iter(batches)
     while True:
@@ -148,7 +148,7 @@ def _insert(
             here = Span().over(silver["ts"])
         try:
             loader.load(silver, keys, here)
-        except psycopg.errors.CheckViolation as error:  # a month's partition was dropped meanwhile
+        except psycopg.errors.CheckViolation as error:  # a partition was dropped meanwhile
             months.forget()
             raise Transient(Code.DATABASE, f"no partition: {error}") from error
     loader.finish()
@@ -185,7 +185,7 @@ def _finish(
         guarded(c, "finish", claim, **facts, deferred=wanted.deferred)
     except Fenced:
         wanted.forget()
-        wanted.check(c)  # or was it the index that was not as this process thinks?
+        wanted.check(c)  # or does the database's index mode differ from what this process expects?
         raise
 
 
@@ -207,27 +207,29 @@ def _tell(c: sa.Connection, who: str, claim: Claim, reports: tuple[StageReport, 
 
 @contextmanager
 def translated_months() -> Iterator[None]:
-    """The database holds as many months as it may: that is the file's end, and no outage."""
+    """Translate the error of a database at its limit of months, which is permanent for the file, not an
+    outage."""
     try:
         yield
     except sa.exc.DBAPIError as error:
         if isinstance(error.orig, psycopg.errors.ProgramLimitExceeded):
             what = str(error.orig.diag.message_primary)
-            do = "are its times read rightly? The database takes no more months: set the source's earliest "
-            do += "and latest, or remove old months by retention, then replay"
+            do = "are its times parsed correctly? The database accepts no more months: set the source's "
+            do += "earliest and latest, or remove old months by retention, then replay"
             raise Permanent(Code.TOO_MANY_MONTHS, what, do=do) from error
         raise
 
 
 class Months:
-    """Makes the partitions for months of readings, each in a transaction of its own before the rows."""
+    """Creates the partitions for months of readings, each in its own transaction before the rows."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._made: set[date] = set()
 
     def ensure(self, ts: pa.Array, made: NewMonths) -> None:
-        """made: what the file has made so far, and may make. Raises Permanent TOO_MANY_MONTHS."""
+        """Create missing partitions. made: the months that the file has created so far, and its limit.
+        Raises Permanent TOO_MANY_MONTHS."""
         found = months_of(ts)
         unknown = [month for month in found if month not in self._made]
         missing = self._missing(unknown) if unknown else []
@@ -248,9 +250,9 @@ class Months:
         self._made.clear()
 
     def outside(self, superseded: Sequence[Any], span: Span) -> str:
-        """What superseded versions held before and after the new one's span; "" for nothing.
+        """Describe what superseded versions held before and after the new one's span; "" if nothing.
 
-        Their rows are deleted by now, but to nobody else: another session still counts them.
+        Their rows are already deleted in this transaction only: another session still counts them.
         """
         spans = [r for r in superseded if r.ts_min is not None and r.state_before != State.UNDONE]
         if span.low is not None and span.high is not None:

@@ -1,4 +1,4 @@
-"""The ledger, for what sees to files that are finished."""
+"""The ledger: maintenance of finished files."""
 
 from __future__ import annotations
 

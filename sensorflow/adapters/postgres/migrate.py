@@ -1,4 +1,4 @@
-"""Alembic from within: the migrations lie in the wheel, or beside the package in a checkout."""
+"""Runs Alembic in process. The migrations are in the wheel, or beside the package in a checkout."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def config(url: str | None = None) -> Config:
 
 
 def url_of_settings() -> str:
-    """For the plain ``alembic`` command: the URL of the settings file or the environment."""
+    """Return the URL from the settings file or the environment, for the plain ``alembic`` command."""
     found = settings_.load(settings_.find(Path.cwd()), os.environ).database
     if found is None:
         raise Misuse(
@@ -50,15 +50,15 @@ def url_of_settings() -> str:
 
 
 TRIES, PAUSE = 60, 0.5
-"""A migration waits for a lock for a moment only (`LOCKS`), so that nobody waits long behind it, and
-tries again after so many seconds."""
+"""A migration waits only briefly for a lock (`LOCKS`), so that nobody queues long behind it, and retries
+after so many seconds."""
 LOCKS = "2s"
 _BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Raises Transient DATABASE, also when a busy fleet lets no migration in; Misuse where a newer version
-    has upgraded the schema."""
+    """Upgrade the schema. Raises Transient DATABASE, also if a busy fleet keeps the locks; UsageError if
+    a newer version has upgraded the schema."""
 
     def once() -> None:
         with translated():
@@ -73,7 +73,7 @@ def upgrade(url: str, revision: str = "head") -> None:
 
 
 def patiently(work: Callable[[], None]) -> None:
-    """Do it, again and again while it only fails for a lock that others hold."""
+    """Run `work`, and retry while it fails only because of a lock that others hold."""
     for attempt in range(TRIES):
         try:
             return work()
@@ -95,27 +95,28 @@ def head() -> str:
 
 
 def is_known(revision: str) -> bool:
-    """Whether these migrations lead to it, and on from it."""
+    """Whether the revision is one of these migrations."""
     revisions = ScriptDirectory.from_config(config()).walk_revisions()
     return any(known.revision == revision for known in revisions)
 
 
 def advice(at: str | None) -> str:
-    """What to do about a schema that is not this version's."""
+    """Advise what to do about a schema of another version."""
     if at is None or is_known(at):
         return "run `sensorflow db upgrade`"
     return "a newer version has upgraded it; upgrade sensorflow on this host too"
 
 
 def grants() -> str:
-    """The SQL of all revisions that makes the group roles and gives them their rights, idempotent."""
+    """Return the idempotent SQL of all revisions that creates the group roles and grants their
+    privileges."""
     revisions = ScriptDirectory.from_config(config()).walk_revisions()
     found = [getattr(revision.module, "GRANTS", "") for revision in revisions]
     return "\n".join(text.strip() for text in reversed(found) if text)
 
 
 def current(url: str) -> str | None:
-    """The revision of the database, None when it is empty. Raises Transient DATABASE."""
+    """Return the revision of the database, or None if it is empty. Raises Transient DATABASE."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()

@@ -1,4 +1,4 @@
-"""Months of readings that hold none, after an undo or a load that was refused: their tables are dropped."""
+"""Drops the partitions of months that are empty after an undo or a rejected load."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from sensorflow.adapters.postgres.connect import engine_of, translated
 from sensorflow.adapters.postgres.queries import run
 
 PAUSE = timedelta(minutes=50)
-"""How long a month stays empty before it goes: beat looks once an hour, and drops at the second look."""
+"""How long a month stays empty before it is dropped: beat checks once an hour and drops at the second
+check."""
 
 
 AT_ONCE = 50
-"""Months of one transaction: each takes some places of the server's table of locks, which all sessions
-share, and while one is dropped nobody loads."""
+"""Months dropped per transaction. Each takes entries of the lock table that all sessions share, and
+loads wait while a month is dropped."""
 
 
 def drop_empty(url: str, pause: timedelta = PAUSE) -> int:
-    """Drop what was empty at a look before and is still; note what is empty now. Returns how many went.
+    """Drop months that were empty at the previous check and still are; note those empty now. Returns the
+    number dropped.
 
-    Safe while files are loaded: a load that finds its month gone makes it anew. Never waits long for
-    those who load or read, and keeps the rest for the next time. Raises Transient DATABASE.
+    Safe while files are loaded: a load whose month was dropped creates it again. Never waits long for loads
+    or readers; months that are in use are left for the next run. Raises Transient DATABASE.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     total = 0

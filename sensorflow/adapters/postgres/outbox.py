@@ -1,4 +1,4 @@
-"""The ledger, for what publishes files: whose turn it is, and which messages were lost."""
+"""The ledger: the outbox, that is, which files to publish next and which messages were lost."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from sensorflow.ports.outbox import (
 )
 
 A_TURN = 25
-"""Files of a source that are looked at, at least, however many sources wait."""
+"""Minimum number of files of a source to examine, however many sources wait."""
 SECONDS, EVENTS = 5.0, 2_000
-"""How far back the pace is measured, at most."""
+"""Maximum range over which throughput is measured."""
 _WORK = {"work_bytes": WORK_BYTES, "work_most": WORK_MOST}
 
 
@@ -48,7 +48,7 @@ class Outbox(Transactions):
         facts |= {"limit": limit, "max_in_flight": max_in_flight}
         with self._statement() as c:
             rows = run(c, "due", **facts, lane=Lane.LIVE, live=True, room=max_in_flight).all()
-            if not rows:  # no live file is kept waiting by an old one
+            if not rows:  # an old file never delays a live one
                 rows = run(c, "due", **facts, lane=Lane.BACKFILL, live=False, room=room).all()
         return [waiting_of(row) for row in rows]
 

@@ -1,7 +1,7 @@
-"""Is there a pooler between us and the server, and does it leave a session to its client?
+"""Detects a pooler between us and the server that does not keep a session on one connection.
 
-In transaction mode settings, locks and prepared statements of a session stay behind on a connection that
-somebody else gets next. A pooler gives itself away by a process number that is not the server's.
+In transaction mode, settings, locks and prepared statements of a session stay on a server connection that
+another client gets next. A pooler reveals itself by a process number that is not the server's.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ import psycopg
 from sensorflow.errors import Code, Transient
 
 PATIENCE = 5.0
-"""Seconds that a pooler may take to find a connection for the second session. Meanwhile the first one keeps
-a connection that others may wait for."""
+"""Seconds that a pooler may take to find a connection for the second session. Meanwhile the first
+session occupies a connection that others may wait for."""
 TRIES = 3
 LOOK = 60.0
-"""Seconds between looks at a pooler by a process, as far as there are new connections."""
+"""Minimum seconds between a process's checks for a pooler; only new connections trigger a check."""
 _SAID = re.compile(r"statement pooling|prepared statement \".*\" (already exists|does not exist)")
 _looked: dict[str, float] = {}
-"""When this process looked, by where the connection leads."""
+"""When this process last checked, by the connection's target."""
 _PID = "SELECT pg_backend_pid()"
 
 
@@ -39,21 +39,21 @@ def not_in_session_mode(found: str) -> Transient:
 
 
 def is_pooled(connection: psycopg.Connection[Any], pid: int) -> bool:
-    """pid: the server's process, as the server says."""
+    """Whether the connection is pooled. pid: the backend process that the server reports."""
     return connection.info.backend_pid != pid
 
 
 def is_said(text: str) -> bool:
-    """Whether an error is one of a pooler that is not in session mode, by its text."""
+    """Whether the text is an error of a pooler that is not in session mode."""
     return _SAID.search(text) is not None
 
 
 def require_session_mode(connection: psycopg.Connection[Any]) -> None:
-    """Raises Transient POOLER. The connection is in no transaction, and begins none by itself.
+    """Raises Transient POOLER. The connection must not be in a transaction, and autocommits.
 
-    A process looks once in a while, for a look takes a second connection of the pool. Where there is none
-    to be had nothing is found out: to fail then, and to try again together with all others, would keep a
-    pool at its limit from ever serving anybody.
+    A process checks rarely, because a check takes a second connection of the pool. If none is available,
+    the check is skipped: failing and retrying together with all other processes would keep a pool at its
+    limit from ever serving anyone.
     """
     where = connection.info.dsn
     if time.monotonic() - _looked.get(where, -math.inf) <= LOOK:
@@ -65,8 +65,8 @@ def require_session_mode(connection: psycopg.Connection[Any]) -> None:
 
 
 def _keeps_sessions(connection: psycopg.Connection[Any]) -> bool:
-    """A second session holds a transaction: it gets our server's connection only where that is not ours. In
-    the very moment a third client may have that, so it is tried some times."""
+    """Hold a transaction in a second session: it can get our server connection only if that is not ours.
+    A third client may have the connection at that moment, so the check is repeated."""
     for _ in range(TRIES):
         before = _pid(connection)
         try:
@@ -94,7 +94,7 @@ def _another(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Connection
 
 
 def _hang_up(connection: psycopg.Connection[Any]) -> None:
-    """What waits for an answer then gets an error."""
+    """Close the session, so that pending requests fail."""
     with socket.socket(fileno=os.dup(connection.fileno())) as line:
         line.shutdown(socket.SHUT_RDWR)
 

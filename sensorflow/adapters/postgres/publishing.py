@@ -1,7 +1,7 @@
-"""One publisher at a time, by a lease in the ledger.
+"""Ensures one publisher at a time by a lease in the ledger.
 
-A session's lock would do, and would be kept for as long as the server takes a host for alive that is not. A
-lease ends by itself. Where two publish all the same, each file is claimed once.
+A session lock would be held for as long as the server believes that a dead host is alive; a lease expires.
+If two processes publish all the same, each file is still claimed once.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ Statement = Callable[[], AbstractContextManager[sa.Connection]]
 
 @contextmanager
 def publishing(statement: Statement, who: str, lease: float) -> Iterator[Callable[[], bool]]:
-    """See `ports.outbox.Outbox.publishing`. statement: a connection for one statement."""
+    """See `ports.outbox.Outbox.publishing`. statement: provides a connection for one statement."""
     held = _Lease(statement, who, lease)
     held.take()
     try:
         yield held.is_mine
     finally:
-        with suppress(Transient):  # then it ends by itself
+        with suppress(Transient):  # then it expires
             held.release()
 
 
@@ -56,7 +56,7 @@ class _Lease:
         return self._token is not None
 
     def is_mine(self) -> bool:
-        """Renews it when a third of its time is over."""
+        """Whether the lease is ours; renews it when a third of its time is over."""
         if self._token is not None and time.monotonic() >= self._renew_at:
             at = time.monotonic()
             with self._statement() as c:

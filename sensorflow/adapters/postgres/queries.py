@@ -1,4 +1,4 @@
-"""The statements of sql/, by name. A name stands once in all of its files.
+"""The statements of sql/, by name. Names are unique across all files.
 
 `{reading}` stands for the columns of a reading, in the order of the table.
 """
@@ -40,7 +40,7 @@ def run(c: sa.Connection, query: str, **values: Any) -> sa.CursorResult[Any]:
 
 
 def guarded(c: sa.Connection, query: str, claim: Claim, **values: Any) -> sa.CursorResult[Any]:
-    """An UPDATE that the fencing token guards: the row count decides."""
+    """Run an UPDATE guarded by the fencing token: the row count decides."""
     done = run(c, query, id=claim.file_id, token=claim.token, **values)
     if done.rowcount != 1:
         raise Fenced(

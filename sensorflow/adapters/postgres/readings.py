@@ -1,6 +1,6 @@
-"""Readings between two times, by a cursor at the server, as Arrow batches.
+"""Streams readings of a time range as Arrow batches, through a server-side cursor.
 
-A cursor and no COPY: between two batches nothing is under way, however long the caller takes.
+A cursor rather than COPY: nothing is in transit between two batches, however long the caller takes.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from sensorflow.core.readings import READING
 SCHEMA = pa.schema([field for field in READING if field.name != "dedupe_key"])
 ROWS = 65_536
 HOLD = 3600
-"""Seconds that may pass between two batches: meanwhile old versions of rows stay in the database, and no
-month can be dropped."""
+"""Maximum seconds between two batches. Meanwhile old row versions stay in the database, and no month can
+be dropped."""
 _FETCH = f"FETCH FORWARD {ROWS} FROM readings"
 _NUMBERS = {pa.int64(): ">i8", pa.int16(): ">i2", pa.float64(): ">f8"}
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Readings of start <= ts < end. Of what is None, all."""
+    """Readings with start <= ts < end. None means no restriction."""
 
     start: datetime
     end: datetime
@@ -42,8 +42,8 @@ class Wanted:
 
 
 def stream(url: str, wanted: Wanted) -> Iterator[pa.RecordBatch]:
-    """Batches of `SCHEMA` and of `ROWS` rows at most, in the order of time: of one snapshot, taken with the
-    first. Raises Transient DATABASE. No row waits in this process but those of a batch."""
+    """Yield batches of `SCHEMA` with at most `ROWS` rows, in time order, from one snapshot taken with
+    the first batch. Raises Transient DATABASE. Only one batch of rows is in memory."""
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as connection:
         c = connection.execution_options(postgresql_readonly=True)
@@ -64,7 +64,7 @@ def _batch(found: PGresult | None) -> pa.RecordBatch:
 
 
 def _array(cells: list[Any], kind: pa.DataType) -> pa.Array:
-    """Cells as PostgreSQL sends them in binary; none is null."""
+    """Convert cells from PostgreSQL's binary format; none is null."""
     if kind == pa.string():
         return pa.array(cells, pa.binary()).cast(kind)
     form = _NUMBERS.get(kind, ">i8")

@@ -1,4 +1,4 @@
-"""What a file that arrived turns out to be: new, a version, an alias, or seen before."""
+"""Registers arrivals, and decides what each is: new, a version, an alias, or already registered."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sensorflow.errors import REMEDY, Code
 from sensorflow.ports.intake import IntakeLease, Kind, OnChange, Registration, intake_lost
 
 ALIASES = 3
-"""Arrivals of a group that are not plain, from which on it pays to look for aliases among them together."""
+"""Minimum number of non-plain arrivals in a group for which a common search for aliases pays off."""
 _ALIAS = ("keys", "names", "key_texts", "sha256s", "fingerprints")
 
 
@@ -30,7 +30,7 @@ def register_all(
     on_change: OnChange,
     name_matters: bool,
 ) -> list[Registration]:
-    """After `hold_source`."""
+    """Register a group of arrivals. Call after `hold_source`."""
     known = _add_many(c, who, arrivals, on_change, name_matters)
     return [
         known.get(place) or _register(c, who, arrival, on_change, name_matters)
@@ -45,8 +45,8 @@ def _add_many(
     on_change: OnChange,
     name_matters: bool,
 ) -> dict[int, Registration]:
-    """By their place, from 1 on, those that are neither a version nor a twin of anything, and those
-    that are an alias of one that was there or came with them, and nothing else."""
+    """Add in bulk the arrivals that are neither a version nor a duplicate of anything, and those that
+    are only an alias of a file in the ledger or in the group. Returns them by position, counted from 1."""
     source = arrivals[0].source
     facts = [{**facts_of(a), "name": name_of(c, source, a.key)} for a in arrivals]
     columns = {f"{name}s": [row[name] for row in facts] for name in facts[0]}
@@ -93,7 +93,7 @@ def _register(
 
 
 def _own(c: sa.Connection, who: str, arrival: Arrival, name: bytes | None) -> None:
-    """A name that was an alias, and has content of its own now: what it had is a version before."""
+    """Give an alias content of its own: the content that it had becomes an earlier version."""
     known = {"source": arrival.source, "name": name or arrival.key}
     row = run(c, "alias_of", **known, sha256=arrival.landed.sha256).first()
     if row is None:
@@ -125,8 +125,8 @@ def _add(
 
 
 def hold_source(c: sa.Connection, source: str, lease: IntakeLease | None) -> None:
-    """Registrations of a source follow each other. Raises IntakeLost where a lease of its intake is not the
-    newest; after the lock it stays so until the commit."""
+    """Serialize the registrations of a source. Raises IntakeLost if an intake lease is not the newest;
+    once locked, it stays the newest until the commit."""
     run(c, "lock_source", source=source)
     if lease is None:
         return
@@ -135,9 +135,10 @@ def hold_source(c: sa.Connection, source: str, lease: IntakeLease | None) -> Non
 
 
 def name_of(c: sa.Connection, source: str, key: bytes) -> bytes | None:
-    """What a file is known by, where that is not its key.
+    """Return the name that identifies a file if that is not its key, else None.
 
-    Names that were apart before they were compared composed stay apart: they are known by their key.
+    Names that were distinct before names were compared in composed form stay distinct: their keys identify
+    them.
     """
     name = canonical(key)
     if name == key or run(c, "is_name", source=source, name=key).scalar_one():
@@ -146,7 +147,7 @@ def name_of(c: sa.Connection, source: str, key: bytes) -> bytes | None:
 
 
 def announce(c: sa.Connection, arrivals: Sequence[Arrival], done: Sequence[Registration]) -> None:
-    """Write down what gates say of files that were registered in this transaction."""
+    """Record the gates' announcements of files that were registered in this transaction."""
     for arrival, entered in zip(arrivals, done, strict=True):
         if (said := arrival.announcement) is None:
             continue

@@ -1,4 +1,4 @@
-"""What is removed after its time, and what lies about after a load, an undo or a kill."""
+"""Retention, and garbage collection after a load, an undo or a kill."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sensorflow.ports.maintenance import COLLECT_AGAIN, Expirable, Expired, Left
 
 
 def tidy_one(c: sa.Connection, remove: Callable[[Leftover], None], after: int) -> int | None:
-    """See to the next file past id `after`, whose row is held until the transaction ends.
+    """Collect the garbage of the next file past id `after`; its row is locked until the transaction ends.
 
-    None also while a backup copies what lies on the disk: it is seen to after that.
+    Returns None also while a backup copies the disk: garbage is collected after that.
     """
     if not run(c, "may_remove").scalar_one():
         return None
@@ -35,12 +35,12 @@ def tidy_one(c: sa.Connection, remove: Callable[[Leftover], None], after: int) -
 def _leftover(c: sa.Connection, row: Any) -> Leftover:
     free = None
     if Expirable.LANDING in row.expired:
-        # no registration can decide to rely on the object until it is gone
+        # no registration can rely on the object until it is removed
         run(c, "lock_landing")
         free = run(c, "unneeded_landing", landing=row.landing).scalar()
     changed = row.state == State.LOADED and row.rows_replaced > 0
     if changed:
-        from sensorflow.adapters.postgres.contest import holds_of  # Arrow: only who rewrites silver
+        from sensorflow.adapters.postgres.contest import holds_of  # needs Arrow
     return Leftover(
         file_id=row.id,
         source=row.source,

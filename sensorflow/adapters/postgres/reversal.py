@@ -1,4 +1,4 @@
-"""What people ask for after a load: take a file through again, or take it out."""
+"""Replay and undo: load a file again, or remove its load."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def undo(
 def _return_shared(
     c: sa.Connection, who: str, row: Any, span: dict[str, Any], along: Sequence[int]
 ) -> None:
-    """Readings that other files left out because this one had them: those files add them now."""
+    """Replay the files that left out readings because this file had them."""
     facts = {"id": row.id, "source": row.source, "identity": row.identity, "along": list(along)}
     for other in run(c, "sharers", **facts, **span).scalars().all():
         why = f"file {row.id}, which held readings of it, was undone"
@@ -72,7 +72,7 @@ def _return_shared(
 def return_replaced(
     c: sa.Connection, who: str, file_id: int, why: str, along: Sequence[int] = ()
 ) -> None:
-    """Files whose readings this one had replaced go through again, and hold them again."""
+    """Replay the files whose readings this file had replaced, so that they own them again."""
     for row in run(c, "replaced_by", ids=[file_id], name=None, along=list(along)).all():
         reason = f"file {file_id}, {why}"
         if not replay(c, who, row.file_id, row.wanted_profile, reason, also_superseded=True):

@@ -1,4 +1,4 @@
-"""Rows of the ledger as values of the ports, and back."""
+"""Converts between rows of the ledger and values of the ports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def error_values(error: SensorflowError) -> dict[str, Any]:
 
 
 def _storable(text: str) -> str:
-    """PostgreSQL's text holds no NUL."""
+    """Make a text storable: PostgreSQL's text cannot contain NUL."""
     return text.replace("\0", "\\x00")
 
 
@@ -95,7 +95,7 @@ _AS_THEY_ARE = tuple(field.name for field in fields(FileView) if field.name not 
 
 
 def view_of(row: sa.RowMapping) -> FileView:
-    """Of a row of `files`, whole."""
+    """Convert a complete row of `files`."""
     return FileView(
         file_id=row["id"],
         key=bytes(row["key"]),
@@ -120,7 +120,7 @@ def facts_of(arrival: Arrival) -> dict[str, Any]:
         "sha256": landed.sha256,
         "md5": landed.md5,
         "size": landed.size,
-        # a file system may hold times that no bigint of nanoseconds does
+        # a file system may hold times beyond a bigint of nanoseconds
         "mtime_ns": min(max(arrival.mtime_ns, -(2**63)), 2**63 - 1),
         "landing": landed.name,
         "sensor_type": arrival.sensor_type,
@@ -132,7 +132,7 @@ def facts_of(arrival: Arrival) -> dict[str, Any]:
 
 
 def part_of(row: sa.RowMapping) -> Part | None:
-    """Of a row that has the columns of `growths`; None of a file that is whole."""
+    """Convert a row with the columns of `growths`; None if the file is not part of a growing file."""
     if row["root"] is None:
         return None
     return Part(
@@ -163,12 +163,13 @@ def waiting_of(row: sa.Row[Any]) -> Waiting:
 
 
 def stored_identity(identity: str) -> str:
-    """PostgreSQL's text holds no NUL, and no path of a file holds two slashes in a row."""
+    """Encode an identity: PostgreSQL's text cannot contain NUL, and no file path contains two slashes in
+    a row."""
     return identity.replace("\0", "//")
 
 
 def identity_of_row(stored: str | None) -> str | None:
-    """What `stored_identity` stored."""
+    """Decode what `stored_identity` encoded."""
     return None if stored is None else stored.replace("//", "\0")
 
 

@@ -1,4 +1,4 @@
-"""What a backup reads of the ledger, all of one snapshot, and what a restore writes to it."""
+"""What a backup reads from the ledger in one snapshot, and what a restore writes to it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from sensorflow.errors import Misuse
 
 PAGE = 2000
 LATE = 10_000
-"""Numbers of events that a transaction may have drawn before the snapshot and committed after it."""
+"""Event ids that a transaction may have drawn before the snapshot and committed after it."""
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A file of the ledger, and what its places on the disk are made of."""
+    """A file of the ledger, with the parts of its paths on disk."""
 
     file_id: int
     source: str
@@ -37,7 +37,7 @@ class Saved:
 
 
 class Frozen:
-    """The ledger as of one moment, for as long as a backup takes. Made by `frozen`."""
+    """The ledger at one moment, for the duration of a backup. Created by `frozen`."""
 
     def __init__(self, connection: sa.Connection, now: sa.Connection) -> None:
         row = run(connection, "audit_snapshot").one()
@@ -51,7 +51,7 @@ class Frozen:
         self.states: dict[str, int] = facts.states or {}
 
     def files(self) -> Iterator[Saved]:
-        """All files, by number."""
+        """Yield all files, by id."""
         with translated():
             found = self._frozen.execution_options(yield_per=PAGE).execute(queries()["saved_files"])
             for row in found:
@@ -59,8 +59,8 @@ class Frozen:
                 yield Saved(**known)
 
     def replayed_since(self) -> list[tuple[int, str | None]]:
-        """Files that were finished at the moment and have been sent through again since, and by which
-        profile: what lies in the lake of them may be of either time."""
+        """Return the files that were finished at that moment and have been replayed since, and the
+        profile of each replay. The lake may hold either version of them."""
         with translated():
             late = run(self._now, "replayed_late", after=self._last_event - LATE).all()
             self._now.rollback()
@@ -74,10 +74,10 @@ class Frozen:
 
 @contextmanager
 def frozen(url: str) -> Iterator[Frozen]:
-    """The ledger as it is now; nothing that it names is removed from the disk meanwhile.
+    """Freeze the ledger as it is now; nothing that it refers to is removed from the disk meanwhile.
 
-    Raises Misuse for a database that cannot be backed up so, or while another backup of it runs; Transient
-    DATABASE.
+    Raises UsageError if the database cannot be backed up this way or another backup of it is running;
+    Transient DATABASE.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as holder, engine.connect() as c, engine.connect() as now:
@@ -93,15 +93,15 @@ def frozen(url: str) -> Iterator[Frozen]:
         c = c.execution_options(isolation_level="REPEATABLE READ")
         yield Frozen(c, now)
         c.rollback()
-        run(holder, "saved_kind")  # raises where the locks went with their connection
+        run(holder, "saved_kind")  # raises if the locks were lost with their connection
 
 
 def require_plain(c: sa.Connection) -> None:
-    """Raises Misuse for a database that `backup` is not for."""
+    """Raises UsageError if `backup` does not support the database."""
     row = run(c, "saved_kind").one()
     if row.timescale is not None:
         raise Misuse(
-            "this database uses TimescaleDB, whose dumps need its own steps to be restored: back it up as "
+            "this database uses TimescaleDB, whose dumps need special steps to be restored: back it up as "
             "TimescaleDB documents, and copy the data folder right after; see docs/how-to/backup.md"
         )
     if row.files is None:
@@ -109,8 +109,9 @@ def require_plain(c: sa.Connection) -> None:
 
 
 def resume(url: str, replays: Mapping[int, str | None]) -> None:
-    """After a restore, before anybody works: roles and rights as migrations give them, statistics, and the
-    replays that were asked for while the backup was made. Raises Transient DATABASE."""
+    """Finish a restore before any process starts: create roles and privileges as the migrations do,
+    update statistics, and start the replays that were requested while the backup was made. Raises
+    Transient DATABASE."""
     from sensorflow.adapters.postgres import reversal
 
     engine = engine_of(url, poolclass=sa.pool.NullPool)

@@ -1,7 +1,7 @@
-"""What follows the migrations: the unique index is there or not, as the settings say (see `indexing`).
+"""Runs after the migrations: creates or drops the unique index to match the settings (see `indexing`).
 
-Where it is not, a BRIN index helps to find the rows of one file and of one time in months that are not
-over: it costs COPY less than a twentieth, and a deletion need not read the whole month.
+Without it, a BRIN index helps to find the rows of one file and of one time in months that are not sealed.
+It adds less than a twentieth to the cost of COPY, and a deletion need not read the whole month.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from sensorflow.errors import Code, Misuse
 
 
 def settle(url: str, deferred: bool) -> str | None:
-    """Bring a migrated database to what the settings say. Returns what was done, None for nothing.
+    """Make a migrated database match the settings. Returns a description of the change, or None if none was
+    needed.
 
-    Raises Misuse on a hypertable and where doubled rows forbid the index, and Transient DATABASE, also
-    when a busy fleet lets nobody in. Loads wait while an index is built, reads go on.
+    Raises UsageError on a hypertable and if duplicate rows prevent the index; Transient DATABASE, also if a
+    busy fleet keeps the locks. Loads wait while an index is built; reads do not.
     """
     engine = engine_of(url, poolclass=sa.pool.NullPool)
     with translated(), engine.connect() as c:
@@ -57,7 +58,7 @@ def _take_back(engine: sa.Engine) -> str:
         cause = error.orig
         assert isinstance(cause, psycopg.errors.UniqueViolation)
         raise Misuse(
-            f"{words(False)}: readings are there twice ({cause.diag.message_detail}); see `sensorflow "
+            f"{words(False)}: duplicate readings exist ({cause.diag.message_detail}); see `sensorflow "
             f"db close` and `sensorflow audit`; the database stays at {words(True)}",
             Code.SETTINGS,
         ) from error
@@ -66,7 +67,7 @@ def _take_back(engine: sa.Engine) -> str:
 
 
 def _patiently(engine: sa.Engine, query: str) -> None:
-    """One statement in a transaction; no month is closed meanwhile."""
+    """Run one statement in a transaction. No month is sealed meanwhile."""
 
     def once() -> None:
         with translated(), engine.begin() as c:

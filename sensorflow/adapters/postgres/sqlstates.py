@@ -1,8 +1,9 @@
-"""What an error of the database means: an outage that passes, or something that somebody must change.
+"""Classifies database errors: an outage that passes, or a fault that somebody must fix.
 
-By its SQLSTATE (PostgreSQL's manual, appendix A), the exact code before its class. What is not listed here
-follows the driver's own class: an operational or internal error is an outage, for no file can cause one.
-While connecting libpq passes on the server's text alone: there the text decides, where it is English.
+Errors are classified by SQLSTATE (PostgreSQL's manual, appendix A), the exact code before its class. What
+is not listed here follows the driver's class: operational and internal errors are outages, because no file
+can cause them. While connecting, libpq reports only the server's text: there the text decides, if it is
+English.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sensorflow.adapters.postgres import pooler
 from sensorflow.errors import Code, Transient
 
 _EXACT: dict[str, Code | None] = {
-    "3D000": Code.DATABASE_LOGIN,  # there is no such database
+    "3D000": Code.DATABASE_LOGIN,  # the database does not exist
     "3F000": Code.SCHEMA,
     "42501": Code.DATABASE_RIGHTS,
     "42P01": Code.SCHEMA,
@@ -23,20 +24,20 @@ _EXACT: dict[str, Code | None] = {
     "42704": Code.SCHEMA,
     "42883": Code.SCHEMA,
     "53100": Code.DATABASE_FULL,
-    "53400": Code.DATABASE_LIMIT,  # as TimescaleDB says of too many decompressed rows
+    "53400": Code.DATABASE_LIMIT,  # TimescaleDB's code for too many decompressed rows
     "57P04": Code.DATABASE_LOGIN,  # the database was dropped
 }
 _CLASS: dict[str, Code] = {
     "08": Code.DATABASE,  # connection
-    "25": Code.DATABASE,  # read-only: a standby; a transaction that failed before, or took too long
-    "26": Code.DATABASE,  # a prepared statement that is gone
+    "25": Code.DATABASE,  # read-only: a standby; a transaction that failed earlier, or timed out
+    "26": Code.DATABASE,  # a prepared statement that no longer exists
     "28": Code.DATABASE_LOGIN,
     "40": Code.DATABASE,  # deadlock, serialization
     "53": Code.DATABASE,  # resources, too many connections
     "54": Code.DATABASE_LIMIT,
-    "55": Code.DATABASE,  # a lock that was not to be had, an object in use or not ready
+    "55": Code.DATABASE,  # a lock not available, an object in use or not ready
     "57": Code.DATABASE,  # shutdown, cancelled
-    "58": Code.DATABASE,  # its own disk
+    "58": Code.DATABASE,  # an I/O error of the server
     "XX": Code.DATABASE,
 }
 _REFUSED = re.compile(
@@ -54,7 +55,7 @@ _HINTS = {
 
 
 def fault_of(cause: BaseException | None) -> Transient | None:
-    """What is wrong with the database; None where the statement or its values are to blame."""
+    """Return the database fault, or None if the statement or its values caused the error."""
     if not isinstance(cause, psycopg.Error):
         return None
     code = _code(cause)
@@ -76,13 +77,13 @@ def _code(cause: psycopg.Error) -> Code | None:
         return Code.DATABASE_LOGIN if _REFUSED.search(str(cause)) else Code.DATABASE
     if (
         state == "0A000"
-    ):  # a prepared statement whose table was altered; the next try prepares it anew
+    ):  # a prepared statement whose table was altered; the next attempt prepares it again
         return Code.DATABASE if "cached plan" in str(cause) else None
     unlisted = Code.DATABASE if isinstance(cause, _AWAY) else None
     return _EXACT.get(state, _CLASS.get(state[:2], unlisted))
 
 
 def line(error: BaseException) -> str:
-    """The first line of an error's text."""
+    """Return the first line of an error's text."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__

@@ -1,4 +1,5 @@
-"""One transaction for many small files: one COPY, one statement that closes them, one for their history."""
+"""Loads a batch of small files in one transaction: one COPY, one statement to finish them, one for
+events."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ from sensorflow.ports.claims import Claim
 from sensorflow.ports.loading import Keyed, Load
 
 FEW = 24
-"""Months that files may make together."""
+"""Maximum number of months that the files of a batch may create."""
 
 Files = Sequence[tuple[Claim, Sequence[Keyed], Load]]
 
@@ -38,7 +39,7 @@ class Apart(Exception):
 
 
 def load(c: sa.Connection, who: str, files: Files, months: Months, wanted: Wanted) -> list[Touched]:
-    """See `ports.loading.Loader.load_together`; within the transaction of `c`. Raises Apart."""
+    """See `ports.loading.Loader.load_together`. Runs in the transaction of `c`. Raises Apart."""
     began = time.perf_counter()
     wanted.check(c)
     _alone(c, files)
@@ -65,7 +66,7 @@ def load(c: sa.Connection, who: str, files: Files, months: Months, wanted: Wante
 
 
 def _alone(c: sa.Connection, files: Files) -> None:
-    """Keep whoever loads a rival of one of them waiting; Apart where one holds rows already."""
+    """Block loads of rivals of these files. Raises Apart if a rival already holds rows."""
     ids = [claim.file_id for claim, _, _ in files]
     run(c, "hold_together", ids=ids)
     by_content = [claim.file_id for claim, _, load in files if not load.name_matters]
@@ -86,7 +87,7 @@ def _copy(c: sa.Connection, files: Files, months: Months) -> None:
     for batch in whole:
         try:
             months.ensure(batch["ts"], NewMonths(MonthLimits(FEW, FEW)))
-        except Permanent as error:  # perhaps of all of them together
+        except Permanent as error:  # possibly to all of them at once
             raise Apart from error
     try:
         copy_in(c, "raw_readings", whole)

@@ -1,4 +1,4 @@
-"""Connections of a process: what every part of the ledger asks the database through."""
+"""A process's database connections, which all parts of the ledger use."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sensorflow.adapters.postgres.connect import engine_of, translated
 
 
 class Transactions:
-    """Safe to share between threads; make one in each process, after a fork.
+    """Thread-safe. Create one in each process, after any fork.
 
-    who: the name under which this process writes history.
+    who: the actor under which this process writes history.
     """
 
     def __init__(self, url: str, who: str, pool: int = 2) -> None:
@@ -31,10 +31,10 @@ class Transactions:
 
     @contextmanager
     def _statement(self) -> Iterator[sa.Connection]:
-        """For one statement, which is a transaction of its own: one round trip in place of three."""
+        """Provide a connection for one autocommitted statement: one round trip instead of three."""
         with translated(), self._at_once.connect() as connection:
             try:
                 yield connection
-            except sa.exc.DBAPIError:  # what it has prepared may be what is wrong
+            except sa.exc.DBAPIError:  # its prepared statements may be the cause
                 connection.invalidate()
                 raise

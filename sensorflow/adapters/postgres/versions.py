@@ -1,4 +1,4 @@
-"""What the load of a version does to other files, in the load's own transaction."""
+"""What the load of a version changes in other files, in the load's own transaction."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def supersede(c: sa.Connection, who: str, claim: Claim) -> list[Any]:
 
 
 def removed(source: str, superseded: Sequence[Any]) -> Touched:
-    """Which rows `supersede` has deleted."""
+    """Return which rows `supersede` has deleted."""
     touched = Touched(source)
     for old in superseded:
         if old.state_before != State.UNDONE:
@@ -48,10 +48,10 @@ def settle(
     outside: str,
     rivals: Contest,
 ) -> bool:
-    """Keep the accounts of files whose rows were deleted or replaced; whether there are any.
+    """Update the row counts of files whose rows were deleted or replaced. Returns whether there are any.
 
-    Registrations of the source are shut out until the commit where an alias may have to be promoted: one
-    that was registered while the rows went in is seen, and a later one finds its file replaced.
+    If an alias may have to be promoted, registrations of the source are blocked until the commit: one made
+    while the rows were inserted is seen, and a later one finds its file superseded.
     """
     covered = run(c, "covered", ids=list(load.covered)).all() if load.covered else []
     if superseded or covered or rivals.taken or rivals.lost:
@@ -87,9 +87,10 @@ def _tell(
 def _keep_accounts(
     c: sa.Connection, who: str, claim: Claim, rivals: Contest, covered: list[int]
 ) -> list[int]:
-    """Note what was replaced, and by whom; returns the files that no longer hold all that they state.
+    """Record what was replaced, and by which file. Returns the files that no longer hold all of their
+    readings.
 
-    Not for files with the same bytes: there the one holds what both state.
+    Files with the same bytes are excluded: one of them holds the readings of both.
     """
     me = claim.file_id
     if claim.again:
@@ -130,14 +131,14 @@ def _keep_accounts(
 
 
 def _reevaluate(c: sa.Connection, who: str, by: list[int], name: bytes) -> None:
-    """Files under other names whose readings these held, and which they hold no more, go through again."""
+    """Replay files under other names whose readings these files held and no longer hold."""
     for row in run(c, "replaced_by", ids=by, name=name, along=[]).all():
         why = f"file {row.by_file}, which held readings of it, was replaced"
         reversal.replay(c, who, row.file_id, row.wanted_profile, why)
 
 
 def kept(c: sa.Connection, claim: Claim) -> FileView | None:
-    """The newest older version that still holds readings."""
+    """Return the newest older version that still holds readings."""
     if claim.version == 1:
         return None
     place = {"source": claim.source, "name": claim.known_as, "version": claim.version}
@@ -146,7 +147,7 @@ def kept(c: sa.Connection, claim: Claim) -> FileView | None:
 
 
 def _promote(c: sa.Connection, who: str, claim: Claim, stale: list[int]) -> None:
-    """Names that had the bytes of a file whose readings are no longer there become files of their own."""
+    """Promote aliases of files whose readings no longer exist to files of their own."""
     for old in stale:
         alias = run(c, "orphaned_alias", id=old, name=claim.known_as).first()
         if alias is None:

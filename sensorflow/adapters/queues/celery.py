@@ -1,6 +1,6 @@
-"""The broker by way of Celery: Redis, Valkey or RabbitMQ, told by the URL alone.
+"""The broker through Celery: Redis, Valkey or RabbitMQ, selected by the URL's scheme.
 
-Tasks are sent by name; what runs them lives in ``workers``, which this package never imports.
+Tasks are sent by name; their code is in ``workers``, which this package never imports.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ INGEST = "ingest"
 SWEEP = "sweep"
 RETAIN = "retain"
 TASKS = (SWEEP, Stage.QUARANTINE, Stage.LOAD, Stage.TRANSFORM, Stage.VALIDATE, INGEST, RETAIN)
-"""The tasks, each on a queue of its own, so that each kind of work can be scaled apart."""
+"""The tasks. Each has its own queue, so that each kind of work can be scaled separately."""
 QUEUES = (*TASKS, Lane.BACKFILL)
-"""All queues, in the order in which a worker on Redis looks at them: what ends a file's way first,
-files that are replayed or filled in last."""
+"""All queues, in the order in which a worker on Redis checks them: final stages first, replayed and
+backfilled files last."""
 
 CONFIRM = 10.0
-"""Seconds to wait for the broker's word."""
+"""Seconds to wait for the broker's confirm."""
 
 
 def task_name(task: str) -> str:
@@ -47,16 +47,16 @@ def is_amqp(url: str) -> bool:
 
 
 def normal(url: str) -> str:
-    """Valkey speaks Redis; kombu knows it under that name."""
+    """Normalize a URL: kombu knows Valkey as Redis."""
     return "redis" + url.removeprefix("valkey") if url.startswith("valkey") else url
 
 
 def configuration(url: str, tls: Tls | None = None) -> dict[str, Any]:
-    """Celery's settings for a broker: the same for those who send and those who work.
+    """Return Celery's settings for a broker, the same for publishers and workers.
 
-    RabbitMQ: quorum queues, publisher confirms; a topic exchange, which Celery's delayed delivery
-    needs. Redis: unacknowledged messages come back soon, but only after the longest task; what
-    recovery rests on is the sweeper, not the broker.
+    RabbitMQ: quorum queues, publisher confirms; a topic exchange, which Celery's delayed delivery needs.
+    Redis: unacknowledged messages return after a short time that exceeds the longest task. Recovery relies
+    on the reconciler, not on the broker.
     """
     redis.register()
     rabbitmq.register()
@@ -117,11 +117,12 @@ def configuration(url: str, tls: Tls | None = None) -> dict[str, Any]:
 
 
 def _arguments(task: str) -> dict[str, Any]:
-    """Of a quorum queue: what is delivered too often, or refused, goes to the quarantine queue.
+    """Return a quorum queue's arguments: messages delivered too often or rejected go to the quarantine
+    queue.
 
-    There the ledger decides what becomes of the file. "at-least-once" keeps a message until the other
-    queue has confirmed it, and wants "reject-publish". Never changed for a queue that may exist:
-    RabbitMQ refuses to declare it again with other arguments, and a fleet is upgraded host by host.
+    There the ledger decides about the file. "at-least-once" keeps a message until the other queue has
+    confirmed it, and requires "reject-publish". Never change the arguments of a queue that may exist:
+    RabbitMQ refuses to declare it with other arguments, and a fleet is upgraded host by host.
     """
     arguments: dict[str, Any] = {"x-queue-type": "quorum"}
     if task != Stage.QUARANTINE:
@@ -136,7 +137,7 @@ def _arguments(task: str) -> dict[str, Any]:
 
 
 def _options(task: str, waiting: Waiting, others: int = 0) -> dict[str, str]:
-    """What people see of a task, and its queue where that is not the task's own."""
+    """Return the displayed arguments of a task, and its queue if that is not the task's own."""
     along = f" others={others}" if others else ""
     shown = f"source={waiting.source} file={printable(waiting.key)}{along} stage={task}"
     options = {"argsrepr": shown, "kwargsrepr": "{}"}
@@ -146,7 +147,7 @@ def _options(task: str, waiting: Waiting, others: int = 0) -> dict[str, str]:
 
 
 class CeleryPublisher:
-    """See `ports.queue.Publisher`. One connection, kept; use from one thread at a time."""
+    """See `ports.queue.Publisher`. Keeps one connection; use it from one thread at a time."""
 
     def __init__(self, url: str, bucket: str, tls: Tls | None = None) -> None:
         self._app = Celery("sensorflow.publisher", set_as_current=False)
@@ -161,7 +162,7 @@ class CeleryPublisher:
         messages: Iterable[Message],
         confirmed: Callable[[Message], object] = lambda _message: None,
     ) -> None:
-        """One after the other. The message of a stage is a chain, with all stages that follow."""
+        """Publish messages one by one. The message of a stage is a chain with all following stages."""
         for message in messages:
             self._send(message)
             confirmed(message)
@@ -176,7 +177,7 @@ class CeleryPublisher:
             options = {"producer": self._producer, "retry": False, "confirm_timeout": CONFIRM}
             if message.only is None or message.only is Stage.QUARANTINE:
                 task = message.only or INGEST
-                # as a signature would send it, at half the price
+                # as a signature would send it, at half the cost
                 given = {**options, **_options(task, first, len(others))}
                 self._app.send_task(task_name(task), (body,), {}, **given)
             else:
@@ -204,7 +205,7 @@ class CeleryPublisher:
     def _drop(self) -> None:
         connection, self._connection, self._producer = self._connection, None, None
         if connection is not None:
-            with suppress(Exception):  # it is broken, and a new one will be made
+            with suppress(Exception):  # it is broken; a new one will be created
                 connection.collapse()
 
     @property
@@ -213,7 +214,7 @@ class CeleryPublisher:
         return f"{kind} over TLS" if self._app.conf.broker_use_ssl else kind
 
     def depth(self) -> int:
-        """Also makes the queues and their bindings where they are not there. Not cached: a broker that lost
+        """Return the depth. Declares missing queues and bindings, without a cache: a broker that lost
         its queues gets them back."""
         with (
             self._errors(),

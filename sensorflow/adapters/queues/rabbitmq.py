@@ -1,8 +1,9 @@
-"""kombu's transport for RabbitMQ, but that a message whose frames cannot be decoded is still delivered.
+"""kombu's transport for RabbitMQ, changed to deliver even a message whose frames cannot be decoded.
 
-py-amqp raises while it reads such a message from the connection, before anybody could refuse it: text that
-is not UTF-8, a time beyond the calendar, a table nested too deep. The consumer would lose its connection,
-and get the same message again, for ever. Here it arrives without its properties, and the worker rejects it.
+py-amqp raises while it reads such a message from the connection, before anyone could reject it: text that
+is not UTF-8, a time outside the calendar, a table nested too deep. The consumer would lose its connection,
+and get the same message again, endlessly. Here the message arrives without its properties, and the worker
+rejects it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from kombu.transport import TRANSPORT_ALIASES, pyamqp
 
 _METHOD, _HEADER = 1, 2
 _PROPERTIES = 12
-"""Where they begin in a header frame, after class, weight and size."""
+"""Offset of the properties in a header frame, after class, weight and size."""
 _DELIVER = spec.Basic.Deliver[0].to_bytes(2) + spec.Basic.Deliver[1].to_bytes(2)
 
 
 def _readable(kind: int, payload: bytes) -> bytes:
-    """The same frame; without what cannot be decoded."""
+    """Return the frame without the parts that cannot be decoded."""
     if kind == _HEADER:
         try:
             decode_properties_basic(payload, _PROPERTIES)
@@ -49,11 +50,12 @@ def _frames(connection: Any, callback: Callable[..., Any]) -> Callable[[Any], An
 
 class Channel(pyamqp.Channel):  # type: ignore[misc]  # kombu has no types
     def __init__(self, *args: Any, **options: Any) -> None:
-        """A body stays bytes: which codec it is for is the sender's word."""
+        """Keep bodies as bytes: the sender declares their encoding."""
         super().__init__(*args, auto_decode=False, **options)
 
     def message_to_python(self, raw_message: Any) -> Any:
-        """None of our messages is compressed, and kombu would unpack any without a limit."""
+        """Reject compressed messages: ours are never compressed, and kombu would decompress without a
+        limit."""
         headers = raw_message.properties.get("application_headers")
         if isinstance(headers, dict):
             headers.pop("compression", None)
@@ -76,7 +78,7 @@ class SSLTransport(pyamqp.SSLTransport):  # type: ignore[misc]
 
 
 def register() -> None:
-    """Have kombu use it for amqp:// and amqps://."""
+    """Make kombu use this transport for amqp:// and amqps://."""
     for scheme, transport in (
         ("amqp", "Transport"),
         ("pyamqp", "Transport"),

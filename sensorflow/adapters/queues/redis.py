@@ -1,13 +1,13 @@
-"""kombu's transport for Redis and Valkey, but for what would end a worker, and for one thing that costs.
+"""kombu's transport for Redis and Valkey, with fixes for errors that would end a worker, and one for speed.
 
-A channel that closes gives its unacknowledged messages back. Where the connection broke, or the server is
-full, that cannot be: kombu 5.7 raises then, which Celery takes for a defect. The messages come back all the
-same, after the visibility timeout; the sweeper publishes their files much sooner.
+A channel that closes returns its unacknowledged messages. If the connection is broken or the server is
+full, that is impossible: kombu 5.7 then raises an error that Celery takes for a defect. The messages return
+anyway after the visibility timeout; the reconciler publishes their files much sooner.
 
-A full server (`maxmemory` with noeviction) refuses what is written, and some versions refuse all that
-stands between MULTI and EXEC. Work goes on all the same: it is what empties the queues.
+A full server (`maxmemory` with noeviction) rejects writes, and some versions reject everything between
+MULTI and EXEC. Work continues, because it is what empties the queues.
 
-An envelope that is none of kombu's is taken off its queue and logged, before anything believes it.
+An envelope that is not kombu's is removed from its queue and logged, before any code trusts it.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from sensorflow.errors import Code, Misuse
 from sensorflow.telemetry import Event, emit
 
 READ = 1.0
-"""Seconds that a command or an event may take that is on its way."""
+"""Seconds that a command or event in transit may take."""
 _AWAY = (OSError, Lost, Late)
-"""The connection is gone; kombu counts KeyError among these, which a bad message may raise as well."""
+"""Errors of a lost connection; kombu also counts KeyError, which a bad message may raise too."""
 
 
 class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
     @contextmanager
     def pipe_or_acquire(self, pipe: Any = None, client: Any = None) -> Iterator[Any]:
-        """Without MULTI: what only removes is then not refused by a full server."""
+        """Without MULTI, so that a full server does not reject commands that only remove."""
         if pipe:
             yield pipe
             return
@@ -46,7 +46,7 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
     def append(self, message: Any, delivery_tag: str) -> None:
         try:
             super().append(message, delivery_tag)
-        except ResponseError as error:  # it is off its queue, and only held here from now on
+        except ResponseError as error:  # it is off its queue, and from now on exists only here
             emit(Event.BROKER_REFUSED, operation="deliver", reason=str(error))
             virtual.QoS.append(self, message, delivery_tag)
 
@@ -61,7 +61,7 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
     def restore_visible(self, *args: Any, **options: Any) -> None:
         try:
             super().restore_visible(*args, **options)
-        except ResponseError as error:  # tried again in a few seconds
+        except ResponseError as error:  # retried in a few seconds
             emit(Event.BROKER_REFUSED, operation="restore messages", reason=str(error))
 
     def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
@@ -77,9 +77,9 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu has no types
 
 
 class Channel(redis.Channel):  # type: ignore[misc]
-    """A client is kept: kombu makes a new one for each message, at a third of what sending it costs.
+    """Reuses one client: kombu creates a new one per message, at a third of the cost of sending it.
 
-    It is no more than a view of the channel's pool, so that a new pool has a new one.
+    A client is only a view of the channel's pool, so a new pool gets a new client.
     """
 
     QoS = QoS
@@ -95,14 +95,14 @@ class Channel(redis.Channel):  # type: ignore[misc]
     def _queue_bind(self, *args: Any) -> None:
         try:
             super()._queue_bind(*args)
-        except OutOfMemoryError as error:  # it was bound by whoever filled the server
+        except OutOfMemoryError as error:  # it was blocked by whatever filled the server
             emit(Event.BROKER_REFUSED, operation="bind", reason=str(error))
 
     @cached_property  # type: ignore[untyped-decorator]  # kombu has no types
     def subclient(self) -> Any:
-        """redis-py would wait for ever for what does not come, and the whole event loop with it. An event
-        may be of a connection that is gone, whose number a new one has, or of half a reply of a host that
-        was cut off."""
+        """Add a timeout: redis-py would wait forever for a reply that does not come, and block the event
+        loop. An event may belong to a closed connection whose descriptor a new one has, or to half a
+        reply of a host that was disconnected."""
         made = self._create_client(asynchronous=True).pubsub()
         made.parse_response = partial(made.parse_response, block=False, timeout=READ)
         return made
@@ -118,7 +118,7 @@ class Channel(redis.Channel):  # type: ignore[misc]
 
 @contextmanager
 def _refusing() -> Iterator[None]:
-    """What is read is read: an envelope that is not even JSON, or nested too deep, is off its queue."""
+    """Drop messages already off their queue: an envelope that is not valid JSON, or is nested too deep."""
     try:
         yield
     except (*_AWAY, ResponseError, redis.Empty):
@@ -141,7 +141,7 @@ class Transport(redis.Transport):  # type: ignore[misc]
 
 
 def _check(envelope: Any) -> None:
-    """Raises Misuse for what kombu itself would not have sent.
+    """Raises UsageError for an envelope that kombu itself would not have sent.
 
     Its form: `kombu.transport.virtual.Channel.prepare_message` and `basic_publish`.
     """
@@ -163,13 +163,13 @@ def _check(envelope: Any) -> None:
 
 def _dict(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Misuse(f"an envelope whose {name} is no object", Code.MESSAGE)
+        raise Misuse(f"an envelope whose {name} is not an object", Code.MESSAGE)
     return value
 
 
 def _text(value: Any, name: str) -> None:
     if not isinstance(value, str):
-        raise Misuse(f"an envelope whose {name} is no text", Code.MESSAGE)
+        raise Misuse(f"an envelope whose {name} is not a text", Code.MESSAGE)
 
 
 def refuse(queue: str, reason: str) -> None:
@@ -177,14 +177,14 @@ def refuse(queue: str, reason: str) -> None:
 
 
 def _not_of_a_connection(record: logging.LogRecord) -> bool:
-    """kombu warns of each rediss:// that it takes apart without options. Those that are connected to have
-    theirs, see `tls.options`; Celery also takes one apart to hide its password from whoever asks a worker
-    for its settings, as Flower does."""
+    """Filter out kombu's warning for each rediss:// URL parsed without options. Real connections have
+    theirs, see `tls.options`; Celery also parses URLs to hide the password when, for example, Flower
+    asks a worker for its settings."""
     return "insecure SSL" not in record.getMessage()
 
 
 def register() -> None:
-    """Have kombu use it for redis:// and rediss://."""
+    """Make kombu use this transport for redis:// and rediss://."""
     logging.getLogger("kombu.connection").addFilter(_not_of_a_connection)
     for scheme in ("redis", "rediss"):
         TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"

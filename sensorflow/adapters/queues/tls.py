@@ -1,7 +1,7 @@
-"""TLS to the broker, in the words of the two drivers, and its failures in words for people.
+"""TLS to the broker: options of the two drivers, and readable messages for failures.
 
-kombu hands a dict on to redis-py (``ssl_…`` keys) or py-amqp (those of ``ssl``). On its own it does not
-verify rediss:// at all, and the host name of amqps:// not.
+kombu passes a dict to redis-py (``ssl_…`` keys) or py-amqp (keys of ``ssl``). By default it verifies
+nothing for rediss://, and not the host name for amqps://.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from sensorflow.tls import SECURE, Tls
 
 
 def options(url: str, tls: Tls | None) -> dict[str, Any] | None:
-    """Celery's ``broker_use_ssl``; None for a URL without TLS. Verifies unless told not to."""
+    """Return Celery's ``broker_use_ssl``, or None for a URL without TLS. Verification is on unless
+    disabled."""
     parts = urlsplit(url)
     if parts.scheme not in SECURE:
         return None
@@ -23,7 +24,7 @@ def options(url: str, tls: Tls | None) -> dict[str, Any] | None:
     found: dict[str, Any] = {name: str(path) for name, path in files.items() if path}
     found["cert_reqs"] = ssl.CERT_REQUIRED if tls.verify else ssl.CERT_NONE
     if parts.scheme == "amqps":
-        # told here, for kombu makes 127.0.0.1 of localhost; with a name py-amqp insists on checking it
+        # set here, because kombu turns localhost into 127.0.0.1; given a name, py-amqp always checks it
         return found | ({"server_hostname": parts.hostname} if tls.verify else {})
     return {f"ssl_{name}": value for name, value in found.items()} | {
         "ssl_check_hostname": tls.verify
@@ -31,7 +32,7 @@ def options(url: str, tls: Tls | None) -> dict[str, Any] | None:
 
 
 def why(error: BaseException, secure: bool) -> str:
-    """One line that says what is wrong; a driver wraps what TLS said, so the causes are searched."""
+    """Return one line that explains the error. Drivers wrap TLS errors, so the causes are searched."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):

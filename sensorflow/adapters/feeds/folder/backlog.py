@@ -1,4 +1,4 @@
-"""What lies in a drop folder and does not go on: unreadable, overdue, never finished, without its gate."""
+"""Reports files stuck in a drop folder: unreadable, overdue, never finished, or without their gate."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from sensorflow.ports.backlog import Left, Waiting
 from sensorflow.ports.feed import FeedError, Withheld
 
 MOST = 200_000
-"""Files of a folder that are looked at."""
+"""Maximum number of files examined per folder."""
 PATIENCE = 10.0
-"""Seconds of a folder after which no more of it is looked at."""
+"""Maximum seconds spent on a folder."""
 MOST_GATED = 20_000
-"""Files and gates of a source that are looked at."""
+"""Maximum number of files and gates examined per source."""
 GATED_PATIENCE = 5.0
-"""Seconds after which no more of them is looked at."""
+"""Maximum seconds spent on them."""
 BATCH = 500
 
 
@@ -40,7 +40,7 @@ class Records(Book, Protocol):
 
 
 class FolderBacklog:
-    """See `ports.backlog.Backlog`. book: None where no ledger can be asked: gates are left out."""
+    """See `ports.backlog.Backlog`. book: None if no ledger is available; gates are then left out."""
 
     def __init__(self, folder: Folder, book: Records | None) -> None:
         self.name, self._folder, self._book = folder.name, folder, book

@@ -1,4 +1,4 @@
-"""A drop folder whose files are put away: archived or deleted."""
+"""A drop folder whose files are disposed: archived or deleted."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from sensorflow.ports.feed import Gone, Permit
 from sensorflow.settings import FolderSource
 
 HOLD = b".sensorflow"
-"""A folder beside the files, for those that are being put away; the token of who does so follows."""
+"""Prefix of the staging folder, beside the files that are being disposed; the token of the process
+follows."""
 
 
 class Folder(Tree):
-    """The files of one source: seen, opened, and put away. Keys are paths below it, as bytes."""
+    """The files of one source: found, opened, and disposed. Keys are paths below it, as bytes."""
 
     def __init__(self, name: str, root: Path, source: FolderSource, archive: Path) -> None:
         super().__init__(name, root, source)
         self._archive = archive
 
     def recover(self, registered: Callable[[bytes, BinaryIO], bool], day: date) -> list[bytes]:
-        """See to what a killed daemon left half put away; returns the keys that are not readable.
+        """Recover files that a killed daemon left staged. Returns the keys that are not readable.
 
-        registered: whether the ledger has these bytes under this key. If so the file is put away at
-        last; else it was renamed over one that was, and is given back. What somebody else has put
-        there must not keep the daemon from its work.
+        registered: whether the ledger has these bytes under this key. If so, the file is disposed after
+        all; else it was renamed over a registered file, and is moved back. Staged items of other origin
+        must not stop the daemon.
         """
         left: list[bytes] = []
         with storage_errors(), self._open_root() as root:
@@ -72,11 +73,11 @@ class Folder(Tree):
     def put_away(
         self, files: Iterable[tuple[bytes, Stat]], day: date, by: Permit | None = None
     ) -> dict[bytes, str]:
-        """Archive or delete registered files, each unless it is no longer the one that was landed.
+        """Archive or delete registered files, each only if it is still the one that was landed.
 
-        A file is first renamed into a folder of our own, and only then looked at: whatever a sender
-        renames over the name in between is found there, and given back. Returns why, of those that
-        could not be moved.
+        A file is first renamed into a staging folder of our own, and then examined there: anything that a
+        sender renamed over the name meanwhile is found, and moved back. Returns the reason for each file
+        that could not be moved.
         """
         stuck: dict[bytes, str] = {}
         if self.source.after == "keep":
@@ -96,7 +97,7 @@ class Folder(Tree):
         stuck: dict[bytes, str] = {}
         done: list[bytes] = []
         with self._parent(prefix + members[0][0]) as (folder, _):
-            # new content under the name: the next look takes it
+            # new content under the name: the next scan takes it in
             same = [(name, stat) for name, stat in members if self._status(folder, name) == stat]
             if not same or not by.allowed():
                 return stuck
@@ -117,7 +118,7 @@ class Folder(Tree):
         return stuck
 
     def _is_still(self, landed: Stat, file: BinaryIO) -> bool:
-        """Whether a held file is what was landed, and nobody is about to add to it."""
+        """Whether a staged file is the landed one, and nobody is about to append to it."""
         return self.stat_of(file).same_content(landed) and not self._being_written(file.fileno())
 
     def _decide(
@@ -128,11 +129,11 @@ class Folder(Tree):
         archive: Path | None,
         ours: Callable[[BinaryIO], bool],
     ) -> bool:
-        """Keep a held file in the archive if it is `ours`, else give it back.
+        """Archive a staged file if it is `ours`, else move it back.
 
-        It is opened once: all that follows is about that very file, for the hold may belong to
-        somebody else who swaps what is in it. True when it may be taken out of the hold, as soon as
-        the archive is synced.
+        It is opened once, and all steps use the open file, because the staging folder may belong to another
+        user who swaps its content. Returns True if the file may be removed from staging after the archive
+        is synced.
         """
         file = regular(hold, name)
         if file is None:
@@ -149,7 +150,7 @@ class Folder(Tree):
 
     @contextmanager
     def _archive_of(self, prefix: bytes, day: date) -> Iterator[Path | None]:
-        """Where files of a folder are archived, synced at the end; None where they are deleted."""
+        """Provide the archive folder, synced at the end, or None if files are deleted."""
         if self.source.after != "archive":
             yield None
             return
@@ -159,13 +160,14 @@ class Folder(Tree):
 
 
 def _hold_of(by: Permit) -> bytes:
-    """Two never work in one hold: one may have been stopped in the midst of it."""
+    """Name of the staging folder. Two processes never share one: a process may have stopped in the
+    middle."""
     return b"%b-%d" % (HOLD, by.token) if by.token else HOLD
 
 
 @contextmanager
 def _hold(folder: int, name: bytes) -> Iterator[int]:
-    """The descriptor of a hold of a folder, which is there only as long as it is needed."""
+    """Provide the descriptor of a staging folder, which is created and removed as needed."""
     with suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=folder)
     hold = os.open(name, FOLDER, dir_fd=folder)
@@ -173,12 +175,12 @@ def _hold(folder: int, name: bytes) -> Iterator[int]:
         yield hold
     finally:
         os.close(hold)
-        with suppress(OSError):  # something was left in it: `recover` sees to it at the next start
+        with suppress(OSError):  # not empty: `recover` handles it at the next start
             os.rmdir(name, dir_fd=folder)
 
 
 def _by_folder(files: Iterable[tuple[bytes, Stat]]) -> dict[bytes, list[tuple[bytes, Stat]]]:
-    """The path of each folder, with a slash at its end -> names in it."""
+    """Return the path of each folder, with a trailing slash -> names in it."""
     found: dict[bytes, list[tuple[bytes, Stat]]] = {}
     for key, stat in files:
         head, slash, name = key.rpartition(b"/")
@@ -188,12 +190,12 @@ def _by_folder(files: Iterable[tuple[bytes, Stat]]) -> dict[bytes, list[tuple[by
 
 def _unlink(hold: int, names: list[bytes]) -> None:
     for name in names:
-        with suppress(FileNotFoundError):  # somebody took over who thought us gone
+        with suppress(FileNotFoundError):  # another process took over because it believed us dead
             os.unlink(name, dir_fd=hold)
 
 
 def _rename_back(hold: int, folder: int, name: bytes) -> None:
-    """A link, FIFO or folder under its own name; when that is taken by now, it stays held."""
+    """Rename a link, FIFO or folder back to its own name; if the name is in use by now, it stays staged."""
     try:
         os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""The feed of a drop folder: inotify is the fast path, a scan of everything the guarantee.
+"""The feed of a drop folder: inotify is the fast path, and scans of everything are the guarantee.
 
-Nothing is held in memory that a restart would lose: the folder and the ledger are the truth.
+No state is kept in memory that a restart would lose: the folder and the ledger are the truth.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
     from sensorflow.adapters.feeds.folder.watch import Watch
 
 TICK = 0.25
-"""Seconds between looks at files that are settling."""
+"""Seconds between checks of files in their stability window."""
 WATCH_EVERY = 1.0
-"""Seconds between looks whether what inotify watches is still the drop folder."""
+"""Seconds between checks that inotify still watches the drop folder."""
 SETTLING = 5_000
-"""Files of a folder that are settling at a time. A folder may hold any number: the others' turn comes when
-half of these are through, or what closes them announces them."""
+"""Maximum number of files of a folder in their stability window at a time. Further files wait until half
+of these are done, or until a notification says that they are closed."""
 
 
 @dataclass(frozen=True)
 class File(Candidate):
-    """doubtful: inotify told of it; by now it may long be taken."""
+    """doubtful: reported by inotify; it may have been taken in long ago."""
 
     stat: Stat
     doubtful: bool = field(default=False, compare=False)
@@ -59,7 +59,7 @@ def file_of(source: str, key: bytes, stat: Stat, doubtful: bool = False) -> File
 
 
 class OpenFile(Readable):
-    """See `ports.feed.Opened`; of a file on this host, wherever it lies."""
+    """See `ports.feed.Opened`. For a file on this host, in any folder."""
 
     def __init__(
         self, source: str, key: bytes, stream: BinaryIO, how: Callable[[BinaryIO], Stat] = stat_of
@@ -89,24 +89,24 @@ class FolderFeed(Feed):
         self._settling = Settling(rules.settle)
         self._more = False
         self._told: deque[bytes] = deque()
-        """Keys that inotify told of."""
+        """Keys that inotify has reported."""
         self._doubt = threading.Event()
         self._next_scan = self._next_look = self._next_watch = -math.inf
         self._running: set[str] = set()
-        """What was polled and is not through."""
+        """Keys that were polled and are still in progress."""
         self._again = False
-        """The folder is to be scanned once more when the scan of it that runs is through."""
+        """Whether to scan the folder again after the running scan."""
         self._unrecovered = False
-        """The folder was away when it was taken over."""
+        """Whether the folder was unavailable at takeover."""
         self._stuck: dict[bytes, Stat] = {}
-        """Gates that could not be put away."""
+        """Gates that could not be disposed."""
         self._taker: Taker | None = None
         self._by = Permit()
 
     # --- taking turns ---
 
     def start(self, taker: Taker) -> None:
-        """Starts the fast path; without it the rescan alone does the work."""
+        """Start the fast path; without it, only the rescan finds files."""
         self._taker = taker
         if self._watch is None or self.folder.source.polling:
             self._watch = None
@@ -145,7 +145,7 @@ class FolderFeed(Feed):
         self._recover()
 
     def _recover(self) -> None:
-        """What a killed daemon left half put away."""
+        """Recover files that a killed daemon left staged."""
         taker = self._waker
 
         def registered(key: bytes, stream: BinaryIO) -> bool:
@@ -237,7 +237,7 @@ class FolderFeed(Feed):
                 self._vanished(key, error)
 
     def _popped(self) -> Iterator[File | None]:
-        """What was told of; of a gate the files that wait for it."""
+        """Yield reported files, and for a reported gate, the files that wait for it."""
         while self._told:
             key = self._told.popleft()
             if not self.folder.is_gate(key):
@@ -261,7 +261,7 @@ class FolderFeed(Feed):
             self._settling.again(key, self.folder.stat(key), time.monotonic())
 
     def _passed_by(self, key: bytes, error: Gone) -> None:
-        """It was told of, and is gone: most likely it was taken by now."""
+        """Handle a reported file that is gone, most likely because it was already taken in."""
         if key in self._settling:
             self._vanished(key, error)
             return

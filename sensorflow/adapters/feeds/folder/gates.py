@@ -1,8 +1,8 @@
-"""Gates in a drop folder: which files their senders say are complete, and which wait.
+"""Gates in a drop folder: which files their senders declare complete, and which files wait.
 
-Nothing is remembered that a restart would lose: the folder has the files and gates, the ledger what was
-registered on whose word. A gate opens for each name once: sent again, it is another inode or has another
-modification time.
+No state is kept in memory that a restart would lose: the folder contains the files and gates, and the
+ledger records which files each gate let in. A gate opens once for each name: if it is sent again, it has
+another inode or modification time.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from sensorflow.flow.clock import now
 from sensorflow.ports.feed import Busy, FeedError, Gone, Unreadable
 
 MOST = 32 << 20
-"""Bytes of a gate that is read."""
+"""Maximum bytes read of a gate."""
 
 
 class Book(Protocol):
-    """Of a ledger what is needed here."""
+    """The operations of a ledger that gates need."""
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool: ...
     def announced_by(self, source: str, gate: bytes, mark: str) -> frozenset[bytes]: ...
 
 
 class NoBook:
-    """Where no ledger can be asked: nothing was registered yet."""
+    """Stands in for a ledger that is not available: nothing is registered yet."""
 
     def seen(self, source: str, key: bytes, fingerprint: str) -> bool:
         return False
@@ -49,7 +49,7 @@ class NoBook:
 
 @dataclass(frozen=True)
 class Admitted:
-    """A file may be taken in. announcement: None of one that was, before it could be put away."""
+    """A file may be taken in. announcement: None if it was taken in before but not yet disposed."""
 
     announcement: Announcement | None = None
     gate: tuple[bytes, Stat] | None = None
@@ -57,7 +57,8 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Held:
-    """A file that waits, in this state. gate: whose change may let it in, b"" if unknown."""
+    """A file that waits, in this state. gate: the gate that may let it in when it changes, b"" if
+    unknown."""
 
     stat: Stat
     gate: bytes
@@ -68,23 +69,23 @@ Verdict: TypeAlias = "Admitted | Held"
 
 
 class BeingWritten(GateUnreadable):
-    """Somebody has the gate open for writing. Closing it may change nothing that can be seen."""
+    """Another process has the gate open for writing. Closing it may change nothing that can be observed."""
 
     def __init__(self) -> None:
         super().__init__("it is being written")
 
 
 class Gates:
-    """Of one source. One for each way that gates are called; see `of`."""
+    """The gates of one source. Each gate pattern kind has its own class; see `of`."""
 
     def __init__(self, folder: Folder, book: Book, settle: float = 0.0) -> None:
         self.folder, self.book, self.settle = folder, book, settle
         self.held: dict[bytes, Held] = {}
         self._admitted: dict[bytes, tuple[Stat, Admitted]] = {}
-        """With the state of each file."""
+        """Admitted files, with the state of each."""
 
     def admit(self, key: bytes, stat: Stat) -> Verdict:
-        """Whether a file that is complete by itself may be taken in. Raises Transient."""
+        """Return whether a file that is complete by itself may be taken in. Raises Transient."""
         found = self._judge(key, stat)
         if isinstance(found, Held):
             self.held[key] = found
@@ -97,10 +98,11 @@ class Gates:
         raise NotImplementedError
 
     def renew(self, key: bytes) -> Announcement | None:
-        """On whose word an admitted file is to be registered.
+        """Return the announcement under which an admitted file is registered.
 
-        A gate that was touched meanwhile, while its file did not change, is the same gate: `scp -p` sets
-        the modification time after it has closed the file. It has opened in its new state too.
+        A gate that was touched meanwhile while its file did not change counts as the same gate: `scp -p`
+        sets the modification time after it has closed the file. The gate has then opened in its new state
+        too.
         """
         if key not in self._admitted:
             return None
@@ -117,39 +119,39 @@ class Gates:
         return state is not None and state != before and self.state(key) == stat
 
     def _renewed(self, key: bytes) -> Admitted:
-        """Once for each admitted file."""
+        """Applies once to each admitted file."""
         self.renew(key)
         return self._admitted.pop(key, (None, Admitted()))[1]
 
     def present(self, files: Iterable[tuple[bytes, Stat]]) -> None:
-        """These files are complete: for who looks once."""
+        """Mark these files as complete, for a single run without notifications."""
 
     def look(self) -> None:
-        """Look at the gates of the folder. Raises Transient STORAGE."""
+        """Read the gates of the folder. Raises Transient STORAGE."""
 
     def look_again(self) -> list[bytes]:
-        """Look at gates that were being written; returns files that wait for these, and those of sets that
-        have become whole."""
+        """Read again the gates that were being written. Returns the files that wait for them, and those
+        of sets that have become complete."""
         return []
 
     def _look_at(self, gate: bytes) -> bool:
-        """Read a gate again, where what it says is kept; whether it was."""
+        """Read a gate again if its content is cached. Returns whether it was read."""
         return False
 
     def heard(self, gate: bytes) -> list[bytes]:
-        """A gate was closed, or renamed in; returns files that wait for it."""
+        """Handle a gate that was closed or renamed in. Returns the files that wait for it."""
         return [key for key, held in self.held.items() if held.gate == gate]
 
     def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
-        """Gates that no file waits for any more, now that these files are registered."""
+        """Return the gates that no file needs any more after these files are registered."""
         raise NotImplementedError
 
     def unmet(self) -> Iterator[tuple[bytes, Stat, str]]:
-        """Gates that wait for files, and for which. Raises Transient."""
+        """Yield the gates that wait for files, and the files they wait for. Raises Transient."""
         raise NotImplementedError
 
     def prune(self) -> list[bytes]:
-        """Forget files that are gone; returns their names."""
+        """Forget files that are gone. Returns their names."""
         gone = [key for key in self.held if not self.is_there(key)]
         for key in gone:
             del self.held[key]
@@ -167,7 +169,7 @@ class Gates:
         return None
 
     def read(self, gate: bytes) -> bytes:
-        """Raises GateUnreadable, or BeingWritten."""
+        """Return the content of a gate. Raises GateUnreadable, or BeingWritten."""
         try:
             with self.folder.open(gate) as stream:
                 data = Readable(stream).read(MOST + 1)
@@ -180,7 +182,7 @@ class Gates:
         return data
 
     def differs(self, key: bytes, what: Announced) -> str | None:
-        """How a file in the folder differs from what was announced."""
+        """Return how a file in the folder differs from its announcement, or None."""
         try:
             with self.folder.open(key) as stream:
                 size = self.folder.stat_of(stream).size
@@ -197,14 +199,14 @@ class Gates:
         return self.book.seen(self.folder.name, key, stat.fingerprint)
 
     def opened(self, gate: bytes, stat: Stat) -> frozenset[bytes]:
-        """The names for which a gate in this state has opened, composed."""
+        """Return the names for which a gate in this state has opened, composed."""
         return frozenset(
             map(canonical, self.book.announced_by(self.folder.name, gate, stat.content_fingerprint))
         )
 
 
 class FileGates(Gates):
-    """A gate for each file."""
+    """One gate for each file."""
 
     def __init__(
         self, folder: Folder, book: Book, pattern: NamePattern, settle: float = 0.0
@@ -213,7 +215,7 @@ class FileGates(Gates):
         self._pattern = pattern
         self._settling = Settling(settle)
         self._settled: dict[bytes, Stat] = {}
-        """Gates on a share, in the state in which they have settled."""
+        """Gates on a share, in the state that was stable for the stability window."""
         self._agreeing: dict[bytes, tuple[Stat, Stat, bool]] = {}
 
     def _judge(self, key: bytes, stat: Stat) -> Verdict:
@@ -237,7 +239,7 @@ class FileGates(Gates):
         return Admitted(Announcement(gate, state.content_fingerprint, what), (gate, state))
 
     def _has_settled(self, gate: bytes, state: Stat) -> bool:
-        """On a share nothing tells that a gate was closed."""
+        """Whether a gate is stable: on a share no notification reports that it was closed."""
         if self._settled.get(gate) != state and self._settling.complete(gate, state, now()):
             self._settled[gate] = state
         return self._settled.get(gate) == state
@@ -267,7 +269,7 @@ class FileGates(Gates):
         )
 
     def _again(self, key: bytes, stat: Stat, state: Stat, what: Announced) -> bool:
-        """Whether a gate that has opened for a name is that of the file there now too."""
+        """Whether a gate that has opened for a name also applies to the file that is there now."""
         if self.seen(key, stat):
             return True
         known = self._agreeing.get(key)
@@ -283,7 +285,7 @@ class FileGates(Gates):
         return [gate for key, gate in gates.items() if key not in shared]
 
     def _shared(self, gates: Collection[bytes], done: set[bytes]) -> Iterator[bytes]:
-        """Gates of other files too that are not taken in yet: {stem} may be of several."""
+        """Yield the gates that other files still need: several files may share a {stem}."""
         if self._pattern.hole != "stem" or not gates:
             return
         for prefix in {key[: key.rfind(b"/") + 1] for key in done}:
@@ -304,8 +306,8 @@ def _agree(one: Announcement | None, other: Announcement | None) -> bool:
 
 
 def of(folder: Folder, book: Book, settle: float = 0.0) -> Gates | None:
-    """The gates of a source; None where it has none. settle: seconds without change after which a gate that
-    nobody announced as closed is complete."""
+    """Return the gates of a source, or None if it has none. settle: stability window in seconds for
+    gates without a notification that they were closed."""
     from sensorflow.adapters.feeds.folder.manifests import SetGates
 
     gate = folder.source.gate

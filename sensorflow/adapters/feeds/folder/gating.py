@@ -1,4 +1,4 @@
-"""The gates of a folder while files are taken in: which files wait, and what is said of them."""
+"""Applies a folder's gates during intake: which files wait, and how they are reported."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from sensorflow.telemetry import Event, emit
 
 
 class Gating:
-    """A source without gates costs nothing here. What it holds is only to save work: `forget` loses
-    nothing."""
+    """Does nothing for a source without gates. Its state is only a cache: `forget` loses nothing."""
 
     def __init__(self, folder: Folder, book: Book) -> None:
         self._folder, self._book = folder, book
         self._gates: Gates | None = None
         self._overdue: set[tuple[bytes, Stat]] = set()
-        """As reported."""
+        """Overdue files already reported."""
         self.forget()
 
     def forget(self) -> None:
-        """Another process may have taken files in."""
+        """Drop the cache, because another process may have taken files in."""
         self._gates = of(self._folder, self._book, self._folder.source.settle)
 
     def admit(self, key: bytes, stat: Stat) -> None:
-        """A complete file. Raises Withheld where it waits for a gate; Transient."""
+        """Admit a complete file. Raises Withheld if it waits for a gate; Transient."""
         if self._gates is None:
             return
         found = self._gates.admit(key, stat)
@@ -39,7 +38,7 @@ class Gating:
             raise Withheld(found.why)
 
     def lets_in(self, key: bytes, stat: Stat) -> bool | None:
-        """Whether a file that waits in this state waits no longer; None of one that does not wait."""
+        """Whether a file that waited in this state may now be taken in; None if it was not waiting."""
         held = self._gates.held.get(key) if self._gates is not None else None
         if held is None or held.stat != stat:
             return None
@@ -50,8 +49,8 @@ class Gating:
         return True
 
     def heard(self, gate: bytes) -> Iterator[tuple[bytes, bool]]:
-        """A gate came: the files that may wait for it, and whether each is as it was. Files are taken in
-        between two of them, or are gone."""
+        """Handle the arrival of a gate: yield the files that may wait for it, and whether each is
+        unchanged. The caller may take files in between two of them."""
         gates = self._gates
         assert gates is not None, "a source without gates"
         for key in gates.heard(gate):
@@ -60,19 +59,20 @@ class Gating:
                 yield key, state == held.stat
 
     def survey(self) -> None:
-        """All files of the folder are complete, its gates too: for who looks once."""
+        """Treat all files and gates of the folder as complete, for a single run without notifications."""
         self._gates = of(self._folder, self._book)
         if self._gates is not None:
             self._gates.look()
             self._gates.present(self._folder.scan())
 
     def look(self) -> None:
-        """Before the folder is scanned. Raises Transient STORAGE."""
+        """Read the gates before a scan of the folder. Raises Transient STORAGE."""
         if self._gates is not None:
             self._gates.look()
 
     def scanned(self) -> list[tuple[bytes, str]]:
-        """After it was scanned; returns files that are gone, and why that is worth a line."""
+        """Update the state after a scan. Returns the files that are gone, and the reason to log for
+        each."""
         if self._gates is None:
             return []
         gone = self._gates.prune()
@@ -88,7 +88,7 @@ class Gating:
         self._overdue = set(late)
 
     def again(self) -> list[bytes]:
-        """Files that may wait no longer for a manifest that was being written."""
+        """Return files that may no longer wait, because a manifest that was being written is complete."""
         return self._gates.look_again() if self._gates is not None else []
 
     def announcement(self, key: bytes) -> Announcement | None:
@@ -96,11 +96,11 @@ class Gating:
         return self._gates.renew(key) if self._gates is not None else None
 
     def spent(self, keys: Iterable[bytes]) -> list[tuple[bytes, Stat]]:
-        """Gates to be put away, now that these files are registered."""
+        """Return the gates to dispose after these files are registered."""
         return self._gates.spent(keys) if self._gates is not None else []
 
     def state(self) -> Mapping[str, Any] | None:
-        """For people: how many files wait, and how many for too long; None without gates."""
+        """Return how many files wait, and how many of them are overdue, for display; None without gates."""
         if self._gates is None:
             return None
         return {"waiting": len(self._gates.held), "overdue": len(self._overdue)}

@@ -1,4 +1,4 @@
-"""Manifests in a drop folder: the files that one names are taken in when all of them are there."""
+"""Manifests in a drop folder: the files of a manifest are taken in when all of them are there."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ SHOWN = 3
 
 @dataclass
 class _Set:
-    """A manifest in one state. files: those that it names and the source takes, by their names, composed.
-    done: names that were registered on its word. whole: all were there at a time; from then on
-    each is taken in. names: of files. at: the place there of what was found missing last."""
+    """A manifest in one state. files: the files that it names and the source accepts, by composed name.
+    done: names registered under it. whole: all files were present at one time; from then on each is
+    taken in. names: names of the files. at: index in names of the file found missing last."""
 
     key: bytes
     stat: Stat
@@ -65,11 +65,11 @@ class SetGates(Gates):
         self._naming: dict[bytes, _Set] = {}
         """Name -> the newest manifest that names it."""
         self._ready: dict[bytes, tuple[bytes, Stat]] = {}
-        """Name -> the file that has it, and the state in which it is complete by itself."""
+        """Name -> the file of that name, and the state in which it is complete by itself."""
         self._settling = Settling(settle)
         self._closed: set[bytes] = set()
         self._let_in: list[bytes] = []
-        """Files that waited for the last one of their set."""
+        """Files released by the arrival of the last file of their set."""
 
     def present(self, files: Iterable[tuple[bytes, Stat]]) -> None:
         self._ready |= {canonical(key): (key, stat) for key, stat in files}
@@ -105,7 +105,7 @@ class SetGates(Gates):
         return [key for key in self.held if found and canonical(key) in found.files]
 
     def _read(self, key: bytes, stat: Stat) -> bool:
-        """Read a manifest in a state that is new; whether it was."""
+        """Read a manifest if its state is new. Returns whether it was read."""
         known = self._sets.get(key)
         if known is not None and known.stat == stat and not known.is_open:
             return False
@@ -159,7 +159,7 @@ class SetGates(Gates):
         return bool(what.sums) and self.differs(key, what) is None
 
     def _missing(self, found: _Set) -> str | None:
-        """What of a set is not there yet, in words; None once it is whole."""
+        """Return the missing files of a set in words, or None once it is complete."""
         if found.whole:
             return None
         for place in chain(range(found.at, len(found.names)), range(found.at)):
@@ -209,15 +209,15 @@ class SetGates(Gates):
 
 
 def _is_touched(before: Stat, stat: Stat) -> bool:
-    """Whether a manifest is the one that it was. Writing sets no earlier modification time; `scp -p` sets
-    that of the original after it has closed the file."""
+    """Whether a manifest was only touched. Writing never sets an earlier modification time; `scp -p`
+    sets that of the original after it has closed the file."""
     return stat.mtime_ns <= before.mtime_ns and stat.same_content(
         replace(before, mtime_ns=stat.mtime_ns)
     )
 
 
 def _short(stat: Stat, what: Announced) -> str:
-    """A file that is smaller than was announced is not all there yet. A larger one differs."""
+    """Describe a file that is smaller than announced, and so still incomplete. A larger file differs."""
     if what.size is None or stat.size >= what.size:
         return ""
     return f"has {stat.size:,} of the {what.size:,} bytes that {what.gate} announces"

@@ -1,4 +1,4 @@
-"""Which files of a drop folder are complete."""
+"""Decides which files of a drop folder are complete, by their stability window."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from sensorflow.core.stability import Sighting, Stat, settled
 
 
 class Settling:
-    """Files that nobody announced as closed: when was each first seen in its present state?
+    """Records when each file without a close notification was first seen in its present state.
 
-    One for each source. Holds an entry only for files that are not complete yet.
+    One instance per source. Contains only files that are not complete yet.
     """
 
     def __init__(self, settle: float) -> None:
@@ -16,7 +16,7 @@ class Settling:
         self._seen: dict[bytes, Sighting] = {}
 
     def complete(self, key: bytes, stat: Stat, clock: float) -> bool:
-        """Whether `key` did not change for the settling time. clock: monotonic seconds."""
+        """Whether `key` was unchanged for the stability window. clock: monotonic seconds."""
         done, sighting = settled(self._seen.get(key), stat, clock, self._settle)
         if done:
             self._seen.pop(key, None)
@@ -25,7 +25,7 @@ class Settling:
         return done
 
     def again(self, key: bytes, stat: Stat, clock: float) -> None:
-        """Start the settling time of `key` anew."""
+        """Restart the stability window of `key`."""
         self._seen[key] = Sighting(stat, clock)
 
     def forget(self, key: bytes) -> None:

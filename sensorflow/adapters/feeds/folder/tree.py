@@ -1,4 +1,4 @@
-"""A drop folder. Everything is reached by descriptors below the folder's own, never by a path that
+"""A drop folder. Everything is opened by descriptors below the folder's own, never by a path that
 somebody could swap: no symbolic link is followed, and only regular files are opened."""
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from sensorflow.ports.feed import Busy, Denied, Gone, Unreadable
 from sensorflow.settings import FolderSource
 
 DEPTH = 64
-"""Folders below a drop folder that are looked into, one within the other."""
+"""Maximum depth of nested folders below a drop folder."""
 
 
 class Readable:
-    """A file that is read; its own errors are told from those of where it is written to."""
+    """A file for reading; its errors are distinguished from those of the destination."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -40,14 +40,14 @@ class Readable:
 
 
 class Tree:
-    """The files of one source: seen and opened. Keys are paths below it, as bytes."""
+    """The files of one source. Keys are paths below its folder, as bytes."""
 
     def __init__(self, name: str, root: Path, source: FolderSource) -> None:
         self.name = name
         self.root = root
         self.source = source
         self.places: dict[bytes, tuple[int, int]] = {}
-        """Which folders the last whole scan found, each with its `identity`."""
+        """The folders found by the last complete scan, each with its `identity`."""
 
     def readable(self) -> bool:
         """Whether the folder itself can be listed."""
@@ -59,13 +59,13 @@ class Tree:
         return True
 
     def scan(self) -> Iterator[tuple[bytes, Stat]]:
-        """Every regular file that the source takes, with its state. Raises Transient STORAGE."""
+        """Yield every regular file that the source accepts, with its state. Raises Transient STORAGE."""
         return self.all_files(self.takes)
 
     def all_files(
         self, wanted: Callable[[bytes], bool] = lambda _key: True
     ) -> Iterator[tuple[bytes, Stat]]:
-        """The regular files with a wanted key, and their state. Raises Transient STORAGE."""
+        """Yield the regular files with a wanted key, and their state. Raises Transient STORAGE."""
         with storage_errors(), self._open_root() as root:
             places: dict[bytes, tuple[int, int]] = {}
             for folder, prefix in self._folders(root, b""):
@@ -80,7 +80,7 @@ class Tree:
             self.places = places  # as a whole: it is compared while a scan takes its turns
 
     def _folders(self, folder: int, prefix: bytes, depth: int = 0) -> Iterator[tuple[int, bytes]]:
-        """This folder and those below it, as descriptors; no links, no dot folders."""
+        """Yield this folder and those below it, as descriptors, without links and dot folders."""
         yield folder, prefix
         if depth == DEPTH:
             return
@@ -110,8 +110,8 @@ class Tree:
         return self._stat(os.fstat(stream.fileno()))
 
     def _stat(self, status: os.stat_result) -> Stat:
-        """On a share the numbers of device and inode may be others after each mount, or each look.
-        A growing file is looked for by them, and compared where they are others."""
+        """On a share, device and inode numbers may change with each mount or each look. For a growing
+        file they are used to find it, and its content is compared if they differ."""
         lasting = not self.source.polling or self.source.growing
         return _stat(status) if lasting else replace(_stat(status), device=0, inode=0)
 
@@ -127,7 +127,7 @@ class Tree:
         return None
 
     def takes(self, key: bytes) -> bool:
-        """Whether a file is one of data that the source takes; a gate is none."""
+        """Whether a file is a data file that the source accepts; gates are not."""
         return not self.is_gate(key) and takes(key, self.source.taken, self.source.exclude)
 
     def is_gate(self, key: bytes) -> bool:
@@ -135,8 +135,8 @@ class Tree:
 
     @contextmanager
     def open(self, key: bytes) -> Iterator[BinaryIO]:
-        """The file, for reading. Raises Gone, also of a link, a folder, a FIFO or a device; Denied; Busy,
-        where files are taken when they are whole."""
+        """Open the file for reading. Raises Gone, also for a link, a folder, a FIFO or a device; Denied;
+        Busy, if files are taken in only when they are complete."""
         with self._parent(key) as (folder, name):
             try:
                 descriptor = os.open(name, FILE, dir_fd=folder)
@@ -152,8 +152,8 @@ class Tree:
                 yield stream
 
     def names(self, prefix: bytes) -> list[bytes]:
-        """The keys of the regular files in one folder, in arbitrary order. prefix: its path, with a slash
-        at the end. Nothing is looked at but the listing."""
+        """Return the keys of the regular files in one folder, in arbitrary order. prefix: its path, with
+        a trailing slash. Only the listing is read."""
         with (
             suppress(Gone),
             self._parent(prefix + b"_") as (folder, _),
@@ -163,8 +163,7 @@ class Tree:
         return []
 
     def has_other(self, key: bytes, than: Stat) -> bool:
-        """Whether another file than this one has this key. Some file systems find one file by either
-        spelling."""
+        """Whether a different file has this key. Some file systems find one file under either spelling."""
         try:
             found = self.stat(key)
         except Gone:
@@ -174,8 +173,8 @@ class Tree:
         return (found.device, found.inode) != (than.device, than.inode)
 
     def siblings(self, key: bytes) -> list[tuple[bytes, Stat]]:
-        """The other regular files in the folder of `key`, whatever their names are; the one that was
-        changed last is the first."""
+        """Return the other regular files in the folder of `key`, whatever their names, last changed
+        first."""
         head, slash, name = key.rpartition(b"/")
         found: list[tuple[bytes, Stat]] = []
         with suppress(Gone), self._parent(key) as (folder, _):
@@ -186,8 +185,8 @@ class Tree:
         return sorted(found, key=lambda pair: -pair[1].ctime_ns)
 
     def busy(self, key: bytes, stat: Stat) -> bool:
-        """Whether a file is gone, changed since `stat`, or open for writing. One that may not be read is
-        not busy."""
+        """Whether a file is gone, changed since `stat`, or open for writing. An unreadable file is not
+        busy."""
         try:
             with self.open(key) as stream:
                 return self.stat_of(stream) != stat
@@ -205,7 +204,7 @@ class Tree:
         """
         if self.source.polling:
             return False
-        # a writer that opens the file meanwhile makes the kernel send a signal: one that ends nobody
+        # a writer that opens the file triggers a signal from the kernel; choose one that ends no process
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         try:
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
@@ -224,7 +223,8 @@ class Tree:
 
     @contextmanager
     def _parent(self, key: bytes) -> Iterator[tuple[int, bytes]]:
-        """The descriptor of the folder that holds `key`, each step opened without following links."""
+        """Provide the descriptor of the folder that contains `key`, opened step by step without
+        following links."""
         *folders, name = key.split(b"/")
         if name in (b"", b".", b"..") or b".." in folders:
             raise Gone("not a path below the source's folder")
@@ -247,14 +247,14 @@ def _opened(name: bytes | Path, flags: int, folder: int | None = None) -> int:
 
 
 def entries(folder: int, folders: bool = False) -> list[bytes]:
-    """The names in a folder: of all but folders, or of folders alone."""
+    """Return the names in a folder: of everything but folders, or only of folders."""
     with os.scandir(folder) as found:
         wanted = (e.name for e in found if e.is_dir(follow_symlinks=False) is folders)
         return sorted(os.fsencode(name) for name in wanted)
 
 
 def identity(status: os.stat_result) -> tuple[int, int]:
-    """What another folder under the same path does not have."""
+    """Return what distinguishes a folder from another one under the same path."""
     return status.st_dev, status.st_ino
 
 

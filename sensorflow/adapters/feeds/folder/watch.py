@@ -1,4 +1,4 @@
-"""inotify, by way of watchdog: the fast path, which may lose events. The rescan is the guarantee."""
+"""inotify through watchdog: the fast path, which may lose events. The rescan is the guarantee."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ WANTED: list[type[FileSystemEvent]] = [
 
 
 class _Emitter(InotifyFullEmitter):
-    """Asks the kernel for what arrives, and for nothing else.
+    """Subscribes only to the events of arriving files.
 
-    What is moved away is not asked for: watchdog holds such an event back for half a second, and all
-    others behind it, to see whether the other half of the move follows. For a file that we put away it
-    does not, and the next file would wait.
+    Files moved away are excluded: watchdog delays such an event by half a second, and all events behind it,
+    to wait for the other half of the move. For a file that we dispose there is none, and the next file
+    would wait.
     """
 
     def get_event_mask_from_filter(self) -> Any:
@@ -51,7 +51,7 @@ class _Emitter(InotifyFullEmitter):
 
 
 class _Handler(FileSystemEventHandler):
-    """root: where the folder lies while it is watched, without links."""
+    """root: the watched folder's path, with links resolved."""
 
     def __init__(self, folder: Folder, root: str, on_file: OnFile, on_doubt: OnDoubt) -> None:
         self._folder = folder
@@ -65,9 +65,9 @@ class _Handler(FileSystemEventHandler):
         elif isinstance(event, FileMovedEvent) and event.dest_path:
             self._file(event.dest_path)
         elif os.path.basename(os.fsencode(event.src_path)).startswith(HOLD):  # noqa: PTH119
-            return  # our own, for files that are being put away
+            return  # our own staging of files that are being disposed
         elif isinstance(event, DirMovedEvent | DirCreatedEvent):
-            self._on_doubt("")  # files may have come with it, before it was watched
+            self._on_doubt("")  # files may have arrived with it, before it was watched
 
     def _file(self, path: bytes | str) -> None:
         whole = os.fsencode(path)
@@ -77,7 +77,7 @@ class _Handler(FileSystemEventHandler):
 
 
 class _Overflow(logging.Handler):
-    """watchdog tells of lost events in its log, and nowhere else."""
+    """Detects lost events, which watchdog reports only in its log."""
 
     def __init__(self, on_doubt: OnDoubt) -> None:
         super().__init__(logging.WARNING)
@@ -89,13 +89,13 @@ class _Overflow(logging.Handler):
 
 
 RETRY = 30.0
-"""Seconds after which a folder is watched again that could not be."""
+"""Seconds until the next attempt to watch a folder that could not be watched."""
 
 
 @dataclass
 class _Watched:
-    """A folder and what of it is watched: by which watch, which inode, and its folders at the last scan.
-    retry: when it is tried again (monotonic seconds), where it could not be."""
+    """A folder and the state of its watch: watch, inode, and subfolders at the last scan. retry: time of
+    the next attempt (monotonic seconds), if it could not be watched."""
 
     on_file: OnFile
     on_doubt: OnDoubt
@@ -107,7 +107,8 @@ class _Watched:
 
 
 class Watch:
-    """Tells of files that were closed after writing, or renamed in; one for all folders of a process."""
+    """Reports files that were closed after writing, or renamed in; one instance for all folders of a
+    process."""
 
     def __init__(self) -> None:
         self._observer = BaseObserver(_Emitter)
@@ -116,15 +117,15 @@ class Watch:
         self._started = False
 
     def add(self, folder: Folder, on_file: OnFile, on_doubt: OnDoubt) -> None:
-        """Watch a folder; one that cannot be is seen to by `renew`. Raises OSError where none can be, once.
+        """Watch a folder; `renew` retries if that fails. Raises OSError once if no folder can be watched.
 
-        on_file and on_doubt are called in watchdog's thread. on_doubt: events may have been lost, with a
-        reason for the log unless that is usual; look at everything again.
+        on_file and on_doubt are called in watchdog's thread. on_doubt: events may have been lost; scan
+        everything again. Its argument is a reason to log, unless the loss is usual.
         """
         if not self._started:
             self._started = True
             logging.getLogger("watchdog").addHandler(self._overflow)
-            # a folder that was renamed is watched under its new name by the watch of the old one
+            # the old watch of a renamed folder watches it under its new name
             warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning, "watchdog")
             self._observer.start()
         if self._observer.is_alive():
@@ -132,15 +133,15 @@ class Watch:
             self.renew(folder)
 
     def _overflown(self, reason: str) -> None:
-        """One queue has the events of all; one line is enough."""
+        """One queue has the events of all folders, so one line is enough."""
         for number, now in enumerate(list(self._watched.values())):
             now.on_doubt("" if number else reason)
 
     def renew(self, folder: Folder) -> None:
-        """Watch anew what is another folder than was watched, and what could not be: to be called often.
+        """Watch folders again that were replaced, and those that could not be watched. Call often.
 
-        inotify watches an inode. One that is removed, renamed or mounted over, or that a link leads to no
-        more, has nothing more to tell.
+        inotify watches an inode. If that is removed, renamed, mounted over, or no longer the target of a
+        link, it reports nothing more.
         """
         now, root = self._watched.get(folder), _root(folder)
         if now is None or root is None or time.monotonic() < now.retry:
@@ -150,7 +151,8 @@ class Watch:
         now.places = folder.places
 
     def _lives(self, now: _Watched) -> bool:
-        """A watch ends with its inode, whose number may be given to the next folder at once."""
+        """Whether a watch is still valid. It ends with its inode, whose number the next folder may get
+        at once."""
         return any(
             e.watch is now.watch and e.should_keep_running() for e in self._observer.emitters
         )
@@ -171,7 +173,7 @@ class Watch:
             now.why = str(error)
             return
         now.root, now.why = root, ""
-        now.on_doubt("")  # what came before it was watched
+        now.on_doubt("")  # files that arrived before it was watched
 
     def stop(self) -> None:
         logging.getLogger("watchdog").removeHandler(self._overflow)
@@ -188,7 +190,7 @@ def _root(folder: Folder) -> tuple[int, int] | None:
 
 
 def _replaced(before: dict[bytes, tuple[int, int]], now: dict[bytes, tuple[int, int]]) -> bool:
-    """Whether a folder within is another one by now under the same path."""
+    """Whether a subfolder has been replaced by another one under the same path."""
     return before is not now and any(
         now.get(path, place) != place for path, place in before.items()
     )

@@ -1,6 +1,6 @@
-"""The declared schema. Alembic's migrations make it; a test holds the two equal.
+"""The declared schema. Alembic's migrations create it; a test compares the two.
 
-``raw_readings`` is partitioned by month on plain PostgreSQL, and a hypertable where TimescaleDB is.
+``raw_readings`` is partitioned by month on plain PostgreSQL, and a hypertable with TimescaleDB.
 """
 
 from sensorflow.adapters.postgres.schema import events, files, growth, processes, readings

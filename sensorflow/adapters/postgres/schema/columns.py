@@ -1,4 +1,4 @@
-"""What all tables are made of."""
+"""Building blocks of all tables."""
 
 from __future__ import annotations
 

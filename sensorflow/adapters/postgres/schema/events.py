@@ -1,4 +1,4 @@
-"""The history of files, hashed event by event."""
+"""The history of files: events in a hash chain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ file_events = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("file_id", BigInteger, ForeignKey("files.id"), nullable=False),
-    # the statement's time, not the transaction's: the order in which things happened
+    # the statement's time, not the transaction's: the order in which events happened
     time("at", nullable=False, default="clock_timestamp()"),
     Column("what", Text, nullable=False),
     Column("from_state", Text),
@@ -47,13 +47,13 @@ file_events = Table(
 file_histories = Table(
     "file_histories",
     metadata,
-    # no foreign key: what is known of a file's history outlives its row. 0: what was there before histories
-    # were, the last file as `events`, the last event as `after`
+    # no foreign key: the history outlives the file's row. Row 0 marks what existed before hashing began:
+    # the last file as `events`, the last event as `after`
     Column("file_id", BigInteger, primary_key=True, autoincrement=False),
-    # events that are hashed, and the newest of them
+    # number of hashed events, and the newest of them
     Column("events", BigInteger, nullable=False),
     Column("last_event", BigInteger, nullable=False),
-    # the hash of the newest event, over that of the one before it, and so on down to `base`
+    # the hash of the newest event and its predecessor's hash, and so on down to `base`
     Column("head", LargeBinary, nullable=False),
     Column("base", LargeBinary, nullable=False),
     # the last event that is not hashed, or that retention has removed

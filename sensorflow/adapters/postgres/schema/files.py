@@ -1,4 +1,4 @@
-"""Files, the names that they came under, and which of them hold each other's readings."""
+"""Files, the names under which they arrived, and which of them hold each other's readings."""
 
 from __future__ import annotations
 
@@ -70,29 +70,29 @@ files = Table(
     Column("profile_hash", Text),
     Column("code_version", Text),
     Column("lane", Text, nullable=False, server_default=text("'live'")),
-    # the account of the load whose rows are there while the file goes through again
+    # the row counts of the load whose rows remain during a replay
     Column("previous", JSONB),
-    # what it is to be read by, where that is not its source's profile
+    # the profile to read it by, if not its source's
     Column("wanted_profile", Text),
-    # the file name that its dedupe keys hold
+    # the file name in its dedupe keys
     Column("identity", Text),
     # the layers that retention has removed
     Column("expired", ARRAY(Text), nullable=False, server_default=text("'{}'")),
-    # false while a layer may lie in the lake that the state no longer wants
+    # false while the lake may contain a layer that the state no longer needs
     Column("tidy", Boolean, nullable=False, server_default=text("true")),
-    # the file whose message its own is a part of
+    # the file whose message includes this one
     Column("sent_with", BigInteger),
-    # of the rows loaded, those whose place newer statements of the same readings have taken
+    # number of loaded rows that newer values of the same readings have replaced
     count("rows_replaced"),
-    # what was to be done with older versions, as the settings had it
+    # how to treat older versions, from the settings
     Column("on_change", Text),
-    # what was noticed about this version and the ones before it
+    # remarks about this version and earlier ones
     Column("remarks", Text),
-    # the finished_at as it was when its leftovers were looked for last
+    # finished_at at the last garbage collection of this file
     time("collected_for"),
-    # what its versions have in common, where that is not the key
+    # the identity shared by its versions, if not the key
     Column("name", LargeBinary),
-    # of an archive that was unpacked: how many files it is
+    # number of files that an unpacked archive became
     Column("members", Integer),
     CheckConstraint(f"state IN ({STATES})", name="ck_files_state"),
     CheckConstraint(f"stage IN ({STAGES})", name="ck_files_stage"),
@@ -122,7 +122,7 @@ files = Table(
     CheckConstraint(
         "on_change IN ('merge', 'supersede', 'keep', 'reject')", name="ck_files_on_change"
     ),
-    # versions that hold rows of the database, by the time that these reach to
+    # versions with rows in the database, by their latest time
     Index(
         "ix_files_served",
         "source",
@@ -140,7 +140,7 @@ files = Table(
         "lane",
         "source",
         "id",
-        "size",  # large files are passed over within the index
+        "size",  # large files are skipped within the index
         postgresql_where=text("state = 'pending' AND published_at IS NULL"),
     ),
     Index("ix_files_untidy", "id", postgresql_where=text("NOT tidy")),
@@ -166,8 +166,8 @@ replacements = Table(
     CheckConstraint("rows >= 0", name="ck_replacements_rows"),
     Index("ix_replacements_by", "by_file"),
 )
-"""How many readings of a file have had their place taken by another file's; 0 of a file that was never
-loaded because the other one begins with its bytes."""
+"""Number of readings of a file that another file has replaced; 0 for a file that was never loaded
+because the other one begins with its bytes."""
 
 arrivals = Table(
     "arrivals",
@@ -181,7 +181,7 @@ arrivals = Table(
     Column("kind", Text, nullable=False),
     time("at", nullable=False, default="now()"),
     Column("name", LargeBinary),
-    # the archive that it came in
+    # the archive that contained it
     Column("archive", BigInteger, ForeignKey("files.id")),
     UniqueConstraint("source", "key", "fingerprint", "file_id", name="uq_arrivals_fingerprint"),
     CheckConstraint("kind IN ('new', 'alias')", name="ck_arrivals_kind"),

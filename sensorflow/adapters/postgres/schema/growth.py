@@ -1,4 +1,4 @@
-"""What was taken of files that grow, and what senders said of files."""
+"""What was read of growing files, and what senders announced about files."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ growing_files = Table(
     Column("key", LargeBinary, nullable=False),
     # the newest growth
     Column("last_file", BigInteger, ForeignKey("files.id"), nullable=False),
-    # the file on disk: "device:inode", bytes and lines that were taken, SHA-256 of their two ends
+    # the file on disk: "device:inode", bytes and lines that were read, SHA-256 of their two ends
     Column("inode", Text, nullable=False),
     count("size"),
     count("lines"),
     Column("head", LargeBinary, nullable=False),
     Column("tail", LargeBinary, nullable=False),
-    # the state in which it was seen last, and that in which all that was taken was compared
+    # the state last seen, and the state in which all bytes read so far were compared
     Column("fingerprint", Text, nullable=False),
     Column("checked", Text),
     time("grown_at", nullable=False, default="now()"),
-    # over its loaded growths; ts_max may be later than the last reading that is there
+    # over its loaded growths; ts_max may be later than the last existing reading
     count("rows_read"),
     count("rows_rejected"),
     time("ts_max"),
@@ -48,7 +48,7 @@ growths = Table(
     metadata,
     Column("file_id", BigInteger, ForeignKey("files.id"), primary_key=True),
     Column("root", BigInteger, ForeignKey("growing_files.root"), nullable=False),
-    # the growth before it; none has two successors
+    # the previous growth; none has two successors
     Column("follows", BigInteger, ForeignKey("files.id")),
     # bytes and lines of the file before it
     Column("byte_offset", BigInteger, nullable=False),
@@ -61,15 +61,15 @@ announcements = Table(
     "announcements",
     metadata,
     Column("source", Text, primary_key=True),
-    # the key of the gate, and its state as a fingerprint: sent again, it is another one
+    # the gate's key, and its state as a fingerprint: if sent again, the state differs
     Column("gate", LargeBinary, primary_key=True),
     Column("mark", Text, primary_key=True),
-    # the name that it says something of, and the file that was registered under it
+    # the announced name, and the file that was registered under it
     Column("key", LargeBinary, primary_key=True),
     Column("file_id", BigInteger, ForeignKey("files.id"), nullable=False),
-    # size, checksums and number of rows, as far as it says so
+    # size, checksums and number of rows, if given
     Column("what", JSONB, nullable=False),
     time("at", nullable=False, default="clock_timestamp()"),
     Index("ix_announcements_file", "file_id"),
 )
-"""What senders said of files, by gates."""
+"""What senders announced about files, by gates."""

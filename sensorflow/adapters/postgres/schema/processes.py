@@ -1,4 +1,4 @@
-"""Who may do what, and who is alive."""
+"""Leases and heartbeats of processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ intake_leases = Table(
 leases = Table(
     "leases",
     metadata,
-    # what one process does at a time, of all hosts
+    # activities that one process at a time performs, across all hosts
     Column("name", Text, primary_key=True),
     Column("owner", Text, nullable=False),
     Column("process", Text, nullable=False),
@@ -43,7 +43,7 @@ heartbeats = Table(
     metadata,
     # boot, namespace, number and start of the process
     Column("process", Text, primary_key=True),
-    # the loop of it, see `core.heartbeat.Role`
+    # the process's loop, see `core.heartbeat.Role`
     Column("role", Text, primary_key=True),
     Column("host", Text, nullable=False),
     Column("pid", BigInteger, nullable=False),

@@ -1,11 +1,11 @@
--- Audit: reads of one snapshot, and the mending after it.
+-- Audit: reads from one snapshot, and repairs after it.
 
 -- name: audit_snapshot
 SELECT pg_export_snapshot() AS name, now() AS taken_at;
 
 -- name: audit_files
--- Every column that an audit holds the disk and the readings against. moved_at: the last step, of files
--- that are not done.
+-- All columns that an audit compares with the disk and the readings. moved_at: the last state change, of
+-- unfinished files.
 SELECT f.id, f.source, f.key, f.key_text, f.version, f.sha256, f.md5, f.size, f.landing, f.sensor_type,
        f.state, f.stage, f.lane, coalesce(f.lease_token, 0) AS token, f.landed_at, f.finished_at,
        f.lease_until, f.not_before, f.published_at, f.rows_read, f.rows_loaded, f.rows_rejected,
@@ -27,8 +27,8 @@ SELECT f.id, f.source, f.key, f.key_text, f.version, f.sha256, f.md5, f.size, f.
 SELECT file_id, count(*) AS found FROM raw_readings GROUP BY file_id;
 
 -- name: audit_histories
--- Files whose events are not those that were hashed; and files of which no hash, or nothing but that, is
--- there. A file of before anything was hashed (row 0) has none until its next event.
+-- Files whose events differ from the hashed ones, and files that have only events without a hash or only a
+-- hash. A file registered before hashing began (row 0) has no hash until its next event.
 SELECT coalesce(h.file_id, f.id) AS file_id, h.events AS expected, c.events AS found
   FROM (SELECT * FROM file_histories WHERE file_id <> 0) h FULL JOIN files f ON f.id = h.file_id
   LEFT JOIN file_histories old ON old.file_id = 0
@@ -48,7 +48,7 @@ SELECT coalesce(sum(events) FILTER (WHERE file_id <> 0), 0) AS events,
   FROM file_histories;
 
 -- name: audit_held
--- Which file holds each key. The time leads to the partition and the index.
+-- The file that holds each key. The time selects the partition and the index.
 SELECT r.file_id
   FROM unnest(CAST(:ts AS timestamptz[]), CAST(:keys AS uuid[])) WITH ORDINALITY AS k(ts, key, place)
   LEFT JOIN raw_readings r ON r.ts = k.ts AND r.dedupe_key = k.key
@@ -62,7 +62,7 @@ SELECT (SELECT count(*) FROM raw_readings r
  ORDER BY k.place;
 
 -- name: audit_sharing_deferred
--- As audit_sharing, where no index leads to the time: one look through a month answers for all.
+-- Like audit_sharing, if no index contains the time: one scan of a month serves all keys.
 SELECT count(r.ts) AS found
   FROM unnest(CAST(:ts AS timestamptz[]), CAST(:sensors AS text[]), CAST(:kinds AS text[]))
        WITH ORDINALITY AS k(ts, sensor, kind, place)
@@ -81,7 +81,7 @@ SELECT k.key, k.fingerprint
                                AND a.fingerprint LIKE '%' || substr(k.fingerprint, 4))));
 
 -- name: audit_hold
--- No replay, no load and no other mending begins until the transaction ends. Silver is made meanwhile.
+-- Block replays, loads and other repairs until the transaction ends. Silver is rebuilt meanwhile.
 SELECT set_config('idle_in_transaction_session_timeout', '10min', true) FROM files WHERE id = :id FOR NO KEY UPDATE;
 
 -- name: audit_remove_rows

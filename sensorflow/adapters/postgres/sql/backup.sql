@@ -1,4 +1,4 @@
--- Backup: the ledger as of one moment, and what holds the disk as it is then.
+-- Backup: the ledger at one moment, and the locks that keep the disk unchanged.
 
 -- name: saved_kind
 SELECT to_regclass('files') AS files,
@@ -12,11 +12,11 @@ SELECT set_config('idle_in_transaction_session_timeout', '0', false), set_config
 SELECT pg_try_advisory_lock(hashtextextended('sensorflow.backup', 0));
 
 -- name: hold_disk
--- From here on nothing that the ledger names is removed or rewritten by `tidy`; waits for one that does so now.
+-- Stops `tidy` from removing or rewriting anything that the ledger refers to; waits for a running one.
 SELECT pg_advisory_lock(hashtextextended('sensorflow.disk', 0));
 
 -- name: may_remove
--- False while a backup copies what lies on the disk.
+-- False while a backup copies the disk.
 SELECT pg_try_advisory_xact_lock_shared(hashtextextended('sensorflow.disk', 0));
 
 -- name: saved_facts
@@ -44,7 +44,7 @@ SELECT id FROM files
  WHERE id = ANY(CAST(:ids AS bigint[])) AND state IN ('loaded', 'quarantined', 'undone', 'superseded');
 
 -- name: revoke_from_public
--- What runs with its owner's rights is for the roles that it is granted to, and no others.
+-- Functions that run with their owner's privileges are for the granted roles only.
 DO $$
 DECLARE f regprocedure;
 BEGIN

@@ -1,4 +1,4 @@
--- What people ask about files.
+-- Queries for people.
 
 -- name: list_files
 -- See `listing.FileFilter`; name is a regular expression.
@@ -16,8 +16,8 @@ SELECT * FROM files
  ORDER BY id DESC LIMIT :limit;
 
 -- name: named
--- In each source by the name as it is given, if files are known by exactly that; else however it is
--- spelt; else by what is shown of a name that is no UTF-8; else the file whose bytes an alias has.
+-- Look up the name per source, in this order: exactly as given; in another spelling; as displayed if it is
+-- not UTF-8; as an alias, which finds the file with its bytes.
 SELECT * FROM (
     SELECT *, rank() OVER (PARTITION BY source ORDER BY near) AS place
       FROM (SELECT *, CASE coalesce(name, key) WHEN :exact THEN 1 WHEN :canonical THEN 2 ELSE 3 END
@@ -53,7 +53,7 @@ SELECT source, state, count(*) AS files, sum(rows_read) AS rows_read,
   FROM files GROUP BY source, state ORDER BY source, state;
 
 -- name: activity
--- See `listing.Activity`. A file that is replayed waits since then, not since it arrived.
+-- See `listing.Activity`. A replayed file has waited since its replay, not since its arrival.
 WITH known AS (
     SELECT source, max(landed_at) AS landed_at,
            max(ts_max) FILTER (WHERE state = 'loaded' AND rows_loaded > rows_replaced) AS ts_max,

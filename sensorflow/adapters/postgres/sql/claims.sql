@@ -1,14 +1,14 @@
--- The right to work on a file: taken, kept, and given back with an outcome.
+-- Claims: the right to work on a file, acquired, renewed, and returned with an outcome.
 
 -- name: claim
--- Atomic: exactly one caller wins a file. The lease runs by the database's clock. Of the files that come
--- with the first, only those that nobody ever held: what ends a worker must not take its neighbours
--- along a second time.
--- A first file that is small and that nobody held takes waiting ones of its source along, a share of
--- them: published ones, for each has a message and a task of its own. Rows that others have locked are
--- passed over, and the first is locked before them, which prevents a deadlock. A file that cannot be
--- claimed is not locked at all. If nothing was claimed, one row has the state of the first, and why it
--- was claimed last.
+-- Atomic: exactly one caller wins a file. The lease runs by the database's clock. Batch members other than
+-- the first are claimed only if they were never claimed before: a file that crashes a worker must not take
+-- its neighbours along twice.
+-- If the first file is small and was never claimed, waiting files of its source are claimed with it, up to a
+-- share of them. These are published files, because each has a message and a task of its own. Locked rows are
+-- skipped, and the first file is locked before the others, which prevents a deadlock. A file that cannot be
+-- claimed is not locked. If nothing was claimed, one row has the state of the first file, and why it was
+-- claimed last.
 WITH message AS (
     SELECT id, state, source, lane, version, stage, size, started_at IS NULL AS fresh FROM files
      WHERE id = ANY(CAST(:ids AS bigint[])) AND stage = ANY(:stages)
@@ -56,7 +56,7 @@ won AS (
               f.members IS NOT NULL AS unpacked,
               f.previous IS NOT NULL AS again, b.fresh, b.state AS state_before,
               coalesce(f.name, f.key) AS name,
-              -- as the first version of the name was spelt: its readings' keys hold that
+              -- the spelling in the first version of the name, which its readings' keys contain
               CASE WHEN f.version > 1 THEN
                    (SELECT v.key FROM files v
                      WHERE v.source = f.source AND v.version = 1
@@ -87,7 +87,7 @@ UPDATE files SET lease_until = now() + make_interval(secs => :lease)
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: advance
--- A stage is done. :published: the message of the next one is on its way, since now.
+-- A stage is done. :published: whether the message of the next stage counts as sent, from now on.
 UPDATE files
    SET state = 'pending', stage = :to, attempts = 0, retries = 0, lease_until = NULL,
        published_at = CASE WHEN :published THEN now() END, sent_with = NULL,
@@ -96,7 +96,7 @@ UPDATE files
  WHERE id = :id AND lease_token = :token AND state = 'running';
 
 -- name: release
--- Also of a lease that has ended, while nobody else took the file; said twice it counts once.
+-- Also for an expired lease, as long as nobody else has claimed the file. Idempotent.
 UPDATE files
    SET state = 'pending', lease_until = NULL, published_at = NULL,
        not_before = now() + make_interval(secs => :delay), retries = retries + 1,
@@ -122,7 +122,7 @@ UPDATE files
 RETURNING error_code;
 
 -- name: give_up
--- A replay that led to no load: the account of the rows that are there holds again.
+-- A replay ended without a load: restore the row counts of the existing rows.
 UPDATE files
    SET state = 'loaded', stage = 'load', attempts = 0, retries = 0, lease_until = NULL,
        rows_read = (previous->>'rows_read')::bigint,

@@ -1,7 +1,7 @@
--- Files that grow.
+-- Growing files.
 
 -- name: grown
--- What was taken of growing files: the newest of each name and of each inode, and the newest of all.
+-- What was read of growing files: the newest for each name and for each inode, and the newest overall.
 WITH found AS (
     (SELECT DISTINCT ON (key) * FROM growing_files
       WHERE source = :source AND key = ANY(CAST(:keys AS bytea[])) ORDER BY key, root DESC)
@@ -19,7 +19,7 @@ SELECT c.*, extract(epoch FROM now() - c.grown_at) AS age,
 SELECT EXISTS (SELECT 1 FROM growing_files WHERE root = :root AND last_file = :last AND size = :size);
 
 -- name: add_growth
--- A version of its own, of a file that goes on.
+-- A new version for a new segment of a growing file.
 INSERT INTO files (source, key, name, key_text, version, sha256, md5, size, mtime_ns, landing,
                    sensor_type, stage, discovered_at, landed_at, lane, on_change)
 SELECT :source, :key, CAST(:name AS bytea), :key_text,
@@ -51,7 +51,7 @@ UPDATE growing_files
  WHERE root = :root AND last_file = :last;
 
 -- name: add_other_name
--- Of a file that was renamed or copied: once for each name.
+-- Records a renamed or copied file, once for each name.
 INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
 SELECT :id, :source, :key, CAST(:name AS bytea), :key_text, :fingerprint, 'alias'
  WHERE NOT EXISTS (SELECT 1 FROM arrivals a JOIN growths g ON g.file_id = a.file_id
@@ -71,14 +71,14 @@ SELECT f.id, f.version, g.byte_offset, f.size, f.sha256, f.landing, f.sensor_typ
  WHERE g.root = :root AND g.byte_offset < :end ORDER BY g.byte_offset DESC LIMIT :limit;
 
 -- name: rows_beside
--- What other growths of a file hold at some times. The times lead to the partitions and the index.
+-- Readings of other growths of a file at some times. The times select the partitions and the index.
 SELECT r.sensor_id, r.reading_type, r.ts, r.value, r.dedupe_key
   FROM raw_readings r
  WHERE r.ts = ANY(CAST(:ts AS timestamptz[])) AND r.file_id <> :id
    AND EXISTS (SELECT 1 FROM growths g WHERE g.file_id = r.file_id AND g.root = :root);
 
 -- name: rows_beside_deferred
--- The same where no index leads to the times: the files that may hold some do.
+-- The same if no index contains the times: the candidate files limit the search.
 SELECT r.sensor_id, r.reading_type, r.ts, r.value, r.dedupe_key
   FROM raw_readings r
  WHERE r.ts = ANY(CAST(:ts AS timestamptz[])) AND r.ts BETWEEN :low AND :high
@@ -87,7 +87,7 @@ SELECT r.sensor_id, r.reading_type, r.ts, r.value, r.dedupe_key
         WHERE g.root = :root AND f.id <> :id AND f.ts_max >= :low AND f.ts_min <= :high));
 
 -- name: chain_grew
--- Before `finish`, which forgets what was there before.
+-- Runs before `finish`, which clears the previous counts.
 UPDATE growing_files c
    SET rows_read = c.rows_read + :read - coalesce(CAST(f.previous->>'rows_read' AS bigint), 0),
        rows_rejected = c.rows_rejected + :rejected
@@ -103,7 +103,7 @@ UPDATE growing_files c
  WHERE f.id = :id AND c.root = g.root;
 
 -- name: chains
--- Of those of these files that are a growth: sums over all growths of the file, and over the loaded ones.
+-- For those of these files that are growths: sums over all growths of the file, and over the loaded ones.
 SELECT asked.id AS asked, c.root, c.size, c.lines, c.last_file, sums.*
   FROM unnest(CAST(:ids AS bigint[])) AS asked(id)
   JOIN growths mine ON mine.file_id = asked.id

@@ -1,4 +1,4 @@
--- What happened to files.
+-- The history of files.
 
 -- name: add_event
 INSERT INTO file_events (file_id, what, from_state, to_state, stage, attempt, who, why, seconds, rows)

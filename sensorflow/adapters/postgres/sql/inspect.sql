@@ -1,10 +1,10 @@
--- What `status`, `doctor` and `origin` ask of the database.
+-- Queries of `status`, `doctor` and `origin`.
 
 -- name: lasting
--- What keeps files from being loaded for longer than an outage lasts: infrastructure errors with which the
--- same file has been given back for more than :longer seconds, the last time within :recent seconds or until a
--- time that is not over: else it is not tried any more, and no outage keeps it. since, detail: of the file that
--- waits longest. details: of all.
+-- Errors that have kept files from being loaded for longer than a passing outage: infrastructure errors
+-- with which the same file has been nacked for more than :longer seconds, most recently within :recent
+-- seconds, or with its next attempt still ahead. Other files are no longer retried, so no outage delays
+-- them. since, detail: of the file that waits longest. details: of all.
 SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY since, id))[1] AS file_id,
        (array_agg(detail ORDER BY since, id))[1] AS detail, array_agg(DISTINCT detail) AS details
   FROM (SELECT f.id, f.error_code AS code, f.error_detail AS detail, f.not_before, given_back.*
@@ -23,10 +23,10 @@ SELECT code, count(*) AS files, min(since) AS since, (array_agg(id ORDER BY sinc
  GROUP BY code ORDER BY since;
 
 -- name: old_sessions
--- Sessions of sensorflow with a transaction older than :older_than seconds that hold locks others may wait
--- for. silent: seconds since the client last said something, or since its statement began. outdated: it
--- loads a file that it has no claim to any more. waiting: how many sessions it blocks at this moment.
--- Of other users' sessions the state is hidden from who may not see it.
+-- sensorflow sessions that hold locks and whose transaction is older than :older_than seconds. silent:
+-- seconds since the client last sent something, or since its statement began. outdated: it loads a file
+-- whose claim it has lost. waiting: number of sessions that it blocks now. The state of other users'
+-- sessions is hidden from roles without the privilege to see it.
 WITH known AS (
     SELECT hashtextextended(name, 0) AS key, name
       FROM unnest(ARRAY['sensorflow.landing', 'sensorflow.indexes', 'sensorflow.partitions']) AS name
@@ -58,7 +58,8 @@ SELECT a.pid, a.application_name AS name, host(a.client_addr) AS client, a.state
  ORDER BY a.xact_start;
 
 -- name: survivors
--- Names of which older versions hold readings beside a newer loaded one; parts of growing files always do.
+-- Names whose older versions hold readings beside a newer loaded version; parts of growing files are
+-- excluded.
 WITH newest AS (
     SELECT source, coalesce(name, key) AS name, max(version) AS version FROM files
      WHERE version > 1 AND state = 'loaded'
@@ -81,7 +82,8 @@ SELECT id, source, key_text, version, remarks, count(*) OVER () AS files
  ORDER BY finished_at DESC LIMIT :most;
 
 -- name: readings_at
--- The time leads to the partition and the index. line_base: lines of a growing file before the file's own.
+-- The time selects the partition and the index. line_base: number of lines of a growing file before this
+-- part.
 SELECT r.file_id, r.line_no, r.ts, r.value, r.unit, r.quality, coalesce(g.line_base, 0) AS line_base,
        g.file_id IS NOT NULL AS growth
   FROM raw_readings r LEFT JOIN growths g ON g.file_id = r.file_id
@@ -89,7 +91,7 @@ SELECT r.file_id, r.line_no, r.ts, r.value, r.unit, r.quality, coalesce(g.line_b
  ORDER BY r.file_id, r.line_no;
 
 -- name: readings_near
--- Of each sensor and type the reading that is nearest to a time, within :seconds of it.
+-- For each sensor and type, the reading nearest to a time, within :seconds of it.
 SELECT DISTINCT ON (sensor_id, reading_type) sensor_id AS sensor, reading_type AS kind, ts
   FROM raw_readings
  WHERE ts BETWEEN CAST(:ts AS timestamptz) - make_interval(secs => :seconds)
@@ -102,7 +104,7 @@ SELECT 'intake of ' || source AS name, owner, until <= now() AS ended FROM intak
 SELECT name, owner, until <= now() FROM leases;
 
 -- name: backlog
--- In two parts, as there are two indexes. A file that is replayed waits since then.
+-- In two parts, to use two indexes. A replayed file has waited since its replay.
 SELECT first.source, first.files, first.key_text,
        CAST(extract(epoch FROM now() - greatest(first.registered_at, e.at)) AS float8) AS age
   FROM (SELECT DISTINCT ON (source) source, count(*) OVER (PARTITION BY source) AS files, key_text,

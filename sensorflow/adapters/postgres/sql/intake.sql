@@ -1,21 +1,21 @@
--- Files that come in: who takes a source in, and what a file that arrived turns out to be.
+-- Intake: which process takes in a source, and what an arrival turns out to be.
 
 -- name: lock_source
--- Registrations of one source follow each other, so that versions and aliases are decided once; and
--- no landed object is removed meanwhile. A client that falls silent with the lock (a process that is
--- stopped, a host that is gone) loses its session: others wait for it.
+-- Serializes the registrations of a source, so that each version and alias is decided once, and prevents
+-- the removal of landed objects meanwhile. A client that stops responding with the lock (a stopped process,
+-- a lost host) loses its session, because others wait for it.
 SELECT set_config('idle_in_transaction_session_timeout', '10s', true),
        pg_advisory_xact_lock_shared(hashtextextended('sensorflow.landing', 0)),
        pg_advisory_xact_lock(hashtextextended('sensorflow.register:' || :source, 0));
 
 -- name: intake_lease
--- Who takes files of a source in; vacant: whether :process may take over.
+-- The intake lease of a source; vacant: whether :process may take it over.
 SELECT owner, process, token, until <= now() OR process IN (:process, :ended) AS vacant
   FROM intake_leases WHERE source = :source;
 
 -- name: take_intake
--- One winner: the row count decides. After lock_source: a registration with an older lease is committed by
--- now, or will be refused.
+-- Atomic claim: exactly one caller wins. Run after lock_source: registrations under an older lease are
+-- either committed by then or will be rejected.
 INSERT INTO intake_leases AS l (source, owner, process, token, until)
 VALUES (:source, :owner, :process, nextval('lease_tokens'),
         clock_timestamp() + make_interval(secs => :lease))
@@ -36,9 +36,9 @@ UPDATE intake_leases SET until = now() WHERE source = :source AND token = :token
 SELECT EXISTS (SELECT 1 FROM intake_leases WHERE source = :source AND token = :token);
 
 -- name: seen
--- The arrival of this very state of this very file, if it was registered before; with the same bytes,
--- where those are known (two writes within one tick of a coarse clock look alike). A state without
--- device and inode ("*:*:size:mtime:ctime") is known by those of before, which had their numbers.
+-- The arrival of exactly this state of this file, if registered; with the same bytes, if those are known
+-- (two writes within one tick of a coarse clock look alike). A state without device and inode
+-- ("*:*:size:mtime:ctime") also matches earlier states that have them.
 SELECT a.file_id, f.version
   FROM arrivals a JOIN files f ON f.id = a.file_id
  WHERE a.source = :source AND a.key = :key
@@ -53,11 +53,10 @@ SELECT a.file_id, f.version
 SELECT EXISTS (SELECT 1 FROM files WHERE source = :source AND coalesce(name, key) = :name);
 
 -- name: twin
--- A file of the same content that still counts (a part of a growing file never does): under this name only if
--- it is its newest version,
--- under another name only where names do not matter, this one has no content of its own yet and nothing of
--- the file was replaced.
--- A quarantined file is no twin: the same bytes again are another try.
+-- A duplicate: a valid file with the same content (never a part of a growing file). Under this name, only
+-- the newest version counts; under another name, a file counts only if names do not matter, this name has
+-- no content of its own yet and nothing of the file was replaced. A quarantined file is no duplicate: the
+-- same bytes count as a new attempt.
 WITH newest AS (
     SELECT id, version, sha256, state FROM files
      WHERE source = :source AND coalesce(name, key) = :name
@@ -71,7 +70,7 @@ UNION ALL
   ORDER BY f.id LIMIT 1);
 
 -- name: spelt_otherwise
--- How the newest version of a name was spelt, where that differs, and the bytes do.
+-- The spelling of the name's newest version, if it differs and the bytes do too.
 SELECT key FROM (
     SELECT key, sha256 FROM files
      WHERE source = :source AND coalesce(name, key) = :name
@@ -79,13 +78,13 @@ SELECT key FROM (
  WHERE key <> :key AND sha256 <> :sha256;
 
 -- name: has_content
--- Whether these bytes were registered under this name, in whatever state they are by now.
+-- Whether these bytes were registered under this name, in any state.
 SELECT EXISTS (SELECT 1 FROM arrivals a JOIN files f ON f.id = a.file_id
                 WHERE a.source = :source AND a.key = :key AND f.sha256 = :sha256);
 
 -- name: add_plain
--- Those of a group of arrivals that are new in name and in content, to the ledger and within the group;
--- what the others are depends on what is there, these among it. Sorted, so that ids follow the order.
+-- Adds those of a group of arrivals whose name and content are new to the ledger and within the group. The
+-- other arrivals depend on what exists, including these. Sorted, so that ids follow the order.
 WITH given AS (
     SELECT g.*, row_number() OVER (PARTITION BY sha256 ORDER BY place)
               + row_number() OVER (PARTITION BY coalesce(name, key) ORDER BY place) AS nth
@@ -125,8 +124,8 @@ arrived AS (
 SELECT plain.place, added.id FROM added JOIN plain USING (key);
 
 -- name: add_aliases
--- Those of a group of arrivals whose bytes are there under another name (see `twin`), and whose own name is
--- new, to the ledger and within the group. All else of the group may be registered before or after them.
+-- Adds those of a group of arrivals whose bytes exist under another name (see `twin`) and whose own name is
+-- new to the ledger and within the group. The rest of the group may be registered before or after them.
 WITH given AS (
     SELECT g.*, count(*) OVER (PARTITION BY coalesce(name, key)) AS named
       FROM unnest(CAST(:keys AS bytea[]), CAST(:names AS bytea[]), CAST(:key_texts AS text[]),
@@ -155,7 +154,7 @@ arrived AS (
 SELECT place, id, version FROM twins;
 
 -- name: add_file
--- A new version of a name; version 1 when the name is new.
+-- A new version of a name; version 1 if the name is new.
 WITH newest AS (
     SELECT id, version FROM files
      WHERE source = :source AND coalesce(name, key) = coalesce(CAST(:name AS bytea), :key)
@@ -183,12 +182,12 @@ INSERT INTO arrivals (file_id, source, key, name, key_text, fingerprint, kind)
 VALUES (:file_id, :source, :key, :name, :key_text, :fingerprint, :kind);
 
 -- name: landed_again
--- The bytes of a file have come once more: they are there again, until they expire.
+-- The bytes of a file have arrived again, so that they exist until they expire.
 UPDATE files SET expired = array_remove(expired, 'landing')
  WHERE id = :id AND 'landing' = ANY(expired);
 
 -- name: given_back_lately
--- Whether a file was given back with this code, and is tried again or waits for that.
+-- Whether a file was nacked with this code and is being retried or waits for its retry.
 SELECT EXISTS (SELECT 1 FROM files
                 WHERE state IN ('pending', 'running') AND error_code = :code
                   AND (state = 'running'
@@ -206,8 +205,8 @@ SELECT source, :key, CAST(:name AS bytea), :key_text,
 RETURNING id;
 
 -- name: alias_of
--- The file with other bytes that a name is an alias of, while it counts: the name has none of its own.
--- As it was spelt then.
+-- The valid file with other bytes that a name is an alias of, while the name has no content of its own.
+-- With the spelling used then.
 SELECT f.id, l.key, l.name, l.key_text
   FROM (SELECT a.file_id, a.key, a.name, a.key_text FROM arrivals a
          WHERE a.source = :source AND (a.key = :name AND a.name IS NULL OR a.name = :name)
@@ -221,7 +220,7 @@ UPDATE arrivals SET file_id = :heir, kind = 'new'
  WHERE file_id = :id AND coalesce(name, key) = :name;
 
 -- name: announce
--- A gate in one state says one thing of a name. A gate that is sent again is in another state.
+-- A gate in one state announces one thing for a name. A gate that is sent again has another state.
 INSERT INTO announcements AS a (source, gate, mark, key, file_id, what)
 VALUES (:source, :gate, :mark, :key, :id, CAST(:what AS jsonb))
 ON CONFLICT (source, gate, mark, key) DO UPDATE

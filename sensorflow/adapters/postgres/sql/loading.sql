@@ -1,13 +1,13 @@
--- Rows in, and the file closed.
+-- Inserts rows and finishes the file.
 
 -- name: delete_rows
--- The time range lets whole partitions be left alone, and the unique index find the rest.
+-- The time range prunes partitions, and the unique index finds the rest.
 DELETE FROM raw_readings WHERE file_id = :id AND ts BETWEEN :low AND :high;
 
 -- name: finish
--- The last statement of a load: refused unless the fencing token is still the newest, and the database
--- guards its readings the way that the loader thinks. That cannot change until the commit: the rows that
--- it has written keep everybody from dropping the index.
+-- The last statement of a load. It has no effect unless the fencing token is still the newest and the
+-- database is in the index mode that the loader expects. The mode cannot change until the commit: the rows
+-- written by the load block dropping the index.
 UPDATE files
    SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(),
        rows_read = :read, rows_loaded = :loaded, rows_rejected = :rejected,
@@ -22,7 +22,7 @@ UPDATE files
    AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;
 
 -- name: finish_together
--- As finish, of many files that were never loaded before.
+-- Like finish, for many files that were never loaded before.
 UPDATE files f
    SET state = 'loaded', stage = 'load', lease_until = NULL, finished_at = now(),
        rows_read = d.read, rows_loaded = d.loaded, rows_rejected = d.rejected,
@@ -42,11 +42,11 @@ UPDATE files f
    AND (to_regclass('uq_raw_dedupe') IS NULL) = :deferred;
 
 -- name: stage_of_incoming
--- The slow path of a load: rows whose key may be there already. Dropped with the transaction.
+-- The slow path of a load: rows whose keys may already exist. Dropped with the transaction.
 CREATE TEMPORARY TABLE incoming (LIKE raw_readings) ON COMMIT DROP;
 
 -- name: merge_incoming
--- Sorted by key, so that two loaders never wait for each other in a circle.
+-- Sorted by key, which prevents a deadlock between two loaders.
 INSERT INTO raw_readings ({reading})
 SELECT {reading}
   FROM incoming ORDER BY ts, dedupe_key
@@ -54,7 +54,7 @@ ON CONFLICT (ts, dedupe_key) DO NOTHING
 RETURNING value, dedupe_key;
 
 -- name: merge_difference
--- As merge_incoming, for all rows of a file that is loaded again.
+-- Like merge_incoming, for all rows of a file that is loaded again.
 WITH changed AS (
     INSERT INTO raw_readings ({reading})
     SELECT {reading}
@@ -66,7 +66,7 @@ SELECT count(*) AS rows, min(ts) AS low, max(ts) AS high,
   FROM changed;
 
 -- name: remove_difference
--- Rows of the earlier load that are not, to the bit, among the new ones.
+-- Removes rows of the earlier load that are not, bit by bit, among the new rows.
 WITH changed AS (
     DELETE FROM raw_readings r
      USING (SELECT ts_min, ts_max FROM files WHERE id = :id) f
@@ -89,7 +89,8 @@ SELECT i.value, i.dedupe_key
  WHERE r.file_id <> :id AND r.ts BETWEEN :low AND :high;
 
 -- name: merge_incoming_deferred
--- As merge_incoming, where months have a unique index each, or none: nothing to name, all are heeded.
+-- Like merge_incoming, if each month has its own unique index or none: no index can be named, so all are
+-- checked.
 INSERT INTO raw_readings ({reading})
 SELECT {reading}
   FROM incoming ORDER BY ts, dedupe_key
@@ -97,7 +98,7 @@ ON CONFLICT DO NOTHING
 RETURNING value, dedupe_key;
 
 -- name: remove_surplus
--- All but one of a file's own rows of the same key, which no index may have kept out.
+-- Removes all but one of a file's own rows with the same key, which no index may have prevented.
 WITH changed AS (
     DELETE FROM raw_readings r
      USING (SELECT o.tableoid AS part, o.ctid AS place,
@@ -111,8 +112,8 @@ SELECT count(*) AS rows, min(ts) AS low, max(ts) AS high,
   FROM changed;
 
 -- name: merge_difference_deferred
--- As merge_difference: what this file has is left out by looking, for keys hold the file's name; what
--- the index of a closed month knows, by that.
+-- Like merge_difference: this file's existing rows are excluded by a lookup, because keys contain the
+-- file's name; rows in sealed months by their index.
 WITH changed AS (
     INSERT INTO raw_readings ({reading})
     SELECT {reading}
@@ -141,9 +142,10 @@ SELECT i.value, i.dedupe_key
 SELECT missing_reading_partitions(CAST(:months AS timestamptz[]));
 
 -- name: evict
--- Sessions that are still loading this file, alone or together with others (which hold the lock shared;
--- whoever merges a version of the name holds it alone): who holds the newest claim ends them, at any attempt,
--- for their workers have lost it. ended: false where that takes longer, null where this user may not.
+-- Ends sessions that are still loading this file, alone or in a batch (a batch holds the lock shared; a
+-- merge of a version of the name holds it exclusively). The newest claim's holder ends them at every
+-- attempt, because their workers have lost the file. ended: false if that takes longer, null if this user
+-- may not.
 SELECT a.pid, a.usename,
        CASE WHEN pg_has_role(a.usesysid, 'USAGE')
                  OR pg_has_role('pg_signal_backend', 'USAGE') AND NOT r.rolsuper
@@ -162,7 +164,8 @@ SELECT a.pid, a.usename,
                 WHERE id = :id AND lease_token = :token AND state = 'running');
 
 -- name: hold_together
--- What `evict` knows a session by that loads many files. A client may be busy for long between two pieces.
+-- The lock by which `evict` finds a session that loads a batch. Its client may be busy for long between two
+-- statements.
 SELECT set_config('idle_in_transaction_session_timeout', '0', true),
        count(pg_advisory_xact_lock_shared(hashtextextended('sensorflow load ' || id, 0)))
   FROM unnest(CAST(:ids AS bigint[])) AS id;

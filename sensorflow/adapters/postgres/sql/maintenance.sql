@@ -1,7 +1,7 @@
--- Files that are finished, and processes that are alive.
+-- Finished files, and heartbeats of processes.
 
 -- name: replay
--- Through again, from the landed bytes. The rows of a loaded file stay, and so does their account.
+-- Loads a file again from the landed bytes. The rows of a loaded file and their counts remain until then.
 UPDATE files f
    SET state = 'pending', stage = 'validate', attempts = 0, retries = 0, published_at = NULL,
        not_before = NULL, lane = 'backfill', wanted_profile = :profile,
@@ -21,7 +21,7 @@ RETURNING f.id, b.state AS state_before;
 SELECT source, coalesce(name, key) AS known_as, sha256 FROM files WHERE id = :id;
 
 -- name: undo
--- Also of a file that waits to go through again: the account of the rows that are there is given back first.
+-- Also for a file that waits for a replay: the counts of the existing rows are restored first.
 UPDATE files f
    SET state = 'undone', finished_at = now(), tidy = false, rows_replaced = 0, stage = 'load',
        rows_read = coalesce((f.previous->>'rows_read')::bigint, f.rows_read),
@@ -35,9 +35,9 @@ UPDATE files f
 RETURNING f.id, f.source, f.key, f.identity, f.ts_min, f.ts_max, b.state AS state_before;
 
 -- name: sharers
--- Loaded files whose keys hold the same file name, and that left readings of this span out; of a growing
--- file any other part, for what it left out may lie outside of its own span. Files loaded by 0.1.0 do not
--- tell what their keys hold.
+-- Loaded files whose keys contain the same file name and that left out readings of this time span; for a
+-- growing file, all other parts, because the readings they left out may lie outside their own span. Files
+-- loaded by 0.1.0 do not record what their keys contain.
 SELECT id FROM files
  WHERE source = :source AND id <> :id AND state = 'loaded' AND rows_duplicate > 0
    AND (ts_min <= :high AND ts_max >= :low
@@ -48,9 +48,9 @@ SELECT id FROM files
  ORDER BY id;
 
 -- name: untidy
--- The next file that may have something lying about. Its row is held: it cannot be replayed meanwhile.
--- One that is not loaded is looked at as soon as it is finished, and again when a worker that had it then
--- has surely written what it was about to write.
+-- The next file that may have garbage. Its row is locked, which prevents a replay meanwhile. A file that is
+-- not loaded is examined as soon as it is finished, and again when any worker that had claimed it must have
+-- finished writing.
 SELECT * FROM files
  WHERE NOT tidy AND id > :after AND state IN ('loaded', 'quarantined', 'superseded', 'undone')
    AND (state = 'loaded' OR collected_for IS DISTINCT FROM finished_at
@@ -70,13 +70,13 @@ UPDATE files SET tidy = false, collected_for = NULL WHERE id = :id;
 SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.landing', 0));
 
 -- name: unneeded_landing
--- A landed object of which no ledger row says that it is kept.
+-- A landed object that no ledger row needs.
 SELECT :landing WHERE NOT EXISTS (
     SELECT 1 FROM files WHERE landing = :landing AND NOT 'landing' = ANY(expired));
 
 -- name: expire_layer
--- The bytes of a file that is not finished are its last copy, and so are those of a quarantined one. The
--- beginning of a growing file holds the header that what comes later is read by.
+-- The landed bytes of an unfinished or quarantined file are its last copy and stay. The beginning of a
+-- growing file holds the header by which later parts are read.
 UPDATE files SET expired = array_append(expired, :layer), tidy = false
  WHERE id IN (SELECT id FROM files
                WHERE source = :source AND state IN ('loaded', 'superseded', 'undone')
@@ -88,7 +88,7 @@ UPDATE files SET expired = array_append(expired, :layer), tidy = false
 RETURNING id, stage;
 
 -- name: expire_rows
--- Whole files, when their newest reading is old enough.
+-- Complete files, when their newest reading is old enough.
 UPDATE files SET expired = array_append(expired, :layer)
  WHERE id IN (SELECT id FROM files
                WHERE source = :source AND state = 'loaded'
@@ -98,7 +98,8 @@ UPDATE files SET expired = array_append(expired, :layer)
 RETURNING id, stage, ts_min, ts_max;
 
 -- name: beat
--- A loop of a process is alive. Rows of processes that ended without a word go after a day.
+-- Records that a loop of a process is alive. Rows of processes that ended without removing them expire
+-- after a day.
 WITH old AS (DELETE FROM heartbeats WHERE beat_at < now() - make_interval(secs => :forgotten))
 INSERT INTO heartbeats AS h (process, role, host, pid, settings, state)
 VALUES (:process, :role, :host, :pid, :settings, CAST(:state AS jsonb))

@@ -1,7 +1,7 @@
 -- The months of readings, and the unique index.
 
 -- name: lock_indexes
--- One at a time closes a month or changes the way in which all are guarded.
+-- Only one process at a time seals a month or changes the index mode.
 SELECT pg_advisory_xact_lock(hashtextextended('sensorflow.indexes', 0));
 
 -- name: put_off_file
@@ -12,14 +12,14 @@ CREATE INDEX IF NOT EXISTS ix_raw_file ON raw_readings USING brin (file_id, ts)
 DROP INDEX IF EXISTS uq_raw_dedupe;
 
 -- name: take_back_unique
--- Months that have such an index of their own give it to this one; on the others it is built.
+-- Attaches the unique indexes of months that have one; builds it for the others.
 CREATE UNIQUE INDEX IF NOT EXISTS uq_raw_dedupe ON raw_readings (ts, dedupe_key);
 
 -- name: take_back_file
 DROP INDEX IF EXISTS ix_raw_file;
 
 -- name: droppable_months
--- Months of readings but the last ones, which loads make again and again. None of a hypertable.
+-- Months of readings except the latest, which loads would soon create again. Empty on a hypertable.
 SELECT CAST(p.month AS timestamp) AT TIME ZONE 'UTC' AS low
   FROM (SELECT to_date(right(c.relname, 7), 'YYYY_MM') AS month
           FROM pg_inherits h JOIN pg_class c ON c.oid = h.inhrelid
@@ -33,8 +33,8 @@ SELECT dropped, busy
   FROM drop_empty_reading_partitions(CAST(:months AS timestamptz[]), make_interval(secs => :pause));
 
 -- name: months
--- The months of readings. closed: its unique index is there. due: over for so long. busy: readings of it
--- were loaded lately. doubled_at: when it could not be closed last.
+-- The months of readings. closed: the unique index exists. due: over for the given time. busy: loaded into
+-- recently. doubled_at: when sealing last failed because of duplicates.
 SELECT m.month, m.low, m.high, m.closed, m.doubled_at,
        m.high + make_interval(secs => :after) <= now() AS due,
        NOT m.closed AND EXISTS (
@@ -58,7 +58,7 @@ SELECT m.month, m.low, m.high, m.closed, m.doubled_at,
 SELECT close_reading_partition(:low);
 
 -- name: doubled
--- Readings of a month that are there more than once: the first few, and how many in all.
+-- Readings of a month that exist more than once: the first few, and the total number.
 SELECT ts, min(sensor_id) AS sensor_id, min(reading_type) AS reading_type,
        array_agg(file_id ORDER BY file_id, line_no) AS file_ids,
        array_agg(line_no ORDER BY file_id, line_no) AS line_nos, count(*) OVER () AS total

@@ -1,7 +1,8 @@
--- Whose turn it is to be published, and which messages were lost.
+-- The outbox: which files to publish next, and which messages were lost.
 
 -- name: take_lease
--- One winner. No row: somebody else has it. ended: a process that has ended for certain.
+-- Atomic claim: exactly one caller wins; no row if another holds the lease. ended: a process that has
+-- certainly ended.
 INSERT INTO leases AS l (name, owner, process, token, until)
 VALUES (:name, :owner, :process, nextval('lease_tokens'),
         clock_timestamp() + make_interval(secs => :lease))
@@ -22,8 +23,8 @@ UPDATE leases SET until = clock_timestamp() + make_interval(secs => :lease)
 UPDATE leases SET until = clock_timestamp() WHERE name = :name AND token = :token;
 
 -- name: take_turn
--- Of what is done every so many seconds by whoever comes first: one winner, until the next time is due. No
--- process can be known to have ended with it, and none writes by its token.
+-- Claims a periodic task: exactly one caller wins per interval. Such a claim is not released when its
+-- process ends, and its token fences no writes.
 INSERT INTO leases AS l (name, owner, process, token, until)
 VALUES (:name, :owner, '', 0, clock_timestamp() + make_interval(secs => :every))
 ON CONFLICT (name) DO UPDATE
@@ -33,13 +34,13 @@ ON CONFLICT (name) DO UPDATE
 RETURNING name;
 
 -- name: due
--- What is to be published of one lane: of each source the oldest first, and each source in its turn, by what
--- it has in flight (work: see `ports.work_of`). A file goes
--- while the work in flight, of all, is less than :window and the files fewer than :files; or while the files
--- in flight are fewer than :least, so that no worker waits; or, of a :live lane, while its source has less than
--- its share of both in flight, or nothing: no source keeps another one waiting. Never more than :large
--- files of :large_bytes or more at a time, than :max_in_flight of all, than :room of this lane. The last LIMIT
--- is for the planner: without it the join with files is expected to be a large one, and reads them all.
+-- Pending files of one lane to publish: oldest first within each source, and sources take turns by their
+-- work in flight (see `ports.work_of`). A file is chosen if the total work in flight is below :window and
+-- the files in flight are fewer than :files; or if fewer than :least files are in flight, so that no worker
+-- idles; or, in a :live lane, if its source has nothing or less than its share of both in flight, so that
+-- no source delays another. Upper limits: :large files of :large_bytes or more in flight, :max_in_flight
+-- files in total, :room files of this lane. The last LIMIT helps the planner: without it the join with
+-- files is estimated as large, and all of files is read.
 WITH RECURSIVE flying AS MATERIALIZED (
     SELECT source, lane, size >= :large_bytes AS large,
            1 + least(size, :work_most) / :work_bytes AS work
@@ -113,8 +114,8 @@ SELECT f.id, f.source, f.key, f.version, f.size, f.md5, f.landing, f.stage, f.la
  LIMIT :limit;
 
 -- name: pace
--- How much work the fleet has finished lately, a second, while files wait; children: of the workers that
--- are alive, at most.
+-- Work that the fleet has finished recently, per second, while files wait; children: the maximum number of
+-- worker processes of live workers.
 SELECT CAST(coalesce(sum(1 + least(f.size, :work_most) / :work_bytes) FILTER (WHERE e.finished), 0)
             / greatest(0.5, extract(epoch FROM now() - min(e.at))) AS float8) AS work,
        (SELECT sum(CAST(state->>'most' AS int)) FROM heartbeats
@@ -123,20 +124,20 @@ SELECT CAST(coalesce(sum(1 + least(f.size, :work_most) / :work_bytes) FILTER (WH
           FROM file_events ORDER BY id DESC LIMIT :events) e
   LEFT JOIN files f ON e.finished AND f.id = e.file_id
  WHERE e.at > now() - make_interval(secs => :seconds)
-   -- asked all the time: without a file that waits nothing is looked at
+   -- frequent query: it examines nothing while no file waits
    AND EXISTS (SELECT 1 FROM files WHERE state = 'pending' AND published_at IS NULL);
 
 -- name: unfinished
--- In two parts, as there are two indexes.
+-- In two parts, to use two indexes.
 SELECT (SELECT count(*) FROM files
          WHERE state = 'pending' AND published_at IS NULL AND lane = :lane)
      + (SELECT count(*) FROM files
          WHERE state IN ('pending', 'running') AND published_at IS NOT NULL AND lane = :lane);
 
 -- name: published
--- After the broker's confirm. A file that was claimed in the meantime, and perhaps given back, has
--- another token: its next message is still to be sent.
--- The rows are locked in their order, as those of a claim are: neither waits for the other in a circle.
+-- Runs after the broker's confirm. A file that was claimed meanwhile, and perhaps nacked, has another
+-- token: its next message is still pending. Rows are locked in the order that claims use, which prevents a
+-- deadlock.
 WITH sent AS (
     SELECT f.id, s.sent_with
       FROM unnest(CAST(:ids AS bigint[]), CAST(:tokens AS bigint[]), CAST(:carriers AS bigint[]))
@@ -152,8 +153,8 @@ INSERT INTO file_events (file_id, what, stage, attempt, who)
 SELECT id, 'published', stage, attempts, :who FROM done;
 
 -- name: expire
--- Leases that ended: their workers are gone, or will be refused. Not just after a start: their workers
--- may be alive, and only now get through.
+-- Expired leases: their workers are gone, or will be fenced. Not right after a server start: the workers
+-- may be alive and only now able to reconnect.
 WITH expired AS (
     UPDATE files SET state = 'pending', lease_until = NULL, published_at = NULL
      WHERE id IN (SELECT id FROM files
@@ -169,12 +170,12 @@ told AS (
 SELECT count(*) FROM expired;
 
 -- name: waiting_messages
--- Published and not taken: this many messages the broker should hold.
+-- Number of messages that were sent and not yet received, which the broker should hold.
 SELECT count(DISTINCT coalesce(sent_with, id)) FROM files
  WHERE state = 'pending' AND published_at IS NOT NULL;
 
 -- name: stale
--- Messages that nobody took for so long may be lost: publish their files again.
+-- Messages not received for so long may be lost: publish their files again.
 WITH old AS MATERIALIZED (
     SELECT id, dense_rank() OVER (ORDER BY since, message) AS place
       FROM (SELECT id, coalesce(sent_with, id) AS message,

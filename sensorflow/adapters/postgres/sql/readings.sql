@@ -1,7 +1,7 @@
--- Readings, for those who ask for them.
+-- Readings, for export.
 
 -- name: hold_readings
--- Seconds that may pass between two batches; a connection that leads to nobody ends sooner.
+-- Maximum seconds between two batches; a connection to a lost client ends sooner.
 SELECT set_config('idle_in_transaction_session_timeout', CAST(:seconds AS text) || 's', true);
 
 -- name: open_readings

@@ -1,8 +1,8 @@
--- Which of several files holds a reading that they all state.
+-- Which of several files holds a reading that all of them contain.
 
 -- name: older_versions
--- What a newer version replaces. The row locks wait for a loader of an older version to end, and let
--- an arrival that refers to it be registered.
+-- Versions that a newer version replaces. The row locks wait for a load of an older version to end, but
+-- allow the registration of an arrival that refers to it.
 UPDATE files f
    SET state = 'superseded', lease_until = NULL, finished_at = now(), previous = NULL, tidy = false,
        rows_replaced = 0
@@ -21,8 +21,8 @@ SELECT count(*) AS found, min(ts) AS low, max(ts) AS high
    AND (CAST(:low AS timestamptz) IS NULL OR ts < :low OR ts > :high);
 
 -- name: orphaned_alias
--- A file just superseded may still be the newest content of another name: that name takes it over. Not of a
--- growing file, which other names are for all parts.
+-- A superseded file may still be the newest content of another name, which is then promoted. Growing files
+-- are excluded: their other names apply to all parts.
 SELECT a.source, a.key, a.name, a.key_text
   FROM arrivals a
  WHERE a.file_id = :id AND coalesce(a.name, a.key) <> :name
@@ -43,9 +43,9 @@ UPDATE arrivals a
    AND coalesce(a.name, a.key) <> (SELECT coalesce(name, key) FROM files WHERE id = :id);
 
 -- name: hold_name
--- Versions of one name are merged one after the other, and so are files with the same bytes. In the order of
--- ids, so that no two loaders wait for each other. Also the name that `evict` knows the session by. Where a
--- client is silent for long, it may be busy with the next piece: who takes the file over ends its session.
+-- Merges of versions of one name are serialized, and so are those of files with the same bytes. Locks are
+-- taken in the order of ids, which prevents a deadlock. `evict` also finds the session by this name. A
+-- silent client may be busy with the next batch: whoever claims the file next ends its session.
 SELECT set_config('application_name', :name, true),
        set_config('idle_in_transaction_session_timeout', '0', true),
        pg_advisory_xact_lock(hashtextextended('sensorflow load ' || id, 0))
@@ -58,11 +58,11 @@ SELECT set_config('application_name', :name, true),
          ORDER BY id) names;
 
 -- name: rivals
--- Files with rows in the database that may hold readings which file :id states, of a time. Other versions of
--- its name (of those loaded with on_change = "keep" the older ones), but for other parts of the same growing
--- file; its bytes under other names, which of a part of a growing file mean nothing; and files under other
--- names that hold what newer versions of its name state, having the same bytes as these. states: the file
--- that states them.
+-- Files with rows in the database that may hold readings, in a time range, that file :id contains: other
+-- versions of its name (of those loaded with on_change = "keep", the older ones), except parts of the same
+-- growing file; files with its bytes under other names, except for a part of a growing file; and files
+-- under other names that have the bytes of newer versions of its name. states: the file that contains the
+-- readings.
 SELECT id, identity, id AS states FROM files
  WHERE :by_name AND source = :source AND coalesce(name, key) = :known_as AND id <> :id
    AND ts_max >= CAST(:low AS timestamptz) AND ts_min <= CAST(:high AS timestamptz)
@@ -90,7 +90,7 @@ SELECT h.id, h.identity, n.id
  LIMIT CAST(:most AS bigint);
 
 -- name: rivals_of_many
--- Whether one of these new files has a version beside it, or its bytes under another name, that holds rows.
+-- Whether another version of one of these new files, or its bytes under another name, holds rows.
 SELECT EXISTS (
     SELECT 1 FROM files f
       JOIN files o ON o.source = f.source AND coalesce(o.name, o.key) = coalesce(f.name, f.key)
@@ -107,7 +107,7 @@ SELECT EXISTS (
 SELECT EXISTS (SELECT 1 FROM files WHERE id = ANY(CAST(:ids AS bigint[])) AND sha256 <> :sha256);
 
 -- name: stage_of_stated
--- The keys of a batch, to find out who holds them. Dropped with the transaction.
+-- The keys of a batch, to look up who holds them. Dropped with the transaction.
 CREATE TEMPORARY TABLE stated (ts timestamptz, dedupe_key uuid) ON COMMIT DROP;
 
 -- name: unloaded_versions
@@ -123,7 +123,7 @@ SELECT id, size, sha256 FROM files
  ORDER BY version DESC LIMIT 100;
 
 -- name: predecessor
--- The newest loaded version before a version, of the last twenty.
+-- The newest loaded version before a version, among the previous twenty.
 SELECT * FROM files
  WHERE source = :source AND coalesce(name, key) = :name
    AND version BETWEEN :version - 20 AND :version - 1
@@ -131,7 +131,7 @@ SELECT * FROM files
  ORDER BY version DESC LIMIT 1;
 
 -- name: covered
--- Versions that never were loaded and whose bytes a newer one begins with.
+-- Supersedes versions that were never loaded and whose bytes a newer version begins with.
 UPDATE files f
    SET state = 'superseded', finished_at = now(), tidy = false
   FROM (SELECT id, state, stage, attempts FROM files
@@ -142,7 +142,7 @@ UPDATE files f
 RETURNING f.id, b.state AS state_before, f.stage, f.attempts;
 
 -- name: replaced
--- Readings of these files were replaced: their accounts, and their silver has to follow.
+-- Readings of these files were replaced: update their counts, and have their silver rewritten.
 UPDATE files f
    SET rows_replaced = f.rows_replaced + d.rows, tidy = false,
        checksum = mod(f.checksum - d.checksum + 18446744073709551616, 18446744073709551616)
@@ -152,7 +152,7 @@ UPDATE files f
 RETURNING f.id, f.stage, f.attempts, f.sha256, d.rows;
 
 -- name: replaced_span
--- Of the files that replaced readings of a file.
+-- Time span of the files that replaced readings of a file.
 SELECT min(f.ts_min) AS low, max(f.ts_max) AS high
   FROM replacements r JOIN files f ON f.id = r.by_file WHERE r.file_id = :id AND r.rows > 0;
 
@@ -168,8 +168,8 @@ SELECT d.file_id, d.by_file, d.rows
 ON CONFLICT (file_id, by_file) DO UPDATE SET rows = replacements.rows + excluded.rows;
 
 -- name: replaced_by
--- Loaded files whose readings these replaced, and files that were superseded because these begin with their
--- bytes; under other names than :name only, where one is given.
+-- Loaded files whose readings these files replaced, and files that were superseded because these begin with
+-- their bytes; only under names other than :name, if given.
 SELECT r.file_id, f.wanted_profile, r.by_file, r.rows
   FROM replacements r JOIN files f ON f.id = r.file_id
  WHERE r.by_file = ANY(CAST(:ids AS bigint[]))
