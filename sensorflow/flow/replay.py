@@ -69,7 +69,9 @@ def to_replay(ledger: Ledger, wanted: Wanted) -> list[FileView]:
 def not_replayed(view: FileView) -> str:
     """Why a file was not replayed. view: as it was before."""
     gone = State(view.state) in STATES
-    return "its bytes have expired, or it goes already" if gone else f"it is {view.state}"
+    return (
+        "its bytes have expired, or it is already being replayed" if gone else f"it is {view.state}"
+    )
 
 
 def to_undo(

@@ -136,7 +136,7 @@ def test_a_killed_backfill_goes_on_where_it_was_and_takes_each_file_once(
         command(f, *words[:-4])
         assert len(values(database)) == 60 * 5 + 1
         assert len(list(old.rglob("*.csv"))) == 60
-        assert "lie within each other" in command(f, "backfill", "drop", *words[2:4], code=2)
+        assert "overlaps the folder of" in command(f, "backfill", "drop", *words[2:4], code=2)
 
 
 def test_what_has_expired_is_gone_and_the_rest_is_there(

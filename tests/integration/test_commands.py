@@ -119,11 +119,11 @@ def test_what_is_not_there_is_an_error_of_one_line(run: Run) -> None:
 
 
 NOTHING = {
-    "files ls --source plant --since 2100-01-01": "no files fit",
-    "files ls --name *.xlsx": "no files fit",
-    "rejects ls --since 2100-01-01": "nothing was rejected",
+    "files ls --source plant --since 2100-01-01": "no files match",
+    "files ls --name *.xlsx": "no files match",
+    "rejects ls --since 2100-01-01": "no rejected rows",
     "rejects show gone.csv": "has no rejected rows",
-    "quarantine ls --code too-many-rows": "nothing is quarantined that fits",
+    "quarantine ls --code too-many-rows": "no quarantined files match",
     "replay --state undone --since 2100-01-01": "nothing to replay",
 }
 

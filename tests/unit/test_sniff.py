@@ -457,7 +457,7 @@ def test_without_a_zone_the_command_says_what_is_missing(tmp_path: Path) -> None
     path = tmp_path / "tower.csv"
     path.write_text(rows("time,temp\n", "{t},2{i}.5", times()))
     printed = run(str(path))
-    assert "as if its clock were UTC (give --zone)" in printed
+    assert "assuming UTC (give --zone)" in printed
     assert "24 readings" in printed
 
 

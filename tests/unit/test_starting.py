@@ -294,7 +294,7 @@ def test_flower_moves_from_its_usual_port_and_not_from_one_that_was_asked_for(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with taken_port() as wanted:
-        with pytest.raises(Misuse, match=f"flower_port = {wanted}: this port is taken by"):
+        with pytest.raises(Misuse, match=f"flower_port = {wanted}: this port is in use by"):
             flower.port_for(Settings(flower_port=wanted))
         usual = Settings.model_construct(_fields_set=set(), flower_port=wanted)
         port = flower.port_for(usual)
@@ -388,7 +388,7 @@ def test_a_full_disk_is_named_once_and_so_is_the_room_that_returns(tmp_path: Pat
     assert f"free on {disk.mount(tmp_path)}" in told[0]
     assert news() == []
     troubles.full = 0
-    assert [line.partition(":")[0] for line in news()] == ["there is room again"]
+    assert [line.partition(":")[0] for line in news()] == ["has space again"]
 
 
 def test_a_process_that_ends_is_named_with_the_reason_once(tmp_path: Path) -> None:
