@@ -165,7 +165,7 @@ def _round(ledger: Ledger, world: World, path: Path, number: int) -> Measured:
     with path.open("rb") as stream:
         taken = land(world.landing, OpenFile(source, key, stream))
     if taken is None:
-        raise Misuse(f"{path}: it changed while it was read; try again when it is complete")
+        raise Misuse(f"{path}: the file changed while it was read; try again when it is complete")
     now = datetime.now(UTC)
     made = register(ledger, world.settings, Found(taken[1], taken[0], now, now))
     arrived = time.perf_counter()

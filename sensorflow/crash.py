@@ -85,7 +85,7 @@ def refuse_outside_tests(environ: Mapping[str, str] = os.environ) -> None:
     """Misuse where a crash is asked for and this is no test."""
     if environ.get(VARIABLE) and environ.get(TESTING) != "1":
         raise Misuse(
-            f"{VARIABLE} is set: it kills processes on purpose and is for tests alone; unset it",
+            f"{VARIABLE} is set: it kills processes on purpose, for tests only; unset the variable",
             Code.SETTINGS,
         )
 

@@ -27,7 +27,9 @@ def folder() -> Path:
     try:
         return Path.cwd()
     except OSError as error:
-        raise Misuse("the current folder was removed: cd to your project", Code.SETTINGS) from error
+        raise Misuse(
+            "the current folder no longer exists: cd to your project", Code.SETTINGS
+        ) from error
 
 
 class Variables:
@@ -56,8 +58,8 @@ class Variables:
             inner = target.setdefault(place[-1], {})
             if not isinstance(inner, dict):
                 raise Misuse(
-                    f"{variable}: {'.'.join(place)} is set to {inner!r}, which holds no other keys; "
-                    "set one of the two",
+                    f"{variable}: {'.'.join(place)} is set to {inner!r}, which has no keys below it; "
+                    "set only one of these variables",
                     Code.SETTINGS,
                 )
             target = inner
@@ -102,5 +104,6 @@ def _secret(variable: str, path: str) -> str:
         return Path(path).read_text("utf-8").strip()
     except OSError as error:
         raise Misuse(
-            f"{variable}: {path}: {error.strerror}; it must name a readable file", Code.SETTINGS
+            f"{variable}: {path}: {error.strerror}; the variable must name a readable file",
+            Code.SETTINGS,
         ) from error

@@ -44,7 +44,7 @@ def load(group: Group, name: str) -> Any:
     found = list(entry_points(group=group, name=name))
     if not found:
         there = ", ".join(names(group)) or "none"
-        raise Misuse(f"{name!r} is not installed; of {group} there are: {there}", Code.SETTINGS)
+        raise Misuse(f"{name!r} is not installed; installed in {group}: {there}", Code.SETTINGS)
     try:
         return found[0].load()
     except Exception as error:

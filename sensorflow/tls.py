@@ -42,7 +42,9 @@ def check(key: str, tls: Tls) -> None:
         if not path.is_file():
             raise Misuse(f"{key}.{name} = {str(path)!r}: no such file", Code.SETTINGS)
         if not os.access(path, os.R_OK):
-            raise Misuse(f"{key}.{name} = {str(path)!r}: not readable for this user", Code.SETTINGS)
+            raise Misuse(
+                f"{key}.{name} = {str(path)!r}: this user may not read the file", Code.SETTINGS
+            )
     if (tls.cert is None) != (tls.key is None):
         there, absent = ("cert", "key") if tls.key is None else ("key", "cert")
         raise Misuse(f"{key}.{there} needs {key}.{absent} too", Code.SETTINGS)
@@ -59,10 +61,10 @@ def check_broker(url: str | None, tls: Tls | None) -> None:
     scheme = urlsplit(url).scheme
     ssl = any(name.startswith("ssl") for name, _ in parse_qsl(urlsplit(url).query))
     if ssl and scheme in plugins.CELERY:
-        raise Misuse("broker_url: say what is about TLS in broker_tls, not as ?ssl…", Code.SETTINGS)
+        raise Misuse("broker_url: set TLS options in broker_tls, not as ?ssl…", Code.SETTINGS)
     if tls is not None and scheme not in plugins.CELERY:
         raise Misuse(
-            f"broker_tls is for Redis, Valkey and RabbitMQ; say what {scheme}:// needs in broker_url",
+            f"broker_tls is for Redis, Valkey and RabbitMQ; set the options of {scheme}:// in broker_url",
             Code.SETTINGS,
         )
     if tls is not None and scheme not in SECURE:
@@ -81,7 +83,7 @@ def database_url(url: str | None, tls: Tls | None) -> str | None:
         raise Misuse("database_tls: the embedded database has no TLS; set database_url")
     if any(name.startswith("ssl") for name, _ in parse_qsl(urlsplit(url).query)):
         raise Misuse(
-            "database_tls is set, and database_url says ?ssl… too; leave it in one place",
+            "database_tls is set, but database_url has ?ssl… too; keep only one of them",
             Code.SETTINGS,
         )
     facts = {"sslmode": "verify-full" if tls.verify else "require"}

@@ -54,13 +54,13 @@ def instant(given: Time, name: str) -> datetime:
             found = datetime.fromisoformat(found.strip())
         except ValueError:
             raise Misuse(
-                f"{name} {given!r}: no time in ISO 8601, as in 2026-01-31T12:00Z"
+                f"{name} {given!r}: not a time in ISO 8601, for example 2026-01-31T12:00Z"
             ) from None
     if not isinstance(found, datetime):
         raise Misuse(f"{name} {given!r}: give a datetime with a zone, or ISO 8601 with an offset")
     if found.utcoffset() is None:
         raise Misuse(
-            f"{name} {given!s}: has no zone; give one, as in 2026-01-31T12:00Z or "
+            f"{name} {given!s}: the time has no zone; give one, as in 2026-01-31T12:00Z or "
             "datetime(2026, 1, 31, tzinfo=timezone.utc)"
         )
     return found
@@ -73,5 +73,5 @@ def several(given: str | Iterable[str] | None, name: str) -> list[str] | None:
     texts = [given] if isinstance(given, str) else list(given)
     for text in texts:
         if not isinstance(text, str) or not text.isprintable():
-            raise Misuse(f"{name} {text!r}: give a text, or several")
+            raise Misuse(f"{name} {text!r}: expected a string, or several")
     return texts

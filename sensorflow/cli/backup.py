@@ -31,7 +31,7 @@ def backup(
         Path, typer.Argument(metavar="DIR", help="Folder for backups, preferably on another disk.")
     ],
     keep: Annotated[
-        int | None, typer.Option(min=1, help="Number of backups to keep; older ones go.")
+        int | None, typer.Option(min=1, help="Backups to keep. Older ones are removed.")
     ] = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Only verify the newest backup in DIR.")

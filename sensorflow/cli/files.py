@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
 app = typer.Typer(
-    help="Show files, their states and history, and the file of a reading.", no_args_is_help=True
+    help="Show files, their history, and where readings came from.", no_args_is_help=True
 )
 
 

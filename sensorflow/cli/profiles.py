@@ -14,7 +14,7 @@ from sensorflow.errors import Misuse
 if TYPE_CHECKING:
     from sensorflow.settings import Settings
 
-app = typer.Typer(help="Profiles, which define how files are read.", no_args_is_help=True)
+app = typer.Typer(help="List, show, import and validate profiles.", no_args_is_help=True)
 
 
 @app.command("ls")

@@ -16,7 +16,7 @@ from sensorflow.flow.choose import code_of, file_of, require_source
 if TYPE_CHECKING:
     from sensorflow.ports.files import FileView
 
-app = typer.Typer(help="Files that could not be loaded, and why.", no_args_is_help=True)
+app = typer.Typer(help="Quarantined files and their errors.", no_args_is_help=True)
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="File id or name.")]
 

@@ -30,7 +30,9 @@ EVERY = 2.0
 def status(
     seconds: Annotated[
         float | None,
-        typer.Argument(metavar="SECONDS", help="With --watch: interval. Default: 2.", min=0.2),
+        typer.Argument(
+            metavar="SECONDS", help="With --watch: update interval. Default: 2.", min=0.2
+        ),
     ] = None,
     watch: Annotated[
         bool,

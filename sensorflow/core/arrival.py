@@ -135,7 +135,7 @@ def file_ids_of(message: Any) -> list[int]:
     first = _file_id_of(message)
     others = message.get(OTHERS, "")
     if not isinstance(others, str) or not _IDS.fullmatch(others):
-        raise Misuse("a sensorflow event whose others are no ids", Code.MESSAGE)
+        raise Misuse("a sensorflow event whose others are not file ids", Code.MESSAGE)
     found = list(dict.fromkeys((first, *map(int, others.split()))))
     if len(found) > MOST or not all(0 < number < 1 << 63 for number in found):
         raise Misuse("a sensorflow event with too many others, or too large ids", Code.MESSAGE)
@@ -153,5 +153,7 @@ def _file_id_of(message: Any) -> int:
         raise Misuse("a sensorflow event whose data has unknown fields", Code.MESSAGE)
     file_id = data.get("file_id")
     if isinstance(file_id, bool) or not isinstance(file_id, int) or not 0 < file_id < 1 << 63:
-        raise Misuse("a sensorflow event whose data.file_id is no positive integer", Code.MESSAGE)
+        raise Misuse(
+            "a sensorflow event whose data.file_id is not a positive integer", Code.MESSAGE
+        )
     return file_id

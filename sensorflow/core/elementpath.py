@@ -57,14 +57,14 @@ def steps(text: str) -> Steps:
         match = _STEP.match(rest, at)
         if match is None:
             raise ValueError(
-                f"{text!r} is no path to an element; write names joined by points, as in "
+                f"{text!r} is not a path to an element; write names joined by points, as in "
                 '"feed.entry[*].content", and ["price.amount"] as [\'price.amount\']'
             )
         place = match[3].strip("[]")
         found.append(Step(match[1] or match[2], int(place) if place.isdigit() else None))
         at = match.end()
     if any(step.is_last for step in found[:-1]):
-        raise ValueError(f"{text!r}: an attribute, or name(), is the last step of a path")
+        raise ValueError(f"{text!r}: an attribute, or name(), must be the last step of a path")
     return tuple(found)
 
 
@@ -81,7 +81,9 @@ def check(records: str | None, references: Iterable[str]) -> None:
             'records is required: the path to the elements that are records, as in "gpx.trk.trkseg.trkpt"'
         )
     if found[-1].is_last:
-        raise ValueError(f"records = {records!r} leads to no element; name the one that it is of")
+        raise ValueError(
+            f"records = {records!r} does not point to an element; give the path of its element"
+        )
     for reference in references:
         for path in alternatives(reference):
             steps(path)

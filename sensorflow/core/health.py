@@ -75,19 +75,24 @@ def _running(name: str, beats: Sequence[Heartbeat], loops: int) -> Iterator[Chec
             )
             yield Check(name, "warn", found, todo)
         elif complete and beat.age > MISSED:
-            yield Check(name, "warn", found, "nothing, if it is gone for good: another one runs")
+            yield Check(
+                name,
+                "warn",
+                found,
+                "nothing, if the process is gone for good: another one is running",
+            )
         else:
             yield Check(name, "fail", found, STUCK)
     for beat in live:
         if stopped := beat.pulse.state.get("stopped"):
             found = f"{stopped} processes of {beat.pulse.place} are stopped (SIGSTOP), and may hold files"
             yield Check(
-                name, "fail", found, "`kill -CONT` them, or end them: others take their place"
+                name, "fail", found, "`kill -CONT` them, or end them: other processes take over"
             )
     if complete:
         yield Check(name, "ok", _places(name, live))
     elif not silent:
-        yield Check(name, "fail", "none runs", STARTED[name])
+        yield Check(name, "fail", "none is running", STARTED[name])
     if name == "beat" and len(live) > 1:
         found = f"{len(live)} run: each sends what one would"
         yield Check(name, "warn", found, "end all but one")

@@ -54,6 +54,6 @@ class NewMonths:
         raise Permanent(
             Code.TOO_MANY_MONTHS,
             f"the file is the first with readings of {what}, as far as it was read {span}",
-            do="are its times read rightly? See time.format and the source's earliest; raise the source's "
-            f"{key} if the file is honest, then replay",
+            do="check time.format in the profile and earliest of the source; if the times are right, raise "
+            f"{key} of the source, then replay",
         )

@@ -180,7 +180,9 @@ class Postgres:
         postgres = (self._bin / "postgres", "--single", "-D", str(self._data), "postgres")
         done = self._run(*postgres, given=order)
         if done.returncode != 0:
-            raise Misuse(f"PostgreSQL takes no new password: {cause(done.stderr.splitlines())}")
+            raise Misuse(
+                f"cannot change the password of PostgreSQL: {cause(done.stderr.splitlines())}"
+            )
 
     def _initdb(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         with _plainly_named(self._bin) as folder:
@@ -210,8 +212,8 @@ class Postgres:
         shutil.rmtree(new, ignore_errors=True)
         if free(self._place) < CLUSTER:
             raise Misuse(
-                f"no room for PostgreSQL's data in {self._place}: {room(self._place)}, and it begins with "
-                f"{size(CLUSTER)}; make room, or let data name a folder on another disk"
+                f"no space for the data of PostgreSQL in {self._place}: {room(self._place)}, but it needs "
+                f"{size(CLUSTER)}; free some space, or set data to a folder on another disk"
             )
         new.mkdir(mode=0o700)
         descriptor = os.open(word, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -58,7 +58,7 @@ def _require_done(archive: FileView, members: list[FileView]) -> None:
     if waiting:
         names = ", ".join(m.name for m in waiting[:3]) + (", …" if len(waiting) > 3 else "")
         raise Misuse(
-            f"{archive.name}: {len(waiting):,} of its files are still on their way ({names}); undo it when "
+            f"{archive.name}: {len(waiting):,} of its files are still being loaded ({names}); undo it when "
             "`sensorflow files ls` shows them loaded"
         )
 

@@ -58,7 +58,7 @@ class QuarantineZone:
         """The file kept there. Raises Transient STORAGE when it is not there."""
         kept = self._kept(where)
         if kept is None:
-            raise Transient(Code.STORAGE, f"nothing kept at {where!r}")
+            raise Transient(Code.STORAGE, f"no quarantined file at {where!r}")
         return self._objects.open(kept.name)
 
     def _kept(self, where: str) -> Object | None:

@@ -40,11 +40,13 @@ class Wanted:
         """Raises Misuse where nothing is chosen, or what cannot be together."""
         p = self.prefix
         if not (self.files or self.source or self.since or self.state or self.rejected):
-            raise Misuse(f"name files, or choose by {p}source, {p}since, {p}state or {p}rejected")
+            raise Misuse(
+                f"give files, or select them by {p}source, {p}since, {p}state or {p}rejected"
+            )
         if self.state is not None:
             require(f"{p}state", self.state, "state of files that can be replayed", STATES)
         if self.rejected and self.state not in (None, State.LOADED):
-            raise Misuse(f"{p}rejected is of loaded files; leave {p}state out")
+            raise Misuse(f"{p}rejected selects loaded files; omit {p}state")
 
     @property
     def states(self) -> tuple[str, ...]:

@@ -95,8 +95,8 @@ def _checked(job: Job) -> Iterator[Archive]:
     if said is not None and said.rows is not None:
         raise Permanent(
             Code.GATE_MISMATCH,
-            f"{said.gate} says how many rows the file has, which is not known of an archive",
-            do="leave the rows out of the gate: size and checksums are those of the archive",
+            f"{said.gate} announces a row count, which is unknown for an archive",
+            do="remove the row count from the gate; its size and checksums are those of the archive",
         )
     with opened(job) as stream, deadlines.reading(job.claim.file_id, job.profile.max_seconds):
         archive = archives.opened(stream, job.profile, scratch)

@@ -48,7 +48,8 @@ def resolved(name: str, tables: Mapping[str, Any], below: tuple[str, ...] = ()) 
     if name in below:
         circle = " -> ".join((*below[below.index(name) :], name))
         raise Misuse(
-            f"profiles.{name}.extends: the profiles extend each other: {circle}", Code.SETTINGS
+            f"profiles.{name}.extends: the profiles extend each other in a cycle: {circle}",
+            Code.SETTINGS,
         )
     table = tables[name] if name in tables and name not in below else None
     if table is None:
@@ -154,7 +155,7 @@ def chosen(given: Table, file: Path, inner: str = "") -> tuple[str, Any]:
         inner = next(iter(found))
     if inner not in found:
         names = ", ".join(f"{file}:{name}" for name in found)
-        raise Misuse(f"{file}: holds several profiles; name one: {names}", Code.SETTINGS)
+        raise Misuse(f"{file}: the file has several profiles; select one: {names}", Code.SETTINGS)
     return inner, _resolved(inner, found, file)
 
 

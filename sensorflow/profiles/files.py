@@ -52,7 +52,7 @@ class Texts:
     def _table(self, key: str, file: Path) -> profiles.Table:
         if key not in self._texts:
             if self._whole:
-                raise Misuse(f"{file}: was not there when the settings were copied", Code.SETTINGS)
+                raise Misuse(f"{file}: did not exist when the settings were copied", Code.SETTINGS)
             self._texts[key] = profiles.read_text(file)
         return profiles.parsed(self._texts[key], file)
 
@@ -96,7 +96,7 @@ def resolve(given: dict[str, Any], texts: Texts) -> dict[str, Path]:
         other = found.get(name) or (f"[profiles.{name}]" if name in tables else file)
         if other != file:
             raise Misuse(
-                f"{texts.path}: {key} = {named!r}: {other} is called {name!r} too; rename one of them",
+                f"{texts.path}: {key} = {named!r}: {other} is also named {name!r}; rename one of them",
                 Code.SETTINGS,
             )
         profiles.validated(table, _place(file, named))

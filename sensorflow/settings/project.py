@@ -135,10 +135,12 @@ class Settings(Strict):
     def _names(self) -> Settings:
         for name in self.profiles:
             if "/" in name or not name.isprintable():
-                raise ValueError(f"profiles.{name}: a profile's name has no / in it")
+                raise ValueError(f"profiles.{name}: a profile name must not contain /")
         for name in self.sources:
             if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
-                raise ValueError(f"sources.{name}: a source's name is of letters, digits, - and _")
+                raise ValueError(
+                    f"sources.{name}: a source name consists of letters, digits, - and _"
+                )
         return self
 
     @model_validator(mode="after")
@@ -262,7 +264,7 @@ def _scheme(url: SecretStr | None, known: tuple[str, ...]) -> SecretStr | None:
         _ = parts.port
     except ValueError:
         hint = "write / as %2F, @ as %40, : as %3A, % as %25 in user and password"
-        raise ValueError(f"the URL cannot be read; {hint}") from None
+        raise ValueError(f"the URL is malformed; {hint}") from None
     if parts.scheme not in known:
         raise ValueError(f"the URL must begin with one of {', '.join(f'{s}://' for s in known)}")
     return url

@@ -92,7 +92,7 @@ def test_only_json_that_names_a_file_does_anything_and_the_worker_goes_on(
         assert not bomb.exists()
         assert log(f).count("untrusted content of type") >= 2, f.logs()
         assert log(f).count("unknown fields") >= 5
-        assert log(f).count("file_id is no positive integer") >= 7 * 5
+        assert log(f).count("file_id is not a positive integer") >= 7 * 5
         assert len(f.ledger.history(1)) == history
         assert f.counts()["files"] == f.counts()["loaded"] == 2
 

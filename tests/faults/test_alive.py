@@ -109,7 +109,7 @@ def test_what_lies_in_a_drop_folder_and_is_not_taken_is_named(
         assert any("2 files *.log (data.log, other.log)" in found for found in told)
         assert any("1 file *.pdf (report.pdf)" in found for found in told)
         assert not any(".hidden" in found for found in told)
-        none = {c["what"]: c["found"] for c in checks if c["found"] == "none runs"}
+        none = {c["what"]: c["found"] for c in checks if c["found"] == "none is running"}
         assert set(none) == {"daemon", "workers", "beat"}
 
 

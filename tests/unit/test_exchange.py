@@ -152,7 +152,7 @@ def test_date_patterns(pattern: str, known: str) -> None:
 
 def test_a_date_pattern_without_counterpart_is_to_do() -> None:
     bad = {"columns": [{"name": "d", "datatype": {"base": "date", "format": "YYYY-ww"}}]}
-    assert "TODO: d: 'YYYY' of a date pattern has no counterpart" in imported(bad).toml()
+    assert "TODO: d: 'YYYY' of a date pattern has no equivalent" in imported(bad).toml()
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,13 @@ def test_a_date_pattern_without_counterpart_is_to_do() -> None:
             {"resources": [{"name": "a"}, {"name": "b"}]},
             "2 tables in it; name one with --table: a, b",
         ),
-        ({"schema": "s.json"}, "stands in another file"),
+        ({"schema": "s.json"}, "is in another file"),
         ({"fields": [{**T, "constraints": [1]}]}, "of another type than the standard"),
         (
             {"schema": {"fields": [T]}, "dialect": {"headerRows": ["a"]}},
             "of another type than the standard",
         ),
-        ({"tableSchema": {"columns": [1]}}, "column 1 of the tableSchema is no object"),
+        ({"tableSchema": {"columns": [1]}}, "column 1 of the tableSchema is not an object"),
     ],
 )
 def test_a_document_of_another_kind_is_refused_in_one_line(document: Any, why: str) -> None:

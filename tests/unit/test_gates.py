@@ -193,7 +193,7 @@ def test_base64_and_a_single_file_and_absolute_names_are_read() -> None:
     ("text", "why"),
     [
         ("", "empty"),
-        ('{"files": [', "not whole JSON"),
+        ('{"files": [', "not valid JSON"),
         ('{"files": []}', "names no file"),
         ('{"a": 1}', "under"),
         ('{"files": [{"size": 1}]}', "without a name"),
@@ -204,13 +204,13 @@ def test_base64_and_a_single_file_and_absolute_names_are_read() -> None:
         ('{"files": [{"name": "a", "size": 1, "bytes": 2}]}', "other numbers"),
         ('{"files": [{"name": "a", "sha256": "zc3Nzc3Nzc3Nzc3Nzc3NzQ=="}]}', "no SHA-256"),
         ('{"files": [{"name": "a", "checksum": "crc:1"}]}', "is no MD5"),
-        ('{"files": [{"name": "a", "name": "b"}]}', "twice in one object"),
-        ('{"files": ["a", {"name": "a", "size": 1}]}', "twice, with other facts"),
-        ('{"files": ["../a"]}', "no path below"),
-        (r'{"files": ["\ud800.csv"]}', r"'\\ud800.csv' is no name of a file"),
-        (r'{"files": ["a\u0000b"]}', r"'a\\x00b' is no name of a file"),
+        ('{"files": [{"name": "a", "name": "b"}]}', "twice in the same object"),
+        ('{"files": ["a", {"name": "a", "size": 1}]}', "twice, with different facts"),
+        ('{"files": ["../a"]}', "not a path below"),
+        (r'{"files": ["\ud800.csv"]}', r"'\\ud800.csv' is not a valid file name"),
+        (r'{"files": ["a\u0000b"]}', r"'a\\x00b' is not a valid file name"),
         (r'{"files": [{"name": "\udcff", "md5": "1"}]}', r"^\\udcff: '1' is no MD5"),
-        ('{"files": [{"name": "a", "Size": 1, "size": 2}]}', "'size' twice in one object"),
+        ('{"files": [{"name": "a", "Size": 1, "size": 2}]}', "'size' twice in the same object"),
         ('{"filecount": 3, "files": ["a", "b"]}', "says 3 files, and names 2"),
         ('{"filecount": "1", "files": ["a", "b"]}', "says 1 file, and names 2"),
         ('{"filecount": "two", "files": ["a", "b"]}', "filecount is 'two', expected a number"),
@@ -218,7 +218,7 @@ def test_base64_and_a_single_file_and_absolute_names_are_read() -> None:
         ("title,size\na,1\n", "column called"),
         ("name,size\na\n", "line 2: 1 cells"),
         ("name,name\na,b\n", "one title"),
-        (f"{SHA}\n", "a name on each line"),
+        (f"{SHA}\n", "a file name on each line"),
     ],
 )
 def test_a_manifest_that_cannot_be_read_says_why(text: str, why: str) -> None:
@@ -380,8 +380,8 @@ def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     drop = Drop(tmp_path / "drop", JSON)
     drop.put("a.csv", b"12")
     drop.put("x.manifest.json", b'{"files": [')
-    assert "x.manifest.json: it is not whole JSON" in str(drop.ask("a.csv"))
-    assert "not whole JSON" in next(drop.gates.unmet())[2]
+    assert "x.manifest.json: it is not valid JSON" in str(drop.ask("a.csv"))
+    assert "not valid JSON" in next(drop.gates.unmet())[2]
     drop.put("x.manifest.json", SET)
     assert drop.ask("a.csv") == "waits for b.csv, of x.manifest.json"
 

@@ -59,9 +59,9 @@ def test_tags_make_one_series_whatever_the_order_of_their_columns() -> None:
 
 
 def test_tags_are_of_tables_alone() -> None:
-    with pytest.raises(Misuse, match="tags goes with tables, not with json"):
+    with pytest.raises(Misuse, match="tags requires a table format, not json"):
         read("{}", format="json", time="t", sensor={"column": "a", "tags": "b"}, columns=["v"])
-    with pytest.raises(Misuse, match="go with column"):
+    with pytest.raises(Misuse, match="require column"):
         read("", format="csv", time="t", sensor={"constant": "a", "tags": "b"}, columns=["v"])
 
 
@@ -88,5 +88,5 @@ def test_units_that_are_not_those_of_all_documents_refuse_the_file(
 
 
 def test_units_at_goes_with_columns() -> None:
-    with pytest.raises(Misuse, match="units_at goes with"):
+    with pytest.raises(Misuse, match="units_at requires"):
         read("{}", format="json", time="t", sensor="s", columns=["v"], units_at="$.u")

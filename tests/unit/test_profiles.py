@@ -58,16 +58,16 @@ def test_a_circle_is_named() -> None:
         ({"rules": {"a": {"mni": 1}}}, "did you mean 'min'?"),
         ({"rules": {"a": {"min": 2, "max": 1}}}, "min 2.0 is greater than max 1.0"),
         ({"format": "cvs"}, "did you mean 'csv'?"),
-        ({"sensor": {"file_name": "("}}, "not a regular expression"),
+        ({"sensor": {"file_name": "("}}, "not a valid regular expression"),
         ({"sensor": {"file_name": "x"}}, "needs a group"),
         ({"sensor": {"column": "a", "constant": "b"}}, "exactly one of"),
-        ({"each": [{"match": "["}]}, "not a regular expression"),
-        ({"header": 0}, 'give names = [...], or places such as "#1"'),
-        ({"encoding": "utf-9"}, "no such encoding"),
-        ({"columns": []}, "say what is measured"),
+        ({"each": [{"match": "["}]}, "not a valid regular expression"),
+        ({"header": 0}, 'set names = [...], or use positions such as "#1"'),
+        ({"encoding": "utf-9"}, "unknown encoding"),
+        ({"columns": []}, "define what is measured"),
         ({"value": "v"}, "either columns"),
         ({"missing": "NaN"}, "give a list of texts"),
-        ({"ignore": ["~("]}, "not a regular expression"),
+        ({"ignore": ["~("]}, "not a valid regular expression"),
         ({"captures": {"h": {"template": "{h}"}}}, "captures go in a circle: h -> h"),
         ({"header_again": True}, "header_again needs"),
         ({"quote": ","}, "must differ"),
@@ -79,13 +79,16 @@ def test_a_circle_is_named() -> None:
         ({"header": ["name", "units"]}, "'units' is nothing that a row tells"),
         (
             {"time": {"column": "t", "zone": {"column": "z"}, "ambiguous": "order"}},
-            "does not go with",
+            "cannot be combined with",
         ),
         ({"time": {"column": "t", "dst": {"column": "d", "yes": ["1"]}}}, "dst needs a zone"),
         ({"time": {"column": "t", "locale": "xx"}}, "known: en, de, fr"),
-        ({"time": {"column": "t", "format": "%Y %.H %M"}}, "is the last part of a time"),
+        (
+            {"time": {"column": "t", "format": "%Y %.H %M"}},
+            "must be the last one of the time format",
+        ),
         ({"clean": "(?P<unit>x)"}, "a group for the number"),
-        ({"angle": "ddmm"}, "angle belongs to one column"),
+        ({"angle": "ddmm"}, "angle applies to a single column"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_is_right(change: Any, message: str) -> None:
@@ -101,7 +104,7 @@ def test_a_file_holds_a_profile_or_names_one_of_several(tmp_path: Path) -> None:
     assert profiles.load(str(file))[1].value == "value"
     file.write_text('[profiles.a]\nextends = "long"\n[profiles.b]\nextends = "wide"\n')
     assert profiles.load(f"{file}:b")[0] == "b"
-    with pytest.raises(Misuse, match="holds several profiles"):
+    with pytest.raises(Misuse, match="the file has several profiles"):
         profiles.load(str(file))
     with pytest.raises(Misuse, match="did you mean 'surfrad'"):
         profiles.load("surfrat")

@@ -62,7 +62,7 @@ def test_health_names_what_is_missing_paused_or_set_otherwise() -> None:
     failed = [c.what for c in checks if c.verdict == "fail"]
     assert failed == ["beat", "paused", "paused", "paused"]
     assert [c.what for c in checks if c.verdict == "warn"] == ["running settings"]
-    assert "beat: none runs" in summary(checks)
+    assert "beat: none is running" in summary(checks)
 
 
 def worker(process: str, started: float, last: float) -> Heartbeat:
@@ -105,7 +105,7 @@ def test_a_worker_that_ends_neither_waits_nor_counts_as_running() -> None:
     assert found is not None
     ledger.beat(found)
     checks = list(health(ledger.heartbeats(), "edited", lambda _: False))
-    assert {c.found for c in checks} == {"none runs"}
+    assert {c.found for c in checks} == {"none is running"}
 
 
 def test_a_loop_is_vouched_for_while_a_long_call_lasts(monkeypatch: pytest.MonkeyPatch) -> None:

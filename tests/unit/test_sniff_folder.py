@@ -78,7 +78,7 @@ def test_what_is_said_of_a_folder(folder: Path) -> None:
     told = run(str(folder))
     assert "16 files, 8 looked at: 2 kinds" in told
     assert f"# next: sensorflow sniff {folder}/boiler_2024-01-01.csv --add boiler" in told
-    assert "no delimiter cuts its lines" in told
+    assert "no delimiter splits its lines" in told
     with pytest.raises(Misuse, match="--out needs a single file"):
         run(str(folder), "--out", "x.toml")
     with pytest.raises(Misuse, match="the folder has no files"):
@@ -156,7 +156,7 @@ def test_the_limit_ends_with_what_it_is_on_and_holds_in_the_main_thread_alone() 
 def test_a_long_line_of_many_cells_is_refused_or_read_in_no_time(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     path.write_text("1," * 6000)
-    with pytest.raises(Misuse, match="no column tells a time"):
+    with pytest.raises(Misuse, match="no column with a recognizable time"):
         command.guess(path)
     path.write_text("1," * 20_000)
     with pytest.raises(Misuse, match="the limit is 10,000"):

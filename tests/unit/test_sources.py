@@ -48,7 +48,7 @@ def test_what_stands_in_the_file_stays_and_its_mode_too(toml: Path) -> None:
         (("long", "-p", "toa5", "--zone", "UTC"), "[profiles.long] is there already"),
         (("a b", "-p", "toa5"), "for example a-b"),
         (("b", "-p", "tao5"), "'toa5'"),
-        (("b", "-p", "toa5", "--zone", "Mars"), "no such zone"),
+        (("b", "-p", "toa5", "--zone", "Mars"), "unknown zone"),
         (("b", "-p", "toa5", "--path", "drop/readings/b"), "lies within"),
         (("b", "-p", "no.toml"), "no.toml"),
         (("b", "-p", "toa5", "--path", "sensorflow.toml"), "is a file"),

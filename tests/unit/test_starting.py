@@ -388,7 +388,9 @@ def test_a_full_disk_is_named_once_and_so_is_the_room_that_returns(tmp_path: Pat
     assert f"free on {disk.mount(tmp_path)}" in told[0]
     assert news() == []
     troubles.full = 0
-    assert [line.partition(":")[0] for line in news()] == ["has space again"]
+    assert [line.partition(":")[0] for line in news()] == [
+        f"the disk of {tmp_path} has space again"
+    ]
 
 
 def test_a_process_that_ends_is_named_with_the_reason_once(tmp_path: Path) -> None:

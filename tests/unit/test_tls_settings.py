@@ -53,10 +53,10 @@ def test_a_mistake_is_one_line_that_names_key_and_file(
         ('broker_url = "redis://h"\nbroker_tls = {}', "begins with redis://; use rediss://"),
         ("broker_tls = {}", "the embedded broker has no TLS"),
         ("database_tls = {}", "the embedded database has no TLS"),
-        ('broker_url = "rediss://h?ssl_cert_reqs=none"', "say what is about TLS in broker_tls"),
+        ('broker_url = "rediss://h?ssl_cert_reqs=none"', "set TLS options in broker_tls"),
         (
             'database_url = "postgresql://h/d?sslmode=disable"\ndatabase_tls = {}',
-            "leave it in one place",
+            "keep only one of them",
         ),
     ],
 )

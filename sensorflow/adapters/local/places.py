@@ -61,7 +61,7 @@ def make_folders(folder: Path) -> None:
 def require(folder: Path) -> None:
     """Transient STORAGE when a folder is away: its disk, perhaps, and all that is in it."""
     if not folder.is_dir():
-        raise Transient(Code.STORAGE, f"no folder {folder}")
+        raise Transient(Code.STORAGE, f"the folder {folder} does not exist")
 
 
 def make_root(root: Path) -> None:

@@ -147,7 +147,7 @@ class _Batch:
 def _relative(name: str) -> str:
     """The path of an object below the folder. Raises Transient for one that would lead out of it."""
     if name.startswith("/") or ".." in name.split("/"):
-        raise Transient(Code.STORAGE, f"{name!r} is no name of an object")
+        raise Transient(Code.STORAGE, f"{name!r} is not a valid object name")
     return name if name.isascii() else os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 

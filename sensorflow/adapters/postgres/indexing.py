@@ -29,9 +29,9 @@ class Wanted:
         if not self._sure and is_deferred(c) != self.deferred:
             raise Transient(
                 Code.INDEX_DIFFERS,
-                f"the settings of this process say {words(self.deferred)}, the database is for "
-                f"{words(not self.deferred)}: run `sensorflow db upgrade`, or mend sensorflow.toml "
-                "and start daemon, workers and beat again",
+                f"the settings of this process have {words(self.deferred)}, the database uses "
+                f"{words(not self.deferred)}: run `sensorflow db upgrade`, or correct sensorflow.toml "
+                "and restart daemon, workers and beat",
             )
         self._sure = True
 

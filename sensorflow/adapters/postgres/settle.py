@@ -33,7 +33,7 @@ def settle(url: str, deferred: bool) -> str | None:
             return None
     if not plain:
         raise Misuse(
-            f"{words(True)} is for plain PostgreSQL, and this database's raw_readings is a hypertable "
+            f"{words(True)} requires plain PostgreSQL, but this database's raw_readings is a hypertable "
             f"of TimescaleDB; set {words(False)} in sensorflow.toml",
             Code.SETTINGS,
         )
@@ -57,8 +57,8 @@ def _take_back(engine: sa.Engine) -> str:
         cause = error.orig
         assert isinstance(cause, psycopg.errors.UniqueViolation)
         raise Misuse(
-            f"{words(False)}: readings are there twice ({cause.diag.message_detail}); see `sensorflow "
-            f"db close` and `sensorflow audit`; the database stays at {words(True)}",
+            f"{words(False)}: duplicate readings exist ({cause.diag.message_detail}); see `sensorflow "
+            f"db close` and `sensorflow audit`; the database keeps {words(True)}",
             Code.SETTINGS,
         ) from error
     _patiently(engine, "take_back_file")

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 def up(
     reset: Annotated[
-        bool, typer.Option("--reset", help="Remove all data of this project first. Asks before.")
+        bool,
+        typer.Option(
+            "--reset", help="First remove all data of this project. Asks for confirmation."
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --reset: do not ask.")] = False,
     logs: Annotated[

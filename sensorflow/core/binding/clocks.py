@@ -42,5 +42,5 @@ def _since(columns: Columns, time: Time, zone: str | None) -> int:
     found = instant(text, zone)
     if found is None:
         do = "correct time.since in the profile, whose pattern finds this text; then replay"
-        raise Permanent(Code.UNREADABLE, f"since {text!r} is no date in ISO 8601", do=do)
+        raise Permanent(Code.UNREADABLE, f"since {text!r} is not a date in ISO 8601", do=do)
     return found

@@ -35,9 +35,9 @@ def find(reference: str, fields: Sequence[Field]) -> int | None:
         spots = ", ".join(f'"#{i + 1}"' for i in places[:10])
         raise Permanent(
             Code.COLUMN_MISSING,
-            f"column {reference!r} stands {len(places)} times in the header: name one by its "
-            f"place, {spots}",
+            f"column {reference!r} occurs {len(places)} times in the header: select one by its "
+            f"position, {spots}",
             column=reference,
-            do="name the column by its place in the profile, then replay",
+            do="select the column by its position in the profile, then replay",
         )
     return places[0] if places else None

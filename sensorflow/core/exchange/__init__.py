@@ -25,7 +25,7 @@ def imported(document: Any, table: str | None = None) -> Imported:
 
 def _described(document: Any, table: str | None) -> Described:
     if not isinstance(document, dict):
-        raise Misuse("no object: a Table Schema, a Data Package or CSVW metadata is expected")
+        raise Misuse("not a JSON object: expected a Table Schema, a Data Package or CSVW metadata")
     resources = document.get("resources")
     if isinstance(resources, list):
         return frictionless.resource(chosen(resources, table, ("name", "path")))
@@ -40,7 +40,7 @@ def _described(document: Any, table: str | None) -> Described:
         schema = document if "fields" in document else None
         return frictionless.resource({"schema": schema} if schema else document)
     raise Misuse(
-        "neither fields (Table Schema), resources (Data Package) nor tableSchema (CSVW) is in it"
+        "it has neither fields (Table Schema), resources (Data Package) nor tableSchema (CSVW)"
     )
 
 
@@ -53,4 +53,6 @@ def chosen(given: list[Any], named: str | None, keys: tuple[str, ...]) -> dict[s
         return found[0]
     many = "no table" if named is None else f"no table {named!r}"
     many = f"{len(found)} tables" if found else many
-    raise Misuse(f"{many} in it; name one with --table: {', '.join(filter(None, names)) or 'none'}")
+    raise Misuse(
+        f"it has {many}; select one with --table: {', '.join(filter(None, names)) or 'none'}"
+    )

@@ -31,7 +31,7 @@ def table(given: dict[str, Any]) -> Described:
     """Raises Misuse where it has no columns."""
     schema = given.get("tableSchema", given)
     if isinstance(schema, str):
-        raise Misuse(f"its tableSchema stands in another file, {schema!r}: import that one")
+        raise Misuse(f"its tableSchema is in another file, {schema!r}: import that one")
     columns = schema.get("columns") if isinstance(schema, dict) else None
     if not isinstance(columns, list) or not columns:
         raise Misuse("the tableSchema has no list of columns")
@@ -42,7 +42,7 @@ def table(given: dict[str, Any]) -> Described:
     named: dict[str, str] = {}
     for number, one in enumerate(columns, 1):
         if not isinstance(one, dict):
-            raise Misuse(f"column {number} of the tableSchema is no object")
+            raise Misuse(f"column {number} of the tableSchema is not an object")
         if one.get("virtual"):
             continue
         found = _column({**inherited, **one}, number, made)
@@ -57,7 +57,7 @@ def table(given: dict[str, Any]) -> Described:
 
 def _dialect(given: Any, made: Described) -> None:
     if isinstance(given, str):
-        raise Misuse(f"its dialect stands in another file, {given!r}: put it into the metadata")
+        raise Misuse(f"its dialect is in another file, {given!r}: copy it into the metadata")
     dialect = given or {}
     settings = made.settings
     for theirs, ours in (

@@ -23,10 +23,10 @@ class Exported:
 def exported(profile: Profile, kind: str, name: str = "data.csv") -> Exported:
     """name: of the file that is described. Raises Misuse for a profile that is none of a table."""
     if kind not in ("table-schema", "csvw"):
-        raise Misuse(f"--as {kind!r}: table-schema or csvw")
+        raise Misuse(f"--as {kind!r}: expected table-schema or csvw")
     if profile.format not in ("csv", "xlsx") or (kind == "csvw" and profile.format != "csv"):
         raise Misuse(
-            f"--as {kind}: it describes tables of texts, the profile reads {profile.format}"
+            f"--as {kind}: this format describes text tables, but the profile reads {profile.format}"
         )
     made = _Exporting(profile, kind == "csvw")
     return Exported(made.document(name), made.unsaid)

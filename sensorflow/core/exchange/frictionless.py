@@ -37,7 +37,7 @@ def resource(given: dict[str, Any]) -> Described:
     """Raises Misuse where it has no fields."""
     schema = given.get("schema")
     if isinstance(schema, str):
-        raise Misuse(f"its schema stands in another file, {schema!r}: import that one")
+        raise Misuse(f"its schema is in another file, {schema!r}: import that one")
     fields = schema.get("fields") if isinstance(schema, dict) else None
     if not isinstance(schema, dict) or not isinstance(fields, list) or not fields:
         raise Misuse("the schema has no list of fields")
@@ -62,7 +62,7 @@ def _dialect(given: dict[str, Any], made: Described) -> None:
     written = str(given.get("format") or "csv").lower()
     dialect = given.get("dialect") or {}
     if isinstance(dialect, str):
-        raise Misuse(f"its dialect stands in another file, {dialect!r}: put it into the resource")
+        raise Misuse(f"its dialect is in another file, {dialect!r}: copy it into the resource")
     dialect = {**dialect, **(dialect.get("csv") or {})}
     settings = made.settings
     settings["format"] = _FORMATS.get(written, written)

@@ -89,11 +89,11 @@ def _chunks(
         if rows > FREE_ROWS and plain is stream and rows > size * profile.max_rows_per_byte:
             what = f"more than {profile.max_rows_per_byte:g} rows for each of its {size:,} bytes"
             do = "raise max_rows_per_byte if the file is honest, then replay"
-            raise Permanent(Code.TOO_MANY_ROWS, f"{what}: a bomb?", do=do)
+            raise Permanent(Code.TOO_MANY_ROWS, f"{what}: possibly a decompression bomb", do=do)
         yield chunk
     if rows == 0 and not profile.allow_empty:
         do = SKIPPED if profile.format in ("csv", "xlsx") else NOTHING
-        raise Permanent(Code.EMPTY, "the file holds no rows at all", do=do if size else None)
+        raise Permanent(Code.EMPTY, "the file has no rows", do=do if size else None)
 
 
 def _reader(name: str) -> Reader:

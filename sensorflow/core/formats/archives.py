@@ -144,7 +144,7 @@ class Archive:
                     return
         what = f"{entry.name!r} in the archive is an archive itself ({kind})"
         raise Permanent(
-            Code.ARCHIVE, what, do="unpack it once, then drop the archives that it holds"
+            Code.ARCHIVE, what, do="unpack the archive, then drop the archives inside of it"
         )
 
     @property
@@ -167,7 +167,7 @@ def opened(stream: BinaryIO, profile: Profile, scratch: Callable[[], BinaryIO]) 
     stream.seek(0)
     if kind is None:
         raise Permanent(
-            Code.ARCHIVE, "the file is no archive", do="drop it in a source without unpack"
+            Code.ARCHIVE, "the file is not an archive", do="drop it in a source without unpack"
         )
     archive = Archive(kind, profile, packed)
     plain = _plain(stream, archive, scratch)
@@ -220,14 +220,16 @@ def _take(archive: Archive, name: str, size: int, mtime_ns: int, info: object) -
     parts = [part for part in name.split("/") if part not in ("", ".", "..")]
     key = "/".join(parts).encode("utf-8", "surrogateescape")
     if not parts or b"\0" in key:
-        raise Permanent(Code.ARCHIVE, f"{name!r} in the archive is no name of a file", do=PACKING)
+        raise Permanent(
+            Code.ARCHIVE, f"{name!r} in the archive is not a valid file name", do=PACKING
+        )
     longest = max(len(part.encode("utf-8", "surrogateescape")) for part in parts)
     if len(key) > LONGEST_NAME or longest > LONGEST_PART:
         what = f"{name[:100]!r}… in the archive is longer than {LONGEST_PART} bytes"
         what += f", or {LONGEST_NAME:,} with its folders"
         raise Permanent(Code.ARCHIVE, what, do=PACKING)
     if len(archive.entries) == MOST:
-        raise Permanent(Code.ARCHIVE, f"the archive holds more than {MOST:,} files", do=SPLIT)
+        raise Permanent(Code.ARCHIVE, f"the archive has more than {MOST:,} files", do=SPLIT)
     archive.entries.append(Entry(key, size, mtime_ns, cast(zipfile.ZipInfo, info)))
 
 
@@ -246,7 +248,9 @@ def _list_zip(archive: Archive, stream: BinaryIO) -> None:
             _take(archive, name, info.file_size, 0, info)
             if info.flag_bits & 1 and len(archive.entries) > before:
                 what = f"{name!r} in the archive is encrypted"
-                raise Permanent(Code.ARCHIVE, what, do="have the sender pack it without a password")
+                raise Permanent(
+                    Code.ARCHIVE, what, do="ask the sender for an archive without a password"
+                )
 
 
 def _plain(stream: BinaryIO, archive: Archive, scratch: Callable[[], BinaryIO]) -> BinaryIO:
@@ -291,7 +295,7 @@ def _require_end(plain: BinaryIO, offset: int) -> None:
         if any(block):
             raise Permanent(
                 Code.ARCHIVE,
-                "more follows behind the end of the tar archive: are there several in the file?",
+                "data follows the end of the tar archive: the file may hold several archives",
                 do="drop each archive by itself",
             )
 

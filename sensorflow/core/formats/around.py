@@ -68,10 +68,10 @@ class _Wanted:
         if self.used:
             raise Permanent(
                 Code.COLUMN_MISSING,
-                f"{self.path!r} stands behind records that it holds for, in line {line:,}: {text[:100]!r}",
+                f"{self.path!r} comes after records that it applies to, in line {line:,}: {text[:100]!r}",
                 line=line,
-                do=f'if it is one for the whole file, name it by "$..{self.way[-1].name}" in the profile, '
-                "which is looked for ahead; then replay",
+                do=f'if it has one value for the whole file, refer to it as "$..{self.way[-1].name}" in the '
+                "profile, which is searched first; then replay",
             )
         self.found[text] = None
         return True
@@ -161,7 +161,7 @@ class Once:
         if self.text is not None:
             raise Permanent(
                 Code.COLUMN_MISSING,
-                f"{self.path!r} is not the same everywhere: {self.text[:100]!r} in line {self._line:,}, "
+                f"{self.path!r} has different values: {self.text[:100]!r} in line {self._line:,}, "
                 f"{text[:100]!r} in line {line:,}",
                 line=line,
                 do='name it by a path from the root ("$.feed.entry.…") that goes the way of the records, '

@@ -65,8 +65,8 @@ class Bounded(io.RawIOBase):
         if self._count == 0 and kind_of(data) is not None:
             raise Permanent(
                 Code.ARCHIVE,
-                f"in the {self._kind} lies a {kind_of(data)}: one is enough",
-                do="unpack it once, then drop what lies in it",
+                f"the {self._kind} contains a {kind_of(data)}: only one level of compression is read",
+                do="unpack the file, then drop its content",
             )
         if data[257:262] == b"ustar" and self._count == 0 and not self._archive:
             what = f"in the {self._kind} lies a tar archive"
@@ -85,7 +85,7 @@ class Bounded(io.RawIOBase):
         if self._count > GRACE and self._count > self._packed * ratio:
             raise Permanent(
                 Code.TOO_LARGE,
-                f"the file grows to more than {ratio:,} times its size: a bomb?",
+                f"the file decompresses to more than {ratio:,} times its size",
                 do=RATIO,
             )
 
@@ -154,9 +154,9 @@ def _member(stream: BinaryIO, profile: Profile) -> BinaryIO:
             raise Permanent(
                 Code.ARCHIVE,
                 f"{len(found)} files of the archive match member = {profile.member!r}, which must "
-                f"name one; it holds {names or 'none'}",
-                do="set member in the profile to the name of one, or unpack = true for the source, which "
-                "takes each of them",
+                f"match one; it holds {names or 'none'}",
+                do="set member in the profile to one file name, or unpack = true for the source, which "
+                "loads all of them",
             )
         return cast(BinaryIO, archive.open(found[0]))
     except BROKEN as error:

@@ -100,15 +100,13 @@ class _Table:
     def _header_row(self) -> list[str]:
         line = self.lines.next()
         if line is None:
-            raise NoHeader("the file ends before its header does", titles.SHORT)
+            raise NoHeader("the file ends within its header", titles.SHORT)
         prefix = self.profile.header_prefix.encode()
         bare = line._replace(raw=line.raw.removeprefix(prefix))
         cells, problem = self.splitting.cells(self.lines, bare)
         if problem is not None:
             if not line.raw.strip(b"\0\r\n"):
-                raise Permanent(
-                    Code.EMPTY, "the file holds nothing but NUL bytes", line=line.number
-                )
+                raise Permanent(Code.EMPTY, "the file contains only NUL bytes", line=line.number)
             what = f"the header cannot be read: {problem.reason}"
             raise Permanent(Code.UNREADABLE, what, line=line.number, do=titles.WRONG)
         return cells

@@ -114,7 +114,7 @@ def _package(archive: zipfile.ZipFile, profile: Profile) -> Package:
     sheet = targets.get("worksheet", {}).get(ids[name])
     if sheet is None:
         do = "set sheet in the profile to a sheet that holds a table, then replay"
-        raise Permanent(Code.UNREADABLE, f"{name!r} is no sheet of cells", do=do)
+        raise Permanent(Code.UNREADABLE, f"{name!r} is not a sheet of cells", do=do)
 
     kinds = ("sharedStrings", "styles")
     paths = {kind: next(iter(targets.get(kind, {}).values()), "") for kind in kinds}
@@ -201,7 +201,7 @@ def _pieces(xml: IO[bytes], size: int, profile: Profile) -> Iterator[_Piece]:
             raise Permanent(Code.LINE_TOO_LONG, what)
         more = xml.read(size)
         if not more:
-            raise EOFError("the sheet ends in the middle")
+            raise EOFError("the sheet is truncated")
         held += more
 
 
@@ -353,7 +353,7 @@ class _Book:
             if _LINE.search(xml) is None:  # rows without references follow one another
                 first += after
             if first <= after:
-                raise ValueError(f"row {first} stands behind row {after}")
+                raise ValueError(f"row {first} comes after row {after}")
             found = numbered(sheet, first)
         _check_rows(found[-1][0])
         return found

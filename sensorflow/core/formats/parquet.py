@@ -33,7 +33,7 @@ def chunks(stream: BinaryIO, profile: Profile, resolve: Resolve) -> Iterator[Chu
     doubled = {name for name in names if names.count(name) > 1}
     layout = resolve([Field(name) for name in names], "")
     if twice := sorted({names[i] for i in layout.needed} & doubled):
-        raise Permanent(Code.COLUMN_MISSING, f"several columns are called {twice[0]!r}")
+        raise Permanent(Code.COLUMN_MISSING, f"several columns are named {twice[0]!r}")
     wanted = list(dict.fromkeys(names[i] for i in layout.needed))
     row = 1
     try:

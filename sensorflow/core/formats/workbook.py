@@ -104,7 +104,7 @@ def _check_size(size: int) -> None:
     if size > HELD:
         what = f"a spreadsheet of this kind is held in memory: it has {size:,} bytes, the limit is {HELD:,}"
         raise Permanent(
-            Code.TOO_LARGE, what, do="save it as .xlsx or CSV, which may be of any size"
+            Code.TOO_LARGE, what, do="save the file as .xlsx or CSV, which have no size limit"
         )
 
 
@@ -112,7 +112,7 @@ def _check_area(cells: int) -> None:
     if cells > AREA:
         what = f"{cells:,} cells, empty ones among them; the limit is {AREA:,}"
         raise Permanent(
-            Code.TOO_MANY_CELLS, what, do="save it as .xlsx or CSV, which may be of any size"
+            Code.TOO_MANY_CELLS, what, do="save the file as .xlsx or CSV, which have no size limit"
         )
 
 

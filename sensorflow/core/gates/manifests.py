@@ -38,7 +38,7 @@ def manifest(data: bytes, key: bytes) -> dict[bytes, Announced]:
     """
     text, gate = text_of(data), key.decode("utf-8", "backslashreplace")
     if not text.strip():
-        raise GateUnreadable("it is empty")
+        raise GateUnreadable("the manifest is empty")
     found: dict[bytes, Announced] = {}
     for line in _lines(text):
         other = canonical(_key(line.name, key))
@@ -46,9 +46,9 @@ def manifest(data: bytes, key: bytes) -> dict[bytes, Announced]:
             continue
         made = _announced(line, gate)
         if found.setdefault(other, made) != made:
-            raise GateUnreadable(f"it names {line.name} twice, with other facts")
+            raise GateUnreadable(f"it lists {line.name} twice, with different facts")
     if not found:
-        raise GateUnreadable("it names no file")
+        raise GateUnreadable("the manifest lists no file")
     return found
 
 
@@ -64,7 +64,7 @@ def _lines(text: str) -> Iterator[_Line]:
 def _of_sums(text: str) -> Iterator[_Line]:
     for found in sums_of(text):
         if found.name is None:
-            raise GateUnreadable("a manifest of checksums has a name on each line")
+            raise GateUnreadable("a checksum manifest needs a file name on each line")
         yield _Line(found.name, {found.algorithm: found.digest})
 
 
@@ -80,7 +80,7 @@ def _of_csv(text: str) -> Iterator[_Line]:
                 f"called {' or '.join(NAMES[:3])}"
             )
         if len(set(titles)) != len(titles):
-            raise GateUnreadable("line 1: two columns have one title")
+            raise GateUnreadable("line 1: two columns have the same title")
         for row in rows:
             if not any(cell.strip() for cell in row):
                 continue
@@ -97,7 +97,7 @@ def _of_json(text: str) -> Iterator[_Line]:
     try:
         whole = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise GateUnreadable(f"it is not whole JSON: {error}") from None
+        raise GateUnreadable(f"not valid JSON: {error}") from None
     if not isinstance(whole, dict):
         yield from _listed(whole)
         return
@@ -113,14 +113,14 @@ def _of_json(text: str) -> Iterator[_Line]:
     said = _number(_Line("", facts), FILES)
     if said not in (None, len(lines)):
         files = "1 file" if said == 1 else f"{said} files"
-        raise GateUnreadable(f"it says {files}, and names {len(lines)}")
+        raise GateUnreadable(f"it says {files}, but lists {len(lines)}")
 
 
 def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise GateUnreadable(f"it has {name!r} twice in one object")
+            raise GateUnreadable(f"it has {name!r} twice in the same object")
         found[name] = value
     return found
 
@@ -131,7 +131,7 @@ def _facts(told: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in told.items():
         plain = _plain(name)
         if plain in KNOWN and found.get(plain, value) != value:
-            raise GateUnreadable(f"it has {name!r} twice in one object")
+            raise GateUnreadable(f"it has {name!r} twice in the same object")
         found[plain] = value
     return found
 
@@ -156,7 +156,7 @@ def _listed(files: Any) -> Iterator[_Line]:
 def _record(facts: Mapping[str, Any]) -> _Line:
     name = next((facts[n] for n in NAMES if facts.get(n)), None)
     if not isinstance(name, str) or not name.strip():
-        raise GateUnreadable(f"a file without a name: give it as one of {', '.join(NAMES)}")
+        raise GateUnreadable(f"a file has no name: set one of {', '.join(NAMES)}")
     return _Line(name.strip(), facts)
 
 
@@ -170,14 +170,14 @@ def _key(name: str, manifest_key: bytes) -> bytes:
         parts = parts[-1:]
     parts = [part for part in parts if part not in ("", ".")]
     if not parts or ".." in parts:
-        raise GateUnreadable(f"{name!r} is no path below the manifest's folder")
+        raise GateUnreadable(f"{name!r} is not a path below the folder of the manifest")
     folder, slash, _ = manifest_key.rpartition(b"/")
     try:
         key = "/".join(parts).encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # half of a character outside the basic plane
         key = b"\0"
     if b"\0" in key:
-        raise GateUnreadable(f"{name!r} is no name of a file")
+        raise GateUnreadable(f"{name!r} is not a valid file name")
     return folder + slash + key
 
 
@@ -190,7 +190,7 @@ def _announced(line: _Line, gate: str) -> Announced:
             continue
         algorithm, digest = _digest(line, value, wanted)
         if sums.setdefault(algorithm, digest) != digest:
-            raise GateUnreadable(f"{line.name}: two checksums by {SHOWN[algorithm]}")
+            raise GateUnreadable(f"{line.name}: two checksums of type {SHOWN[algorithm]}")
     return replace(Announced(gate), size=sizes, rows=rows, sums=tuple(sorted(sums.items())))
 
 
@@ -202,7 +202,7 @@ def _digest(line: _Line, value: Any, wanted: str | None) -> tuple[str, str]:
     found = digest_in(text)
     if found is None or wanted not in (None, found[0]):
         what = SHOWN[wanted] if wanted else "MD5, SHA-1, SHA-256 or SHA-512"
-        raise GateUnreadable(f"{line.name}: {text!r} is no {what}")
+        raise GateUnreadable(f"{line.name}: {text!r} is not a {what}")
     return found
 
 
@@ -218,5 +218,5 @@ def _number(line: _Line, names: tuple[str, ...]) -> int | None:
             raise GateUnreadable(f"{whose}{name} is {value!r}, expected a number")
         found.add(int(text))
     if len(found) > 1:
-        raise GateUnreadable(f"{whose}{names[0]} is given twice, with other numbers")
+        raise GateUnreadable(f"{whose}{names[0]} is given twice, with different numbers")
     return found.pop() if found else None

@@ -37,9 +37,9 @@ class NamePattern:
         if text.startswith("/") or not all(steps) or {".", ".."} & set(steps):
             raise ValueError("is a path below the drop folder, without . and ..")
         if re.search(r"[*?\[\]\0]", text):
-            raise ValueError("is no pattern with *; for one gate of many files see manifest")
+            raise ValueError("must not contain *; for one gate for many files, set manifest")
         if not before and after in ("", "."):
-            raise ValueError("would be the file itself; give it an ending or a folder of its own")
+            raise ValueError("would match the file itself; add an ending or a folder")
         if hole == "path" and before.rpartition("/")[2]:
             raise ValueError('has {path} after a folder, as in "gates/{path}.done"')
         if "/" in after:
@@ -99,10 +99,10 @@ class ManifestPattern:
     def of(cls, text: str) -> ManifestPattern:
         """Raises ValueError."""
         if not text.strip("*?/. ") or text.startswith("/") or ".." in text.split("/"):
-            raise ValueError('give a pattern for manifests alone, as in "*.manifest.json"')
+            raise ValueError('give a pattern that matches only manifests, as in "*.manifest.json"')
         if _HOLE.search(text):
             raise ValueError(
-                'a manifest is of many files; for a gate of each: gate = "{name}.done"'
+                'a manifest covers many files; for one gate per file set gate = "{name}.done"'
             )
         return cls(text)
 

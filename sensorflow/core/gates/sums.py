@@ -34,7 +34,7 @@ def text_of(data: bytes) -> str:
     try:
         return data.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError:
-        raise GateUnreadable("its text is neither UTF-8 nor UTF-16") from None
+        raise GateUnreadable("the text of the gate is neither UTF-8 nor UTF-16") from None
 
 
 def sums_of(text: str) -> Iterator[Sum]:
@@ -63,7 +63,7 @@ def _sum(line: str, number: int) -> Sum:
         raise GateUnreadable(f"line {number}: expected a checksum, as sha256sum writes it")
     if algorithm is None or LENGTHS.get(len(digest)) != algorithm:
         raise GateUnreadable(
-            f"line {number}: {len(digest)} digits are no MD5, SHA-1, SHA-256 or SHA-512"
+            f"line {number}: {len(digest)} digits match no MD5, SHA-1, SHA-256 or SHA-512"
         )
     if escaped and name:
         name = re.sub(r"\\[\\nr]", lambda m: _ESCAPES[m.group()], name)
@@ -77,7 +77,7 @@ def digest_for(text: str, name: str, algorithm: str) -> str:
     """
     found = list(sums_of(text))
     if not found:
-        raise GateUnreadable("it is empty")
+        raise GateUnreadable("the gate is empty")
     ours = [s for s in found if s.name is not None and _last(s.name) == composed(name)]
     if not ours:
         ours = [s for s in found if s.name is None]
@@ -89,7 +89,7 @@ def digest_for(text: str, name: str, algorithm: str) -> str:
     if not digests:
         raise GateUnreadable(f"it has no {SHOWN[algorithm]} of the file, as its name says")
     if len(digests) > 1:
-        raise GateUnreadable(f"it has several checksums of {name}")
+        raise GateUnreadable(f"the gate has several checksums of {name}")
     return digests.pop()
 
 

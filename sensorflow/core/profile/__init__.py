@@ -130,7 +130,7 @@ class Profile(Cell):
     def _delimiter(cls, text: str) -> str:
         if not text or not text.isascii() or any(c in text for c in '"\r\n\0'):
             raise ValueError(
-                'ASCII characters, and neither a quote nor a line end; or "whitespace" for runs of '
+                'expected ASCII characters other than quotes and line ends; or "whitespace" for runs of '
                 "spaces and tabs"
             )
         return text
@@ -139,7 +139,7 @@ class Profile(Cell):
     @classmethod
     def _quote(cls, text: str | None) -> str | None:
         if text and (len(text) != 1 or not text.isascii() or text in "\r\n\0"):
-            raise ValueError("one ASCII character")
+            raise ValueError("expected one ASCII character")
         return text
 
     @field_validator("encoding")
@@ -148,7 +148,9 @@ class Profile(Cell):
         try:
             "".encode(name)
         except LookupError:
-            raise ValueError("no such encoding; as in utf-8, latin-1, cp1252, utf-16-le") from None
+            raise ValueError(
+                "unknown encoding; known are, for example, utf-8, latin-1, cp1252, utf-16-le"
+            ) from None
         return name
 
     @field_validator("header", mode="before")
@@ -156,28 +158,32 @@ class Profile(Cell):
     def _roles(cls, header: Any) -> Any:
         wrong = [r for r in header if r not in ROLES] if isinstance(header, list | tuple) else []
         if wrong:
-            raise ValueError(f"{wrong[0]!r} is nothing that a row tells: {', '.join(ROLES)}")
+            raise ValueError(
+                f"{wrong[0]!r} is not a role of a row; known roles: {', '.join(ROLES)}"
+            )
         return header
 
     @field_validator("header")
     @classmethod
     def _header(cls, header: int | tuple[str, ...]) -> int | tuple[str, ...]:
         if isinstance(header, int) and not 0 <= header <= 20:
-            raise ValueError("0 to 20 rows, or a list of what each row tells: name, type, unit, …")
+            raise ValueError(
+                "expected 0 to 20 rows, or a list with the role of each row: name, type, unit, …"
+            )
         return header
 
     @model_validator(mode="after")
     def _shape(self) -> Profile:
         if self.format in DECODED or self.format not in FORMATS:
             if self.type or self.value or self.columns or self.each or self.sensor or self.records:
-                raise ValueError(f"{self.format} says itself what is measured: leave it to it")
+                raise ValueError(f"{self.format} defines what is measured: remove these keys")
             if self.time is not None and self.time.step is not None:
-                raise ValueError(f"{self.format} says itself when: it has no time.step")
+                raise ValueError(f"{self.format} defines the times itself: remove time.step")
             return self
         if self.format == "xml":
             elementpath.check(self.records, self._references())
         if self.time is None or not self.time.parts:
-            raise ValueError("time is required: the column that tells when")
+            raise ValueError("time is required: the column with the time of each row")
         if self.sensor is None and not self._sensor_elsewhere():
             raise ValueError("sensor is required: a column, a constant, or a pattern for the name")
         wide, long = bool(self.columns or self.each), bool(self.value or self.type)
@@ -187,10 +193,10 @@ class Profile(Cell):
             )
         if not wide and not (self.value is not None and self.type is not None):
             what = "columns or each (wide), or type and value (long)"
-            raise ValueError(f"say what is measured: {what}{' — both' if long else ''}")
+            raise ValueError(f"define what is measured: {what}{' — both' if long else ''}")
         nameless = self.header == 0 and not self.names and self.format in ("csv", "xlsx")
         if nameless and not all(ref.startswith("#") for ref in self._references()):
-            raise ValueError('without a header give names = [...], or places such as "#1"')
+            raise ValueError('without a header, set names = [...], or use positions such as "#1"')
         return self
 
     @model_validator(mode="after")
@@ -204,14 +210,14 @@ class Profile(Cell):
         if self.thousands == self.decimal:
             raise ValueError("thousands and decimal must differ from each other")
         if self.header_again and (self.header == 0 or self.skip_until is None):
-            raise ValueError("header_again needs a header, and skip_until to tell it by")
+            raise ValueError("header_again needs a header, and skip_until to recognize it")
         titled = {group for each in self.each for group in re.compile(each.match).groupindex}
         parts = self.time.origins if self.time else ()
         named = {name for part in parts for name in TEMPLATE.findall(part.template or "")}
         if titled & named and self.columns:
-            raise ValueError("a time that stands in titles goes with each alone, not with columns")
+            raise ValueError("a time in column titles requires each, not columns")
         if self.angle is not None:
-            raise ValueError("angle belongs to one column: latitude = { angle = ... }")
+            raise ValueError("angle applies to a single column: latitude = { angle = ... }")
         for name in self.captures:
             self._follow(name, ())
         self._beside()
@@ -221,16 +227,18 @@ class Profile(Cell):
         origins = (self.sensor, self.type, self.unit, *self.captures.values())
         tagged = any(origin is not None and origin.tags is not None for origin in origins)
         if tagged and self.format not in ("csv", "xlsx", "parquet"):
-            raise ValueError(f"tags goes with tables, not with {self.format}: name the columns")
+            raise ValueError(f"tags requires a table format, not {self.format}: name the columns")
         streamed = self.orient == "records" and "[*]" in (self.records or "[*]")
         if self.units_at is not None and (self.format != "json" or streamed):
             raise ValueError(
-                'units_at goes with format = "json" and orient = "columns", or one record'
+                'units_at requires format = "json" and orient = "columns", or one record'
             )
 
     def _follow(self, name: str, above: tuple[str, ...]) -> None:
         if name in above:
-            raise ValueError(f"captures go in a circle: {' -> '.join((*above, name))}")
+            raise ValueError(
+                f"captures refer to each other in a cycle: {' -> '.join((*above, name))}"
+            )
         for inner in TEMPLATE.findall(self.captures[name].template or ""):
             if inner in self.captures:
                 self._follow(inner, (*above, name))

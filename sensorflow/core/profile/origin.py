@@ -50,7 +50,7 @@ class Origin(Strict):
             raise ValueError(f"give exactly one of {names}")
         if given & beside and self.column is None:
             raise ValueError(
-                "match, default and tags go with column: they are about each of its cells"
+                "match, default and tags require column, because they apply to its cells"
             )
         return self
 

@@ -36,5 +36,5 @@ class Rule(Strict):
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min} is greater than max {self.max}")
         if self.required and self.severity == "flag":
-            raise ValueError("a reading that is not there cannot be flagged; severity = 'reject'")
+            raise ValueError("a missing reading cannot be flagged; set severity = 'reject'")
         return self

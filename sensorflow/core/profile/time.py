@@ -49,10 +49,10 @@ class Counted(Strict):
         text = self.size.constant
         if text is not None and duration(text, self.unit) is None:
             raise ValueError(
-                f'{text!r} is no duration; give one like "15m" or "PT15M", or a column'
+                f'{text!r} is not a duration; expected one such as "15m" or "PT15M", or a column'
             )
         if self.index.constant is not None:
-            raise ValueError("index is a column, whose numbers count the intervals")
+            raise ValueError("index must be a column of numbers that count the intervals")
         if re.search(r"\{\d+\}", self.index.template or ""):  # such a column may be there too
             raise ValueError('give the group a name: "(?P<slot>...)", and index = "{slot}"')
         return self
@@ -97,7 +97,7 @@ class Time(Strict):
         if isinstance(given, str):
             given = {"columns": [given]} if TEMPLATE.search(given) else {"column": given}
         if not isinstance(given, dict):
-            raise ValueError("give a column's name, or a table such as { column, format, zone }")
+            raise ValueError("give a column name, or a table such as { column, format, zone }")
         given = dict(given)
         for key in ("zone", "since"):
             if isinstance(given.get(key), str) and not TEMPLATE.search(given[key]):
@@ -127,7 +127,9 @@ class Time(Strict):
     def _zones(cls, zones: dict[str, str]) -> dict[str, str]:
         for name, offset in zones.items():
             if timeformats.fixed_offset(offset) is None:
-                raise ValueError(f"{name} = {offset!r} is no offset; give one like +01:00")
+                raise ValueError(
+                    f"{name} = {offset!r} is not a UTC offset; expected one such as +01:00"
+                )
         return zones
 
     @field_validator("since")
@@ -138,7 +140,7 @@ class Time(Strict):
             and since.constant is not None
             and not timeformats.date(since.constant)
         ):
-            raise ValueError(f"{since.constant!r} is no date in ISO 8601, as in 1904-01-01")
+            raise ValueError(f"{since.constant!r} is not a date in ISO 8601, as in 1904-01-01")
         return since
 
     @model_validator(mode="after")
@@ -147,13 +149,17 @@ class Time(Strict):
             raise ValueError("give either column or columns")
         by_row = self.dst is not None or (self.zone is not None and self.zone.column is not None)
         if by_row and self.ambiguous == "order":
-            raise ValueError('ambiguous = "order" does not go with dst, nor with a column of zones')
+            raise ValueError(
+                'ambiguous = "order" cannot be combined with dst or with a zone column'
+            )
         if self.dst is not None and self.zone is None:
-            raise ValueError("dst needs a zone: the place's, or the offset of its standard time")
+            raise ValueError("dst needs a zone: a zone name, or the offset of standard time")
         if self.since is not None and self.since.column is not None:
-            raise ValueError("since is one for the file; join a column to the time by columns")
+            raise ValueError(
+                "since applies to the whole file; to combine a date column with the time, use columns"
+            )
         if self.since is not None and self.format[0] not in timeformats.EPOCH_UNITS:
-            raise ValueError("since goes with an epoch format, as in format = 'epoch_s'")
+            raise ValueError("since requires an epoch format, as in format = 'epoch_s'")
         return self
 
     @property

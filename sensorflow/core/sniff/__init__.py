@@ -126,7 +126,7 @@ def _of(table: Table, zone: str | None) -> Guess:
     found = when.when(table, _prefer(zone))
     if found is None:
         titles = ", ".join(repr(c.title or c.reference) for c in table.columns[:12])
-        raise Misuse(f"no column tells a time in a way that can be read; found {titles}")
+        raise Misuse(f"no column with a recognizable time; found {titles}")
     found = fraction.refined(found, [c for c in table.columns if not c.above])
     settings, columns, todo = what.lines(table, found)
     time = when.lines(found)

@@ -33,7 +33,9 @@ def table(text: Text) -> Table:
     """Misuse where the text holds no table."""
     grid = grids.found(text.text)
     if grid is None:
-        raise Misuse("no table in it: no delimiter cuts its lines into the same number of cells")
+        raise Misuse(
+            "the file has no table: no delimiter splits its lines into the same number of cells"
+        )
     if grid.width > PROBE.max_columns:
         raise Misuse(f"{grid.width:,} columns, the limit is {PROBE.max_columns:,}")
     return tabled(fixed.aligned(grid) or grid, text)

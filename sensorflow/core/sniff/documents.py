@@ -55,7 +55,7 @@ def parsed(text: Text) -> Documents:
         return Documents(good, True)
     values = list(_documents(text))
     if not values:
-        raise Misuse("this begins like JSON, and is none")
+        raise Misuse("the file begins like JSON, but is not valid JSON")
     return Documents(values, False)
 
 

@@ -111,7 +111,8 @@ def tables(text: Text) -> list[Table]:
     listed = _longest(tree)
     if listed > max(LIST, *(m[0] for m in found), 0):
         raise Misuse(
-            f"this XML has {listed:,} values in one text, which no profile reads: export it as CSV or JSON"
+            f"this XML has {listed:,} values in one text node, which no profile can read: export the data "
+            "as CSV or JSON"
         )
     if not found:
         raise Misuse(

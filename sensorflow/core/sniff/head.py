@@ -116,7 +116,7 @@ def _member(stream: BinaryIO) -> tuple[str, tuple[Line, ...]]:
     real = [f for f in files if not re.search(r"(^|/)(__MACOSX|\.)", f.filename)]
     tables = [f for f in real if re.search(r"(?i)\.(csv|txt|dat|tsv|jsonl?)$", f.filename)] or real
     if not tables:
-        raise Misuse("the zip holds no file")
+        raise Misuse("the zip contains no file")
     best = max(tables, key=lambda f: f.file_size)
     member = glob.escape(best.filename)
     why = f"one of {len(files)} files in the archive" + (": the largest" if len(tables) > 1 else "")
@@ -127,7 +127,7 @@ def decoded(head: Head) -> Text:
     """Misuse where the bytes are no text."""
     for magic, what in _BINARY.items():
         if head.raw.startswith(magic):
-            raise Misuse(f"this is {what}")
+            raise Misuse(f"the file is {what}")
     encoding, why = encoding_of(head.raw)
     text = head.raw.decode(encoding, "replace").removeprefix("\ufeff")
     text = text.replace("\r\n", "\n")
@@ -137,7 +137,7 @@ def decoded(head: Head) -> Text:
         text = text[: text.rindex("\n") + 1]
     odd = sum(not c.isprintable() and c not in "\n\r\t\f" for c in text[:65536])
     if odd > 0.02 * min(len(text), 65536):
-        raise Misuse("this is no text, nor a binary format that sensorflow reads")
+        raise Misuse("the file is neither text nor a supported binary format")
     marked = any(head.raw.startswith(mark) for mark, _ in MARKS)
     settings = head.settings
     if encoding != "utf-8" and not marked:

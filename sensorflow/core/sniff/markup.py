@@ -34,9 +34,9 @@ def kind(text: str) -> tuple[str, str] | None:
     if profile and inside in text:
         return profile, f"{called}: its root is {name}"
     if re.match(r"\s*<!doctype\s+html|<html", text, re.IGNORECASE):
-        raise Misuse("this is HTML, which no profile reads: export CSV, JSON or XML")
+        raise Misuse("the file is HTML, which no profile can read: export CSV, JSON or XML")
     if name == "Workbook" or (name == "document" and "opendocument" in text[:4000]):
-        raise Misuse("this is a spreadsheet in one XML document: save it as .xlsx, .ods or CSV")
+        raise Misuse("the file is a spreadsheet in one XML document: save it as .xlsx, .ods or CSV")
     return None
 
 

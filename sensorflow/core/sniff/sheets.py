@@ -34,7 +34,7 @@ def parquet(stream: BinaryIO) -> Table:
     except (pa.ArrowException, OSError) as error:
         raise Misuse(f"not a Parquet file: {str(error).splitlines()[0]}") from error
     if batch is None or not len(batch):
-        raise Misuse("the file holds no rows at all")
+        raise Misuse("the file has no rows")
     plain = flat(pa.Table.from_batches([batch]))
     refs = references(plain.column_names)
     columns = [

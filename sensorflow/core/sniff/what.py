@@ -80,7 +80,7 @@ def lines(table: Table, found: When) -> tuple[list[Line], list[Line], list[str]]
     state.numbers = aside.without(state.numbers, sensor, state.ignored)
     if not state.numbers:
         names = ", ".join(repr(c.title or c.reference) for c in table.columns[:12])
-        raise Misuse(f"no column of numbers beside the time; found {names}")
+        raise Misuse(f"no numeric column besides the time; found {names}")
     unit = named[:1] if len(state.numbers) == 1 else []
     state.units = units.beside([n.column for n in state.numbers], state.texts)
     halves = [a.half for n in state.numbers if (a := state.angles.get(n.column)) is not None]

@@ -71,7 +71,7 @@ _HALVES = {
 def known_locale(name: str) -> str:
     """ValueError for a language without names here."""
     if name not in _NAMES:
-        raise ValueError(f"no names of months for it; known: {', '.join(_NAMES)}")
+        raise ValueError(f"no month names for this language; known: {', '.join(_NAMES)}")
     return name
 
 

@@ -119,7 +119,7 @@ def pattern(fmt: str, locale: str | None = None) -> str:
     try:
         groups = re.compile(out).groupindex
     except re.error as error:
-        raise ValueError(f"a directive stands twice in the time format {fmt!r}") from error
+        raise ValueError(f"a directive occurs twice in the time format {fmt!r}") from error
     _check(fmt, frozenset(groups))
     return rf"^\s*{out}\s*$"
 
@@ -141,17 +141,19 @@ def _check(fmt: str, groups: frozenset[str]) -> None:
         raise ValueError(f"the time format {fmt!r} has no year: %Y or %y")
     if ("hour12" in groups) != ("half" in groups):
         raise ValueError(
-            f"%I and %p go together in a time format, not so in {fmt!r}; %H is 0 to 23"
+            f"%I and %p require each other in a time format; check {fmt!r}; %H is 0 to 23"
         )
     if groups & {"yearday", "yeardays"} and groups & {"day", "days", "month", "monthname"}:
-        raise ValueError(f"%j stands for month and day in a time format, not so in {fmt!r}")
+        raise ValueError(f"%j replaces month and day in a time format; check {fmt!r}")
     if len(groups & {"day", "days", "yearday", "yeardays"}) > 1 or len(groups & _UNITS[2]) > 1:
-        raise ValueError(f"a part of the time stands twice in the time format {fmt!r}")
+        raise ValueError(f"a part of the time occurs twice in the time format {fmt!r}")
     for place, unit in enumerate(_UNITS):
         decimals = groups & unit & _FINER
         finer = set().union({"fraction"}, *_UNITS[place + 1 :])
         if decimals and (groups & finer):
-            raise ValueError(f"what has decimals is the last part of a time, not so in {fmt!r}")
+            raise ValueError(
+                f"the part with decimals must be the last one of the time format; check {fmt!r}"
+            )
 
 
 def check_format(fmt: str, locale: str | None = None) -> None:

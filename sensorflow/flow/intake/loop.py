@@ -225,7 +225,7 @@ class Intake:
     def _require_room(self) -> None:
         """Transient DATABASE_FULL while workers say so: what is taken in now could not be loaded."""
         if self._ledger.given_back_lately(Code.DATABASE_FULL, FULL_FOR):
-            raise Transient(Code.DATABASE_FULL, "the database has no room for the files' readings")
+            raise Transient(Code.DATABASE_FULL, "the database has no disk space for the readings")
 
     def _pause(self, error: Transient) -> None:
         """The disk or the database is away or full: wait, then look at everything again."""
