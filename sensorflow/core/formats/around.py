@@ -70,8 +70,8 @@ class _Wanted:
                 Code.COLUMN_MISSING,
                 f"{self.path!r} comes after records that it applies to, in line {line:,}: {text[:100]!r}",
                 line=line,
-                do=f'if it has one value for the whole file, refer to it as "$..{self.way[-1].name}" in the '
-                "profile, which is searched first; then replay",
+                do=f'if it has one value for the whole file, refer to it as "$..{self.way[-1].name}" '
+                "in the profile, which is searched first; then replay",
             )
         self.found[text] = None
         return True
