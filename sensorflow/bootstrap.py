@@ -106,7 +106,7 @@ def _embedded(settings: Settings, what: str) -> state.Running:
     running = state.running(settings.data_folder)
     if running is None:
         raise Misuse(
-            f"no {what}: `sensorflow up` is not running {_where(settings)}; start it there, "
+            f"no {what}: `sensorflow up` is not running {_where(settings)}; run the command there, "
             f"or set {what}_url in sensorflow.toml"
         )
     return running

@@ -207,7 +207,7 @@ def test_an_audit_proves_it(yard: Yard, client: Client) -> None:
         ("readings", (START, END), {"source": ["plant", "x"]}, "S002 source x: no such source"),
         ("readings", (START, END), {"sensor": "a\0b"}, "S002 sensor 'a\\x00b': give a text"),
         ("rejects", ("a.csv",), {"source": "plant"}, "S002 give a file, or"),
-        ("replay", (), {}, "S002 name files, or choose by source, since, state or rejected"),
+        ("replay", (), {}, "S002 give files, or select them by source, since, state or rejected"),
         ("replay", ("a.csv",), {"profile": "lnog"}, "S002 profile: no such profile: 'lnog'"),
         ("replay", (), {"state": "pending"}, "S002 state pending: no such state of files"),
         ("undo", (), {}, "S002 name the files"),
@@ -242,7 +242,7 @@ def test_a_project_that_does_not_run_and_a_database_that_is_away_say_so(
     settings.write_text("")
     with pytest.raises(SensorflowError) as error:
         Client(tmp_path)
-    assert refused(error).startswith("S002 no database: `sensorflow up` does not run")
+    assert refused(error).startswith("S002 no database: `sensorflow up` is not running")
     settings.write_text('database_url = "postgresql://127.0.0.1:1/none"')
     with Client(settings) as client:
         for ask in (client.files, lambda: client.readings(START, END).to_table()):

@@ -136,10 +136,10 @@ def test_what_is_known_and_has_nothing_says_so(run: Run) -> None:
 
 
 def test_filters_and_cuts(run: Run) -> None:
-    assert "2 of 4 shown: --limit 4" in run("files", "ls", "-n", "2").out
+    assert "2 of 4 shown; add --limit 4" in run("files", "ls", "-n", "2").out
     cut = run("files", "ls", "-n", "2", "--json")
     assert len(cut.json) == 2
-    assert "2 of 4 shown: --limit 4" in cut.err
+    assert "2 of 4 shown; add --limit 4" in cut.err
     for words, names in {
         "files ls --name first.* --json": ["sub/first.csv"] * 2,
         "files ls --name [!g]*.csv --state quarantined --json": ["bad.csv"],

@@ -164,7 +164,7 @@ def test_a_date_pattern_without_counterpart_is_to_do() -> None:
         ({"fields": [{"type": "number"}]}, "field 1 of the schema has no name"),
         (
             {"resources": [{"name": "a"}, {"name": "b"}]},
-            "2 tables in it; name one with --table: a, b",
+            "it has 2 tables; select one with --table: a, b",
         ),
         ({"schema": "s.json"}, "is in another file"),
         ({"fields": [{**T, "constraints": [1]}]}, "of another type than the standard"),

@@ -81,7 +81,7 @@ def test_a_broker_whose_package_is_broken_is_named_with_it(site: Path, tmp_path:
 
 def test_tls_of_celery_s_brokers_is_not_of_others(site: Path, tmp_path: Path) -> None:
     told = mistake(tmp_path, BROKER + "broker_tls = {}\n" + SOURCE)
-    assert "broker_tls is for Redis, Valkey and RabbitMQ; say what line:// needs" in told
+    assert "broker_tls is for Redis, Valkey and RabbitMQ; set the options of line://" in told
 
 
 def test_without_celery_there_are_no_beat_and_no_flower(site: Path, tmp_path: Path) -> None:

@@ -401,7 +401,7 @@ def test_a_process_that_ends_is_named_with_the_reason_once(tmp_path: Path) -> No
         pass
     troubles = Troubles(())
     (told,) = troubles.news([process])
-    assert "flower ended, and is started again: Error: no such command; its log: " in told
+    assert "flower ended; it is being restarted: Error: no such command; its log: " in told
     troubles._next = 0.0
     assert list(troubles.news([process])) == []
 
