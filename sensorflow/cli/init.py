@@ -89,7 +89,7 @@ def write(folder: Path) -> Path:
         _write(path)
     except FileExistsError as error:
         if not path.is_file():
-            raise Misuse(f"{error.filename or path} is not a folder: rename it") from None
+            raise Misuse(f"{error.filename or path} is not a folder: rename the file") from None
         raise Misuse(
             f"{path} already exists; edit the file, or remove it to start over. Next: sensorflow up"
         ) from None

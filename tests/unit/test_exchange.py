@@ -158,7 +158,7 @@ def test_a_date_pattern_without_counterpart_is_to_do() -> None:
 @pytest.mark.parametrize(
     ("document", "why"),
     [
-        ([], "no object"),
+        ([], "not a JSON object"),
         ({"a": 1}, "neither fields"),
         ({"fields": []}, "no list of fields"),
         ({"fields": [{"type": "number"}]}, "field 1 of the schema has no name"),

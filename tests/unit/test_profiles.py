@@ -68,7 +68,10 @@ def test_a_circle_is_named() -> None:
         ({"value": "v"}, "either columns"),
         ({"missing": "NaN"}, "give a list of texts"),
         ({"ignore": ["~("]}, "not a valid regular expression"),
-        ({"captures": {"h": {"template": "{h}"}}}, "captures refer to each other in a cycle: h -> h"),
+        (
+            {"captures": {"h": {"template": "{h}"}}},
+            "captures refer to each other in a cycle: h -> h",
+        ),
         ({"header_again": True}, "header_again needs"),
         ({"quote": ","}, "must differ"),
         ({"decimal": ",", "thousands": ","}, "must differ"),

@@ -449,7 +449,7 @@ def test_the_command_prints_toml_and_a_preview(tmp_path: Path) -> None:
     assert "25 rows: 24 readings, 0 missing cells, 1 rejected" in printed
     assert "first: 2023-03-05T21:00:00+00:00  tower  temp = 20.5 C" in printed
     assert "'warm' is not a number" in printed
-    with pytest.raises(Misuse, match="is there already"):
+    with pytest.raises(Misuse, match="already exists"):
         run(str(path), "--out", str(out))
 
 

@@ -221,7 +221,7 @@ def test_a_data_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(Misuse, match=r"data = 'data': .* is a file, not a folder"):
         require_data(Settings(home=tmp_path))
-    with pytest.raises(Misuse, match="is in the way"):
+    with pytest.raises(Misuse, match="is not a folder"):
         write_beside(tmp_path)
 
 
@@ -298,7 +298,7 @@ def test_flower_moves_from_its_usual_port_and_not_from_one_that_was_asked_for(
             flower.port_for(Settings(flower_port=wanted))
         usual = Settings.model_construct(_fields_set=set(), flower_port=wanted)
         port = flower.port_for(usual)
-        assert f"port {wanted} is taken by" in capsys.readouterr().out
+        assert f"port {wanted} is in use by" in capsys.readouterr().out
         ended = Process("flower", ["true", f"--port={wanted}"], Path(os.devnull))
         ended.start()
         while ended.alive:
