@@ -131,13 +131,13 @@ def test_a_name_that_is_escaped_is_read_as_it_is() -> None:
     [
         ("", "empty"),
         ("\n# nothing\n", "empty"),
-        (SHA[:40], "no SHA-256"),
+        (SHA[:40], "not a valid SHA-256"),
         (SHA[:50], "line 1"),
         (f"{SHA}  a.cs", "not a.csv"),
         (f"{SHA}  b.csv", "it names b.csv, not a.csv"),
         (f"{SHA}\n{SHA}\n", "not a.csv"),
         (f"{SHA}  a.csv\n{'00' * 32}  a.csv\n", "several"),
-        (MD5, "no SHA-256"),
+        (MD5, "not a valid SHA-256"),
         (f"SHA256 (a.csv) = {MD5}", "line 1"),
         ("ready", "line 1"),
         (f"{SHA}  a.csv\nnonsense\n", "line 2"),
@@ -194,30 +194,30 @@ def test_base64_and_a_single_file_and_absolute_names_are_read() -> None:
     [
         ("", "empty"),
         ('{"files": [', "not valid JSON"),
-        ('{"files": []}', "names no file"),
+        ('{"files": []}', "lists no file"),
         ('{"a": 1}', "under"),
-        ('{"files": [{"size": 1}]}', "without a name"),
+        ('{"files": [{"size": 1}]}', "has no name"),
         ('{"files": [3]}', "found 3"),
         ('{"files": [{"name": "a", "size": -1}]}', "expected a number"),
         ('{"files": [{"name": "a", "size": true}]}', "expected a number"),
         ('{"files": [{"name": "a", "rows": 1.5}]}', "expected a number"),
-        ('{"files": [{"name": "a", "size": 1, "bytes": 2}]}', "other numbers"),
-        ('{"files": [{"name": "a", "sha256": "zc3Nzc3Nzc3Nzc3Nzc3NzQ=="}]}', "no SHA-256"),
-        ('{"files": [{"name": "a", "checksum": "crc:1"}]}', "is no MD5"),
+        ('{"files": [{"name": "a", "size": 1, "bytes": 2}]}', "different numbers"),
+        ('{"files": [{"name": "a", "sha256": "zc3Nzc3Nzc3Nzc3Nzc3NzQ=="}]}', "not a valid SHA-256"),
+        ('{"files": [{"name": "a", "checksum": "crc:1"}]}', "is not a valid MD5"),
         ('{"files": [{"name": "a", "name": "b"}]}', "twice in the same object"),
         ('{"files": ["a", {"name": "a", "size": 1}]}', "twice, with different facts"),
         ('{"files": ["../a"]}', "not a path below"),
         (r'{"files": ["\ud800.csv"]}', r"'\\ud800.csv' is not a valid file name"),
         (r'{"files": ["a\u0000b"]}', r"'a\\x00b' is not a valid file name"),
-        (r'{"files": [{"name": "\udcff", "md5": "1"}]}', r"^\\udcff: '1' is no MD5"),
+        (r'{"files": [{"name": "\udcff", "md5": "1"}]}', r"^\\udcff: '1' is not a valid MD5"),
         ('{"files": [{"name": "a", "Size": 1, "size": 2}]}', "'size' twice in the same object"),
-        ('{"filecount": 3, "files": ["a", "b"]}', "says 3 files, and names 2"),
-        ('{"filecount": "1", "files": ["a", "b"]}', "says 1 file, and names 2"),
+        ('{"filecount": 3, "files": ["a", "b"]}', "says 3 files, but lists 2"),
+        ('{"filecount": "1", "files": ["a", "b"]}', "says 1 file, but lists 2"),
         ('{"filecount": "two", "files": ["a", "b"]}', "filecount is 'two', expected a number"),
         ('{"filecount": true, "files": ["a"]}', "filecount is True, expected a number"),
         ("title,size\na,1\n", "column called"),
         ("name,size\na\n", "line 2: 1 cells"),
-        ("name,name\na,b\n", "one title"),
+        ("name,name\na,b\n", "the same title"),
         (f"{SHA}\n", "a file name on each line"),
     ],
 )
@@ -318,7 +318,7 @@ def test_a_half_written_checksum_is_waited_for(tmp_path: Path) -> None:
     drop = Drop(tmp_path / "drop", "{name}.sha256")
     drop.put("a.csv", b"1")
     drop.put("a.csv.sha256")
-    assert drop.ask("a.csv") == "its gate a.csv.sha256: it is empty"
+    assert drop.ask("a.csv") == "its gate a.csv.sha256: the gate is empty"
     drop.put("a.csv.sha256", SHA[:30].encode())
     assert "expected a checksum" in str(drop.ask("a.csv"))
     drop.put("a.csv.sha256", f"{SHA}  a.csv".encode())
@@ -380,7 +380,7 @@ def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     drop = Drop(tmp_path / "drop", JSON)
     drop.put("a.csv", b"12")
     drop.put("x.manifest.json", b'{"files": [')
-    assert "x.manifest.json: it is not valid JSON" in str(drop.ask("a.csv"))
+    assert "x.manifest.json: not valid JSON" in str(drop.ask("a.csv"))
     assert "not valid JSON" in next(drop.gates.unmet())[2]
     drop.put("x.manifest.json", SET)
     assert drop.ask("a.csv") == "waits for b.csv, of x.manifest.json"

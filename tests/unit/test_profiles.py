@@ -79,7 +79,7 @@ def test_a_circle_is_named() -> None:
         ({"escape": "\\", "delimiter": "::"}, "a delimiter of one character"),
         ({"escape": "\\", "widths": [5, 5]}, "a delimiter of one character"),
         ({"widths": [3, 0]}, "widths.1 = 0"),
-        ({"header": ["name", "units"]}, "'units' is nothing that a row tells"),
+        ({"header": ["name", "units"]}, "'units' is not a role of a row"),
         (
             {"time": {"column": "t", "zone": {"column": "z"}, "ambiguous": "order"}},
             "cannot be combined with",

@@ -214,5 +214,5 @@ def test_a_sensor_that_not_all_names_tell_is_not_added(tmp_path: Path) -> None:
     for name in ("boiler_2024-01-01.csv", "boiler_2024-01-02.csv", "cellar.csv"):
         (tmp_path / name).write_text(TABLE)
     assert "not match cellar.csv" in run(str(tmp_path))
-    with pytest.raises(Misuse, match=r"not found in cellar\.csv"):
+    with pytest.raises(Misuse, match=r"not match cellar\.csv"):
         run(str(tmp_path), "--add", "b")

@@ -49,7 +49,7 @@ def test_what_stands_in_the_file_stays_and_its_mode_too(toml: Path) -> None:
         (("a b", "-p", "toa5"), "for example a-b"),
         (("b", "-p", "tao5"), "'toa5'"),
         (("b", "-p", "toa5", "--zone", "Mars"), "unknown zone"),
-        (("b", "-p", "toa5", "--path", "drop/readings/b"), "lies within"),
+        (("b", "-p", "toa5", "--path", "drop/readings/b"), "is inside of"),
         (("b", "-p", "no.toml"), "no.toml"),
         (("b", "-p", "toa5", "--path", "sensorflow.toml"), "is a file"),
     ],

@@ -202,7 +202,7 @@ def _digest(line: _Line, value: Any, wanted: str | None) -> tuple[str, str]:
     found = digest_in(text)
     if found is None or wanted not in (None, found[0]):
         what = SHOWN[wanted] if wanted else "MD5, SHA-1, SHA-256 or SHA-512"
-        raise GateUnreadable(f"{line.name}: {text!r} is not a {what}")
+        raise GateUnreadable(f"{line.name}: {text!r} is not a valid {what}")
     return found
 
 
