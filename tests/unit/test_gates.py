@@ -131,13 +131,13 @@ def test_a_name_that_is_escaped_is_read_as_it_is() -> None:
     [
         ("", "empty"),
         ("\n# nothing\n", "empty"),
-        (SHA[:40], "not a valid SHA-256"),
+        (SHA[:40], "no SHA-256"),
         (SHA[:50], "line 1"),
         (f"{SHA}  a.cs", "not a.csv"),
         (f"{SHA}  b.csv", "it names b.csv, not a.csv"),
         (f"{SHA}\n{SHA}\n", "not a.csv"),
         (f"{SHA}  a.csv\n{'00' * 32}  a.csv\n", "several"),
-        (MD5, "not a valid SHA-256"),
+        (MD5, "no SHA-256"),
         (f"SHA256 (a.csv) = {MD5}", "line 1"),
         ("ready", "line 1"),
         (f"{SHA}  a.csv\nnonsense\n", "line 2"),
@@ -239,7 +239,7 @@ def test_what_was_announced_is_held_against_the_bytes() -> None:
     assert "SHA-256 is" in str(differs(Announced("g", None, (("sha256", SHA),)), 5, digest))
     require_rows(right, 1)
     require_rows(Announced("g"), 7)
-    with pytest.raises(Permanent, match="7 rows, g says 1") as caught:
+    with pytest.raises(Permanent, match="7 rows, but g announces 1") as caught:
         require_rows(right, 7)
     assert caught.value.code is Code.GATE_MISMATCH
 
